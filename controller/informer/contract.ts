@@ -1,0 +1,62 @@
+/**
+ * The watch cache: a decoded copy of every object, fed by one watch of the store, from which all reads and watches are served.
+ * Objects are shared and must not be changed; who wants to change one makes a copy (structuredClone).
+ */
+import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
+
+export interface Cached<K extends Kind = Kind> {
+  /** With resourceVersion. Frozen by convention. */
+  readonly object: Resources[K]
+  /** As stored, to be sent on without encoding again (withResourceVersion in proto/api/wire.ts). */
+  readonly bytes: Uint8Array
+  readonly revision: number
+}
+
+export interface Change<K extends Kind = Kind> {
+  readonly type: 'added' | 'modified' | 'deleted'
+  /** The state after; for a deletion the last state, with the revision of the deletion. */
+  readonly cached: Cached<K>
+  /** The state before, if there was one. */
+  readonly previous: Cached<K> | undefined
+  readonly revision: number
+}
+
+/** Reads one kind from the cache. Never waits, never asks the store. */
+export interface Lister<K extends Kind> {
+  get(namespace: string, name: string): Resources[K] | undefined
+  /** In key order; without a namespace all of them. */
+  list(namespace?: string): Resources[K][]
+  /** Objects by a key of a named index. */
+  byIndex(index: IndexName, key: string): Resources[K][]
+  cached(namespace: string, name: string): Cached<K> | undefined
+  cachedList(namespace?: string): Cached<K>[]
+}
+
+/** Indexes kept for every kind: `owner` by the uid of each owner reference, `node` by spec.nodeName of pods ('' for those not bound). */
+export type IndexName = 'owner' | 'node'
+
+export interface Informer {
+  /** Begins with a complete list, then follows. Resolves when the signal is aborted; rejects when the store can no longer be followed. */
+  run(signal: AbortSignal): Promise<void>
+  /** Resolves once the first complete list is in. */
+  synced(): Promise<void>
+  /** All changes up to this revision are in the cache. */
+  readonly revision: number
+  /** Resolves when the cache has reached a revision; Unavailable after `timeout` milliseconds (default 5000). */
+  reached(revision: number, timeout?: number): Promise<void>
+  lister<K extends Kind>(kind: K): Lister<K>
+  /** The object with this uid, of whatever kind. */
+  byUid(uid: string): AnyResource | undefined
+  /**
+   * Calls for every change from now on, in order, after the cache shows it; also, first, at once with `added` for everything present. A
+   * handler must be quick and must not throw: it puts a key into a queue. Returns the call that ends it.
+   */
+  on<K extends Kind>(kind: K, handler: (change: Change<K>) => void): () => void
+  /** Calls after each batch of changes with the revision reached: for handlers that gather and then act once. */
+  onBatch(handler: (revision: number) => void): () => void
+  /**
+   * Changes of a kind after a revision, out of the recent history kept in memory (at least 1,000 changes); Expired when it reaches back
+   * further. An entry without change is progress up to its revision.
+   */
+  watch<K extends Kind>(kind: K, after: number, signal: AbortSignal): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }>
+}

@@ -1,0 +1,21 @@
+/** Times as Kubernetes writes them: RFC 3339 in UTC, seconds for Time, microseconds for MicroTime. */
+import { GantryError } from './errors.ts'
+
+const RFC3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/
+
+/** Milliseconds since 1970 of an RFC 3339 text; InvalidArgument otherwise. */
+export function parseTime(text: string): number {
+  const millis = RFC3339.test(text) ? Date.parse(text) : NaN
+  if (Number.isNaN(millis)) throw new GantryError('InvalidArgument', `"${text}" is not a time in RFC 3339 form, such as 2026-01-31T12:00:00Z`)
+  return millis
+}
+
+/** RFC 3339 with whole seconds, the form of metadata and conditions. */
+export function formatTime(millis: number): string {
+  return new Date(Math.floor(millis / 1000) * 1000).toISOString().replace('.000Z', 'Z')
+}
+
+/** RFC 3339 with microseconds (of which a clock of milliseconds knows three), the form of MicroTime. */
+export function formatMicroTime(millis: number): string {
+  return new Date(millis).toISOString().replace('Z', '000Z')
+}

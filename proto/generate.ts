@@ -1,0 +1,186 @@
+/**
+ * Makes proto/gen from proto/gantry/v1: `schema.ts` (what the codec reads at run time), `types.ts` (the same as TypeScript) and `docs.ts`
+ * (the comments, loaded only by `explain`). Run by the build; nothing in proto/gen is committed.
+ */
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import protobuf from 'protobufjs'
+import type { EnumSchema, FieldOptions, FieldSchema, MessageSchema, ResourceSchema, Schema, ServiceSchema } from './api/schema.ts'
+
+const here = import.meta.dirname
+const source = join(here, 'gantry', 'v1')
+const target = join(here, 'gen')
+
+/** Messages that are one JSON value and not an object: what they are in memory. */
+const SPECIAL: Record<string, string> = {
+  Quantity: 'string',
+  Time: 'string',
+  MicroTime: 'string',
+  IntOrString: 'number | string',
+  FieldsV1: 'JsonObject',
+}
+
+const SCALARS: Record<string, string> = {
+  string: 'string', bool: 'boolean', bytes: 'Uint8Array',
+  int32: 'number', uint32: 'number', int64: 'number', uint64: 'number', double: 'number', float: 'number',
+}
+
+function parse(): protobuf.Namespace {
+  const root = new protobuf.Root()
+  for (const file of readdirSync(source).filter((name) => name.endsWith('.proto') && name !== 'options.proto').sort()) {
+    protobuf.parse(readFileSync(join(source, file), 'utf8'), root, { keepCase: true, alternateCommentMode: true })
+  }
+  root.resolveAll()
+  return root.lookup('gantry.v1') as protobuf.Namespace
+}
+
+function fieldOptions(options: Record<string, unknown> | undefined): FieldOptions {
+  const result: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(options ?? {})) {
+    const name = /^\((\w+)\)$/.exec(key)?.[1]
+    if (name === undefined) continue
+    if (name === 'enum') result[name] = String(value).split('|')
+    else if (name === 'mergeKey') result[name] = String(value).split(',')
+    else result[name] = name === 'default' ? String(value) : value
+  }
+  return result
+}
+
+function fieldSchema(field: protobuf.Field): FieldSchema {
+  const oneof = field.partOf !== null && !field.partOf.name.startsWith('_') ? field.partOf.name : undefined
+  const optional = field.options?.proto3_optional === true
+  const implicit = (field.parent as unknown as { _edition: string })._edition === 'proto3' && !optional && oneof === undefined
+  const kind = field.resolvedType instanceof protobuf.Type ? 'message' : field.resolvedType instanceof protobuf.Enum ? 'enum' : 'scalar'
+  return {
+    name: field.name,
+    number: field.id,
+    kind,
+    type: field.type.split('.').at(-1)!,
+    label: field instanceof protobuf.MapField ? 'map' : field.repeated ? 'repeated' : 'optional',
+    implicit,
+    ...(oneof === undefined ? {} : { oneof }),
+    options: fieldOptions(field.options),
+  }
+}
+
+function collect(namespace: protobuf.Namespace): { schema: Schema; docs: Record<string, string> } {
+  const messages: Record<string, MessageSchema> = {}
+  const enums: Record<string, EnumSchema> = {}
+  const services: Record<string, ServiceSchema> = {}
+  const docs: Record<string, string> = {}
+  const note = (path: string, comment: string | null): void => {
+    if (comment !== null && comment !== '') docs[path] = comment.replace(/\s*\n\s*/g, ' ')
+  }
+  const addEnum = (item: protobuf.Enum): void => {
+    enums[item.name] = { name: item.name, values: { ...item.values } }
+  }
+  for (const item of namespace.nestedArray) {
+    if (item instanceof protobuf.Enum) addEnum(item)
+    if (item instanceof protobuf.Service) {
+      services[item.name] = {
+        name: item.name,
+        methods: item.methodsArray.map((method) => ({
+          name: method.name,
+          request: method.requestType,
+          response: method.responseType,
+          requestStream: method.requestStream === true,
+          responseStream: method.responseStream === true,
+        })),
+      }
+    }
+    if (!(item instanceof protobuf.Type)) continue
+    note(item.name, item.comment)
+    for (const nested of item.nestedArray) {
+      if (nested instanceof protobuf.Enum) enums[item.name + nested.name] = { name: item.name + nested.name, values: { ...nested.values } }
+    }
+    const fields = item.fieldsArray.map((field) => {
+      note(`${item.name}.${field.name}`, field.comment)
+      const schema = fieldSchema(field)
+      return schema.kind === 'enum' && field.resolvedType?.parent === item ? { ...schema, type: item.name + schema.type } : schema
+    })
+    const options = item.options ?? {}
+    const resource: ResourceSchema | undefined = options['(resource).version'] === undefined ? undefined : {
+      group: String(options['(resource).group'] ?? ''),
+      version: String(options['(resource).version']),
+      kind: item.name,
+      plural: String(options['(resource).plural']),
+      namespaced: options['(resource).namespaced'] === true,
+      shortNames: String(options['(resource).shortNames'] ?? '').split(',').filter((name) => name !== ''),
+    }
+    messages[item.name] = { name: item.name, fields, ...(resource === undefined ? {} : { resource }) }
+  }
+  return { schema: { messages, enums, services }, docs }
+}
+
+function tsType(field: FieldSchema): string {
+  const options = field.options
+  let type = field.kind === 'scalar' ? SCALARS[field.type]! : SPECIAL[field.type] ?? field.type
+  if (options.enum !== undefined && field.type === 'string') type = options.enum.map((value) => `'${value}'`).join(' | ')
+  if (options.base64 === true) type = 'string'
+  if (field.label === 'map') return `Record<string, ${type}>`
+  if (field.label === 'repeated') return /[ |]/.test(type) ? `(${type})[]` : `${type}[]`
+  return type
+}
+
+function tsField(field: FieldSchema, doc: string | undefined): string {
+  const { required, always, default: fallback } = field.options
+  const present = required === true || always === true || fallback !== undefined || (field.implicit && (field.kind !== 'message' || field.label !== 'optional'))
+  const comment = doc === undefined ? '' : `  /** ${doc.replaceAll('*/', '*\\/')} */\n`
+  return `${comment}  ${field.name}${present ? '' : '?'}: ${tsType(field)}${present ? '' : ' | undefined'}`
+}
+
+function tsMessage(message: MessageSchema, schema: Schema, docs: Record<string, string>): string {
+  const lines: string[] = []
+  const inlined: string[] = []
+  if (message.resource !== undefined) {
+    const { group, version } = message.resource
+    lines.push(`  apiVersion: '${group === '' ? version : `${group}/${version}`}'`, `  kind: '${message.name}'`)
+  }
+  const oneofs = new Map<string, FieldSchema[]>()
+  for (const field of message.fields) {
+    if (field.oneof !== undefined) oneofs.set(field.oneof, [...(oneofs.get(field.oneof) ?? []), field])
+    else if (field.options.inline === true) inlined.push(field.type)
+    else lines.push(tsField(field, docs[`${message.name}.${field.name}`]))
+  }
+  for (const [name, fields] of oneofs) {
+    const cases = fields.map((field) => `{ case: '${field.name}'; value: ${tsType(field)} }`)
+    lines.push(`  ${name}?: ${cases.join(' | ')} | undefined`)
+  }
+  const parents = inlined.length === 0 ? '' : ` extends ${inlined.join(', ')}`
+  const doc = docs[message.name]
+  return `${doc === undefined ? '' : `/** ${doc} */\n`}export interface ${message.name}${parents} {\n${lines.join('\n')}\n}\n`
+}
+
+function tsService(service: ServiceSchema): string {
+  const lines = service.methods.map((method) => {
+    const name = method.name[0]!.toLowerCase() + method.name.slice(1)
+    const shape = method.requestStream ? (method.responseStream ? 'Duplex' : 'ClientStream') : method.responseStream ? 'ServerStream' : 'Unary'
+    return `  ${name}: { shape: '${shape}'; request: ${method.request}; response: ${method.response} }`
+  })
+  return `export interface ${service.name}Service {\n${lines.join('\n')}\n}\n`
+}
+
+function tsTypes(schema: Schema, docs: Record<string, string>): string {
+  const messages = Object.values(schema.messages)
+  const resources = messages.filter((message) => message.resource !== undefined).map((message) => message.name)
+  const special = Object.entries(SPECIAL).map(([name, type]) => `export type ${name} = ${type}\n`)
+  return [
+    '/* Generated from proto/gantry/v1 by proto/generate.ts. */\n',
+    'export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject\nexport interface JsonObject { [key: string]: JsonValue }\n',
+    ...special,
+    ...Object.values(schema.enums).map((item) => `export type ${item.name} = ${Object.keys(item.values).map((name) => `'${name}'`).join(' | ')}\n`),
+    ...messages.filter((message) => SPECIAL[message.name] === undefined).map((message) => tsMessage(message, schema, docs)),
+    ...Object.values(schema.services).map(tsService),
+    `/** Every message by its name. */\nexport interface Messages {\n${messages.map((message) => `  ${message.name}: ${message.name}`).join('\n')}\n}\n`,
+    `/** Every resource by its kind. */\nexport interface Resources {\n${resources.map((name) => `  ${name}: ${name}`).join('\n')}\n}\n`,
+    'export type Kind = keyof Resources\n/** Any resource; `kind` tells which. */\nexport type AnyResource = Resources[Kind]\n',
+    `export interface Services {\n${Object.keys(schema.services).map((name) => `  ${name}: ${name}Service`).join('\n')}\n}\n`,
+  ].join('\n')
+}
+
+const { schema, docs } = collect(parse())
+mkdirSync(target, { recursive: true })
+const header = '/* Generated from proto/gantry/v1 by proto/generate.ts. */\n'
+writeFileSync(join(target, 'schema.ts'), `${header}import type { Schema } from '../api/schema.ts'\nexport const schema = JSON.parse(${JSON.stringify(JSON.stringify(schema))}) as Schema\n`)
+writeFileSync(join(target, 'types.ts'), tsTypes(schema, docs))
+writeFileSync(join(target, 'docs.ts'), `${header}export const docs: Record<string, string> = ${JSON.stringify(docs, undefined, 1)}\n`)

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { GantryError } from '../../proto/api/errors.ts'
+import { connect, Server, type Connection } from '../../proto/api/rpc.ts'
+import { decodeResource, encodeResource } from '../../proto/api/wire.ts'
+
+describe('rpc', () => {
+  let server: Server
+  let connection: Connection
+  const seen: string[] = []
+
+  before(async () => {
+    server = new Server({ address: '127.0.0.1:0' })
+    server.add('Pods', {
+      async *logs(request, call) {
+        if (request.pod === 'none') throw new GantryError('NotFound', 'no pod none', { details: [{ field: 'pod', value: 'none', remedy: 'see gantry get pods' }] })
+        for (let line = 0; ; line++) {
+          if (call.signal.aborted) return void seen.push('aborted')
+          yield { data: Buffer.from(`${line}\n`) }
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      },
+      async *exec(inputs) {
+        for await (const input of inputs) {
+          if (input.input?.case === 'stdin') yield { output: { case: 'stdout', value: input.input.value } }
+        }
+        yield { output: { case: 'exit', value: { code: 3, message: '' } } }
+      },
+    })
+    connection = connect(await server.start())
+  })
+
+  after(async () => {
+    connection.close()
+    await server.stop()
+  })
+
+  it('carries a duplex call both ways', async () => {
+    const inputs = (async function* () {
+      yield { input: { case: 'start' as const, value: { pod: 'a', command: ['cat'] } } }
+      yield { input: { case: 'stdin' as const, value: Buffer.from('hello') } }
+    })()
+    const outputs: string[] = []
+    for await (const { output } of connection.client('Pods').exec(inputs)) {
+      if (output?.case === 'stdout') outputs.push(Buffer.from(output.value).toString())
+      if (output?.case === 'exit') outputs.push(`exit ${output.value.code}`)
+    }
+    assert.deepEqual(outputs, ['hello', 'exit 3'])
+  })
+
+  it('carries an error with code and details', async () => {
+    await assert.rejects(async () => {
+      for await (const _ of connection.client('Pods').logs({ pod: 'none' })) assert.fail('no message expected')
+    }, (error: GantryError) => error.code === 'NotFound' && error.message === 'no pod none' && error.details[0]?.remedy === 'see gantry get pods')
+  })
+
+  it('tells the handler when the caller goes away', async () => {
+    let lines = 0
+    for await (const { data } of connection.client('Pods').logs({ pod: 'a' })) {
+      assert.equal(Buffer.from(data).toString(), `${lines}\n`)
+      if (++lines === 5) break
+    }
+    while (seen.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(seen, ['aborted'])
+  })
+
+  it('keeps an object through its bytes', () => {
+    const bytes = encodeResource({
+      apiVersion: 'v1', kind: 'Pod',
+      metadata: { name: 'a', namespace: 'default', uid: 'u', resourceVersion: '7', creationTimestamp: '2026-01-31T12:00:00Z' },
+      spec: { containers: [{ name: 'c', image: 'busybox', resources: { limits: { cpu: '100m' } }, livenessProbe: { httpGet: { port: 'web', path: '/', scheme: 'HTTP' }, timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3 } }], volumes: [{ name: 'v', emptyDir: {} }] },
+      status: { timeline: [{ step: 'accepted', time: '2026-01-31T12:00:00.125000Z' }] },
+    } as never)
+    const pod = decodeResource('Pod', bytes, '9')
+    assert.equal(pod.metadata.resourceVersion, '9')
+    assert.deepEqual(pod.spec.volumes, [{ name: 'v', emptyDir: {} }])
+    assert.equal(pod.spec.containers[0]?.resources.limits?.cpu, '100m')
+    assert.equal(pod.spec.containers[0]?.livenessProbe?.httpGet?.port, 'web')
+    assert.equal(pod.status.timeline?.[0]?.time, '2026-01-31T12:00:00.125000Z')
+  })
+})
