@@ -16,6 +16,9 @@ export interface FieldOptions {
   readonly base64?: boolean
   readonly unsupported?: string
   readonly readOnly?: boolean
+  readonly inert?: readonly string[]
+  readonly keyFormat?: string
+  readonly set?: boolean
 }
 
 export interface FieldSchema {

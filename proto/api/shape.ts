@@ -1,0 +1,124 @@
+/** How values of the schema are merged: which lists have keys, which objects are structures or maps, what is one value. Derived from the schema's options. */
+import type { JsonObject, JsonValue, Kind } from '../gen/types.ts'
+import { messageSchema, SPECIAL_MESSAGES, type FieldSchema } from './schema.ts'
+
+export type Shape =
+  /** One value, replaced as a whole. */
+  | { readonly kind: 'atomic' }
+  /** An object with the fields of a message; inlined messages' fields stand among them. */
+  | { readonly kind: 'struct'; readonly message: string; readonly fields: ReadonlyMap<string, FieldShape> }
+  /** An object whose keys are free, such as labels. */
+  | { readonly kind: 'map'; readonly value: Shape }
+  /** A list whose items are told apart by some of their fields. */
+  | { readonly kind: 'keyed'; readonly keys: readonly MergeKey[]; readonly item: Shape }
+  /** A list of scalars without order in which none comes twice. */
+  | { readonly kind: 'set' }
+
+export interface FieldShape {
+  readonly field: FieldSchema
+  readonly shape: Shape
+}
+
+export interface MergeKey {
+  readonly name: string
+  /** What an item counts as when it does not have the field. */
+  readonly fallback: JsonValue
+}
+
+const ATOMIC: Shape = { kind: 'atomic' }
+const structs = new Map<string, Shape & { kind: 'struct' }>()
+
+/** The shape of a message by its name; a kind is the message of the same name. */
+export function shapeOf(message: string): Shape & { kind: 'struct' } {
+  let shape = structs.get(message)
+  if (shape === undefined) {
+    const fields = new Map<string, FieldShape>()
+    shape = { kind: 'struct', message, fields }
+    structs.set(message, shape) // before its fields, which may be of the same message
+    addFields(message, fields)
+  }
+  return shape
+}
+
+function addFields(message: string, into: Map<string, FieldShape>): void {
+  for (const field of messageSchema(message).fields) {
+    if (field.options.inline === true) addFields(field.type, into)
+    else into.set(field.name, { field, shape: fieldShape(field) })
+  }
+}
+
+function fieldShape(field: FieldSchema): Shape {
+  const value: Shape = field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type) ? shapeOf(field.type) : ATOMIC
+  switch (field.label) {
+    case 'optional': return value
+    case 'map': return { kind: 'map', value }
+    case 'repeated': {
+      if (field.options.set === true) return { kind: 'set' }
+      const names = field.options.mergeKey
+      if (names === undefined) return ATOMIC
+      return { kind: 'keyed', keys: [...names].sort().map((name) => ({ name, fallback: fallbackOf(field.type, name) })), item: value }
+    }
+  }
+}
+
+function fallbackOf(message: string, name: string): JsonValue {
+  const field = messageSchema(message).fields.find((other) => other.name === name)
+  const text = field?.options.default
+  if (text === undefined) return null
+  return field?.type === 'string' ? text : JSON.parse(text) as JsonValue
+}
+
+/** What tells an item of a keyed list apart, as text: the JSON of its key fields in alphabetical order, as after "k:" in FieldsV1. */
+export function itemKey(keys: readonly MergeKey[], item: JsonValue): string {
+  const fields = isObject(item) ? item : {}
+  return JSON.stringify(Object.fromEntries(keys.map(({ name, fallback }) => [name, own(fields, name) ?? fallback])))
+}
+
+/** The schema of a field by its path from the kind; undefined if there is none. A path does not lead into maps and lists. */
+export function fieldOf(kind: Kind, path: readonly string[]): FieldSchema | undefined {
+  let shape: Shape = shapeOf(kind)
+  let field: FieldSchema | undefined
+  for (const name of path) {
+    if (shape.kind !== 'struct') return undefined
+    const next = shape.fields.get(name)
+    if (next === undefined) return undefined
+    ;({ field, shape } = next)
+  }
+  return field
+}
+
+/** The shape that a field of a struct or a key of a map has; a field that the schema does not know is one value. */
+export function childShape(shape: Shape, name: string): Shape {
+  switch (shape.kind) {
+    case 'struct': return shape.fields.get(name)?.shape ?? ATOMIC
+    case 'map': return shape.value
+    case 'atomic': case 'keyed': case 'set': return ATOMIC
+  }
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** An object's own property: a key called "constructor" is not there unless it was written there. */
+export function own(object: JsonObject, name: string): JsonValue | undefined {
+  return Object.hasOwn(object, name) ? object[name] : undefined
+}
+
+/** Sets an own property, also one called "__proto__". */
+export function setOwn(object: JsonObject, name: string, value: JsonValue): void {
+  Object.defineProperty(object, name, { value, enumerable: true, writable: true, configurable: true })
+}
+
+/** True if two JSON values are the same; the order of an object's keys does not matter, and a property that is undefined is absent. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]))
+  if (!isObject(a) || !isObject(b)) return false
+  const names = definedNames(a)
+  return names.length === definedNames(b).length && names.every((name) => Object.hasOwn(b, name) && sameJson(a[name], b[name]))
+}
+
+function definedNames(object: JsonObject): string[] {
+  return Object.keys(object).filter((name) => (object[name] as JsonValue | undefined) !== undefined)
+}
