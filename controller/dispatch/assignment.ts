@@ -1,0 +1,87 @@
+/** What one node is to have, and what has to be told to it since the last message. */
+import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
+import { withResourceVersion, type Input } from '../../proto/api/wire.ts'
+import type { Assignments, ObjectBytes, ObjectRef, Pod } from '../../proto/gen/types.ts'
+import type { Cached, Informer } from '../informer/contract.ts'
+import { referencesOf, type References } from './references.ts'
+
+type AssignedKind = 'Pod' | 'ConfigMap' | 'Secret'
+
+interface Assigned {
+  readonly kind: AssignedKind
+  readonly cached: Cached<AssignedKind>
+  /** Changes when the node must be told. */
+  readonly version: string
+}
+
+const references = new WeakMap<Pod, References>()
+
+function cachedReferences(pod: Pod): References {
+  let known = references.get(pod)
+  if (known === undefined) references.set(pod, (known = referencesOf(pod)))
+  return known
+}
+
+/** A node's own status reports come back as new revisions of the pod; only what a user or the control plane changed is told. */
+function podVersion(pod: Pod): string {
+  const { uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations } = pod.metadata
+  return JSON.stringify([uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations])
+}
+
+/** Everything that a node is to have, by key. */
+function desired(informer: Informer, node: string): Map<string, Assigned> {
+  const result = new Map<string, Assigned>()
+  const pods = informer.lister('Pod')
+  const configMaps = informer.lister('ConfigMap')
+  const secrets = informer.lister('Secret')
+  const add = (kind: AssignedKind, namespace: string, name: string, cached: Cached<AssignedKind> | undefined, version?: string): void => {
+    if (cached !== undefined) result.set(`${kind}/${namespace}/${name}`, { kind, cached, version: version ?? String(cached.revision) })
+  }
+  for (const pod of pods.byIndex('node', node)) {
+    const { namespace, name } = pod.metadata
+    const used = cachedReferences(pod)
+    for (const configMap of used.configMaps) add('ConfigMap', namespace, configMap, configMaps.cached(namespace, configMap))
+    for (const secret of used.secrets) add('Secret', namespace, secret, secrets.cached(namespace, secret))
+    add('Pod', namespace, name, pods.cached(namespace, name), podVersion(pod))
+  }
+  return result
+}
+
+function objectBytes({ kind, cached }: Assigned): Input<ObjectBytes> {
+  return { apiVersion: apiVersionOf(resourceOf(kind)), kind, raw: withResourceVersion(cached.bytes, String(cached.revision)) }
+}
+
+function objectRef(key: string): Input<ObjectRef> {
+  const [kind, namespace, name] = key.split('/') as [AssignedKind, string, string]
+  return { apiVersion: apiVersionOf(resourceOf(kind)), kind, namespace, name }
+}
+
+/** Config and secrets come before the pods that use them. */
+const ORDER: Record<AssignedKind, number> = { ConfigMap: 0, Secret: 0, Pod: 1 }
+
+export class AssignmentStream {
+  readonly #informer: Informer
+  readonly #node: string
+  #sequence = 0
+  #told = new Map<string, string>()
+
+  constructor(informer: Informer, node: string) {
+    this.#informer = informer
+    this.#node = node
+  }
+
+  /** The next message and the uids of the pods in it, or undefined when the node knows everything. The first one is complete. */
+  next(): { readonly message: Input<Assignments>; readonly pods: readonly string[] } | undefined {
+    const wanted = desired(this.#informer, this.#node)
+    const complete = this.#sequence === 0
+    const set = [...wanted].filter(([key, item]) => this.#told.get(key) !== item.version).map(([, item]) => item)
+    const removed = [...this.#told.keys()].filter((key) => !wanted.has(key))
+    if (!complete && set.length === 0 && removed.length === 0) return undefined
+    this.#told = new Map([...wanted].map(([key, item]) => [key, item.version]))
+    set.sort((a, b) => ORDER[a.kind] - ORDER[b.kind])
+    return {
+      message: { complete, sequence: ++this.#sequence, set: set.map(objectBytes), removed: removed.map(objectRef) },
+      pods: set.flatMap(({ kind, cached }) => (kind === 'Pod' ? cached.object.metadata.uid : [])),
+    }
+  }
+}

@@ -1,0 +1,177 @@
+/** Every node session that this controller holds: who may open one, what it is told, and where what it says goes. */
+import { GantryError } from '../../proto/api/errors.ts'
+import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
+import type { Input } from '../../proto/api/wire.ts'
+import type { Clock, Timer } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import { randomUuid, type Random } from '../../proto/base/random.ts'
+import { RunGroup } from '../../proto/base/run-group.ts'
+import type { ControllerMessage, Event, NodeMessage, NodesService, StreamDown, StreamUp } from '../../proto/gen/types.ts'
+import type { ObjectApi } from '../api/contract.ts'
+import type { Change, Informer } from '../informer/contract.ts'
+import { NodeRegistry } from './registration.ts'
+import { NodeSession, SILENCE } from './session.ts'
+import { StatusWriter } from './statuses.ts'
+import { Streams } from './streams.ts'
+
+/** Common name of a node's certificate: Kubernetes' own form (https://kubernetes.io/docs/reference/access-authn-authz/node/). */
+const NODE_USER = 'system:node:'
+
+export interface DispatcherParts {
+  readonly api: ObjectApi
+  readonly informer: Informer
+  /** Takes the events that nodes send. */
+  readonly publish: (event: Event) => void
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  /** Pod addresses of the cluster, cut into one /24 a node. */
+  readonly podCidr: string
+}
+
+export class Dispatcher implements Handlers<NodesService> {
+  readonly #informer: Informer
+  readonly #publish: (event: Event) => void
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #log: Logger
+  readonly #registry: NodeRegistry
+  readonly #statuses: StatusWriter
+  readonly #sessions = new Map<string, NodeSession>()
+  readonly #lost = new Map<string, Timer>()
+  readonly #dirty = new Set<string>()
+  #group = new RunGroup()
+  readonly streams: Streams
+
+  constructor(parts: DispatcherParts) {
+    this.#informer = parts.informer
+    this.#publish = parts.publish
+    this.#clock = parts.clock
+    this.#random = parts.random
+    this.#log = parts.log
+    this.#registry = new NodeRegistry(parts)
+    this.#statuses = new StatusWriter(parts)
+    this.streams = new Streams(parts.clock, parts.random)
+  }
+
+  /** Follows the cache and writes statuses until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#informer.synced()
+    this.#group = new RunGroup(signal)
+    const stops = [
+      this.#informer.on('Pod', (change) => this.#podChanged(change)),
+      this.#informer.on('ConfigMap', (change) => this.#configChanged(change)),
+      this.#informer.on('Secret', (change) => this.#configChanged(change)),
+      this.#informer.onBatch(() => this.#refresh()),
+    ]
+    for (const node of this.#informer.lister('Node').list()) if (!this.#sessions.has(node.metadata.name)) this.#expectBack(node.metadata.name)
+    this.#group.add((inner) => this.#statuses.run(inner))
+    try {
+      await this.#group.wait()
+    } finally {
+      for (const stop of stops) stop()
+      for (const timer of this.#lost.values()) timer.cancel()
+      for (const session of this.#sessions.values()) session.end(new GantryError('Unavailable', 'the controller is stopping'))
+    }
+  }
+
+  /** A node's session (see proto/gantry/v1/node.proto). */
+  async *session(requests: AsyncIterable<NodeMessage>, call: CallContext): AsyncGenerator<Input<ControllerMessage>, void, undefined> {
+    const name = nodeOf(call)
+    const messages = requests[Symbol.asyncIterator]()
+    const first = await messages.next()
+    const hello = first.done === true ? undefined : first.value.message
+    if (hello?.case !== 'hello' || hello.value.node === undefined) throw new GantryError('InvalidArgument', 'a session begins with a hello that describes the node')
+    if (hello.value.node.metadata.name !== name) {
+      throw new GantryError('Forbidden', `the certificate of node ${name} cannot register node ${hello.value.node.metadata.name}`)
+    }
+    const reported = hello.value.node
+    const node = await this.#registry.register({ ...reported, apiVersion: 'v1', kind: 'Node' })
+    await this.#informer.reached(Number(node.metadata.resourceVersion))
+    const session = new NodeSession({
+      id: randomUuid(this.#random), agentId: hello.value.agentId, node, informer: this.#informer, clock: this.#clock,
+      listener: {
+        observed: (from, pods) => this.#statuses.observe(from, pods),
+        assigned: (pods) => pods.forEach((uid) => this.#statuses.assigned(uid)),
+        events: (from, events) => events.forEach((event) => this.#publish({ ...event, apiVersion: 'v1', kind: 'Event', source: { ...event.source, host: from } })),
+      },
+    })
+    this.#open(session)
+    session.receive(messages).then(() => session.end(), (thrown: unknown) => session.end(GantryError.from(thrown)))
+    try {
+      yield* session.messages
+    } finally {
+      session.end()
+      this.#close(session)
+    }
+  }
+
+  /** A node's answer to a request for logs or a command. */
+  stream(messages: AsyncIterable<StreamUp>, call: CallContext): AsyncIterable<Input<StreamDown>> {
+    return this.streams.serve(nodeOf(call), messages)
+  }
+
+  /** Puts a message on a node's session; false if this controller holds none. */
+  tell(node: string, message: Input<ControllerMessage>): boolean {
+    const session = this.#sessions.get(node)
+    session?.send(message)
+    return session !== undefined
+  }
+
+  #open(session: NodeSession): void {
+    const { node } = session
+    const older = this.#sessions.get(node)
+    this.#sessions.set(node, session)
+    this.#lost.get(node)?.cancel()
+    this.#lost.delete(node)
+    older?.end(new GantryError('Conflict', `node ${node} has opened a newer session`))
+    this.#log.info({ node, session: session.id, agent: session.agentId }, 'node session opened')
+  }
+
+  #close(session: NodeSession): void {
+    const { node } = session
+    this.#log.info({ node, session: session.id }, 'node session ended')
+    if (this.#sessions.get(node) !== session) return
+    this.#sessions.delete(node)
+    this.streams.abandon(node)
+    this.#expectBack(node)
+  }
+
+  /** Gives a node without session the time of a silent one, then has it marked. */
+  #expectBack(node: string): void {
+    if (this.#group.signal.aborted) return
+    const timer = this.#clock.after(SILENCE, () => {
+      this.#lost.delete(node)
+      this.#group.spawn(async () => {
+        try {
+          await this.#registry.markLost(node)
+        } catch (thrown) {
+          this.#log.warn({ node, err: thrown }, 'node not marked as lost, trying again')
+          this.#expectBack(node)
+        }
+      })
+    })
+    this.#lost.set(node, timer)
+  }
+
+  #podChanged({ cached, previous }: Change<'Pod'>): void {
+    for (const node of [cached.object.spec.nodeName, previous?.object.spec.nodeName]) if (node !== undefined) this.#dirty.add(node)
+  }
+
+  /** Nodes with a pod in the namespace look whether it is theirs. */
+  #configChanged({ cached }: Change<'ConfigMap'> | Change<'Secret'>): void {
+    for (const pod of this.#informer.lister('Pod').list(cached.object.metadata.namespace)) {
+      if (pod.spec.nodeName !== undefined) this.#dirty.add(pod.spec.nodeName)
+    }
+  }
+
+  #refresh(): void {
+    for (const node of this.#dirty) this.#sessions.get(node)?.refresh()
+    this.#dirty.clear()
+  }
+}
+
+function nodeOf(call: CallContext): string {
+  if (!call.user.name.startsWith(NODE_USER)) throw new GantryError('Forbidden', `"${call.user.name}" is not the name of a node's certificate (${NODE_USER}NAME)`)
+  return call.user.name.slice(NODE_USER.length)
+}

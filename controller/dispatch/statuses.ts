@@ -1,0 +1,91 @@
+/**
+ * Observed states on their way to the store: the latest of each pod, one write of a pod at a time, tried until it is written or without
+ * object. The node alone says what runs; the control plane's own share of a status (scheduling, the first steps of the timeline) stays.
+ */
+import { GantryError } from '../../proto/api/errors.ts'
+import { formatMicroTime } from '../../proto/api/time.ts'
+import type { Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import { WorkQueue } from '../../proto/base/workqueue.ts'
+import type { ObservedPod, Pod, PodStatus, TimelineStep } from '../../proto/gen/types.ts'
+import type { ObjectApi } from '../api/contract.ts'
+import type { Informer } from '../informer/contract.ts'
+
+const CONTEXT = { fieldManager: 'gantry-agent' }
+/** Writes under way at once; those of one moment go to the store in one transaction. */
+const CONCURRENCY = 200
+
+const TERMINAL = new Set(['Succeeded', 'Failed'])
+
+function mergeTimeline(stored: readonly TimelineStep[] | undefined, observed: readonly TimelineStep[] | undefined): TimelineStep[] {
+  const steps = new Map((stored ?? []).map((step) => [step.step, step]))
+  for (const step of observed ?? []) if (!steps.has(step.step)) steps.set(step.step, step)
+  return [...steps.values()].sort((a, b) => a.time.localeCompare(b.time))
+}
+
+/** The status to store: what the node observed, with what others wrote kept. Undefined if it would take a finished pod back. */
+export function mergeStatus(stored: PodStatus, observed: PodStatus, assignedAt: string | undefined): PodStatus | undefined {
+  if (TERMINAL.has(stored.phase ?? '') && stored.phase !== observed.phase) return undefined
+  const observedTypes = new Set((observed.conditions ?? []).map(({ type }) => type))
+  const conditions = [...(stored.conditions ?? []).filter(({ type }) => !observedTypes.has(type)), ...(observed.conditions ?? [])]
+  const assigned: TimelineStep[] = assignedAt === undefined ? [] : [{ step: 'assigned', time: assignedAt }]
+  return { ...observed, qosClass: observed.qosClass ?? stored.qosClass, conditions, timeline: mergeTimeline(stored.timeline, [...assigned, ...(observed.timeline ?? [])]) }
+}
+
+export class StatusWriter {
+  readonly #api: ObjectApi
+  readonly #informer: Informer
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #queue: WorkQueue
+  readonly #latest = new Map<string, { node: string; observed: ObservedPod }>()
+  readonly #assigned = new Map<string, string>()
+
+  constructor(parts: { api: ObjectApi; informer: Informer; clock: Clock; random: Random; log: Logger }) {
+    this.#api = parts.api
+    this.#informer = parts.informer
+    this.#clock = parts.clock
+    this.#log = parts.log
+    this.#queue = new WorkQueue(parts.clock, parts.random, { first: 20, max: 5_000 })
+  }
+
+  /** Notes that a pod was told to its node, for the timeline. */
+  assigned(uid: string): void {
+    if (!this.#assigned.has(uid)) this.#assigned.set(uid, formatMicroTime(this.#clock.now()))
+  }
+
+  /** Takes over what a node reports. */
+  observe(node: string, pods: readonly ObservedPod[]): void {
+    for (const observed of pods) {
+      this.#latest.set(observed.uid, { node, observed })
+      this.#queue.add(observed.uid)
+    }
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#queue.run((uid) => this.#write(uid), (uid, error, failures) => {
+      this.#log.warn({ uid, failures, err: error }, 'status not written, trying again')
+    }, signal, CONCURRENCY)
+  }
+
+  async #write(uid: string): Promise<void> {
+    const entry = this.#latest.get(uid)
+    if (entry === undefined) return
+    const { node, observed } = entry
+    const { namespace, name } = observed
+    try {
+      const mine = (pod: Pod): boolean => pod.metadata.uid === uid && pod.spec.nodeName === node
+      await this.#api.mutate('Pod', namespace, name, 'status', (pod) => {
+        const status = mine(pod) && observed.status !== undefined ? mergeStatus(pod.status, observed.status, this.#assigned.get(uid)) : undefined
+        if (status === undefined) return false
+        pod.status = status
+      }, CONTEXT)
+      if (observed.released) await this.#api.release(namespace, name, uid, CONTEXT)
+    } catch (thrown) {
+      if (!GantryError.is(thrown, 'NotFound')) throw thrown
+    }
+    if (this.#latest.get(uid) === entry) this.#latest.delete(uid)
+    if (this.#informer.byUid(uid) === undefined || observed.released) this.#assigned.delete(uid)
+  }
+}
