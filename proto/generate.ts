@@ -39,7 +39,7 @@ function fieldOptions(options: Record<string, unknown> | undefined): FieldOption
   for (const [key, value] of Object.entries(options ?? {})) {
     const name = /^\((\w+)\)$/.exec(key)?.[1]
     if (name === undefined) continue
-    if (name === 'enum') result[name] = String(value).split('|')
+    if (name === 'enum' || name === 'inert') result[name] = String(value).split('|')
     else if (name === 'mergeKey') result[name] = String(value).split(',')
     else result[name] = name === 'default' ? String(value) : value
   }

@@ -5,9 +5,15 @@ const RFC3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})
 
 /** Milliseconds since 1970 of an RFC 3339 text; InvalidArgument otherwise. */
 export function parseTime(text: string): number {
-  const millis = RFC3339.test(text) ? Date.parse(text) : NaN
+  const millis = RFC3339.test(text) && isDay(text) ? Date.parse(text) : NaN
   if (Number.isNaN(millis)) throw new GantryError('InvalidArgument', `"${text}" is not a time in RFC 3339 form, such as 2026-01-31T12:00:00Z`)
   return millis
+}
+
+/** True if the month has that day: Date.parse takes 31 February for 3 March. */
+function isDay(text: string): boolean {
+  const [year, month, day] = text.slice(0, 10).split('-').map(Number) as [number, number, number]
+  return day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
 }
 
 /** RFC 3339 with whole seconds, the form of metadata and conditions. */

@@ -1,0 +1,303 @@
+/**
+ * JSON values to objects in memory and back, strictly: an unknown field, a value of another type, a field that Gantry does not act on, two
+ * items of a list with one key are errors, and all of them are told at once. Null means absent, as in Kubernetes. For text with positions
+ * see manifest.ts, for bytes wire.ts.
+ */
+import type { JsonObject, JsonValue, Kind, Resources } from '../gen/types.ts'
+import { formatRule } from './format.ts'
+import { findAnyKind } from './kinds.ts'
+import { nearest } from './nearest.ts'
+import { entryPath, fieldPath } from './path.ts'
+import { NOT_YET, problem, problemError, showValue, type Problem } from './problem.ts'
+import { apiVersionOf, messageSchema, resourceOf, schema, SPECIAL_MESSAGES, type FieldSchema, type MessageSchema } from './schema.ts'
+import { readSpecial } from './special.ts'
+
+export interface DecodeOptions {
+  /** Leave out what only the control plane writes (status, uid, …), as is done with what a user sends. It must be well formed nevertheless. */
+  readonly dropReadOnly?: boolean
+  /** The text that a scalar was written with, by path: so that a remedy can show 1.10 and not 1.1. */
+  readonly written?: (path: string) => string | undefined
+}
+
+type Fields = Record<string, unknown>
+
+/** An object of the kind that the value names, or must be. All problems in one error, InvalidArgument or Unsupported, with a detail each. */
+export function decodeJson<K extends Kind>(kind: K | undefined, value: JsonValue, options: DecodeOptions = {}): Resources[K] {
+  const { object, problems } = inspectJson(kind, value, options)
+  if (problems.length > 0) throw problemError(problems)
+  return object as Resources[K]
+}
+
+/** As decodeJson, but with the problems as a value; the object is complete only if there are none. */
+export function inspectJson(kind: Kind | undefined, value: JsonValue, options: DecodeOptions = {}): { object: Resources[Kind] | undefined; problems: Problem[] } {
+  const decoder = new Decoder(options)
+  const found = decoder.kindOf(kind, value)
+  if (found === undefined) return { object: undefined, problems: decoder.problems }
+  const fields = decoder.message(found, value, '', true)
+  return { object: { apiVersion: apiVersionOf(resourceOf(found)), kind: found, ...fields } as Resources[Kind], problems: decoder.problems }
+}
+
+const fieldMaps = new Map<string, ReadonlyMap<string, FieldSchema>>()
+
+/** The fields of a message by the names they have in JSON: those of inlined messages stand beside its own. */
+export function jsonFields(message: string): ReadonlyMap<string, FieldSchema> {
+  let fields = fieldMaps.get(message)
+  if (fields === undefined) {
+    fields = new Map(messageSchema(message).fields.flatMap((field) => (field.options.inline === true ? [...jsonFields(field.type)] : [[field.name, field] as const])))
+    fieldMaps.set(message, fields)
+  }
+  return fields
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What kind of thing a value is, for a message about one of the wrong kind. */
+function typeOf(value: JsonValue): string {
+  if (value === null) return 'nothing'
+  if (Array.isArray(value)) return 'a list'
+  switch (typeof value) {
+    case 'object': return 'an object'
+    case 'number': return 'a number'
+    case 'boolean': return 'a boolean'
+    default: return 'a string'
+  }
+}
+
+/** True if a value asks an unsupported field for nothing. */
+function isInert(field: FieldSchema, value: JsonValue): boolean {
+  if (field.label !== 'optional') return Object.keys(value as object).length === 0
+  return field.options.inert?.includes(typeof value === 'object' ? JSON.stringify(value) : String(value)) === true
+}
+
+const INTEGERS: Record<string, readonly [number, number]> = {
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  uint32: [0, 2 ** 32 - 1],
+  int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  uint64: [0, Number.MAX_SAFE_INTEGER],
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+
+class Decoder {
+  readonly problems: Problem[] = []
+  readonly #options: DecodeOptions
+
+  constructor(options: DecodeOptions) {
+    this.#options = options
+  }
+
+  #wrong(path: string, value: JsonValue, message: string, remedy = ''): undefined {
+    this.problems.push(problem(path, message, { value: showValue(value), remedy }))
+    return undefined
+  }
+
+  #mistyped(path: string, value: JsonValue, needed: string, remedy = ''): undefined {
+    const shown = typeof value === 'object' ? `is ${typeOf(value)}` : `${this.#options.written?.(path) ?? showValue(value)} is ${typeOf(value)}`
+    this.problems.push(problem(path, `${shown}, ${needed} is needed`, { remedy }))
+    return undefined
+  }
+
+  kindOf(wanted: Kind | undefined, value: JsonValue): Kind | undefined {
+    if (!isObject(value)) return this.#mistyped('', value, 'an object')
+    const { apiVersion = null, kind = null } = value
+    if (wanted !== undefined && kind === null && apiVersion === null) return wanted
+    for (const [name, item] of Object.entries({ apiVersion, kind })) {
+      if (item === null) this.problems.push(problem('', `${name} is missing`, { remedy: name === 'kind' ? 'say what it is, such as kind: Pod' : 'say the group and version, such as apiVersion: v1' }))
+      else if (typeof item !== 'string') this.#mistyped(name, item, 'a string')
+    }
+    if (typeof apiVersion !== 'string' || typeof kind !== 'string') return undefined
+    const found = findAnyKind(apiVersion, kind)
+    if ('problem' in found) return void this.problems.push(found.problem)
+    if (wanted !== undefined && found.kind !== wanted) return this.#wrong('kind', kind, `is not the kind asked for, ${wanted}`)
+    return found.kind
+  }
+
+  message(name: string, value: JsonValue, path: string, top = false): Fields | undefined {
+    if (!isObject(value)) return this.#mistyped(path, value, 'an object')
+    const fields = jsonFields(name)
+    const into: Fields = {}
+    for (const [key, item] of Object.entries(value)) {
+      if (top && (key === 'apiVersion' || key === 'kind')) continue
+      const field = fields.get(key)
+      const at = fieldPath(path, key)
+      if (field === undefined) this.#unknown(key, at, name, fields)
+      else if (item !== null) this.#field(field, item, at, into)
+    }
+    return fill(name, into)
+  }
+
+  #unknown(key: string, path: string, message: string, fields: ReadonlyMap<string, FieldSchema>): void {
+    const meant = nearest(key, fields.keys())
+    const names = [...fields.keys()].join(', ')
+    const remedy = meant !== undefined ? `did you mean ${meant}?` : fields.size === 0 ? '' : names.length <= 80 ? `known here: ${names}` : `see the fields of ${message} with "gantry explain"`
+    this.problems.push(problem(path, 'unknown field', { key: true, remedy }))
+  }
+
+  #field(field: FieldSchema, value: JsonValue, path: string, into: Fields): void {
+    const { unsupported, readOnly } = field.options
+    if (unsupported !== undefined && !this.#acceptsInert(field, value, path, unsupported)) return
+    const decoded = field.label === 'map' ? this.#map(field, value, path) : field.label === 'repeated' ? this.#list(field, value, path) : this.#value(field, value, path)
+    if (decoded !== undefined && !(readOnly === true && this.#options.dropReadOnly === true)) into[field.name] = decoded
+  }
+
+  #acceptsInert(field: FieldSchema, value: JsonValue, path: string, reason: string): boolean {
+    const listed = field.label === 'optional' || typeof value === 'object'
+    if (listed && isInert(field, value)) return true
+    const allowed = field.options.inert?.filter((item) => !/^[{[]/.test(item)) ?? []
+    const remedy = allowed.length === 0 ? 'leave it out' : `leave it out, or write ${allowed.join(' or ')}`
+    this.problems.push(problem(path, `${NOT_YET}${reason === 'not acted on yet' ? '' : `: ${reason}`}`, { key: true, unsupported: true, remedy }))
+    return false
+  }
+
+  #map(field: FieldSchema, value: JsonValue, path: string): Fields | undefined {
+    if (!isObject(value)) return this.#mistyped(path, value, 'a map of keys and values')
+    const into: Fields = {}
+    const { keyFormat } = field.options
+    for (const [key, item] of Object.entries(value)) {
+      const at = entryPath(path, key)
+      const flaw = key === '__proto__' ? { message: 'is a reserved name', remedy: 'choose another key' } : keyFormat === undefined ? undefined : formatRule(keyFormat)(key)
+      if (flaw !== undefined) this.problems.push(problem(at, `the key ${flaw.message}`, { key: true, remedy: flaw.remedy }))
+      const decoded = item === null && field.kind === 'scalar' && field.type === 'string' ? '' : this.#value(field, item, at)
+      if (decoded !== undefined && flaw === undefined) into[key] = decoded
+    }
+    return Object.keys(into).length === 0 ? undefined : into
+  }
+
+  #list(field: FieldSchema, value: JsonValue, path: string): unknown[] | undefined {
+    if (!Array.isArray(value)) return this.#mistyped(path, value, 'a list', 'begin each item with "- "')
+    const items = value.map((item, index) => this.#value(field, item, entryPath(path, index)))
+    const { mergeKey } = field.options
+    if (mergeKey !== undefined) this.#refuseDuplicates(field.type, mergeKey, items, path)
+    return items.length === 0 ? undefined : items
+  }
+
+  /** A list that is merged by key may not hold a key twice: one of the two would be lost. */
+  #refuseDuplicates(type: string, keys: readonly string[], items: readonly unknown[], path: string): void {
+    const fields = jsonFields(type)
+    const seen = new Map<string, number>()
+    items.forEach((item, index) => {
+      const key = keys.map((name) => (item as Fields | undefined)?.[name] ?? fields.get(name)?.options.default)
+      if (key.includes(undefined)) return
+      const text = key.join('\n')
+      const first = seen.get(text)
+      if (first === undefined) return void seen.set(text, index)
+      const what = keys.map((name, position) => `${name} ${showValue(key[position])}`).join(' and ')
+      this.problems.push(problem(entryPath(path, index), `is the second item with ${what}`, { remedy: `the first is ${entryPath(path, first)}; keep one` }))
+    })
+  }
+
+  #value(field: FieldSchema, value: JsonValue, path: string): unknown {
+    const decoded = this.#typed(field, value, path)
+    if (typeof decoded !== 'string' && typeof decoded !== 'number') return decoded
+    const flaw = valueFlaw(field, decoded)
+    if (flaw !== undefined) return this.#wrong(path, field.options.secret === true ? '(secret)' : value, flaw.message, flaw.remedy)
+    return decoded
+  }
+
+  #typed(field: FieldSchema, value: JsonValue, path: string): unknown {
+    if (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type)) return this.message(field.type, value, path)
+    if (field.kind === 'message') {
+      const read = readSpecial(field.type, value)
+      if ('value' in read) return read.value
+      return read.mistyped === true ? this.#mistyped(path, value, read.message, read.remedy) : this.#wrong(path, value, read.message, read.remedy)
+    }
+    if (field.kind === 'enum') return this.#enum(field.type, value, path)
+    switch (field.type) {
+      case 'string': return typeof value === 'string' ? value : this.#needsString(value, path)
+      case 'bool': return typeof value === 'boolean' ? value : this.#mistyped(path, value, 'a boolean', 'write true or false, without quotes')
+      case 'bytes': return this.#base64(field, value, path)
+      case 'double': case 'float': return typeof value === 'number' ? value : this.#mistyped(path, value, 'a number')
+      default: return this.#integer(field.type, value, path)
+    }
+  }
+
+  #needsString(value: JsonValue, path: string): undefined {
+    if (typeof value === 'object') return this.#mistyped(path, value, 'a string')
+    return this.#mistyped(path, value, 'a string', `write it in quotes: "${this.#options.written?.(path) ?? String(value)}"`)
+  }
+
+  #integer(type: string, value: JsonValue, path: string): number | undefined {
+    const [least, most] = INTEGERS[type]!
+    if (typeof value === 'string' && /^-?\d+$/.test(value)) return this.#mistyped(path, value, 'a whole number', `write it without quotes: ${value}`)
+    if (typeof value !== 'number') return this.#mistyped(path, value, 'a whole number')
+    if (!Number.isInteger(value)) return this.#wrong(path, value, 'is not a whole number')
+    return value >= least && value <= most ? value : this.#wrong(path, value, 'is out of range', `give a number from ${least} to ${most}`)
+  }
+
+  #enum(type: string, value: JsonValue, path: string): string | undefined {
+    const names = Object.keys(schema.enums[type]!.values)
+    return typeof value === 'string' && names.includes(value) ? value : this.#wrong(path, value, 'is not one of the values allowed', `use ${names.join(', ')}`)
+  }
+
+  #base64(field: FieldSchema, value: JsonValue, path: string): string | undefined {
+    if (typeof value !== 'string') return this.#needsString(value, path)
+    const text = value.replace(/[\r\n]/g, '')
+    if (BASE64.test(text)) return text
+    const remedy = field.options.secret === true ? 'encode it, or put the plain text under stringData' : 'encode it, or put plain text under data'
+    return this.#wrong(path, field.options.secret === true ? '(secret)' : value, 'is not base64', remedy)
+  }
+}
+
+/** What is wrong with a scalar of the right type by its field's `enum` and `format`. */
+export function valueFlaw(field: FieldSchema, value: string | number): { message: string; remedy: string } | undefined {
+  const { enum: allowed, format } = field.options
+  if (allowed !== undefined && !allowed.includes(String(value))) {
+    const meant = nearest(String(value), allowed)
+    const names = allowed.filter((name) => name !== '').join(', ')
+    return { message: 'is not one of the values allowed', remedy: `${meant === undefined || meant === '' ? 'use' : `did you mean ${meant}? Allowed:`} ${names}` }
+  }
+  return format === undefined ? undefined : formatRule(format)(value)
+}
+
+interface Filler {
+  readonly name: string
+  readonly zero: () => unknown
+}
+
+const fillers = new Map<string, readonly Filler[]>()
+
+/** Adds what is never undefined in memory: `always` fields with their zero value, required lists and maps empty. */
+function fill(message: string, into: Fields): Fields {
+  let known = fillers.get(message)
+  if (known === undefined) fillers.set(message, (known = [...jsonFields(message).values()].flatMap((field) => filler(field) ?? [])))
+  for (const { name, zero } of known) into[name] ??= zero()
+  return into
+}
+
+function filler({ name, label, kind, type, options }: FieldSchema): Filler | undefined {
+  if (label !== 'optional') return options.required === true ? { name, zero: () => (label === 'map' ? {} : []) } : undefined
+  if (options.always !== true) return undefined
+  if (kind === 'message') return { name, zero: () => fill(type, {}) }
+  return { name, zero: () => (type === 'string' || type === 'bytes' ? '' : type === 'bool' ? false : 0) }
+}
+
+/** An object's JSON, in the order apiVersion, kind, metadata, spec, status; what is absent or only filled in is left out. */
+export function encodeJson(object: Resources[Kind]): JsonObject {
+  const { kind } = object
+  return { apiVersion: apiVersionOf(resourceOf(kind)), kind, ...encodeMessage(messageSchema(kind), object as unknown as Fields) }
+}
+
+function encodeMessage(message: MessageSchema, fields: Fields): JsonObject {
+  const json: JsonObject = {}
+  for (const field of jsonFields(message.name).values()) {
+    const value = fields[field.name]
+    if (value === undefined || value === null) continue
+    const encoded = encodeField(field, value)
+    if (field.options.always === true && (encoded === '' || encoded === 0 || encoded === false || (isObject(encoded) && Object.keys(encoded).length === 0))) continue
+    if (field.label !== 'optional' && Object.keys(encoded as object).length === 0) continue
+    json[field.name] = encoded
+  }
+  return json
+}
+
+function encodeField(field: FieldSchema, value: unknown): JsonValue {
+  if (field.kind !== 'message' || SPECIAL_MESSAGES.has(field.type)) return value as JsonValue
+  const message = messageSchema(field.type)
+  switch (field.label) {
+    case 'optional': return encodeMessage(message, value as Fields)
+    case 'repeated': return (value as Fields[]).map((item) => encodeMessage(message, item))
+    case 'map': return Object.fromEntries(Object.entries(value as Record<string, Fields>).map(([key, item]) => [key, encodeMessage(message, item)]))
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * The named rules of the option `format`: what a value must look like. Sources: RFC 1123 names and Kubernetes' labels
+ * (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/, …/labels/), resource names, ports, file modes.
+ */
+import { isIP } from 'node:net'
+
+/** What is wrong with a value and how it would be right. */
+export interface Flaw {
+  readonly message: string
+  readonly remedy: string
+}
+
+export type Format = (value: string | number) => Flaw | undefined
+
+const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
+const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
+const QUALIFIED = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/
+
+/** A text of at most `length` characters that matches. */
+function text(pattern: RegExp, length: number, message: string, remedy: string): Format {
+  return (value) => {
+    const size = Buffer.byteLength(String(value))
+    if (size > length) return { message: `has ${size} characters, at most ${length} are allowed`, remedy: 'shorten it' }
+    return pattern.test(String(value)) ? undefined : { message, remedy }
+  }
+}
+
+/** A whole number within a range, both ends included. */
+function range(least: number, most: number): Format {
+  const allowed = most === Infinity ? `${least} or more` : `from ${least} to ${most}`
+  return (value) => (Number(value) >= least && Number(value) <= most ? undefined : { message: 'is out of range', remedy: `give a number ${allowed}` })
+}
+
+const dnsLabel = text(LABEL, 63, 'is not a DNS label', 'use lower-case letters, digits and "-", beginning and ending with a letter or digit')
+const dnsSubdomain = text(SUBDOMAIN, 253, 'is not a DNS name', 'use lower-case letters, digits, "-" and ".", each part beginning and ending with a letter or digit')
+const qualifiedPart = text(QUALIFIED, 63, 'is not a valid name', 'use letters, digits, "-", "_" and ".", beginning and ending with a letter or digit')
+
+/** An optional DNS prefix, a slash, and a name: keys of labels, annotations, taints and resources. */
+function labelKey(value: string | number): Flaw | undefined {
+  const parts = String(value).split('/')
+  if (parts.length > 2) return { message: 'has more than one "/"', remedy: 'write NAME or DNS-PREFIX/NAME' }
+  return (parts.length === 2 ? dnsSubdomain(parts[0]!) : undefined) ?? qualifiedPart(parts.at(-1)!)
+}
+
+function labelValue(value: string | number): Flaw | undefined {
+  return value === '' ? undefined : qualifiedPart(value)
+}
+
+/** A name with a prefix of its owner's domain: a finalizer, a condition, a signer. */
+function ownedName(value: string | number): Flaw | undefined {
+  return labelKey(value) ?? (String(value).includes('/') ? undefined : { message: 'has no prefix', remedy: 'write DNS-PREFIX/NAME, such as example.com/cleanup' })
+}
+
+/** Names that Kubernetes itself uses without a prefix. */
+const PLAIN_FINALIZERS = new Set(['kubernetes', 'orphan', 'foregroundDeletion'])
+
+/** https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/ */
+const PLAIN_RESOURCES = new Set(['cpu', 'memory', 'ephemeral-storage', 'pods'])
+
+function resourceName(value: string | number): Flaw | undefined {
+  const name = String(value)
+  if (PLAIN_RESOURCES.has(name)) return undefined
+  if (name.startsWith('hugepages-')) return { message: 'Kubernetes has it, Gantry does not act on it yet', remedy: 'leave it out' }
+  return labelKey(name) ?? (name.includes('/') ? undefined : { message: 'is not a known resource', remedy: 'use cpu, memory, ephemeral-storage or an extended resource with a domain, such as example.com/gpu' })
+}
+
+function configKey(value: string | number): Flaw | undefined {
+  const key = String(value)
+  if (key === '.' || key.startsWith('..')) return { message: 'would be a special file name', remedy: 'choose a key that is not "." and does not begin with ".."' }
+  return text(/^[-._a-zA-Z0-9]+$/, 253, 'is not a valid key', 'use letters, digits, "-", "_" and "."')(key)
+}
+
+function portName(value: string | number): Flaw | undefined {
+  const name = String(value)
+  const valid = name.length <= 15 && LABEL.test(name) && /[a-z]/.test(name) && !name.includes('--')
+  return valid ? undefined : { message: 'is not a port name', remedy: 'use at most 15 lower-case letters, digits and single "-", with at least one letter (RFC 6335)' }
+}
+
+/** A count, or a share such as "25%". */
+function countOrPercent(value: string | number): Flaw | undefined {
+  if (typeof value === 'number') return range(0, Infinity)(value)
+  return /^\d+%$/.test(value) ? undefined : { message: 'is neither a whole number nor a percentage', remedy: 'write a count such as 1 (without quotes) or a share such as "25%"' }
+}
+
+function path(value: string | number): Flaw | undefined {
+  return String(value).split('/').includes('..') ? { message: 'leads upwards', remedy: 'write it without ".."' } : undefined
+}
+
+function absolutePath(value: string | number): Flaw | undefined {
+  return String(value).startsWith('/') ? path(value) : { message: 'is not an absolute path', remedy: 'begin it with "/"' }
+}
+
+function relativePath(value: string | number): Flaw | undefined {
+  return String(value).startsWith('/') ? { message: 'is not a relative path', remedy: 'write it without the leading "/"' } : path(value)
+}
+
+/** By name, as the option `format` says it. */
+export const formats = {
+  dnsLabel,
+  dnsSubdomain,
+  labelKey,
+  labelValue,
+  ownedName,
+  finalizer: (value) => (PLAIN_FINALIZERS.has(String(value)) ? undefined : ownedName(value)),
+  resourceName,
+  configKey,
+  portName,
+  countOrPercent,
+  absolutePath,
+  relativePath,
+  envName: text(/^[-._a-zA-Z][-._a-zA-Z0-9]*$/, 253, 'is not a name of an environment variable', 'use letters, digits, "_", "-" and ".", not beginning with a digit'),
+  /** What stands before environment names: they must still be valid with it. */
+  envPrefix: text(/^([-._a-zA-Z][-._a-zA-Z0-9]*)?$/, 253, 'is not a valid prefix', 'use letters, digits, "_", "-" and ".", not beginning with a digit'),
+  sysctlName: text(/^[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*$/, 253, 'is not the name of a sysctl', 'write it as in sysctl(8), such as net.core.somaxconn'),
+  capability: text(/^[A-Z0-9_]+$/, 64, 'is not the name of a capability', 'write it in capitals, such as NET_ADMIN, or ALL'),
+  image: text(/^[A-Za-z0-9][\w.\-/:@+]*$/, 1024, 'is not an image reference', 'write [REGISTRY/]REPOSITORY[:TAG][@DIGEST]'),
+  ip: (value) => (isIP(String(value)) !== 0 ? undefined : { message: 'is not an IP address', remedy: 'write it as 10.0.0.1 or fd00::1' }),
+  port: range(1, 65535),
+  fileMode: range(0, 0o777),
+  userId: range(0, 2 ** 31 - 1),
+  weight: range(1, 100),
+  nonNegative: range(0, Infinity),
+  positive: range(1, Infinity),
+} satisfies Record<string, Format>
+
+/** The rule of that name; a name that does not exist is a mistake in the schema. */
+export function formatRule(name: string): Format {
+  const rule: Format | undefined = (formats as Record<string, Format>)[name]
+  if (rule === undefined) throw new TypeError(`no format ${name}`)
+  return rule
+}

@@ -1,0 +1,58 @@
+/** The messages that are one value in JSON and in memory, and their canonical forms. */
+import type { JsonValue } from '../gen/types.ts'
+import { GantryError } from './errors.ts'
+import { canonicalQuantity } from './quantity.ts'
+import { formatTime, parseTime } from './time.ts'
+
+/** The canonical value, or what is wrong; `mistyped` if a value of another type is needed. */
+export type SpecialValue = { readonly value: unknown } | { readonly message: string; readonly remedy: string; readonly mistyped?: boolean }
+
+const INT32 = 2 ** 31
+
+/** The value in memory of one of SPECIAL_MESSAGES. */
+export function readSpecial(message: string, value: JsonValue): SpecialValue {
+  switch (message) {
+    case 'Quantity': return quantity(value)
+    case 'Time': return time(value, (text) => formatTime(parseTime(text)))
+    case 'MicroTime': return time(value, microseconds)
+    case 'IntOrString': return intOrString(value)
+    case 'FieldsV1':
+      if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { value }
+      return { message: 'an object', remedy: '', mistyped: true }
+    default: throw new TypeError(`${message} is not one value`)
+  }
+}
+
+/** A plain number is accepted, as Kubernetes does: `cpu: 1`. */
+function quantity(value: JsonValue): SpecialValue {
+  if (typeof value !== 'string' && typeof value !== 'number') return { message: 'a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G', mistyped: true }
+  return canonical(() => canonicalQuantity(String(value)), { message: 'is not a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G' })
+}
+
+function time(value: JsonValue, form: (text: string) => string): SpecialValue {
+  const remedy = 'write it as "2026-01-31T12:00:00Z" (RFC 3339)'
+  if (typeof value !== 'string') return { message: 'a time', remedy, mistyped: true }
+  return canonical(() => form(value), { message: 'is not a time', remedy })
+}
+
+/** What `form` makes of a value, or the flaw if it refuses it. */
+function canonical(form: () => string, flaw: SpecialValue): SpecialValue {
+  try {
+    return { value: form() }
+  } catch (thrown) {
+    if (GantryError.is(thrown, 'InvalidArgument')) return flaw
+    throw thrown
+  }
+}
+
+function microseconds(text: string): string {
+  const fraction = (/\.(\d+)/.exec(text)?.[1] ?? '').slice(0, 6).padEnd(6, '0')
+  return formatTime(parseTime(text)).replace('Z', `.${fraction}Z`)
+}
+
+function intOrString(value: JsonValue): SpecialValue {
+  if (typeof value === 'string') return { value }
+  if (typeof value !== 'number') return { message: 'a whole number or a string', remedy: '', mistyped: true }
+  if (Number.isInteger(value) && Math.abs(value) < INT32) return { value }
+  return { message: 'is neither a whole number (32 bits) nor a string', remedy: '' }
+}

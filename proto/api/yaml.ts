@@ -1,0 +1,209 @@
+/**
+ * YAML text (JSON is YAML too) to JSON values, with the place of each. YAML 1.2, and of YAML 1.1 what manifests rely on and Kubernetes
+ * honours: 0644 is octal and `<<` merges. Words such as `yes` and `on` stay strings.
+ */
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments, type Alias, type Document, type Node, type Pair, type YAMLMap } from 'yaml'
+import type { JsonObject, JsonValue } from '../gen/types.ts'
+import { entryPath, pathSteps } from './path.ts'
+
+/** Both from 1. */
+export interface Position {
+  readonly line: number
+  readonly column: number
+}
+
+/** A syntax error, a duplicate key or a value that is not JSON. */
+export interface YamlFault {
+  readonly position: Position
+  /** Where in the document, '' if that is not known. */
+  readonly path: string
+  readonly message: string
+  readonly remedy: string
+}
+
+/** Values that one document may have once its aliases are written out: a few hundred bytes of aliases can mean billions. */
+const VALUE_LIMIT = 1_000_000
+
+/** The documents of a text that are not empty. */
+export function readYaml(text: string): YamlDocument[] {
+  const lines = new LineCounter()
+  const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, logLevel: 'silent', merge: true })
+  if (!Array.isArray(documents)) return []
+  return documents.filter((document) => document.errors.length > 0 || !isEmpty(document.contents)).map((document) => new YamlDocument(document, lines))
+}
+
+function isEmpty(node: unknown): boolean {
+  return node === null || (isScalar(node) && node.value === null)
+}
+
+/** One document of a text. */
+export class YamlDocument {
+  readonly value: JsonValue
+  readonly faults: readonly YamlFault[]
+  readonly #document: Document.Parsed
+  readonly #lines: LineCounter
+
+  constructor(document: Document.Parsed, lines: LineCounter) {
+    this.#document = document
+    this.#lines = lines
+    const syntax = document.errors.map((error): YamlFault => ({ position: this.#position(error.pos[0]), path: '', message: sentence(error.message), remedy: '' }))
+    const reader = new ValueReader(document, (offset) => this.#position(offset))
+    this.value = syntax.length > 0 ? null : reader.value(document.contents as Node | null, '')
+    this.faults = [...syntax, ...reader.faults]
+  }
+
+  /** Where the value at a path stands (`key`: its key); if the path leads nowhere, where the deepest part of it that exists does. */
+  at(path: string, key = false): Position {
+    return this.#position(this.#find(path, key).offset)
+  }
+
+  /** The text of the scalar at a path as it was written, undefined if there is none. */
+  written(path: string): string | undefined {
+    const { node, whole } = this.#find(path, false)
+    return whole && isScalar(node) ? node.source : undefined
+  }
+
+  #position(offset: number): Position {
+    const { line, col } = this.#lines.linePos(offset)
+    return { line: Math.max(1, line), column: Math.max(1, col) }
+  }
+
+  #find(path: string, wantKey: boolean): { node: Node | null; offset: number; whole: boolean } {
+    let node = this.#document.contents as Node | null
+    let offset = startOf(node) ?? 0
+    const steps = pathSteps(path)
+    for (const [index, step] of steps.entries()) {
+      const target = this.#resolve(node)
+      if (isSeq(target)) {
+        const item = target.items[Number(step)]
+        if (!isNode(item)) return { node: null, offset, whole: false }
+        node = item
+        offset = startOf(node) ?? offset
+        continue
+      }
+      const pair = isMap(target) ? findPair(target, step) : undefined
+      if (pair === undefined) return { node: null, offset, whole: false }
+      const keyOffset = startOf(pair.key as Node | null) ?? offset
+      node = pair.value as Node | null
+      const last = index === steps.length - 1
+      const showKey = (last && wantKey) || !isScalar(node) || isEmpty(node)
+      offset = showKey ? keyOffset : startOf(node) ?? keyOffset
+    }
+    return { node: this.#resolve(node), offset, whole: true }
+  }
+
+  #resolve(node: Node | null): Node | null {
+    return isAlias(node) ? node.resolve(this.#document) ?? null : node
+  }
+}
+
+function startOf(node: Node | null | undefined): number | undefined {
+  return node?.range?.[0]
+}
+
+function findPair(map: YAMLMap, key: string): Pair | undefined {
+  return map.items.findLast((pair) => isScalar(pair.key) && keyText(pair.key.value, pair.key.source) === key)
+}
+
+/** Kubernetes turns keys into JSON's strings: `1: x` has the key "1". */
+function keyText(value: unknown, source: string | undefined): string {
+  return typeof value === 'string' ? value : source ?? String(value)
+}
+
+/** A parser's message without the capital letter and the full stop of a sentence. */
+function sentence(message: string): string {
+  return `${message[0]?.toLowerCase() ?? ''}${message.slice(1)}`.replace(/\.$/, '')
+}
+
+class ValueReader {
+  readonly faults: YamlFault[] = []
+  readonly #document: Document.Parsed
+  readonly #position: (offset: number) => Position
+  #count = 0
+
+  constructor(document: Document.Parsed, position: (offset: number) => Position) {
+    this.#document = document
+    this.#position = position
+  }
+
+  #fault(node: Node | null | undefined, path: string, message: string, remedy = ''): null {
+    this.faults.push({ position: this.#position(startOf(node) ?? 0), path, message, remedy })
+    return null
+  }
+
+  value(node: Node | null, path: string): JsonValue {
+    this.#count++
+    if (this.#count === VALUE_LIMIT) return this.#fault(node, path, `the document has more than ${VALUE_LIMIT} values`, 'split it')
+    if (this.#count > VALUE_LIMIT || node === null) return null
+    if (isAlias(node)) return this.#alias(node, path)
+    if (isMap(node)) return this.#map(node, path)
+    if (isSeq(node)) return node.items.map((item, index) => this.value(item as Node | null, entryPath(path, index)))
+    return isScalar(node) ? this.#scalar(node.value, node, path) : null
+  }
+
+  #alias(node: Alias, path: string): JsonValue {
+    const target = node.resolve(this.#document)
+    if (target === undefined) return this.#fault(node, path, `*${node.source} refers to nothing`, `mark what it refers to with &${node.source}`)
+    const [start = 0, , end = 0] = target.range ?? []
+    const own = startOf(node) ?? 0
+    if (own >= start && own < end) return this.#fault(node, path, `*${node.source} contains itself`)
+    return this.value(target, path)
+  }
+
+  #scalar(value: unknown, node: Node & { source?: string; type?: string }, path: string): JsonValue {
+    const source = node.source ?? ''
+    if (typeof value === 'number' || typeof value === 'bigint') {
+      const number = node.type === 'PLAIN' && /^[-+]?0[0-7]+$/.test(source) ? parseInt(source, 8) : Number(value)
+      if (!Number.isFinite(number)) return this.#fault(node, path, `${source} is not a number that JSON has`)
+      if (Number.isInteger(number) && !Number.isSafeInteger(number)) return this.#fault(node, path, `${source} is a number too large to be exact`, 'write it in quotes if it is a string or a quantity')
+      return number
+    }
+    if (typeof value === 'string' || typeof value === 'boolean' || value === null) return value
+    return this.#fault(node, path, 'is a value that JSON does not have', 'write it in quotes')
+  }
+
+  #map(node: YAMLMap, path: string): JsonObject {
+    const object = new Map<string, JsonValue>()
+    const merged = new Map<string, JsonValue>()
+    const places = new Map<string, Node>()
+    for (const pair of node.items) {
+      const key = pair.key as Node | null
+      if (!isScalar(key)) {
+        this.#fault(key, path, 'a key that is not a plain value', 'write a name before the colon')
+        continue
+      }
+      if (isMerge(key)) {
+        this.#merge(pair.value as Node | null, path, merged)
+        continue
+      }
+      const name = keyText(key.value, key.source)
+      const at = path === '' ? name : /^[A-Za-z_][\w-]*$/.test(name) ? `${path}.${name}` : entryPath(path, name)
+      const first = places.get(name)
+      if (first !== undefined) {
+        const { line, column } = this.#position(startOf(first) ?? 0)
+        this.#fault(key, at, `the key ${name} stands here a second time`, `the first is at ${line}:${column}; keep one`)
+        continue
+      }
+      places.set(name, key)
+      object.set(name, this.value(pair.value as Node | null, at))
+    }
+    return Object.fromEntries([...merged, ...object])
+  }
+
+  /** `<<: *base` or `<<: [*a, *b]`: keys that the map itself does not have; earlier ones win. https://yaml.org/type/merge.html */
+  #merge(node: Node | null, path: string, merged: Map<string, JsonValue>): void {
+    const value = this.value(node, path)
+    for (const part of Array.isArray(value) ? value : [value]) {
+      if (typeof part !== 'object' || part === null || Array.isArray(part)) {
+        this.#fault(node, path, '<< merges maps only')
+        return
+      }
+      for (const [key, item] of Object.entries(part)) if (!merged.has(key)) merged.set(key, item)
+    }
+  }
+}
+
+/** The parser gives the key of a merge as the text `<<` or a symbol of that name. */
+function isMerge(key: { value: unknown; type?: string | undefined }): boolean {
+  return key.type === 'PLAIN' && (key.value === '<<' || (typeof key.value === 'symbol' && key.value.description === '<<'))
+}
