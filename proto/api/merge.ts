@@ -1,0 +1,166 @@
+/**
+ * Merging by shape: one object's fields into another's, which fields an object has, which differ between two, and taking fields away.
+ * A null, an empty list and an empty map count as absent, as they are not stored; an empty message is a value. Arguments stay as they were.
+ */
+import type { JsonObject, JsonValue } from '../gen/types.ts'
+import { GantryError } from './errors.ts'
+import { FieldSet, formatSteps } from './field-set.ts'
+import { childShape, isObject, itemKey, own, sameJson, setOwn, type Shape } from './shape.ts'
+
+type Maybe = JsonValue | undefined
+
+function isAbsent(shape: Shape, value: Maybe): value is null | undefined {
+  if (value === undefined || value === null) return true
+  if (Array.isArray(value)) return value.length === 0
+  return shape.kind === 'map' && isObject(value) && Object.keys(value).length === 0
+}
+
+/** Like isAbsent; a message that is always there says nothing when it is empty. */
+function isAbsentField(parent: Shape, name: string, value: Maybe): value is null | undefined {
+  const always = parent.kind === 'struct' && parent.fields.get(name)?.field.options.always === true
+  return isAbsent(childShape(parent, name), value) || (always && isObject(value) && Object.keys(value).length === 0)
+}
+
+function holdsFields(shape: Shape, value: Maybe): value is JsonObject {
+  return (shape.kind === 'struct' || shape.kind === 'map') && isObject(value)
+}
+
+/** An item's step in a path. */
+function stepOf(shape: Shape & { kind: 'keyed' | 'set' }, item: JsonValue): string {
+  return shape.kind === 'keyed' ? `k:${itemKey(shape.keys, item)}` : `v:${JSON.stringify(item)}`
+}
+
+function itemShape(shape: Shape): Shape {
+  return shape.kind === 'keyed' ? shape.item : { kind: 'atomic' }
+}
+
+/** Items by their steps; of several with one step the first. */
+function itemsOf(shape: Shape & { kind: 'keyed' | 'set' }, list: readonly JsonValue[]): Map<string, JsonValue> {
+  const items = new Map<string, JsonValue>()
+  for (const item of list) if (!items.has(stepOf(shape, item))) items.set(stepOf(shape, item), item)
+  return items
+}
+
+/**
+ * `live` with the fields of `configuration`: keyed lists merge item by item (live order, new items behind in the configuration's order), sets
+ * and maps join, all else is replaced. InvalidArgument names an item whose key comes twice in the configuration.
+ */
+export function mergeFields(shape: Shape, live: Maybe, configuration: JsonValue, path: readonly string[] = []): JsonValue {
+  if (holdsFields(shape, configuration)) {
+    const result: JsonObject = isObject(live) ? { ...live } : {}
+    for (const name of Object.keys(configuration)) {
+      const value = configuration[name]!
+      const child = childShape(shape, name)
+      if (!isAbsent(child, value)) setOwn(result, name, mergeFields(child, own(result, name), value, [...path, `f:${name}`]))
+    }
+    return result
+  }
+  if ((shape.kind === 'keyed' || shape.kind === 'set') && Array.isArray(configuration)) {
+    const wanted = new Map<string, JsonValue>()
+    for (const item of configuration) {
+      const step = stepOf(shape, item)
+      if (wanted.has(step)) {
+        const field = formatSteps([...path, step])
+        throw new GantryError('InvalidArgument', `${field} comes twice`, { details: [{ field, message: 'comes twice' }] })
+      }
+      wanted.set(step, item)
+    }
+    const merge = (step: string, item: Maybe, value: JsonValue): JsonValue => mergeFields(itemShape(shape), item, value, [...path, step])
+    const kept = (Array.isArray(live) ? live : []).map((item) => {
+      const step = stepOf(shape, item)
+      const value = wanted.get(step)
+      if (value === undefined) return item
+      wanted.delete(step)
+      return merge(step, item, value)
+    })
+    return [...kept, ...[...wanted].map(([step, value]) => merge(step, undefined, value))]
+  }
+  return configuration
+}
+
+/** The paths of all fields that a value has: its leaves, the items of its keyed lists, and messages that are empty. */
+export function fieldsOf(shape: Shape, value: Maybe): FieldSet {
+  if (isAbsent(shape, value)) return FieldSet.EMPTY
+  if (holdsFields(shape, value)) {
+    const names = Object.keys(value)
+    if (names.length === 0) return FieldSet.LEAF
+    return FieldSet.of(false, names.map((name) => [`f:${name}`, isAbsentField(shape, name, value[name]) ? FieldSet.EMPTY : fieldsOf(childShape(shape, name), value[name])]))
+  }
+  if ((shape.kind === 'keyed' || shape.kind === 'set') && Array.isArray(value)) {
+    const item = itemShape(shape)
+    return FieldSet.of(false, [...itemsOf(shape, value)].map(([step, part]) => [step, FieldSet.of(true, fieldsOf(item, part).children)]))
+  }
+  return FieldSet.LEAF
+}
+
+export interface Difference {
+  /** Fields of the second value that the first does not have or has with another value. */
+  readonly changed: FieldSet
+  /** The topmost paths that the second value no longer has. */
+  readonly removed: FieldSet
+}
+
+const NO_DIFFERENCE: Difference = { changed: FieldSet.EMPTY, removed: FieldSet.EMPTY }
+
+export function differenceOf(shape: Shape, before: Maybe, after: Maybe): Difference {
+  if (before === after) return NO_DIFFERENCE
+  if (isAbsent(shape, after)) return isAbsent(shape, before) ? NO_DIFFERENCE : { changed: FieldSet.EMPTY, removed: FieldSet.LEAF }
+  if (isAbsent(shape, before)) return { changed: fieldsOf(shape, after), removed: FieldSet.EMPTY }
+  if (holdsFields(shape, before) && holdsFields(shape, after)) {
+    const emptied = Object.keys(after).length === 0 && Object.keys(before).length > 0
+    const differences = [...new Set([...Object.keys(before), ...Object.keys(after)])].map((name) => {
+      const part = (value: JsonObject): Maybe => (isAbsentField(shape, name, own(value, name)) ? undefined : own(value, name))
+      return [`f:${name}`, differenceOf(childShape(shape, name), part(before), part(after))] as const
+    })
+    return joined(emptied, differences)
+  }
+  if ((shape.kind === 'keyed' || shape.kind === 'set') && Array.isArray(before) && Array.isArray(after)) {
+    const [was, is] = [itemsOf(shape, before), itemsOf(shape, after)]
+    return joined(false, [...new Set([...was.keys(), ...is.keys()])].map((step) => [step, itemDifference(itemShape(shape), was.get(step), is.get(step))]))
+  }
+  return sameJson(before, after) ? NO_DIFFERENCE : { changed: FieldSet.LEAF, removed: FieldSet.EMPTY }
+}
+
+function itemDifference(shape: Shape, before: Maybe, after: Maybe): Difference {
+  if (before === undefined) return { changed: FieldSet.of(true, fieldsOf(shape, after).children), removed: FieldSet.EMPTY }
+  if (after === undefined) return { changed: FieldSet.EMPTY, removed: FieldSet.LEAF }
+  return differenceOf(shape, before, after)
+}
+
+function joined(member: boolean, parts: readonly (readonly [string, Difference])[]): Difference {
+  return {
+    changed: FieldSet.of(member, parts.map(([step, { changed }]) => [step, changed])),
+    removed: FieldSet.of(false, parts.map(([step, { removed }]) => [step, removed])),
+  }
+}
+
+/**
+ * `value` without the fields in `fields` that do not stand in `keep`. Where all of a branch goes, what else is in it goes too: defaults that
+ * were filled in below a field leave with the field.
+ */
+export function removeFields(shape: Shape, value: JsonValue, fields: FieldSet, keep: FieldSet): JsonValue {
+  if (fields.children.size === 0) return value
+  if (holdsFields(shape, value)) {
+    const result: JsonObject = { ...value }
+    for (const [step, below] of fields.children) {
+      const name = step.slice(2)
+      const part = own(result, name)
+      if (part === undefined) continue
+      const child = childShape(shape, name)
+      const always = shape.kind === 'struct' && shape.fields.get(name)?.field.options.always === true
+      const left = always || keep.children.has(step) ? removeFields(child, part, below, keep.child(step)) : undefined
+      if (isAbsent(child, left)) delete result[name]
+      else setOwn(result, name, left)
+    }
+    return result
+  }
+  if ((shape.kind === 'keyed' || shape.kind === 'set') && Array.isArray(value)) {
+    return value.flatMap((item) => {
+      const step = stepOf(shape, item)
+      const below = fields.children.get(step)
+      if (below === undefined) return [item]
+      return keep.children.has(step) ? [removeFields(itemShape(shape), item, below, keep.child(step))] : []
+    })
+  }
+  return value
+}

@@ -1,0 +1,154 @@
+/**
+ * Field ownership: who wrote which field, kept in metadata.managedFields, and apply, which merges by it.
+ * https://kubernetes.io/docs/reference/using-api/server-side-apply/
+ *
+ * One difference: a manager does not conflict with itself. What it wrote by an update before (`scale`, `label`) its apply takes over.
+ */
+import type { JsonObject, JsonValue, Kind, ManagedFieldsEntry } from '../gen/types.ts'
+import { GantryError } from './errors.ts'
+import { FieldSet, formatSteps } from './field-set.ts'
+import { differenceOf, fieldsOf, mergeFields, removeFields } from './merge.ts'
+import { apiVersionOf, resourceOf } from './schema.ts'
+import { isObject, own, sameJson, shapeOf } from './shape.ts'
+import { formatTime } from './time.ts'
+
+/** What the server alone decides, so that nobody owns it. */
+const UNOWNED_METADATA: ReadonlySet<string> = new Set([
+  'name', 'namespace', 'uid', 'resourceVersion', 'generation', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'selfLink', 'managedFields',
+])
+
+export type Subresource = '' | 'status'
+
+export interface Application {
+  readonly kind: Kind
+  /** As stored; undefined if there is no such object yet. */
+  readonly live: JsonObject | undefined
+  /** As decoded, quantities in canonical form, without defaults: what it names is wanted. */
+  readonly configuration: JsonObject
+  readonly manager: string
+  /** Take fields that others own. */
+  readonly force: boolean
+  /** Milliseconds since 1970. */
+  readonly now: number
+  /** Which half is applied: '' is all but status. */
+  readonly subresource?: Subresource
+}
+
+interface Owner {
+  readonly entry: ManagedFieldsEntry
+  readonly fields: FieldSet
+}
+
+/**
+ * The live object with the configuration's fields made true and owned by the manager, without the fields that the manager named before and
+ * now does not, unless others own them too. `changed` false: the result is the live object, nothing is to be written.
+ * Conflict names every field that another manager owns with another value, unless `force`; InvalidArgument names an item that comes twice.
+ */
+export function applyConfiguration({ kind, live, configuration, manager, force, now, subresource = '' }: Application): { object: JsonObject; changed: boolean } {
+  const shape = shapeOf(kind)
+  const named = ownable(configuration, subresource)
+  const wanted = fieldsOf(shape, named)
+  const merged = mergeFields(shape, live ?? identity(kind, configuration), named) as JsonObject
+  const { changed: written } = differenceOf(shape, live, merged)
+
+  const owners = ownersOf(live)
+  const mine = owners.find(({ entry }) => isEntry(entry, manager, 'Apply', subresource))
+  const others = owners.filter((owner) => owner !== mine)
+  const conflicts = others.filter(({ entry }) => entry.manager !== manager)
+    .map((owner) => ({ owner, fields: owner.fields.intersection(written) }))
+    .filter(({ fields }) => !fields.isEmpty)
+  if (conflicts.length > 0 && !force) throw conflictError(conflicts)
+
+  const left = others.map(({ entry, fields }) => ({ entry, fields: fields.difference(entry.manager === manager ? wanted : written) }))
+  const keep = left.reduce((all, { fields }) => all.union(fields), wanted)
+  const object = removeFields(shape, merged, mine?.fields ?? FieldSet.EMPTY, keep) as JsonObject
+
+  const same = live !== undefined && sameJson(withoutOwners(live), withoutOwners(object)) && mine !== undefined && sameJson(mine.fields.toFields(), wanted.toFields())
+  const entry = { manager, operation: 'Apply' as const, apiVersion: apiVersionOf(resourceOf(kind)), time: same ? mine.entry.time : formatTime(now), ...subresource !== '' && { subresource } }
+  const result = withOwners(object, replaceOwner(left, owners.indexOf(mine!), { entry, fields: wanted }))
+  return { object: result, changed: !sameJson(live, result) }
+}
+
+export interface Update {
+  readonly kind: Kind
+  /** As stored; undefined for a creation. */
+  readonly previous: JsonObject | undefined
+  readonly next: JsonObject
+  readonly manager: string
+  /** Milliseconds since 1970. */
+  readonly now: number
+  /** Which half was written: '' is all but status. */
+  readonly subresource?: Subresource
+}
+
+/** metadata.managedFields of `next` after a plain write: fields that it changed now belong to its manager alone, fields that are gone to nobody. */
+export function updateOwnership({ kind, previous, next, manager, now, subresource = '' }: Update): ManagedFieldsEntry[] {
+  const { changed, removed } = differenceOf(shapeOf(kind), previous && ownable(previous, subresource), ownable(next, subresource))
+  const owners = ownersOf(previous)
+  if (changed.isEmpty && removed.isEmpty) return owners.map(({ entry }) => entry)
+  const mine = owners.findIndex(({ entry }) => isEntry(entry, manager, 'Update', subresource))
+  const left = owners.map(({ entry, fields }, index) => ({ entry, fields: index === mine ? fields.without(removed) : fields.without(removed).difference(changed) }))
+  if (changed.isEmpty) return entriesOf(left)
+  const entry = { manager, operation: 'Update' as const, apiVersion: apiVersionOf(resourceOf(kind)), time: formatTime(now), ...subresource !== '' && { subresource } }
+  const before = left[mine]?.fields ?? FieldSet.EMPTY
+  return entriesOf(replaceOwner(left.filter((_, index) => index !== mine), mine, { entry, fields: before.union(changed) }))
+}
+
+/** The part of an object that a write of this half can own. */
+function ownable(object: JsonObject, subresource: Subresource): JsonObject {
+  if (subresource === 'status') return { status: own(object, 'status') ?? {} }
+  const { apiVersion: _apiVersion, kind: _kind, metadata, status: _status, ...rest } = object
+  if (!isObject(metadata)) return rest
+  return { metadata: Object.fromEntries(Object.entries(metadata).filter(([name]) => !UNOWNED_METADATA.has(name))), ...rest }
+}
+
+/** What a new object begins with. */
+function identity(kind: Kind, configuration: JsonObject): JsonObject {
+  const { name = '', namespace = '' } = (own(configuration, 'metadata') ?? {}) as JsonObject
+  return { apiVersion: apiVersionOf(resourceOf(kind)), kind, metadata: { name, namespace } }
+}
+
+function ownersOf(object: JsonObject | undefined): Owner[] {
+  const metadata = object?.metadata as { managedFields?: ManagedFieldsEntry[] } | undefined
+  return (metadata?.managedFields ?? []).map((entry) => ({ entry, fields: FieldSet.fromFields(entry.fieldsV1 ?? {}) }))
+}
+
+function isEntry(entry: ManagedFieldsEntry, manager: string, operation: 'Apply' | 'Update', subresource: Subresource): boolean {
+  return entry.manager === manager && entry.operation === operation && (entry.subresource ?? '') === subresource
+}
+
+/** Others in their order, with one at the place it had before (−1: at the end). */
+function replaceOwner(others: readonly Owner[], place: number, owner: Owner): Owner[] {
+  return others.toSpliced(place === -1 ? others.length : place, 0, owner)
+}
+
+function entriesOf(owners: readonly Owner[]): ManagedFieldsEntry[] {
+  return owners.filter(({ fields }) => !fields.isEmpty).map(({ entry, fields }) => ({ ...entry, fieldsType: 'FieldsV1', fieldsV1: fields.toFields() }))
+}
+
+function withoutOwners(object: JsonObject): JsonObject {
+  const { managedFields: _managedFields, ...metadata } = (object.metadata ?? {}) as JsonObject
+  return { ...object, metadata }
+}
+
+function withOwners(object: JsonObject, owners: readonly Owner[]): JsonObject {
+  const entries = entriesOf(owners)
+  const bare = withoutOwners(object)
+  return entries.length === 0 ? bare : { ...bare, metadata: { ...bare.metadata as JsonObject, managedFields: entries as unknown as JsonValue } }
+}
+
+function conflictError(conflicts: readonly { owner: Owner; fields: FieldSet }[]): GantryError {
+  const owners = new Map<string, string[]>()
+  for (const { owner: { entry }, fields } of conflicts) {
+    const since = entry.time === undefined ? '' : ` since ${entry.time}`
+    const label = `"${entry.manager ?? ''}" (${entry.operation ?? 'Update'}${since})`
+    for (const steps of fields.paths()) {
+      const field = formatSteps(steps)
+      owners.set(field, [...owners.get(field) ?? [], label])
+    }
+  }
+  const details = [...owners].map(([field, labels]) => ({ field, message: `owned by ${labels.join(' and ')}`, remedy: '--force takes it; or leave it out of the manifest' }))
+  const [first] = details
+  const more = details.length === 1 ? '' : ` and ${details.length - 1} more`
+  return new GantryError('Conflict', `field ${first!.field} is ${first!.message}${more}`, { details })
+}
