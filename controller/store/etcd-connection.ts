@@ -1,0 +1,169 @@
+/**
+ * Calls to an etcd cluster. It takes the stubs of the package etcd3 and none of its fault handling, which trips a breaker for seconds and
+ * classifies errors by their text: here a call waits, within its bound, for a connection to any endpoint; errors go by their gRPC status.
+ */
+import * as grpc from '@grpc/grpc-js'
+import type { IDuplexStream, IWatchRequest, IWatchResponse, ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3'
+import { Host } from 'etcd3/lib/connection-pool.js'
+import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
+import type { Clock } from '../../proto/base/clock.ts'
+
+export interface EtcdOptions {
+  /** host:port of each member; a scheme in front is not looked at, `tls` decides. */
+  readonly endpoints: readonly string[]
+  /** PEM. The certificate is the client's. */
+  readonly tls?: { readonly ca: Uint8Array; readonly cert: Uint8Array; readonly key: Uint8Array }
+  /** Milliseconds within which a call succeeds or fails, waiting for a connection included (default 3000). */
+  readonly timeout?: number
+  /** What a deadline for gRPC is computed from. */
+  readonly clock: Clock
+}
+
+type Service = 'KV' | 'Watch' | 'Lease'
+
+/** 500 objects of ordinary size fit; EtcdStore asks for less where they do not. */
+const MESSAGE_LIMIT = 64 * 1024 * 1024
+const CHANNEL_OPTIONS: grpc.ChannelOptions = {
+  'grpc.max_receive_message_length': MESSAGE_LIMIT,
+  'grpc.max_send_message_length': MESSAGE_LIMIT,
+  // etcd ends connections that ping more often than every 5 s (its flag --grpc-keepalive-min-time).
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 3_000,
+  'grpc.initial_reconnect_backoff_ms': 50,
+  'grpc.min_reconnect_backoff_ms': 50,
+  'grpc.max_reconnect_backoff_ms': 500,
+}
+
+type UnaryCall = (request: unknown, metadata: grpc.Metadata, options: grpc.CallOptions, done: (error: grpc.ServiceError | null, response: unknown) => void) => void
+type StreamCall = (metadata: grpc.Metadata, options?: grpc.CallOptions) => grpc.ClientDuplexStream<unknown, unknown>
+
+export class EtcdConnection {
+  readonly timeout: number
+  readonly #clock: Clock
+  readonly #hosts: Host[]
+  /** The endpoint that answered last stays the choice while it can be reached. */
+  #preferred = 0
+  #closed = false
+
+  constructor({ endpoints, tls, timeout = 3000, clock }: EtcdOptions) {
+    if (endpoints.length === 0) throw new GantryError('InvalidArgument', 'etcd needs at least one endpoint')
+    this.timeout = timeout
+    this.#clock = clock
+    const credentials = tls === undefined ? grpc.credentials.createInsecure() : grpc.credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert))
+    this.#hosts = endpoints.map((endpoint) => new Host(endpoint, credentials, CHANNEL_OPTIONS))
+  }
+
+  /**
+   * One call. Unavailable when no endpoint answers in time; a write may then have happened all the same. Calls that only read may say so and
+   * are tried once more when the connection breaks under them.
+   */
+  async call<Response>(service: Service, method: string, request: unknown, kind: 'read' | 'write'): Promise<Response> {
+    const deadline = this.#clock.monotonic() + this.timeout
+    for (;;) {
+      const client = await this.#connected(service, deadline)
+      try {
+        return (await this.#unary(client, method, request, deadline)) as Response
+      } catch (error) {
+        if (kind === 'read' && GantryError.is(error, 'Unavailable') && !this.#closed && this.#clock.monotonic() < deadline) {
+          this.#preferred = (this.#preferred + 1) % this.#hosts.length
+          continue
+        }
+        throw error
+      }
+    }
+  }
+
+  /** A watch stream to a member that has a leader: it ends when the member loses its leader or the connection breaks. */
+  async watch(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>> {
+    const client = await this.#connected('Watch', this.#clock.monotonic() + this.timeout)
+    const metadata = new grpc.Metadata()
+    metadata.set('hasleader', 'true')
+    return stream(client, 'watch', metadata) as unknown as IDuplexStream<IWatchRequest, IWatchResponse>
+  }
+
+  /** Renews a lease once: the seconds it then has left, 0 if it is gone. */
+  async keepAlive(leaseId: string): Promise<number> {
+    const deadline = this.#clock.monotonic() + this.timeout
+    const client = await this.#connected('Lease', deadline)
+    const call = stream(client, 'leaseKeepAlive', new grpc.Metadata(), this.#optionsUntil(deadline))
+    try {
+      return await new Promise<number>((resolve, reject) => {
+        call.on('data', (response: ILeaseKeepAliveResponse) => resolve(Number(response.TTL)))
+        call.on('error', (error: grpc.ServiceError) => reject(fromGrpc(error)))
+        call.on('end', () => reject(new GantryError('Unavailable', 'etcd ended the renewal of a lease without an answer')))
+        call.write({ ID: leaseId } satisfies ILeaseKeepAliveRequest)
+      })
+    } finally {
+      call.cancel()
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const host of this.#hosts) host.close()
+  }
+
+  /** A client whose channel is connected. */
+  async #connected(service: Service, deadline: number): Promise<grpc.Client> {
+    if (this.#closed) throw new GantryError('Unavailable', 'the connection to etcd is closed')
+    const clients = this.#hosts.map((host) => host.getServiceClient(service))
+    const isReady = (client: grpc.Client): boolean => client.getChannel().getConnectivityState(true) === grpc.connectivityState.READY
+    const preferred = clients[this.#preferred]!
+    if (isReady(preferred)) return preferred
+    const ready = clients.findIndex(isReady)
+    if (ready >= 0) {
+      this.#preferred = ready
+      return clients[ready]!
+    }
+    const until = this.#date(deadline)
+    try {
+      return await Promise.any(clients.map((client, index) => new Promise<grpc.Client>((resolve, reject) => {
+        client.waitForReady(until, (error) => {
+          if (error !== undefined) return reject(error)
+          this.#preferred = index
+          resolve(client)
+        })
+      })))
+    } catch (cause) {
+      throw new GantryError('Unavailable', 'no etcd endpoint can be reached', { cause })
+    }
+  }
+
+  #unary(client: grpc.Client, method: string, request: unknown, deadline: number): Promise<unknown> {
+    const call = (client as unknown as Record<string, UnaryCall>)[method]!
+    return new Promise((resolve, reject) => {
+      call.call(client, request, new grpc.Metadata(), this.#optionsUntil(deadline), (error, response) => {
+        if (error === null) resolve(response)
+        else reject(fromGrpc(error))
+      })
+    })
+  }
+
+  #optionsUntil(deadline: number): grpc.CallOptions {
+    return { deadline: this.#date(deadline) }
+  }
+
+  #date(deadline: number): number {
+    return this.#clock.now() + Math.max(1, deadline - this.#clock.monotonic())
+  }
+}
+
+function stream(client: grpc.Client, method: string, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientDuplexStream<unknown, unknown> {
+  return (client as unknown as Record<string, StreamCall>)[method]!.call(client, metadata, options)
+}
+
+/** What remains is Unavailable: broken connections, a member without leader, a deadline. */
+const CODES: Partial<Record<grpc.status, ErrorCode>> = {
+  [grpc.status.INVALID_ARGUMENT]: 'InvalidArgument',
+  [grpc.status.NOT_FOUND]: 'NotFound',
+  [grpc.status.PERMISSION_DENIED]: 'Forbidden',
+  [grpc.status.RESOURCE_EXHAUSTED]: 'ResourceExhausted',
+  // A revision that is compacted, or one that the member does not have yet.
+  [grpc.status.OUT_OF_RANGE]: 'Expired',
+  [grpc.status.UNAUTHENTICATED]: 'Unauthenticated',
+}
+
+/** An error of a call to etcd by its gRPC status (https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/ names them per error). */
+export function fromGrpc(error: grpc.ServiceError): GantryError {
+  return new GantryError(CODES[error.code] ?? 'Unavailable', `etcd: ${error.details || error.message}`, { cause: error })
+}

@@ -1,0 +1,41 @@
+/** Where objects stand in the store: /gantry/<group>/<plural>/<namespace>/<name>. The core group is "core"; "-" is the namespace of what has none. */
+import { resourceOf, resources } from '../../proto/api/schema.ts'
+import type { Kind } from '../../proto/gen/types.ts'
+
+/** Every object's key begins with this; keys of other use (leadership) do not. */
+export const OBJECTS_PREFIX = '/gantry/'
+
+export interface ObjectKey {
+  readonly kind: Kind
+  /** '' for cluster-scoped kinds. */
+  readonly namespace: string
+  readonly name: string
+}
+
+const NO_NAMESPACE = '-'
+const prefixes = new Map(resources.map(({ kind, group, plural }) => [kind, `${OBJECTS_PREFIX}${group === '' ? 'core' : group}/${plural}/`]))
+const kinds = new Map(resources.map(({ kind }) => [prefixes.get(kind)!, kind as Kind]))
+
+/** What the keys of a kind begin with; with a namespace, of the kind's objects in it. */
+export function kindPrefix(kind: Kind, namespace?: string): string {
+  const prefix = prefixes.get(kind)
+  if (prefix === undefined) throw new TypeError(`no kind ${kind} in the schema`)
+  return namespace === undefined ? prefix : `${prefix}${namespace}/`
+}
+
+/** The key of an object; the namespace of a cluster-scoped kind is not looked at. */
+export function objectKey(kind: Kind, namespace: string, name: string): string {
+  return `${kindPrefix(kind)}${resourceOf(kind).namespaced ? namespace : NO_NAMESPACE}/${name}`
+}
+
+/** What a key names, or undefined if it is no object of a known kind. */
+export function parseKey(key: string): ObjectKey | undefined {
+  const parts = key.split('/')
+  if (parts.length !== 6) return undefined
+  const [, , group, plural, segment, name] = parts as [string, string, string, string, string, string]
+  const kind = kinds.get(`${OBJECTS_PREFIX}${group}/${plural}/`)
+  if (kind === undefined || segment === '' || name === '' || !key.startsWith(OBJECTS_PREFIX)) return undefined
+  const { namespaced } = resourceOf(kind)
+  if (namespaced === (segment === NO_NAMESPACE)) return undefined
+  return { kind, namespace: namespaced ? segment : '', name }
+}
