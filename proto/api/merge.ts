@@ -15,10 +15,16 @@ function isAbsent(shape: Shape, value: Maybe): value is null | undefined {
   return shape.kind === 'map' && isObject(value) && Object.keys(value).length === 0
 }
 
-/** Like isAbsent; a message that is always there says nothing when it is empty. */
-function isAbsentField(parent: Shape, name: string, value: Maybe): value is null | undefined {
-  const always = parent.kind === 'struct' && parent.fields.get(name)?.field.options.always === true
-  return isAbsent(childShape(parent, name), value) || (always && isObject(value) && Object.keys(value).length === 0)
+/** A message that is always there says nothing when it is empty, and cannot be taken away. */
+function isAlways(parent: Shape, name: string): boolean {
+  return parent.kind === 'struct' && parent.fields.get(name)?.field.options.always === true
+}
+
+function isEmptyMessage(shape: Shape, value: JsonObject): boolean {
+  return shape.kind === 'struct' && Object.keys(value).every((name) => {
+    const [child, part] = [childShape(shape, name), value[name]]
+    return isAbsent(child, part) || (isAlways(shape, name) && isObject(part) && isEmptyMessage(child, part))
+  })
 }
 
 function holdsFields(shape: Shape, value: Maybe): value is JsonObject {
@@ -82,9 +88,10 @@ export function mergeFields(shape: Shape, live: Maybe, configuration: JsonValue,
 export function fieldsOf(shape: Shape, value: Maybe): FieldSet {
   if (isAbsent(shape, value)) return FieldSet.EMPTY
   if (holdsFields(shape, value)) {
-    const names = Object.keys(value)
-    if (names.length === 0) return FieldSet.LEAF
-    return FieldSet.of(false, names.map((name) => [`f:${name}`, isAbsentField(shape, name, value[name]) ? FieldSet.EMPTY : fieldsOf(childShape(shape, name), value[name])]))
+    return FieldSet.of(isEmptyMessage(shape, value), Object.keys(value).map((name) => {
+      const below = fieldsOf(childShape(shape, name), value[name])
+      return [`f:${name}`, isAlways(shape, name) && below.member ? FieldSet.EMPTY : below]
+    }))
   }
   if ((shape.kind === 'keyed' || shape.kind === 'set') && Array.isArray(value)) {
     const item = itemShape(shape)
@@ -107,12 +114,13 @@ export function differenceOf(shape: Shape, before: Maybe, after: Maybe): Differe
   if (isAbsent(shape, after)) return isAbsent(shape, before) ? NO_DIFFERENCE : { changed: FieldSet.EMPTY, removed: FieldSet.LEAF }
   if (isAbsent(shape, before)) return { changed: fieldsOf(shape, after), removed: FieldSet.EMPTY }
   if (holdsFields(shape, before) && holdsFields(shape, after)) {
-    const emptied = Object.keys(after).length === 0 && Object.keys(before).length > 0
-    const differences = [...new Set([...Object.keys(before), ...Object.keys(after)])].map((name) => {
-      const part = (value: JsonObject): Maybe => (isAbsentField(shape, name, own(value, name)) ? undefined : own(value, name))
-      return [`f:${name}`, differenceOf(childShape(shape, name), part(before), part(after))] as const
-    })
-    return joined(emptied, differences)
+    const emptied = isEmptyMessage(shape, after) && !isEmptyMessage(shape, before)
+    return joined(emptied, [...new Set([...Object.keys(before), ...Object.keys(after)])].map((name) => {
+      const [was, is, child] = [own(before, name), own(after, name), childShape(shape, name)]
+      if (child.kind !== 'struct' || !isAlways(shape, name)) return [`f:${name}`, differenceOf(child, was, is)]
+      const { changed, removed } = differenceOf(child, was ?? {}, is ?? {})
+      return [`f:${name}`, { changed: FieldSet.of(false, changed.children), removed }]
+    }))
   }
   if ((shape.kind === 'keyed' || shape.kind === 'set') && Array.isArray(before) && Array.isArray(after)) {
     const [was, is] = [itemsOf(shape, before), itemsOf(shape, after)]
@@ -147,8 +155,7 @@ export function removeFields(shape: Shape, value: JsonValue, fields: FieldSet, k
       const part = own(result, name)
       if (part === undefined) continue
       const child = childShape(shape, name)
-      const always = shape.kind === 'struct' && shape.fields.get(name)?.field.options.always === true
-      const left = always || keep.children.has(step) ? removeFields(child, part, below, keep.child(step)) : undefined
+      const left = isAlways(shape, name) || keep.children.has(step) ? removeFields(child, part, below, keep.child(step)) : undefined
       if (isAbsent(child, left)) delete result[name]
       else setOwn(result, name, left)
     }

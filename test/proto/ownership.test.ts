@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { GantryError } from '../../proto/api/errors.ts'
+import { applyConfiguration, updateOwnership, type Application } from '../../proto/api/ownership.ts'
+import type { JsonObject, JsonValue, ManagedFieldsEntry } from '../../proto/gen/types.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const LATER = NOW + 60_000
+
+function apply(live: JsonObject | undefined, configuration: JsonObject, manager = 'me', more: Partial<Application> = {}): { object: JsonObject; changed: boolean } {
+  return applyConfiguration({ kind: 'Deployment', live, configuration, manager, force: false, now: NOW, ...more })
+}
+
+function update(previous: JsonObject, next: JsonObject, manager: string, subresource: '' | 'status' = ''): JsonObject {
+  const managedFields = updateOwnership({ kind: 'Deployment', previous, next, manager, now: LATER, subresource }) as unknown as JsonValue
+  return { ...next, metadata: { ...next.metadata as JsonObject, managedFields } }
+}
+
+function deployment(spec: JsonObject, metadata: JsonObject = {}): JsonObject {
+  return { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web', namespace: 'default', ...metadata }, spec }
+}
+
+const containers = (...list: JsonObject[]): JsonObject => ({ template: { spec: { containers: list } } })
+const entries = (object: JsonObject): ManagedFieldsEntry[] => ((object.metadata as JsonObject).managedFields ?? []) as unknown as ManagedFieldsEntry[]
+const fieldsOf = (object: JsonObject, manager: string): JsonObject | undefined => entries(object).find((entry) => entry.manager === manager)?.fieldsV1
+const bare = (object: JsonObject): JsonObject => {
+  const { managedFields: _managedFields, ...metadata } = object.metadata as JsonObject
+  return { ...object, metadata }
+}
+
+describe('apply', () => {
+  it('creates, and writes ownership as FieldsV1', () => {
+    const { object, changed } = apply(undefined, deployment({ replicas: 2, ...containers({ name: 'c', image: 'i', ports: [{ containerPort: 80 }] }) }, { labels: { app: 'web' }, finalizers: ['x/y'] }))
+    assert.equal(changed, true)
+    assert.deepEqual(entries(object), [{
+      manager: 'me', operation: 'Apply', apiVersion: 'apps/v1', time: '2026-01-01T00:00:00Z', fieldsType: 'FieldsV1',
+      fieldsV1: {
+        'f:metadata': { 'f:finalizers': { 'v:"x/y"': {} }, 'f:labels': { 'f:app': {} } },
+        'f:spec': {
+          'f:replicas': {},
+          'f:template': { 'f:spec': { 'f:containers': { 'k:{"name":"c"}': {
+            '.': {}, 'f:image': {}, 'f:name': {}, 'f:ports': { 'k:{"containerPort":80,"protocol":"TCP"}': { '.': {}, 'f:containerPort': {} } },
+          } } } },
+        },
+      },
+    }])
+  })
+
+  it('changes nothing when nothing changes, defaults filled in since or not', () => {
+    const configuration = deployment({ replicas: 2, ...containers({ name: 'c', image: 'i', ports: [{ containerPort: 80 }] }) })
+    const first = apply(undefined, configuration).object
+    const live = structuredClone(first) as { spec: { paused?: boolean; template: { spec: { containers: { ports: { protocol?: string }[] }[] } } } } & JsonObject
+    live.spec.paused = false
+    live.spec.template.spec.containers[0]!.ports[0]!.protocol = 'TCP'
+    const again = apply(live, configuration, 'me', { now: LATER })
+    assert.equal(again.changed, false)
+    assert.deepEqual(again.object, live)
+  })
+
+  it('removes what a manager stops naming, with the defaults below it', () => {
+    const volumes = (source: JsonObject): JsonObject => deployment({ template: { spec: { volumes: [{ name: 'v', ...source }] } } })
+    const first = apply(undefined, volumes({ configMap: { name: 'm' } })).object
+    const live = structuredClone(first) as { spec: { template: { spec: { volumes: { configMap: { defaultMode?: number } }[] } } } } & JsonObject
+    live.spec.template.spec.volumes[0]!.configMap.defaultMode = 420
+    const { object } = apply(live, volumes({ emptyDir: {} }))
+    assert.deepEqual(object.spec, volumes({ emptyDir: {} }).spec)
+  })
+
+  it('removes labels, list items and set values one by one', () => {
+    const first = apply(undefined, deployment(containers({ name: 'a' }, { name: 'b' }), { labels: { x: '1', y: '2' }, finalizers: ['p', 'q'] })).object
+    const { object } = apply(first, deployment(containers({ name: 'b' }), { labels: { y: '2' }, finalizers: ['q'] }))
+    assert.deepEqual(bare(object), deployment(containers({ name: 'b' }), { labels: { y: '2' }, finalizers: ['q'] }))
+    const empty = apply(object, deployment(containers({ name: 'b' }))).object
+    assert.deepEqual(bare(empty), deployment(containers({ name: 'b' })))
+  })
+
+  it('keeps the live order and appends in the configuration\'s order', () => {
+    const first = apply(undefined, deployment(containers({ name: 'b' }, { name: 'a' }))).object
+    const { object } = apply(first, deployment(containers({ name: 'd' }, { name: 'a' }, { name: 'c' }, { name: 'b' })))
+    assert.deepEqual(object.spec, containers({ name: 'b' }, { name: 'a' }, { name: 'd' }, { name: 'c' }))
+  })
+
+  it('names field and owner of a conflict, and takes the field when forced', () => {
+    const first = apply(undefined, deployment({ replicas: 2 })).object
+    const scaled = update(first, deployment({ replicas: 5 }), 'autoscaler')
+    assert.throws(() => apply(scaled, deployment({ replicas: 2 })), (error) => {
+      assert.ok(GantryError.is(error, 'Conflict'))
+      assert.equal(error.message, 'field spec.replicas is owned by "autoscaler" (Update since 2026-01-01T00:01:00Z)')
+      assert.deepEqual(error.details.map(({ field, remedy }) => [field, remedy.includes('--force')]), [['spec.replicas', true]])
+      return true
+    })
+    const forced = apply(scaled, deployment({ replicas: 2 }), 'me', { force: true }).object
+    assert.deepEqual(forced.spec, { replicas: 2 })
+    assert.equal(fieldsOf(forced, 'autoscaler'), undefined)
+  })
+
+  it('shares a field that both want alike; it stays until both let go', () => {
+    const first = apply(undefined, deployment({ replicas: 2 }, { labels: { a: '1' } }), 'one').object
+    const both = apply(first, deployment({ replicas: 2 }), 'two').object
+    const onlyTwo = apply(both, deployment({}, { labels: { a: '1' } }), 'one').object
+    assert.deepEqual(onlyTwo.spec, { replicas: 2 })
+    const none = apply(onlyTwo, deployment({}), 'two').object
+    assert.deepEqual(none.spec, {})
+  })
+
+  it('takes over what the same manager updated', () => {
+    const first = apply(undefined, deployment({ replicas: 2 })).object
+    const scaled = update(first, deployment({ replicas: 5 }), 'me')
+    const { object } = apply(scaled, deployment({ replicas: 2 }))
+    assert.deepEqual(entries(object).map(({ manager, operation }) => `${manager} ${operation}`), ['me Apply'])
+    assert.deepEqual(object.spec, { replicas: 2 })
+  })
+
+  it('names the path of a conflict inside lists', () => {
+    const first = apply(undefined, deployment(containers({ name: 'c', image: 'a' }), { labels: { 'app.io/x': '1' } }), 'one').object
+    assert.throws(() => apply(first, deployment(containers({ name: 'c', image: 'b' }), { labels: { 'app.io/x': '2' } }), 'two'), (error) => {
+      assert.ok(GantryError.is(error, 'Conflict'))
+      assert.deepEqual(error.details.map(({ field }) => field).sort(), ['metadata.labels[app.io/x]', 'spec.template.spec.containers[name=c].image'])
+      return true
+    })
+  })
+
+  it('never changes or owns what the server decides, nor status', () => {
+    const live: JsonObject = { ...apply(undefined, deployment({ replicas: 1 })).object, status: { replicas: 1 } }
+    ;(live.metadata as JsonObject).uid = 'u'
+    ;(live.metadata as JsonObject).resourceVersion = '7'
+    const { object, changed } = apply(live, { ...deployment({ replicas: 1 }, { uid: 'other', resourceVersion: '3', generation: 9 }), status: { replicas: 8 } })
+    assert.equal(changed, false)
+    assert.deepEqual(object, live)
+  })
+
+  it('refuses an item that comes twice', () => {
+    assert.throws(() => apply(undefined, deployment(containers({ name: 'c' }, { name: 'c' }))), (error) => GantryError.is(error, 'InvalidArgument') && error.message === 'spec.template.spec.containers[name=c] comes twice')
+  })
+})
+
+describe('update', () => {
+  it('moves changed fields to their writer and drops those that are gone', () => {
+    const first = apply(undefined, deployment({ replicas: 2, paused: true }, { labels: { a: '1' } })).object
+    const next = update(first, deployment({ replicas: 3 }, { labels: { a: '1' } }), 'other')
+    assert.deepEqual(fieldsOf(next, 'me'), { 'f:metadata': { 'f:labels': { 'f:a': {} } } })
+    assert.deepEqual(fieldsOf(next, 'other'), { 'f:spec': { 'f:replicas': {} } })
+  })
+
+  it('keeps status apart', () => {
+    const first = apply(undefined, deployment({ replicas: 2 })).object
+    const observed = update(first, { ...first, spec: { replicas: 9 }, status: { conditions: [{ type: 'Available', status: 'True' }] } }, 'controller', 'status')
+    assert.deepEqual(entries(observed).map(({ manager, subresource }) => [manager, subresource]), [['me', undefined], ['controller', 'status']])
+    assert.deepEqual(fieldsOf(observed, 'controller'), { 'f:status': { 'f:conditions': { 'k:{"type":"Available"}': { '.': {}, 'f:status': {}, 'f:type': {} } } } })
+    assert.deepEqual(fieldsOf(observed, 'me'), { 'f:spec': { 'f:replicas': {} } })
+  })
+
+  it('leaves ownership as it is when nothing changed', () => {
+    const first = apply(undefined, deployment({ replicas: 2 })).object
+    assert.deepEqual(update(first, first, 'other'), first)
+  })
+})
+
+describe('ownership holds for any configuration', () => {
+  const value = fc.constantFrom('1', '2')
+  const pick = (names: string[]): fc.Arbitrary<Record<string, string>> => fc.uniqueArray(fc.constantFrom(...names)).chain((some) => fc.record(Object.fromEntries(some.map((name) => [name, value]))))
+  /** Of one manager: `own` prefixes what it names, so that two prefixes never meet. */
+  const configuration = (prefix: string): fc.Arbitrary<JsonObject> => fc.record({
+    labels: pick([`${prefix}a`, `${prefix}b`]),
+    containers: fc.uniqueArray(fc.record({ name: fc.constantFrom(`${prefix}x`, `${prefix}y`, `${prefix}z`), image: value, env: pick([`${prefix}E`, `${prefix}F`]) }), { selector: ({ name }) => name }),
+    finalizers: fc.uniqueArray(fc.constantFrom(`${prefix}p`, `${prefix}q`)),
+  }).map(({ labels, containers: list, finalizers }) => deployment(containers(...list.map(({ name, image, env }) => ({ name, image, env: Object.entries(env).map(([key, text]) => ({ name: key, value: text })) }))), { labels, finalizers }))
+
+  /** As sets: orders of lists and empty values do not matter. */
+  const normal = (value: JsonValue): JsonValue => {
+    if (Array.isArray(value)) return value.map(normal).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
+    if (typeof value !== 'object' || value === null) return value
+    const named = Object.keys(value).sort().map((name) => [name, normal((value as JsonObject)[name]!)] as const)
+    return Object.fromEntries(named.filter(([, part]) => typeof part !== 'object' || part === null || Object.keys(part).length > 0))
+  }
+
+  it('apply twice is apply once', () => {
+    fc.assert(fc.property(configuration('a'), configuration('a'), (before, wanted) => {
+      const once = apply(apply(undefined, before).object, wanted).object
+      const twice = apply(once, wanted, 'me', { now: LATER })
+      assert.equal(twice.changed, false)
+      assert.deepEqual(twice.object, once)
+    }))
+  })
+
+  it('what a sole manager stops naming disappears', () => {
+    fc.assert(fc.property(configuration('a'), configuration('a'), (before, wanted) => {
+      assert.deepEqual(normal(bare(apply(apply(undefined, before).object, wanted).object)), normal(wanted))
+    }))
+  })
+
+  it('fields of others survive whatever one manager applies', () => {
+    fc.assert(fc.property(configuration('a'), configuration('b'), configuration('b'), (others, before, wanted) => {
+      const start = apply(apply(undefined, others, 'other').object, before).object
+      const changed = apply(start, wanted).object
+      const released = apply(changed, deployment({})).object
+      assert.deepEqual(normal(bare(released)), normal(others))
+      assert.deepEqual(fieldsOf(changed, 'other'), fieldsOf(start, 'other'))
+    }))
+  })
+
+  it('the order of managers that share nothing does not matter', () => {
+    fc.assert(fc.property(configuration('a'), configuration('b'), (a, b) => {
+      const ab = apply(apply(undefined, a, 'one').object, b, 'two').object
+      const ba = apply(apply(undefined, b, 'two').object, a, 'one').object
+      assert.deepEqual(normal(bare(ab)), normal(bare(ba)))
+      for (const manager of ['one', 'two']) assert.deepEqual(fieldsOf(ab, manager), fieldsOf(ba, manager))
+    }))
+  })
+})
