@@ -80,7 +80,7 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
       remove(`${prefix}other`),
     ])
     assert.equal(result.outcome, 'conflict')
-    const conflicts = (result as { conflicts: { index: number; current: Entry | undefined }[] }).conflicts
+    const conflicts = (result as { conflicts: readonly { index: number; current: Entry | undefined }[] }).conflicts
     assert.deepEqual(conflicts.map(({ index, current }) => [index, text(current)]), [[1, 'a'], [2, undefined]])
     assert.equal(await store.get(`${prefix}new`), undefined)
     assert.equal(await store.revision(), a)
