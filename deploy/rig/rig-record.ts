@@ -1,0 +1,44 @@
+/** What a rig consists of, written down before each part is made, so that whatever happens `down` finds it all. */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { RigNetwork } from './host-network.ts'
+import type { MachineRecord } from './machine.ts'
+
+export const RIGS = '/var/lib/gantry/rigs'
+
+export interface RigRecord {
+  readonly name: string
+  readonly network: RigNetwork
+  /** The host's forwarding setting before the rig; undefined until it was changed. */
+  readonly forwardingBefore?: string
+  readonly machines: readonly MachineRecord[]
+  /** True once `up` has finished. */
+  readonly ready: boolean
+  readonly nodes: number
+}
+
+export function rigDirectory(name: string): string {
+  return join(RIGS, name)
+}
+
+export async function readRig(name: string): Promise<RigRecord | undefined> {
+  try {
+    return JSON.parse(await readFile(join(rigDirectory(name), 'rig.json'), 'utf8')) as RigRecord
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw thrown
+  }
+}
+
+export async function writeRig(record: RigRecord): Promise<void> {
+  const directory = rigDirectory(record.name)
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await writeFile(join(directory, 'rig.json.new'), `${JSON.stringify(record, undefined, 2)}\n`)
+  await rename(join(directory, 'rig.json.new'), join(directory, 'rig.json'))
+}
+
+/** Removes the rig's files; the folder of all rigs too when it was the last. */
+export async function forgetRig(name: string): Promise<void> {
+  await rm(rigDirectory(name), { recursive: true, force: true })
+  if ((await readdir(RIGS)).length === 0) await rm(RIGS, { recursive: true })
+}

@@ -1,0 +1,18 @@
+/** Waiting in tests: for a condition, never for a time. */
+import { setInterval } from 'node:timers/promises'
+
+/** Tries until `check` neither throws nor answers false; after `timeout` milliseconds fails with the last reason. */
+export async function eventually<T>(check: () => T | Promise<T>, timeout = 15_000): Promise<T> {
+  const deadline = performance.now() + timeout
+  let last: unknown = new Error('it stayed false')
+  for await (const _ of setInterval(20)) {
+    try {
+      const result = await check()
+      if (result !== false) return result
+    } catch (thrown) {
+      last = thrown
+    }
+    if (performance.now() > deadline) break
+  }
+  throw new Error(`not within ${timeout} ms: ${(last as Error).message}`, { cause: last })
+}
