@@ -1,0 +1,155 @@
+/** The figures of a running cluster: how fast a pod starts, how fast many do, what it weighs. */
+import { setInterval } from 'node:timers/promises'
+import { decodeResource } from '../../proto/api/wire.ts'
+import type { Pod } from '../../proto/gen/types.ts'
+import type { Cluster } from '../e2e/cluster.ts'
+import { eventually } from '../eventually.ts'
+import type { Figure } from './figures.ts'
+import { pss } from './memory.ts'
+
+const POD_PROGRAM = ['/bin/sh', '-c', 'trap "exit 0" TERM; sleep 1000000 & wait']
+
+function pod(name: string, node?: string): string {
+  return JSON.stringify({
+    apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', labels: { bench: 'start' } },
+    spec: { containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: POD_PROGRAM }], terminationGracePeriodSeconds: 1, ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }) },
+  })
+}
+
+/** Pods of the namespace as a watcher sees them. */
+class PodWatcher {
+  readonly #waiting = new Map<string, (pod: Pod) => void>()
+  readonly #stop = new AbortController()
+  readonly #pods = new Map<string, Pod>()
+  #running: Promise<void> | undefined
+
+  async start(cluster: Cluster): Promise<void> {
+    let began: () => void = () => undefined
+    const ready = new Promise<void>((resolve) => (began = resolve))
+    this.#running = (async () => {
+      for await (const { type, object } of cluster.connection.client('Resources').watch({ apiVersion: 'v1', kind: 'Pod', namespace: 'default' }, { signal: this.#stop.signal })) {
+        if (type === 'BOOKMARK' || object === undefined) {
+          began()
+          continue
+        }
+        const seen = decodeResource('Pod', object.raw)
+        if (type === 'DELETED') this.#pods.delete(seen.metadata.name)
+        else this.#pods.set(seen.metadata.name, seen)
+        if (seen.status.phase === 'Running') this.#waiting.get(seen.metadata.name)?.(seen)
+      }
+    })().catch((thrown: unknown) => {
+      if (!this.#stop.signal.aborted) throw thrown
+    })
+    await ready
+  }
+
+  /** Resolves, at the moment that the watcher sees it, when the pod runs. */
+  running(name: string): Promise<Pod> {
+    return new Promise((resolve) => this.#waiting.set(name, resolve))
+  }
+
+  count(phase: string): number {
+    return [...this.#pods.values()].filter((seen) => seen.status.phase === phase).length
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+  }
+}
+
+/** Milliseconds from the call of apply to Running as a watcher sees it, one pod after the other, the image present. */
+export async function startFigures(cluster: Cluster, count: number): Promise<Figure[]> {
+  const watcher = new PodWatcher()
+  await watcher.start(cluster)
+  const resources = cluster.connection.client('Resources')
+  const samples: number[] = []
+  const steps = new Map<string, number[]>()
+  for (let number = 0; number < count + 5; number++) {
+    const name = `start-${number}`
+    const running = watcher.running(name)
+    const began = performance.now()
+    await resources.apply({ ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name }, configuration: pod(name), options: { fieldManager: 'bench' } })
+    const seen = await running
+    if (number >= 5) {
+      samples.push(performance.now() - began)
+      const timeline = seen.status.timeline ?? []
+      const first = Date.parse(timeline[0]?.time ?? '')
+      for (const { step, time } of timeline) steps.set(step, [...(steps.get(step) ?? []), Date.parse(time) - first])
+    }
+    await resources.delete({ ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name }, gracePeriodSeconds: 0 })
+  }
+  await watcher.stop()
+  await eventually(async () => (await resources.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'default', labelSelector: 'bench=start' })).items.length === 0)
+  return [
+    { name: 'start', unit: 'ms', samples, target: 'p50 ≤ 60, p99 ≤ 150', note: 'apply → Running at a watcher' },
+    ...[...steps].map(([step, millis]): Figure => ({ name: `  ${step}`, unit: 'ms', samples: millis, note: 'after accepted' })),
+  ]
+}
+
+/** Seconds from the apply of a Deployment to all of its pods Running, all of them on one node. */
+export async function burstFigure(cluster: Cluster, replicas: number, rounds: number): Promise<{ figure: Figure; whileRunning: Figure[] }> {
+  const resources = cluster.connection.client('Resources')
+  const samples: number[] = []
+  let whileRunning: Figure[] = []
+  for (let round = 0; round < rounds; round++) {
+    const watcher = new PodWatcher()
+    await watcher.start(cluster)
+    const before = performance.now()
+    const configuration = JSON.stringify({
+      apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'burst', namespace: 'default' },
+      spec: {
+        replicas, selector: { matchLabels: { app: 'burst' } },
+        template: { metadata: { labels: { app: 'burst' } }, spec: { nodeSelector: { 'kubernetes.io/hostname': 'n1' }, terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: POD_PROGRAM }] } },
+      },
+    })
+    await resources.apply({ ref: { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'burst' }, configuration, options: { fieldManager: 'bench' } })
+    for await (const _ of setInterval(2)) {
+      if (watcher.count('Running') >= replicas) break
+      if (performance.now() - before > 120_000) throw new Error(`only ${watcher.count('Running')} of ${replicas} pods run after two minutes`)
+    }
+    samples.push((performance.now() - before) / 1000)
+    if (round === rounds - 1) whileRunning = podWeight(cluster)
+    await resources.delete({ ref: { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'burst' } })
+    await eventually(async () => (await resources.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'default', labelSelector: 'app=burst' })).items.length === 0, 120_000)
+    await watcher.stop()
+  }
+  return { figure: { name: `burst ${replicas}`, unit: 's', samples, target: '≤ 2.5', note: 'apply → all Running on one node' }, whileRunning }
+}
+
+/** Memory of each shim, which is all that runs beside a pod's own processes. */
+function podWeight(cluster: Cluster): Figure[] {
+  const shims = cluster.processes('n1', 'conmon').map(({ pid }) => pss(pid))
+  return [{ name: 'weight: beside each pod', unit: 'MB', samples: shims, target: '≤ 3', note: 'Pss of its shim' }]
+}
+
+/** Memory of the programs at rest. */
+export function weightFigures(cluster: Cluster): Figure[] {
+  const of = (machine: string, text: string): number[] => cluster.processes(machine, text).map(({ pid }) => pss(pid))
+  return [
+    { name: 'weight: controller', unit: 'MB', samples: of('controller', 'gantry-controller.cjs'), target: '≤ 120', note: 'Pss at rest' },
+    { name: 'weight: its etcd', unit: 'MB', samples: of('controller', 'etcd ') },
+    { name: 'weight: its NATS', unit: 'MB', samples: of('controller', 'nats-server ') },
+    { name: 'weight: agent', unit: 'MB', samples: ['n1', 'n2', 'n3'].flatMap((node) => of(node, 'gantry-agent.cjs')), target: '≤ 90', note: 'Pss at rest' },
+  ]
+}
+
+/** Wall time of `gantry get pods`, beside Node.js that does nothing. */
+export async function cliFigures(cluster: Cluster, count: number): Promise<Figure[]> {
+  const time = async (work: () => Promise<unknown>): Promise<number> => {
+    const began = performance.now()
+    await work()
+    return performance.now() - began
+  }
+  const bare = async (): Promise<void> => {
+    const { run } = await import('../../proto/base/command.ts')
+    await run(process.execPath, ['-e', '0'])
+  }
+  const get: number[] = []
+  const floor: number[] = []
+  for (let number = 0; number < count; number++) {
+    floor.push(await time(bare))
+    get.push(await time(() => cluster.ok(['get', 'pods'])))
+  }
+  return [{ name: 'cli: gantry get pods', unit: 'ms', samples: get, target: '≤ 120' }, { name: 'cli: Node.js alone', unit: 'ms', samples: floor, note: 'the floor' }]
+}
