@@ -1,0 +1,82 @@
+/** The recent changes of one kind, and those who follow them. */
+import { GantryError } from '../../proto/api/errors.ts'
+import { Channel } from '../../proto/base/channel.ts'
+import type { Kind } from '../../proto/gen/types.ts'
+import type { Change } from './contract.ts'
+
+/** At least this many changes stay; twice as many are kept at most. */
+export const HISTORY_LENGTH = 1000
+/** Milliseconds after which a follower whose kind does not change is told how far the cache is. */
+const PROGRESS_EVERY = 1000
+
+interface Followed<K extends Kind> {
+  readonly revision: number
+  readonly change?: Change<K>
+}
+
+interface Follower<K extends Kind> {
+  readonly items: Channel<Followed<K>>
+  /** Monotonic milliseconds of the last item. */
+  toldAt: number
+}
+
+export class History<K extends Kind> {
+  readonly #followers = new Set<Follower<K>>()
+  #changes: Change<K>[] = []
+  /** Every change with a greater revision is here; undefined before the first complete list. */
+  #after: number | undefined
+
+  /** The cache has its first complete list, of this revision. */
+  begin(revision: number): void {
+    this.#after = revision
+  }
+
+  add(change: Change<K>, monotonic: number): void {
+    if (this.#after === undefined) return
+    this.#changes.push(change)
+    if (this.#changes.length > 2 * HISTORY_LENGTH) {
+      this.#after = this.#changes[this.#changes.length - HISTORY_LENGTH - 1]!.revision
+      this.#changes = this.#changes.slice(-HISTORY_LENGTH)
+    }
+    for (const follower of this.#followers) {
+      follower.items.push({ revision: change.revision, change })
+      follower.toldAt = monotonic
+    }
+  }
+
+  /** The cache is at a revision: those who have heard nothing for long are told. */
+  progress(revision: number, monotonic: number): void {
+    for (const follower of this.#followers) {
+      if (monotonic - follower.toldAt < PROGRESS_EVERY) continue
+      follower.items.push({ revision })
+      follower.toldAt = monotonic
+    }
+  }
+
+  /** The changes after a revision, the progress up to `reached`, then what comes. Expired if the history does not reach back that far. */
+  async *follow(after: number, reached: number, monotonic: number, signal: AbortSignal): AsyncGenerator<Followed<K>, void, undefined> {
+    if (signal.aborted) return
+    if (this.#after === undefined) throw new GantryError('Unavailable', 'the cache has no complete list yet')
+    if (after < this.#after) throw new GantryError('Expired', `changes after revision ${after} are no longer kept, only those after ${this.#after}`)
+    const follower: Follower<K> = { items: new Channel(), toldAt: monotonic }
+    for (const change of this.#changes) if (change.revision > after) follower.items.push({ revision: change.revision, change })
+    follower.items.push({ revision: Math.max(after, reached) })
+    this.#followers.add(follower)
+    const end = (): void => follower.items.close()
+    signal.addEventListener('abort', end, { once: true })
+    try {
+      for await (const item of follower.items) {
+        if (signal.aborted) return
+        yield item
+      }
+    } finally {
+      signal.removeEventListener('abort', end)
+      this.#followers.delete(follower)
+    }
+  }
+
+  /** Ends every follower: with an error when the cache follows the store no more. */
+  close(error?: GantryError): void {
+    for (const { items } of this.#followers) items.close(error)
+  }
+}

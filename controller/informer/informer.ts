@@ -1,0 +1,276 @@
+/** The watch cache over any store: a complete list, then one watch; a new list with the differences when the watch has lost its place. */
+import { GantryError } from '../../proto/api/errors.ts'
+import { resources } from '../../proto/api/schema.ts'
+import { decodeResource } from '../../proto/api/wire.ts'
+import { backoffDelay } from '../../proto/base/backoff.ts'
+import { delay, type Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import type { AnyResource, Kind } from '../../proto/gen/types.ts'
+import type { Entry, Store, StoreEvent } from '../store/contract.ts'
+import { OBJECTS_PREFIX, parseKey, type ObjectKey } from '../store/keys.ts'
+import type { Cached, Change, Informer, Lister } from './contract.ts'
+import { History } from './history.ts'
+import { KindCache } from './kind-cache.ts'
+
+const LIST_RETRY = { first: 100, max: 5000 }
+const REACHED_TIMEOUT = 5000
+
+export interface InformerOptions {
+  readonly store: Store
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+interface OneKind {
+  readonly cache: KindCache<Kind>
+  readonly history: History<Kind>
+  readonly handlers: Set<(change: Change) => void>
+}
+
+interface Waiter {
+  readonly revision: number
+  readonly resolve: () => void
+}
+
+export class StoreInformer implements Informer {
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #logger: Logger
+  readonly #kinds: ReadonlyMap<Kind, OneKind> = new Map(resources.map(({ kind }) => [kind as Kind, { cache: new KindCache(), history: new History(), handlers: new Set() }]))
+  readonly #uids = new Map<string, AnyResource>()
+  readonly #batchHandlers = new Set<(revision: number) => void>()
+  readonly #waiters = new Set<Waiter>()
+  readonly #synced: Promise<void>
+  #nowSynced!: () => void
+  #revision = 0
+
+  constructor({ store, clock, random, logger }: InformerOptions) {
+    this.#store = store
+    this.#clock = clock
+    this.#random = random
+    this.#logger = logger
+    this.#synced = new Promise((resolve) => (this.#nowSynced = resolve))
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    let failure: GantryError | undefined
+    try {
+      await this.#list(signal)
+      for (const { history } of this.#kinds.values()) history.begin(this.#revision)
+      this.#nowSynced()
+      while (!signal.aborted) {
+        try {
+          for await (const { revision, events } of this.#store.watch(OBJECTS_PREFIX, this.#revision, signal)) {
+            // One by one: a batch may hold several changes of one key.
+            this.#announce(revision, events.flatMap((event) => this.#put(this.#changeOf(event))))
+          }
+        } catch (error) {
+          if (signal.aborted || !GantryError.is(error, 'Expired')) throw error
+          this.#logger.warn({ revision: this.#revision }, 'the watch fell behind what the store has kept: listing again')
+          await this.#list(signal)
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted) throw (failure = GantryError.from(error))
+    } finally {
+      for (const { history } of this.#kinds.values()) history.close(failure)
+    }
+  }
+
+  synced(): Promise<void> {
+    return this.#synced
+  }
+
+  get revision(): number {
+    return this.#revision
+  }
+
+  reached(revision: number, timeout = REACHED_TIMEOUT): Promise<void> {
+    if (this.#revision >= revision) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(timeout, () => {
+        this.#waiters.delete(waiter)
+        reject(new GantryError('Unavailable', `the cache is at revision ${this.#revision} and did not reach ${revision} within ${timeout} ms`))
+      })
+      const waiter: Waiter = {
+        revision,
+        resolve: () => {
+          timer.cancel()
+          resolve()
+        },
+      }
+      this.#waiters.add(waiter)
+    })
+  }
+
+  lister<K extends Kind>(kind: K): Lister<K> {
+    return this.#kind(kind).cache as unknown as Lister<K>
+  }
+
+  byUid(uid: string): AnyResource | undefined {
+    return this.#uids.get(uid)
+  }
+
+  on<K extends Kind>(kind: K, handler: (change: Change<K>) => void): () => void {
+    const { cache, handlers } = this.#kind(kind)
+    const general = handler as unknown as (change: Change) => void
+    for (const cached of cache.cachedList()) this.#tell(general, { type: 'added', cached, previous: undefined, revision: cached.revision })
+    // A wrapper of its own, so that one function may be registered twice.
+    const registered = (change: Change): void => this.#tell(general, change)
+    handlers.add(registered)
+    return () => void handlers.delete(registered)
+  }
+
+  onBatch(handler: (revision: number) => void): () => void {
+    const registered = (revision: number): void => handler(revision)
+    this.#batchHandlers.add(registered)
+    return () => void this.#batchHandlers.delete(registered)
+  }
+
+  watch<K extends Kind>(kind: K, after: number, signal: AbortSignal): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }> {
+    const { history } = this.#kind(kind)
+    return history.follow(after, this.#revision, this.#clock.monotonic(), signal) as AsyncIterable<{ revision: number; change?: Change<K> }>
+  }
+
+  /** Lists everything and applies what differs; again until it succeeds, as long as the store cannot be reached. */
+  async #list(signal: AbortSignal): Promise<void> {
+    for (let failures = 0; ;) {
+      try {
+        const { entries, revision } = await this.#readAll()
+        const changes = this.#differences(entries, revision)
+        this.#announce(revision, changes.flatMap((change) => this.#put(change)))
+        return
+      } catch (error) {
+        if (signal.aborted || !GantryError.is(error, 'Unavailable', 'Expired')) throw error
+        this.#logger.warn({ err: error }, 'cannot list the store yet')
+        await delay(this.#clock, backoffDelay(LIST_RETRY, ++failures, this.#random), signal)
+      }
+    }
+  }
+
+  async #readAll(): Promise<{ entries: Map<string, Entry>; revision: number }> {
+    const entries = new Map<string, Entry>()
+    let page = await this.#store.list(OBJECTS_PREFIX)
+    const { revision } = page
+    for (;;) {
+      for (const entry of page.entries) entries.set(entry.key, entry)
+      if (page.next === undefined) return { entries, revision }
+      page = await this.#store.list(OBJECTS_PREFIX, { after: page.next, revision })
+    }
+  }
+
+  /** From what the cache has to what the store has, in order of revision. */
+  #differences(entries: ReadonlyMap<string, Entry>, revision: number): Change[] {
+    const changes: Change[] = []
+    const listed = new Map<Kind, Set<string>>()
+    for (const entry of entries.values()) {
+      const key = this.#parse(entry.key)
+      if (key === undefined) continue
+      let names = listed.get(key.kind)
+      if (names === undefined) listed.set(key.kind, (names = new Set()))
+      names.add(`${key.namespace}/${key.name}`)
+      const previous = this.#kind(key.kind).cache.cached(key.namespace, key.name)
+      if (previous?.revision === entry.revision) continue
+      const cached = this.#decode(key, entry)
+      if (cached === undefined) continue
+      if (previous !== undefined && previous.object.metadata.uid !== cached.object.metadata.uid) changes.push(deletion(previous, entry.revision))
+      const before = previous?.object.metadata.uid === cached.object.metadata.uid ? previous : undefined
+      changes.push({ type: before === undefined ? 'added' : 'modified', cached, previous: before, revision: entry.revision })
+    }
+    changes.sort((one, other) => one.revision - other.revision)
+    for (const [kind, { cache }] of this.#kinds) {
+      for (const cached of cache.cachedList()) {
+        const { namespace, name } = cached.object.metadata
+        if (listed.get(kind)?.has(`${namespace}/${name}`) !== true) changes.push(deletion(cached, revision))
+      }
+    }
+    return changes
+  }
+
+  #changeOf({ type, entry }: StoreEvent): Change | undefined {
+    const key = this.#parse(entry.key)
+    if (key === undefined) return undefined
+    const previous = this.#kind(key.kind).cache.cached(key.namespace, key.name)
+    if (type === 'delete') return previous === undefined ? undefined : deletion(previous, entry.revision)
+    const cached = this.#decode(key, entry)
+    if (cached === undefined) return undefined
+    return { type: previous === undefined ? 'added' : 'modified', cached, previous, revision: entry.revision }
+  }
+
+  /** Brings a change into the cache; gives it back as a list. */
+  #put(change: Change | undefined): Change[] {
+    if (change === undefined) return []
+    const { object } = change.cached
+    const { namespace, name, uid } = object.metadata
+    const { cache } = this.#kind(object.kind)
+    if (change.type === 'deleted') {
+      cache.delete(namespace, name)
+      this.#uids.delete(uid)
+    } else {
+      cache.set(change.cached)
+      this.#uids.set(uid, object)
+    }
+    return [change]
+  }
+
+  /** The cache is at a revision: tells everybody. */
+  #announce(revision: number, changes: readonly Change[]): void {
+    const monotonic = this.#clock.monotonic()
+    this.#revision = revision
+    for (const change of changes) {
+      const { history, handlers } = this.#kind(change.cached.object.kind)
+      history.add(change, monotonic)
+      for (const handler of handlers) handler(change)
+    }
+    for (const { history } of this.#kinds.values()) history.progress(revision, monotonic)
+    for (const waiter of this.#waiters) {
+      if (waiter.revision > revision) continue
+      this.#waiters.delete(waiter)
+      waiter.resolve()
+    }
+    for (const handler of this.#batchHandlers) handler(revision)
+  }
+
+  #tell(handler: (change: Change) => void, change: Change): void {
+    try {
+      handler(change)
+    } catch (error) {
+      const { kind, metadata: { namespace, name } } = change.cached.object
+      this.#logger.error({ err: error, kind, namespace, name }, 'a handler of changes failed')
+    }
+  }
+
+  #parse(key: string): ObjectKey | undefined {
+    const parsed = parseKey(key)
+    if (parsed === undefined) this.#logger.error({ key }, 'an entry of the store is of no known kind')
+    return parsed
+  }
+
+  /** Undefined, and reported, for bytes that are no such object: one bad entry must not stop the cluster. What the cache has of it stays. */
+  #decode(key: ObjectKey, entry: Entry): Cached | undefined {
+    try {
+      const object = decodeResource(key.kind, entry.value, String(entry.revision))
+      const { namespace, name } = object.metadata
+      if (name !== key.name || namespace !== key.namespace) throw new GantryError('Internal', `the bytes are of ${namespace}/${name}`)
+      return { object, bytes: entry.value, revision: entry.revision }
+    } catch (error) {
+      this.#logger.error({ err: error, key: entry.key }, 'an entry of the store cannot be decoded and is left out')
+      return undefined
+    }
+  }
+
+  #kind(kind: Kind): OneKind {
+    const one = this.#kinds.get(kind)
+    if (one === undefined) throw new TypeError(`no kind ${kind} in the schema`)
+    return one
+  }
+}
+
+function deletion(cached: Cached, revision: number): Change {
+  const { object } = cached
+  const last = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } } as AnyResource
+  return { type: 'deleted', cached: { object: last, bytes: cached.bytes, revision }, previous: cached, revision }
+}

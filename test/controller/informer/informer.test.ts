@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict'
+import { pino } from 'pino'
+import type { Change } from '../../../controller/informer/contract.ts'
+import { HISTORY_LENGTH } from '../../../controller/informer/history.ts'
+import { StoreInformer } from '../../../controller/informer/informer.ts'
+import type { Operation } from '../../../controller/store/contract.ts'
+import { objectKey } from '../../../controller/store/keys.ts'
+import { MemoryStore } from '../../../controller/store/memory.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { encodeResource } from '../../../proto/api/wire.ts'
+import { FakeClock } from '../../../proto/base/clock.ts'
+import { silentLogger, type Logger } from '../../../proto/base/logger.ts'
+import { seededRandom } from '../../../proto/base/random.ts'
+import type { Kind, Pod } from '../../../proto/gen/types.ts'
+import { committed, failsWith, put, remove } from '../../contract/store.ts'
+
+interface PodOptions { node?: string; owner?: string; uid?: string; namespace?: string }
+
+function podPut(name: string, { node, owner, uid = `uid-${name}`, namespace = 'default' }: PodOptions = {}): Operation {
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, uid, resourceVersion: '', ...(owner === undefined ? {} : { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: owner }] }) }, spec: { containers: [], ...(node === undefined ? {} : { nodeName: node }) }, status: {} } as unknown as Pod
+  return { kind: 'put', key: objectKey('Pod', namespace, name), value: encodeResource(pod), expect: { is: 'any' } }
+}
+
+const podRemove = (name: string): Operation => remove(objectKey('Pod', 'default', name))
+const told = (change: Change<Kind>): string => `${change.revision} ${change.type} ${change.cached.object.metadata.name}`
+
+describe('informer', () => {
+  let clock: FakeClock
+  let store: MemoryStore
+  let informer: StoreInformer
+  let stop: AbortController
+  let running: Promise<void> | undefined
+
+  function make(logger: Logger = silentLogger): StoreInformer {
+    return new StoreInformer({ store, clock, random: seededRandom(1), logger })
+  }
+
+  async function start(): Promise<void> {
+    running = informer.run(stop.signal)
+    await informer.synced()
+  }
+
+  /** Commits, and waits until the informer has it. */
+  async function write(...operations: Operation[]): Promise<number> {
+    const revision = await committed(store, ...operations)
+    await informer.reached(revision)
+    return revision
+  }
+
+  beforeEach(() => {
+    clock = new FakeClock()
+    store = new MemoryStore(clock)
+    informer = make()
+    stop = new AbortController()
+    running = undefined
+  })
+  afterEach(async () => {
+    stop.abort()
+    await running
+  })
+
+  it('lists page by page what is there, then follows', async () => {
+    for (let page = 0; page < 6; page++) await committed(store, ...Array.from({ length: 100 }, (_, index) => podPut(`p${String(page * 100 + index).padStart(3, '0')}`)))
+    await start()
+    const pods = informer.lister('Pod')
+    assert.equal(pods.list().length, 600)
+    assert.equal(informer.revision, await store.revision())
+    const revision = await write(podPut('a'), podRemove('p000'))
+    assert.deepEqual(pods.list().slice(0, 2).map(({ metadata }) => metadata.name), ['a', 'p001'])
+    assert.equal(pods.get('default', 'a')?.metadata.resourceVersion, String(revision))
+    assert.equal(pods.cached('default', 'a')?.revision, revision)
+    assert.equal(pods.get('default', 'p000'), undefined)
+    assert.equal(informer.byUid('uid-a')?.metadata.name, 'a')
+    assert.equal(informer.byUid('uid-p000'), undefined)
+  })
+
+  it('keeps namespaces apart and in order', async () => {
+    await start()
+    await write(podPut('b', { namespace: 'two' }), podPut('a', { namespace: 'two', uid: 'x' }), podPut('c', { namespace: 'one' }))
+    const pods = informer.lister('Pod')
+    assert.deepEqual(pods.list().map(({ metadata }) => `${metadata.namespace}/${metadata.name}`), ['one/c', 'two/a', 'two/b'])
+    assert.deepEqual(pods.cachedList('two').map(({ object }) => object.metadata.name), ['a', 'b'])
+    assert.deepEqual(pods.list('three'), [])
+    assert.deepEqual(informer.lister('Node').list(), [])
+  })
+
+  it('indexes by owner and by node, as they change', async () => {
+    await start()
+    const pods = informer.lister('Pod')
+    const names = (index: 'owner' | 'node', key: string): string[] => pods.byIndex(index, key).map(({ metadata }) => metadata.name)
+    await write(podPut('b', { owner: 'o1' }), podPut('a', { owner: 'o1' }), podPut('c'))
+    assert.deepEqual(names('owner', 'o1'), ['a', 'b'])
+    assert.deepEqual(names('node', ''), ['a', 'b', 'c'])
+    await write(podPut('a', { owner: 'o1', node: 'n1' }))
+    assert.deepEqual([names('node', ''), names('node', 'n1')], [['b', 'c'], ['a']])
+    await write(podRemove('a'), podPut('b', { owner: 'o2' }))
+    assert.deepEqual([names('node', 'n1'), names('owner', 'o1'), names('owner', 'o2')], [[], [], ['b']])
+  })
+
+  it('tells handlers what is there and what comes, after the cache shows it', async () => {
+    const first = await committed(store, podPut('a'))
+    const seen: string[] = []
+    const batches: number[] = []
+    informer.onBatch((revision) => void batches.push(revision))
+    informer.on('Pod', (change) => {
+      assert.equal(informer.lister('Pod').get('default', change.cached.object.metadata.name)?.metadata.resourceVersion, change.type === 'deleted' ? undefined : String(change.revision))
+      seen.push(told(change))
+    })
+    await start()
+    const second = await write(podPut('a'), podPut('b'))
+    const third = await write(podRemove('a'))
+    assert.deepEqual(seen, [`${first} added a`, `${second} modified a`, `${second} added b`, `${third} deleted a`])
+    assert.deepEqual(batches, [first, second, third])
+    const late: string[] = []
+    const end = informer.on('Pod', (change) => void late.push(told(change)))
+    assert.deepEqual(late, [`${second} added b`])
+    end()
+    await write(podPut('b'))
+    assert.equal(late.length, 1)
+  })
+
+  it('gives the last state with a deletion', async () => {
+    await start()
+    await write(podPut('a', { node: 'n1' }))
+    let deleted: Change<'Pod'> | undefined
+    informer.on('Pod', (change) => void (deleted = change))
+    const revision = await write(podRemove('a'))
+    assert.equal(deleted?.cached.object.spec.nodeName, 'n1')
+    assert.equal(deleted.cached.object.metadata.resourceVersion, String(revision))
+  })
+
+  it('goes on although a handler throws', async () => {
+    const lines: string[] = []
+    informer = make(pino({ level: 'error' }, { write: (line: string) => void lines.push(line) }))
+    const seen: string[] = []
+    informer.on('Pod', () => {
+      throw new TypeError('a defect')
+    })
+    informer.on('Pod', (change) => void seen.push(told(change)))
+    await start()
+    const revision = await write(podPut('a'))
+    assert.deepEqual(seen, [`${revision} added a`])
+    assert.match(lines.join(), /a defect.*"name":"a"/)
+  })
+
+  it('reports what cannot be decoded and keeps what it knew', async () => {
+    const lines: string[] = []
+    informer = make(pino({ level: 'error' }, { write: (line: string) => void lines.push(line) }))
+    await committed(store, put(objectKey('Pod', 'default', 'bad'), '\xff\xff\xff'), put('/gantry/future/things/-/x', 'x'))
+    await start()
+    const known = await write(podPut('a'))
+    await write(put(objectKey('Pod', 'default', 'a'), '\xff\xff\xff'), { ...podPut('b'), key: objectKey('Pod', 'default', 'c') } as Operation)
+    assert.deepEqual(informer.lister('Pod').list().map(({ metadata }) => `${metadata.name} ${metadata.resourceVersion}`), [`a ${known}`])
+    for (const key of ['/gantry/core/pods/default/bad', '/gantry/future/things/-/x', '/gantry/core/pods/default/a', '/gantry/core/pods/default/c']) assert.ok(lines.some((line) => line.includes(`"key":"${key}"`)), key)
+  })
+
+  it('resolves reached when the cache is there, and gives up in time', async () => {
+    await start()
+    await informer.reached(informer.revision)
+    const later = informer.reached(informer.revision + 1)
+    await committed(store, put('/gantry-election/leader', 'elsewhere'))
+    await later
+    const never = assert.rejects(informer.reached(informer.revision + 1, 100), failsWith('Unavailable'))
+    await clock.advance(100)
+    await never
+    assert.equal(clock.pending, 0)
+  })
+
+  describe('watch', () => {
+    /** Reads until a revision is reached. */
+    async function read(after: number, until: number): Promise<string[]> {
+      const seen: string[] = []
+      for await (const { revision, change } of informer.watch('Pod', after, stop.signal)) {
+        if (change !== undefined) seen.push(told(change))
+        if (revision >= until && change === undefined) break
+        if (change !== undefined && change.revision === until && change.cached.object.metadata.name === 'last') break
+      }
+      return seen
+    }
+
+    it('gives the changes after a revision, then those that come', async () => {
+      await start()
+      const one = await write(podPut('a'))
+      const two = await write(podPut('b'))
+      const reading = read(one, two + 2)
+      const three = await write(podRemove('a'))
+      const four = await write(podPut('last'))
+      assert.deepEqual(await reading, [`${two} added b`, `${three} deleted a`, `${four} added last`])
+      assert.deepEqual(await read(four, four), [])
+    })
+
+    it('is refused beyond the history, and before the list', async () => {
+      const first = informer.watch('Pod', 0, stop.signal)[Symbol.asyncIterator]()
+      await assert.rejects(first.next(), failsWith('Unavailable'))
+      await committed(store, podPut('a'))
+      await start()
+      const begin = informer.revision
+      await assert.rejects(read(begin - 1, begin), failsWith('Expired'))
+      for (let index = 0; index <= 2 * HISTORY_LENGTH; index++) await committed(store, podPut('a'))
+      await informer.reached(await store.revision())
+      await assert.rejects(read(begin, begin), failsWith('Expired'))
+      const end = informer.revision
+      assert.equal((await read(end - HISTORY_LENGTH, end)).length, HISTORY_LENGTH)
+    })
+
+    it('tells progress to a quiet follower', async () => {
+      await start()
+      const items = informer.watch('Pod', informer.revision, stop.signal)[Symbol.asyncIterator]()
+      assert.deepEqual((await items.next()).value, { revision: informer.revision })
+      const next = items.next()
+      await write(put('/elsewhere', '1'))
+      await clock.advance(1000)
+      const revision = await write(put('/elsewhere', '2'))
+      assert.deepEqual((await next).value, { revision })
+    })
+
+    it('ends with the signal, and with the informer', async () => {
+      await start()
+      const own = new AbortController()
+      const items = informer.watch('Pod', informer.revision, own.signal)[Symbol.asyncIterator]()
+      await items.next()
+      const next = items.next()
+      own.abort()
+      assert.equal((await next).done, true)
+      const other = informer.watch('Pod', informer.revision, new AbortController().signal)[Symbol.asyncIterator]()
+      await other.next()
+      const last = other.next()
+      stop.abort()
+      assert.equal((await last).done, true)
+    })
+  })
+
+  it('lists again when its place is compacted, and tells only the differences', async () => {
+    // A connection that is lost, and comes back after compaction.
+    const watch = store.watch.bind(store)
+    const lost = new AbortController()
+    let back: () => void = () => undefined
+    const returns = new Promise<void>((resolve) => (back = resolve))
+    let watches = 0
+    store.watch = async function* (prefix, after, signal) {
+      if (++watches === 1) return yield* watch(prefix, after, AbortSignal.any([signal, lost.signal]))
+      await returns
+      yield* watch(prefix, after, signal)
+    }
+    await start()
+    await write(podPut('same'), podPut('changed'), podPut('removed'), podPut('recreated', { uid: 'first' }))
+    const seen: string[] = []
+    informer.on('Pod', (change) => void seen.push(`${change.type} ${change.cached.object.metadata.name} ${change.cached.object.metadata.uid}`))
+    seen.length = 0
+    lost.abort()
+    await committed(store, podPut('changed'), podRemove('removed'), podRemove('recreated'))
+    await committed(store, podPut('recreated', { uid: 'second' }), podPut('new'))
+    const revision = await store.revision()
+    store.compact(revision)
+    back()
+    await informer.reached(revision)
+    assert.deepEqual(seen, ['modified changed uid-changed', 'added new uid-new', 'deleted recreated first', 'added recreated second', 'deleted removed uid-removed'])
+    assert.equal(informer.byUid('first'), undefined)
+    assert.equal(informer.byUid('second')?.metadata.name, 'recreated')
+  })
+
+  it('waits for a store that is away at the start, and fails with one that cannot be followed', async () => {
+    const list = store.list.bind(store)
+    let tries = 0
+    store.list = async (prefix, options) => {
+      if (++tries === 1) throw new GantryError('Unavailable', 'away')
+      return list(prefix, options)
+    }
+    running = informer.run(stop.signal)
+    await clock.advance(200)
+    await informer.synced()
+    assert.equal(tries, 2)
+    await store.close()
+    await assert.rejects(running, failsWith('Unavailable'))
+    running = undefined
+  })
+})
