@@ -2,13 +2,13 @@
 import { setInterval } from 'node:timers/promises'
 
 /** Tries until `check` neither throws nor answers false; after `timeout` milliseconds fails with the last reason. */
-export async function eventually<T>(check: () => T | Promise<T>, timeout = 15_000): Promise<T> {
+export async function eventually<T>(check: () => T | Promise<T>, timeout = 15_000): Promise<Exclude<T, false>> {
   const deadline = performance.now() + timeout
   let last: unknown = new Error('it stayed false')
   for await (const _ of setInterval(20)) {
     try {
       const result = await check()
-      if (result !== false) return result
+      if (result !== false) return result as Exclude<T, false>
     } catch (thrown) {
       last = thrown
     }

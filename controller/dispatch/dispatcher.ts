@@ -24,7 +24,7 @@ export interface DispatcherParts {
   readonly publish: (event: Event) => void
   readonly clock: Clock
   readonly random: Random
-  readonly log: Logger
+  readonly logger: Logger
   /** Pod addresses of the cluster, cut into one /24 a node. */
   readonly podCidr: string
 }
@@ -34,7 +34,7 @@ export class Dispatcher implements Handlers<NodesService> {
   readonly #publish: (event: Event) => void
   readonly #clock: Clock
   readonly #random: Random
-  readonly #log: Logger
+  readonly #logger: Logger
   readonly #registry: NodeRegistry
   readonly #statuses: StatusWriter
   readonly #sessions = new Map<string, NodeSession>()
@@ -48,7 +48,7 @@ export class Dispatcher implements Handlers<NodesService> {
     this.#publish = parts.publish
     this.#clock = parts.clock
     this.#random = parts.random
-    this.#log = parts.log
+    this.#logger = parts.logger
     this.#registry = new NodeRegistry(parts)
     this.#statuses = new StatusWriter(parts)
     this.streams = new Streams(parts.clock, parts.random)
@@ -125,12 +125,12 @@ export class Dispatcher implements Handlers<NodesService> {
     this.#lost.get(node)?.cancel()
     this.#lost.delete(node)
     older?.end(new GantryError('Conflict', `node ${node} has opened a newer session`))
-    this.#log.info({ node, session: session.id, agent: session.agentId }, 'node session opened')
+    this.#logger.info({ node, session: session.id, agent: session.agentId }, 'node session opened')
   }
 
   #close(session: NodeSession): void {
     const { node } = session
-    this.#log.info({ node, session: session.id }, 'node session ended')
+    this.#logger.info({ node, session: session.id }, 'node session ended')
     if (this.#sessions.get(node) !== session) return
     this.#sessions.delete(node)
     this.streams.abandon(node)
@@ -146,7 +146,7 @@ export class Dispatcher implements Handlers<NodesService> {
         try {
           await this.#registry.markLost(node)
         } catch (thrown) {
-          this.#log.warn({ node, err: thrown }, 'node not marked as lost, trying again')
+          this.#logger.warn({ node, err: thrown }, 'node not marked as lost, trying again')
           this.#expectBack(node)
         }
       })

@@ -37,16 +37,16 @@ export class StatusWriter {
   readonly #api: ObjectApi
   readonly #informer: Informer
   readonly #clock: Clock
-  readonly #log: Logger
+  readonly #logger: Logger
   readonly #queue: WorkQueue
   readonly #latest = new Map<string, { node: string; observed: ObservedPod }>()
   readonly #assigned = new Map<string, string>()
 
-  constructor(parts: { api: ObjectApi; informer: Informer; clock: Clock; random: Random; log: Logger }) {
+  constructor(parts: { api: ObjectApi; informer: Informer; clock: Clock; random: Random; logger: Logger }) {
     this.#api = parts.api
     this.#informer = parts.informer
     this.#clock = parts.clock
-    this.#log = parts.log
+    this.#logger = parts.logger
     this.#queue = new WorkQueue(parts.clock, parts.random, { first: 20, max: 5_000 })
   }
 
@@ -65,7 +65,7 @@ export class StatusWriter {
 
   async run(signal: AbortSignal): Promise<void> {
     await this.#queue.run((uid) => this.#write(uid), (uid, error, failures) => {
-      this.#log.warn({ uid, failures, err: error }, 'status not written, trying again')
+      this.#logger.warn({ uid, failures, err: error }, 'status not written, trying again')
     }, signal, CONCURRENCY)
   }
 

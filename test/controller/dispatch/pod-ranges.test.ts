@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict'
+import { PodRanges } from '../../../controller/dispatch/pod-ranges.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+
+describe('pod ranges', () => {
+  it('gives the lowest range that is free', () => {
+    const ranges = new PodRanges('10.244.0.0/16')
+    assert.equal(ranges.free([]), '10.244.0.0/24')
+    assert.equal(ranges.free(['10.244.0.0/24', '10.244.2.0/24']), '10.244.1.0/24')
+    assert.equal(new PodRanges('10.0.0.0/8').free(Array.from({ length: 256 }, (_, third) => `10.0.${third}.0/24`)), '10.1.0.0/24')
+  })
+
+  it('says when all are taken', () => {
+    assert.throws(() => new PodRanges('10.1.2.0/24').free(['10.1.2.0/24']), (error) => GantryError.is(error, 'ResourceExhausted'))
+  })
+
+  for (const text of ['10.244.0.0', '10.244.0.0/25', '10.244.1.0/16', '10.300.0.0/16', 'fd00::/64', '']) {
+    it(`refuses "${text}"`, () => assert.throws(() => new PodRanges(text), (error) => GantryError.is(error, 'InvalidArgument')))
+  }
+})
