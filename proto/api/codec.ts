@@ -4,11 +4,12 @@
  * see manifest.ts, for bytes wire.ts.
  */
 import type { JsonObject, JsonValue, Kind, Resources } from '../gen/types.ts'
+import { isInert, unsupportedMessage, unsupportedRemedy, valueFlaw } from './field-rules.ts'
 import { formatRule } from './format.ts'
 import { findAnyKind } from './kinds.ts'
 import { nearest } from './nearest.ts'
 import { entryPath, fieldPath } from './path.ts'
-import { NOT_YET, problem, problemError, showValue, type Problem } from './problem.ts'
+import { problem, problemError, showValue, type Problem } from './problem.ts'
 import { apiVersionOf, messageSchema, resourceOf, schema, SPECIAL_MESSAGES, type FieldSchema, type MessageSchema } from './schema.ts'
 import { readSpecial } from './special.ts'
 
@@ -63,12 +64,6 @@ function typeOf(value: JsonValue): string {
     case 'boolean': return 'a boolean'
     default: return 'a string'
   }
-}
-
-/** True if a value asks an unsupported field for nothing. */
-function isInert(field: FieldSchema, value: JsonValue): boolean {
-  if (field.label !== 'optional') return Object.keys(value as object).length === 0
-  return field.options.inert?.includes(typeof value === 'object' ? JSON.stringify(value) : String(value)) === true
 }
 
 const INTEGERS: Record<string, readonly [number, number]> = {
@@ -137,17 +132,16 @@ class Decoder {
 
   #field(field: FieldSchema, value: JsonValue, path: string, into: Fields): void {
     const { unsupported, readOnly } = field.options
-    if (unsupported !== undefined && !this.#acceptsInert(field, value, path, unsupported)) return
+    if (unsupported !== undefined && !this.#accepts(field, value, path, unsupported)) return
     const decoded = field.label === 'map' ? this.#map(field, value, path) : field.label === 'repeated' ? this.#list(field, value, path) : this.#value(field, value, path)
     if (decoded !== undefined && !(readOnly === true && this.#options.dropReadOnly === true)) into[field.name] = decoded
   }
 
-  #acceptsInert(field: FieldSchema, value: JsonValue, path: string, reason: string): boolean {
-    const listed = field.label === 'optional' || typeof value === 'object'
-    if (listed && isInert(field, value)) return true
-    const allowed = field.options.inert?.filter((item) => !/^[{[]/.test(item)) ?? []
-    const remedy = allowed.length === 0 ? 'leave it out' : `leave it out, or write ${allowed.join(' or ')}`
-    this.problems.push(problem(path, `${NOT_YET}${reason === 'not acted on yet' ? '' : `: ${reason}`}`, { key: true, unsupported: true, remedy }))
+  /** False for a value that asks for what is not acted on; one that Kubernetes would not take either goes on to be refused as that. */
+  #accepts(field: FieldSchema, value: JsonValue, path: string, reason: string): boolean {
+    const known = field.options.enum?.includes(String(value)) !== false
+    if (!known || isInert(field, value)) return true
+    this.problems.push(problem(path, unsupportedMessage(reason), { key: true, unsupported: true, remedy: unsupportedRemedy(field) }))
     return false
   }
 
@@ -238,17 +232,6 @@ class Decoder {
     const remedy = field.options.secret === true ? 'encode it, or put the plain text under stringData' : 'encode it, or put plain text under data'
     return this.#wrong(path, field.options.secret === true ? '(secret)' : value, 'is not base64', remedy)
   }
-}
-
-/** What is wrong with a scalar of the right type by its field's `enum` and `format`. */
-export function valueFlaw(field: FieldSchema, value: string | number): { message: string; remedy: string } | undefined {
-  const { enum: allowed, format } = field.options
-  if (allowed !== undefined && !allowed.includes(String(value))) {
-    const meant = nearest(String(value), allowed)
-    const names = allowed.filter((name) => name !== '').join(', ')
-    return { message: 'is not one of the values allowed', remedy: `${meant === undefined || meant === '' ? 'use' : `did you mean ${meant}? Allowed:`} ${names}` }
-  }
-  return format === undefined ? undefined : formatRule(format)(value)
 }
 
 interface Filler {

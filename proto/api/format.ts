@@ -90,6 +90,11 @@ function absolutePath(value: string | number): Flaw | undefined {
   return String(value).startsWith('/') ? path(value) : { message: 'is not an absolute path', remedy: 'begin it with "/"' }
 }
 
+/** Runtimes and their options separate paths by colons. */
+function mountPath(value: string | number): Flaw | undefined {
+  return String(value).includes(':') ? { message: 'has a ":"', remedy: 'mount it elsewhere' } : absolutePath(value)
+}
+
 function relativePath(value: string | number): Flaw | undefined {
   return String(value).startsWith('/') ? { message: 'is not a relative path', remedy: 'write it without the leading "/"' } : path(value)
 }
@@ -107,6 +112,7 @@ export const formats = {
   portName,
   countOrPercent,
   absolutePath,
+  mountPath,
   relativePath,
   envName: text(/^[-._a-zA-Z][-._a-zA-Z0-9]*$/, 253, 'is not a name of an environment variable', 'use letters, digits, "_", "-" and ".", not beginning with a digit'),
   /** What stands before environment names: they must still be valid with it. */

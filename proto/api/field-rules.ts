@@ -1,0 +1,33 @@
+/** What a field's options say about one value of it: used alike for JSON that comes in and for objects that are validated. */
+import { formatRule, type Flaw } from './format.ts'
+import { nearest } from './nearest.ts'
+import { NOT_YET } from './problem.ts'
+import type { FieldSchema } from './schema.ts'
+
+/** What is wrong with a scalar of the right type by its field's `enum` and `format`. */
+export function valueFlaw(field: FieldSchema, value: string | number): Flaw | undefined {
+  const { enum: allowed, format } = field.options
+  if (allowed !== undefined && !allowed.includes(String(value))) {
+    const meant = nearest(String(value), allowed)
+    const names = allowed.filter((name) => name !== '').join(', ')
+    return { message: 'is not one of the values allowed', remedy: `${meant === undefined || meant === '' ? 'use' : `did you mean ${meant}? Allowed:`} ${names}` }
+  }
+  return format === undefined ? undefined : formatRule(format)(value)
+}
+
+/** True if a value asks an unsupported field for nothing: an empty list or map, or one of the option `inert`. */
+export function isInert(field: FieldSchema, value: unknown): boolean {
+  if (field.label !== 'optional') return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+  return field.options.inert?.includes(typeof value === 'object' ? JSON.stringify(value) : String(value)) === true
+}
+
+const PLAIN_REASON = 'not acted on yet'
+
+export function unsupportedMessage(reason: string): string {
+  return reason === PLAIN_REASON ? NOT_YET : `${NOT_YET}: ${reason}`
+}
+
+export function unsupportedRemedy(field: FieldSchema): string {
+  const allowed = (field.options.inert ?? []).filter((value) => value !== '' && !value.startsWith('{'))
+  return allowed.length === 0 ? 'leave it out' : `leave it out, or write ${allowed.join(' or ')}`
+}
