@@ -4,7 +4,7 @@
  * see manifest.ts, for bytes wire.ts.
  */
 import type { JsonObject, JsonValue, Kind, Resources } from '../gen/types.ts'
-import { isInert, unsupportedMessage, unsupportedRemedy, valueFlaw } from './field-rules.ts'
+import { isBlank, isInert, unsupportedMessage, unsupportedRemedy, valueFlaw } from './field-rules.ts'
 import { formatRule } from './format.ts'
 import { findAnyKind } from './kinds.ts'
 import { nearest } from './nearest.ts'
@@ -78,18 +78,20 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 class Decoder {
   readonly problems: Problem[] = []
   readonly #options: DecodeOptions
+  /** Set while a secret's value is read: no message may show it. */
+  #secret = false
 
   constructor(options: DecodeOptions) {
     this.#options = options
   }
 
   #wrong(path: string, value: JsonValue, message: string, remedy = ''): undefined {
-    this.problems.push(problem(path, message, { value: showValue(value), remedy }))
+    this.problems.push(problem(path, message, { value: this.#secret ? '(secret)' : showValue(value), remedy }))
     return undefined
   }
 
   #mistyped(path: string, value: JsonValue, needed: string, remedy = ''): undefined {
-    const shown = typeof value === 'object' ? `is ${typeOf(value)}` : `${this.#options.written?.(path) ?? showValue(value)} is ${typeOf(value)}`
+    const shown = typeof value === 'object' || this.#secret ? `is ${typeOf(value)}` : `${this.#options.written?.(path) ?? showValue(value)} is ${typeOf(value)}`
     this.problems.push(problem(path, `${shown}, ${needed} is needed`, { remedy }))
     return undefined
   }
@@ -132,6 +134,7 @@ class Decoder {
 
   #field(field: FieldSchema, value: JsonValue, path: string, into: Fields): void {
     const { unsupported, readOnly } = field.options
+    if (isBlank(field, value)) return
     if (unsupported !== undefined && !this.#accepts(field, value, path, unsupported)) return
     const decoded = field.label === 'map' ? this.#map(field, value, path) : field.label === 'repeated' ? this.#list(field, value, path) : this.#value(field, value, path)
     if (decoded !== undefined && !(readOnly === true && this.#options.dropReadOnly === true)) into[field.name] = decoded
@@ -183,11 +186,12 @@ class Decoder {
   }
 
   #value(field: FieldSchema, value: JsonValue, path: string): unknown {
+    this.#secret = field.options.secret === true
     const decoded = this.#typed(field, value, path)
-    if (typeof decoded !== 'string' && typeof decoded !== 'number') return decoded
-    const flaw = valueFlaw(field, decoded)
-    if (flaw !== undefined) return this.#wrong(path, field.options.secret === true ? '(secret)' : value, flaw.message, flaw.remedy)
-    return decoded
+    const flaw = typeof decoded === 'string' || typeof decoded === 'number' ? valueFlaw(field, decoded) : undefined
+    const result = flaw === undefined ? decoded : this.#wrong(path, value, flaw.message, flaw.remedy)
+    this.#secret = false
+    return result
   }
 
   #typed(field: FieldSchema, value: JsonValue, path: string): unknown {
@@ -201,7 +205,7 @@ class Decoder {
     switch (field.type) {
       case 'string': return typeof value === 'string' ? value : this.#needsString(value, path)
       case 'bool': return typeof value === 'boolean' ? value : this.#mistyped(path, value, 'a boolean', 'write true or false, without quotes')
-      case 'bytes': return this.#base64(field, value, path)
+      case 'bytes': return this.#base64(value, path)
       case 'double': case 'float': return typeof value === 'number' ? value : this.#mistyped(path, value, 'a number')
       default: return this.#integer(field.type, value, path)
     }
@@ -209,7 +213,7 @@ class Decoder {
 
   #needsString(value: JsonValue, path: string): undefined {
     if (typeof value === 'object') return this.#mistyped(path, value, 'a string')
-    return this.#mistyped(path, value, 'a string', `write it in quotes: "${this.#options.written?.(path) ?? String(value)}"`)
+    return this.#mistyped(path, value, 'a string', this.#secret ? 'write it in quotes' : `write it in quotes: "${this.#options.written?.(path) ?? String(value)}"`)
   }
 
   #integer(type: string, value: JsonValue, path: string): number | undefined {
@@ -225,12 +229,11 @@ class Decoder {
     return typeof value === 'string' && names.includes(value) ? value : this.#wrong(path, value, 'is not one of the values allowed', `use ${names.join(', ')}`)
   }
 
-  #base64(field: FieldSchema, value: JsonValue, path: string): string | undefined {
+  #base64(value: JsonValue, path: string): string | undefined {
     if (typeof value !== 'string') return this.#needsString(value, path)
     const text = value.replace(/[\r\n]/g, '')
     if (BASE64.test(text)) return text
-    const remedy = field.options.secret === true ? 'encode it, or put the plain text under stringData' : 'encode it, or put plain text under data'
-    return this.#wrong(path, field.options.secret === true ? '(secret)' : value, 'is not base64', remedy)
+    return this.#wrong(path, value, 'is not base64', `encode it, or put plain text under ${this.#secret ? 'stringData' : 'data'}`)
   }
 }
 

@@ -4,6 +4,11 @@ import { nearest } from './nearest.ts'
 import { NOT_YET } from './problem.ts'
 import type { FieldSchema } from './schema.ts'
 
+/** True for the empty string in a field that need not be there: it means the same as leaving the field out, as in Kubernetes. */
+export function isBlank({ label, options }: FieldSchema, value: unknown): boolean {
+  return value === '' && label === 'optional' && options.required !== true && options.format !== undefined
+}
+
 /** What is wrong with a scalar of the right type by its field's `enum` and `format`. */
 export function valueFlaw(field: FieldSchema, value: string | number): Flaw | undefined {
   const { enum: allowed, format } = field.options
@@ -12,7 +17,7 @@ export function valueFlaw(field: FieldSchema, value: string | number): Flaw | un
     const names = allowed.filter((name) => name !== '').join(', ')
     return { message: 'is not one of the values allowed', remedy: `${meant === undefined || meant === '' ? 'use' : `did you mean ${meant}? Allowed:`} ${names}` }
   }
-  return format === undefined ? undefined : formatRule(format)(value)
+  return format === undefined || isBlank(field, value) ? undefined : formatRule(format)(value)
 }
 
 /** True if a value asks an unsupported field for nothing: an empty list or map, or one of the option `inert`. */

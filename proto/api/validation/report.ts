@@ -1,0 +1,29 @@
+/** The details of a validation as they are collected. */
+import type { ErrorDetail } from '../../gen/types.ts'
+import { showValue } from '../problem.ts'
+
+export class Report {
+  readonly details: ErrorDetail[] = []
+
+  /** A value that is not allowed: what is wrong with it and what is allowed. */
+  wrong(field: string, value: unknown, message: string, remedy = ''): void {
+    this.details.push({ field, value: showValue(value), message, remedy })
+  }
+
+  missing(field: string, remedy = ''): void {
+    this.details.push({ field, value: '', message: 'is required', remedy })
+  }
+
+  /** Something that may not be there, whatever its value. */
+  refused(field: string, message: string, remedy = 'leave it out'): void {
+    this.details.push({ field, value: '', message, remedy })
+  }
+}
+
+/** Reports unless exactly one of the named fields is there; the one that is. */
+export function exactlyOne<T extends object>(report: Report, path: string, choices: T, names: readonly (keyof T & string)[]): (keyof T & string) | undefined {
+  const given = names.filter((name) => choices[name] !== undefined)
+  if (given.length === 0) report.missing(path, `give one of ${names.join(', ')}`)
+  if (given.length > 1) report.refused(path, `has ${given.join(' and ')}, only one is allowed`, 'keep one')
+  return given[0]
+}

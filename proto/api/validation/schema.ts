@@ -1,0 +1,84 @@
+/** What the schema's options ask of an object: required, enum, format, keyFormat, mergeKey, unsupported, and frozen on an update. */
+import { jsonFields } from '../codec.ts'
+import { isInert, unsupportedMessage, unsupportedRemedy, valueFlaw } from '../field-rules.ts'
+import { formatRule } from '../format.ts'
+import { entryPath, fieldPath } from '../path.ts'
+import { showValue } from '../problem.ts'
+import { SPECIAL_MESSAGES, type FieldSchema } from '../schema.ts'
+import { sameJson } from '../shape.ts'
+import type { Report } from './report.ts'
+
+type Fields = Record<string, unknown>
+
+/** Fields that only the control plane writes (status, uid, …) are its own affair and not looked at. */
+export function validateFields(report: Report, message: string, fields: Fields, path = ''): void {
+  for (const field of jsonFields(message).values()) {
+    if (field.options.readOnly === true) continue
+    const value = fields[field.name]
+    const at = fieldPath(path, field.name)
+    if (isMissing(field, value)) report.missing(at)
+    else if (value !== undefined) validateField(report, field, value, at)
+  }
+}
+
+function isMissing({ label, options }: FieldSchema, value: unknown): boolean {
+  if (options.required !== true) return false
+  return value === undefined || value === '' || (label !== 'optional' && Object.keys(value as object).length === 0)
+}
+
+function validateField(report: Report, field: FieldSchema, value: unknown, path: string): void {
+  const { unsupported, mergeKey } = field.options
+  if (unsupported !== undefined && !isInert(field, value)) {
+    report.refused(path, unsupportedMessage(unsupported), unsupportedRemedy(field))
+    return
+  }
+  switch (field.label) {
+    case 'optional':
+      validateValue(report, field, value, path)
+      break
+    case 'repeated':
+      ;(value as unknown[]).forEach((item, index) => validateValue(report, field, item, entryPath(path, index)))
+      if (mergeKey !== undefined) validateUnique(report, field.type, mergeKey, value as Fields[], path)
+      break
+    case 'map':
+      for (const [key, item] of Object.entries(value as Fields)) validateEntry(report, field, key, item, entryPath(path, key))
+  }
+}
+
+function validateEntry(report: Report, field: FieldSchema, key: string, value: unknown, path: string): void {
+  const { keyFormat } = field.options
+  const flaw = keyFormat === undefined ? undefined : formatRule(keyFormat)(key)
+  if (flaw !== undefined) report.refused(path, `the key ${flaw.message}`, flaw.remedy)
+  validateValue(report, field, value, path)
+}
+
+function validateValue(report: Report, field: FieldSchema, value: unknown, path: string): void {
+  if (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type)) return validateFields(report, field.type, value as Fields, path)
+  if (typeof value !== 'string' && typeof value !== 'number') return
+  const flaw = valueFlaw(field, value)
+  if (flaw !== undefined) report.wrong(path, field.options.secret === true ? '(secret)' : value, flaw.message, flaw.remedy)
+}
+
+function validateUnique(report: Report, message: string, keys: readonly string[], items: readonly Fields[], path: string): void {
+  const seen = new Map<string, number>()
+  const fields = jsonFields(message)
+  items.forEach((item, index) => {
+    const key = keys.map((name) => item[name] ?? fields.get(name)?.options.default ?? '')
+    const first = seen.get(key.join('\n'))
+    if (first === undefined) return void seen.set(key.join('\n'), index)
+    const what = keys.map((name, position) => `${name} ${showValue(key[position])}`).join(' and ')
+    report.refused(entryPath(path, index), `is the second item with ${what}`, `the first is ${entryPath(path, first)}; keep one`)
+  })
+}
+
+/** Reports fields with the option `frozen` that differ. */
+export function validateFrozen(report: Report, message: string, next: Fields, previous: Fields, path = ''): void {
+  for (const { name, options, kind, type, label } of jsonFields(message).values()) {
+    if (options.readOnly === true || next[name] === previous[name]) continue
+    const at = fieldPath(path, name)
+    if (options.frozen === true && !sameJson(next[name], previous[name])) report.refused(at, 'cannot be changed', 'delete the object and create it anew')
+    else if (options.frozen !== true && kind === 'message' && label === 'optional' && !SPECIAL_MESSAGES.has(type) && next[name] !== undefined && previous[name] !== undefined) {
+      validateFrozen(report, type, next[name] as Fields, previous[name] as Fields, at)
+    }
+  }
+}
