@@ -1,0 +1,161 @@
+/** Creates and starts a container's next instance. */
+import { createHash } from 'node:crypto'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { GantryError } from '../../proto/api/errors.ts'
+import type { Container } from '../../proto/gen/types.ts'
+import type { Image } from '../images/contract.ts'
+import type { ContainerSpec, Mount } from '../runtime/contract.ts'
+import type { ContainerRecord, Instance } from '../state/contract.ts'
+import { readWithin } from '../volumes/safe-path.ts'
+import { containerSpec } from './container-spec.ts'
+import { removeLogsBefore } from './logs/log-files.ts'
+import { containerRecord } from './pod-state.ts'
+import { podFileMounts, podHostname } from './pod-files.ts'
+import { ConfigurationError } from './step-failure.ts'
+import { podPlace, type StepHost } from './step-runner.ts'
+import { startFailureCode, startTermination } from './termination.ts'
+
+export class ContainerStart {
+  readonly #host: StepHost
+
+  constructor(host: StepHost) {
+    this.#host = host
+  }
+
+  /**
+   * ConfigurationError: what the pod says cannot be made a container of. A command that cannot be run, and a start that the runtime refuses, are
+   * no errors here but ends of the instance; any other error leaves no instance.
+   */
+  async run(container: Container, signal: AbortSignal): Promise<void> {
+    const { deps, record, images, uid } = this.#host
+    const { name } = container
+    const image = images.get(name)!
+    const known = containerRecord(record, name)
+    const attempt = known.ended === undefined ? known.attempt : known.ended.attempt + 1
+    const id = createHash('sha256').update(`${uid}/${name}/${attempt}/${deps.random.next()}`).digest('hex').slice(0, 32)
+    const spec = await this.#prepare(container, id, attempt, image, signal)
+    const instance = begin(known, id, attempt, container, image)
+    images.delete(name)
+    await this.#host.persist()
+    if (!(await this.#create(container, instance, spec))) return
+    await this.#startCreated(container, instance)
+  }
+
+  async #prepare(container: Container, id: string, attempt: number, image: Image, signal: AbortSignal): Promise<ContainerSpec> {
+    const { deps, record, uid } = this.#host
+    const { pod } = record
+    const message = deps.folders.terminationMessage(uid, container.name, attempt)
+    const logPath = deps.folders.log(uid, container.name, attempt)
+    try {
+      const [{ path: rootfs }, volumeMounts] = await Promise.all([
+        deps.images.mountRootfs(id, image),
+        this.#mounts(container),
+        makeFile(message),
+        mkdir(dirname(logPath), { recursive: true, mode: 0o755 }).then(() => removeLogsBefore(dirname(logPath), attempt - 1)),
+      ])
+      const [passwd, group] = await Promise.all([readWithin(rootfs, 'etc/passwd'), readWithin(rootfs, 'etc/group')])
+      if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
+      const own: Mount = { type: 'bind', source: message, destination: container.terminationMessagePath, readOnly: false }
+      return configured(() => containerSpec({
+        pod, container, id, image: image.config, rootfs,
+        accounts: { passwd, group },
+        objects: deps.objects,
+        place: podPlace(this.#host),
+        hostname: podHostname(pod) ?? deps.node.hostname,
+        mounts: [...podFileMounts(deps.folders, pod, container), ...volumeMounts, ...(container.terminationMessagePath === '' ? [] : [own])],
+        logPath,
+        pidsLimit: deps.node.pidsLimit,
+        memoryCapacity: deps.node.memoryCapacity,
+        seccompFolder: deps.node.seccompFolder,
+      }))
+    } catch (thrown) {
+      await deps.images.removeRootfs(id)
+      throw thrown
+    }
+  }
+
+  async #mounts(container: Container): Promise<Mount[]> {
+    const { deps, record } = this.#host
+    try {
+      return await deps.volumes.mounts(record.pod, container)
+    } catch (thrown) {
+      throw new ConfigurationError(GantryError.from(thrown))
+    }
+  }
+
+  /** False: it is at an end already. */
+  async #create(container: Container, instance: Instance, spec: ContainerSpec): Promise<boolean> {
+    const { deps, record } = this.#host
+    const { name } = container
+    try {
+      await deps.runtime.createContainer(spec)
+    } catch (thrown) {
+      const error = GantryError.from(thrown)
+      if (startFailureCode(error) === undefined) {
+        this.#host.abandon(name)
+        await this.#host.persist()
+        throw error
+      }
+      await this.#failed(container, instance, error)
+      return false
+    }
+    instance.state = { state: 'created' }
+    this.#host.event('Normal', 'Created', `created container ${name}`, name)
+    if (record.pod.spec.containers.every((other) => exists(record.containers[other.name]))) this.#host.stamp('created')
+    return true
+  }
+
+  async #startCreated(container: Container, instance: Instance): Promise<void> {
+    const { deps, record } = this.#host
+    const { name } = container
+    try {
+      const state = await deps.runtime.startContainer(instance.id)
+      // An end that was told while the start was under way stands.
+      if (state.state === 'exited') this.#host.exited({ id: instance.id, sandboxId: this.#host.uid, state })
+      else if (instance.state.state === 'created') instance.state = state
+    } catch (thrown) {
+      await this.#failed(container, instance, GantryError.from(thrown))
+      return
+    }
+    this.#host.event('Normal', 'Started', `started container ${name}`, name)
+    if (record.pod.spec.containers.every((other) => exists(record.containers[other.name], true))) this.#host.stamp('started')
+    await this.#host.persist()
+  }
+
+  async #failed(container: Container, instance: Instance, error: GantryError): Promise<void> {
+    this.#host.event('Warning', 'Failed', `container ${container.name} cannot start: ${error.message}`, container.name)
+    this.#host.ended(container.name, startTermination(instance, error, this.#host.deps.clock.now()))
+    await this.#host.persist()
+  }
+}
+
+/** From here on the record says that the instance is about to be. */
+function begin(known: ContainerRecord, id: string, attempt: number, container: Container, image: Image): Instance {
+  if (known.ended !== undefined) known.last = known.ended
+  known.ended = undefined
+  known.attempt = attempt
+  known.image = { name: container.image ?? '', reference: image.reference, digest: image.digest }
+  known.instance = { id, attempt, state: { state: 'creating' }, stopSignal: image.config.stopSignal }
+  return known.instance
+}
+
+function exists(known: ContainerRecord | undefined, started = false): boolean {
+  const state = known?.instance?.state.state
+  return known?.ended !== undefined || known?.last !== undefined || (state !== undefined && state !== 'creating' && (!started || state !== 'created'))
+}
+
+function configured<T>(assemble: () => T): T {
+  try {
+    return assemble()
+  } catch (thrown) {
+    throw new ConfigurationError(GantryError.from(thrown))
+  }
+}
+
+/** Everybody may write to it: the container may run as any user. */
+async function makeFile(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o711 })
+  await writeFile(path, '')
+  await chmod(path, 0o666)
+}

@@ -1,0 +1,51 @@
+/** What the parts of agent/pods are handed. */
+import type { Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import type { RunGroup } from '../../proto/base/run-group.ts'
+import type { ImageService } from '../images/contract.ts'
+import type { RuntimeDriver } from '../runtime/contract.ts'
+import type { Reports } from '../session/contract.ts'
+import type { StateStore } from '../state/contract.ts'
+import type { PodFolders } from '../volumes/pod-folders.ts'
+import type { Volumes } from '../volumes/volumes.ts'
+import type { AssignedObjects } from './assigned-objects.ts'
+import type { RotationLimits } from './logs/log-files.ts'
+import type { NodeNetwork } from './node-network.ts'
+import type { PodEvents } from './pod-events.ts'
+import type { StatusOrigin } from './status.ts'
+
+/** What pods need to know of their node. */
+export interface NodeFacts {
+  readonly name: string
+  readonly hostname: string
+  readonly address: string
+  /** As in the Node's status. */
+  readonly allocatable: Readonly<Record<string, string>>
+  /** Bytes. */
+  readonly memoryCapacity: number
+  /** Processes in a pod at most. */
+  readonly pidsLimit: number
+  /** Folder of seccomp profiles of type Localhost. */
+  readonly seccompFolder: string
+  readonly logRotation: RotationLimits
+}
+
+export interface PodDependencies {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  /** Holds every step under way. */
+  readonly group: RunGroup
+  readonly runtime: RuntimeDriver
+  readonly images: ImageService
+  readonly network: NodeNetwork
+  readonly volumes: Volumes
+  readonly folders: PodFolders
+  readonly state: StateStore
+  readonly objects: AssignedObjects
+  readonly events: PodEvents
+  readonly reports: Reports
+  readonly node: NodeFacts
+  readonly origin: StatusOrigin
+}

@@ -1,0 +1,79 @@
+/** Work on a node that no pod waits for: logs are rotated, images that nobody uses are removed. */
+import { delay, type Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { ImageService } from '../images/contract.ts'
+import type { RuntimeDriver } from '../runtime/contract.ts'
+import { logSize, rotate, type RotationLimits } from './logs/log-files.ts'
+import type { Pods } from './pods.ts'
+
+export interface ImageRetention {
+  /** Milliseconds unused after which an image goes. */
+  readonly age: number
+  /** Percent of the disk in use above which more go, least recently used first … */
+  readonly highPercent: number
+  /** … until below this. */
+  readonly lowPercent: number
+}
+
+export const DEFAULT_RETENTION: ImageRetention = { age: 7 * 24 * 3_600_000, highPercent: 85, lowPercent: 80 }
+
+const LOG_INTERVAL = 10_000
+const IMAGE_INTERVAL = 300_000
+
+export class Housekeeping {
+  readonly #pods: Pods
+  readonly #images: ImageService
+  readonly #runtime: RuntimeDriver
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #rotation: RotationLimits
+  readonly #retention: ImageRetention
+
+  constructor(parts: { pods: Pods; images: ImageService; runtime: RuntimeDriver; clock: Clock; log: Logger; rotation: RotationLimits; retention?: ImageRetention }) {
+    this.#pods = parts.pods
+    this.#images = parts.images
+    this.#runtime = parts.runtime
+    this.#clock = parts.clock
+    this.#log = parts.log
+    this.#rotation = parts.rotation
+    this.#retention = parts.retention ?? DEFAULT_RETENTION
+  }
+
+  /** Until the signal is aborted. A failure is logged and the work tried again the next time. */
+  async run(signal: AbortSignal): Promise<void> {
+    let nextImages = this.#clock.monotonic() + IMAGE_INTERVAL
+    while (!signal.aborted) {
+      try {
+        await delay(this.#clock, LOG_INTERVAL, signal)
+      } catch (thrown) {
+        if (signal.aborted) return
+        throw thrown
+      }
+      await this.#attempt('logs', () => this.rotateLogs())
+      if (this.#clock.monotonic() < nextImages) continue
+      nextImages = this.#clock.monotonic() + IMAGE_INTERVAL
+      await this.#attempt('images', () => this.collectImages())
+    }
+  }
+
+  /** Rotates away the logs that have become too large. */
+  async rotateLogs(): Promise<void> {
+    for (const { id, path } of this.#pods.runningLogs()) {
+      if ((await logSize(path)) >= this.#rotation.size) await rotate(path, this.#rotation, () => this.#runtime.reopenLog(id))
+    }
+  }
+
+  async collectImages(): Promise<void> {
+    const { age, highPercent, lowPercent } = this.#retention
+    const removed = await this.#images.collect({ inUse: this.#pods.imagesInUse(), olderThanMillis: age, highPercent, lowPercent })
+    for (const image of removed) this.#log.info({ image: image.reference, digest: image.digest, bytes: image.size }, 'image removed')
+  }
+
+  async #attempt(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#log.error({ what, error }, 'housekeeping failed')
+    }
+  }
+}

@@ -1,0 +1,336 @@
+/**
+ * One pod on a node: makes the plan again whenever something changed, carries its steps out (different steps at the same time, one step never
+ * twice at once), and tells the status when it changed. After a failure the state is as before the step, and the step comes again later.
+ */
+import { formatMicroTime } from '../../proto/api/time.ts'
+import type { Timer } from '../../proto/base/clock.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import type { ObservedPod, Pod, TimelineStep } from '../../proto/gen/types.ts'
+import type { Image } from '../images/contract.ts'
+import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
+import type { PodRecord, Termination } from '../state/contract.ts'
+import { StepRunner, type StepHost } from './step-runner.ts'
+import type { PodDependencies } from './dependencies.ts'
+import { plan, stepKey, type Step } from './plan.ts'
+import { allContainers, isLeaving, isStopping, peekContainer, type PodState, type StepFailure } from './pod-state.ts'
+import { podStatus } from './status.ts'
+import { countEnds, restartDelay } from './restart-delay.ts'
+import { stepFailure } from './step-failure.ts'
+import { exitTermination, lostTermination, terminationMessage } from './termination.ts'
+
+export class PodMachine implements StepHost {
+  readonly deps: PodDependencies
+  readonly record: PodRecord
+  readonly images = new Map<string, Image>()
+  volumesVersion: string | undefined
+  readonly #failures = new Map<string, StepFailure>()
+  readonly #busy = new Map<string, AbortController>()
+  readonly #steps: StepRunner
+  readonly #listeners = new Set<() => void>()
+  #configVersion: string | undefined
+  #scheduled = false
+  #stopped = false
+  #timer: Timer | undefined
+  #told = ''
+
+  constructor(deps: PodDependencies, record: PodRecord) {
+    this.deps = deps
+    this.record = record
+    this.#steps = new StepRunner(this)
+    this.#configVersion = deps.objects.version(record.pod)
+    if (isStopping(record)) record.stopSince ??= deps.clock.now()
+  }
+
+  get uid(): string {
+    return this.record.pod.metadata.uid
+  }
+
+  get configVersion(): string | undefined {
+    return this.#configVersion
+  }
+
+  /** Calls after each turn: something about the pod may have changed. Returns the call that ends it. */
+  onChange(handler: () => void): () => void {
+    this.#listeners.add(handler)
+    return () => this.#listeners.delete(handler)
+  }
+
+  observation(): ObservedPod {
+    const { namespace, name, uid } = this.record.pod.metadata
+    return { namespace, name, uid, status: this.record.status, released: this.record.released }
+  }
+
+  /** The pod as it is wanted now. */
+  update(pod: Pod): void {
+    const { record } = this
+    for (const container of allContainers(pod)) {
+      const known = record.containers[container.name]
+      if (known?.image === undefined || known.image.name === container.image) continue
+      known.failures = known.retryAt = 0
+      this.#failures.delete(`pull/${container.name}`)
+      this.images.delete(container.name)
+    }
+    const same = record.assigned && wants(record.pod) === wants(pod)
+    record.pod = pod
+    if (same) return
+    if (!record.assigned) {
+      record.assigned = true
+      record.stopSince = undefined
+    }
+    this.#begunStopping()
+    this.objectsChanged()
+    this.save()
+    this.poke()
+  }
+
+  /** The node is not to have the pod any more. */
+  unassign(): void {
+    if (!this.record.assigned) return
+    this.record.assigned = false
+    this.#begunStopping()
+    this.save()
+    this.poke()
+  }
+
+  /** ConfigMaps or Secrets changed, perhaps some that the pod uses: what waits for them is tried again at once. */
+  objectsChanged(): void {
+    const version = this.deps.objects.version(this.record.pod)
+    if (version === this.#configVersion) return
+    this.#configVersion = version
+    for (const [key, failure] of this.#failures) if (failure.retryAt === Infinity || key.startsWith('pull/')) this.#failures.delete(key)
+    this.poke()
+  }
+
+  /** Compares with what the runtime has: the first thing after the agent's start. */
+  adopt(containers: ReadonlyMap<string, RuntimeContainer>, sandboxExists: boolean): void {
+    const { record } = this
+    if (record.sandbox !== undefined && !sandboxExists) {
+      record.sandbox = undefined
+      // A new sandbox begins with the init containers again.
+      for (const container of record.pod.spec.initContainers ?? []) if (!isStopping(record)) this.#forgetEnd(container.name)
+    }
+    for (const [name, known] of Object.entries(record.containers)) {
+      const { instance } = known
+      if (instance === undefined) continue
+      const found = containers.get(instance.id)
+      if (found === undefined || found.state.state === 'created') {
+        if (found === undefined && instance.state.state !== 'creating') this.ended(name, lostTermination(instance, this.deps.clock.now()))
+        else this.abandon(name)
+      } else if (found.state.state === 'running') instance.state = found.state
+      else this.exited(found)
+    }
+    this.save()
+    this.poke()
+  }
+
+  /** A container of the pod ended. Told twice, nothing more happens. */
+  exited(container: RuntimeContainer): void {
+    const found = Object.entries(this.record.containers).find(([, known]) => known.instance?.id === container.id)
+    if (found === undefined || container.state.state !== 'exited') return
+    const [name, known] = found
+    const instance = known.instance!
+    if (instance.state.state === 'exited') return
+    const exited = container.state
+    instance.state = exited
+    this.#run(`end/${name}`, async () => {
+      const spec = allContainers(this.record.pod).find((other) => other.name === name)
+      const { folders, log } = this.deps
+      let message = ''
+      if (spec !== undefined) {
+        try {
+          message = await terminationMessage(spec, exited, folders.terminationMessage(this.uid, name, instance.attempt), folders.log(this.uid, name, instance.attempt))
+        } catch (error) {
+          log.warn({ pod: this.uid, container: name, error }, 'termination message cannot be read')
+        }
+      }
+      if (exited.oomKilled) message = await this.#outOfMemory(name, instance.id, message)
+      this.ended(name, exitTermination(instance, exited, message))
+      await this.persist()
+    })
+    this.poke()
+  }
+
+  /** Puts an instance's end on record and counts what follows from it. */
+  ended(name: string, termination: Termination): void {
+    const known = this.record.containers[name]!
+    const wasChanged = known.instance?.kill?.reason === 'changed'
+    known.instance = undefined
+    this.record.dead.push(termination.id)
+    if (wasChanged) {
+      known.last = termination
+      known.ended = undefined
+      known.attempt = termination.attempt + 1
+      known.failures = known.retryAt = 0
+      return
+    }
+    known.ended = termination
+    known.failures = countEnds(known.failures, termination.startedAt === 0 ? 0 : termination.finishedAt - termination.startedAt)
+    known.retryAt = this.deps.clock.now() + restartDelay(known.failures)
+    if (known.retryAt > this.deps.clock.now() && !isStopping(this.record)) {
+      this.event('Warning', 'BackOff', `back-off ${restartDelay(known.failures) / 1000} s before container ${name} is started again, after ${known.failures} ends in a row`, name)
+    }
+  }
+
+  /** Gives up an instance that never ran; the next one takes its number. */
+  abandon(name: string): void {
+    const known = this.record.containers[name]!
+    if (known.instance !== undefined) this.record.dead.push(known.instance.id)
+    known.instance = undefined
+  }
+
+  event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {
+    this.deps.events.record(this.record.pod, type, reason, message, container)
+  }
+
+  /** The first time a step is reached stays. */
+  stamp(step: TimelineStep['step']): void {
+    if (!this.record.timeline.some((other) => other.step === step)) this.record.timeline.push({ step, time: formatMicroTime(this.deps.clock.now()) })
+  }
+
+  /** Writes the record as it is now. */
+  async persist(): Promise<void> {
+    await this.deps.state.put(this.record)
+  }
+
+  /** The same for who cannot wait: a failure is logged, and the next write has everything. */
+  save(): void {
+    this.deps.group.spawn(async () => {
+      try {
+        await this.persist()
+      } catch (error) {
+        this.deps.log.error({ pod: this.uid, error }, 'pod record cannot be written')
+      }
+    })
+  }
+
+  /** Plans again soon, once for all calls until then. */
+  poke(): void {
+    if (this.#scheduled || this.#stopped) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      this.#scheduled = false
+      if (!this.#stopped) this.#turn()
+    })
+  }
+
+  /** Begins no further step; containers live on. Steps under way end by themselves, those that wait are aborted. */
+  stop(): void {
+    this.#stopped = true
+    this.#timer?.cancel()
+    for (const controller of this.#busy.values()) controller.abort(new GantryError('Cancelled', 'the agent is stopping'))
+  }
+
+  #state(): PodState {
+    return {
+      record: this.record,
+      images: this.images,
+      volumesVersion: this.volumesVersion,
+      configVersion: this.#configVersion,
+      failures: this.#failures,
+      busy: new Set(this.#busy.keys()),
+    }
+  }
+
+  #turn(): void {
+    const { clock } = this.deps
+    const next = plan(this.#state(), clock.now())
+    for (const step of next.steps) this.#begin(step)
+    this.#timer?.cancel()
+    this.#timer = next.wakeAt === undefined ? undefined : clock.after(Math.max(0, next.wakeAt - clock.now()), () => this.poke())
+    this.#publish()
+    for (const listener of this.#listeners) listener()
+  }
+
+  #begin(step: Step): void {
+    const key = stepKey(step)
+    const container = 'container' in step ? allContainers(this.record.pod).find((other) => other.name === step.container) : undefined
+    this.#run(key, async (signal) => {
+      try {
+        await this.#steps.run(step, signal)
+        this.#failures.delete(key)
+      } catch (thrown) {
+        if (signal.aborted) return
+        const failure = stepFailure(step, container, thrown, this.#failures.get(key), this.deps.clock.now(), this.deps.random)
+        this.#failures.set(key, failure)
+        this.deps.log.warn({ pod: this.uid, step: key, count: failure.count, error: thrown }, 'step failed')
+        const reason = step.step === 'pull' || step.step === 'start' ? 'Failed' : failure.reason
+        this.event('Warning', reason, step.step === 'pull' || step.step === 'start' ? `${failure.reason}: ${failure.message}` : failure.message, container?.name)
+      }
+    })
+  }
+
+  #run(key: string, act: (signal: AbortSignal) => Promise<void>): void {
+    const controller = new AbortController()
+    this.#busy.set(key, controller)
+    this.deps.group.spawn(async () => {
+      try {
+        await act(controller.signal)
+      } catch (error) {
+        this.deps.log.error({ pod: this.uid, step: key, error }, 'step ended unexpectedly')
+      } finally {
+        this.#busy.delete(key)
+        this.poke()
+      }
+    })
+  }
+
+  #publish(): void {
+    const { record, deps } = this
+    if (record.settled !== true) {
+      record.status = podStatus(this.#state(), deps.origin, deps.clock.now())
+      if (record.status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true && !record.timeline.some(({ step }) => step === 'ready')) {
+        this.stamp('ready')
+        record.status.timeline = record.timeline
+      }
+    }
+    const observation = this.observation()
+    const text = JSON.stringify(observation)
+    if (text === this.#told) return
+    this.#told = text
+    deps.reports.observed(JSON.parse(text) as ObservedPod)
+  }
+
+  #begunStopping(): void {
+    if (!isStopping(this.record)) return
+    this.record.stopSince ??= this.deps.clock.now()
+    for (const [key, controller] of this.#busy) {
+      if (/^(pull|sandbox|volumes|start)/.test(key)) controller.abort(new GantryError('Cancelled', isLeaving(this.record) ? 'the pod is being deleted' : 'the pod is being stopped'))
+    }
+  }
+
+  /** The node gives the pod up. */
+  fail(reason: string, message: string): void {
+    this.record.failed = { reason, message }
+    this.#begunStopping()
+  }
+
+  #forgetEnd(name: string): void {
+    const known = this.record.containers[name]
+    if (known?.ended === undefined) return
+    known.last = known.ended
+    known.attempt = known.ended.attempt + 1
+    known.ended = undefined
+  }
+
+  async #outOfMemory(name: string, id: string, written: string): Promise<string> {
+    const spec = allContainers(this.record.pod).find((other) => other.name === name)
+    const limit = spec?.resources.limits?.memory
+    const stats = await this.deps.runtime.stats(id)
+    const peak = stats === undefined || stats.memoryPeak === 0 ? '' : `, peak ${Math.ceil(stats.memoryPeak / 1024)}Ki`
+    const message = `killed by the kernel, out of memory: limit ${limit ?? 'none'}${peak}`
+    this.event('Warning', 'OOMKilled', `container ${name} ${message}`, name)
+    return written === '' ? message : `${message}\n${written}`
+  }
+
+  /** Whether an instance of this number exists and runs, or is about to. */
+  runs(container: string, attempt: number): boolean {
+    const { instance } = peekContainer(this.record, container)
+    return instance !== undefined && instance.attempt === attempt && instance.state.state !== 'exited'
+  }
+}
+
+/** What of a pod object concerns its node: everything but the status that the node itself told. */
+function wants({ metadata, spec }: Pod): string {
+  const { labels, annotations, deletionTimestamp, deletionGracePeriodSeconds } = metadata
+  return JSON.stringify([spec, labels, annotations, deletionTimestamp, deletionGracePeriodSeconds])
+}

@@ -1,0 +1,104 @@
+/** What is known of one pod at one moment: its record and what lives only as long as the agent. The plan and the status are functions of it. */
+import type { Container, Pod } from '../../proto/gen/types.ts'
+import type { Image } from '../images/contract.ts'
+import type { ContainerRecord, PodRecord, Termination } from '../state/contract.ts'
+
+/** A step that failed: shown as the container's waiting reason where it stands in the way of one. */
+export interface StepFailure {
+  /** As Kubernetes names it, e.g. ErrImagePull, CreateContainerConfigError, FailedMount. */
+  readonly reason: string
+  readonly message: string
+  /** Failures in a row. */
+  readonly count: number
+  /** Milliseconds since 1970; Infinity: only a change of what the pod refers to helps. */
+  readonly retryAt: number
+}
+
+export interface PodState {
+  readonly record: PodRecord
+  /** By container: the image found for its next start. */
+  readonly images: ReadonlyMap<string, Image>
+  /** The version of the objects that the volumes show; undefined: not prepared since the agent started. */
+  readonly volumesVersion: string | undefined
+  /** The version of the objects that the pod refers to; undefined: not known yet. */
+  readonly configVersion: string | undefined
+  /** By step key. */
+  readonly failures: ReadonlyMap<string, StepFailure>
+  /** Keys of steps under way. */
+  readonly busy: ReadonlySet<string>
+}
+
+/** The record of a pod that was just given to the node. */
+export function newRecord(pod: Pod, now: number): PodRecord {
+  return { pod, assigned: true, acceptedAt: now, containers: {}, dead: [], tornDown: false, released: false, timeline: [], status: {} }
+}
+
+/** The record of a container, made on first use. */
+export function containerRecord(record: PodRecord, name: string): ContainerRecord {
+  return (record.containers[name] ??= { attempt: 0, failures: 0, retryAt: 0 })
+}
+
+const NEVER_STARTED: Readonly<ContainerRecord> = { attempt: 0, failures: 0, retryAt: 0 }
+
+/** The same for readers: nothing is made. */
+export function peekContainer(record: PodRecord, name: string): Readonly<ContainerRecord> {
+  return record.containers[name] ?? NEVER_STARTED
+}
+
+export function isInit(pod: Pod, name: string): boolean {
+  return pod.spec.initContainers?.some((container) => container.name === name) === true
+}
+
+/** Init containers, then the others. */
+export function allContainers(pod: Pod): Container[] {
+  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers]
+}
+
+/** True once the pod is on its way out, whoever decided so. */
+export function isStopping(record: PodRecord): boolean {
+  return !record.assigned || record.pod.metadata.deletionTimestamp !== undefined || record.failed !== undefined
+}
+
+/** Whether the pod object is to go, so that nothing of it may stay. */
+export function isLeaving(record: PodRecord): boolean {
+  return !record.assigned || record.pod.metadata.deletionTimestamp !== undefined
+}
+
+/** Whether an ended container is started again. An init container that succeeded is done, whatever the policy. */
+export function restarts(pod: Pod, name: string, ended: Termination): boolean {
+  switch (pod.spec.restartPolicy) {
+    case 'Never': return false
+    case 'OnFailure': return ended.exitCode !== 0
+    case 'Always': return !isInit(pod, name) || ended.exitCode !== 0
+  }
+}
+
+/** Whether a container's image is no longer the one that its present or last instance was made from. */
+export function imageChanged(container: Container, record: Readonly<ContainerRecord>): boolean {
+  return record.image !== undefined && record.image.name !== container.image
+}
+
+export type Progress =
+  /** This init container is to be run, runs, or waits to be run again. */
+  | { readonly stage: 'initializing'; readonly container: Container }
+  | { readonly stage: 'running' }
+  /** No container will run again. */
+  | { readonly stage: 'finished' }
+
+/** How far a pod that is not stopping has come. */
+export function progress(record: PodRecord): Progress {
+  const { pod } = record
+  for (const container of pod.spec.initContainers ?? []) {
+    const { instance, ended } = peekContainer(record, container.name)
+    if (instance === undefined && ended !== undefined) {
+      if (ended.exitCode === 0) continue
+      if (!restarts(pod, container.name, ended)) return { stage: 'finished' }
+    }
+    return { stage: 'initializing', container }
+  }
+  const finished = pod.spec.containers.every((container) => {
+    const known = peekContainer(record, container.name)
+    return known.instance === undefined && known.ended !== undefined && !restarts(pod, container.name, known.ended)
+  })
+  return { stage: finished ? 'finished' : 'running' }
+}

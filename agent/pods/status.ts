@@ -1,0 +1,174 @@
+/**
+ * A pod's status from its state: a pure function. Phase, conditions and reasons are those of Kubernetes:
+ * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
+ */
+import { formatTime } from '../../proto/api/time.ts'
+import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, PodStatus } from '../../proto/gen/types.ts'
+import type { Termination } from '../state/contract.ts'
+import { allContainers, isLeaving, isStopping, peekContainer, progress, restarts, type PodState } from './pod-state.ts'
+import { qualityOfService } from './quality.ts'
+
+/** What a status says of the node. */
+export interface StatusOrigin {
+  /** "crun" or "runc": the scheme of container ids. */
+  readonly runtime: string
+  readonly hostAddress: string
+}
+
+type Phase = NonNullable<PodStatus['phase']>
+
+export function podStatus(state: PodState, origin: StatusOrigin, now: number): PodStatus {
+  const { record } = state
+  const { pod } = record
+  const init = (pod.spec.initContainers ?? []).map((container) => containerStatus(state, container, origin, now))
+  const main = pod.spec.containers.map((container) => containerStatus(state, container, origin, now))
+  const phase = podPhase(state, init, main)
+  const address = record.sandbox?.attachment?.address ?? (record.sandbox !== undefined && pod.spec.hostNetwork === true ? origin.hostAddress : record.status.podIP)
+  return {
+    phase,
+    conditions: conditions(state, phase, main, now),
+    message: record.failed?.message,
+    reason: record.failed?.reason,
+    hostIP: origin.hostAddress,
+    hostIPs: [{ ip: origin.hostAddress }],
+    podIP: address,
+    podIPs: address === undefined ? undefined : [{ ip: address }],
+    startTime: formatTime(record.acceptedAt),
+    initContainerStatuses: init.length === 0 ? undefined : init,
+    containerStatuses: main,
+    qosClass: qualityOfService(pod),
+    timeline: record.timeline.length === 0 ? undefined : record.timeline,
+  }
+}
+
+function containerStatus(state: PodState, container: Container, origin: StatusOrigin, now: number): ContainerStatus {
+  const known = peekContainer(state.record, container.name)
+  const { instance, ended } = known
+  const current = containerState(state, container, origin, now)
+  const previous = current.terminated === undefined ? ended ?? known.last : known.last
+  const id = instance !== undefined && instance.state.state !== 'creating' ? instance.id : ended?.id ?? known.last?.id
+  const running = current.running !== undefined
+  const initDone = current.terminated?.exitCode === 0 && state.record.pod.spec.initContainers?.includes(container) === true
+  return {
+    name: container.name,
+    state: current,
+    lastState: previous === undefined ? undefined : { terminated: terminated(previous, origin) },
+    ready: initDone || (running && state.record.failed === undefined),
+    restartCount: known.attempt,
+    image: known.image?.reference ?? container.image ?? '',
+    imageID: known.image === undefined ? '' : imageId(known.image),
+    containerID: id === undefined ? undefined : `${origin.runtime}://${id}`,
+    started: running,
+  }
+}
+
+/** "registry/repository@sha256:…": what can be pulled to get the very same image. */
+function imageId({ reference, digest }: { reference: string; digest: string }): string {
+  const repository = reference.split('@')[0]!.replace(/:[^:/]*$/, '')
+  return `${repository}@${digest}`
+}
+
+function terminated(ended: Termination, origin: StatusOrigin): NonNullable<ContainerState['terminated']> {
+  return {
+    exitCode: ended.exitCode,
+    signal: ended.signal,
+    reason: ended.reason,
+    message: ended.message === '' ? undefined : ended.message,
+    startedAt: ended.startedAt === 0 ? undefined : formatTime(ended.startedAt),
+    finishedAt: formatTime(ended.finishedAt),
+    containerID: `${origin.runtime}://${ended.id}`,
+  }
+}
+
+function containerState(state: PodState, container: Container, origin: StatusOrigin, now: number): ContainerState {
+  const { record } = state
+  const { instance, ended, retryAt, failures } = peekContainer(record, container.name)
+  if (instance !== undefined) {
+    switch (instance.state.state) {
+      case 'running': return { running: { startedAt: formatTime(instance.state.startedAt) } }
+      case 'creating':
+      case 'created':
+      case 'exited': return { waiting: { reason: 'ContainerCreating' } }
+    }
+  }
+  const stopping = isStopping(record)
+  if (ended !== undefined && (stopping || !restarts(record.pod, container.name, ended))) return { terminated: terminated(ended, origin) }
+  const failure = stopping ? undefined : state.failures.get(`pull/${container.name}`) ?? state.failures.get(`start/${container.name}`)
+  if (failure !== undefined) return { waiting: { reason: failure.reason, message: failure.message } }
+  if (ended !== undefined) {
+    if (retryAt <= now) return { terminated: terminated(ended, origin) }
+    const wait = `next start at ${formatTime(retryAt)}, after ${failures} ends in a row`
+    if (ended.startFailed && failures <= 2) return { waiting: { reason: 'RunContainerError', message: `${ended.message}; ${wait}` } }
+    return { waiting: { reason: 'CrashLoopBackOff', message: `${wait}; the last: ${ended.reason}, exit code ${ended.exitCode}${ended.message === '' ? '' : `, ${ended.message}`}` } }
+  }
+  return { waiting: waitingFor(state, container, stopping) }
+}
+
+/** Why a container that never ran does not run yet. */
+function waitingFor(state: PodState, container: Container, stopping: boolean): NonNullable<ContainerState['waiting']> {
+  const { record } = state
+  const at = progress(record)
+  const laterInit = at.stage === 'initializing' && at.container.name !== container.name
+  if (stopping || laterInit || at.stage === 'finished') return { reason: record.pod.spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing' }
+  const failure = state.failures.get('sandbox') ?? state.failures.get('volumes')
+  if (failure !== undefined) return { reason: 'ContainerCreating', message: `${failure.reason}: ${failure.message}` }
+  if (state.configVersion === undefined) return { reason: 'ContainerCreating', message: 'the ConfigMaps and Secrets that the pod uses are not known until the control plane is reached' }
+  return { reason: 'ContainerCreating' }
+}
+
+/** https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase */
+function podPhase(state: PodState, init: readonly ContainerStatus[], main: readonly ContainerStatus[]): Phase {
+  const { record } = state
+  const { pod } = record
+  if (record.failed !== undefined) return 'Failed'
+  const initialized = init.every((status) => status.state?.terminated?.exitCode === 0)
+  const alive = allContainers(pod).some(({ name }) => peekContainer(record, name).instance !== undefined)
+  const ends = main.map((status) => status.state?.terminated ?? (status.state?.waiting !== undefined ? status.lastState?.terminated : undefined))
+  const allSucceeded = ends.every((end) => end?.exitCode === 0)
+  if (isLeaving(record) && !alive && !startUnderWay(state)) return initialized && allSucceeded ? 'Succeeded' : 'Failed'
+  if (!initialized) return progress(record).stage === 'finished' ? 'Failed' : 'Pending'
+  const running = main.filter((status) => status.state?.running !== undefined).length
+  if (main.some((status, index) => status.state?.running === undefined && ends[index] === undefined)) return 'Pending'
+  if (running > 0 || pod.spec.restartPolicy === 'Always') return 'Running'
+  if (allSucceeded) return 'Succeeded'
+  return pod.spec.restartPolicy === 'Never' ? 'Failed' : 'Running'
+}
+
+function startUnderWay(state: PodState): boolean {
+  return [...state.busy].some((key) => key.startsWith('start/'))
+}
+
+/** https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions */
+function conditions(state: PodState, phase: Phase, main: readonly ContainerStatus[], now: number): PodCondition[] {
+  const { record } = state
+  const previous = new Map(record.status.conditions?.map((condition) => [condition.type, condition]))
+  const condition = (type: string, holds: boolean, reason?: string, message?: string): PodCondition => {
+    const status = holds ? 'True' : 'False'
+    const before = previous.get(type)
+    const lastTransitionTime = before?.status === status ? before.lastTransitionTime : formatTime(now)
+    return { type, status, lastTransitionTime, ...(holds || reason === undefined ? {} : { reason, message }) }
+  }
+  const pod = record.pod
+  const done = phase === 'Succeeded' || phase === 'Failed'
+  const pendingInit = (pod.spec.initContainers ?? []).filter(({ name }) => {
+    const { instance, ended } = peekContainer(record, name)
+    return instance !== undefined || ended?.exitCode !== 0
+  })
+  const unready = main.filter((status) => !status.ready)
+  const names = (list: readonly { readonly name: string }[]): string => `[${list.map((item) => item.name).join(' ')}]`
+  const [reason, message] = done ? [phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed', undefined] : ['ContainersNotReady', `containers with unready status: ${names(unready)}`]
+  const ready = unready.length === 0 && !done
+  return [
+    condition('PodReadyToStartContainers', record.sandbox !== undefined),
+    condition('Initialized', pendingInit.length === 0, 'ContainersNotInitialized', `containers with incomplete status: ${names(pendingInit)}`),
+    condition('Ready', ready, reason, message),
+    condition('ContainersReady', ready, reason, message),
+    scheduled(pod, previous, record.acceptedAt),
+  ]
+}
+
+/** A pod that a node has is scheduled: kept as the control plane wrote it. */
+function scheduled(pod: Pod, previous: ReadonlyMap<string, PodCondition>, acceptedAt: number): PodCondition {
+  return pod.status.conditions?.find((condition) => condition.type === 'PodScheduled') ?? previous.get('PodScheduled')
+    ?? { type: 'PodScheduled', status: 'True', lastTransitionTime: formatTime(acceptedAt) }
+}

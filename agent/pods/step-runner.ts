@@ -1,0 +1,169 @@
+/** Carries out the steps of a pod's plan. Each may be repeated: what is done already is not done again. */
+import { rm } from 'node:fs/promises'
+import type { Container, TimelineStep } from '../../proto/gen/types.ts'
+import type { Image } from '../images/contract.ts'
+import type { Attachment } from '../network/contract.ts'
+import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
+import type { PodRecord, Termination } from '../state/contract.ts'
+import { ContainerStart } from './container-start.ts'
+import type { PodDependencies } from './dependencies.ts'
+import type { PodPlace } from './fields.ts'
+import type { Step } from './plan.ts'
+import { allContainers } from './pod-state.ts'
+import { podHostname, writePodFiles } from './pod-files.ts'
+import { pullCredentials } from './pull-credentials.ts'
+import { podResources } from './quality.ts'
+
+/** The pod whose steps they are. */
+export interface StepHost {
+  readonly deps: PodDependencies
+  readonly record: PodRecord
+  readonly uid: string
+  /** By container: the image for its next start. */
+  readonly images: Map<string, Image>
+  readonly configVersion: string | undefined
+  volumesVersion: string | undefined
+  persist(): Promise<void>
+  event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void
+  stamp(step: TimelineStep['step']): void
+  exited(container: RuntimeContainer): void
+  ended(container: string, termination: Termination): void
+  abandon(container: string): void
+  fail(reason: string, message: string): void
+}
+
+export class StepRunner {
+  readonly #host: StepHost
+  readonly #start: ContainerStart
+
+  constructor(host: StepHost) {
+    this.#host = host
+    this.#start = new ContainerStart(host)
+  }
+
+  run(step: Step, signal: AbortSignal): Promise<void> {
+    switch (step.step) {
+      case 'volumes': return this.#volumes(signal)
+      case 'sandbox': return this.#sandbox(signal)
+      case 'pull': return this.#pull(this.#container(step.container), signal)
+      case 'start': return this.#start.run(this.#container(step.container), signal)
+      case 'kill': return this.#kill(step)
+      case 'remove': return this.#remove(step.id)
+      case 'fail': return this.#fail(step)
+      case 'teardown': return this.#teardown()
+      case 'release': return this.#release()
+    }
+  }
+
+  #container(name: string): Container {
+    return allContainers(this.#host.record.pod).find((container) => container.name === name)!
+  }
+
+  async #volumes(signal: AbortSignal): Promise<void> {
+    const { deps, record } = this.#host
+    const version = this.#host.configVersion
+    await deps.volumes.prepare(record.pod, deps.objects, podPlace(this.#host))
+    if (!signal.aborted) this.#host.volumesVersion = version
+  }
+
+  async #sandbox(signal: AbortSignal): Promise<void> {
+    const { deps, record, uid } = this.#host
+    const { pod } = record
+    const { spec } = pod
+    const attachment: Attachment | undefined = spec.hostNetwork === true ? undefined : await deps.network.attach(uid, signal)
+    await Promise.all([
+      deps.runtime.createSandbox({
+        id: uid,
+        hostname: podHostname(pod) ?? deps.node.hostname,
+        network: attachment,
+        hostPid: spec.hostPID === true,
+        hostIpc: spec.hostIPC === true,
+        shareProcessNamespace: spec.shareProcessNamespace === true,
+        sysctls: Object.fromEntries((spec.securityContext.sysctls ?? []).map(({ name, value }) => [name, value])),
+        resources: podResources(pod, deps.node.pidsLimit),
+      }),
+      writePodFiles(deps.folders, pod, deps.node.hostname, attachment?.address ?? deps.node.address),
+    ])
+    record.sandbox = { attachment }
+    record.tornDown = false
+    this.#host.stamp('sandbox')
+    await this.#host.persist()
+  }
+
+  async #pull(container: Container, signal: AbortSignal): Promise<void> {
+    const { deps, record, images } = this.#host
+    const reference = container.image ?? ''
+    const policy = container.imagePullPolicy ?? 'IfNotPresent'
+    const begun = deps.clock.monotonic()
+    let pulled = false
+    const image = await deps.images.ensure(reference, {
+      policy,
+      credentials: pullCredentials(record.pod, deps.objects),
+      signal,
+      progress: () => {
+        if (!pulled) this.#host.event('Normal', 'Pulling', `pulling image "${reference}"`, container.name)
+        pulled = true
+      },
+    })
+    if (signal.aborted) return
+    const took = Math.round(deps.clock.monotonic() - begun)
+    this.#host.event('Normal', 'Pulled', pulled ? `pulled image "${reference}" in ${took} ms, ${image.size} bytes` : `image "${reference}" is on the node already`, container.name)
+    images.set(container.name, image)
+    if (record.pod.spec.containers.every(({ name }) => images.has(name) || record.containers[name]?.image !== undefined)) this.#host.stamp('image')
+  }
+
+  async #kill(step: Extract<Step, { step: 'kill' }>): Promise<void> {
+    const { deps, record } = this.#host
+    const instance = record.containers[step.container]?.instance
+    if (instance === undefined) return
+    const first = instance.kill === undefined
+    instance.kill = step.kill
+    await this.#host.persist()
+    if (step.silent) return
+    if (first) {
+      const why = step.kill.reason === 'changed' ? 'its image changed' : record.failed?.message ?? 'the pod is being deleted'
+      this.#host.event('Normal', 'Killing', `stopping container ${step.container}: ${why}`, step.container)
+    }
+    const polite = instance.stopSignal === '' ? 'SIGTERM' : instance.stopSignal
+    await deps.runtime.killContainer(instance.id, step.kill.sent === 'KILL' ? 'SIGKILL' : polite)
+  }
+
+  async #remove(id: string): Promise<void> {
+    const { deps, record } = this.#host
+    await deps.runtime.removeContainer(id)
+    await deps.images.removeRootfs(id)
+    record.dead = record.dead.filter((other) => other !== id)
+    await this.#host.persist()
+  }
+
+  async #fail({ reason, message }: Extract<Step, { step: 'fail' }>): Promise<void> {
+    this.#host.fail(reason, message)
+    this.#host.event('Warning', reason, message)
+    await this.#host.persist()
+  }
+
+  async #teardown(): Promise<void> {
+    const { deps, record, uid } = this.#host
+    await deps.runtime.removeSandbox(uid)
+    await Promise.all([deps.network.detach(uid), deps.volumes.remove(uid)])
+    record.sandbox = undefined
+    record.tornDown = true
+    this.#host.volumesVersion = undefined
+    await this.#host.persist()
+  }
+
+  async #release(): Promise<void> {
+    const { deps, record, uid } = this.#host
+    await rm(deps.folders.podLogs(uid), { recursive: true, force: true })
+    record.released = true
+    await this.#host.persist()
+  }
+}
+
+/** Where the pod runs, as its containers may read it. */
+export function podPlace({ deps, record }: Pick<StepHost, 'deps' | 'record'>): PodPlace {
+  const { name, address, allocatable } = deps.node
+  const podAddress = record.pod.spec.hostNetwork === true ? address : record.sandbox?.attachment?.address
+  return { nodeName: name, hostAddress: address, podAddress, allocatable }
+}
+

@@ -1,0 +1,103 @@
+/**
+ * What an agent remembers over its own end: one record per pod, and the node's address range. Containers outlive the agent, so a record is
+ * written before the act that it describes; the next start reads the records, asks the runtime what exists, and carries on.
+ *
+ * Implementations: file.ts (one file per pod), memory.ts (tests and simulation); test/contract/agent-state.ts is the suite both pass.
+ * Secrets are never in a record: a pod's spec only refers to them, and starting a further container waits until they are known again.
+ */
+import type { Pod, PodStatus, TimelineStep } from '../../proto/gen/types.ts'
+import type { Attachment } from '../network/contract.ts'
+import type { ContainerState } from '../runtime/contract.ts'
+
+/** How a container instance ended. Times in milliseconds since 1970. */
+export interface Termination {
+  readonly id: string
+  readonly attempt: number
+  readonly exitCode: number
+  readonly signal?: number | undefined
+  /** Completed, Error, OOMKilled, ContainerCannotRun, StartError or ContainerStatusUnknown, as Kubernetes names them. */
+  readonly reason: string
+  readonly message: string
+  readonly startedAt: number
+  readonly finishedAt: number
+  /** It never ran: the command is at fault, or the runtime. */
+  readonly startFailed: boolean
+}
+
+/** The ending of a running instance. */
+export interface Kill {
+  /** `stop`: the pod ends; `changed`: the container is to run another image. */
+  readonly reason: 'stop' | 'changed'
+  readonly since: number
+  /** When it is killed if it still runs. */
+  readonly deadline: number
+  readonly sent: 'TERM' | 'KILL'
+}
+
+/** A container that exists, or is about to. */
+export interface Instance {
+  readonly id: string
+  readonly attempt: number
+  /** `creating`: written before the runtime was asked. */
+  state: { readonly state: 'creating' } | ContainerState
+  /** The image's own stop signal; '' for SIGTERM. */
+  readonly stopSignal: string
+  kill?: Kill | undefined
+}
+
+export interface ContainerRecord {
+  /** Of the present instance, or of the next one if there is none: what status calls restartCount. */
+  attempt: number
+  /** The image last used: as the spec names it, in full, and by digest. */
+  image?: { readonly name: string; readonly reference: string; readonly digest: string } | undefined
+  instance?: Instance | undefined
+  /** The last instance's end, while no new one was begun. */
+  ended?: Termination | undefined
+  /** The end of the instance before that. */
+  last?: Termination | undefined
+  /** Ends in a row, which the next back-off is counted by. */
+  failures: number
+  /** No new instance before then. */
+  retryAt: number
+}
+
+export interface PodRecord {
+  pod: Pod
+  /** False once the control plane no longer gives the pod to this node. */
+  assigned: boolean
+  /** When this node took the pod. */
+  readonly acceptedAt: number
+  /** The pod's sandbox, once made; the attachment is absent in the host's network. */
+  sandbox?: { readonly attachment?: Attachment | undefined } | undefined
+  containers: Record<string, ContainerRecord>
+  /** Ids of ended instances that the runtime and the image store still hold. */
+  dead: string[]
+  /** When stopping began. */
+  stopSince?: number | undefined
+  /** Ended by the node itself: refused, or its deadline passed. */
+  failed?: { readonly reason: string; readonly message: string } | undefined
+  /** Sandbox, network and volumes are gone. */
+  tornDown: boolean
+  /** Nothing of it is left on the node. */
+  released: boolean
+  /** It had ended before this node knew it: `status` is the control plane's own and stays. */
+  settled?: boolean | undefined
+  timeline: TimelineStep[]
+  /** As last told. */
+  status: PodStatus
+}
+
+export interface NodeRecord {
+  /** The node's pod address range. */
+  readonly podCidr: string
+}
+
+export interface StateStore {
+  /** Reads all that is there. A record that cannot be read is set aside and named in `damaged`; its pod is then taken anew. */
+  load(): Promise<{ readonly pods: readonly PodRecord[]; readonly node: NodeRecord | undefined; readonly damaged: readonly string[] }>
+  /** Writes the record as it is at this moment: whole or not at all, in the order of the calls. Survives the agent's end. ResourceExhausted: the disk is full. */
+  put(record: PodRecord): Promise<void>
+  /** Not there: nothing happens. */
+  remove(uid: string): Promise<void>
+  putNode(node: NodeRecord): Promise<void>
+}

@@ -1,0 +1,114 @@
+/** The volumes of pods on a node: made, kept up to date, bound into containers, and removed. */
+import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { GantryError } from '../../proto/api/errors.ts'
+import { quantityValue } from '../../proto/api/quantity.ts'
+import type { Container, EmptyDirVolumeSource, Pod, Volume, VolumeMount } from '../../proto/gen/types.ts'
+import type { ConfigSource } from '../pods/assigned-objects.ts'
+import type { PodPlace } from '../pods/fields.ts'
+import type { Mount } from '../runtime/contract.ts'
+import { writeAtomically } from './atomic-directory.ts'
+import { prepareHostPath } from './host-path.ts'
+import { bind, isTmpfs, mountsUnder, mountTmpfs, unmountUnder } from './mount-table.ts'
+import type { PodFolders } from './pod-folders.ts'
+import { projection } from './projection.ts'
+import { openWithin, procPath } from './safe-path.ts'
+
+/** Directories that a subPath names and that are missing. */
+const SUBPATH_MODE = 0o755
+
+export class Volumes {
+  readonly #folders: PodFolders
+
+  constructor(folders: PodFolders) {
+    this.#folders = folders
+  }
+
+  /** Sees to it that projected volumes stand in memory only, and removes the volumes of pods that are not known. */
+  async start(known: ReadonlySet<string>): Promise<void> {
+    const { memory, pods, logs } = this.#folders
+    for (const folder of [memory, pods, logs]) await mkdir(folder, { recursive: true, mode: 0o711 })
+    if (!(await isTmpfs(memory))) await mountTmpfs(memory, 'mode=0711')
+    const found = new Set([...(await readdir(memory)), ...(await readdir(pods))])
+    for (const uid of found) if (!known.has(uid)) await this.remove(uid)
+    for (const uid of await readdir(logs)) if (!known.has(uid)) await rm(join(logs, uid), { recursive: true, force: true })
+  }
+
+  /** Makes what is missing and brings files up to date. NotFound: a ConfigMap, Secret or key is not there (yet); FailedPrecondition: a hostPath is not as asked. */
+  async prepare(pod: Pod, objects: ConfigSource, place: PodPlace): Promise<void> {
+    await Promise.all((pod.spec.volumes ?? []).map((volume) => this.#prepareVolume(pod, volume, objects, place)))
+  }
+
+  /** What a container's volumeMounts are to the runtime. Binds subPaths, those of an earlier instance anew. Forbidden: a subPath leads out of its volume. */
+  async mounts(pod: Pod, container: Container): Promise<Mount[]> {
+    const { uid } = pod.metadata
+    const wanted = container.volumeMounts ?? []
+    if (wanted.some((mount) => hasSubPath(mount))) await unmountUnder(dirname(this.#folders.subPath(uid, container.name, 0)))
+    return Promise.all(wanted.map((mount, index) => this.#mount(pod, container, mount, index)))
+  }
+
+  /** Unmounts and removes all volumes and other files of a pod, not its logs. Not there: nothing happens. */
+  async remove(uid: string): Promise<void> {
+    for (const folder of [this.#folders.pod(uid), join(this.#folders.memory, uid)]) {
+      await unmountUnder(folder)
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+
+  async #prepareVolume(pod: Pod, volume: Volume, objects: ConfigSource, place: PodPlace): Promise<void> {
+    const { fsGroup } = pod.spec.securityContext
+    if (volume.hostPath !== undefined) return prepareHostPath(volume.hostPath)
+    if (volume.emptyDir !== undefined) return this.#prepareEmptyDir(pod, volume.name, volume.emptyDir, fsGroup)
+    const files = projection(pod, volume, objects, place)
+    if (files === undefined) throw new GantryError('Unsupported', `volume "${volume.name}" is of a kind that is not acted on yet`)
+    await mkdir(join(this.#folders.memory, pod.metadata.uid), { recursive: true, mode: 0o711 })
+    await writeAtomically(this.#folders.projected(pod, volume.name), files, { gid: fsGroup })
+  }
+
+  async #prepareEmptyDir(pod: Pod, name: string, { medium, sizeLimit }: EmptyDirVolumeSource, fsGroup: number | undefined): Promise<void> {
+    const path = this.#folders.emptyDir(pod, name)
+    const made = await mkdir(path, { recursive: true, mode: 0o711 })
+    const mounted = medium === 'Memory' && (await mountsUnder(path)).includes(path)
+    if (medium === 'Memory' && !mounted) await mountTmpfs(path, sizeLimit === undefined ? 'mode=0777' : `mode=0777,size=${quantityValue(sizeLimit)}`)
+    else if (made === undefined) return
+    if (fsGroup !== undefined) await chown(path, 0, fsGroup)
+    await chmod(path, fsGroup === undefined ? 0o777 : 0o2777)
+  }
+
+  async #mount(pod: Pod, container: Container, mount: VolumeMount, index: number): Promise<Mount> {
+    const volume = pod.spec.volumes?.find((other) => other.name === mount.name)
+    if (volume === undefined) throw new GantryError('InvalidArgument', `container "${container.name}" mounts volume "${mount.name}", which the pod does not have`)
+    const projected = volume.hostPath === undefined && volume.emptyDir === undefined
+    const root = volume.hostPath?.path ?? (projected ? this.#folders.projected(pod, volume.name) : this.#folders.emptyDir(pod, volume.name))
+    const source = hasSubPath(mount) ? await this.#bindSubPath(pod, container, mount, index, root, projected || mount.readOnly === true) : root
+    return {
+      type: 'bind',
+      source,
+      destination: mount.mountPath,
+      readOnly: projected || mount.readOnly === true,
+      propagation: PROPAGATION[mount.mountPropagation ?? 'None'],
+    }
+  }
+
+  async #bindSubPath(pod: Pod, container: Container, mount: VolumeMount, index: number, root: string, readOnly: boolean): Promise<string> {
+    const found = await openWithin(root, mount.subPath!, readOnly ? { absoluteLinks: 'refuse' } : { absoluteLinks: 'refuse', create: SUBPATH_MODE })
+    try {
+      const target = this.#folders.subPath(pod.metadata.uid, container.name, index)
+      await rm(target, { recursive: true, force: true })
+      await mkdir(dirname(target), { recursive: true, mode: 0o711 })
+      if ((await found.stat()).isDirectory()) await mkdir(target)
+      else await writeFile(target, '')
+      await bind(procPath(found), target)
+      return target
+    } finally {
+      await found.close()
+    }
+  }
+}
+
+function hasSubPath(mount: VolumeMount): boolean {
+  return mount.subPath !== undefined && mount.subPath !== ''
+}
+
+/** https://kubernetes.io/docs/concepts/storage/volumes/#mount-propagation */
+const PROPAGATION = { None: 'private', HostToContainer: 'rslave', Bidirectional: 'rshared' } as const
