@@ -1,0 +1,174 @@
+/** The image service of a node: see contract.ts. */
+import { mkdir, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { GantryError } from '../../proto/api/errors.ts'
+import type { Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import { ContentStore } from './content/content-store.ts'
+import type { Image, ImageService, RegistriesConfig } from './contract.ts'
+import { ImageIndex, type ImageRecord, type IndexedImage } from './image-index.ts'
+import { Puller, type PullRequest } from './puller.ts'
+import { formatReference, isDigest, parseReference } from './reference.ts'
+import { RegistryClient, type RegistryClientOptions } from './registry/client.ts'
+import { machinePlatform, type Platform } from './registry/manifest.ts'
+import { OverlaySnapshotter } from './snapshots/overlay.ts'
+
+export interface ImageStoreOptions {
+  /** Where everything is kept; one file system that can carry overlayfs. Made if missing. */
+  readonly root: string
+  readonly registries: RegistriesConfig
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  /** Default: this machine's. */
+  readonly platform?: Platform
+  readonly timeouts?: RegistryClientOptions['timeouts']
+}
+
+/** Blobs of a pull that failed are kept so long for the next try, unless the disk is full. */
+const SPARE_MILLIS = 3_600_000
+/** An image that somebody asked for so recently may be about to be mounted: never collected. */
+const FRESH_MILLIS = 60_000
+
+export class ImageStore implements ImageService {
+  readonly #options: ImageStoreOptions
+  readonly #index: ImageIndex
+  readonly #content: ContentStore
+  readonly #snapshots: OverlaySnapshotter
+  readonly #client: RegistryClient
+  readonly #puller: Puller
+  readonly #stopping = new AbortController()
+
+  constructor(options: ImageStoreOptions) {
+    const { root, clock, log, random, registries, timeouts, platform = machinePlatform(process.arch) } = options
+    this.#options = options
+    this.#index = new ImageIndex(join(root, 'index'), clock, log)
+    this.#content = new ContentStore(join(root, 'content'), clock)
+    this.#snapshots = new OverlaySnapshotter(join(root, 'snapshots'), log)
+    this.#client = new RegistryClient({ registries, clock, random, ...(timeouts === undefined ? {} : { timeouts }) })
+    this.#puller = new Puller({ client: this.#client, content: this.#content, snapshots: this.#snapshots, platform })
+  }
+
+  async start(): Promise<void> {
+    await mkdir(this.#options.root, { recursive: true, mode: 0o700 })
+    await Promise.all([this.#index.start(), this.#content.start(), this.#snapshots.start()])
+  }
+
+  /** Pulls under way end with Cancelled; what they have is continued after the next start. Mounts stay. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new GantryError('Cancelled', 'the agent is stopping'))
+    await this.#puller.idle()
+    await this.#snapshots.stop()
+    await this.#client.close()
+  }
+
+  async ensure(text: string, { policy, credentials, signal, progress }: Parameters<ImageService['ensure']>[1]): Promise<Image> {
+    const reference = parseReference(text)
+    const name = formatReference(reference)
+    const known = this.#find(name)
+    if (policy !== 'Always' && known !== undefined && this.#isWhole(known)) return this.#use(known, name)
+    if (policy === 'Never' && known === undefined) throw new GantryError('FailedPrecondition', `image ${name} is not on this node, and its pull policy is Never`)
+    const request: PullRequest = { reference, credentials, signal: AbortSignal.any([signal, this.#stopping.signal]), progress }
+    if (known !== undefined && this.#isWhole(known)) {
+      const digest = await this.#puller.currentDigest(request)
+      if (digest === known.target || digest === known.image.digest) return this.#use(known, name)
+    }
+    for (;;) {
+      const record = await this.#puller.pull(request, policy === 'Always' ? undefined : known)
+      await this.#index.put(record)
+      // A collection between the pull and its record may have taken something: then once more.
+      if (this.#isWhole(record)) return record.image
+    }
+  }
+
+  find(reference: string): Promise<Image | undefined> {
+    const digest = /^[0-9a-f]{64}$/.test(reference) ? `sha256:${reference}` : reference
+    const found = isDigest(digest)
+      ? this.#index.all().find(({ image, target }) => image.id === digest || image.digest === digest || target === digest)
+      : this.#find(formatReference(parseReference(reference)))
+    return Promise.resolve(found?.image)
+  }
+
+  list(): Promise<readonly Image[]> {
+    return Promise.resolve(this.#index.all().map(({ image }) => image))
+  }
+
+  async mountRootfs(key: string, image: Image): Promise<{ readonly path: string }> {
+    const record = this.#index.all().find((one) => one.image.digest === image.digest)
+    const chainId = record?.chainId ?? this.#snapshots.active().get(key)
+    if (chainId === undefined) throw new GantryError('NotFound', `image ${image.reference} (${image.digest}) is not on this node any more`)
+    return this.#snapshots.mount(key, chainId)
+  }
+
+  removeRootfs(key: string): Promise<void> {
+    return this.#snapshots.remove(key)
+  }
+
+  listRootfs(): Promise<readonly string[]> {
+    return Promise.resolve([...this.#snapshots.active().keys()])
+  }
+
+  async collect({ inUse, olderThanMillis, highPercent, lowPercent }: Parameters<ImageService['collect']>[0]): Promise<readonly Image[]> {
+    const { clock, log } = this.#options
+    const removed: Image[] = []
+    const unused = (minimumAge: number): readonly IndexedImage[] => {
+      const mounted = new Set(this.#snapshots.active().values())
+      return this.#index.all()
+        .filter(({ image, chainId, lastUsed }) => !inUse.has(image.digest) && !mounted.has(chainId) && clock.now() - lastUsed > minimumAge)
+        .sort((a, b) => a.lastUsed - b.lastUsed)
+    }
+    const remove = async ({ image }: IndexedImage): Promise<void> => {
+      await this.#index.remove(image.reference)
+      removed.push(image)
+      log.info({ image: image.reference, digest: image.digest }, 'image removed')
+    }
+    for (const image of unused(Math.max(olderThanMillis, FRESH_MILLIS))) await remove(image)
+    await this.#sweep(Math.min(olderThanMillis, SPARE_MILLIS))
+    if ((await this.#usedPercent()) <= highPercent) return removed
+    await this.#sweep(0)
+    while ((await this.#usedPercent()) > lowPercent) {
+      const oldest = unused(FRESH_MILLIS)[0]
+      if (oldest === undefined) {
+        log.warn({ usedPercent: await this.#usedPercent(), lowPercent }, 'no unused image is left to remove, yet the disk is full')
+        break
+      }
+      await remove(oldest)
+      await this.#sweep(0)
+    }
+    return removed
+  }
+
+  /** By normalised reference; one by digest also under another name. */
+  #find(name: string): IndexedImage | undefined {
+    const { registry, repository, digest } = parseReference(name)
+    return this.#index.get(name) ?? (digest === '' ? undefined : this.#index.all().find(({ image, target }) => {
+      const other = parseReference(image.reference)
+      return (target === digest || image.digest === digest) && other.registry === registry && other.repository === repository
+    }))
+  }
+
+  async #use({ lastUsed: _, ...record }: IndexedImage, name: string): Promise<Image> {
+    if (record.image.reference === name) await this.#index.touch(name)
+    else await this.#index.put({ ...record, image: { ...record.image, reference: name } })
+    return this.#index.get(name)?.image ?? record.image
+  }
+
+  /** Whether it can be mounted. Layers that a power loss took are unpacked again. */
+  #isWhole(record: ImageRecord): boolean {
+    return this.#snapshots.committed(record.chainId)
+  }
+
+  async #sweep(olderThanMillis: number): Promise<void> {
+    const images = this.#index.all()
+    await this.#snapshots.sweep(new Set(images.map(({ chainId }) => chainId)))
+    await this.#content.sweep(new Set(images.flatMap(({ blobs }) => blobs)), olderThanMillis)
+  }
+
+  /** Of the file system, as df counts it. */
+  async #usedPercent(): Promise<number> {
+    const { blocks, bfree, bavail } = await statfs(this.#options.root)
+    const used = blocks - bfree
+    return (100 * used) / Math.max(1, used + bavail)
+  }
+}

@@ -1,0 +1,48 @@
+/** Where an image may be had: mirrors in order, then the registry itself. */
+import { GantryError } from '../../../proto/api/errors.ts'
+import type { Credential, RegistriesConfig } from '../contract.ts'
+
+export interface Endpoint {
+  /** "https://registry-1.docker.io" or "http://10.0.0.1:5000/some/prefix", without a slash at its end. */
+  readonly base: URL
+  readonly mirror: boolean
+  readonly credential: Credential | undefined
+}
+
+/** docker.io is served from another host. */
+const DOCKER_HOST = 'registry-1.docker.io'
+
+/** The endpoints of a registry in the order in which they are tried. A mirror gets only credentials for its own host. */
+export function endpoints(registry: string, config: RegistriesConfig, credentials: readonly Credential[]): readonly Endpoint[] {
+  const mirrors = (config.mirrors?.[registry] ?? []).map((address): Endpoint => {
+    const base = parseBase(address, `mirror of ${registry}`)
+    return { base, mirror: true, credential: credentials.find((one) => normalHost(one.registry) === base.host) }
+  })
+  const host = registry === 'docker.io' ? DOCKER_HOST : registry
+  const base = parseBase(`${isPlain(registry, config) ? 'http' : 'https'}://${host}`, 'registry')
+  return [...mirrors, { base, mirror: false, credential: credentials.find((one) => normalHost(one.registry) === normalHost(registry)) }]
+}
+
+/** Hosts that may be spoken to in plain HTTP: those named so, and mirrors written with http://. */
+export function plainHosts(config: RegistriesConfig): ReadonlySet<string> {
+  const mirrors = Object.values(config.mirrors ?? {}).flat().map((address) => parseBase(address, 'mirror')).filter((base) => base.protocol === 'http:')
+  return new Set([...(config.insecure ?? []).filter((host) => isPlain(host, config)).map((host) => parseBase(`http://${host}`, 'insecure registry').host), ...mirrors.map((base) => base.host)])
+}
+
+/** A host with certificates of its own is spoken to in HTTPS even where plain HTTP would be allowed. */
+function isPlain(host: string, config: RegistriesConfig): boolean {
+  return config.insecure?.includes(host) === true && config.ca?.[host] === undefined
+}
+
+function parseBase(address: string, name: string): URL {
+  const base = URL.canParse(address) ? new URL(address) : undefined
+  if (base === undefined || (base.protocol !== 'http:' && base.protocol !== 'https:')) throw new GantryError('InvalidArgument', `${name}: "${address}" is no http or https address`)
+  base.pathname = base.pathname.replace(/\/+$/, '')
+  return base
+}
+
+/** Docker's tools write docker.io's credentials under "https://index.docker.io/v1/". */
+function normalHost(registry: string): string {
+  const host = registry.replace(/^https?:\/\//, '').replace(/\/.*$/, '')
+  return host === 'index.docker.io' || host === DOCKER_HOST ? 'docker.io' : host
+}

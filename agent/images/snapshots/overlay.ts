@@ -1,0 +1,304 @@
+/**
+ * Snapshots as overlayfs layers (https://docs.kernel.org/filesystems/overlayfs.html).
+ *
+ *     committed/<12 digits of the chain id>/   snapshot.json  fs/
+ *     active/<key>/                            snapshot.json  upper/  work/  rootfs/ (where it is mounted)
+ *     staging/  trash/                         what is half made, half removed
+ */
+import { randomBytes } from 'node:crypto'
+import { chmod, chown, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { run } from '../../../proto/base/command.ts'
+import type { Logger } from '../../../proto/base/logger.ts'
+import { writeDurably } from '../durable-file.ts'
+import { Holds } from '../holds.ts'
+import { KeyedLock } from '../limits.ts'
+import { digestHex } from '../reference.ts'
+import type { Fill, Snapshotter } from './contract.ts'
+import { LowerView, type LayerFolder } from './lower-view.ts'
+
+interface CommittedRecord {
+  readonly chainId: string
+  /** '' if there is none. */
+  readonly parent: string
+  readonly opaque: readonly string[]
+  /** The boot (/proc/sys/kernel/random/boot_id) in which it was written, until its files are synced: lost if the machine stops before. */
+  readonly unsyncedIn: string | undefined
+}
+
+interface ActiveRecord {
+  readonly key: string
+  readonly chainId: string
+}
+
+const RECORD = 'snapshot.json'
+const KEY = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
+/** Stands below an image without layers: overlayfs wants one. */
+const EMPTY = 'empty'
+
+export class OverlaySnapshotter implements Snapshotter {
+  readonly holds = new Holds()
+  readonly #root: string
+  readonly #bootIdFile: string
+  readonly #log: Logger
+  readonly #committed = new Map<string, CommittedRecord>()
+  readonly #active = new Map<string, string>()
+  readonly #lock = new KeyedLock()
+  #bootId = ''
+  #syncing: Promise<void> = Promise.resolve()
+  #syncQueued = false
+
+  /** `bootIdFile` tells one boot of the machine from another. */
+  constructor(root: string, log: Logger, bootIdFile = '/proc/sys/kernel/random/boot_id') {
+    this.#root = root
+    this.#log = log
+    this.#bootIdFile = bootIdFile
+  }
+
+  async start(): Promise<void> {
+    this.#bootId = (await readFile(this.#bootIdFile, 'utf8')).trim()
+    for (const folder of ['committed', 'active', 'staging', 'trash', join('committed', EMPTY, 'fs')]) await mkdir(join(this.#root, folder), { recursive: true, mode: 0o700 })
+    await chmod(join(this.#root, 'committed', EMPTY, 'fs'), 0o755)
+    for (const folder of ['staging', 'trash']) for (const name of await readdir(join(this.#root, folder))) await this.#erase(join(this.#root, folder, name))
+    for (const name of await readdir(join(this.#root, 'committed'))) {
+      if (name === EMPTY) continue
+      const record = await this.#read<CommittedRecord>(join('committed', name))
+      const lost = record === undefined || (record.unsyncedIn !== undefined && record.unsyncedIn !== this.#bootId)
+      if (lost) await this.#discard(join(this.#root, 'committed', name))
+      else this.#committed.set(record.chainId, record)
+    }
+    for (const { chainId } of [...this.#committed.values()].filter((record) => !this.#isWhole(record))) await this.#drop(chainId)
+    for (const name of await readdir(join(this.#root, 'active'))) {
+      const record = await this.#read<ActiveRecord>(join('active', name))
+      if (record === undefined) await this.#discard(join(this.#root, 'active', name))
+      else this.#active.set(record.key, record.chainId)
+    }
+    if ([...this.#committed.values()].some((record) => record.unsyncedIn !== undefined)) this.#sync()
+  }
+
+  stop(): Promise<void> {
+    return this.#syncing
+  }
+
+  committed(chainId: string): boolean {
+    return chainId === '' || this.#committed.has(chainId)
+  }
+
+  commit(chainId: string, parent: string, fill: Fill): Promise<void> {
+    return this.#lock.run(chainId, async () => {
+      if (this.#committed.has(chainId)) return
+      if (!this.committed(parent)) throw new GantryError('FailedPrecondition', `the layer below, ${parent}, is not unpacked`)
+      const folder = shortName(chainId)
+      const rival = [...this.#committed.keys()].find((other) => shortName(other) === folder)
+      if (rival !== undefined) throw new GantryError('Internal', `snapshots ${chainId} and ${rival} have names alike`)
+      const staging = this.#unfinished('staging')
+      try {
+        await mkdir(join(staging, 'fs'), { recursive: true })
+        await copyAttributes(this.#layerPath(parent), join(staging, 'fs'))
+        const { opaque } = await fill(join(staging, 'fs'), new LowerView(this.#layers(parent)))
+        const record: CommittedRecord = { chainId, parent, opaque, unsyncedIn: this.#bootId }
+        await writeFile(join(staging, RECORD), JSON.stringify(record), { mode: 0o600 })
+        await rename(staging, join(this.#root, 'committed', folder))
+        this.#committed.set(chainId, record)
+      } catch (error) {
+        await this.#erase(staging)
+        throw error
+      }
+      this.#sync()
+    })
+  }
+
+  mount(key: string, chainId: string): Promise<{ readonly path: string }> {
+    if (!KEY.test(key)) return Promise.reject(new GantryError('InvalidArgument', `"${key}" is no name for a root file system: up to 128 letters, digits, "_", "." and "-"`))
+    return this.#lock.run(key, async () => {
+      const known = this.#active.get(key)
+      if (known !== undefined && known !== chainId) throw new GantryError('AlreadyExists', `root file system ${key} stands on ${known}, not on ${chainId}`)
+      if (!this.committed(chainId)) throw new GantryError('NotFound', `layers ${chainId} of root file system ${key} are not unpacked`)
+      // From here on a sweep leaves its layers alone.
+      this.#active.set(key, chainId)
+      const path = join(this.#root, 'active', key, 'rootfs')
+      try {
+        if (known === undefined) await this.#prepare(key, chainId)
+        if (!(await isMountPoint(path))) await this.#mountOverlay(key, chainId, path)
+      } catch (error) {
+        if (known === undefined) await this.#removeActive(key)
+        throw error
+      }
+      return { path }
+    })
+  }
+
+  remove(key: string): Promise<void> {
+    return this.#lock.run(key, async () => {
+      if (this.#active.has(key)) await this.#removeActive(key)
+    })
+  }
+
+  active(): ReadonlyMap<string, string> {
+    return this.#active
+  }
+
+  async sweep(live: ReadonlySet<string>): Promise<void> {
+    const dead = (chainId: string): boolean => !this.#used(live).has(chainId)
+    // Topmost first: nothing ever stands on what is gone.
+    for (let found = [...this.#committed.keys()].filter(dead); found.length > 0;) {
+      const parents = new Set(found.map((chainId) => this.#committed.get(chainId)!.parent))
+      for (const chainId of found.filter((one) => !parents.has(one))) {
+        await this.#lock.run(chainId, async () => {
+          if (this.#committed.has(chainId) && dead(chainId)) await this.#drop(chainId)
+        })
+      }
+      const left = [...this.#committed.keys()].filter(dead)
+      found = left.length < found.length ? left : []
+    }
+  }
+
+  /** Everything that something needed stands on. */
+  #used(live: ReadonlySet<string>): ReadonlySet<string> {
+    const used = new Set<string>()
+    const needed = [...this.#committed.keys()].filter((chainId) => live.has(chainId) || this.holds.has(chainId))
+    for (const top of [...needed, ...this.#active.values()]) for (let at = top; at !== '' && !used.has(at); at = this.#committed.get(at)?.parent ?? '') used.add(at)
+    return used
+  }
+
+  async #prepare(key: string, chainId: string): Promise<void> {
+    const staging = this.#unfinished('staging')
+    try {
+      for (const folder of ['upper', 'work', 'rootfs']) await mkdir(join(staging, folder), { recursive: true })
+      await copyAttributes(this.#layerPath(chainId), join(staging, 'upper'))
+      await writeFile(join(staging, RECORD), JSON.stringify({ key, chainId } satisfies ActiveRecord), { mode: 0o600 })
+      await rename(staging, join(this.#root, 'active', key))
+    } catch (error) {
+      await this.#erase(staging)
+      throw error
+    }
+  }
+
+  /** The layers are named from their own folder, as all options together may take one page (4 KiB) at most. */
+  async #mountOverlay(key: string, chainId: string, path: string): Promise<void> {
+    const folders = chainId === '' ? [EMPTY] : this.#chain(chainId).map((one) => shortName(one.chainId))
+    const active = join('..', 'active', key)
+    const options = `lowerdir=${folders.map((folder) => `${folder}/fs`).join(':')},upperdir=${active}/upper,workdir=${active}/work`
+    // The newer mount calls take options of 255 characters at most; mount(8) is told to use the older one.
+    const env = { ...process.env, LIBMOUNT_FORCE_MOUNT2: 'always' }
+    try {
+      await run('mount', ['--no-mtab', '--internal-only', '--types', 'overlay', '--options', options, 'overlay', path], { cwd: join(this.#root, 'committed'), env })
+    } catch (cause) {
+      throw GantryError.is(cause, 'Internal') ? new GantryError('FailedPrecondition', `cannot mount the root file system of ${key}: ${cause.message}`, { cause }) : cause
+    }
+  }
+
+  async #removeActive(key: string): Promise<void> {
+    await this.#discard(join(this.#root, 'active', key))
+    this.#active.delete(key)
+  }
+
+  async #drop(chainId: string): Promise<void> {
+    this.#committed.delete(chainId)
+    await this.#discard(join(this.#root, 'committed', shortName(chainId)))
+  }
+
+  /** Renamed first, so that a stop in between leaves nothing that looks whole. */
+  async #discard(path: string): Promise<void> {
+    await unmount(join(path, 'rootfs'))
+    const trash = this.#unfinished('trash')
+    try {
+      await rename(path, trash)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+      throw error
+    }
+    await this.#erase(trash)
+  }
+
+  async #erase(path: string): Promise<void> {
+    await unmount(join(path, 'rootfs'))
+    await run('rm', ['--recursive', '--force', '--one-file-system', path], { timeout: 300_000 })
+  }
+
+  #unfinished(folder: 'staging' | 'trash'): string {
+    return join(this.#root, folder, randomBytes(8).toString('hex'))
+  }
+
+  /** From the top down. */
+  #chain(chainId: string): readonly CommittedRecord[] {
+    const chain: CommittedRecord[] = []
+    for (let at = chainId; at !== ''; at = chain.at(-1)!.parent) chain.push(this.#committed.get(at)!)
+    return chain
+  }
+
+  #layers(chainId: string): readonly LayerFolder[] {
+    return this.#chain(chainId).map((record) => ({ path: this.#layerPath(record.chainId), opaque: new Set(record.opaque) }))
+  }
+
+  #layerPath(chainId: string): string {
+    return join(this.#root, 'committed', chainId === '' ? EMPTY : shortName(chainId), 'fs')
+  }
+
+  #isWhole(record: CommittedRecord): boolean {
+    for (let at: CommittedRecord | undefined = record; at !== undefined; at = this.#committed.get(at.parent)) if (at.parent === '') return true
+    return false
+  }
+
+  /** The record of a folder; undefined if it is missing or was cut short by a power loss. */
+  async #read<T>(folder: string): Promise<T | undefined> {
+    const text = await readFile(join(this.#root, folder, RECORD), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return ''
+      throw error
+    })
+    try {
+      return JSON.parse(text) as T
+    } catch (error) {
+      this.#log.warn({ folder, error }, 'removing a snapshot without a whole record')
+      return undefined
+    }
+  }
+
+  /** Syncs what was committed since the last time, in the background: nobody waits for the disk to start a container. */
+  #sync(): void {
+    if (this.#syncQueued) return
+    this.#syncQueued = true
+    this.#syncing = this.#syncing.then(async () => {
+      this.#syncQueued = false
+      const records = [...this.#committed.values()].filter((record) => record.unsyncedIn !== undefined)
+      await run('sync', ['--file-system', this.#root], { timeout: 600_000 })
+      for (const { chainId } of records) await this.#lock.run(chainId, () => this.#markSynced(chainId))
+    }).catch((error: unknown) => this.#log.warn({ error }, 'unpacked layers are not synced to disk; they are unpacked again if the machine stops now'))
+  }
+
+  async #markSynced(chainId: string): Promise<void> {
+    const record = this.#committed.get(chainId)
+    if (record === undefined) return
+    const synced = { ...record, unsyncedIn: undefined }
+    await writeDurably(join(this.#root, 'committed', shortName(chainId), RECORD), JSON.stringify(synced))
+    this.#committed.set(chainId, synced)
+  }
+}
+
+function shortName(chainId: string): string {
+  return digestHex(chainId).slice(0, 12)
+}
+
+/** The root of a stack of layers has the attributes that its topmost one has. */
+async function copyAttributes(from: string, to: string): Promise<void> {
+  const { mode, uid, gid } = await stat(from)
+  await chown(to, uid, gid)
+  await chmod(to, mode & 0o7777)
+}
+
+async function isMountPoint(path: string): Promise<boolean> {
+  const [own, parent] = await Promise.all([stat(path), stat(join(path, '..'))])
+  return own.dev !== parent.dev
+}
+
+/** Unmounts if something is mounted there; what is still in use goes as soon as it is not. */
+async function unmount(path: string): Promise<void> {
+  try {
+    if (!(await isMountPoint(path))) return
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw error
+  }
+  await run('umount', ['--no-mtab', '--lazy', path])
+}

@@ -1,0 +1,159 @@
+/**
+ * A layer's blob made into files. The archive is read here, checked and rewritten entry by entry (layer-tree.ts), and what comes out is
+ * written by one `tar` process: it alone sets owners, modes, times, devices and attributes, away from the event loop. Nothing in the
+ * rewritten archive leads outside of its directory, so tar need not distrust it.
+ */
+import { createHash } from 'node:crypto'
+import { statfs } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createGunzip } from 'node:zlib'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { ByteReader } from './byte-reader.ts'
+import { LayerTree, type LowerLayers } from './layer-tree.ts'
+import { startProgram, type ProgramStream } from './program-stream.ts'
+import { TarReader } from './tar-reader.ts'
+import { encodeHeader, END_OF_ARCHIVE, padding } from './tar-writer.ts'
+
+export interface LayerSource {
+  /** Of the blob, for messages. */
+  readonly digest: string
+  /** Of the archive, uncompressed: what the image's config says. */
+  readonly diffId: string
+  /** The blob's bytes: a tar archive, plain or compressed by gzip or zstd, which its first bytes tell. */
+  open(): Readable
+}
+
+/** Bytes handed to tar at once. */
+const BATCH = 128 << 10
+const TAR_ARGUMENTS = ['--extract', '--file=-', '--absolute-names', '--same-permissions', '--same-owner', '--numeric-owner', '--delay-directory-restore', '--xattrs', '--xattrs-include=*']
+/** With less than this left, a failed tar failed for want of space. */
+const FULL_BYTES = 1 << 20
+
+/**
+ * Unpacks a layer into an empty directory. Returns the directories that hide what is below them. After a failure the directory holds
+ * rubbish. InvalidArgument: damaged, truncated, against the rules, or not what `diffId` says; ResourceExhausted: the disk is full.
+ */
+export async function unpackLayer(source: LayerSource, directory: string, lower: LowerLayers, signal: AbortSignal): Promise<{ readonly opaque: readonly string[] }> {
+  const digest = createHash('sha256')
+  const tree = new LayerTree(lower)
+  let opaque: readonly string[] = []
+
+  async function* rewrite(): AsyncGenerator<Buffer> {
+    const reader = new ByteReader(hashed(decompressed(source.open(), signal), digest))
+    try {
+      const tar = new TarReader(reader)
+      for (let entry = await tar.next(); entry !== undefined; entry = await tar.next()) {
+        for (const written of await tree.add(entry)) {
+          yield encodeHeader(written)
+          if (written.type !== 'file') continue
+          yield* tar.content(entry)
+          yield padding(entry.size)
+        }
+      }
+      const end = await tree.finish()
+      opaque = end.opaque
+      for (const entry of end.entries) yield encodeHeader(entry)
+      yield END_OF_ARCHIVE
+      await reader.drain()
+      const diffId = `sha256:${digest.digest('hex')}`
+      if (diffId !== source.diffId) throw new GantryError('InvalidArgument', `has the uncompressed digest ${diffId}, while the image's config says ${source.diffId}`)
+    } finally {
+      await reader.close()
+    }
+  }
+
+  const tar = startProgram('tar', [...TAR_ARGUMENTS, `--directory=${directory}`], signal)
+  tar.output.resume()
+  const [fed, ended] = await Promise.allSettled([pipeline(batched(rewrite()), tar.input, { signal }), tar.ended])
+  if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
+  // A tar that ends early shows as a broken pipe here: then its own words count.
+  if (fed.status === 'rejected' && (ended.status === 'fulfilled' || !isBrokenPipe(fed.reason))) throw inLayer(source.digest, fed.reason)
+  if (ended.status === 'rejected') throw (await isFull(directory)) ? new GantryError('ResourceExhausted', `no space left on disk to unpack layer ${source.digest}`, { cause: ended.reason }) : inLayer(source.digest, ended.reason)
+  return { opaque }
+}
+
+/** The archive's bytes. Gzip runs in Node's thread pool, zstd as a process. */
+async function* decompressed(blob: Readable, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const chunks = (blob as AsyncIterable<Buffer>)[Symbol.asyncIterator]()
+  const first = await chunks.next()
+  if (first.done === true) return
+  const whole = resumed(first.value, chunks)
+  if (first.value[0] === 0x1f && first.value[1] === 0x8b) {
+    const gunzip = createGunzip({ chunkSize: 128 << 10 })
+    yield* fedBy(pipeline(whole, gunzip, { signal }), gunzip)
+  } else if (first.value.subarray(0, 4).equals(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]))) {
+    const zstd = startProgram('zstd', ['--decompress', '--stdout', '--quiet'], signal)
+    yield* fedBy(feedZstd(zstd, whole, signal), zstd.output)
+  } else {
+    yield* whole
+  }
+}
+
+/** A zstd that gives up says why better than the pipe that it broke. */
+async function feedZstd(zstd: ProgramStream, blob: AsyncIterable<Buffer>, signal: AbortSignal): Promise<void> {
+  const [ended, fed] = await Promise.allSettled([zstd.ended, pipeline(blob, zstd.input, { signal })])
+  if (ended.status === 'rejected') throw GantryError.is(ended.reason, 'Internal') ? new GantryError('InvalidArgument', `is damaged: ${ended.reason.message}`, { cause: ended.reason }) : ended.reason
+  if (fed.status === 'rejected') throw fed.reason
+}
+
+/** What comes out of a transformation, and its failure if it fails. */
+async function* fedBy(feeding: Promise<unknown>, output: Readable): AsyncGenerator<Buffer> {
+  const fed = feeding.then(() => undefined, (error: unknown) => ({ error }))
+  try {
+    yield* output as AsyncIterable<Buffer>
+  } catch (error) {
+    throw (await fed)?.error ?? error
+  } finally {
+    output.destroy()
+  }
+  const failure = await fed
+  if (failure !== undefined) throw failure.error
+}
+
+async function* resumed(first: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield first
+    for (let chunk = await rest.next(); chunk.done !== true; chunk = await rest.next()) yield chunk.value
+  } finally {
+    await rest.return?.()
+  }
+}
+
+async function* hashed(stream: AsyncIterable<Buffer>, hash: { update(chunk: Buffer): unknown }): AsyncGenerator<Buffer> {
+  for await (const chunk of stream) {
+    hash.update(chunk)
+    yield chunk
+  }
+}
+
+/** Small pieces joined, so that the pipe to tar is not written to once for each header. */
+async function* batched(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let batch: Buffer[] = []
+  let size = 0
+  for await (const piece of pieces) {
+    batch.push(piece)
+    size += piece.length
+    if (size < BATCH) continue
+    yield Buffer.concat(batch)
+    batch = []
+    size = 0
+  }
+  yield Buffer.concat(batch)
+}
+
+/** The error, naming the layer. What zlib and zstd say of a damaged stream is the layer's fault. */
+function inLayer(digest: string, thrown: unknown): GantryError {
+  const damaged = thrown instanceof Error && ((thrown as NodeJS.ErrnoException).code ?? '').startsWith('Z_')
+  const error = damaged ? new GantryError('InvalidArgument', `is damaged: ${thrown.message}`, { cause: thrown }) : GantryError.from(thrown)
+  return new GantryError(error.code, `layer ${digest} ${error.message}`, { details: [{ field: 'layer', value: digest, message: error.message }, ...error.details], cause: thrown })
+}
+
+function isBrokenPipe(thrown: unknown): boolean {
+  return ['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET'].includes((thrown as NodeJS.ErrnoException).code ?? '')
+}
+
+async function isFull(directory: string): Promise<boolean> {
+  const { bavail, bsize, ffree, files } = await statfs(directory)
+  return bavail * bsize < FULL_BYTES || (files > 0 && ffree === 0)
+}
