@@ -1,0 +1,174 @@
+/**
+ * Control groups, version 1, version 2, and the hybrid of both (controllers on version 1, an empty version 2 tree beside them).
+ * https://docs.kernel.org/admin-guide/cgroup-v1/ and https://docs.kernel.org/admin-guide/cgroup-v2.html
+ *
+ * Paths are as in the OCI config's `cgroupsPath`: absolute below each hierarchy's mount point.
+ */
+import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { delay, type Clock } from '../../../proto/base/clock.ts'
+import type { Resources } from '../contract.ts'
+
+export const CPU_PERIOD_MICROS = 100_000
+const USED_CONTROLLERS = ['cpu', 'memory', 'pids'] as const
+
+export interface CgroupStats {
+  readonly memory: number
+  readonly memoryPeak: number
+  readonly cpuNanos: number
+  readonly processes: number
+}
+
+export type CgroupLayout =
+  | { readonly version: 1; readonly mounts: readonly string[]; readonly controllers: ReadonlyMap<string, string>; readonly unified: string | undefined }
+  | { readonly version: 2; readonly mount: string }
+
+/** What is mounted, from the text of /proc/self/mountinfo (proc_pid_mountinfo(5)). FailedPrecondition if nothing usable is. */
+export function readLayout(mountinfo: string): CgroupLayout {
+  const controllers = new Map<string, string>()
+  const mounts: string[] = []
+  let unified: string | undefined
+  for (const line of mountinfo.split('\n')) {
+    const [before = '', after = ''] = line.split(' - ')
+    const point = before.split(' ')[4]
+    const [type, , options = ''] = after.split(' ')
+    if (point === undefined) continue
+    if (type === 'cgroup2') unified ??= point
+    if (type !== 'cgroup') continue
+    mounts.push(point)
+    for (const option of options.split(',')) controllers.set(option, point)
+  }
+  const missing = USED_CONTROLLERS.filter((controller) => !controllers.has(controller))
+  if (missing.length < USED_CONTROLLERS.length) {
+    if (missing.length > 0) throw lacking(`the controllers ${missing.join(', ')} of cgroup version 1 are not mounted`)
+    return { version: 1, mounts, controllers, unified }
+  }
+  if (unified === undefined) throw lacking('no control groups are mounted under /sys/fs/cgroup')
+  return { version: 2, mount: unified }
+}
+
+function lacking(message: string): GantryError {
+  return new GantryError('FailedPrecondition', message, { details: [{ field: 'cgroups', remedy: 'mount cgroup2 on /sys/fs/cgroup, or cgroup version 1 with cpu, memory and pids' }] })
+}
+
+/** Version 2's weight (1–10,000) for version 1's shares (2–262,144), as the OCI runtimes convert. */
+export function cpuWeight(shares: number): number {
+  return shares === 0 ? 0 : 1 + Math.floor(((Math.min(262_144, Math.max(2, shares)) - 2) * 9999) / 262_142)
+}
+
+export class Cgroups {
+  readonly layout: CgroupLayout
+  readonly #clock: Clock
+
+  constructor(layout: CgroupLayout, clock: Clock) {
+    this.layout = layout
+    this.#clock = clock
+  }
+
+  static async detect(clock: Clock): Promise<Cgroups> {
+    return new Cgroups(readLayout(await readFile('/proc/self/mountinfo', 'utf8')), clock)
+  }
+
+  /** Makes a group with limits; for version 2 its ancestors hand the controllers down. There already: its limits are set. */
+  async create(path: string, resources: Resources): Promise<void> {
+    if (this.layout.version === 2) {
+      const parts = path.split('/').filter((part) => part !== '')
+      let directory = this.layout.mount
+      for (const part of parts) {
+        await writeFile(join(directory, 'cgroup.subtree_control'), USED_CONTROLLERS.map((controller) => `+${controller}`).join(' '))
+        directory = join(directory, part)
+        await mkdir(directory, { recursive: true })
+      }
+    } else {
+      for (const controller of USED_CONTROLLERS) await mkdir(join(this.layout.controllers.get(controller)!, path), { recursive: true })
+    }
+    for (const [controller, file, value] of this.#limits(resources)) await writeFile(this.#file(controller, path, file), value)
+  }
+
+  /** Moves a process into a group, made if need be. */
+  async place(path: string, pid: number): Promise<void> {
+    const hierarchies = this.layout.version === 2 ? [this.layout.mount] : USED_CONTROLLERS.map((controller) => (this.layout as { controllers: ReadonlyMap<string, string> }).controllers.get(controller)!)
+    for (const hierarchy of new Set(hierarchies)) {
+      await mkdir(join(hierarchy, path), { recursive: true })
+      await writeFile(join(hierarchy, path, 'cgroup.procs'), String(pid))
+    }
+  }
+
+  /** How many processes of the group the kernel killed for want of memory; 0 once the group is gone. */
+  async oomKills(path: string): Promise<number> {
+    const text = await readIfThere(this.#file('memory', path, this.layout.version === 2 ? 'memory.events' : 'memory.oom_control'))
+    return Number(/^oom_kill (\d+)$/m.exec(text ?? '')?.[1] ?? 0)
+  }
+
+  /** Memory is what the kernel cannot simply take back: usage without inactive file pages. Undefined once the group is gone. */
+  async stats(path: string): Promise<CgroupStats | undefined> {
+    const v2 = this.layout.version === 2
+    const [usage, peak, stat, cpu, processes] = await Promise.all([
+      readIfThere(this.#file('memory', path, v2 ? 'memory.current' : 'memory.usage_in_bytes')),
+      readIfThere(this.#file('memory', path, v2 ? 'memory.peak' : 'memory.max_usage_in_bytes')),
+      readIfThere(this.#file('memory', path, 'memory.stat')),
+      readIfThere(v2 ? this.#file('cpu', path, 'cpu.stat') : this.#file('cpuacct', path, 'cpuacct.usage')),
+      readIfThere(this.#file('pids', path, 'pids.current')),
+    ])
+    if (usage === undefined || stat === undefined || processes === undefined) return undefined
+    const inactive = Number((v2 ? /^inactive_file (\d+)$/m : /^total_inactive_file (\d+)$/m).exec(stat)?.[1] ?? 0)
+    return {
+      memory: Math.max(0, Number(usage) - inactive),
+      memoryPeak: Number(peak ?? usage),
+      cpuNanos: v2 ? Number(/^usage_usec (\d+)$/m.exec(cpu ?? '')?.[1] ?? 0) * 1000 : Number(cpu ?? 0),
+      processes: Number(processes),
+    }
+  }
+
+  /** True if the limit of memory and swap together can be set. */
+  async limitsSwap(): Promise<boolean> {
+    if (this.layout.version === 1) return (await readIfThere(join(this.layout.controllers.get('memory')!, 'memory.memsw.limit_in_bytes'))) !== undefined
+    return (await readIfThere('/proc/swaps')) !== undefined
+  }
+
+  /** Removes a group with those below it from every hierarchy. The kernel may take a moment to forget processes that have ended. */
+  async remove(path: string): Promise<void> {
+    const mounts = this.layout.version === 2 ? [this.layout.mount] : this.layout.mounts
+    for (const mount of mounts) await this.#removeTree(join(mount, path))
+  }
+
+  async #removeTree(directory: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const entries = await readdir(directory, { withFileTypes: true })
+        for (const entry of entries) if (entry.isDirectory()) await this.#removeTree(join(directory, entry.name))
+        return await rmdir(directory)
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code
+        if (code === 'ENOENT') return
+        if (code !== 'EBUSY' || tries === 40) throw GantryError.from(error)
+        await delay(this.#clock, Math.min(100, 2 * tries))
+      }
+    }
+  }
+
+  #file(controller: string, path: string, file: string): string {
+    return join(this.layout.version === 2 ? this.layout.mount : this.layout.controllers.get(controller) ?? this.layout.mounts[0]!, path, file)
+  }
+
+  #limits(resources: Resources): [string, string, string][] {
+    const { cpuShares, cpuQuotaMicros, memoryLimit, pidsLimit } = resources
+    const v2 = this.layout.version === 2
+    return [
+      ...(cpuShares === 0 ? [] : [['cpu', v2 ? 'cpu.weight' : 'cpu.shares', String(v2 ? cpuWeight(cpuShares) : cpuShares)] as [string, string, string]]),
+      ...(cpuQuotaMicros === 0 ? [] : [['cpu', v2 ? 'cpu.max' : 'cpu.cfs_quota_us', v2 ? `${cpuQuotaMicros} ${CPU_PERIOD_MICROS}` : String(cpuQuotaMicros)] as [string, string, string]]),
+      ...(memoryLimit === 0 ? [] : [['memory', v2 ? 'memory.max' : 'memory.limit_in_bytes', String(memoryLimit)] as [string, string, string]]),
+      ...(pidsLimit === 0 ? [] : [['pids', 'pids.max', String(pidsLimit)] as [string, string, string]]),
+    ]
+  }
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * conmon, the shim of a container (https://github.com/containers/conmon): it calls the runtime to create the container, stays as its parent,
+ * writes its log, and leaves its exit code in a file. It outlives the agent.
+ */
+import { spawn } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
+import { readFile, writeFile } from 'node:fs/promises'
+import { GantryError } from '../../../proto/api/errors.ts'
+import type { Clock } from '../../../proto/base/clock.ts'
+import { logTo } from './start-failure.ts'
+import { identify, type ProcessIdentity } from './process.ts'
+
+export interface ConmonOptions {
+  readonly program: string
+  readonly runtime: string
+  /** Put before the runtime's verb. */
+  readonly runtimeArgs: readonly string[]
+  readonly exitDirectory: string
+  /** Short: paths of sockets have 107 bytes at most, unix(7). */
+  readonly socketDirectory: string
+  /** Moves conmon out of the agent's own control group, before it has any child. */
+  readonly place: (pid: number) => Promise<void>
+  readonly clock: Clock
+}
+
+export interface ConmonRequest {
+  readonly id: string
+  /** Names its socket directory. */
+  readonly shortId: string
+  readonly bundle: string
+  readonly logPath: string
+  readonly tty: boolean
+  readonly stdin: boolean
+}
+
+export interface Supervised {
+  readonly init: ProcessIdentity
+  readonly conmon: ProcessIdentity
+}
+
+/** Milliseconds for the runtime to create a container: far beyond a busy machine's need. */
+const CREATE_DEADLINE = 60_000
+/** Numbers of the inherited descriptors, told to conmon in its environment. */
+const SYNC_FD = 3
+const START_FD = 4
+
+export class Conmon {
+  readonly #options: ConmonOptions
+
+  constructor(options: ConmonOptions) {
+    this.#options = options
+  }
+
+  /** Creates the container of a bundle. Internal with the runtime's words as message when it refuses; DeadlineExceeded. */
+  async create(request: ConmonRequest): Promise<Supervised> {
+    const { program, runtime, runtimeArgs, exitDirectory, socketDirectory } = this.#options
+    const pidFile = `${request.bundle}/conmon.pid`
+    const args = [
+      '--cid', request.id, '--cuuid', request.shortId, '--name', request.id, '--bundle', request.bundle, '--runtime', runtime,
+      ...[...runtimeArgs, ...logTo(request.bundle)].flatMap((arg) => ['--runtime-arg', arg]),
+      '--container-pidfile', `${request.bundle}/init.pid`, '--conmon-pidfile', pidFile, '--exit-dir', exitDirectory,
+      '--socket-dir-path', socketDirectory, '--log-path', `k8s-file:${request.logPath}`, '--log-level', 'error',
+      ...(request.tty ? ['--terminal'] : []), ...(request.stdin ? ['--stdin', '--leave-stdin-open'] : []),
+    ]
+    const answer = await this.#launch(program, args)
+    const init = await identify(answer)
+    const conmon = await identify(Number((await readFile(pidFile, 'utf8')).trim()))
+    if (init === undefined || conmon === undefined) throw new GantryError('Internal', `container ${request.id} ended while it was created`)
+    return { init, conmon }
+  }
+
+  /** Makes conmon close the log and open it again under the same path: the message is its control protocol's. */
+  async reopenLog(bundle: string): Promise<void> {
+    await writeFile(`${bundle}/ctl`, '2 0 0\n', { flag: 'r+' })
+  }
+
+  /** Starts conmon in a session of its own and waits for its word on the sync pipe: the pid of the container's init, or why there is none. */
+  async #launch(program: string, args: readonly string[]): Promise<number> {
+    const child = spawn(program, args, {
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH, _OCI_SYNCPIPE: String(SYNC_FD), _OCI_STARTPIPE: String(START_FD) },
+    })
+    const spawned = new Promise<number>((resolve, reject) => {
+      child.once('spawn', () => resolve(child.pid!))
+      child.once('error', (cause) => reject(new GantryError('FailedPrecondition', `cannot start ${program}: ${cause.message}`, { cause })))
+    })
+    const sync = child.stdio[SYNC_FD] as Readable
+    const start = child.stdio[START_FD] as Writable
+    const stderr: Buffer[] = []
+    child.stderr!.on('data', (chunk: Buffer) => stderr.push(chunk))
+    try {
+      const pid = await spawned
+      await this.#options.place(pid)
+      const line = firstLine(sync, this.#options.clock)
+      start.on('error', (cause) => sync.destroy(cause))
+      start.end('\n')
+      const answer = await line
+      if (answer === undefined) throw new GantryError('Internal', `${program} ended without an answer: ${Buffer.concat(stderr).toString().trim()}`)
+      const { pid: answered, data = answered, message = '' } = JSON.parse(answer) as { pid?: number; data?: number; message?: string }
+      if (data === undefined || data <= 0) throw new GantryError('Internal', message.trim() || Buffer.concat(stderr).toString().trim())
+      return data
+    } catch (error) {
+      child.kill('SIGKILL')
+      throw error
+    } finally {
+      sync.destroy()
+      start.destroy()
+      child.stderr!.destroy()
+      child.unref()
+    }
+  }
+}
+
+/** The first line of a stream; undefined if it ends before. DeadlineExceeded after CREATE_DEADLINE. */
+function firstLine(stream: Readable, clock: Clock): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    const timer = clock.after(CREATE_DEADLINE, () => reject(new GantryError('DeadlineExceeded', `no container after ${CREATE_DEADLINE} ms`)))
+    const settle = (finish: () => void): void => {
+      timer.cancel()
+      finish()
+    }
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+      const end = text.indexOf('\n')
+      if (end >= 0) settle(() => resolve(text.slice(0, end)))
+    })
+    stream.on('end', () => settle(() => resolve(text === '' ? undefined : text)))
+    stream.on('error', (cause) => settle(() => reject(GantryError.from(cause))))
+  })
+}

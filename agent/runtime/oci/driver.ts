@@ -1,0 +1,298 @@
+/** The runtime driver with conmon and crun or runc. */
+import { copyFile, mkdir, readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { GantryError } from '../../../proto/api/errors.ts'
+import type { Clock } from '../../../proto/base/clock.ts'
+import { run } from '../../../proto/base/command.ts'
+import type { Logger } from '../../../proto/base/logger.ts'
+import type { ContainerRecord, ContainerSpec, ContainerState, ExecRequest, RuntimeDriver, SandboxRecord, SandboxSpec } from '../contract.ts'
+import { capabilityNames } from './capabilities.ts'
+import { Cgroups, type CgroupStats } from './cgroups.ts'
+import { containerConfig, hostDevices, readSeccompProfile, type HostFacts, type SharedNamespaces } from './config.ts'
+import { Conmon } from './conmon.ts'
+import { Containers } from './containers.ts'
+import { Execs, type ExecResult } from './exec.ts'
+import { ExitWatch } from './exit-watch.ts'
+import { KeyLocks } from './key-locks.ts'
+import { SandboxDirectories } from './namespaces.ts'
+import { isAlive, signalNumber } from './process.ts'
+import { containerRecord, loadRecord, saveRecord, type SandboxEntry } from './records.ts'
+import { chooseRuntime, requireConmon, type RuntimeName, type RuntimeProgram } from './runtime-program.ts'
+
+export interface OciDriverOptions {
+  /** Records, bundles and pinned namespaces: must outlive the agent's process. */
+  readonly stateDir: string
+  /** The runtime's own state and sockets: may be lost at a reboot. Short, for the sockets' sake (at most 60 bytes). */
+  readonly runDir: string
+  /** Where pods' control groups go, e.g. "/gantry". With version 2 the agent itself must not be in it, but may be in a child of it. */
+  readonly cgroupParent: string
+  /** Undefined: crun, else runc. */
+  readonly runtime?: RuntimeName
+  /** Sandboxes kept ready (default 8). */
+  readonly prepared?: number
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** File names, control group names and the runtime's rules for ids, all at once. */
+const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/
+/** Holds a shared process namespace: reaps what is orphaned, ends when it is killed. */
+const PROCESS_HOLDER = ['/busybox', 'sh', '-c', 'while :; do /busybox sleep 2147483647; done']
+const NO_LIMITS = { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 }
+
+interface Running {
+  readonly program: RuntimeProgram
+  readonly runtimeArgs: readonly string[]
+  readonly cgroups: Cgroups
+  readonly host: HostFacts
+  readonly containers: Containers
+}
+
+export class OciDriver implements RuntimeDriver {
+  readonly #options: OciDriverOptions
+  readonly #directories: SandboxDirectories
+  readonly #execs: Execs
+  readonly #sandboxes = new Map<string, SandboxEntry>()
+  readonly #locks = new KeyLocks()
+  readonly #handlers = new Set<(container: ContainerRecord) => void>()
+  /** Ends that nobody could be told of yet. */
+  readonly #untold: ContainerRecord[] = []
+  #holder: Promise<string> | undefined
+  #running: Running | undefined
+  #started = false
+
+  constructor(options: OciDriverOptions) {
+    this.#options = options
+    this.#directories = new SandboxDirectories(options.stateDir, options.prepared ?? 8, options.logger)
+    this.#execs = new Execs(join(options.runDir, 'exec'), options.clock)
+  }
+
+  get name(): string {
+    return this.#running?.program.name ?? this.#options.runtime ?? 'oci'
+  }
+
+  async start(): Promise<void> {
+    const { stateDir, runDir, cgroupParent, clock, logger } = this.#options
+    const directories = { root: join(runDir, 'runtime'), sockets: join(runDir, 's'), exits: join(stateDir, 'exits') }
+    for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true, mode: 0o711 })
+    const cgroups = await Cgroups.detect(clock)
+    const conmonProgram = await requireConmon()
+    const program = await chooseRuntime(this.#options.runtime, cgroups.layout, runDir, logger)
+    const runtimeArgs = ['--root', directories.root]
+    const conmonGroup = join(cgroupParent, 'conmon')
+    const conmon = new Conmon({
+      program: conmonProgram, runtime: program.path, runtimeArgs, exitDirectory: directories.exits, socketDirectory: directories.sockets, clock,
+      place: (pid) => cgroups.place(conmonGroup, pid),
+    })
+    const containers = new Containers({
+      directory: join(stateDir, 'containers'), runtime: program.path, runtimeArgs, conmon, exits: new ExitWatch(directories.exits, logger), cgroups, clock, logger,
+      ended: (container) => {
+        this.#untold.push(container)
+        this.#tell()
+      },
+    })
+    const ids = await this.#directories.start()
+    await containers.start()
+    this.#running = { program, runtimeArgs, cgroups, containers, host: await hostFacts(cgroups) }
+    for (const id of ids) await this.#adoptSandbox(id)
+    this.#started = true
+    this.#tell()
+    logger.info({ runtime: program.version, path: program.path, cgroups: cgroups.layout.version, sandboxes: this.#sandboxes.size, containers: containers.entries().length }, 'runtime ready')
+  }
+
+  async stop(): Promise<void> {
+    this.#running?.containers.stop()
+    await this.#directories.stop()
+    this.#running = undefined
+    this.#started = false
+  }
+
+  createSandbox(spec: SandboxSpec): Promise<SandboxRecord> {
+    checkId(spec.id)
+    return this.#locks.run(spec.id, async () => {
+      const known = this.#sandboxes.get(spec.id)
+      if (known !== undefined) return sandboxRecord(known)
+      const { cgroups } = this.#ready()
+      const entry: SandboxEntry = { spec, createdAt: this.#options.clock.now() }
+      const directory = await this.#directories.take(spec.id)
+      await saveRecord(directory, entry)
+      this.#sandboxes.set(spec.id, entry)
+      try {
+        await cgroups.create(this.#podGroup(spec.id), spec.resources)
+        if (spec.shareProcessNamespace && !spec.hostPid) await this.#holdProcesses(entry)
+      } catch (error) {
+        await this.#dropSandbox(spec.id)
+        throw error
+      }
+      return sandboxRecord(entry)
+    })
+  }
+
+  removeSandbox(id: string): Promise<void> {
+    return this.#locks.run(id, async () => {
+      if (this.#sandboxes.has(id)) await this.#dropSandbox(id)
+    })
+  }
+
+  async createContainer(spec: ContainerSpec): Promise<void> {
+    checkId(spec.id)
+    const sandbox = this.#sandboxes.get(spec.sandboxId)
+    if (sandbox === undefined) throw new GantryError('NotFound', `there is no sandbox ${spec.sandboxId}`)
+    await this.#make(spec, sandbox, false)
+  }
+
+  startContainer(id: string): Promise<ContainerState> {
+    return this.#ready().containers.begin(id)
+  }
+
+  async killContainer(id: string, signal: string): Promise<void> {
+    const number = signalNumber(signal)
+    this.#container(id)
+    await this.#ready().containers.kill(id, number)
+  }
+
+  removeContainer(id: string): Promise<void> {
+    return this.#ready().containers.remove(id)
+  }
+
+  containerState(id: string): Promise<ContainerState | undefined> {
+    return this.#ready().containers.state(id)
+  }
+
+  async list(): Promise<{ sandboxes: readonly SandboxRecord[]; containers: readonly ContainerRecord[] }> {
+    const { containers } = this.#ready()
+    return {
+      sandboxes: [...this.#sandboxes.values()].map(sandboxRecord),
+      containers: containers.entries().filter(({ internal }) => !internal).map(containerRecord),
+    }
+  }
+
+  onExit(handler: (container: ContainerRecord) => void): () => void {
+    this.#handlers.add(handler)
+    this.#tell()
+    return () => void this.#handlers.delete(handler)
+  }
+
+  async exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
+    const { containers, program, runtimeArgs } = this.#ready()
+    const { state } = containerRecord(this.#container(id))
+    if (state.state !== 'running') throw new GantryError('FailedPrecondition', `container ${id} is not running but ${state.state}`)
+    return this.#execs.run({ containerId: id, process: await containers.process(id), runtime: program.path, runtimeArgs }, request, signal)
+  }
+
+  async reopenLog(id: string): Promise<void> {
+    this.#container(id)
+    await this.#ready().containers.reopenLog(id)
+  }
+
+  async stats(id: string): Promise<CgroupStats | undefined> {
+    const { containers, cgroups } = this.#ready()
+    const entry = containers.find(id)
+    return entry === undefined ? undefined : cgroups.stats(entry.cgroup)
+  }
+
+  #tell(): void {
+    if (!this.#started || this.#handlers.size === 0) return
+    for (const container of this.#untold.splice(0)) for (const handler of this.#handlers) handler(container)
+  }
+
+  #ready(): Running {
+    if (this.#running === undefined) throw new GantryError('FailedPrecondition', 'the runtime driver is not started')
+    return this.#running
+  }
+
+  #container(id: string): Parameters<typeof containerRecord>[0] {
+    const entry = this.#ready().containers.find(id)
+    if (entry === undefined) throw new GantryError('NotFound', `there is no container ${id}`)
+    return entry
+  }
+
+  #podGroup(sandboxId: string): string {
+    return join(this.#options.cgroupParent, `pod${sandboxId}`)
+  }
+
+  async #make(spec: ContainerSpec, sandbox: SandboxEntry, internal: boolean): Promise<void> {
+    const { containers, host } = this.#ready()
+    if (containers.find(spec.id) !== undefined) return
+    const cgroup = join(this.#podGroup(spec.sandboxId), spec.id)
+    const config = containerConfig({
+      spec, sandbox: sandbox.spec, shared: await this.#shared(sandbox, internal), host, cgroupsPath: cgroup,
+      localSeccomp: spec.seccomp.type === 'Localhost' ? await readSeccompProfile(spec.seccomp.path) : undefined,
+      devices: spec.privileged ? await hostDevices() : [],
+    })
+    await containers.create({ id: spec.id, sandboxId: spec.sandboxId, internal, cgroup, config, logPath: spec.logPath, stdin: spec.stdin })
+  }
+
+  async #shared({ spec }: SandboxEntry, internal: boolean): Promise<SharedNamespaces> {
+    const directory = this.#directories.path(spec.id)
+    const pins = { ipc: join(directory, 'ipc'), uts: join(directory, 'uts'), shm: join(directory, 'shm') }
+    if (!spec.shareProcessNamespace || spec.hostPid || internal) return { ...pins, pid: undefined }
+    const holder = this.#ready().containers.init(holderId(spec.id))
+    if (holder === undefined || !(await isAlive(holder))) throw new GantryError('FailedPrecondition', `the process namespace of sandbox ${spec.id} has ended: the sandbox must be made again`)
+    return { ...pins, pid: `/proc/${holder.pid}/ns/pid` }
+  }
+
+  /** A process namespace lives as long as its first process, so one is started that belongs to no container of the pod. */
+  async #holdProcesses(sandbox: SandboxEntry): Promise<void> {
+    const id = holderId(sandbox.spec.id)
+    await this.#make({
+      id, sandboxId: sandbox.spec.id, rootfs: await this.#holderRootfs(), args: PROCESS_HOLDER, env: [], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] },
+      mounts: [], resources: NO_LIMITS, oomScoreAdj: 0, privileged: false, readOnlyRootfs: true, allowPrivilegeEscalation: false,
+      capabilities: { add: [], drop: ['ALL'] }, seccomp: { type: 'RuntimeDefault' }, unmaskedProc: false, tty: false, stdin: false,
+      logPath: join(this.#directories.path(sandbox.spec.id), 'holder.log'),
+    }, sandbox, true)
+    await this.#ready().containers.begin(id)
+  }
+
+  /** A directory with nothing but a static busybox, made once for each start of the agent. */
+  async #makeHolderRootfs(): Promise<string> {
+    const rootfs = join(this.#options.stateDir, 'holder-rootfs')
+    const source = (await run('sh', ['-c', 'command -v busybox'], { allow: [0, 1, 127] })).stdout.trim()
+    if (source === '') throw new GantryError('FailedPrecondition', 'shareProcessNamespace needs busybox', { details: [{ field: 'shareProcessNamespace', remedy: 'install busybox-static (Debian: apt-get install busybox-static)' }] })
+    await mkdir(rootfs, { recursive: true, mode: 0o755 })
+    const program = join(rootfs, 'busybox')
+    await copyFile(source, `${program}.new`)
+    await rename(`${program}.new`, program)
+    return rootfs
+  }
+
+  #holderRootfs(): Promise<string> {
+    this.#holder ??= this.#makeHolderRootfs().catch((error: unknown) => {
+      this.#holder = undefined
+      throw error
+    })
+    return this.#holder
+  }
+
+  async #adoptSandbox(id: string): Promise<void> {
+    const entry = await loadRecord<SandboxEntry>(this.#directories.path(id))
+    const whole = entry !== undefined && await this.#directories.isWhole(id)
+    if (entry !== undefined) this.#sandboxes.set(id, entry)
+    if (!whole) await this.#dropSandbox(id)
+  }
+
+  async #dropSandbox(id: string): Promise<void> {
+    const { containers, cgroups } = this.#ready()
+    await Promise.all(containers.entries().filter(({ sandboxId }) => sandboxId === id).map((entry) => containers.remove(entry.id)))
+    await cgroups.remove(this.#podGroup(id))
+    await this.#directories.remove(id)
+    this.#sandboxes.delete(id)
+  }
+}
+
+function holderId(sandboxId: string): string {
+  return `${sandboxId}.processes`
+}
+
+function sandboxRecord({ spec, createdAt }: SandboxEntry): SandboxRecord {
+  return { id: spec.id, network: spec.network, createdAt }
+}
+
+function checkId(id: string): void {
+  if (!ID.test(id)) throw new GantryError('InvalidArgument', `"${id}" is no id: letters, digits, "_", "." and "-", 200 at most`)
+}
+
+async function hostFacts(cgroups: Cgroups): Promise<HostFacts> {
+  const [status, score, limitsSwap] = await Promise.all([readFile('/proc/self/status', 'utf8'), readFile('/proc/self/oom_score_adj', 'utf8'), cgroups.limitsSwap()])
+  return { cgroupVersion: cgroups.layout.version, limitsSwap, capabilities: capabilityNames(/^CapPrm:\s*(\w+)$/m.exec(status)?.[1] ?? '0'), oomScoreAdj: Number(score) }
+}

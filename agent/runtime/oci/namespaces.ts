@@ -1,0 +1,111 @@
+/** What a pod's containers share beside the network: an IPC and a UTS namespace and /dev/shm, pinned in a directory and made ahead. */
+import { mkdir, open, readFile, readdir, realpath, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { run } from '../../../proto/base/command.ts'
+import type { Logger } from '../../../proto/base/logger.ts'
+
+const READY_PREFIX = 'ready-'
+const PINS = ['ipc', 'uts', 'shm'] as const
+const SHM_BYTES = 64 * 1024 * 1024
+
+/**
+ * A directory `sandboxes/<id>` with the mounts `ipc`, `uts` and `shm`. Taking one made ahead is a rename of the directory, which the mounts
+ * inside follow. One costs one process: `unshare`, which pins the namespaces and becomes `mount` for /dev/shm.
+ */
+export class SandboxDirectories {
+  readonly #stateDir: string
+  readonly #prepared: number
+  readonly #logger: Logger
+  readonly #ready: string[] = []
+  #root = ''
+  #count = 0
+  #filling: Promise<void> | undefined
+  #stopped = true
+
+  constructor(stateDir: string, prepared: number, logger: Logger) {
+    this.#stateDir = stateDir
+    this.#prepared = prepared
+    this.#logger = logger
+  }
+
+  /** Removes what was made ahead by an earlier process. The ids of those that are somebody's. */
+  async start(): Promise<readonly string[]> {
+    const root = join(this.#stateDir, 'sandboxes')
+    await mkdir(root, { recursive: true, mode: 0o711 })
+    this.#root = await realpath(root)
+    const names = await readdir(this.#root)
+    await this.#removeAll(names.filter((name) => name.startsWith(READY_PREFIX)))
+    this.#stopped = false
+    this.#fill()
+    return names.filter((name) => !name.startsWith(READY_PREFIX))
+  }
+
+  /** Removes those made ahead. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#filling
+    await this.#removeAll(this.#ready.splice(0))
+  }
+
+  path(id: string): string {
+    return join(this.#root, id)
+  }
+
+  async take(id: string): Promise<string> {
+    const name = this.#ready.shift() ?? await this.#make()
+    await rename(join(this.#root, name), this.path(id))
+    this.#fill()
+    return this.path(id)
+  }
+
+  /** False after a reboot: the directory is there, its namespaces are not. */
+  async isWhole(id: string): Promise<boolean> {
+    const mounted = await this.#mounted()
+    return PINS.every((pin) => mounted.has(join(this.path(id), pin)))
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#removeAll([id])
+  }
+
+  #fill(): void {
+    if (this.#filling !== undefined || this.#stopped || this.#ready.length >= this.#prepared) return
+    this.#filling = this.#fillUp().finally(() => (this.#filling = undefined))
+  }
+
+  async #fillUp(): Promise<void> {
+    try {
+      while (!this.#stopped && this.#ready.length < this.#prepared) this.#ready.push(await this.#make())
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'cannot make a sandbox ahead')
+    }
+  }
+
+  async #make(): Promise<string> {
+    const name = READY_PREFIX + String(++this.#count)
+    const directory = join(this.#root, name)
+    await mkdir(join(directory, 'shm'), { recursive: true, mode: 0o711 })
+    for (const pin of ['ipc', 'uts']) await (await open(join(directory, pin), 'a')).close()
+    try {
+      await run('unshare', [`--ipc=${join(directory, 'ipc')}`, `--uts=${join(directory, 'uts')}`, '--', 'mount', '-t', 'tmpfs', '-o', `nosuid,noexec,nodev,mode=1777,size=${SHM_BYTES}`, 'shm', join(directory, 'shm')])
+    } catch (error) {
+      await this.#removeAll([name])
+      throw GantryError.from(error)
+    }
+    return name
+  }
+
+  async #removeAll(names: readonly string[]): Promise<void> {
+    if (names.length === 0) return
+    const mounted = await this.#mounted()
+    const points = names.flatMap((name) => PINS.map((pin) => join(this.#root, name, pin))).filter((point) => mounted.has(point))
+    if (points.length > 0) await run('umount', points)
+    for (const name of names) await rm(join(this.#root, name), { recursive: true, force: true })
+  }
+
+  async #mounted(): Promise<Set<string>> {
+    const table = await readFile('/proc/self/mountinfo', 'utf8')
+    return new Set(table.split('\n').map((line) => line.split(' ')[4] ?? '').filter((point) => point.startsWith(`${this.#root}/`)))
+  }
+}
