@@ -3,9 +3,6 @@
  * API on every write, after defaulting; status is not looked at. Each rule is in validation/, by what it is about.
  */
 import type { AnyResource, ErrorDetail, Kind, Resources } from '../gen/types.ts'
-import { GantryError } from './errors.ts'
-import { describeProblem } from './problem.ts'
-import { describeObject } from './schema.ts'
 import { validateEvent, validateNode, validateNodeUpdate } from './validation/cluster.ts'
 import { validateConfigMap, validateConfigMapUpdate, validateSecret, validateSecretUpdate } from './validation/configuration.ts'
 import { validateMetadata, validateMetadataUpdate } from './validation/metadata.ts'
@@ -53,12 +50,4 @@ export function validateUpdate(next: AnyResource, previous: AnyResource): ErrorD
   validateFrozen(report, next.kind, next as unknown as Record<string, unknown>, previous as unknown as Record<string, unknown>)
   ;(UPDATE_RULES[next.kind] as UpdateRule<Kind> | undefined)?.(report, next, previous)
   return [...validate(next), ...report.details]
-}
-
-/** InvalidArgument with the details, if there are any; the message names the object and has a line for each. */
-export function requireValid(object: AnyResource, details: readonly ErrorDetail[]): void {
-  if (details.length === 0) return
-  const lines = details.map(describeProblem)
-  const message = `${describeObject(object)} is not valid: ${lines.length === 1 ? lines[0] : lines.map((line) => `\n  ${line}`).join('')}`
-  throw new GantryError('InvalidArgument', message, { details })
 }

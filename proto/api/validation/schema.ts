@@ -15,9 +15,8 @@ export function validateFields(report: Report, message: string, fields: Fields, 
   for (const field of jsonFields(message).values()) {
     if (field.options.readOnly === true) continue
     const value = fields[field.name]
-    const at = fieldPath(path, field.name)
-    if (isMissing(field, value)) report.missing(at)
-    else if (value !== undefined) validateField(report, field, value, at)
+    if (isMissing(field, value)) report.missing(fieldPath(path, field.name))
+    else if (value !== undefined) validateField(report, field, value, fieldPath(path, field.name))
   }
 }
 
