@@ -70,11 +70,9 @@ export class Streams {
     const stream = opening?.case === 'opened' ? this.#pending.get(opening.value) : undefined
     if (stream === undefined || stream.node !== node || stream.opened) throw new GantryError('NotFound', 'this stream is no longer wanted')
     stream.opened = true
-    const relay = (async () => {
-      for (let next = await incoming.next(); next.done !== true; next = await incoming.next()) stream.up.push(next.value)
-    })().then(() => stream.up.close(), (thrown: unknown) => stream.up.close(GantryError.from(thrown, 'Unavailable'))).finally(() => stream.down.close())
+    // Runs until the node's side ends, which it does at the latest when this call has ended.
+    void relay(incoming, stream.up).finally(() => stream.down.close())
     yield* stream.down
-    await relay
   }
 
   /** A node's session ended: what it has not opened yet it never will. */
@@ -87,4 +85,13 @@ export class Streams {
 
 async function feed(input: AsyncIterable<Input<StreamDown>>, down: Channel<Input<StreamDown>>): Promise<void> {
   for await (const message of input) if (!down.push(message)) return
+}
+
+async function relay(messages: AsyncIterator<StreamUp>, up: Channel<StreamUp>): Promise<void> {
+  try {
+    for (let next = await messages.next(); next.done !== true; next = await messages.next()) up.push(next.value)
+    up.close()
+  } catch (thrown) {
+    up.close(GantryError.from(thrown, 'Unavailable'))
+  }
 }
