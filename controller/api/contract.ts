@@ -3,7 +3,7 @@
  * validates, keeps generation and field ownership, honours finalizers and owner references, and commits with compare-and-set.
  * Writes that happen at the same time go to the store in common commits.
  */
-import type { JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
+import type { JsonValue, Kind, Pod, Resources } from '../../proto/gen/types.ts'
 import type { Term } from '../store/contract.ts'
 
 export interface WriteContext {
@@ -31,7 +31,7 @@ export interface PatchOptions {
 export type Draft<K extends Kind> = { kind: K; metadata: Partial<Resources[K]['metadata']> } & { [F in Exclude<keyof Resources[K], 'kind' | 'metadata' | 'apiVersion'>]?: unknown } & { apiVersion?: string }
 
 export interface ObjectApi {
-  /** Consistent: shows every write acknowledged before the call. NotFound. */
+  /** Consistent: shows every write acknowledged before the call. Shared with the cache: copy before changing. NotFound. */
   get<K extends Kind>(kind: K, namespace: string, name: string): Promise<Resources[K]>
   create<K extends Kind>(draft: Draft<K>, context: WriteContext): Promise<Resources[K]>
   /** Replaces metadata and spec; Conflict if metadata.resourceVersion is set and stale. Status stays as stored. */
@@ -47,6 +47,16 @@ export interface ObjectApi {
    * `subresource` says which half is written.
    */
   mutate<K extends Kind>(kind: K, namespace: string, name: string, subresource: '' | 'status', change: (object: Resources[K]) => false | void, context: WriteContext): Promise<Resources[K]>
+  /**
+   * Places a pod on a node: spec.nodeName, condition PodScheduled and the timeline's step, in one write. Bound there already: nothing happens.
+   * Conflict if it is bound elsewhere, being deleted, or another pod than `uid`; NotFound.
+   */
+  bind(namespace: string, name: string, uid: string, node: string, context: WriteContext): Promise<Pod>
+  /**
+   * Everything of the pod on its node is gone. A pod being deleted is removed, or, while finalizers hold it, waits for nothing else; one
+   * that is not being deleted, and another pod than `uid`, stays as it is. The last state. NotFound.
+   */
+  release(namespace: string, name: string, uid: string, context: WriteContext): Promise<Pod>
 }
 
 /** Where news about objects goes; see controller/events. Never waits and never fails: with NATS down events wait in a bounded buffer. */

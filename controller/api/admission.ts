@@ -1,0 +1,146 @@
+/**
+ * What becomes of an object on its way in: the control plane's own fields are set or kept, defaults filled in, the whole validated. Pure: the
+ * objects given stay as they are.
+ */
+import { applyDefaults } from '../../proto/api/defaults.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import { describeProblem } from '../../proto/api/problem.ts'
+import { describeObject, messageSchema, resourceOf } from '../../proto/api/schema.ts'
+import { formatMicroTime, formatTime } from '../../proto/api/time.ts'
+import { validate, validateUpdate } from '../../proto/api/validation.ts'
+import { decode, decodeResource, encode } from '../../proto/api/wire.ts'
+import type { AnyResource, ErrorDetail, Kind, Messages, ObjectMeta, Resources } from '../../proto/gen/types.ts'
+import { VALUE_LIMIT } from '../store/contract.ts'
+import type { Draft } from './contract.ts'
+import { qualityOf } from './quality.ts'
+
+type Half = 'spec' | 'status'
+type Halves = { [H in Half]?: unknown }
+
+/** The finalizer that every namespace has in spec.finalizers: it goes once the namespace is empty. */
+export const NAMESPACE_FINALIZER = 'kubernetes'
+
+/** A copy in which everything that is never undefined is there. */
+export function complete<K extends Kind>(draft: Draft<K> | Resources[K]): Resources[K] {
+  return decodeResource(draft.kind as K, encode(draft.kind, draft as never))
+}
+
+/** The message that a kind's spec or status is, or undefined if it has none. */
+function halfOf(kind: Kind, half: Half): keyof Messages | undefined {
+  return messageSchema(kind).fields.find(({ name }) => name === half)?.type as keyof Messages | undefined
+}
+
+/** True if the two have the same spec, as far as it is stored. */
+function sameSpec(a: AnyResource, b: AnyResource): boolean {
+  const message = halfOf(a.kind, 'spec')
+  if (message === undefined) return true
+  return Buffer.compare(encode(message, (a as Halves).spec as never), encode(message, (b as Halves).spec as never)) === 0
+}
+
+/** A new object as it is to be stored. Its name must be set. InvalidArgument with every problem. */
+export function admitNew<K extends Kind>(draft: Resources[K], uid: string, now: number): Resources[K] {
+  const object = structuredClone(draft) as AnyResource
+  const { name, generateName, namespace, resourceVersion, labels, annotations, ownerReferences, finalizers, managedFields } = object.metadata
+  if (resourceVersion !== '') throw invalid(object, [{ field: 'metadata.resourceVersion', value: resourceVersion, message: 'is set on an object that is to be created', remedy: 'leave it out' }])
+  checkScope(object)
+  const generation = halfOf(object.kind, 'spec') === undefined ? undefined : 1
+  object.metadata = { name, generateName, namespace, uid, resourceVersion: '', generation, creationTimestamp: formatTime(now), labels, annotations, ownerReferences, finalizers, managedFields }
+  resetStatus(object, now)
+  applyDefaults(object)
+  if (object.kind === 'Pod') object.status.qosClass = qualityOf(object.spec)
+  const problems = validate(object)
+  if (problems.length > 0) throw invalid(object, problems)
+  return object as Resources[K]
+}
+
+function checkScope(object: AnyResource): void {
+  const { namespace } = object.metadata
+  const { namespaced } = resourceOf(object.kind)
+  if (namespaced === (namespace !== '')) return
+  throw invalid(object, [namespaced
+    ? { field: 'metadata.namespace', value: '', message: 'is missing', remedy: 'say in which namespace, such as default' }
+    : { field: 'metadata.namespace', value: namespace, message: `is set, but a ${object.kind} is cluster-scoped`, remedy: 'leave it out' }])
+}
+
+/** Nothing is observed of what is new, except by a node of itself: it creates its object. */
+function resetStatus(object: AnyResource, now: number): void {
+  switch (object.kind) {
+    case 'Pod':
+      object.status = { phase: 'Pending', timeline: [{ step: 'accepted', time: formatMicroTime(now) }] }
+      return
+    case 'Namespace':
+      object.spec = { finalizers: [NAMESPACE_FINALIZER] }
+      object.status = { phase: 'Active' }
+      return
+    case 'Deployment':
+    case 'ReplicaSet':
+      object.status = decode(halfOf(object.kind, 'status')!, new Uint8Array()) as never
+      return
+    case 'Node':
+    case 'ConfigMap':
+    case 'Secret':
+    case 'Lease':
+    case 'Event':
+      return
+  }
+}
+
+/** Who writes: users may not touch what lets a namespace go, the control plane's own parts may. */
+export type Author = 'user' | 'controller'
+
+/** The stored object with another's metadata and spec. Conflict for another uid; Forbidden for a new finalizer on what is being deleted; InvalidArgument with every problem. */
+export function admitUpdate<K extends Kind>(wanted: Resources[K], stored: Resources[K], author: Author): Resources[K] {
+  const next = structuredClone(wanted) as AnyResource
+  const current = stored as AnyResource
+  checkSame(next.metadata, current)
+  const kept = current.metadata
+  next.metadata = {
+    ...next.metadata,
+    name: kept.name, generateName: kept.generateName, namespace: kept.namespace, selfLink: kept.selfLink, uid: kept.uid, resourceVersion: kept.resourceVersion, generation: kept.generation,
+    creationTimestamp: kept.creationTimestamp, deletionTimestamp: kept.deletionTimestamp, deletionGracePeriodSeconds: kept.deletionGracePeriodSeconds,
+  }
+  if ('status' in current) (next as Halves).status = (current as Halves).status
+  if (next.kind === 'Namespace' && author === 'user') next.spec = (current as Resources['Namespace']).spec
+  const added = (next.metadata.finalizers ?? []).filter((finalizer) => kept.finalizers?.includes(finalizer) !== true)
+  if (kept.deletionTimestamp !== undefined && added.length > 0) {
+    throw new GantryError('Forbidden', `${describeObject(current)} is being deleted: no finalizer can be added`, { details: added.map((value) => ({ field: 'metadata.finalizers', value, message: 'is new' })) })
+  }
+  applyDefaults(next)
+  const problems = [...validate(next), ...validateUpdate(next, current)]
+  if (problems.length > 0) throw invalid(next, problems)
+  if (!sameSpec(next, current)) next.metadata.generation = (kept.generation ?? 0) + 1
+  return next as Resources[K]
+}
+
+/** The stored object with another's status. InvalidArgument if its kind has none. */
+export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resources[K]): Resources[K] {
+  checkSame(wanted.metadata, stored)
+  if (halfOf(stored.kind, 'status') === undefined) throw new GantryError('InvalidArgument', `a ${stored.kind} has no status`, { details: [{ field: 'status' }] })
+  return { ...stored, status: structuredClone((wanted as Halves).status) }
+}
+
+function checkSame(metadata: ObjectMeta, stored: AnyResource): void {
+  const { uid, resourceVersion } = stored.metadata
+  if (metadata.uid !== '' && metadata.uid !== uid) throw replaced(stored, metadata.uid)
+  if (metadata.resourceVersion !== '' && metadata.resourceVersion !== resourceVersion) throw stale(stored, metadata.resourceVersion)
+}
+
+/** Conflict: the object has been deleted and made again since the caller read it. */
+export function replaced(stored: AnyResource, uid: string): GantryError {
+  return new GantryError('Conflict', `${describeObject(stored)} is another object of that name now`, { details: [{ field: 'metadata.uid', value: uid, message: `the object there has uid ${stored.metadata.uid}`, remedy: 'read it again' }] })
+}
+
+/** Conflict: somebody wrote the object since the caller read it. */
+export function stale(stored: AnyResource, resourceVersion: string): GantryError {
+  return new GantryError('Conflict', `${describeObject(stored)} has changed since it was read`, { details: [{ field: 'metadata.resourceVersion', value: resourceVersion, message: `the object is at ${stored.metadata.resourceVersion} now`, remedy: 'read it again and repeat the change' }] })
+}
+
+function invalid(object: AnyResource, problems: readonly ErrorDetail[]): GantryError {
+  return new GantryError('InvalidArgument', `${describeObject(object)} is invalid: ${problems.map(describeProblem).join('; ')}`, { details: problems })
+}
+
+/** ResourceExhausted for an object that is too large to be stored. */
+export function checkSize(object: AnyResource, bytes: Uint8Array): void {
+  if (bytes.length <= VALUE_LIMIT) return
+  throw new GantryError('ResourceExhausted', `${describeObject(object)} takes ${bytes.length} bytes, the limit is ${VALUE_LIMIT}`, { details: [{ value: String(bytes.length), message: `an object has at most ${VALUE_LIMIT} bytes`, remedy: 'divide it, or keep large content in an image or a volume' }] })
+}

@@ -1,0 +1,29 @@
+/** A pod's placement on a node, as a change of the pod. Pure. */
+import { GantryError } from '../../proto/api/errors.ts'
+import { describeObject } from '../../proto/api/schema.ts'
+import { formatMicroTime, formatTime } from '../../proto/api/time.ts'
+import type { Pod } from '../../proto/gen/types.ts'
+import { replaced } from './admission.ts'
+
+/** The pod bound to the node; the same object if it is already. Conflict if it is bound elsewhere, being deleted, or another than `uid`. */
+export function bindPod(pod: Pod, uid: string, node: string, now: number): Pod {
+  if (pod.metadata.uid !== uid) throw replaced(pod, uid)
+  if (pod.metadata.deletionTimestamp !== undefined) throw refused(pod, 'metadata.deletionTimestamp', pod.metadata.deletionTimestamp, 'is being deleted')
+  const bound = pod.spec.nodeName ?? ''
+  if (bound === node) return pod
+  if (bound !== '') throw refused(pod, 'spec.nodeName', bound, `is bound to node ${bound} already`)
+  const scheduled = { type: 'PodScheduled', status: 'True' as const, lastTransitionTime: formatTime(now) }
+  return {
+    ...pod,
+    spec: { ...pod.spec, nodeName: node },
+    status: {
+      ...pod.status,
+      conditions: [...(pod.status.conditions ?? []).filter(({ type }) => type !== scheduled.type), scheduled],
+      timeline: [...(pod.status.timeline ?? []).filter(({ step }) => step !== 'scheduled'), { step: 'scheduled', time: formatMicroTime(now) }],
+    },
+  }
+}
+
+function refused(pod: Pod, field: string, value: string, message: string): GantryError {
+  return new GantryError('Conflict', `${describeObject(pod)} ${message}`, { details: [{ field, value, message }] })
+}

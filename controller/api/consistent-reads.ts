@@ -1,0 +1,59 @@
+/**
+ * Consistent reads from the watch cache: ask the store for its newest revision, wait until the cache has it, read the cache. Callers that
+ * come while a question is under way share the next one, so many readers cost one question.
+ */
+import { GantryError } from '../../proto/api/errors.ts'
+import type { Kind } from '../../proto/gen/types.ts'
+import type { Cached, Informer } from '../informer/contract.ts'
+import type { Store } from '../store/contract.ts'
+import { named } from './identity.ts'
+
+export class ConsistentReads {
+  readonly #store: Pick<Store, 'revision'>
+  readonly #informer: Informer
+  #asking: Promise<number> | undefined
+  #queued: Promise<number> | undefined
+
+  constructor(store: Pick<Store, 'revision'>, informer: Informer) {
+    this.#store = store
+    this.#informer = informer
+  }
+
+  /** Resolves when the cache shows every write acknowledged before the call. Unavailable if store or cache do not follow in time. */
+  async current(): Promise<void> {
+    await this.#informer.reached(await this.#revision())
+  }
+
+  /** The object now, or undefined. */
+  async find<K extends Kind>(kind: K, namespace: string, name: string): Promise<Cached<K> | undefined> {
+    await this.current()
+    return this.#informer.lister(kind).cached(namespace, name)
+  }
+
+  /** The object now; NotFound. */
+  async get<K extends Kind>(kind: K, namespace: string, name: string): Promise<Cached<K>> {
+    const cached = await this.find(kind, namespace, name)
+    if (cached === undefined) throw notFound(kind, namespace, name)
+    return cached
+  }
+
+  /** A question that was already under way may have been answered before the caller's last write: the caller needs one begun after its call. */
+  #revision(): Promise<number> {
+    if (this.#asking === undefined) return this.#ask()
+    return (this.#queued ??= this.#asking.then(() => this.#ask(), () => this.#ask()))
+  }
+
+  #ask(): Promise<number> {
+    this.#queued = undefined
+    const asked = this.#store.revision().finally(() => {
+      if (this.#asking === asked) this.#asking = undefined
+    })
+    this.#asking = asked
+    return asked
+  }
+}
+
+/** What is said of an object that does not exist. */
+export function notFound(kind: Kind, namespace: string, name: string): GantryError {
+  return new GantryError('NotFound', `${named(kind, namespace, name)} not found`, { details: [{ field: 'metadata.name', value: name, message: 'there is no such object' }] })
+}

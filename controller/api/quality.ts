@@ -1,0 +1,18 @@
+/** A pod's quality of service class. https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/ */
+import { compareQuantity } from '../../proto/api/quantity.ts'
+import type { PodSpec, PodStatus } from '../../proto/gen/types.ts'
+
+const COUNTED = ['cpu', 'memory']
+
+/** Guaranteed: every container's cpu and memory are limited and requested in full; BestEffort: none says anything; Burstable: the rest. */
+export function qualityOf(spec: PodSpec): NonNullable<PodStatus['qosClass']> {
+  const containers = [...spec.containers, ...(spec.initContainers ?? [])]
+  const said = containers.some(({ resources }) => COUNTED.some((name) => (resources.requests?.[name] ?? resources.limits?.[name]) !== undefined))
+  if (!said) return 'BestEffort'
+  const full = containers.every(({ resources }) => COUNTED.every((name) => {
+    const limit = resources.limits?.[name]
+    const request = resources.requests?.[name] ?? limit
+    return limit !== undefined && compareQuantity(request!, limit) === 0
+  }))
+  return full ? 'Guaranteed' : 'Burstable'
+}

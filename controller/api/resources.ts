@@ -1,0 +1,128 @@
+/** The service Resources: the API core over gRPC. What comes in is decoded strictly, what goes out is the cache's bytes where it can be. */
+import { decodeJson, encodeJson } from '../../proto/api/codec.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
+import { decodeResource, encode, type Input } from '../../proto/api/wire.ts'
+import type {
+  AnyResource, ApplyRequest, ApplyResponse, CreateRequest, DeleteRequest, GetRequest, JsonValue, Kind, ListRequest, ListResponse, ObjectBytes, ObjectRef, ObjectResponse, PatchRequest, Resources, ResourcesService,
+  UpdateRequest, WatchEvent, WatchRequest, WriteOptions,
+} from '../../proto/gen/types.ts'
+import { authorizeKind } from './authorization.ts'
+import type { ConsistentReads } from './consistent-reads.ts'
+import type { Draft, ObjectApi, WriteContext } from './contract.ts'
+import { namespaceOf, resolve, storedKind } from './identity.ts'
+import type { Pages } from './pages.ts'
+import { toBytes } from './selection.ts'
+import type { Watches } from './watches.ts'
+
+/** As Kubernetes has it. https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers */
+const MANAGER_LENGTH = 128
+
+export class ResourcesHandlers implements Handlers<ResourcesService> {
+  readonly #api: ObjectApi
+  readonly #reads: ConsistentReads
+  readonly #pages: Pages
+  readonly #watches: Watches
+
+  constructor(parts: { api: ObjectApi; reads: ConsistentReads; pages: Pages; watches: Watches }) {
+    this.#api = parts.api
+    this.#reads = parts.reads
+    this.#pages = parts.pages
+    this.#watches = parts.watches
+  }
+
+  async get(request: GetRequest, call: CallContext): Promise<Input<ObjectResponse>> {
+    const { kind, namespace, name } = allowed(request.ref, call)
+    return { object: toBytes(await this.#reads.get(kind, namespace, name)) }
+  }
+
+  list(request: ListRequest, call: CallContext): Promise<Input<ListResponse>> {
+    return this.#pages.list(request, call.user)
+  }
+
+  watch(request: WatchRequest, call: CallContext): AsyncGenerator<Input<WatchEvent>, void, undefined> {
+    return this.#watches.watch(request, call)
+  }
+
+  async create(request: CreateRequest, call: CallContext): Promise<Input<ObjectResponse>> {
+    const object = received(request.object, call)
+    return { object: sent(await this.#api.create(object as Draft<Kind>, contextOf(request.options, call))) }
+  }
+
+  async update(request: UpdateRequest, call: CallContext): Promise<Input<ObjectResponse>> {
+    const object = received(request.object, call)
+    const context = contextOf(request.options, call)
+    const half = subresourceOf(request.subresource)
+    return { object: sent(await (half === 'status' ? this.#api.updateStatus(object, context) : this.#api.update(object, context))) }
+  }
+
+  async patch(request: PatchRequest, call: CallContext): Promise<Input<ObjectResponse>> {
+    const { kind, namespace, name } = allowed(request.ref, call)
+    const options = { type: request.type, patch: parseJson('patch', request.patch), subresource: subresourceOf(request.subresource) }
+    return { object: sent(await this.#api.patch(kind, namespace, name, options, contextOf(request.options, call))) }
+  }
+
+  async apply(request: ApplyRequest, call: CallContext): Promise<Input<ApplyResponse>> {
+    const { kind, namespace, name } = allowed(request.ref, call)
+    if ((request.options?.fieldManager ?? '') === '') throw new GantryError('InvalidArgument', 'apply needs a field manager', { details: [{ field: 'options.fieldManager', message: 'is empty', remedy: 'name who owns the fields' }] })
+    const { object, outcome } = await this.#api.apply(kind, namespace, name, parseJson('configuration', request.configuration), request.options?.force === true, contextOf(request.options, call))
+    return { object: sent(object), outcome }
+  }
+
+  async delete(request: DeleteRequest, call: CallContext): Promise<Input<ObjectResponse>> {
+    const { kind, namespace, name } = allowed(request.ref, call)
+    const { propagation, uid, resourceVersion, gracePeriodSeconds } = request
+    if (gracePeriodSeconds !== undefined && gracePeriodSeconds < 0) throw new GantryError('InvalidArgument', 'the grace period is negative', { details: [{ field: 'gracePeriodSeconds', value: String(gracePeriodSeconds), message: 'is negative', remedy: '0 ends it at once' }] })
+    const preconditions = { ...uid !== '' && { uid }, ...resourceVersion !== '' && { resourceVersion }, ...gracePeriodSeconds !== undefined && { gracePeriodSeconds } }
+    return { object: sent(await this.#api.delete(kind, namespace, name, { propagation, ...preconditions }, contextOf(request.options, call))) }
+  }
+}
+
+function allowed(ref: ObjectRef | undefined, call: CallContext): ReturnType<typeof resolve> {
+  const target = resolve(ref)
+  authorizeKind(target.kind, call.user)
+  return target
+}
+
+/** The object in a request, decoded as strictly as its JSON would be, in its namespace. */
+function received(bytes: ObjectBytes | undefined, call: CallContext): Resources[Kind] {
+  if (bytes === undefined) throw new GantryError('InvalidArgument', 'the request holds no object', { details: [{ field: 'object' }] })
+  const kind = storedKind(bytes.apiVersion, bytes.kind)
+  authorizeKind(kind, call.user)
+  const object = decodeJson(kind, encodeJson(readBytes(kind, bytes.raw)))
+  object.metadata.namespace = namespaceOf(kind, object.metadata.namespace)
+  return object
+}
+
+function readBytes(kind: Kind, raw: Uint8Array): AnyResource {
+  try {
+    return decodeResource(kind, raw)
+  } catch (cause) {
+    throw new GantryError('InvalidArgument', `the request's ${raw.length} bytes are not a ${kind}`, { details: [{ field: 'object.raw', message: `is not a protobuf message ${kind}` }], cause })
+  }
+}
+
+function sent(object: AnyResource): ObjectBytes {
+  return { apiVersion: object.apiVersion, kind: object.kind, raw: encode(object.kind, object as never) }
+}
+
+/** Without a name for the owner of the fields, the caller's own is taken. */
+function contextOf(options: WriteOptions | undefined, call: CallContext): WriteContext {
+  const fieldManager = options?.fieldManager ?? ''
+  if (fieldManager.length > MANAGER_LENGTH) throw new GantryError('InvalidArgument', 'the field manager is too long', { details: [{ field: 'options.fieldManager', value: fieldManager, message: `has ${fieldManager.length} characters, the limit is ${MANAGER_LENGTH}` }] })
+  const named = fieldManager !== '' ? fieldManager : call.user.name.slice(0, MANAGER_LENGTH)
+  return { fieldManager: named === '' ? 'unknown' : named, dryRun: options?.dryRun === true }
+}
+
+function subresourceOf(text: string): '' | 'status' {
+  if (text === '' || text === 'status') return text
+  throw new GantryError('InvalidArgument', `there is no subresource ${text}`, { details: [{ field: 'subresource', value: text, message: 'is neither empty nor status' }] })
+}
+
+function parseJson(field: string, text: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue
+  } catch (cause) {
+    throw new GantryError('InvalidArgument', `the ${field} is not JSON: ${(cause as Error).message}`, { details: [{ field, message: (cause as Error).message }], cause })
+  }
+}

@@ -1,0 +1,125 @@
+/** Watches: changes after a revision as one caller asked for them. An object that begins to match is ADDED, one that no longer does DELETED. */
+import { GantryError } from '../../proto/api/errors.ts'
+import type { CallContext } from '../../proto/api/rpc.ts'
+import type { Input } from '../../proto/api/wire.ts'
+import { delay, type Clock } from '../../proto/base/clock.ts'
+import type { WatchEvent, WatchRequest } from '../../proto/gen/types.ts'
+import type { Change, Informer } from '../informer/contract.ts'
+import type { ConsistentReads } from './consistent-reads.ts'
+import { parseRevision, revisionOnly, Selection, toBytes } from './selection.ts'
+
+/** Milliseconds between bookmarks, for those who ask for them. */
+const BOOKMARK_INTERVAL = 60_000
+
+interface Told {
+  readonly revision: number
+  readonly change?: Change
+}
+
+export class Watches {
+  readonly #informer: Informer
+  readonly #reads: ConsistentReads
+  readonly #clock: Clock
+
+  constructor(parts: { informer: Informer; reads: ConsistentReads; clock: Clock }) {
+    this.#informer = parts.informer
+    this.#reads = parts.reads
+    this.#clock = parts.clock
+  }
+
+  /** Events until the caller goes away. InvalidArgument; Expired when changes after the revision are no longer known: list again. */
+  async *watch(request: WatchRequest, call: Pick<CallContext, 'signal' | 'user'>): AsyncGenerator<Input<WatchEvent>, void, undefined> {
+    const selection = new Selection(request, call.user)
+    const over = new AbortController()
+    const signal = AbortSignal.any([call.signal, over.signal])
+    try {
+      const after = request.resourceVersion === '' ? await this.#newest() : await this.#reached(parseRevision(request.resourceVersion))
+      const present = request.resourceVersion === '' ? this.#informer.lister(selection.kind).cachedList(selection.namespace).filter(({ object }) => selection.matches(object)) : []
+      // The changes are followed from this instant, however long the caller takes for what is there now.
+      const changes = new Following<Told>(this.#informer.watch(selection.kind, after, signal))
+      if (request.resourceVersion === '') {
+        for (const cached of present) yield { type: 'ADDED', object: toBytes(cached) }
+        yield { type: 'BOOKMARK', object: revisionOnly(selection.kind, after) }
+      }
+      yield* this.#tell(selection, changes, after, request.bookmarks, signal)
+    } finally {
+      over.abort()
+    }
+  }
+
+  async #newest(): Promise<number> {
+    await this.#reads.current()
+    return this.#informer.revision
+  }
+
+  /** The revision itself, once the cache has it. Expired for one that the store has not reached: it knows another past than the caller. */
+  async #reached(revision: number): Promise<number> {
+    if (revision > this.#informer.revision) await this.#reads.current()
+    if (revision <= this.#informer.revision) return revision
+    throw new GantryError('Expired', `revision ${revision} has not been reached: the newest is ${this.#informer.revision}`, { details: [{ field: 'resourceVersion', value: String(revision), message: 'is of the future', remedy: 'list again' }] })
+  }
+
+  async *#tell(selection: Selection, changes: Following<Told>, after: number, bookmarks: boolean, signal: AbortSignal): AsyncGenerator<Input<WatchEvent>, void, undefined> {
+    let known = after
+    let due = bookmarks ? this.#due(signal) : undefined
+    while (!signal.aborted) {
+      const next = await (due === undefined ? changes.next() : Promise.race([changes.next(), due]))
+      if (next === 'due') {
+        if (signal.aborted) return
+        yield { type: 'BOOKMARK', object: revisionOnly(selection.kind, known) }
+        due = this.#due(signal)
+        continue
+      }
+      changes.taken()
+      if (next.done === true) return
+      known = next.value.revision
+      const event = next.value.change === undefined ? undefined : eventOf(next.value.change, selection)
+      if (event !== undefined) yield event
+    }
+  }
+
+  /** Resolves when the next bookmark is due, or the watch is over. */
+  #due(over: AbortSignal): Promise<'due'> {
+    return delay(this.#clock, BOOKMARK_INTERVAL, over).then(() => 'due' as const, () => 'due' as const)
+  }
+}
+
+/** What a change is for a caller who sees only the objects of a selection. */
+export function eventOf(change: Change, selection: Selection): Input<WatchEvent> | undefined {
+  const { type, cached, previous, revision } = change
+  const before = previous !== undefined && selection.matches(previous.object)
+  if (type === 'deleted') {
+    const last = selection.matches(cached.object) || before
+    return last ? { type: 'DELETED', object: toBytes({ ...cached, revision }) } : undefined
+  }
+  const now = selection.matches(cached.object)
+  if (now) return { type: before ? 'MODIFIED' : 'ADDED', object: toBytes({ ...cached, revision }) }
+  // Its last state that the caller may see, at the revision of the change that took it away.
+  return before ? { type: 'DELETED', object: toBytes({ ...previous, revision }) } : undefined
+}
+
+/** An iteration that is begun at once and whose next step may be waited for again and again until it is taken. */
+class Following<T> {
+  readonly #iterator: AsyncIterator<T>
+  #step: Promise<{ result: IteratorResult<T> } | { thrown: unknown }> | undefined
+
+  constructor(iterable: AsyncIterable<T>) {
+    this.#iterator = iterable[Symbol.asyncIterator]()
+    void this.#begin()
+  }
+
+  async next(): Promise<IteratorResult<T>> {
+    const step = await this.#begin()
+    if ('thrown' in step) throw step.thrown
+    return step.result
+  }
+
+  taken(): void {
+    this.#step = undefined
+  }
+
+  /** Kept as a value, so that a failure nobody waits for yet is no unhandled rejection. */
+  #begin(): Promise<{ result: IteratorResult<T> } | { thrown: unknown }> {
+    return (this.#step ??= this.#iterator.next().then((result) => ({ result }), (thrown: unknown) => ({ thrown })))
+  }
+}

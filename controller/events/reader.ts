@@ -1,0 +1,148 @@
+/** Reads the event stream: what it keeps, oldest first, and what comes. */
+import { AckPolicy, DeliverPolicy, type Consumer, type JsMsg } from 'nats'
+import { GantryError } from '../../proto/api/errors.ts'
+import { parseTime } from '../../proto/api/time.ts'
+import { decodeResource } from '../../proto/api/wire.ts'
+import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
+import { delay, type Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import type { Event } from '../../proto/gen/types.ts'
+import type { NewsConnection, NewsSession } from './connection.ts'
+import { ensureEventStream } from './stream.ts'
+import { EVENT_STREAM, eventFilter } from './subjects.ts'
+
+/** Milliseconds to wait for NATS before a look back fails with Unavailable. */
+const PATIENCE = 3_000
+/** Distinct events that one look back shows at most: the newest of them. */
+const LOOK_BACK = 10_000
+const RETRY: BackoffOptions = { first: 100, max: 2_000 }
+
+/** Which events; an absent or empty part means any. */
+export interface EventQuery {
+  readonly namespace?: string
+  /** Kind and name of the object concerned. */
+  readonly kind?: string
+  readonly name?: string
+  /** Milliseconds since 1970: events last seen then or later. */
+  readonly since?: number
+  readonly type?: string
+}
+
+export interface EventReaderOptions {
+  readonly connection: NewsConnection
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+export class EventReader {
+  readonly #options: EventReaderOptions
+
+  constructor(options: EventReaderOptions) {
+    this.#options = options
+  }
+
+  /** The events kept, each once in its latest state, in the order they were last seen. Unavailable while NATS is down. */
+  async find(query: EventQuery, signal: AbortSignal): Promise<Event[]> {
+    const found: Event[] = []
+    for await (const event of this.read(query, false, signal)) found.push(event)
+    return found
+  }
+
+  /**
+   * The same, and with `follow` then every event that comes, until the signal is aborted. Once begun, a loss of NATS only delays: reading
+   * goes on behind the last event read. Unavailable if NATS is down at the start.
+   */
+  async *read(query: EventQuery, follow: boolean, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
+    const { connection, clock, random, logger } = this.#options
+    const position = { after: 0 }
+    let session = await connection.session(signal, PATIENCE)
+    let failures = 0
+    for (let begun = false; ;) {
+      try {
+        if (!begun) yield* await this.#lookBack(session, query, position)
+        begun = true
+        if (!follow) return
+        for await (const event of this.#follow(session, query, position, signal)) {
+          failures = 0
+          yield event
+        }
+      } catch (thrown) {
+        if (!begun && !session.lost.aborted) throw GantryError.from(thrown, 'Unavailable')
+        failures += 1
+        logger.debug({ error: GantryError.from(thrown).message }, 'reading events was interrupted')
+      }
+      if (signal.aborted) return
+      if (failures > 0) await delay(clock, backoffDelay(RETRY, failures, random), signal)
+      session = await connection.session(signal, begun ? undefined : PATIENCE)
+    }
+  }
+
+  /** What the stream holds now; `position` is set to its end. */
+  async #lookBack(session: NewsSession, query: EventQuery, position: { after: number }): Promise<Event[]> {
+    await ensureEventStream(session)
+    const { consumer, pending, last } = await this.#consumer(session, query, 0)
+    const latest = new Map<string, Event>()
+    if (pending > 0) {
+      const messages = await consumer.consume({ max_messages: 500, idle_heartbeat: 1_000, abort_on_missing_resource: true })
+      const stop = (): void => messages.stop(session.lost.reason as Error)
+      session.lost.addEventListener('abort', stop, { once: true })
+      for await (const message of messages) {
+        position.after = message.seq
+        const event = read(message, query)
+        if (event !== undefined) {
+          latest.delete(event.metadata.uid)
+          latest.set(event.metadata.uid, event)
+          if (latest.size > LOOK_BACK) latest.delete(latest.keys().next().value!)
+        }
+        if (message.info.pending === 0) break
+      }
+      session.lost.removeEventListener('abort', stop)
+    }
+    if (session.lost.aborted) throw session.lost.reason
+    position.after = Math.max(position.after, last)
+    await consumer.delete()
+    return [...latest.values()]
+  }
+
+  /** What comes after the position, until the session is lost or the signal aborted. */
+  async *#follow(session: NewsSession, query: EventQuery, position: { after: number }, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
+    const { consumer } = await this.#consumer(session, query, position.after + 1)
+    const messages = await consumer.consume({ max_messages: 500, idle_heartbeat: 1_000, abort_on_missing_resource: true })
+    const end = AbortSignal.any([session.lost, signal])
+    const stop = (): void => messages.stop()
+    if (end.aborted) stop()
+    end.addEventListener('abort', stop, { once: true })
+    try {
+      for await (const message of messages) {
+        position.after = message.seq
+        const event = read(message, query)
+        if (event !== undefined) yield event
+      }
+    } finally {
+      end.removeEventListener('abort', stop)
+      messages.stop()
+      if (!session.lost.aborted) await consumer.delete()
+    }
+  }
+
+  async #consumer({ nats }: NewsSession, query: EventQuery, from: number): Promise<{ consumer: Consumer; pending: number; last: number }> {
+    const jetstream = await nats.jetstreamManager({ checkAPI: false, timeout: PATIENCE })
+    const start = from > 0 ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from }
+      : query.since === undefined ? { deliver_policy: DeliverPolicy.All }
+      // An event is published after it was seen, so this begins early enough.
+      : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(query.since).toISOString() }
+    const { state } = await jetstream.streams.info(EVENT_STREAM)
+    const made = await jetstream.consumers.add(EVENT_STREAM, { ...start, filter_subject: eventFilter(query), ack_policy: AckPolicy.None, mem_storage: true, inactive_threshold: 60_000_000_000, num_replicas: 1 })
+    return { consumer: await jetstream.jetstream().consumers.get(EVENT_STREAM, made.name), pending: made.num_pending, last: state.last_seq }
+  }
+}
+
+/** The event in a message, if it is one that the query means. */
+function read(message: JsMsg, query: EventQuery): Event | undefined {
+  const event = decodeResource('Event', message.data)
+  if (query.type !== undefined && query.type !== '' && event.type !== query.type) return undefined
+  if (query.since !== undefined && event.lastTimestamp !== undefined && parseTime(event.lastTimestamp) < Math.floor(query.since / 1000) * 1000) return undefined
+  return event
+}

@@ -1,0 +1,186 @@
+/**
+ * Records events: made into core/v1 Event objects, counted when they repeat, and published to the event stream. Nobody waits for it: with
+ * NATS down events wait in a bounded buffer, the oldest make way, and how many did is counted and logged.
+ */
+import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import { formatTime } from '../../proto/api/time.ts'
+import { encodeResource } from '../../proto/api/wire.ts'
+import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
+import { delay, type Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import { randomSuffix, randomUuid, type Random } from '../../proto/base/random.ts'
+import type { Event } from '../../proto/gen/types.ts'
+import type { EventSink } from '../api/contract.ts'
+import type { NewsConnection, NewsSession } from './connection.ts'
+import { ensureEventStream } from './stream.ts'
+import { eventSubject } from './subjects.ts'
+
+/** Events that wait for NATS at most. */
+const BUFFER = 10_000
+/** Kinds of event that are remembered to be counted. */
+const REMEMBERED = 4_096
+/** An event like one seen within this many milliseconds is that one again. */
+const REPEAT_WINDOW = 600_000
+/** Events published together, and milliseconds until JetStream must have stored them. */
+const BATCH = 256
+const PUBLISH_TIMEOUT = 2_000
+const RETRY: BackoffOptions = { first: 100, max: 5_000 }
+
+export interface EventRecorderOptions {
+  readonly connection: NewsConnection
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Default 10,000. */
+  readonly buffer?: number
+}
+
+export class EventRecorder implements EventSink {
+  readonly #options: EventRecorderOptions
+  readonly #buffer: number
+  /** What repeats would repeat, least recently seen first. */
+  readonly #recent = new Map<string, { event: Event; seen: number }>()
+  /** By uid, so that a repeat takes the place of what still waits. */
+  readonly #queue = new Map<string, Event>()
+  readonly #idle = new Set<() => void>()
+  #wake: (() => void) | undefined
+  #dropped = 0
+  #droppedNow = 0
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options
+    this.#buffer = options.buffer ?? BUFFER
+  }
+
+  /** Events that were dropped since the start because too many waited. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  /** Events that wait to be published. */
+  get waiting(): number {
+    return this.#queue.size
+  }
+
+  record({ regarding, type, reason, message, component }: Parameters<EventSink['record']>[0]): void {
+    const now = this.#options.clock.now()
+    const { kind, metadata: { name, namespace, uid } } = regarding
+    const key = JSON.stringify([kind, namespace, name, uid, type, reason, message, component])
+    const known = this.#recent.get(key)
+    this.#recent.delete(key)
+    const event = known !== undefined && now - known.seen < REPEAT_WINDOW
+      ? { ...known.event, count: (known.event.count ?? 1) + 1, lastTimestamp: formatTime(now) }
+      : this.#create(regarding, { type, reason, message, component }, now)
+    this.#recent.set(key, { event, seen: now })
+    if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value!)
+    this.publish(event)
+  }
+
+  /** Publishes an event that is complete already: what a node reports of its pods. */
+  publish(event: Event): void {
+    const { uid } = event.metadata
+    if (uid === '') return this.publish({ ...event, metadata: { ...event.metadata, uid: randomUuid(this.#options.random) } })
+    if (!this.#queue.has(uid) && this.#queue.size >= this.#buffer) this.#drop()
+    this.#queue.set(uid, event)
+    this.#wake?.()
+  }
+
+  /** Publishes what is recorded until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { connection, clock, random, logger } = this.#options
+    let failures = 0
+    let ready: NewsSession | undefined
+    const abort = (): void => this.#wake?.()
+    signal.addEventListener('abort', abort, { once: true })
+    while (!signal.aborted) {
+      try {
+        await this.#recorded(signal)
+        if (signal.aborted) break
+        const session = await connection.session(signal)
+        if (ready?.lost !== session.lost) await ensureEventStream(session)
+        ready = session
+        await this.#send(session)
+        failures = 0
+      } catch (thrown) {
+        if (signal.aborted) break
+        failures += 1
+        const error = GantryError.from(thrown, 'Unavailable')
+        if (failures === 1) logger.warn({ error: error.message, waiting: this.#queue.size }, 'events cannot be published, trying again')
+        await delay(clock, backoffDelay(RETRY, failures, random), signal).catch((reason: unknown) => {
+          if (!signal.aborted) throw reason
+        })
+      }
+    }
+    signal.removeEventListener('abort', abort)
+  }
+
+  /** Resolves once nothing waits to be published, at the latest after `timeout` milliseconds: true if so. */
+  flush(timeout: number): Promise<boolean> {
+    if (this.#queue.size === 0) return Promise.resolve(true)
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer.cancel()
+        this.#idle.delete(done)
+        resolve(this.#queue.size === 0)
+      }
+      const timer = this.#options.clock.after(timeout, done)
+      this.#idle.add(done)
+    })
+  }
+
+  #create(regarding: Parameters<EventSink['record']>[0]['regarding'], { type, reason, message, component }: { type: 'Normal' | 'Warning'; reason: string; message: string; component: string }, now: number): Event {
+    const { random } = this.#options
+    const { kind, metadata } = regarding
+    const apiVersion = apiVersionOf(resourceOf(kind))
+    const time = formatTime(now)
+    return {
+      apiVersion: 'v1',
+      kind: 'Event',
+      // Events about cluster-scoped objects stand in `default`, where Kubernetes' clients look for them.
+      metadata: { name: `${metadata.name}.${randomSuffix(random, 12)}`, namespace: metadata.namespace === '' ? 'default' : metadata.namespace, uid: randomUuid(random), resourceVersion: '', creationTimestamp: time },
+      involvedObject: { apiVersion, kind, namespace: metadata.namespace === '' ? undefined : metadata.namespace, name: metadata.name, uid: metadata.uid },
+      type, reason, message,
+      source: { component },
+      reportingComponent: component,
+      firstTimestamp: time,
+      lastTimestamp: time,
+      count: 1,
+    }
+  }
+
+  #drop(): void {
+    this.#queue.delete(this.#queue.keys().next().value!)
+    this.#dropped += 1
+    this.#droppedNow += 1
+    if (this.#droppedNow === 1) this.#options.logger.warn({ buffer: this.#buffer }, 'too many events wait for NATS, dropping the oldest')
+  }
+
+  #recorded(signal: AbortSignal): Promise<void> {
+    if (this.#queue.size > 0 || signal.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = undefined
+        resolve()
+      }
+    })
+  }
+
+  /** Publishes the oldest that wait; what JetStream confirms waits no more. */
+  async #send({ nats }: NewsSession): Promise<void> {
+    const jetstream = nats.jetstream({ timeout: PUBLISH_TIMEOUT })
+    const batch = [...this.#queue.values()].slice(0, BATCH)
+    const results = await Promise.allSettled(batch.map(async (event) => {
+      const { involvedObject, metadata } = event
+      const subject = eventSubject(metadata.namespace, involvedObject?.kind ?? '', involvedObject?.name ?? '')
+      // The id makes JetStream drop what a lost confirmation makes us send twice.
+      await jetstream.publish(subject, encodeResource(event), { msgID: `${metadata.uid}/${event.count ?? 1}` })
+      if (this.#queue.get(metadata.uid) === event) this.#queue.delete(metadata.uid)
+    }))
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    if (this.#droppedNow > 0) this.#options.logger.warn({ dropped: this.#droppedNow, droppedSinceStart: this.#dropped }, 'events were dropped while NATS was away')
+    this.#droppedNow = 0
+    if (this.#queue.size === 0) for (const done of [...this.#idle]) done()
+  }
+}

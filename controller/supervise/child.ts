@@ -1,0 +1,194 @@
+/** A program that runs as long as the controller does: started, awaited until it answers, started again when it ends, stopped at the end. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdir } from 'node:fs/promises'
+import { access, constants } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { delimiter, join } from 'node:path'
+import { GantryError } from '../../proto/api/errors.ts'
+import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
+import { delay, type Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import { endRecorded, RECORD_AND_EXEC } from './process-record.ts'
+
+const RESTART: BackoffOptions = { first: 100, max: 10_000 }
+/** Milliseconds of answering after which an end counts as the first again. */
+const STEADY = 30_000
+/** Milliseconds between tries to reach it, until it must answer, and from SIGTERM to SIGKILL. */
+const TRY = 20
+const READY_PATIENCE = 30_000
+const GRACE = 10_000
+/** Lines of its output kept for the message that it ended. */
+const LAST_LINES = 10
+
+export interface Program {
+  /** As in messages: "etcd". */
+  readonly name: string
+  /** File name, looked for on PATH. */
+  readonly command: string
+  readonly args: readonly string[]
+  /** The distribution's package with it. */
+  readonly package: string
+  readonly dataDir: string
+  /** One try to use it; throws while it does not answer. */
+  readonly probe: (signal: AbortSignal) => Promise<void>
+}
+
+export interface SuperviseOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+/** `ready` is left again when it ends; `stopped` is the end. */
+export type ChildState =
+  | { readonly state: 'starting' }
+  | { readonly state: 'ready'; readonly pid: number }
+  | { readonly state: 'waiting'; readonly reason: string }
+  | { readonly state: 'stopped' }
+
+export class SupervisedChild {
+  readonly #program: Program
+  readonly #options: SuperviseOptions
+  readonly #waiting = new Set<(state: ChildState | GantryError) => void>()
+  #state: ChildState = { state: 'starting' }
+  #failure: GantryError | undefined
+
+  constructor(program: Program, options: SuperviseOptions) {
+    this.#program = program
+    this.#options = options
+  }
+
+  get state(): ChildState {
+    return this.#state
+  }
+
+  /** Resolves once it answers; rejects when `run` has ended before. */
+  ready(): Promise<void> {
+    if (this.#state.state === 'ready') return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const told = (state: ChildState | GantryError): void => {
+        if (state instanceof GantryError) reject(state)
+        else if (state.state === 'ready') resolve()
+        else if (state.state === 'stopped') reject(new GantryError('Cancelled', `${this.#program.name} was stopped before it answered`))
+        else return
+        this.#waiting.delete(told)
+      }
+      this.#waiting.add(told)
+      if (this.#failure !== undefined) told(this.#failure)
+      else told(this.#state)
+    })
+  }
+
+  /** Keeps it running until the signal is aborted, then stops it. FailedPrecondition if the program is not installed. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random, logger } = this.#options
+    const { name } = this.#program
+    try {
+      const path = await this.#locate()
+      let failures = 0
+      while (!signal.aborted) {
+        this.#enter({ state: 'starting' })
+        const begun = clock.monotonic()
+        const reason = await this.#once(path, signal)
+        if (signal.aborted) break
+        failures = clock.monotonic() - begun > STEADY ? 1 : failures + 1
+        const wait = backoffDelay(RESTART, failures, random)
+        logger.error({ program: name, reason, waitMillis: Math.round(wait) }, 'program ended, starting it again')
+        this.#enter({ state: 'waiting', reason })
+        await delay(clock, wait, signal).catch((thrown: unknown) => {
+          if (!signal.aborted) throw thrown
+        })
+      }
+      this.#enter({ state: 'stopped' })
+    } catch (thrown) {
+      this.#failure = GantryError.from(thrown)
+      for (const told of [...this.#waiting]) told(this.#failure)
+      throw this.#failure
+    }
+  }
+
+  /** One run of it, from start to end; the reason why it ended. */
+  async #once(path: string, signal: AbortSignal): Promise<string> {
+    const { name, args, dataDir } = this.#program
+    const { clock, logger } = this.#options
+    const record = join(dataDir, `${name}.process`)
+    await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    const earlier = await endRecorded(record, clock)
+    if (earlier !== undefined) logger.warn({ program: name, pid: earlier.pid }, 'ended the program of an earlier run')
+    // Its own session, so that a terminal's Ctrl-C reaches only the controller; SIGTERM from the kernel when the controller dies.
+    const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', 'sh', '-c', RECORD_AND_EXEC, record, path, ...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const lines: string[] = []
+    for (const stream of [child.stdout!, child.stderr!]) {
+      createInterface({ input: stream }).on('line', (line) => {
+        lines.push(line)
+        if (lines.length > LAST_LINES) lines.shift()
+        logger.debug({ program: name, line }, 'program output')
+      })
+    }
+    const over = new AbortController()
+    const ended = ending(child).finally(() => over.abort())
+    const stop = (): void => this.#stop(child, ended)
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop, { once: true })
+    const probed = this.#probe(child, AbortSignal.any([over.signal, signal]))
+    const how = await ended
+    await probed
+    signal.removeEventListener('abort', stop)
+    return lines.length === 0 ? how : `${how}: ${lines.join(' | ').slice(-2_000)}`
+  }
+
+  /** Tries until it answers, then enters `ready`. Ends it if it never does. */
+  async #probe(child: ChildProcess, signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#options
+    const begun = clock.monotonic()
+    for (;;) {
+      try {
+        await this.#program.probe(signal)
+        if (signal.aborted) return
+        logger.info({ program: this.#program.name, pid: child.pid, millis: Math.round(clock.monotonic() - begun) }, 'program answers')
+        return this.#enter({ state: 'ready', pid: child.pid! })
+      } catch (thrown) {
+        if (signal.aborted) return
+        if (clock.monotonic() - begun > READY_PATIENCE) {
+          logger.error({ program: this.#program.name, error: GantryError.from(thrown).message }, 'program does not answer, ending it')
+          child.kill('SIGKILL')
+          return
+        }
+        await delay(clock, TRY, signal).catch((reason: unknown) => {
+          if (!signal.aborted) throw reason
+        })
+      }
+    }
+  }
+
+  #stop(child: ChildProcess, ended: Promise<string>): void {
+    child.kill('SIGTERM')
+    const timer = this.#options.clock.after(GRACE, () => child.kill('SIGKILL'))
+    void ended.finally(() => timer.cancel())
+  }
+
+  #enter(state: ChildState): void {
+    this.#state = state
+    for (const told of [...this.#waiting]) told(state)
+  }
+
+  async #locate(): Promise<string> {
+    const { name, command } = this.#program
+    // Debian keeps daemons in sbin, which is not on every PATH.
+    const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'].filter((place) => place !== '')
+    for (const place of places) {
+      const path = join(place, command)
+      const found = await access(path, constants.X_OK).then(() => true, () => false)
+      if (found) return path
+    }
+    throw new GantryError('FailedPrecondition', `${name} is not installed: no program ${command} on PATH`, { details: [{ field: 'PATH', value: command, remedy: `install the package ${this.#program.package}, or name running servers with --${name}` }] })
+  }
+}
+
+function ending(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.on('error', (error) => resolve(`cannot be started: ${error.message}`))
+    child.on('close', (code, signal) => resolve(code === null ? `ended by ${signal}` : `exited with ${code}`))
+  })
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { NewsConnection } from '../../controller/events/connection.ts'
+import { EventReader } from '../../controller/events/reader.ts'
+import { EventRecorder } from '../../controller/events/recorder.ts'
+import { EmbeddedNats } from '../../controller/supervise/nats.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import { systemClock } from '../../proto/base/clock.ts'
+import { silentLogger } from '../../proto/base/logger.ts'
+import { systemRandom } from '../../proto/base/random.ts'
+import { RunGroup } from '../../proto/base/run-group.ts'
+import type { Event } from '../../proto/gen/types.ts'
+import { freePorts } from './free-port.ts'
+import { until } from './until.ts'
+
+const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
+
+describe('events on NATS', function () {
+  this.timeout(60_000)
+  let dir: string
+  let server: RunGroup
+  let group: RunGroup
+  let nats: EmbeddedNats
+  let connection: NewsConnection
+  let recorder: EventRecorder
+  let reader: EventReader
+
+  function startServer(port: number): void {
+    server = new RunGroup()
+    nats = new EmbeddedNats({ ...parts, dataDir: dir, port })
+    server.add((signal) => nats.run(signal))
+  }
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'gantry-events-'))
+    const [port = 0] = await freePorts(1)
+    startServer(port)
+    await nats.ready()
+    connection = new NewsConnection({ ...parts, servers: [nats.address], name: 'test' })
+    recorder = new EventRecorder({ ...parts, connection })
+    reader = new EventReader({ ...parts, connection })
+    group = new RunGroup()
+    group.add((signal) => connection.run(signal))
+    group.add((signal) => recorder.run(signal))
+  })
+
+  afterEach(async () => {
+    group.stop()
+    await group.wait()
+    server.stop()
+    await server.wait()
+    await rm(dir, { recursive: true, force: true })
+  })
+
+  function record(name: string, reason: string, message = reason, type: 'Normal' | 'Warning' = 'Normal', namespace = 'default'): void {
+    recorder.record({ regarding: { kind: 'Pod', metadata: { name, namespace, uid: `uid-${name}` } }, type, reason, message, component: 'test' })
+  }
+
+  const seen = (events: Event[]): string[] => events.map(({ involvedObject, reason, count }) => `${involvedObject?.name} ${reason} ${count}`)
+  const signal = (): AbortSignal => group.signal
+
+  it('finds what was recorded, oldest first, each event once with its count', async () => {
+    record('a.b', 'Pulled')
+    record('web', 'Scheduled')
+    record('a.b', 'BackOff', 'again', 'Warning')
+    record('a.b', 'Pulled')
+    assert.equal(await recorder.flush(10_000), true)
+    record('a.b', 'BackOff', 'again', 'Warning')
+    record('other', 'Pulled', 'x', 'Normal', 'team')
+    assert.equal(await recorder.flush(10_000), true)
+
+    assert.deepEqual(seen(await reader.find({}, signal())), ['a.b Pulled 2', 'web Scheduled 1', 'a.b BackOff 2', 'other Pulled 1'])
+    assert.deepEqual(seen(await reader.find({ name: 'a.b', kind: 'Pod', namespace: 'default' }, signal())), ['a.b Pulled 2', 'a.b BackOff 2'])
+    assert.deepEqual(seen(await reader.find({ namespace: 'team' }, signal())), ['other Pulled 1'])
+    assert.deepEqual(seen(await reader.find({ type: 'Warning' }, signal())), ['a.b BackOff 2'])
+    assert.deepEqual(seen(await reader.find({ since: systemClock.now() + 5_000 }, signal())), [])
+    assert.deepEqual(seen(await reader.find({ kind: 'Node' }, signal())), [])
+  })
+
+  it('goes on after NATS was killed: what was recorded meanwhile arrives, a follower sees all of it once', async () => {
+    record('before', 'Started')
+    assert.equal(await recorder.flush(10_000), true)
+    const followed: string[] = []
+    const following = new AbortController()
+    const done = (async () => {
+      for await (const event of reader.read({}, true, following.signal)) followed.push(`${event.involvedObject?.name} ${event.count}`)
+    })()
+    await until('the past is told', () => followed.length === 1)
+    record('while-following', 'Started')
+    await until('the present is told', () => followed.length === 2)
+
+    process.kill((nats.state as { pid: number }).pid, 'SIGKILL')
+    await until('the loss is noticed', () => connection.current === undefined)
+    for (let index = 0; index < 300; index++) record(`meanwhile-${index}`, 'Started')
+    record('meanwhile-0', 'Started')
+    assert.equal(recorder.waiting, 300)
+    await until('all have arrived', () => followed.length === 302, 40_000)
+    assert.equal(recorder.waiting, 0)
+    assert.equal(recorder.dropped, 0)
+    assert.equal(new Set(followed).size, 302)
+    assert.ok(followed.includes('meanwhile-0 2'))
+    assert.equal((await reader.find({}, signal())).length, 302)
+    following.abort()
+    await done
+  })
+
+  it('keeps the newest when too many wait, counts the others, and never makes a reader wait for ever', async () => {
+    server.stop()
+    await server.wait()
+    await until('the loss is noticed', () => connection.current === undefined)
+    const small = new EventRecorder({ ...parts, connection, buffer: 3 })
+    group.add((stop) => small.run(stop))
+    for (let index = 0; index < 5; index++) small.record({ regarding: { kind: 'Node', metadata: { name: `n${index}`, namespace: '', uid: `u${index}` } }, type: 'Normal', reason: 'Ready', message: 'ready', component: 'test' })
+    assert.deepEqual([small.waiting, small.dropped], [3, 2])
+    assert.equal(await small.flush(50), false)
+    await assert.rejects(reader.find({}, signal()), (error: GantryError) => error.code === 'Unavailable')
+
+    startServer(Number(nats.address.split(':')[1]))
+    await nats.ready()
+    await until('the rest has arrived', () => small.waiting === 0)
+    assert.deepEqual(seen(await reader.find({ namespace: 'default', kind: 'Node' }, signal())), ['n2 Ready 1', 'n3 Ready 1', 'n4 Ready 1'])
+  })
+})

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { EmbeddedEtcd } from '../../controller/supervise/etcd.ts'
+import { EmbeddedNats } from '../../controller/supervise/nats.ts'
+import { findRecorded, RECORD_AND_EXEC, runs } from '../../controller/supervise/process-record.ts'
+import { SupervisedChild } from '../../controller/supervise/child.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import { systemClock } from '../../proto/base/clock.ts'
+import { silentLogger } from '../../proto/base/logger.ts'
+import { systemRandom } from '../../proto/base/random.ts'
+import { RunGroup } from '../../proto/base/run-group.ts'
+import { freePorts } from './free-port.ts'
+import { until } from './until.ts'
+
+const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port })
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+describe('embedded etcd and NATS', function () {
+  this.timeout(60_000)
+  let dir: string
+  let group: RunGroup
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'gantry-supervise-'))
+    group = new RunGroup()
+  })
+
+  afterEach(async () => {
+    group.stop()
+    await group.wait()
+    await rm(dir, { recursive: true, force: true })
+  })
+
+  function pidOf(child: { state: SupervisedChild['state'] }): number {
+    assert.equal(child.state.state, 'ready')
+    return (child.state as { pid: number }).pid
+  }
+
+  it('etcd answers, comes back after SIGKILL, and is gone at the end', async () => {
+    const [clientPort = 0, peerPort = 0] = await freePorts(2)
+    const etcd = new EmbeddedEtcd({ ...parts, dataDir: dir, clientPort, peerPort })
+    group.add((signal) => etcd.run(signal))
+    await etcd.ready()
+    const first = pidOf(etcd)
+    assert.match(await readFile(`/proc/${first}/cmdline`, 'utf8'), /etcd/)
+
+    process.kill(first, 'SIGKILL')
+    await until('etcd is ready again', () => etcd.state.state === 'ready' && pidOf(etcd) !== first)
+    assert.equal(await answers(clientPort), true)
+
+    const second = await findRecorded(join(dir, 'etcd.process'))
+    assert.equal(second?.pid, pidOf(etcd))
+    group.stop()
+    await group.wait()
+    assert.equal(etcd.state.state, 'stopped')
+    assert.equal(await runs(second!), false)
+  })
+
+  it('replaces the NATS of a controller that was killed, and keeps its data directory to one', async () => {
+    const [port = 0] = await freePorts(1)
+    const record = join(dir, 'nats.process')
+    const earlier = spawn('sh', ['-c', RECORD_AND_EXEC, record, '/usr/sbin/nats-server', '--addr', '127.0.0.1', '--port', String(port), '--jetstream', '--store_dir', join(dir, 'jetstream')], { stdio: 'ignore' })
+    const ended = new Promise((resolve) => earlier.once('exit', resolve))
+    await until('the earlier NATS answers', () => answers(port))
+    assert.equal((await findRecorded(record))?.pid, earlier.pid)
+
+    const nats = new EmbeddedNats({ ...parts, dataDir: dir, port })
+    group.add((signal) => nats.run(signal))
+    await nats.ready()
+    await ended
+    assert.notEqual(pidOf(nats), earlier.pid)
+    assert.equal((await findRecorded(record))?.pid, pidOf(nats))
+  })
+
+  it('leaves alone a process that only has the recorded number', async () => {
+    const [port = 0] = await freePorts(1)
+    const stranger = spawn('sleep', ['60'], { stdio: 'ignore' })
+    const record = join(dir, 'nats.process')
+    const stat = (await readFile(`/proc/${stranger.pid}/stat`, 'utf8')).trim().split(' ')
+    stat[21] = String(Number(stat[21]) - 1)
+    await writeFile(record, `${stat.join(' ')}\n${await readFile('/proc/sys/kernel/random/boot_id', 'utf8')}`)
+    try {
+      const nats = new EmbeddedNats({ ...parts, dataDir: dir, port })
+      group.add((signal) => nats.run(signal))
+      await nats.ready()
+      assert.equal(stranger.exitCode, null)
+      assert.equal(stranger.signalCode, null)
+    } finally {
+      stranger.kill('SIGKILL')
+    }
+  })
+
+  it('dies with a controller that is killed', async () => {
+    const [port = 0] = await freePorts(1)
+    const script = `
+      import { EmbeddedNats } from ${JSON.stringify(join(import.meta.dirname, '../../controller/supervise/nats.ts'))}
+      import { systemClock } from ${JSON.stringify(join(import.meta.dirname, '../../proto/base/clock.ts'))}
+      import { silentLogger } from ${JSON.stringify(join(import.meta.dirname, '../../proto/base/logger.ts'))}
+      import { systemRandom } from ${JSON.stringify(join(import.meta.dirname, '../../proto/base/random.ts'))}
+      const nats = new EmbeddedNats({ clock: systemClock, random: systemRandom, logger: silentLogger, dataDir: ${JSON.stringify(dir)}, port: ${port} })
+      await nats.run(new AbortController().signal)
+    `
+    const file = join(dir, 'controller.mts')
+    await writeFile(file, script.replaceAll(/^ {6}/gm, ''))
+    const controller = spawn(process.execPath, ['--import', 'tsx', file], { stdio: 'inherit', cwd: join(import.meta.dirname, '../..') })
+    try {
+      await until('NATS answers', () => answers(port))
+      const child = await findRecorded(join(dir, 'nats.process'))
+      assert.ok(child)
+      controller.kill('SIGKILL')
+      await until('NATS is gone', async () => !(await runs(child)))
+    } finally {
+      controller.kill('SIGKILL')
+    }
+  })
+
+  it('says that a program is not installed, and why it does not start', async () => {
+    const missing = new SupervisedChild({ name: 'etcd', command: 'no-such-program', package: 'etcd-server', args: [], dataDir: dir, probe: () => Promise.resolve() }, parts)
+    const ready = assert.rejects(missing.ready(), (error: GantryError) => error.code === 'FailedPrecondition')
+    await assert.rejects(missing.run(new AbortController().signal), (error: GantryError) => error.code === 'FailedPrecondition' && /etcd-server/.test(error.details[0]?.remedy ?? ''))
+    await ready
+
+    const failing = new SupervisedChild({ name: 'etcd', command: 'etcd', package: 'etcd-server', args: ['--data-dir', '/proc/none', '--listen-client-urls', 'http://127.0.0.1:0', '--advertise-client-urls', 'http://127.0.0.1:0'], dataDir: dir, probe: () => Promise.reject(new Error('not yet')) }, parts)
+    group.add((signal) => failing.run(signal))
+    await until('it waits for its next try', () => failing.state.state === 'waiting')
+    assert.match((failing.state as { reason: string }).reason, /exited with \d+: .*proc.none/)
+  })
+})
