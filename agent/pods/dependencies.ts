@@ -10,7 +10,6 @@ import type { StateStore } from '../state/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
 import type { Volumes } from '../volumes/volumes.ts'
 import type { AssignedObjects } from './assigned-objects.ts'
-import type { RotationLimits } from './logs/log-files.ts'
 import type { NodeNetwork } from './node-network.ts'
 import type { PodEvents } from './pod-events.ts'
 import type { StatusOrigin } from './status.ts'
@@ -28,7 +27,6 @@ export interface NodeFacts {
   readonly pidsLimit: number
   /** Folder of seccomp profiles of type Localhost. */
   readonly seccompFolder: string
-  readonly logRotation: RotationLimits
 }
 
 export interface PodDependencies {

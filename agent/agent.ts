@@ -1,0 +1,97 @@
+/** The agent put together: its parts by construction, its start and its end in order. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { quantityValue } from '../proto/api/quantity.ts'
+import type { Connection } from '../proto/api/rpc.ts'
+import type { Clock } from '../proto/base/clock.ts'
+import type { Logger } from '../proto/base/logger.ts'
+import { randomUuid, type Random } from '../proto/base/random.ts'
+import { RunGroup } from '../proto/base/run-group.ts'
+import type { AgentConfig } from './config.ts'
+import type { ImageService } from './images/contract.ts'
+import type { Network } from './network/contract.ts'
+import { readMachine } from './node/machine.ts'
+import { nodeAddress, nodeAllocatable, nodeCapacity, nodeObject, type NodeSettings } from './node/node-object.ts'
+import { pressureConditions, readLevels } from './node/pressure.ts'
+import { AssignedObjects } from './pods/assigned-objects.ts'
+import { Housekeeping } from './pods/housekeeping.ts'
+import { NodeNetwork } from './pods/node-network.ts'
+import { EventRecorder } from './pods/pod-events.ts'
+import { Pods } from './pods/pods.ts'
+import type { RuntimeDriver } from './runtime/contract.ts'
+import { Outbox } from './session/outbox.ts'
+import { Session } from './session/session.ts'
+import type { StateStore } from './state/contract.ts'
+import { PodFolders } from './volumes/pod-folders.ts'
+import { Volumes } from './volumes/volumes.ts'
+
+export interface AgentParts {
+  readonly config: AgentConfig
+  readonly version: string
+  readonly runtime: RuntimeDriver
+  readonly images: ImageService
+  readonly network: Network
+  readonly state: StateStore
+  readonly connect: (address: string) => Connection
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+/** Runs until the signal is aborted; containers live on. Rejects when the machine cannot do it (FailedPrecondition names what is missing). */
+export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<void> {
+  const { config, version, runtime, images, state, clock, random, log } = parts
+  await mkdir(config.stateDir, { recursive: true, mode: 0o711 })
+  await mkdir(config.runDir, { recursive: true, mode: 0o711 })
+  const machine = await readMachine(config.stateDir)
+  const settings: NodeSettings = { ...config, name: config.name ?? machine.hostname.toLowerCase(), address: config.address }
+  const capacity = nodeCapacity(machine, settings)
+  const address = nodeAddress(machine, settings)
+  const folders = new PodFolders(config.stateDir, config.runDir)
+  const rotation = { size: quantityValue(config.logs.maxSize), files: config.logs.maxFiles }
+  const outbox = new Outbox()
+  const steps = new RunGroup()
+  await Promise.all([runtime.start(), images.start()])
+  const pods = new Pods({
+    clock, random, runtime, images, state, folders,
+    log: log.child({ component: 'pods' }),
+    group: steps,
+    network: new NodeNetwork(parts.network),
+    volumes: new Volumes(folders),
+    objects: new AssignedObjects(),
+    events: new EventRecorder(settings.name, clock, random, (event) => outbox.event(event)),
+    reports: outbox,
+    node: {
+      name: settings.name, hostname: machine.hostname, address,
+      allocatable: nodeAllocatable(capacity, settings),
+      memoryCapacity: quantityValue(capacity.memory!),
+      pidsLimit: config.podPidsLimit,
+      seccompFolder: join(config.stateDir, 'seccomp'),
+    },
+    origin: { runtime: runtime.name, hostAddress: address },
+  })
+  await pods.start()
+  const session = new Session({
+    controllers: config.controllers,
+    connect: parts.connect,
+    workload: pods,
+    outbox,
+    node: async () => nodeObject(machine, settings, { agent: `v${version}`, runtime: `${runtime.name}://` }, pressureConditions(await readLevels(config.stateDir), clock.now())),
+    agentId: randomUuid(random),
+    version, clock, random,
+    log: log.child({ component: 'session' }),
+  })
+  const housekeeping = new Housekeeping({ pods, images, runtime, clock, rotation, log: log.child({ component: 'housekeeping' }) })
+  const tasks = new RunGroup(signal)
+  tasks.add((stop) => session.run(stop))
+  tasks.add((stop) => housekeeping.run(stop))
+  log.info({ node: settings.name, address, runtime: runtime.name, stateDir: config.stateDir }, 'agent started')
+  try {
+    await tasks.wait()
+  } finally {
+    await pods.stop()
+    await steps.wait()
+    await Promise.all([runtime.stop(), images.stop()])
+    log.info('agent stopped; containers live on')
+  }
+}

@@ -1,0 +1,62 @@
+/** gantry-agent: builds the agent's parts for this machine and runs it until SIGTERM or SIGINT. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import packageJson from '../package.json' with { type: 'json' }
+import { GantryError } from '../proto/api/errors.ts'
+import { connect } from '../proto/api/rpc.ts'
+import { systemClock } from '../proto/base/clock.ts'
+import { createLogger } from '../proto/base/logger.ts'
+import { systemRandom } from '../proto/base/random.ts'
+import { runAgent } from './agent.ts'
+import { loadConfig, type AgentConfig } from './config.ts'
+import { ImageStore } from './images/image-store.ts'
+import { BridgeNetwork } from './network/bridge.ts'
+import { parseOptions } from './options.ts'
+import { OciDriver } from './runtime/oci/driver.ts'
+import { FileState } from './state/file.ts'
+
+/** Exit codes: 0 stopped as asked, 1 failed, 2 configuration refused. */
+async function main(): Promise<void> {
+  const log = createLogger('gantry-agent')
+  const { config: path, overrides } = parseOptions(process.argv.slice(2), packageJson.version)
+  let config: AgentConfig
+  try {
+    config = await loadConfig(path, overrides)
+  } catch (thrown) {
+    const error = GantryError.from(thrown)
+    process.stderr.write(`gantry-agent: ${error.message}\n`)
+    process.exitCode = 2
+    return
+  }
+  const stopping = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(new GantryError('Cancelled', `${signal} received`)))
+  const common = { clock: systemClock, random: systemRandom }
+  try {
+    const tls = config.tls === undefined ? undefined : await readTls(config.tls)
+    await runAgent({
+      ...common,
+      log, config,
+      version: packageJson.version,
+      runtime: new OciDriver({
+        stateDir: join(config.stateDir, 'runtime'), runDir: join(config.runDir, 'oci'), cgroupParent: config.cgroupParent,
+        ...(config.runtime === 'auto' ? {} : { runtime: config.runtime }),
+        clock: systemClock, logger: log.child({ component: 'runtime' }),
+      }),
+      images: new ImageStore({ ...common, root: join(config.stateDir, 'images'), registries: config.registries, log: log.child({ component: 'images' }) }),
+      network: new BridgeNetwork({ stateDir: join(config.stateDir, 'network'), logger: log.child({ component: 'network' }) }),
+      state: new FileState(join(config.stateDir, 'state')),
+      connect: (address) => connect(address, tls),
+    }, stopping.signal)
+  } catch (error) {
+    log.fatal({ error: GantryError.from(error) }, 'agent failed')
+    process.stderr.write(`gantry-agent: ${GantryError.from(error).message}\n`)
+    process.exitCode = 1
+  }
+}
+
+async function readTls(files: NonNullable<AgentConfig['tls']>): Promise<{ ca: string; cert: string; key: string; serverName?: string }> {
+  const [ca, cert, key] = await Promise.all([files.ca, files.cert, files.key].map((file) => readFile(file, 'utf8')))
+  return { ca: ca!, cert: cert!, key: key!, ...(files.serverName === undefined ? {} : { serverName: files.serverName }) }
+}
+
+await main()

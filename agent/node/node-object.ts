@@ -1,0 +1,70 @@
+/** The Node that an agent registers as: a pure function of the machine and the configuration. https://kubernetes.io/docs/reference/labels-annotations-taints/ */
+import { canonicalQuantity, quantityMillis, quantityValue } from '../../proto/api/quantity.ts'
+import type { Node, NodeCondition, Taint } from '../../proto/gen/types.ts'
+import type { Machine } from './machine.ts'
+
+export interface NodeSettings {
+  readonly name: string
+  /** Instead of the machine's own address. */
+  readonly address?: string | undefined
+  readonly labels: Readonly<Record<string, string>>
+  readonly taints: readonly Taint[]
+  /** Instead of what the machine has, and further resources: name → quantity. */
+  readonly capacity: Readonly<Record<string, string>>
+  /** Kept back for the machine itself: name → quantity. */
+  readonly reserved: Readonly<Record<string, string>>
+}
+
+/** Pods at most, unless the configuration says otherwise. */
+export const DEFAULT_PODS = 250
+
+export function nodeObject(machine: Machine, settings: NodeSettings, versions: { readonly agent: string; readonly runtime: string }, conditions: readonly NodeCondition[]): Node {
+  const capacity = nodeCapacity(machine, settings)
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name: settings.name, namespace: '', uid: '', resourceVersion: '',
+      labels: { 'kubernetes.io/arch': machine.architecture, 'kubernetes.io/hostname': settings.name, 'kubernetes.io/os': 'linux', ...settings.labels },
+    },
+    spec: settings.taints.length === 0 ? {} : { taints: [...settings.taints] },
+    status: {
+      capacity,
+      allocatable: nodeAllocatable(capacity, settings),
+      conditions: [...conditions],
+      addresses: [{ type: 'InternalIP', address: nodeAddress(machine, settings) }, { type: 'Hostname', address: settings.name }],
+      nodeInfo: {
+        machineID: machine.machineId, systemUUID: machine.systemUuid, bootID: machine.bootId,
+        kernelVersion: machine.kernelVersion, osImage: machine.osImage,
+        containerRuntimeVersion: versions.runtime, kubeletVersion: versions.agent, kubeProxyVersion: '',
+        operatingSystem: 'linux', architecture: machine.architecture,
+      },
+    },
+  }
+}
+
+export function nodeAddress(machine: Machine, settings: NodeSettings): string {
+  return settings.address ?? machine.address
+}
+
+/** Canonical quantities by resource name. */
+export function nodeCapacity(machine: Machine, settings: NodeSettings): Record<string, string> {
+  const found = {
+    cpu: String(machine.cpus),
+    memory: `${Math.floor(machine.memory / 1024)}Ki`,
+    'ephemeral-storage': `${Math.floor(machine.disk / 1024)}Ki`,
+    pods: String(DEFAULT_PODS),
+    ...settings.capacity,
+  }
+  return Object.fromEntries(Object.entries(found).map(([name, quantity]) => [name, canonicalQuantity(quantity)]))
+}
+
+/** Capacity less what is reserved, never below zero. */
+export function nodeAllocatable(capacity: Readonly<Record<string, string>>, { reserved }: NodeSettings): Record<string, string> {
+  return Object.fromEntries(Object.entries(capacity).map(([name, whole]) => {
+    const kept = reserved[name]
+    if (kept === undefined) return [name, whole]
+    if (name === 'cpu') return [name, canonicalQuantity(`${Math.max(0, quantityMillis(whole) - quantityMillis(kept))}m`)]
+    return [name, canonicalQuantity(`${Math.max(0, Math.floor((quantityValue(whole) - quantityValue(kept)) / 1024))}Ki`)]
+  }))
+}

@@ -1,0 +1,192 @@
+/**
+ * The node's session with the control plane: dialled by the agent, to one controller after the other until one answers, and again whenever it
+ * ends. Pods do not depend on it. States of one conversation: hello sent → welcome → complete assignment → changes to it.
+ */
+import { GantryError } from '../../proto/api/errors.ts'
+import type { Connection } from '../../proto/api/rpc.ts'
+import { findKind } from '../../proto/api/schema.ts'
+import { decodeResource, type Input } from '../../proto/api/wire.ts'
+import { backoffDelay } from '../../proto/base/backoff.ts'
+import { Channel } from '../../proto/base/channel.ts'
+import { delay, type Clock, type Timer } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import { RunGroup } from '../../proto/base/run-group.ts'
+import type { AnyResource, Assignments, ControllerMessage, Node, NodeMessage, OpenStream } from '../../proto/gen/types.ts'
+import type { Workload } from './contract.ts'
+import type { Outbox } from './outbox.ts'
+import { answerStream } from './pod-stream.ts'
+
+const RECONNECT = { first: 200, max: 5_000 }
+/** Milliseconds that a controller has to say welcome. */
+const WELCOME_TIMEOUT = 10_000
+
+export interface SessionParts {
+  /** host:port of each controller replica. */
+  readonly controllers: readonly string[]
+  readonly connect: (address: string) => Connection
+  readonly workload: Workload
+  readonly outbox: Outbox
+  /** The node as the machine is now. */
+  readonly node: () => Promise<Node>
+  /** Of this run of the agent. */
+  readonly agentId: string
+  readonly version: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+export class Session {
+  readonly #parts: SessionParts
+  #connected = false
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts
+  }
+
+  /** True between welcome and the session's end. */
+  get connected(): boolean {
+    return this.#connected
+  }
+
+  /** Until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { controllers, clock, random, log } = this.#parts
+    let failures = 0
+    for (let turn = 0; !signal.aborted; turn++) {
+      const address = controllers[turn % controllers.length]!
+      try {
+        await this.#converse(address, signal)
+        log.info({ address }, 'session ended by the controller')
+      } catch (error) {
+        if (signal.aborted) return
+        log.warn({ address, error }, 'session failed')
+      }
+      failures = this.#connected ? 1 : failures + 1
+      this.#connected = false
+      // Every address once without waiting, then a pause that grows.
+      const rounds = Math.ceil(failures / controllers.length)
+      if (failures % controllers.length !== 0 && failures > 1) continue
+      try {
+        await delay(clock, backoffDelay(RECONNECT, rounds, random), signal)
+      } catch (thrown) {
+        if (signal.aborted) return
+        throw thrown
+      }
+    }
+  }
+
+  async #converse(address: string, signal: AbortSignal): Promise<void> {
+    const { connect, node, agentId, version, clock, log } = this.#parts
+    const connection = connect(address)
+    const group = new RunGroup(signal)
+    const outgoing = new Channel<Input<NodeMessage>>()
+    const ending = new AbortController()
+    const conversation = new Conversation(this.#parts, connection, outgoing, group)
+    const late = clock.after(WELCOME_TIMEOUT, () => ending.abort(new GantryError('DeadlineExceeded', `${address} did not say welcome within ${WELCOME_TIMEOUT} ms`)))
+    try {
+      outgoing.push({ message: { case: 'hello', value: { node: await node(), agentId, version } } })
+      for await (const message of connection.client('Nodes').session(outgoing, { signal: AbortSignal.any([group.signal, ending.signal]) })) {
+        late.cancel()
+        await conversation.receive(message)
+        if (this.#connected) continue
+        this.#connected = true
+        log.info({ address }, 'session begun')
+      }
+    } finally {
+      late.cancel()
+      conversation.end()
+      outgoing.close()
+      group.stop()
+      await group.wait()
+      connection.close()
+    }
+  }
+}
+
+/** What one session has come to. */
+class Conversation {
+  readonly #parts: SessionParts
+  readonly #connection: Connection
+  readonly #outgoing: Channel<Input<NodeMessage>>
+  readonly #group: RunGroup
+  readonly #streams = new Map<string, AbortController>()
+  #state: { readonly at: 'hello' } | { readonly at: 'welcomed' } | { readonly at: 'assigned'; readonly sequence: number } = { at: 'hello' }
+  #heartbeat: Timer | undefined
+  #closeOutbox: (() => void) | undefined
+
+  constructor(parts: SessionParts, connection: Connection, outgoing: Channel<Input<NodeMessage>>, group: RunGroup) {
+    this.#parts = parts
+    this.#connection = connection
+    this.#outgoing = outgoing
+    this.#group = group
+  }
+
+  async receive({ message }: ControllerMessage): Promise<void> {
+    if (this.#state.at === 'hello' && message?.case !== 'welcome') throw outOfOrder(`${message?.case ?? 'an unknown message'} before welcome`)
+    switch (message?.case) {
+      case 'welcome': {
+        const { node, heartbeatMillis } = message.value
+        if (node === undefined) throw outOfOrder('a welcome without the node')
+        this.#state = { at: 'welcomed' }
+        this.#beat(Math.max(100, heartbeatMillis))
+        await this.#parts.workload.welcome(node)
+        this.#closeOutbox = this.#parts.outbox.open((news) => void this.#outgoing.push(news), this.#parts.workload.observations())
+        return
+      }
+      case 'assignments': return this.#assign(message.value)
+      case 'openStream': return this.#open(message.value)
+      case 'closeStream':
+        this.#streams.get(message.value)?.abort(new GantryError('Cancelled', 'the stream is no longer wanted'))
+        return
+      case undefined:
+        return // of a newer controller
+    }
+  }
+
+  end(): void {
+    this.#heartbeat?.cancel()
+    this.#closeOutbox?.()
+  }
+
+  #assign({ complete, sequence, set, removed }: Assignments): void {
+    if (!complete && this.#state.at !== 'assigned') throw outOfOrder('changes before a complete assignment')
+    if (!complete && this.#state.at === 'assigned' && sequence !== this.#state.sequence + 1) throw outOfOrder(`assignment ${sequence} after ${this.#state.sequence}`)
+    this.#state = { at: 'assigned', sequence }
+    const objects = set.flatMap((object): AnyResource[] => {
+      const kind = findKind(object.apiVersion, object.kind)
+      return kind === undefined ? [] : [decodeResource(kind, object.raw)]
+    })
+    this.#parts.workload.assign({ complete, set: objects, removed })
+  }
+
+  #open(open: OpenStream): void {
+    const { streamId } = open
+    const ending = new AbortController()
+    this.#streams.set(streamId, ending)
+    this.#group.spawn(async (signal) => {
+      try {
+        await answerStream(this.#connection.client('Nodes'), open, this.#parts.workload, AbortSignal.any([signal, ending.signal]))
+      } catch (error) {
+        if (!ending.signal.aborted && !signal.aborted) this.#parts.log.warn({ stream: streamId, error }, 'stream failed')
+      } finally {
+        this.#streams.delete(streamId)
+      }
+    })
+  }
+
+  #beat(millis: number): void {
+    const { clock } = this.#parts
+    const beat = (): void => {
+      this.#outgoing.push({ message: { case: 'heartbeat', value: { uptimeMillis: Math.floor(clock.monotonic()) } } })
+      this.#heartbeat = clock.after(millis, beat)
+    }
+    this.#heartbeat?.cancel()
+    this.#heartbeat = clock.after(millis, beat)
+  }
+}
+
+function outOfOrder(what: string): GantryError {
+  return new GantryError('Internal', `the controller sent ${what}; a new session begins`)
+}
