@@ -1,0 +1,147 @@
+/**
+ * The next step of a Deployment: which ReplicaSets to make, size, annotate and delete. Pure; a rollout is many such steps, each planned from
+ * what is there. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
+ */
+import { sameJson } from '../../../proto/api/shape.ts'
+import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
+import type { Draft } from '../../api/contract.ts'
+import { isTerminal } from '../pod-state.ts'
+import { ageOrder, availableOf, boundsOf, newSize, scaleInProportion, shrinkOld, Sizes } from './scale.ts'
+import { isComplete, statusOf } from './status.ts'
+import { DESIRED_REPLICAS, MAX_REPLICAS, replicaSetDraft, REVISION, REVISION_HISTORY, revisionOf, sameTemplate, sharedAnnotations, templateHash } from './template.ts'
+
+export interface DeploymentSnapshot {
+  readonly deployment: Deployment
+  /** Its own. */
+  readonly replicaSets: readonly ReplicaSet[]
+  /** Of a ReplicaSet of its own. */
+  readonly podsOf: (replicaSet: ReplicaSet) => readonly Pod[]
+}
+
+export type DeploymentChange =
+  | { readonly kind: 'create'; readonly draft: Draft<'ReplicaSet'>; readonly replicas: number }
+  | { readonly kind: 'update'; readonly replicaSet: ReplicaSet; readonly replicas: number; readonly annotations: Readonly<Record<string, string>>; readonly minReadySeconds: number | undefined }
+  | { readonly kind: 'delete'; readonly replicaSet: ReplicaSet }
+
+export interface DeploymentPlan {
+  readonly changes: readonly DeploymentChange[]
+  /** What the Deployment's own revision annotation is to say; undefined: as it is. */
+  readonly revision: string | undefined
+  readonly status: DeploymentStatus
+  /** Milliseconds until the next pass though nothing changes. */
+  readonly again: number | undefined
+}
+
+export function planDeployment({ deployment, replicaSets, podsOf }: DeploymentSnapshot, now: number): DeploymentPlan {
+  const all = [...replicaSets].sort(ageOrder)
+  const current = all.find((replicaSet) => sameTemplate(replicaSet.spec.template, deployment.spec.template))
+  const old = all.filter((replicaSet) => replicaSet !== current)
+  const paused = deployment.spec.paused === true
+  const { status, again } = statusOf({ deployment, current, all, paused }, now)
+  if (deployment.metadata.deletionTimestamp !== undefined) return { changes: [], revision: undefined, status, again: undefined }
+
+  const sizes = new Sizes()
+  const scaled = all.some((replicaSet) => wasScaled(deployment, replicaSet))
+  if (paused || scaled) scale(deployment, current, all, sizes)
+  const create = paused || scaled || current !== undefined ? undefined : makeCurrent(deployment, old, podsOf)
+  if (!paused && !scaled && current !== undefined) rollOut(deployment, current, old, podsOf, sizes)
+  else if (create === undefined && !paused && !scaled) for (const replicaSet of old) sizes.set(replicaSet, 0)
+
+  const revision = paused && current === undefined ? undefined : String(currentRevision(current, old))
+  const updates = all.flatMap((replicaSet) => update(deployment, replicaSet, sizes, replicaSet === current ? revision : undefined))
+  const surplus = isComplete(deployment, status) || paused ? history(deployment, old) : []
+  return {
+    changes: [
+      ...create === undefined ? [] : [{ kind: 'create' as const, draft: withRevision(create.draft, revision!), replicas: create.replicas }],
+      ...updates.filter((change) => change.kind !== 'update' || !surplus.includes(change.replicaSet)),
+      ...surplus.map((replicaSet) => ({ kind: 'delete' as const, replicaSet })),
+    ],
+    revision: revision === deployment.metadata.annotations?.[REVISION] || (current === undefined && create === undefined) ? undefined : revision,
+    status,
+    again,
+  }
+}
+
+/** spec.replicas has changed since the ReplicaSet was sized: all are scaled before the rollout goes on. */
+function wasScaled(deployment: Deployment, replicaSet: ReplicaSet): boolean {
+  const desired = replicaSet.metadata.annotations?.[DESIRED_REPLICAS]
+  return replicaSet.spec.replicas > 0 && desired !== undefined && Number(desired) !== deployment.spec.replicas
+}
+
+function scale(deployment: Deployment, current: ReplicaSet | undefined, all: readonly ReplicaSet[], sizes: Sizes): void {
+  const { replicas } = deployment.spec
+  const active = all.filter((replicaSet) => replicaSet.spec.replicas > 0)
+  if (active.length <= 1) {
+    const only = active[0] ?? current ?? all.at(-1)
+    if (only !== undefined) sizes.set(only, replicas)
+    return
+  }
+  const saturated = current !== undefined && current.spec.replicas === replicas && current.metadata.annotations?.[DESIRED_REPLICAS] === String(replicas) && availableOf(current, sizes) === replicas
+  if (saturated) for (const replicaSet of active) sizes.set(replicaSet, replicaSet === current ? replicas : 0)
+  else if (deployment.spec.strategy.type === 'RollingUpdate') scaleInProportion(deployment, active, sizes)
+}
+
+/** The first step of a rollout. A Recreate waits until the old pods have ended. */
+function makeCurrent(deployment: Deployment, old: readonly ReplicaSet[], podsOf: DeploymentSnapshot['podsOf']): { draft: Draft<'ReplicaSet'>; replicas: number } | undefined {
+  const recreate = deployment.spec.strategy.type === 'Recreate'
+  if (recreate && old.some((replicaSet) => isOccupied(replicaSet, podsOf))) return undefined
+  const replicas = newSize(deployment, 0, new Sizes().sum(old))
+  const hash = templateHash(deployment.spec.template, deployment.status.collisionCount ?? 0)
+  return { draft: replicaSetDraft(deployment, hash, replicas, { ...sharedAnnotations(deployment), ...sizeAnnotations(deployment) }), replicas }
+}
+
+function rollOut(deployment: Deployment, current: ReplicaSet, old: readonly ReplicaSet[], podsOf: DeploymentSnapshot['podsOf'], sizes: Sizes): void {
+  switch (deployment.spec.strategy.type) {
+    case 'Recreate':
+      for (const replicaSet of old) sizes.set(replicaSet, 0)
+      if (!old.some((replicaSet) => isOccupied(replicaSet, podsOf))) sizes.set(current, deployment.spec.replicas)
+      return
+    case 'RollingUpdate':
+      sizes.set(current, newSize(deployment, current.spec.replicas, sizes.sum(old)))
+      shrinkOld(deployment, current, old, sizes)
+  }
+}
+
+/** It is to have pods, or has some whose processes may still run. */
+function isOccupied(replicaSet: ReplicaSet, podsOf: DeploymentSnapshot['podsOf']): boolean {
+  return replicaSet.spec.replicas > 0 || (replicaSet.status.replicas ?? 0) > 0 || podsOf(replicaSet).some((pod) => !isTerminal(pod))
+}
+
+/** The present template's revision is the highest: a template taken up again gets a new one. */
+function currentRevision(current: ReplicaSet | undefined, old: readonly ReplicaSet[]): number {
+  const highest = Math.max(0, ...old.map(revisionOf))
+  return current !== undefined && revisionOf(current) > highest ? revisionOf(current) : highest + 1
+}
+
+function sizeAnnotations(deployment: Deployment): Record<string, string> {
+  return { [DESIRED_REPLICAS]: String(deployment.spec.replicas), [MAX_REPLICAS]: String(deployment.spec.replicas === 0 ? 0 : boundsOf(deployment).most) }
+}
+
+function withRevision(draft: Draft<'ReplicaSet'>, revision: string): Draft<'ReplicaSet'> {
+  return { ...draft, metadata: { ...draft.metadata, annotations: { ...draft.metadata.annotations, [REVISION]: revision } } }
+}
+
+/** One ReplicaSet's change, if any. `revision` for the one of the present template. */
+function update(deployment: Deployment, replicaSet: ReplicaSet, sizes: Sizes, revision: string | undefined): DeploymentChange[] {
+  const before = replicaSet.metadata.annotations ?? {}
+  const replicas = sizes.of(replicaSet)
+  const sized = replicas > 0 || replicas !== replicaSet.spec.replicas || revision !== undefined ? sizeAnnotations(deployment) : {}
+  const annotations = { ...before, ...sized, ...revision === undefined ? {} : { ...sharedAnnotations(deployment), ...renumbered(replicaSet, revision) } }
+  const minReadySeconds = revision === undefined ? replicaSet.spec.minReadySeconds : deployment.spec.minReadySeconds
+  const same = replicas === replicaSet.spec.replicas && (minReadySeconds ?? 0) === (replicaSet.spec.minReadySeconds ?? 0) && sameJson(before, annotations)
+  return same ? [] : [{ kind: 'update', replicaSet, replicas, annotations, minReadySeconds }]
+}
+
+/** The revision; one that it had before goes to its history. */
+function renumbered(replicaSet: ReplicaSet, revision: string): Record<string, string> {
+  const { [REVISION]: before, [REVISION_HISTORY]: history } = replicaSet.metadata.annotations ?? {}
+  if (before === undefined || before === revision) return { [REVISION]: revision }
+  return { [REVISION]: revision, [REVISION_HISTORY]: history === undefined ? before : `${history},${before}` }
+}
+
+/** Old ReplicaSets beyond revisionHistoryLimit, oldest revisions first; only those that are empty for certain. */
+function history(deployment: Deployment, old: readonly ReplicaSet[]): ReplicaSet[] {
+  const kept = old.filter(({ metadata }) => metadata.deletionTimestamp === undefined).sort((a, b) => revisionOf(a) - revisionOf(b))
+  const surplus = kept.slice(0, Math.max(0, kept.length - deployment.spec.revisionHistoryLimit))
+  return surplus.filter(({ metadata, spec, status }) => spec.replicas === 0 && (status.replicas ?? 0) === 0 && (status.observedGeneration ?? 0) >= (metadata.generation ?? 0))
+}

@@ -1,0 +1,190 @@
+/** Applies what the plan for a Deployment says. */
+import { GantryError } from '../../../proto/api/errors.ts'
+import { labelSelectorMatcher } from '../../../proto/api/selector.ts'
+import { sameJson } from '../../../proto/api/shape.ts'
+import type { Deployment, DeploymentStatus, OwnerReference, ReplicaSet } from '../../../proto/gen/types.ts'
+import type { Draft, WriteContext } from '../../api/contract.ts'
+import type { Change } from '../../informer/contract.ts'
+import { claim, controllerKeys, controllerOf, controllerReference, Orphans } from '../claim.ts'
+import { keyOf, makeKey, splitKey } from '../key.ts'
+import { isTerminal } from '../pod-state.ts'
+import { Progress } from '../progress.ts'
+import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { planDeployment, type DeploymentChange } from './plan.ts'
+import { REVISION, sameTemplate } from './template.ts'
+
+export class DeploymentReconciler implements Reconciler {
+  readonly name = 'deployment'
+  readonly concurrency = 16
+  readonly inputs
+  readonly #parts: ReconcileParts
+  readonly #context: WriteContext
+  readonly #progress: Progress
+  readonly #orphans: Orphans<'ReplicaSet'>
+
+  constructor(parts: ReconcileParts) {
+    this.#parts = parts
+    this.#context = writeContext(parts, this.name)
+    this.#progress = new Progress(parts)
+    this.#orphans = new Orphans('ReplicaSet', parts.informer)
+    this.inputs = [
+      input('Deployment', (change) => [keyOf(change.cached.object)]),
+      input('ReplicaSet', (change) => [...controllerKeys('Deployment', change), ...this.#adopters(change)]),
+      input('Pod', (change) => this.#waitingForPod(change)),
+    ]
+  }
+
+  async reconcile(key: string): Promise<number | undefined> {
+    await this.#progress.reached(key)
+    const { namespace, name } = splitKey(key)
+    const { informer, clock } = this.#parts
+    const deployment = informer.lister('Deployment').get(namespace, name)
+    if (deployment === undefined) {
+      this.#progress.forget(key)
+      return undefined
+    }
+    const replicaSets = await this.#claim(key, deployment)
+    const plan = planDeployment({ deployment, replicaSets, podsOf: ({ metadata }) => informer.lister('Pod').byIndex('owner', metadata.uid) }, clock.now())
+    const results = await Promise.allSettled(plan.changes.map((change) => this.#apply(key, deployment, change)))
+    const failure = results.find((result) => result.status === 'rejected')
+    if (failure === undefined && plan.revision !== undefined) await this.#setRevision(key, deployment, plan.revision)
+    await this.#writeStatus(key, deployment, plan.status)
+    if (failure !== undefined) throw failure.reason
+    return plan.again
+  }
+
+  #adopters(change: Change<'ReplicaSet'>): string[] {
+    if (!this.#orphans.see(change)) return []
+    const { namespace, labels } = change.cached.object.metadata
+    return this.#parts.informer.lister('Deployment').list(namespace).filter(({ spec }) => labelSelectorMatcher(spec.selector).matches(labels)).map(keyOf)
+  }
+
+  /** A Recreate goes on when the last old pod has ended; all else is told by the ReplicaSets. */
+  #waitingForPod(change: Change<'Pod'>): string[] {
+    const pod = change.cached.object
+    if (change.type !== 'deleted' && !isTerminal(pod)) return []
+    const owner = controllerOf(pod)
+    if (owner?.kind !== 'ReplicaSet') return []
+    const { informer } = this.#parts
+    const replicaSet = informer.lister('ReplicaSet').get(pod.metadata.namespace, owner.name)
+    const controller = replicaSet === undefined ? undefined : controllerOf(replicaSet)
+    if (controller?.kind !== 'Deployment') return []
+    const deployment = informer.lister('Deployment').get(pod.metadata.namespace, controller.name)
+    return deployment?.spec.strategy.type === 'Recreate' ? [makeKey(pod.metadata.namespace, controller.name)] : []
+  }
+
+  async #claim(key: string, deployment: Deployment): Promise<ReplicaSet[]> {
+    const { api, informer } = this.#parts
+    const { namespace, name, uid } = deployment.metadata
+    const candidates = [...informer.lister('ReplicaSet').byIndex('owner', uid), ...this.#orphans.in(namespace)]
+    const { owned, adopt, release } = claim(deployment, labelSelectorMatcher(deployment.spec.selector), candidates)
+    if (adopt.length > 0) {
+      const current = await api.get('Deployment', namespace, name)
+      if (current.metadata.uid !== uid || current.metadata.deletionTimestamp !== undefined) throw new GantryError('Conflict', `Deployment ${namespace}/${name} has been deleted since: it adopts nothing`)
+    }
+    const written = await Promise.all([
+      ...adopt.map((replicaSet) => this.#setOwners(replicaSet, (owners) => [...owners, controllerReference(deployment)])),
+      ...release.map((replicaSet) => this.#setOwners(replicaSet, (owners) => owners.filter((owner) => owner.uid !== uid))),
+    ])
+    for (const replicaSet of written) this.#progress.wrote(key, replicaSet)
+    return [...owned, ...written.filter((replicaSet) => controllerOf(replicaSet)?.uid === uid)]
+  }
+
+  /** The ReplicaSet as stored afterwards: unchanged if it is another one now, or has another controller. */
+  #setOwners(replicaSet: ReplicaSet, change: (owners: OwnerReference[]) => OwnerReference[]): Promise<ReplicaSet> {
+    const { namespace, name, uid } = replicaSet.metadata
+    const controller = controllerOf(replicaSet)?.uid
+    return this.#parts.api.mutate('ReplicaSet', namespace, name, '', (stored) => {
+      if (stored.metadata.uid !== uid || controllerOf(stored)?.uid !== controller) return false
+      stored.metadata.ownerReferences = change(stored.metadata.ownerReferences ?? [])
+      return undefined
+    }, this.#context)
+  }
+
+  async #apply(key: string, deployment: Deployment, change: DeploymentChange): Promise<void> {
+    switch (change.kind) {
+      case 'create': return this.#create(key, deployment, change.draft, change.replicas)
+      case 'update': return this.#update(key, deployment, change)
+      case 'delete': {
+        const { namespace, name, uid, resourceVersion } = change.replicaSet.metadata
+        await this.#parts.api.delete('ReplicaSet', namespace, name, { uid, resourceVersion }, this.#context)
+      }
+    }
+  }
+
+  async #create(key: string, deployment: Deployment, draft: Draft<'ReplicaSet'>, replicas: number): Promise<void> {
+    try {
+      const created = await this.#parts.api.create(draft, this.#context)
+      this.#progress.wrote(key, created)
+      this.#record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled up replica set ${created.metadata.name} from 0 to ${replicas}`)
+    } catch (thrown) {
+      this.#progress.failed(key, thrown)
+      if (GantryError.is(thrown, 'AlreadyExists')) return this.#resolveCollision(key, deployment, draft)
+      this.#record(deployment, 'Warning', 'ReplicaSetCreateError', `Failed to create new replica set "${draft.metadata.name}": ${GantryError.from(thrown).message}`)
+      throw thrown
+    }
+  }
+
+  /** The name is taken: by what an earlier pass made, which the cache will show, or by something else, so that another name is needed. */
+  async #resolveCollision(key: string, deployment: Deployment, draft: Draft<'ReplicaSet'>): Promise<void> {
+    const { api } = this.#parts
+    const { namespace, name, uid } = deployment.metadata
+    const taken = await api.get('ReplicaSet', namespace, draft.metadata.name!)
+    this.#progress.wrote(key, taken)
+    if (controllerOf(taken)?.uid === uid && sameTemplate(taken.spec.template, deployment.spec.template)) return
+    const collisions = deployment.status.collisionCount ?? 0
+    const written = await api.mutate('Deployment', namespace, name, 'status', (stored) => {
+      if (stored.metadata.uid !== uid || (stored.status.collisionCount ?? 0) !== collisions) return false
+      stored.status.collisionCount = collisions + 1
+      return undefined
+    }, this.#context)
+    this.#progress.wrote(key, written)
+  }
+
+  async #update(key: string, deployment: Deployment, { replicaSet, replicas, annotations, minReadySeconds }: DeploymentChange & { kind: 'update' }): Promise<void> {
+    const { namespace, name, uid } = replicaSet.metadata
+    const before = replicaSet.spec.replicas
+    const written = await this.#parts.api.mutate('ReplicaSet', namespace, name, '', (stored) => {
+      if (stored.metadata.uid !== uid) return false
+      stored.metadata.annotations = { ...stored.metadata.annotations, ...annotations }
+      stored.spec.replicas = replicas
+      if (minReadySeconds === undefined) delete stored.spec.minReadySeconds
+      else stored.spec.minReadySeconds = minReadySeconds
+      return undefined
+    }, this.#context)
+    this.#progress.wrote(key, written)
+    if (replicas !== before) this.#record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled ${replicas > before ? 'up' : 'down'} replica set ${name} from ${before} to ${replicas}`)
+  }
+
+  async #setRevision(key: string, deployment: Deployment, revision: string): Promise<void> {
+    const { namespace, name, uid } = deployment.metadata
+    const written = await this.#parts.api.mutate('Deployment', namespace, name, '', (stored) => {
+      if (stored.metadata.uid !== uid) return false
+      stored.metadata.annotations = { ...stored.metadata.annotations, [REVISION]: revision }
+      return undefined
+    }, this.#context)
+    this.#progress.wrote(key, written)
+  }
+
+  /** collisionCount stays as stored: only a collision changes it. */
+  async #writeStatus(key: string, deployment: Deployment, status: DeploymentStatus): Promise<void> {
+    if (sameJson(comparable(status), comparable(deployment.status))) return
+    const { namespace, name, uid } = deployment.metadata
+    const written = await this.#parts.api.mutate('Deployment', namespace, name, 'status', (stored) => {
+      if (stored.metadata.uid !== uid) return false
+      stored.status = { ...status, collisionCount: stored.status.collisionCount }
+      return undefined
+    }, this.#context)
+    this.#progress.wrote(key, written)
+  }
+
+  #record(regarding: Deployment, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.#parts.events.record({ regarding, type, reason, message, component: `${this.name}-controller` })
+  }
+}
+
+/** Counts that are absent are 0. */
+function comparable({ observedGeneration = 0, replicas = 0, updatedReplicas = 0, readyReplicas = 0, availableReplicas = 0, unavailableReplicas = 0, conditions = [] }: DeploymentStatus): unknown {
+  return { observedGeneration, replicas, updatedReplicas, readyReplicas, availableReplicas, unavailableReplicas, conditions }
+}
+

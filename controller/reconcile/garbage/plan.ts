@@ -1,0 +1,55 @@
+/**
+ * What becomes of an object because of who owns it, and of an owner that is being deleted. Pure.
+ * https://kubernetes.io/docs/concepts/architecture/garbage-collection/
+ */
+import type { AnyResource, OwnerReference } from '../../../proto/gen/types.ts'
+
+export const FOREGROUND = 'foregroundDeletion'
+export const ORPHAN = 'orphan'
+
+/** What is known of the owner that a reference names. */
+export type OwnerState =
+  /** It is there; also one of a kind that nobody here can look up. */
+  | 'present'
+  /** It is being deleted and goes after what it owns. */
+  | 'waiting'
+  | 'absent'
+
+export interface OwnedSnapshot {
+  readonly object: AnyResource
+  readonly stateOf: (reference: OwnerReference) => OwnerState
+  readonly hasDependents: boolean
+}
+
+export type OwnedPlan =
+  | { readonly kind: 'keep' }
+  /** Owners that are gone, or going, are struck off: others are left. */
+  | { readonly kind: 'disown'; readonly uids: readonly string[] }
+  | { readonly kind: 'delete'; readonly propagation: 'BACKGROUND' | 'FOREGROUND' | 'ORPHAN' }
+
+export function planOwned({ object, stateOf, hasDependents }: OwnedSnapshot): OwnedPlan {
+  const { ownerReferences = [], deletionTimestamp, finalizers = [] } = object.metadata
+  if (ownerReferences.length === 0 || deletionTimestamp !== undefined) return { kind: 'keep' }
+  const gone = ownerReferences.filter((reference) => stateOf(reference) !== 'present')
+  if (gone.length === 0) return { kind: 'keep' }
+  if (gone.length < ownerReferences.length) return { kind: 'disown', uids: gone.map(({ uid }) => uid) }
+  if (finalizers.includes(ORPHAN)) return { kind: 'delete', propagation: 'ORPHAN' }
+  const inForeground = finalizers.includes(FOREGROUND) || (hasDependents && gone.some((reference) => stateOf(reference) === 'waiting'))
+  return { kind: 'delete', propagation: inForeground ? 'FOREGROUND' : 'BACKGROUND' }
+}
+
+export type OwnerPlan =
+  | { readonly kind: 'nothing' }
+  /** Dependents to be looked at: each is to be deleted, or disowned. The finalizer stays as long as `blocking` are there. */
+  | { readonly kind: 'delete dependents'; readonly dependents: readonly AnyResource[]; readonly done: boolean }
+  /** Dependents to lose their reference, then the finalizer goes. */
+  | { readonly kind: 'orphan dependents'; readonly dependents: readonly AnyResource[] }
+
+export function planOwner(object: AnyResource, dependents: readonly AnyResource[]): OwnerPlan {
+  const { deletionTimestamp, finalizers = [], uid } = object.metadata
+  if (deletionTimestamp === undefined) return { kind: 'nothing' }
+  if (finalizers.includes(ORPHAN)) return { kind: 'orphan dependents', dependents }
+  if (!finalizers.includes(FOREGROUND)) return { kind: 'nothing' }
+  const blocking = dependents.some(({ metadata }) => metadata.ownerReferences?.some((reference) => reference.uid === uid && reference.blockOwnerDeletion === true) === true)
+  return { kind: 'delete dependents', dependents, done: !blocking }
+}

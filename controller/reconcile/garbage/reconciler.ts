@@ -1,0 +1,150 @@
+/** Deletes what has lost its owners, and lets owners go that wait for what they own. For every kind. */
+import { GantryError } from '../../../proto/api/errors.ts'
+import { findKind, resourceOf, resources } from '../../../proto/api/schema.ts'
+import { sameJson } from '../../../proto/api/shape.ts'
+import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types.ts'
+import type { WriteContext } from '../../api/contract.ts'
+import type { Change } from '../../informer/contract.ts'
+import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { FOREGROUND, ORPHAN, planOwned, planOwner, type OwnerState } from './plan.ts'
+
+const KINDS = resources.map(({ kind }) => kind as Kind)
+
+export class GarbageReconciler implements Reconciler {
+  readonly name = 'garbage'
+  readonly concurrency = 32
+  readonly inputs
+  readonly #parts: ReconcileParts
+  readonly #context: WriteContext
+
+  constructor(parts: ReconcileParts) {
+    this.#parts = parts
+    this.#context = writeContext(parts, this.name)
+    this.inputs = KINDS.map((kind) => input(kind, (change) => this.#keys(change as Change)))
+  }
+
+  async reconcile(key: string): Promise<undefined> {
+    const object = this.#find(key)
+    if (object === undefined) return undefined
+    await this.#settleOwner(object)
+    await this.#settleOwned(object)
+    return undefined
+  }
+
+  /** Itself when its owners or its deletion are new; what it owned once it is gone; owners that wait for it. */
+  #keys({ type, cached, previous }: Change): string[] {
+    const object = cached.object as AnyResource
+    if (type === 'deleted') return [...this.#dependents(object.metadata.uid), ...this.#waitingOwners(object)].map(keyOf)
+    const { ownerReferences = [], deletionTimestamp, finalizers = [] } = object.metadata
+    const before = previous?.object.metadata
+    const newOwners = ownerReferences.length > 0 && !sameJson(ownerReferences, before?.ownerReferences)
+    const newDeletion = deletionTimestamp !== undefined && (before?.deletionTimestamp === undefined || !sameJson(finalizers, before.finalizers ?? []))
+    const lostOwners = sameJson(ownerReferences, before?.ownerReferences ?? []) ? [] : this.#waitingOwners(before === undefined ? object : previous!.object as AnyResource)
+    return [...newOwners || newDeletion ? [object] : [], ...lostOwners].map(keyOf)
+  }
+
+  #dependents(uid: string): AnyResource[] {
+    return KINDS.flatMap((kind) => this.#parts.informer.lister(kind).byIndex('owner', uid) as AnyResource[])
+  }
+
+  #waitingOwners(object: AnyResource): AnyResource[] {
+    return (object.metadata.ownerReferences ?? []).flatMap(({ uid }) => {
+      const owner = this.#parts.informer.byUid(uid)
+      return owner !== undefined && isWaiting(owner) ? [owner] : []
+    })
+  }
+
+  #find(key: string): AnyResource | undefined {
+    const [kind, namespace, name] = key.split('/') as [Kind, string, string]
+    return this.#parts.informer.lister(kind).get(namespace, name)
+  }
+
+  async #settleOwner(object: AnyResource): Promise<void> {
+    const { metadata: { finalizers = [], deletionTimestamp, uid } } = object
+    if (deletionTimestamp === undefined || !(finalizers.includes(FOREGROUND) || finalizers.includes(ORPHAN))) return
+    await this.#parts.caughtUp() // a dependent made a moment ago counts too
+    const plan = planOwner(object, this.#dependents(uid))
+    switch (plan.kind) {
+      case 'nothing': return
+      case 'orphan dependents':
+        await Promise.all(plan.dependents.map((dependent) => this.#disown(dependent, [uid])))
+        return this.#removeFinalizer(object, ORPHAN)
+      case 'delete dependents':
+        await Promise.all(plan.dependents.map((dependent) => this.#settleOwned(dependent)))
+        return plan.done ? this.#removeFinalizer(object, FOREGROUND) : undefined
+    }
+  }
+
+  async #settleOwned(object: AnyResource): Promise<void> {
+    const { ownerReferences = [], deletionTimestamp, namespace, name, uid } = object.metadata
+    if (ownerReferences.length === 0 || deletionTimestamp !== undefined) return
+    const states = new Map(await Promise.all(ownerReferences.map(async (reference) => [reference, await this.#stateOf(object, reference)] as const)))
+    const plan = planOwned({ object, stateOf: (reference) => states.get(reference)!, hasDependents: this.#dependents(uid).length > 0 })
+    switch (plan.kind) {
+      case 'keep': return
+      case 'disown': return this.#disown(object, plan.uids)
+      case 'delete':
+        return ifThere(this.#parts.api.delete(object.kind, namespace, name, { uid, resourceVersion: object.metadata.resourceVersion, propagation: plan.propagation }, this.#context))
+    }
+  }
+
+  /** An owner that the cache does not show is asked for once more, consistently, before it counts as absent. */
+  async #stateOf(object: AnyResource, { apiVersion, kind: kindName, name, uid }: OwnerReference): Promise<OwnerState> {
+    const kind = findKind(apiVersion, kindName)
+    if (kind === undefined) return 'present'
+    const { namespaced } = resourceOf(kind)
+    if (namespaced && object.metadata.namespace === '') return 'present' // such a reference cannot be looked up
+    const namespace = namespaced ? object.metadata.namespace : ''
+    const owner = this.#parts.informer.lister(kind).get(namespace, name) as AnyResource | undefined
+    if (owner?.metadata.uid === uid) return isWaiting(owner) ? 'waiting' : 'present'
+    try {
+      const current = await this.#parts.api.get(kind, namespace, name) as AnyResource
+      if (current.metadata.uid !== uid) return 'absent'
+      return isWaiting(current) ? 'waiting' : 'present'
+    } catch (thrown) {
+      if (GantryError.is(thrown, 'NotFound')) return 'absent'
+      throw thrown
+    }
+  }
+
+  #disown(object: AnyResource, uids: readonly string[]): Promise<void> {
+    return this.#change(object, (stored) => {
+      const { ownerReferences = [] } = stored.metadata
+      const left = ownerReferences.filter(({ uid }) => !uids.includes(uid))
+      if (left.length === ownerReferences.length) return false
+      stored.metadata.ownerReferences = left
+      return true
+    })
+  }
+
+  #removeFinalizer(object: AnyResource, finalizer: string): Promise<void> {
+    return this.#change(object, (stored) => {
+      const { finalizers = [] } = stored.metadata
+      if (!finalizers.includes(finalizer)) return false
+      stored.metadata.finalizers = finalizers.filter((other) => other !== finalizer)
+      return true
+    })
+  }
+
+  #change(object: AnyResource, change: (stored: AnyResource) => boolean): Promise<void> {
+    const { namespace, name, uid } = object.metadata
+    return ifThere(this.#parts.api.mutate(object.kind, namespace, name, '', (stored) => (stored.metadata.uid === uid && change(stored) ? undefined : false), this.#context))
+  }
+}
+
+function isWaiting(owner: AnyResource): boolean {
+  return owner.metadata.deletionTimestamp !== undefined && owner.metadata.finalizers?.includes(FOREGROUND) === true
+}
+
+function keyOf({ kind, metadata: { namespace, name } }: AnyResource): string {
+  return `${kind}/${namespace}/${name}`
+}
+
+/** That it is gone already is what was wanted. */
+async function ifThere(write: Promise<unknown>): Promise<void> {
+  try {
+    await write
+  } catch (thrown) {
+    if (!GantryError.is(thrown, 'NotFound')) throw thrown
+  }
+}

@@ -1,0 +1,96 @@
+/** Empties namespaces that are being deleted, and lets them go. */
+import { GantryError } from '../../../proto/api/errors.ts'
+import { resources } from '../../../proto/api/schema.ts'
+import { sameJson } from '../../../proto/api/shape.ts'
+import { formatTime } from '../../../proto/api/time.ts'
+import type { AnyResource, Kind, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
+import type { WriteContext } from '../../api/contract.ts'
+import type { Change } from '../../informer/contract.ts'
+import { withCondition, withoutCondition } from '../conditions.ts'
+import { keyOf, makeKey, splitKey } from '../key.ts'
+import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { NAMESPACE_FINALIZER, planNamespace } from './plan.ts'
+
+const NAMESPACED = resources.filter(({ namespaced }) => namespaced).map(({ kind }) => kind as Kind)
+
+/** Deletions under way at once. */
+const BATCH = 500
+
+export class NamespaceReconciler implements Reconciler {
+  readonly name = 'namespace'
+  readonly concurrency = 4
+  readonly inputs
+  readonly #parts: ReconcileParts
+  readonly #context: WriteContext
+
+  constructor(parts: ReconcileParts) {
+    this.#parts = parts
+    this.#context = writeContext(parts, this.name)
+    this.inputs = [
+      input('Namespace', (change) => (change.cached.object.metadata.deletionTimestamp === undefined ? [] : [keyOf(change.cached.object)])),
+      ...NAMESPACED.map((kind) => input(kind, (change) => this.#terminating(change as Change))),
+    ]
+  }
+
+  async reconcile(key: string): Promise<undefined> {
+    const { name } = splitKey(key)
+    const { informer, clock } = this.#parts
+    if (informer.lister('Namespace').get('', name)?.metadata.deletionTimestamp === undefined) return undefined
+    await this.#parts.caughtUp() // what was made before the deletion began is to be seen
+    const namespace = informer.lister('Namespace').get('', name)
+    if (namespace === undefined) return undefined
+    const plan = planNamespace(namespace, this.#contents(name), clock.now())
+    if (plan === undefined) return undefined
+    const failures = await this.#remove(plan.remove)
+    await this.#writeStatus(namespace, this.#withFailures(plan.status, failures))
+    if (failures[0] !== undefined) throw failures[0]
+    if (plan.empty) await this.#release(namespace)
+    return undefined
+  }
+
+  /** Something came into or left a namespace that is being deleted. */
+  #terminating({ type, cached, previous }: Change): string[] {
+    const { namespace } = cached.object.metadata
+    if (type === 'modified' && sameJson(cached.object.metadata.finalizers, previous?.object.metadata.finalizers)) return []
+    return this.#parts.informer.lister('Namespace').get('', namespace)?.metadata.deletionTimestamp === undefined ? [] : [makeKey('', namespace)]
+  }
+
+  #contents(name: string): AnyResource[] {
+    return NAMESPACED.flatMap((kind) => this.#parts.informer.lister(kind).list(name) as AnyResource[])
+  }
+
+  async #remove(objects: readonly AnyResource[]): Promise<unknown[]> {
+    const failures: unknown[] = []
+    for (let at = 0; at < objects.length; at += BATCH) {
+      const results = await Promise.allSettled(objects.slice(at, at + BATCH).map(({ kind, metadata: { namespace, name, uid } }) => this.#parts.api.delete(kind, namespace, name, { uid, propagation: 'BACKGROUND' }, this.#context)))
+      for (const result of results) if (result.status === 'rejected' && !GantryError.is(result.reason, 'NotFound')) failures.push(result.reason)
+    }
+    return failures
+  }
+
+  #withFailures(status: NamespaceStatus, failures: readonly unknown[]): NamespaceStatus {
+    const type = 'NamespaceDeletionContentFailure'
+    if (failures.length === 0) return { ...status, conditions: withoutCondition(status.conditions, type) }
+    const message = `${failures.length} deletions failed, such as: ${GantryError.from(failures[0]).message}`
+    return { ...status, conditions: withCondition(status.conditions, { type, status: 'True', reason: 'ContentDeletionFailed', message, lastTransitionTime: formatTime(this.#parts.clock.now()) }) }
+  }
+
+  async #writeStatus(namespace: Namespace, status: NamespaceStatus): Promise<void> {
+    if (sameJson(status, namespace.status)) return
+    const { name, uid } = namespace.metadata
+    await this.#parts.api.mutate('Namespace', '', name, 'status', (stored) => {
+      if (stored.metadata.uid !== uid) return false
+      stored.status = status
+      return undefined
+    }, this.#context)
+  }
+
+  async #release(namespace: Namespace): Promise<void> {
+    const { name, uid } = namespace.metadata
+    await this.#parts.api.mutate('Namespace', '', name, '', (stored) => {
+      if (stored.metadata.uid !== uid || stored.spec.finalizers?.includes(NAMESPACE_FINALIZER) !== true) return false
+      stored.spec.finalizers = stored.spec.finalizers.filter((finalizer) => finalizer !== NAMESPACE_FINALIZER)
+      return undefined
+    }, this.#context)
+  }
+}

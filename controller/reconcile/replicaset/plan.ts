@@ -1,0 +1,60 @@
+/** What a ReplicaSet needs so that as many pods run as it says. Pure. */
+import { formatTime } from '../../../proto/api/time.ts'
+import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts'
+import { findCondition, withCondition, withoutCondition } from '../conditions.ts'
+import { availableIn, isActive, isReady } from '../pod-state.ts'
+import { choosePods } from './removal.ts'
+
+export interface ReplicaSetSnapshot {
+  readonly replicaSet: ReplicaSet
+  /** Its own, without those whose deletion is asked for though the cache does not show it yet. */
+  readonly pods: readonly Pod[]
+  /** All pods of the same workload, its own included: they should be spread over nodes. */
+  readonly related: readonly Pod[]
+}
+
+export interface ReplicaSetPlan {
+  /** Pods to create. */
+  readonly create: number
+  readonly remove: readonly Pod[]
+  /** As counted now. `failure` of the pass that follows is added by withFailure. */
+  readonly status: ReplicaSetStatus
+  /** Milliseconds until a pod counts as available by time alone. */
+  readonly again: number | undefined
+}
+
+/** Pods that ended count for nothing: they are replaced, and stay to be looked at. */
+export function planReplicaSet({ replicaSet, pods, related }: ReplicaSetSnapshot, now: number): ReplicaSetPlan {
+  const { spec, metadata } = replicaSet
+  const active = pods.filter(isActive)
+  const surplus = metadata.deletionTimestamp === undefined ? active.length - spec.replicas : 0
+  const waits = active.map((pod) => availableIn(pod, spec.minReadySeconds ?? 0, now))
+  const pending = waits.filter((wait) => wait !== undefined && wait > 0) as number[]
+  return {
+    create: Math.max(0, -surplus),
+    remove: surplus > 0 ? choosePods(active, related, surplus) : [],
+    status: {
+      replicas: active.length,
+      fullyLabeledReplicas: active.filter((pod) => carriesLabels(pod, spec.template.metadata?.labels)).length,
+      readyReplicas: active.filter(isReady).length,
+      availableReplicas: waits.filter((wait) => wait === 0).length,
+      observedGeneration: metadata.generation,
+      ...replicaSet.status.conditions !== undefined && { conditions: replicaSet.status.conditions },
+    },
+    again: pending.length === 0 ? undefined : Math.min(...pending),
+  }
+}
+
+function carriesLabels(pod: Pod, labels: Readonly<Record<string, string>> | undefined): boolean {
+  return Object.entries(labels ?? {}).every(([key, value]) => pod.metadata.labels?.[key] === value)
+}
+
+/** Why pods could not be created or deleted, as the condition ReplicaFailure; without a failure the condition goes. */
+export function withFailure(status: ReplicaSetStatus, failure: { reason: 'FailedCreate' | 'FailedDelete'; message: string } | undefined, now: number): ReplicaSetStatus {
+  if (failure === undefined && findCondition(status.conditions, 'ReplicaFailure') === undefined) return status
+  const conditions = failure === undefined
+    ? withoutCondition(status.conditions, 'ReplicaFailure')
+    : withCondition(status.conditions, { type: 'ReplicaFailure', status: 'True' as const, lastTransitionTime: formatTime(now), ...failure })
+  const { conditions: _conditions, ...counts } = status
+  return conditions.length === 0 ? counts : { ...counts, conditions }
+}

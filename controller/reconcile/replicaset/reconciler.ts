@@ -1,0 +1,186 @@
+/** Applies what the plan for a ReplicaSet says. */
+import { GantryError } from '../../../proto/api/errors.ts'
+import { labelSelectorMatcher } from '../../../proto/api/selector.ts'
+import { sameJson } from '../../../proto/api/shape.ts'
+import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts'
+import type { Draft, WriteContext } from '../../api/contract.ts'
+import type { Change } from '../../informer/contract.ts'
+import { claim, controllerKeys, controllerOf, controllerReference, Orphans } from '../claim.ts'
+import { findCondition } from '../conditions.ts'
+import { keyOf, splitKey } from '../key.ts'
+import { isActive } from '../pod-state.ts'
+import { Progress } from '../progress.ts'
+import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { planReplicaSet, withFailure } from './plan.ts'
+
+interface Failure {
+  readonly reason: 'FailedCreate' | 'FailedDelete'
+  readonly message: string
+  readonly thrown: unknown
+}
+
+export class ReplicaSetReconciler implements Reconciler {
+  readonly name = 'replicaset'
+  readonly concurrency = 16
+  readonly inputs
+  readonly #parts: ReconcileParts
+  readonly #context: WriteContext
+  readonly #progress: Progress
+  readonly #orphans: Orphans<'Pod'>
+  /** By key, uids of pods whose deletion is asked for and not yet in the cache. */
+  readonly #removing = new Map<string, Set<string>>()
+
+  constructor(parts: ReconcileParts) {
+    this.#parts = parts
+    this.#context = writeContext(parts, this.name)
+    this.#progress = new Progress(parts)
+    this.#orphans = new Orphans('Pod', parts.informer)
+    this.inputs = [
+      input('ReplicaSet', (change) => [keyOf(change.cached.object)]),
+      input('Pod', (change) => [...controllerKeys('ReplicaSet', change), ...this.#adopters(change)]),
+    ]
+  }
+
+  async reconcile(key: string): Promise<number | undefined> {
+    await this.#progress.reached(key)
+    const { namespace, name } = splitKey(key)
+    const { informer, clock } = this.#parts
+    const replicaSet = informer.lister('ReplicaSet').get(namespace, name)
+    if (replicaSet === undefined) {
+      this.#progress.forget(key)
+      this.#removing.delete(key)
+      return undefined
+    }
+    const pods = await this.#claim(key, replicaSet)
+    const plan = planReplicaSet({ replicaSet, pods: pods.filter((pod) => !this.#isRemoving(key, pod)), related: this.#related(replicaSet, pods) }, clock.now())
+    const failures = [...await this.#create(key, replicaSet, plan.create), ...await this.#remove(key, replicaSet, plan.remove)]
+    await this.#writeStatus(replicaSet, withFailure(plan.status, failures.map(({ reason, message }) => ({ reason, message }))[0], clock.now()))
+    if (failures[0] !== undefined) throw failures[0].thrown
+    return plan.again
+  }
+
+  /** ReplicaSets that may want a pod without controller. */
+  #adopters(change: Change<'Pod'>): string[] {
+    if (!this.#orphans.see(change)) return []
+    const { namespace, labels } = change.cached.object.metadata
+    return this.#parts.informer.lister('ReplicaSet').list(namespace).filter(({ spec }) => labelSelectorMatcher(spec.selector).matches(labels)).map(keyOf)
+  }
+
+  /** The ReplicaSet's pods, after what is owed to the selector is done. */
+  async #claim(key: string, replicaSet: ReplicaSet): Promise<Pod[]> {
+    const { api, informer } = this.#parts
+    const { namespace, name, uid } = replicaSet.metadata
+    const candidates = [...informer.lister('Pod').byIndex('owner', uid), ...this.#orphans.in(namespace)]
+    const { owned, adopt, release } = claim(replicaSet, labelSelectorMatcher(replicaSet.spec.selector), candidates)
+    const wanted = adopt.filter(isActive)
+    if (wanted.length > 0) {
+      const current = await api.get('ReplicaSet', namespace, name)
+      if (current.metadata.uid !== uid || current.metadata.deletionTimestamp !== undefined) throw new GantryError('Conflict', `ReplicaSet ${namespace}/${name} has been deleted since: it adopts nothing`)
+    }
+    const written = await Promise.all([
+      ...wanted.map((pod) => this.#setOwners(pod, (owners) => [...owners, controllerReference(replicaSet)])),
+      ...release.map((pod) => this.#setOwners(pod, (owners) => owners.filter((owner) => owner.uid !== uid))),
+    ])
+    for (const pod of written) this.#progress.wrote(key, pod)
+    return [...owned, ...written.filter((pod) => controllerOf(pod)?.uid === uid)]
+  }
+
+  /** The pod as stored afterwards: unchanged if it is another one now, or has another controller. */
+  #setOwners(pod: Pod, change: (owners: NonNullable<Pod['metadata']['ownerReferences']>) => Pod['metadata']['ownerReferences']): Promise<Pod> {
+    const { namespace, name, uid } = pod.metadata
+    const controller = controllerOf(pod)?.uid
+    return this.#parts.api.mutate('Pod', namespace, name, '', (stored) => {
+      if (stored.metadata.uid !== uid || controllerOf(stored)?.uid !== controller) return false
+      stored.metadata.ownerReferences = change(stored.metadata.ownerReferences ?? [])
+      return undefined
+    }, this.#context)
+  }
+
+  /** True until the cache shows that the deletion asked for has begun. */
+  #isRemoving(key: string, pod: Pod): boolean {
+    const uids = this.#removing.get(key)
+    if (uids?.has(pod.metadata.uid) !== true) return false
+    if (isActive(pod)) return true
+    uids.delete(pod.metadata.uid)
+    return false
+  }
+
+  /** Pods of all ReplicaSets with the same controller. */
+  #related(replicaSet: ReplicaSet, pods: Pod[]): Pod[] {
+    const controller = controllerOf(replicaSet)
+    if (controller === undefined || pods.length <= replicaSet.spec.replicas) return pods
+    const { informer } = this.#parts
+    return informer.lister('ReplicaSet').byIndex('owner', controller.uid).flatMap(({ metadata }) => informer.lister('Pod').byIndex('owner', metadata.uid))
+  }
+
+  /** All at once: the API commits together what comes together. */
+  async #create(key: string, replicaSet: ReplicaSet, count: number): Promise<Failure[]> {
+    const results = await Promise.allSettled(Array.from({ length: count }, () => this.#parts.api.create(podOf(replicaSet), this.#context)))
+    return results.flatMap((result) => {
+      if (result.status === 'fulfilled') {
+        this.#progress.wrote(key, result.value)
+        this.#record(replicaSet, 'Normal', 'SuccessfulCreate', `Created pod: ${result.value.metadata.name}`)
+        return []
+      }
+      this.#progress.failed(key, result.reason)
+      return [{ reason: 'FailedCreate', message: `cannot create a pod: ${GantryError.from(result.reason).message}`, thrown: result.reason as unknown }]
+    })
+  }
+
+  async #remove(key: string, replicaSet: ReplicaSet, pods: readonly Pod[]): Promise<Failure[]> {
+    const removing = this.#removingOf(key)
+    const results = await Promise.all(pods.map(async ({ metadata: { namespace, name, uid } }): Promise<Failure[]> => {
+      removing.add(uid)
+      try {
+        await this.#parts.api.delete('Pod', namespace, name, { uid }, this.#context)
+        this.#record(replicaSet, 'Normal', 'SuccessfulDelete', `Deleted pod: ${name}`)
+        return []
+      } catch (thrown) {
+        if (GantryError.is(thrown, 'NotFound', 'Conflict')) return [] // that pod is gone already
+        removing.delete(uid)
+        return [{ reason: 'FailedDelete', message: `cannot delete pod ${name}: ${GantryError.from(thrown).message}`, thrown }]
+      }
+    }))
+    return results.flat()
+  }
+
+  /** Without pods that are gone from the cache. */
+  #removingOf(key: string): Set<string> {
+    const uids = new Set([...this.#removing.get(key) ?? []].filter((uid) => this.#parts.informer.byUid(uid) !== undefined))
+    this.#removing.set(key, uids)
+    return uids
+  }
+
+  async #writeStatus(replicaSet: ReplicaSet, status: ReplicaSetStatus): Promise<void> {
+    if (sameJson(comparable(status), comparable(replicaSet.status))) return
+    const { namespace, name, uid } = replicaSet.metadata
+    const before = findCondition(replicaSet.status.conditions, 'ReplicaFailure')
+    const failure = findCondition(status.conditions, 'ReplicaFailure')
+    if (failure !== undefined && failure.message !== before?.message) this.#record(replicaSet, 'Warning', failure.reason ?? 'FailedCreate', failure.message ?? '')
+    await this.#parts.api.mutate('ReplicaSet', namespace, name, 'status', (stored) => {
+      if (stored.metadata.uid !== uid) return false
+      stored.status = status
+      return undefined
+    }, this.#context)
+  }
+
+  #record(regarding: ReplicaSet, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.#parts.events.record({ regarding, type, reason, message, component: `${this.name}-controller` })
+  }
+}
+
+/** Counts that are absent are 0. */
+function comparable({ replicas = 0, fullyLabeledReplicas = 0, readyReplicas = 0, availableReplicas = 0, observedGeneration = 0, conditions = [] }: ReplicaSetStatus): unknown {
+  return { replicas, fullyLabeledReplicas, readyReplicas, availableReplicas, observedGeneration, conditions }
+}
+
+/** A pod after the template. */
+export function podOf(replicaSet: ReplicaSet): Draft<'Pod'> {
+  const { metadata, spec: { template } } = replicaSet
+  const { labels, annotations, finalizers } = template.metadata ?? {}
+  return {
+    kind: 'Pod',
+    metadata: { generateName: `${metadata.name}-`, namespace: metadata.namespace, labels: { ...labels }, annotations: { ...annotations }, finalizers: [...finalizers ?? []], ownerReferences: [controllerReference(replicaSet)] },
+    spec: structuredClone(template.spec),
+  }
+}

@@ -1,0 +1,88 @@
+/** Runs reconcilers while this replica leads: changes become keys, keys become passes, failed passes come again with growing delays. */
+import { GantryError } from '../../proto/api/errors.ts'
+import type { Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import { RunGroup } from '../../proto/base/run-group.ts'
+import { WorkQueue } from '../../proto/base/workqueue.ts'
+import type { Kind } from '../../proto/gen/types.ts'
+import type { EventSink, ObjectApi, WriteContext } from '../api/contract.ts'
+import type { Change, Informer } from '../informer/contract.ts'
+import type { Term } from '../store/contract.ts'
+
+/** Changes of one kind, and the keys they concern. Called for every change: it must be quick and must not throw. */
+export interface Input {
+  readonly kind: Kind
+  readonly keys: (change: Change) => Iterable<string>
+}
+
+/** Ties the type of the change to the kind. */
+export function input<K extends Kind>(kind: K, keys: (change: Change<K>) => Iterable<string>): Input {
+  return { kind, keys: keys as unknown as Input['keys'] }
+}
+
+export interface Reconciler {
+  readonly name: string
+  /** Passes at once, each of another key. */
+  readonly concurrency: number
+  readonly inputs: readonly Input[]
+  /** One pass: reads everything again, does what is to be done. Resolves with the milliseconds after which the key is due again though nothing changed, if so. */
+  reconcile(key: string): Promise<number | undefined>
+}
+
+/** What a reconciler is made of; made anew for every term. */
+export interface ReconcileParts {
+  readonly api: ObjectApi
+  readonly informer: Informer
+  readonly events: EventSink
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Of the leadership; undefined where nobody else can lead. */
+  readonly term: Term | undefined
+  /** Resolves when the cache shows every write acknowledged before the call. */
+  readonly caughtUp: () => Promise<void>
+}
+
+/** How a reconciler writes: as its fields' owner, and only while it leads. */
+export function writeContext(parts: ReconcileParts, reconciler: string): WriteContext {
+  return { fieldManager: `${reconciler}-controller`, term: parts.term }
+}
+
+/**
+ * Resolves when the signal is aborted and the passes under way have ended. It begins when the cache shows all that leaders before this one
+ * wrote, so that nothing is done twice.
+ */
+export async function runReconcilers(reconcilers: readonly Reconciler[], parts: ReconcileParts, signal: AbortSignal): Promise<void> {
+  await parts.caughtUp()
+  const group = new RunGroup(signal)
+  for (const reconciler of reconcilers) group.add((ended) => runReconciler(reconciler, parts, ended))
+  await group.wait()
+}
+
+async function runReconciler(reconciler: Reconciler, parts: ReconcileParts, signal: AbortSignal): Promise<void> {
+  const { clock, random, informer } = parts
+  const log = parts.logger.child({ component: reconciler.name })
+  const queue = new WorkQueue(clock, random)
+  const stops = reconciler.inputs.map(({ kind, keys }) => informer.on(kind, (change) => {
+    for (const key of keys(change as Change)) queue.add(key)
+  }))
+  const pass = async (key: string): Promise<void> => {
+    const again = await reconciler.reconcile(key)
+    if (again !== undefined) queue.addAfter(key, again)
+  }
+  try {
+    await queue.run(pass, (key, error, failures) => logFailure(log, key, error, failures), signal, reconciler.concurrency)
+  } finally {
+    for (const stop of stops) stop()
+  }
+}
+
+/** That somebody else was faster is daily life; that the store is away is told by others too. */
+function logFailure(log: Logger, key: string, thrown: unknown, failures: number): void {
+  const error = GantryError.from(thrown)
+  const fields = { key, failures, code: error.code, err: error }
+  if (GantryError.is(error, 'Conflict', 'NotFound', 'AlreadyExists', 'Cancelled')) log.debug(fields, 'pass to be repeated')
+  else if (GantryError.is(error, 'Unavailable', 'DeadlineExceeded', 'Forbidden', 'ResourceExhausted')) log.warn(fields, 'pass failed')
+  else log.error(fields, 'pass failed')
+}
