@@ -88,7 +88,8 @@ export class Cgroups {
 
   /** Moves a process into a group, made if need be. */
   async place(path: string, pid: number): Promise<void> {
-    const hierarchies = this.layout.version === 2 ? [this.layout.mount] : USED_CONTROLLERS.map((controller) => (this.layout as { controllers: ReadonlyMap<string, string> }).controllers.get(controller)!)
+    const { layout } = this
+    const hierarchies = layout.version === 2 ? [layout.mount] : USED_CONTROLLERS.map((controller) => layout.controllers.get(controller)!)
     for (const hierarchy of new Set(hierarchies)) {
       await mkdir(join(hierarchy, path), { recursive: true })
       await writeFile(join(hierarchy, path, 'cgroup.procs'), String(pid))
@@ -129,7 +130,8 @@ export class Cgroups {
 
   /** Removes a group with those below it from every hierarchy. The kernel may take a moment to forget processes that have ended. */
   async remove(path: string): Promise<void> {
-    const mounts = this.layout.version === 2 ? [this.layout.mount] : this.layout.mounts
+    const { layout } = this
+    const mounts = layout.version === 2 ? [layout.mount] : [...layout.mounts, ...(layout.unified === undefined ? [] : [layout.unified])]
     for (const mount of mounts) await this.#removeTree(join(mount, path))
   }
 

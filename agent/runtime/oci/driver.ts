@@ -77,7 +77,7 @@ export class OciDriver implements RuntimeDriver {
     for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true, mode: 0o711 })
     const cgroups = await Cgroups.detect(clock)
     const conmonProgram = await requireConmon()
-    const program = await chooseRuntime(this.#options.runtime, cgroups.layout, runDir, logger)
+    const program = await chooseRuntime(this.#options.runtime, cgroups.layout, runDir)
     const runtimeArgs = ['--root', directories.root]
     const conmonGroup = join(cgroupParent, 'conmon')
     const conmon = new Conmon({

@@ -1,9 +1,8 @@
 /** Which OCI runtime runs here, and how it is called. */
-import { chmod, readFile, readlink, statfs, writeFile } from 'node:fs/promises'
+import { chmod, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { run } from '../../../proto/base/command.ts'
-import type { Logger } from '../../../proto/base/logger.ts'
 import type { CgroupLayout } from './cgroups.ts'
 
 export type RuntimeName = 'crun' | 'runc'
@@ -20,15 +19,16 @@ const REMEDY = 'install crun or runc (Debian: apt-get install crun)'
 
 /**
  * The runtime asked for, else crun if it is there, else runc: crun starts a container in a third of runc's time. FailedPrecondition names
- * what is missing. crun refuses the hybrid of control groups as long as it sees the version 2 tree; runc takes it as it is.
+ * what is missing. crun refuses the hybrid of control groups as long as it sees the version 2 tree, so it is
+ * called by a script that hides that tree from it; where the agent's own mount namespace is without the tree, crun is called directly.
  */
-export async function chooseRuntime(wanted: RuntimeName | undefined, layout: CgroupLayout, runDir: string, logger: Logger): Promise<RuntimeProgram> {
+export async function chooseRuntime(wanted: RuntimeName | undefined, layout: CgroupLayout, runDir: string): Promise<RuntimeProgram> {
   for (const name of wanted === undefined ? ['crun', 'runc'] as const : [wanted]) {
     const version = await versionOf(name)
     if (version === undefined) continue
     const path = await absolutePath(name)
     const unified = name === 'crun' && layout.version === 1 ? layout.unified : undefined
-    if (unified === undefined || await hideUnified(unified, logger)) return { name, version, path }
+    if (unified === undefined) return { name, version, path }
     return { name, version, path: await writeWrapper(path, unified, runDir) }
   }
   throw new GantryError('FailedPrecondition', `no OCI runtime: ${wanted ?? 'crun or runc'} is not installed`, { details: [{ field: 'runtime', value: wanted ?? '', remedy: REMEDY }] })
@@ -54,27 +54,7 @@ async function absolutePath(program: string): Promise<string> {
   return (await run('sh', ['-c', 'command -v "$1"', 'sh', program])).stdout.trim()
 }
 
-/**
- * Unmounts the version 2 tree for this process, if that is nobody else's matter: its mount namespace is its own (not the first process's) and
- * the unmount is not passed on to others. True if the tree is hidden.
- */
-async function hideUnified(unified: string, logger: Logger): Promise<boolean> {
-  const [own, first] = await Promise.all(['self', '1'].map((pid) => readlink(`/proc/${pid}/ns/mnt`)))
-  if (own === first || parentIsShared(await readFile('/proc/self/mountinfo', 'utf8'), unified)) return false
-  await run('umount', [unified])
-  logger.info({ mount: unified }, 'hid the version 2 control group tree from this mount namespace, for crun')
-  return true
-}
-
-/** Whether unmounting `point` would be passed on: its parent mount is in a peer group, mount_namespaces(7). */
-export function parentIsShared(mountinfo: string, point: string): boolean {
-  const lines = mountinfo.split('\n').map((line) => line.split(' '))
-  const parent = lines.findLast((fields) => fields[4] === point)?.[1]
-  const fields = lines.find((line) => line[0] === parent) ?? []
-  return fields.slice(6, fields.indexOf('-')).some((field) => field.startsWith('shared:'))
-}
-
-/** A few milliseconds a call: the price of a mount namespace that is shared with others. Mounts a container makes for the host still reach it. */
+/** Costs a few milliseconds a call. Propagation is left as it is everywhere else, so that mounts a container makes for the host still reach it. */
 async function writeWrapper(program: string, unified: string, runDir: string): Promise<string> {
   const parent = join(unified, '..')
   if ((await statfs(parent)).type === (await statfs(unified)).type) throw new GantryError('FailedPrecondition', `${unified} cannot be hidden from crun`, { details: [{ field: 'runtime', value: 'crun', remedy: 'use runc' }] })
