@@ -1,6 +1,6 @@
 /** What a controller is told: its configuration file. */
 import { hostname } from 'node:os'
-import { listOf, section, text, withDefault, type Settings } from '../proto/api/config-file.ts'
+import { integer, listOf, section, text, withDefault, type Settings } from '../proto/api/config-file.ts'
 
 export interface TlsFiles {
   /** PEM files. */
@@ -20,6 +20,8 @@ export interface ControllerConfig {
   /** Endpoints of an etcd that is there already, e.g. https://10.0.0.1:2379; empty: the controller runs its own. */
   readonly etcd: readonly string[]
   readonly etcdTls: TlsFiles | undefined
+  /** Ports on loopback of its own etcd and NATS. */
+  readonly ports: { readonly etcd: number; readonly etcdPeer: number; readonly nats: number }
   /** NATS servers that are there already, e.g. nats://10.0.0.1:4222; empty: the controller runs its own. */
   readonly nats: readonly string[]
 }
@@ -35,4 +37,5 @@ export const CONTROLLER_SETTINGS: Settings<ControllerConfig> = {
   etcd: withDefault(listOf(text), []),
   etcdTls: withDefault(tlsFiles, undefined),
   nats: withDefault(listOf(text), []),
+  ports: withDefault(section({ etcd: withDefault(integer, 2379), etcdPeer: withDefault(integer, 2380), nats: withDefault(integer, 4222) }), { etcd: 2379, etcdPeer: 2380, nats: 4222 }),
 }

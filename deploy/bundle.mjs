@@ -1,20 +1,36 @@
 // One file per program in dist/: fewer files to read makes a program start sooner and weigh less.
 import { build } from 'esbuild'
-import { chmodSync, readFileSync } from 'node:fs'
+import { chmodSync, cpSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 
 const programs = { gantry: 'cli/main.ts', 'gantry-controller': 'controller/main.ts', 'gantry-agent': 'agent/main.ts', 'gantry-rig': 'deploy/rig/main.ts' }
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
+// etcd3 reads its schema from beside its own files; in a bundle that is beside the bundle.
+const etcd3 = dirname(createRequire(import.meta.url).resolve('etcd3/package.json'))
+const etcdSchema = {
+  name: 'etcd-schema',
+  setup({ onLoad }) {
+    onLoad({ filter: /etcd3[\\/]lib[\\/]connection-pool\.js$/ }, ({ path }) => {
+      const before = readFileSync(path, 'utf8')
+      const contents = before.replace('../proto/rpc.proto', './etcd/rpc.proto')
+      if (contents === before) throw new Error(`${path} no longer names ../proto/rpc.proto`)
+      return { contents }
+    })
+  },
+}
+cpSync(join(etcd3, 'proto'), 'dist/etcd', { recursive: true })
+
 await build({
-  entryPoints: Object.fromEntries(Object.entries(programs).map(([name, source]) => [name, source])),
+  entryPoints: programs,
   outdir: 'dist',
   outExtension: { '.js': '.cjs' },
   bundle: true,
   platform: 'node',
   target: 'node20',
   format: 'cjs',
-  minifyWhitespace: true,
-  sourcemap: 'linked',
+  plugins: [etcdSchema],
   banner: { js: '#!/usr/bin/env node' },
   define: { GANTRY_VERSION: JSON.stringify(version), 'import.meta.dirname': '__dirname' },
   // Optional accelerators of its dependencies, which are not installed.
