@@ -114,7 +114,10 @@ export class ObjectCore implements ObjectApi {
   }
 
   async delete<K extends Kind>(kind: K, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<Resources[K]> {
-    return (await this.#change(kind, namespace, name, context, (stored) => requestDeletion(stored, options, this.#clock.now()))).object
+    const { object } = await this.#change(kind, namespace, name, context, (stored) => requestDeletion(stored, options, this.#clock.now()))
+    // Creations look at the cache for whether a namespace is going: whoever has been told that it is must not get one through any more.
+    if (kind === 'Namespace' && context.dryRun !== true) await this.#informer.reached(Number(object.metadata.resourceVersion))
+    return object
   }
 
   async mutate<K extends Kind>(kind: K, namespace: string, name: string, subresource: '' | 'status', change: (object: Resources[K]) => false | void, context: WriteContext): Promise<Resources[K]> {
@@ -149,7 +152,7 @@ export class ObjectCore implements ObjectApi {
       const revision = context.dryRun === true
         ? await this.#reads.find(object.kind, namespace, object.metadata.name) === undefined ? 0 : undefined
         : await this.#put(key, bytes, context)
-      if (revision !== undefined) return revision === 0 ? object : at(object, revision)
+      if (revision !== undefined) return decodeResource(object.kind as K, bytes, revision === 0 ? '' : String(revision))
       if (name !== '') break
     }
     const taken = named(wanted.kind, namespace, wanted.metadata.name)
@@ -212,14 +215,14 @@ export class ObjectCore implements ObjectApi {
         base = newest
         continue
       }
-      const after = next === 'removed' ? base.object : next
-      if (context.dryRun === true) return { object: after, changed: true }
+      const after = bytes ?? base.bytes
+      if (context.dryRun === true) return { object: decodeResource(kind, after, base.object.metadata.resourceVersion), changed: true }
       const key = objectKey(kind, namespace, name)
       const expect = { is: 'at' as const, revision: base.revision }
       const operation: Operation = next === 'removed' ? { kind: 'delete', key, expect } : { kind: 'put', key, value: bytes!, expect }
       const result = await this.#commits.write(operation, context.term)
       switch (result.outcome) {
-        case 'committed': return { object: at(after, result.revision), changed: true }
+        case 'committed': return { object: decodeResource(kind, after, String(result.revision)), changed: true }
         case 'deposed': throw deposed()
         case 'conflict':
           if (result.current === undefined) throw notFound(kind, namespace, name)
@@ -242,10 +245,6 @@ export class ObjectCore implements ObjectApi {
 
 function baseOf<K extends Kind>(kind: K, entry: Entry): Base<K> {
   return { object: decodeResource(kind, entry.value, String(entry.revision)), revision: entry.revision, bytes: entry.value, fresh: true }
-}
-
-function at<K extends Kind>(object: Resources[K], revision: number): Resources[K] {
-  return { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }
 }
 
 function patched(kind: Kind, target: JsonObject, { type, patch }: PatchOptions): JsonValue {
