@@ -1,12 +1,12 @@
 /** gantry-agent: builds the agent's parts for this machine and runs it until SIGTERM or SIGINT. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import packageJson from '../package.json' with { type: 'json' }
 import { GantryError } from '../proto/api/errors.ts'
 import { connect } from '../proto/api/rpc.ts'
 import { systemClock } from '../proto/base/clock.ts'
 import { createLogger } from '../proto/base/logger.ts'
 import { systemRandom } from '../proto/base/random.ts'
+import { VERSION } from '../proto/base/version.ts'
 import { runAgent } from './agent.ts'
 import { loadConfig, type AgentConfig } from './config.ts'
 import { ImageStore } from './images/image-store.ts'
@@ -17,8 +17,7 @@ import { FileState } from './state/file.ts'
 
 /** Exit codes: 0 stopped as asked, 1 failed, 2 configuration refused. */
 async function main(): Promise<void> {
-  const log = createLogger('gantry-agent')
-  const { config: path, overrides } = parseOptions(process.argv.slice(2), packageJson.version)
+  const { config: path, overrides } = parseOptions(process.argv.slice(2), VERSION)
   let config: AgentConfig
   try {
     config = await loadConfig(path, overrides)
@@ -28,6 +27,7 @@ async function main(): Promise<void> {
     process.exitCode = 2
     return
   }
+  const log = createLogger('gantry-agent')
   const stopping = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(new GantryError('Cancelled', `${signal} received`)))
   const common = { clock: systemClock, random: systemRandom }
@@ -36,7 +36,7 @@ async function main(): Promise<void> {
     await runAgent({
       ...common,
       log, config,
-      version: packageJson.version,
+      version: VERSION,
       runtime: new OciDriver({
         stateDir: join(config.stateDir, 'runtime'), runDir: join(config.runDir, 'oci'), cgroupParent: config.cgroupParent,
         ...(config.runtime === 'auto' ? {} : { runtime: config.runtime }),
@@ -59,4 +59,4 @@ async function readTls(files: NonNullable<AgentConfig['tls']>): Promise<{ ca: st
   return { ca: ca!, cert: cert!, key: key!, ...(files.serverName === undefined ? {} : { serverName: files.serverName }) }
 }
 
-await main()
+void main()

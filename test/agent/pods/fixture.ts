@@ -1,0 +1,114 @@
+/** A node of fakes around real Pods: state, volumes and log files are real, in a temporary directory. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { AssignedObjects } from '../../../agent/pods/assigned-objects.ts'
+import type { NodeFacts } from '../../../agent/pods/dependencies.ts'
+import { NodeNetwork } from '../../../agent/pods/node-network.ts'
+import { EventRecorder } from '../../../agent/pods/pod-events.ts'
+import { Pods } from '../../../agent/pods/pods.ts'
+import type { ContainerSpec } from '../../../agent/runtime/contract.ts'
+import { FakeMachine, FakeRuntime, type FakeBehaviour } from '../../../agent/runtime/fake.ts'
+import { MemoryState } from '../../../agent/state/memory.ts'
+import { unmountUnder } from '../../../agent/volumes/mount-table.ts'
+import { PodFolders } from '../../../agent/volumes/pod-folders.ts'
+import { Volumes } from '../../../agent/volumes/volumes.ts'
+import { FakeClock } from '../../../proto/base/clock.ts'
+import { silentLogger } from '../../../proto/base/logger.ts'
+import { seededRandom } from '../../../proto/base/random.ts'
+import { RunGroup } from '../../../proto/base/run-group.ts'
+import type { AnyResource, ObjectRef, Pod, PodStatus } from '../../../proto/gen/types.ts'
+import { FakeImages, FakeNetwork, RecordedReports, until } from '../fakes.ts'
+
+const NODE: NodeFacts = { name: 'n1', hostname: 'n1', address: '192.0.2.1', allocatable: { cpu: '4', memory: '8Gi', pods: '10' }, memoryCapacity: 8 * 2 ** 30, pidsLimit: 4096, seccompFolder: '/seccomp' }
+
+export class NodeFixture {
+  readonly clock = new FakeClock()
+  readonly machine = new FakeMachine(this.clock)
+  readonly state = new MemoryState()
+  readonly network = new FakeNetwork()
+  readonly reports = new RecordedReports()
+  readonly specs: ContainerSpec[] = []
+  behaviour: (spec: ContainerSpec) => FakeBehaviour = () => ({})
+  images!: FakeImages
+  pods!: Pods
+  runtime!: FakeRuntime
+  directory!: string
+  #group!: RunGroup
+
+  async start(): Promise<void> {
+    this.directory ??= await mkdtemp(join(tmpdir(), 'gantry-pods-'))
+    this.images ??= new FakeImages(join(this.directory, 'images'))
+    const folders = this.folders
+    this.#group = new RunGroup()
+    this.runtime = new FakeRuntime(this.clock, (spec) => {
+      this.specs.push(spec)
+      return this.behaviour(spec)
+    }, this.machine)
+    const random = seededRandom(1)
+    await this.runtime.start()
+    this.pods = new Pods({
+      clock: this.clock, random, log: silentLogger, group: this.#group, runtime: this.runtime, images: this.images, folders, state: this.state,
+      network: new NodeNetwork(this.network), volumes: new Volumes(folders), objects: new AssignedObjects(), reports: this.reports, node: NODE,
+      events: new EventRecorder('n1', this.clock, random, (event) => this.reports.event(event)),
+      origin: { runtime: 'crun', hostAddress: NODE.address },
+    })
+    await this.pods.start()
+  }
+
+  get folders(): PodFolders {
+    return new PodFolders(join(this.directory, 'state'), join(this.directory, 'run'))
+  }
+
+  welcome(): Promise<void> {
+    return this.pods.welcome({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', namespace: '', uid: '', resourceVersion: '' }, spec: { podCIDR: '10.1.0.0/24' }, status: {} })
+  }
+
+  /** The agent ends; the machine goes on. */
+  async stop(): Promise<void> {
+    await this.pods.stop()
+    await this.#group.wait()
+    await this.runtime.stop()
+  }
+
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.start()
+  }
+
+  async remove(): Promise<void> {
+    await this.stop()
+    await unmountUnder(this.directory)
+    await rm(this.directory, { recursive: true, force: true })
+  }
+
+  assign(set: readonly AnyResource[], removed: readonly ObjectRef[] = []): void {
+    this.pods.assign({ complete: false, set, removed })
+  }
+
+  assignAll(...set: AnyResource[]): void {
+    this.pods.assign({ complete: true, set, removed: [] })
+  }
+
+  unassign(pod: Pod): void {
+    this.assign([], [{ apiVersion: 'v1', kind: 'Pod', namespace: pod.metadata.namespace, name: pod.metadata.name }])
+  }
+
+  status(name: string): PodStatus {
+    return this.reports.latest(name)?.status ?? {}
+  }
+
+  async phase(name: string, phase: PodStatus['phase']): Promise<PodStatus> {
+    await until(`${name} is ${phase}`, () => this.status(name).phase === phase)
+    return this.status(name)
+  }
+
+  /** The first container's state has this reason (waiting or terminated). */
+  async reason(name: string, reason: string): Promise<PodStatus> {
+    await until(`${name} shows ${reason}`, () => {
+      const state = this.status(name).containerStatuses?.[0]?.state
+      return (state?.waiting?.reason ?? state?.terminated?.reason) === reason
+    })
+    return this.status(name)
+  }
+}
