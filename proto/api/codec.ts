@@ -91,9 +91,15 @@ class Decoder {
   }
 
   #mistyped(path: string, value: JsonValue, needed: string, remedy = ''): undefined {
-    const shown = typeof value === 'object' || this.#secret ? `is ${typeOf(value)}` : `${this.#options.written?.(path) ?? showValue(value)} is ${typeOf(value)}`
+    const shown = typeof value === 'object' || this.#secret ? `is ${typeOf(value)}` : `${this.#written(path) ?? showValue(value)} is ${typeOf(value)}`
     this.problems.push(problem(path, `${shown}, ${needed} is needed`, { remedy }))
     return undefined
+  }
+
+  /** As it was written, if that fits into a message. */
+  #written(path: string): string | undefined {
+    const text = this.#options.written?.(path)
+    return text !== undefined && /^[\x20-\x7e]{1,60}$/.test(text) ? text : undefined
   }
 
   kindOf(wanted: Kind | undefined, value: JsonValue): Kind | undefined {
@@ -213,7 +219,7 @@ class Decoder {
 
   #needsString(value: JsonValue, path: string): undefined {
     if (typeof value === 'object') return this.#mistyped(path, value, 'a string')
-    return this.#mistyped(path, value, 'a string', this.#secret ? 'write it in quotes' : `write it in quotes: "${this.#options.written?.(path) ?? String(value)}"`)
+    return this.#mistyped(path, value, 'a string', this.#secret ? 'write it in quotes' : `write it in quotes: "${this.#written(path) ?? String(value)}"`)
   }
 
   #integer(type: string, value: JsonValue, path: string): number | undefined {

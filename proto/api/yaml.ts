@@ -2,7 +2,7 @@
  * YAML text (JSON is YAML too) to JSON values, with the place of each. YAML 1.2, and of YAML 1.1 what manifests rely on and Kubernetes
  * honours: 0644 is octal and `<<` merges. Words such as `yes` and `on` stay strings.
  */
-import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments, type Alias, type Document, type Node, type Pair, type YAMLMap } from 'yaml'
+import { Composer, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, Parser, type Alias, type CST, type Document, type Node, type Pair, type YAMLMap } from 'yaml'
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { entryPath, pathSteps } from './path.ts'
 
@@ -22,14 +22,35 @@ export interface YamlFault {
 }
 
 /** Values that one document may have once its aliases are written out: a few hundred bytes of aliases can mean billions. */
-const VALUE_LIMIT = 1_000_000
+const VALUE_LIMIT = 200_000
+
+/** Levels of lists and maps in each other: the parser's own recursion must not be driven to the end of the stack. */
+const DEPTH_LIMIT = 100
 
 /** The documents of a text that are not empty. */
 export function readYaml(text: string): YamlDocument[] {
   const lines = new LineCounter()
-  const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, logLevel: 'silent', merge: true })
-  if (!Array.isArray(documents)) return []
-  return documents.filter((document) => document.errors.length > 0 || !isEmpty(document.contents)).map((document) => new YamlDocument(document, lines))
+  const tokens = [...new Parser(lines.addNewLine).parse(text)]
+  for (const token of tokens) {
+    const deep = token.type === 'document' ? tooDeep(token.value) : undefined
+    if (deep !== undefined) return [new YamlDocument(parseDocument(''), lines, [{ offset: deep, message: `nested more than ${DEPTH_LIMIT} levels deep` }])]
+  }
+  const composer = new Composer({ uniqueKeys: false, logLevel: 'silent', merge: true })
+  return [...composer.compose(tokens, false, text.length)]
+    .filter((document) => document.errors.length > 0 || !isEmpty(document.contents))
+    .map((document) => new YamlDocument(document, lines, document.errors.map((error) => ({ offset: error.pos[0], message: sentence(error.message) }))))
+}
+
+/** Where a value goes deeper than the limit, undefined if it does not. */
+function tooDeep(root: CST.Token | undefined): number | undefined {
+  const open = [{ token: root, depth: 1 }]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { token, depth } = next
+    if (token === undefined || token === null || !('items' in token)) continue
+    if (depth > DEPTH_LIMIT) return token.offset
+    for (const { key, value } of token.items) open.push({ token: key ?? undefined, depth: depth + 1 }, { token: value, depth: depth + 1 })
+  }
+  return undefined
 }
 
 function isEmpty(node: unknown): boolean {
@@ -43,10 +64,11 @@ export class YamlDocument {
   readonly #document: Document.Parsed
   readonly #lines: LineCounter
 
-  constructor(document: Document.Parsed, lines: LineCounter) {
+  constructor(document: Document.Parsed, lines: LineCounter, errors: readonly { readonly offset: number; readonly message: string }[]) {
     this.#document = document
     this.#lines = lines
-    const syntax = document.errors.map((error): YamlFault => ({ position: this.#position(error.pos[0]), path: '', message: sentence(error.message), remedy: '' }))
+    const distinct = errors.filter((error, index) => errors.findIndex((other) => other.offset === error.offset && other.message === error.message) === index)
+    const syntax = distinct.map(({ offset, message }): YamlFault => ({ position: this.#position(offset), path: '', message, remedy: '' }))
     const reader = new ValueReader(document, (offset) => this.#position(offset))
     this.value = syntax.length > 0 ? null : reader.value(document.contents as Node | null, '')
     this.faults = [...syntax, ...reader.faults]
@@ -119,6 +141,8 @@ class ValueReader {
   readonly faults: YamlFault[] = []
   readonly #document: Document.Parsed
   readonly #position: (offset: number) => Position
+  /** Looking an anchor up walks the document. */
+  readonly #targets = new Map<Alias, Node | undefined>()
   #count = 0
 
   constructor(document: Document.Parsed, position: (offset: number) => Position) {
@@ -142,7 +166,8 @@ class ValueReader {
   }
 
   #alias(node: Alias, path: string): JsonValue {
-    const target = node.resolve(this.#document)
+    if (!this.#targets.has(node)) this.#targets.set(node, node.resolve(this.#document))
+    const target = this.#targets.get(node)
     if (target === undefined) return this.#fault(node, path, `*${node.source} refers to nothing`, `mark what it refers to with &${node.source}`)
     const [start = 0, , end = 0] = target.range ?? []
     const own = startOf(node) ?? 0
