@@ -1,0 +1,233 @@
+/**
+ * Commands as typed data: flags, help and the function that runs. Parsing is commander's; what kubectl's users type beyond it is made
+ * ready first: `--flag=false`, flags that may stand without a value (`--dry-run`), and everything behind `--` left alone.
+ */
+import { Command as Commander, CommanderError, Option } from 'commander'
+import { GantryError } from '../proto/api/errors.ts'
+import { nearest } from '../proto/api/nearest.ts'
+import { parseDuration } from './duration.ts'
+import type { Environment } from './environment.ts'
+import type { GlobalFlags, Target } from './target.ts'
+
+/** The command line itself is wrong: exit code 2. */
+export class UsageError extends GantryError {
+  constructor(message: string, remedy = '') {
+    super('InvalidArgument', message, { details: [{ remedy }] })
+  }
+}
+
+export interface Flag {
+  readonly type: 'boolean' | 'text' | 'list' | 'integer' | 'duration'
+  readonly help: string
+  /** One letter. */
+  readonly short?: string
+  /** What stands for the value in help. */
+  readonly value?: string
+  readonly choices?: readonly string[]
+  /** What the flag means when it stands alone; a value then follows `=` only. */
+  readonly bare?: string
+  readonly default?: string | number | boolean
+  /** Lists: commas separate too. */
+  readonly commas?: boolean
+  /** What completion offers for the value. */
+  readonly completes?: 'namespace' | 'context' | 'file' | 'container'
+}
+
+export type Flags = Readonly<Record<string, Flag>>
+
+type Parsed<F extends Flag> = F['type'] extends 'boolean' ? boolean : F['type'] extends 'list' ? string[] : F['type'] extends 'text' ? string : number
+type Value<F extends Flag> = F['type'] extends 'boolean' | 'list' ? Parsed<F>
+  : F extends { default: string | number | boolean } ? Parsed<F> : Parsed<F> | undefined
+
+/** Values by flag name, dashes as in the flag: `flags['dry-run']`. */
+export type FlagValues<F extends Flags> = { readonly [K in keyof F]: Value<F[K]> }
+
+export interface Invocation<F extends Flags = Flags> {
+  readonly flags: FlagValues<F>
+  /** Flags that were typed, not filled in. */
+  readonly given: ReadonlySet<string>
+  readonly global: FlagValues<GlobalFlags>
+  /** Operands before `--`. */
+  readonly args: readonly string[]
+  /** Operands after `--`; undefined without one. */
+  readonly rest: readonly string[] | undefined
+  readonly environment: Environment
+  /** The context and cluster that the command speaks to; dialled on first use. */
+  readonly target: Target
+}
+
+/** What completion may offer for operands. */
+export type Completes = 'kinds' | 'kinds-and-names' | 'pods' | 'pods-and-workloads' | 'nodes' | 'workloads' | 'deployments' | 'contexts' | 'none'
+
+export interface Command<F extends Flags = Flags> {
+  /** After the command's name in the usage line. */
+  readonly usage: string
+  readonly summary: string
+  readonly description?: string
+  readonly examples: readonly string[]
+  readonly flags: F
+  readonly completes: Completes
+  /** Further words: `rollout status`. A group that does nothing itself has no run. */
+  readonly subcommands?: Readonly<Record<string, Command>>
+  /** The exit code; 0 if nothing is returned. */
+  run?(invocation: Invocation<F>): Promise<number | void>
+}
+
+/** Keeps the flags' types for run(). */
+export function defineCommand<const F extends Flags>(command: Command<F>): Command {
+  return command as unknown as Command
+}
+
+/** A word on the command line and what it is. */
+interface Token {
+  readonly text: string
+  readonly is: 'flag' | 'value' | 'operand'
+}
+
+function findFlag(flags: Flags, text: string): { name: string; flag: Flag; attached: string | undefined } | undefined {
+  const long = /^--([^=]+)(?:=(.*))?$/s.exec(text)
+  if (long !== null) {
+    const flag = flags[long[1]!]
+    return flag === undefined ? undefined : { name: long[1]!, flag, attached: long[2] }
+  }
+  for (let at = 1; at < text.length; at++) {
+    const found = Object.entries(flags).find(([, flag]) => flag.short === text[at])
+    if (found === undefined) return undefined
+    const [name, flag] = found
+    if (flag.type !== 'boolean') return { name, flag, attached: at + 1 < text.length ? text.slice(at + 1).replace(/^=/, '') : undefined }
+    if (at + 1 === text.length) return { name, flag, attached: 'true' }
+  }
+  return undefined
+}
+
+function takesNext(flags: Flags, text: string): boolean {
+  const found = findFlag(flags, text)
+  return found !== undefined && found.attached === undefined && found.flag.type !== 'boolean' && found.flag.bare === undefined
+}
+
+/** Tells flags, their values and operands apart; stops before `--`. */
+export function tokenize(argv: readonly string[], flags: Flags): Token[] {
+  const tokens: Token[] = []
+  for (let at = 0; at < argv.length && argv[at] !== '--'; at++) {
+    const text = argv[at]!
+    const isFlag = text.startsWith('-') && text !== '-'
+    tokens.push({ text, is: isFlag ? 'flag' : 'operand' })
+    if (isFlag && takesNext(flags, text) && at + 1 < argv.length) tokens.push({ text: argv[++at]!, is: 'value' })
+  }
+  return tokens
+}
+
+/** Puts flags into the forms that commander reads. */
+function prepare(tokens: readonly Token[], flags: Flags): string[] {
+  return tokens.flatMap(({ text, is }) => {
+    if (is !== 'flag' || !text.startsWith('--')) return text
+    const found = findFlag(flags, text)
+    if (found?.flag.type === 'boolean' && found.attached !== undefined) {
+      if (/^(true|t|1)$/i.test(found.attached)) return `--${found.name}`
+      if (/^(false|f|0)$/i.test(found.attached)) return isNegation(found.name) ? [] : `--no-${found.name}`
+      throw new UsageError(`--${found.name} is true or false, not "${found.attached}"`)
+    }
+    return found?.flag.bare !== undefined && found.attached === undefined ? `--${found.name}=${found.flag.bare}` : text
+  })
+}
+
+/** A flag whose own name begins with "no-", which commander takes for the negation of the rest. */
+function isNegation(name: string): boolean {
+  return name.startsWith('no-')
+}
+
+function declare(name: string, flag: Flag): Option[] {
+  const short = flag.short === undefined ? '' : `-${flag.short}, `
+  if (flag.type === 'boolean') {
+    const shown = flag.default === true ? `${flag.help} (default true)` : flag.help
+    const option = new Option(`${short}--${name}`, shown)
+    return isNegation(name) ? [option] : [option, new Option(`--no-${name}`).hideHelp()]
+  }
+  const placeholder = flag.value ?? { text: 'text', list: 'text', integer: 'number', duration: 'time' }[flag.type]
+  const option = new Option(`${short}--${name} <${placeholder}>`, flag.default === undefined ? flag.help : `${flag.help} (default ${flag.default})`)
+  if (flag.choices !== undefined) option.choices(flag.choices)
+  if (flag.type === 'list') {
+    option.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), ...(flag.commas === true ? value.split(',') : [value])])
+  }
+  return [option]
+}
+
+function readValue(name: string, flag: Flag, raw: unknown): unknown {
+  if (flag.type === 'boolean') return raw ?? flag.default ?? false
+  if (flag.type === 'list') return raw ?? []
+  if (raw === undefined) return flag.default
+  if (flag.type === 'integer') {
+    if (!/^[+-]?\d+$/.test(raw as string)) throw new UsageError(`--${name} is a whole number, not "${String(raw)}"`)
+    return Number(raw)
+  }
+  if (flag.type === 'duration') {
+    try {
+      return parseDuration(raw as string)
+    } catch (thrown) {
+      throw new UsageError(`--${name}: ${(thrown as Error).message}`)
+    }
+  }
+  return raw
+}
+
+/** The library's own parser of a command: for help and for parsing. */
+export function commanderOf(path: string, command: Command, globalFlags: Flags): Commander {
+  const commander = new Commander(path).exitOverride().configureOutput({ writeErr: () => undefined, writeOut: () => undefined })
+  commander.usage(command.usage).description(command.description ?? command.summary).helpOption('-h, --help', 'show this text').argument('[operands...]').allowExcessArguments()
+  for (const [name, flag] of Object.entries(command.flags)) for (const option of declare(name, flag)) commander.addOption(option)
+  commander.optionsGroup('Options for every command:')
+  for (const [name, flag] of Object.entries(globalFlags)) for (const option of declare(name, flag)) commander.addOption(option)
+  commander.configureHelp({ visibleArguments: () => [] })
+  const subcommands = Object.entries(command.subcommands ?? {}).map(([name, { summary }]) => `  ${name.padEnd(18)} ${summary}`)
+  if (subcommands.length > 0) commander.addHelpText('after', `\nCommands:\n${subcommands.join('\n')}`)
+  if (command.examples.length > 0) commander.addHelpText('after', `\nExamples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`)
+  return commander
+}
+
+/** Help as text. */
+export function helpText(path: string, command: Command, globalFlags: Flags): string {
+  let text = ''
+  commanderOf(path, command, globalFlags).configureOutput({ writeOut: (part) => void (text += part) }).outputHelp()
+  return text
+}
+
+export interface ParsedLine {
+  readonly flags: Readonly<Record<string, unknown>>
+  readonly given: ReadonlySet<string>
+  readonly args: readonly string[]
+  readonly rest: readonly string[] | undefined
+}
+
+/** Reads a command line; UsageError for one that is wrong, undefined when help was asked for. */
+export function parseLine(path: string, command: Command, globalFlags: Flags, argv: readonly string[]): ParsedLine | undefined {
+  const known: Flags = { ...globalFlags, ...command.flags }
+  const dashes = argv.indexOf('--')
+  const tokens = tokenize(argv, known)
+  if (tokens.some(({ text, is }) => is === 'flag' && (text === '-h' || text === '--help'))) return undefined
+  const commander = commanderOf(path, command, globalFlags)
+  try {
+    commander.parse(prepare(tokens, known), { from: 'user' })
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) throw new UsageError(commanderMessage(thrown, known), `\`${path} --help\` lists the flags`)
+    throw thrown
+  }
+  const raw = commander.opts<Record<string, unknown>>()
+  const given = new Set<string>()
+  const flags = Object.fromEntries(Object.entries(known).map(([name, flag]) => {
+    const value = isNegation(name) ? raw[camelCase(name.slice(3))] === false || undefined : raw[camelCase(name)]
+    if (value !== undefined) given.add(name)
+    return [name, readValue(name, flag, value)]
+  }))
+  return { flags, given, args: commander.args, rest: dashes < 0 ? undefined : argv.slice(dashes + 1) }
+}
+
+function camelCase(name: string): string {
+  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function commanderMessage(error: CommanderError, flags: Flags): string {
+  const text = error.message.replace(/^error: /, '').split('\n')[0]!.replace(/'/g, '"').replace(/\.$/, '').replace('unknown option', 'unknown flag').replace(/^option /, 'flag ')
+  const typed = /unknown flag "--([^"=]+)/.exec(text)?.[1]
+  const meant = typed === undefined ? undefined : nearest(typed, Object.keys(flags))
+  return meant === undefined ? text : `${text}; did you mean --${meant}?`
+}

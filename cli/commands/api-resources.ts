@@ -1,0 +1,29 @@
+/** `gantry api-resources`: the kinds that there are. */
+import { apiVersionOf, resources } from '../../proto/api/schema.ts'
+import { defineCommand, UsageError } from '../command.ts'
+import { formatTable } from '../output/table.ts'
+
+export default defineCommand({
+  usage: '[flags]',
+  summary: 'list the kinds',
+  examples: ['gantry api-resources', 'gantry api-resources --namespaced=false -o name'],
+  flags: {
+    namespaced: { type: 'boolean', help: 'only kinds that are in namespaces (=false: only those that are not)' },
+    'api-group': { type: 'text', value: 'group', help: 'only kinds of this group' },
+    'no-headers': { type: 'boolean', help: 'rows only' },
+    output: { type: 'text', short: 'o', value: 'form', choices: ['name'], help: 'name: plurals only' },
+  },
+  completes: 'none',
+  async run({ flags, given, args, environment }) {
+    if (args.length > 0) throw new UsageError(`"${args[0]}" is not expected here`)
+    const group = flags['api-group']
+    const shown = resources.filter((resource) => (!given.has('namespaced') || resource.namespaced === flags.namespaced) && (group === undefined || resource.group === group))
+      .sort((a, b) => (`${a.group} ${a.plural}` < `${b.group} ${b.plural}` ? -1 : 1))
+    if (flags.output === 'name') {
+      environment.stdout.write(shown.map(({ plural, group: own }) => `${plural}${own === '' ? '' : `.${own}`}\n`).join(''))
+      return
+    }
+    const rows = shown.map((resource) => [resource.plural, resource.shortNames.join(','), apiVersionOf(resource), String(resource.namespaced), resource.kind])
+    environment.stdout.write(formatTable([...(flags['no-headers'] ? [] : [['NAME', 'SHORTNAMES', 'APIVERSION', 'NAMESPACED', 'KIND']]), ...rows]))
+  },
+})

@@ -1,0 +1,120 @@
+/** `gantry apply`: makes the cluster match manifests. */
+import { GantryError } from '../../proto/api/errors.ts'
+import type { AnyResource, ApplyResponseOutcome } from '../../proto/gen/types.ts'
+import { FIELD_MANAGER, type Cluster } from '../cluster.ts'
+import { defineCommand, UsageError } from '../command.ts'
+import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
+import type { Environment } from '../environment.ts'
+import { EXIT, kindWord } from '../failure.ts'
+import { manifestFlags, readManifests, type Manifest } from '../manifests.ts'
+import { palette } from '../output/color.ts'
+import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
+import { carryOut, checkHere, planApply, planPrune, type Step } from '../plan.ts'
+import { awaitReady } from '../ready-wait.ts'
+
+const OUTCOMES: Record<ApplyResponseOutcome, string> = { CREATED: 'created', CONFIGURED: 'configured', UNCHANGED: 'unchanged' }
+
+export default defineCommand({
+  usage: '-f FILE [-f FILE…] [flags]',
+  summary: 'make the cluster match manifests',
+  description: 'Makes the cluster match manifests: creates what is missing, changes what differs, and takes away the fields that a manifest stops naming. '
+    + 'Every object is checked by the server before the first is written: if one is refused, nothing is applied.',
+  examples: ['gantry apply -f web.yaml', 'gantry apply -f manifests/ -R --wait', 'gantry apply -f . --prune --set shop', 'cat web.yaml | gantry apply -f -'],
+  flags: {
+    ...manifestFlags,
+    'dry-run': dryRunFlag,
+    diff: { type: 'boolean', help: 'show what changes before changing it' },
+    wait: { type: 'boolean', help: 'wait until everything applied is ready' },
+    timeout: { type: 'duration', default: 300_000, value: 'time', help: 'with --wait: give up after this time' },
+    prune: { type: 'boolean', help: 'delete the objects of the set that no manifest names any more' },
+    set: { type: 'text', value: 'name', help: 'put the objects into this set (label gantry.dev/set)' },
+    'force-conflicts': { type: 'boolean', help: 'take over fields that others own' },
+    force: { type: 'boolean', help: 'the same as --force-conflicts' },
+    'server-side': { type: 'boolean', default: true, help: 'merge on the server; there is no other way' },
+    'field-manager': { type: 'text', value: 'name', default: FIELD_MANAGER, help: 'owner of the fields applied' },
+    output: { type: 'text', short: 'o', value: 'form', help: OUTPUT_HELP },
+  },
+  completes: 'none',
+  async run({ flags, args, environment, global, target }) {
+    if (args.length > 0) throw new UsageError(`"${args[0]}" is not expected here`, 'manifests are named with -f')
+    if (flags.prune && flags.set === undefined) throw new UsageError('--prune needs --set NAME: it deletes only what belongs to that set')
+    if (!flags['server-side']) throw new UsageError('--server-side=false: Gantry always merges on the server')
+    const dryRun = parseDryRun(flags['dry-run'])
+    const format = parseFormat(flags.output)
+    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() })
+    const cluster = await target.cluster()
+    const options = { fieldManager: flags['field-manager'], force: flags.force || flags['force-conflicts'], set: flags.set }
+    const shown: AnyResource[] = []
+    const tell = ({ kind, name }: Manifest, outcome: ApplyResponseOutcome, object: AnyResource | undefined): void => {
+      if (format.is === 'table') environment.stdout.write(`${kindWord(kind)}/${name} ${paintOutcome(outcome, environment)}${dryRunNote(dryRun)}\n`)
+      else if (object !== undefined) shown.push(object)
+    }
+
+    if (dryRun === 'client') await checkOnly(cluster, manifests, tell)
+    else {
+      const steps = await planApply(cluster, manifests, options)
+      const pruned = flags.prune ? await planPrune(cluster, flags.set!, manifests) : []
+      if (flags.diff) await showDiff(cluster, steps, environment)
+      sayPlan(environment, steps, pruned, flags.set)
+      if (dryRun === 'server') for (const step of steps) tell(step.manifest, step.outcome, step.object)
+      else await carryOut(cluster, steps, options, (step, object, outcome) => tell(step.manifest, outcome, object))
+      for (const object of pruned) {
+        if (dryRun === 'none') await prune(cluster, object)
+        if (format.is === 'table') environment.stdout.write(`${kindWord(object.kind)}/${object.metadata.name} pruned${dryRunNote(dryRun)}\n`)
+      }
+    }
+    if (format.is !== 'table') environment.stdout.write(await formatObjects(format, shown, manifests.length === 1))
+    if (flags.wait && dryRun === 'none') await awaitReady(cluster, environment, manifests, flags.timeout)
+    return EXIT.ok
+  },
+})
+
+function paintOutcome(outcome: ApplyResponseOutcome, { stdout, env }: Environment): string {
+  const colors = palette(stdout, env)
+  switch (outcome) {
+    case 'CREATED': return colors.green(OUTCOMES[outcome])
+    case 'CONFIGURED': return colors.yellow(OUTCOMES[outcome])
+    case 'UNCHANGED': return OUTCOMES[outcome]
+  }
+}
+
+/** Everything is checked before anything is told. */
+async function checkOnly(cluster: Cluster, manifests: readonly Manifest[], tell: (manifest: Manifest, outcome: ApplyResponseOutcome, object: AnyResource) => void): Promise<void> {
+  const { atManifest } = await import('../manifests.ts')
+  for (const manifest of manifests) {
+    try {
+      checkHere(manifest.kind, manifest.document.json)
+    } catch (thrown) {
+      throw atManifest(manifest, thrown)
+    }
+  }
+  for (const manifest of manifests) {
+    const live = await cluster.find(manifest.kind, manifest.namespace, manifest.name)
+    tell(manifest, live === undefined ? 'CREATED' : 'CONFIGURED', manifest.document.object)
+  }
+}
+
+/** On a terminal one line that counts; what will be pruned is always listed, before anything is written. */
+function sayPlan({ stderr }: Environment, steps: readonly Step[], pruned: readonly AnyResource[], set: string | undefined): void {
+  if (stderr.isTTY === true && steps.length + pruned.length > 1) {
+    const counts = Object.entries(OUTCOMES).map(([outcome, word]) => ({ count: steps.filter((step) => step.outcome === outcome).length, word }))
+    const words = [...counts, { count: pruned.length, word: 'pruned' }].filter(({ count }) => count > 0).map(({ count, word }) => `${count} ${word}`)
+    stderr.write(`plan: ${words.join(', ')}\n`)
+  }
+  if (pruned.length === 0) return
+  const lines = pruned.map(({ kind, metadata }) => `  ${kindWord(kind)}/${metadata.name}${metadata.namespace === '' ? '' : ` in namespace ${metadata.namespace}`}\n`)
+  stderr.write(`no longer in set ${set}, to be deleted:\n${lines.join('')}`)
+}
+
+async function showDiff(cluster: Cluster, steps: readonly Step[], environment: Environment): Promise<void> {
+  const { diffStep } = await import('../object-diff.ts')
+  for (const step of steps) environment.stdout.write(await diffStep(cluster, step, environment))
+}
+
+async function prune(cluster: Cluster, { kind, metadata }: AnyResource): Promise<void> {
+  try {
+    await cluster.delete(kind, metadata.namespace, metadata.name, { uid: metadata.uid })
+  } catch (thrown) {
+    if (!GantryError.is(thrown, 'NotFound')) throw thrown // already gone is what is wanted
+  }
+}

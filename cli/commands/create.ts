@@ -1,0 +1,194 @@
+/** `gantry create`: makes objects that must not exist yet, from manifests or from flags. */
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { decodeJson } from '../../proto/api/codec.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import type { AnyResource, JsonObject, Kind } from '../../proto/gen/types.ts'
+import type { WriteFlags } from '../cluster.ts'
+import { defineCommand, UsageError, type Command, type Invocation } from '../command.ts'
+import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
+import type { Environment } from '../environment.ts'
+import { EXIT, kindWord, throwFailures } from '../failure.ts'
+import { atManifest, manifestFlags, readManifests } from '../manifests.ts'
+import { formatObjects, OUTPUT_HELP, parseFormat, type Format } from '../output/format.ts'
+import { mapSome } from '../plan.ts'
+
+const writeFlags = {
+  'dry-run': dryRunFlag,
+  output: { type: 'text', short: 'o', value: 'form', help: OUTPUT_HELP },
+  'field-manager': { type: 'text', value: 'name', default: 'gantry-create', help: 'owner of the fields' },
+} as const
+
+const contentFlags = {
+  'from-literal': { type: 'list', value: 'key=value', help: 'one entry; may be repeated' },
+  'from-file': { type: 'list', value: '[key=]file', help: 'the content of a file, or of each file in a directory', completes: 'file' },
+  'from-env-file': { type: 'list', value: 'file', help: 'a file with key=value lines', completes: 'file' },
+} as const
+
+async function tell(environment: Environment, format: Format, objects: readonly AnyResource[], dryRun: DryRun): Promise<void> {
+  if (format.is !== 'table') return void environment.stdout.write(await formatObjects(format, objects, objects.length === 1))
+  environment.stdout.write(objects.map(({ kind, metadata }) => `${kindWord(kind)}/${metadata.name} created${dryRunNote(dryRun)}\n`).join(''))
+}
+
+/** A subcommand that makes one object out of flags. */
+function creator<F extends Command['flags']>(kind: Kind, usage: string, summary: string, example: string, flags: F, build: (invocation: Invocation, name: string) => Promise<JsonObject>): Command {
+  return defineCommand({
+    usage,
+    summary,
+    examples: [example],
+    flags: { ...flags, ...writeFlags },
+    completes: 'none',
+    async run(invocation) {
+      const { args, environment, target } = invocation
+      if (args.length !== 1) throw new UsageError(args.length === 0 ? 'which name is it to have?' : `one name is expected, not ${args.length}`)
+      const given = invocation.flags as { 'dry-run': string; output: string | undefined; 'field-manager': string }
+      const dryRun = parseDryRun(given['dry-run'])
+      const format = parseFormat(given.output)
+      const metadata = { name: args[0]!, ...(kind === 'Namespace' ? {} : { namespace: await target.namespace() }) }
+      const draft = decodeJson(kind, { apiVersion: 'v1', kind, metadata, ...await build(invocation as unknown as Invocation, args[0]!) })
+      const object = dryRun === 'client' ? draft : await (await target.cluster()).create(draft, { dryRun: dryRun === 'server', fieldManager: given['field-manager'] })
+      await tell(environment, format, [object as AnyResource], dryRun)
+    },
+  })
+}
+
+const namespace = creator('Namespace', 'NAME [flags]', 'create a namespace', 'gantry create namespace shop', {}, async () => ({}))
+
+const configmap = creator('ConfigMap', 'NAME [--from-literal=KEY=VALUE] [--from-file=FILE] [flags]', 'create a config map', 'gantry create configmap web --from-literal=color=blue --from-file=app.conf', contentFlags, async (invocation) => {
+  const data: JsonObject = {}
+  const binaryData: JsonObject = {}
+  for (const [key, value] of await contentOf(invocation)) {
+    const text = value.toString('utf8')
+    if (Buffer.from(text).equals(value)) data[key] = text
+    else binaryData[key] = value.toString('base64')
+  }
+  return { data, binaryData }
+})
+
+const generic = creator('Secret', 'NAME [--from-literal=KEY=VALUE] [--from-file=FILE] [flags]', 'create a secret', 'gantry create secret generic db --from-literal=password=s3cret', {
+  ...contentFlags,
+  type: { type: 'text', value: 'type', default: 'Opaque', help: 'the secret\'s type' },
+}, async (invocation) => ({
+  type: (invocation.flags as { type?: string }).type ?? 'Opaque',
+  data: Object.fromEntries([...await contentOf(invocation)].map(([key, value]) => [key, value.toString('base64')])),
+}))
+
+const registry = creator('Secret', 'NAME --docker-server=HOST --docker-username=USER --docker-password=PASSWORD [flags]', 'create the credentials of a registry', 'gantry create secret docker-registry pull --docker-server=registry.example.com --docker-username=me --docker-password=…', {
+  'docker-server': { type: 'text', value: 'host', help: 'the registry' },
+  'docker-username': { type: 'text', value: 'name', help: 'who' },
+  'docker-password': { type: 'text', value: 'text', help: 'with which password' },
+  'docker-email': { type: 'text', value: 'address', help: 'mail address' },
+} as const, async ({ flags }) => {
+  const given = flags as Record<string, string | undefined>
+  const wanted = (name: string): string => {
+    const value = given[name]
+    if (value === undefined || value === '') throw new UsageError(`--${name} is required`)
+    return value
+  }
+  const [username, password] = [wanted('docker-username'), wanted('docker-password')]
+  const email = given['docker-email']
+  const entry = { username, password, ...(email === undefined ? {} : { email }), auth: Buffer.from(`${username}:${password}`).toString('base64') }
+  return { type: 'kubernetes.io/dockerconfigjson', data: { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths: { [wanted('docker-server')]: entry } })).toString('base64') } }
+})
+
+const secret = defineCommand({
+  usage: '(generic | docker-registry) NAME [flags]',
+  summary: 'create a secret',
+  examples: [],
+  flags: {},
+  completes: 'none',
+  subcommands: { generic, 'docker-registry': registry },
+})
+
+export default defineCommand({
+  usage: '(-f FILE | namespace NAME | configmap NAME | secret generic NAME) [flags]',
+  summary: 'create objects, or fail if they exist',
+  description: 'Creates objects that must not exist yet. With several, all are checked before the first is created.',
+  examples: ['gantry create -f pod.yaml', 'gantry create namespace shop', 'gantry create configmap web --from-literal=color=blue'],
+  flags: { ...manifestFlags, ...writeFlags },
+  completes: 'none',
+  subcommands: { namespace, ns: namespace, configmap, cm: configmap, secret },
+  async run({ flags, args, environment, global, target }) {
+    if (args.length > 0) throw new UsageError(`"${args[0]}" cannot be created from flags`, 'write a manifest and give it with -f; namespace, configmap and secret need none')
+    const dryRun = parseDryRun(flags['dry-run'])
+    const format = parseFormat(flags.output)
+    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() })
+    const drafts = manifests.map((manifest) => {
+      const { object } = manifest.document
+      return { manifest, object: { ...object, metadata: { ...object.metadata, namespace: manifest.namespace } } as AnyResource }
+    })
+    const made = new Set(manifests.filter(({ kind }) => kind === 'Namespace').map(({ name }) => name))
+    const cluster = await target.cluster()
+    const createAll = async (write: WriteFlags): Promise<AnyResource[]> => {
+      const failures: GantryError[] = []
+      const objects: AnyResource[] = []
+      for (const some of inOrder(drafts, write.dryRun === true)) {
+        const answers = await mapSome(some, ({ object }) => Promise.allSettled([cluster.create(object, write)]))
+        answers.forEach(([answer], index) => {
+          const { manifest, object } = some[index]!
+          if (answer.status === 'fulfilled') objects.push(answer.value)
+          else if (write.dryRun === true && made.has(manifest.namespace) && GantryError.is(answer.reason, 'NotFound')) objects.push(object)
+          else failures.push(atManifest(manifest, answer.reason))
+        })
+      }
+      throwFailures(failures)
+      return objects
+    }
+    const options = { fieldManager: flags['field-manager'] }
+    const tried = dryRun === 'client' ? drafts.map(({ object }) => object) : await createAll({ ...options, dryRun: true })
+    await tell(environment, format, dryRun === 'none' ? await createAll(options) : tried, dryRun)
+    return EXIT.ok
+  },
+})
+
+/** A namespace must exist before what is in it; tried without writing, the order does not matter. */
+function inOrder<T extends { object: AnyResource }>(drafts: readonly T[], dryRun: boolean): (readonly T[])[] {
+  if (dryRun) return [drafts]
+  const isNamespace = ({ object }: T): boolean => object.kind === 'Namespace'
+  return [drafts.filter(isNamespace), drafts.filter((draft) => !isNamespace(draft))].filter((part) => part.length > 0)
+}
+
+/** The entries that the flags name, in their order; one key twice is refused. */
+async function contentOf({ flags, environment }: Invocation): Promise<Map<string, Buffer>> {
+  const given = flags as unknown as { 'from-literal': string[]; 'from-file': string[]; 'from-env-file': string[] }
+  const content = new Map<string, Buffer>()
+  const add = (key: string, value: Buffer): void => {
+    if (content.has(key)) throw new UsageError(`the key "${key}" is given twice`)
+    content.set(key, value)
+  }
+  for (const literal of given['from-literal']) {
+    const at = literal.indexOf('=')
+    if (at <= 0) throw new UsageError(`--from-literal="${literal}" is not KEY=VALUE`)
+    add(literal.slice(0, at), Buffer.from(literal.slice(at + 1)))
+  }
+  for (const source of given['from-file']) for (const [key, value] of await filesOf(environment, source)) add(key, value)
+  for (const file of given['from-env-file']) {
+    const lines = (await readLocal(environment, file)).toString('utf8').split(/\r?\n/)
+    for (const line of lines.filter((text) => text.trim() !== '' && !text.trimStart().startsWith('#'))) {
+      const at = line.indexOf('=')
+      if (at <= 0) throw new UsageError(`${file}: "${line}" is not KEY=VALUE`)
+      add(line.slice(0, at).trim(), Buffer.from(line.slice(at + 1)))
+    }
+  }
+  return content
+}
+
+async function filesOf(environment: Environment, source: string): Promise<[string, Buffer][]> {
+  const at = source.indexOf('=')
+  if (at === 0) throw new UsageError(`--from-file="${source}" has no key before the "="`)
+  if (at > 0) return [[source.slice(0, at), await readLocal(environment, source.slice(at + 1))]]
+  const { readdir, stat } = await import('node:fs/promises')
+  const absolute = path.resolve(environment.cwd, source)
+  const isDirectory = await stat(absolute).then((found) => found.isDirectory(), () => false) // readLocal tells what is wrong with it
+  if (!isDirectory) return [[path.basename(source), await readLocal(environment, source)]]
+  const entries = (await readdir(absolute, { withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => entry.name).sort()
+  return Promise.all(entries.map(async (name): Promise<[string, Buffer]> => [name, await readLocal(environment, path.join(source, name))]))
+}
+
+async function readLocal({ cwd }: Environment, file: string): Promise<Buffer> {
+  try {
+    return await readFile(path.resolve(cwd, file))
+  } catch (cause) {
+    throw new GantryError('InvalidArgument', `cannot read ${file}: ${(cause as Error).message}`, { cause })
+  }
+}

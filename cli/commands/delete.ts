@@ -1,0 +1,153 @@
+/** `gantry delete`: ends objects, and waits until they are gone. */
+import { GantryError } from '../../proto/api/errors.ts'
+import { parseTime } from '../../proto/api/time.ts'
+import { resourceOf } from '../../proto/api/schema.ts'
+import type { AnyResource, DeleteRequestPropagation, Kind } from '../../proto/gen/types.ts'
+import type { Cluster, DeleteFlags } from '../cluster.ts'
+import { defineCommand, UsageError } from '../command.ts'
+import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
+import type { Environment } from '../environment.ts'
+import { EXIT, kindWord, throwFailures } from '../failure.ts'
+import { manifestFlags, readManifests } from '../manifests.ts'
+import { parseOperands } from '../operands.ts'
+import { formatAge } from '../output/age.ts'
+import { Progress } from '../output/progress.ts'
+import { mapSome } from '../plan.ts'
+import { observe, withDeadline } from '../watch.ts'
+
+interface Doomed {
+  readonly kind: Kind
+  readonly namespace: string
+  readonly name: string
+}
+
+const CASCADES: Record<string, DeleteRequestPropagation> = { background: 'BACKGROUND', foreground: 'FOREGROUND', orphan: 'ORPHAN' }
+
+export default defineCommand({
+  usage: '(-f FILE | TYPE [NAME… | -l SELECTOR | --all] | TYPE/NAME…) [flags]',
+  summary: 'delete objects',
+  description: 'Deletes objects and waits until they are gone. A pod gets its grace to stop first.',
+  examples: ['gantry delete pod web', 'gantry delete deploy/web deploy/api', 'gantry delete -f web.yaml', 'gantry delete pods -l app=web --wait=false'],
+  flags: {
+    ...manifestFlags,
+    selector: { type: 'text', short: 'l', value: 'selector', help: 'objects with these labels' },
+    'field-selector': { type: 'text', value: 'selector', help: 'objects with these fields' },
+    all: { type: 'boolean', help: 'every object of the type in the namespace' },
+    'all-namespaces': { type: 'boolean', short: 'A', help: 'with --all or -l: in every namespace' },
+    'grace-period': { type: 'integer', value: 'seconds', default: -1, help: 'time to stop; negative: what the pod says' },
+    now: { type: 'boolean', help: 'one second of grace' },
+    force: { type: 'boolean', help: 'do not wait for the node to confirm that it stopped' },
+    cascade: { type: 'text', value: 'how', bare: 'background', default: 'background', choices: ['background', 'foreground', 'orphan'], help: 'what is done with what the object owns' },
+    wait: { type: 'boolean', default: true, help: 'wait until they are gone' },
+    timeout: { type: 'duration', default: 0, value: 'time', help: 'give up waiting after this time; 0: never' },
+    'ignore-not-found': { type: 'boolean', help: 'an object that does not exist is as good as deleted' },
+    'dry-run': dryRunFlag,
+    output: { type: 'text', short: 'o', value: 'form', choices: ['name'], help: 'name: only what was deleted, as type/name' },
+  },
+  completes: 'kinds-and-names',
+  async run({ flags, args, environment, global, target }) {
+    const dryRun = parseDryRun(flags['dry-run'])
+    const grace = graceOf(flags)
+    const cluster = await target.cluster()
+    const fromFiles = flags.filename.length > 0
+    if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
+    const doomed: readonly Doomed[] = fromFiles
+      ? (await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() })).reverse()
+      : await select(cluster, args, flags, await target.namespace())
+    if (doomed.length === 0) {
+      environment.stdout.write('No resources found\n')
+      return EXIT.ok
+    }
+    if (flags.force) environment.stderr.write('warning: forced: a node that cannot be reached may go on running what is deleted\n')
+    const options = { propagation: CASCADES[flags.cascade]!, gracePeriodSeconds: grace, dryRun: dryRun === 'server' }
+    const gone = await deleteAll(cluster, environment, doomed, options, {
+      dryRun: dryRun === 'client',
+      ignoreMissing: flags['ignore-not-found'] || flags.all,
+      line: ({ kind, name }) => (flags.output === 'name' ? `${kindWord(kind)}/${name}\n` : `${kindWord(kind)} "${name}"${flags.force ? ' force' : ''} deleted${dryRunNote(dryRun)}\n`),
+    })
+    if (flags.wait && dryRun === 'none') await awaitGone(cluster, environment, gone, flags.timeout)
+    return EXIT.ok
+  },
+})
+
+/** Seconds; undefined leaves it to the pod. */
+function graceOf(flags: { 'grace-period': number; now: boolean; force: boolean; wait: boolean }): number | undefined {
+  const { now, force } = flags
+  const period = flags['grace-period']
+  if (now && period >= 0) throw new UsageError('--now is --grace-period=1: give one of the two')
+  if (force && period > 0) throw new UsageError('--force leaves no grace: it goes with --grace-period=0 only')
+  if (force) return 0
+  if (now) return 1
+  return period < 0 ? undefined : period === 0 ? 1 : period // without --force a node must confirm, which takes a moment
+}
+
+async function select(cluster: Cluster, args: readonly string[], flags: { selector: string | undefined; 'field-selector': string | undefined; all: boolean; 'all-namespaces': boolean }, namespace: string): Promise<Doomed[]> {
+  const operands = parseOperands(args)
+  const selected = flags.all || flags.selector !== undefined || flags['field-selector'] !== undefined
+  if (operands.are === 'names') {
+    if (selected) throw new UsageError('give names or a selection (-l, --field-selector, --all), not both')
+    return operands.names.map(({ kind, name }) => ({ kind, name, namespace: resourceOf(kind).namespaced ? namespace : '' }))
+  }
+  if (!selected) throw new UsageError(`which ${args[0]}? Name them, or select them with -l, --field-selector or --all`)
+  const selection = { namespace: flags['all-namespaces'] ? '' : namespace, labelSelector: flags.selector, fieldSelector: flags['field-selector'] }
+  const lists = await Promise.all(operands.kinds.map((kind) => cluster.list(kind, selection)))
+  return lists.flatMap((list): AnyResource[] => list.items).map(({ kind, metadata }) => ({ kind, namespace: metadata.namespace, name: metadata.name }))
+}
+
+interface Deletion {
+  /** Only looks whether they exist. */
+  readonly dryRun: boolean
+  readonly ignoreMissing: boolean
+  readonly line: (object: Doomed) => string
+}
+
+async function deleteAll(cluster: Cluster, environment: Environment, doomed: readonly Doomed[], options: DeleteFlags, deletion: Deletion): Promise<AnyResource[]> {
+  const failures: GantryError[] = []
+  const answers = await mapSome(doomed, async ({ kind, namespace, name }) => {
+    const [answer] = await Promise.allSettled([deletion.dryRun ? cluster.get(kind, namespace, name) : cluster.delete(kind, namespace, name, options)])
+    return answer
+  })
+  const gone = answers.flatMap((answer, index): AnyResource[] => {
+    if (answer.status === 'fulfilled') {
+      environment.stdout.write(deletion.line(doomed[index]!))
+      return [answer.value]
+    }
+    const failure = GantryError.from(answer.reason)
+    if (failure.code !== 'NotFound' || !deletion.ignoreMissing) failures.push(failure)
+    return []
+  })
+  throwFailures(failures)
+  return gone
+}
+
+/** Says on a terminal what each object still waits for; with a timeout, says it in the error. */
+export async function awaitGone(cluster: Cluster, environment: Environment, objects: readonly AnyResource[], timeout: number): Promise<void> {
+  const { clock, signal, stderr } = environment
+  const progress = new Progress(stderr)
+  const open = new Map<AnyResource, string>()
+  const missing = (): string => `not gone after ${formatAge(timeout)}: ${[...open.values()].join('; ')}`
+  try {
+    await withDeadline(clock, timeout > 0 ? timeout : undefined, signal, missing, async (limited) => {
+      await Promise.all(objects.map(async (object) => {
+        const { kind, metadata } = object
+        open.set(object, holdOf(object, clock.now()))
+        for await (const state of observe(cluster, clock, kind, metadata.namespace, metadata.name, limited)) {
+          if (state === undefined || state.metadata.uid !== metadata.uid) break
+          open.set(object, holdOf(state, clock.now()))
+          if (stderr.isTTY === true) progress.update([...open.values()][0]!)
+        }
+        open.delete(object)
+      }))
+    })
+  } finally {
+    progress.clear()
+  }
+}
+
+/** What the deletion of an object waits for, and until when. */
+function holdOf({ kind, metadata }: AnyResource, now: number): string {
+  const { name, finalizers = [], deletionTimestamp } = metadata
+  const left = deletionTimestamp === undefined ? 0 : parseTime(deletionTimestamp) - now
+  const reasons = [...(left > 0 ? [`its grace ends in ${formatAge(left)}`] : []), ...(finalizers.length > 0 ? [`finalizers ${finalizers.join(', ')}`] : [])]
+  return `${kindWord(kind)}/${name} waits for ${reasons.length === 0 ? 'its node to confirm' : reasons.join(' and ')}`
+}

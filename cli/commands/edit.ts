@@ -1,0 +1,94 @@
+/** `gantry edit`: changes an object in the person's editor. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { GantryError } from '../../proto/api/errors.ts'
+import { parseManifests } from '../../proto/api/manifest.ts'
+import type { AnyResource } from '../../proto/gen/types.ts'
+import type { Cluster } from '../cluster.ts'
+import { defineCommand, UsageError } from '../command.ts'
+import type { Environment } from '../environment.ts'
+import { EXIT, formatFailure, kindWord } from '../failure.ts'
+import { parseOperands } from '../operands.ts'
+import { shownJson } from '../output/format.ts'
+import { formatYaml } from '../output/yaml.ts'
+
+export default defineCommand({
+  usage: '(TYPE NAME | TYPE/NAME…) [flags]',
+  summary: 'change objects in an editor',
+  description: 'Opens objects in $GANTRY_EDITOR, $EDITOR or vi and writes back what was changed. If that is refused the editor opens again with the reason on top.',
+  examples: ['gantry edit deploy/web', 'EDITOR=nano gantry edit configmap settings'],
+  flags: {},
+  completes: 'kinds-and-names',
+  async run({ args, environment, target }) {
+    const operands = parseOperands(args)
+    if (operands.are !== 'names') throw new UsageError(`which ${args[0]}? A name is missing`)
+    const cluster = await target.cluster()
+    const namespace = await target.namespace()
+    for (const { kind, name } of operands.names) await editOne(cluster, environment, await cluster.get(kind, namespace, name))
+    return EXIT.ok
+  },
+})
+
+const HEAD = '# Change the object below; lines that begin with "#" are left out. An empty file, or no change, leaves it as it is.\n'
+
+async function editOne(cluster: Cluster, environment: Environment, object: AnyResource): Promise<void> {
+  const { kind, metadata } = object
+  const word = `${kindWord(kind)}/${metadata.name}`
+  const directory = await mkdtemp(path.join(tmpdir(), 'gantry-edit-'))
+  const file = path.join(directory, `${kind.toLowerCase()}-${metadata.name}.yaml`)
+  try {
+    let text = formatYaml(shownJson(object, false))
+    let reason = ''
+    for (;;) {
+      const before = text
+      await writeFile(file, `${HEAD}${reason}${text}`, { mode: 0o600 })
+      await openEditor(environment, file)
+      text = withoutComments(await readFile(file, 'utf8'))
+      if (text.trim() === '' || text === before) {
+        if (reason !== '') throw new GantryError('Cancelled', 'nothing more was changed')
+        environment.stdout.write('Edit cancelled, no changes made.\n')
+        return
+      }
+      try {
+        await cluster.update(edited(text, file, object), { fieldManager: 'gantry-edit' })
+        environment.stdout.write(`${word} edited\n`)
+        return
+      } catch (thrown) {
+        const error = GantryError.from(thrown)
+        if (error.code === 'Unavailable' || error.code === 'Cancelled') throw error
+        const told = formatFailure(error, undefined)
+        reason = `#\n${told.split('\n').filter((line) => line !== '').map((line) => `# ${line}`).join('\n')}\n#\n`
+        environment.stderr.write(told)
+      }
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+function withoutComments(text: string): string {
+  return text.split('\n').filter((line) => !line.startsWith('#')).join('\n')
+}
+
+function edited(text: string, file: string, before: AnyResource): AnyResource {
+  const documents = parseManifests(text, path.basename(file))
+  const [document] = documents
+  if (document === undefined || documents.length > 1) throw new GantryError('InvalidArgument', `one object is expected, the file has ${documents.length}`)
+  const { kind, metadata } = document.object
+  if (kind !== before.kind || metadata.name !== before.metadata.name || metadata.namespace !== before.metadata.namespace) {
+    throw new GantryError('InvalidArgument', 'kind, name and namespace say which object it is and cannot be changed')
+  }
+  return { ...document.object, metadata: { ...metadata, managedFields: before.metadata.managedFields } } as AnyResource
+}
+
+async function openEditor(environment: Environment, file: string): Promise<void> {
+  const [program, ...args] = (environment.env.GANTRY_EDITOR ?? environment.env.EDITOR ?? 'vi').split(/\s+/).filter((word) => word !== '')
+  try {
+    const exit = await environment.runOnTerminal(program ?? 'vi', [...args, file])
+    if (exit !== 0) throw new GantryError('FailedPrecondition', `the editor ${program} ended with ${exit}; nothing was changed`)
+  } catch (thrown) {
+    if (thrown instanceof GantryError) throw thrown
+    throw new GantryError('FailedPrecondition', `cannot start the editor ${program}: ${(thrown as Error).message}`, { details: [{ remedy: '$EDITOR names another' }], cause: thrown })
+  }
+}

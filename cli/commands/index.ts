@@ -1,0 +1,44 @@
+/** Every command by its name; each is loaded when it runs. Summaries stand here too, so that the overview loads none. */
+import type { Command } from '../command.ts'
+
+export interface Entry {
+  readonly group: string
+  readonly summary: string
+  readonly aliases?: readonly string[]
+  readonly hidden?: boolean
+  readonly load: () => Promise<Command>
+}
+
+const OBJECTS = 'Objects'
+const PODS = 'Pods'
+const WORKLOADS = 'Workloads and nodes'
+const OTHER = 'Other'
+
+export const commands: Readonly<Record<string, Entry>> = {
+  apply: { group: OBJECTS, summary: 'make the cluster match manifests', load: async () => (await import('./apply.ts')).default },
+  create: { group: OBJECTS, summary: 'create objects, or fail if they exist', load: async () => (await import('./create.ts')).default },
+  diff: { group: OBJECTS, summary: 'show what apply would change', load: async () => (await import('./diff.ts')).default },
+  get: { group: OBJECTS, summary: 'list objects', load: async () => (await import('./get.ts')).default },
+  describe: { group: OBJECTS, summary: 'tell everything about objects', load: async () => (await import('./describe.ts')).default },
+  delete: { group: OBJECTS, summary: 'delete objects', load: async () => (await import('./delete.ts')).default },
+  edit: { group: OBJECTS, summary: 'change objects in an editor', load: async () => (await import('./edit.ts')).default },
+  patch: { group: OBJECTS, summary: 'change parts of an object', load: async () => (await import('./patch.ts')).default },
+  label: { group: OBJECTS, summary: 'set or remove labels', load: async () => (await import('./label.ts')).label },
+  annotate: { group: OBJECTS, summary: 'set or remove annotations', load: async () => (await import('./label.ts')).annotate },
+  wait: { group: OBJECTS, summary: 'wait until objects are in a state', load: async () => (await import('./wait.ts')).default },
+  logs: { group: PODS, summary: 'show what containers wrote', load: async () => (await import('./logs.ts')).default },
+  exec: { group: PODS, summary: 'run a command in a container', load: async () => (await import('./exec.ts')).default },
+  run: { group: PODS, summary: 'run an image in a pod', load: async () => (await import('./run.ts')).default },
+  why: { group: PODS, summary: 'tell why a pod is where it is, or nowhere', load: async () => (await import('./why.ts')).default },
+  events: { group: PODS, summary: 'show what happened', load: async () => (await import('./events.ts')).default },
+  scale: { group: WORKLOADS, summary: 'set how many replicas run', load: async () => (await import('./scale.ts')).default },
+  rollout: { group: WORKLOADS, summary: 'follow, undo, restart or pause a rollout', load: async () => (await import('./rollout.ts')).default },
+  cordon: { group: WORKLOADS, summary: 'keep new pods off nodes', load: async () => (await import('./cordon.ts')).cordon },
+  uncordon: { group: WORKLOADS, summary: 'let new pods onto nodes again', load: async () => (await import('./cordon.ts')).uncordon },
+  explain: { group: OTHER, summary: 'document a kind and its fields', load: async () => (await import('./explain.ts')).default },
+  'api-resources': { group: OTHER, summary: 'list the kinds', load: async () => (await import('./api-resources.ts')).default },
+  config: { group: OTHER, summary: 'see and change contexts', load: async () => (await import('./config.ts')).default },
+  version: { group: OTHER, summary: 'show the versions of client and server', load: async () => (await import('./version.ts')).default },
+  completion: { group: OTHER, summary: 'print a completion script for a shell', load: async () => (await import('./completion.ts')).default },
+  __complete: { group: OTHER, hidden: true, summary: 'offer completions', load: async () => (await import('./complete.ts')).default },
+}

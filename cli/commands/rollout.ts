@@ -1,0 +1,176 @@
+/** `gantry rollout`: the generations of a deployment. */
+import { GantryError } from '../../proto/api/errors.ts'
+import { formatTime } from '../../proto/api/time.ts'
+import type { Deployment, JsonValue, ReplicaSet } from '../../proto/gen/types.ts'
+import type { Cluster } from '../cluster.ts'
+import { defineCommand, UsageError, type Command, type Invocation } from '../command.ts'
+import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
+import { EXIT, notFound, throwFailures } from '../failure.ts'
+import { parseNames } from '../operands.ts'
+import { formatAge } from '../output/age.ts'
+import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
+import { formatTable } from '../output/table.ts'
+import { changeCause, findRevision, HASH_LABEL, revisionOf, revisionsOf } from '../revisions.ts'
+import { rolloutReadiness } from '../readiness.ts'
+import { observe, withDeadline } from '../watch.ts'
+
+interface Rollouts {
+  readonly cluster: Cluster
+  readonly namespace: string
+  readonly deployments: readonly Deployment[]
+}
+
+async function rolloutsOf({ args, target }: Pick<Invocation, 'args' | 'target'>): Promise<Rollouts> {
+  const names = parseNames(args, ['Deployment'])
+  if (names.length === 0) throw new UsageError('which deployment? Say deployment/NAME')
+  const cluster = await target.cluster()
+  const namespace = await target.namespace()
+  return { cluster, namespace, deployments: await Promise.all(names.map(({ name }) => cluster.get('Deployment', namespace, name))) }
+}
+
+const status = defineCommand({
+  usage: 'deployment/NAME [flags]',
+  summary: 'follow a rollout to its end',
+  examples: ['gantry rollout status deploy/web --timeout 2m'],
+  flags: {
+    watch: { type: 'boolean', short: 'w', default: true, help: 'until it ends' },
+    timeout: { type: 'duration', default: 0, value: 'time', help: 'give up after this time; 0: never' },
+    revision: { type: 'integer', value: 'number', default: 0, help: 'only while this revision is the newest' },
+  },
+  completes: 'deployments',
+  async run({ flags, args, environment, target }) {
+    const { cluster, namespace, deployments } = await rolloutsOf({ args, target })
+    const { clock, signal, stdout } = environment
+    for (const { metadata: { name } } of deployments) {
+      const limit = flags.timeout > 0 ? flags.timeout : undefined
+      let last = ''
+      await withDeadline(clock, limit, signal, () => `timed out after ${formatAge(flags.timeout)}: ${last}`, async (limited) => {
+        for await (const deployment of observe(cluster, clock, 'Deployment', namespace, name, limited)) {
+          if (deployment === undefined) throw notFound('Deployment', namespace, name)
+          if (flags.revision > 0 && revisionOf(deployment) !== flags.revision) throw new GantryError('FailedPrecondition', `the newest revision of deployment "${name}" is ${revisionOf(deployment)}, not ${flags.revision}`)
+          const readiness = rolloutReadiness(deployment)
+          if (readiness.is === 'failed') throw new GantryError('FailedPrecondition', readiness.text, { details: [{ remedy: `\`gantry describe deployment ${name}\` tells why, \`gantry rollout undo deployment/${name}\` goes back` }] })
+          if (readiness.text !== last) stdout.write(`${readiness.text}\n`)
+          last = readiness.text
+          if (readiness.is === 'ready' || !flags.watch) return
+        }
+      })
+    }
+    return EXIT.ok
+  },
+})
+
+const history = defineCommand({
+  usage: 'deployment/NAME [--revision=NUMBER] [flags]',
+  summary: 'list the revisions that are kept',
+  examples: ['gantry rollout history deploy/web', 'gantry rollout history deploy/web --revision=2'],
+  flags: {
+    revision: { type: 'integer', value: 'number', default: 0, help: 'tell everything about one revision' },
+    output: { type: 'text', short: 'o', value: 'form', help: OUTPUT_HELP },
+  },
+  completes: 'deployments',
+  async run({ flags, args, environment, target }) {
+    const { cluster, deployments } = await rolloutsOf({ args, target })
+    const format = parseFormat(flags.output)
+    const texts: string[] = []
+    for (const deployment of deployments) {
+      const revisions = await revisionsOf(cluster, deployment)
+      const chosen = flags.revision > 0 ? [findRevision(deployment, revisions, flags.revision)] : revisions
+      const title = `deployment.apps/${deployment.metadata.name}`
+      if (format.is !== 'table') texts.push(await formatObjects(format, chosen, flags.revision > 0))
+      else if (flags.revision > 0) texts.push(`${title} with revision #${flags.revision}\n${await describeRevision(chosen[0]!)}`)
+      else texts.push(`${title}\n${formatTable([['REVISION', 'CHANGE-CAUSE'], ...chosen.map((replicaSet) => [String(revisionOf(replicaSet)), changeCause(replicaSet)])])}`)
+    }
+    environment.stdout.write(texts.join('\n'))
+  },
+})
+
+async function describeRevision(replicaSet: ReplicaSet): Promise<string> {
+  const { describeTemplate } = await import('../describe/template.ts')
+  return describeTemplate(replicaSet.spec.template)
+}
+
+/** A subcommand that changes deployments one by one. */
+function changer<F extends Command['flags']>(word: string, definition: { usage: string; summary: string; example: string; flags: F }, change: (rollouts: Rollouts, deployment: Deployment, flags: Readonly<Record<string, unknown>>, now: number) => Promise<{ patch: JsonValue; type: 'JSON' | 'STRATEGIC' } | string>): Command {
+  return defineCommand({
+    usage: definition.usage,
+    summary: definition.summary,
+    examples: [definition.example],
+    flags: { ...definition.flags, 'dry-run': dryRunFlag },
+    completes: 'deployments',
+    async run({ flags, args, environment, target }) {
+      const given = flags as Readonly<Record<string, unknown>>
+      const dryRun: DryRun = parseDryRun(given['dry-run'] as string)
+      const rollouts = await rolloutsOf({ args, target })
+      const failures: GantryError[] = []
+      for (const deployment of rollouts.deployments) {
+        const { name } = deployment.metadata
+        try {
+          const made = await change(rollouts, deployment, given, environment.clock.now())
+          if (typeof made !== 'string' && dryRun !== 'client') {
+            await rollouts.cluster.patch('Deployment', rollouts.namespace, name, made.type, made.patch, { dryRun: dryRun === 'server', fieldManager: 'gantry-rollout' })
+          }
+          environment.stdout.write(`deployment.apps/${name} ${typeof made === 'string' ? made : word}${dryRunNote(dryRun)}\n`)
+        } catch (thrown) {
+          failures.push(GantryError.from(thrown))
+        }
+      }
+      throwFailures(failures)
+    },
+  })
+}
+
+const undo = changer('rolled back', {
+  usage: 'deployment/NAME [--to-revision=NUMBER] [flags]',
+  summary: 'go back to an earlier revision',
+  example: 'gantry rollout undo deploy/web --to-revision=2',
+  flags: { 'to-revision': { type: 'integer', value: 'number', default: 0, help: 'which; 0: the one before' } },
+}, async ({ cluster }, deployment, flags) => {
+  const { name } = deployment.metadata
+  if (deployment.spec.paused === true) throw new GantryError('FailedPrecondition', `deployment "${name}" is paused and cannot go back`, { details: [{ remedy: `resume it first: \`gantry rollout resume deployment/${name}\`` }] })
+  const revisions = await revisionsOf(cluster, deployment)
+  const wanted = flags['to-revision'] as number
+  if (wanted === 0 && revisions.length < 2) throw new GantryError('FailedPrecondition', `deployment "${name}" has no earlier revision`)
+  const chosen = wanted === 0 ? revisions.at(-2)! : findRevision(deployment, revisions, wanted)
+  if (chosen === revisions.at(-1)) return `skipped rollback (current template already matches revision ${revisionOf(chosen)})`
+  const { encodeJson } = await import('../../proto/api/codec.ts')
+  const template = (encodeJson(chosen).spec as { template: { metadata?: { labels?: Record<string, string> } } }).template
+  const { [HASH_LABEL]: _, ...labels } = template.metadata?.labels ?? {}
+  return { type: 'JSON', patch: [{ op: 'replace', path: '/spec/template', value: { ...template, metadata: { ...template.metadata, labels } } as unknown as JsonValue }] }
+})
+
+/** Any change of the template is a new revision; this one changes nothing else. */
+const RESTARTED = 'gantry.dev/restartedAt'
+
+const restart = changer('restarted', {
+  usage: 'deployment/NAME [flags]',
+  summary: 'replace all pods by new ones',
+  example: 'gantry rollout restart deploy/web',
+  flags: {},
+}, async (_, deployment, _flags, now) => {
+  const { name } = deployment.metadata
+  if (deployment.spec.paused === true) throw new GantryError('FailedPrecondition', `deployment "${name}" is paused and cannot restart`, { details: [{ remedy: `resume it first: \`gantry rollout resume deployment/${name}\`` }] })
+  return { type: 'STRATEGIC', patch: { spec: { template: { metadata: { annotations: { [RESTARTED]: formatTime(now) } } } } } }
+})
+
+function pauser(paused: boolean): Command {
+  const word = paused ? 'paused' : 'resumed'
+  return changer(word, {
+    usage: 'deployment/NAME [flags]',
+    summary: paused ? 'hold a rollout where it is' : 'go on with a paused rollout',
+    example: `gantry rollout ${paused ? 'pause' : 'resume'} deploy/web`,
+    flags: {},
+  }, async (_, deployment) => {
+    if ((deployment.spec.paused ?? false) === paused) throw new GantryError('FailedPrecondition', `deployments.apps "${deployment.metadata.name}" is ${paused ? 'already' : 'not'} paused`)
+    return { type: 'STRATEGIC', patch: { spec: { paused } } }
+  })
+}
+
+export default defineCommand({
+  usage: '(status | history | undo | restart | pause | resume) deployment/NAME [flags]',
+  summary: 'follow, undo, restart or pause a rollout',
+  examples: ['gantry rollout status deploy/web', 'gantry rollout undo deploy/web'],
+  flags: {},
+  completes: 'none',
+  subcommands: { status, history, undo, restart, pause: pauser(true), resume: pauser(false) },
+})

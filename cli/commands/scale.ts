@@ -1,0 +1,52 @@
+/** `gantry scale`: sets how many replicas run. */
+import { GantryError } from '../../proto/api/errors.ts'
+import type { JsonValue, Kind } from '../../proto/gen/types.ts'
+import type { Cluster } from '../cluster.ts'
+import { defineCommand, UsageError } from '../command.ts'
+import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
+import { EXIT, kindWord, pluralWord, throwFailures } from '../failure.ts'
+import { parseNames, type NamedObject } from '../operands.ts'
+import { awaitReady } from '../ready-wait.ts'
+
+const SCALABLE: readonly Kind[] = ['Deployment', 'ReplicaSet']
+
+export default defineCommand({
+  usage: '--replicas=COUNT (TYPE NAME… | TYPE/NAME…) [flags]',
+  summary: 'set how many replicas run',
+  examples: ['gantry scale --replicas=3 deploy/web', 'gantry scale --current-replicas=2 --replicas=5 deployment web'],
+  flags: {
+    replicas: { type: 'integer', value: 'count', help: 'how many' },
+    'current-replicas': { type: 'integer', value: 'count', default: -1, help: 'only if there are so many now' },
+    wait: { type: 'boolean', help: 'wait until they are available' },
+    timeout: { type: 'duration', default: 300_000, value: 'time', help: 'with --wait: give up after this time' },
+    'dry-run': dryRunFlag,
+  },
+  completes: 'workloads',
+  async run({ flags, args, environment, target }) {
+    const { replicas } = flags
+    if (replicas === undefined) throw new UsageError('how many? Say --replicas=COUNT')
+    if (replicas < 0) throw new UsageError('--replicas is 0 or more')
+    const names = parseNames(args, SCALABLE)
+    if (names.length === 0) throw new UsageError('which workload? Say TYPE/NAME', 'such as deploy/web')
+    const dryRun = parseDryRun(flags['dry-run'])
+    const cluster = await target.cluster()
+    const namespace = await target.namespace()
+    const answers = await Promise.allSettled(names.map((name) => scaleOne(cluster, namespace, name, replicas, flags['current-replicas'], dryRun)))
+    const scaled = names.filter((_, index) => answers[index]!.status === 'fulfilled')
+    for (const { kind, name } of scaled) environment.stdout.write(`${kindWord(kind)}/${name} scaled${dryRunNote(dryRun)}\n`)
+    throwFailures(answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])))
+    if (flags.wait && dryRun === 'none') await awaitReady(cluster, environment, scaled.map((object) => ({ ...object, namespace })), flags.timeout)
+    return EXIT.ok
+  },
+})
+
+async function scaleOne(cluster: Cluster, namespace: string, { kind, name }: NamedObject, replicas: number, current: number, dryRun: 'none' | 'client' | 'server'): Promise<void> {
+  const live = await cluster.get(kind as 'Deployment' | 'ReplicaSet', namespace, name)
+  if (current >= 0 && live.spec.replicas !== current) {
+    throw new GantryError('FailedPrecondition', `${pluralWord(kind)} "${name}" has ${live.spec.replicas} replicas, not ${current} as --current-replicas says; it was not scaled`)
+  }
+  if (dryRun === 'client') return
+  const spec: JsonValue = { replicas }
+  const patch: JsonValue = current >= 0 ? { metadata: { resourceVersion: live.metadata.resourceVersion }, spec } : { spec }
+  await cluster.patch(kind, namespace, name, 'MERGE', patch, { fieldManager: 'gantry-scale', dryRun: dryRun === 'server' })
+}

@@ -1,0 +1,97 @@
+/** The page of any object, with what belongs to it read from the cluster. */
+import { formatLabelSelector } from '../../proto/api/selector.ts'
+import type { AnyResource, ConfigMap, Event, Kind, Lease, Namespace, Secret } from '../../proto/gen/types.ts'
+import type { Cluster } from '../cluster.ts'
+import { ageSince } from '../output/age.ts'
+import { eventTime } from '../output/columns.ts'
+import { conditionEntry, controllerEntries, deletionEntries, eventEntry, markEntries, nameEntries, tableEntry } from './metadata.ts'
+import { block, entry, formatPage, type Entry } from './page.ts'
+
+/** As much of a value as a page shows. */
+const VALUE_LINES = 200
+
+export async function describeObject(cluster: Cluster, object: AnyResource, showEvents: boolean, now: number): Promise<string> {
+  const [entries, events] = await Promise.all([entriesOf(cluster, object, now), showEvents && hasEvents(object.kind) ? eventsOf(cluster, object) : []])
+  return formatPage([...entries, ...(showEvents && hasEvents(object.kind) ? [eventEntry(events, now)] : [])])
+}
+
+function hasEvents(kind: Kind): boolean {
+  return kind !== 'Event' && kind !== 'Lease'
+}
+
+async function eventsOf(cluster: Cluster, { kind, metadata }: AnyResource): Promise<Event[]> {
+  const events: Event[] = []
+  for await (const event of cluster.events({ namespace: metadata.namespace, kind, name: metadata.name })) {
+    const uid = event.involvedObject?.uid
+    if (uid === undefined || uid === '' || uid === metadata.uid) events.push(event)
+  }
+  return events
+}
+
+async function entriesOf(cluster: Cluster, object: AnyResource, now: number): Promise<Entry[]> {
+  switch (object.kind) {
+    case 'Pod': return (await import('./pod.ts')).podEntries(object)
+    case 'Node': {
+      const [{ nodeEntries }, { items }] = await Promise.all([import('./node.ts'), cluster.list('Pod', { namespace: '', fieldSelector: `spec.nodeName=${object.metadata.name}` })])
+      return nodeEntries(object, items, now)
+    }
+    case 'Deployment': {
+      const [{ deploymentEntries }, { revisionsOf }] = await Promise.all([import('./workload.ts'), import('../revisions.ts')])
+      return deploymentEntries(object, await revisionsOf(cluster, object))
+    }
+    case 'ReplicaSet': {
+      const [{ replicaSetEntries }, { items }] = await Promise.all([import('./workload.ts'), cluster.list('Pod', { namespace: object.metadata.namespace, labelSelector: formatLabelSelector(object.spec.selector) })])
+      return replicaSetEntries(object, items.filter((pod) => pod.metadata.ownerReferences?.some((owner) => owner.uid === object.metadata.uid) === true))
+    }
+    case 'Namespace': return namespaceEntries(object)
+    case 'ConfigMap': return configMapEntries(object)
+    case 'Secret': return secretEntries(object)
+    case 'Lease': return leaseEntries(object, now)
+    case 'Event': return eventEntries(object, now)
+  }
+}
+
+function namespaceEntries(namespace: Namespace): Entry[] {
+  const { conditions } = namespace.status
+  return [...nameEntries(namespace), ...markEntries(namespace), entry('Status', namespace.status.phase ?? 'Active'), ...deletionEntries(namespace), ...(conditions === undefined ? [] : [conditionEntry(conditions)])]
+}
+
+function configMapEntries(configMap: ConfigMap): Entry[] {
+  const data = Object.entries(configMap.data ?? {}).map(([key, value]) => entry(key, block(shortened(value))))
+  const binary = Object.entries(configMap.binaryData ?? {}).map(([key, value]) => entry(key, `${Buffer.from(value, 'base64').length} bytes`))
+  return [
+    ...nameEntries(configMap), ...markEntries(configMap), ...immutableEntry(configMap), ...deletionEntries(configMap),
+    entry('Data', data.length === 0 ? '<none>' : data), ...(binary.length === 0 ? [] : [entry('BinaryData', binary)]),
+  ]
+}
+
+function shortened(text: string): string[] {
+  const lines = text.replace(/\n$/, '').split('\n')
+  return lines.length <= VALUE_LINES ? lines : [...lines.slice(0, VALUE_LINES), `… ${lines.length - VALUE_LINES} more lines`]
+}
+
+/** Only how long each value is. */
+function secretEntries(secret: Secret): Entry[] {
+  const data = Object.entries(secret.data ?? {}).map(([key, value]) => entry(key, `${Buffer.from(value, 'base64').length} bytes`))
+  return [...nameEntries(secret), ...markEntries(secret), entry('Type', secret.type), ...immutableEntry(secret), ...deletionEntries(secret), entry('Data', data.length === 0 ? '<none>' : data)]
+}
+
+function immutableEntry({ immutable }: ConfigMap | Secret): Entry[] {
+  return immutable === true ? [entry('Immutable', 'true')] : []
+}
+
+function leaseEntries(lease: Lease, now: number): Entry[] {
+  const { holderIdentity = '<none>', leaseDurationSeconds, renewTime } = lease.spec
+  return [
+    ...nameEntries(lease), ...markEntries(lease), ...controllerEntries(lease), entry('Holder', holderIdentity),
+    ...(leaseDurationSeconds === undefined ? [] : [entry('Duration', `${leaseDurationSeconds}s`)]), entry('Renewed', renewTime === undefined ? '<never>' : `${ageSince(renewTime, now)} ago`),
+  ]
+}
+
+function eventEntries(event: Event, now: number): Entry[] {
+  const { involvedObject = {} } = event
+  return [
+    ...nameEntries(event), ...markEntries(event), entry('Type', event.type ?? ''), entry('Reason', event.reason ?? ''), entry('Message', event.message ?? ''),
+    tableEntry('Involved Object', ['Kind', 'Namespace', 'Name'], [[involvedObject.kind ?? '', involvedObject.namespace ?? '', involvedObject.name ?? '']]), entry('Last Seen', `${ageSince(eventTime(event), now)} ago`),
+  ]
+}

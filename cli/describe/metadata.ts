@@ -1,0 +1,50 @@
+/** What descriptions of all kinds have in common: the beginning, conditions, and the events at the end. */
+import type { AnyResource, Event } from '../../proto/gen/types.ts'
+import { eventAge, eventSource } from '../output/columns.ts'
+import { formatTable } from '../output/table.ts'
+import { block, entry, mapValue, type Entry } from './page.ts'
+
+export function nameEntries({ metadata }: AnyResource): Entry[] {
+  return [entry('Name', metadata.name), ...(metadata.namespace === '' ? [] : [entry('Namespace', metadata.namespace)])]
+}
+
+export function markEntries({ metadata }: AnyResource): Entry[] {
+  return [entry('Labels', mapValue(metadata.labels)), entry('Annotations', mapValue(metadata.annotations, ': '))]
+}
+
+/** Deletion that is under way, and what holds it. */
+export function deletionEntries({ metadata }: AnyResource): Entry[] {
+  const { deletionTimestamp, deletionGracePeriodSeconds, finalizers = [] } = metadata
+  if (deletionTimestamp === undefined) return []
+  return [
+    entry('Deletion', `ends by ${deletionTimestamp}${deletionGracePeriodSeconds === undefined ? '' : ` (grace ${deletionGracePeriodSeconds}s)`}`),
+    ...(finalizers.length === 0 ? [] : [entry('Held by', finalizers.join(', '))]),
+  ]
+}
+
+export function controllerEntries({ metadata }: AnyResource): Entry[] {
+  const owner = metadata.ownerReferences?.find((reference) => reference.controller === true)
+  return owner === undefined ? [] : [entry('Controlled By', `${owner.kind}/${owner.name}`)]
+}
+
+/** A table below a label. */
+export function tableEntry(label: string, header: readonly string[], rows: readonly (readonly string[])[]): Entry {
+  if (rows.length === 0) return entry(label, '<none>')
+  const rule = header.map((word) => '-'.repeat(word.length))
+  return entry(label, block(formatTable([header, rule, ...rows]).trimEnd().split('\n')))
+}
+
+interface Condition {
+  readonly type: string
+  readonly status: string
+  readonly reason?: string | undefined
+  readonly message?: string | undefined
+}
+
+export function conditionEntry(conditions: readonly Condition[] | undefined): Entry {
+  return tableEntry('Conditions', ['Type', 'Status', 'Reason', 'Message'], (conditions ?? []).map(({ type, status, reason = '', message = '' }) => [type, status, reason, message]))
+}
+
+export function eventEntry(events: readonly Event[], now: number): Entry {
+  return tableEntry('Events', ['Type', 'Reason', 'Age', 'From', 'Message'], events.map((event) => [event.type ?? '', event.reason ?? '', eventAge(event, now), eventSource(event), (event.message ?? '').trim().replace(/\s*\n\s*/g, ' ')]))
+}

@@ -1,0 +1,58 @@
+/** A node: what it has, what its pods ask of it, and which they are. */
+import { addQuantities, quantityMillis } from '../../proto/api/quantity.ts'
+import type { Node, Pod } from '../../proto/gen/types.ts'
+import { ageSince } from '../output/age.ts'
+import { nodeRoles } from '../output/columns.ts'
+import { summarizePod } from '../output/pod-status.ts'
+import { conditionEntry, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
+import { entry, optional, type Entry } from './page.ts'
+
+export function nodeEntries(node: Node, pods: readonly Pod[], now: number): Entry[] {
+  const { metadata, spec, status } = node
+  const info = status.nodeInfo ?? {}
+  const live = pods.filter(({ status: { phase } }) => phase !== 'Succeeded' && phase !== 'Failed')
+  const taints = (spec.taints ?? []).map(({ key, value, effect }) => `${key}${value === undefined || value === '' ? '' : `=${value}`}:${effect}`)
+  return [
+    ...nameEntries(node),
+    entry('Roles', nodeRoles(node)),
+    ...markEntries(node),
+    entry('CreationTimestamp', metadata.creationTimestamp ?? ''),
+    ...deletionEntries(node),
+    entry('Taints', taints.length === 0 ? '<none>' : taints),
+    entry('Unschedulable', String(spec.unschedulable ?? false)),
+    conditionEntry(status.conditions),
+    tableEntry('Addresses', ['Type', 'Address'], (status.addresses ?? []).map(({ type = '', address = '' }) => [type, address])),
+    entry('Capacity', quantityEntries(status.capacity)),
+    entry('Allocatable', quantityEntries(status.allocatable)),
+    entry('System', [
+      ...optional('Kernel Version', info.kernelVersion), ...optional('OS Image', info.osImage), ...optional('Operating System', info.operatingSystem), ...optional('Architecture', info.architecture),
+      ...optional('Container Runtime', info.containerRuntimeVersion), entry('Agent Version', info.kubeletVersion ?? '<unknown>'),
+    ]),
+    ...optional('PodCIDR', spec.podCIDR),
+    tableEntry(`Pods (${live.length} that run or will)`, ['Namespace', 'Name', 'Status', 'CPU Requests', 'CPU Limits', 'Memory Requests', 'Memory Limits', 'Age'], live.map((pod) => [
+      pod.metadata.namespace, pod.metadata.name, summarizePod(pod).status,
+      podSum(pod, 'requests', 'cpu'), podSum(pod, 'limits', 'cpu'), podSum(pod, 'requests', 'memory'), podSum(pod, 'limits', 'memory'), ageSince(pod.metadata.creationTimestamp, now),
+    ])),
+    tableEntry('Allocated', ['Resource', 'Requests', 'Limits'], ['cpu', 'memory'].map((resource) => [
+      resource, ...(['requests', 'limits'] as const).map((side) => share(sum(live.map((pod) => podSum(pod, side, resource))), status.allocatable?.[resource])),
+    ])),
+  ]
+}
+
+function quantityEntries(list: Readonly<Record<string, string>> | undefined): readonly Entry[] | string {
+  const entries = Object.entries(list ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, quantity]) => entry(name, quantity))
+  return entries.length === 0 ? '<unknown>' : entries
+}
+
+function sum(quantities: readonly string[]): string {
+  return quantities.length === 0 ? '0' : addQuantities(...quantities)
+}
+
+function podSum({ spec }: Pod, side: 'requests' | 'limits', resource: string): string {
+  return sum(spec.containers.flatMap((container) => container.resources[side]?.[resource] ?? []))
+}
+
+function share(quantity: string, of: string | undefined): string {
+  const whole = of === undefined ? 0 : quantityMillis(of)
+  return whole === 0 ? quantity : `${quantity} (${Math.round(quantityMillis(quantity) / whole * 100)}%)`
+}

@@ -1,0 +1,42 @@
+/** A pod: where it runs, its containers, and how long each step of its start took. */
+import { parseTime } from '../../proto/api/time.ts'
+import type { Pod, TimelineStep } from '../../proto/gen/types.ts'
+import { summarizePod } from '../output/pod-status.ts'
+import { formatTable } from '../output/table.ts'
+import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries } from './metadata.ts'
+import { block, entry, mapValue, optional, type Entry } from './page.ts'
+import { containerEntries, tolerations, volumeEntry } from './template.ts'
+
+export function podEntries(pod: Pod): Entry[] {
+  const { spec, status } = pod
+  const node = spec.nodeName === undefined || spec.nodeName === '' ? '<none>' : `${spec.nodeName}${status.hostIP === undefined ? '' : `/${status.hostIP}`}`
+  return [
+    ...nameEntries(pod),
+    entry('Node', node),
+    ...optional('Start Time', status.startTime),
+    ...markEntries(pod),
+    entry('Status', summarizePod(pod).status),
+    ...deletionEntries(pod),
+    ...optional('Reason', status.reason),
+    ...optional('Message', status.message),
+    entry('IP', status.podIP ?? ''),
+    ...controllerEntries(pod),
+    ...containerEntries(spec, status.initContainerStatuses ?? [], status.containerStatuses ?? []),
+    conditionEntry(status.conditions),
+    volumeEntry(spec.volumes ?? []),
+    ...optional('QoS Class', status.qosClass),
+    entry('Node-Selectors', mapValue(spec.nodeSelector)),
+    entry('Tolerations', tolerations(spec.tolerations)),
+    ...timelineEntry(status.timeline ?? []),
+  ]
+}
+
+/** Each step with its time and the milliseconds since the one before; the total at the end. */
+export function timelineEntry(steps: readonly TimelineStep[]): Entry[] {
+  if (steps.length === 0) return []
+  const times = steps.map(({ time }) => parseTime(time))
+  const rows = steps.map(({ step, time }, index) => [step, time.slice(11, 23), index === 0 ? '' : `+${times[index]! - times[index - 1]!} ms`])
+  const total = times.at(-1)! - times[0]!
+  const lines = formatTable(rows).trimEnd().split('\n')
+  return [entry('Timeline', block(steps.length < 2 ? lines : [...lines, `${steps[0]!.step} to ${steps.at(-1)!.step}: ${total} ms`]))]
+}

@@ -1,0 +1,52 @@
+/** Deployments and ReplicaSets: how many pods there are of how many, and what they are made from. */
+import type { Deployment, Pod, ReplicaSet } from '../../proto/gen/types.ts'
+import { formatSelector } from '../output/columns.ts'
+import { revisionOf } from '../revisions.ts'
+import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries } from './metadata.ts'
+import { entry, type Entry } from './page.ts'
+import { templateEntries } from './template.ts'
+
+/** `replicaSets` oldest first; the newest is the one of the present template. */
+export function deploymentEntries(deployment: Deployment, replicaSets: readonly ReplicaSet[]): Entry[] {
+  const { metadata, spec, status } = deployment
+  const { updatedReplicas = 0, replicas = 0, availableReplicas = 0, unavailableReplicas = 0 } = status
+  const rolling = spec.strategy.rollingUpdate
+  const newest = replicaSets.find((replicaSet) => revisionOf(replicaSet) === revisionOf(deployment)) ?? replicaSets.at(-1)
+  const old = replicaSets.filter((replicaSet) => replicaSet !== newest && replicaSet.spec.replicas > 0)
+  return [
+    ...nameEntries(deployment),
+    entry('CreationTimestamp', metadata.creationTimestamp ?? ''),
+    ...markEntries(deployment),
+    ...deletionEntries(deployment),
+    entry('Selector', formatSelector(spec.selector)),
+    entry('Replicas', `${spec.replicas} desired | ${updatedReplicas} updated | ${replicas} total | ${availableReplicas} available | ${unavailableReplicas} unavailable`),
+    entry('StrategyType', spec.strategy.type),
+    entry('MinReadySeconds', String(spec.minReadySeconds ?? 0)),
+    ...(rolling === undefined ? [] : [entry('RollingUpdateStrategy', `${rolling.maxUnavailable} max unavailable, ${rolling.maxSurge} max surge`)]),
+    ...(spec.paused === true ? [entry('Paused', 'True')] : []),
+    entry('Pod Template', templateEntries(spec.template)),
+    conditionEntry(status.conditions),
+    entry('OldReplicaSets', old.length === 0 ? '<none>' : old.map(created).join(', ')),
+    entry('NewReplicaSet', newest === undefined ? '<none>' : created(newest)),
+  ]
+}
+
+function created({ metadata, spec, status }: ReplicaSet): string {
+  return `${metadata.name} (${status.replicas ?? 0}/${spec.replicas} replicas created)`
+}
+
+export function replicaSetEntries(replicaSet: ReplicaSet, pods: readonly Pod[]): Entry[] {
+  const { spec, status } = replicaSet
+  const count = (phase: string): number => pods.filter((pod) => (pod.status.phase ?? 'Pending') === phase).length
+  return [
+    ...nameEntries(replicaSet),
+    entry('Selector', formatSelector(spec.selector)),
+    ...markEntries(replicaSet),
+    ...deletionEntries(replicaSet),
+    ...controllerEntries(replicaSet),
+    entry('Replicas', `${status.replicas ?? 0} current / ${spec.replicas} desired`),
+    entry('Pods Status', `${count('Running')} Running / ${count('Pending')} Waiting / ${count('Succeeded')} Succeeded / ${count('Failed')} Failed`),
+    entry('Pod Template', templateEntries(spec.template)),
+    conditionEntry(status.conditions),
+  ]
+}

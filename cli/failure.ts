@@ -1,0 +1,105 @@
+/** What a person is told when a command fails, and the exit code that says the same to a script. */
+import { GantryError } from '../proto/api/errors.ts'
+import { resourceOf } from '../proto/api/schema.ts'
+import type { ErrorDetail, Kind } from '../proto/gen/types.ts'
+import { UsageError } from './command.ts'
+
+/** https://www.gnu.org/software/libc/manual/html_node/Exit-Status.html leaves their meaning to the program; these are Gantry's. */
+export const EXIT = {
+  ok: 0,
+  /** Refused, failed, or (diff) different. */
+  refused: 1,
+  usage: 2,
+  notFound: 3,
+  /** No controller answered, or not in time. */
+  unavailable: 4,
+  /** 128 + SIGINT. */
+  interrupted: 130,
+} as const
+
+/** "deployment.apps" or "pod": a kind as commands print it. */
+export function kindWord(kind: Kind): string {
+  const { group } = resourceOf(kind)
+  return group === '' ? kind.toLowerCase() : `${kind.toLowerCase()}.${group}`
+}
+
+/** "deployments.apps" or "pods": a kind as errors name it. */
+export function pluralWord(kind: Kind): string {
+  const { plural, group } = resourceOf(kind)
+  return group === '' ? plural : `${plural}.${group}`
+}
+
+export function notFound(kind: Kind, namespace: string, name: string, cause?: unknown): GantryError {
+  const { plural, namespaced } = resourceOf(kind)
+  const where = namespaced ? ` in namespace ${namespace}` : ''
+  return new GantryError('NotFound', `${pluralWord(kind)} "${name}" not found${where}`, {
+    details: [{ field: 'name', value: name, remedy: `\`gantry get ${plural}${namespaced ? ' -A' : ''}\` lists all` }],
+    cause,
+  })
+}
+
+/** Several failures of one command: each is told, the worst decides the exit code. */
+export class Failures extends GantryError {
+  readonly all: readonly GantryError[]
+
+  constructor(all: readonly GantryError[]) {
+    super(all[0]!.code, all.map((error) => error.message).join('\n'), { cause: all[0] })
+    this.all = all
+  }
+}
+
+/** A failure whose message already begins with its place, FILE:LINE:COLUMN, on every line. */
+export class PlacedFailure extends GantryError {}
+
+/** Throws one failure as it is, several together, none not at all. */
+export function throwFailures(failures: readonly GantryError[]): void {
+  if (failures.length === 1) throw failures[0]!
+  if (failures.length > 1) throw new Failures(failures)
+}
+
+export function exitCodeOf(error: GantryError): number {
+  if (error instanceof UsageError) return EXIT.usage
+  switch (error.code) {
+    case 'NotFound': return EXIT.notFound
+    case 'Unavailable': case 'DeadlineExceeded': return EXIT.unavailable
+    case 'Cancelled': return EXIT.interrupted
+    case 'InvalidArgument': case 'AlreadyExists': case 'Forbidden': case 'ResourceExhausted': case 'FailedPrecondition': case 'Conflict':
+    case 'Expired': case 'Unsupported': case 'Internal': case 'Unauthenticated': return EXIT.refused
+  }
+}
+
+/** Where the call went, for failures of the connection. */
+export interface Origin {
+  readonly server: string
+  readonly context: string
+}
+
+/** Lines for standard error, each ending in a newline. */
+export function formatFailure(error: GantryError, origin: Origin | undefined): string {
+  if (error instanceof Failures) return error.all.map((one) => formatFailure(one, origin)).join('')
+  if (error instanceof PlacedFailure) return `${error.message}\n`
+  const remedies = [...new Set(error.details.map((detail) => detail.remedy).filter((remedy) => remedy !== ''))]
+  const details = error.details.flatMap((detail) => detailLine(detail, error.message))
+  const remedy = remedies.length === 1 && details.length === 0 ? `; ${remedies[0]}` : remedies.map((text) => `\n  ${text}`).join('')
+  return `error: ${headline(error, origin)}${details.map((line) => `\n  ${line}`).join('')}${remedy}\n`
+}
+
+function headline(error: GantryError, origin: Origin | undefined): string {
+  const where = origin === undefined ? '' : ` at ${origin.server} (context "${origin.context}")`
+  switch (error.code) {
+    case 'Unavailable': return origin === undefined ? error.message : `the controller${where} is unavailable: ${error.message}; check that it runs, or choose another with --context or --server`
+    case 'DeadlineExceeded': return error.cause === undefined || origin === undefined ? error.message : `no answer in time from the controller${where}: ${error.message}; --request-timeout allows more`
+    case 'Unauthenticated': return `the controller${where} does not accept this certificate: ${error.message}; \`gantry config view\` shows the one in use`
+    case 'Internal': return `${error.message} (a defect of Gantry${where === '' ? '' : `'s controller${where}`})`
+    case 'InvalidArgument': case 'NotFound': case 'AlreadyExists': case 'Forbidden': case 'ResourceExhausted': case 'FailedPrecondition': case 'Conflict':
+    case 'Expired': case 'Unsupported': case 'Cancelled': return error.message
+  }
+}
+
+/** A detail that the message does not already tell. */
+function detailLine(detail: ErrorDetail, message: string): string[] {
+  const { field, value, message: text } = detail
+  if (text === '' || message.includes(text)) return []
+  const place = field === '' ? '' : `${field}: `
+  return [`${place}${text}${value === '' || text.includes(value) ? '' : ` (it is "${value}")`}`]
+}

@@ -1,0 +1,76 @@
+/** Logs of several containers as one. */
+import { GantryError } from '../proto/api/errors.ts'
+import type { Input } from '../proto/api/wire.ts'
+import type { LogsRequest } from '../proto/gen/types.ts'
+import type { Cluster } from './cluster.ts'
+import type { Environment } from './environment.ts'
+import { throwFailures } from './failure.ts'
+
+export interface LogSource {
+  /** Before each line, if wanted. */
+  readonly label: string
+  readonly request: Input<LogsRequest>
+}
+
+export interface LogOptions {
+  readonly prefix: boolean
+  readonly timestamps: boolean
+  /** A source that fails is told on standard error, and the others go on. */
+  readonly ignoreErrors: boolean
+}
+
+/** Each as it comes, whole lines at a time. */
+export async function copyLogs(cluster: Cluster, environment: Environment, sources: readonly LogSource[], options: LogOptions): Promise<void> {
+  const failures = await readAll(sources, async (source) => {
+    if (!options.prefix && sources.length === 1) {
+      for await (const bytes of cluster.logs(source.request)) environment.stdout.write(bytes)
+      return
+    }
+    for await (const line of linesOf(cluster.logs(source.request))) environment.stdout.write(`${options.prefix ? source.label : ''}${line}`)
+  })
+  tellFailures(environment, failures, options)
+}
+
+interface TimedLine {
+  readonly time: string
+  readonly text: string
+}
+
+/** What is there now, in the order of time. */
+export async function mergeLogs(cluster: Cluster, environment: Environment, sources: readonly LogSource[], options: LogOptions): Promise<void> {
+  const lists: TimedLine[][] = sources.map(() => [])
+  const failures = await readAll(sources, async (source, index) => {
+    for await (const line of linesOf(cluster.logs({ ...source.request, timestamps: true }))) {
+      const at = line.indexOf(' ')
+      const text = options.timestamps ? line : line.slice(at + 1)
+      lists[index]!.push({ time: line.slice(0, at).replace('Z', ''), text: `${options.prefix ? source.label : ''}${text.endsWith('\n') ? text : `${text}\n`}` })
+    }
+  })
+  // Times are RFC 3339 in UTC: without the Z their order is that of the text, however many digits there are. Lines of one container keep theirs.
+  const merged = lists.flat().sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0))
+  environment.stdout.write(merged.map(({ text }) => text).join(''))
+  tellFailures(environment, failures, options)
+}
+
+async function readAll(sources: readonly LogSource[], read: (source: LogSource, index: number) => Promise<void>): Promise<GantryError[]> {
+  const answers = await Promise.allSettled(sources.map(read))
+  return answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : []))
+}
+
+/** After what the others wrote. */
+function tellFailures(environment: Environment, failures: readonly GantryError[], { ignoreErrors }: LogOptions): void {
+  if (!ignoreErrors) return throwFailures(failures)
+  for (const failure of failures) environment.stderr.write(`error: ${failure.message}\n`)
+}
+
+/** Lines with their newline; the last may be without. A character cut in two by a chunk's end is put together again. */
+async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string, void, undefined> {
+  let rest = Buffer.alloc(0)
+  for await (const chunk of chunks) {
+    const bytes = Buffer.concat([rest, chunk])
+    const end = bytes.lastIndexOf(10) + 1
+    rest = bytes.subarray(end)
+    if (end > 0) yield* bytes.subarray(0, end).toString('utf8').match(/[^\n]*\n/g) ?? []
+  }
+  if (rest.length > 0) yield rest.toString('utf8')
+}

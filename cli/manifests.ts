@@ -1,0 +1,155 @@
+/** Manifests from where people keep them: files, directories, standard input, addresses. All are read before anything is done with one. */
+import { readdir, readFile, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { GantryError } from '../proto/api/errors.ts'
+import { parseManifests, type ManifestDocument } from '../proto/api/manifest.ts'
+import { describeProblem } from '../proto/api/problem.ts'
+import { resourceOf } from '../proto/api/schema.ts'
+import type { Kind } from '../proto/gen/types.ts'
+import { UsageError } from './command.ts'
+import type { Environment } from './environment.ts'
+import { kindWord, PlacedFailure, throwFailures } from './failure.ts'
+
+/** Flags of every command that takes manifests. */
+export const manifestFlags = {
+  filename: { type: 'list', short: 'f', commas: true, value: 'file', help: 'file, directory, http(s) address, or - for standard input; may be repeated', completes: 'file' },
+  recursive: { type: 'boolean', short: 'R', help: 'directories with those in them' },
+} as const
+
+/** An object of a manifest with the place where it is to be. */
+export interface Manifest {
+  readonly document: ManifestDocument
+  readonly kind: Kind
+  /** Empty for kinds that belong to the cluster. */
+  readonly namespace: string
+  /** Empty if the server is to make one up (generateName). */
+  readonly name: string
+}
+
+const MANIFEST_FILE = /\.(ya?ml|json)$/
+const DOWNLOAD_MS = 30_000
+
+/** Kinds that others need come first; the rest in the order of the files. */
+const RANK: Partial<Record<Kind, number>> = { Namespace: 0, Node: 1, Secret: 2, ConfigMap: 2 }
+const LAST_RANK = 3
+
+export function rankOf(kind: Kind): number {
+  return RANK[kind] ?? LAST_RANK
+}
+
+/**
+ * Every object of the sources, in the order they are to be written. Problems of all of them are told together. `given` is the namespace of the
+ * command line, which manifests must not contradict; `fallback` is for those that name none.
+ */
+export async function readManifests(flags: { filename: readonly string[]; recursive: boolean }, environment: Environment, namespace: { given: string | undefined; fallback: string }): Promise<Manifest[]> {
+  if (flags.filename.length === 0) throw new UsageError('which manifests? Name them with -f FILE')
+  const texts = (await Promise.all(flags.filename.map((source) => readSource(source, flags.recursive, environment)))).flat()
+  const failures: GantryError[] = []
+  const documents = texts.flatMap(({ name, text }) => {
+    try {
+      return parseManifests(text, name)
+    } catch (thrown) {
+      const error = GantryError.from(thrown)
+      failures.push(new PlacedFailure(error.code, error.message, { details: error.details, cause: thrown }))
+      return []
+    }
+  })
+  const manifests = documents.map((document) => place(document, namespace.given, namespace.fallback, failures))
+  refuseTwins(manifests, failures)
+  throwFailures(failures)
+  if (manifests.length === 0) throw new GantryError('InvalidArgument', `there are no objects in ${texts.map(({ name }) => name).join(', ') || flags.filename.join(', ')}`)
+  return manifests.sort((a, b) => rankOf(a.kind) - rankOf(b.kind))
+}
+
+function place(document: ManifestDocument, given: string | undefined, fallback: string, failures: GantryError[]): Manifest {
+  const { kind, object } = document
+  const { name, namespace } = object.metadata
+  if (!resourceOf(kind).namespaced) return { document, kind, namespace: '', name }
+  if (given !== undefined && namespace !== '' && namespace !== given) {
+    failures.push(placed(document, 'metadata.namespace', `it is "${namespace}", but --namespace is "${given}" (leave out one of the two)`))
+  }
+  return { document, kind, namespace: namespace === '' ? fallback : namespace, name }
+}
+
+function refuseTwins(manifests: readonly Manifest[], failures: GantryError[]): void {
+  const seen = new Map<string, ManifestDocument>()
+  for (const { document, kind, namespace, name } of manifests) {
+    if (name === '') continue
+    const key = `${kind}/${namespace}/${name}`
+    const first = seen.get(key)
+    if (first === undefined) seen.set(key, document)
+    else failures.push(placed(document, 'metadata.name', `${kindWord(kind)}/${name} is already at ${placeOf(first, 'metadata.name')} (keep one)`))
+  }
+}
+
+function placeOf(document: ManifestDocument, field: string): string {
+  const { line, column } = document.at(field)
+  return `${document.fileName}:${line}:${column}`
+}
+
+function placed(document: ManifestDocument, field: string, message: string): PlacedFailure {
+  return new PlacedFailure('InvalidArgument', `${placeOf(document, field)}: ${field}: ${message}`)
+}
+
+/** What the server says of an object, with the places of the fields in its manifest; what is not about the object stays as it is. */
+export function atManifest({ document, kind, name }: Manifest, thrown: unknown): GantryError {
+  const error = GantryError.from(thrown)
+  switch (error.code) {
+    case 'Unavailable': case 'DeadlineExceeded': case 'Cancelled': case 'Internal': case 'Unauthenticated': return error
+    case 'InvalidArgument': case 'NotFound': case 'AlreadyExists': case 'Forbidden': case 'ResourceExhausted': case 'FailedPrecondition':
+    case 'Conflict': case 'Expired': case 'Unsupported': break
+  }
+  const details = error.details.filter((detail) => detail.field !== '' && detail.message !== '')
+  const lines = details.length === 0
+    ? [`${placeOf(document, '')}: ${kindWord(kind)}/${name}: ${error.message}${error.details.map(({ remedy }) => (remedy === '' ? '' : ` (${remedy})`)).join('')}`]
+    : details.map((detail) => `${placeOf(document, detail.field)}: ${describeProblem(detail)}`)
+  return new PlacedFailure(error.code, lines.join('\n'), { details: error.details, cause: error })
+}
+
+interface SourceText {
+  readonly name: string
+  readonly text: string
+}
+
+async function readSource(source: string, recursive: boolean, environment: Environment): Promise<SourceText[]> {
+  if (source === '-') return [{ name: 'stdin', text: await readInput(environment) }]
+  if (/^https?:\/\//.test(source)) return [{ name: source, text: await download(source, environment) }]
+  const file = path.resolve(environment.cwd, source)
+  try {
+    if (!(await stat(file)).isDirectory()) return [{ name: source, text: await readFile(file, 'utf8') }]
+    const names = await filesIn(file, recursive)
+    if (names.length === 0) throw new GantryError('InvalidArgument', `no .yaml, .yml or .json file in ${source}`, { details: [{ remedy: recursive ? '' : '-R looks into the directories in it too' }] })
+    return await Promise.all(names.map(async (name) => ({ name: path.join(source, name), text: await readFile(path.join(file, name), 'utf8') })))
+  } catch (thrown) {
+    if (thrown instanceof GantryError) throw thrown
+    const missing = (thrown as NodeJS.ErrnoException).code === 'ENOENT'
+    throw new GantryError('InvalidArgument', missing ? `there is no file ${source}` : `cannot read ${source}: ${(thrown as Error).message}`, { cause: thrown })
+  }
+}
+
+async function filesIn(directory: string, recursive: boolean): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true, recursive })
+  return entries.filter((entry) => !entry.isDirectory() && MANIFEST_FILE.test(entry.name))
+    .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name))).sort()
+}
+
+export async function readInput({ stdin }: Environment): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of stdin) chunks.push(Buffer.from(chunk))
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+async function download(address: string, { signal, clock }: Environment): Promise<string> {
+  const { withDeadline } = await import('./watch.ts')
+  return withDeadline(clock, DOWNLOAD_MS, signal, () => `${address} did not answer within ${DOWNLOAD_MS / 1000} s`, async (limited) => {
+    try {
+      const response = await fetch(address, { signal: limited })
+      if (!response.ok) throw new GantryError('InvalidArgument', `${address} answered ${response.status} ${response.statusText}`)
+      return await response.text()
+    } catch (thrown) {
+      if (thrown instanceof GantryError) throw thrown
+      const cause = (thrown as Error).cause
+      throw new GantryError('InvalidArgument', `cannot read ${address}: ${cause instanceof Error ? cause.message : (thrown as Error).message}`, { cause: thrown })
+    }
+  })
+}

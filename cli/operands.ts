@@ -1,0 +1,53 @@
+/** Which objects the operands of a command name: `pods`, `pods,deploy`, `all`, `pod web`, `pod a b`, `pod/web deploy/api`. */
+import { nearest } from '../proto/api/nearest.ts'
+import { findResource, resources } from '../proto/api/schema.ts'
+import type { Kind } from '../proto/gen/types.ts'
+import { UsageError } from './command.ts'
+
+export interface NamedObject {
+  readonly kind: Kind
+  readonly name: string
+}
+
+export type Operands =
+  | { readonly are: 'kinds'; readonly kinds: readonly Kind[] }
+  | { readonly are: 'names'; readonly names: readonly NamedObject[] }
+
+/** What "all" stands for: what runs, not what configures it. */
+const ALL: readonly Kind[] = ['Pod', 'Deployment', 'ReplicaSet']
+
+/** The kind that a word names; UsageError with the nearest name if none. */
+export function kindOf(word: string): Kind {
+  const found = findResource(word)
+  if (found !== undefined) return found.kind as Kind
+  const meant = nearest(word, resources.flatMap((resource) => [resource.plural, resource.kind.toLowerCase(), ...resource.shortNames]))
+  throw new UsageError(`no kind is called "${word}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? '`gantry api-resources` lists the kinds' : '')
+}
+
+export function parseOperands(args: readonly string[]): Operands {
+  const [first, ...names] = args
+  if (first === undefined) throw new UsageError('which objects? Say TYPE, TYPE NAME or TYPE/NAME', '`gantry api-resources` lists the types')
+  if (args.some((arg) => arg.includes('/'))) return { are: 'names', names: args.map(parsePair) }
+  const kinds = first.split(',').flatMap((word) => (word === 'all' ? ALL : [kindOf(word)]))
+  if (names.length === 0) return { are: 'kinds', kinds: [...new Set(kinds)] }
+  return { are: 'names', names: kinds.flatMap((kind) => names.map((name) => ({ kind, name }))) }
+}
+
+function parsePair(text: string): NamedObject {
+  const [word, name, ...more] = text.split('/')
+  if (word === undefined || word === '' || name === undefined || name === '' || more.length > 0) {
+    throw new UsageError(`"${text}" is not TYPE/NAME; a line has either TYPE/NAME operands only or TYPE followed by names`)
+  }
+  return { kind: kindOf(word), name }
+}
+
+/** Operands that must name objects of some kinds, such as what can be scaled; a lone name is of the first kind. */
+export function parseNames(args: readonly string[], kinds: readonly Kind[]): NamedObject[] {
+  const first = args[0]
+  const bare = first !== undefined && !args.some((arg) => arg.includes('/')) && (args.length === 1 || findResource(first.split(',')[0]!) === undefined)
+  const operands: Operands = bare ? { are: 'names', names: args.map((name) => ({ kind: kinds[0]!, name })) } : parseOperands(args)
+  if (operands.are === 'kinds') throw new UsageError(`a name is missing after "${first}"`)
+  const wrong = operands.names.find(({ kind }) => !kinds.includes(kind))
+  if (wrong !== undefined) throw new UsageError(`${wrong.kind} ${wrong.name}: this works on ${kinds.map((kind) => `${kind}s`).join(' and ')} only`)
+  return [...operands.names]
+}

@@ -1,0 +1,93 @@
+/**
+ * A pod in one word and a few counts, as the table of `kubectl get pods` shows it: the state of the container that matters most, not the phase.
+ * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
+ */
+import type { ContainerState, ContainerStatus, Pod } from '../../proto/gen/types.ts'
+import { ageSince } from './age.ts'
+
+export interface PodSummary {
+  /** "Running", "CrashLoopBackOff", "Init:0/2", "Completed", "Terminating", … */
+  readonly status: string
+  readonly ready: number
+  readonly containers: number
+  readonly restarts: number
+  /** When a container last ended before its present run, RFC 3339. */
+  readonly lastRestart: string | undefined
+}
+
+export function summarizePod(pod: Pod): PodSummary {
+  const { spec, status } = pod
+  const statuses = status.containerStatuses ?? []
+  const initStatuses = status.initContainerStatuses ?? []
+  const initial = initReason(pod)
+  const initialized = initial === undefined || conditionIs(pod, 'Initialized', 'True')
+  const main = mainReason(pod)
+  const word = initialized ? main ?? phaseReason(pod) : initial
+  const counted = initialized ? statuses : initStatuses
+  return {
+    status: deletionReason(pod) ?? word,
+    ready: statuses.filter((container) => container.ready && container.state?.running !== undefined).length,
+    containers: spec.containers.length,
+    restarts: counted.reduce((sum, container) => sum + container.restartCount, 0),
+    lastRestart: latest(counted.map((container) => container.lastState?.terminated?.finishedAt)),
+  }
+}
+
+/** "3 (5m ago)", or "0". */
+export function formatRestarts({ restarts, lastRestart }: PodSummary, now: number): string {
+  return restarts === 0 || lastRestart === undefined ? String(restarts) : `${restarts} (${ageSince(lastRestart, now)} ago)`
+}
+
+function conditionIs(pod: Pod, type: string, status: string): boolean {
+  return pod.status.conditions?.some((condition) => condition.type === type && condition.status === status) === true
+}
+
+function latest(times: readonly (string | undefined)[]): string | undefined {
+  return times.filter((time) => time !== undefined).sort().at(-1)
+}
+
+/** What the pod itself says when no container says more. */
+function phaseReason({ status }: Pod): string {
+  if (status.conditions?.some((condition) => condition.type === 'PodScheduled' && condition.reason === 'SchedulingGated') === true) return 'SchedulingGated'
+  if (status.reason !== undefined && status.reason !== '') return status.reason
+  return status.phase ?? 'Pending'
+}
+
+/** The first init container that has not done its part; undefined when all have. */
+function initReason(pod: Pod): string | undefined {
+  const statuses = pod.status.initContainerStatuses ?? []
+  const total = pod.spec.initContainers?.length ?? statuses.length
+  for (const [index, { state }] of statuses.entries()) {
+    const terminated = state?.terminated
+    if (terminated?.exitCode === 0) continue
+    if (terminated !== undefined) return `Init:${endReason(terminated)}`
+    const waiting = state?.waiting?.reason
+    return waiting !== undefined && waiting !== '' && waiting !== 'PodInitializing' ? `Init:${waiting}` : `Init:${index}/${total}`
+  }
+  return undefined
+}
+
+function endReason(terminated: NonNullable<ContainerState['terminated']>): string {
+  if (terminated.reason !== undefined && terminated.reason !== '') return terminated.reason
+  return terminated.signal !== undefined && terminated.signal !== 0 ? `Signal:${terminated.signal}` : `ExitCode:${terminated.exitCode}`
+}
+
+function containerReason({ state }: ContainerStatus): string | undefined {
+  if (state?.waiting?.reason !== undefined && state.waiting.reason !== '') return state.waiting.reason
+  return state?.terminated === undefined ? undefined : endReason(state.terminated)
+}
+
+/** The first container that is not simply running decides; one that ended well counts only if none runs. */
+function mainReason(pod: Pod): string | undefined {
+  const statuses = pod.status.containerStatuses ?? []
+  const reason = statuses.map(containerReason).find((word) => word !== undefined)
+  const running = statuses.some((container) => container.ready && container.state?.running !== undefined)
+  if (reason !== 'Completed' || !running) return reason
+  return conditionIs(pod, 'Ready', 'True') ? 'Running' : 'NotReady'
+}
+
+function deletionReason({ metadata, status }: Pod): string | undefined {
+  if (metadata.deletionTimestamp === undefined) return undefined
+  if (status.reason === 'NodeLost') return 'Unknown'
+  return status.phase === 'Succeeded' || status.phase === 'Failed' ? undefined : 'Terminating'
+}

@@ -1,0 +1,123 @@
+/**
+ * What applying manifests will do, worked out by the server without writing: every object is tried before the first is written, so that one that
+ * is refused keeps all from being applied.
+ */
+import { inspectJson } from '../proto/api/codec.ts'
+import { applyDefaults } from '../proto/api/defaults.ts'
+import { GantryError } from '../proto/api/errors.ts'
+import { problemError, problem } from '../proto/api/problem.ts'
+import { resources } from '../proto/api/schema.ts'
+import { validate } from '../proto/api/validation.ts'
+import type { AnyResource, ApplyResponseOutcome, JsonObject, Kind } from '../proto/gen/types.ts'
+import type { Cluster } from './cluster.ts'
+import { throwFailures } from './failure.ts'
+import { atManifest, rankOf, type Manifest } from './manifests.ts'
+
+/** Objects that belong together carry this label with the set's name; only it decides what `--prune` may remove. */
+export const SET_LABEL = 'gantry.dev/set'
+
+export interface Step {
+  readonly manifest: Manifest
+  /** What is sent. */
+  readonly configuration: JsonObject
+  readonly outcome: ApplyResponseOutcome
+  /** As it would be; undefined if its namespace does not exist before the plan is carried out. */
+  readonly object: AnyResource | undefined
+}
+
+/** Objects tried at the same time. */
+const AT_ONCE = 50
+
+export interface PlanOptions {
+  readonly fieldManager: string
+  readonly force: boolean
+  /** Name of the set that the objects are put into. */
+  readonly set: string | undefined
+}
+
+/** Tries every manifest; throws all refusals together, each with its place. */
+export async function planApply(cluster: Cluster, manifests: readonly Manifest[], options: PlanOptions): Promise<Step[]> {
+  const made = new Set(manifests.filter(({ kind }) => kind === 'Namespace').map(({ name }) => name))
+  const failures: GantryError[] = []
+  const steps = await mapSome(manifests, async (manifest): Promise<Step[]> => {
+    const configuration = configurationOf(manifest, options.set)
+    try {
+      if (manifest.name === '') throw nameless()
+      return [{ manifest, configuration, ...(await tryApply(cluster, manifest, configuration, options, made)) }]
+    } catch (thrown) {
+      const failure = atManifest(manifest, thrown)
+      if (failure.code === 'Unavailable' || failure.code === 'Cancelled' || failure.code === 'DeadlineExceeded') throw failure
+      failures.push(failure)
+      return []
+    }
+  })
+  throwFailures(failures)
+  return steps.flat()
+}
+
+function nameless(): GantryError {
+  const message = 'is required: apply must know which object it is'
+  return new GantryError('InvalidArgument', message, { details: [{ field: 'metadata.name', message, remedy: '`gantry create` makes names up from generateName' }] })
+}
+
+async function tryApply(cluster: Cluster, { kind, namespace, name }: Manifest, configuration: JsonObject, options: PlanOptions, made: ReadonlySet<string>): Promise<{ outcome: ApplyResponseOutcome; object: AnyResource | undefined }> {
+  try {
+    return await cluster.apply(kind, namespace, name, configuration, { dryRun: true, force: options.force, fieldManager: options.fieldManager })
+  } catch (thrown) {
+    if (!GantryError.is(thrown, 'NotFound') || !made.has(namespace)) throw thrown
+    checkHere(kind, configuration)
+    return { outcome: 'CREATED', object: undefined }
+  }
+}
+
+/** The server's own rules, for an object that the server cannot try because its namespace is made by the same plan. */
+export function checkHere(kind: Kind, configuration: JsonObject): void {
+  const { object, problems } = inspectJson(kind, configuration, { dropReadOnly: true })
+  if (problems.length > 0 || object === undefined) throw problemError(problems)
+  const faults = validate(applyDefaults(object))
+  if (faults.length > 0) throw problemError(faults.map(({ field, message, value, remedy }) => problem(field, message, { value, remedy })))
+}
+
+/** What the manifest says, with the namespace it goes to and the label of its set. */
+function configurationOf({ document, namespace }: Manifest, set: string | undefined): JsonObject {
+  const metadata = { ...(document.json.metadata as JsonObject | undefined) }
+  if (namespace !== '') metadata.namespace = namespace
+  if (set !== undefined) metadata.labels = { ...(metadata.labels as JsonObject | undefined), [SET_LABEL]: set }
+  return { ...document.json, metadata }
+}
+
+/** Objects of the set that no manifest names any more, those that depend on others first. */
+export async function planPrune(cluster: Cluster, set: string, manifests: readonly Manifest[]): Promise<AnyResource[]> {
+  const kept = new Set(manifests.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`))
+  const kinds = resources.map((resource) => resource.kind as Kind).filter((kind) => kind !== 'Event' && kind !== 'Lease')
+  const lists = await Promise.all(kinds.map((kind) => cluster.list(kind, { namespace: '', labelSelector: `${SET_LABEL}=${set}` })))
+  return lists.flatMap((list): AnyResource[] => list.items)
+    .filter(({ kind, metadata }) => !kept.has(`${kind}/${metadata.namespace}/${metadata.name}`))
+    .sort((a, b) => rankOf(b.kind) - rankOf(a.kind))
+}
+
+/** Writes rank by rank, those of one rank at once; calls `done` in the order of the manifests. */
+export async function carryOut(cluster: Cluster, steps: readonly Step[], options: PlanOptions, done: (step: Step, object: AnyResource, outcome: ApplyResponseOutcome) => void): Promise<void> {
+  const ranks = [...new Set(steps.map(({ manifest }) => rankOf(manifest.kind)))]
+  for (const rank of ranks) {
+    const failures: GantryError[] = []
+    const some = steps.filter(({ manifest }) => rankOf(manifest.kind) === rank)
+    const answers = await mapSome(some, async ({ manifest: { kind, namespace, name }, configuration }) => {
+      const [answer] = await Promise.allSettled([cluster.apply(kind, namespace, name, configuration, { force: options.force, fieldManager: options.fieldManager })])
+      return answer
+    })
+    answers.forEach((answer, index) => {
+      const step = some[index]!
+      if (answer.status === 'fulfilled') done(step, answer.value.object, answer.value.outcome)
+      else failures.push(atManifest(step.manifest, answer.reason))
+    })
+    throwFailures(failures)
+  }
+}
+
+/** As Promise.all over a map, but only so many at once. */
+export async function mapSome<T, R>(items: readonly T[], call: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  for (let at = 0; at < items.length; at += AT_ONCE) results.push(...await Promise.all(items.slice(at, at + AT_ONCE).map(call)))
+  return results
+}

@@ -1,0 +1,24 @@
+/** The pods that an operand means: a pod by name, or those of a workload. */
+import { GantryError } from '../proto/api/errors.ts'
+import { formatLabelSelector } from '../proto/api/selector.ts'
+import type { Kind, Pod } from '../proto/gen/types.ts'
+import type { Cluster } from './cluster.ts'
+import { UsageError } from './command.ts'
+import { kindWord } from './failure.ts'
+import { kindOf } from './operands.ts'
+
+const WORKLOADS: readonly Kind[] = ['Deployment', 'ReplicaSet']
+
+/** At least one pod. NotFound if the pod or workload is not there, FailedPrecondition if the workload has no pods. */
+export async function findPods(cluster: Cluster, operand: string, namespace: string): Promise<Pod[]> {
+  const [word, name] = operand.includes('/') ? operand.split('/', 2) as [string, string] : ['pod', operand]
+  const kind = kindOf(word)
+  if (kind === 'Pod') return [await cluster.get('Pod', namespace, name)]
+  if (kind !== 'Deployment' && kind !== 'ReplicaSet') throw new UsageError(`a ${kind} has no pods; this works on pods and ${WORKLOADS.map((workload) => `${workload}s`).join(' and ')}`)
+  const { spec } = await cluster.get(kind, namespace, name)
+  const { items } = await cluster.list('Pod', { namespace, labelSelector: formatLabelSelector(spec.selector) })
+  if (items.length === 0) {
+    throw new GantryError('FailedPrecondition', `${kindWord(kind)}/${name} has no pods now`, { details: [{ remedy: `\`gantry describe ${kind.toLowerCase()} ${name}\` tells why` }] })
+  }
+  return items
+}

@@ -1,0 +1,57 @@
+/** Waits until objects are ready, showing which are not yet. */
+import { GantryError } from '../proto/api/errors.ts'
+import type { Kind } from '../proto/gen/types.ts'
+import type { Cluster } from './cluster.ts'
+import type { Environment } from './environment.ts'
+import { kindWord, notFound, throwFailures } from './failure.ts'
+import { formatAge } from './output/age.ts'
+import { Progress } from './output/progress.ts'
+import { readinessOf } from './readiness.ts'
+import { observe, withDeadline } from './watch.ts'
+
+interface Place {
+  readonly kind: Kind
+  readonly namespace: string
+  readonly name: string
+}
+
+/** FailedPrecondition for an object that will not get ready by itself, DeadlineExceeded with what is missing after `millis`. */
+export async function awaitReady(cluster: Cluster, environment: Environment, places: readonly Place[], millis: number): Promise<void> {
+  const { clock, signal, stderr } = environment
+  const progress = new Progress(stderr)
+  const open = new Map<Place, string>()
+  const show = (): void => {
+    const texts = [...open.values()].filter((text) => text !== '')
+    if (texts.length > 0) progress.update(texts.length === 1 ? texts[0]! : `${places.length - open.size} of ${places.length} ready; ${texts[0]!}`)
+  }
+  const missing = (): string => `not ready after ${formatAge(millis)}: ${[...open].map(([{ kind, name }, text]) => text || `${kindWord(kind)}/${name}`).join('; ')}`
+  try {
+    await withDeadline(clock, millis, signal, missing, async (limited) => {
+      for (const place of places) open.set(place, '')
+      const answers = await Promise.allSettled(places.map(async (place) => {
+        await awaitOne(cluster, environment, place, limited, (text) => {
+          open.set(place, text)
+          show()
+        })
+        open.delete(place)
+        show()
+      }))
+      limited.throwIfAborted()
+      throwFailures(answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])))
+    })
+  } finally {
+    progress.clear()
+  }
+}
+
+async function awaitOne(cluster: Cluster, { clock }: Environment, { kind, namespace, name }: Place, signal: AbortSignal, waiting: (text: string) => void): Promise<void> {
+  for await (const object of observe(cluster, clock, kind, namespace, name, signal)) {
+    if (object === undefined) throw notFound(kind, namespace, name)
+    const readiness = readinessOf(object)
+    if (readiness.is === 'ready') return
+    if (readiness.is === 'failed') {
+      throw new GantryError('FailedPrecondition', readiness.text, { details: [{ remedy: `\`gantry describe ${kind.toLowerCase()} ${name} -n ${namespace}\` tells more` }] })
+    }
+    waiting(readiness.text)
+  }
+}

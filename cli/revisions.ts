@@ -1,0 +1,32 @@
+/** The revisions of a deployment: its ReplicaSets by the number that the deployment's reconciler gives them. */
+import { GantryError } from '../proto/api/errors.ts'
+import { formatLabelSelector } from '../proto/api/selector.ts'
+import type { Deployment, ReplicaSet } from '../proto/gen/types.ts'
+import type { Cluster } from './cluster.ts'
+
+/** https://kubernetes.io/docs/reference/labels-annotations-taints/ */
+const REVISION = 'deployment.kubernetes.io/revision'
+const CHANGE_CAUSE = 'kubernetes.io/change-cause'
+export const HASH_LABEL = 'pod-template-hash'
+
+/** 0 for one that has no number yet. */
+export function revisionOf({ metadata }: Pick<Deployment | ReplicaSet, 'metadata'>): number {
+  return Number(metadata.annotations?.[REVISION] ?? 0)
+}
+
+export function changeCause({ metadata }: ReplicaSet): string {
+  return metadata.annotations?.[CHANGE_CAUSE] ?? '<none>'
+}
+
+/** Oldest first. */
+export async function revisionsOf(cluster: Cluster, { metadata, spec }: Deployment): Promise<ReplicaSet[]> {
+  const { items } = await cluster.list('ReplicaSet', { namespace: metadata.namespace, labelSelector: formatLabelSelector(spec.selector) })
+  const owned = items.filter((replicaSet) => replicaSet.metadata.ownerReferences?.some((owner) => owner.uid === metadata.uid) === true)
+  return owned.sort((a, b) => revisionOf(a) - revisionOf(b))
+}
+
+export function findRevision({ metadata }: Deployment, revisions: readonly ReplicaSet[], revision: number): ReplicaSet {
+  const found = revisions.find((replicaSet) => revisionOf(replicaSet) === revision)
+  if (found !== undefined) return found
+  throw new GantryError('NotFound', `deployment "${metadata.name}" has no revision ${revision}; it keeps ${revisions.map(revisionOf).join(', ') || 'none'}`)
+}

@@ -1,0 +1,78 @@
+/** Following objects over lost connections and compacted history, and waiting with an end. */
+import { GantryError } from '../proto/api/errors.ts'
+import { delay, type Clock } from '../proto/base/clock.ts'
+import type { Kind, Resources } from '../proto/gen/types.ts'
+import type { Change, Cluster, Selection } from './cluster.ts'
+
+/** RESTARTED: every present object follows as ADDED, up to a BOOKMARK; what was known and does not come again is gone. */
+export type Followed<K extends Kind> = Change<K> | { readonly type: 'RESTARTED' }
+
+const RETRY_MS = 500
+/** Failures in a row until the controller counts as gone: half a minute. */
+const RETRIES = 60
+
+/** Changes after a revision ('' begins with everything present). Ends only by the signal, or by an error that trying again does not mend. */
+export async function* follow<K extends Kind>(cluster: Cluster, clock: Clock, kind: K, selection: Selection, revision: string, signal: AbortSignal): AsyncGenerator<Followed<K>, void, undefined> {
+  let after = revision
+  let failures = 0
+  for (;;) {
+    try {
+      for await (const change of cluster.watch(kind, selection, after, signal)) {
+        failures = 0
+        if (change.type === 'BOOKMARK') yield change
+        else {
+          yield change
+          // Until the first BOOKMARK objects come in the order of their keys: only a revision that was handed in can be gone on from.
+          if (after !== '') after = change.object.metadata.resourceVersion
+        }
+      }
+    } catch (thrown) {
+      if (signal.aborted || !GantryError.is(thrown, 'Unavailable', 'Expired') || ++failures > RETRIES) throw thrown
+      if (thrown.code === 'Expired') after = ''
+      else await delay(clock, RETRY_MS, signal)
+    }
+    if (signal.aborted) return
+    if (after === '') yield { type: 'RESTARTED' }
+  }
+}
+
+/** One object's states: now and at every change; undefined while there is none. */
+export async function* observe<K extends Kind>(cluster: Cluster, clock: Clock, kind: K, namespace: string, name: string, signal: AbortSignal): AsyncGenerator<Resources[K] | undefined, void, undefined> {
+  let present = false
+  for await (const change of follow(cluster, clock, kind, { namespace, fieldSelector: `metadata.name=${name}` }, '', signal)) {
+    switch (change.type) {
+      case 'ADDED': case 'MODIFIED':
+        present = true
+        yield change.object
+        break
+      case 'DELETED':
+        present = false
+        yield undefined
+        break
+      case 'RESTARTED':
+        present = false
+        break
+      case 'BOOKMARK':
+        if (!present) yield undefined
+    }
+  }
+}
+
+/**
+ * Runs with a signal that ends after `millis` (never, if undefined): what waits on it then throws DeadlineExceeded with the text given.
+ */
+export async function withDeadline<T>(clock: Clock, millis: number | undefined, signal: AbortSignal, text: () => string, body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  if (millis === undefined) return body(signal)
+  const controller = new AbortController()
+  const timer = clock.after(millis, () => controller.abort(new GantryError('DeadlineExceeded', text())))
+  const abort = (): void => controller.abort(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await body(controller.signal)
+  } catch (thrown) {
+    throw controller.signal.aborted ? controller.signal.reason : thrown
+  } finally {
+    timer.cancel()
+    signal.removeEventListener('abort', abort)
+  }
+}
