@@ -1,6 +1,6 @@
 /**
- * Consistent reads from the watch cache: ask the store for its newest revision, wait until the cache has it, read the cache. Callers that
- * come while a question is under way share the next one, so many readers cost one question.
+ * Consistent reads from the watch cache: ask the store for its newest revision, wait until the cache has it, read the cache. The store answers
+ * those who ask at the same time together, so many readers cost one question.
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Kind } from '../../proto/gen/types.ts'
@@ -11,8 +11,6 @@ import { named } from './identity.ts'
 export class ConsistentReads {
   readonly #store: Pick<Store, 'revision'>
   readonly #informer: Informer
-  #asking: Promise<number> | undefined
-  #queued: Promise<number> | undefined
 
   constructor(store: Pick<Store, 'revision'>, informer: Informer) {
     this.#store = store
@@ -21,7 +19,7 @@ export class ConsistentReads {
 
   /** Resolves when the cache shows every write acknowledged before the call. Unavailable if store or cache do not follow in time. */
   async current(): Promise<void> {
-    await this.#informer.reached(await this.#revision())
+    await this.#informer.reached(await this.#store.revision())
   }
 
   /** The object now, or undefined. */
@@ -35,21 +33,6 @@ export class ConsistentReads {
     const cached = await this.find(kind, namespace, name)
     if (cached === undefined) throw notFound(kind, namespace, name)
     return cached
-  }
-
-  /** A question that was already under way may have been answered before the caller's last write: the caller needs one begun after its call. */
-  #revision(): Promise<number> {
-    if (this.#asking === undefined) return this.#ask()
-    return (this.#queued ??= this.#asking.then(() => this.#ask(), () => this.#ask()))
-  }
-
-  #ask(): Promise<number> {
-    this.#queued = undefined
-    const asked = this.#store.revision().finally(() => {
-      if (this.#asking === asked) this.#asking = undefined
-    })
-    this.#asking = asked
-    return asked
   }
 }
 

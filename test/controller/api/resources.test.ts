@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict'
+import { authorize, MASTERS, NODES } from '../../../controller/api/authorization.ts'
+import type { CallContext } from '../../../proto/api/rpc.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { decodeResource, encode, encodeResource } from '../../../proto/api/wire.ts'
+import type { Kind, ListRequest, ObjectBytes, WatchEvent, WatchRequest } from '../../../proto/gen/types.ts'
+import { ApiBench, configDraft, context, podDraft } from './bench.ts'
+
+const user = { name: 'anna', groups: [MASTERS] }
+
+describe('the service Resources', () => {
+  let bench: ApiBench
+  let over: AbortController
+  let call: CallContext
+
+  beforeEach(async () => {
+    bench = await ApiBench.start()
+    over = new AbortController()
+    call = { signal: over.signal, user, peer: '' }
+  })
+  afterEach(async () => {
+    over.abort(new GantryError('Cancelled', 'the test is over'))
+    await bench.stop()
+  })
+
+  const ref = (kind: string, name: string, namespace = '') => ({ apiVersion: kind === 'Deployment' ? 'apps/v1' : 'v1', kind, namespace, name })
+  const listing = (more: Partial<ListRequest> = {}): ListRequest => ({ apiVersion: 'v1', kind: 'ConfigMap', namespace: '', labelSelector: '', fieldSelector: '', limit: 0, continue: '', ...more })
+  const options = { dryRun: false, fieldManager: 'tester', force: false }
+  const read = (bytes: unknown) => {
+    const { kind, raw } = bytes as ObjectBytes
+    return decodeResource(kind as Kind, raw)
+  }
+  const packed = (object: object & { kind: Kind }): ObjectBytes => ({ apiVersion: 'v1', kind: object.kind, raw: encode(object.kind, object as never) })
+
+  describe('objects', () => {
+    it('creates in the default namespace, gets, updates and deletes', async () => {
+      const made = read((await bench.handlers.create({ object: packed(podDraft('web', {}, { namespace: '' })), options }, call)).object)
+      assert.equal(made.metadata.namespace, 'default')
+      assert.deepEqual(read((await bench.handlers.get({ ref: ref('Pod', 'web') }, call)).object), made)
+      const updated = read((await bench.handlers.update({ object: packed({ ...made, metadata: { ...made.metadata, labels: { a: 'b' } } } as never), subresource: '', options }, call)).object)
+      assert.deepEqual(updated.metadata.labels, { a: 'b' })
+      assert.ok(Number(updated.metadata.resourceVersion) > Number(made.metadata.resourceVersion))
+      await bench.handlers.delete({ ref: ref('Pod', 'web'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', options }, call)
+      await assert.rejects(bench.handlers.get({ ref: ref('Pod', 'web') }, call), { code: 'NotFound' })
+    })
+
+    it('takes the caller\'s name for who owns the fields when he says none', async () => {
+      const made = read((await bench.handlers.create({ object: packed(configDraft('c', { a: '1' })), options: { ...options, fieldManager: '' } }, call)).object)
+      assert.equal(made.metadata.managedFields?.[0]?.manager, 'anna')
+    })
+
+    it('refuses what is malformed, naming the field', async () => {
+      const cases: [Promise<unknown>, string, string][] = [
+        [bench.handlers.get({ ref: ref('Podd', 'web') }, call), 'InvalidArgument', 'kind'],
+        [bench.handlers.get({ ref: ref('Pod', '') }, call), 'InvalidArgument', 'ref.name'],
+        [bench.handlers.get({ ref: ref('Event', 'x') }, call), 'InvalidArgument', 'kind'],
+        [bench.handlers.get({ ref: ref('Node', 'n1', 'default') }, call), 'InvalidArgument', 'metadata.namespace'],
+        [bench.handlers.create({ object: { apiVersion: 'v1', kind: 'Pod', raw: Buffer.from([0xff, 0xff, 0xff]) }, options }, call), 'InvalidArgument', 'object.raw'],
+        [bench.handlers.create({ object: packed(podDraft('web', { containers: [{ name: 'main', image: 'busybox', livenessProbe: { tcpSocket: { port: 80 } } }] })), options }, call), 'Unsupported', 'spec.containers[0].livenessProbe'],
+        [bench.handlers.create({ object: packed(configDraft('c', {})), options: { ...options, fieldManager: 'x'.repeat(129) } }, call), 'InvalidArgument', 'options.fieldManager'],
+        [bench.handlers.update({ object: packed(configDraft('c', {})), subresource: 'scale', options }, call), 'InvalidArgument', 'subresource'],
+        [bench.handlers.patch({ ref: ref('ConfigMap', 'c'), type: 'MERGE', patch: '{', subresource: '', options }, call), 'InvalidArgument', 'patch'],
+        [bench.handlers.apply({ ref: ref('ConfigMap', 'c'), configuration: '{"apiVersion":"v1","kind":"ConfigMap","dada":{}}', options }, call), 'InvalidArgument', 'dada'],
+        [bench.handlers.apply({ ref: ref('ConfigMap', 'c'), configuration: '{}', options: { ...options, fieldManager: '' } }, call), 'InvalidArgument', 'options.fieldManager'],
+        [bench.handlers.delete({ ref: ref('ConfigMap', 'c'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', gracePeriodSeconds: -1, options }, call), 'InvalidArgument', 'gracePeriodSeconds'],
+      ]
+      for (const [work, code, field] of cases) {
+        await assert.rejects(work, (error: GantryError) => {
+          assert.equal(error.code, code, error.message)
+          assert.equal(error.details[0]?.field, field, error.message)
+          return true
+        })
+      }
+      assert.equal(bench.writes.length, 0)
+    })
+
+    it('serves secrets to masters only, and each service to its group', async () => {
+      const other = { ...call, user: { name: 'n1', groups: [NODES] } }
+      await assert.rejects(bench.handlers.get({ ref: ref('Secret', 's') }, other), { code: 'Forbidden' })
+      await assert.rejects(bench.handlers.list(listing({ kind: 'Secret' }), other), { code: 'Forbidden' })
+      await assert.rejects(bench.handlers.watch({ ...listing({ kind: 'Secret' }), resourceVersion: '', bookmarks: false }, other).next(), { code: 'Forbidden' })
+      authorize('Resources', user)
+      authorize('Nodes', other.user)
+      for (const service of ['Resources', 'Pods', 'Cluster'] as const) assert.throws(() => authorize(service, other.user), { code: 'Forbidden' })
+      assert.throws(() => authorize('Nodes', user), { code: 'Forbidden' })
+      assert.throws(() => authorize('Resources', { name: '', groups: [] }), { code: 'Forbidden' })
+    })
+  })
+
+  describe('list', () => {
+    beforeEach(async () => {
+      await bench.api.create<'Namespace'>({ kind: 'Namespace', metadata: { name: 'team' } }, context)
+      await bench.reads.current()
+      for (const name of ['a', 'b', 'c', 'd', 'e']) await bench.api.create<'ConfigMap'>(configDraft(name, {}, { labels: { odd: String(['a', 'c', 'e'].includes(name)) } }), context)
+      await bench.api.create<'ConfigMap'>(configDraft('z', {}, { namespace: 'team' }), context)
+    })
+
+    const names = async (more: Partial<ListRequest>) => (await bench.handlers.list(listing(more), call)).items!.map((item) => read(item).metadata.name)
+
+    it('selects by namespace, labels and fields', async () => {
+      assert.deepEqual(await names({}), ['a', 'b', 'c', 'd', 'e', 'z'])
+      assert.deepEqual(await names({ namespace: 'team' }), ['z'])
+      assert.deepEqual(await names({ labelSelector: 'odd=true' }), ['a', 'c', 'e'])
+      assert.deepEqual(await names({ fieldSelector: 'metadata.name!=a', labelSelector: 'odd=true' }), ['c', 'e'])
+      assert.deepEqual(await names({ namespace: 'nowhere' }), [])
+      await assert.rejects(names({ labelSelector: 'a in (' }), { code: 'InvalidArgument' })
+    })
+
+    it('cuts pages out of one snapshot', async () => {
+      const first = await bench.handlers.list(listing({ limit: 2 }), call)
+      assert.equal(first.remainingItemCount, 4)
+      await bench.api.delete('ConfigMap', 'default', 'c', {}, context)
+      await bench.api.create<'ConfigMap'>(configDraft('cc', {}), context)
+      const second = await bench.handlers.list(listing({ limit: 2, continue: first.continue! }), call)
+      const third = await bench.handlers.list(listing({ limit: 2, continue: second.continue! }), call)
+      const all = [first, second, third].flatMap(({ items }) => items!.map((item) => read(item).metadata.name))
+      assert.deepEqual(all, ['a', 'b', 'c', 'd', 'e', 'z'])
+      assert.equal(third.continue, '')
+      assert.equal(new Set([first, second, third].map(({ resourceVersion }) => resourceVersion)).size, 1)
+      assert.deepEqual(await names({ limit: 2, continue: second.continue! }), ['e', 'z'])
+    })
+
+    it('refuses a token that is malformed, of another list, or too old', async () => {
+      const first = await bench.handlers.list(listing({ limit: 2 }), call)
+      const next = first.continue!
+      await assert.rejects(names({ continue: 'x' }), { code: 'InvalidArgument' })
+      await assert.rejects(names({ continue: next, namespace: 'team' }), { code: 'InvalidArgument' })
+      await assert.rejects(names({ limit: -1 }), { code: 'InvalidArgument' })
+      await bench.clock.advance(301_000)
+      await assert.rejects(names({ continue: next }), (error: GantryError) => error.code === 'Expired' && error.details[0]?.remedy === 'list again from the start')
+    })
+
+    it('sends the stored bytes with their revision', async () => {
+      const { items } = await bench.handlers.list(listing({ namespace: 'team' }), call)
+      const stored = bench.informer.lister('ConfigMap').cached('team', 'z')!
+      assert.deepEqual(Buffer.from((items![0] as ObjectBytes).raw).subarray(0, stored.bytes.length), Buffer.from(encodeResource(stored.object)))
+      assert.equal(read(items![0]).metadata.resourceVersion, String(stored.revision))
+    })
+  })
+
+  describe('watch', () => {
+    const watching = (more: Partial<WatchRequest> = {}) => bench.handlers.watch({ apiVersion: 'v1', kind: 'ConfigMap', namespace: '', labelSelector: '', fieldSelector: '', resourceVersion: '', bookmarks: false, ...more }, call)
+    async function take(events: AsyncIterator<unknown>, count: number): Promise<string[]> {
+      const told: string[] = []
+      while (told.length < count) {
+        const { value } = await events.next() as IteratorResult<WatchEvent>
+        const object = read((value as WatchEvent).object)
+        told.push(`${(value as WatchEvent).type} ${object.metadata.name} ${JSON.stringify((object as { data?: object }).data ?? {})}`)
+      }
+      return told
+    }
+    const set = (name: string, value: string, labels?: Record<string, string>) => bench.api.mutate('ConfigMap', 'default', name, '', (config) => {
+      config.data = { v: value }
+      if (labels !== undefined) config.metadata.labels = labels
+    }, context)
+
+    it('tells first what is there, then a bookmark, then every change', async () => {
+      await bench.api.create<'ConfigMap'>(configDraft('a', { v: '1' }), context)
+      const events = watching()
+      assert.deepEqual(await take(events, 2), ['ADDED a {"v":"1"}', 'BOOKMARK  {}'])
+      await set('a', '2')
+      await bench.api.create<'ConfigMap'>(configDraft('b', {}), context)
+      await bench.api.delete('ConfigMap', 'default', 'a', {}, context)
+      assert.deepEqual(await take(events, 3), ['MODIFIED a {"v":"2"}', 'ADDED b {}', 'DELETED a {"v":"2"}'])
+      await events.return()
+    })
+
+    it('begins after a revision and misses nothing', async () => {
+      const { metadata: { resourceVersion } } = await bench.api.create<'ConfigMap'>(configDraft('a', { v: '1' }), context)
+      await set('a', '2')
+      const events = watching({ resourceVersion })
+      assert.deepEqual(await take(events, 1), ['MODIFIED a {"v":"2"}'])
+      await assert.rejects(watching({ resourceVersion: 'x' }).next(), { code: 'InvalidArgument' })
+      await assert.rejects(watching({ resourceVersion: '100000' }).next(), { code: 'Expired' })
+      for (let index = 0; index < 2_100; index++) await set('a', `n${index}`)
+      await bench.reads.current()
+      await assert.rejects(watching({ resourceVersion }).next(), { code: 'Expired' })
+    })
+
+    it('says ADDED when an object begins to match and DELETED when it no longer does', async () => {
+      await bench.api.create<'ConfigMap'>(configDraft('a', { v: '1' }, { labels: { on: 'no' } }), context)
+      const events = watching({ labelSelector: 'on=yes', namespace: 'default' })
+      assert.deepEqual(await take(events, 1), ['BOOKMARK  {}'])
+      await set('a', '2', { on: 'yes' })
+      await set('a', '3')
+      await set('a', '4', { on: 'no' })
+      await set('a', '5')
+      await set('a', '6', { on: 'yes' })
+      await bench.api.delete('ConfigMap', 'default', 'a', {}, context)
+      assert.deepEqual(await take(events, 5), ['ADDED a {"v":"2"}', 'MODIFIED a {"v":"3"}', 'DELETED a {"v":"3"}', 'ADDED a {"v":"6"}', 'DELETED a {"v":"6"}'])
+    })
+
+    it('sends a bookmark each minute to those who asked', async () => {
+      const events = watching({ bookmarks: true })
+      await take(events, 1)
+      const next = take(events, 1)
+      await bench.clock.advance(60_000)
+      assert.deepEqual(await next, ['BOOKMARK  {}'])
+      await bench.api.create<'ConfigMap'>(configDraft('a', {}), context)
+      assert.deepEqual(await take(events, 1), ['ADDED a {}'])
+    })
+
+    it('ends with its caller', async () => {
+      const events = watching()
+      await take(events, 1)
+      const next = events.next()
+      over.abort(new GantryError('Cancelled', 'gone'))
+      assert.equal((await next).done, true)
+    })
+  })
+})
