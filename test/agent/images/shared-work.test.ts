@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { Holds } from '../../../agent/images/holds.ts'
+import { KeyedLock, Semaphore } from '../../../agent/images/limits.ts'
+import { SharedWork } from '../../../agent/images/shared-work.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+
+/** A promise that the test settles. */
+function promise<T>(): { wait: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
+  let resolve!: (value: T) => void
+  let reject!: (error: Error) => void
+  const wait = new Promise<T>((yes, no) => ((resolve = yes), (reject = no)))
+  return { wait, resolve, reject }
+}
+
+describe('shared work', () => {
+  const never = new AbortController().signal
+
+  it('is done once for all who wait, and anew afterwards', async () => {
+    const work = new SharedWork<number>()
+    let runs = 0
+    const job = promise<void>()
+    const waiters = [1, 2, 3].map(() => work.run('key', never, async () => (await job.wait, ++runs)))
+    job.resolve()
+    assert.deepEqual(await Promise.all(waiters), [1, 1, 1])
+    assert.equal(await work.run('key', never, () => Promise.resolve(++runs)), 2)
+  })
+
+  it('tells everybody of a failure, and forgets it', async () => {
+    const work = new SharedWork<number>()
+    const fail = (): Promise<number> => Promise.reject(new GantryError('NotFound', 'no such thing'))
+    const outcomes = await Promise.allSettled([work.run('key', never, fail), work.run('key', never, fail)])
+    assert.deepEqual(outcomes.map(({ status }) => status), ['rejected', 'rejected'])
+    assert.equal(await work.run('key', never, () => Promise.resolve(7)), 7)
+  })
+
+  it('is aborted only when the last waiter leaves; who comes then gets a new job', async () => {
+    const work = new SharedWork<string>()
+    const leaving = [new AbortController(), new AbortController()]
+    const signals: AbortSignal[] = []
+    const job = (signal: AbortSignal): Promise<string> => {
+      signals.push(signal)
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+    }
+    const waiters = leaving.map(({ signal }) => work.run('key', signal, job))
+    leaving[0]!.abort(new GantryError('Cancelled', 'first'))
+    await assert.rejects(waiters[0]!, /first/)
+    assert.equal(signals[0]!.aborted, false)
+    leaving[1]!.abort(new GantryError('Cancelled', 'second'))
+    const next = work.run('key', never, () => Promise.resolve('fresh'))
+    await assert.rejects(waiters[1]!, /second/)
+    assert.equal(signals[0]!.aborted, true)
+    assert.equal(await next, 'fresh')
+  })
+})
+
+describe('limits', () => {
+  it('lets so many in at once, the others in turn, and one who gives up not at all', async () => {
+    const semaphore = new Semaphore(2)
+    const jobs = [promise<void>(), promise<void>(), promise<void>()]
+    const begun: number[] = []
+    const runs = jobs.map((job, place) => semaphore.run(async () => (begun.push(place), job.wait)))
+    const leaving = new AbortController()
+    const left = semaphore.run(() => Promise.resolve(begun.push(99)), leaving.signal)
+    leaving.abort()
+    await assert.rejects(left, (error: unknown) => GantryError.is(error, 'Cancelled'))
+    assert.deepEqual(begun, [0, 1])
+    jobs[1]!.resolve()
+    await runs[1]
+    jobs[0]!.reject(new Error('x'))
+    await assert.rejects(runs[0]!)
+    jobs[2]!.resolve()
+    await runs[2]
+    assert.deepEqual(begun, [0, 1, 2])
+  })
+
+  it('keeps one key to one at a time', async () => {
+    const lock = new KeyedLock()
+    const first = promise<void>()
+    const order: string[] = []
+    const runs = [lock.run('a', async () => (await first.wait, order.push('a1'))), lock.run('a', () => Promise.resolve(order.push('a2'))), lock.run('b', () => Promise.resolve(order.push('b')))]
+    await runs[2]
+    first.resolve()
+    await Promise.all(runs)
+    assert.deepEqual(order, ['b', 'a1', 'a2'])
+  })
+
+  it('holds a name until the last hold is released', () => {
+    const holds = new Holds()
+    const [one, two] = [holds.take(['x', 'y']), holds.take(['x'])]
+    one()
+    one()
+    assert.deepEqual([holds.has('x'), holds.has('y')], [true, false])
+    two()
+    assert.equal(holds.has('x'), false)
+  })
+})
