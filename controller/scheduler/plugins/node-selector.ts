@@ -1,0 +1,23 @@
+import type { Pod } from '../../../proto/gen/types.ts'
+import type { FilterPlugin, NodeView } from '../framework.ts'
+
+/** The node has every label of spec.nodeSelector. */
+export const nodeSelector: FilterPlugin = {
+  name: 'NodeSelector',
+  helpedBy: ['node-added', 'node-changed'],
+  prepareFilter(pod) {
+    if (Object.keys(pod.spec.nodeSelector ?? {}).length === 0) return undefined
+    return (node) => {
+      const missing = missingLabel(pod, node)
+      if (missing === undefined) return undefined
+      const [key, value] = missing
+      const has = node.node.metadata.labels?.[key]
+      return { reason: 'other labels than spec.nodeSelector', detail: `label ${key}=${value} is asked for, the node has ${has === undefined ? 'none' : `${key}=${has}`}` }
+    }
+  },
+}
+
+/** The first label that the pod asks for and the node does not have. */
+export function missingLabel(pod: Pod, { node }: NodeView): [string, string] | undefined {
+  return Object.entries(pod.spec.nodeSelector ?? {}).find(([key, value]) => node.metadata.labels?.[key] !== value)
+}

@@ -1,0 +1,49 @@
+/**
+ * Gives every pod without a node one. It runs on the leader: each term begins with an empty cache and queue, filled by the informer.
+ * From a change that the informer tells to the bind's write there is no timer and nothing asynchronous: what is ready is placed on the cache
+ * in one turn, and its binds are begun in that turn, so that they share commits.
+ */
+import { GantryError } from '../../proto/api/errors.ts'
+import type { Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import type { WhyResponse } from '../../proto/gen/types.ts'
+import type { EventSink, ObjectApi } from '../api/contract.ts'
+import type { Informer } from '../informer/contract.ts'
+import type { Term } from '../store/contract.ts'
+import type { Plugins } from './framework.ts'
+import { allPlugins } from './plugins/all.ts'
+import { SchedulingTerm } from './scheduling-term.ts'
+import { Verdicts } from './verdicts.ts'
+
+export interface SchedulerOptions {
+  readonly informer: Informer
+  readonly api: Pick<ObjectApi, 'bind' | 'mutate'>
+  readonly events: EventSink
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Default: all of plugins/. */
+  readonly plugins?: Plugins
+}
+
+export class Scheduler {
+  readonly #options: SchedulerOptions
+  readonly #verdicts = new Verdicts()
+
+  constructor(options: SchedulerOptions) {
+    this.#options = options
+  }
+
+  /** Schedules until the signal is aborted; resolves when the writes under way have ended. */
+  async run(term: Term, signal: AbortSignal): Promise<void> {
+    await new SchedulingTerm({ plugins: allPlugins, ...this.#options, term, verdicts: this.#verdicts }).run(signal)
+  }
+
+  /** Why a pod is where it is, or nowhere, as found when it was last looked at here: the leader knows. NotFound. */
+  why(namespace: string, name: string): WhyResponse {
+    const pod = this.#options.informer.lister('Pod').get(namespace, name)
+    if (pod === undefined) throw new GantryError('NotFound', `there is no pod ${name} in namespace ${namespace}`)
+    return this.#verdicts.why(pod.metadata.uid, pod.spec.nodeName ?? '')
+  }
+}

@@ -1,0 +1,173 @@
+/** Nodes and pods for the scheduler's tests, and a small cluster: store, informer, and an API that only binds and writes status. */
+import type { WriteContext } from '../../../controller/api/contract.ts'
+import { StoreInformer } from '../../../controller/informer/informer.ts'
+import { Scheduler, type SchedulerOptions } from '../../../controller/scheduler/scheduler.ts'
+import type { Operation, Term } from '../../../controller/store/contract.ts'
+import { GroupCommit } from '../../../controller/store/group-commit.ts'
+import { objectKey } from '../../../controller/store/keys.ts'
+import { MemoryStore } from '../../../controller/store/memory.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { encodeResource } from '../../../proto/api/wire.ts'
+import { FakeClock, type Clock } from '../../../proto/base/clock.ts'
+import { silentLogger } from '../../../proto/base/logger.ts'
+import { seededRandom } from '../../../proto/base/random.ts'
+import type { AnyResource, Kind, Node, Pod, Resources, Taint } from '../../../proto/gen/types.ts'
+
+export interface NodeOptions {
+  cpu?: string
+  memory?: string
+  pods?: string
+  more?: Record<string, string>
+  labels?: Record<string, string>
+  taints?: Taint[]
+  unschedulable?: boolean
+  ready?: 'True' | 'False' | 'Unknown'
+}
+
+export function node(name: string, { cpu = '4', memory = '8Gi', pods = '110', more, labels, taints, unschedulable, ready = 'True' }: NodeOptions = {}): Node {
+  const allocatable = { cpu, memory, pods, ...more }
+  return {
+    apiVersion: 'v1', kind: 'Node', metadata: { name, namespace: '', uid: `node-${name}`, resourceVersion: '', labels: { 'kubernetes.io/hostname': name, ...labels } },
+    spec: { taints, unschedulable }, status: { capacity: allocatable, allocatable, conditions: [{ type: 'Ready', status: ready }] },
+  } as unknown as Node
+}
+
+export interface PodOptions {
+  cpu?: string
+  memory?: string
+  requests?: Record<string, string>
+  owner?: string
+  labels?: Record<string, string>
+  priority?: number
+  created?: string
+  uid?: string
+  spec?: Partial<Pod['spec']>
+  status?: Partial<Pod['status']>
+}
+
+export function pod(name: string, { cpu, memory, requests, owner, labels, priority, created = '2026-01-01T00:00:00Z', uid = `pod-${name}`, spec, status }: PodOptions = {}): Pod {
+  const asked = { ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }), ...requests }
+  return {
+    apiVersion: 'v1', kind: 'Pod',
+    metadata: { name, namespace: 'default', uid, resourceVersion: '', generation: 1, creationTimestamp: created, labels, ...(owner === undefined ? {} : { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: owner, uid: owner, controller: true }] }) },
+    spec: { containers: [{ name: 'main', image: 'busybox', resources: { requests: asked } }], priority, ...spec }, status: { phase: 'Pending', ...status },
+  } as unknown as Pod
+}
+
+export const put = (object: AnyResource): Operation => ({ kind: 'put', key: objectKey(object.kind, object.metadata.namespace, object.metadata.name), value: encodeResource(object), expect: { is: 'any' } })
+
+export interface Recorded { pod: string; type: string; reason: string; message: string }
+
+export class TestCluster {
+  readonly clock: Clock
+  readonly store: MemoryStore
+  readonly informer: StoreInformer
+  readonly scheduler: Scheduler
+  readonly events: Recorded[] = []
+  /** Binds asked of the API, as pod@node. */
+  readonly binds: string[] = []
+  /** Answers a bind instead of the API, when it gives an error. */
+  failBind: (pod: string, node: string) => GantryError | undefined | Promise<GantryError> = () => undefined
+  statusWrites = 0
+  readonly #group: GroupCommit
+  readonly #stop = new AbortController()
+  readonly #tasks: Promise<void>[] = []
+
+  constructor(clock: Clock, options: Partial<SchedulerOptions> = {}) {
+    this.clock = clock
+    this.store = new MemoryStore(clock)
+    this.#group = new GroupCommit(this.store)
+    const random = seededRandom(1)
+    this.informer = new StoreInformer({ store: this.store, clock, random, logger: silentLogger })
+    this.scheduler = new Scheduler({
+      informer: this.informer, api: { bind: (...args) => this.#bind(...args), mutate: (kind, namespace, name, _subresource, change, context) => this.#mutate(kind, namespace, name, change, context) }, clock, random, logger: silentLogger,
+      events: { record: ({ regarding, type, reason, message }) => void this.events.push({ pod: regarding.metadata.name, type, reason, message }) },
+      ...options,
+    })
+  }
+
+  async start(): Promise<void> {
+    const term: Term = { key: '/leader', createRevision: await this.write([{ kind: 'put', key: '/leader', value: Buffer.from('test'), expect: { is: 'any' } }]) }
+    this.#tasks.push(this.informer.run(this.#stop.signal))
+    await this.informer.synced()
+    this.#tasks.push(this.scheduler.run(term, this.#stop.signal))
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await Promise.all(this.#tasks)
+  }
+
+  /** Writes objects as they are, and lets the scheduler do what follows at once. */
+  async put(...objects: AnyResource[]): Promise<void> {
+    await this.write(objects.map(put))
+    await this.settle()
+  }
+
+  async remove(kind: Kind, name: string): Promise<void> {
+    await this.write([{ kind: 'delete', key: objectKey(kind, 'default', name), expect: { is: 'any' } }])
+    await this.settle()
+  }
+
+  /** Until the informer, once started, has everything and nothing more happens without time passing. */
+  async settle(): Promise<void> {
+    if (this.#tasks.length === 0) return
+    for (let revision = -1; revision !== (await this.store.revision());) {
+      revision = await this.store.revision()
+      await this.informer.reached(revision)
+      if (this.clock instanceof FakeClock) await this.clock.advance(0)
+    }
+  }
+
+  /** Commits without waiting for what follows. */
+  async write(operations: Operation[]): Promise<number> {
+    const result = await this.store.commit(operations)
+    if (result.outcome !== 'committed') throw new Error(`not committed: ${result.outcome}`)
+    return result.revision
+  }
+
+  pod(name: string): Pod {
+    const found = this.informer.lister('Pod').get('default', name)
+    if (found === undefined) throw new Error(`no pod ${name}`)
+    return found
+  }
+
+  /** Where a pod is bound, '' if nowhere. */
+  placeOf(name: string): string {
+    return this.pod(name).spec.nodeName ?? ''
+  }
+
+  /** The message of condition PodScheduled. */
+  reason(name: string): string | undefined {
+    return this.pod(name).status.conditions?.find(({ type }) => type === 'PodScheduled')?.message
+  }
+
+  async #bind(namespace: string, name: string, uid: string, nodeName: string, context: WriteContext): Promise<Pod> {
+    this.binds.push(`${name}@${nodeName}`)
+    const failure = await this.failBind(name, nodeName)
+    if (failure !== undefined) throw failure
+    return this.#replace('Pod', namespace, name, context, (current) => {
+      if (current.metadata.uid !== uid || current.spec.nodeName !== undefined) throw new GantryError('Conflict', `pod ${name} is bound already or another`)
+      current.spec.nodeName = nodeName
+      current.status.conditions = [{ type: 'PodScheduled', status: 'True' }]
+    })
+  }
+
+  #mutate<K extends Kind>(kind: K, namespace: string, name: string, change: (object: Resources[K]) => false | void, context: WriteContext): Promise<Resources[K]> {
+    return this.#replace(kind, namespace, name, context, (current) => {
+      const answer = change(current)
+      if (answer !== false) this.statusWrites++
+      return answer
+    })
+  }
+
+  async #replace<K extends Kind>(kind: K, namespace: string, name: string, context: WriteContext, change: (object: Resources[K]) => false | void): Promise<Resources[K]> {
+    const cached = this.informer.lister(kind).cached(namespace, name)
+    if (cached === undefined) throw new GantryError('NotFound', `no ${kind} ${name}`)
+    const object = structuredClone(cached.object)
+    if (change(object) === false) return cached.object
+    const result = await this.#group.write({ ...put(object), expect: { is: 'at', revision: cached.revision } }, context.term)
+    if (result.outcome !== 'committed') throw new GantryError(result.outcome === 'deposed' ? 'Forbidden' : 'Conflict', `${name}: ${result.outcome}`)
+    return object
+  }
+}
