@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { formatTime } from '../../../proto/api/time.ts'
+import { controllerReference } from '../../../controller/reconcile/claim.ts'
+import { isActive } from '../../../controller/reconcile/pod-state.ts'
+import { planReplicaSet } from '../../../controller/reconcile/replicaset/plan.ts'
+import { ReplicaSetReconciler } from '../../../controller/reconcile/replicaset/reconciler.ts'
+import { choosePods, DELETION_COST } from '../../../controller/reconcile/replicaset/removal.ts'
+import type { Pod } from '../../../proto/gen/types.ts'
+import { FakeCluster, metadata, pod, replicaSet } from './fake.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const readyFor = (seconds: number): Pod['status'] => ({ phase: 'Running', conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: formatTime(NOW - seconds * 1000) }] })
+const running: Pod['status'] = { phase: 'Running' }
+
+describe('choice of pods to delete', () => {
+  const table: [string, Pod, Pod][] = [
+    ['unassigned before assigned', pod('z'), pod('a', { spec: { nodeName: 'n' } })],
+    ['pending before running', pod('z', { spec: { nodeName: 'n' } }), pod('a', { spec: { nodeName: 'n' }, status: running })],
+    ['unknown before running', pod('z', { spec: { nodeName: 'n' }, status: { phase: 'Unknown' } }), pod('a', { spec: { nodeName: 'n' }, status: running })],
+    ['not ready before ready', pod('z', { spec: { nodeName: 'n' }, status: running }), pod('a', { spec: { nodeName: 'n' }, status: readyFor(1) })],
+    ['cheaper before dearer', pod('z', { metadata: { annotations: { [DELETION_COST]: '-5' } }, status: readyFor(9) }), pod('a', { status: readyFor(1) })],
+    ['ready for less time before ready for longer', pod('z', { status: readyFor(1) }), pod('a', { status: readyFor(60) })],
+    ['more restarts before fewer', pod('z', { status: { ...running, containerStatuses: [{ name: 'c', restartCount: 3, ready: false, image: '', imageID: '' }] } }), pod('a', { status: running })],
+    ['younger before older', pod('z', { metadata: { creationTimestamp: '2026-01-01T00:00:09Z' } }), pod('a', { metadata: { creationTimestamp: '2026-01-01T00:00:01Z' } })],
+  ]
+  for (const [what, first, second] of table) {
+    it(what, () => {
+      assert.deepEqual(choosePods([second, first], [], 1).map(({ metadata: { name } }) => name), [first.metadata.name])
+      assert.deepEqual(choosePods([first, second], [], 1).map(({ metadata: { name } }) => name), [first.metadata.name])
+    })
+  }
+
+  it('takes from the node that has most', () => {
+    const on = (name: string, nodeName: string): Pod => pod(name, { spec: { nodeName }, status: readyFor(5) })
+    const pods = [on('a', 'n1'), on('b', 'n2')]
+    assert.equal(choosePods(pods, [...pods, on('c', 'n2')], 1)[0]!.metadata.name, 'b')
+  })
+})
+
+describe('ReplicaSet plan', () => {
+  it('replaces pods that ended and counts only active ones', () => {
+    const pods = [pod('a', { status: { phase: 'Failed' } }), pod('b', { status: { phase: 'Succeeded' } }), pod('c', { status: readyFor(1) }), pod('d', { metadata: { deletionTimestamp: 'x' } })]
+    const plan = planReplicaSet({ replicaSet: replicaSet('rs', 3), pods, related: pods }, NOW)
+    assert.equal(plan.create, 2)
+    assert.deepEqual(plan.status, { replicas: 1, fullyLabeledReplicas: 1, readyReplicas: 1, availableReplicas: 1, observedGeneration: 1 })
+  })
+
+  it('makes nothing while it is being deleted', () => {
+    const object = replicaSet('rs', 3)
+    object.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
+    assert.equal(planReplicaSet({ replicaSet: object, pods: [], related: [] }, NOW).create, 0)
+  })
+
+  it('counts a pod as available after minReadySeconds and says when', () => {
+    const pods = [pod('a', { status: readyFor(4) }), pod('b', { status: readyFor(12) })]
+    const plan = planReplicaSet({ replicaSet: replicaSet('rs', 2, { minReadySeconds: 10 }), pods, related: pods }, NOW)
+    assert.deepEqual([plan.status.readyReplicas, plan.status.availableReplicas, plan.again], [2, 1, 6000])
+  })
+
+  it('leads to the wanted number from anywhere', () => {
+    const state = fc.constantFrom<Pod['status']>({ phase: 'Pending' }, running, readyFor(3), { phase: 'Failed' }, { phase: 'Unknown' })
+    fc.assert(fc.property(fc.nat(8), fc.array(state, { maxLength: 12 }), (replicas, states) => {
+      const pods = states.map((status, index) => pod(`p${index}`, { status }))
+      const { create, remove } = planReplicaSet({ replicaSet: replicaSet('rs', replicas), pods, related: pods }, NOW)
+      assert.equal(pods.filter(isActive).length + create - remove.length, replicas)
+      assert.ok(create === 0 || remove.length === 0)
+      assert.ok(remove.every(isActive))
+    }))
+  })
+})
+
+describe('ReplicaSet reconciler', () => {
+  it('creates all pods at once, counts them, deletes the surplus', async () => {
+    const cluster = new FakeCluster()
+    cluster.put(replicaSet('rs', 5))
+    await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
+      await cluster.settle()
+      assert.equal(cluster.list('Pod').length, 5)
+      assert.equal(cluster.get('ReplicaSet', 'rs')!.status.replicas, 5)
+      assert.equal(cluster.events.filter((event) => event.startsWith('Normal SuccessfulCreate Created pod: rs-')).length, 5)
+      cluster.change('ReplicaSet', 'rs', (object) => void (object.spec.replicas = 2))
+      await cluster.settle()
+      assert.equal(cluster.list('Pod').length, 2)
+      assert.equal(cluster.events.filter((event) => event.startsWith('Normal SuccessfulDelete')).length, 3)
+      const { template } = cluster.get('ReplicaSet', 'rs')!.spec
+      const [made] = cluster.list('Pod')
+      assert.deepEqual([made!.metadata.labels, made!.spec], [template.metadata.labels, template.spec])
+    })
+  })
+
+  it('creates and deletes nothing twice while the cache lags', async () => {
+    const cluster = new FakeCluster()
+    cluster.put(replicaSet('rs', 3))
+    await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
+      cluster.holdCache()
+      await cluster.settle()
+      await cluster.releaseCache()
+      await cluster.settle()
+      assert.equal(cluster.calls.filter(({ verb }) => verb === 'create').length, 3)
+      for (const { metadata: { name } } of cluster.list('Pod')) cluster.makeReady(name)
+      cluster.change('ReplicaSet', 'rs', (object) => void (object.spec.replicas = 1))
+      cluster.holdCache()
+      await cluster.settle()
+      await cluster.releaseCache()
+      await cluster.settle()
+      assert.equal(cluster.list('Pod').filter(isActive).length, 1)
+      assert.equal(cluster.calls.filter(({ verb }) => verb === 'delete').length, 2)
+    })
+  })
+
+  it('looks again after a creation whose outcome is unknown', async () => {
+    const cluster = new FakeCluster()
+    cluster.put(replicaSet('rs', 1))
+    let lost = 0
+    const { create } = cluster.api
+    const api = { ...cluster.api, create: (async (draft: never, context: never) => {
+      const made = await create(draft, context)
+      if (lost++ === 0) throw new GantryError('Unavailable', 'answer lost')
+      return made
+    }) as typeof create }
+    await cluster.running([new ReplicaSetReconciler({ ...cluster.parts, api })], async () => {
+      cluster.holdCache()
+      await cluster.settle()
+      await cluster.clock.advance(100)
+      await cluster.releaseCache()
+      await cluster.settle()
+      await cluster.clock.advance(1000)
+      await cluster.settle()
+      assert.equal(cluster.list('Pod').length, 1)
+      assert.equal(lost, 1)
+    })
+  })
+
+  it('adopts what matches and releases what no longer does', async () => {
+    const cluster = new FakeCluster()
+    cluster.put(pod('stray'))
+    cluster.put(pod('other', { metadata: { labels: { app: 'db' } } }))
+    cluster.put(replicaSet('rs', 2))
+    await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
+      await cluster.settle()
+      const { uid } = cluster.get('ReplicaSet', 'rs')!.metadata
+      assert.deepEqual(cluster.get('Pod', 'stray')!.metadata.ownerReferences?.map((owner) => owner.uid), [uid])
+      assert.equal(cluster.get('Pod', 'other')!.metadata.ownerReferences, undefined)
+      assert.equal(cluster.list('Pod').length, 3)
+      cluster.change('Pod', 'stray', (object) => void (object.metadata.labels = {}))
+      await cluster.settle()
+      assert.deepEqual(cluster.get('Pod', 'stray')!.metadata.ownerReferences, [])
+      assert.equal(cluster.list('Pod').filter(({ metadata: { ownerReferences } }) => ownerReferences?.[0]?.uid === uid).length, 2)
+    })
+  })
+
+  it('leaves pods of another controller alone', async () => {
+    const cluster = new FakeCluster()
+    const other = replicaSet('other', 1)
+    other.metadata = metadata('other', { uid: 'other-uid' })
+    cluster.put(pod('taken', { metadata: { ownerReferences: [controllerReference(other)] } }))
+    cluster.put(replicaSet('rs', 0))
+    await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
+      await cluster.settle()
+      assert.deepEqual(cluster.get('Pod', 'taken')!.metadata.ownerReferences?.map(({ uid }) => uid), ['other-uid'])
+    })
+  })
+
+  it('says why it cannot create, once, and goes on when it can', async () => {
+    const cluster = new FakeCluster()
+    cluster.put(replicaSet('rs', 2))
+    cluster.refuse = (verb) => (verb === 'create' ? new GantryError('Forbidden', 'quota is used up') : undefined)
+    await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
+      await cluster.settle()
+      await cluster.clock.advance(200)
+      await cluster.settle()
+      const condition = cluster.get('ReplicaSet', 'rs')!.status.conditions?.[0]
+      assert.deepEqual([condition?.type, condition?.reason, condition?.message], ['ReplicaFailure', 'FailedCreate', 'cannot create a pod: quota is used up'])
+      assert.deepEqual(cluster.events, ['Warning FailedCreate cannot create a pod: quota is used up'])
+      cluster.refuse = () => undefined
+      await cluster.clock.advance(60_000)
+      await cluster.settle()
+      assert.equal(cluster.list('Pod').length, 2)
+      assert.equal(cluster.get('ReplicaSet', 'rs')!.status.conditions, undefined)
+    })
+  })
+
+  it('counts pods as available when their time has come', async () => {
+    const cluster = new FakeCluster()
+    cluster.put(replicaSet('rs', 1, { minReadySeconds: 10 }))
+    await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
+      await cluster.settle()
+      cluster.makeReady(cluster.list('Pod')[0]!.metadata.name)
+      await cluster.settle()
+      assert.equal(cluster.get('ReplicaSet', 'rs')!.status.availableReplicas, 0)
+      await cluster.clock.advance(10_000)
+      await cluster.settle()
+      assert.equal(cluster.get('ReplicaSet', 'rs')!.status.availableReplicas, 1)
+    })
+  })
+})
