@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { systemClock } from '../../proto/base/clock.ts'
 import { contextFilePath, upsertContext } from '../../proto/api/context.ts'
+import { CONTROLLER_HOST } from '../../proto/api/rpc.ts'
 import { createAuthority, issue, type CertificateRequest, type KeyPair } from '../ca.ts'
 
 export const CONTROLLER_PORT = 7443
@@ -46,7 +47,7 @@ export class ClusterFiles {
   /** The controller's configuration file. */
   async controller(name: string, address: string): Promise<string> {
     const home = join(this.#directory, name)
-    const pair = await this.#issue({ commonName: `system:controller:${name}`, organizations: ['system:controllers'], hosts: [address, name, 'localhost', '127.0.0.1'] })
+    const pair = await this.#issue({ commonName: `system:controller:${name}`, organizations: ['system:controllers'], hosts: [CONTROLLER_HOST, address, name, 'localhost', '127.0.0.1'] })
     const tls = await writeKeyPair(join(home, 'tls'), this.#authority, pair)
     return writeYaml(join(home, 'config.yaml'), { name, listen: `${address}:${CONTROLLER_PORT}`, dataDir: join(home, 'data'), tls })
   }

@@ -2,6 +2,7 @@
  * The services of the schema over gRPC: promises, async iterables and AbortSignals outside, GantryErrors in both directions.
  * An error travels as gRPC status plus an ErrorStatus in the trailing metadata `gantry-error-bin`.
  */
+import { isIP } from 'node:net'
 import * as grpc from '@grpc/grpc-js'
 import { Channel } from '../base/channel.ts'
 import { systemClock } from '../base/clock.ts'
@@ -100,11 +101,16 @@ export interface Connection {
   close(): void
 }
 
+/** In every controller's certificate: what it is known by where an address, which TLS has no place for (RFC 6066), is all there is. */
+export const CONTROLLER_HOST = 'gantry-controller'
+
 /** Connects lazily: the first call dials. PEM texts; without `tls` the connection is in the clear (tests on loopback). */
 export function connect(address: string, tls?: { ca: string; cert: string; key: string; serverName?: string }): Connection {
   const credentials = tls === undefined ? grpc.credentials.createInsecure()
     : grpc.credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert))
-  const options = tls?.serverName === undefined ? CHANNEL_OPTIONS : { ...CHANNEL_OPTIONS, 'grpc.ssl_target_name_override': tls.serverName }
+  const host = address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
+  const serverName = tls?.serverName ?? (isIP(host) === 0 ? undefined : CONTROLLER_HOST)
+  const options = serverName === undefined ? CHANNEL_OPTIONS : { ...CHANNEL_OPTIONS, 'grpc.ssl_target_name_override': serverName }
   const raw = new grpc.Client(address, credentials, options)
   return {
     address,
