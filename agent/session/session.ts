@@ -63,13 +63,12 @@ export class Session {
         if (signal.aborted) return
         log.warn({ address, error }, 'session failed')
       }
-      failures = this.#connected ? 1 : failures + 1
+      failures = this.#connected ? 0 : failures + 1
       this.#connected = false
       // Every address once without waiting, then a pause that grows.
-      const rounds = Math.ceil(failures / controllers.length)
-      if (failures % controllers.length !== 0 && failures > 1) continue
+      if (failures % controllers.length !== 0) continue
       try {
-        await delay(clock, backoffDelay(RECONNECT, rounds, random), signal)
+        await delay(clock, backoffDelay(RECONNECT, Math.max(1, failures / controllers.length), random), signal)
       } catch (thrown) {
         if (signal.aborted) return
         throw thrown

@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict'
+import type { Workload } from '../../../agent/session/contract.ts'
+import { Outbox } from '../../../agent/session/outbox.ts'
+import { Session } from '../../../agent/session/session.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { connect } from '../../../proto/api/rpc.ts'
+import { systemClock } from '../../../proto/base/clock.ts'
+import { silentLogger } from '../../../proto/base/logger.ts'
+import { seededRandom } from '../../../proto/base/random.ts'
+import type { Event, ExecInput, ExecStart, LogsRequest, Node, ObservedPod } from '../../../proto/gen/types.ts'
+import { makePod, until } from '../fakes.ts'
+import { ControllerEnd } from './controller-end.ts'
+
+const NODE: Node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', namespace: '', uid: 'u', resourceVersion: '1' }, spec: { podCIDR: '10.1.0.0/24' }, status: {} }
+const LOGS: LogsRequest = { namespace: 'default', pod: 'web', container: '', follow: false, previous: false, sinceTime: '', timestamps: false }
+const EXEC: ExecStart = { namespace: 'default', pod: 'web', container: '', command: ['cat'], stdin: true, tty: false }
+
+function observed(name: string, phase: 'Pending' | 'Running' = 'Running'): ObservedPod {
+  return { namespace: 'default', name, uid: `uid-${name}`, status: { phase }, released: false }
+}
+
+function event(reason: string): Event {
+  return { apiVersion: 'v1', kind: 'Event', metadata: { name: reason, namespace: 'default', uid: '', resourceVersion: '' }, reason }
+}
+
+class RecordedWorkload implements Workload {
+  readonly assigned: { complete: boolean; names: string[]; removed: number }[] = []
+  readonly welcomed: string[] = []
+  followers = 0
+
+  welcome(node: Node): Promise<void> {
+    this.welcomed.push(node.spec.podCIDR!)
+    return Promise.resolve()
+  }
+
+  assign(change: Parameters<Workload['assign']>[0]): void {
+    this.assigned.push({ complete: change.complete, names: change.set.map((object) => object.metadata.name), removed: change.removed.length })
+  }
+
+  observations(): ObservedPod[] {
+    return [observed('web')]
+  }
+
+  async *logs(podUid: string, request: LogsRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    if (podUid !== 'uid-web') throw new GantryError('NotFound', `no pod ${podUid}`)
+    yield Buffer.from('line\n')
+    if (!request.follow) return
+    this.followers++
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    this.followers--
+  }
+
+  async *exec(_uid: string, _start: ExecStart, inputs: AsyncIterable<ExecInput>): AsyncGenerator<{ output: { case: 'stdout'; value: Uint8Array } | { case: 'exit'; value: { code: number; message: string } } }> {
+    for await (const { input } of inputs) {
+      if (input?.case === 'stdinClosed') break
+      if (input?.case === 'stdin') yield { output: { case: 'stdout', value: input.value } }
+    }
+    yield { output: { case: 'exit', value: { code: 7, message: '' } } }
+  }
+}
+
+describe('session', () => {
+  let controller: ControllerEnd
+  let workload: RecordedWorkload
+  let outbox: Outbox
+  let stopping: AbortController
+  let running: Promise<void>
+
+  beforeEach(async () => {
+    controller = new ControllerEnd()
+    await controller.start()
+    workload = new RecordedWorkload()
+    outbox = new Outbox()
+    stopping = new AbortController()
+    const session = new Session({
+      controllers: ['127.0.0.1:1', controller.address], connect: (address) => connect(address), workload, outbox, node: () => Promise.resolve(NODE),
+      agentId: 'a1', version: '1', clock: systemClock, random: seededRandom(1), log: silentLogger,
+    })
+    running = session.run(stopping.signal)
+    await until('a session', () => controller.last?.cases()[0] === 'hello')
+  })
+
+  afterEach(async () => {
+    stopping.abort()
+    await running
+    await controller.stop()
+  })
+
+  it('passes over a controller that does not answer and says hello to the next', () => {
+    const hello = controller.last!.received[0]!.message
+    assert.ok(hello?.case === 'hello')
+    assert.equal(hello.value.node!.metadata.name, 'n1')
+    assert.equal(hello.value.agentId, 'a1')
+  })
+
+  it('tells every pod after welcome, then what changes, and beats', async () => {
+    outbox.event(event('Before'))
+    const session = controller.last!
+    session.welcome(NODE, 100)
+    await until('statuses and events', () => session.cases().includes('statuses') && session.cases().includes('events'))
+    assert.deepEqual(workload.welcomed, ['10.1.0.0/24'])
+    const before = session.received.length
+    outbox.observed(observed('web', 'Pending'))
+    outbox.observed(observed('web'))
+    outbox.observed(observed('db'))
+    await until('one more batch', () => session.received.slice(before).some(({ message }) => message?.case === 'statuses'))
+    const batch = session.received.slice(before).find(({ message }) => message?.case === 'statuses')!.message
+    assert.deepEqual((batch as { value: { pods: ObservedPod[] } }).value.pods.map((pod) => [pod.name, pod.status!.phase]), [['web', 'Running'], ['db', 'Running']])
+    await until('a heartbeat', () => session.cases().includes('heartbeat'))
+  })
+
+  it('hands on assignments and begins anew after a gap', async () => {
+    const first = controller.last!
+    first.welcome(NODE)
+    first.complete(makePod('web'))
+    first.change([makePod('db')])
+    await until('both are assigned', () => workload.assigned.length === 2)
+    assert.deepEqual(workload.assigned, [{ complete: true, names: ['web'], removed: 0 }, { complete: false, names: ['db'], removed: 0 }])
+    first.change([makePod('lost')], 1)
+    await until('a second session', () => controller.sessions.length === 2 && controller.last!.cases()[0] === 'hello')
+    assert.equal(workload.assigned.length, 2)
+  })
+
+  it('comes back after the controller was away, and tells everything again', async () => {
+    controller.last!.welcome(NODE)
+    await until('statuses', () => controller.last!.cases().includes('statuses'))
+    await controller.stop()
+    outbox.event(event('Meanwhile'))
+    await controller.start()
+    await until('a second session', () => controller.sessions.length >= 2 && controller.last!.cases()[0] === 'hello')
+    controller.last!.welcome(NODE)
+    await until('statuses and events', () => controller.last!.cases().includes('statuses') && controller.last!.cases().includes('events'))
+  })
+
+  it('answers with a log, and with an error', async () => {
+    const session = controller.last!
+    session.welcome(NODE)
+    session.send({ case: 'openStream', value: { streamId: 'l1', podUid: 'uid-web', request: { case: 'logs', value: LOGS } } })
+    session.send({ case: 'openStream', value: { streamId: 'l2', podUid: 'uid-none', request: { case: 'logs', value: LOGS } } })
+    await until('both have ended', () => controller.streams.length === 2 && controller.streams.every((stream) => stream.ended))
+    const told = controller.streams.map(({ up }) => up.map(({ message }) => (message?.case === 'logs' ? Buffer.from(message.value.data).toString() : message?.case === 'error' ? message.value.code : message?.value)))
+    assert.deepEqual(told.sort(), [['l1', 'line\n'], ['l2', 'NotFound']])
+  })
+
+  it('carries a command both ways', async () => {
+    const session = controller.last!
+    session.welcome(NODE)
+    session.send({ case: 'openStream', value: { streamId: 'e1', podUid: 'uid-web', request: { case: 'exec', value: EXEC } } })
+    await until('it is open', () => controller.streams[0]?.up.length === 1)
+    const [stream] = controller.streams
+    stream!.down.push({ message: { case: 'exec', value: { input: { case: 'stdin', value: Buffer.from('hi') } } } })
+    stream!.down.push({ message: { case: 'exec', value: { input: { case: 'stdinClosed', value: true } } } })
+    await until('it has ended', () => stream!.ended)
+    assert.deepEqual(stream!.up.slice(1).map(({ message }) => message?.case === 'exec' ? message.value.output?.case : message?.case), ['stdout', 'exit'])
+  })
+
+  it('ends a log that is no longer wanted', async () => {
+    const session = controller.last!
+    session.welcome(NODE)
+    session.send({ case: 'openStream', value: { streamId: 'f1', podUid: 'uid-web', request: { case: 'logs', value: { ...LOGS, follow: true } } } })
+    await until('it follows', () => workload.followers === 1)
+    session.send({ case: 'closeStream', value: 'f1' })
+    await until('it has ended', () => workload.followers === 0)
+  })
+})
+
+describe('outbox', () => {
+  it('keeps a bounded number of events and counts what it drops', () => {
+    const outbox = new Outbox()
+    for (let index = 0; index < 1010; index++) outbox.event(event(`e${index}`))
+    assert.equal(outbox.dropped, 10)
+  })
+})

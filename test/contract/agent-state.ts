@@ -1,0 +1,57 @@
+/** What every StateStore does. Each run gets a fresh place; `open` may be called again to read what was written. */
+import assert from 'node:assert/strict'
+import type { StateStore } from '../../agent/state/contract.ts'
+import { newRecord } from '../../agent/pods/pod-state.ts'
+import { makePod } from '../agent/fakes.ts'
+
+export function agentStateSuite(name: string, place: () => Promise<{ open(): StateStore; remove(): Promise<void> }>): void {
+  describe(`agent state: ${name}`, () => {
+    let opened: Awaited<ReturnType<typeof place>>
+
+    beforeEach(async () => {
+      opened = await place()
+    })
+
+    afterEach(() => opened.remove())
+
+    it('is empty at first', async () => {
+      assert.deepEqual(await opened.open().load(), { pods: [], node: undefined, damaged: [] })
+    })
+
+    it('gives back what was written last', async () => {
+      const store = opened.open()
+      await store.load()
+      const record = newRecord(makePod('web'), 1)
+      await store.put(record)
+      record.tornDown = true
+      record.dead.push('c1')
+      await store.put(record)
+      await store.putNode({ podCidr: '10.1.0.0/24' })
+      const { pods, node } = await opened.open().load()
+      assert.deepEqual(pods, [JSON.parse(JSON.stringify(record))])
+      assert.deepEqual(node, { podCidr: '10.1.0.0/24' })
+    })
+
+    it('writes the record as it was when asked, in order', async () => {
+      const store = opened.open()
+      await store.load()
+      const record = newRecord(makePod('web'), 0)
+      const writes = Array.from({ length: 20 }, (_, index) => {
+        record.stopSince = index
+        return store.put(record)
+      })
+      record.stopSince = 99
+      await Promise.all(writes)
+      assert.equal((await opened.open().load()).pods[0]!.stopSince, 19)
+    })
+
+    it('forgets what is removed, also twice', async () => {
+      const store = opened.open()
+      await store.load()
+      await store.put(newRecord(makePod('web'), 0))
+      await store.remove('uid-web')
+      await store.remove('uid-web')
+      assert.deepEqual((await opened.open().load()).pods, [])
+    })
+  })
+}
