@@ -2,7 +2,7 @@
  * What an object gets that its manifest does not say: the option `default` of each field, and the few values that depend on others (those
  * of Kubernetes, https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/).
  */
-import type { Container, Deployment, Kind, Namespace, PodSpec, Resources, Secret } from '../gen/types.ts'
+import type { AnyResource, Container, Deployment, Namespace, PodSpec, Secret } from '../gen/types.ts'
 import { jsonFields } from './codec.ts'
 import { schema, SPECIAL_MESSAGES, type FieldSchema } from './schema.ts'
 
@@ -10,7 +10,7 @@ type Fields = Record<string, unknown>
 type Step = (fields: Fields) => void
 
 /** Fills in defaults, in place (copy first what came out of a cache), and returns the object. Doing it again changes nothing. */
-export function applyDefaults<K extends Kind>(object: Resources[K]): Resources[K] {
+export function applyDefaults<T extends AnyResource>(object: T): T {
   fill(object.kind, object as unknown as Fields)
   return object
 }
