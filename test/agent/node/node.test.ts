@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { tmpdir } from 'node:os'
+import { parseConfig } from '../../../agent/config.ts'
+import { defaultInterface, meminfoBytes, readMachine, type Machine } from '../../../agent/node/machine.ts'
+import { nodeObject } from '../../../agent/node/node-object.ts'
+import { pressureConditions, readLevels } from '../../../agent/node/pressure.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+
+const MACHINE: Machine = { hostname: 'h', architecture: 'amd64', cpus: 4, memory: 8 * 2 ** 30, disk: 100 * 2 ** 30, kernelVersion: '6', osImage: 'Debian', machineId: 'm', systemUuid: 's', bootId: 'b', address: '192.0.2.1' }
+
+describe('node', () => {
+  it('reads this machine', async () => {
+    const machine = await readMachine(tmpdir())
+    assert.ok(machine.cpus >= 1 && machine.memory > 2 ** 26 && machine.disk > 0)
+    assert.match(machine.address, /^\d+\.\d+\.\d+\.\d+$/)
+    assert.notEqual(machine.kernelVersion, '')
+  })
+
+  it('reads files of the kernel', () => {
+    assert.equal(meminfoBytes('MemTotal:       16 kB\nMemAvailable:    8 kB\n', 'MemAvailable'), 8192)
+    assert.equal(defaultInterface('Iface\tDestination\tGateway\nlo\t0000007F\t0\neth1\t00000000\t0101\n'), 'eth1')
+    assert.equal(defaultInterface('Iface\tDestination\n'), undefined)
+  })
+
+  it('registers with what it has and what the configuration says', () => {
+    const node = nodeObject(MACHINE, { name: 'n1', labels: { zone: 'a' }, taints: [{ key: 'k', effect: 'NoSchedule' }], capacity: { 'example.com/gpu': '2', cpu: '2' }, reserved: { cpu: '500m', memory: '1Gi' } }, { agent: 'v1', runtime: 'crun://' }, [])
+    assert.deepEqual(node.metadata.labels, { 'kubernetes.io/arch': 'amd64', 'kubernetes.io/hostname': 'n1', 'kubernetes.io/os': 'linux', zone: 'a' })
+    assert.deepEqual(node.status.capacity, { cpu: '2', memory: '8Gi', 'ephemeral-storage': '100Gi', pods: '250', 'example.com/gpu': '2' })
+    assert.deepEqual(node.status.allocatable, { cpu: '1500m', memory: '7Gi', 'ephemeral-storage': '100Gi', pods: '250', 'example.com/gpu': '2' })
+    assert.deepEqual(node.status.addresses, [{ type: 'InternalIP', address: '192.0.2.1' }, { type: 'Hostname', address: 'n1' }])
+    assert.deepEqual(node.spec.taints, [{ key: 'k', effect: 'NoSchedule' }])
+  })
+
+  it('tells pressure', async () => {
+    const levels = { memoryAvailable: 50 * 2 ** 20, diskFree: 0.05, inodesFree: 0.5, processes: 95, processLimit: 100 }
+    assert.deepEqual(pressureConditions(levels, 0).map(({ type, status, reason }) => [type, status, reason]), [['MemoryPressure', 'True', 'InsufficientMemory'], ['DiskPressure', 'True', 'DiskFull'], ['PIDPressure', 'True', 'TooManyProcesses']])
+    assert.ok(pressureConditions({ ...levels, memoryAvailable: 2 ** 30, diskFree: 0.5, processes: 1 }, 0).every((condition) => condition.status === 'False'))
+    assert.ok((await readLevels(tmpdir())).processes > 0)
+  })
+})
+
+describe('configuration of the agent', () => {
+  function problems(text: string): string[] {
+    try {
+      parseConfig(text, 'agent.yaml')
+    } catch (thrown) {
+      return (thrown as GantryError).message.split('\n')
+    }
+    return []
+  }
+
+  it('fills in defaults; flags win', () => {
+    const config = parseConfig('controllers: ["10.0.0.1:7443"]\nlogs: { maxFiles: 3 }\nlabels: { zone: a }\n', 'f', { name: 'n1', stateDir: '/s' })
+    assert.deepEqual([config.name, config.stateDir, config.runDir, config.runtime, config.logs.maxFiles, config.logs.maxSize, config.labels.zone], ['n1', '/s', '/run/gantry/agent', 'auto', 3, '10Mi', 'a'])
+    assert.deepEqual(parseConfig('', 'f', { controllers: ['h:1'] }).controllers, ['h:1'])
+    assert.deepEqual(parseConfig('{"controllers":["h:1"]}', 'f').controllers, ['h:1'])
+  })
+
+  it('refuses with the place and the nearest name', () => {
+    assert.deepEqual(problems('controllers: [a]\nstatedir: /x\n'), ['agent.yaml:1:15: controllers[0]: "a" is not HOST:PORT', 'agent.yaml:2:1: statedir: unknown key; did you mean stateDir?'])
+    assert.deepEqual(problems('controllers: ["h:1"]\ntls:\n  ca: /ca\n'), ['agent.yaml:3:3: tls.cert: required', 'agent.yaml:3:3: tls.key: required'])
+    assert.deepEqual(problems('controllers: ["h:1"]\nruntime: docker\n'), ['agent.yaml:2:10: runtime: "docker" is none of auto, crun, runc'])
+    assert.deepEqual(problems('controllers: ["h:1"]\ncapacity: { cpu: 4x }\n').length, 1)
+    assert.deepEqual(problems('controllers: ["h:1"]\npodPidsLimit: many\n'), ['agent.yaml:2:15: podPidsLimit: must be a whole number, 1 or more'])
+    assert.deepEqual(problems(''), ['agent.yaml:1:1: controllers: required'])
+    assert.match(problems('controllers: ["h:1"]\ncontrollers: []\n')[0]!, /^agent\.yaml:2:1: .*unique/)
+    assert.match(problems('a: [')[0]!, /^agent\.yaml:1:\d+: /)
+    assert.equal(problems('- x').length, 1)
+  })
+})
