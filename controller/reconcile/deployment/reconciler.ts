@@ -6,11 +6,13 @@ import type { Deployment, DeploymentStatus, OwnerReference, ReplicaSet } from '.
 import type { Draft, WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
 import { claim, controllerKeys, controllerOf, controllerReference, Orphans } from '../claim.ts'
+import { findCondition } from '../conditions.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
 import { isTerminal } from '../pod-state.ts'
 import { Progress } from '../progress.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { planDeployment, type DeploymentChange } from './plan.ts'
+import { CREATE_ERROR, withCreateError } from './status.ts'
 import { REVISION, sameTemplate } from './template.ts'
 
 export class DeploymentReconciler implements Reconciler {
@@ -48,7 +50,8 @@ export class DeploymentReconciler implements Reconciler {
     const results = await Promise.allSettled(plan.changes.map((change) => this.#apply(key, deployment, change)))
     const failure = results.find((result) => result.status === 'rejected')
     if (failure === undefined && plan.revision !== undefined) await this.#setRevision(key, deployment, plan.revision)
-    await this.#writeStatus(key, deployment, plan.status)
+    const refused = failure !== undefined && plan.changes.some(({ kind }) => kind === 'create')
+    await this.#writeStatus(key, deployment, refused ? this.#refused(deployment, plan.status, failure.reason) : plan.status)
     if (failure !== undefined) throw failure.reason
     return plan.again
   }
@@ -120,9 +123,15 @@ export class DeploymentReconciler implements Reconciler {
     } catch (thrown) {
       this.#progress.failed(key, thrown)
       if (GantryError.is(thrown, 'AlreadyExists')) return this.#resolveCollision(key, deployment, draft)
-      this.#record(deployment, 'Warning', 'ReplicaSetCreateError', `Failed to create new replica set "${draft.metadata.name}": ${GantryError.from(thrown).message}`)
       throw thrown
     }
+  }
+
+  /** The status that says why the ReplicaSet could not be made; what is new in it is told as an event. */
+  #refused(deployment: Deployment, status: DeploymentStatus, thrown: unknown): DeploymentStatus {
+    const message = `Failed to create the new replica set: ${GantryError.from(thrown).message}`
+    if (findCondition(deployment.status.conditions, 'Progressing')?.message !== message) this.#record(deployment, 'Warning', CREATE_ERROR, message)
+    return withCreateError(status, message, this.#parts.clock.now())
   }
 
   /** The name is taken: by what an earlier pass made, which the cache will show, or by something else, so that another name is needed. */

@@ -58,6 +58,15 @@ export function statusOf(observed: Observed, now: number): { status: DeploymentS
   return { status: { ...status, conditions }, again: timeLeft(observed, { ...status, conditions }, now) }
 }
 
+/** Reason of Progressing, and of the event, when the ReplicaSet of a new template cannot be made. */
+export const CREATE_ERROR = 'ReplicaSetCreateError'
+
+/** The status with that failure in it. */
+export function withCreateError(status: DeploymentStatus, message: string, now: number): DeploymentStatus {
+  const time = formatTime(now)
+  return { ...status, conditions: withCondition(status.conditions, { type: 'Progressing', status: 'False' as const, reason: CREATE_ERROR, message, lastUpdateTime: time, lastTransitionTime: time }) }
+}
+
 interface ProgressNow {
   readonly value: 'True' | 'False' | 'Unknown'
   readonly reason: string
@@ -75,7 +84,8 @@ function progressOf({ deployment, current, paused }: Observed, status: Deploymen
   // After a finished rollout a pod that fails is no rollout: the condition stands until the template changes.
   if (before?.reason === 'NewReplicaSetAvailable' && current !== undefined && status.updatedReplicas === status.replicas) return undefined
   if (before?.reason === 'DeploymentPaused') return say('Unknown', 'DeploymentResumed', 'The rollout goes on.', true)
-  if (before === undefined || before.reason === 'NewReplicaSetAvailable' || moved(deployment.status, status)) return say('True', 'ReplicaSetUpdated', `${name} is being rolled out.`, true)
+  const created = before?.reason === CREATE_ERROR && current !== undefined
+  if (before === undefined || created || before.reason === 'NewReplicaSetAvailable' || moved(deployment.status, status)) return say('True', 'ReplicaSetUpdated', `${name} is being rolled out.`, true)
   if (before.reason === 'ProgressDeadlineExceeded') return undefined
   const { progressDeadlineSeconds: limit } = deployment.spec
   if (now - lastUpdate(before, now) >= limit * 1000) return say('False', 'ProgressDeadlineExceeded', `${name} has not moved for ${limit} seconds.`, false)

@@ -113,20 +113,17 @@ export class FakeCluster {
 
   readonly #sink: EventSink = { record: ({ type, reason, message }) => void this.events.push(`${type} ${reason} ${message}`) }
 
-  readonly informer: Informer = (() => {
-    const cluster = this
-    return {
-      run: async () => undefined,
-      synced: async () => undefined,
-      get revision() { return cluster.#cacheRevision },
-      reached: (revision: number) => cluster.#reached(revision),
-      lister: <K extends Kind>(kind: K) => cluster.#lister(kind),
-      byUid: (uid: string) => [...cluster.#cache.values()].find(({ metadata }) => metadata.uid === uid),
-      on: <K extends Kind>(kind: K, handler: (change: Change<K>) => void) => cluster.#on(kind, handler as Handler),
-      onBatch: () => () => undefined,
-      watch: () => { throw new TypeError('not used by reconcilers') },
-    }
-  })()
+  readonly informer: Informer = Object.defineProperty({
+    run: async () => undefined,
+    synced: async () => undefined,
+    revision: 0,
+    reached: (revision: number) => this.#reached(revision),
+    lister: <K extends Kind>(kind: K) => this.#lister(kind),
+    byUid: (uid: string) => [...this.#cache.values()].find(({ metadata }) => metadata.uid === uid),
+    on: <K extends Kind>(kind: K, handler: (change: Change<K>) => void) => this.#on(kind, handler as Handler),
+    onBatch: () => () => undefined,
+    watch: () => { throw new TypeError('not used by reconcilers') },
+  }, 'revision', { get: () => this.#cacheRevision })
 
   readonly parts: ReconcileParts = {
     api: this.api, informer: this.informer, events: this.#sink, clock: this.clock, random: seededRandom(1), logger: silentLogger, term: undefined,

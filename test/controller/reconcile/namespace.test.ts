@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { findCondition } from '../../../controller/reconcile/conditions.ts'
+import { NamespaceReconciler } from '../../../controller/reconcile/namespace/reconciler.ts'
+import type { AnyResource, Namespace } from '../../../proto/gen/types.ts'
+import { deployment, FakeCluster, metadata, pod } from './fake.ts'
+
+const context = { fieldManager: 'test' }
+const namespace = (name: string): Namespace => ({ apiVersion: 'v1', kind: 'Namespace', metadata: metadata(name, { namespace: '' }), spec: { finalizers: ['kubernetes'] }, status: { phase: 'Active' } })
+
+async function running(work: (cluster: FakeCluster) => Promise<void>): Promise<void> {
+  const cluster = new FakeCluster()
+  await cluster.running([new NamespaceReconciler(cluster.parts)], async () => {
+    cluster.put(namespace('default'))
+    cluster.put(namespace('other'))
+    await work(cluster)
+  })
+}
+
+const message = (cluster: FakeCluster, type: string): string | undefined => findCondition(cluster.get('Namespace', 'default', '')?.status.conditions, type)?.message
+
+describe('namespace reconciler', () => {
+  it('empties a namespace that is deleted, says what it waits for, and lets it go', () => running(async (cluster) => {
+    cluster.put(deployment('web', 1))
+    cluster.put(pod('bound', { spec: { nodeName: 'n1' } }))
+    cluster.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata('held', { finalizers: ['example.org/keep'] }) })
+    cluster.put(pod('elsewhere', { metadata: { namespace: 'other' } }))
+    await cluster.settle()
+    assert.deepEqual(cluster.calls, [])
+    await cluster.api.delete('Namespace', '', 'default', {}, context)
+    await cluster.settle()
+    assert.deepEqual(cluster.list('Deployment'), [])
+    assert.equal(cluster.get('Namespace', 'default', '')!.status.phase, 'Terminating')
+    assert.equal(message(cluster, 'NamespaceContentRemaining'), 'Still there: 1 configmaps, 1 pods.')
+    assert.equal(message(cluster, 'NamespaceFinalizersRemaining'), 'Held by finalizers: example.org/keep on 1.')
+    cluster.remove('Pod', 'bound')
+    cluster.remove('ConfigMap', 'held')
+    await cluster.settle()
+    assert.equal(cluster.get('Namespace', 'default', ''), undefined)
+    assert.deepEqual([cluster.list('Namespace').length, cluster.list('Pod').length], [1, 1])
+  }))
+
+  it('does not let go while the cache has not shown all that is in it', () => running(async (cluster) => {
+    await cluster.settle()
+    cluster.holdCache()
+    await cluster.api.delete('Namespace', '', 'default', {}, context)
+    cluster.put(pod('late', { metadata: { finalizers: ['example.org/keep'] } }))
+    await cluster.releaseCache()
+    assert.notEqual(cluster.get('Namespace', 'default', ''), undefined)
+    assert.equal(cluster.get('Pod', 'late')!.metadata.deletionTimestamp === undefined, false)
+  }))
+
+  it('says why something cannot be deleted, and tries again', () => running(async (cluster) => {
+    cluster.put(pod('p'))
+    cluster.refuse = (verb, { kind }) => (verb === 'delete' && kind === 'Pod' ? new GantryError('Forbidden', 'protected') : undefined)
+    await cluster.api.delete('Namespace', '', 'default', {}, context)
+    await cluster.settle()
+    assert.equal(message(cluster, 'NamespaceDeletionContentFailure'), '1 deletions failed, such as: protected')
+    cluster.refuse = () => undefined
+    await cluster.clock.advance(60_000)
+    await cluster.settle()
+    assert.equal(cluster.get('Namespace', 'default', ''), undefined)
+  }))
+
+  it('goes at once when it is empty', () => running(async (cluster) => {
+    await cluster.api.delete('Namespace', '', 'default', {}, context)
+    await cluster.settle()
+    assert.equal(cluster.get('Namespace', 'default', ''), undefined)
+    const left = cluster.list('Namespace') as AnyResource[]
+    assert.deepEqual(left.map(({ metadata: { name } }) => name), ['other'])
+  }))
+})
