@@ -264,7 +264,7 @@ function configured<K extends Kind>(kind: K, namespace: string, name: string, co
   }
   const object = { ...decoded, metadata: { ...metadata, namespace, name } } as AnyResource
   if (object.kind === 'Secret' && object.stringData !== undefined) {
-    object.data = applyDefaults<'Secret'>(structuredClone(object)).data
+    object.data = applyDefaults(structuredClone(object)).data
     delete object.stringData
   }
   return encodeJson(object)
