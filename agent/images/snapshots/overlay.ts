@@ -6,7 +6,7 @@
  *     staging/  trash/                         what is half made, half removed
  */
 import { randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { run } from '../../../proto/base/command.ts'
@@ -17,6 +17,7 @@ import { KeyedLock } from '../limits.ts'
 import { digestHex } from '../reference.ts'
 import type { Fill, Snapshotter } from './contract.ts'
 import { LowerView, type LayerFolder } from './lower-view.ts'
+import { Mounts } from './mounts.ts'
 
 interface CommittedRecord {
   readonly chainId: string
@@ -45,6 +46,7 @@ export class OverlaySnapshotter implements Snapshotter {
   readonly #committed = new Map<string, CommittedRecord>()
   readonly #active = new Map<string, string>()
   readonly #lock = new KeyedLock()
+  readonly #mounts: Mounts
   #bootId = ''
   #syncing: Promise<void> = Promise.resolve()
   #syncQueued = false
@@ -54,6 +56,7 @@ export class OverlaySnapshotter implements Snapshotter {
     this.#root = root
     this.#log = log
     this.#bootIdFile = bootIdFile
+    this.#mounts = new Mounts(join(root, 'committed'), root)
   }
 
   async start(): Promise<void> {
@@ -120,7 +123,7 @@ export class OverlaySnapshotter implements Snapshotter {
       const path = join(this.#root, 'active', key, 'rootfs')
       try {
         if (known === undefined) await this.#prepare(key, chainId)
-        if (!(await isMountPoint(path))) await this.#mountOverlay(key, chainId, path)
+        await this.#mounts.mount({ path, options: this.#options(key, chainId) })
       } catch (error) {
         if (known === undefined) await this.#removeActive(key)
         throw error
@@ -176,17 +179,10 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   /** The layers are named from their own folder, as all options together may take one page (4 KiB) at most. */
-  async #mountOverlay(key: string, chainId: string, path: string): Promise<void> {
+  #options(key: string, chainId: string): string {
     const folders = chainId === '' ? [EMPTY] : this.#chain(chainId).map((one) => shortName(one.chainId))
     const active = join('..', 'active', key)
-    const options = `lowerdir=${folders.map((folder) => `${folder}/fs`).join(':')},upperdir=${active}/upper,workdir=${active}/work`
-    // The newer mount calls take options of 255 characters at most; mount(8) is told to use the older one.
-    const env = { ...process.env, LIBMOUNT_FORCE_MOUNT2: 'always' }
-    try {
-      await run('mount', ['--no-mtab', '--internal-only', '--types', 'overlay', '--options', options, 'overlay', path], { cwd: join(this.#root, 'committed'), env })
-    } catch (cause) {
-      throw GantryError.is(cause, 'Internal') ? new GantryError('FailedPrecondition', `cannot mount the root file system of ${key}: ${cause.message}`, { cause }) : cause
-    }
+    return `lowerdir=${folders.map((folder) => `${folder}/fs`).join(':')},upperdir=${active}/upper,workdir=${active}/work`
   }
 
   async #removeActive(key: string): Promise<void> {
@@ -201,7 +197,7 @@ export class OverlaySnapshotter implements Snapshotter {
 
   /** Renamed first, so that a stop in between leaves nothing that looks whole. */
   async #discard(path: string): Promise<void> {
-    await unmount(join(path, 'rootfs'))
+    await this.#mounts.unmount(join(path, 'rootfs'))
     const trash = this.#unfinished('trash')
     try {
       await rename(path, trash)
@@ -212,9 +208,14 @@ export class OverlaySnapshotter implements Snapshotter {
     await this.#erase(trash)
   }
 
+  /** Never through a mount: the mount point, if there is one, must go as an empty directory before anything else does. */
   async #erase(path: string): Promise<void> {
-    await unmount(join(path, 'rootfs'))
-    await run('rm', ['--recursive', '--force', '--one-file-system', path], { timeout: 300_000 })
+    const rootfs = join(path, 'rootfs')
+    await this.#mounts.unmount(rootfs)
+    await rmdir(rootfs).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+    await rm(path, { recursive: true, force: true })
   }
 
   #unfinished(folder: 'staging' | 'trash'): string {
@@ -285,20 +286,4 @@ async function copyAttributes(from: string, to: string): Promise<void> {
   const { mode, uid, gid } = await stat(from)
   await chown(to, uid, gid)
   await chmod(to, mode & 0o7777)
-}
-
-async function isMountPoint(path: string): Promise<boolean> {
-  const [own, parent] = await Promise.all([stat(path), stat(join(path, '..'))])
-  return own.dev !== parent.dev
-}
-
-/** Unmounts if something is mounted there; what is still in use goes as soon as it is not. */
-async function unmount(path: string): Promise<void> {
-  try {
-    if (!(await isMountPoint(path))) return
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-    throw error
-  }
-  await run('umount', ['--no-mtab', '--lazy', path])
 }

@@ -128,10 +128,15 @@ function number(header: Buffer, start: number, length: number): number {
     if (!Number.isSafeInteger(value)) throw new GantryError('InvalidArgument', 'has a number too large to be true')
     return value
   }
+  const value = octal(field)
+  if (value === undefined) throw new GantryError('InvalidArgument', `has "${readable(cString(field))}" where an octal number belongs`)
+  return value
+}
+
+function octal(field: Buffer): number | undefined {
   const text = cString(field).trim()
   if (text === '') return 0
-  if (!/^[0-7]+$/.test(text)) throw new GantryError('InvalidArgument', `has "${readable(text)}" where an octal number belongs`)
-  return parseInt(text, 8)
+  return /^[0-7]+$/.test(text) ? parseInt(text, 8) : undefined
 }
 
 function cString(bytes: Buffer): string {
@@ -146,5 +151,5 @@ function isZero(block: Buffer): boolean {
 function verifyChecksum(header: Buffer, position: number): void {
   let sum = 8 * 0x20
   for (let place = 0; place < BLOCK; place++) if (place < 148 || place >= 156) sum += header[place]!
-  if (sum !== number(header, 148, 8)) throw new GantryError('InvalidArgument', `is no tar archive at byte ${position}: the checksum of the header is wrong`)
+  if (sum !== octal(header.subarray(148, 156))) throw new GantryError('InvalidArgument', `is no tar archive at byte ${position}: the checksum of the header is wrong`)
 }
