@@ -61,7 +61,7 @@ describe('etcd store', () => {
     const start = await committed(store, put('/gantry/away/a', '1'))
     const end = new AbortController()
     const seen: string[] = []
-    let arrived: () => void
+    let arrived: () => void = () => undefined
     const all = new Promise<void>((resolve) => (arrived = resolve))
     const watching = (async () => {
       for await (const { events } of store.watch('/gantry/away/', start, end.signal)) {
