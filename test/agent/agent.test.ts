@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runAgent } from '../../agent/agent.ts'
+import { parseConfig } from '../../agent/config.ts'
+import { FakeMachine, FakeRuntime } from '../../agent/runtime/fake.ts'
+import { FileState } from '../../agent/state/file.ts'
+import { unmountUnder } from '../../agent/volumes/mount-table.ts'
+import { connect } from '../../proto/api/rpc.ts'
+import { systemClock } from '../../proto/base/clock.ts'
+import { silentLogger } from '../../proto/base/logger.ts'
+import { seededRandom } from '../../proto/base/random.ts'
+import type { Node, ObservedPod } from '../../proto/gen/types.ts'
+import { FakeImages, FakeNetwork, makePod, until } from './fakes.ts'
+import { ControllerEnd, type SessionEnd } from './session/controller-end.ts'
+
+describe('agent', () => {
+  let directory: string
+  let controller: ControllerEnd
+  let agent: { stop(): Promise<void> }
+  const machine = new FakeMachine(systemClock)
+  const network = new FakeNetwork()
+  let images: FakeImages
+
+  function start(): void {
+    const stopping = new AbortController()
+    const config = parseConfig('', 'test', { name: 'n1', controllers: [controller.address], stateDir: join(directory, 'state'), runDir: join(directory, 'run') })
+    const running = runAgent({
+      config, version: '1', images, network, runtime: new FakeRuntime(systemClock, () => ({}), machine), state: new FileState(join(directory, 'state/state')),
+      connect: (address) => connect(address), clock: systemClock, random: seededRandom(3), log: silentLogger,
+    }, stopping.signal)
+    agent = {
+      async stop() {
+        stopping.abort()
+        await running
+      },
+    }
+  }
+
+  /** A session of the agent, welcomed. */
+  async function session(count: number): Promise<SessionEnd> {
+    await until(`session ${count}`, () => controller.sessions.length === count && controller.last!.cases()[0] === 'hello')
+    controller.last!.welcome(hello(controller.last!))
+    return controller.last!
+  }
+
+  function hello(end: SessionEnd): Node {
+    const message = end.received[0]!.message
+    assert.ok(message?.case === 'hello')
+    return { ...message.value.node!, spec: { podCIDR: '10.1.0.0/24' } }
+  }
+
+  function told(end: SessionEnd, name: string): ObservedPod | undefined {
+    return end.received.flatMap(({ message }) => (message?.case === 'statuses' ? message.value.pods : [])).findLast((pod) => pod.name === name)
+  }
+
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'gantry-agent-'))
+    images = new FakeImages(join(directory, 'rootfs'))
+    controller = new ControllerEnd()
+    await controller.start()
+    start()
+  })
+
+  after(async () => {
+    await agent.stop()
+    await controller.stop()
+    await unmountUnder(directory)
+    await rm(directory, { recursive: true, force: true })
+  })
+
+  it('registers the machine and runs what it is given', async () => {
+    const first = await session(1)
+    assert.equal(hello(first).status.capacity!.pods, '250')
+    first.complete(makePod('web'))
+    await until('web runs', () => told(first, 'web')?.status?.phase === 'Running')
+    assert.equal(network.podCidr, '10.1.0.0/24')
+    await until('events are told', () => first.received.some(({ message }) => message?.case === 'events' && message.value.events.some((event) => event.reason === 'Started')))
+  })
+
+  it('restarts without touching what runs, and tells the same again', async () => {
+    const before = told(controller.last!, 'web')!
+    await agent.stop()
+    assert.equal(machine.containers.size, 1)
+    start()
+    const second = await session(2)
+    await until('it is told', () => told(second, 'web') !== undefined)
+    assert.equal(told(second, 'web')!.status!.containerStatuses![0]!.containerID, before.status!.containerStatuses![0]!.containerID)
+    assert.deepEqual(told(second, 'web')!.status!.conditions, before.status!.conditions)
+    second.complete(makePod('web'))
+    second.change([makePod('db')])
+    await until('db runs', () => told(second, 'db')?.status?.phase === 'Running')
+    assert.equal(machine.containers.size, 2)
+  })
+
+  it('keeps pods running while no controller answers, and ends those that are not assigned any more', async () => {
+    await controller.stop()
+    const [container] = machine.containers.values()
+    machine.end(container!, 1)
+    await until('it is started again without a controller', () => [...machine.containers.values()].filter((other) => other.state.state === 'running').length === 2)
+    await controller.start()
+    const third = await session(3)
+    assert.equal(told(third, 'web')?.status?.containerStatuses![0]!.restartCount ?? 1, 1)
+    third.complete(makePod('db'))
+    await until('web is gone', () => machine.sandboxes.size === 1)
+  })
+})
