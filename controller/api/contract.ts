@@ -40,7 +40,7 @@ export interface ObjectApi {
   updateStatus<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K]>
   patch<K extends Kind>(kind: K, namespace: string, name: string, options: PatchOptions, context: WriteContext): Promise<Resources[K]>
   apply<K extends Kind>(kind: K, namespace: string, name: string, configuration: JsonValue, force: boolean, context: WriteContext): Promise<{ object: Resources[K]; outcome: 'UNCHANGED' | 'CREATED' | 'CONFIGURED' }>
-  /** Begins deletion (graceful, or held by finalizers) or completes it; the last state. Nothing more happens if it is already under way, but a shorter grace is taken. */
+  /** Begins deletion (graceful, or held by finalizers) or completes it; the last state, its resourceVersion that of the write or removal. Nothing more happens if it is already under way, but a shorter grace is taken. */
   delete<K extends Kind>(kind: K, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<Resources[K]>
   /**
    * Reads from the cache, changes a copy, writes; again on Conflict with a fresh read. `change` returns false to leave the object alone.

@@ -2,11 +2,17 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { ChangeNotices, type ChangeNotice } from '../../controller/events/changes.ts'
 import { NewsConnection } from '../../controller/events/connection.ts'
 import { EventReader } from '../../controller/events/reader.ts'
 import { EventRecorder } from '../../controller/events/recorder.ts'
+import { StoreInformer } from '../../controller/informer/informer.ts'
+import type { Expectation } from '../../controller/store/contract.ts'
+import { objectKey } from '../../controller/store/keys.ts'
+import { MemoryStore } from '../../controller/store/memory.ts'
 import { EmbeddedNats } from '../../controller/supervise/nats.ts'
 import { GantryError } from '../../proto/api/errors.ts'
+import { encodeResource } from '../../proto/api/wire.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { systemRandom } from '../../proto/base/random.ts'
@@ -104,6 +110,40 @@ describe('events on NATS', function () {
     assert.equal((await reader.find({}, signal())).length, 302)
     following.abort()
     await done
+  })
+
+  it('tells changes of objects, but not what was there before', async () => {
+    const store = new MemoryStore(systemClock)
+    const informer = new StoreInformer({ ...parts, store })
+    const put = (name: string, key: string, expect: Expectation) => store.commit([{ kind: 'put', key: objectKey('ConfigMap', 'default', key), value: encodeResource({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default', uid: `uid-${name}`, resourceVersion: '' } }), expect }])
+    await put('old', 'old', { is: 'absent' })
+    const notices = new ChangeNotices(informer, connection)
+    const { nats: client } = await connection.session(signal())
+    const subscription = client.subscribe('gantry.changes.>')
+    const told: string[] = []
+    const reading = (async () => {
+      for await (const message of subscription) {
+        const notice = message.json<ChangeNotice>()
+        told.push(`${message.subject} ${notice.type} ${notice.uid} ${notice.revision}`)
+      }
+    })()
+    await client.flush()
+    group.add((stop) => informer.run(stop))
+    group.add((stop) => notices.run(stop))
+    await informer.synced()
+    const begun = informer.revision
+    await put('a.b', 'a.b', { is: 'absent' })
+    await put('old', 'old', { is: 'any' })
+    await store.commit([{ kind: 'delete', key: objectKey('ConfigMap', 'default', 'a.b'), expect: { is: 'any' } }])
+    await until('three changes are told', () => told.length === 3)
+    assert.deepEqual(told, [
+      `gantry.changes.configmaps.default.a%2Eb added uid-a.b ${begun + 1}`,
+      `gantry.changes.configmaps.default.old modified uid-old ${begun + 2}`,
+      `gantry.changes.configmaps.default.a%2Eb deleted uid-a.b ${begun + 3}`,
+    ])
+    assert.equal(notices.lost, 0)
+    subscription.unsubscribe()
+    await reading
   })
 
   it('keeps the newest when too many wait, counts the others, and never makes a reader wait for ever', async () => {
