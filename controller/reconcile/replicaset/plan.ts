@@ -7,7 +7,7 @@ import { choosePods } from './removal.ts'
 
 export interface ReplicaSetSnapshot {
   readonly replicaSet: ReplicaSet
-  /** Its own, without those whose deletion is asked for though the cache does not show it yet. */
+  /** Its own. */
   readonly pods: readonly Pod[]
   /** All pods of the same workload, its own included: they should be spread over nodes. */
   readonly related: readonly Pod[]

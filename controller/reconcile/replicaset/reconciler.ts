@@ -27,8 +27,6 @@ export class ReplicaSetReconciler implements Reconciler {
   readonly #context: WriteContext
   readonly #progress: Progress
   readonly #orphans: Orphans<'Pod'>
-  /** By key, uids of pods whose deletion is asked for and not yet in the cache. */
-  readonly #removing = new Map<string, Set<string>>()
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
@@ -48,11 +46,10 @@ export class ReplicaSetReconciler implements Reconciler {
     const replicaSet = informer.lister('ReplicaSet').get(namespace, name)
     if (replicaSet === undefined) {
       this.#progress.forget(key)
-      this.#removing.delete(key)
       return undefined
     }
     const pods = await this.#claim(key, replicaSet)
-    const plan = planReplicaSet({ replicaSet, pods: pods.filter((pod) => !this.#isRemoving(key, pod)), related: this.#related(replicaSet, pods) }, clock.now())
+    const plan = planReplicaSet({ replicaSet, pods, related: this.#related(replicaSet, pods) }, clock.now())
     const failures = [...await this.#create(key, replicaSet, plan.create), ...await this.#remove(key, replicaSet, plan.remove)]
     await this.#writeStatus(replicaSet, withFailure(plan.status, failures.map(({ reason, message }) => ({ reason, message }))[0], clock.now()))
     if (failures[0] !== undefined) throw failures[0].thrown
@@ -96,15 +93,6 @@ export class ReplicaSetReconciler implements Reconciler {
     }, this.#context)
   }
 
-  /** True until the cache shows that the deletion asked for has begun. */
-  #isRemoving(key: string, pod: Pod): boolean {
-    const uids = this.#removing.get(key)
-    if (uids?.has(pod.metadata.uid) !== true) return false
-    if (isActive(pod)) return true
-    uids.delete(pod.metadata.uid)
-    return false
-  }
-
   /** Pods of all ReplicaSets with the same controller. */
   #related(replicaSet: ReplicaSet, pods: Pod[]): Pod[] {
     const controller = controllerOf(replicaSet)
@@ -128,27 +116,18 @@ export class ReplicaSetReconciler implements Reconciler {
   }
 
   async #remove(key: string, replicaSet: ReplicaSet, pods: readonly Pod[]): Promise<Failure[]> {
-    const removing = this.#removingOf(key)
     const results = await Promise.all(pods.map(async ({ metadata: { namespace, name, uid } }): Promise<Failure[]> => {
-      removing.add(uid)
       try {
-        await this.#parts.api.delete('Pod', namespace, name, { uid }, this.#context)
+        this.#progress.wrote(key, await this.#parts.api.delete('Pod', namespace, name, { uid }, this.#context))
         this.#record(replicaSet, 'Normal', 'SuccessfulDelete', `Deleted pod: ${name}`)
         return []
       } catch (thrown) {
         if (GantryError.is(thrown, 'NotFound', 'Conflict')) return [] // that pod is gone already
-        removing.delete(uid)
+        this.#progress.failed(key, thrown)
         return [{ reason: 'FailedDelete', message: `cannot delete pod ${name}: ${GantryError.from(thrown).message}`, thrown }]
       }
     }))
     return results.flat()
-  }
-
-  /** Without pods that are gone from the cache. */
-  #removingOf(key: string): Set<string> {
-    const uids = new Set([...this.#removing.get(key) ?? []].filter((uid) => this.#parts.informer.byUid(uid) !== undefined))
-    this.#removing.set(key, uids)
-    return uids
   }
 
   async #writeStatus(replicaSet: ReplicaSet, status: ReplicaSetStatus): Promise<void> {

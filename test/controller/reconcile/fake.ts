@@ -206,10 +206,11 @@ export class FakeCluster {
   }
 
   #drop(object: AnyResource): AnyResource {
-    this.#revision++
+    const last = structuredClone(object)
+    last.metadata.resourceVersion = String(++this.#revision)
     this.#stored.delete(keyOfObject(object))
-    this.#tell(object, this.#revision, true)
-    return object
+    this.#tell(last, this.#revision, true)
+    return last
   }
 
   #tell(object: AnyResource, revision: number, deleted: boolean): void {
