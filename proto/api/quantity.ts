@@ -27,11 +27,16 @@ const BINARY = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei']
 
 /** The exact amount; InvalidArgument if the text is no quantity. */
 export function parseQuantity(text: string): ParsedQuantity {
+  const quantity = readQuantity(text)
+  if (quantity === undefined) throw new GantryError('InvalidArgument', `"${text}" is not a quantity, such as 250m, 1.5, 64Mi or 2G`)
+  return quantity
+}
+
+/** The exact amount, undefined if the text is no quantity. */
+export function readQuantity(text: string): ParsedQuantity | undefined {
   const match = text.length <= LONGEST_TEXT ? SYNTAX.exec(text) : null
   const [, sign, whole = '', fraction = '', suffix = ''] = match ?? []
-  if (match === null || whole + fraction === '') {
-    throw new GantryError('InvalidArgument', `"${text}" is not a quantity, such as 250m, 1.5, 64Mi or 2G`)
-  }
+  if (match === null || whole + fraction === '') return undefined
   const binary = suffix === '' ? 0 : BINARY.indexOf(suffix)
   const format = binary > 0 ? 'binary' : suffix in DECIMAL ? 'decimal' : 'exponent'
   const exponent = format === 'binary' ? 0 : DECIMAL[suffix] ?? Number(suffix.slice(1))

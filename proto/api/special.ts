@@ -1,7 +1,7 @@
 /** The messages that are one value in JSON and in memory, and their canonical forms. */
 import type { JsonValue } from '../gen/types.ts'
 import { GantryError } from './errors.ts'
-import { canonicalQuantity } from './quantity.ts'
+import { formatQuantity, readQuantity } from './quantity.ts'
 import { formatTime, parseTime } from './time.ts'
 
 /** The canonical value, or what is wrong; `mistyped` if a value of another type is needed. */
@@ -26,21 +26,17 @@ export function readSpecial(message: string, value: JsonValue): SpecialValue {
 /** A plain number is accepted, as Kubernetes does: `cpu: 1`. */
 function quantity(value: JsonValue): SpecialValue {
   if (typeof value !== 'string' && typeof value !== 'number') return { message: 'a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G', mistyped: true }
-  return canonical(() => canonicalQuantity(String(value)), { message: 'is not a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G' })
+  const amount = readQuantity(String(value))
+  return amount === undefined ? { message: 'is not a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G' } : { value: formatQuantity(amount) }
 }
 
 function time(value: JsonValue, form: (text: string) => string): SpecialValue {
   const remedy = 'write it as "2026-01-31T12:00:00Z" (RFC 3339)'
   if (typeof value !== 'string') return { message: 'a time', remedy, mistyped: true }
-  return canonical(() => form(value), { message: 'is not a time', remedy })
-}
-
-/** What `form` makes of a value, or the flaw if it refuses it. */
-function canonical(form: () => string, flaw: SpecialValue): SpecialValue {
   try {
-    return { value: form() }
+    return { value: form(value) }
   } catch (thrown) {
-    if (GantryError.is(thrown, 'InvalidArgument')) return flaw
+    if (GantryError.is(thrown, 'InvalidArgument')) return { message: 'is not a time', remedy }
     throw thrown
   }
 }

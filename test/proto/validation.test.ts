@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import fc from 'fast-check'
 import { decodeJson } from '../../proto/api/codec.ts'
 import { applyDefaults } from '../../proto/api/defaults.ts'
 import { describeProblem } from '../../proto/api/problem.ts'
@@ -70,6 +71,27 @@ describe('validate', () => {
       'spec.restartPolicy: "Perhaps" is not one of the values allowed (use Always, OnFailure, Never)',
       'spec.hostUsers: Kubernetes has it, Gantry does not act on it yet (leave it out, or write true)',
     ])
+  })
+
+  it('reports a quantity that came as bytes and is none', () => {
+    const bad = container({ resources: { limits: { cpu: '1' }, requests: { cpu: '1' } } })
+    bad.spec.containers[0]!.resources.requests = { cpu: 'much' }
+    assert.deepEqual(lines(bad), ['spec.containers[0].resources.requests[cpu]: "much" is not a quantity (write it as 250m, 1.5, 64Mi or 2G)'])
+  })
+
+  it('never fails itself, whatever the texts and numbers in an object are', () => {
+    const whole = container({
+      resources: { limits: { cpu: '1', 'a.b/c': '1' }, requests: { cpu: '1', 'a.b/c': '1' } }, ports: [{ containerPort: 1, name: 'a' }], volumeMounts: [{ name: 'v', mountPath: '/v' }],
+      env: [{ name: 'A', valueFrom: { resourceFieldRef: { resource: 'limits.cpu', divisor: '1m' } } }, { name: 'B', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }],
+    }, { volumes: [{ name: 'v', emptyDir: { sizeLimit: '1Mi' } }], tolerations: [{ key: 'a', operator: 'Exists' }], topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway', labelSelector: { matchExpressions: [{ key: 'a', operator: 'Exists' }] } }] })
+    const web = deployment({ selector: { matchExpressions: [{ key: 'app', operator: 'In', values: ['web'] }] } })
+    fc.assert(fc.property(fc.constantFrom<AnyResource>(whole, web), fc.nat(), fc.string(), fc.integer(), (object, place, text, number) => {
+      const changed = structuredClone(object)
+      const leaves = leavesOf(changed)
+      const { parent, key } = leaves[place % leaves.length]!
+      parent[key] = typeof parent[key] === 'string' ? text : typeof parent[key] === 'number' ? number : parent[key]
+      assert(Array.isArray(validate(changed)))
+    }), { numRuns: 300 })
   })
 
   it('does not look at status', () => {
@@ -178,6 +200,14 @@ describe('validate', () => {
     ])
   })
 })
+
+/** Every place in an object, but its kind and version, that holds a plain value. */
+function leavesOf(value: object): { parent: Record<string, unknown>; key: string }[] {
+  return Object.entries(value).flatMap(([key, item]: [string, unknown]) => {
+    if (typeof item === 'object' && item !== null) return leavesOf(item)
+    return key === 'kind' || key === 'apiVersion' ? [] : [{ parent: value as Record<string, unknown>, key }]
+  })
+}
 
 describe('validateUpdate', () => {
   const update = <T extends AnyResource>(previous: T, change: (next: T) => void): string[] => {

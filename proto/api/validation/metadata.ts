@@ -50,8 +50,10 @@ export function validateMetadataUpdate(report: Report, next: ObjectMeta, previou
   for (const finalizer of added) report.wrong('metadata.finalizers', finalizer, 'cannot be added, the object is being deleted', 'finalizers can only be taken out now')
 }
 
-/** Operators have the values they need. */
-export function validateSelector(report: Report, path: string, { matchExpressions = [] }: LabelSelector): void {
+/** Operators have the values they need; true if they do. */
+export function validateSelector(report: Report, path: string, { matchExpressions = [] }: LabelSelector): boolean {
+  const before = report.details.length
+  let known = true
   matchExpressions.forEach(({ operator, values = [] }, index) => {
     const at = fieldPath(entryPath(fieldPath(path, 'matchExpressions'), index), 'values')
     switch (operator) {
@@ -61,7 +63,9 @@ export function validateSelector(report: Report, path: string, { matchExpression
       case 'Exists': case 'DoesNotExist':
         if (values.length > 0) report.wrong(at, values, `are not allowed with ${operator}`, 'leave them out')
         break
-      default: // absent or unknown: reported by the schema's rules
+      default: // absent or unknown: the schema's rules report it
+        known = false
     }
   })
+  return known && report.details.length === before
 }

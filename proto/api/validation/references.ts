@@ -1,8 +1,8 @@
 /** References to the pod's own fields, from environment variables and from downwardAPI volumes. https://kubernetes.io/docs/concepts/workloads/pods/downward-api/ */
 import type { ObjectFieldSelector, ResourceFieldSelector } from '../../gen/types.ts'
 import { fieldPath } from '../path.ts'
-import { parseQuantity } from '../quantity.ts'
 import type { Report } from './report.ts'
+import { amountOf } from './resources.ts'
 
 const EVERYWHERE = ['metadata.name', 'metadata.namespace', 'metadata.uid']
 export const VOLUME_FIELDS: readonly string[] = [...EVERYWHERE, 'metadata.labels', 'metadata.annotations']
@@ -22,6 +22,6 @@ export function validateResourceReference(report: Report, path: string, { resour
   if (resource === undefined || resource === '') return
   if (!RESOURCES.includes(resource)) report.wrong(fieldPath(path, 'resource'), resource, 'is not a resource that can be referred to', `use ${RESOURCES.join(', ')}`)
   const allowed = DIVISORS[resource.endsWith('.cpu') ? 'cpu' : 'other']!
-  if (divisor === undefined || allowed.some((text) => parseQuantity(text).nanos === parseQuantity(divisor).nanos)) return
+  if (divisor === undefined || allowed.some((text) => amountOf(text) === amountOf(divisor))) return
   report.wrong(fieldPath(path, 'divisor'), divisor, `is not a unit of ${resource}`, `use ${allowed.slice(1).join(', ')}`)
 }

@@ -1,7 +1,7 @@
 /** Requests and limits. https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/ */
 import type { ResourceRequirements } from '../../gen/types.ts'
 import { entryPath, fieldPath } from '../path.ts'
-import { compareQuantity, parseQuantity } from '../quantity.ts'
+import { readQuantity } from '../quantity.ts'
 import type { Report } from './report.ts'
 
 const WHOLE = 1_000_000_000n
@@ -13,19 +13,26 @@ export function validateResources(report: Report, path: string, { limits = {}, r
     const limit = limits[name]
     const at = entryPath(fieldPath(path, 'requests'), name)
     if (name.includes('/') && limit === undefined) report.wrong(at, request, 'has no limit', `${name} cannot be shared: set the same limit`)
-    if (limit === undefined) continue
-    if (name.includes('/') && compareQuantity(request, limit) !== 0) report.wrong(at, request, `differs from the limit, ${limit}`, `${name} cannot be shared: request the limit`)
-    else if (compareQuantity(request, limit) > 0) report.wrong(at, request, `is more than the limit, ${limit}`, 'request at most the limit')
+    const [asked, most] = [amountOf(request), amountOf(limit)]
+    if (asked === undefined || most === undefined) continue
+    if (name.includes('/') && asked !== most) report.wrong(at, request, `differs from the limit, ${limit}`, `${name} cannot be shared: request the limit`)
+    else if (asked > most) report.wrong(at, request, `is more than the limit, ${limit}`, 'request at most the limit')
   }
 }
 
 function validateAmounts(report: Report, path: string, amounts: Readonly<Record<string, string>>): void {
   for (const [name, amount] of Object.entries(amounts)) {
     const at = entryPath(path, name)
-    const { nanos } = parseQuantity(amount)
+    const nanos = amountOf(amount)
+    if (nanos === undefined) continue
     if (nanos < 0n) report.wrong(at, amount, 'is negative', 'give 0 or more')
     if (name === 'pods') report.refused(at, 'is a resource of nodes, not of containers')
     const divisible = name === 'cpu' ? 1_000_000n : WHOLE
     if (nanos % divisible !== 0n) report.wrong(at, amount, 'is too fine', name === 'cpu' ? 'cpu is counted in 1m (a thousandth of a core)' : `${name} is counted in whole units`)
   }
+}
+
+/** In units of 10⁻⁹; undefined for what is absent, or is no quantity and reported as that by the schema's rules. */
+export function amountOf(text: string | undefined): bigint | undefined {
+  return text === undefined ? undefined : readQuantity(text)?.nanos
 }

@@ -6,6 +6,7 @@ import { entryPath, fieldPath } from '../path.ts'
 import { showValue } from '../problem.ts'
 import { SPECIAL_MESSAGES, type FieldSchema } from '../schema.ts'
 import { sameJson } from '../shape.ts'
+import { readSpecial } from '../special.ts'
 import type { Report } from './report.ts'
 
 type Fields = Record<string, unknown>
@@ -54,7 +55,8 @@ function validateEntry(report: Report, field: FieldSchema, key: string, value: u
 function validateValue(report: Report, field: FieldSchema, value: unknown, path: string): void {
   if (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type)) return validateFields(report, field.type, value as Fields, path)
   if (typeof value !== 'string' && typeof value !== 'number') return
-  const flaw = valueFlaw(field, value)
+  const special = field.kind === 'message' ? readSpecial(field.type, value) : undefined
+  const flaw = special !== undefined && 'message' in special ? special : valueFlaw(field, value)
   if (flaw !== undefined) report.wrong(path, field.options.secret === true ? '(secret)' : value, flaw.message, flaw.remedy)
 }
 

@@ -2,9 +2,9 @@
 import type { DownwardAPIVolumeFile, KeyToPath, Volume, VolumeProjection } from '../../gen/types.ts'
 import { jsonFields } from '../codec.ts'
 import { entryPath, fieldPath } from '../path.ts'
-import { parseQuantity } from '../quantity.ts'
 import { validateFieldReference, validateResourceReference, VOLUME_FIELDS } from './references.ts'
 import { exactlyOne, type Report } from './report.ts'
+import { amountOf } from './resources.ts'
 
 const SOURCES = [...jsonFields('VolumeSource').keys()] as (keyof Volume & string)[]
 const PROJECTIONS = ['secret', 'configMap', 'downwardAPI', 'serviceAccountToken', 'clusterTrustBundle'] as const
@@ -12,8 +12,8 @@ const PROJECTIONS = ['secret', 'configMap', 'downwardAPI', 'serviceAccountToken'
 export function validateVolume(report: Report, path: string, volume: Volume): void {
   validateSource(report, path, volume)
   const { emptyDir, secret, configMap, downwardAPI, projected } = volume
-  if (emptyDir?.sizeLimit !== undefined && parseQuantity(emptyDir.sizeLimit).nanos < 0n) {
-    report.wrong(fieldPath(path, 'emptyDir.sizeLimit'), emptyDir.sizeLimit, 'is negative', 'give 0 (no limit) or more')
+  if ((amountOf(emptyDir?.sizeLimit) ?? 0n) < 0n) {
+    report.wrong(fieldPath(path, 'emptyDir.sizeLimit'), emptyDir!.sizeLimit, 'is negative', 'give 0 (no limit) or more')
   }
   if (secret !== undefined) {
     if (secret.secretName === undefined || secret.secretName === '') report.missing(fieldPath(path, 'secret.secretName'))

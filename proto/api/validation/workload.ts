@@ -3,7 +3,7 @@ import type { Deployment, DeploymentSpec, LabelSelector, PodTemplateSpec, Replic
 import { labelSelectorMatcher } from '../selector.ts'
 import { validateAnnotations, validateSelector } from './metadata.ts'
 import { validatePodSpec } from './pod.ts'
-import { Report } from './report.ts'
+import type { Report } from './report.ts'
 
 export function validateReplicaSet(report: Report, { spec }: ReplicaSet): void {
   validateTemplate(report, spec.selector, spec.template)
@@ -35,10 +35,7 @@ function validateWorkloadSelector(report: Report, selector: LabelSelector, templ
     report.refused('spec.selector', 'is empty: it would match every pod of the namespace', 'give matchLabels')
     return
   }
-  const own = new Report()
-  validateSelector(own, 'spec.selector', selector)
-  report.details.push(...own.details)
-  if (own.details.length > 0 || template === undefined) return
+  if (!validateSelector(report, 'spec.selector', selector) || template === undefined) return
   const labels = template.metadata.labels ?? {}
   if (!labelSelectorMatcher(selector).matches(labels)) report.wrong('spec.template.metadata.labels', labels, 'are not matched by spec.selector', 'give the template the labels that the selector asks for')
 }
