@@ -1,9 +1,9 @@
 /** A program that runs as long as the controller does: started, awaited until it answers, started again when it ends, stopped at the end. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdir } from 'node:fs/promises'
-import { access, constants } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
+import { access, constants, mkdir } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { GantryError } from '../../proto/api/errors.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
@@ -30,6 +30,8 @@ export interface Program {
   /** The distribution's package with it. */
   readonly package: string
   readonly dataDir: string
+  /** Those it listens on, on 127.0.0.1. */
+  readonly ports: readonly number[]
   /** One try to use it; throws while it does not answer. */
   readonly probe: (signal: AbortSignal) => Promise<void>
 }
@@ -116,6 +118,10 @@ export class SupervisedChild {
     await mkdir(dataDir, { recursive: true, mode: 0o700 })
     const earlier = await endRecorded(record, clock)
     if (earlier !== undefined) logger.warn({ program: name, pid: earlier.pid }, 'ended the program of an earlier run')
+    for (const port of this.#program.ports) {
+      // What answers there later must be this program and not a stranger, whose data would be taken for the cluster's.
+      if (!(await isFree(port))) return `port ${port} on 127.0.0.1 is used by another process`
+    }
     // Its own session, so that a terminal's Ctrl-C reaches only the controller; SIGTERM from the kernel when the controller dies.
     const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', 'sh', '-c', RECORD_AND_EXEC, record, path, ...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     const lines: string[] = []
@@ -184,6 +190,14 @@ export class SupervisedChild {
     }
     throw new GantryError('FailedPrecondition', `${name} is not installed: no program ${command} on PATH`, { details: [{ field: 'PATH', value: command, remedy: `install the package ${this.#program.package}, or name running servers with --${name}` }] })
   }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(false) : reject(GantryError.from(error))))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 function ending(child: ChildProcess): Promise<string> {

@@ -28,7 +28,7 @@ export class EmbeddedEtcd {
     const client = `http://${this.address}`
     const peer = `http://127.0.0.1:${peerPort}`
     this.#child = new SupervisedChild({
-      name: 'etcd', command: 'etcd', package: 'etcd-server', dataDir,
+      name: 'etcd', command: 'etcd', package: 'etcd-server', dataDir, ports: [clientPort, peerPort],
       args: [
         '--name', 'gantry', '--data-dir', join(dataDir, 'member-data'),
         '--listen-client-urls', client, '--advertise-client-urls', client,

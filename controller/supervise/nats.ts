@@ -23,7 +23,7 @@ export class EmbeddedNats {
     const { dataDir, port } = options
     this.address = `127.0.0.1:${port}`
     this.#child = new SupervisedChild({
-      name: 'nats', command: 'nats-server', package: 'nats-server', dataDir,
+      name: 'nats', command: 'nats-server', package: 'nats-server', dataDir, ports: [port],
       args: ['--addr', '127.0.0.1', '--port', String(port), '--name', 'gantry', '--jetstream', '--store_dir', join(dataDir, 'jetstream')],
       probe: (signal) => probe(port, signal),
     }, options)

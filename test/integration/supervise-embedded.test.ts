@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EmbeddedEtcd } from '../../controller/supervise/etcd.ts'
@@ -128,13 +128,27 @@ describe('embedded etcd and NATS', function () {
     }
   })
 
+  it('never takes another server on its port for its own', async () => {
+    const stranger = createServer((socket) => socket.end('INFO {}\r\n'))
+    await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
+    const { port } = stranger.address() as { port: number }
+    const nats = new EmbeddedNats({ ...parts, dataDir: dir, port })
+    const states = new Set<string>()
+    group.add((signal) => nats.run(signal))
+    await until('it waits for its next try', () => states.add(nats.state.state).has('waiting'))
+    assert.equal(states.has('ready'), false)
+    assert.equal((nats.state as { reason: string }).reason, `port ${port} on 127.0.0.1 is used by another process`)
+    await new Promise((resolve) => stranger.close(resolve))
+    await nats.ready()
+  })
+
   it('says that a program is not installed, and why it does not start', async () => {
-    const missing = new SupervisedChild({ name: 'etcd', command: 'no-such-program', package: 'etcd-server', args: [], dataDir: dir, probe: () => Promise.resolve() }, parts)
+    const missing = new SupervisedChild({ name: 'etcd', command: 'no-such-program', package: 'etcd-server', args: [], dataDir: dir, ports: [], probe: () => Promise.resolve() }, parts)
     const ready = assert.rejects(missing.ready(), (error: GantryError) => error.code === 'FailedPrecondition')
     await assert.rejects(missing.run(new AbortController().signal), (error: GantryError) => error.code === 'FailedPrecondition' && /etcd-server/.test(error.details[0]?.remedy ?? ''))
     await ready
 
-    const failing = new SupervisedChild({ name: 'etcd', command: 'etcd', package: 'etcd-server', args: ['--data-dir', '/proc/none', '--listen-client-urls', 'http://127.0.0.1:0', '--advertise-client-urls', 'http://127.0.0.1:0'], dataDir: dir, probe: () => Promise.reject(new Error('not yet')) }, parts)
+    const failing = new SupervisedChild({ name: 'etcd', command: 'etcd', package: 'etcd-server', args: ['--data-dir', '/proc/none', '--listen-client-urls', 'http://127.0.0.1:0', '--advertise-client-urls', 'http://127.0.0.1:0'], dataDir: dir, ports: [], probe: () => Promise.reject(new Error('not yet')) }, parts)
     group.add((signal) => failing.run(signal))
     await until('it waits for its next try', () => failing.state.state === 'waiting')
     assert.match((failing.state as { reason: string }).reason, /exited with \d+: .*proc.none/)
