@@ -123,6 +123,7 @@ export function differenceOf(shape: Shape, before: Maybe, after: Maybe): Differe
     }))
   }
   if ((shape.kind === 'keyed' || shape.kind === 'set') && Array.isArray(before) && Array.isArray(after)) {
+    if (sameJson(before, after)) return NO_DIFFERENCE // most lists, and telling their items apart costs more
     const [was, is] = [itemsOf(shape, before), itemsOf(shape, after)]
     return joined(false, [...new Set([...was.keys(), ...is.keys()])].map((step) => [step, itemDifference(itemShape(shape), was.get(step), is.get(step))]))
   }
