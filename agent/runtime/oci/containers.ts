@@ -1,6 +1,7 @@
 /** The containers of a node: their records, their exits, and what is done to them. One verb at a time for each. */
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
@@ -14,6 +15,7 @@ import type { ExitFile, ExitWatch } from './exit-watch.ts'
 import { KeyLocks } from './key-locks.ts'
 import { isAlive, signalProcess } from './process.ts'
 import { containerRecord, loadRecord, removeDirectory, saveRecord, type ContainerEntry, type Phase } from './records.ts'
+import { Slots } from './slots.ts'
 import { lastLogged, logTo, startError } from './start-failure.ts'
 
 export interface ContainersOptions {
@@ -53,6 +55,8 @@ export class Containers {
   readonly #options: ContainersOptions
   readonly #entries = new Map<string, ContainerEntry>()
   readonly #locks = new KeyLocks()
+  /** More calls of the runtime at once only get into each other's way. */
+  readonly #slots = new Slots(4 * availableParallelism())
   readonly #awaiting = new Map<string, Set<() => void>>()
 
   constructor(options: ContainersOptions) {
@@ -97,7 +101,7 @@ export class Containers {
       try {
         await mkdir(dirname(logPath), { recursive: true })
         await writeFile(join(bundle, 'config.json'), JSON.stringify(config))
-        const supervised = await this.#options.conmon.create({ id, shortId: shortId(id), bundle, logPath, tty: config.process.terminal, stdin: request.stdin })
+        const supervised = await this.#slots.run(() => this.#options.conmon.create({ id, shortId: shortId(id), bundle, logPath, tty: config.process.terminal, stdin: request.stdin }))
         await this.#save({ ...entry, phase: { phase: 'created', ...supervised } })
       } catch (thrown) {
         const error = await this.#complaint(bundle, entry.command, `cannot create container ${id}`, thrown)
@@ -267,7 +271,7 @@ export class Containers {
   }
 
   #runtime(id: string, ...args: readonly string[]): Promise<unknown> {
-    return run(this.#options.runtime, [...this.#options.runtimeArgs, ...logTo(this.#bundle(id)), ...args])
+    return this.#slots.run(() => run(this.#options.runtime, [...this.#options.runtimeArgs, ...logTo(this.#bundle(id)), ...args]))
   }
 
   /** What the runtime wrote to its log says more than the failure of the process. */

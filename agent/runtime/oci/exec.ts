@@ -57,7 +57,7 @@ export class Execs {
 
   async #run(directory: string, target: ExecTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
     const log = join(directory, 'log')
-    const process: OciProcess = { ...target.process, args: request.command, terminal: request.tty, ...(request.size === undefined ? {} : { consoleSize: request.size }) }
+    const process: OciProcess = { ...target.process, args: request.command, terminal: request.tty }
     await writeFile(join(directory, 'process.json'), JSON.stringify(process))
     const command = [
       target.runtime, ...target.runtimeArgs, '--log', log, '--log-format', 'json',
@@ -91,7 +91,7 @@ export class Execs {
       stream.once('close', resolve)
     }))
     // With a terminal, nothing is typed before the command has it: until then it would be echoed twice.
-    const started = Promise.race([pid.written, ended])
+    const started = Promise.race([pid.written, ended]).then(() => (request.tty && request.size !== undefined ? this.#resize(pid, request.size) : undefined))
     const pumps = Promise.all([
       request.stdin === undefined ? undefined : started.then(() => feed(request.stdin!, streams.stdin!, ended)),
       request.tty ? started.then(() => consume(request.resizes, ended, (size) => this.#resize(pid, size))) : undefined,

@@ -55,7 +55,7 @@ export class RuntimeMachine {
       if (error.code === 'ENOENT') return ''
       throw error
     })
-    return text.split('\n').map((line) => line.split(' ').slice(3).join(' ')).join('\n')
+    return text.split('\n').map((line) => line.split(' ')).map(([, , tag, ...words]) => words.join(' ') + (tag === 'F' ? '\n' : '')).join('')
   }
 
   pass(): Promise<void> {
