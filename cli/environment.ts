@@ -1,7 +1,6 @@
 /** What a command may touch of the world outside; main.ts hands in the process's own, tests hand in theirs. */
 import type { connect as connectFunction } from '../proto/api/rpc.ts'
 import type { Clock } from '../proto/base/clock.ts'
-import type { Random } from '../proto/base/random.ts'
 
 export type Connect = typeof connectFunction
 
@@ -28,7 +27,6 @@ export interface Environment {
   readonly stdout: Sink
   readonly stderr: Sink
   readonly clock: Clock
-  readonly random: Random
   /** Aborted when the person interrupts. */
   readonly signal: AbortSignal
   /** What dials a controller; loaded only by commands that do. */

@@ -1,10 +1,8 @@
-#!/usr/bin/env node
 /** The command line's composition root: hands the process's own world to runProgram. */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { GantryError } from '../proto/api/errors.ts'
 import { systemClock } from '../proto/base/clock.ts'
-import { systemRandom } from '../proto/base/random.ts'
 import type { Environment } from './environment.ts'
 import { runProgram } from './program.ts'
 
@@ -39,7 +37,6 @@ const environment: Environment = {
   stdout: process.stdout,
   stderr: process.stderr,
   clock: systemClock,
-  random: systemRandom,
   signal: interrupt.signal,
   loadConnect: async () => (await import('../proto/api/rpc.ts')).connect,
   onResize(call) {

@@ -29,7 +29,7 @@ function cordoner(unschedulable: boolean): Command {
       for (const { metadata: { name }, spec } of nodes) {
         const already = (spec.unschedulable ?? false) === unschedulable
         if (!already && dryRun !== 'client') {
-          await cluster.patch('Node', '', name, 'MERGE', { spec: { unschedulable: unschedulable || null } }, { dryRun: dryRun === 'server', fieldManager: `gantry-${verb}` })
+          await cluster.patch('Node', '', name, 'MERGE', { spec: { unschedulable: unschedulable || null } }, { dryRun: dryRun === 'server' })
         }
         environment.stdout.write(`node/${name} ${already ? 'already ' : ''}${verb}ed${dryRunNote(dryRun)}\n`)
       }

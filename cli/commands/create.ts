@@ -4,7 +4,7 @@ import path from 'node:path'
 import { decodeJson } from '../../proto/api/codec.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { AnyResource, JsonObject, Kind } from '../../proto/gen/types.ts'
-import type { WriteFlags } from '../cluster.ts'
+import { FIELD_MANAGER, type WriteFlags } from '../cluster.ts'
 import { defineCommand, UsageError, type Command, type Invocation } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
@@ -16,7 +16,7 @@ import { mapSome } from '../plan.ts'
 const writeFlags = {
   'dry-run': dryRunFlag,
   output: { type: 'text', short: 'o', value: 'form', help: OUTPUT_HELP },
-  'field-manager': { type: 'text', value: 'name', default: 'gantry-create', help: 'owner of the fields' },
+  'field-manager': { type: 'text', value: 'name', default: FIELD_MANAGER, help: 'owner of the fields' },
 } as const
 
 const contentFlags = {

@@ -51,7 +51,7 @@ async function editOne(cluster: Cluster, environment: Environment, object: AnyRe
         return
       }
       try {
-        await cluster.update(edited(text, file, object), { fieldManager: 'gantry-edit' })
+        await cluster.update(edited(text, file, object))
         environment.stdout.write(`${word} edited\n`)
         return
       } catch (thrown) {

@@ -76,7 +76,7 @@ async function markOne(cluster: Cluster, { kind, metadata }: AnyResource, field:
   const real = [...changes].filter(([key, value]) => (before[key] ?? null) !== value)
   const after = Object.fromEntries(Object.entries({ ...before, ...Object.fromEntries(changes) }).filter((entry): entry is [string, string] => entry[1] !== null))
   if (real.length > 0 && options.dryRun !== 'client') {
-    await cluster.patch(kind, metadata.namespace, metadata.name, 'MERGE', { metadata: { [field]: Object.fromEntries(real) } }, { dryRun: options.dryRun === 'server', fieldManager: `gantry-${options.verb}` })
+    await cluster.patch(kind, metadata.namespace, metadata.name, 'MERGE', { metadata: { [field]: Object.fromEntries(real) } }, { dryRun: options.dryRun === 'server' })
   }
   return { changed: real.length > 0, marks: after }
 }

@@ -39,7 +39,7 @@ export default defineCommand({
     const namespace = await target.namespace()
     for (const { kind, name } of operands.names) {
       const before = await cluster.get(kind, namespace, name)
-      const after = await cluster.patch(kind, namespace, name, TYPES[flags.type]!, patch, { dryRun: dryRun === 'server', subresource: flags.subresource, fieldManager: 'gantry-patch' })
+      const after = await cluster.patch(kind, namespace, name, TYPES[flags.type]!, patch, { dryRun: dryRun === 'server', subresource: flags.subresource })
       if (format.is !== 'table') environment.stdout.write(await formatObjects(format, [after], true))
       else environment.stdout.write(`${kindWord(kind)}/${name} patched${sameContent(encodeJson(before), encodeJson(after)) ? ' (no change)' : ''}${dryRunNote(dryRun)}\n`)
     }

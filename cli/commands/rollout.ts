@@ -108,7 +108,7 @@ function changer<F extends Command['flags']>(word: string, definition: { usage: 
         try {
           const made = await change(rollouts, deployment, given, environment.clock.now())
           if (typeof made !== 'string' && dryRun !== 'client') {
-            await rollouts.cluster.patch('Deployment', rollouts.namespace, name, made.type, made.patch, { dryRun: dryRun === 'server', fieldManager: 'gantry-rollout' })
+            await rollouts.cluster.patch('Deployment', rollouts.namespace, name, made.type, made.patch, { dryRun: dryRun === 'server' })
           }
           environment.stdout.write(`deployment.apps/${name} ${typeof made === 'string' ? made : word}${dryRunNote(dryRun)}\n`)
         } catch (thrown) {

@@ -59,7 +59,7 @@ export default defineCommand({
     const draft = decodeJson('Pod', { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: [container], restartPolicy: flags.restart } })
     const follows = (flags.attach || flags.rm) && dryRun === 'none'
     const cluster = dryRun === 'client' ? undefined : await target.cluster()
-    const pod = cluster === undefined ? draft : await cluster.create(draft, { dryRun: dryRun === 'server', fieldManager: 'gantry-run' })
+    const pod = cluster === undefined ? draft : await cluster.create(draft, { dryRun: dryRun === 'server' })
     if (format.is !== 'table') environment.stdout.write(await formatObjects(format, [pod], true))
     else if (!follows) environment.stdout.write(`pod/${name} created${dryRunNote(dryRun)}\n`)
     if (!follows || cluster === undefined) return EXIT.ok

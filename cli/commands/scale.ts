@@ -48,5 +48,5 @@ async function scaleOne(cluster: Cluster, namespace: string, { kind, name }: Nam
   if (dryRun === 'client') return
   const spec: JsonValue = { replicas }
   const patch: JsonValue = current >= 0 ? { metadata: { resourceVersion: live.metadata.resourceVersion }, spec } : { spec }
-  await cluster.patch(kind, namespace, name, 'MERGE', patch, { fieldManager: 'gantry-scale', dryRun: dryRun === 'server' })
+  await cluster.patch(kind, namespace, name, 'MERGE', patch, { dryRun: dryRun === 'server' })
 }

@@ -3,7 +3,6 @@ const GAP = 3
 
 /** Shown width: what the terminal's colour codes add does not count. */
 function width(text: string): number {
-  // eslint-disable-next-line no-control-regex
   return [...text.replace(/\u001b\[[0-9;]*m/g, '')].length
 }
 
