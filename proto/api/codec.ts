@@ -4,8 +4,8 @@
  * see manifest.ts, for bytes wire.ts.
  */
 import type { JsonObject, JsonValue, Kind, Resources } from '../gen/types.ts'
-import { isBlank, isInert, unsupportedMessage, unsupportedRemedy, valueFlaw } from './field-rules.ts'
-import { formatRule } from './format.ts'
+import { isBlank, isInert, keyFlaw, keyMessage, unsupportedMessage, unsupportedRemedy, valueFlaw } from './field-rules.ts'
+import type { Flaw } from './format.ts'
 import { findAnyKind } from './kinds.ts'
 import { nearest } from './nearest.ts'
 import { entryPath, fieldPath } from './path.ts'
@@ -157,11 +157,10 @@ class Decoder {
   #map(field: FieldSchema, value: JsonValue, path: string): Fields | undefined {
     if (!isObject(value)) return this.#mistyped(path, value, 'a map of keys and values')
     const into: Fields = {}
-    const { keyFormat } = field.options
     for (const [key, item] of Object.entries(value)) {
       const at = entryPath(path, key)
-      const flaw = key === '__proto__' ? { message: 'is a reserved name', remedy: 'choose another key' } : keyFormat === undefined ? undefined : formatRule(keyFormat)(key)
-      if (flaw !== undefined) this.problems.push(problem(at, `the key ${flaw.message}`, { key: true, remedy: flaw.remedy }))
+      const flaw: Flaw | undefined = key === '__proto__' ? { message: 'is a reserved name', remedy: 'choose another key' } : keyFlaw(field, key)
+      if (flaw !== undefined) this.problems.push(problem(at, keyMessage(flaw), { key: true, unsupported: flaw.unsupported === true, remedy: flaw.remedy }))
       const decoded = item === null && field.kind === 'scalar' && field.type === 'string' ? '' : this.#value(field, item, at)
       if (decoded !== undefined && flaw === undefined) into[key] = decoded
     }

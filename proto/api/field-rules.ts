@@ -20,6 +20,16 @@ export function valueFlaw(field: FieldSchema, value: string | number): Flaw | un
   return format === undefined || isBlank(field, value) ? undefined : formatRule(format)(value)
 }
 
+/** What is wrong with a map's key by its field's `keyFormat`. */
+export function keyFlaw({ options: { keyFormat } }: FieldSchema, key: string): Flaw | undefined {
+  return keyFormat === undefined ? undefined : formatRule(keyFormat)(key)
+}
+
+/** How a flaw of a key is told. */
+export function keyMessage({ message, unsupported }: Flaw): string {
+  return unsupported === true ? message : `the key ${message}`
+}
+
 /** True if a value asks an unsupported field for nothing: an empty list or map, or one of the option `inert`. */
 export function isInert(field: FieldSchema, value: unknown): boolean {
   if (field.label !== 'optional') return typeof value === 'object' && value !== null && Object.keys(value).length === 0

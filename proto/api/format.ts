@@ -3,11 +3,14 @@
  * (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/, …/labels/), resource names, ports, file modes.
  */
 import { isIP } from 'node:net'
+import { NOT_YET } from './problem.ts'
 
 /** What is wrong with a value and how it would be right. */
 export interface Flaw {
   readonly message: string
   readonly remedy: string
+  /** True if it is refused only because Gantry does not act on it. */
+  readonly unsupported?: boolean
 }
 
 export type Format = (value: string | number) => Flaw | undefined
@@ -60,8 +63,13 @@ const PLAIN_RESOURCES = new Set(['cpu', 'memory', 'ephemeral-storage', 'pods'])
 function resourceName(value: string | number): Flaw | undefined {
   const name = String(value)
   if (PLAIN_RESOURCES.has(name)) return undefined
-  if (name.startsWith('hugepages-')) return { message: 'Kubernetes has it, Gantry does not act on it yet', remedy: 'leave it out' }
+  if (name.startsWith('hugepages-')) return { message: NOT_YET, remedy: 'leave it out', unsupported: true }
   return labelKey(name) ?? (name.includes('/') ? undefined : { message: 'is not a known resource', remedy: 'use cpu, memory, ephemeral-storage or an extended resource with a domain, such as example.com/gpu' })
+}
+
+/** As resourceName; use of the disk is set aside by a request, but not held to a limit. */
+function limitName(value: string | number): Flaw | undefined {
+  return value === 'ephemeral-storage' ? { message: NOT_YET, remedy: 'leave it out; a request is acted on', unsupported: true } : resourceName(value)
 }
 
 function configKey(value: string | number): Flaw | undefined {
@@ -108,6 +116,7 @@ export const formats = {
   ownedName,
   finalizer: (value) => (PLAIN_FINALIZERS.has(String(value)) ? undefined : ownedName(value)),
   resourceName,
+  limitName,
   configKey,
   portName,
   countOrPercent,

@@ -69,6 +69,7 @@ describe('decodeJson', () => {
     ['what is not acted on', container({ livenessProbe: { tcpSocket: { port: 1 } } }), 'spec.containers[0].livenessProbe: Kubernetes has it, Gantry does not act on it yet (leave it out)'],
     ['what is not acted on, with the reason', pod({ serviceAccountName: 'robot' }), 'spec.serviceAccountName: Kubernetes has it, Gantry does not act on it yet: there are no service accounts yet (leave it out, or write default)'],
     ['a value that nobody has', pod({ dnsPolicy: 'clusterfirst' }), 'spec.dnsPolicy: "clusterfirst" is not one of the values allowed (did you mean ClusterFirst? Allowed: ClusterFirst, ClusterFirstWithHostNet, Default, None)'],
+    ['a limit that is not held', container({ resources: { limits: { 'ephemeral-storage': '1Gi' }, requests: { 'ephemeral-storage': '1Gi' } } }), 'spec.containers[0].resources.limits[ephemeral-storage]: Kubernetes has it, Gantry does not act on it yet (leave it out; a request is acted on)'],
     ['another operating system', pod({ os: { name: 'windows' } }), 'spec.os: Kubernetes has it, Gantry does not act on it yet: nodes run Linux (leave it out)'],
   ]
   for (const [what, value, line] of refused) {

@@ -1,7 +1,6 @@
 /** What the schema's options ask of an object: required, enum, format, keyFormat, mergeKey, unsupported, and frozen on an update. */
 import { jsonFields } from '../codec.ts'
-import { isInert, unsupportedMessage, unsupportedRemedy, valueFlaw } from '../field-rules.ts'
-import { formatRule } from '../format.ts'
+import { isInert, keyFlaw, keyMessage, unsupportedMessage, unsupportedRemedy, valueFlaw } from '../field-rules.ts'
 import { entryPath, fieldPath } from '../path.ts'
 import { showValue } from '../problem.ts'
 import { SPECIAL_MESSAGES, type FieldSchema } from '../schema.ts'
@@ -46,9 +45,8 @@ function validateField(report: Report, field: FieldSchema, value: unknown, path:
 }
 
 function validateEntry(report: Report, field: FieldSchema, key: string, value: unknown, path: string): void {
-  const { keyFormat } = field.options
-  const flaw = keyFormat === undefined ? undefined : formatRule(keyFormat)(key)
-  if (flaw !== undefined) report.refused(path, `the key ${flaw.message}`, flaw.remedy)
+  const flaw = keyFlaw(field, key)
+  if (flaw !== undefined) report.refused(path, keyMessage(flaw), flaw.remedy)
   validateValue(report, field, value, path)
 }
 
