@@ -61,8 +61,11 @@ export class Election {
     const group = new RunGroup(signal)
     group.add((end) => this.#follow(end))
     group.add((end) => this.#campaign(end, lead))
-    await group.wait()
-    this.#holder = undefined
+    try {
+      await group.wait()
+    } finally {
+      this.#holder = undefined
+    }
   }
 
   async #campaign(signal: AbortSignal, lead: (term: Term, signal: AbortSignal) => Promise<void>): Promise<void> {

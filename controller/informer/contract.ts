@@ -56,7 +56,8 @@ export interface Informer {
   onBatch(handler: (revision: number) => void): () => void
   /**
    * Changes of a kind after a revision, out of the recent history kept in memory (at least 1,000 changes); Expired when it reaches back
-   * further. An entry without change is progress up to its revision.
+   * further. An entry without change is progress up to its revision. Changes of one commit share a revision: who has been told only some of
+   * them and begins again after that revision misses the others.
    */
   watch<K extends Kind>(kind: K, after: number, signal: AbortSignal): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }>
 }

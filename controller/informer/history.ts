@@ -59,8 +59,13 @@ export class History<K extends Kind> {
     if (this.#after === undefined) throw new GantryError('Unavailable', 'the cache has no complete list yet')
     if (after < this.#after) throw new GantryError('Expired', `changes after revision ${after} are no longer kept, only those after ${this.#after}`)
     const follower: Follower<K> = { items: new Channel(), toldAt: monotonic }
-    for (const change of this.#changes) if (change.revision > after) follower.items.push({ revision: change.revision, change })
-    follower.items.push({ revision: Math.max(after, reached) })
+    let told = Math.max(after, reached)
+    for (const change of this.#changes) {
+      if (change.revision <= after) continue
+      follower.items.push({ revision: change.revision, change })
+      told = Math.max(told, change.revision)
+    }
+    follower.items.push({ revision: told })
     this.#followers.add(follower)
     const end = (): void => follower.items.close()
     signal.addEventListener('abort', end, { once: true })

@@ -1,4 +1,4 @@
-/** The store on etcd (v3.5 and later, https://etcd.io/docs/v3.5/learning/api/). */
+/** The store on etcd, v3.5.8 or later: earlier ones tell progress before the events it covers. https://etcd.io/docs/v3.5/learning/api/ */
 import type { ICompare, ILeaseGrantResponse, IRangeRequest, IRangeResponse, IRequestOp, ITxnRequest, ITxnResponse } from 'etcd3'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Random } from '../../proto/base/random.ts'

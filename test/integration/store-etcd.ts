@@ -46,7 +46,9 @@ export class TestEtcd {
       '--initial-advertise-peer-urls', this.#peer, '--initial-cluster', `default=${this.#peer}`, '--logger', 'zap', '--log-level', 'error', '--unsafe-no-fsync', ...this.#flags,
     ], { stdio: ['ignore', 'ignore', 'inherit'] })
     this.#child = child
-    process.once('exit', () => child.kill('SIGKILL'))
+    const end = (): void => void child.kill('SIGKILL')
+    process.once('exit', end)
+    child.once('exit', () => process.off('exit', end))
     if (!this.#secure) {
       const probe = new grpc.Client(this.endpoint, grpc.credentials.createInsecure(), { 'grpc.initial_reconnect_backoff_ms': 20, 'grpc.max_reconnect_backoff_ms': 50 })
       await new Promise<void>((resolve, reject) => probe.waitForReady(Date.now() + 10_000, (error) => (error === undefined ? resolve() : reject(error))))
