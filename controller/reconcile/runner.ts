@@ -1,6 +1,7 @@
 /** Runs reconcilers while this replica leads: changes become keys, keys become passes, failed passes come again with growing delays. */
 import { GantryError } from '../../proto/api/errors.ts'
-import type { Clock } from '../../proto/base/clock.ts'
+import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
+import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
@@ -9,6 +10,8 @@ import type { Kind } from '../../proto/gen/types.ts'
 import type { EventSink, ObjectApi, WriteContext } from '../api/contract.ts'
 import type { Change, Informer } from '../informer/contract.ts'
 import type { Term } from '../store/contract.ts'
+
+const CATCH_UP: BackoffOptions = { first: 100, max: 5_000 }
 
 /** Changes of one kind, and the keys they concern. Called for every change: it must be quick and must not throw. */
 export interface Input {
@@ -54,10 +57,25 @@ export function writeContext(parts: ReconcileParts, reconciler: string): WriteCo
  * wrote, so that nothing is done twice.
  */
 export async function runReconcilers(reconcilers: readonly Reconciler[], parts: ReconcileParts, signal: AbortSignal): Promise<void> {
-  await parts.caughtUp()
   const group = new RunGroup(signal)
-  for (const reconciler of reconcilers) group.add((ended) => runReconciler(reconciler, parts, ended))
+  group.spawn(async (ended) => {
+    await catchUp(parts, ended)
+    for (const reconciler of reconcilers) group.add((stopped) => runReconciler(reconciler, parts, stopped))
+  })
   await group.wait()
+}
+
+/** However long the store is away: a leader that cannot see must not act, nor give up for that. */
+async function catchUp({ caughtUp, clock, random, logger }: ReconcileParts, signal: AbortSignal): Promise<void> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await caughtUp()
+    } catch (thrown) {
+      if (!GantryError.is(thrown, 'Unavailable', 'DeadlineExceeded')) throw thrown
+      logger.warn({ failures, code: thrown.code, err: thrown }, 'the cache has not caught up yet')
+      await delay(clock, backoffDelay(CATCH_UP, failures, random), signal)
+    }
+  }
 }
 
 async function runReconciler(reconciler: Reconciler, parts: ReconcileParts, signal: AbortSignal): Promise<void> {

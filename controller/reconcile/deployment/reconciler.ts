@@ -1,11 +1,11 @@
 /** Applies what the plan for a Deployment says. */
 import { GantryError } from '../../../proto/api/errors.ts'
-import { labelSelectorMatcher } from '../../../proto/api/selector.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
-import type { Deployment, DeploymentStatus, OwnerReference, ReplicaSet } from '../../../proto/gen/types.ts'
+import type { Deployment, DeploymentStatus } from '../../../proto/gen/types.ts'
 import type { Draft, WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
-import { claim, controllerKeys, controllerOf, controllerReference, Orphans } from '../claim.ts'
+import { controllerOf } from '../claim.ts'
+import { Claims } from '../claims.ts'
 import { findCondition } from '../conditions.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
 import { isTerminal } from '../pod-state.ts'
@@ -22,16 +22,16 @@ export class DeploymentReconciler implements Reconciler {
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
   readonly #progress: Progress
-  readonly #orphans: Orphans<'ReplicaSet'>
+  readonly #claims: Claims<'Deployment', 'ReplicaSet'>
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
     this.#progress = new Progress(parts)
-    this.#orphans = new Orphans('ReplicaSet', parts.informer)
+    this.#claims = new Claims(parts, { owner: 'Deployment', owned: 'ReplicaSet', context: this.#context, progress: this.#progress, adoptable: () => true })
     this.inputs = [
       input('Deployment', (change) => [keyOf(change.cached.object)]),
-      input('ReplicaSet', (change) => [...controllerKeys('Deployment', change), ...this.#adopters(change)]),
+      input('ReplicaSet', (change) => this.#claims.keys(change)),
       input('Pod', (change) => this.#waitingForPod(change)),
     ]
   }
@@ -45,21 +45,15 @@ export class DeploymentReconciler implements Reconciler {
       this.#progress.forget(key)
       return undefined
     }
-    const replicaSets = await this.#claim(key, deployment)
+    const replicaSets = await this.#claims.settle(key, deployment)
     const plan = planDeployment({ deployment, replicaSets, podsOf: ({ metadata }) => informer.lister('Pod').byIndex('owner', metadata.uid) }, clock.now())
     const results = await Promise.allSettled(plan.changes.map((change) => this.#apply(key, deployment, change)))
     const failure = results.find((result) => result.status === 'rejected')
     if (failure === undefined && plan.revision !== undefined) await this.#setRevision(key, deployment, plan.revision)
-    const refused = failure !== undefined && plan.changes.some(({ kind }) => kind === 'create')
-    await this.#writeStatus(key, deployment, refused ? this.#refused(deployment, plan.status, failure.reason) : plan.status)
+    const creation = results.find((result, index) => result.status === 'rejected' && plan.changes[index]!.kind === 'create')
+    await this.#writeStatus(key, deployment, creation?.status === 'rejected' ? this.#refused(deployment, plan.status, creation.reason) : plan.status)
     if (failure !== undefined) throw failure.reason
     return plan.again
-  }
-
-  #adopters(change: Change<'ReplicaSet'>): string[] {
-    if (!this.#orphans.see(change)) return []
-    const { namespace, labels } = change.cached.object.metadata
-    return this.#parts.informer.lister('Deployment').list(namespace).filter(({ spec }) => labelSelectorMatcher(spec.selector).matches(labels)).map(keyOf)
   }
 
   /** A Recreate goes on when the last old pod has ended; all else is told by the ReplicaSets. */
@@ -74,34 +68,6 @@ export class DeploymentReconciler implements Reconciler {
     if (controller?.kind !== 'Deployment') return []
     const deployment = informer.lister('Deployment').get(pod.metadata.namespace, controller.name)
     return deployment?.spec.strategy.type === 'Recreate' ? [makeKey(pod.metadata.namespace, controller.name)] : []
-  }
-
-  async #claim(key: string, deployment: Deployment): Promise<ReplicaSet[]> {
-    const { api, informer } = this.#parts
-    const { namespace, name, uid } = deployment.metadata
-    const candidates = [...informer.lister('ReplicaSet').byIndex('owner', uid), ...this.#orphans.in(namespace)]
-    const { owned, adopt, release } = claim(deployment, labelSelectorMatcher(deployment.spec.selector), candidates)
-    if (adopt.length > 0) {
-      const current = await api.get('Deployment', namespace, name)
-      if (current.metadata.uid !== uid || current.metadata.deletionTimestamp !== undefined) throw new GantryError('Conflict', `Deployment ${namespace}/${name} has been deleted since: it adopts nothing`)
-    }
-    const written = await Promise.all([
-      ...adopt.map((replicaSet) => this.#setOwners(replicaSet, (owners) => [...owners, controllerReference(deployment)])),
-      ...release.map((replicaSet) => this.#setOwners(replicaSet, (owners) => owners.filter((owner) => owner.uid !== uid))),
-    ])
-    for (const replicaSet of written) this.#progress.wrote(key, replicaSet)
-    return [...owned, ...written.filter((replicaSet) => controllerOf(replicaSet)?.uid === uid)]
-  }
-
-  /** The ReplicaSet as stored afterwards: unchanged if it is another one now, or has another controller. */
-  #setOwners(replicaSet: ReplicaSet, change: (owners: OwnerReference[]) => OwnerReference[]): Promise<ReplicaSet> {
-    const { namespace, name, uid } = replicaSet.metadata
-    const controller = controllerOf(replicaSet)?.uid
-    return this.#parts.api.mutate('ReplicaSet', namespace, name, '', (stored) => {
-      if (stored.metadata.uid !== uid || controllerOf(stored)?.uid !== controller) return false
-      stored.metadata.ownerReferences = change(stored.metadata.ownerReferences ?? [])
-      return undefined
-    }, this.#context)
   }
 
   async #apply(key: string, deployment: Deployment, change: DeploymentChange): Promise<void> {

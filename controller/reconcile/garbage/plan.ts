@@ -40,7 +40,7 @@ export function planOwned({ object, stateOf, hasDependents }: OwnedSnapshot): Ow
 
 export type OwnerPlan =
   | { readonly kind: 'nothing' }
-  /** Dependents to be looked at: each is to be deleted, or disowned. The finalizer stays as long as `blocking` are there. */
+  /** Dependents to be looked at: each is to be deleted, or disowned. `done`: none of them holds the owner back, its finalizer may go. */
   | { readonly kind: 'delete dependents'; readonly dependents: readonly AnyResource[]; readonly done: boolean }
   /** Dependents to lose their reference, then the finalizer goes. */
   | { readonly kind: 'orphan dependents'; readonly dependents: readonly AnyResource[] }

@@ -1,14 +1,13 @@
 /** Applies what the plan for a ReplicaSet says. */
 import { GantryError } from '../../../proto/api/errors.ts'
-import { labelSelectorMatcher } from '../../../proto/api/selector.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
 import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts'
 import type { Draft, WriteContext } from '../../api/contract.ts'
-import type { Change } from '../../informer/contract.ts'
-import { claim, controllerKeys, controllerOf, controllerReference, Orphans } from '../claim.ts'
+import { controllerOf, controllerReference } from '../claim.ts'
+import { Claims } from '../claims.ts'
 import { findCondition } from '../conditions.ts'
 import { keyOf, splitKey } from '../key.ts'
-import { isActive } from '../pod-state.ts'
+import { isTerminal } from '../pod-state.ts'
 import { Progress } from '../progress.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { planReplicaSet, withFailure } from './plan.ts'
@@ -26,16 +25,16 @@ export class ReplicaSetReconciler implements Reconciler {
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
   readonly #progress: Progress
-  readonly #orphans: Orphans<'Pod'>
+  readonly #claims: Claims<'ReplicaSet', 'Pod'>
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
     this.#progress = new Progress(parts)
-    this.#orphans = new Orphans('Pod', parts.informer)
+    this.#claims = new Claims(parts, { owner: 'ReplicaSet', owned: 'Pod', context: this.#context, progress: this.#progress, adoptable: (pod) => !isTerminal(pod) })
     this.inputs = [
       input('ReplicaSet', (change) => [keyOf(change.cached.object)]),
-      input('Pod', (change) => [...controllerKeys('ReplicaSet', change), ...this.#adopters(change)]),
+      input('Pod', (change) => this.#claims.keys(change)),
     ]
   }
 
@@ -48,49 +47,12 @@ export class ReplicaSetReconciler implements Reconciler {
       this.#progress.forget(key)
       return undefined
     }
-    const pods = await this.#claim(key, replicaSet)
+    const pods = await this.#claims.settle(key, replicaSet)
     const plan = planReplicaSet({ replicaSet, pods, related: this.#related(replicaSet, pods) }, clock.now())
     const failures = [...await this.#create(key, replicaSet, plan.create), ...await this.#remove(key, replicaSet, plan.remove)]
     await this.#writeStatus(replicaSet, withFailure(plan.status, failures.map(({ reason, message }) => ({ reason, message }))[0], clock.now()))
     if (failures[0] !== undefined) throw failures[0].thrown
     return plan.again
-  }
-
-  /** ReplicaSets that may want a pod without controller. */
-  #adopters(change: Change<'Pod'>): string[] {
-    if (!this.#orphans.see(change)) return []
-    const { namespace, labels } = change.cached.object.metadata
-    return this.#parts.informer.lister('ReplicaSet').list(namespace).filter(({ spec }) => labelSelectorMatcher(spec.selector).matches(labels)).map(keyOf)
-  }
-
-  /** The ReplicaSet's pods, after what is owed to the selector is done. */
-  async #claim(key: string, replicaSet: ReplicaSet): Promise<Pod[]> {
-    const { api, informer } = this.#parts
-    const { namespace, name, uid } = replicaSet.metadata
-    const candidates = [...informer.lister('Pod').byIndex('owner', uid), ...this.#orphans.in(namespace)]
-    const { owned, adopt, release } = claim(replicaSet, labelSelectorMatcher(replicaSet.spec.selector), candidates)
-    const wanted = adopt.filter(isActive)
-    if (wanted.length > 0) {
-      const current = await api.get('ReplicaSet', namespace, name)
-      if (current.metadata.uid !== uid || current.metadata.deletionTimestamp !== undefined) throw new GantryError('Conflict', `ReplicaSet ${namespace}/${name} has been deleted since: it adopts nothing`)
-    }
-    const written = await Promise.all([
-      ...wanted.map((pod) => this.#setOwners(pod, (owners) => [...owners, controllerReference(replicaSet)])),
-      ...release.map((pod) => this.#setOwners(pod, (owners) => owners.filter((owner) => owner.uid !== uid))),
-    ])
-    for (const pod of written) this.#progress.wrote(key, pod)
-    return [...owned, ...written.filter((pod) => controllerOf(pod)?.uid === uid)]
-  }
-
-  /** The pod as stored afterwards: unchanged if it is another one now, or has another controller. */
-  #setOwners(pod: Pod, change: (owners: NonNullable<Pod['metadata']['ownerReferences']>) => Pod['metadata']['ownerReferences']): Promise<Pod> {
-    const { namespace, name, uid } = pod.metadata
-    const controller = controllerOf(pod)?.uid
-    return this.#parts.api.mutate('Pod', namespace, name, '', (stored) => {
-      if (stored.metadata.uid !== uid || controllerOf(stored)?.uid !== controller) return false
-      stored.metadata.ownerReferences = change(stored.metadata.ownerReferences ?? [])
-      return undefined
-    }, this.#context)
   }
 
   /** Pods of all ReplicaSets with the same controller. */

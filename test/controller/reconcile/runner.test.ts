@@ -58,6 +58,29 @@ describe('reconciler runner', () => {
     await ended
   })
 
+  it('waits for a store that is away, and stops waiting when told to', async () => {
+    for (const comesBack of [true, false]) {
+      const cluster = new FakeCluster()
+      cluster.put(pod('a'))
+      const passes: string[] = []
+      let away = true
+      const parts = { ...cluster.parts, caughtUp: async () => {
+        if (away) throw new GantryError('Unavailable', 'away')
+      } }
+      const controller = new AbortController()
+      const ended = runReconcilers([reconciler(async (key) => void passes.push(key) as undefined)], parts, controller.signal)
+      await cluster.clock.advance(60_000)
+      assert.deepEqual(passes, [])
+      if (comesBack) {
+        away = false
+        await cluster.clock.advance(60_000)
+        assert.deepEqual(passes, ['default/a'])
+      }
+      controller.abort()
+      await ended
+    }
+  })
+
   it('stops when told to, after the pass under way, and leaves no handler behind', async () => {
     const cluster = new FakeCluster()
     cluster.put(pod('a'))
