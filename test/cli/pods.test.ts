@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
+import { Console } from './console.ts'
+import { deployment, pod } from './objects.ts'
+
+describe('commands for pods', () => {
+  let console: Console
+
+  beforeEach(async () => {
+    console = await new Console().open()
+  })
+
+  afterEach(() => console.close())
+
+  describe('gantry logs', () => {
+    const two = { spec: { containers: [{ name: 'main', image: 'a' }, { name: 'side', image: 'b' }] } }
+
+    it('shows the log of a pod\'s container', async () => {
+      console.server.put(pod('a'))
+      console.server.logs.set('a/main', ['2026-01-31T11:55:01.000000001Z one', '2026-01-31T11:55:02Z two'])
+      assert.deepEqual(await console.run('logs a'), { exit: 0, stdout: 'one\ntwo\n', stderr: '' })
+      assert.equal((await console.run('logs a --tail 1 --timestamps --prefix')).stdout, '[pod/a/main] 2026-01-31T11:55:02Z two\n')
+    })
+
+    it('hands on what was asked for', async () => {
+      console.server.put(pod('a'))
+      console.server.logs.set('a/main', [])
+      await console.run('logs pod/a -p --since 90s --limit-bytes 10')
+      await console.run('logs a --since-time 2026-01-31T11:00:00Z -f --tail=-1')
+      const [first, second] = console.server.logRequests
+      assert.deepEqual([first!.previous, first!.sinceSeconds, first!.limitBytes, first!.tailLines, first!.follow], [true, 90, 10, undefined, false])
+      assert.deepEqual([second!.previous, second!.sinceTime, second!.tailLines, second!.follow], [false, '2026-01-31T11:00:00Z', undefined, true])
+    })
+
+    it('says which container it took, and takes the one named', async () => {
+      console.server.put(pod('a', two))
+      console.server.logs.set('a/main', ['t m'])
+      console.server.logs.set('a/side', ['t s'])
+      assert.deepEqual(await console.run('logs a'), { exit: 0, stdout: 'm\n', stderr: 'Defaulted container "main" out of: main, side\n' })
+      assert.equal((await console.run('logs a -c side')).stdout, 's\n')
+      assert.equal((await console.run('logs a side')).stdout, 's\n')
+      assert.equal((await console.run('logs a --all-containers')).stdout, 'm\ns\n')
+      assert.deepEqual(await console.run('logs a -c nope'), { exit: 1, stdout: '', stderr: 'error: pod "a" has no container "nope"; it has main, side\n' })
+    })
+
+    it('merges the pods of a workload by time', async () => {
+      console.server.put(deployment('web'))
+      console.server.put(pod('web-1'))
+      console.server.put(pod('web-2'))
+      console.server.logs.set('web-1/main', ['2026-01-31T11:55:01.5Z first', '2026-01-31T11:55:03Z third'])
+      console.server.logs.set('web-2/main', ['2026-01-31T11:55:01.75Z second', '2026-01-31T11:55:04Z fourth'])
+      assert.equal((await console.run('logs deploy/web')).stdout, 'first\nsecond\nthird\nfourth\n')
+      assert.equal((await console.run('logs -l app=web --prefix --tail 1')).stdout, '[pod/web-1/main] third\n[pod/web-2/main] fourth\n')
+    })
+
+    it('shows what it can and tells what it cannot', async () => {
+      console.server.put(pod('web-1'))
+      console.server.put(pod('web-2'))
+      console.server.logs.set('web-1/main', ['2026-01-31T11:55:01Z here'])
+      assert.deepEqual(await console.run('logs -l app=web'), { exit: 1, stdout: 'here\n', stderr: 'error: container main of pod web-2 has not started\n' })
+      assert.equal((await console.run('logs -l app=web --ignore-errors')).exit, 0)
+      assert.equal((await console.run('logs nope')).exit, 3)
+      assert.equal((await console.run('logs a --since 1m --since-time 2026-01-31T11:00:00Z')).exit, 2)
+    })
+  })
+
+  describe('gantry exec', () => {
+    it('passes output and exit code on', async () => {
+      console.server.put(pod('a'))
+      console.server.exec = async function* ({ pod: name, container, command, tty }) {
+        yield { output: { case: 'stdout', value: Buffer.from(`${name} ${container} ${command.join('|')} ${tty}\n`) } }
+        yield { output: { case: 'stderr', value: Buffer.from('careful\n') } }
+        yield { output: { case: 'exit', value: { code: 7, message: '' } } }
+      }
+      assert.deepEqual(await console.run(['exec', 'a', '--', 'sh', '-c', 'exit 7']), { exit: 7, stdout: 'a main sh|-c|exit 7 false\n', stderr: 'careful\n' })
+    })
+
+    it('says why a command could not start', async () => {
+      console.server.put(pod('a'))
+      console.server.exec = async function* () {
+        yield { output: { case: 'exit', value: { code: 127, message: 'there is no program "nope"' } } }
+      }
+      assert.deepEqual(await console.run('exec a -- nope'), { exit: 127, stdout: '', stderr: 'error: there is no program "nope"\n' })
+    })
+
+    it('passes standard input on to its end', async () => {
+      console.server.put(pod('a'))
+      console.server.exec = async function* (_, inputs) {
+        for await (const { input } of inputs) {
+          if (input?.case === 'stdin') yield { output: { case: 'stdout', value: input.value } }
+          if (input?.case === 'stdinClosed') break
+        }
+        yield { output: { case: 'exit', value: { code: 0, message: '' } } }
+      }
+      assert.deepEqual(await console.run('exec -i a -- cat', { stdin: 'hello\nworld\n' }), { exit: 0, stdout: 'hello\nworld\n', stderr: '' })
+    })
+
+    it('gives a terminal its size, tells when that changes, and puts it back', async () => {
+      console.server.put(pod('a'))
+      const sizes: unknown[] = []
+      console.server.exec = async function* (start, inputs) {
+        sizes.push((start as { size?: unknown }).size)
+        yield { output: { case: 'stdout', value: Buffer.from('ready') } }
+        for await (const { input } of inputs) {
+          if (input?.case !== 'resize') continue
+          sizes.push(input.value)
+          break
+        }
+        yield { output: { case: 'exit', value: { code: 0, message: '' } } }
+      }
+      const raw: boolean[] = []
+      const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (on: boolean) => void raw.push(on) })
+      let resize: (() => void) | undefined
+      const running = console.start(['exec', '-it', 'a', '--', 'sh'], {
+        stdin,
+        terminal: true,
+        onResize: (call) => {
+          resize = call
+          return () => void (resize = undefined)
+        },
+      })
+      await running.until((text) => text === 'ready')
+      resize!()
+      assert.equal((await running.result).exit, 0)
+      assert.deepEqual(sizes, [{ width: 100, height: 30 }, { width: 100, height: 30 }])
+      assert.deepEqual(raw, [true, false])
+      assert.equal(resize, undefined)
+    })
+
+    it('chooses a running pod of a workload and refuses what has ended', async () => {
+      console.server.put(deployment('web'))
+      console.server.put(pod('web-1', { status: { phase: 'Pending' } }))
+      console.server.put(pod('web-2'))
+      console.server.exec = async function* (start) {
+        yield { output: { case: 'stdout', value: Buffer.from(start.pod) } }
+        yield { output: { case: 'exit', value: { code: 0, message: '' } } }
+      }
+      assert.equal((await console.run('exec deploy/web -- true')).stdout, 'web-2')
+      console.server.put(pod('done', { status: { phase: 'Succeeded' }, labels: {} }))
+      assert.deepEqual(await console.run('exec done -- true'), { exit: 1, stdout: '', stderr: 'error: pod "done" has ended (Succeeded); nothing can be run in it\n' })
+    })
+
+    it('asks for what is missing', async () => {
+      assert.deepEqual(await console.run('exec a ls'), { exit: 2, stdout: '', stderr: 'error: "ls" stands before "--"; write `gantry exec a -- ls`\n' })
+      assert.equal((await console.run('exec a')).exit, 2)
+    })
+  })
+
+  describe('gantry run', () => {
+    it('makes a pod out of flags', async () => {
+      assert.equal((await console.run('run web --image=nginx --port=80 --env A=b -- serve now')).stdout, 'pod/web created\n')
+      const { metadata, spec } = console.server.get('Pod', 'web') as import('../../proto/gen/types.ts').Pod
+      assert.deepEqual(metadata.labels, { run: 'web' })
+      assert.deepEqual([spec.containers[0]!.image, spec.containers[0]!.args, spec.containers[0]!.env, spec.containers[0]!.ports![0]!.containerPort], ['nginx', ['serve', 'now'], [{ name: 'A', value: 'b' }], 80])
+    })
+
+    it('shows the log until the pod ends, passes its exit code on, and deletes it', async () => {
+      console.server.logs.set('once/once', ['t hello'])
+      const running = console.start(['run', 'once', '--image=busybox', '--restart=Never', '--rm', '--', 'echo', 'hello'])
+      const wait = async (): Promise<void> => {
+        while (console.server.get('Pod', 'once') === undefined || console.server.watching === 0) await new Promise((resolve) => setImmediate(resolve))
+      }
+      await wait()
+      const live = JSON.parse(JSON.stringify(console.server.get('Pod', 'once')))
+      const state = { terminated: { exitCode: 3 } }
+      console.server.put({ ...live, status: { phase: 'Failed', containerStatuses: [{ name: 'once', ready: false, restartCount: 0, image: '', imageID: '', state }] } })
+      assert.deepEqual(await running.result, { exit: 3, stdout: 'hello\npod "once" deleted\n', stderr: '' })
+      assert.equal(console.server.get('Pod', 'once'), undefined)
+    })
+
+    it('says what is not possible', async () => {
+      assert.match((await console.run('run a --image=b -it')).stderr, /^error: -i: a container's own input cannot be reached yet; run it without -i/)
+      assert.equal((await console.run('run a')).exit, 2)
+    })
+  })
+
+  describe('gantry why', () => {
+    it('tells the verdict of every node', async () => {
+      console.server.verdicts.set('web-3', {
+        node: '', summary: '0 of 2 nodes fit', time: '2026-01-31T11:59:30Z',
+        verdicts: [{ node: 'n1', fits: false, plugin: 'Resources', reason: 'cpu 400m short', score: 0 }, { node: 'n2', fits: true, plugin: '', reason: '', score: 12.345 }],
+      })
+      assert.equal((await console.run('why pod/web-3')).stdout, 'pod/web-3 is on no node: 0 of 2 nodes fit\n\nNODE   FITS   BY            REASON\nn1     no     Resources     cpu 400m short\nn2     yes    score 12.35\n\nlooked at 30s ago\n')
+      assert.equal(JSON.parse((await console.run('why web-3 -o json')).stdout).verdicts.length, 2)
+    })
+  })
+})
