@@ -82,12 +82,12 @@ export class ImageStore implements ImageService {
     }
   }
 
-  find(reference: string): Promise<Image | undefined> {
+  async find(reference: string): Promise<Image | undefined> {
     const digest = /^[0-9a-f]{64}$/.test(reference) ? `sha256:${reference}` : reference
     const found = isDigest(digest)
       ? this.#index.all().find(({ image, target }) => image.id === digest || image.digest === digest || target === digest)
       : this.#find(formatReference(parseReference(reference)))
-    return Promise.resolve(found?.image)
+    return found?.image
   }
 
   list(): Promise<readonly Image[]> {

@@ -86,8 +86,9 @@ export class Puller {
   }
 
   async #known({ target, image: { digest } }: ImageRecord): Promise<Resolved | undefined> {
-    if (this.#options.content.size(digest) === undefined) return undefined
-    const manifest = parseManifest(await this.#options.content.read(digest), '', `manifest ${digest}`)
+    const bytes = await this.#options.content.read(digest)
+    if (bytes === undefined) return undefined
+    const manifest = parseManifest(bytes, '', `manifest ${digest}`)
     return manifest.kind === 'image' ? { target, digest, manifest } : undefined
   }
 
@@ -119,14 +120,16 @@ export class Puller {
     const downloads: Promise<void>[] = []
     try {
       await this.#download(repository, manifest.config, either, () => undefined)
-      const config = parseConfig(await content.read(manifest.config.digest), `config of ${name}`)
+      const bytes = await content.read(manifest.config.digest)
+      if (bytes === undefined) throw new GantryError('Unavailable', `config of ${name} was damaged on disk and is removed`)
+      const config = parseConfig(bytes, `config of ${name}`)
       checkConfig(config, manifest, platform, name)
       const chain = chainIds(config.diffIds)
       releases.push(snapshots.holds.take(chain))
       const progress = new Progress(manifest.layers, (now) => this.#tell(digest, now))
       for (const [place, layer] of manifest.layers.entries()) {
         const needed = !snapshots.committed(chain[place]!)
-        downloads.push(needed ? this.#download(repository, layer, either, (bytes) => progress.arrived(place, bytes)) : Promise.resolve())
+        downloads.push(needed ? this.#downloads.run(() => this.#download(repository, layer, either, (bytes) => progress.arrived(place, bytes)), either) : Promise.resolve())
       }
       // The first to fail ends the others, and they with its error; each is awaited below.
       for (const download of downloads) download.catch((error: unknown) => stopping.abort(GantryError.from(error)))
@@ -157,8 +160,8 @@ export class Puller {
   #download(repository: Repository, blob: Descriptor, signal: AbortSignal, arrived: (bytes: number) => void): Promise<void> {
     const { client, content } = this.#options
     if (content.size(blob.digest) !== undefined) return Promise.resolve()
-    return this.#downloading.run(blob.digest, signal, (shared) => this.#downloads.run(
-      () => content.ingest(blob, (ingest) => client.blob(repository, blob.digest, () => ingest.offset(), (body) => ingest.write(body), shared), arrived), shared))
+    return this.#downloading.run(blob.digest, signal, (shared) => content.ingest(
+      blob, (ingest) => client.blob(repository, blob.digest, () => ingest.offset(), (body) => ingest.write(body), shared), arrived))
   }
 
   async #listening<T>(digest: string, { reference, progress }: PullRequest, work: () => Promise<T>): Promise<T> {

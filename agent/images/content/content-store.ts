@@ -75,15 +75,18 @@ export class ContentStore {
     return join(this.#blobs, digestHex(digest))
   }
 
-  /** A whole blob, for the small ones. NotFound. */
-  async read(digest: string): Promise<Buffer> {
-    this.#require(digest)
-    return readFile(this.path(digest))
+  /** A whole blob, for the small ones; undefined if it is not here, or is damaged, whereupon it is removed. */
+  async read(digest: string): Promise<Buffer | undefined> {
+    if (!this.#known.has(digest)) return undefined
+    const bytes = await readFile(this.path(digest))
+    if (`sha256:${createHash('sha256').update(bytes).digest('hex')}` === digest) return bytes
+    await this.remove(digest)
+    return undefined
   }
 
   /** A blob's bytes as a stream. NotFound. */
   stream(digest: string): Readable {
-    this.#require(digest)
+    if (!this.#known.has(digest)) throw new GantryError('NotFound', `blob ${digest} is not on this node`)
     return createReadStream(this.path(digest), { highWaterMark: 256 << 10 })
   }
 
@@ -139,10 +142,6 @@ export class ContentStore {
         if (dead(`sha256:${name}`) && this.#clock.now() - mtimeMs > INGEST_LIFETIME_MILLIS) await rm(path, { force: true })
       })
     }
-  }
-
-  #require(digest: string): void {
-    if (!this.#known.has(digest)) throw new GantryError('NotFound', `blob ${digest} is not on this node`)
   }
 
   async #unlink(digest: string): Promise<void> {

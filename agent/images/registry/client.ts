@@ -44,7 +44,7 @@ export interface RegistryClientOptions {
 
 /** The specification asks registries to take manifests of 4 MiB; larger ones are not read. */
 const LARGEST_MANIFEST = 4 << 20
-const TRIES = 4
+const TRIES = 3
 const RETRY = { first: 200, max: 5_000 }
 /** Bytes of a blob that make a cut connection worth going on with. */
 const PROGRESS = 1 << 20

@@ -10,9 +10,9 @@ export interface ProgramStream {
   readonly ended: Promise<void>
 }
 
-/** Starts a program whose input and output are read and written by the caller; an abort kills it. */
+/** Starts a program whose input and output are written and read by the caller; an abort kills it. The environment (TAR_OPTIONS and the like) does not steer it. */
 export function startProgram(program: string, args: readonly string[], signal: AbortSignal): ProgramStream {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env.PATH, LC_ALL: 'C' } })
   const errors: Buffer[] = []
   let errorBytes = 0
   child.stderr.on('data', (chunk: Buffer) => {

@@ -48,7 +48,8 @@ describe('content store', () => {
     await assert.rejects(store.ingest(BLOB, send(wrong), () => undefined), hasCode('InvalidArgument', new RegExp(`as sent by test has digest ${digest(wrong)}`)))
     await assert.rejects(store.ingest(BLOB, send(BYTES, Buffer.from('more')), () => undefined), hasCode('InvalidArgument', /longer than the 600000 bytes/))
     assert.deepEqual([await visible(), await unfinished()], [[], []])
-    await assert.rejects(store.read(BLOB.digest), hasCode('NotFound', /not on this node/))
+    assert.equal(await store.read(BLOB.digest), undefined)
+    assert.throws(() => store.stream(BLOB.digest), hasCode('NotFound', /not on this node/))
   })
 
   it('continues after a cut, also after a restart', async () => {
@@ -79,6 +80,13 @@ describe('content store', () => {
       await send(BYTES)(ingest)
     }, () => undefined)
     assert.deepEqual(await store.read(BLOB.digest), BYTES)
+  })
+
+  it('does not give out a blob that was damaged on disk', async () => {
+    await store.ingest(BLOB, send(BYTES), () => undefined)
+    await writeFile(store.path(BLOB.digest), Buffer.alloc(BYTES.length))
+    assert.equal(await store.read(BLOB.digest), undefined)
+    assert.deepEqual([store.size(BLOB.digest), await visible()], [undefined, []])
   })
 
   it('gets a blob once for two who ask', async () => {
