@@ -44,7 +44,8 @@ export function resolveUser(pod: Pod, container: Container, imageUser: string, f
   if (wanted.runAsNonRoot === true && uid === 0) throw new GantryError('FailedPrecondition', 'container has runAsNonRoot and would run as root (user 0)')
   const { supplementalGroups = [], supplementalGroupsPolicy, fsGroup } = pod.spec.securityContext
   const member = supplementalGroupsPolicy === 'Strict' || account === undefined ? [] : knownGroups.filter((group) => group.members.includes(account.name)).map((group) => group.gid)
-  const additionalGids = [...new Set([...member, ...supplementalGroups, ...(fsGroup === undefined ? [] : [fsGroup])])]
+  // The primary group as well: a file that the group is kept from by its mode must not open to a process for lack of it (CVE-2022-36109).
+  const additionalGids = [...new Set([gid, ...member, ...supplementalGroups, ...(fsGroup === undefined ? [] : [fsGroup])])]
   return { uid, gid, additionalGids }
 }
 

@@ -31,8 +31,11 @@ export interface MachineRecord {
   readonly init: ProcessIdentity
 }
 
-/** Starts a machine and plugs it in; its program is then starting. `init` is the path of machine-init. */
-export async function startMachine(spec: MachineSpec, network: RigNetwork, init: string): Promise<MachineRecord> {
+/**
+ * Starts a machine and plugs it in. `init` is the path of machine-init. Its program starts only once `record` has written the machine down:
+ * an init whose maker dies before that ends by itself.
+ */
+export async function startMachine(spec: MachineSpec, network: RigNetwork, init: string, record: (machine: MachineRecord) => Promise<void>): Promise<void> {
   await mkdir(dirname(spec.log), { recursive: true })
   const log = await open(spec.log, 'a')
   const holder = spawn('unshare', ['--pid', '--fork', '--kill-child', '--mount-proc', '--net', '--uts', '--ipc', '--mount', init, spec.name, spec.log, ...spec.command], {
@@ -42,10 +45,10 @@ export async function startMachine(spec: MachineSpec, network: RigNetwork, init:
     const pid = await childOf(holder.pid!, () => holder.exitCode !== null)
     await joinCgroup(`${spec.cgroup}/system`, pid)
     await plugIn(network, spec.cable, spec.address, pid)
-    holder.stdin!.end('go\n')
     const identities = [identify(holder.pid!), identify(pid)]
     if (identities.includes(undefined)) throw new Error('it ended at once')
-    return { spec, holder: identities[0]!, init: identities[1]! }
+    await record({ spec, holder: identities[0]!, init: identities[1]! })
+    holder.stdin!.end('go\n')
   } catch (cause) {
     holder.kill('SIGKILL')
     const tail = (await readFile(spec.log, 'utf8')).trim().split('\n').slice(-5).join('\n')

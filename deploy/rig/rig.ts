@@ -6,7 +6,7 @@ import { contextFilePath, removeContext } from '../../proto/api/context.ts'
 import { removeCgroup } from './cgroup-tree.ts'
 import { ClusterFiles, REGISTRY_PORT } from './cluster-files.ts'
 import { allowForwarding, createNetwork, freePrefix, removeNetwork, restoreForwarding } from './host-network.ts'
-import { endMachine, startMachine, type MachineRecord, type MachineSpec } from './machine.ts'
+import { endMachine, startMachine, type MachineSpec } from './machine.ts'
 import { isAlive } from './process-identity.ts'
 import { awaitController, awaitNodes } from './readiness.ts'
 import { forgetRig, readRig, rigDirectory, writeRig, type RigRecord } from './rig-record.ts'
@@ -71,8 +71,7 @@ async function build({ name, nodes, root, progress, fillRegistry }: UpOptions): 
       name: machine, address: addressOf(prefix, machine), cable: `gr${index}-${machine}`.slice(0, 15), cgroup: `gantry-rig/${name}/${machine}`,
       log: join(directory, machine, 'log'), command,
     }
-    const record: MachineRecord = await startMachine(spec, network, init)
-    await save({ machines: [...rig.machines, record] })
+    await startMachine(spec, network, init, (record) => save({ machines: [...rig.machines, record] }))
   }
   const program = (bundle: string, config: string): string[] => [process.execPath, join(root, 'dist', bundle), '--config', config]
 
