@@ -206,8 +206,8 @@ for (const runtime of ['crun', 'runc'] as const) {
         await machine.pass()
         return output.includes('40 120') || undefined
       })
-      stdin.push(Buffer.from('sleep 1000\n'))
-      await says(/sleep 1000\r\n/)
+      stdin.push(Buffer.from('sh -c \'echo sta""rted; exec sleep 1000\'\n'))
+      await says(/started\r\n/)
       stdin.push(Buffer.from('\x03'))
       stdin.push(Buffer.from('exit 5\n'))
       assert.deepEqual(await done, { exitCode: 5, message: '' })

@@ -10,7 +10,7 @@ import { START_FAILURE_FIELD } from '../contract.ts'
 export const NOT_FOUND = 127
 export const NOT_EXECUTABLE = 126
 
-const MISSING_DIRECTORY = /(?:chdir to|mkdir|cwd)\b/i
+const MISSING_DIRECTORY = /chdir to/i
 const ABSENT = /(?:executable file|exec:).*(?:not found|no such file or directory)/i
 const UNUSABLE = /(?:not executable|not a regular file|is a directory|exec:.*permission denied|exec container process.*(?:permission denied|format error)|exec format error)/i
 

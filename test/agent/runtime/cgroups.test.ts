@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Cgroups, cpuWeight, readLayout } from '../../../agent/runtime/oci/cgroups.ts'
+import { systemClock } from '../../../proto/base/clock.ts'
+
+const line = (point: string, type: string, options: string): string => `30 25 0:26 / ${point} rw,relatime shared:9 - ${type} ${type} rw,${options}`
+const V1 = ['cpu,cpuacct', 'memory', 'pids'].map((options) => line(`/sys/fs/cgroup/${options}`, 'cgroup', options))
+
+describe('readLayout', () => {
+  it('knows version 2', () => {
+    assert.deepEqual(readLayout(line('/sys/fs/cgroup', 'cgroup2', 'nsdelegate')), { version: 2, mount: '/sys/fs/cgroup' })
+  })
+
+  it('knows version 1, with controllers that share a mount, and the hybrid', () => {
+    const layout = readLayout([...V1, line('/sys/fs/cgroup/unified', 'cgroup2', 'x')].join('\n'))
+    assert.ok(layout.version === 1)
+    assert.equal(layout.controllers.get('cpu'), '/sys/fs/cgroup/cpu,cpuacct')
+    assert.equal(layout.controllers.get('cpuacct'), '/sys/fs/cgroup/cpu,cpuacct')
+    assert.equal(layout.unified, '/sys/fs/cgroup/unified')
+    assert.equal(layout.mounts.length, 3)
+    const pure = readLayout(V1.join('\n'))
+    assert.ok(pure.version === 1 && pure.unified === undefined)
+  })
+
+  it('says what is missing', () => {
+    assert.throws(() => readLayout(''), { code: 'FailedPrecondition' })
+    assert.throws(() => readLayout(V1.slice(0, 2).join('\n')), /pids/)
+  })
+})
+
+describe('cpuWeight', () => {
+  it('maps the ends of the range and what lies between', () => {
+    assert.deepEqual([0, 2, 1024, 262_144].map(cpuWeight), [0, 1, 39, 10_000])
+    assert.deepEqual([1, 1_000_000].map(cpuWeight), [1, 10_000])
+  })
+})
+
+describe('Cgroups, version 2', () => {
+  let mount: string
+  let cgroups: Cgroups
+
+  beforeEach(async () => {
+    mount = await mkdtemp(join(tmpdir(), 'gantry-cgroup2-'))
+    cgroups = new Cgroups({ version: 2, mount }, systemClock)
+  })
+  afterEach(() => rm(mount, { recursive: true }))
+
+  it('hands the controllers down and sets the limits', async () => {
+    await cgroups.create('/gantry/pod1', { cpuShares: 1024, cpuQuotaMicros: 50_000, memoryLimit: 1 << 20, pidsLimit: 7 })
+    const read = (path: string): Promise<string> => readFile(join(mount, path), 'utf8')
+    assert.equal(await read('cgroup.subtree_control'), '+cpu +memory +pids')
+    assert.equal(await read('gantry/cgroup.subtree_control'), '+cpu +memory +pids')
+    assert.deepEqual(await Promise.all(['cpu.weight', 'cpu.max', 'memory.max', 'pids.max'].map((file) => read(`gantry/pod1/${file}`))), ['39', '50000 100000', String(1 << 20), '7'])
+    assert.deepEqual((await readdir(join(mount, 'gantry/pod1'))).includes('cgroup.subtree_control'), false)
+  })
+
+  it('reads what a group uses, without what the kernel can take back', async () => {
+    const path = join(mount, 'g')
+    await mkdir(path)
+    for (const [file, text] of Object.entries({
+      'memory.current': '5000\n', 'memory.peak': '9000\n', 'memory.stat': 'anon 1\ninactive_file 2000\n', 'cpu.stat': 'usage_usec 12\nuser_usec 5\n', 'pids.current': '3\n',
+      'memory.events': 'low 0\noom 4\noom_kill 2\n',
+    })) await writeFile(join(path, file), text)
+    assert.deepEqual(await cgroups.stats('/g'), { memory: 3000, memoryPeak: 9000, cpuNanos: 12_000, processes: 3 })
+    assert.equal(await cgroups.oomKills('/g'), 2)
+  })
+
+  it('knows nothing of a group that is gone, and removing it is no failure', async () => {
+    assert.equal(await cgroups.stats('/gone'), undefined)
+    assert.equal(await cgroups.oomKills('/gone'), 0)
+    await cgroups.remove('/gone')
+  })
+
+  it('removes a group with those below it', async () => {
+    await mkdir(join(mount, 'a/b/c'), { recursive: true })
+    await cgroups.remove('/a')
+    assert.deepEqual(await readdir(mount), [])
+  })
+})

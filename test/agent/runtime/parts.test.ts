@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { KeyLocks } from '../../../agent/runtime/oci/key-locks.ts'
+import { identify, isAlive, signalNumber, signalProcess } from '../../../agent/runtime/oci/process.ts'
+import { containerRecord, loadRecord, saveRecord, type ContainerEntry, type Phase } from '../../../agent/runtime/oci/records.ts'
+import { Slots } from '../../../agent/runtime/oci/slots.ts'
+import { lastLogged, startError, startFailure } from '../../../agent/runtime/oci/start-failure.ts'
+
+describe('startFailure', () => {
+  const crun = {
+    'executable file `nope` not found in $PATH: No such file or directory': 127,
+    'executable file `/nope` not found: No such file or directory': 127,
+    'the path `/noexec` exists but it is not executable: Operation not permitted': 126,
+    'the path `/bin` is not a regular file: Operation not permitted': 126,
+    'chdir to `/nodir`: No such file or directory': 126,
+  }
+  const start = 'runc create failed: unable to start container process: '
+  const runc = {
+    [`${start}exec: "nope": executable file not found in $PATH`]: 127,
+    [`${start}exec: "/nope": stat /nope: no such file or directory`]: 127,
+    [`${start}exec: "/noexec": permission denied`]: 126,
+    [`${start}exec: "/bin": is a directory`]: 126,
+    [`${start}chdir to cwd ("/nodir") set in config.json failed: no such file or directory`]: 126,
+  }
+  for (const [text, exitCode] of Object.entries({ ...crun, ...runc })) {
+    it(`reads ${exitCode} from: ${text}`, () => assert.equal(startFailure(text, 'x')?.exitCode, exitCode))
+  }
+
+  it('leaves other failures what they are', () => {
+    for (const text of ['mount `/volume` to `/v`: No such file or directory', 'writing file `/sys/fs/cgroup/memory.max`: Permission denied', 'cannot setup seccomp']) assert.equal(startFailure(text, 'x'), undefined, text)
+    assert.equal(startError('cannot setup seccomp', 'x', 'cannot create container c').message, 'cannot create container c: cannot setup seccomp')
+  })
+
+  it('finds the last error in a log of JSON lines', () => {
+    assert.equal(lastLogged('{"msg":"first","level":"error"}\n{"level":"warning","msg":"no matter"}\nnoise\n'), 'first')
+    assert.equal(lastLogged(''), undefined)
+  })
+})
+
+describe('signalNumber', () => {
+  it('reads names, numbers and real-time signals', () => {
+    assert.deepEqual(['SIGTERM', 'term', '9', 'SIGRTMIN', 'SIGRTMIN+3', 'HUP'].map(signalNumber), [15, 15, 9, 34, 37, 1])
+    for (const wrong of ['', '0', '65', 'SIGFOO', 'SIGRTMIN+31', '-1']) assert.throws(() => signalNumber(wrong), { code: 'InvalidArgument' }, wrong)
+  })
+})
+
+describe('process identity', () => {
+  it('tells a living process from one that has ended, and from another with its pid', async () => {
+    const child = spawn('sleep', ['1000'])
+    const identity = (await identify(child.pid!))!
+    assert.equal(await isAlive(identity), true)
+    assert.equal(await isAlive({ ...identity, startTime: identity.startTime + 1 }), false)
+    assert.equal(await isAlive({ ...identity, bootId: 'another' }), false)
+    assert.equal(await signalProcess({ ...identity, startTime: 1 }, 9), false)
+    assert.equal(await signalProcess(identity, 9), true)
+    await once(child, 'exit')
+    assert.equal(await isAlive(identity), false)
+    assert.equal(await signalProcess(identity, 9), false)
+  })
+})
+
+describe('records', () => {
+  const entry = (phase: Phase): ContainerEntry => ({ id: 'c', sandboxId: 'p', createdAt: 1, internal: false, command: 'x', cgroup: '/g', phase })
+
+  it('come back as written; one cut short counts as none', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'gantry-records-'))
+    try {
+      assert.equal(await loadRecord(directory), undefined)
+      await saveRecord(directory, entry({ phase: 'creating' }))
+      assert.deepEqual(await loadRecord(directory), entry({ phase: 'creating' }))
+      await writeFile(join(directory, 'record.json'), '{"id":')
+      assert.equal(await loadRecord(directory), undefined)
+      assert.equal(await loadRecord(join(directory, 'nothing')), undefined)
+    } finally {
+      await rm(directory, { recursive: true })
+    }
+  })
+
+  it('show an end by a signal as such', () => {
+    const end = (exitCode: number): unknown => containerRecord(entry({ phase: 'exited', exitCode, oomKilled: false, startedAt: 1, finishedAt: 2 })).state
+    assert.deepEqual(end(143), { state: 'exited', exitCode: 143, signal: 15, oomKilled: false, startedAt: 1, finishedAt: 2 })
+    assert.deepEqual([128, 193, 255, 3].map((code) => (end(code) as { signal: unknown }).signal), [undefined, undefined, undefined, undefined])
+  })
+})
+
+describe('KeyLocks', () => {
+  it('runs one at a time for a key, in order, also after a failure, and keys side by side', async () => {
+    const locks = new KeyLocks()
+    const events: string[] = []
+    const step = (name: string, fails = false) => async (): Promise<void> => {
+      events.push(`${name} begins`)
+      await Promise.resolve()
+      if (fails) throw new Error(name)
+      events.push(`${name} ends`)
+    }
+    const results = await Promise.allSettled([locks.run('a', step('a1', true)), locks.run('a', step('a2')), locks.run('b', step('b1'))])
+    assert.deepEqual(results.map(({ status }) => status), ['rejected', 'fulfilled', 'fulfilled'])
+    assert.ok(events.indexOf('a2 begins') > events.indexOf('a1 begins'))
+    assert.ok(events.indexOf('b1 begins') < events.indexOf('a2 begins'))
+  })
+})
+
+describe('Slots', () => {
+  it('never lets more than so many in, and lets all through', async () => {
+    const slots = new Slots(3)
+    let inside = 0
+    let most = 0
+    const results = await Promise.allSettled(Array.from({ length: 20 }, (_, index) => slots.run(async () => {
+      most = Math.max(most, ++inside)
+      await Promise.resolve()
+      inside--
+      if (index % 5 === 0) throw new Error('fails')
+    })))
+    assert.deepEqual([most, inside, results.filter(({ status }) => status === 'rejected').length], [3, 0, 4])
+  })
+})
