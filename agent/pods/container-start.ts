@@ -1,16 +1,14 @@
 /** Creates and starts a container's next instance. */
-import { createHash } from 'node:crypto'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Container } from '../../proto/gen/types.ts'
-import type { Image } from '../images/contract.ts'
 import type { ContainerSpec, Mount } from '../runtime/contract.ts'
 import type { ContainerRecord, Instance } from '../state/contract.ts'
 import { readWithin } from '../volumes/safe-path.ts'
 import { containerSpec } from './container-spec.ts'
 import { removeLogsBefore } from './logs/log-files.ts'
-import { containerRecord } from './pod-state.ts'
+import { containerRecord, nextAttempt, type Provision } from './pod-state.ts'
 import { podFileMounts, podHostname } from './pod-files.ts'
 import { ConfigurationError } from './step-failure.ts'
 import { podPlace, type StepHost } from './step-runner.ts'
@@ -28,51 +26,51 @@ export class ContainerStart {
    * no errors here but ends of the instance; any other error leaves no instance.
    */
   async run(container: Container, signal: AbortSignal): Promise<void> {
-    const { deps, record, images, uid } = this.#host
+    const { record, provisions } = this.#host
     const { name } = container
-    const image = images.get(name)!
+    const provision = provisions.get(name)!
     const known = containerRecord(record, name)
-    const attempt = known.ended === undefined ? known.attempt : known.ended.attempt + 1
-    const id = createHash('sha256').update(`${uid}/${name}/${attempt}/${deps.random.next()}`).digest('hex').slice(0, 32)
-    const spec = await this.#prepare(container, id, attempt, image, signal)
-    const instance = begin(known, id, attempt, container, image)
-    images.delete(name)
+    const attempt = nextAttempt(known)
+    const spec = await this.#prepare(container, provision, attempt)
+    if (signal.aborted) {
+      // Whatever stopped the pod meanwhile left this provision to the start under way.
+      provisions.delete(name)
+      record.dead.push(provision.id)
+      return
+    }
+    const instance = begin(known, provision, attempt, container)
+    provisions.delete(name)
     await this.#host.persist()
     if (!(await this.#create(container, instance, spec))) return
     await this.#startCreated(container, instance)
   }
 
-  async #prepare(container: Container, id: string, attempt: number, image: Image, signal: AbortSignal): Promise<ContainerSpec> {
+  async #prepare(container: Container, { id, image, rootfs }: Provision, attempt: number): Promise<ContainerSpec> {
     const { deps, record, uid } = this.#host
     const { pod } = record
     const message = deps.folders.terminationMessage(uid, container.name, attempt)
     const logPath = deps.folders.log(uid, container.name, attempt)
-    try {
-      const [{ path: rootfs }, volumeMounts] = await Promise.all([
-        deps.images.mountRootfs(id, image),
-        this.#mounts(container),
-        makeFile(message),
-        mkdir(dirname(logPath), { recursive: true, mode: 0o755 }).then(() => removeLogsBefore(dirname(logPath), attempt - 1)),
-      ])
-      const [passwd, group] = await Promise.all([readWithin(rootfs, 'etc/passwd'), readWithin(rootfs, 'etc/group')])
-      if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
-      const own: Mount = { type: 'bind', source: message, destination: container.terminationMessagePath, readOnly: false }
-      return configured(() => containerSpec({
-        pod, container, id, image: image.config, rootfs,
-        accounts: { passwd, group },
-        objects: deps.objects,
-        place: podPlace(this.#host),
-        hostname: podHostname(pod) ?? deps.node.hostname,
-        mounts: [...podFileMounts(deps.folders, pod, container), ...volumeMounts, ...(container.terminationMessagePath === '' ? [] : [own])],
-        logPath,
-        pidsLimit: deps.node.pidsLimit,
-        memoryCapacity: deps.node.memoryCapacity,
-        seccompFolder: deps.node.seccompFolder,
-      }))
-    } catch (thrown) {
-      await deps.images.removeRootfs(id)
-      throw thrown
-    }
+    const [volumeMounts, passwd, group] = await Promise.all([
+      this.#mounts(container),
+      readWithin(rootfs, 'etc/passwd'),
+      readWithin(rootfs, 'etc/group'),
+      makeFile(message),
+      mkdir(dirname(logPath), { recursive: true, mode: 0o755 }).then(() => removeLogsBefore(dirname(logPath), attempt - 1)),
+    ])
+    const own: Mount = { type: 'bind', source: message, destination: container.terminationMessagePath, readOnly: false }
+    return configured(() => containerSpec({
+      pod, container, id, rootfs,
+      image: image.config,
+      accounts: { passwd, group },
+      objects: deps.objects,
+      place: podPlace(this.#host),
+      hostname: podHostname(pod) ?? deps.node.hostname,
+      mounts: [...podFileMounts(deps.folders, pod, container), ...volumeMounts, ...(container.terminationMessagePath === '' ? [] : [own])],
+      logPath,
+      pidsLimit: deps.node.pidsLimit,
+      memoryCapacity: deps.node.memoryCapacity,
+      seccompFolder: deps.node.seccompFolder,
+    }))
   }
 
   async #mounts(container: Container): Promise<Mount[]> {
@@ -131,7 +129,7 @@ export class ContainerStart {
 }
 
 /** From here on the record says that the instance is about to be. */
-function begin(known: ContainerRecord, id: string, attempt: number, container: Container, image: Image): Instance {
+function begin(known: ContainerRecord, { id, image }: Provision, attempt: number, container: Container): Instance {
   if (known.ended !== undefined) known.last = known.ended
   known.ended = undefined
   known.attempt = attempt

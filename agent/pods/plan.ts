@@ -15,7 +15,7 @@ export type Step =
   | { readonly step: 'volumes' }
   /** Network and namespaces. */
   | { readonly step: 'sandbox' }
-  /** Finds or pulls the image for a container's next start. */
+  /** Finds or pulls the image for a container's next start, and mounts it as root filesystem. */
   | { readonly step: 'pull'; readonly container: string }
   /** Creates and starts a container's next instance. */
   | { readonly step: 'start'; readonly container: string }
@@ -126,7 +126,7 @@ function planContainer(state: PodState, now: number, draft: Draft, container: Co
     draft.wake(known.retryAt)
     return
   }
-  const ready = state.images.has(name)
+  const ready = state.provisions.has(name)
   if (!ready) draft.add({ step: 'pull', container: name })
   if (eligible && ready && record.sandbox !== undefined && state.configVersion !== undefined && state.volumesVersion === state.configVersion) draft.add({ step: 'start', container: name })
 }

@@ -6,13 +6,12 @@ import { formatMicroTime } from '../../proto/api/time.ts'
 import type { Timer } from '../../proto/base/clock.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { ObservedPod, Pod, TimelineStep } from '../../proto/gen/types.ts'
-import type { Image } from '../images/contract.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
 import type { PodRecord, Termination } from '../state/contract.ts'
 import { StepRunner, type StepHost } from './step-runner.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { plan, stepKey, type Step } from './plan.ts'
-import { allContainers, isLeaving, isStopping, peekContainer, type PodState, type StepFailure } from './pod-state.ts'
+import { allContainers, isLeaving, isStopping, peekContainer, type PodState, type Provision, type StepFailure } from './pod-state.ts'
 import { podStatus } from './status.ts'
 import { countEnds, restartDelay } from './restart-delay.ts'
 import { stepFailure } from './step-failure.ts'
@@ -21,7 +20,7 @@ import { exitTermination, lostTermination, terminationMessage } from './terminat
 export class PodMachine implements StepHost {
   readonly deps: PodDependencies
   readonly record: PodRecord
-  readonly images = new Map<string, Image>()
+  readonly provisions = new Map<string, Provision>()
   volumesVersion: string | undefined
   readonly #failures = new Map<string, StepFailure>()
   readonly #busy = new Map<string, AbortController>()
@@ -68,7 +67,7 @@ export class PodMachine implements StepHost {
       if (known?.image === undefined || known.image.name === container.image) continue
       known.failures = known.retryAt = 0
       this.#failures.delete(`pull/${container.name}`)
-      this.images.delete(container.name)
+      this.#discard(container.name)
     }
     const same = record.assigned && wants(record.pod) === wants(pod)
     record.pod = pod
@@ -223,7 +222,7 @@ export class PodMachine implements StepHost {
   #state(): PodState {
     return {
       record: this.record,
-      images: this.images,
+      provisions: this.provisions,
       volumesVersion: this.volumesVersion,
       configVersion: this.#configVersion,
       failures: this.#failures,
@@ -293,6 +292,7 @@ export class PodMachine implements StepHost {
   #begunStopping(): void {
     if (!isStopping(this.record)) return
     this.record.stopSince ??= this.deps.clock.now()
+    for (const name of this.provisions.keys()) if (!this.#busy.has(`start/${name}`)) this.#discard(name)
     for (const [key, controller] of this.#busy) {
       if (/^(pull|sandbox|volumes|start)/.test(key)) controller.abort(new GantryError('Cancelled', isLeaving(this.record) ? 'the pod is being deleted' : 'the pod is being stopped'))
     }
@@ -302,6 +302,14 @@ export class PodMachine implements StepHost {
   fail(reason: string, message: string): void {
     this.record.failed = { reason, message }
     this.#begunStopping()
+  }
+
+  /** What was prepared for a start that will not be. */
+  #discard(name: string): void {
+    const provision = this.provisions.get(name)
+    if (provision === undefined) return
+    this.provisions.delete(name)
+    this.record.dead.push(provision.id)
   }
 
   #forgetEnd(name: string): void {

@@ -14,10 +14,17 @@ export interface StepFailure {
   readonly retryAt: number
 }
 
+/** What a container's next instance is made from: its id is chosen, its image found and its root filesystem mounted. */
+export interface Provision {
+  readonly id: string
+  readonly image: Image
+  readonly rootfs: string
+}
+
 export interface PodState {
   readonly record: PodRecord
-  /** By container: the image found for its next start. */
-  readonly images: ReadonlyMap<string, Image>
+  /** By container. */
+  readonly provisions: ReadonlyMap<string, Provision>
   /** The version of the objects that the volumes show; undefined: not prepared since the agent started. */
   readonly volumesVersion: string | undefined
   /** The version of the objects that the pod refers to; undefined: not known yet. */
@@ -43,6 +50,11 @@ const NEVER_STARTED: Readonly<ContainerRecord> = { attempt: 0, failures: 0, retr
 /** The same for readers: nothing is made. */
 export function peekContainer(record: PodRecord, name: string): Readonly<ContainerRecord> {
   return record.containers[name] ?? NEVER_STARTED
+}
+
+/** The number of a container's next instance. */
+export function nextAttempt({ ended, attempt }: Readonly<ContainerRecord>): number {
+  return ended === undefined ? attempt : ended.attempt + 1
 }
 
 export function isInit(pod: Pod, name: string): boolean {

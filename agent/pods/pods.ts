@@ -138,9 +138,9 @@ export class Pods implements Workload {
 
   /** Digests of images that pods use, which must stay. */
   imagesInUse(): Set<string> {
-    return new Set([...this.#machines.values()].flatMap(({ record, images }) => [
+    return new Set([...this.#machines.values()].flatMap(({ record, provisions }) => [
       ...Object.values(record.containers).flatMap((container) => (container.instance === undefined ? [] : [container.image?.digest ?? ''])),
-      ...[...images.values()].map((image) => image.digest),
+      ...[...provisions.values()].map(({ image }) => image.digest),
     ]))
   }
 

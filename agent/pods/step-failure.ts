@@ -20,10 +20,21 @@ export class ConfigurationError extends Error {
   }
 }
 
+/** Thrown by a pull whose image is there and cannot be mounted. */
+export class RootFilesystemError extends Error {
+  override readonly cause: GantryError
+
+  constructor(cause: GantryError) {
+    super(cause.message)
+    this.name = 'RootFilesystemError'
+    this.cause = cause
+  }
+}
+
 /** What is remembered of a step that failed; `before` is its failure the last time. */
 export function stepFailure(step: Step, container: Container | undefined, thrown: unknown, before: StepFailure | undefined, now: number, random: Random): StepFailure {
   const count = (before?.count ?? 0) + 1
-  const error = thrown instanceof ConfigurationError ? thrown.cause : GantryError.from(thrown)
+  const error = thrown instanceof ConfigurationError || thrown instanceof RootFilesystemError ? thrown.cause : GantryError.from(thrown)
   const later = now + backoffDelay(step.step === 'pull' ? PULL_RETRY : STEP_RETRY, count, random)
   // What the pod refers to is missing: only its coming helps, and that is told.
   const waitsForConfig = error.code === 'NotFound' && (thrown instanceof ConfigurationError || step.step === 'volumes')
@@ -35,6 +46,7 @@ function told(step: Step, container: Container | undefined, thrown: unknown, err
   const { message } = error
   switch (step.step) {
     case 'pull': {
+      if (thrown instanceof RootFilesystemError) return { reason: 'CreateContainerError', message }
       if (container?.imagePullPolicy === 'Never') return { reason: 'ErrImageNeverPull', message }
       if (error.code === 'InvalidArgument' && error.details.some((detail) => detail.field === 'reference' || detail.field === 'image')) return { reason: 'InvalidImageName', message }
       return count === 1 ? { reason: 'ErrImagePull', message } : { reason: 'ImagePullBackOff', message: `back-off after ${count} tries to pull image "${container?.image ?? ''}": ${message}` }

@@ -1,7 +1,8 @@
 /** Carries out the steps of a pod's plan. Each may be repeated: what is done already is not done again. */
+import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
+import { GantryError } from '../../proto/api/errors.ts'
 import type { Container, TimelineStep } from '../../proto/gen/types.ts'
-import type { Image } from '../images/contract.ts'
 import type { Attachment } from '../network/contract.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
 import type { PodRecord, Termination } from '../state/contract.ts'
@@ -9,18 +10,18 @@ import { ContainerStart } from './container-start.ts'
 import type { PodDependencies } from './dependencies.ts'
 import type { PodPlace } from './fields.ts'
 import type { Step } from './plan.ts'
-import { allContainers } from './pod-state.ts'
+import { allContainers, nextAttempt, peekContainer, type Provision } from './pod-state.ts'
 import { podHostname, writePodFiles } from './pod-files.ts'
 import { pullCredentials } from './pull-credentials.ts'
 import { podResources } from './quality.ts'
+import { RootFilesystemError } from './step-failure.ts'
 
 /** The pod whose steps they are. */
 export interface StepHost {
   readonly deps: PodDependencies
   readonly record: PodRecord
   readonly uid: string
-  /** By container: the image for its next start. */
-  readonly images: Map<string, Image>
+  readonly provisions: Map<string, Provision>
   readonly configVersion: string | undefined
   volumesVersion: string | undefined
   persist(): Promise<void>
@@ -91,7 +92,7 @@ export class StepRunner {
   }
 
   async #pull(container: Container, signal: AbortSignal): Promise<void> {
-    const { deps, record, images } = this.#host
+    const { deps, record, provisions, uid } = this.#host
     const reference = container.image ?? ''
     const policy = container.imagePullPolicy ?? 'IfNotPresent'
     const begun = deps.clock.monotonic()
@@ -108,8 +109,20 @@ export class StepRunner {
     if (signal.aborted) return
     const took = Math.round(deps.clock.monotonic() - begun)
     this.#host.event('Normal', 'Pulled', pulled ? `pulled image "${reference}" in ${took} ms, ${image.size} bytes` : `image "${reference}" is on the node already`, container.name)
-    images.set(container.name, image)
-    if (record.pod.spec.containers.every(({ name }) => images.has(name) || record.containers[name]?.image !== undefined)) this.#host.stamp('image')
+    const id = createHash('sha256').update(`${uid}/${container.name}/${nextAttempt(peekContainer(record, container.name))}/${deps.random.next()}`).digest('hex').slice(0, 32)
+    let rootfs: string
+    try {
+      rootfs = (await deps.images.mountRootfs(id, image)).path
+    } catch (thrown) {
+      record.dead.push(id)
+      throw new RootFilesystemError(GantryError.from(thrown))
+    }
+    if (signal.aborted) {
+      record.dead.push(id)
+      return
+    }
+    provisions.set(container.name, { id, image, rootfs })
+    if (record.pod.spec.containers.every(({ name }) => provisions.has(name) || record.containers[name]?.image !== undefined)) this.#host.stamp('image')
   }
 
   async #kill(step: Extract<Step, { step: 'kill' }>): Promise<void> {

@@ -74,12 +74,12 @@ describe('a container for the runtime', () => {
     const files = { passwd: 'root:x:0:0::/:/bin/sh\napp:x:100:101::/:\n', group: 'root:x:0:\nextra:x:200:app,other\nweb:x:300:\n' }
     const user = (imageUser: string, container: Container['securityContext'] = {}, pod: Partial<Pod['spec']['securityContext']> = {}) =>
       resolveUser(makePod('web', { securityContext: pod }), makeContainer('main', { securityContext: container }), imageUser, files)
-    assert.deepEqual(user(''), { uid: 0, gid: 0, additionalGids: [] })
-    assert.deepEqual(user('app'), { uid: 100, gid: 101, additionalGids: [200] })
-    assert.deepEqual(user('app:web'), { uid: 100, gid: 300, additionalGids: [200] })
-    assert.deepEqual(user('7:8'), { uid: 7, gid: 8, additionalGids: [] })
-    assert.deepEqual(user('app', { runAsUser: 5 }), { uid: 5, gid: 0, additionalGids: [] })
-    assert.deepEqual(user('', { runAsGroup: 9 }, { runAsUser: 100, fsGroup: 50, supplementalGroups: [60] }), { uid: 100, gid: 9, additionalGids: [200, 60, 50] })
+    assert.deepEqual(user(''), { uid: 0, gid: 0, additionalGids: [0] })
+    assert.deepEqual(user('app'), { uid: 100, gid: 101, additionalGids: [101, 200] })
+    assert.deepEqual(user('app:web'), { uid: 100, gid: 300, additionalGids: [300, 200] })
+    assert.deepEqual(user('7:8'), { uid: 7, gid: 8, additionalGids: [8] })
+    assert.deepEqual(user('app', { runAsUser: 5 }), { uid: 5, gid: 0, additionalGids: [0] })
+    assert.deepEqual(user('', { runAsGroup: 9 }, { runAsUser: 100, fsGroup: 50, supplementalGroups: [60] }), { uid: 100, gid: 9, additionalGids: [9, 200, 60, 50] })
     assert.throws(() => user('ghost'), { code: 'FailedPrecondition' })
     assert.throws(() => user('', { runAsNonRoot: true }), { code: 'FailedPrecondition' })
     assert.deepEqual(user('app', {}, { runAsNonRoot: true }).uid, 100)

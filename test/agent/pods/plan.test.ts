@@ -11,6 +11,7 @@ import { makeContainer, makePod } from '../fakes.ts'
 
 const NOW = 1_000_000
 const IMAGE: Image = { reference: 'docker.io/library/app:latest', digest: 'sha256:d', id: 'sha256:i', size: 1, config: { env: [], entrypoint: [], cmd: [], workingDir: '', user: '', stopSignal: '', volumes: [], labels: {} } }
+const PROVISION = { id: 'next', image: IMAGE, rootfs: '/rootfs' }
 const RUNNING: ContainerState = { state: 'running', pid: 1, startedAt: NOW - 1000 }
 const ORIGIN = { runtime: 'crun', hostAddress: '192.0.2.1' }
 
@@ -32,7 +33,7 @@ interface Given {
 function given({ pod = makePod('web'), record = {}, state = {} }: Given = {}): PodState {
   return {
     record: { ...newRecord(pod, NOW - 10_000), sandbox: {}, ...record },
-    images: new Map([...(pod.spec.initContainers ?? []), ...pod.spec.containers].map((container) => [container.name, IMAGE])),
+    provisions: new Map([...(pod.spec.initContainers ?? []), ...pod.spec.containers].map((container) => [container.name, PROVISION])),
     volumesVersion: 'v1', configVersion: 'v1', failures: new Map(), busy: new Set(), ...state,
   }
 }
@@ -46,12 +47,12 @@ const two = makePod('web', { initContainers: [makeContainer('i1'), makeContainer
 
 describe('plan', () => {
   const table: [string, PodState, string[]][] = [
-    ['nothing is there yet: all that can be made at once is', given({ record: { sandbox: undefined }, state: { images: new Map(), volumesVersion: undefined } }), ['sandbox', 'volumes', 'pull/main']],
+    ['nothing is there yet: all that can be made at once is', given({ record: { sandbox: undefined }, state: { provisions: new Map(), volumesVersion: undefined } }), ['sandbox', 'volumes', 'pull/main']],
     ['the objects it uses are not known: no volumes, no start', given({ state: { configVersion: undefined, volumesVersion: undefined } }), []],
     ['ready: start', given(), ['start/main']],
     ['a step under way is not begun again', given({ state: { busy: new Set(['start/main']) } }), []],
     ['only the first init container', given({ pod: two }), ['start/i1']],
-    ['all images are pulled while the first runs', given({ pod: two, record: { containers: { i1: running() } }, state: { images: new Map() } }), ['pull/i2', 'pull/a', 'pull/b']],
+    ['all images are pulled while the first runs', given({ pod: two, record: { containers: { i1: running() } }, state: { provisions: new Map() } }), ['pull/i2', 'pull/a', 'pull/b']],
     ['the second init container after the first', given({ pod: two, record: { containers: { i1: { ...running(), instance: undefined, ended: ended(0) } } } }), ['start/i2']],
     ['containers together after the last', given({ pod: two, record: { containers: { i1: { ...running(), instance: undefined, ended: ended(0) }, i2: { ...running(), instance: undefined, ended: ended(0) } } } }), ['start/a', 'start/b']],
     ['running: nothing', given({ record: { containers: { main: running() } } }), []],
@@ -133,7 +134,7 @@ describe('plan', () => {
       return given({
         pod,
         record: { assigned: s.assigned, sandbox: s.sandbox ? {} : undefined, tornDown: s.tornDown, dead: s.dead, stopSince: NOW, containers: structuredClone({ i1, i2, a, b }), failed: s.failed ? { reason: 'x', message: '' } : undefined },
-        state: { configVersion: s.config, busy: new Set(s.busy), ...(s.images ? {} : { images: new Map() }) },
+        state: { configVersion: s.config, busy: new Set(s.busy), ...(s.images ? {} : { provisions: new Map() }) },
       })
     })
 
@@ -169,7 +170,7 @@ describe('plan', () => {
       fc.assert(fc.property(states, (state) => {
         for (const step of plan(state, NOW).steps) {
           if (step.step !== 'start') continue
-          assert.ok(state.record.sandbox !== undefined && state.images.has(step.container) && state.configVersion === state.volumesVersion)
+          assert.ok(state.record.sandbox !== undefined && state.provisions.has(step.container) && state.configVersion === state.volumesVersion)
           assert.equal(state.record.containers[step.container]?.instance, undefined)
         }
       }))

@@ -131,7 +131,7 @@ describe('pods of a node', () => {
     node.assignAll(makePod('web', { containers: [makeContainer('main', { env })] }))
     const waiting = await node.reason('web', 'CreateContainerConfigError')
     assert.equal(waiting.containerStatuses![0]!.state!.waiting!.message, 'configmap "settings" not found')
-    assert.equal(node.images.rootfs.size, 0)
+    assert.equal(node.machine.containers.size, 0)
     node.assign([configMap({ colour: 'blue' })])
     await node.phase('web', 'Running')
     assert.ok(node.specs[0]!.env.includes('COLOUR=blue'))
@@ -149,6 +149,16 @@ describe('pods of a node', () => {
     await until('the new file is there', async () => (await readdir(mount.source)).includes('size'))
     assert.equal(await readFile(`${mount.source}/size`, 'utf8'), 'L')
     assert.equal(node.specs.length, 1)
+  })
+
+  it('gives back what was prepared for a start that will not be', async () => {
+    const pod = makePod('web', { containers: [makeContainer('main', { envFrom: [{ configMapRef: { name: 'settings' } }] })] })
+    node.assignAll(pod)
+    await node.reason('web', 'CreateContainerConfigError')
+    assert.equal(node.images.rootfs.size, 1)
+    node.assign([deleting(pod, 30)])
+    await until('all is released', () => node.reports.latest('web')!.released)
+    assert.deepEqual([node.images.rootfs.size, node.machine.sandboxes.size, node.machine.containers.size], [0, 0, 0])
   })
 
   it('stops with grace, takes a shorter grace, and releases all', async () => {
