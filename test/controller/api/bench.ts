@@ -4,6 +4,7 @@ import { ObjectCore } from '../../../controller/api/objects.ts'
 import { Pages } from '../../../controller/api/pages.ts'
 import { ResourcesHandlers } from '../../../controller/api/resources.ts'
 import { Watches } from '../../../controller/api/watches.ts'
+import type { Cached, Informer } from '../../../controller/informer/contract.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
@@ -24,13 +25,7 @@ export class ApiBench {
   /** Writes that reached the store. */
   readonly writes: Operation[] = []
   readonly #commits = new GroupCommit(this.store as Store)
-  readonly api = new ObjectCore({
-    reads: this.reads, informer: this.informer, clock: this.clock, random: this.random,
-    commits: { write: (operation: Operation, term?: Term) => {
-      this.writes.push(operation)
-      return this.#commits.write(operation, term)
-    } },
-  })
+  readonly api = this.#core(this.informer)
   readonly pages = new Pages({ informer: this.informer, reads: this.reads, clock: this.clock, random: this.random })
   readonly watches = new Watches({ informer: this.informer, reads: this.reads, clock: this.clock })
   readonly handlers = new ResourcesHandlers({ api: this.api, reads: this.reads, pages: this.pages, watches: this.watches })
@@ -45,6 +40,21 @@ export class ApiBench {
     await bench.reads.current()
     bench.writes.length = 0
     return bench
+  }
+
+  /** A core whose cache has not heard of anything since an object was so. */
+  coreThatSees(stale: Cached): ObjectCore {
+    const informer: Informer = Object.create(this.informer) as Informer
+    const lister: Informer['lister'] = (kind) => ({ ...this.informer.lister(kind), cached: () => stale as never, get: (namespace, name) => this.informer.lister(kind).get(namespace, name) })
+    return this.#core(Object.assign(informer, { lister }))
+  }
+
+  #core(informer: Informer): ObjectCore {
+    const write = (operation: Operation, term?: Term): ReturnType<GroupCommit['write']> => {
+      this.writes.push(operation)
+      return this.#commits.write(operation, term)
+    }
+    return new ObjectCore({ reads: this.reads, informer, clock: this.clock, random: this.random, commits: { write } })
   }
 
   async stop(): Promise<void> {
