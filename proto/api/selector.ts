@@ -5,6 +5,7 @@
  */
 import type { AnyResource, Kind, LabelSelector } from '../gen/types.ts'
 import { GantryError } from './errors.ts'
+import { SPECIAL_MESSAGES } from './schema.ts'
 import { fieldOf } from './shape.ts'
 
 export interface LabelRequirement {
@@ -163,7 +164,7 @@ function checkPath(scanner: Scanner, start: number, kind: Kind, path: string): v
   if (path === 'kind' || path === 'apiVersion') return
   const field = fieldOf(kind, path.split('.'))
   if (field === undefined) scanner.failAt(start, `${kind} has no field ${path}`)
-  if (field.label !== 'optional' || (field.kind === 'message' && field.type !== 'Time' && field.type !== 'MicroTime' && field.type !== 'Quantity' && field.type !== 'IntOrString')) scanner.failAt(start, `${path} of ${kind} is not a single value`)
+  if (field.label !== 'optional' || (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type))) scanner.failAt(start, `${path} of ${kind} is not a single value`)
 }
 
 /** Walks a selector's text; every complaint carries the place. */

@@ -41,11 +41,13 @@ export function planDeployment({ deployment, replicaSets, podsOf }: DeploymentSn
   if (deployment.metadata.deletionTimestamp !== undefined) return { changes: [], revision: undefined, status, again: undefined }
 
   const sizes = new Sizes()
-  const scaled = all.some((replicaSet) => wasScaled(deployment, replicaSet))
-  if (paused || scaled) scale(deployment, current, all, sizes)
-  const create = paused || scaled || current !== undefined ? undefined : makeCurrent(deployment, old, podsOf)
-  if (!paused && !scaled && current !== undefined) rollOut(deployment, current, old, podsOf, sizes)
-  else if (create === undefined && !paused && !scaled) for (const replicaSet of old) sizes.set(replicaSet, 0)
+  let create: ReturnType<typeof makeCurrent>
+  if (paused || all.some((replicaSet) => wasScaled(deployment, replicaSet))) scale(deployment, current, all, sizes)
+  else if (current !== undefined) rollOut(deployment, current, old, podsOf, sizes)
+  else {
+    create = makeCurrent(deployment, old, podsOf)
+    if (create === undefined) for (const replicaSet of old) sizes.set(replicaSet, 0)
+  }
 
   const revision = paused && current === undefined ? undefined : String(currentRevision(current, old))
   const updates = all.flatMap((replicaSet) => update(deployment, replicaSet, sizes, replicaSet === current ? revision : undefined))
