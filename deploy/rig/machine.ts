@@ -8,7 +8,7 @@ import { dirname } from 'node:path'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import { joinCgroup } from './cgroup-tree.ts'
 import { plugIn, type RigNetwork } from './host-network.ts'
-import { identify, isAlive, type ProcessIdentity } from './process-identity.ts'
+import { identify, isAlive, readProcess, type ProcessIdentity } from './process-identity.ts'
 
 export interface MachineSpec {
   readonly name: string
@@ -63,7 +63,7 @@ export async function startMachine(spec: MachineSpec, network: RigNetwork, init:
 async function childOf(pid: number, ended: () => boolean): Promise<number> {
   const deadline = systemClock.monotonic() + 5_000
   while (systemClock.monotonic() < deadline && !ended()) {
-    const children = identify(pid) === undefined ? '' : (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim()
+    const children = readProcess(pid, `task/${pid}/children`)?.trim() ?? ''
     if (children !== '') return Number(children.split(' ')[0])
     await delay(systemClock, 1)
   }

@@ -7,15 +7,20 @@ export interface ProcessIdentity {
   readonly startTime: string
 }
 
-/** The process with this pid, or undefined if there is none (or it has ended and only waits to be reaped). */
-export function identify(pid: number): ProcessIdentity | undefined {
-  let stat: string
+/** A file of /proc/PID, or undefined if the process is gone. */
+export function readProcess(pid: number, file: string): string | undefined {
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
   } catch (thrown) {
     if (['ENOENT', 'ESRCH'].includes((thrown as NodeJS.ErrnoException).code ?? '')) return undefined
     throw thrown
   }
+}
+
+/** The process with this pid, or undefined if there is none (or it has ended and only waits to be reaped). */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const stat = readProcess(pid, 'stat')
+  if (stat === undefined) return undefined
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return fields[0] === 'Z' || fields[0] === 'X' ? undefined : { pid, startTime: fields[19]! }
 }

@@ -5,12 +5,11 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pushDemoImages } from '../../deploy/rig/demo.ts'
 import { connectContext } from '../../deploy/rig/admin-connection.ts'
-import { identify, type ProcessIdentity } from '../../deploy/rig/process-identity.ts'
+import { identify, readProcess, type ProcessIdentity } from '../../deploy/rig/process-identity.ts'
 import { createRig, registryOf, removeRig } from '../../deploy/rig/rig.ts'
 import type { RigRecord } from '../../deploy/rig/rig-record.ts'
 import type { Connection } from '../../proto/api/rpc.ts'
 import { run } from '../../proto/base/command.ts'
-import { readdirSync, readFileSync } from 'node:fs'
 
 export const ROOT = resolve(import.meta.dirname, '../..')
 
@@ -89,10 +88,10 @@ export class Cluster {
 }
 
 function commandLine(pid: number): string {
-  return identify(pid) === undefined ? '' : readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  return readProcess(pid, 'cmdline')?.replaceAll('\0', ' ') ?? ''
 }
 
 function descendants(pid: number): number[] {
-  const children = identify(pid) === undefined ? [] : readdirSync(`/proc/${pid}/task`).flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter((text) => text !== '').map(Number))
+  const children = readProcess(pid, `task/${pid}/children`)?.trim().split(' ').filter((text) => text !== '').map(Number) ?? []
   return children.flatMap((child) => [child, ...descendants(child)])
 }
