@@ -1,4 +1,4 @@
-/** Work on a node that no pod waits for: logs are rotated, images that nobody uses are removed. */
+/** Work on a node that no pod waits for: logs are rotated, volumes measured, images that nobody uses removed. */
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { ImageService } from '../images/contract.ts'
@@ -17,7 +17,7 @@ export interface ImageRetention {
 
 export const DEFAULT_RETENTION: ImageRetention = { age: 7 * 24 * 3_600_000, highPercent: 85, lowPercent: 80 }
 
-const LOG_INTERVAL = 10_000
+const INTERVAL = 10_000
 const IMAGE_INTERVAL = 300_000
 
 export class Housekeeping {
@@ -44,12 +44,13 @@ export class Housekeeping {
     let nextImages = this.#clock.monotonic() + IMAGE_INTERVAL
     while (!signal.aborted) {
       try {
-        await delay(this.#clock, LOG_INTERVAL, signal)
+        await delay(this.#clock, INTERVAL, signal)
       } catch (thrown) {
         if (signal.aborted) return
         throw thrown
       }
       await this.#attempt('logs', () => this.rotateLogs())
+      await this.#attempt('volumes', () => this.#pods.evictOversized())
       if (this.#clock.monotonic() < nextImages) continue
       nextImages = this.#clock.monotonic() + IMAGE_INTERVAL
       await this.#attempt('images', () => this.collectImages())

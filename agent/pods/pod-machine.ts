@@ -11,7 +11,7 @@ import type { PodRecord, Termination } from '../state/contract.ts'
 import { StepRunner, type StepHost } from './step-runner.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { plan, stepKey, type Step } from './plan.ts'
-import { allContainers, isLeaving, isStopping, peekContainer, type PodState, type Provision, type StepFailure } from './pod-state.ts'
+import { allContainers, isLeaving, isStopping, peekContainer, progress, type PodState, type Provision, type StepFailure } from './pod-state.ts'
 import { podStatus } from './status.ts'
 import { countEnds, restartDelay } from './restart-delay.ts'
 import { stepFailure } from './step-failure.ts'
@@ -310,6 +310,15 @@ export class PodMachine implements StepHost {
     if (provision === undefined) return
     this.provisions.delete(name)
     this.record.dead.push(provision.id)
+  }
+
+  /** The node gives the pod up because of what it took. */
+  evict(message: string): void {
+    if (isStopping(this.record) || progress(this.record).stage === 'finished') return
+    this.fail('Evicted', message)
+    this.event('Warning', 'Evicted', message)
+    this.save()
+    this.poke()
   }
 
   #forgetEnd(name: string): void {

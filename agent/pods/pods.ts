@@ -33,6 +33,7 @@ export class Pods implements Workload {
     const { pods, node, damaged } = await state.load()
     for (const path of damaged) log.error({ path }, 'a pod record cannot be read and is set aside')
     const known = pods.filter((record) => !record.released || record.assigned)
+    for (const record of pods) if (!known.includes(record)) await state.remove(record.pod.metadata.uid)
     this.#stop.push(runtime.onExit((container) => this.#exited(container)))
     const existing = await runtime.list()
     const containers = new Map(existing.containers.map((container) => [container.id, container]))
@@ -139,9 +140,19 @@ export class Pods implements Workload {
   /** Digests of images that pods use, which must stay. */
   imagesInUse(): Set<string> {
     return new Set([...this.#machines.values()].flatMap(({ record, provisions }) => [
-      ...Object.values(record.containers).flatMap((container) => (container.instance === undefined ? [] : [container.image?.digest ?? ''])),
+      ...(record.tornDown ? [] : Object.values(record.containers).flatMap((container) => container.image?.digest ?? [])),
       ...[...provisions.values()].map(({ image }) => image.digest),
     ]))
+  }
+
+  /** Ends the pods whose emptyDir volumes on disk have outgrown their size limits. https://kubernetes.io/docs/concepts/storage/volumes/#emptydir */
+  async evictOversized(): Promise<void> {
+    for (const machine of this.#machines.values()) {
+      const { pod, tornDown } = machine.record
+      if (tornDown) continue
+      const found = await this.#deps.volumes.oversized(pod)
+      if (found !== undefined) machine.evict(`emptyDir volume "${found.name}" holds ${found.size} bytes, more than its sizeLimit of ${found.limit}`)
+    }
   }
 
   /** Containers that write to a log now. */

@@ -15,6 +15,7 @@ import { podHostname, writePodFiles } from './pod-files.ts'
 import { pullCredentials } from './pull-credentials.ts'
 import { podResources } from './quality.ts'
 import { RootFilesystemError } from './step-failure.ts'
+import { lostTermination } from './termination.ts'
 
 /** The pod whose steps they are. */
 export interface StepHost {
@@ -138,7 +139,14 @@ export class StepRunner {
       this.#host.event('Normal', 'Killing', `stopping container ${step.container}: ${why}`, step.container)
     }
     const polite = instance.stopSignal === '' ? 'SIGTERM' : instance.stopSignal
-    await deps.runtime.killContainer(instance.id, step.kill.sent === 'KILL' ? 'SIGKILL' : polite)
+    try {
+      await deps.runtime.killContainer(instance.id, step.kill.sent === 'KILL' ? 'SIGKILL' : polite)
+    } catch (thrown) {
+      if (!GantryError.is(thrown, 'NotFound') || instance !== record.containers[step.container]?.instance) throw thrown
+      // Somebody else removed it: there is no end to wait for.
+      this.#host.ended(step.container, lostTermination(instance, deps.clock.now()))
+      await this.#host.persist()
+    }
   }
 
   async #remove(id: string): Promise<void> {

@@ -8,6 +8,7 @@ import type { ConfigSource } from '../pods/assigned-objects.ts'
 import type { PodPlace } from '../pods/fields.ts'
 import type { Mount } from '../runtime/contract.ts'
 import { writeAtomically } from './atomic-directory.ts'
+import { diskUsage } from './disk-usage.ts'
 import { prepareHostPath } from './host-path.ts'
 import { bind, isTmpfs, mountsUnder, mountTmpfs, unmountUnder } from './mount-table.ts'
 import type { PodFolders } from './pod-folders.ts'
@@ -45,6 +46,17 @@ export class Volumes {
     const wanted = container.volumeMounts ?? []
     if (wanted.some((mount) => hasSubPath(mount))) await unmountUnder(dirname(this.#folders.subPath(uid, container.name, 0)))
     return Promise.all(wanted.map((mount, index) => this.#mount(pod, container, mount, index)))
+  }
+
+  /** The first emptyDir on disk that holds more than its sizeLimit, in bytes. In memory the kernel keeps the limit. */
+  async oversized(pod: Pod): Promise<{ readonly name: string; readonly size: number; readonly limit: number } | undefined> {
+    for (const { name, emptyDir } of pod.spec.volumes ?? []) {
+      if (emptyDir?.sizeLimit === undefined || emptyDir.medium === 'Memory') continue
+      const limit = quantityValue(emptyDir.sizeLimit)
+      const size = await diskUsage(this.#folders.emptyDir(pod, name))
+      if (size > limit) return { name, size, limit }
+    }
+    return undefined
   }
 
   /** Unmounts and removes all volumes and other files of a pod, not its logs. Not there: nothing happens. */

@@ -60,7 +60,7 @@ export class FakeImages implements ImageService {
     return Promise.resolve([...this.rootfs])
   }
 
-  collect(): Promise<readonly Image[]> {
+  collect(_options: Parameters<ImageService['collect']>[0]): Promise<readonly Image[]> {
     return Promise.resolve([])
   }
 

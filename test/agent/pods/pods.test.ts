@@ -222,6 +222,31 @@ describe('pods of a node', () => {
     await until('the sandbox is gone', async () => (await node.clock.advance(0), node.machine.sandboxes.size === 0))
   })
 
+  it('ends what somebody else removed', async () => {
+    const pod = makePod('web')
+    node.assignAll(pod)
+    await node.phase('web', 'Running')
+    node.machine.containers.clear()
+    node.assign([deleting(pod, 30)])
+    await until('all is released', () => node.reports.latest('web')!.released)
+    assert.equal(node.status('web').containerStatuses![0]!.state!.terminated!.reason, 'ContainerStatusUnknown')
+  })
+
+  it('evicts a pod whose volume has outgrown its limit', async () => {
+    const volume = { name: 'scratch', emptyDir: { sizeLimit: '64Ki' } }
+    const pod = makePod('web', { volumes: [volume], containers: [makeContainer('main', { volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }] })] })
+    node.assignAll(pod)
+    await node.phase('web', 'Running')
+    await node.pods.evictOversized()
+    assert.equal(node.status('web').phase, 'Running')
+    await writeFile(`${node.folders.emptyDir(pod, 'scratch')}/big`, Buffer.alloc(128 * 1024, 1))
+    await node.pods.evictOversized()
+    const status = await node.phase('web', 'Failed')
+    assert.equal(status.reason, 'Evicted')
+    assert.match(status.message!, /^emptyDir volume "scratch" holds \d+ bytes, more than its sizeLimit of 65536$/)
+    await until('its volume is gone', async () => (await node.clock.advance(1), node.machine.sandboxes.size === 0))
+  })
+
   it('refuses what does not fit', async () => {
     node.assignAll(makePod('big', { containers: [makeContainer('main', { resources: { requests: { cpu: '5' } } })] }))
     const status = await node.phase('big', 'Failed')
