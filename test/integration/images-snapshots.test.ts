@@ -144,6 +144,13 @@ describe('overlay snapshots', () => {
     assert.deepEqual(await folders('committed'), ['empty'])
   })
 
+  it('are refused on a file system that cannot carry them', async () => {
+    const snapshots = await open()
+    const { path } = await snapshots.mount('c', '')
+    const nested = new OverlaySnapshotter(path, silentLogger, bootId)
+    await assert.rejects(nested.start(), (error: unknown) => GantryError.is(error, 'FailedPrecondition') && /is on an overlay file system/.test(error.message))
+  })
+
   it('sweep what nothing stands on', async () => {
     const snapshots = await open()
     for (const [name, parent] of [['a', ''], ['b', 'a'], ['c', 'b'], ['d', 'a'], ['e', '']] as const) await snapshots.commit(chain(name), parent === '' ? '' : chain(parent), file(name))

@@ -10,7 +10,7 @@ import { delay, type Clock } from '../../../proto/base/clock.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { Credential, RegistriesConfig } from '../contract.ts'
 import { Authorization, refusal, type Access } from './authorization.ts'
-import { endpoints, plainHosts, type Endpoint } from './endpoint.ts'
+import { endpoints, plainHosts, trustedFiles, type Endpoint } from './endpoint.ts'
 import { MANIFEST_TYPES } from './manifest.ts'
 import { readBody, Transport, type HttpResponse, type TransportConfig } from './transport.ts'
 
@@ -58,7 +58,7 @@ export class RegistryClient {
 
   constructor(options: RegistryClientOptions) {
     this.#options = options
-    this.#transport = new Transport({ plain: plainHosts(options.registries), ca: options.registries.ca ?? {}, ...options.timeouts }, options.clock)
+    this.#transport = new Transport({ plain: plainHosts(options.registries), ca: trustedFiles(options.registries), ...options.timeouts }, options.clock)
     this.#authorization = new Authorization(this.#transport, options.clock)
   }
 

@@ -29,6 +29,11 @@ export function plainHosts(config: RegistriesConfig): ReadonlySet<string> {
   return new Set([...(config.insecure ?? []).filter((host) => isPlain(host, config)).map((host) => parseBase(`http://${host}`, 'insecure registry').host), ...mirrors.map((base) => base.host)])
 }
 
+/** Host as in an address → file with the certificates to trust for it. */
+export function trustedFiles(config: RegistriesConfig): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(config.ca ?? {}).map(([host, file]) => [parseBase(`https://${host === 'docker.io' ? DOCKER_HOST : host}`, 'registry').host, file]))
+}
+
 /** A host with certificates of its own is spoken to in HTTPS even where plain HTTP would be allowed. */
 function isPlain(host: string, config: RegistriesConfig): boolean {
   return config.insecure?.includes(host) === true && config.ca?.[host] === undefined

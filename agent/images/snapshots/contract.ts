@@ -25,6 +25,7 @@ export interface Snapshotter {
   /** Chain ids that are not to be swept, committed already or not. */
   readonly holds: Holds
 
+  /** FailedPrecondition: the file system cannot carry snapshots. */
   start(): Promise<void>
   /** Ends what it does in the background. Mounts stay. */
   stop(): Promise<void>

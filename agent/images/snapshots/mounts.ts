@@ -112,7 +112,7 @@ async function outcome(what: string, running: Promise<unknown>): Promise<GantryE
     return undefined
   } catch (thrown) {
     const error = GantryError.from(thrown)
-    return new GantryError(error.code === 'Internal' ? 'FailedPrecondition' : error.code, `${what}: ${error.message}`, { cause: thrown })
+    return new GantryError(error.code === 'Internal' || error.code === 'NotFound' ? 'FailedPrecondition' : error.code, `${what}: ${error.message}`, { cause: thrown })
   }
 }
 

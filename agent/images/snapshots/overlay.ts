@@ -6,7 +6,7 @@
  *     staging/  trash/                         what is half made, half removed
  */
 import { randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { run } from '../../../proto/base/command.ts'
@@ -37,6 +37,8 @@ const RECORD = 'snapshot.json'
 const KEY = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 /** Stands below an image without layers: overlayfs wants one. */
 const EMPTY = 'empty'
+/** statfs(2) */
+const OVERLAY_MAGIC = 0x794c7630
 
 export class OverlaySnapshotter implements Snapshotter {
   readonly holds = new Holds()
@@ -63,6 +65,7 @@ export class OverlaySnapshotter implements Snapshotter {
     this.#bootId = (await readFile(this.#bootIdFile, 'utf8')).trim()
     for (const folder of ['committed', 'active', 'staging', 'trash', join('committed', EMPTY, 'fs')]) await mkdir(join(this.#root, folder), { recursive: true, mode: 0o700 })
     await chmod(join(this.#root, 'committed', EMPTY, 'fs'), 0o755)
+    if ((await statfs(this.#root)).type === OVERLAY_MAGIC) throw new GantryError('FailedPrecondition', `${this.#root} is on an overlay file system, which cannot carry another: put the state directory on ext4, xfs or btrfs`)
     for (const folder of ['staging', 'trash']) for (const name of await readdir(join(this.#root, folder))) await this.#erase(join(this.#root, folder, name))
     for (const name of await readdir(join(this.#root, 'committed'))) {
       if (name === EMPTY) continue

@@ -6,7 +6,7 @@ import { GantryError } from '../../../proto/api/errors.ts'
 export interface ProgramStream {
   readonly input: Writable
   readonly output: Readable
-  /** Its end. Rejects with Internal (exit code, end of its standard error), NotFound (no such program) or Cancelled. */
+  /** Its end. Rejects with Internal (exit code, end of its standard error), FailedPrecondition (it cannot be started) or Cancelled. */
   readonly ended: Promise<void>
 }
 
@@ -24,7 +24,7 @@ export function startProgram(program: string, args: readonly string[], signal: A
   signal.addEventListener('abort', kill, { once: true })
   if (signal.aborted) kill()
   const ended = new Promise<void>((resolve, reject) => {
-    child.on('error', (cause) => reject(new GantryError((cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'NotFound' : 'Internal', `cannot start ${program}: ${cause.message}`, { cause })))
+    child.on('error', (cause) => reject(new GantryError('FailedPrecondition', `cannot start ${program}: ${cause.message}`, { cause })))
     child.on('close', (code, killedBy) => {
       signal.removeEventListener('abort', kill)
       if (code === 0) return resolve()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { parseChallenges } from '../../../../agent/images/registry/authorization.ts'
-import { endpoints, plainHosts } from '../../../../agent/images/registry/endpoint.ts'
+import { endpoints, plainHosts, trustedFiles } from '../../../../agent/images/registry/endpoint.ts'
 import { choosePlatform, DOCKER_INDEX, DOCKER_MANIFEST, machinePlatform, OCI_INDEX, OCI_MANIFEST, parseConfig, parseManifest, type Manifest } from '../../../../agent/images/registry/manifest.ts'
 import { chainIds } from '../../../../agent/images/puller.ts'
 import { GantryError } from '../../../../proto/api/errors.ts'
@@ -91,6 +91,10 @@ describe('challenges and endpoints', () => {
       ['http://10.0.0.1:5000/', true, undefined], ['https://m.example/prefix', true, undefined], ['https://registry-1.docker.io/', false, 'me'],
     ])
     refused(() => endpoints('a', { mirrors: { a: ['10.0.0.1:5000'] } }, []), /"10\.0\.0\.1:5000" is no http or https address/)
+  })
+
+  it('trust certificates for the host that is spoken to', () => {
+    assert.deepEqual(trustedFiles({ ca: { 'docker.io': '/hub.pem', 'a:443': '/a.pem', 'b:5000': '/b.pem' } }), { 'registry-1.docker.io': '/hub.pem', a: '/a.pem', 'b:5000': '/b.pem' })
   })
 
   it('allow plain HTTP only where it is written down', () => {
