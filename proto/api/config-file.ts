@@ -55,11 +55,13 @@ export function mapOf<T>(item: Setting<T>): Setting<Readonly<Record<string, T>>>
   return {
     read(node, path, reading) {
       if (!isMap(node)) return void reading.problem(node, path, 'must be a map')
-      const entries = node.items.map((pair) => {
+      const result: Record<string, T> = {}
+      for (const pair of node.items) {
         const key = String(isScalar(pair.key) ? pair.key.value : pair.key)
-        return [key, item.read(isNode(pair.value) ? pair.value : null, `${path}.${key}`, reading)] as const
-      })
-      return Object.fromEntries(entries.filter((entry): entry is readonly [string, T & ({} | null)] => entry[1] !== undefined))
+        const value = item.read(isNode(pair.value) ? pair.value : null, `${path}.${key}`, reading)
+        if (value !== undefined) result[key] = value
+      }
+      return result
     },
   }
 }
