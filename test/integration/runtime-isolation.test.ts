@@ -93,6 +93,12 @@ for (const runtime of ['crun', 'runc'] as const) {
         [await own('net'), await own('uts'), await own('pid'), await own('ipc')].join('\n'))
     })
 
+    it('leaves nothing of a container running after its first process, whatever process namespace it is in', async () => {
+      await start('a', ['/bin/sh', '-c', 'sleep 1000 & exit 4'], {}, { hostPid: true })
+      assert.equal((await exited('a')).exitCode, 4)
+      await seen(machine, 'no process', async () => ((await machine.processes()).length === 0 || undefined))
+    })
+
     it('limits memory, and says that the kernel killed', async () => {
       await start('hungry', ['/bin/sh', '-c', 'head -c 100000000 /dev/zero | tail -c 90000000 | wc -c; exit 9'], { resources: { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 16 * MEBIBYTE, pidsLimit: 0 } })
       assert.equal((await exited('hungry')).oomKilled, true)

@@ -15,6 +15,7 @@ for (const runtime of ['crun', 'runc'] as const) {
       },
       rootfs: machine.rootfs,
       logPath: (id: string) => machine.logPath(id),
+      kill: (pid: number) => void process.kill(pid, 'SIGKILL'),
       pass: () => machine.pass(),
       cleanUp: () => machine.cleanUp(),
     }

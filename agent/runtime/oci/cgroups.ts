@@ -102,6 +102,19 @@ export class Cgroups {
     return Number(/^oom_kill (\d+)$/m.exec(text ?? '')?.[1] ?? 0)
   }
 
+  /** Kills what runs in a group. */
+  async kill(path: string): Promise<void> {
+    if (this.layout.version === 2) return writeIfThere(this.#file('', path, 'cgroup.kill'), '1')
+    const pids = (await readIfThere(this.#file('pids', path, 'cgroup.procs')) ?? '').split('\n').filter((line) => line !== '')
+    for (const pid of pids) {
+      try {
+        process.kill(Number(pid), 'SIGKILL')
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw GantryError.from(error)
+      }
+    }
+  }
+
   /** Memory is what the kernel cannot simply take back: usage without inactive file pages. Undefined once the group is gone. */
   async stats(path: string): Promise<CgroupStats | undefined> {
     const v2 = this.layout.version === 2
@@ -172,5 +185,13 @@ async function readIfThere(path: string): Promise<string | undefined> {
   } catch (error) {
     if (['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw error
+  }
+}
+
+async function writeIfThere(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text, { flag: 'r+' })
+  } catch (error) {
+    if (!['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) throw GantryError.from(error)
   }
 }

@@ -229,6 +229,8 @@ export class Containers {
     const end: ExitFile = told ?? { exitCode: UNKNOWN_EXIT, finishedAt: this.#options.clock.now() }
     const startedAt = 'startedAt' in entry.phase ? entry.phase.startedAt : entry.createdAt
     const oomKilled = (await this.#options.cgroups.oomKills(entry.cgroup)) > 0
+    // In a process namespace that is not its own, what the container left behind outlives its first process.
+    await this.#options.cgroups.kill(entry.cgroup)
     await this.#save({ ...entry, phase: { phase: 'exited', ...end, oomKilled, startedAt } })
     for (const wake of [...this.#awaiting.get(id) ?? []]) wake()
     if (!entry.internal) this.#options.ended(containerRecord(this.#get(id)))

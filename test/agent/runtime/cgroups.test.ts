@@ -71,6 +71,7 @@ describe('Cgroups, version 2', () => {
     assert.equal(await cgroups.stats('/gone'), undefined)
     assert.equal(await cgroups.oomKills('/gone'), 0)
     await cgroups.remove('/gone')
+    await cgroups.kill('/gone')
   })
 
   it('removes a group with those below it', async () => {

@@ -16,6 +16,9 @@ runtimeSuite('fake', () => {
     commands: { runs: ['runs'], ignoresSigterm: ['stubborn'], exitsWith3: ['exits'], missing: ['missing'], notExecutable: ['directory'] },
     rootfs: '/rootfs',
     logPath: (id: string) => `/logs/${id}`,
+    kill: (pid: number) => {
+      for (const container of machine.containers.values()) if (container.state.state === 'running' && container.state.pid === pid) machine.end(container, 137)
+    },
     pass: () => clock.advance(20),
     cleanUp: () => Promise.resolve(),
   })

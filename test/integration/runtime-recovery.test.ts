@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ContainerRecord } from '../../agent/runtime/contract.ts'
+import { Cgroups } from '../../agent/runtime/oci/cgroups.ts'
+import type { OciDriver } from '../../agent/runtime/oci/driver.ts'
+import type { ContainerEntry } from '../../agent/runtime/oci/records.ts'
+import { chooseRuntime } from '../../agent/runtime/oci/runtime-program.ts'
+import { systemClock } from '../../proto/base/clock.ts'
+import { run } from '../../proto/base/command.ts'
+import { RuntimeMachine } from '../agent/runtime/machine.ts'
+import { containerSpec, sandboxSpec, seen } from '../contract/runtime.ts'
+
+describe('OciDriver recovers', function () {
+  this.timeout(60_000)
+  let machine: RuntimeMachine
+  let driver: OciDriver
+  let exits: ContainerRecord[]
+
+  const startDriver = async (change = {}): Promise<void> => {
+    driver = machine.driver(change)
+    exits = []
+    driver.onExit((container) => exits.push(container))
+    await driver.start()
+  }
+  const running = async (id: string): Promise<number> => {
+    await driver.createSandbox(sandboxSpec('pod'))
+    await driver.createContainer(containerSpec(machine, id, 'pod', ['/bin/sleep', '1000']))
+    const state = await driver.startContainer(id)
+    assert.ok(state.state === 'running')
+    return state.pid
+  }
+  const bundle = (id: string): string => join(machine.directory, 'state/containers', id)
+  const record = async (id: string): Promise<ContainerEntry> => JSON.parse(await readFile(join(bundle(id), 'record.json'), 'utf8')) as ContainerEntry
+  const change = async (id: string, phase: object): Promise<void> => {
+    const entry = await record(id)
+    await writeFile(join(bundle(id), 'record.json'), JSON.stringify({ ...entry, phase: { ...entry.phase, ...phase } }))
+  }
+  const gone = (pid: number): Promise<true> => seen(machine, `the end of ${pid}`, async () => ((await machine.processes()).includes(pid) ? undefined : true))
+
+  beforeEach(async () => {
+    machine = await RuntimeMachine.make('crun')
+    await startDriver()
+  })
+
+  afterEach(async () => {
+    await driver.stop()
+    await machine.cleanUp()
+  })
+
+  it('puts conmon in a session and a control group of its own, so that the agent\'s end is not its', async () => {
+    await running('a')
+    const phase = (await record('a')).phase
+    assert.ok(phase.phase === 'running')
+    const { pid } = phase.conmon
+    assert.match(await readFile(`/proc/${pid}/cgroup`, 'utf8'), new RegExp(`:${machine.cgroupParent}/conmon$`, 'm'))
+    const [, , , session] = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]!.split(' ')
+    assert.equal(Number(session), pid)
+  })
+
+  it('removes what a crash left half-made, running or not, and files that belong to nothing', async () => {
+    const pid = await running('a')
+    await change('a', { phase: 'creating' })
+    await mkdir(bundle('torn'), { recursive: true })
+    await writeFile(join(bundle('torn'), 'record.json'), '{"id":"to')
+    await mkdir(join(machine.directory, 'state/sandboxes/half'), { recursive: true })
+    await writeFile(join(machine.directory, 'state/exits/stray'), '0')
+    await driver.stop()
+    await startDriver()
+    await gone(pid)
+    assert.deepEqual((await driver.list()).containers, [])
+    assert.deepEqual(await readdir(join(machine.directory, 'state/containers')), [])
+    assert.deepEqual(await readdir(join(machine.directory, 'state/sandboxes')), ['pod'])
+    assert.deepEqual(await readdir(join(machine.directory, 'state/exits')), [])
+  })
+
+  it('asks the runtime whether a container started when the record does not say', async () => {
+    const pid = await running('a')
+    await driver.createContainer(containerSpec(machine, 'b', 'pod', ['/bin/sleep', '1000']))
+    await driver.stop()
+    await change('a', { phase: 'starting', startedAt: 5 })
+    await change('b', { phase: 'starting', startedAt: 6 })
+    await startDriver()
+    assert.deepEqual(await driver.containerState('a'), { state: 'running', pid, startedAt: 5 })
+    assert.deepEqual(await driver.containerState('b'), { state: 'created' })
+    assert.equal((await driver.startContainer('b')).state, 'running')
+  })
+
+  it('notices an end that conmon did not live to tell', async () => {
+    const pid = await running('a')
+    const phase = (await record('a')).phase
+    assert.ok(phase.phase === 'running')
+    process.kill(phase.conmon.pid, 'SIGKILL')
+    await gone(phase.conmon.pid)
+    assert.equal((await driver.containerState('a'))?.state, 'running')
+    process.kill(pid, 'SIGKILL')
+    await gone(pid)
+    const state = await driver.containerState('a')
+    assert.ok(state?.state === 'exited' && state.exitCode === 255)
+    assert.deepEqual(exits.map(({ id }) => id), ['a'])
+    await driver.removeContainer('a')
+  })
+
+  it('removes a container whose conmon has died', async () => {
+    const pid = await running('a')
+    const phase = (await record('a')).phase
+    assert.ok(phase.phase === 'running')
+    process.kill(phase.conmon.pid, 'SIGKILL')
+    await driver.removeContainer('a')
+    await gone(pid)
+    assert.deepEqual((await driver.list()).containers, [])
+  })
+
+  it('drops, after a reboot, sandboxes whose namespaces are gone, and tells of their containers\' end', async () => {
+    const pid = await running('a')
+    await driver.stop()
+    // What a reboot does: no process, no mount, no control group, no runtime state is left; only the records are.
+    for (const process of await machine.processes()) await run('kill', ['-9', String(process)], { allow: [0, 1] })
+    await gone(pid)
+    await run('umount', await machine.mounts())
+    await run('rm', ['-rf', join(machine.directory, 'run'), join(machine.directory, 'state/exits')])
+    await (await Cgroups.detect(systemClock)).remove(machine.cgroupParent)
+    await startDriver()
+    assert.deepEqual(await driver.list(), { sandboxes: [], containers: [] })
+    assert.deepEqual(exits.map(({ id, state }) => [id, state.state === 'exited' && state.exitCode]), [['a', 255]])
+    await running('a')
+  })
+
+  it('leaves nothing once everything is removed', async () => {
+    await driver.stop()
+    await startDriver({ prepared: 2 })
+    await driver.createSandbox(sandboxSpec('pod', { shareProcessNamespace: true }))
+    await running('a')
+    await driver.removeSandbox('pod')
+    await driver.stop()
+    assert.deepEqual(await machine.processes(), [])
+    assert.deepEqual(await machine.mounts(), [])
+    const state = join(machine.directory, 'state')
+    assert.deepEqual(await Promise.all(['containers', 'sandboxes', 'exits'].map((name) => readdir(join(state, name)))), [[], [], []])
+    const { layout } = await Cgroups.detect(systemClock)
+    for (const mount of layout.version === 2 ? [layout.mount] : layout.mounts) {
+      const groups = await readdir(mount)
+      const inside = groups.includes(machine.cgroupParent.slice(1)) ? await readdir(join(mount, machine.cgroupParent)) : []
+      assert.ok(!inside.includes('podpod'), mount)
+    }
+  })
+
+  it('takes sandboxes made ahead', async () => {
+    await driver.stop()
+    await startDriver({ prepared: 2 })
+    const sandboxes = join(machine.directory, 'state/sandboxes')
+    const ready = (): Promise<true> => seen(machine, 'two ready', async () => ((await readdir(sandboxes)).filter((name) => name.startsWith('ready-')).length === 2 || undefined))
+    await ready()
+    await running('a')
+    assert.ok((await readdir(sandboxes)).includes('pod'))
+    await ready()
+  })
+
+  it('names the runtime that is missing', async () => {
+    const { layout } = await Cgroups.detect(systemClock)
+    const path = process.env.PATH
+    process.env.PATH = machine.directory
+    try {
+      await assert.rejects(chooseRuntime('crun', layout, machine.directory), { code: 'FailedPrecondition', message: /crun is not installed/ })
+      await assert.rejects(chooseRuntime(undefined, layout, machine.directory), { code: 'FailedPrecondition', message: /crun or runc/ })
+    } finally {
+      process.env.PATH = path
+    }
+  })
+})
