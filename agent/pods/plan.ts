@@ -143,7 +143,7 @@ function planKill(draft: Draft, now: number, container: string, kill: Kill | und
 }
 
 /** Seconds between SIGTERM and SIGKILL: what the deletion says, else what the pod says. */
-export function graceSeconds(state: Pick<PodState, 'record'>): number {
+function graceSeconds(state: Pick<PodState, 'record'>): number {
   const { metadata, spec } = state.record.pod
   return Math.max(0, metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds)
 }

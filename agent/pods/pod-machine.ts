@@ -5,7 +5,7 @@
 import { formatMicroTime } from '../../proto/api/time.ts'
 import type { Timer } from '../../proto/base/clock.ts'
 import { GantryError } from '../../proto/api/errors.ts'
-import type { ObservedPod, Pod, TimelineStep } from '../../proto/gen/types.ts'
+import type { Container, ObservedPod, Pod, TimelineStep } from '../../proto/gen/types.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
 import type { PodRecord, Termination } from '../state/contract.ts'
 import { StepRunner, type StepHost } from './step-runner.ts'
@@ -62,13 +62,7 @@ export class PodMachine implements StepHost {
   /** The pod as it is wanted now. */
   update(pod: Pod): void {
     const { record } = this
-    for (const container of allContainers(pod)) {
-      const known = record.containers[container.name]
-      if (known?.image === undefined || known.image.name === container.image) continue
-      known.failures = known.retryAt = 0
-      this.#failures.delete(`pull/${container.name}`)
-      this.#discard(container.name)
-    }
+    for (const container of allContainers(pod)) this.#imageOf(container)
     const same = record.assigned && wants(record.pod) === wants(pod)
     record.pod = pod
     if (same) return
@@ -112,7 +106,8 @@ export class PodMachine implements StepHost {
       const { instance } = known
       if (instance === undefined) continue
       const found = containers.get(instance.id)
-      if (found === undefined || found.state.state === 'created') {
+      if (instance.state.state === 'exited') this.exited({ id: instance.id, sandboxId: this.uid, state: instance.state })
+      else if (found === undefined || found.state.state === 'created') {
         if (found === undefined && instance.state.state !== 'creating') this.ended(name, lostTermination(instance, this.deps.clock.now()))
         else this.abandon(name)
       } else if (found.state.state === 'running') instance.state = found.state
@@ -128,7 +123,7 @@ export class PodMachine implements StepHost {
     if (found === undefined || container.state.state !== 'exited') return
     const [name, known] = found
     const instance = known.instance!
-    if (instance.state.state === 'exited') return
+    if (this.#busy.has(`end/${name}`)) return
     const exited = container.state
     instance.state = exited
     this.#run(`end/${name}`, async () => {
@@ -292,7 +287,7 @@ export class PodMachine implements StepHost {
   #begunStopping(): void {
     if (!isStopping(this.record)) return
     this.record.stopSince ??= this.deps.clock.now()
-    for (const name of this.provisions.keys()) if (!this.#busy.has(`start/${name}`)) this.#discard(name)
+    for (const name of this.provisions.keys()) this.#discard(name)
     for (const [key, controller] of this.#busy) {
       if (/^(pull|sandbox|volumes|start)/.test(key)) controller.abort(new GantryError('Cancelled', isLeaving(this.record) ? 'the pod is being deleted' : 'the pod is being stopped'))
     }
@@ -304,10 +299,21 @@ export class PodMachine implements StepHost {
     this.#begunStopping()
   }
 
-  /** What was prepared for a start that will not be. */
+  /** A container is to run another image: what was prepared or failed with the one before counts no more. */
+  #imageOf({ name, image }: Container): void {
+    const before = allContainers(this.record.pod).find((other) => other.name === name)
+    if (before === undefined || before.image === image) return
+    const known = this.record.containers[name]
+    if (known !== undefined) known.failures = known.retryAt = 0
+    for (const key of [`pull/${name}`, `start/${name}`]) this.#failures.delete(key)
+    this.#busy.get(`pull/${name}`)?.abort(new GantryError('Cancelled', 'the container is to run another image'))
+    this.#discard(name)
+  }
+
+  /** What was prepared for a start that will not be; a start under way has taken it already. */
   #discard(name: string): void {
     const provision = this.provisions.get(name)
-    if (provision === undefined) return
+    if (provision === undefined || this.#busy.has(`start/${name}`)) return
     this.provisions.delete(name)
     this.record.dead.push(provision.id)
   }

@@ -5,8 +5,6 @@ import type { Resources } from '../runtime/contract.ts'
 
 export type QualityOfService = NonNullable<PodStatus['qosClass']>
 
-/** Processes and threads at most in a pod, unless the agent's configuration says otherwise. */
-export const DEFAULT_PIDS_LIMIT = 4096
 const QUOTA_PERIOD_MICROS = 100_000
 const LEAST_SHARES = 2
 const MOST_SHARES = 262_144

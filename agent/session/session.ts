@@ -39,15 +39,11 @@ export interface SessionParts {
 
 export class Session {
   readonly #parts: SessionParts
+  /** The controller said welcome in the present session. */
   #connected = false
 
   constructor(parts: SessionParts) {
     this.#parts = parts
-  }
-
-  /** True between welcome and the session's end. */
-  get connected(): boolean {
-    return this.#connected
   }
 
   /** Until the signal is aborted. */

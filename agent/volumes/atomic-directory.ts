@@ -4,7 +4,7 @@
  *
  *   key ──▶ ..data/key          ..data ──▶ ..4f1c (the present version)
  */
-import { chmod, chown, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { Projection } from './projection.ts'
@@ -33,14 +33,6 @@ export async function writeAtomically(directory: string, files: Projection, { gi
   }
   for (const name of names) await symlink(join(DATA, name), join(directory, name))
   if (gid !== undefined) await chown(directory, 0, gid)
-}
-
-/** The present files, by path: what a reader of the directory sees. */
-export async function readPresent(directory: string): Promise<Map<string, string>> {
-  const root = join(directory, DATA)
-  const entries = await readdir(root, { recursive: true, withFileTypes: true })
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-  return new Map(await Promise.all(files.map(async (path): Promise<[string, string]> => [path.slice(root.length + 1), await readFile(path, 'utf8')])))
 }
 
 function fingerprint(files: Projection, gid: number | undefined): string {

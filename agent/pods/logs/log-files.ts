@@ -10,8 +10,6 @@ export interface RotationLimits {
   readonly files: number
 }
 
-export const DEFAULT_ROTATION: RotationLimits = { size: 10 * 1024 * 1024, files: 5 }
-
 /** Those that exist, oldest first; the live one is the last. */
 export async function logFiles(live: string): Promise<string[]> {
   const numbers = await rotatedNumbers(live)

@@ -126,6 +126,29 @@ describe('pods of a node', () => {
     await until('it runs', async () => (await node.clock.advance(1000), node.status('web').phase === 'Running'))
   })
 
+  it('takes a corrected image at once', async () => {
+    node.images.failure = (reference) => (reference === 'app' ? new GantryError('NotFound', 'no such image') : undefined)
+    const pod = makePod('web')
+    node.assignAll(pod)
+    await node.reason('web', 'ErrImagePull')
+    node.assign([{ ...pod, spec: { ...pod.spec, containers: [makeContainer('main', { image: 'app2' })] } }])
+    await node.phase('web', 'Running')
+    assert.equal(node.status('web').containerStatuses![0]!.image, 'docker.io/library/app2')
+    assert.equal(node.status('web').containerStatuses![0]!.restartCount, 0)
+  })
+
+  it('gives back an image that was prepared and is no longer wanted', async () => {
+    const pod = makePod('web', { containers: [makeContainer('main', { envFrom: [{ configMapRef: { name: 'settings' } }] })] })
+    node.assignAll(pod)
+    await node.reason('web', 'CreateContainerConfigError')
+    const [prepared] = node.images.rootfs
+    node.assign([{ ...pod, spec: { ...pod.spec, containers: [{ ...pod.spec.containers[0]!, image: 'app2' }] } }])
+    await until('another is prepared', () => node.images.rootfs.size === 1 && !node.images.rootfs.has(prepared!))
+    node.assign([configMap({ colour: 'blue' })])
+    await node.phase('web', 'Running')
+    assert.equal(node.status('web').containerStatuses![0]!.image, 'docker.io/library/app2')
+  })
+
   it('waits for a ConfigMap that is missing and starts when it comes', async () => {
     const env = [{ name: 'COLOUR', valueFrom: { configMapKeyRef: { name: 'settings', key: 'colour' } } }]
     node.assignAll(makePod('web', { containers: [makeContainer('main', { env })] }))
@@ -282,6 +305,20 @@ describe('pods of a node', () => {
       node.machine.end(container, 0)
       await node.start()
       await node.phase('job', 'Succeeded')
+    })
+
+    it('carries on with an end that was seen and not yet told', async () => {
+      node.assignAll(makePod('job', { restartPolicy: 'Never' }))
+      await node.phase('job', 'Running')
+      await until('it is on record', async () => (await node.state.load()).pods[0]?.containers.main?.instance?.state.state === 'running')
+      await node.stop()
+      const record = (await node.state.load()).pods[0]!
+      record.containers.main!.instance!.state = { state: 'exited', exitCode: 3, signal: undefined, oomKilled: false, startedAt: 1, finishedAt: 2 }
+      await node.state.put(record)
+      node.machine.containers.clear()
+      await node.start()
+      const status = await node.phase('job', 'Failed')
+      assert.equal(status.containerStatuses![0]!.state!.terminated!.exitCode, 3)
     })
 
     it('begins anew after the machine lost power', async () => {
