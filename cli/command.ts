@@ -120,8 +120,9 @@ export function tokenize(argv: readonly string[], flags: Flags): Token[] {
 /** Puts flags into the forms that commander reads. */
 function prepare(tokens: readonly Token[], flags: Flags): string[] {
   return tokens.flatMap(({ text, is }) => {
-    if (is !== 'flag' || !text.startsWith('--')) return text
+    if (is !== 'flag') return text
     const found = findFlag(flags, text)
+    if (!text.startsWith('--')) return withoutEquals(text, found?.flag)
     if (found?.flag.type === 'boolean' && found.attached !== undefined) {
       if (/^(true|t|1)$/i.test(found.attached)) return `--${found.name}`
       if (/^(false|f|0)$/i.test(found.attached)) return isNegation(found.name) ? [] : `--no-${found.name}`
@@ -129,6 +130,13 @@ function prepare(tokens: readonly Token[], flags: Flags): string[] {
     }
     return found?.flag.bare !== undefined && found.attached === undefined ? `--${found.name}=${found.flag.bare}` : text
   })
+}
+
+/** "-n=shop" as "-nshop". */
+function withoutEquals(text: string, flag: Flag | undefined): string {
+  if (flag?.short === undefined || flag.type === 'boolean') return text
+  const end = text.indexOf(flag.short, 1) + 1
+  return text[end] === '=' ? text.slice(0, end) + text.slice(end + 1) : text
 }
 
 /** A flag whose own name begins with "no-", which commander takes for the negation of the rest. */

@@ -46,7 +46,7 @@ async function editOne(cluster: Cluster, environment: Environment, object: AnyRe
       await openEditor(environment, file)
       text = withoutComments(await readFile(file, 'utf8'))
       if (text.trim() === '' || text === before) {
-        if (reason !== '') throw new GantryError('Cancelled', 'nothing more was changed')
+        if (reason !== '') throw new GantryError('FailedPrecondition', `${word} stays as it was: nothing more was changed after it was refused`)
         environment.stdout.write('Edit cancelled, no changes made.\n')
         return
       }
