@@ -1,10 +1,10 @@
 // One file per program in dist/: fewer files to read makes a program start sooner and weigh less.
 import { build } from 'esbuild'
-import { chmodSync, cpSync, readFileSync } from 'node:fs'
+import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
-const programs = { gantry: 'cli/main.ts', 'gantry-controller': 'controller/main.ts', 'gantry-agent': 'agent/main.ts', 'gantry-rig': 'deploy/rig/main.ts' }
+const programs = { gantry: 'cli/launch.ts', 'gantry-controller': 'controller/main.ts', 'gantry-agent': 'agent/main.ts', 'gantry-rig': 'deploy/rig/main.ts' }
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
 // etcd3 reads its schema from beside its own files; in a bundle that is beside the bundle.
@@ -22,8 +22,7 @@ const etcdSchema = {
 }
 cpSync(join(etcd3, 'proto'), 'dist/etcd', { recursive: true })
 
-await build({
-  entryPoints: programs,
+const options = {
   outdir: 'dist',
   outExtension: { '.js': '.cjs' },
   bundle: true,
@@ -31,10 +30,12 @@ await build({
   target: 'node20',
   format: 'cjs',
   plugins: [etcdSchema],
-  banner: { js: '#!/usr/bin/env node' },
   define: { GANTRY_VERSION: JSON.stringify(version), 'import.meta.dirname': '__dirname' },
   // Optional accelerators of its dependencies, which are not installed.
   external: ['pg-hstore', 'bufferutil', 'utf-8-validate'],
   logLevel: 'warning',
-})
+}
+await build({ ...options, entryPoints: programs, banner: { js: '#!/usr/bin/env node' }, external: [...options.external, './gantry-cli.cjs'] })
+await build({ ...options, entryPoints: { 'gantry-cli': 'cli/main.ts' }, minify: true })
+rmSync('dist/gantry-cli.cjs.cache', { force: true })
 for (const name of Object.keys(programs)) chmodSync(`dist/${name}.cjs`, 0o755)
