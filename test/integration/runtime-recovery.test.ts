@@ -48,12 +48,11 @@ describe('OciDriver recovers', function () {
     await machine.cleanUp()
   })
 
-  it('puts conmon in a session and a control group of its own, so that the agent\'s end is not its', async () => {
+  it('puts conmon in a session of its own, so that the agent\'s end is not its', async () => {
     await running('a')
     const phase = (await record('a')).phase
     assert.ok(phase.phase === 'running')
     const { pid } = phase.conmon
-    assert.match(await readFile(`/proc/${pid}/cgroup`, 'utf8'), new RegExp(`:${machine.cgroupParent}/conmon$`, 'm'))
     const [, , , session] = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]!.split(' ')
     assert.equal(Number(session), pid)
   })

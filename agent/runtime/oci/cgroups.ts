@@ -86,16 +86,6 @@ export class Cgroups {
     for (const [controller, file, value] of this.#limits(resources)) await writeFile(this.#file(controller, path, file), value)
   }
 
-  /** Moves a process into a group, made if need be. */
-  async place(path: string, pid: number): Promise<void> {
-    const { layout } = this
-    const hierarchies = layout.version === 2 ? [layout.mount] : USED_CONTROLLERS.map((controller) => layout.controllers.get(controller)!)
-    for (const hierarchy of new Set(hierarchies)) {
-      await mkdir(join(hierarchy, path), { recursive: true })
-      await writeFile(join(hierarchy, path, 'cgroup.procs'), String(pid))
-    }
-  }
-
   /** How many processes of the group the kernel killed for want of memory; 0 once the group is gone. */
   async oomKills(path: string): Promise<number> {
     const text = await readIfThere(this.#file('memory', path, this.layout.version === 2 ? 'memory.events' : 'memory.oom_control'))

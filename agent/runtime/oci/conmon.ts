@@ -1,9 +1,11 @@
 /**
  * conmon, the shim of a container (https://github.com/containers/conmon): it calls the runtime to create the container, stays as its parent,
- * writes its log, and leaves its exit code in a file. It outlives the agent.
+ * writes its log, and leaves its exit code in a file. It outlives the agent: it is in a session of its own.
+ * It stays in the agent's control group, since moving a process costs 10 ms and more on an idle machine (the kernel waits for a grace period); so a
+ * service manager must be told to end the agent's own process only (systemd: KillMode=process).
  */
 import { spawn } from 'node:child_process'
-import type { Readable, Writable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { readFile, writeFile } from 'node:fs/promises'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
@@ -18,8 +20,6 @@ export interface ConmonOptions {
   readonly exitDirectory: string
   /** Short: paths of sockets have 107 bytes at most, unix(7). */
   readonly socketDirectory: string
-  /** Moves conmon out of the agent's own control group, before it has any child. */
-  readonly place: (pid: number) => Promise<void>
   readonly clock: Clock
 }
 
@@ -40,9 +40,8 @@ export interface Supervised {
 
 /** Milliseconds for the runtime to create a container: far beyond a busy machine's need. */
 const CREATE_DEADLINE = 60_000
-/** Numbers of the inherited descriptors, told to conmon in its environment. */
+/** Number of the inherited descriptor for its answer, told to conmon in its environment. */
 const SYNC_FD = 3
-const START_FD = 4
 
 export class Conmon {
   readonly #options: ConmonOptions
@@ -78,24 +77,17 @@ export class Conmon {
   async #launch(program: string, args: readonly string[]): Promise<number> {
     const child = spawn(program, args, {
       detached: true,
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, _OCI_SYNCPIPE: String(SYNC_FD), _OCI_STARTPIPE: String(START_FD) },
-    })
-    const spawned = new Promise<number>((resolve, reject) => {
-      child.once('spawn', () => resolve(child.pid!))
-      child.once('error', (cause) => reject(new GantryError('FailedPrecondition', `cannot start ${program}: ${cause.message}`, { cause })))
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH, _OCI_SYNCPIPE: String(SYNC_FD) },
     })
     const sync = child.stdio[SYNC_FD] as Readable
-    const start = child.stdio[START_FD] as Writable
     const stderr: Buffer[] = []
     child.stderr!.on('data', (chunk: Buffer) => stderr.push(chunk))
+    const failed = new Promise<never>((_, reject) => {
+      child.once('error', (cause) => reject(new GantryError('FailedPrecondition', `cannot start ${program}: ${cause.message}`, { cause })))
+    })
     try {
-      const pid = await spawned
-      await this.#options.place(pid)
-      const line = firstLine(sync, this.#options.clock)
-      start.on('error', (cause) => sync.destroy(cause))
-      start.end('\n')
-      const answer = await line
+      const answer = await Promise.race([firstLine(sync, this.#options.clock), failed])
       if (answer === undefined) throw new GantryError('Internal', `${program} ended without an answer: ${Buffer.concat(stderr).toString().trim()}`)
       const { pid: answered, data = answered, message = '' } = JSON.parse(answer) as { pid?: number; data?: number; message?: string }
       if (data === undefined || data <= 0) throw new GantryError('Internal', message.trim() || Buffer.concat(stderr).toString().trim())
@@ -105,7 +97,6 @@ export class Conmon {
       throw error
     } finally {
       sync.destroy()
-      start.destroy()
       child.stderr!.destroy()
       child.unref()
     }

@@ -72,17 +72,15 @@ export class OciDriver implements RuntimeDriver {
   }
 
   async start(): Promise<void> {
-    const { stateDir, runDir, cgroupParent, clock, logger } = this.#options
+    const { stateDir, runDir, clock, logger } = this.#options
     const directories = { root: join(runDir, 'runtime'), sockets: join(runDir, 's'), exits: join(stateDir, 'exits') }
     for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true, mode: 0o711 })
     const cgroups = await Cgroups.detect(clock)
     const conmonProgram = await requireConmon()
     const program = await chooseRuntime(this.#options.runtime, cgroups.layout, runDir)
     const runtimeArgs = ['--root', directories.root]
-    const conmonGroup = join(cgroupParent, 'conmon')
     const conmon = new Conmon({
       program: conmonProgram, runtime: program.path, runtimeArgs, exitDirectory: directories.exits, socketDirectory: directories.sockets, clock,
-      place: (pid) => cgroups.place(conmonGroup, pid),
     })
     const containers = new Containers({
       directory: join(stateDir, 'containers'), runtime: program.path, runtimeArgs, conmon, exits: new ExitWatch(directories.exits, logger), cgroups, clock, logger,

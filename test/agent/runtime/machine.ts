@@ -51,10 +51,7 @@ export class RuntimeMachine {
 
   /** What a container wrote, without the CRI log's prefixes. */
   async log(id: string): Promise<string> {
-    const text = await readFile(this.logPath(id), 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return ''
-      throw error
-    })
+    const text = await readIfThere(this.logPath(id))
     return text.split('\n').map((line) => line.split(' ')).map(([, , tag, ...words]) => words.join(' ') + (tag === 'F' ? '\n' : '')).join('')
   }
 
@@ -62,22 +59,27 @@ export class RuntimeMachine {
     return delay(systemClock, 10)
   }
 
-  /** Pids in the control groups below the parent: everything that the driver started and that still runs. */
+  /** Everything that the driver started and that still runs: what is in its control groups, and what was told of its directories (conmon). */
   async processes(): Promise<number[]> {
+    return [...new Set([...await this.#contained(), ...await this.#called()])]
+  }
+
+  async #contained(): Promise<number[]> {
     const { layout } = await Cgroups.detect(systemClock)
-    const root = layout.version === 2 ? layout.mount : layout.controllers.get('pids')!
     const found: number[] = []
     const visit = async (directory: string): Promise<void> => {
-      const procs = await readFile(join(directory, 'cgroup.procs'), 'utf8').catch((error: NodeJS.ErrnoException) => {
-        if (['ENOENT', 'ENODEV'].includes(error.code!)) return ''
-        throw error
-      })
-      found.push(...procs.split('\n').filter((line) => line !== '').map(Number))
-      const entries = procs === '' && !(await exists(directory)) ? [] : await readdir(directory, { withFileTypes: true })
+      found.push(...(await readIfThere(join(directory, 'cgroup.procs'))).split('\n').filter((line) => line !== '').map(Number))
+      const entries = (await exists(directory)) ? await readdir(directory, { withFileTypes: true }) : []
       for (const entry of entries) if (entry.isDirectory()) await visit(join(directory, entry.name))
     }
-    await visit(join(root, this.cgroupParent))
+    await visit(join(layout.version === 2 ? layout.mount : layout.controllers.get('pids')!, this.cgroupParent))
     return found
+  }
+
+  async #called(): Promise<number[]> {
+    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    const lines = await Promise.all(pids.map((pid) => readIfThere(`/proc/${pid}/cmdline`)))
+    return pids.filter((_, index) => lines[index]!.includes(`${this.directory}/`)).map(Number)
   }
 
   async mounts(): Promise<string[]> {
@@ -113,4 +115,11 @@ function killIfThere(pid: number): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
+}
+
+async function readIfThere(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (['ENOENT', 'ENODEV', 'ESRCH'].includes(error.code!)) return ''
+    throw error
+  })
 }
