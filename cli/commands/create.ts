@@ -1,5 +1,5 @@
 /** `gantry create`: makes objects that must not exist yet, from manifests or from flags. */
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { decodeJson } from '../../proto/api/codec.ts'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -177,7 +177,6 @@ async function filesOf(environment: Environment, source: string): Promise<[strin
   const at = source.indexOf('=')
   if (at === 0) throw new UsageError(`--from-file="${source}" has no key before the "="`)
   if (at > 0) return [[source.slice(0, at), await readLocal(environment, source.slice(at + 1))]]
-  const { readdir, stat } = await import('node:fs/promises')
   const absolute = path.resolve(environment.cwd, source)
   const isDirectory = await stat(absolute).then((found) => found.isDirectory(), () => false) // readLocal tells what is wrong with it
   if (!isDirectory) return [[path.basename(source), await readLocal(environment, source)]]

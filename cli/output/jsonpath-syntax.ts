@@ -56,6 +56,7 @@ class Reader {
     this.#space()
     const literal = this.#literal()
     if (literal !== undefined) return { fromRoot: false, steps: [], literal }
+    const begin = this.#at
     const fromRoot = this.#take('$')
     const current = !fromRoot && this.#take('@')
     const steps: Step[] = []
@@ -68,6 +69,7 @@ class Reader {
       } else if (steps.length === 0 && !fromRoot && !current && !this.#atWordEnd()) steps.push(this.#name())
       else break
     }
+    if (this.#at === begin) this.fail('a path')
     return { fromRoot, steps }
   }
 

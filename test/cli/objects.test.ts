@@ -124,7 +124,7 @@ describe('commands for objects', () => {
           assert.deepEqual([program, args[0]], ['myed', '--fast'])
           const text = await readFile(args[1]!, 'utf8')
           seen.push(text)
-          await writeFile(args[1]!, seen.length === 1 ? text.replace('data:', 'dota:') : text.replace(/^dota:/m, 'data:').replace('blue', 'red'))
+          await writeFile(args[1]!, seen.length === 1 ? text.replace(/^data:/m, 'dota:') : text.replace(/^dota:/m, 'data:').replace('blue', 'red'))
           return 0
         },
       })
