@@ -111,7 +111,8 @@ export function connect(address: string, tls?: { ca: string; cert: string; key: 
   const host = address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
   const serverName = tls?.serverName ?? (isIP(host) === 0 ? undefined : CONTROLLER_HOST)
   const options = serverName === undefined ? CHANNEL_OPTIONS : { ...CHANNEL_OPTIONS, 'grpc.ssl_target_name_override': serverName }
-  const raw = new grpc.Client(address, credentials, options)
+  // The scheme of an address spares gRPC the making of a DNS resolver.
+  const raw = new grpc.Client(isIP(host) === 0 ? address : `ipv${isIP(host)}:${address}`, credentials, options)
   return {
     address,
     client: (service) => makeClient(raw, service),
