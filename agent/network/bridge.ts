@@ -2,6 +2,7 @@
 import { mkdir, open, readFile, readdir, realpath, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
+import { systemClock, type Clock, type Timer } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { AddressPool } from './address-pool.ts'
@@ -14,6 +15,8 @@ export interface BridgeNetworkOptions {
   readonly logger: Logger
   /** Path of the network namespace that holds the bridge; the agent's own if undefined. */
   readonly netns?: string
+  /** The system's if undefined. */
+  readonly clock?: Clock
   /** Namespaces kept ready (default 8). */
   readonly prepared?: number
   /** Bytes (default 1500). */
@@ -22,6 +25,8 @@ export interface BridgeNetworkOptions {
 
 /** Namespaces made at once: each costs two processes and some milliseconds of kernel time. */
 const BATCH = 4
+/** Milliseconds from taking a ready one to making another: the pod that took it is started first. */
+const REFILL_DELAY = 100
 const READY_PREFIX = 'ready-'
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 
@@ -39,6 +44,7 @@ interface Waiter {
 export class BridgeNetwork implements Network {
   readonly #stateDir: string
   readonly #logger: Logger
+  readonly #clock: Clock
   readonly #netns: string | undefined
   readonly #prepared: number
   readonly #mtu: number
@@ -53,12 +59,14 @@ export class BridgeNetwork implements Network {
   #root = ''
   #addresses: AddressPool | undefined
   #filling: Promise<void> | undefined
+  #refill: Timer | undefined
   #removing: Promise<void> | undefined
   #stopped = false
 
   constructor(options: BridgeNetworkOptions) {
     this.#stateDir = options.stateDir
     this.#logger = options.logger
+    this.#clock = options.clock ?? systemClock
     this.#netns = options.netns
     this.#prepared = options.prepared ?? 8
     this.#mtu = options.mtu ?? 1500
@@ -106,6 +114,8 @@ export class BridgeNetwork implements Network {
 
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#refill?.cancel()
+    this.#refill = undefined
     if (this.#addresses === undefined) return
     await this.#filling
     for (const address of this.#ready.splice(0)) this.#removals.push({ directory: join(this.#root, READY_PREFIX + address), address })
@@ -119,7 +129,7 @@ export class BridgeNetwork implements Network {
     if (this.#addresses === undefined || this.#stopped) throw new GantryError('FailedPrecondition', 'the pod network is not started')
     const address = this.#ready.shift()
     if (address !== undefined) {
-      this.#fill()
+      this.#fillLater()
       return this.#give(id, address)
     }
     return new Promise((resolve, reject) => {
@@ -153,6 +163,13 @@ export class BridgeNetwork implements Network {
     this.#filling = this.#fillUp().finally(() => {
       this.#filling = undefined
       if (this.#waiting.length > 0) this.#fill()
+    })
+  }
+
+  #fillLater(): void {
+    this.#refill ??= this.#clock.after(REFILL_DELAY, () => {
+      this.#refill = undefined
+      this.#fill()
     })
   }
 

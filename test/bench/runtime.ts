@@ -80,7 +80,7 @@ async function bare(runtime: 'crun' | 'runc'): Promise<Series[]> {
         cgroupsPath: `${machine.cgroupParent}/${id}`, localSeccomp: undefined, devices: [],
       })
       await writeFile(join(bundle, 'config.json'), JSON.stringify(config))
-      create.push(await timed(() => conmon.create({ id, shortId: id, bundle, logPath: join(bundle, 'log'), tty: false, stdin: false })))
+      create.push(await timed(() => conmon.create({ id, bundle, logPath: join(bundle, 'log'), tty: false, stdin: false })))
       start.push(await timed(() => run(program, ['--root', root, 'start', id])))
       await run(program, ['--root', root, 'delete', '--force', id])
     }

@@ -136,6 +136,10 @@ describe('OciDriver recovers', function () {
     assert.deepEqual(await machine.mounts(), [])
     const state = join(machine.directory, 'state')
     assert.deepEqual(await Promise.all(['containers', 'sandboxes', 'exits'].map((name) => readdir(join(state, name)))), [[], [], []])
+    for (const name of ['s', 'runtime', 'exec']) {
+      const left = (await readdir(join(machine.directory, 'run'))).includes(name) ? await readdir(join(machine.directory, 'run', name)) : []
+      assert.deepEqual(left.filter((entry) => entry !== '.cache'), [], name) // crun keeps compiled seccomp filters there
+    }
     const { layout } = await Cgroups.detect(systemClock)
     for (const mount of layout.version === 2 ? [layout.mount] : layout.mounts) {
       const groups = await readdir(mount)

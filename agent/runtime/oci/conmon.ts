@@ -6,7 +6,9 @@
  */
 import { spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
-import { readFile, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { logTo } from './start-failure.ts'
@@ -25,8 +27,6 @@ export interface ConmonOptions {
 
 export interface ConmonRequest {
   readonly id: string
-  /** Names its socket directory. */
-  readonly shortId: string
   readonly bundle: string
   readonly logPath: string
   readonly tty: boolean
@@ -53,9 +53,10 @@ export class Conmon {
   /** Creates the container of a bundle. Internal with the runtime's words as message when it refuses; DeadlineExceeded. */
   async create(request: ConmonRequest): Promise<Supervised> {
     const { program, runtime, runtimeArgs, exitDirectory, socketDirectory } = this.#options
+    const shortId = socketName(request.id)
     const pidFile = `${request.bundle}/conmon.pid`
     const args = [
-      '--cid', request.id, '--cuuid', request.shortId, '--name', request.id, '--bundle', request.bundle, '--runtime', runtime,
+      '--cid', request.id, '--cuuid', shortId, '--name', request.id, '--bundle', request.bundle, '--runtime', runtime,
       ...[...runtimeArgs, ...logTo(request.bundle)].flatMap((arg) => ['--runtime-arg', arg]),
       '--container-pidfile', `${request.bundle}/init.pid`, '--conmon-pidfile', pidFile, '--exit-dir', exitDirectory,
       '--socket-dir-path', socketDirectory, '--log-path', `k8s-file:${request.logPath}`, '--log-level', 'error',
@@ -66,6 +67,11 @@ export class Conmon {
     const conmon = await identify(Number((await readFile(pidFile, 'utf8')).trim()))
     if (init === undefined || conmon === undefined) throw new GantryError('Internal', `container ${request.id} ended while it was created`)
     return { init, conmon }
+  }
+
+  /** Removes what conmon leaves of a container outside its bundle. */
+  async forget(id: string): Promise<void> {
+    await rm(join(this.#options.socketDirectory, socketName(id)), { recursive: true, force: true })
   }
 
   /** Makes conmon close the log and open it again under the same path: the message is its control protocol's. */
@@ -118,6 +124,12 @@ function firstLine(stream: Readable, clock: Clock): Promise<string | undefined> 
       if (end >= 0) settle(() => resolve(text.slice(0, end)))
     })
     stream.on('end', () => settle(() => resolve(text === '' ? undefined : text)))
+    stream.on('close', () => settle(() => resolve(undefined)))
     stream.on('error', (cause) => settle(() => reject(GantryError.from(cause))))
   })
+}
+
+/** The path of a socket is short, the id of a container need not be. */
+function socketName(id: string): string {
+  return createHash('sha256').update(id).digest('hex').slice(0, 16)
 }

@@ -1,6 +1,5 @@
 /** The containers of a node: their records, their exits, and what is done to them. One verb at a time for each. */
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
-import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -101,7 +100,7 @@ export class Containers {
       try {
         await mkdir(dirname(logPath), { recursive: true })
         await writeFile(join(bundle, 'config.json'), JSON.stringify(config))
-        const supervised = await this.#slots.run(() => this.#options.conmon.create({ id, shortId: shortId(id), bundle, logPath, tty: config.process.terminal, stdin: request.stdin }))
+        const supervised = await this.#slots.run(() => this.#options.conmon.create({ id, bundle, logPath, tty: config.process.terminal, stdin: request.stdin }))
         await this.#save({ ...entry, phase: { phase: 'created', ...supervised } })
       } catch (thrown) {
         const error = await this.#complaint(bundle, entry.command, `cannot create container ${id}`, thrown)
@@ -268,6 +267,7 @@ export class Containers {
     await this.#runtime(id, 'delete', '--force', id)
     if (entry.cgroup !== '') await this.#options.cgroups.remove(entry.cgroup)
     await this.#options.exits.remove(id)
+    await this.#options.conmon.forget(id)
     await removeDirectory(this.#bundle(id))
     this.#entries.delete(id)
   }
@@ -286,9 +286,4 @@ export class Containers {
     })
     return startError(lastLogged(log) ?? error.message, command, action, error)
   }
-}
-
-/** Names the socket directory: the path of a socket is short, the id of a container need not be. */
-function shortId(id: string): string {
-  return createHash('sha256').update(id).digest('hex').slice(0, 16)
 }

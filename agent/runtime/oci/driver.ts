@@ -63,7 +63,7 @@ export class OciDriver implements RuntimeDriver {
 
   constructor(options: OciDriverOptions) {
     this.#options = options
-    this.#directories = new SandboxDirectories(options.stateDir, options.prepared ?? 8, options.logger)
+    this.#directories = new SandboxDirectories(options.stateDir, options.prepared ?? 8, options.clock, options.logger)
     this.#execs = new Execs(join(options.runDir, 'exec'), options.clock)
   }
 

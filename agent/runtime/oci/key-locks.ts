@@ -5,7 +5,7 @@ export class KeyLocks {
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key)
     const working = before === undefined ? work() : before.then(work)
-    const tail = working.then(() => undefined, () => undefined) // the failure goes to whoever asked; the next one only waits
+    const tail = Promise.allSettled([working]).then(() => undefined) // a failure goes to whoever asked; the next one only waits
     this.#tails.set(key, tail)
     try {
       return await working

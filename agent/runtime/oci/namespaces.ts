@@ -2,10 +2,16 @@
 import { mkdir, open, readFile, readdir, realpath, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
+import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
+import { Slots } from './slots.ts'
 
 const READY_PREFIX = 'ready-'
+/** Milliseconds from taking a ready one to making another: the pod that took it is started first. */
+const REFILL_DELAY = 100
+/** Made at once. */
+const PARALLEL = 4
 const PINS = ['ipc', 'uts', 'shm'] as const
 const SHM_BYTES = 64 * 1024 * 1024
 
@@ -16,14 +22,18 @@ const SHM_BYTES = 64 * 1024 * 1024
 export class SandboxDirectories {
   readonly #stateDir: string
   readonly #prepared: number
+  readonly #clock: Clock
   readonly #logger: Logger
+  readonly #slots = new Slots(PARALLEL)
   readonly #ready: string[] = []
   #root = ''
   #count = 0
   #filling: Promise<void> | undefined
+  #refill: Timer | undefined
   #stopped = true
 
-  constructor(stateDir: string, prepared: number, logger: Logger) {
+  constructor(stateDir: string, prepared: number, clock: Clock, logger: Logger) {
+    this.#clock = clock
     this.#stateDir = stateDir
     this.#prepared = prepared
     this.#logger = logger
@@ -44,6 +54,8 @@ export class SandboxDirectories {
   /** Removes those made ahead. */
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#refill?.cancel()
+    this.#refill = undefined
     await this.#filling
     await this.#removeAll(this.#ready.splice(0))
   }
@@ -53,9 +65,9 @@ export class SandboxDirectories {
   }
 
   async take(id: string): Promise<string> {
-    const name = this.#ready.shift() ?? await this.#make()
+    const name = this.#ready.shift() ?? await this.#slots.run(() => this.#make())
     await rename(join(this.#root, name), this.path(id))
-    this.#fill()
+    if (!this.#stopped) this.#fillLater()
     return this.path(id)
   }
 
@@ -67,6 +79,13 @@ export class SandboxDirectories {
 
   async remove(id: string): Promise<void> {
     await this.#removeAll([id])
+  }
+
+  #fillLater(): void {
+    this.#refill ??= this.#clock.after(REFILL_DELAY, () => {
+      this.#refill = undefined
+      this.#fill()
+    })
   }
 
   #fill(): void {
