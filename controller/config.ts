@@ -20,8 +20,8 @@ export interface ControllerConfig {
   /** Endpoints of an etcd that is there already, e.g. https://10.0.0.1:2379; empty: the controller runs its own. */
   readonly etcd: readonly string[]
   readonly etcdTls: TlsFiles | undefined
-  /** Ports on loopback of its own etcd and NATS. */
-  readonly ports: { readonly etcd: number; readonly etcdPeer: number; readonly nats: number }
+  /** Port on loopback of its own NATS; its own etcd is on a socket in the data directory. */
+  readonly ports: { readonly nats: number }
   /** NATS servers that are there already, e.g. nats://10.0.0.1:4222; empty: the controller runs its own. */
   readonly nats: readonly string[]
 }
@@ -37,5 +37,5 @@ export const CONTROLLER_SETTINGS: Settings<ControllerConfig> = {
   etcd: withDefault(listOf(text), []),
   etcdTls: withDefault(tlsFiles, undefined),
   nats: withDefault(listOf(text), []),
-  ports: withDefault(section({ etcd: withDefault(integer, 2379), etcdPeer: withDefault(integer, 2380), nats: withDefault(integer, 4222) }), { etcd: 2379, etcdPeer: 2380, nats: 4222 }),
+  ports: withDefault(section({ nats: withDefault(integer, 4222) }), { nats: 4222 }),
 }

@@ -45,10 +45,10 @@ async function readTls(files: TlsFiles): Promise<{ ca: string; cert: string; key
 }
 
 /** The controller's own etcd and NATS, where none were given. They outlive everything else: `stop` is called last. */
-function startEmbedded(config: ControllerConfig, logger: Logger): { etcd: EmbeddedEtcd | undefined; nats: EmbeddedNats | undefined; group: RunGroup } {
+async function startEmbedded(config: ControllerConfig, logger: Logger): Promise<{ etcd: EmbeddedEtcd | undefined; nats: EmbeddedNats | undefined; group: RunGroup }> {
   const supervise = { clock, random, logger }
-  const etcd = config.etcd.length > 0 ? undefined : new EmbeddedEtcd({ ...supervise, dataDir: join(config.dataDir, 'etcd'), clientPort: config.ports.etcd, peerPort: config.ports.etcdPeer })
-  const nats = config.nats.length > 0 ? undefined : new EmbeddedNats({ ...supervise, dataDir: join(config.dataDir, 'nats'), port: config.ports.nats })
+  const etcd = config.etcd.length > 0 ? undefined : new EmbeddedEtcd({ ...supervise, dataDir: join(config.dataDir, 'etcd') })
+  const nats = config.nats.length > 0 ? undefined : await EmbeddedNats.prepare({ ...supervise, dataDir: join(config.dataDir, 'nats'), port: config.ports.nats })
   const group = new RunGroup()
   for (const child of [etcd, nats]) if (child !== undefined) group.add((signal) => child.run(signal))
   return { etcd, nats, group }
@@ -63,7 +63,7 @@ async function ensureNamespace(api: ObjectApi, name: string): Promise<void> {
 }
 
 async function serve(config: ControllerConfig, logger: Logger, signal: AbortSignal): Promise<void> {
-  const embedded = startEmbedded(config, logger)
+  const embedded = await startEmbedded(config, logger)
   const group = new RunGroup(signal)
   embedded.group.signal.addEventListener('abort', () => group.stop(), { once: true })
   try {
@@ -72,7 +72,7 @@ async function serve(config: ControllerConfig, logger: Logger, signal: AbortSign
       endpoints: embedded.etcd === undefined ? config.etcd : [embedded.etcd.address], clock,
       ...(etcdTls === undefined ? {} : { tls: { ca: Buffer.from(etcdTls.ca), cert: Buffer.from(etcdTls.cert), key: Buffer.from(etcdTls.key) } }),
     }, random)
-    const news = new NewsConnection({ servers: embedded.nats === undefined ? config.nats : [embedded.nats.address], name: config.name, clock, random, logger: logger.child({ component: 'events' }) })
+    const news = new NewsConnection({ servers: embedded.nats === undefined ? config.nats : [embedded.nats.address], token: embedded.nats?.token, name: config.name, clock, random, logger: logger.child({ component: 'events' }) })
     const recorder = new EventRecorder({ connection: news, clock, random, logger: logger.child({ component: 'events' }) })
     const informer = new StoreInformer({ store, clock, random, logger: logger.child({ component: 'informer' }) })
     const reads = new ConsistentReads(store, informer)

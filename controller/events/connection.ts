@@ -22,6 +22,8 @@ export interface NewsConnectionOptions {
   readonly servers: readonly string[]
   /** How this connection is called in the server's reports. */
   readonly name: string
+  /** What the servers want to see, if anything. */
+  readonly token?: string | undefined
   /** PEM texts. */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string } | undefined
   readonly clock: Clock
@@ -89,8 +91,8 @@ export class NewsConnection {
   }
 
   #connect(): Promise<NatsConnection> {
-    const { servers, name, tls } = this.#options
-    return connect({ servers: [...servers], name, timeout: CONNECT_TIMEOUT, maxReconnectAttempts: -1, reconnectTimeWait: 200, pingInterval: 5_000, maxPingOut: 2, ...(tls === undefined ? {} : { tls }) })
+    const { servers, name, token, tls } = this.#options
+    return connect({ servers: [...servers], name, timeout: CONNECT_TIMEOUT, maxReconnectAttempts: -1, reconnectTimeWait: 200, pingInterval: 5_000, maxPingOut: 2, ...(token === undefined ? {} : { token }), ...(tls === undefined ? {} : { tls }) })
   }
 
   /** One connection through its losses and returns, to its end. */

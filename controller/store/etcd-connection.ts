@@ -9,7 +9,7 @@ import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 
 export interface EtcdOptions {
-  /** host:port of each member; a scheme in front is not looked at, `tls` decides. */
+  /** host:port of each member; a scheme http(s) in front is not looked at, `tls` decides. A member on a socket: unix:PATH. */
   readonly endpoints: readonly string[]
   /** PEM. The certificate is the client's. */
   readonly tls?: { readonly ca: Uint8Array; readonly cert: Uint8Array; readonly key: Uint8Array }

@@ -1,6 +1,6 @@
 /** A program that runs as long as the controller does: started, awaited until it answers, started again when it ends, stopped at the end. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { access, constants, mkdir } from 'node:fs/promises'
+import { access, chmod, constants, mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -17,6 +17,8 @@ const STEADY = 30_000
 /** Milliseconds between tries to reach it, until it must answer, and from SIGTERM to SIGKILL. */
 const TRY = 20
 const READY_PATIENCE = 30_000
+/** Milliseconds of failing before it has answered once after which it is given up: something is wrong that time does not mend. */
+const START_PATIENCE = 20_000
 const GRACE = 10_000
 /** Lines of its output kept for the message that it ended. */
 const LAST_LINES = 10
@@ -29,6 +31,7 @@ export interface Program {
   readonly args: readonly string[]
   /** The distribution's package with it. */
   readonly package: string
+  /** Absolute, its working directory, closed to other users. */
   readonly dataDir: string
   /** Those it listens on, on 127.0.0.1. */
   readonly ports: readonly number[]
@@ -54,6 +57,7 @@ export class SupervisedChild {
   readonly #options: SuperviseOptions
   readonly #waiting = new Set<(state: ChildState | GantryError) => void>()
   #state: ChildState = { state: 'starting' }
+  #answered = false
   #failure: GantryError | undefined
 
   constructor(program: Program, options: SuperviseOptions) {
@@ -82,18 +86,23 @@ export class SupervisedChild {
     })
   }
 
-  /** Keeps it running until the signal is aborted, then stops it. FailedPrecondition if the program is not installed. */
+  /**
+   * Keeps it running until the signal is aborted, then stops it. FailedPrecondition if the program is not installed, or has not answered once
+   * within about 20 s of tries (a last try that hangs is given 30 s); once it has answered it is started again without end.
+   */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger } = this.#options
     const { name } = this.#program
     try {
       const path = await this.#locate()
+      const first = clock.monotonic()
       let failures = 0
       while (!signal.aborted) {
         this.#enter({ state: 'starting' })
         const begun = clock.monotonic()
         const reason = await this.#once(path, signal)
         if (signal.aborted) break
+        if (!this.#answered && clock.monotonic() - first > START_PATIENCE) throw new GantryError('FailedPrecondition', `${name} cannot be started: ${reason}`, { details: [{ field: name, message: reason, remedy: `mend that, or name running servers with the setting ${name}` }] })
         failures = clock.monotonic() - begun > STEADY ? 1 : failures + 1
         const wait = backoffDelay(RESTART, failures, random)
         logger.error({ program: name, reason, waitMillis: Math.round(wait) }, 'program ended, starting it again')
@@ -116,6 +125,7 @@ export class SupervisedChild {
     const { clock, logger } = this.#options
     const record = join(dataDir, `${name}.process`)
     await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    await chmod(dataDir, 0o700)
     const earlier = await endRecorded(record, clock)
     if (earlier !== undefined) logger.warn({ program: name, pid: earlier.pid }, 'ended the program of an earlier run')
     for (const port of this.#program.ports) {
@@ -123,7 +133,7 @@ export class SupervisedChild {
       if (!(await isFree(port))) return `port ${port} on 127.0.0.1 is used by another process`
     }
     // Its own session, so that a terminal's Ctrl-C reaches only the controller; SIGTERM from the kernel when the controller dies.
-    const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', 'sh', '-c', RECORD_AND_EXEC, record, path, ...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', 'sh', '-c', RECORD_AND_EXEC, record, path, ...args], { cwd: dataDir, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     const lines: string[] = []
     for (const stream of [child.stdout!, child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
@@ -153,6 +163,7 @@ export class SupervisedChild {
         await this.#program.probe(signal)
         if (signal.aborted) return
         logger.info({ program: this.#program.name, pid: child.pid, millis: Math.round(clock.monotonic() - begun) }, 'program answers')
+        this.#answered = true
         return this.#enter({ state: 'ready', pid: child.pid! })
       } catch (thrown) {
         if (signal.aborted) return
@@ -188,7 +199,7 @@ export class SupervisedChild {
       const found = await access(path, constants.X_OK).then(() => true, () => false)
       if (found) return path
     }
-    throw new GantryError('FailedPrecondition', `${name} is not installed: no program ${command} on PATH`, { details: [{ field: 'PATH', value: command, remedy: `install the package ${this.#program.package}, or name running servers with --${name}` }] })
+    throw new GantryError('FailedPrecondition', `${name} is not installed: no program ${command} on PATH`, { details: [{ field: 'PATH', value: command, remedy: `install the package ${this.#program.package}, or name running servers with the setting ${name}` }] })
   }
 }
 

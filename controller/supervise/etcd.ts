@@ -1,6 +1,9 @@
-/** The controller's own etcd: one member, on loopback, in the controller's data directory. https://etcd.io/docs/v3.5/op-guide/configuration/ */
+/**
+ * The controller's own etcd: one member, in the controller's data directory, on sockets there that no other user can reach.
+ * https://etcd.io/docs/v3.5/op-guide/configuration/
+ */
 import { request } from 'node:http'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import { SupervisedChild, type SuperviseOptions } from './child.ts'
 
@@ -8,27 +11,33 @@ import { SupervisedChild, type SuperviseOptions } from './child.ts'
 const QUOTA = 2 * 1024 ** 3
 /** Milliseconds for one question to it. */
 const PROBE_TIMEOUT = 1_000
+/** Sockets in its working directory: for clients, and for the peers that a single member does not have. etcd wants names like host:port. */
+const CLIENT_SOCKET = 'clients:0'
+const PEER_SOCKET = 'peers:0'
+/** Bytes of a socket's path (unix(7), sun_path without its last zero). */
+const SOCKET_PATH_LIMIT = 107
 
 export interface EmbeddedEtcdOptions extends SuperviseOptions {
-  /** Holds the database: the cluster's whole state. */
+  /** Holds the database, the cluster's whole state, and the sockets: closed to other users. */
   readonly dataDir: string
-  /** On 127.0.0.1: for clients, and for the peers that a single member does not have. */
-  readonly clientPort: number
-  readonly peerPort: number
 }
 
 export class EmbeddedEtcd {
-  /** host:port for clients. */
+  /** For clients: unix:PATH. */
   readonly address: string
   readonly #child: SupervisedChild
 
+  /** InvalidArgument for a data directory whose path is too long for a socket in it. */
   constructor(options: EmbeddedEtcdOptions) {
-    const { dataDir, clientPort, peerPort } = options
-    this.address = `127.0.0.1:${clientPort}`
-    const client = `http://${this.address}`
-    const peer = `http://127.0.0.1:${peerPort}`
+    const dataDir = resolve(options.dataDir)
+    const socket = join(dataDir, CLIENT_SOCKET)
+    const length = Buffer.byteLength(socket)
+    if (length > SOCKET_PATH_LIMIT) throw new GantryError('InvalidArgument', `the data directory's path is too long: ${socket} has ${length} bytes, a socket's path at most ${SOCKET_PATH_LIMIT}`, { details: [{ field: 'dataDir', value: dataDir, message: 'is too long', remedy: 'use a directory with a shorter path' }] })
+    this.address = `unix:${socket}`
+    const client = `unix://${CLIENT_SOCKET}`
+    const peer = `unix://${PEER_SOCKET}`
     this.#child = new SupervisedChild({
-      name: 'etcd', command: 'etcd', package: 'etcd-server', dataDir, ports: [clientPort, peerPort],
+      name: 'etcd', command: 'etcd', package: 'etcd-server', dataDir, ports: [],
       args: [
         '--name', 'gantry', '--data-dir', join(dataDir, 'member-data'),
         '--listen-client-urls', client, '--advertise-client-urls', client,
@@ -42,7 +51,7 @@ export class EmbeddedEtcd {
         '--heartbeat-interval', '50', '--election-timeout', '250',
         '--max-txn-ops', '128', '--log-level', 'warn', '--logger', 'zap',
       ],
-      probe: (signal) => probe(clientPort, signal),
+      probe: (signal) => probe(socket, signal),
     }, options)
   }
 
@@ -61,9 +70,9 @@ export class EmbeddedEtcd {
 }
 
 /** Its own word that it is healthy: it has a leader (itself) and commits. */
-function probe(port: number, signal: AbortSignal): Promise<void> {
+function probe(socketPath: string, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const call = request({ host: '127.0.0.1', port, path: '/health', timeout: PROBE_TIMEOUT, signal, agent: false }, (response) => {
+    const call = request({ socketPath, path: '/health', timeout: PROBE_TIMEOUT, signal, agent: false }, (response) => {
       response.resume()
       response.on('end', () => (response.statusCode === 200 ? resolve() : reject(new GantryError('Unavailable', `etcd says it is not healthy (${response.statusCode})`))))
       response.on('error', reject)

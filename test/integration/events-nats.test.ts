@@ -33,18 +33,18 @@ describe('events on NATS', function () {
   let recorder: EventRecorder
   let reader: EventReader
 
-  function startServer(port: number): void {
+  async function startServer(port: number): Promise<void> {
     server = new RunGroup()
-    nats = new EmbeddedNats({ ...parts, dataDir: dir, port })
+    nats = await EmbeddedNats.prepare({ ...parts, dataDir: dir, port })
     server.add((signal) => nats.run(signal))
   }
 
   beforeEach(async () => {
     dir = await mkdtemp(join(tmpdir(), 'gantry-events-'))
     const [port = 0] = await freePorts(1)
-    startServer(port)
+    await startServer(port)
     await nats.ready()
-    connection = new NewsConnection({ ...parts, servers: [nats.address], name: 'test' })
+    connection = new NewsConnection({ ...parts, servers: [nats.address], token: nats.token, name: 'test' })
     recorder = new EventRecorder({ ...parts, connection })
     reader = new EventReader({ ...parts, connection })
     group = new RunGroup()
@@ -157,7 +157,7 @@ describe('events on NATS', function () {
     assert.equal(await small.flush(50), false)
     await assert.rejects(reader.find({}, signal()), (error: GantryError) => error.code === 'Unavailable')
 
-    startServer(Number(nats.address.split(':')[1]))
+    await startServer(Number(nats.address.split(':')[1]))
     await nats.ready()
     await until('the rest has arrived', () => small.waiting === 0)
     assert.deepEqual(seen(await reader.find({ namespace: 'default', kind: 'Node' }, signal())), ['n2 Ready 1', 'n3 Ready 1', 'n4 Ready 1'])

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect as connectNats } from 'nats'
+import { EtcdStore } from '../../controller/store/etcd.ts'
 import { EmbeddedEtcd } from '../../controller/supervise/etcd.ts'
 import { EmbeddedNats } from '../../controller/supervise/nats.ts'
 import { findRecorded, RECORD_AND_EXEC, runs } from '../../controller/supervise/process-record.ts'
 import { SupervisedChild } from '../../controller/supervise/child.ts'
 import { GantryError } from '../../proto/api/errors.ts'
-import { systemClock } from '../../proto/base/clock.ts'
+import { systemClock, type Clock } from '../../proto/base/clock.ts'
+import { run } from '../../proto/base/command.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
@@ -17,6 +20,15 @@ import { freePorts } from './free-port.ts'
 import { until } from './until.ts'
 
 const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
+
+/** Time that passes a hundred times as fast. */
+const hasty: Clock = { now: systemClock.now, monotonic: () => systemClock.monotonic() * 100, after: (millis, call) => systemClock.after(millis / 100, call) }
+
+/** TCP ports that a process listens on. */
+async function listeningPorts(pid: number): Promise<string[]> {
+  const { stdout } = await run('ss', ['-Hltnp'])
+  return stdout.split('\n').filter((line) => line.includes(`pid=${pid},`))
+}
 
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -51,8 +63,7 @@ describe('embedded etcd and NATS', function () {
   }
 
   it('etcd answers, comes back after SIGKILL, and is gone at the end', async () => {
-    const [clientPort = 0, peerPort = 0] = await freePorts(2)
-    const etcd = new EmbeddedEtcd({ ...parts, dataDir: dir, clientPort, peerPort })
+    const etcd = new EmbeddedEtcd({ ...parts, dataDir: dir })
     group.add((signal) => etcd.run(signal))
     await etcd.ready()
     const first = pidOf(etcd)
@@ -60,7 +71,9 @@ describe('embedded etcd and NATS', function () {
 
     process.kill(first, 'SIGKILL')
     await until('etcd is ready again', () => etcd.state.state === 'ready' && pidOf(etcd) !== first)
-    assert.equal(await answers(clientPort), true)
+    const store = new EtcdStore({ endpoints: [etcd.address], clock: systemClock }, systemRandom)
+    assert.ok(await store.revision() > 0)
+    await store.close()
 
     const second = await findRecorded(join(dir, 'etcd.process'))
     assert.equal(second?.pid, pidOf(etcd))
@@ -68,6 +81,43 @@ describe('embedded etcd and NATS', function () {
     await group.wait()
     assert.equal(etcd.state.state, 'stopped')
     assert.equal(await runs(second!), false)
+  })
+
+  it('etcd listens on sockets that only its own user reaches, and on no port', async () => {
+    await chmod(dir, 0o755)
+    const etcd = new EmbeddedEtcd({ ...parts, dataDir: dir })
+    group.add((signal) => etcd.run(signal))
+    await etcd.ready()
+    assert.equal((await stat(dir)).mode & 0o777, 0o700)
+    const socket = etcd.address.replace('unix:', '')
+    const ask = ['curl', '--silent', '--unix-socket', socket, 'http://localhost/health']
+    assert.match((await run(ask[0]!, ask.slice(1))).stdout, /"health":"true"/)
+    assert.notEqual((await run('setpriv', ['--reuid', '65534', '--regid', '65534', '--clear-groups', '--', ...ask], { allow: [7] })).code, 0)
+    assert.deepEqual(await listeningPorts(pidOf(etcd)), [])
+  })
+
+  it('says that a data directory is too deep for a socket', () => {
+    assert.throws(() => new EmbeddedEtcd({ ...parts, dataDir: `/${'deep/'.repeat(30)}` }), (error: GantryError) => error.code === 'InvalidArgument' && error.details[0]?.field === 'dataDir')
+  })
+
+  it('NATS serves only those who know its token, which is kept and never on a command line', async () => {
+    const [port = 0] = await freePorts(1)
+    const nats = await EmbeddedNats.prepare({ ...parts, dataDir: dir, port })
+    group.add((signal) => nats.run(signal))
+    await nats.ready()
+    await assert.rejects(connectNats({ servers: nats.address, reconnect: false }), { code: 'AUTHORIZATION_VIOLATION' })
+    await assert.rejects(connectNats({ servers: nats.address, token: '0'.repeat(64), reconnect: false }), { code: 'AUTHORIZATION_VIOLATION' })
+    await (await connectNats({ servers: nats.address, token: nats.token })).close()
+    for (const file of ['token', 'nats.conf']) assert.equal((await stat(join(dir, file))).mode & 0o777, 0o600, file)
+    assert.equal((await readFile(`/proc/${pidOf(nats)}/cmdline`, 'utf8')).includes(nats.token), false)
+    assert.equal((await EmbeddedNats.prepare({ ...parts, dataDir: dir, port })).token, nats.token)
+  })
+
+  it('makes a new token when the kept one is damaged', async () => {
+    await writeFile(join(dir, 'token'), '')
+    const { token } = await EmbeddedNats.prepare({ ...parts, dataDir: dir, port: 1 })
+    assert.match(token, /^[0-9a-f]{64}$/)
+    assert.equal((await readFile(join(dir, 'token'), 'utf8')).trim(), token)
   })
 
   it('replaces the NATS of a controller that was killed, and keeps its data directory to one', async () => {
@@ -78,7 +128,7 @@ describe('embedded etcd and NATS', function () {
     await until('the earlier NATS answers', () => answers(port))
     assert.equal((await findRecorded(record))?.pid, earlier.pid)
 
-    const nats = new EmbeddedNats({ ...parts, dataDir: dir, port })
+    const nats = await EmbeddedNats.prepare({ ...parts, dataDir: dir, port })
     group.add((signal) => nats.run(signal))
     await nats.ready()
     await ended
@@ -94,7 +144,7 @@ describe('embedded etcd and NATS', function () {
     stat[21] = String(Number(stat[21]) - 1)
     await writeFile(record, `${stat.join(' ')}\n${await readFile('/proc/sys/kernel/random/boot_id', 'utf8')}`)
     try {
-      const nats = new EmbeddedNats({ ...parts, dataDir: dir, port })
+      const nats = await EmbeddedNats.prepare({ ...parts, dataDir: dir, port })
       group.add((signal) => nats.run(signal))
       await nats.ready()
       assert.equal(stranger.exitCode, null)
@@ -111,7 +161,7 @@ describe('embedded etcd and NATS', function () {
       import { systemClock } from ${JSON.stringify(join(import.meta.dirname, '../../proto/base/clock.ts'))}
       import { silentLogger } from ${JSON.stringify(join(import.meta.dirname, '../../proto/base/logger.ts'))}
       import { systemRandom } from ${JSON.stringify(join(import.meta.dirname, '../../proto/base/random.ts'))}
-      const nats = new EmbeddedNats({ clock: systemClock, random: systemRandom, logger: silentLogger, dataDir: ${JSON.stringify(dir)}, port: ${port} })
+      const nats = await EmbeddedNats.prepare({ clock: systemClock, random: systemRandom, logger: silentLogger, dataDir: ${JSON.stringify(dir)}, port: ${port} })
       await nats.run(new AbortController().signal)
     `
     const file = join(dir, 'controller.mts')
@@ -132,7 +182,7 @@ describe('embedded etcd and NATS', function () {
     const stranger = createServer((socket) => socket.end('INFO {}\r\n'))
     await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
     const { port } = stranger.address() as { port: number }
-    const nats = new EmbeddedNats({ ...parts, dataDir: dir, port })
+    const nats = await EmbeddedNats.prepare({ ...parts, dataDir: dir, port })
     const states = new Set<string>()
     group.add((signal) => nats.run(signal))
     await until('it waits for its next try', () => states.add(nats.state.state).has('waiting'))
@@ -140,6 +190,32 @@ describe('embedded etcd and NATS', function () {
     assert.equal((nats.state as { reason: string }).reason, `port ${port} on 127.0.0.1 is used by another process`)
     await new Promise((resolve) => stranger.close(resolve))
     await nats.ready()
+  })
+
+  it('gives up what has not answered once, with the reason', async () => {
+    const stranger = createServer()
+    await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
+    try {
+      const { port } = stranger.address() as { port: number }
+      const nats = await EmbeddedNats.prepare({ ...parts, clock: hasty, dataDir: dir, port })
+      const ready = assert.rejects(nats.ready(), { code: 'FailedPrecondition' })
+      await assert.rejects(nats.run(new AbortController().signal), { code: 'FailedPrecondition', message: `nats cannot be started: port ${port} on 127.0.0.1 is used by another process` })
+      await ready
+    } finally {
+      await new Promise((resolve) => stranger.close(resolve))
+    }
+  })
+
+  it('never gives up what has answered', async () => {
+    // Answers when it is started for the first time and never again.
+    let answered = false
+    const child = new SupervisedChild({ name: 'brief', command: 'sleep', package: 'coreutils', args: ['0.01'], dataDir: dir, ports: [], probe: () => (answered ? Promise.reject(new Error('not again')) : Promise.resolve(void (answered = true))) }, { ...parts, clock: hasty })
+    const begun = hasty.monotonic()
+    group.add((signal) => child.run(signal))
+    await child.ready()
+    await until('its patience at the start is long over', () => hasty.monotonic() - begun > 60_000)
+    assert.notEqual(child.state.state, 'stopped')
+    assert.equal(group.signal.aborted, false)
   })
 
   it('says that a program is not installed, and why it does not start', async () => {
