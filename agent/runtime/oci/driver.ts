@@ -75,6 +75,7 @@ export class OciDriver implements RuntimeDriver {
     const { stateDir, runDir, clock, logger } = this.#options
     const directories = { root: join(runDir, 'runtime'), sockets: join(runDir, 's'), exits: join(stateDir, 'exits') }
     for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true, mode: 0o711 })
+    await this.#execs.start()
     const cgroups = await Cgroups.detect(clock)
     const conmonProgram = await requireConmon()
     const program = await chooseRuntime(this.#options.runtime, cgroups.layout, runDir)

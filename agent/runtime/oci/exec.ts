@@ -7,7 +7,7 @@ import { constants as system } from 'node:os'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { GantryError } from '../../../proto/api/errors.ts'
-import { delay, type Clock } from '../../../proto/base/clock.ts'
+import { delay, type Clock, type Timer } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { ExecRequest } from '../contract.ts'
 import type { OciProcess } from './config.ts'
@@ -29,6 +29,8 @@ export interface ExecResult {
 
 /** Milliseconds in which output is still read after the command ended: what it left behind in the background may hold the pipes open. */
 const DRAIN = 500
+/** Milliseconds after which the runtime itself is killed: ended before its command is known, it would leave that behind. */
+const KILL_DEADLINE = 5000
 /** The runtime's own exit code when it could not run the command. */
 const RUNTIME_FAILED = 255
 
@@ -42,6 +44,11 @@ export class Execs {
   constructor(directory: string, clock: Clock) {
     this.#directory = directory
     this.#clock = clock
+  }
+
+  /** Removes what an earlier process left. */
+  async start(): Promise<void> {
+    await rm(this.#directory, { recursive: true, force: true })
   }
 
   async run(target: ExecTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
@@ -74,6 +81,7 @@ export class Execs {
 
   async #converse(child: ChildProcess, streams: Streams, pid: PidFile, request: ExecRequest, signal: AbortSignal, complaint: () => Promise<string | undefined>): Promise<ExecResult> {
     let failure: GantryError | undefined
+    let late: Timer | undefined
     const ended = new Promise<number>((resolve, reject) => {
       child.once('exit', (code, killedBy) => resolve(code ?? 128 + (system.signals[killedBy!] ?? 0)))
       child.once('error', (cause) => reject(new GantryError('FailedPrecondition', `cannot start ${child.spawnfile}: ${cause.message}`, { cause })))
@@ -81,10 +89,11 @@ export class Execs {
     const fail = (thrown: unknown): void => {
       failure ??= GantryError.from(thrown, 'Cancelled')
       pid.kill()
-      child.kill('SIGKILL')
+      late ??= this.#clock.after(KILL_DEADLINE, () => child.kill('SIGKILL'))
     }
     const abort = (): void => fail(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
     const closed = streams.outputs.map(([name, stream]) => new Promise<void>((resolve) => {
       stream.on('data', (chunk: Buffer) => request.output(name, chunk))
       stream.once('error', (error) => fail(error))
@@ -103,6 +112,7 @@ export class Execs {
       if (failure !== undefined) throw failure
       return await verdict(exitCode, request.command[0] ?? '', complaint)
     } finally {
+      late?.cancel()
       signal.removeEventListener('abort', abort)
       streams.stdin?.destroy()
       for (const [, stream] of streams.outputs) stream.destroy()
