@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../../proto/base/command.ts'
-import { Cluster, ROOT } from '../e2e/cluster.ts'
+import { Cluster, rigName, ROOT } from '../e2e/cluster.ts'
 import { burstFigure, cliFigures, startFigures, weightFigures } from './cluster.ts'
 import { printFigures, type Figure } from './figures.ts'
 import { bench as runtimeBench } from './runtime.ts'
@@ -31,7 +31,7 @@ async function upFigures(rounds: number): Promise<Figure[]> {
     for (let round = 0; round <= rounds; round++) {
       for (const verb of ['up', 'down'] as const) {
         const began = performance.now()
-        await run(process.execPath, [join(ROOT, 'dist/gantry-rig.cjs'), verb, '--name', 'bench'], { env, timeout: 120_000 })
+        await run(process.execPath, [join(ROOT, 'dist/gantry-rig.cjs'), verb, '--name', rigName('bench')], { env, timeout: 120_000 })
         if (round > 0) seconds[verb].push((performance.now() - began) / 1000)
       }
     }

@@ -1,5 +1,6 @@
 /** A real cluster for end-to-end tests: a rig of its own, and the command line run against it as a person would. */
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -12,6 +13,11 @@ import type { Connection } from '../../proto/api/rpc.ts'
 import { run } from '../../proto/base/command.ts'
 
 export const ROOT = resolve(import.meta.dirname, '../..')
+
+/** A rig's name that another checkout on the same host does not use. */
+export function rigName(purpose: string): string {
+  return `${purpose}-${createHash('sha256').update(ROOT).digest('hex').slice(0, 6)}`
+}
 
 export interface Output {
   readonly code: number
@@ -30,8 +36,9 @@ export class Cluster {
     this.#home = home
   }
 
-  /** Starts one with its own context file; leftovers of an interrupted run are removed first. */
-  static async start(name: string, nodes: number): Promise<Cluster> {
+  /** Starts one with its own context file; leftovers of an interrupted run of this checkout are removed first. */
+  static async start(purpose: string, nodes: number): Promise<Cluster> {
+    const name = rigName(purpose)
     const home = mkdtempSync(join(tmpdir(), 'gantry-e2e-'))
     process.env.GANTRY_CONFIG = join(home, 'config.yaml')
     await removeRig(name)

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../../proto/base/command.ts'
 import { eventually } from '../eventually.ts'
-import { ROOT } from './cluster.ts'
+import { rigName, ROOT } from './cluster.ts'
 
-const NAME = 'lifecycle'
+const NAME = rigName('lifecycle')
 
 function folders(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [join(directory, entry.name), ...folders(join(directory, entry.name))] : []))
