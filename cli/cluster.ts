@@ -122,7 +122,8 @@ export class Cluster {
   }
 
   async create<T extends AnyResource>(object: T, flags: WriteFlags = {}): Promise<T> {
-    const response = await this.#client('Resources').create({ object: toBytes(object), options: writeOptions(flags) }, this.#call())
+    const request = { object: toBytes(object), options: writeOptions(flags) }
+    const response = await this.#write(flags, (client, options) => client.create(request, options))
     return fromBytes(object.kind, response.object) as T
   }
 
@@ -140,7 +141,7 @@ export class Cluster {
 
   async apply<K extends Kind>(kind: K, namespace: string, name: string, configuration: JsonValue, flags: WriteFlags & { force?: boolean | undefined } = {}): Promise<{ object: Resources[K]; outcome: ApplyResponseOutcome }> {
     const request = { ref: refOf(kind, namespace, name), configuration: JSON.stringify(configuration), options: { ...writeOptions(flags), force: flags.force ?? false } }
-    const response = await this.#client('Resources').apply(request, this.#call())
+    const response = await this.#write(flags, (client, options) => client.apply(request, options))
     return { object: fromBytes(kind, response.object), outcome: response.outcome }
   }
 
@@ -183,6 +184,11 @@ export class Cluster {
   #client<S extends keyof Services>(service: S): Client<Services[S]> {
     this.#connection ??= this.#options.connect(this.#options.context.server[this.#server]!, this.#options.credentials)
     return this.#connection.client(service)
+  }
+
+  /** A write; tried only, it is without effect. */
+  #write<T>({ dryRun = false }: WriteFlags, call: (client: Client<Services['Resources']>, options: CallOptions) => Promise<T>): Promise<T> {
+    return dryRun ? this.#read('Resources', call) : call(this.#client('Resources'), this.#call())
   }
 
   /** A call without effect: it may be made again elsewhere. */

@@ -29,9 +29,9 @@ export async function* follow<K extends Kind>(cluster: Cluster, clock: Clock, ki
     } catch (thrown) {
       if (signal.aborted || !GantryError.is(thrown, 'Unavailable', 'Expired') || ++failures > RETRIES) throw thrown
       if (thrown.code === 'Expired') after = ''
-      else await delay(clock, RETRY_MS, signal)
     }
     if (signal.aborted) return
+    await delay(clock, RETRY_MS, signal)
     if (after === '') yield { type: 'RESTARTED' }
   }
 }

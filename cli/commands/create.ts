@@ -178,16 +178,27 @@ async function filesOf(environment: Environment, source: string): Promise<[strin
   if (at === 0) throw new UsageError(`--from-file="${source}" has no key before the "="`)
   if (at > 0) return [[source.slice(0, at), await readLocal(environment, source.slice(at + 1))]]
   const absolute = path.resolve(environment.cwd, source)
-  const isDirectory = await stat(absolute).then((found) => found.isDirectory(), () => false) // readLocal tells what is wrong with it
-  if (!isDirectory) return [[path.basename(source), await readLocal(environment, source)]]
-  const entries = (await readdir(absolute, { withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => entry.name).sort()
+  if (!await isDirectory(absolute, source)) return [[path.basename(source), await readLocal(environment, source)]]
+  const entries = (await readdir(absolute, { withFileTypes: true })).filter((found) => found.isFile()).map((found) => found.name).sort()
   return Promise.all(entries.map(async (name): Promise<[string, Buffer]> => [name, await readLocal(environment, path.join(source, name))]))
+}
+
+function unreadable(file: string, cause: unknown): GantryError {
+  return new GantryError('InvalidArgument', `cannot read ${file}: ${(cause as Error).message}`, { cause })
+}
+
+async function isDirectory(absolute: string, source: string): Promise<boolean> {
+  try {
+    return (await stat(absolute)).isDirectory()
+  } catch (thrown) {
+    throw unreadable(source, thrown)
+  }
 }
 
 async function readLocal({ cwd }: Environment, file: string): Promise<Buffer> {
   try {
     return await readFile(path.resolve(cwd, file))
-  } catch (cause) {
-    throw new GantryError('InvalidArgument', `cannot read ${file}: ${(cause as Error).message}`, { cause })
+  } catch (thrown) {
+    throw unreadable(file, thrown)
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { decodeJson } from '../../proto/api/codec.ts'
-import type { Deployment, Node, Pod } from '../../proto/gen/types.ts'
+import type { Deployment, JsonObject, Node, Pod } from '../../proto/gen/types.ts'
 import { Console } from './console.ts'
 import { deployment, event, node, pod, replicaSet } from './objects.ts'
 
@@ -31,12 +31,13 @@ describe('commands for workloads and nodes', () => {
     console.server.put(deployment('web', { status: { observedGeneration: 0 } }))
     const running = console.start(['rollout', 'status', 'deploy/web'])
     await running.until((text) => text.includes('to be observed'))
-    for (const status of [
+    const states: JsonObject[] = [
       { observedGeneration: 1, updatedReplicas: 1, replicas: 4 },
       { observedGeneration: 1, updatedReplicas: 3, replicas: 4 },
       { observedGeneration: 1, updatedReplicas: 3, replicas: 3, availableReplicas: 2 },
       { observedGeneration: 1, updatedReplicas: 3, replicas: 3, availableReplicas: 3 },
-    ]) console.server.put(deployment('web', { status }))
+    ]
+    for (const status of states) console.server.put(deployment('web', { status }))
     assert.deepEqual(await running.result, { exit: 0, stderr: '', stdout: [
       'Waiting for deployment spec update to be observed...',
       'Waiting for deployment "web" rollout to finish: 1 out of 3 new replicas have been updated...',

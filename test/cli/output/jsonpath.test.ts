@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { parseSinglePath, parseTemplate, renderTemplate } from '../../../cli/output/jsonpath.ts'
+import type { JsonValue } from '../../../proto/gen/types.ts'
 
-const PODS = {
+const PODS: JsonValue = {
   kind: 'List',
   items: [
     { metadata: { name: 'a', labels: { 'example.com/role': 'x' } }, status: { phase: 'Running', restarts: 3 }, spec: { containers: [{ name: 'm', image: 'one' }, { name: 's', image: 'two' }] } },
