@@ -1,4 +1,7 @@
-/** Watches: changes after a revision as one caller asked for them. An object that begins to match is ADDED, one that no longer does DELETED. */
+/**
+ * Watches: changes from a revision on as one caller asked for them. An object that begins to match is ADDED, one that no longer does DELETED.
+ * A caller that does not read is not written to (gRPC holds the stream back); one that falls far behind gets Expired.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { CallContext } from '../../proto/api/rpc.ts'
 import type { Input } from '../../proto/api/wire.ts'
@@ -33,7 +36,7 @@ export class Watches {
     const over = new AbortController()
     const signal = AbortSignal.any([call.signal, over.signal])
     try {
-      const after = request.resourceVersion === '' ? await this.#newest() : await this.#reached(parseRevision(request.resourceVersion))
+      const after = request.resourceVersion === '' ? await this.#newest() : await this.#before(parseRevision(request.resourceVersion))
       const present = request.resourceVersion === '' ? this.#informer.lister(selection.kind).cachedList(selection.namespace).filter(({ object }) => selection.matches(object)) : []
       // The changes are followed from this instant, however long the caller takes for what is there now.
       const changes = new Following<Told>(this.#informer.watch(selection.kind, after, signal))
@@ -52,10 +55,13 @@ export class Watches {
     return this.#informer.revision
   }
 
-  /** The revision itself, once the cache has it. Expired for one that the store has not reached: it knows another past than the caller. */
-  async #reached(revision: number): Promise<number> {
+  /**
+   * Where to go on for who knows a revision: before it, once the cache has it. A commit of several objects has one revision, and the caller may
+   * have been told of some of them only. Expired for a revision that the store has not reached: it knows another past than the caller.
+   */
+  async #before(revision: number): Promise<number> {
     if (revision > this.#informer.revision) await this.#reads.current()
-    if (revision <= this.#informer.revision) return revision
+    if (revision <= this.#informer.revision) return Math.max(0, revision - 1)
     throw new GantryError('Expired', `revision ${revision} has not been reached: the newest is ${this.#informer.revision}`, { details: [{ field: 'resourceVersion', value: String(revision), message: 'is of the future', remedy: 'list again' }] })
   }
 

@@ -42,7 +42,7 @@ export interface Informer {
   synced(): Promise<void>
   /** All changes up to this revision are in the cache. */
   readonly revision: number
-  /** Resolves when the cache has reached a revision; Unavailable after `timeout` milliseconds (default 5000). */
+  /** Resolves when the cache has reached a revision; Unavailable after `timeout` milliseconds (default 5000), or when `run` has ended. */
   reached(revision: number, timeout?: number): Promise<void>
   lister<K extends Kind>(kind: K): Lister<K>
   /** The object with this uid, of whatever kind. */
@@ -56,8 +56,9 @@ export interface Informer {
   onBatch(handler: (revision: number) => void): () => void
   /**
    * Changes of a kind after a revision, out of the recent history kept in memory (at least 1,000 changes); Expired when it reaches back
-   * further. An entry without change is progress up to its revision. Changes of one commit share a revision: who has been told only some of
-   * them and begins again after that revision misses the others.
+   * further, or when more than 10,000 changes wait to be taken. An entry without change is progress up to its revision. Changes of one commit
+   * share a revision: who may have been told only some of them begins again after the revision before, which is kept for as long as the cache
+   * has reached no later one.
    */
   watch<K extends Kind>(kind: K, after: number, signal: AbortSignal): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }>
 }

@@ -6,6 +6,8 @@ import type { Change } from './contract.ts'
 
 /** At least this many changes stay; twice as many are kept at most. */
 export const HISTORY_LENGTH = 1000
+/** A follower that is this many changes behind is told to list again: whoever cannot keep up must not keep all changes in memory. */
+export const FOLLOWER_LIMIT = 10_000
 /** Milliseconds after which a follower whose kind does not change is told how far the cache is. */
 const PROGRESS_EVERY = 1000
 
@@ -22,38 +24,46 @@ interface Follower<K extends Kind> {
 
 export class History<K extends Kind> {
   readonly #followers = new Set<Follower<K>>()
+  readonly #fellBehind: () => void
   #changes: Change<K>[] = []
   /** Every change with a greater revision is here; undefined before the first complete list. */
   #after: number | undefined
 
-  /** The cache has its first complete list, of this revision. */
-  begin(revision: number): void {
-    this.#after = revision
+  /** `fellBehind` is told of each follower that was too slow. */
+  constructor(fellBehind: () => void) {
+    this.#fellBehind = fellBehind
+  }
+
+  /** The cache has its first complete list: `changes` are all those after this revision. */
+  begin(after: number, changes: Change<K>[]): void {
+    this.#after = after
+    this.#changes = changes
   }
 
   add(change: Change<K>, monotonic: number): void {
     if (this.#after === undefined) return
-    this.#changes.push(change)
-    if (this.#changes.length > 2 * HISTORY_LENGTH) {
+    // Between two commits only: of the newest one nothing is left out, so that who has just listed can always go on.
+    if (this.#changes.length > 2 * HISTORY_LENGTH && change.revision > this.#changes.at(-1)!.revision) {
       this.#after = this.#changes[this.#changes.length - HISTORY_LENGTH - 1]!.revision
       this.#changes = this.#changes.slice(-HISTORY_LENGTH)
     }
-    for (const follower of this.#followers) {
-      follower.items.push({ revision: change.revision, change })
-      follower.toldAt = monotonic
-    }
+    this.#changes.push(change)
+    for (const follower of this.#followers) this.#tell(follower, { revision: change.revision, change }, monotonic)
   }
 
   /** The cache is at a revision: those who have heard nothing for long are told. */
   progress(revision: number, monotonic: number): void {
     for (const follower of this.#followers) {
-      if (monotonic - follower.toldAt < PROGRESS_EVERY) continue
-      follower.items.push({ revision })
-      follower.toldAt = monotonic
+      // Who has something to read yet does not need to hear that nothing is new.
+      if (monotonic - follower.toldAt < PROGRESS_EVERY || follower.items.length > 0) continue
+      this.#tell(follower, { revision }, monotonic)
     }
   }
 
-  /** The changes after a revision, the progress up to `reached`, then what comes. Expired if the history does not reach back that far. */
+  /**
+   * The changes after a revision, the progress up to `reached`, then what comes. Expired if the history does not reach back that far, or once
+   * more than FOLLOWER_LIMIT changes wait to be taken.
+   */
   async *follow(after: number, reached: number, monotonic: number, signal: AbortSignal): AsyncGenerator<Followed<K>, void, undefined> {
     if (signal.aborted) return
     if (this.#after === undefined) throw new GantryError('Unavailable', 'the cache has no complete list yet')
@@ -83,5 +93,14 @@ export class History<K extends Kind> {
   /** Ends every follower: with an error when the cache follows the store no more. */
   close(error?: GantryError): void {
     for (const { items } of this.#followers) items.close(error)
+  }
+
+  #tell(follower: Follower<K>, item: Followed<K>, monotonic: number): void {
+    follower.toldAt = monotonic
+    follower.items.push(item)
+    if (follower.items.length <= FOLLOWER_LIMIT) return
+    this.#followers.delete(follower)
+    follower.items.fail(new GantryError('Expired', `more than ${FOLLOWER_LIMIT} changes waited to be read`, { details: [{ remedy: 'list again, and read faster' }] }))
+    this.#fellBehind()
   }
 }

@@ -32,6 +32,7 @@ interface OneKind {
 interface Waiter {
   readonly revision: number
   readonly resolve: () => void
+  readonly reject: (error: GantryError) => void
 }
 
 export class StoreInformer implements Informer {
@@ -39,13 +40,17 @@ export class StoreInformer implements Informer {
   readonly #clock: Clock
   readonly #random: Random
   readonly #logger: Logger
-  readonly #kinds: ReadonlyMap<Kind, OneKind> = new Map(resources.map(({ kind }) => [kind as Kind, { cache: new KindCache(), history: new History(), handlers: new Set() }]))
+  readonly #kinds: ReadonlyMap<Kind, OneKind> = new Map(resources.map(({ kind }) => [kind as Kind, { cache: new KindCache(), history: new History(() => this.#fellBehind(kind)), handlers: new Set() }]))
   readonly #uids = new Map<string, AnyResource>()
   readonly #batchHandlers = new Set<(revision: number) => void>()
   readonly #waiters = new Set<Waiter>()
   readonly #synced: Promise<void>
   #nowSynced!: () => void
+  #isSynced = false
   #revision = 0
+  /** Why the cache follows the store no more. */
+  #over: GantryError | undefined
+  #slowFollowers = 0
 
   constructor({ store, clock, random, logger }: InformerOptions) {
     this.#store = store
@@ -59,8 +64,6 @@ export class StoreInformer implements Informer {
     let failure: GantryError | undefined
     try {
       await this.#list(signal)
-      for (const { history } of this.#kinds.values()) history.begin(this.#revision)
-      this.#nowSynced()
       while (!signal.aborted) {
         try {
           for await (const { revision, events } of this.#store.watch(OBJECTS_PREFIX, this.#revision, signal)) {
@@ -76,7 +79,9 @@ export class StoreInformer implements Informer {
     } catch (error) {
       if (!signal.aborted) throw (failure = GantryError.from(error))
     } finally {
+      this.#over = failure ?? new GantryError('Unavailable', 'the cache follows the store no more')
       for (const { history } of this.#kinds.values()) history.close(failure)
+      for (const waiter of this.#waiters) waiter.reject(this.#over)
     }
   }
 
@@ -90,6 +95,7 @@ export class StoreInformer implements Informer {
 
   reached(revision: number, timeout = REACHED_TIMEOUT): Promise<void> {
     if (this.#revision >= revision) return Promise.resolve()
+    if (this.#over !== undefined) return Promise.reject(this.#over)
     return new Promise((resolve, reject) => {
       const timer = this.#clock.after(timeout, () => {
         this.#waiters.delete(waiter)
@@ -100,6 +106,11 @@ export class StoreInformer implements Informer {
         resolve: () => {
           timer.cancel()
           resolve()
+        },
+        reject: (error) => {
+          timer.cancel()
+          this.#waiters.delete(waiter)
+          reject(error)
         },
       }
       this.#waiters.add(waiter)
@@ -140,8 +151,10 @@ export class StoreInformer implements Informer {
     for (let failures = 0; ;) {
       try {
         const { entries, revision } = await this.#readAll()
+        const newest = this.#isSynced ? undefined : await this.#newestCommit(entries, revision)
         const changes = this.#differences(entries, revision)
         this.#announce(revision, changes.flatMap((change) => this.#put(change)))
+        if (newest !== undefined) this.#begin(revision, newest)
         return
       } catch (error) {
         if (signal.aborted || !GantryError.is(error, 'Unavailable', 'Expired')) throw error
@@ -151,9 +164,44 @@ export class StoreInformer implements Informer {
     }
   }
 
-  async #readAll(): Promise<{ entries: Map<string, Entry>; revision: number }> {
+  /** The cache is complete for the first time. */
+  #begin(revision: number, newest: readonly Change[]): void {
+    for (const [kind, { history }] of this.#kinds) history.begin(revision - 1, newest.filter(({ cached }) => cached.object.kind === kind))
+    this.#isSynced = true
+    this.#nowSynced()
+  }
+
+  /**
+   * What the newest commit of a first list changed. A watcher of another cache, or of this controller before it was killed, may have been told
+   * only some of it and goes on here from its revision. Nothing if it is compacted: then it is minutes old.
+   */
+  async #newestCommit(entries: ReadonlyMap<string, Entry>, revision: number): Promise<Change[]> {
+    const written = [...entries.values()].filter((entry) => entry.revision === revision)
+    if (revision <= 1) return []
+    try {
+      const { count } = await this.#store.list(OBJECTS_PREFIX, { revision: revision - 1, limit: 1 })
+      if (written.length === 0 && count === entries.size) return []
+      const before = (await this.#readAll(revision - 1)).entries
+      const put = written.flatMap((entry): Change[] => {
+        const cached = this.#cachedOf(entry)
+        const earlier = before.get(entry.key)
+        const previous = earlier === undefined ? undefined : this.#cachedOf(earlier)
+        return cached === undefined ? [] : [{ type: previous === undefined ? 'added' : 'modified', cached, previous, revision }]
+      })
+      const gone = [...before.values()].filter(({ key }) => !entries.has(key)).flatMap((entry) => {
+        const cached = this.#cachedOf(entry)
+        return cached === undefined ? [] : [deletion(cached, revision)]
+      })
+      return [...put, ...gone]
+    } catch (error) {
+      if (!GantryError.is(error, 'Expired')) throw error
+      return []
+    }
+  }
+
+  async #readAll(at?: number): Promise<{ entries: Map<string, Entry>; revision: number }> {
     const entries = new Map<string, Entry>()
-    let page = await this.#store.list(OBJECTS_PREFIX)
+    let page = await this.#store.list(OBJECTS_PREFIX, at === undefined ? {} : { revision: at })
     const { revision } = page
     for (;;) {
       for (const entry of page.entries) entries.set(entry.key, entry)
@@ -247,6 +295,15 @@ export class StoreInformer implements Informer {
     const parsed = parseKey(key)
     if (parsed === undefined) this.#logger.error({ key }, 'an entry of the store is of no known kind')
     return parsed
+  }
+
+  #cachedOf(entry: Entry): Cached | undefined {
+    const key = this.#parse(entry.key)
+    return key === undefined ? undefined : this.#decode(key, entry)
+  }
+
+  #fellBehind(kind: string): void {
+    this.#logger.warn({ kind, slowSinceStart: ++this.#slowFollowers }, 'a watcher reads too slowly and has to list again')
   }
 
   /** Undefined, and reported, for bytes that are no such object: one bad entry must not stop the cluster. What the cache has of it stays. */

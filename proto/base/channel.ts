@@ -23,6 +23,12 @@ export class Channel<T> implements AsyncIterable<T> {
     this.#wake?.()
   }
 
+  /** Ends the iteration with an error at the next step: items not yet taken are dropped. */
+  fail(error: unknown): void {
+    this.#items.length = 0
+    this.close(error)
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     for (;;) {
       while (this.#items.length > 0) yield this.#items.shift()!

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { authorize, MASTERS, NODES } from '../../../controller/api/authorization.ts'
+import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
+import { Watches } from '../../../controller/api/watches.ts'
+import { StoreInformer } from '../../../controller/informer/informer.ts'
 import type { CallContext } from '../../../proto/api/rpc.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { decodeResource, encode, encodeResource } from '../../../proto/api/wire.ts'
+import { silentLogger } from '../../../proto/base/logger.ts'
 import type { Kind, ListRequest, ObjectBytes, WatchEvent, WatchRequest } from '../../../proto/gen/types.ts'
 import { ApiBench, configDraft, context, podDraft } from './bench.ts'
 
@@ -169,12 +173,39 @@ describe('the service Resources', () => {
       const { metadata: { resourceVersion } } = await bench.api.create<'ConfigMap'>(configDraft('a', { v: '1' }), context)
       await set('a', '2')
       const events = watching({ resourceVersion })
-      assert.deepEqual(await take(events, 1), ['MODIFIED a {"v":"2"}'])
+      // The changes of the revision itself are told again.
+      assert.deepEqual(await take(events, 2), ['ADDED a {"v":"1"}', 'MODIFIED a {"v":"2"}'])
       await assert.rejects(watching({ resourceVersion: 'x' }).next(), { code: 'InvalidArgument' })
       await assert.rejects(watching({ resourceVersion: '100000' }).next(), { code: 'Expired' })
       for (let index = 0; index < 2_100; index++) await set('a', `n${index}`)
       await bench.reads.current()
       await assert.rejects(watching({ resourceVersion }).next(), { code: 'Expired' })
+    })
+
+    it('goes on in the middle of a commit and misses none of it, on this controller and on the next', async () => {
+      const names = ['a', 'b', 'c', 'd', 'e']
+      const begun = (await bench.handlers.list(listing(), call)).resourceVersion!
+      const made = await Promise.all(names.map((name) => bench.api.create<'ConfigMap'>(configDraft(name, {}), context)))
+      assert.equal(new Set(made.map(({ metadata }) => metadata.resourceVersion)).size, 1, 'one commit')
+      const events = watching({ resourceVersion: begun })
+      assert.deepEqual(await take(events, 1), ['ADDED a {}'])
+      await events.return()
+
+      const { resourceVersion } = made[0]!.metadata
+      const told = names.map((name) => `ADDED ${name} {}`)
+      assert.deepEqual(await take(watching({ resourceVersion }), 5), told)
+
+      await Promise.all([bench.api.delete('ConfigMap', 'default', 'a', {}, context), set('b', '1'), set('c', '1')])
+      const revision = String(await bench.store.revision())
+      const next = new StoreInformer({ store: bench.store, clock: bench.clock, random: bench.random, logger: silentLogger })
+      const running = next.run(over.signal)
+      await next.synced()
+      const reads = new ConsistentReads(bench.store, next)
+      const watches = new Watches({ informer: next, reads, clock: bench.clock })
+      const again = watches.watch({ apiVersion: 'v1', kind: 'ConfigMap', namespace: '', labelSelector: '', fieldSelector: '', resourceVersion: revision, bookmarks: false }, call)
+      assert.deepEqual((await take(again, 3)).sort(), ['DELETED a {}', 'MODIFIED b {"v":"1"}', 'MODIFIED c {"v":"1"}'])
+      over.abort(new GantryError('Cancelled', 'the test is over'))
+      await running
     })
 
     it('says ADDED when an object begins to match and DELETED when it no longer does', async () => {

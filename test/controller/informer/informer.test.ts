@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { pino } from 'pino'
 import type { Change } from '../../../controller/informer/contract.ts'
-import { HISTORY_LENGTH } from '../../../controller/informer/history.ts'
+import { FOLLOWER_LIMIT, History, HISTORY_LENGTH } from '../../../controller/informer/history.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import type { Operation } from '../../../controller/store/contract.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
@@ -195,12 +195,77 @@ describe('informer', () => {
       await committed(store, podPut('a'))
       await start()
       const begin = informer.revision
-      await assert.rejects(read(begin - 1, begin), failsWith('Expired'))
+      await assert.rejects(read(begin - 2, begin), failsWith('Expired'))
       for (let index = 0; index <= 2 * HISTORY_LENGTH; index++) await committed(store, podPut('a'))
       await informer.reached(await store.revision())
       await assert.rejects(read(begin, begin), failsWith('Expired'))
       const end = informer.revision
       assert.equal((await read(end - HISTORY_LENGTH, end)).length, HISTORY_LENGTH)
+    })
+
+    it('knows all of the commit that its first list found last: made, changed and deleted', async () => {
+      await committed(store, podPut('changed', { node: 'n1' }), podPut('removed'), podPut('same'))
+      const revision = await committed(store, podPut('changed', { node: 'n2' }), podPut('made'), podRemove('removed'))
+      await start()
+      const seen: string[] = []
+      for await (const { change } of informer.watch('Pod', revision - 1, stop.signal)) {
+        if (change === undefined) break
+        seen.push(`${told(change)} ${change.previous?.object.spec.nodeName ?? '-'}`)
+      }
+      assert.deepEqual(seen, [`${revision} modified changed n1`, `${revision} added made -`, `${revision} deleted removed -`])
+    })
+
+    it('begins on a store that has just been compacted, and on an empty one', async () => {
+      await start()
+      assert.deepEqual(await read(informer.revision - 1, informer.revision), [])
+      const revision = await write(podPut('a'))
+      store.compact(revision)
+      const later = make()
+      const running = later.run(stop.signal)
+      await later.synced()
+      const { value } = await later.watch('Pod', revision - 1, stop.signal)[Symbol.asyncIterator]().next()
+      assert.deepEqual(value, { revision })
+      stop.abort()
+      await running
+    })
+
+    it('keeps the newest commit whole, however large', async () => {
+      await start()
+      const changes = (revision: number, count: number): Change<'Pod'>[] => Array.from({ length: count }, () => ({ type: 'deleted', revision, previous: undefined, cached: { object: {}, bytes: new Uint8Array(), revision } as never }))
+      const history = new History<'Pod'>(() => assert.fail('nobody follows'))
+      history.begin(1, [])
+      for (const change of [...changes(2, 10), ...changes(3, 3 * HISTORY_LENGTH)]) history.add(change, 0)
+      const items = history.follow(2, 3, 0, stop.signal)
+      for (let index = 0; index < 3 * HISTORY_LENGTH; index++) assert.equal((await items.next()).value?.change?.revision, 3)
+      assert.deepEqual((await items.next()).value, { revision: 3 })
+      history.add(changes(4, 1)[0]!, 0)
+      await assert.rejects(history.follow(2, 4, 0, stop.signal).next(), failsWith('Expired'))
+    })
+
+    it('ends a follower that does not read, and says so', async () => {
+      const lines: { msg?: string; kind?: string; slowSinceStart?: number }[] = []
+      informer = make(pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) }))
+      await start()
+      const items = informer.watch('Pod', informer.revision, stop.signal)[Symbol.asyncIterator]()
+      await items.next()
+      const own = informer.watch('Pod', informer.revision, stop.signal)[Symbol.asyncIterator]()
+      await own.next()
+      const wanted = FOLLOWER_LIMIT + 1
+      for (let written = 0; written < wanted; written += 50) {
+        await write(...Array.from({ length: 50 }, (_, index) => podPut(`p${index}`)))
+        for (let index = 0; index < 50; index++) assert.ok((await own.next()).value?.change)
+      }
+      await assert.rejects(items.next(), failsWith('Expired'))
+      assert.deepEqual(lines.map(({ msg, kind, slowSinceStart }) => ({ msg, kind, slowSinceStart })), [{ msg: 'a watcher reads too slowly and has to list again', kind: 'Pod', slowSinceStart: 1 }])
+    })
+
+    it('rejects who waits for a revision when it ends', async () => {
+      await start()
+      const never = assert.rejects(informer.reached(informer.revision + 1), failsWith('Unavailable'))
+      stop.abort()
+      await never
+      await assert.rejects(informer.reached(informer.revision + 1), failsWith('Unavailable'))
+      assert.equal(clock.pending, 0)
     })
 
     it('tells progress to a quiet follower', async () => {
