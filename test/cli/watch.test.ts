@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import type { Change, Cluster } from '../../cli/cluster.ts'
+import { observe, withDeadline } from '../../cli/watch.ts'
+import { decodeJson } from '../../proto/api/codec.ts'
+import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
+import { FakeClock } from '../../proto/base/clock.ts'
+import type { Pod } from '../../proto/gen/types.ts'
+import { pod } from './objects.ts'
+
+/** A cluster whose watches are these, one after the other; a code is the error that ends one. */
+function scripted(watches: readonly (Change<'Pod'> | ErrorCode)[][]): { cluster: Cluster; opened: () => number } {
+  let opened = 0
+  const cluster = {
+    async *watch() {
+      for (const item of watches[opened++] ?? []) {
+        if (typeof item === 'string') throw new GantryError(item, 'scripted')
+        yield item
+      }
+    },
+  }
+  return { cluster: cluster as unknown as Cluster, opened: () => opened }
+}
+
+const a: Pod = decodeJson('Pod', pod('a'))
+const added: Change<'Pod'> = { type: 'ADDED', object: a }
+const bookmark: Change<'Pod'> = { type: 'BOOKMARK' }
+
+describe('following an object', () => {
+  it('goes on after a lost connection and sees what went meanwhile', async () => {
+    const clock = new FakeClock()
+    const { cluster, opened } = scripted([[added, bookmark, 'Unavailable'], ['Unavailable'], [bookmark]])
+    const states: (Pod | undefined)[] = []
+    const seen = (async () => {
+      for await (const state of observe(cluster, clock, 'Pod', 'default', 'a', new AbortController().signal)) {
+        states.push(state)
+        if (state === undefined) return
+      }
+    })()
+    await clock.advance(2_000)
+    await seen
+    assert.deepEqual(states, [a, undefined])
+    assert.equal(opened(), 3)
+  })
+
+  it('begins anew when history is compacted, and gives up on what trying again does not mend', async () => {
+    const clock = new FakeClock()
+    const { cluster } = scripted([[added, bookmark, 'Expired'], [added, bookmark, 'Forbidden']])
+    const seen = (async () => {
+      let states = 0
+      for await (const _ of observe(cluster, clock, 'Pod', 'default', 'a', new AbortController().signal)) states++
+      return states
+    })()
+    const refused = assert.rejects(seen, (error: GantryError) => error.code === 'Forbidden')
+    await clock.advance(2_000)
+    await refused
+  })
+
+  it('gives up on a controller that stays away', async () => {
+    const clock = new FakeClock()
+    const { cluster, opened } = scripted(Array.from({ length: 200 }, () => ['Unavailable' as const]))
+    const refused = assert.rejects((async () => {
+      for await (const _ of observe(cluster, clock, 'Pod', 'default', 'a', new AbortController().signal)) assert.fail('nothing can be seen')
+    })(), (error: GantryError) => error.code === 'Unavailable')
+    await clock.advance(60_000)
+    await refused
+    assert.equal(opened(), 61)
+  })
+})
+
+describe('a deadline', () => {
+  it('ends what waits, with its own words, and leaves no timer', async () => {
+    const clock = new FakeClock()
+    const aborted = (signal: AbortSignal): Promise<never> => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))
+    const late = assert.rejects(withDeadline(clock, 1_000, new AbortController().signal, () => 'too late', aborted), (error: GantryError) => error.code === 'DeadlineExceeded' && error.message === 'too late')
+    await clock.advance(1_000)
+    await late
+    assert.equal(await withDeadline(clock, 1_000, new AbortController().signal, () => 'too late', async () => 5), 5)
+    assert.equal(clock.pending, 0)
+  })
+})
