@@ -2,31 +2,25 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../proto/api/errors.ts'
+import { configure } from '../proto/api/program.ts'
 import { connect } from '../proto/api/rpc.ts'
 import { systemClock } from '../proto/base/clock.ts'
 import { createLogger } from '../proto/base/logger.ts'
 import { systemRandom } from '../proto/base/random.ts'
 import { VERSION } from '../proto/base/version.ts'
 import { runAgent } from './agent.ts'
-import { loadConfig, type AgentConfig } from './config.ts'
+import { AGENT_SETTINGS, type TlsFiles } from './config.ts'
 import { ImageStore } from './images/image-store.ts'
 import { BridgeNetwork } from './network/bridge.ts'
-import { parseOptions } from './options.ts'
+import { AGENT } from './options.ts'
 import { OciDriver } from './runtime/oci/driver.ts'
 import { FileState } from './state/file.ts'
 
-/** Exit codes: 0 stopped as asked, 1 failed, 2 configuration refused. */
+/** Exit codes: 0 stopped as asked, 1 failed, 2 command line or settings refused. */
 async function main(): Promise<void> {
-  const { config: path, overrides } = parseOptions(process.argv.slice(2), VERSION)
-  let config: AgentConfig
-  try {
-    config = await loadConfig(path, overrides)
-  } catch (thrown) {
-    const error = GantryError.from(thrown)
-    process.stderr.write(`gantry-agent: ${error.message}\n`)
-    process.exitCode = 2
-    return
-  }
+  const start = await configure(AGENT, AGENT_SETTINGS, process.argv.slice(2), process)
+  if ('exitCode' in start) return void (process.exitCode = start.exitCode)
+  const config = start.settings
   const log = createLogger('gantry-agent')
   const stopping = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(new GantryError('Cancelled', `${signal} received`)))
@@ -54,7 +48,7 @@ async function main(): Promise<void> {
   }
 }
 
-async function readTls(files: NonNullable<AgentConfig['tls']>): Promise<{ ca: string; cert: string; key: string; serverName?: string }> {
+async function readTls(files: TlsFiles): Promise<{ ca: string; cert: string; key: string; serverName?: string }> {
   const [ca, cert, key] = await Promise.all([files.ca, files.cert, files.key].map((file) => readFile(file, 'utf8')))
   return { ca: ca!, cert: cert!, key: key!, ...(files.serverName === undefined ? {} : { serverName: files.serverName }) }
 }

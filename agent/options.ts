@@ -1,38 +1,21 @@
-/** The agent's command line: each flag overrides the configuration file. */
-import { Command, Option } from 'commander'
-import type { AgentConfig } from './config.ts'
+/** The agent's command line. */
+import type { Program } from '../proto/api/program.ts'
+import { VERSION } from '../proto/base/version.ts'
 
-export interface AgentOptions {
-  readonly config: string | undefined
-  readonly overrides: Partial<AgentConfig>
-}
-
-interface Flags {
-  config?: string
-  name?: string
-  address?: string
-  controller?: string[]
-  stateDir?: string
-  runDir?: string
-  cgroupParent?: string
-  runtime?: AgentConfig['runtime']
-}
-
-/** Prints help, version and usage errors itself and ends the process then, as commander does. */
-export function parseOptions(argv: readonly string[], version: string): AgentOptions {
-  const command = new Command('gantry-agent')
-    .description('Runs the pods that the cluster gives to this machine.')
-    .version(version)
-    .option('--config <file>', 'configuration, YAML or JSON')
-    .option('--name <name>', "the node's name (default: the machine's host name)")
-    .option('--address <address>', "the node's address in the cluster (default: that of the default route's interface)")
-    .option('--controller <host:port...>', 'where the controllers are')
-    .option('--state-dir <dir>', 'what must outlive the agent (default: /var/lib/gantry/agent)')
-    .option('--run-dir <dir>', 'what may be lost at a reboot (default: /run/gantry/agent)')
-    .option('--cgroup-parent <path>', "where pods' control groups go (default: /gantry)")
-    .addOption(new Option('--runtime <name>', 'OCI runtime (default: auto, which is crun if it works here, else runc)').choices(['auto', 'crun', 'runc']))
-    .allowExcessArguments(false)
-    .parse(['node', 'gantry-agent', ...argv])
-  const { config, controller, ...rest } = command.opts<Flags>()
-  return { config, overrides: { ...rest, ...(controller === undefined ? {} : { controllers: controller }) } }
+export const AGENT: Program = {
+  name: 'gantry-agent',
+  purpose: 'Runs the pods that the cluster gives to this machine.',
+  version: VERSION,
+  flags: {
+    name: { setting: ['name'], value: 'NAME', says: "the node's name (default: the machine's host name)" },
+    address: { setting: ['address'], value: 'IP', says: "the node's address in the cluster (default: that of the default route's interface)" },
+    controller: { setting: ['controllers'], value: 'HOST:PORT', says: 'where a controller is', type: 'list' },
+    'tls-ca': { setting: ['tls', 'ca'], value: 'FILE', says: "the cluster's certificate authority, PEM" },
+    'tls-cert': { setting: ['tls', 'cert'], value: 'FILE', says: "the node's certificate, PEM" },
+    'tls-key': { setting: ['tls', 'key'], value: 'FILE', says: 'its private key, PEM' },
+    'state-dir': { setting: ['stateDir'], value: 'DIR', says: 'what must outlive the agent (default: /var/lib/gantry/agent)' },
+    'run-dir': { setting: ['runDir'], value: 'DIR', says: 'what may be lost at a reboot (default: /run/gantry/agent)' },
+    'cgroup-parent': { setting: ['cgroupParent'], value: 'PATH', says: "where pods' control groups go (default: /gantry)" },
+    runtime: { setting: ['runtime'], value: 'auto|crun|runc', says: 'OCI runtime (default: auto, which is crun if it works here, else runc)' },
+  },
 }

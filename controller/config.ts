@@ -1,6 +1,8 @@
-/** What a controller is told: its configuration file. */
+/** What a controller is told: its settings. */
 import { hostname } from 'node:os'
-import { integer, listOf, section, text, withDefault, type Settings } from '../proto/api/config-file.ts'
+import { checked, hostPort, integer, listOf, optional, section, text, withDefault, type Settings } from '../proto/api/config-file.ts'
+import { GantryError } from '../proto/api/errors.ts'
+import { PodRanges } from './dispatch/pod-ranges.ts'
 
 export interface TlsFiles {
   /** PEM files. */
@@ -26,16 +28,27 @@ export interface ControllerConfig {
   readonly nats: readonly string[]
 }
 
+/** As the ranges that nodes get are cut from it. */
+function podCidrProblem(value: string): string | undefined {
+  try {
+    new PodRanges(value)
+    return undefined
+  } catch (thrown) {
+    if (GantryError.is(thrown, 'InvalidArgument')) return 'must be an IPv4 range of a /24 or larger that begins at its first address, such as 10.244.0.0/16'
+    throw thrown
+  }
+}
+
 const tlsFiles = section<TlsFiles>({ ca: text, cert: text, key: text })
 
 export const CONTROLLER_SETTINGS: Settings<ControllerConfig> = {
   name: withDefault(text, hostname()),
-  listen: withDefault(text, '0.0.0.0:7443'),
+  listen: withDefault(hostPort, '0.0.0.0:7443'),
   dataDir: withDefault(text, '/var/lib/gantry/controller'),
   tls: tlsFiles,
-  podCidr: withDefault(text, '10.244.0.0/16'),
+  podCidr: withDefault(checked(text, podCidrProblem), '10.244.0.0/16'),
   etcd: withDefault(listOf(text), []),
-  etcdTls: withDefault(tlsFiles, undefined),
+  etcdTls: optional(tlsFiles),
   nats: withDefault(listOf(text), []),
   ports: withDefault(section({ nats: withDefault(integer, 4222) }), { nats: 4222 }),
 }

@@ -3,10 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runAgent } from '../../agent/agent.ts'
-import { parseConfig } from '../../agent/config.ts'
+import { AGENT_SETTINGS } from '../../agent/config.ts'
 import { FakeMachine, FakeRuntime } from '../../agent/runtime/fake.ts'
 import { FileState } from '../../agent/state/file.ts'
 import { unmountUnder } from '../../agent/volumes/mount-table.ts'
+import { parseConfig } from '../../proto/api/config-file.ts'
 import { connect } from '../../proto/api/rpc.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
@@ -25,7 +26,7 @@ describe('agent', () => {
 
   function start(): void {
     const stopping = new AbortController()
-    const config = parseConfig('', 'test', { name: 'n1', controllers: [controller.address], stateDir: join(directory, 'state'), runDir: join(directory, 'run') })
+    const config = parseConfig(JSON.stringify({ name: 'n1', controllers: [controller.address], stateDir: join(directory, 'state'), runDir: join(directory, 'run') }), 'test', AGENT_SETTINGS)
     const running = runAgent({
       config, version: '1', images, network, runtime: new FakeRuntime(systemClock, () => ({}), machine), state: new FileState(join(directory, 'state/state')),
       connect: (address) => connect(address), clock: systemClock, random: seededRandom(3), log: silentLogger,
