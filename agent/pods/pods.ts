@@ -14,6 +14,9 @@ import { readLog } from './logs/log-reader.ts'
 import { PodMachine } from './pod-machine.ts'
 import { allContainers, newRecord, peekContainer } from './pod-state.ts'
 
+/** Pieces of a command's input or output that wait here at most: whoever sends more is made to wait. */
+const IN_FLIGHT = 4
+
 export class Pods implements Workload {
   readonly #deps: PodDependencies
   /** By uid. */
@@ -116,7 +119,10 @@ export class Pods implements Workload {
       size: start.size,
       stdin: start.stdin ? stdin : undefined,
       resizes,
-      output: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => void outputs.push({ output: { case: stream, value: chunk } }),
+      output: (stream: 'stdout' | 'stderr', chunk: Uint8Array): Promise<void> => {
+        outputs.push({ output: { case: stream, value: chunk } })
+        return outputs.room(IN_FLIGHT)
+      },
     }
     this.#deps.group.spawn(async () => {
       try {
@@ -133,6 +139,7 @@ export class Pods implements Workload {
     try {
       yield* outputs
     } finally {
+      outputs.close()
       ending.abort(new GantryError('Cancelled', 'the command is no longer wanted'))
     }
   }
@@ -258,7 +265,10 @@ async function routeInputs(inputs: AsyncIterable<ExecInput>, stdin: Channel<Uint
   try {
     for await (const { input } of inputs) {
       switch (input?.case) {
-        case 'stdin': stdin.push(input.value); break
+        case 'stdin':
+          stdin.push(input.value)
+          await stdin.room(IN_FLIGHT)
+          break
         case 'stdinClosed': stdin.close(); break
         case 'resize': resizes.push(input.value); break
         case 'start':

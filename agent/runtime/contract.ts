@@ -97,11 +97,14 @@ export interface ExecRequest {
   readonly stdin: AsyncIterable<Uint8Array> | undefined
   /** New sizes of the terminal. */
   readonly resizes: AsyncIterable<{ readonly width: number; readonly height: number }>
-  readonly output: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => void
+  /** Takes a chunk. While it returns a promise that is not settled, nothing more is read of that stream, and the command waits in turn. */
+  readonly output: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => Promise<void> | void
 }
 
 export interface RuntimeDriver {
   readonly name: string
+  /** Of the program that does the work, e.g. "1.21"; known from `start` on, if at all. */
+  readonly version?: string | undefined
   /** Checks that the host can do it (FailedPrecondition names what is missing and the remedy), then reads what exists. */
   start(): Promise<void>
   /** Stops watching; containers live on. */

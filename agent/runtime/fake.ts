@@ -22,8 +22,8 @@ export interface FakeBehaviour {
   readonly createError?: GantryError
   /** createContainer takes so long. */
   readonly createAfter?: number
-  /** Written by exec and its exit code; else exec repeats its command on stdout and exits with 0. */
-  readonly exec?: (request: ExecRequest) => { readonly stdout: string; readonly exitCode: number }
+  /** Written by exec, a chunk at a time, and its exit code; else exec repeats its command on stdout and exits with 0. */
+  readonly exec?: (request: ExecRequest) => { readonly stdout: string | Iterable<string>; readonly exitCode: number }
 }
 
 export interface FakeContainer {
@@ -95,6 +95,7 @@ export class FakeMachine {
 
 export class FakeRuntime implements RuntimeDriver {
   readonly name = 'fake'
+  readonly version = '1.0'
   readonly machine: FakeMachine
   readonly #clock: Clock
   readonly #script: (spec: ContainerSpec) => FakeBehaviour
@@ -187,7 +188,10 @@ export class FakeRuntime implements RuntimeDriver {
     if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
     if (container.state.state !== 'running') throw new GantryError('FailedPrecondition', `container ${id} is not running but ${container.state.state}`)
     const { stdout, exitCode } = container.behaviour.exec?.(request) ?? { stdout: request.command.join(' '), exitCode: 0 }
-    if (stdout !== '') request.output('stdout', Buffer.from(stdout))
+    for (const chunk of typeof stdout === 'string' ? [stdout] : stdout) {
+      if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
+      if (chunk !== '') await request.output('stdout', Buffer.from(chunk))
+    }
     return { exitCode, message: '' }
   }
 

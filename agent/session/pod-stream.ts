@@ -6,6 +6,9 @@ import { Channel } from '../../proto/base/channel.ts'
 import type { ExecInput, OpenStream, Services, StreamUp } from '../../proto/gen/types.ts'
 import type { Workload } from './contract.ts'
 
+/** Pieces of a command's input that wait at most: whoever sends more is made to wait. */
+const IN_FLIGHT = 4
+
 type Up = Input<StreamUp>
 
 /** Until the log or the command has ended, the other side has gone, or the signal is aborted. Throws only what the connection throws. */
@@ -15,7 +18,9 @@ export async function answerStream(nodes: Client<Services['Nodes']>, open: OpenS
   const inputs = new Channel<ExecInput>()
   try {
     for await (const { message } of nodes.stream(answer(open, workload, inputs, both), { signal })) {
-      if (message !== undefined) inputs.push(message.value)
+      if (message === undefined) continue
+      inputs.push(message.value)
+      await inputs.room(IN_FLIGHT)
     }
   } finally {
     inputs.close()
@@ -31,6 +36,9 @@ async function* answer(open: OpenStream, workload: Workload, inputs: Channel<Exe
     if (signal.aborted) return
     const { code, message, details } = GantryError.from(thrown)
     yield { message: { case: 'error', value: { code, message, details: [...details] } } }
+  } finally {
+    // Input that nobody takes any more must not hold up whoever brings it.
+    inputs.close()
   }
 }
 

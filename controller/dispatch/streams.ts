@@ -11,6 +11,9 @@ import type { ControllerMessage, OpenStream, StreamDown, StreamUp } from '../../
 /** A node that has not opened the stream by then cannot. */
 const OPEN_TIMEOUT = 10_000
 
+/** Messages that wait here at most, each way: whoever sends more is made to wait. */
+const IN_FLIGHT = 8
+
 interface Pending {
   readonly node: string
   readonly down: Channel<Input<StreamDown>>
@@ -41,6 +44,7 @@ export class Streams {
     })
     const abort = (): void => stream.up.close(call.signal.reason)
     call.signal.addEventListener('abort', abort, { once: true })
+    if (call.signal.aborted) abort()
     feed(input, stream.down).catch((thrown: unknown) => stream.down.close(GantryError.from(thrown, 'Unavailable')))
     try {
       if (!tell({ message: { case: 'openStream', value: { ...request, streamId } } })) {
@@ -57,6 +61,7 @@ export class Streams {
       timer.cancel()
       call.signal.removeEventListener('abort', abort)
       this.#pending.delete(streamId)
+      stream.up.close()
       stream.down.close()
       tell({ message: { case: 'closeStream', value: streamId } })
     }
@@ -84,12 +89,21 @@ export class Streams {
 }
 
 async function feed(input: AsyncIterable<Input<StreamDown>>, down: Channel<Input<StreamDown>>): Promise<void> {
-  for await (const message of input) if (!down.push(message)) return
+  for await (const message of input) {
+    if (!down.push(message)) return
+    await down.room(IN_FLIGHT)
+  }
 }
 
 async function relay(messages: AsyncIterator<StreamUp>, up: Channel<StreamUp>): Promise<void> {
   try {
-    for (let next = await messages.next(); next.done !== true; next = await messages.next()) up.push(next.value)
+    for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
+      if (!up.push(next.value)) {
+        await messages.return?.()
+        return
+      }
+      await up.room(IN_FLIGHT)
+    }
     up.close()
   } catch (thrown) {
     up.close(GantryError.from(thrown, 'Unavailable'))

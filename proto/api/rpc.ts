@@ -26,6 +26,9 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
 
 interface Method { shape: 'Unary' | 'ServerStream' | 'ClientStream' | 'Duplex'; request: unknown; response: unknown }
 
+/** Requests of a stream that wait to be taken at most; then the caller is made to wait. */
+const WINDOW = 16
+
 /** How a client calls: a deadline in milliseconds from now and a signal that cancels. */
 export interface CallOptions {
   readonly timeout?: number
@@ -291,10 +294,15 @@ export class Server {
   }
 }
 
-/** The requests of a duplex call; the iteration ends when the caller ends its side or goes away. */
+/** The requests of a duplex call, read no faster than they are taken; the iteration ends when the caller ends its side or goes away. */
 function received(call: grpc.ServerDuplexStream<unknown, unknown>): AsyncIterable<unknown> {
   const channel = new Channel<unknown>()
-  call.on('data', (message) => channel.push(message))
+  call.on('data', (message) => {
+    channel.push(message)
+    if (channel.length < WINDOW) return
+    call.pause()
+    void channel.room(WINDOW / 2).then(() => call.resume())
+  })
   for (const event of ['end', 'cancelled', 'error', 'close']) call.on(event, () => channel.close())
   return channel
 }

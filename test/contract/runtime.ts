@@ -51,7 +51,7 @@ export async function seen<T>(subject: Pick<RuntimeSubject, 'pass'>, what: strin
   }
 }
 
-export function execRequest(command: readonly string[], output: ExecRequest['output'] = () => undefined, change: Partial<ExecRequest> = {}): ExecRequest {
+export function execRequest(command: readonly string[], output: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => void = () => undefined, change: Partial<ExecRequest> = {}): ExecRequest {
   return { command, tty: false, stdin: undefined, resizes: new Channel(), output, ...change }
 }
 

@@ -3,10 +3,17 @@ import { GantryError } from '../../proto/api/errors.ts'
 import { connect, Server, type Connection } from '../../proto/api/rpc.ts'
 import { decodeResource, encodeResource } from '../../proto/api/wire.ts'
 
+function gate(): { until: Promise<void>; open: () => void; reached: () => void; asked: Promise<void> } {
+  let open!: () => void
+  let reached!: () => void
+  return { until: new Promise((resolve) => (open = resolve)), asked: new Promise((resolve) => (reached = resolve)), open: () => open(), reached: () => reached() }
+}
+
 describe('rpc', () => {
   let server: Server
   let connection: Connection
   const seen: string[] = []
+  const stalled = gate()
 
   before(async () => {
     server = new Server({ address: '127.0.0.1:0' })
@@ -21,6 +28,10 @@ describe('rpc', () => {
       },
       async *exec(inputs) {
         for await (const input of inputs) {
+          if (input.input?.case === 'resize') {
+            stalled.reached()
+            await stalled.until
+          }
           if (input.input?.case === 'stdin') yield { output: { case: 'stdout', value: input.input.value } }
         }
         yield { output: { case: 'exit', value: { code: 3, message: '' } } }
@@ -45,6 +56,29 @@ describe('rpc', () => {
       if (output?.case === 'exit') outputs.push(`exit ${output.value.code}`)
     }
     assert.deepEqual(outputs, ['hello', 'exit 3'])
+  })
+
+  it('makes a caller wait who sends more than the handler takes', async () => {
+    const total = 1_000
+    let sent = 0
+    const inputs = (async function* () {
+      yield { input: { case: 'resize' as const, value: { width: 1, height: 1 } } }
+      for (; sent < total; sent++) yield { input: { case: 'stdin' as const, value: Buffer.alloc(64 * 1024) } }
+    })()
+    let echoed = 0
+    const done = (async () => {
+      for await (const { output } of connection.client('Pods').exec(inputs)) if (output?.case === 'stdout') echoed += output.value.length
+    })()
+    await stalled.asked
+    // Nothing is taken now: what is sent comes to rest.
+    for (let before = -1, quiet = 0; quiet < 200; quiet = sent === before ? quiet + 1 : 0) {
+      before = sent
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    assert.ok(sent > 0 && sent < 200, `${sent} pieces of 64 KiB were sent`)
+    stalled.open()
+    await done
+    assert.equal(echoed, total * 64 * 1024)
   })
 
   it('carries an error with code and details', async () => {

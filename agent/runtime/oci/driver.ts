@@ -71,6 +71,10 @@ export class OciDriver implements RuntimeDriver {
     return this.#running?.program.name ?? this.#options.runtime ?? 'oci'
   }
 
+  get version(): string | undefined {
+    return /\d\S*/.exec(this.#running?.program.version ?? '')?.[0]
+  }
+
   async start(): Promise<void> {
     const { stateDir, runDir, clock, logger } = this.#options
     const directories = { root: join(runDir, 'runtime'), sockets: join(runDir, 's'), exits: join(stateDir, 'exits') }

@@ -7,10 +7,11 @@ import { constants as system } from 'node:os'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { GantryError } from '../../../proto/api/errors.ts'
-import { delay, type Clock, type Timer } from '../../../proto/base/clock.ts'
+import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { ExecRequest } from '../contract.ts'
 import type { OciProcess } from './config.ts'
+import { OutputPump } from './output-pump.ts'
 import { NOT_EXECUTABLE, lastLogged, startFailure } from './start-failure.ts'
 
 export interface ExecTarget {
@@ -27,8 +28,6 @@ export interface ExecResult {
   readonly message: string
 }
 
-/** Milliseconds in which output is still read after the command ended: what it left behind in the background may hold the pipes open. */
-const DRAIN = 500
 /** Milliseconds after which the runtime itself is killed: ended before its command is known, it would leave that behind. */
 const KILL_DEADLINE = 5000
 /** The runtime's own exit code when it could not run the command. */
@@ -88,17 +87,14 @@ export class Execs {
     })
     const fail = (thrown: unknown): void => {
       failure ??= GantryError.from(thrown, 'Cancelled')
+      output.stop()
       pid.kill()
       late ??= this.#clock.after(KILL_DEADLINE, () => child.kill('SIGKILL'))
     }
+    const output = new OutputPump(streams.outputs, request.output, fail, this.#clock)
     const abort = (): void => fail(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
-    const closed = streams.outputs.map(([name, stream]) => new Promise<void>((resolve) => {
-      stream.on('data', (chunk: Buffer) => request.output(name, chunk))
-      stream.once('error', (error) => fail(error))
-      stream.once('close', resolve)
-    }))
     // With a terminal, nothing is typed before the command has it: until then it would be echoed twice.
     const started = Promise.race([pid.written, ended]).then(() => (request.tty && request.size !== undefined ? this.#resize(pid, request.size) : undefined))
     const pumps = Promise.all([
@@ -108,7 +104,7 @@ export class Execs {
     try {
       const exitCode = await ended
       await pumps
-      await Promise.race([Promise.all(closed), delay(this.#clock, DRAIN)])
+      await output.drain()
       if (failure !== undefined) throw failure
       return await verdict(exitCode, request.command[0] ?? '', complaint)
     } finally {
