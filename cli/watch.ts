@@ -21,7 +21,8 @@ export async function* follow<K extends Kind>(cluster: Cluster, clock: Clock, ki
         failures = 0
         if (change.type === 'BOOKMARK') yield change
         else {
-          yield change
+          // The server tells the changes of the revision itself again: the caller has listed them.
+          if (after === '' || Number(change.object.metadata.resourceVersion) > Number(revision)) yield change
           // Until the first BOOKMARK objects come in the order of their keys: only a revision that was handed in can be gone on from.
           if (after !== '') after = change.object.metadata.resourceVersion
         }

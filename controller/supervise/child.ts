@@ -180,6 +180,8 @@ export class SupervisedChild {
   }
 
   #stop(child: ChildProcess, ended: Promise<string>): void {
+    // A child that could not be started has no process, and Node.js then signals whatever number is in its place.
+    if (child.pid === undefined) return
     child.kill('SIGTERM')
     const timer = this.#options.clock.after(GRACE, () => child.kill('SIGKILL'))
     void ended.finally(() => timer.cancel())

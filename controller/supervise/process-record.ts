@@ -42,6 +42,12 @@ async function read(path: string): Promise<string | undefined> {
   }
 }
 
+/** What RECORD_AND_EXEC would write, of this process. */
+export async function recordOfSelf(): Promise<string> {
+  const [stat, boot] = await Promise.all([readFile('/proc/self/stat', 'utf8'), readFile(BOOT_ID, 'utf8')])
+  return `${stat.trim()}\n${boot.trim()}\n`
+}
+
 /** The process recorded in a file, if it still runs. */
 export async function findRecorded(path: string): Promise<ProcessRecord | undefined> {
   const [stat = '', boot] = (await read(path))?.split('\n') ?? []

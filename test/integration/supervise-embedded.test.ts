@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectNats } from 'nats'
 import { EtcdStore } from '../../controller/store/etcd.ts'
+import { claimDirectory } from '../../controller/supervise/directory.ts'
 import { EmbeddedEtcd } from '../../controller/supervise/etcd.ts'
 import { EmbeddedNats } from '../../controller/supervise/nats.ts'
 import { findRecorded, RECORD_AND_EXEC, runs } from '../../controller/supervise/process-record.ts'
@@ -176,6 +177,21 @@ describe('embedded etcd and NATS', function () {
     } finally {
       controller.kill('SIGKILL')
     }
+  })
+
+  it('gives a data directory to one controller, until its process is gone', async () => {
+    await claimDirectory(dir)
+    await claimDirectory(dir)
+    const other = spawn('sh', ['-c', RECORD_AND_EXEC, join(dir, 'controller.process'), '/usr/bin/sleep', '60'], { stdio: 'ignore' })
+    try {
+      await until('the other has it', async () => (await findRecorded(join(dir, 'controller.process')))?.pid === other.pid)
+      await assert.rejects(claimDirectory(dir), (error: GantryError) => error.code === 'FailedPrecondition' && error.message.includes(String(other.pid)))
+    } finally {
+      other.kill('SIGKILL')
+    }
+    await until('the other is gone', async () => (await findRecorded(join(dir, 'controller.process'))) === undefined)
+    await claimDirectory(dir)
+    assert.equal((await findRecorded(join(dir, 'controller.process')))?.pid, process.pid)
   })
 
   it('never takes another server on its port for its own', async () => {
