@@ -12,6 +12,7 @@ import type { ImageService } from './images/contract.ts'
 import type { Network } from './network/contract.ts'
 import { readMachine } from './node/machine.ts'
 import { nodeAddress, nodeAllocatable, nodeCapacity, nodeObject, type NodeSettings } from './node/node-object.ts'
+import { NodeWatch } from './node/node-watch.ts'
 import { pressureConditions, readLevels } from './node/pressure.ts'
 import { AssignedObjects } from './pods/assigned-objects.ts'
 import { Housekeeping } from './pods/housekeeping.ts'
@@ -52,6 +53,16 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const outbox = new Outbox()
   const steps = new RunGroup()
   await Promise.all([runtime.start(), images.start()])
+  const versions = { agent: `v${version}`, runtime: `${runtime.name}://${runtime.version ?? ''}` }
+  const watch = new NodeWatch({
+    read: async () => {
+      const [now, levels, present] = await Promise.all([readMachine(config.stateDir), readLevels(config.stateDir), images.list()])
+      return nodeObject(now, settings, versions, { conditions: pressureConditions(levels, clock.now()), images: present })
+    },
+    report: (status) => outbox.node(status),
+    clock,
+    log: log.child({ component: 'node' }),
+  })
   const pods = new Pods({
     clock, random, runtime, images, state, folders,
     log: log.child({ component: 'pods' }),
@@ -63,7 +74,9 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     reports: outbox,
     node: {
       name: settings.name, hostname: machine.hostname, address,
-      allocatable: nodeAllocatable(capacity, settings),
+      get allocatable() {
+        return watch.latest?.status.allocatable ?? nodeAllocatable(capacity, settings)
+      },
       memoryCapacity: quantityValue(capacity.memory!),
       pidsLimit: config.podPidsLimit,
       seccompFolder: join(config.stateDir, 'seccomp'),
@@ -76,7 +89,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     connect: parts.connect,
     workload: pods,
     outbox,
-    node: async () => nodeObject(machine, settings, { agent: `v${version}`, runtime: `${runtime.name}://` }, pressureConditions(await readLevels(config.stateDir), clock.now())),
+    node: () => watch.hello(),
     agentId: randomUuid(random),
     version, clock, random,
     log: log.child({ component: 'session' }),
@@ -85,6 +98,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const tasks = new RunGroup(signal)
   tasks.add((stop) => session.run(stop))
   tasks.add((stop) => housekeeping.run(stop))
+  tasks.add((stop) => watch.run(stop))
   log.info({ node: settings.name, address, runtime: runtime.name, stateDir: config.stateDir }, 'agent started')
   try {
     await tasks.wait()

@@ -1,6 +1,8 @@
 /** The Node that an agent registers as: a pure function of the machine and the configuration. https://kubernetes.io/docs/reference/labels-annotations-taints/ */
 import { canonicalQuantity, quantityMillis, quantityValue } from '../../proto/api/quantity.ts'
-import type { Node, NodeCondition, Taint } from '../../proto/gen/types.ts'
+import type { ContainerImage, Node, NodeCondition } from '../../proto/gen/types.ts'
+import type { NodeTaint } from '../config.ts'
+import type { Image } from '../images/contract.ts'
 import type { Machine } from './machine.ts'
 
 export interface NodeSettings {
@@ -8,7 +10,7 @@ export interface NodeSettings {
   /** Instead of the machine's own address. */
   readonly address?: string | undefined
   readonly labels: Readonly<Record<string, string>>
-  readonly taints: readonly Taint[]
+  readonly taints: readonly NodeTaint[]
   /** Instead of what the machine has, and further resources: name → quantity. */
   readonly capacity: Readonly<Record<string, string>>
   /** Kept back for the machine itself: name → quantity. */
@@ -18,7 +20,16 @@ export interface NodeSettings {
 /** Pods at most, unless the configuration says otherwise. */
 export const DEFAULT_PODS = 250
 
-export function nodeObject(machine: Machine, settings: NodeSettings, versions: { readonly agent: string; readonly runtime: string }, conditions: readonly NodeCondition[]): Node {
+/** Images told of at most, as kubelet's --node-status-max-images. */
+const MOST_IMAGES = 50
+
+/** What changes while the agent runs. */
+export interface NodePresent {
+  readonly conditions: readonly NodeCondition[]
+  readonly images: readonly Image[]
+}
+
+export function nodeObject(machine: Machine, settings: NodeSettings, versions: { readonly agent: string; readonly runtime: string }, present: NodePresent): Node {
   const capacity = nodeCapacity(machine, settings)
   return {
     apiVersion: 'v1',
@@ -31,7 +42,8 @@ export function nodeObject(machine: Machine, settings: NodeSettings, versions: {
     status: {
       capacity,
       allocatable: nodeAllocatable(capacity, settings),
-      conditions: [...conditions],
+      conditions: [...present.conditions],
+      images: nodeImages(present.images),
       addresses: [{ type: 'InternalIP', address: nodeAddress(machine, settings) }, { type: 'Hostname', address: settings.name }],
       nodeInfo: {
         machineID: machine.machineId, systemUUID: machine.systemUuid, bootID: machine.bootId,
@@ -41,6 +53,25 @@ export function nodeObject(machine: Machine, settings: NodeSettings, versions: {
       },
     },
   }
+}
+
+/** By digest, the largest first: names are repository and digest, then every reference. */
+function nodeImages(images: readonly Image[]): ContainerImage[] {
+  const byDigest = new Map<string, { names: Set<string>; sizeBytes: number }>()
+  for (const { reference, digest, size } of images) {
+    const image = byDigest.get(digest) ?? { names: new Set(), sizeBytes: size }
+    byDigest.set(digest, image)
+    image.names.add(`${repositoryOf(reference)}@${digest}`).add(reference)
+  }
+  return [...byDigest.values()]
+    .map(({ names, sizeBytes }) => ({ names: [...names].sort((a, b) => Number(b.includes('@')) - Number(a.includes('@')) || (a < b ? -1 : 1)), sizeBytes }))
+    .sort((a, b) => b.sizeBytes - a.sizeBytes || (a.names[0]! < b.names[0]! ? -1 : 1))
+    .slice(0, MOST_IMAGES)
+}
+
+/** A normalised reference without its tag or digest. */
+function repositoryOf(reference: string): string {
+  return reference.replace(/@.*$/, '').replace(/:[^:/]*$/, '')
 }
 
 export function nodeAddress(machine: Machine, settings: NodeSettings): string {

@@ -1,8 +1,8 @@
 /**
- * News for the control plane: the latest observation of each pod that changed, and events. Kept while there is no session; everything that
+ * News for the control plane: the latest observation of each pod that changed, the node's status if it changed, and events. Kept while there is no session; everything that
  * comes in one turn of the program leaves in one message.
  */
-import type { Event, NodeMessage, ObservedPod } from '../../proto/gen/types.ts'
+import type { Event, NodeMessage, NodeStatus, ObservedPod } from '../../proto/gen/types.ts'
 import type { Reports } from './contract.ts'
 
 /** Events kept while they cannot be sent; the oldest go first. */
@@ -12,6 +12,7 @@ const BATCH = 100
 
 export class Outbox implements Reports {
   readonly #pods = new Map<string, ObservedPod>()
+  #node: NodeStatus | undefined
   #events: Event[] = []
   #dropped = 0
   #send: ((message: NodeMessage) => void) | undefined
@@ -34,6 +35,12 @@ export class Outbox implements Reports {
       this.#dropped++
     }
     this.#schedule()
+  }
+
+  /** The node's status, in place of one that waits; undefined: nothing about it waits any more, because a hello is about to tell all. */
+  node(status: NodeStatus | undefined): void {
+    this.#node = status
+    if (status !== undefined) this.#schedule()
   }
 
   /** A session began: every pod is told, whatever was told before, and then what waits. Returns the call for the session's end. */
@@ -62,6 +69,10 @@ export class Outbox implements Reports {
       const pods = [...this.#pods.values()]
       this.#pods.clear()
       this.#send({ message: { case: 'statuses', value: { pods } } })
+    }
+    if (this.#node !== undefined) {
+      this.#send({ message: { case: 'node', value: { status: this.#node } } })
+      this.#node = undefined
     }
     const events = this.#events
     this.#events = []

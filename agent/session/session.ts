@@ -41,6 +41,8 @@ export class Session {
   readonly #parts: SessionParts
   /** The controller said welcome in the present session. */
   #connected = false
+  /** The range that pods here have addresses of; asked for again in case the control plane has forgotten the node. */
+  #podCidr: string | undefined
 
   constructor(parts: SessionParts) {
     this.#parts = parts
@@ -81,10 +83,12 @@ export class Session {
     const conversation = new Conversation(this.#parts, connection, outgoing, group)
     const late = clock.after(WELCOME_TIMEOUT, () => ending.abort(new GantryError('DeadlineExceeded', `${address} did not say welcome within ${WELCOME_TIMEOUT} ms`)))
     try {
-      outgoing.push({ message: { case: 'hello', value: { node: await node(), agentId, version } } })
+      const present = await node()
+      outgoing.push({ message: { case: 'hello', value: { node: { ...present, spec: { ...present.spec, podCIDR: this.#podCidr } }, agentId, version } } })
       for await (const message of connection.client('Nodes').session(outgoing, { signal: AbortSignal.any([group.signal, ending.signal]) })) {
         late.cancel()
         await conversation.receive(message)
+        if (message.message?.case === 'welcome') this.#podCidr = message.message.value.node?.spec.podCIDR
         if (this.#connected) continue
         this.#connected = true
         log.info({ address }, 'session begun')

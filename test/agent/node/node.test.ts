@@ -4,8 +4,10 @@ import { AGENT_SETTINGS } from '../../../agent/config.ts'
 import { defaultInterface, meminfoBytes, readMachine, type Machine } from '../../../agent/node/machine.ts'
 import { nodeObject } from '../../../agent/node/node-object.ts'
 import { pressureConditions, readLevels } from '../../../agent/node/pressure.ts'
+import type { Image } from '../../../agent/images/contract.ts'
 import { parseConfig } from '../../../proto/api/config-file.ts'
 import type { GantryError } from '../../../proto/api/errors.ts'
+import type { Node } from '../../../proto/gen/types.ts'
 
 const MACHINE: Machine = { hostname: 'h', architecture: 'amd64', cpus: 4, memory: 8 * 2 ** 30, disk: 100 * 2 ** 30, kernelVersion: '6', osImage: 'Debian', machineId: 'm', systemUuid: 's', bootId: 'b', address: '192.0.2.1' }
 
@@ -24,12 +26,24 @@ describe('node', () => {
   })
 
   it('registers with what it has and what the configuration says', () => {
-    const node = nodeObject(MACHINE, { name: 'n1', labels: { zone: 'a' }, taints: [{ key: 'k', effect: 'NoSchedule' }], capacity: { 'example.com/gpu': '2', cpu: '2' }, reserved: { cpu: '500m', memory: '1Gi' } }, { agent: 'v1', runtime: 'crun://' }, [])
+    const node = nodeObject(MACHINE, { name: 'n1', labels: { zone: 'a' }, taints: [{ key: 'k', value: undefined, effect: 'NoSchedule' }], capacity: { 'example.com/gpu': '2', cpu: '2' }, reserved: { cpu: '500m', memory: '1Gi' } }, { agent: 'v1', runtime: 'crun://1.21' }, { conditions: [], images: [] })
     assert.deepEqual(node.metadata.labels, { 'kubernetes.io/arch': 'amd64', 'kubernetes.io/hostname': 'n1', 'kubernetes.io/os': 'linux', zone: 'a' })
     assert.deepEqual(node.status.capacity, { cpu: '2', memory: '8Gi', 'ephemeral-storage': '100Gi', pods: '250', 'example.com/gpu': '2' })
     assert.deepEqual(node.status.allocatable, { cpu: '1500m', memory: '7Gi', 'ephemeral-storage': '100Gi', pods: '250', 'example.com/gpu': '2' })
     assert.deepEqual(node.status.addresses, [{ type: 'InternalIP', address: '192.0.2.1' }, { type: 'Hostname', address: 'n1' }])
-    assert.deepEqual(node.spec.taints, [{ key: 'k', effect: 'NoSchedule' }])
+    assert.deepEqual(node.spec.taints, [{ key: 'k', value: undefined, effect: 'NoSchedule' }])
+    assert.equal(node.status.nodeInfo!.containerRuntimeVersion, 'crun://1.21')
+  })
+
+  it('tells the images that are there, the largest first and fifty at most', () => {
+    const settings = { name: 'n1', labels: {}, taints: [], capacity: {}, reserved: {} }
+    const image = (reference: string, digest: string, size: number): Image => ({ reference, digest, id: digest, size, config: { env: [], entrypoint: [], cmd: [], workingDir: '', user: '', stopSignal: '', volumes: [], labels: {} } })
+    const told = (images: Image[]): Node['status']['images'] => nodeObject(MACHINE, settings, { agent: 'v1', runtime: 'crun://' }, { conditions: [], images }).status.images
+    assert.deepEqual(told([image('docker.io/library/a:1', 'sha256:aa', 5), image('h:5000/b@sha256:bb', 'sha256:bb', 9), image('docker.io/library/a:latest', 'sha256:aa', 5)]), [
+      { names: ['h:5000/b@sha256:bb'], sizeBytes: 9 },
+      { names: ['docker.io/library/a@sha256:aa', 'docker.io/library/a:1', 'docker.io/library/a:latest'], sizeBytes: 5 },
+    ])
+    assert.equal(told(Array.from({ length: 60 }, (_, index) => image(`h/${index}:1`, `sha256:${index}`, index)))!.length, 50)
   })
 
   it('tells pressure', async () => {

@@ -7,7 +7,7 @@ import { connect } from '../../../proto/api/rpc.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
-import type { Event, ExecInput, ExecStart, LogsRequest, Node, ObservedPod } from '../../../proto/gen/types.ts'
+import type { Event, ExecInput, ExecStart, LogsRequest, Node, NodeMessage, ObservedPod } from '../../../proto/gen/types.ts'
 import { makePod, until } from '../fakes.ts'
 import { ControllerEnd } from './controller-end.ts'
 
@@ -128,6 +128,8 @@ describe('session', () => {
     outbox.event(event('Meanwhile'))
     await controller.start()
     await until('a second session', () => controller.sessions.length >= 2 && controller.last!.cases()[0] === 'hello')
+    const hello = controller.last!.received[0]!.message
+    assert.equal(hello?.case === 'hello' && hello.value.node?.spec.podCIDR, '10.1.0.0/24', 'it asks for the range that its pods have addresses of')
     controller.last!.welcome(NODE)
     await until('statuses and events', () => controller.last!.cases().includes('statuses') && controller.last!.cases().includes('events'))
   })
@@ -165,6 +167,24 @@ describe('session', () => {
 })
 
 describe('outbox', () => {
+  it('keeps the latest status of the node until it can be sent, and forgets what a hello tells', () => {
+    const outbox = new Outbox()
+    const sent: (NodeMessage['message'])[] = []
+    outbox.node({ phase: 'old' })
+    outbox.node(undefined)
+    const close = outbox.open(({ message }) => sent.push(message), [])
+    return Promise.resolve().then(() => {
+      assert.deepEqual(sent.map((message) => message?.case), ['statuses'])
+      outbox.node({ phase: 'first' })
+      outbox.node({ phase: 'second' })
+    }).then(() => {
+      assert.deepEqual(sent.at(-1), { case: 'node', value: { status: { phase: 'second' } } })
+      close()
+      outbox.node({ phase: 'third' })
+      outbox.open(({ message }) => sent.push(message), [])
+    }).then(() => assert.deepEqual(sent.at(-1), { case: 'node', value: { status: { phase: 'third' } } }))
+  })
+
   it('keeps a bounded number of events and counts what it drops', () => {
     const outbox = new Outbox()
     for (let index = 0; index < 1010; index++) outbox.event(event(`e${index}`))

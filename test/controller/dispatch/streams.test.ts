@@ -31,7 +31,7 @@ describe('streams between a caller and a node', () => {
 
   function asked(): string | false {
     const message = told.find(({ message }) => message?.case === 'openStream')?.message
-    return message?.case === 'openStream' && message.value.streamId!
+    return message?.case === 'openStream' && (message.value?.streamId ?? false)
   }
 
   async function* pieces(streamId: string, sent: { count: number; ended: boolean }): AsyncGenerator<StreamUp> {
