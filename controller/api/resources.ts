@@ -1,7 +1,9 @@
 /** The service Resources: the API core over gRPC. What comes in is decoded strictly, what goes out is the cache's bytes where it can be. */
 import { decodeJson, encodeJson } from '../../proto/api/codec.ts'
 import { GantryError } from '../../proto/api/errors.ts'
+import { problemError, type Problem } from '../../proto/api/problem.ts'
 import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
+import { unknownFields } from '../../proto/api/unknown-fields.ts'
 import { decodeResource, encode, type Input } from '../../proto/api/wire.ts'
 import type {
   AnyResource, ApplyRequest, ApplyResponse, CreateRequest, DeleteRequest, GetRequest, JsonValue, Kind, ListRequest, ListResponse, ObjectBytes, ObjectRef, ObjectResponse, PatchRequest, Resources, ResourcesService,
@@ -95,11 +97,16 @@ function received(bytes: ObjectBytes | undefined, call: CallContext): Resources[
 }
 
 function readBytes(kind: Kind, raw: Uint8Array): AnyResource {
+  let unknown: Problem[]
+  let object: AnyResource
   try {
-    return decodeResource(kind, raw)
+    unknown = unknownFields(kind, raw)
+    object = decodeResource(kind, raw)
   } catch (cause) {
     throw new GantryError('InvalidArgument', `the request's ${raw.length} bytes are not a ${kind}`, { details: [{ field: 'object.raw', message: `is not a protobuf message ${kind}` }], cause })
   }
+  if (unknown.length > 0) throw problemError(unknown)
+  return object
 }
 
 function sent(object: AnyResource): ObjectBytes {

@@ -78,6 +78,12 @@ describe('the service Resources', () => {
       assert.equal(bench.writes.length, 0)
     })
 
+    it('refuses bytes with a field that the schema does not know', async () => {
+      const raw = Buffer.concat([Buffer.from(packed(configDraft('c', {})).raw), Buffer.from([0xa0, 0x38, 1])])
+      await assert.rejects(bench.handlers.create({ object: { apiVersion: 'v1', kind: 'ConfigMap', raw }, options }, call), { code: 'InvalidArgument', message: /ConfigMap has no field number 900/ })
+      assert.equal(bench.writes.length, 0)
+    })
+
     it('serves secrets to masters only, and each service to its group', async () => {
       const other = { ...call, user: { name: 'n1', groups: [NODES] } }
       await assert.rejects(bench.handlers.get({ ref: ref('Secret', 's') }, other), { code: 'Forbidden' })
