@@ -11,6 +11,7 @@ import { VERSION } from '../proto/base/version.ts'
 import { runAgent } from './agent.ts'
 import { AGENT_SETTINGS, type TlsFiles } from './config.ts'
 import { ImageStore } from './images/image-store.ts'
+import { Launcher } from './launcher.ts'
 import { BridgeNetwork } from './network/bridge.ts'
 import { AGENT } from './options.ts'
 import { OciDriver } from './runtime/oci/driver.ts'
@@ -25,6 +26,7 @@ async function main(): Promise<void> {
   const stopping = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(new GantryError('Cancelled', `${signal} received`)))
   const common = { clock: systemClock, random: systemRandom }
+  const launcher = new Launcher(join(config.runDir, 'launch'), systemClock)
   try {
     const tls = config.tls === undefined ? undefined : await readTls(config.tls)
     await runAgent({
@@ -34,10 +36,10 @@ async function main(): Promise<void> {
       runtime: new OciDriver({
         stateDir: join(config.stateDir, 'runtime'), runDir: join(config.runDir, 'oci'), cgroupParent: config.cgroupParent,
         ...(config.runtime === 'auto' ? {} : { runtime: config.runtime }),
-        clock: systemClock, logger: log.child({ component: 'runtime' }),
+        launcher, clock: systemClock, logger: log.child({ component: 'runtime' }),
       }),
-      images: new ImageStore({ ...common, root: join(config.stateDir, 'images'), registries: config.registries, log: log.child({ component: 'images' }) }),
-      network: new BridgeNetwork({ stateDir: join(config.stateDir, 'network'), logger: log.child({ component: 'network' }) }),
+      images: new ImageStore({ ...common, root: join(config.stateDir, 'images'), registries: config.registries, run: launcher.run, log: log.child({ component: 'images' }) }),
+      network: new BridgeNetwork({ stateDir: join(config.stateDir, 'network'), run: launcher.run, logger: log.child({ component: 'network' }) }),
       state: new FileState(join(config.stateDir, 'state')),
       connect: (address) => connect(address, tls),
     }, stopping.signal)
@@ -45,6 +47,8 @@ async function main(): Promise<void> {
     log.fatal({ error: GantryError.from(error) }, 'agent failed')
     process.stderr.write(`gantry-agent: ${GantryError.from(error).message}\n`)
     process.exitCode = 1
+  } finally {
+    launcher.stop()
   }
 }
 

@@ -5,6 +5,7 @@ import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
+import type { Run } from '../launcher.ts'
 import { ContentStore } from './content/content-store.ts'
 import type { Image, ImageService, RegistriesConfig } from './contract.ts'
 import { ImageIndex, type ImageRecord, type IndexedImage } from './image-index.ts'
@@ -24,6 +25,8 @@ export interface ImageStoreOptions {
   /** Default: this machine's. */
   readonly platform?: Platform
   readonly timeouts?: RegistryClientOptions['timeouts']
+  /** How programs are run (default: straight from this process). */
+  readonly run?: Run
 }
 
 /** Blobs of a pull that failed are kept so long for the next try, unless the disk is full. */
@@ -45,7 +48,7 @@ export class ImageStore implements ImageService {
     this.#options = options
     this.#index = new ImageIndex(join(root, 'index'), clock, log)
     this.#content = new ContentStore(join(root, 'content'), clock)
-    this.#snapshots = new OverlaySnapshotter(join(root, 'snapshots'), log)
+    this.#snapshots = new OverlaySnapshotter(join(root, 'snapshots'), log, options.run)
     this.#client = new RegistryClient({ registries, clock, random, ...(timeouts === undefined ? {} : { timeouts }) })
     this.#puller = new Puller({ client: this.#client, content: this.#content, snapshots: this.#snapshots, platform })
   }

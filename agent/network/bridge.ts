@@ -1,10 +1,12 @@
 /** The node's bridge, and pods' network namespaces joined to it by veth pairs. */
-import { mkdir, open, readFile, readdir, realpath, rename, rm } from 'node:fs/promises'
+import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs'
+import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import { systemClock, type Clock, type Timer } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
 import type { Logger } from '../../proto/base/logger.ts'
+import type { Run } from '../launcher.ts'
 import { AddressPool } from './address-pool.ts'
 import { BRIDGE, addressBridge, deleteLinks, firewall, isPortName, makeBridge, noFirewall, nodeSide, podSide, portName } from './commands.ts'
 import type { Attachment, Network } from './contract.ts'
@@ -21,6 +23,8 @@ export interface BridgeNetworkOptions {
   readonly prepared?: number
   /** Bytes (default 1500). */
   readonly mtu?: number
+  /** How programs are run (default: straight from this process). */
+  readonly run?: Run
 }
 
 /** Namespaces made at once: each costs two processes and some milliseconds of kernel time. */
@@ -48,6 +52,7 @@ export class BridgeNetwork implements Network {
   readonly #netns: string | undefined
   readonly #prepared: number
   readonly #mtu: number
+  readonly #run: Run
   readonly #attached = new Map<string, Attachment>()
   readonly #attaching = new Map<string, Promise<Attachment>>()
   readonly #detaching = new Map<string, Promise<void>>()
@@ -70,6 +75,7 @@ export class BridgeNetwork implements Network {
     this.#netns = options.netns
     this.#prepared = options.prepared ?? 8
     this.#mtu = options.mtu ?? 1500
+    this.#run = options.run ?? run
   }
 
   async start(podCidr: string, known: ReadonlyMap<string, Attachment>): Promise<void> {
@@ -138,9 +144,9 @@ export class BridgeNetwork implements Network {
     })
   }
 
-  async #give(id: string, address: string): Promise<Attachment> {
+  #give(id: string, address: string): Attachment {
     const directory = join(this.#root, id)
-    await rename(join(this.#root, READY_PREFIX + address), directory)
+    renameSync(join(this.#root, READY_PREFIX + address), directory)
     const attachment = { netns: join(directory, 'net'), address }
     this.#attached.set(id, attachment)
     return attachment
@@ -186,7 +192,11 @@ export class BridgeNetwork implements Network {
         for (const address of made) {
           const waiter = this.#waiting.shift()
           if (waiter === undefined) this.#ready.push(address)
-          else await this.#give(waiter.id, address).then(waiter.resolve, waiter.reject)
+          else try {
+            waiter.resolve(this.#give(waiter.id, address))
+          } catch (thrown) {
+            waiter.reject(GantryError.from(thrown))
+          }
         }
       } catch (thrown) {
         const error = GantryError.from(thrown)
@@ -217,11 +227,11 @@ export class BridgeNetwork implements Network {
 
   async #makeNamespace(address: string, pool: AddressPool): Promise<void> {
     const directory = join(this.#root, READY_PREFIX + address)
-    await mkdir(directory, { recursive: true, mode: 0o711 })
+    mkdirSync(directory, { recursive: true, mode: 0o711 })
     const pin = join(directory, 'net')
-    await (await open(pin, 'a')).close()
+    closeSync(openSync(pin, 'a'))
     const nodeNetns = this.#netns ?? `/proc/${process.pid}/ns/net`
-    await run('unshare', [`--net=${pin}`, '--', 'ip', '-batch', '-'], { stdin: podSide({ address, prefix: pool.prefix, gateway: pool.gateway, mtu: this.#mtu, nodeNetns }) })
+    await this.#run('unshare', [`--net=${pin}`, '--', 'ip', '-batch', '-'], { stdin: podSide({ address, prefix: pool.prefix, gateway: pool.gateway, mtu: this.#mtu, nodeNetns }) })
   }
 
   async #makeBridge(addresses: AddressPool): Promise<void> {
@@ -289,12 +299,12 @@ export class BridgeNetwork implements Network {
 
   async #unmount(pins: readonly string[], mounted: ReadonlySet<string>): Promise<void> {
     const points = pins.filter((pin) => mounted.has(pin))
-    if (points.length > 0) await run('umount', points)
+    if (points.length > 0) await this.#run('umount', points)
   }
 
   /** Runs a program where the bridge is. */
   #node(program: string, args: readonly string[], stdin?: string, allow: readonly number[] = [0]): Promise<{ code: number; stdout: string }> {
     const options = { allow, ...(stdin === undefined ? {} : { stdin }) }
-    return this.#netns === undefined ? run(program, args, options) : run('nsenter', [`--net=${this.#netns}`, '--', program, ...args], options)
+    return this.#netns === undefined ? this.#run(program, args, options) : this.#run('nsenter', [`--net=${this.#netns}`, '--', program, ...args], options)
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Launcher } from '../../agent/launcher.ts'
@@ -53,10 +53,10 @@ describe('Launcher', () => {
     const ending = new AbortController()
     const unwanted = launcher.run('sh', shell('echo $$ >"$1"; exec sleep 1000', pidFile), { signal: ending.signal })
     const pid = await eventually(() => Number(readText(pidFile)) || false, 5_000)
-    const identity = (await identify(pid))!
+    const identity = identify(pid)!
     ending.abort(new GantryError('Cancelled', 'enough'))
     await assert.rejects(unwanted, { code: 'Cancelled', message: 'enough' })
-    assert.equal(await isAlive(identity), false)
+    assert.equal(isAlive(identity), false)
     await assert.rejects(launcher.run('sleep', ['1000'], { timeout: 20 }), { code: 'DeadlineExceeded' })
     await assert.rejects(launcher.run('true', [], { signal: ending.signal }), { code: 'Cancelled' })
   })
@@ -67,8 +67,8 @@ describe('Launcher', () => {
     const options = { env: { LINE: line }, timeout: 5_000, stderr: errors }
     const pidFile = join(directory, 'pid')
     assert.equal(await launcher.answer('sh', shell('echo wrong >&2; sleep 1000 & echo $! >"$1"; printf "%s\\nmore\\n" "$LINE" >&3', pidFile), options), line)
-    const identity = (await identify(Number(readText(pidFile))))!
-    assert.equal(await isAlive(identity), true)
+    const identity = identify(Number(readText(pidFile)))!
+    assert.equal(isAlive(identity), true)
     process.kill(identity.pid, 'SIGKILL')
     assert.equal(readText(errors), 'wrong\n')
     assert.equal(await launcher.answer('true', [], options), undefined)

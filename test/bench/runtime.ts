@@ -69,7 +69,7 @@ async function bare(runtime: 'crun' | 'runc'): Promise<Series[]> {
     for (const directory of directories) await mkdir(directory)
     const [exitDirectory, socketDirectory, root] = directories as [string, string, string]
     const program = (await run('sh', ['-c', 'command -v "$1"', 'sh', runtime])).stdout.trim()
-    const conmon = new Conmon({ program: '/usr/bin/conmon', runtime: program, runtimeArgs: ['--root', root], exitDirectory, socketDirectory, clock: systemClock })
+    const conmon = new Conmon({ program: '/usr/bin/conmon', runtime: program, runtimeArgs: ['--root', root], exitDirectory, socketDirectory, launcher: machine.launcher })
     for (let index = 0; index < SAMPLES; index++) {
       const id = `bare${index}`
       const bundle = join(machine.directory, id)

@@ -33,7 +33,7 @@ describe('overlay snapshots', () => {
   })
 
   async function open(): Promise<OverlaySnapshotter> {
-    const snapshots = new OverlaySnapshotter(join(root, 'snapshots'), silentLogger, bootId)
+    const snapshots = new OverlaySnapshotter(join(root, 'snapshots'), silentLogger, undefined, bootId)
     await snapshots.start()
     opened.push(snapshots)
     return snapshots
@@ -147,7 +147,7 @@ describe('overlay snapshots', () => {
   it('are refused on a file system that cannot carry them', async () => {
     const snapshots = await open()
     const { path } = await snapshots.mount('c', '')
-    const nested = new OverlaySnapshotter(path, silentLogger, bootId)
+    const nested = new OverlaySnapshotter(path, silentLogger, undefined, bootId)
     await assert.rejects(nested.start(), (error: unknown) => GantryError.is(error, 'FailedPrecondition') && /is on an overlay file system/.test(error.message))
   })
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { ContainerRecord } from '../../agent/runtime/contract.ts'
 import { Cgroups } from '../../agent/runtime/oci/cgroups.ts'
 import type { OciDriver } from '../../agent/runtime/oci/driver.ts'
-import type { ContainerEntry } from '../../agent/runtime/oci/records.ts'
+import { loadRecord, saveRecord, type ContainerEntry } from '../../agent/runtime/oci/records.ts'
 import { chooseRuntime } from '../../agent/runtime/oci/runtime-program.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
@@ -31,10 +31,10 @@ describe('OciDriver recovers', function () {
     return state.pid
   }
   const bundle = (id: string): string => join(machine.directory, 'state/containers', id)
-  const record = async (id: string): Promise<ContainerEntry> => JSON.parse(await readFile(join(bundle(id), 'record.json'), 'utf8')) as ContainerEntry
+  const record = async (id: string): Promise<ContainerEntry> => (await loadRecord<ContainerEntry>(bundle(id)))!
   const change = async (id: string, phase: object): Promise<void> => {
     const entry = await record(id)
-    await writeFile(join(bundle(id), 'record.json'), JSON.stringify({ ...entry, phase: { ...entry.phase, ...phase } }))
+    saveRecord(bundle(id), { ...entry, phase: { ...entry.phase, ...phase } as ContainerEntry['phase'] })
   }
   const gone = (pid: number): Promise<true> => seen(machine, `the end of ${pid}`, async () => ((await machine.processes()).includes(pid) ? undefined : true))
 

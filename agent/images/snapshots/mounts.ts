@@ -2,10 +2,10 @@
  * Overlay mounts, made and removed by mount(8) and umount(8). What is asked for while one of them runs is done by the next in one process:
  * a hundred containers that start together cost a few processes, not a hundred.
  */
-import { rm, stat, writeFile } from 'node:fs/promises'
+import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
-import { run } from '../../../proto/base/command.ts'
+import type { Run } from '../../launcher.ts'
 
 export interface OverlayMount {
   /** Absolute path of an empty directory. */
@@ -56,50 +56,52 @@ class Batches<T> {
 }
 
 /** The newer mount calls take options of 255 characters at most; mount(8) is told to use the older one, which takes a page. */
-const ENVIRONMENT = { ...process.env, LIBMOUNT_FORCE_MOUNT2: 'always' }
+const ENVIRONMENT = { PATH: process.env.PATH, LIBMOUNT_FORCE_MOUNT2: 'always' }
 
 export class Mounts {
   readonly #folder: string
   readonly #tables: string
+  readonly #run: Run
   readonly #mounting = new Batches<OverlayMount>((mounts) => this.#mountAll(mounts))
   readonly #unmounting = new Batches<string>((paths) => this.#unmountAll(paths))
 
   /** `folder`: what relative paths in options are relative to. `tables`: where lists for mount(8) may be written. */
-  constructor(folder: string, tables: string) {
+  constructor(folder: string, tables: string, run: Run) {
+    this.#run = run
     this.#folder = folder
     this.#tables = tables
   }
 
   /** Mounts, unless something is mounted there. FailedPrecondition: the kernel refuses. */
   async mount(mount: OverlayMount): Promise<void> {
-    if (!(await isMountPoint(mount.path))) await this.#mounting.add(mount)
+    if (!isMountPoint(mount.path)) await this.#mounting.add(mount)
   }
 
   /** Unmounts if something is mounted there; what is still in use goes as soon as it is not. */
   async unmount(path: string): Promise<void> {
-    if (await isMountPoint(path)) await this.#unmounting.add(path)
+    if (isMountPoint(path)) await this.#unmounting.add(path)
   }
 
   async #mountAll(mounts: readonly OverlayMount[]): Promise<readonly (GantryError | undefined)[]> {
     if (mounts.length === 1) return [await this.#mountOne(mounts[0]!)]
     const table = join(this.#tables, 'mounts')
     try {
-      await writeFile(table, mounts.map(({ path, options }) => `overlay ${escapeField(path)} overlay ${escapeField(options)} 0 0\n`).join(''))
+      writeFileSync(table, mounts.map(({ path, options }) => `overlay ${escapeField(path)} overlay ${escapeField(options)} 0 0\n`).join(''))
       // Whatever its exit code, each mount is looked at; one that is not there is tried alone, for its own error.
-      await run('mount', ['--no-mtab', '--internal-only', '--all', '--fstab', table], { cwd: this.#folder, env: ENVIRONMENT, allow: MOUNT_FAILURES })
+      await this.#run('mount', ['--no-mtab', '--internal-only', '--all', '--fstab', table], { cwd: this.#folder, env: ENVIRONMENT, allow: MOUNT_FAILURES })
     } finally {
-      await rm(table, { force: true })
+      rmSync(table, { force: true })
     }
-    return Promise.all(mounts.map(async (mount) => ((await isMountPoint(mount.path)) ? undefined : this.#mountOne(mount))))
+    return Promise.all(mounts.map(async (mount) => (isMountPoint(mount.path) ? undefined : this.#mountOne(mount))))
   }
 
   async #mountOne({ path, options }: OverlayMount): Promise<GantryError | undefined> {
-    return outcome(`cannot mount ${path}`, run('mount', ['--no-mtab', '--internal-only', '--types', 'overlay', '--options', options, 'overlay', path], { cwd: this.#folder, env: ENVIRONMENT }))
+    return outcome(`cannot mount ${path}`, this.#run('mount', ['--no-mtab', '--internal-only', '--types', 'overlay', '--options', options, 'overlay', path], { cwd: this.#folder, env: ENVIRONMENT }))
   }
 
   async #unmountAll(paths: readonly string[]): Promise<readonly (GantryError | undefined)[]> {
-    await run('umount', ['--no-mtab', '--lazy', ...paths], { allow: MOUNT_FAILURES })
-    return Promise.all(paths.map(async (path) => ((await isMountPoint(path)) ? outcome(`cannot unmount ${path}`, run('umount', ['--no-mtab', '--lazy', path])) : undefined)))
+    await this.#run('umount', ['--no-mtab', '--lazy', ...paths], { allow: MOUNT_FAILURES })
+    return Promise.all(paths.map(async (path) => (isMountPoint(path) ? outcome(`cannot unmount ${path}`, this.#run('umount', ['--no-mtab', '--lazy', path])) : undefined)))
   }
 }
 
@@ -122,10 +124,9 @@ function escapeField(text: string): string {
 }
 
 /** Whether something is mounted on a directory; false if it is not there. */
-export async function isMountPoint(path: string): Promise<boolean> {
+export function isMountPoint(path: string): boolean {
   try {
-    const [own, parent] = await Promise.all([stat(path), stat(join(path, '..'))])
-    return own.dev !== parent.dev
+    return statSync(path).dev !== statSync(join(path, '..')).dev
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
     throw error

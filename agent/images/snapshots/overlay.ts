@@ -12,6 +12,7 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { writeDurably } from '../durable-file.ts'
+import type { Run } from '../../launcher.ts'
 import { Holds } from '../holds.ts'
 import { KeyedLock } from '../limits.ts'
 import { digestHex } from '../reference.ts'
@@ -54,11 +55,11 @@ export class OverlaySnapshotter implements Snapshotter {
   #syncQueued = false
 
   /** `bootIdFile` tells one boot of the machine from another. */
-  constructor(root: string, log: Logger, bootIdFile = '/proc/sys/kernel/random/boot_id') {
+  constructor(root: string, log: Logger, runProgram: Run = run, bootIdFile = '/proc/sys/kernel/random/boot_id') {
     this.#root = root
     this.#log = log
     this.#bootIdFile = bootIdFile
-    this.#mounts = new Mounts(join(root, 'committed'), root)
+    this.#mounts = new Mounts(join(root, 'committed'), root, runProgram)
   }
 
   async start(): Promise<void> {

@@ -4,7 +4,8 @@
  *
  * Paths are as in the OCI config's `cgroupsPath`: absolute below each hierarchy's mount point.
  */
-import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { delay, type Clock } from '../../../proto/base/clock.ts'
@@ -52,6 +53,19 @@ function lacking(message: string): GantryError {
   return new GantryError('FailedPrecondition', message, { details: [{ field: 'cgroups', remedy: 'mount cgroup2 on /sys/fs/cgroup, or cgroup version 1 with cpu, memory and pids' }] })
 }
 
+/** Where this process stands among those of its own group, from the text of /proc/self/cgroup (cgroups(7)); undefined where that is not visible. */
+function ownProcesses(controllers: ReadonlyMap<string, string>, memberships: string): string | undefined {
+  const path = /^\d+:pids:(.*)$/m.exec(memberships)?.[1]
+  if (path === undefined) return undefined
+  const file = join(controllers.get('pids')!, path, 'cgroup.procs')
+  try {
+    return readFileSync(file, 'utf8').split('\n').includes(String(process.pid)) ? file : undefined
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
 /** Version 2's weight (1–10,000) for version 1's shares (2–262,144), as the OCI runtimes convert. */
 export function cpuWeight(shares: number): number {
   return shares === 0 ? 0 : 1 + Math.floor(((Math.min(262_144, Math.max(2, shares)) - 2) * 9999) / 262_142)
@@ -60,30 +74,48 @@ export function cpuWeight(shares: number): number {
 export class Cgroups {
   readonly layout: CgroupLayout
   readonly #clock: Clock
+  readonly #own: string | undefined
+  #moving = false
 
-  constructor(layout: CgroupLayout, clock: Clock) {
+  /** `own`: the file with the processes of the group that this process is in, in some hierarchy of version 1. */
+  constructor(layout: CgroupLayout, clock: Clock, own?: string) {
     this.layout = layout
     this.#clock = clock
+    this.#own = own
   }
 
   static async detect(clock: Clock): Promise<Cgroups> {
-    return new Cgroups(readLayout(await readFile('/proc/self/mountinfo', 'utf8')), clock)
+    const layout = readLayout(await readFile('/proc/self/mountinfo', 'utf8'))
+    return new Cgroups(layout, clock, layout.version === 1 ? ownProcesses(layout.controllers, await readFile('/proc/self/cgroup', 'utf8')) : undefined)
+  }
+
+  /**
+   * A process will soon be moved into a group. With version 1 the kernel first waits for a grace period, 10 ms on an idle machine; but not for a second
+   * move soon after one. So this process is moved to where it is, while the container's first process is on its way. (With version 2 processes are
+   * born in their group.)
+   */
+  expectMove(): void {
+    if (this.#own === undefined || this.#moving) return
+    this.#moving = true
+    const done = (): void => void (this.#moving = false)
+    // Only a hint: where it is not allowed, the container's own move waits.
+    writeFile(this.#own, '0', { flag: 'r+' }).then(done, done)
   }
 
   /** Makes a group with limits; for version 2 its ancestors hand the controllers down. There already: its limits are set. */
-  async create(path: string, resources: Resources): Promise<void> {
+  create(path: string, resources: Resources): void {
     if (this.layout.version === 2) {
       const parts = path.split('/').filter((part) => part !== '')
       let directory = this.layout.mount
       for (const part of parts) {
-        await writeFile(join(directory, 'cgroup.subtree_control'), USED_CONTROLLERS.map((controller) => `+${controller}`).join(' '))
+        writeFileSync(join(directory, 'cgroup.subtree_control'), USED_CONTROLLERS.map((controller) => `+${controller}`).join(' '))
         directory = join(directory, part)
-        await mkdir(directory, { recursive: true })
+        mkdirSync(directory, { recursive: true })
       }
     } else {
-      for (const controller of USED_CONTROLLERS) await mkdir(join(this.layout.controllers.get(controller)!, path), { recursive: true })
+      for (const controller of USED_CONTROLLERS) mkdirSync(join(this.layout.controllers.get(controller)!, path), { recursive: true })
     }
-    for (const [controller, file, value] of this.#limits(resources)) await writeFile(this.#file(controller, path, file), value)
+    for (const [controller, file, value] of this.#limits(resources)) writeFileSync(this.#file(controller, path, file), value)
   }
 
   /** How many processes of the group the kernel killed for want of memory; 0 once the group is gone. */

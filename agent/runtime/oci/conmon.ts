@@ -4,15 +4,14 @@
  * It stays in the agent's control group, since moving a process costs 10 ms and more on an idle machine (the kernel waits for a grace period); so a
  * service manager must be told to end the agent's own process only (systemd: KillMode=process).
  */
-import { spawn } from 'node:child_process'
-import type { Readable } from 'node:stream'
 import { createHash } from 'node:crypto'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
-import type { Clock } from '../../../proto/base/clock.ts'
+import { ANSWER_DESCRIPTOR, type Launcher } from '../../launcher.ts'
+import { identify, signalProcess, type ProcessIdentity } from './process.ts'
 import { logTo } from './start-failure.ts'
-import { identify, type ProcessIdentity } from './process.ts'
 
 export interface ConmonOptions {
   readonly program: string
@@ -22,7 +21,7 @@ export interface ConmonOptions {
   readonly exitDirectory: string
   /** Short: paths of sockets have 107 bytes at most, unix(7). */
   readonly socketDirectory: string
-  readonly clock: Clock
+  readonly launcher: Launcher
 }
 
 export interface ConmonRequest {
@@ -40,8 +39,7 @@ export interface Supervised {
 
 /** Milliseconds for the runtime to create a container: far beyond a busy machine's need. */
 const CREATE_DEADLINE = 60_000
-/** Number of the inherited descriptor for its answer, told to conmon in its environment. */
-const SYNC_FD = 3
+const SIGKILL = 9
 
 export class Conmon {
   readonly #options: ConmonOptions
@@ -62,9 +60,9 @@ export class Conmon {
       '--socket-dir-path', socketDirectory, '--log-path', `k8s-file:${request.logPath}`, '--log-level', 'error',
       ...(request.tty ? ['--terminal'] : []), ...(request.stdin ? ['--stdin', '--leave-stdin-open'] : []),
     ]
-    const answer = await this.#launch(program, args)
-    const init = await identify(answer)
-    const conmon = await identify(Number((await readFile(pidFile, 'utf8')).trim()))
+    const pid = await this.#launch(program, args, request.bundle)
+    const init = identify(pid)
+    const conmon = identifyFrom(pidFile)
     if (init === undefined || conmon === undefined) throw new GantryError('Internal', `container ${request.id} ended while it was created`)
     return { init, conmon }
   }
@@ -79,54 +77,32 @@ export class Conmon {
     await writeFile(`${bundle}/ctl`, '2 0 0\n', { flag: 'r+' })
   }
 
-  /** Starts conmon in a session of its own and waits for its word on the sync pipe: the pid of the container's init, or why there is none. */
-  async #launch(program: string, args: readonly string[]): Promise<number> {
-    const child = spawn(program, args, {
-      detached: true,
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, _OCI_SYNCPIPE: String(SYNC_FD) },
-    })
-    const sync = child.stdio[SYNC_FD] as Readable
-    const stderr: Buffer[] = []
-    child.stderr!.on('data', (chunk: Buffer) => stderr.push(chunk))
-    const failed = new Promise<never>((_, reject) => {
-      child.once('error', (cause) => reject(new GantryError('FailedPrecondition', `cannot start ${program}: ${cause.message}`, { cause })))
-    })
+  /** Starts conmon, which goes to a session of its own, and waits for its word on the sync pipe: the pid of the container's init, or why there is none. */
+  async #launch(program: string, args: readonly string[], bundle: string): Promise<number> {
+    const stderr = `${bundle}/conmon.log`
+    let answer: string | undefined
     try {
-      const answer = await Promise.race([firstLine(sync, this.#options.clock), failed])
-      if (answer === undefined) throw new GantryError('Internal', `${program} ended without an answer: ${Buffer.concat(stderr).toString().trim()}`)
-      const { pid: answered, data = answered, message = '' } = JSON.parse(answer) as { pid?: number; data?: number; message?: string }
-      if (data === undefined || data <= 0) throw new GantryError('Internal', message.trim() || Buffer.concat(stderr).toString().trim())
-      return data
+      answer = await this.#options.launcher.answer(program, args, { env: { _OCI_SYNCPIPE: String(ANSWER_DESCRIPTOR) }, timeout: CREATE_DEADLINE, stderr })
     } catch (error) {
-      child.kill('SIGKILL')
+      const late = identifyFrom(`${bundle}/conmon.pid`)
+      if (late !== undefined) signalProcess(late, SIGKILL)
       throw error
-    } finally {
-      sync.destroy()
-      child.stderr!.destroy()
-      child.unref()
     }
+    if (answer === undefined) throw new GantryError('Internal', `${program} ended without an answer: ${readFileSync(stderr, 'utf8').trim()}`)
+    const { pid: answered, data = answered, message = '' } = JSON.parse(answer) as { pid?: number; data?: number; message?: string }
+    if (data === undefined || data <= 0) throw new GantryError('Internal', message.trim() || readFileSync(stderr, 'utf8').trim())
+    return data
   }
 }
 
-/** The first line of a stream; undefined if it ends before. DeadlineExceeded after CREATE_DEADLINE. */
-function firstLine(stream: Readable, clock: Clock): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    let text = ''
-    const timer = clock.after(CREATE_DEADLINE, () => reject(new GantryError('DeadlineExceeded', `no container after ${CREATE_DEADLINE} ms`)))
-    const settle = (finish: () => void): void => {
-      timer.cancel()
-      finish()
-    }
-    stream.on('data', (chunk: Buffer) => {
-      text += chunk.toString()
-      const end = text.indexOf('\n')
-      if (end >= 0) settle(() => resolve(text.slice(0, end)))
-    })
-    stream.on('end', () => settle(() => resolve(text === '' ? undefined : text)))
-    stream.on('close', () => settle(() => resolve(undefined)))
-    stream.on('error', (cause) => settle(() => reject(GantryError.from(cause))))
-  })
+/** The process whose pid a file has; undefined if the file is not there, or the process has ended. */
+function identifyFrom(pidFile: string): ProcessIdentity | undefined {
+  try {
+    return identify(Number(readFileSync(pidFile, 'utf8').trim()))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 /** The path of a socket is short, the id of a container need not be. */

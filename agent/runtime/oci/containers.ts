@@ -1,11 +1,12 @@
 /** The containers of a node: their records, their exits, and what is done to them. One verb at a time for each. */
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdir, readFile, readdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
-import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
+import type { Run } from '../../launcher.ts'
 import type { ContainerRecord, ContainerState } from '../contract.ts'
 import type { Cgroups } from './cgroups.ts'
 import type { OciConfig, OciProcess } from './config.ts'
@@ -23,6 +24,7 @@ export interface ContainersOptions {
   readonly runtime: string
   /** Before the verb: where the runtime keeps its own state. */
   readonly runtimeArgs: readonly string[]
+  readonly run: Run
   readonly conmon: Conmon
   readonly exits: ExitWatch
   readonly cgroups: Cgroups
@@ -95,13 +97,14 @@ export class Containers {
         command: config.process.args[0] ?? '', cgroup: request.cgroup, phase: { phase: 'creating' },
       }
       const bundle = this.#bundle(id)
-      await mkdir(bundle, { recursive: true, mode: 0o711 })
-      await this.#save(entry)
+      this.#options.cgroups.expectMove()
+      mkdirSync(bundle, { recursive: true, mode: 0o711 })
+      this.#save(entry)
       try {
-        await mkdir(dirname(logPath), { recursive: true })
-        await writeFile(join(bundle, 'config.json'), JSON.stringify(config))
+        mkdirSync(dirname(logPath), { recursive: true })
+        writeFileSync(join(bundle, 'config.json'), JSON.stringify(config))
         const supervised = await this.#slots.run(() => this.#options.conmon.create({ id, bundle, logPath, tty: config.process.terminal, stdin: request.stdin }))
-        await this.#save({ ...entry, phase: { phase: 'created', ...supervised } })
+        this.#save({ ...entry, phase: { phase: 'created', ...supervised } })
       } catch (thrown) {
         const error = await this.#complaint(bundle, entry.command, `cannot create container ${id}`, thrown)
         await this.#discard(entry)
@@ -116,21 +119,21 @@ export class Containers {
       if (entry.phase.phase !== 'created') return containerRecord(entry).state
       const { init, conmon } = entry.phase
       const startedAt = this.#options.clock.now()
-      await this.#save({ ...entry, phase: { phase: 'starting', init, conmon, startedAt } })
+      this.#save({ ...entry, phase: { phase: 'starting', init, conmon, startedAt } })
       try {
         await this.#runtime(id, 'start', id)
       } catch (thrown) {
-        await this.#save(entry)
+        this.#save(entry)
         throw await this.#complaint(this.#bundle(id), entry.command, `cannot start container ${id}`, thrown)
       }
-      await this.#save({ ...entry, phase: { phase: 'running', init, conmon, startedAt } })
+      this.#save({ ...entry, phase: { phase: 'running', init, conmon, startedAt } })
       return containerRecord(this.#get(id)).state
     })
   }
 
   async kill(id: string, signal: number): Promise<void> {
     const supervised = await this.#supervised(id)
-    if (supervised !== undefined) await signalProcess(supervised.init, signal)
+    if (supervised !== undefined) signalProcess(supervised.init, signal)
   }
 
   /** Kills it if it lives, then removes all there is of it. */
@@ -139,7 +142,7 @@ export class Containers {
     if (entry === undefined) return
     const supervised = await this.#supervised(id)
     if (supervised !== undefined) {
-      await signalProcess(supervised.init, SIGKILL)
+      signalProcess(supervised.init, SIGKILL)
       await this.#ended(id, supervised)
     }
     await this.#locks.run(id, async () => {
@@ -181,8 +184,8 @@ export class Containers {
     return entry
   }
 
-  async #save(entry: ContainerEntry): Promise<void> {
-    await saveRecord(this.#bundle(entry.id), entry)
+  #save(entry: ContainerEntry): void {
+    saveRecord(this.#bundle(entry.id), entry)
     this.#entries.set(entry.id, entry)
   }
 
@@ -190,7 +193,7 @@ export class Containers {
   async #supervised(id: string): Promise<Supervised | undefined> {
     const phase = this.#entries.get(id)?.phase
     if (phase === undefined || !('init' in phase)) return undefined
-    if (await isAlive(phase.conmon) || await isAlive(phase.init)) return phase
+    if (isAlive(phase.conmon) || isAlive(phase.init)) return phase
     await this.#locks.run(id, () => this.#finish(id, true))
     return undefined
   }
@@ -204,13 +207,13 @@ export class Containers {
     if (entry.phase.phase === 'exited') return
     if (await this.#finish(id, false)) return
     const { init, conmon } = entry.phase
-    if (!(await isAlive(init)) && !(await isAlive(conmon))) return void await this.#finish(id, true)
-    if (entry.phase.phase === 'starting') await this.#save({ ...entry, phase: await this.#whetherStarted(id, entry.phase) })
+    if (!isAlive(init) && !isAlive(conmon)) return void await this.#finish(id, true)
+    if (entry.phase.phase === 'starting') this.#save({ ...entry, phase: await this.#whetherStarted(id, entry.phase) })
   }
 
   /** The process that started it ended before it could note whether it did. */
   async #whetherStarted(id: string, phase: Extract<Phase, { phase: 'starting' }>): Promise<Phase> {
-    const { stdout } = await run(this.#options.runtime, [...this.#options.runtimeArgs, 'state', id])
+    const { stdout } = await this.#options.run(this.#options.runtime, [...this.#options.runtimeArgs, 'state', id])
     return { ...phase, phase: (JSON.parse(stdout) as { status: string }).status === 'created' ? 'created' : 'running' }
   }
 
@@ -230,7 +233,7 @@ export class Containers {
     const oomKilled = (await this.#options.cgroups.oomKills(entry.cgroup)) > 0
     // In a process namespace that is not its own, what the container left behind outlives its first process.
     await this.#options.cgroups.kill(entry.cgroup)
-    await this.#save({ ...entry, phase: { phase: 'exited', ...end, oomKilled, startedAt } })
+    this.#save({ ...entry, phase: { phase: 'exited', ...end, oomKilled, startedAt } })
     for (const wake of [...this.#awaiting.get(id) ?? []]) wake()
     if (!entry.internal) this.#options.ended(containerRecord(this.#get(id)))
     return true
@@ -242,7 +245,7 @@ export class Containers {
     const deadline = clock.monotonic() + KILL_DEADLINE
     while ('init' in (this.#entries.get(id)?.phase ?? {})) {
       if (clock.monotonic() > deadline) throw new GantryError('DeadlineExceeded', `container ${id} is still there ${KILL_DEADLINE} ms after SIGKILL`)
-      if (!(await isAlive(init)) && !(await isAlive(conmon))) return void await this.#locks.run(id, () => this.#finish(id, true))
+      if (!isAlive(init) && !isAlive(conmon)) return void await this.#locks.run(id, () => this.#finish(id, true))
       await this.#nextEnd(id, KILL_CHECK)
     }
   }
@@ -273,7 +276,7 @@ export class Containers {
   }
 
   #runtime(id: string, ...args: readonly string[]): Promise<unknown> {
-    return this.#slots.run(() => run(this.#options.runtime, [...this.#options.runtimeArgs, ...logTo(this.#bundle(id)), ...args]))
+    return this.#slots.run(() => this.#options.run(this.#options.runtime, [...this.#options.runtimeArgs, ...logTo(this.#bundle(id)), ...args]))
   }
 
   /** What the runtime wrote to its log says more than the failure of the process. */

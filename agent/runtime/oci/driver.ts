@@ -5,6 +5,7 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
+import type { Launcher } from '../../launcher.ts'
 import type { ContainerRecord, ContainerSpec, ContainerState, ExecRequest, RuntimeDriver, SandboxRecord, SandboxSpec } from '../contract.ts'
 import { capabilityNames } from './capabilities.ts'
 import { Cgroups, type CgroupStats } from './cgroups.ts'
@@ -30,6 +31,7 @@ export interface OciDriverOptions {
   readonly runtime?: RuntimeName
   /** Sandboxes kept ready (default 8). */
   readonly prepared?: number
+  readonly launcher: Launcher
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -63,7 +65,7 @@ export class OciDriver implements RuntimeDriver {
 
   constructor(options: OciDriverOptions) {
     this.#options = options
-    this.#directories = new SandboxDirectories(options.stateDir, options.prepared ?? 8, options.clock, options.logger)
+    this.#directories = new SandboxDirectories(options.stateDir, options.prepared ?? 8, options.launcher.run, options.clock, options.logger)
     this.#execs = new Execs(join(options.runDir, 'exec'), options.clock)
   }
 
@@ -76,7 +78,7 @@ export class OciDriver implements RuntimeDriver {
   }
 
   async start(): Promise<void> {
-    const { stateDir, runDir, clock, logger } = this.#options
+    const { stateDir, runDir, launcher, clock, logger } = this.#options
     const directories = { root: join(runDir, 'runtime'), sockets: join(runDir, 's'), exits: join(stateDir, 'exits') }
     for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true, mode: 0o711 })
     await this.#execs.start()
@@ -85,10 +87,10 @@ export class OciDriver implements RuntimeDriver {
     const program = await chooseRuntime(this.#options.runtime, cgroups.layout, runDir)
     const runtimeArgs = ['--root', directories.root]
     const conmon = new Conmon({
-      program: conmonProgram, runtime: program.path, runtimeArgs, exitDirectory: directories.exits, socketDirectory: directories.sockets, clock,
+      program: conmonProgram, runtime: program.path, runtimeArgs, exitDirectory: directories.exits, socketDirectory: directories.sockets, launcher,
     })
     const containers = new Containers({
-      directory: join(stateDir, 'containers'), runtime: program.path, runtimeArgs, conmon, exits: new ExitWatch(directories.exits, logger), cgroups, clock, logger,
+      directory: join(stateDir, 'containers'), runtime: program.path, runtimeArgs, run: launcher.run, conmon, exits: new ExitWatch(directories.exits, logger), cgroups, clock, logger,
       ended: (container) => {
         this.#untold.push(container)
         this.#tell()
@@ -117,11 +119,12 @@ export class OciDriver implements RuntimeDriver {
       if (known !== undefined) return sandboxRecord(known)
       const { cgroups } = this.#ready()
       const entry: SandboxEntry = { spec, createdAt: this.#options.clock.now() }
+      cgroups.expectMove()
       const directory = await this.#directories.take(spec.id)
-      await saveRecord(directory, entry)
+      saveRecord(directory, entry)
       this.#sandboxes.set(spec.id, entry)
       try {
-        await cgroups.create(this.#podGroup(spec.id), spec.resources)
+        cgroups.create(this.#podGroup(spec.id), spec.resources)
         if (spec.shareProcessNamespace && !spec.hostPid) await this.#holdProcesses(entry)
       } catch (error) {
         await this.#dropSandbox(spec.id)
@@ -231,7 +234,7 @@ export class OciDriver implements RuntimeDriver {
     const pins = { ipc: join(directory, 'ipc'), uts: join(directory, 'uts'), shm: join(directory, 'shm') }
     if (!spec.shareProcessNamespace || spec.hostPid || internal) return { ...pins, pid: undefined }
     const holder = this.#ready().containers.init(holderId(spec.id))
-    if (holder === undefined || !(await isAlive(holder))) throw new GantryError('FailedPrecondition', `the process namespace of sandbox ${spec.id} has ended: the sandbox must be made again`)
+    if (holder === undefined || !isAlive(holder)) throw new GantryError('FailedPrecondition', `the process namespace of sandbox ${spec.id} has ended: the sandbox must be made again`)
     return { ...pins, pid: `/proc/${holder.pid}/ns/pid` }
   }
 

@@ -1,10 +1,11 @@
 /** What a pod's containers share beside the network: an IPC and a UTS namespace and /dev/shm, pinned in a directory and made ahead. */
-import { mkdir, open, readFile, readdir, realpath, rename, rm } from 'node:fs/promises'
+import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs'
+import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
-import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
+import type { Run } from '../../launcher.ts'
 import { Slots } from './slots.ts'
 
 const READY_PREFIX = 'ready-'
@@ -22,6 +23,7 @@ const SHM_BYTES = 64 * 1024 * 1024
 export class SandboxDirectories {
   readonly #stateDir: string
   readonly #prepared: number
+  readonly #run: Run
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #slots = new Slots(PARALLEL)
@@ -32,7 +34,8 @@ export class SandboxDirectories {
   #refill: Timer | undefined
   #stopped = true
 
-  constructor(stateDir: string, prepared: number, clock: Clock, logger: Logger) {
+  constructor(stateDir: string, prepared: number, run: Run, clock: Clock, logger: Logger) {
+    this.#run = run
     this.#clock = clock
     this.#stateDir = stateDir
     this.#prepared = prepared
@@ -66,7 +69,7 @@ export class SandboxDirectories {
 
   async take(id: string): Promise<string> {
     const name = this.#ready.shift() ?? await this.#slots.run(() => this.#make())
-    await rename(join(this.#root, name), this.path(id))
+    renameSync(join(this.#root, name), this.path(id))
     if (!this.#stopped) this.#fillLater()
     return this.path(id)
   }
@@ -104,10 +107,10 @@ export class SandboxDirectories {
   async #make(): Promise<string> {
     const name = READY_PREFIX + String(++this.#count)
     const directory = join(this.#root, name)
-    await mkdir(join(directory, 'shm'), { recursive: true, mode: 0o711 })
-    for (const pin of ['ipc', 'uts']) await (await open(join(directory, pin), 'a')).close()
+    mkdirSync(join(directory, 'shm'), { recursive: true, mode: 0o711 })
+    for (const pin of ['ipc', 'uts']) closeSync(openSync(join(directory, pin), 'a'))
     try {
-      await run('unshare', [`--ipc=${join(directory, 'ipc')}`, `--uts=${join(directory, 'uts')}`, '--', 'mount', '-t', 'tmpfs', '-o', `nosuid,noexec,nodev,mode=1777,size=${SHM_BYTES}`, 'shm', join(directory, 'shm')])
+      await this.#run('unshare', [`--ipc=${join(directory, 'ipc')}`, `--uts=${join(directory, 'uts')}`, '--', 'mount', '-t', 'tmpfs', '-o', `nosuid,noexec,nodev,mode=1777,size=${SHM_BYTES}`, 'shm', join(directory, 'shm')])
     } catch (error) {
       await this.#removeAll([name])
       throw GantryError.from(error)
@@ -119,7 +122,7 @@ export class SandboxDirectories {
     if (names.length === 0) return
     const mounted = await this.#mounted()
     const points = names.flatMap((name) => PINS.map((pin) => join(this.#root, name, pin))).filter((point) => mounted.has(point))
-    if (points.length > 0) await run('umount', points)
+    if (points.length > 0) await this.#run('umount', points)
     for (const name of names) await rm(join(this.#root, name), { recursive: true, force: true })
   }
 

@@ -1,5 +1,5 @@
 /** Which process a number means: pids are used again, so a record keeps the start time and the boot beside the pid. */
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { GantryError } from '../../../proto/api/errors.ts'
 
@@ -10,23 +10,26 @@ export interface ProcessIdentity {
   readonly bootId: string
 }
 
+/** The same as long as this process lives. */
+let bootId: string | undefined
+
 /** The process that has this pid now; undefined if there is none, or one that has ended and only waits to be reaped. */
-export async function identify(pid: number): Promise<ProcessIdentity | undefined> {
-  const stat = await readProc(`/proc/${pid}/stat`)
+export function identify(pid: number): ProcessIdentity | undefined {
+  const stat = readProc(`/proc/${pid}/stat`)
   if (stat === undefined) return undefined
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   if (fields[0] === 'Z' || fields[0] === 'X') return undefined
-  return { pid, startTime: Number(fields[19]), bootId: (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim() }
+  return { pid, startTime: Number(fields[19]), bootId: (bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()) }
 }
 
-export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
-  const now = await identify(identity.pid)
+export function isAlive(identity: ProcessIdentity): boolean {
+  const now = identify(identity.pid)
   return now !== undefined && now.startTime === identity.startTime && now.bootId === identity.bootId
 }
 
 /** Signals the process if it is still the same one; false if it has ended. */
-export async function signalProcess(identity: ProcessIdentity, signal: number): Promise<boolean> {
-  if (!(await isAlive(identity))) return false
+export function signalProcess(identity: ProcessIdentity, signal: number): boolean {
+  if (!isAlive(identity)) return false
   try {
     return process.kill(identity.pid, signal)
   } catch (error) {
@@ -48,9 +51,10 @@ export function signalNumber(signal: string): number {
   return number
 }
 
-async function readProc(path: string): Promise<string | undefined> {
+/** Made up by the kernel: there is no disk to wait for. */
+function readProc(path: string): string | undefined {
   try {
-    return await readFile(path, 'utf8')
+    return readFileSync(path, 'utf8')
   } catch (error) {
     if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw error

@@ -1,5 +1,10 @@
-/** What the driver writes down about each sandbox and container before it acts, as `record.json` in the thing's own directory. */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+/**
+ * What the driver writes down about each sandbox and container before it acts: a line of JSON in `record.json` in the thing's own directory; the
+ * last whole line counts. A line is added without waiting in between: it costs the microseconds of a copy to the page cache, far less than handing the
+ * work to another thread. It outlives the agent; what must outlive the machine is not in it, since no container does.
+ */
+import { appendFileSync } from 'node:fs'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ContainerRecord, SandboxSpec } from '../contract.ts'
 import type { ProcessIdentity } from './process.ts'
@@ -50,14 +55,12 @@ export function containerRecord(entry: ContainerEntry): ContainerRecord {
   }
 }
 
-/** Whole or not at all: written beside and renamed. */
-export async function saveRecord(directory: string, record: SandboxEntry | ContainerEntry): Promise<void> {
-  const path = join(directory, 'record.json')
-  await writeFile(`${path}.new`, JSON.stringify(record))
-  await rename(`${path}.new`, path)
+/** Begun on a new line: one that a full disk or a loss of power cut short spoils nothing but itself. */
+export function saveRecord(directory: string, record: SandboxEntry | ContainerEntry): void {
+  appendFileSync(join(directory, 'record.json'), `\n${JSON.stringify(record)}`)
 }
 
-/** Undefined if there is none, or one cut short by a loss of power: then what it was about is half-made. */
+/** Undefined if there is none, or none whole: then what it was about is half-made. */
 export async function loadRecord<T extends SandboxEntry | ContainerEntry>(directory: string): Promise<T | undefined> {
   let text: string
   try {
@@ -66,12 +69,14 @@ export async function loadRecord<T extends SandboxEntry | ContainerEntry>(direct
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw error
   }
-  try {
-    return JSON.parse(text) as T
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined
-    throw error
+  for (const line of text.split('\n').reverse()) {
+    try {
+      if (line !== '') return JSON.parse(line) as T
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error
+    }
   }
+  return undefined
 }
 
 export async function removeDirectory(directory: string): Promise<void> {

@@ -48,7 +48,7 @@ describe('Cgroups, version 2', () => {
   afterEach(() => rm(mount, { recursive: true }))
 
   it('hands the controllers down and sets the limits', async () => {
-    await cgroups.create('/gantry/pod1', { cpuShares: 1024, cpuQuotaMicros: 50_000, memoryLimit: 1 << 20, pidsLimit: 7 })
+    cgroups.create('/gantry/pod1', { cpuShares: 1024, cpuQuotaMicros: 50_000, memoryLimit: 1 << 20, pidsLimit: 7 })
     const read = (path: string): Promise<string> => readFile(join(mount, path), 'utf8')
     assert.equal(await read('cgroup.subtree_control'), '+cpu +memory +pids')
     assert.equal(await read('gantry/cgroup.subtree_control'), '+cpu +memory +pids')

@@ -2,6 +2,7 @@
 import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { tmpdir } from 'node:os'
+import { Launcher } from '../../../agent/launcher.ts'
 import { Cgroups } from '../../../agent/runtime/oci/cgroups.ts'
 import { OciDriver, type OciDriverOptions } from '../../../agent/runtime/oci/driver.ts'
 import type { RuntimeName } from '../../../agent/runtime/oci/runtime-program.ts'
@@ -15,12 +16,14 @@ export class RuntimeMachine {
   readonly directory: string
   readonly rootfs: string
   readonly cgroupParent: string
+  readonly launcher: Launcher
   readonly #runtime: RuntimeName
 
   private constructor(directory: string, runtime: RuntimeName) {
     this.directory = directory
     this.rootfs = join(directory, 'rootfs')
     this.cgroupParent = `/${basename(directory)}`
+    this.launcher = new Launcher(join(directory, 'launch'), systemClock)
     this.#runtime = runtime
   }
 
@@ -41,7 +44,7 @@ export class RuntimeMachine {
   driver(change: Partial<OciDriverOptions> = {}): OciDriver {
     return new OciDriver({
       stateDir: join(this.directory, 'state'), runDir: join(this.directory, 'run'), cgroupParent: this.cgroupParent, runtime: this.#runtime, prepared: 0,
-      clock: systemClock, logger: silentLogger, ...change,
+      launcher: this.launcher, clock: systemClock, logger: silentLogger, ...change,
     })
   }
 
@@ -89,6 +92,7 @@ export class RuntimeMachine {
 
   /** Kills and removes everything, also what a failed test left. */
   async cleanUp(): Promise<void> {
+    this.launcher.stop()
     const deadline = systemClock.monotonic() + 10_000
     for (let pids = await this.processes(); pids.length > 0; pids = await this.processes()) {
       if (systemClock.monotonic() > deadline) throw new Error(`processes ${pids.join(' ')} do not end`)

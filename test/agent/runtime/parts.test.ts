@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KeyLocks } from '../../../agent/runtime/oci/key-locks.ts'
@@ -51,27 +51,33 @@ describe('signalNumber', () => {
 describe('process identity', () => {
   it('tells a living process from one that has ended, and from another with its pid', async () => {
     const child = spawn('sleep', ['1000'])
-    const identity = (await identify(child.pid!))!
-    assert.equal(await isAlive(identity), true)
-    assert.equal(await isAlive({ ...identity, startTime: identity.startTime + 1 }), false)
-    assert.equal(await isAlive({ ...identity, bootId: 'another' }), false)
-    assert.equal(await signalProcess({ ...identity, startTime: 1 }, 9), false)
-    assert.equal(await signalProcess(identity, 9), true)
+    const identity = identify(child.pid!)!
+    assert.equal(isAlive(identity), true)
+    assert.equal(isAlive({ ...identity, startTime: identity.startTime + 1 }), false)
+    assert.equal(isAlive({ ...identity, bootId: 'another' }), false)
+    assert.equal(signalProcess({ ...identity, startTime: 1 }, 9), false)
+    assert.equal(signalProcess(identity, 9), true)
     await once(child, 'exit')
-    assert.equal(await isAlive(identity), false)
-    assert.equal(await signalProcess(identity, 9), false)
+    assert.equal(isAlive(identity), false)
+    assert.equal(signalProcess(identity, 9), false)
   })
 })
 
 describe('records', () => {
   const entry = (phase: Phase): ContainerEntry => ({ id: 'c', sandboxId: 'p', createdAt: 1, internal: false, command: 'x', cgroup: '/g', phase })
 
-  it('come back as written; one cut short counts as none', async () => {
+  it('come back as last written; one cut short counts as not written', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'gantry-records-'))
     try {
       assert.equal(await loadRecord(directory), undefined)
-      await saveRecord(directory, entry({ phase: 'creating' }))
+      saveRecord(directory, entry({ phase: 'creating' }))
       assert.deepEqual(await loadRecord(directory), entry({ phase: 'creating' }))
+      saveRecord(directory, entry({ phase: 'exited', exitCode: 0, oomKilled: false, startedAt: 1, finishedAt: 2 }))
+      const whole = await readFile(join(directory, 'record.json'), 'utf8')
+      await writeFile(join(directory, 'record.json'), whole.slice(0, -5))
+      assert.deepEqual(await loadRecord(directory), entry({ phase: 'creating' }))
+      saveRecord(directory, entry({ phase: 'exited', exitCode: 3, oomKilled: false, startedAt: 1, finishedAt: 2 }))
+      assert.deepEqual(await loadRecord(directory), entry({ phase: 'exited', exitCode: 3, oomKilled: false, startedAt: 1, finishedAt: 2 }))
       await writeFile(join(directory, 'record.json'), '{"id":')
       assert.equal(await loadRecord(directory), undefined)
       assert.equal(await loadRecord(join(directory, 'nothing')), undefined)
