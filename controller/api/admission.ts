@@ -47,6 +47,7 @@ export function admitNew<K extends Kind>(draft: Resources[K], uid: string, now: 
   object.metadata = { name, generateName, namespace, uid, resourceVersion: '', generation, creationTimestamp: formatTime(now), labels, annotations, ownerReferences, finalizers, managedFields }
   resetStatus(object, now)
   applyDefaults(object)
+  if (object.kind === 'Node') stampTaints(object, undefined, now)
   if (object.kind === 'Pod') object.status.qosClass = qualityOf(object.spec)
   const problems = validate(object)
   if (problems.length > 0) throw invalid(object, problems)
@@ -85,11 +86,20 @@ function resetStatus(object: AnyResource, now: number): void {
   }
 }
 
+/** From when a pod's tolerationSeconds count: taints that let nothing run say when they were added, for as long as they are there. */
+function stampTaints({ spec }: Resources['Node'], stored: Resources['Node'] | undefined, now: number): void {
+  spec.taints?.forEach((taint) => {
+    if (taint.effect !== 'NoExecute') return
+    const before = stored?.spec.taints?.find(({ key, effect }) => key === taint.key && effect === taint.effect)
+    taint.timeAdded ??= before?.timeAdded ?? formatTime(now)
+  })
+}
+
 /** Who writes: users may not touch what lets a namespace go, the control plane's own parts may. */
 export type Author = 'user' | 'controller'
 
 /** The stored object with another's metadata and spec. Conflict for another uid; Forbidden for a new finalizer on what is being deleted; InvalidArgument with every problem. */
-export function admitUpdate<K extends Kind>(wanted: Resources[K], stored: Resources[K], author: Author): Resources[K] {
+export function admitUpdate<K extends Kind>(wanted: Resources[K], stored: Resources[K], author: Author, now: number): Resources[K] {
   const next = structuredClone(wanted) as AnyResource
   const current = stored as AnyResource
   checkSame(next.metadata, current)
@@ -106,6 +116,7 @@ export function admitUpdate<K extends Kind>(wanted: Resources[K], stored: Resour
     throw new GantryError('Forbidden', `${describeObject(current)} is being deleted: no finalizer can be added`, { details: added.map((value) => ({ field: 'metadata.finalizers', value, message: 'is new' })) })
   }
   applyDefaults(next)
+  if (next.kind === 'Node') stampTaints(next, current as Resources['Node'], now)
   const problems = [...validate(next), ...validateUpdate(next, current)]
   if (problems.length > 0) throw invalid(next, problems)
   if (!sameSpec(next, current)) next.metadata.generation = (kept.generation ?? 0) + 1

@@ -97,7 +97,7 @@ export class ObjectCore implements ObjectApi {
       try {
         const { object, changed } = await this.#change(kind, namespace, name, context, (stored) => {
           const merged = merge(stored)
-          return merged.changed ? settleDeletion(admitUpdate(decodeJson(kind, merged.object), stored, 'user')) : stored
+          return merged.changed ? settleDeletion(admitUpdate(decodeJson(kind, merged.object), stored, 'user', this.#clock.now())) : stored
         })
         return { object, outcome: changed ? 'CONFIGURED' : 'UNCHANGED' }
       } catch (thrown) {
@@ -183,7 +183,7 @@ export class ObjectCore implements ObjectApi {
   }
 
   #updated<K extends Kind>(wanted: Resources[K], stored: Resources[K], author: Author, context: WriteContext): Step<K> {
-    const next = admitUpdate(wanted, stored, author)
+    const next = admitUpdate(wanted, stored, author, this.#clock.now())
     next.metadata.managedFields = this.#owned(stored, next, context)
     return settleDeletion(next)
   }

@@ -1,14 +1,18 @@
 /** Taints keep pods away that do not tolerate them. https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/ */
-import type { Pod, Taint } from '../../../proto/gen/types.ts'
+import type { Pod, Taint, Toleration } from '../../../proto/gen/types.ts'
 import type { FilterPlugin, NodeView, ScorePlugin } from '../framework.ts'
 
-/** The pod tolerates the taint: same effect (or any), same key (or any, with Exists), same value (or Exists). */
-export function tolerates(pod: Pod, taint: Taint): boolean {
-  return (pod.spec.tolerations ?? []).some(({ key = '', operator = 'Equal', value = '', effect }) => {
+/** The pod's first toleration of the taint: same effect (or any), same key (or any, with Exists), same value (or Exists). */
+export function tolerationOf(pod: Pod, taint: Taint): Toleration | undefined {
+  return pod.spec.tolerations?.find(({ key = '', operator = 'Equal', value = '', effect }) => {
     if (effect !== undefined && effect !== taint.effect) return false
     if (key === '') return operator === 'Exists'
     return key === taint.key && (operator === 'Exists' || value === (taint.value ?? ''))
   })
+}
+
+export function tolerates(pod: Pod, taint: Taint): boolean {
+  return tolerationOf(pod, taint) !== undefined
 }
 
 /** The first taint of the node that keeps the pod off it. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { GantryError } from '../../../proto/api/errors.ts'
+import { formatTime } from '../../../proto/api/time.ts'
 import { encodeResource } from '../../../proto/api/wire.ts'
 import type { ConfigMap, Pod } from '../../../proto/gen/types.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
@@ -89,6 +90,25 @@ describe('ObjectCore', () => {
   })
 
   describe('update', () => {
+    it('notes when a NoExecute taint was added, once', async () => {
+      const time = (): string | undefined => bench.informer.lister('Node').get('', 'n1')?.spec.taints?.find(({ key }) => key === 'gone')?.timeAdded
+      await bench.api.create<'Node'>({ kind: 'Node', metadata: { name: 'n1' }, spec: { taints: [{ key: 'full', effect: 'NoSchedule' }] } }, context)
+      const taint = (effects: object[]) => bench.api.mutate('Node', '', 'n1', '', (node) => void (node.spec.taints = effects as never), context)
+      const added = formatTime(bench.clock.now())
+      await taint([{ key: 'gone', effect: 'NoExecute' }, { key: 'full', effect: 'NoSchedule' }])
+      await bench.reads.current()
+      assert.equal(time(), added)
+      assert.equal(bench.informer.lister('Node').get('', 'n1')?.spec.taints?.[1]?.timeAdded, undefined)
+      await bench.clock.advance(60_000)
+      await taint([{ key: 'gone', value: 'other', effect: 'NoExecute' }])
+      await bench.reads.current()
+      assert.equal(time(), added)
+      await taint([])
+      await taint([{ key: 'gone', effect: 'NoExecute' }])
+      await bench.reads.current()
+      assert.equal(time(), formatTime(bench.clock.now()))
+    })
+
     it('counts a change of spec, keeps status and what the control plane set, and writes nothing when nothing changes', async () => {
       const made = await bench.api.create<'Deployment'>({ kind: 'Deployment', metadata: { name: 'web', namespace: 'default' }, spec: { replicas: 1, selector: { matchLabels: { app: 'web' } }, template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image: 'busybox' }] } } } }, context)
       const changed = await bench.api.update<'Deployment'>({ ...made, metadata: { ...made.metadata, creationTimestamp: '2020-01-01T00:00:00Z', generation: 9 }, spec: { ...made.spec, replicas: 2 }, status: { ...made.status, replicas: 7 } }, context)
