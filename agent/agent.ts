@@ -16,6 +16,7 @@ import { NodeWatch } from './node/node-watch.ts'
 import { pressureConditions, readLevels } from './node/pressure.ts'
 import { AssignedObjects } from './pods/assigned-objects.ts'
 import { Housekeeping } from './pods/housekeeping.ts'
+import { ImageAccounts } from './pods/image-accounts.ts'
 import { NodeNetwork } from './pods/node-network.ts'
 import { EventRecorder } from './pods/pod-events.ts'
 import { Pods } from './pods/pods.ts'
@@ -70,6 +71,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     network: new NodeNetwork(parts.network),
     volumes: new Volumes(folders),
     objects: new AssignedObjects(),
+    accounts: new ImageAccounts(),
     events: new EventRecorder(settings.name, clock, random, (event) => outbox.event(event)),
     reports: outbox,
     node: {

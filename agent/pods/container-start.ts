@@ -1,11 +1,10 @@
 /** Creates and starts a container's next instance. */
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Container } from '../../proto/gen/types.ts'
 import type { ContainerSpec, Mount } from '../runtime/contract.ts'
 import type { ContainerRecord, Instance } from '../state/contract.ts'
-import { readWithin } from '../volumes/safe-path.ts'
 import { containerSpec } from './container-spec.ts'
 import { removeLogsBefore } from './logs/log-files.ts'
 import { containerRecord, nextAttempt, type Provision } from './pod-state.ts'
@@ -50,18 +49,18 @@ export class ContainerStart {
     const { pod } = record
     const message = deps.folders.terminationMessage(uid, container.name, attempt)
     const logPath = deps.folders.log(uid, container.name, attempt)
-    const [volumeMounts, passwd, group] = await Promise.all([
+    const [volumeMounts, accounts] = await Promise.all([
       this.#mounts(container),
-      readWithin(rootfs, 'etc/passwd'),
-      readWithin(rootfs, 'etc/group'),
-      makeFile(message),
-      mkdir(dirname(logPath), { recursive: true, mode: 0o755 }).then(() => removeLogsBefore(dirname(logPath), attempt - 1)),
+      deps.accounts.read(image, rootfs),
+      attempt < 2 ? undefined : removeLogsBefore(dirname(logPath), attempt - 1),
     ])
+    makeFile(message)
+    mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 })
     const own: Mount = { type: 'bind', source: message, destination: container.terminationMessagePath, readOnly: false }
     return configured(() => containerSpec({
       pod, container, id, rootfs,
       image: image.config,
-      accounts: { passwd, group },
+      accounts,
       objects: deps.objects,
       place: podPlace(this.#host),
       hostname: podHostname(pod) ?? deps.node.hostname,
@@ -118,7 +117,8 @@ export class ContainerStart {
     }
     this.#host.event('Normal', 'Started', `started container ${name}`, name)
     if (record.pod.spec.containers.every((other) => exists(record.containers[other.name], true))) this.#host.stamp('started')
-    await this.#host.persist()
+    // The runtime knows that it runs, and the next start of the agent asks it.
+    this.#host.save()
   }
 
   async #failed(container: Container, instance: Instance, error: GantryError): Promise<void> {
@@ -152,8 +152,8 @@ function configured<T>(assemble: () => T): T {
 }
 
 /** Everybody may write to it: the container may run as any user. */
-async function makeFile(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o711 })
-  await writeFile(path, '')
-  await chmod(path, 0o666)
+function makeFile(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o711 })
+  writeFileSync(path, '')
+  chmodSync(path, 0o666)
 }

@@ -10,6 +10,7 @@ import type { StateStore } from '../state/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
 import type { Volumes } from '../volumes/volumes.ts'
 import type { AssignedObjects } from './assigned-objects.ts'
+import type { ImageAccounts } from './image-accounts.ts'
 import type { NodeNetwork } from './node-network.ts'
 import type { PodEvents } from './pod-events.ts'
 import type { StatusOrigin } from './status.ts'
@@ -42,6 +43,7 @@ export interface PodDependencies {
   readonly folders: PodFolders
   readonly state: StateStore
   readonly objects: AssignedObjects
+  readonly accounts: ImageAccounts
   readonly events: PodEvents
   readonly reports: Reports
   readonly node: NodeFacts

@@ -1,5 +1,5 @@
 /** Files that a pod's containers find in /etc in place of their image's: hosts, hostname, resolv.conf. */
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Container, HostAlias, Pod } from '../../proto/gen/types.ts'
 import type { Mount } from '../runtime/contract.ts'
@@ -35,17 +35,15 @@ function aliasLines(aliases: readonly HostAlias[]): string[] {
 }
 
 /** Writes them; in the host's network hosts begins as the node's own. */
-export async function writePodFiles(folders: PodFolders, pod: Pod, nodeHostname: string, address: string): Promise<void> {
+export function writePodFiles(folders: PodFolders, pod: Pod, nodeHostname: string, address: string): void {
   const { uid } = pod.metadata
   const hostname = podHostname(pod)
-  await mkdir(dirname(folders.etc(uid, 'hosts')), { recursive: true, mode: 0o711 })
+  mkdirSync(dirname(folders.etc(uid, 'hosts')), { recursive: true, mode: 0o711 })
   const aliases = pod.spec.hostAliases ?? []
-  const hosts = hostname !== undefined ? hostsFile(hostname, address, aliases) : [await readFile('/etc/hosts', 'utf8'), ...aliasLines(aliases), ''].join('\n')
-  await Promise.all([
-    writeFile(folders.etc(uid, 'hosts'), hosts, { mode: 0o644 }),
-    writeFile(folders.etc(uid, 'hostname'), `${hostname ?? nodeHostname}\n`, { mode: 0o644 }),
-    copyFile('/etc/resolv.conf', folders.etc(uid, 'resolv.conf')),
-  ])
+  const hosts = hostname !== undefined ? hostsFile(hostname, address, aliases) : [readFileSync('/etc/hosts', 'utf8'), ...aliasLines(aliases), ''].join('\n')
+  writeFileSync(folders.etc(uid, 'hosts'), hosts, { mode: 0o644 })
+  writeFileSync(folders.etc(uid, 'hostname'), `${hostname ?? nodeHostname}\n`, { mode: 0o644 })
+  copyFileSync('/etc/resolv.conf', folders.etc(uid, 'resolv.conf'))
 }
 
 /** Their mounts in a container, but for places that the container mounts something of its own at. */

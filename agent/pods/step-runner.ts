@@ -26,6 +26,8 @@ export interface StepHost {
   readonly configVersion: string | undefined
   volumesVersion: string | undefined
   persist(): Promise<void>
+  /** Writes the record without anybody waiting for it. */
+  save(): void
   event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void
   stamp(step: TimelineStep['step']): void
   exited(container: RuntimeContainer): void
@@ -73,23 +75,22 @@ export class StepRunner {
     const { pod } = record
     const { spec } = pod
     const attachment: Attachment | undefined = spec.hostNetwork === true ? undefined : await deps.network.attach(uid, signal)
-    await Promise.all([
-      deps.runtime.createSandbox({
-        id: uid,
-        hostname: podHostname(pod) ?? deps.node.hostname,
-        network: attachment,
-        hostPid: spec.hostPID === true,
-        hostIpc: spec.hostIPC === true,
-        shareProcessNamespace: spec.shareProcessNamespace === true,
-        sysctls: Object.fromEntries((spec.securityContext.sysctls ?? []).map(({ name, value }) => [name, value])),
-        resources: podResources(pod, deps.node.pidsLimit),
-      }),
-      writePodFiles(deps.folders, pod, deps.node.hostname, attachment?.address ?? deps.node.address),
-    ])
+    await deps.runtime.createSandbox({
+      id: uid,
+      hostname: podHostname(pod) ?? deps.node.hostname,
+      network: attachment,
+      hostPid: spec.hostPID === true,
+      hostIpc: spec.hostIPC === true,
+      shareProcessNamespace: spec.shareProcessNamespace === true,
+      sysctls: Object.fromEntries((spec.securityContext.sysctls ?? []).map(({ name, value }) => [name, value])),
+      resources: podResources(pod, deps.node.pidsLimit),
+    })
+    writePodFiles(deps.folders, pod, deps.node.hostname, attachment?.address ?? deps.node.address)
     record.sandbox = { attachment }
     record.tornDown = false
     this.#host.stamp('sandbox')
-    await this.#host.persist()
+    // Written with the first container at the latest; until then nothing hangs on it that another sandbox would not do for.
+    this.#host.save()
   }
 
   async #pull(container: Container, signal: AbortSignal): Promise<void> {

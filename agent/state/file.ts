@@ -1,9 +1,11 @@
 /**
  * State in files: `<directory>/pods/<uid>.json` and `<directory>/node.json`. A file is written beside its place and renamed, so that a reader
  * finds the old one or the new one whole. There is no fsync: a record must survive the agent, and what must survive the machine (which pods
- * it has) comes from the control plane again.
+ * it has) comes from the control plane again. A pod's record is written without waiting in between: it takes a tenth of a millisecond, while a
+ * pod that starts would wait several times as long for another thread to do it.
  */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { NodeRecord, PodRecord, StateStore } from './contract.ts'
@@ -12,8 +14,6 @@ const FORMAT = 1
 
 export class FileState implements StateStore {
   readonly #directory: string
-  /** The last write of each file: the next one waits for it. */
-  readonly #writes = new Map<string, Promise<void>>()
 
   constructor(directory: string) {
     this.#directory = directory
@@ -46,7 +46,7 @@ export class FileState implements StateStore {
 
   remove(uid: string): Promise<void> {
     const path = this.#podPath(uid)
-    return this.#after(path, () => rm(path, { force: true }))
+    return settled(() => rmSync(path, { force: true }))
   }
 
   putNode(node: NodeRecord): Promise<void> {
@@ -76,25 +76,21 @@ export class FileState implements StateStore {
   }
 
   #write(path: string, text: string): Promise<void> {
-    return this.#after(path, async () => {
+    return settled(() => {
       const fresh = `${path}.new`
-      await writeFile(fresh, text, { mode: 0o600 })
-      await rename(fresh, path)
+      writeFileSync(fresh, text, { mode: 0o600 })
+      renameSync(fresh, path)
     })
   }
+}
 
-  #after(path: string, act: () => Promise<void>): Promise<void> {
-    const before = this.#writes.get(path) ?? Promise.resolve()
-    // The caller of the write before is told of its failure; this one does not depend on it.
-    const write = before.then(act, act).catch((thrown: unknown) => {
-      throw GantryError.from(thrown)
-    })
-    this.#writes.set(path, write)
-    const done = (): void => {
-      if (this.#writes.get(path) === write) this.#writes.delete(path)
-    }
-    write.then(done, done)
-    return write
+/** What was done at once, as the contract has it. */
+function settled(act: () => void): Promise<void> {
+  try {
+    act()
+    return Promise.resolve()
+  } catch (thrown) {
+    return Promise.reject(GantryError.from(thrown))
   }
 }
 

@@ -6,7 +6,8 @@
  *     staging/  trash/                         what is half made, half removed
  */
 import { randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, readdir, readFile, rename, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
+import { chmodSync, chownSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { chmod, mkdir, readdir, readFile, rename, rm, rmdir, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { run } from '../../../proto/base/command.ts'
@@ -102,7 +103,7 @@ export class OverlaySnapshotter implements Snapshotter {
       const staging = this.#unfinished('staging')
       try {
         await mkdir(join(staging, 'fs'), { recursive: true })
-        await copyAttributes(this.#layerPath(parent), join(staging, 'fs'))
+        copyAttributes(this.#layerPath(parent), join(staging, 'fs'))
         const { opaque } = await fill(join(staging, 'fs'), new LowerView(this.#layers(parent)))
         const record: CommittedRecord = { chainId, parent, opaque, unsyncedIn: this.#bootId }
         await writeFile(join(staging, RECORD), JSON.stringify(record), { mode: 0o600 })
@@ -169,13 +170,14 @@ export class OverlaySnapshotter implements Snapshotter {
     return used
   }
 
+  /** Few small steps, which a container waits for: done without handing each to another thread. */
   async #prepare(key: string, chainId: string): Promise<void> {
     const staging = this.#unfinished('staging')
     try {
-      for (const folder of ['upper', 'work', 'rootfs']) await mkdir(join(staging, folder), { recursive: true })
-      await copyAttributes(this.#layerPath(chainId), join(staging, 'upper'))
-      await writeFile(join(staging, RECORD), JSON.stringify({ key, chainId } satisfies ActiveRecord), { mode: 0o600 })
-      await rename(staging, join(this.#root, 'active', key))
+      for (const folder of ['upper', 'work', 'rootfs']) mkdirSync(join(staging, folder), { recursive: true })
+      copyAttributes(this.#layerPath(chainId), join(staging, 'upper'))
+      writeFileSync(join(staging, RECORD), JSON.stringify({ key, chainId } satisfies ActiveRecord), { mode: 0o600 })
+      renameSync(staging, join(this.#root, 'active', key))
     } catch (error) {
       await this.#erase(staging)
       throw error
@@ -286,8 +288,8 @@ function shortName(chainId: string): string {
 }
 
 /** The root of a stack of layers has the attributes that its topmost one has. */
-async function copyAttributes(from: string, to: string): Promise<void> {
-  const { mode, uid, gid } = await stat(from)
-  await chown(to, uid, gid)
-  await chmod(to, mode & 0o7777)
+function copyAttributes(from: string, to: string): void {
+  const { mode, uid, gid } = statSync(from)
+  chownSync(to, uid, gid)
+  chmodSync(to, mode & 0o7777)
 }

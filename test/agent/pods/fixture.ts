@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AssignedObjects } from '../../../agent/pods/assigned-objects.ts'
 import type { NodeFacts } from '../../../agent/pods/dependencies.ts'
+import { ImageAccounts } from '../../../agent/pods/image-accounts.ts'
 import { NodeNetwork } from '../../../agent/pods/node-network.ts'
 import { EventRecorder } from '../../../agent/pods/pod-events.ts'
 import { Pods } from '../../../agent/pods/pods.ts'
@@ -49,7 +50,7 @@ export class NodeFixture {
     await this.runtime.start()
     this.pods = new Pods({
       clock: this.clock, random, log: silentLogger, group: this.#group, runtime: this.runtime, images: this.images, folders, state: this.state,
-      network: new NodeNetwork(this.network), volumes: new Volumes(folders), objects: new AssignedObjects(), reports: this.reports, node: NODE,
+      network: new NodeNetwork(this.network), volumes: new Volumes(folders), objects: new AssignedObjects(), accounts: new ImageAccounts(), reports: this.reports, node: NODE,
       events: new EventRecorder('n1', this.clock, random, (event) => this.reports.event(event)),
       origin: { runtime: 'crun', hostAddress: NODE.address },
     })

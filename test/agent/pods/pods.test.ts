@@ -223,7 +223,7 @@ describe('pods of a node', () => {
     node.assignAll(makePod('web'))
     await node.phase('web', 'Running')
     node.assign([makePod('web', {}, { uid: 'uid-second' })])
-    await until('only the second is left', async () => (await node.clock.advance(0), [...node.machine.sandboxes.keys()].join() === 'uid-second' && node.reports.latest('web')?.uid === 'uid-second'))
+    await until('only the second is left', async () => (await node.clock.advance(0), [...node.machine.sandboxes.keys()].join() === 'uid-second' && node.reports.pods.some(({ uid, status }) => uid === 'uid-second' && status?.phase === 'Running')))
   })
 
   it('takes another image in place', async () => {
