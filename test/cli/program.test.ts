@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { commands } from '../../cli/commands/index.ts'
 import { readContexts, removeContext, upsertContext } from '../../proto/api/context.ts'
 import { Console } from './console.ts'
@@ -64,13 +64,15 @@ describe('the program', () => {
   })
 
   it('gives up on a server that does not answer', async () => {
-    const silent = createServer((socket) => socket.resume())
+    const sockets: Socket[] = []
+    const silent = createServer((socket) => void sockets.push(socket.resume()))
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
     try {
       const { exit } = await console.run(`get pods --server 127.0.0.1:${(silent.address() as AddressInfo).port} --request-timeout 100ms`)
       assert.equal(exit, 4)
     } finally {
       silent.close()
+      for (const socket of sockets) socket.destroy()
     }
   })
 

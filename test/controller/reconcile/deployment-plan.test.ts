@@ -300,6 +300,7 @@ describe('a rollout under any timing', () => {
         rollout.stepReplicaSets()
         check()
       }
+      rollout.stepReplicaSets() // their statuses may be older than the last pod's readiness
       rollout.stepDeployment()
       assert.equal(findCondition(rollout.web.status.conditions, 'Progressing')?.reason, 'NewReplicaSetAvailable')
     }))
