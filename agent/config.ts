@@ -53,7 +53,8 @@ export const AGENT_SETTINGS: Settings<AgentConfig> = {
   tls: optional(section<TlsFiles>({ ca: text, cert: text, key: text, serverName: optional(text) })),
   stateDir: withDefault(absolutePath, '/var/lib/gantry/agent'),
   runDir: withDefault(absolutePath, '/run/gantry/agent'),
-  cgroupParent: withDefault(absolutePath, '/gantry'),
+  // The root has no limits, and what it holds is not the agent's.
+  cgroupParent: withDefault(checked(absolutePath, (value) => (/^(\/(?!\.{1,2}(\/|$))[^/]+)+$/.test(value) ? undefined : 'must be a path below /')), '/gantry'),
   runtime: withDefault(oneOf('auto', 'crun', 'runc'), 'auto'),
   registries: withDefault(section<RegistriesConfig>({ mirrors: withDefault(mapOf(listOf(text)), {}), insecure: withDefault(listOf(text), []), ca: withDefault(mapOf(text), {}) }), {}),
   capacity: withDefault(quantities, {}),

@@ -44,8 +44,10 @@ async function main(): Promise<void> {
       connect: (address) => connect(address, tls),
     }, stopping.signal)
   } catch (error) {
+    const { message, details } = GantryError.from(error)
     log.fatal({ error: GantryError.from(error) }, 'agent failed')
-    process.stderr.write(`gantry-agent: ${GantryError.from(error).message}\n`)
+    const remedies = details.flatMap(({ remedy }) => (remedy === '' ? [] : [`; ${remedy}`]))
+    process.stderr.write(`gantry-agent: ${message}${remedies.join('')}\n`)
     process.exitCode = 1
   } finally {
     launcher.stop()

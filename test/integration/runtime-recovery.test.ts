@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ContainerRecord } from '../../agent/runtime/contract.ts'
@@ -157,6 +159,27 @@ describe('OciDriver recovers', function () {
     await running('a')
     assert.ok((await readdir(sandboxes)).includes('pod'))
     await ready()
+  })
+
+  it('refuses a parent group with processes where the kernel does', async () => {
+    const cgroups = await Cgroups.detect(systemClock)
+    const { layout } = cgroups
+    const parent = `${machine.cgroupParent}/occupied`
+    cgroups.create(parent, { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 })
+    const occupant = spawn('sleep', ['1000'], { stdio: 'ignore' })
+    try {
+      await writeFile(join(layout.version === 2 ? layout.mount : layout.controllers.get('pids')!, parent, 'cgroup.procs'), String(occupant.pid))
+      const start = async (): Promise<void> => {
+        const inside = machine.driver({ cgroupParent: `${parent}/pods` })
+        await inside.start()
+        await inside.stop()
+      }
+      if (layout.version === 1) await start()
+      else await assert.rejects(start, { code: 'FailedPrecondition', message: `control group ${join(layout.mount, parent)} has processes, so it can have no groups with limits below it` })
+    } finally {
+      occupant.kill('SIGKILL')
+      await once(occupant, 'exit')
+    }
   })
 
   it('names the runtime that is missing', async () => {

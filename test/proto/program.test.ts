@@ -77,6 +77,7 @@ describe('programs', () => {
     assert.equal(await refusal(CONTROLLER, CONTROLLER_SETTINGS, []), 'command line:1:1: tls is missing\n')
     assert.match(await refusal(CONTROLLER, CONTROLLER_SETTINGS, ['--tls-ca', 'a', '--pod-cidr', '10.8.0.1/16']), /^command line:1:1: tls\.cert is missing\n.*tls\.key is missing\n--pod-cidr: must be an IPv4 range/)
     assert.equal(await refusal(AGENT, AGENT_SETTINGS, ['--controller', 'c', '--runtime', 'docker']), '--controller: must be HOST:PORT\n--runtime: must be one of auto, crun, runc\n')
+    for (const path of ['/', '/a/', '/a/../b']) assert.equal(await refusal(AGENT, AGENT_SETTINGS, ['--controller', 'c:1', '--cgroup-parent', path]), '--cgroup-parent: must be a path below /\n')
     assert.match(await refusal(AGENT, AGENT_SETTINGS, ['--config', '/nonexistent/agent.yaml']), /^cannot read the configuration file \/nonexistent\/agent\.yaml/)
   })
 

@@ -102,13 +102,16 @@ export class Cgroups {
     writeFile(this.#own, '0', { flag: 'r+' }).then(done, done)
   }
 
-  /** Makes a group with limits; for version 2 its ancestors hand the controllers down. There already: its limits are set. */
+  /**
+   * Makes a group with limits; for version 2 its ancestors hand the controllers down. There already: its limits are set.
+   * FailedPrecondition if an ancestor cannot hand them down.
+   */
   create(path: string, resources: Resources): void {
     if (this.layout.version === 2) {
       const parts = path.split('/').filter((part) => part !== '')
       let directory = this.layout.mount
       for (const part of parts) {
-        writeFileSync(join(directory, 'cgroup.subtree_control'), USED_CONTROLLERS.map((controller) => `+${controller}`).join(' '))
+        handDown(directory)
         directory = join(directory, part)
         mkdirSync(directory, { recursive: true })
       }
@@ -157,10 +160,9 @@ export class Cgroups {
     }
   }
 
-  /** True if the limit of memory and swap together can be set. */
-  async limitsSwap(): Promise<boolean> {
-    if (this.layout.version === 1) return (await readIfThere(join(this.layout.controllers.get('memory')!, 'memory.memsw.limit_in_bytes'))) !== undefined
-    return (await readIfThere('/proc/swaps')) !== undefined
+  /** True if swap can be limited in groups below one that is there, which must not be the root: the root has no limits. */
+  async limitsSwap(parent: string): Promise<boolean> {
+    return (await readIfThere(this.#file('memory', parent, this.layout.version === 2 ? 'memory.swap.max' : 'memory.memsw.limit_in_bytes'))) !== undefined
   }
 
   /** Removes a group with those below it from every hierarchy. The kernel may take a moment to forget processes that have ended. */
@@ -198,6 +200,23 @@ export class Cgroups {
       ...(memoryLimit === 0 ? [] : [['memory', v2 ? 'memory.max' : 'memory.limit_in_bytes', String(memoryLimit)] as [string, string, string]]),
       ...(pidsLimit === 0 ? [] : [['pids', 'pids.max', String(pidsLimit)] as [string, string, string]]),
     ]
+  }
+}
+
+/**
+ * Lets the groups below one of version 2 have the controllers that Gantry uses. FailedPrecondition if it has them not itself (ENOENT), or has processes
+ * (EBUSY): a group with processes has no limited groups below it. https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint
+ */
+function handDown(directory: string): void {
+  try {
+    writeFileSync(join(directory, 'cgroup.subtree_control'), USED_CONTROLLERS.map((controller) => `+${controller}`).join(' '))
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const refuse = (message: string): GantryError => new GantryError('FailedPrecondition', message, { cause, details: [{ field: 'cgroupParent', value: directory, remedy: 'name a group whose parents have no processes and all controllers, or have the service manager delegate one' }] })
+    if (code === 'EBUSY') throw refuse(`control group ${directory} has processes, so it can have no groups with limits below it`)
+    if (code !== 'ENOENT') throw cause
+    const given = readFileSync(join(directory, 'cgroup.controllers'), 'utf8').trim().split(' ')
+    throw refuse(`control group ${directory} lacks the controllers ${USED_CONTROLLERS.filter((controller) => !given.includes(controller)).join(', ')}`)
   }
 }
 

@@ -154,6 +154,8 @@ function resources(spec: ContainerSpec, host: HostFacts): unknown {
     // Memory and swap together: no more than memory alone, so that a limit is one.
     ...(memoryLimit === 0 ? {} : { memory: { limit: memoryLimit, ...(host.limitsSwap ? { swap: memoryLimit } : {}) } }),
     ...(pidsLimit === 0 ? {} : { pids: { limit: pidsLimit } }),
+    // For want of memory the kernel ends the container as a whole, as with Kubernetes: one without some of its processes would go on unnoticed.
+    ...(host.cgroupVersion === 2 ? { unified: { 'memory.oom.group': '1' } } : {}),
   }
 }
 

@@ -78,11 +78,12 @@ export class OciDriver implements RuntimeDriver {
   }
 
   async start(): Promise<void> {
-    const { stateDir, runDir, launcher, clock, logger } = this.#options
+    const { stateDir, runDir, cgroupParent, launcher, clock, logger } = this.#options
     const directories = { root: join(runDir, 'runtime'), sockets: join(runDir, 's'), exits: join(stateDir, 'exits') }
     for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true, mode: 0o711 })
     await this.#execs.start()
     const cgroups = await Cgroups.detect(clock)
+    cgroups.create(cgroupParent, NO_LIMITS)
     const conmonProgram = await requireConmon()
     const program = await chooseRuntime(this.#options.runtime, cgroups.layout, runDir)
     const runtimeArgs = ['--root', directories.root]
@@ -98,7 +99,7 @@ export class OciDriver implements RuntimeDriver {
     })
     const ids = await this.#directories.start()
     await containers.start()
-    this.#running = { program, runtimeArgs, cgroups, containers, host: await hostFacts(cgroups) }
+    this.#running = { program, runtimeArgs, cgroups, containers, host: await hostFacts(cgroups, cgroupParent) }
     for (const id of ids) await this.#adoptSandbox(id)
     this.#started = true
     this.#tell()
@@ -298,7 +299,7 @@ function checkId(id: string): void {
   if (!ID.test(id)) throw new GantryError('InvalidArgument', `"${id}" is no id: letters, digits, "_", "." and "-", 200 at most`)
 }
 
-async function hostFacts(cgroups: Cgroups): Promise<HostFacts> {
-  const [status, score, limitsSwap] = await Promise.all([readFile('/proc/self/status', 'utf8'), readFile('/proc/self/oom_score_adj', 'utf8'), cgroups.limitsSwap()])
+async function hostFacts(cgroups: Cgroups, cgroupParent: string): Promise<HostFacts> {
+  const [status, score, limitsSwap] = await Promise.all([readFile('/proc/self/status', 'utf8'), readFile('/proc/self/oom_score_adj', 'utf8'), cgroups.limitsSwap(cgroupParent)])
   return { cgroupVersion: cgroups.layout.version, limitsSwap, capabilities: capabilityNames(/^CapPrm:\s*(\w+)$/m.exec(status)?.[1] ?? '0'), oomScoreAdj: Number(score) }
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Cgroups, cpuWeight, readLayout } from '../../../agent/runtime/oci/cgroups.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 
 const line = (point: string, type: string, options: string): string => `30 25 0:26 / ${point} rw,relatime shared:9 - ${type} ${type} rw,${options}`
@@ -54,6 +55,24 @@ describe('Cgroups, version 2', () => {
     assert.equal(await read('gantry/cgroup.subtree_control'), '+cpu +memory +pids')
     assert.deepEqual(await Promise.all(['cpu.weight', 'cpu.max', 'memory.max', 'pids.max'].map((file) => read(`gantry/pod1/${file}`))), ['39', '50000 100000', String(1 << 20), '7'])
     assert.deepEqual((await readdir(join(mount, 'gantry/pod1'))).includes('cgroup.subtree_control'), false)
+  })
+
+  it('says which controllers an ancestor lacks', async () => {
+    await writeFile(join(mount, 'cgroup.controllers'), 'cpuset cpu\n')
+    await symlink(join(mount, 'refused/by-the-kernel'), join(mount, 'cgroup.subtree_control'))
+    assert.throws(() => cgroups.create('/gantry', { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 }), (error) => {
+      assert.ok(error instanceof GantryError && error.code === 'FailedPrecondition')
+      assert.match(error.message, /lacks the controllers memory, pids$/)
+      assert.equal(error.details[0]!.field, 'cgroupParent')
+      return true
+    })
+  })
+
+  it('limits swap where the kernel counts it', async () => {
+    await mkdir(join(mount, 'gantry'))
+    assert.equal(await cgroups.limitsSwap('/gantry'), false)
+    await writeFile(join(mount, 'gantry/memory.swap.max'), 'max\n')
+    assert.equal(await cgroups.limitsSwap('/gantry'), true)
   })
 
   it('reads what a group uses, without what the kernel can take back', async () => {

@@ -7,6 +7,7 @@ import type { ContainerSpec, SandboxSpec } from '../../../agent/runtime/contract
 import { containerSpec, sandboxSpec } from '../../contract/runtime.ts'
 
 const HOST: HostFacts = { cgroupVersion: 2, limitsSwap: true, capabilities: capabilityNames('1ffffffffff'), oomScoreAdj: 0 }
+const WHOLE = { 'memory.oom.group': '1' }
 const SHARED = { ipc: '/p/ipc', uts: '/p/uts', shm: '/p/shm', pid: undefined }
 const place = { rootfs: '/rootfs', logPath: () => '/log' }
 
@@ -31,10 +32,15 @@ describe('containerConfig', () => {
   })
 
   it('leaves out limits that are none, and allows no more swap than memory', () => {
-    assert.deepEqual(config().linux.resources, { devices: [{ allow: false, access: 'rwm' }], cpu: {} })
+    assert.deepEqual(config().linux.resources, { devices: [{ allow: false, access: 'rwm' }], cpu: {}, unified: WHOLE })
     const limits = { cpuShares: 2, cpuQuotaMicros: 1000, memoryLimit: 5000, pidsLimit: 3 }
-    assert.deepEqual(config({ resources: limits }).linux.resources, { devices: [{ allow: false, access: 'rwm' }], cpu: { shares: 2, quota: 1000, period: 100_000 }, memory: { limit: 5000, swap: 5000 }, pids: { limit: 3 } })
+    assert.deepEqual(config({ resources: limits }).linux.resources, { devices: [{ allow: false, access: 'rwm' }], cpu: { shares: 2, quota: 1000, period: 100_000 }, memory: { limit: 5000, swap: 5000 }, pids: { limit: 3 }, unified: WHOLE })
     assert.deepEqual((config({ resources: limits }, {}, { limitsSwap: false }).linux.resources as { memory: unknown }).memory, { limit: 5000 })
+  })
+
+  it('has the kernel end a container as a whole where it can', () => {
+    assert.equal((config({}, {}, { cgroupVersion: 1 }).linux.resources as { unified?: unknown }).unified, undefined)
+    assert.deepEqual((config({}, {}, { cgroupVersion: 2 }).linux.resources as { unified?: unknown }).unified, WHOLE)
   })
 
   it('puts a volume in place of a default mount, and shallow mounts before deep ones', () => {
