@@ -1,4 +1,5 @@
 /** Tells on NATS that objects changed: `gantry.changes.PLURAL.NAMESPACE.NAME`. News only: a notice may be lost, and says what changed, not how. */
+import { NatsError } from 'nats'
 import { resourceOf, resources } from '../../proto/api/schema.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 import type { Change, Informer } from '../informer/contract.ts'
@@ -53,7 +54,15 @@ export class ChangeNotices {
     const session = this.#connection.current
     const told = session === undefined ? [] : notices.slice(0, BATCH)
     this.#lost += notices.length - told.length
-    for (const item of told) session!.nats.publish(changeSubject(resourceOf(item.kind).plural, item.namespace, item.name), JSON.stringify(item))
+    for (const item of told) {
+      try {
+        session!.nats.publish(changeSubject(resourceOf(item.kind).plural, item.namespace, item.name), JSON.stringify(item))
+      } catch (thrown) {
+        // The client throws once its connection is closed, a moment before the session counts as lost.
+        if (!(thrown instanceof NatsError)) throw thrown
+        this.#lost += 1
+      }
+    }
   }
 }
 

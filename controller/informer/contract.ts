@@ -52,7 +52,7 @@ export interface Informer {
    * handler must be quick and must not throw: it puts a key into a queue. Returns the call that ends it.
    */
   on<K extends Kind>(kind: K, handler: (change: Change<K>) => void): () => void
-  /** Calls after each batch of changes with the revision reached: for handlers that gather and then act once. */
+  /** Calls after each batch of changes with the revision reached: for handlers that gather and then act once. They must not throw either. */
   onBatch(handler: (revision: number) => void): () => void
   /**
    * Changes of a kind after a revision, out of the recent history kept in memory (at least 1,000 changes); Expired when it reaches back

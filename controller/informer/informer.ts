@@ -136,7 +136,13 @@ export class StoreInformer implements Informer {
   }
 
   onBatch(handler: (revision: number) => void): () => void {
-    const registered = (revision: number): void => handler(revision)
+    const registered = (revision: number): void => {
+      try {
+        handler(revision)
+      } catch (error) {
+        this.#logger.error({ err: error, revision }, 'a handler of batches failed')
+      }
+    }
     this.#batchHandlers.add(registered)
     return () => void this.#batchHandlers.delete(registered)
   }

@@ -6,7 +6,7 @@ import * as grpc from '@grpc/grpc-js'
 import type { IDuplexStream, IWatchRequest, IWatchResponse, ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3'
 import { Host } from 'etcd3/lib/connection-pool.js'
 import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
-import type { Clock } from '../../proto/base/clock.ts'
+import { delay, type Clock } from '../../proto/base/clock.ts'
 
 export interface EtcdOptions {
   /** host:port of each member; a scheme http(s) in front is not looked at, `tls` decides. A member on a socket: unix:PATH. */
@@ -34,6 +34,9 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 500,
 }
 
+/** Milliseconds until a read that failed is tried again. */
+const READ_AGAIN = 50
+
 type UnaryCall = (request: unknown, metadata: grpc.Metadata, options: grpc.CallOptions, done: (error: grpc.ServiceError | null, response: unknown) => void) => void
 type StreamCall = (metadata: grpc.Metadata, options?: grpc.CallOptions) => grpc.ClientDuplexStream<unknown, unknown>
 
@@ -54,8 +57,8 @@ export class EtcdConnection {
   }
 
   /**
-   * One call. Unavailable when no endpoint answers in time; a write may then have happened all the same. Calls that only read may say so and
-   * are tried once more when the connection breaks under them.
+   * One call. Unavailable when no endpoint answers in time; a write may then have happened all the same. Calls that only read say so and are
+   * tried again, within the time, when the connection breaks under them or the member has no leader.
    */
   async call<Response>(service: Service, method: string, request: unknown, kind: 'read' | 'write'): Promise<Response> {
     const deadline = this.#clock.monotonic() + this.timeout
@@ -66,6 +69,8 @@ export class EtcdConnection {
       } catch (error) {
         if (kind === 'read' && GantryError.is(error, 'Unavailable') && !this.#closed && this.#clock.monotonic() < deadline) {
           this.#preferred = (this.#preferred + 1) % this.#hosts.length
+          // A member without leader answers at once: it is not asked as fast as it can say so.
+          await delay(this.#clock, READ_AGAIN)
           continue
         }
         throw error

@@ -144,6 +144,12 @@ describe('events on NATS', function () {
     assert.equal(notices.lost, 0)
     subscription.unsubscribe()
     await reading
+    // Closed by the client itself: until that is noticed, telling fails.
+    await client.close()
+    const { current } = connection
+    Object.defineProperty(connection, 'current', { get: () => current ?? { nats: client, lost: signal() } })
+    await put('late', 'late', { is: 'absent' })
+    await until('it is counted', () => notices.lost === 1)
   })
 
   it('keeps the newest when too many wait, counts the others, and never makes a reader wait for ever', async () => {

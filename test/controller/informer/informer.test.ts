@@ -138,9 +138,13 @@ describe('informer', () => {
     })
     informer.on('Pod', (change) => void seen.push(told(change)))
     await start()
+    informer.onBatch(() => {
+      throw new TypeError('another defect')
+    })
+    informer.onBatch((reached) => void seen.push(`batch ${reached}`))
     const revision = await write(podPut('a'))
-    assert.deepEqual(seen, [`${revision} added a`])
-    assert.match(lines.join(), /a defect.*"name":"a"/)
+    assert.deepEqual(seen, [`${revision} added a`, `batch ${revision}`])
+    assert.match(lines.join(), /a defect.*"name":"a".*another defect/s)
   })
 
   it('reports what cannot be decoded and keeps what it knew', async () => {
