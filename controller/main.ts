@@ -124,7 +124,7 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
   const informer = new StoreInformer({ store, clock, random, logger: logger.child({ component: 'informer' }) })
   const reads = new ConsistentReads(store, informer)
   const api = new ObjectCore({ reads, informer, commits: new GroupCommit(store), clock, random })
-  const dispatcher = new Dispatcher({ api, informer, publish: (event) => recorder.publish(event), clock, random, logger: logger.child({ component: 'dispatch' }), podCidr: config.podCidr })
+  const dispatcher = new Dispatcher({ api, informer, events: recorder, clock, random, logger: logger.child({ component: 'dispatch' }), podCidr: config.podCidr })
   const scheduler = new Scheduler({ informer, api, events: recorder, clock, random, logger: logger.child({ component: 'scheduler' }) })
   const election = new Election({ store, clock, random, logger: logger.child({ component: 'election' }), name: config.name, nameIsOurs: embedded.etcd !== undefined })
 

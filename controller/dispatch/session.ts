@@ -3,7 +3,7 @@ import { GantryError } from '../../proto/api/errors.ts'
 import type { Input } from '../../proto/api/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
-import type { ControllerMessage, Event, Node, NodeMessage, ObservedPod } from '../../proto/gen/types.ts'
+import type { ControllerMessage, Event, Node, NodeMessage, NodeStatus, ObservedPod } from '../../proto/gen/types.ts'
 import type { Informer } from '../informer/contract.ts'
 import { AssignmentStream } from './assignment.ts'
 
@@ -17,22 +17,28 @@ export interface SessionListener {
   /** Pods by uid that the node has just been told of. */
   assigned(pods: readonly string[]): void
   events(node: string, events: readonly Event[]): void
+  /** The machine is not what the node registered with. */
+  reported(node: string, status: NodeStatus): void
 }
 
 export class NodeSession {
   readonly id: string
   readonly node: string
   readonly agentId: string
+  /** Of the node's object when it registered. */
+  readonly revision: number
   readonly #clock: Clock
   readonly #listener: SessionListener
   readonly #assignments: AssignmentStream
   readonly #out = new Channel<Input<ControllerMessage>>()
   #watchdog: Timer
+  #ended = false
 
   constructor(parts: { id: string; agentId: string; node: Node; informer: Informer; clock: Clock; listener: SessionListener }) {
     this.id = parts.id
     this.agentId = parts.agentId
     this.node = parts.node.metadata.name
+    this.revision = Number(parts.node.metadata.resourceVersion)
     this.#clock = parts.clock
     this.#listener = parts.listener
     this.#assignments = new AssignmentStream(parts.informer, this.node)
@@ -58,9 +64,10 @@ export class NodeSession {
     this.#listener.assigned(next.pods)
   }
 
-  /** Takes what the node says until it stops talking. */
+  /** Takes what the node says until it stops talking; what comes after the end counts for nothing. */
   async receive(messages: AsyncIterator<NodeMessage>): Promise<void> {
     for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
+      if (this.#ended) return
       this.#watchdog.cancel()
       this.#watchdog = this.#startWatchdog()
       const { message } = next.value
@@ -70,6 +77,9 @@ export class NodeSession {
           break
         case 'events':
           this.#listener.events(this.node, message.value.events)
+          break
+        case 'node':
+          if (message.value.status !== undefined) this.#listener.reported(this.node, message.value.status)
           break
         case 'hello':
           throw new GantryError('InvalidArgument', 'a session has one hello, at its beginning')
@@ -82,6 +92,7 @@ export class NodeSession {
 
   /** Ends the session; the node is told why and dials in again. */
   end(error?: GantryError): void {
+    this.#ended = true
     this.#watchdog.cancel()
     this.#out.close(error)
   }

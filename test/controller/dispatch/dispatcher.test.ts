@@ -2,56 +2,17 @@ import assert from 'node:assert/strict'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
 import { PodStreams } from '../../../controller/dispatch/pods.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
-import type { CallContext } from '../../../proto/api/rpc.ts'
-import { decodeResource, type Input } from '../../../proto/api/wire.ts'
+import type { Input } from '../../../proto/api/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import { FakeClock, systemClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
-import type { Assignments, ControllerMessage, Event, NodeMessage, Pod, StreamDown, StreamUp } from '../../../proto/gen/types.ts'
+import type { Event, Pod, StreamDown, StreamUp } from '../../../proto/gen/types.ts'
 import { eventually } from '../../eventually.ts'
 import { ControlPlane } from '../control-plane.ts'
+import { caller, sink, TestNode } from './test-node.ts'
 
 const CONTEXT = { fieldManager: 'test' }
-
-function caller(name: string): CallContext & { abort: () => void } {
-  const controller = new AbortController()
-  return { signal: controller.signal, user: { name, groups: [] }, peer: 'test', abort: () => controller.abort(new GantryError('Cancelled', 'gone')) }
-}
-
-/** An agent as the dispatcher sees it. */
-class TestNode {
-  readonly sent = new Channel<NodeMessage>()
-  readonly received: ControllerMessage[] = []
-  readonly ended: Promise<unknown>
-
-  constructor(dispatcher: Dispatcher, name: string, certificate = name) {
-    this.sent.push({ message: { case: 'hello', value: { agentId: 'a', version: '1', node: { apiVersion: 'v1', kind: 'Node', metadata: { name, labels: { 'kubernetes.io/hostname': name } }, spec: {}, status: { capacity: { cpu: '2' } } } as never } } })
-    this.ended = (async () => {
-      for await (const message of dispatcher.session(this.sent, caller(`system:node:${certificate}`))) this.received.push(message as ControllerMessage)
-    })().then(() => undefined, (thrown: unknown) => thrown)
-  }
-
-  get assignments(): Assignments[] {
-    return this.received.flatMap(({ message }) => (message?.case === 'assignments' ? message.value : []))
-  }
-
-  /** Kinds and names that the node holds after all messages. */
-  get holds(): string[] {
-    const held = new Set<string>()
-    for (const { complete, set = [], removed = [] } of this.assignments) {
-      if (complete) held.clear()
-      for (const item of set) held.add(`${item.kind}/${decodeResource(item.kind as 'Pod', item.raw).metadata.name}`)
-      for (const item of removed) held.delete(`${item.kind}/${item.name}`)
-    }
-    return [...held].sort()
-  }
-
-  report(pod: Pod, status: Pod['status'], released = false): void {
-    const { namespace, name, uid } = pod.metadata
-    this.sent.push({ message: { case: 'statuses', value: { pods: [{ namespace, name, uid, status, released }] } } })
-  }
-}
 
 describe('dispatcher', () => {
   let plane: ControlPlane
@@ -63,7 +24,7 @@ describe('dispatcher', () => {
   beforeEach(async () => {
     plane = await ControlPlane.start()
     events = []
-    dispatcher = new Dispatcher({ api: plane.api, informer: plane.informer, publish: (event) => void events.push(event), clock: systemClock, random: seededRandom(2), logger: silentLogger, podCidr: '10.244.0.0/16' })
+    dispatcher = new Dispatcher({ api: plane.api, informer: plane.informer, events: sink(events), clock: systemClock, random: seededRandom(2), logger: silentLogger, podCidr: '10.244.0.0/16' })
     stop = new AbortController()
     running = dispatcher.run(stop.signal)
   })
@@ -245,7 +206,7 @@ describe('dispatcher and time', () => {
   it('marks a node that stays away, and not one that returns in time', async () => {
     const clock = new FakeClock()
     const plane = await ControlPlane.start(clock)
-    const dispatcher = new Dispatcher({ api: plane.api, informer: plane.informer, publish: () => undefined, clock, random: seededRandom(2), logger: silentLogger, podCidr: '10.244.0.0/16' })
+    const dispatcher = new Dispatcher({ api: plane.api, informer: plane.informer, events: sink([]), clock, random: seededRandom(2), logger: silentLogger, podCidr: '10.244.0.0/16' })
     const stop = new AbortController()
     const running = dispatcher.run(stop.signal)
     const ready = (): string | undefined => plane.informer.lister('Node').get('', 'n1')?.status.conditions?.find(({ type }) => type === 'Ready')?.status

@@ -17,4 +17,11 @@ describe('pod ranges', () => {
   for (const text of ['10.244.0.0', '10.244.0.0/25', '10.244.1.0/16', '10.300.0.0/16', 'fd00::/64', '']) {
     it(`refuses "${text}"`, () => assert.throws(() => new PodRanges(text), (error) => GantryError.is(error, 'InvalidArgument')))
   }
+
+  it('knows its own ranges from others', () => {
+    const ranges = new PodRanges('10.244.0.0/22')
+    for (const [range, included] of [['10.244.0.0/24', true], ['10.244.3.0/24', true], ['10.244.4.0/24', false], ['10.243.255.0/24', false], ['10.244.0.0/23', false], ['10.244.0.1/24', false], ['10.244.0.256/24', false], ['10.244.00.0/24', false], ['', false]] as const) {
+      assert.equal(ranges.includes(range), included, range)
+    }
+  })
 })

@@ -1,0 +1,63 @@
+/** An agent as the dispatcher sees it, scripted by a test. */
+import type { Dispatcher, DispatcherParts } from '../../../controller/dispatch/dispatcher.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import type { CallContext } from '../../../proto/api/rpc.ts'
+import { decodeResource } from '../../../proto/api/wire.ts'
+import { Channel } from '../../../proto/base/channel.ts'
+import type { Assignments, ControllerMessage, Event, Node, NodeMessage, Pod } from '../../../proto/gen/types.ts'
+
+export type Recorded = Parameters<DispatcherParts['events']['record']>[0]
+
+/** Keeps what nodes publish and what the dispatcher records itself. */
+export function sink(published: Event[], recorded: Recorded[] = []): DispatcherParts['events'] {
+  return { publish: (event) => void published.push(event), record: (event) => void recorded.push(event) }
+}
+
+export function caller(name: string): CallContext & { abort: () => void } {
+  const controller = new AbortController()
+  return { signal: controller.signal, user: { name, groups: [] }, peer: 'test', abort: () => controller.abort(new GantryError('Cancelled', 'gone')) }
+}
+
+export class TestNode {
+  readonly sent = new Channel<NodeMessage>()
+  readonly received: ControllerMessage[] = []
+  readonly ended: Promise<unknown>
+
+  /** `change` is of what the node says it is. */
+  constructor(dispatcher: Dispatcher, name: string, certificate = name, change: { labels?: Record<string, string>; spec?: Node['spec']; status?: Node['status'] } = {}, hello = true) {
+    const node: Node = {
+      apiVersion: 'v1', kind: 'Node', metadata: { name, namespace: '', uid: '', resourceVersion: '', labels: { 'kubernetes.io/hostname': name, ...change.labels } },
+      spec: { ...change.spec }, status: { capacity: { cpu: '2' }, ...change.status },
+    }
+    if (hello) this.sent.push({ message: { case: 'hello', value: { agentId: 'a', version: '1', node } } })
+    this.ended = (async () => {
+      for await (const message of dispatcher.session(this.sent, caller(`system:node:${certificate}`))) this.received.push(message as ControllerMessage)
+    })().then(() => undefined, (thrown: unknown) => thrown)
+  }
+
+  get assignments(): Assignments[] {
+    return this.received.flatMap(({ message }) => (message?.case === 'assignments' ? message.value : []))
+  }
+
+  /** Kinds and names that the node holds after all messages. */
+  get holds(): string[] {
+    const held = new Set<string>()
+    for (const { complete, set = [], removed = [] } of this.assignments) {
+      if (complete) held.clear()
+      for (const item of set) held.add(`${item.kind}/${decodeResource(item.kind as 'Pod', item.raw).metadata.name}`)
+      for (const item of removed) held.delete(`${item.kind}/${item.name}`)
+    }
+    return [...held].sort()
+  }
+
+  /** The node as the control plane welcomed it. */
+  get welcomed(): Node | undefined {
+    return this.received.flatMap(({ message }) => (message?.case === 'welcome' ? message.value.node ?? [] : []))[0]
+  }
+
+  report(pod: Pod, status: Pod['status'], released = false): void {
+    const { namespace, name, uid } = pod.metadata
+    this.sent.push({ message: { case: 'statuses', value: { pods: [{ namespace, name, uid, status, released }] } } })
+  }
+}
+
