@@ -45,6 +45,7 @@ export class Pages {
   /** A page. InvalidArgument for a malformed request or token; Expired for a token whose snapshot is gone: list again. */
   async list(request: ListRequest, user: CallContext['user']): Promise<Input<ListResponse>> {
     if (request.limit < 0) throw new GantryError('InvalidArgument', 'limit is negative', { details: [{ field: 'limit', value: String(request.limit), message: 'is negative' }] })
+    this.#forgetExpired()
     const selection = new Selection(request, user)
     const question = JSON.stringify([request.kind, request.namespace, request.labelSelector, request.fieldSelector])
     const { id, start, snapshot } = request.continue === '' ? { id: '', start: 0, snapshot: await this.#take(selection, question) } : this.#resume(request.continue, question)
@@ -68,18 +69,22 @@ export class Pages {
     const [, id, start] = /^([0-9a-f-]{36})\.(\d{1,9})$/.exec(Buffer.from(token, 'base64url').toString()) ?? []
     if (id === undefined) throw new GantryError('InvalidArgument', 'the continue token is malformed', { details: [{ field: 'continue', value: token, message: 'is none that a list returned' }] })
     const snapshot = this.#snapshots.get(id)
-    if (snapshot === undefined || snapshot.expires < this.#clock.monotonic()) {
+    if (snapshot === undefined) {
       throw new GantryError('Expired', 'this list can no longer be continued', { details: [{ field: 'continue', value: token, message: `its snapshot was kept for ${KEPT / 60_000} minutes, by the controller that began it`, remedy: 'list again from the start' }] })
     }
     if (snapshot.question !== question) throw new GantryError('InvalidArgument', 'the continue token is of another list', { details: [{ field: 'continue', value: token, message: 'was returned for another kind, namespace or selector' }] })
     return { id, start: Number(start), snapshot }
   }
 
-  #remember(known: string, end: number, snapshot: Snapshot): string {
+  /** A list that was begun and left holds old objects: it goes with the next list, of whatever kind. */
+  #forgetExpired(): void {
     const now = this.#clock.monotonic()
     for (const [id, { expires }] of this.#snapshots) if (expires < now) this.#snapshots.delete(id)
+  }
+
+  #remember(known: string, end: number, snapshot: Snapshot): string {
     const id = known === '' ? randomUuid(this.#random) : known
-    snapshot.expires = now + KEPT
+    snapshot.expires = this.#clock.monotonic() + KEPT
     this.#snapshots.delete(id)
     this.#snapshots.set(id, snapshot)
     if (this.#snapshots.size > REMEMBERED) this.#snapshots.delete(this.#snapshots.keys().next().value!)

@@ -127,7 +127,7 @@ export class SupervisedChild {
     await mkdir(dataDir, { recursive: true, mode: 0o700 })
     await chmod(dataDir, 0o700)
     const earlier = await endRecorded(record, clock)
-    if (earlier !== undefined) logger.warn({ program: name, pid: earlier.pid }, 'ended the program of an earlier run')
+    if (earlier !== undefined) logger.warn({ program: name, process: earlier.pid }, 'ended the program of an earlier run')
     for (const port of this.#program.ports) {
       // What answers there later must be this program and not a stranger, whose data would be taken for the cluster's.
       if (!(await isFree(port))) return `port ${port} on 127.0.0.1 is used by another process`
@@ -162,7 +162,7 @@ export class SupervisedChild {
       try {
         await this.#program.probe(signal)
         if (signal.aborted) return
-        logger.info({ program: this.#program.name, pid: child.pid, millis: Math.round(clock.monotonic() - begun) }, 'program answers')
+        logger.info({ program: this.#program.name, process: child.pid, millis: Math.round(clock.monotonic() - begun) }, 'program answers')
         this.#answered = true
         return this.#enter({ state: 'ready', pid: child.pid! })
       } catch (thrown) {
