@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Change, Cluster } from '../../cli/cluster.ts'
-import { observe, withDeadline } from '../../cli/watch.ts'
+import { follow, observe, withDeadline } from '../../cli/watch.ts'
 import { decodeJson } from '../../proto/api/codec.ts'
 import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
 import { FakeClock } from '../../proto/base/clock.ts'
@@ -64,6 +64,33 @@ describe('following an object', () => {
     await clock.advance(60_000)
     await refused
     assert.equal(opened(), 61)
+  })
+})
+
+describe('following from a list', () => {
+  const at = (type: 'ADDED' | 'MODIFIED' | 'DELETED', name: string, resourceVersion: string): Change<'Pod'> => ({ type, object: { ...decodeJson('Pod', pod(name)), metadata: { ...a.metadata, name, resourceVersion } } })
+
+  /** What is told until a watch is refused, when the list was of revision 5. */
+  async function told(watches: readonly (Change<'Pod'> | ErrorCode)[][]): Promise<string[]> {
+    const clock = new FakeClock()
+    const seen: string[] = []
+    const refused = assert.rejects((async () => {
+      for await (const change of follow(scripted(watches).cluster, clock, 'Pod', { namespace: 'default' }, '5', new AbortController().signal)) {
+        seen.push('object' in change ? `${change.type} ${change.object.metadata.name}` : change.type)
+      }
+    })(), (error: GantryError) => error.code === 'Forbidden')
+    await clock.advance(2_000)
+    await refused
+    return seen
+  }
+
+  it('passes over the changes that the list showed, not over those of a commit told in part', async () => {
+    const watches = [[at('MODIFIED', 'listed', '5'), at('DELETED', 'gone', '5'), at('ADDED', 'a', '6')], [at('ADDED', 'a', '6'), at('ADDED', 'b', '6'), 'Forbidden' as const]]
+    assert.deepEqual(await told(watches), ['ADDED a', 'ADDED a', 'ADDED b'])
+  })
+
+  it('shows objects older than the list when it has to begin anew', async () => {
+    assert.deepEqual(await told([['Expired'], [at('ADDED', 'old', '2'), bookmark, 'Forbidden']]), ['RESTARTED', 'ADDED old', 'BOOKMARK'])
   })
 })
 
