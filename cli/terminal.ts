@@ -6,6 +6,9 @@ import type { ExecInput, ExecStart, TerminalSize } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import type { Environment } from './environment.ts'
 
+/** Pieces of input that wait to be sent at most; then reading waits. */
+const IN_FLIGHT = 4
+
 /** Runs to its end; the command's own exit code. The terminal is put back into its state whatever happens. */
 export async function runExec(cluster: Cluster, environment: Environment, start: Omit<ExecStart, 'size'>): Promise<number> {
   const { stdin, stdout, stderr } = environment
@@ -36,13 +39,22 @@ function sizeOf({ stdout }: Environment): TerminalSize {
   return { width: stdout.columns ?? 80, height: stdout.rows ?? 24 }
 }
 
-/** Sends standard input on until it ends; answers with the call that lets go of it. */
+/** Sends standard input on until it ends, no faster than it is taken; answers with the call that lets go of it. */
 function passInput({ stdin }: Environment, inputs: Channel<Input<ExecInput>>): () => void {
-  const chunk = (data: Uint8Array | string): void => void inputs.push({ input: { case: 'stdin', value: Buffer.from(data as string) } })
+  let released = false
+  const chunk = (data: Uint8Array | string): void => {
+    inputs.push({ input: { case: 'stdin', value: Buffer.from(data as string) } })
+    if (inputs.length < IN_FLIGHT) return
+    stdin.pause()
+    void inputs.room(IN_FLIGHT).then(() => {
+      if (!released) stdin.resume()
+    })
+  }
   const end = (): void => void inputs.push({ input: { case: 'stdinClosed', value: true } })
   stdin.on('data', chunk)
   stdin.on('end', end)
   return () => {
+    released = true
     stdin.off('data', chunk)
     stdin.off('end', end)
     stdin.pause()
