@@ -1,11 +1,14 @@
 /** Waiting in tests: for a condition, never for a time. */
 import { setInterval } from 'node:timers/promises'
 
+/** Milliseconds between looks. */
+const INTERVAL = 5
+
 /** Tries until `check` neither throws nor answers false; after `timeout` milliseconds fails with the last reason. */
 export async function eventually<T>(check: () => T | Promise<T>, timeout = 15_000): Promise<Exclude<T, false>> {
   const deadline = performance.now() + timeout
   let last: unknown = new Error('it stayed false')
-  for await (const _ of setInterval(20)) {
+  for await (const _ of setInterval(INTERVAL)) {
     try {
       const result = await check()
       if (result !== false) return result as Exclude<T, false>
@@ -15,4 +18,11 @@ export async function eventually<T>(check: () => T | Promise<T>, timeout = 15_00
     if (performance.now() > deadline) break
   }
   throw new Error(`not within ${timeout} ms: ${(last as Error).message}`, { cause: last })
+}
+
+/** As `eventually`, for a condition that needs words: what was waited for stands in the failure. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, timeout = 20_000): Promise<void> {
+  await eventually(async () => {
+    if (!(await holds())) throw new Error(what)
+  }, timeout)
 }

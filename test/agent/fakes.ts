@@ -130,11 +130,4 @@ export function makePod(name: string, spec: Partial<Pod['spec']> = {}, metadata:
   }
 }
 
-/** Turns of the program until the condition holds; fails after 5 seconds. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 5000
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`not within 5 s: ${what}`)
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}
+export { until } from '../eventually.ts'

@@ -19,7 +19,7 @@ import { systemRandom as random } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import type { Kind, ObjectBytes, Pod } from '../../proto/gen/types.ts'
 import { TestEtcd } from './store-etcd.ts'
-import { until } from './until.ts'
+import { until } from '../eventually.ts'
 
 /** One replica of the API over a store of its own. */
 class Replica {

@@ -9,7 +9,7 @@ import { createAuthority, issue } from '../../deploy/ca.ts'
 import { connect, type Connection } from '../../proto/api/rpc.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { freePorts } from './free-port.ts'
-import { until } from './until.ts'
+import { until } from '../eventually.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** Milliseconds that a controller may take to end. */

@@ -19,7 +19,7 @@ import { systemRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import type { Event } from '../../proto/gen/types.ts'
 import { freePorts } from './free-port.ts'
-import { until } from './until.ts'
+import { until } from '../eventually.ts'
 
 const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
 

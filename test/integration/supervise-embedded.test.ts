@@ -18,7 +18,7 @@ import { silentLogger } from '../../proto/base/logger.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import { freePorts } from './free-port.ts'
-import { until } from './until.ts'
+import { until } from '../eventually.ts'
 
 const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
 
