@@ -24,6 +24,7 @@ import type { RuntimeDriver } from './runtime/contract.ts'
 import { Outbox } from './session/outbox.ts'
 import { Session } from './session/session.ts'
 import type { StateStore } from './state/contract.ts'
+import { isTmpfs, mountTmpfs } from './volumes/mount-table.ts'
 import { PodFolders } from './volumes/pod-folders.ts'
 import { Volumes } from './volumes/volumes.ts'
 
@@ -45,6 +46,8 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const { config, version, runtime, images, state, clock, random, log } = parts
   await mkdir(config.stateDir, { recursive: true, mode: 0o711 })
   await mkdir(config.runDir, { recursive: true, mode: 0o711 })
+  // What stands there is written for each container and lives no longer than the machine's boot: no disk is to be waited for.
+  if (!(await isTmpfs(config.runDir))) await mountTmpfs(config.runDir, 'mode=0711')
   const machine = await readMachine(config.stateDir)
   const settings: NodeSettings = { ...config, name: config.name ?? machine.hostname.toLowerCase(), address: config.address }
   const capacity = nodeCapacity(machine, settings)

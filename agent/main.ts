@@ -34,12 +34,12 @@ async function main(): Promise<void> {
       log, config,
       version: VERSION,
       runtime: new OciDriver({
-        stateDir: join(config.stateDir, 'runtime'), runDir: join(config.runDir, 'oci'), cgroupParent: config.cgroupParent,
+        stateDir: join(config.runDir, 'runtime'), runDir: join(config.runDir, 'oci'), programDir: join(config.stateDir, 'runtime'), cgroupParent: config.cgroupParent,
         ...(config.runtime === 'auto' ? {} : { runtime: config.runtime }),
         launcher, clock: systemClock, logger: log.child({ component: 'runtime' }),
       }),
       images: new ImageStore({ ...common, root: join(config.stateDir, 'images'), registries: config.registries, run: launcher.run, log: log.child({ component: 'images' }) }),
-      network: new BridgeNetwork({ stateDir: join(config.stateDir, 'network'), run: launcher.run, logger: log.child({ component: 'network' }) }),
+      network: new BridgeNetwork({ stateDir: join(config.runDir, 'network'), run: launcher.run, logger: log.child({ component: 'network' }) }),
       state: new FileState(join(config.stateDir, 'state')),
       connect: (address) => connect(address, tls),
     }, stopping.signal)

@@ -12,10 +12,16 @@ import { StepRunner, type StepHost } from './step-runner.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { plan, stepKey, type Step } from './plan.ts'
 import { allContainers, isLeaving, isStopping, peekContainer, progress, type PodState, type Provision, type StepFailure } from './pod-state.ts'
-import { podStatus } from './status.ts'
+import { isOnItsWay, podStatus } from './status.ts'
 import { countEnds, restartDelay } from './restart-delay.ts'
 import { stepFailure } from './step-failure.ts'
 import { exitTermination, lostTermination, terminationMessage } from './termination.ts'
+
+/**
+ * Milliseconds that news of a pod on its way to running wait for the next ones, which most often are that it runs: telling each step would cost the
+ * control plane several writes a pod, just when many start.
+ */
+const NEWS_ON_THE_WAY = 500
 
 export class PodMachine implements StepHost {
   readonly deps: PodDependencies
@@ -30,6 +36,8 @@ export class PodMachine implements StepHost {
   #scheduled = false
   #stopped = false
   #timer: Timer | undefined
+  /** Until news that may wait are told. */
+  #untold: Timer | undefined
   #told = ''
 
   constructor(deps: PodDependencies, record: PodRecord) {
@@ -211,6 +219,7 @@ export class PodMachine implements StepHost {
   stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
+    this.#untold?.cancel()
     for (const controller of this.#busy.values()) controller.abort(new GantryError('Cancelled', 'the agent is stopping'))
   }
 
@@ -277,11 +286,20 @@ export class PodMachine implements StepHost {
         record.status.timeline = record.timeline
       }
     }
-    const observation = this.observation()
-    const text = JSON.stringify(observation)
+    const text = JSON.stringify(this.observation())
     if (text === this.#told) return
+    if (!record.released && isOnItsWay(record.status)) {
+      this.#untold ??= deps.clock.after(NEWS_ON_THE_WAY, () => this.#tell(JSON.stringify(this.observation())))
+      return
+    }
+    this.#tell(text)
+  }
+
+  #tell(text: string): void {
+    this.#untold?.cancel()
+    this.#untold = undefined
     this.#told = text
-    deps.reports.observed(JSON.parse(text) as ObservedPod)
+    this.deps.reports.observed(JSON.parse(text) as ObservedPod)
   }
 
   #begunStopping(): void {

@@ -41,6 +41,13 @@ export function podStatus(state: PodState, origin: StatusOrigin, now: number): P
   }
 }
 
+/** True while nothing of a pod has run, ended or failed: it only has not come further yet. */
+export function isOnItsWay({ phase, containerStatuses, initContainerStatuses }: PodStatus): boolean {
+  return phase === 'Pending' && [...(containerStatuses ?? []), ...(initContainerStatuses ?? [])].every(({ state, lastState }) => (
+    lastState === undefined && state?.waiting !== undefined && state.waiting.message === undefined && ['ContainerCreating', 'PodInitializing'].includes(state.waiting.reason ?? '')
+  ))
+}
+
 function containerStatus(state: PodState, container: Container, origin: StatusOrigin, now: number): ContainerStatus {
   const known = peekContainer(state.record, container.name)
   const { instance, ended } = known

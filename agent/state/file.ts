@@ -1,19 +1,24 @@
 /**
- * State in files: `<directory>/pods/<uid>.json` and `<directory>/node.json`. A file is written beside its place and renamed, so that a reader
- * finds the old one or the new one whole. There is no fsync: a record must survive the agent, and what must survive the machine (which pods
- * it has) comes from the control plane again. A pod's record is written without waiting in between: it takes a tenth of a millisecond, while a
- * pod that starts would wait several times as long for another thread to do it.
+ * State in files: `<directory>/node.json`, and `<directory>/pods/<uid>.json`, to which a line is added at each change: the last whole one counts.
+ * From time to time, and at the first change after a start, such a file is written anew with one line, beside its place, and renamed. (To write a
+ * new file each time would cost a starting pod milliseconds on a busy disk: file systems are slow at making files where many were removed lately.)
+ * There is no fsync: a record must survive the agent, and what must survive the machine (which pods it has) comes from the control plane
+ * again. A record is written without handing it to another thread, which takes longer than the writing.
  */
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { NodeRecord, PodRecord, StateStore } from './contract.ts'
 
 const FORMAT = 1
+/** Characters in a pod's file at which it is written anew. */
+const FILE_LIMIT = 256 * 1024
 
 export class FileState implements StateStore {
   readonly #directory: string
+  /** Characters in the files of pods that this process has begun. */
+  readonly #sizes = new Map<string, number>()
 
   constructor(directory: string) {
     this.#directory = directory
@@ -41,16 +46,26 @@ export class FileState implements StateStore {
   }
 
   put(record: PodRecord): Promise<void> {
-    return this.#write(this.#podPath(record.pod.metadata.uid), JSON.stringify({ format: FORMAT, ...record }))
+    const path = this.#podPath(record.pod.metadata.uid)
+    const line = JSON.stringify({ format: FORMAT, ...record })
+    return settled(() => {
+      const size = (this.#sizes.get(path) ?? Infinity) + line.length + 1
+      // Until it is known to have gone well, the next one does not build on it.
+      this.#sizes.delete(path)
+      if (size > FILE_LIMIT) replace(path, line)
+      else appendFileSync(path, `\n${line}`)
+      this.#sizes.set(path, size > FILE_LIMIT ? line.length : size)
+    })
   }
 
   remove(uid: string): Promise<void> {
     const path = this.#podPath(uid)
+    this.#sizes.delete(path)
     return settled(() => rmSync(path, { force: true }))
   }
 
   putNode(node: NodeRecord): Promise<void> {
-    return this.#write(join(this.#directory, 'node.json'), JSON.stringify({ format: FORMAT, ...node }))
+    return settled(() => replace(join(this.#directory, 'node.json'), JSON.stringify({ format: FORMAT, ...node })))
   }
 
   #podPath(uid: string): string {
@@ -74,14 +89,13 @@ export class FileState implements StateStore {
     damaged.push(`${path}.damaged`)
     return undefined
   }
+}
 
-  #write(path: string, text: string): Promise<void> {
-    return settled(() => {
-      const fresh = `${path}.new`
-      writeFileSync(fresh, text, { mode: 0o600 })
-      renameSync(fresh, path)
-    })
-  }
+/** A reader finds the old file or the new one whole. */
+function replace(path: string, text: string): void {
+  const fresh = `${path}.new`
+  writeFileSync(fresh, text, { mode: 0o600 })
+  renameSync(fresh, path)
 }
 
 /** What was done at once, as the contract has it. */
@@ -104,9 +118,10 @@ function parseObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** The record in a file's text; undefined when it is cut short or of another format. */
+/** The last whole record in a file's text; undefined when there is none, or it is of another format. */
 function readRecord(text: string): PodRecord | undefined {
-  const value = parseObject(text)
+  let value: Record<string, unknown> | undefined
+  for (const line of text.split('\n').reverse()) if (line !== '' && (value = parseObject(line)) !== undefined) break
   if (value?.format !== FORMAT || typeof value.pod !== 'object' || typeof value.containers !== 'object') return undefined
   const { format: _format, ...record } = value
   return record as unknown as PodRecord

@@ -4,11 +4,12 @@ import type { Pod } from '../../proto/gen/types.ts'
 
 /**
  *   <stateDir>/pods/<uid>/volumes/<volume>            emptyDir
- *   <stateDir>/pods/<uid>/etc/{hosts,hostname,…}      bound over the image's own
- *   <stateDir>/pods/<uid>/containers/<container>/     termination messages, by attempt
  *   <stateDir>/pods/<uid>/subpaths/<container>/<n>    binds of subPath mounts
  *   <stateDir>/logs/<uid>/<container>/<attempt>.log   CRI logs
- *   <runDir>/volumes/<uid>/<volume>                   configMap, secret, downwardAPI, projected; in memory (tmpfs)
+ *   <runDir>/volumes/<uid>/…                          in memory (tmpfs):
+ *     volumes/<volume>                                configMap, secret, downwardAPI, projected
+ *     etc/{hosts,hostname,…}                          bound over the image's own
+ *     containers/<container>/                         termination messages, by attempt
  */
 export class PodFolders {
   readonly pods: string
@@ -30,15 +31,15 @@ export class PodFolders {
   }
 
   projected(pod: Pod, volume: string): string {
-    return join(this.memory, pod.metadata.uid, volume)
+    return join(this.memory, pod.metadata.uid, 'volumes', volume)
   }
 
   etc(uid: string, name: string): string {
-    return join(this.pod(uid), 'etc', name)
+    return join(this.memory, uid, 'etc', name)
   }
 
   terminationMessage(uid: string, container: string, attempt: number): string {
-    return join(this.pod(uid), 'containers', container, `${attempt}.termination`)
+    return join(this.memory, uid, 'containers', container, `${attempt}.termination`)
   }
 
   subPath(uid: string, container: string, index: number): string {

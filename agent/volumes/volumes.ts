@@ -73,7 +73,7 @@ export class Volumes {
     if (volume.emptyDir !== undefined) return this.#prepareEmptyDir(pod, volume.name, volume.emptyDir, fsGroup)
     const files = projection(pod, volume, objects, place)
     if (files === undefined) throw new GantryError('Unsupported', `volume "${volume.name}" is of a kind that is not acted on yet`)
-    await mkdir(join(this.#folders.memory, pod.metadata.uid), { recursive: true, mode: 0o711 })
+    await mkdir(dirname(this.#folders.projected(pod, volume.name)), { recursive: true, mode: 0o711 })
     await writeAtomically(this.#folders.projected(pod, volume.name), files, { gid: fsGroup })
   }
 

@@ -21,10 +21,12 @@ import { containerRecord, loadRecord, saveRecord, type SandboxEntry } from './re
 import { chooseRuntime, requireConmon, type RuntimeName, type RuntimeProgram } from './runtime-program.ts'
 
 export interface OciDriverOptions {
-  /** Records, bundles and pinned namespaces: must outlive the agent's process. */
+  /** Records, bundles and pinned namespaces: must outlive the agent's process, need not outlive the machine's boot; best in memory. */
   readonly stateDir: string
   /** The runtime's own state and sockets: may be lost at a reboot. Short, for the sockets' sake (at most 60 bytes). */
   readonly runDir: string
+  /** For programs: on a file system that lets them be executed (default: stateDir). */
+  readonly programDir?: string
   /** Where pods' control groups go, e.g. "/gantry". With version 2 the agent itself must not be in it, but may be in a child of it. */
   readonly cgroupParent: string
   /** Undefined: crun, else runc. */
@@ -69,6 +71,10 @@ export class OciDriver implements RuntimeDriver {
     this.#execs = new Execs(join(options.runDir, 'exec'), options.clock)
   }
 
+  get #programDir(): string {
+    return this.#options.programDir ?? this.#options.stateDir
+  }
+
   get name(): string {
     return this.#running?.program.name ?? this.#options.runtime ?? 'oci'
   }
@@ -85,7 +91,7 @@ export class OciDriver implements RuntimeDriver {
     const cgroups = await Cgroups.detect(clock)
     cgroups.create(cgroupParent, NO_LIMITS)
     const conmonProgram = await requireConmon()
-    const program = await chooseRuntime(this.#options.runtime, cgroups.layout, runDir)
+    const program = await chooseRuntime(this.#options.runtime, cgroups.layout, this.#programDir)
     const runtimeArgs = ['--root', directories.root]
     const conmon = new Conmon({
       program: conmonProgram, runtime: program.path, runtimeArgs, exitDirectory: directories.exits, socketDirectory: directories.sockets, launcher,
@@ -253,7 +259,7 @@ export class OciDriver implements RuntimeDriver {
 
   /** A directory with nothing but a static busybox, made once for each start of the agent. */
   async #makeHolderRootfs(): Promise<string> {
-    const rootfs = join(this.#options.stateDir, 'holder-rootfs')
+    const rootfs = join(this.#programDir, 'holder-rootfs')
     const source = (await run('sh', ['-c', 'command -v busybox'], { allow: [0, 1, 127] })).stdout.trim()
     if (source === '') throw new GantryError('FailedPrecondition', 'shareProcessNamespace needs busybox', { details: [{ field: 'shareProcessNamespace', remedy: 'install busybox-static (Debian: apt-get install busybox-static)' }] })
     await mkdir(rootfs, { recursive: true, mode: 0o755 })

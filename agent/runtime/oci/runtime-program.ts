@@ -1,5 +1,5 @@
 /** Which OCI runtime runs here, and how it is called. */
-import { chmod, statfs, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { run } from '../../../proto/base/command.ts'
@@ -22,14 +22,14 @@ const REMEDY = 'install crun or runc (Debian: apt-get install crun)'
  * what is missing. crun refuses the hybrid of control groups as long as it sees the version 2 tree, so it is
  * called by a script that hides that tree from it; where the agent's own mount namespace is without the tree, crun is called directly.
  */
-export async function chooseRuntime(wanted: RuntimeName | undefined, layout: CgroupLayout, runDir: string): Promise<RuntimeProgram> {
+export async function chooseRuntime(wanted: RuntimeName | undefined, layout: CgroupLayout, programDir: string): Promise<RuntimeProgram> {
   for (const name of wanted === undefined ? ['crun', 'runc'] as const : [wanted]) {
     const version = await versionOf(name)
     if (version === undefined) continue
     const path = await absolutePath(name)
     const unified = name === 'crun' && layout.version === 1 ? layout.unified : undefined
     if (unified === undefined) return { name, version, path }
-    return { name, version, path: await writeWrapper(path, unified, runDir) }
+    return { name, version, path: await writeWrapper(path, unified, programDir) }
   }
   throw new GantryError('FailedPrecondition', `no OCI runtime: ${wanted ?? 'crun or runc'} is not installed`, { details: [{ field: 'runtime', value: wanted ?? '', remedy: REMEDY }] })
 }
@@ -55,10 +55,11 @@ async function absolutePath(program: string): Promise<string> {
 }
 
 /** Costs a few milliseconds a call. Propagation is left as it is everywhere else, so that mounts a container makes for the host still reach it. */
-async function writeWrapper(program: string, unified: string, runDir: string): Promise<string> {
+async function writeWrapper(program: string, unified: string, programDir: string): Promise<string> {
   const parent = join(unified, '..')
   if ((await statfs(parent)).type === (await statfs(unified)).type) throw new GantryError('FailedPrecondition', `${unified} cannot be hidden from crun`, { details: [{ field: 'runtime', value: 'crun', remedy: 'use runc' }] })
-  const path = join(runDir, 'crun-without-unified')
+  await mkdir(programDir, { recursive: true, mode: 0o711 })
+  const path = join(programDir, 'crun-without-unified')
   await writeFile(path, [
     '#!/bin/sh',
     '# crun refuses the hybrid of control groups while it sees the version 2 tree.',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { newRecord } from '../../../agent/pods/pod-state.ts'
@@ -36,6 +36,39 @@ describe('agent state in files', () => {
       assert.equal(pods.length, 1)
       assert.deepEqual(damaged, [join(path, 'pods', 'uid-cut.json.damaged')])
       assert.deepEqual((await readdir(join(path, 'pods'))).sort(), ['uid-cut.json.damaged', 'uid-web.json'])
+    } finally {
+      await remove()
+    }
+  })
+
+  it('passes over a line that was cut short, and does not build on it', async () => {
+    const { path, remove } = await directory()
+    try {
+      const state = new FileState(path)
+      await state.load()
+      const record = newRecord(makePod('web'), 0)
+      const file = join(path, 'pods', 'uid-web.json')
+      for (record.stopSince = 1; record.stopSince <= 3; record.stopSince++) await state.put(record)
+      await writeFile(file, (await readFile(file, 'utf8')).slice(0, -1))
+      const reopened = new FileState(path)
+      assert.equal((await reopened.load()).pods[0]!.stopSince, 2)
+      for (record.stopSince = 4; record.stopSince <= 6; record.stopSince++) await reopened.put(record)
+      const { pods, damaged } = await new FileState(path).load()
+      assert.deepEqual([pods.length, pods[0]!.stopSince, damaged], [1, 6, []])
+    } finally {
+      await remove()
+    }
+  })
+
+  it('keeps the files of pods that change for ever small', async () => {
+    const { path, remove } = await directory()
+    try {
+      const state = new FileState(path)
+      await state.load()
+      const record = newRecord(makePod('web', {}, { annotations: { long: 'x'.repeat(50_000) } }), 0)
+      for (record.stopSince = 1; record.stopSince <= 20; record.stopSince++) await state.put(record)
+      assert.ok((await stat(join(path, 'pods', 'uid-web.json'))).size <= 256 * 1024)
+      assert.equal((await new FileState(path).load()).pods[0]!.stopSince, 20)
     } finally {
       await remove()
     }
