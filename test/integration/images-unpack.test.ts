@@ -184,12 +184,28 @@ describe('layers unpacked', () => {
     await refused(raw({ ...PLAIN, path: 'a\0b'.padEnd(120, 'x') }), /is no path/)
     const sparse = raw(PLAIN)
     sparse[156] = 'S'.charCodeAt(0)
-    const checksum = sparse.subarray(0, 512).reduce((sum, byte, place) => sum + (place >= 148 && place < 156 ? 32 : byte), 0)
-    sparse.write(checksum.toString(8).padStart(6, '0'), 148)
+    withChecksum(sparse.subarray(0, 512))
     await assert.rejects(unpack(sparse), hasCode('Unsupported', /sparse/))
     const flipped = raw(PLAIN)
     flipped[0]! ^= 1
     await refused(flipped, /checksum/)
+  })
+
+  it('refuse device numbers whose digits would become part of a path', async () => {
+    // Eight digits fill the field; the ten after them stand where the path begins, and are the name of a link that leads out.
+    const outside = join(root, 'outside')
+    await mkdir(outside)
+    const device = encodeHeader({ ...PLAIN, mtime: '1', path: 'gantry-escaped', type: 'character', major: 1 })
+    device.writeBigUInt64BE((1n << 63n) | 0o100000000000000001n, 337)
+    await refused(Buffer.concat([encodeHeader({ ...PLAIN, mtime: '1', path: '0000000001', type: 'symlink', link: outside }), withChecksum(device), END_OF_ARCHIVE]), /entry "gantry-escaped" is the device 1\/2251799813685249, which no machine has/)
+    assert.deepEqual(await readdir(outside), [])
+  })
+
+  it('refuse numbers below zero', async () => {
+    const file = encodeHeader({ ...PLAIN, mtime: '1' })
+    file.writeBigInt64BE(-1n, 128)
+    file.writeInt32BE(-1, 124)
+    await refused(Buffer.concat([withChecksum(file), END_OF_ARCHIVE]), /has a number below zero/)
   })
 
   it('say so when the disk is full', async () => {
@@ -239,6 +255,12 @@ const PLAIN: TarEntry = { path: 'f', type: 'file', link: '', mode: 0o644, uid: 0
 
 function raw(entry: TarEntry): Buffer {
   return Buffer.concat([encodeHeader({ ...entry, mtime: entry.mtime === '1.5' && entry.path === 'f' ? '1' : entry.mtime }), END_OF_ARCHIVE])
+}
+
+function withChecksum(header: Buffer): Buffer {
+  const checksum = header.reduce((sum, byte, place) => sum + (place >= 148 && place < 156 ? 32 : byte), 0)
+  header.write(checksum.toString(8).padStart(6, '0'), 148)
+  return header
 }
 
 async function archive(entries: readonly Entry[]): Promise<Buffer> {

@@ -28,6 +28,11 @@ const MOST_LINKS = 40
 const LONGEST_PATH = 4095
 const LONGEST_NAME = 255
 const MOST_ENTRIES = 2_000_000
+/** Of what is remembered of all entries: paths, targets of links, attributes of directories. */
+const MOST_BYTES = 256 << 20
+/** Bits of a device's numbers: makedev(3). */
+const LARGEST_MAJOR = 0xfff
+const LARGEST_MINOR = 0xfffff
 
 const DIRECTORY_DEFAULTS = { type: 'directory', link: '', mode: 0o755, uid: 0, gid: 0, mtime: '0', size: 0, major: 0, minor: 0, xattrs: new Map<string, string>() } as const
 
@@ -36,6 +41,8 @@ export class LayerTree {
   readonly #nodes = new Map<string, Node>()
   readonly #whiteouts = new Set<string>()
   readonly #opaque = new Set<string>()
+  #entries = 0
+  #bytes = 0
 
   constructor(lower: LowerLayers) {
     this.#lower = lower
@@ -46,7 +53,7 @@ export class LayerTree {
    * names the entry and the rule it breaks.
    */
   async add(raw: TarEntry): Promise<readonly TarEntry[]> {
-    if (this.#nodes.size >= MOST_ENTRIES) throw new GantryError('InvalidArgument', `has more than ${MOST_ENTRIES} entries`)
+    this.#count(raw)
     const names = splitPath(raw.path, (reason) => refuse(raw, reason))
     const name = names.pop()
     if (name === undefined) {
@@ -76,8 +83,12 @@ export class LayerTree {
         return [...written, { ...entry, link: await this.#linkTarget(entry, raw) }]
       case 'character':
         if (entry.major === 0 && entry.minor === 0) refuse(raw, 'is the device 0/0, which stands for a removed file')
+        checkDevice(raw)
         break
-      case 'block': case 'fifo': case 'file':
+      case 'block':
+        checkDevice(raw)
+        break
+      case 'fifo': case 'file':
         break
     }
     return [...written, entry]
@@ -101,6 +112,14 @@ export class LayerTree {
       entries.push({ ...DIRECTORY_DEFAULTS, path, type: 'character' })
     }
     return { entries, opaque }
+  }
+
+  /** What an archive makes the agent remember is bounded, however well it is compressed. */
+  #count({ path, link, xattrs }: TarEntry): void {
+    this.#bytes += path.length + link.length
+    for (const [name, value] of xattrs) this.#bytes += name.length + value.length
+    if (++this.#entries > MOST_ENTRIES) throw new GantryError('InvalidArgument', `has more than ${MOST_ENTRIES} entries`)
+    if (this.#bytes > MOST_BYTES) throw new GantryError('InvalidArgument', `has more than ${MOST_BYTES} bytes of paths and attributes`)
   }
 
   #addDirectory(entry: TarEntry): TarEntry {
@@ -167,6 +186,10 @@ export class LayerTree {
     if (below === undefined || below.type === 'directory') return refuse(raw, `is a hard link to "${readable(entry.link)}", which is not there or is a directory`)
     return below.hostPath
   }
+}
+
+function checkDevice(raw: TarEntry): void {
+  if (raw.major > LARGEST_MAJOR || raw.minor > LARGEST_MINOR) refuse(raw, `is the device ${raw.major}/${raw.minor}, which no machine has`)
 }
 
 function refuse(entry: TarEntry, reason: string): never {

@@ -9,7 +9,7 @@ import { BLOCK, padded, readable, type EntryType, type TarEntry } from './tar-en
 const TYPES: Readonly<Record<string, EntryType>> = {
   '0': 'file', '\0': 'file', '7': 'file', '1': 'hardlink', '2': 'symlink', '3': 'character', '4': 'block', '5': 'directory', '6': 'fifo',
 }
-/** Attributes of one entry; Linux limits a name to 4 KiB and an attribute to 64 KiB, so that more is a trick. */
+/** Attributes of one entry, or of all; Linux limits a name to 4 KiB and an attribute to 64 KiB, so that more is a trick. */
 const LARGEST_EXTENSION = 1 << 20
 const XATTR = 'SCHILY.xattr.'
 
@@ -18,6 +18,7 @@ type Attributes = Map<string, string>
 export class TarReader {
   readonly #bytes: ByteReader
   readonly #global: Attributes = new Map()
+  #globalSize = 0
   /** Content and padding of the last entry that nobody has read yet. */
   #unread = 0
 
@@ -42,7 +43,7 @@ export class TarReader {
       const flag = header.toString('latin1', 156, 157)
       const size = number(header, 124, 12)
       if (flag === 'x') attributes = parseAttributes(await this.#extension(size))
-      else if (flag === 'g') for (const [name, value] of parseAttributes(await this.#extension(size))) this.#global.set(name, value)
+      else if (flag === 'g') this.#setGlobal(parseAttributes(await this.#extension(size)))
       else if (flag === 'L') longPath = cString(await this.#extension(size))
       else if (flag === 'K') longLink = cString(await this.#extension(size))
       else {
@@ -59,6 +60,14 @@ export class TarReader {
       this.#unread -= piece.length
       yield piece
     }
+  }
+
+  #setGlobal(attributes: Attributes): void {
+    for (const [name, value] of attributes) {
+      this.#globalSize += name.length + value.length
+      this.#global.set(name, value)
+    }
+    if (this.#globalSize > LARGEST_EXTENSION) throw new GantryError('InvalidArgument', `has attributes for all entries of more than ${LARGEST_EXTENSION} bytes`)
   }
 
   async #extension(size: number): Promise<Buffer> {
@@ -78,7 +87,7 @@ function buildEntry(header: Buffer, flag: string, attributes: Attributes, longPa
   if (flag === 'S' || [...attributes.keys()].some((key) => key.startsWith('GNU.sparse.'))) throw new GantryError('Unsupported', `entry "${readable(path)}" is a sparse file, which image layers do not have`)
   if (type === undefined) throw new GantryError('InvalidArgument', `entry "${readable(path)}" is of the unknown type "${readable(flag)}"`)
   const size = decimal(attributes, 'size') ?? number(header, 124, 12)
-  const mtime = attributes.get('mtime') ?? String(number(header, 136, 12))
+  const mtime = attributes.get('mtime') ?? String(signedNumber(header, 136, 12))
   if (!/^-?\d+(\.\d+)?$/.test(mtime)) throw new GantryError('InvalidArgument', `entry "${readable(path)}" has the time "${readable(mtime)}"`)
   return {
     path,
@@ -119,8 +128,14 @@ function decimal(attributes: Attributes, key: string): number | undefined {
   return value
 }
 
-/** Octal text, or GNU's binary form with the first bit set. */
 function number(header: Buffer, start: number, length: number): number {
+  const value = signedNumber(header, start, length)
+  if (value < 0) throw new GantryError('InvalidArgument', 'has a number below zero')
+  return value
+}
+
+/** Octal text, or GNU's binary form with the first bit set. */
+function signedNumber(header: Buffer, start: number, length: number): number {
   const field = header.subarray(start, start + length)
   if ((field[0]! & 0x80) !== 0) {
     if (field[0] === 0xff) return Number(BigInt.asIntN(length * 8, BigInt(`0x${field.toString('hex')}`)))

@@ -1,4 +1,5 @@
 /** Headers of tar entries: ustar, with a pax header before it for what does not fit. */
+import { GantryError } from '../../../proto/api/errors.ts'
 import { BLOCK, padded, type EntryType, type TarEntry } from './tar-entry.ts'
 
 const FLAGS: Readonly<Record<EntryType, string>> = { file: '0', hardlink: '1', symlink: '2', character: '3', block: '4', directory: '5', fifo: '6' }
@@ -53,7 +54,11 @@ interface HeaderBlock {
 
 function encodeBlock(header: HeaderBlock): Buffer {
   const block = Buffer.alloc(BLOCK)
-  const octal = (value: number, start: number, digits: number): void => void block.write(value.toString(8).padStart(digits, '0'), start, 'latin1')
+  const octal = (value: number, start: number, digits: number): void => {
+    // Longer, it would run over into the fields that follow.
+    if (value < 0 || value >= 8 ** digits) throw new GantryError('InvalidArgument', `has the number ${value}, which does not fit the header of an archive`)
+    block.write(value.toString(8).padStart(digits, '0'), start, 'latin1')
+  }
   block.write(header.path, 0, 'latin1')
   octal(header.mode, 100, 7)
   octal(header.uid, 108, 7)

@@ -65,7 +65,35 @@ describe('rules of a layer', () => {
       }), { numRuns: 400 })
     })
   }
+
+  it('bound what an archive makes the agent remember', async () => {
+    const tree = new LayerTree(nothing)
+    const long = 'd'.repeat(250)
+    const xattrs = new Map([['user.large', 'x'.repeat(1 << 20)]])
+    const fill = async (): Promise<void> => {
+      for (let count = 0; count < 300; count++) await tree.add({ ...PLAIN, path: `${long}${count}`, type: 'directory', xattrs })
+    }
+    await assert.rejects(fill(), (error: unknown) => GantryError.is(error, 'InvalidArgument') && /bytes of paths and attributes/.test(error.message))
+  })
+
+  it('bound attributes for all entries, however many headers bring them', async () => {
+    async function* archive(): AsyncGenerator<Buffer> {
+      for (let count = 0; count < 100; count++) {
+        const header = encodeHeader({ ...PLAIN, path: 'f', size: 0, xattrs: new Map([[`user.n${count}`, 'x'.repeat(60_000)]]) })
+        header.write('g', 156)
+        yield await Promise.resolve(withChecksum(header).subarray(0, -512))
+      }
+    }
+    await assert.rejects(new TarReader(new ByteReader(archive())).next(), (error: unknown) => GantryError.is(error, 'InvalidArgument') && /attributes for all entries/.test(error.message))
+  })
 })
+
+/** Of the first block. */
+function withChecksum(header: Buffer): Buffer {
+  const checksum = header.subarray(0, 512).reduce((sum, byte, place) => sum + (place >= 148 && place < 156 ? 32 : byte), 0)
+  header.write(checksum.toString(8).padStart(6, '0'), 148)
+  return header
+}
 
 async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let start = 0; start < bytes.length; start += size) yield await Promise.resolve(bytes.subarray(start, start + size))
