@@ -85,6 +85,8 @@ export class Authorization {
     const { realm = '', service, scope = `repository:${access.repository}:pull` } = parameters
     if (!URL.canParse(realm)) throw new GantryError('Unauthenticated', `${access.base.host} names "${realm}" as its token service, which is no address`)
     const url = new URL(realm)
+    // Where plain HTTP is allowed to the token service's host, a password meant for HTTPS must not go there all the same.
+    if (access.base.protocol === 'https:' && url.protocol !== 'https:') throw new GantryError('FailedPrecondition', `${access.base.host}, spoken to in HTTPS, names a token service that is not: ${url.origin}`)
     if (service !== undefined) url.searchParams.set('service', service)
     for (const one of scope.split(' ')) url.searchParams.append('scope', one)
     const { credential } = access

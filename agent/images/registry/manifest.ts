@@ -42,6 +42,8 @@ export interface Config {
 const LAYER_TYPE = /^application\/vnd\.(?:oci\.image\.layer\.(?:nondistributable\.)?v1\.tar|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar)(?:[.+](?:gzip|zstd))?$/
 /** Overlay mounts take 500 lower folders at most; Docker itself stops at 127. */
 const MOST_LAYERS = 200
+/** Bytes of a config, which is read whole; those of large images have some tens of thousands. */
+const LARGEST_CONFIG = 8 << 20
 
 /** A manifest or an index. `name` is what errors call it. */
 export function parseManifest(bytes: Uint8Array, contentType: string, name: string): Manifest {
@@ -53,6 +55,7 @@ export function parseManifest(bytes: Uint8Array, contentType: string, name: stri
   }
   if (type !== OCI_MANIFEST && type !== DOCKER_MANIFEST && json.layers === undefined) throw new GantryError('InvalidArgument', `${name} is of type "${type}", which is no image`)
   const config = descriptor(json.config, `${name}: config`)
+  if (config.size > LARGEST_CONFIG) throw new GantryError('InvalidArgument', `${name}: config has ${config.size} bytes, more than ${LARGEST_CONFIG}`)
   const layers = list(json.layers, `${name}: layers`).map((entry, place) => {
     const found = descriptor(entry, `${name}: layers[${place}]`)
     if (!LAYER_TYPE.test(found.mediaType)) throw new GantryError('InvalidArgument', `${name}: layers[${place}] is of type "${found.mediaType}", which is no file system layer`)

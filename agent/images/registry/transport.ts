@@ -45,9 +45,9 @@ export class Transport {
   }
 
   /**
-   * Sends a request and follows redirects; the Authorization header does not follow to another host (RFC 9110, 15.4), nor anything from
-   * HTTPS to HTTP. Errors: Unavailable (unreachable, cut, silent for too long), FailedPrecondition (certificate not trusted, or plain HTTP
-   * not allowed), Cancelled. Any status that is no redirect is an answer.
+   * Sends a request and follows redirects, but none from HTTPS to HTTP; the Authorization header does not follow to another origin (RFC 9110,
+   * 15.4). Errors: Unavailable (unreachable, cut, silent for too long), FailedPrecondition (certificate not trusted, or plain HTTP not
+   * allowed), Cancelled. Any status that is no redirect is an answer.
    */
   async send(request: HttpRequest): Promise<HttpResponse> {
     let { url, headers } = request
@@ -59,7 +59,8 @@ export class Transport {
       if (redirects === MOST_REDIRECTS) throw new GantryError('Unavailable', `${request.url.href} redirects more than ${MOST_REDIRECTS} times`)
       const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined
       if (next === undefined) throw new GantryError('Unavailable', `${url.href} redirects to "${location}", which is no address`)
-      if (next.host !== url.host) headers = Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'authorization'))
+      if (url.protocol === 'https:' && next.protocol === 'http:') throw new GantryError('FailedPrecondition', `${url.href} redirects from HTTPS to plain HTTP, at ${next.host}`)
+      if (next.origin !== url.origin) headers = Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'authorization'))
       url = next
     }
   }

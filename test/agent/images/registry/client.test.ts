@@ -207,6 +207,12 @@ describe('registry client', () => {
       const here: Repository = { registry: secure.host, repository: 'app', credentials: [] }
       await assert.rejects(open({}).manifest(here, 'v1', signal), hasCode('FailedPrecondition', /certificate of .* is not trusted.*registries\.ca/))
       assert.equal((await open({ ca: { [secure.host]: join(folder, 'ca.pem') } }).manifest(here, 'v1', signal)).digest, DIGEST)
+      const both = open({ ca: { [secure.host]: join(folder, 'ca.pem') }, insecure: [registry.host] })
+      secure.on('GET', '/v2/app/manifests/moved', (_request, response) => response.writeHead(307, { location: `http://${registry.host}/store` }).end())
+      await assert.rejects(both.manifest(here, 'moved', signal), hasCode('FailedPrecondition', /redirects from HTTPS to plain HTTP/))
+      secure.on('GET', '/v2/app/manifests/closed', (_request, response) => response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${registry.host}/token"` }).end())
+      await assert.rejects(both.manifest({ ...here, credentials: [{ registry: secure.host, username: 'me', password: 'pass' }] }, 'closed', signal), hasCode('FailedPrecondition', /names a token service that is not/))
+      assert.deepEqual(registry.requests, [])
       await assert.rejects(open({ ca: { [secure.host]: join(folder, 'missing.pem') } }).manifest(here, 'v1', signal), hasCode('FailedPrecondition', /certificates of registry .*ENOENT/))
     } finally {
       await secure.stop()

@@ -35,6 +35,7 @@ describe('manifests', () => {
     refused(parse([]), /^m is not an object/)
     refused(parse({ config: CONFIG, layers: 3 }), /^m: layers is not a list/)
     refused(parse({ config: { ...CONFIG, digest: '../../etc' }, layers: [] }), /^m: config: digest "\.\.\/\.\.\/etc"/)
+    refused(parse({ config: { ...CONFIG, size: 9 << 20 }, layers: [] }), /^m: config has 9437184 bytes, more than 8388608/)
     refused(parse({ config: CONFIG, layers: [{ ...LAYER, size: -1 }] }), /^m: layers\[0\]: size -1/)
     refused(parse({ config: CONFIG, layers: Array.from({ length: 201 }, () => LAYER) }), /201 layers, more than 200/)
     refused(() => parseManifest(json({ schemaVersion: 1 }), 'application/vnd.docker.distribution.manifest.v1+prettyjws', 'm'), /schema 1/, 'Unsupported')
