@@ -11,7 +11,7 @@ export interface Refusal {
 
 /** Undefined: admitted. `others` are the pods that hold resources of the node now. */
 export function admit(pod: Pod, others: readonly Pod[], allocatable: Readonly<Record<string, string>>): Refusal | undefined {
-  const most = Number(allocatable.pods ?? Infinity)
+  const most = allocatable.pods === undefined ? Infinity : quantityValue(allocatable.pods)
   if (others.length + 1 > most) return { reason: 'OutOfpods', message: `the node runs ${others.length} pods, of ${most} that it can` }
   const used = new Map<string, number>()
   for (const other of others) for (const [name, amount] of podRequests(other)) used.set(name, (used.get(name) ?? 0) + amount)

@@ -13,6 +13,8 @@ interface Account { readonly name: string; readonly uid: number; readonly gid: n
 interface Group { readonly name: string; readonly gid: number; readonly members: readonly string[] }
 
 const ID = /^\d+$/
+/** As securityContext has it; a larger one could mean another user to the kernel, whose ids have 32 bits. */
+const LARGEST_ID = 2 ** 31 - 1
 
 function accounts(text: string): Account[] {
   return text.split('\n').flatMap((line) => {
@@ -41,6 +43,7 @@ export function resolveUser(pod: Pod, container: Container, imageUser: string, f
   if (account === undefined && !ID.test(userText) && userText !== '') throw new GantryError('FailedPrecondition', `the image's user "${userText}" is not in its /etc/passwd`)
   const uid = account?.uid ?? Number(userText)
   const gid = wanted.runAsGroup ?? (groupText === '' ? account?.gid ?? 0 : groupId(groupText, knownGroups))
+  for (const id of [uid, gid]) if (id > LARGEST_ID) throw new GantryError('FailedPrecondition', `the image's user "${imageUser}" has the id ${id}, larger than ${LARGEST_ID}`)
   if (wanted.runAsNonRoot === true && uid === 0) throw new GantryError('FailedPrecondition', 'container has runAsNonRoot and would run as root (user 0)')
   const { supplementalGroups = [], supplementalGroupsPolicy, fsGroup } = pod.spec.securityContext
   const member = supplementalGroupsPolicy === 'Strict' || account === undefined ? [] : knownGroups.filter((group) => group.members.includes(account.name)).map((group) => group.gid)

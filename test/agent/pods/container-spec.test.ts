@@ -82,6 +82,8 @@ describe('a container for the runtime', () => {
     assert.deepEqual(user('', { runAsGroup: 9 }, { runAsUser: 100, fsGroup: 50, supplementalGroups: [60] }), { uid: 100, gid: 9, additionalGids: [9, 200, 60, 50] })
     assert.throws(() => user('ghost'), { code: 'FailedPrecondition' })
     assert.throws(() => user('', { runAsNonRoot: true }), { code: 'FailedPrecondition' })
+    assert.throws(() => user('4294967296', { runAsNonRoot: true }), { code: 'FailedPrecondition', message: /has the id 4294967296/ })
+    assert.throws(() => user('1:4294967296'), { code: 'FailedPrecondition' })
     assert.deepEqual(user('app', {}, { runAsNonRoot: true }).uid, 100)
   })
 
@@ -136,6 +138,7 @@ describe('resources of a pod', () => {
     assert.equal(admit(pod, [], { cpu: '1', pods: '1', 'example.com/gpu': '1' }), undefined)
     assert.equal(admit(pod, [], { cpu: '1', pods: '1' })?.reason, 'OutOfexample.com/gpu')
     assert.equal(admit(pod, [pod], { cpu: '8', pods: '1' })?.reason, 'OutOfpods')
+    assert.equal(admit(pod, Array.from({ length: 1000 }, () => makePod('other')), { cpu: '8', pods: '1k' })?.reason, 'OutOfpods')
     assert.equal(admit(pod, [pod], { cpu: '1', pods: '9', 'example.com/gpu': '2' })?.reason, 'OutOfcpu')
   })
 })
