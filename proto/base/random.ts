@@ -6,7 +6,26 @@ export interface Random {
   next(): number
 }
 
-export const systemRandom: Random = { next: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48 }
+/** Bytes of one number. */
+const WIDTH = 6
+/** Numbers asked of the system at once: one by one, a name or a uid would cost more than the rest of making an object. */
+const BATCH = 512
+
+class SystemRandom implements Random {
+  #bytes: Buffer = Buffer.alloc(0)
+  #at = 0
+
+  next(): number {
+    if (this.#at === this.#bytes.length) {
+      this.#bytes = randomBytes(WIDTH * BATCH)
+      this.#at = 0
+    }
+    this.#at += WIDTH
+    return this.#bytes.readUIntBE(this.#at - WIDTH, WIDTH) / 2 ** (8 * WIDTH)
+  }
+}
+
+export const systemRandom: Random = new SystemRandom()
 
 /** The same sequence for the same seed (mulberry32). */
 export function seededRandom(seed: number): Random {

@@ -16,6 +16,8 @@ export class FakeImages implements ImageService {
   readonly ensured: string[] = []
   failure: (reference: string) => GantryError | undefined = () => undefined
   config: Partial<ImageConfig> = {}
+  /** Pulls end no sooner. */
+  held: Promise<void> | undefined
 
   constructor(root: string) {
     this.root = root
@@ -31,6 +33,7 @@ export class FakeImages implements ImageService {
 
   async ensure(reference: string): Promise<Image> {
     this.ensured.push(reference)
+    await this.held
     const failure = this.failure(reference)
     if (failure !== undefined) throw failure
     return this.#image(reference)

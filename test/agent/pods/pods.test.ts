@@ -219,6 +219,22 @@ describe('pods of a node', () => {
     assert.equal(node.status('other').phase, 'Running')
   })
 
+  it('tells the steps of a pod on its way together with its running, or after a moment', async () => {
+    node.assignAll(makePod('quick'))
+    await node.phase('quick', 'Running')
+    const told = node.reports.pods.filter(({ name }) => name === 'quick')
+    assert.equal(told[0]!.status?.phase, 'Running')
+    assert.deepEqual(told[0]!.status?.timeline?.map(({ step }) => step), ['sandbox', 'image', 'created', 'started', 'ready'])
+
+    let release: () => void = () => undefined
+    node.images.held = new Promise((resolve) => (release = resolve))
+    node.assignAll(makePod('quick'), makePod('slow'))
+    await until('it is on its way', async () => (await node.clock.advance(100), node.status('slow').phase === 'Pending'))
+    assert.equal(node.status('slow').containerStatuses?.[0]?.state?.waiting?.reason, 'ContainerCreating')
+    release()
+    await node.phase('slow', 'Running')
+  })
+
   it('replaces a pod of the same name by the new one', async () => {
     node.assignAll(makePod('web'))
     await node.phase('web', 'Running')

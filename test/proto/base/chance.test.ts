@@ -29,8 +29,9 @@ describe('random', () => {
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length
       assert(mean > 0.3 && mean < 0.7, String(mean))
     }))
-    const value = systemRandom.next()
-    assert(value >= 0 && value < 1)
+    const values = Array.from({ length: 2000 }, () => systemRandom.next())
+    assert(values.every((value) => value >= 0 && value < 1))
+    assert.equal(new Set(values).size, values.length)
   })
 
   it('makes the ends of names and UUIDs', () => {
