@@ -2,8 +2,9 @@
 
 export type PullPolicy = 'Always' | 'IfNotPresent' | 'Never'
 
-/** For one registry host as in an image reference, e.g. "docker.io" or "127.0.0.1:5000". */
+/** For one registry, or a part of its repositories. */
 export interface Credential {
+  /** Host as in an image reference, and perhaps the beginning of a repository: "docker.io", "127.0.0.1:5000/team". */
   readonly registry: string
   readonly username: string
   readonly password: string

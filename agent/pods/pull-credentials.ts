@@ -22,7 +22,7 @@ function secretCredentials(secret: Secret): Credential[] {
   const auths = (wrapped === undefined ? parsed : (parsed as { auths?: Record<string, Entry> }).auths ?? {}) as Record<string, Entry>
   return Object.entries(auths).map(([host, entry]) => {
     const [username, ...password] = entry.auth === undefined ? [entry.username ?? '', entry.password ?? ''] : Buffer.from(entry.auth, 'base64').toString().split(':')
-    return { registry: registryHost(host), username: username ?? '', password: password.join(':') }
+    return { registry: host, username: username ?? '', password: password.join(':') }
   })
 }
 
@@ -34,10 +34,4 @@ function parse(secret: Secret, encoded: string): unknown {
     if (!(cause instanceof SyntaxError)) throw cause
   }
   throw new GantryError('FailedPrecondition', `secret "${secret.metadata.name}" holds no registry credentials in JSON`)
-}
-
-/** "https://index.docker.io/v1/" and the like name Docker Hub. */
-function registryHost(written: string): string {
-  const host = written.replace(/^https?:\/\//, '').replace(/\/.*$/, '')
-  return ['index.docker.io', 'registry-1.docker.io'].includes(host) ? 'docker.io' : host
 }

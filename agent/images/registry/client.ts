@@ -8,18 +8,11 @@ import { GantryError, type ErrorCode } from '../../../proto/api/errors.ts'
 import { backoffDelay } from '../../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../../proto/base/clock.ts'
 import type { Random } from '../../../proto/base/random.ts'
-import type { Credential, RegistriesConfig } from '../contract.ts'
+import type { RegistriesConfig } from '../contract.ts'
 import { Authorization, refusal, type Access } from './authorization.ts'
-import { endpoints, plainHosts, trustedFiles, type Endpoint } from './endpoint.ts'
+import { endpoints, plainHosts, trustedFiles, type Endpoint, type Repository } from './endpoint.ts'
 import { MANIFEST_TYPES } from './manifest.ts'
 import { readBody, Transport, type HttpResponse, type TransportConfig } from './transport.ts'
-
-/** One repository, as one caller may read it. */
-export interface Repository {
-  readonly registry: string
-  readonly repository: string
-  readonly credentials: readonly Credential[]
-}
 
 export interface FetchedManifest {
   readonly digest: string
@@ -117,7 +110,7 @@ export class RegistryClient {
   /** Tries each endpoint. The registry's own error decides the code; the message tells what each said. */
   async #read<T>(repository: Repository, path: string, signal: AbortSignal, attempt: (endpoint: Endpoint) => Promise<T>): Promise<T> {
     const failures: { host: string; error: GantryError }[] = []
-    for (const endpoint of endpoints(repository.registry, this.#options.registries, repository.credentials)) {
+    for (const endpoint of endpoints(repository, this.#options.registries)) {
       try {
         return await this.#retry(endpoint, signal, attempt)
       } catch (thrown) {

@@ -2,6 +2,13 @@
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Credential, RegistriesConfig } from '../contract.ts'
 
+/** One repository, as one caller may read it. */
+export interface Repository {
+  readonly registry: string
+  readonly repository: string
+  readonly credentials: readonly Credential[]
+}
+
 export interface Endpoint {
   /** "https://registry-1.docker.io" or "http://10.0.0.1:5000/some/prefix", without a slash at its end. */
   readonly base: URL
@@ -12,15 +19,26 @@ export interface Endpoint {
 /** docker.io is served from another host. */
 const DOCKER_HOST = 'registry-1.docker.io'
 
-/** The endpoints of a registry in the order in which they are tried. A mirror gets only credentials for its own host. */
-export function endpoints(registry: string, config: RegistriesConfig, credentials: readonly Credential[]): readonly Endpoint[] {
+/** The endpoints of a repository in the order in which they are tried. A mirror gets only credentials for its own host. */
+export function endpoints({ registry, repository, credentials }: Repository, config: RegistriesConfig): readonly Endpoint[] {
   const mirrors = (config.mirrors?.[registry] ?? []).map((address): Endpoint => {
     const base = parseBase(address, `mirror of ${registry}`)
-    return { base, mirror: true, credential: credentials.find((one) => normalHost(one.registry) === base.host) }
+    return { base, mirror: true, credential: credentialFor(base.host, repository, credentials) }
   })
   const host = registry === 'docker.io' ? DOCKER_HOST : registry
   const base = parseBase(`${isPlain(registry, config) ? 'http' : 'https'}://${host}`, 'registry')
-  return [...mirrors, { base, mirror: false, credential: credentials.find((one) => normalHost(one.registry) === normalHost(registry)) }]
+  return [...mirrors, { base, mirror: false, credential: credentialFor(registry, repository, credentials) }]
+}
+
+/** The one that says most of the repository's path; among those the first. https://kubernetes.io/docs/concepts/containers/images/#config-json */
+function credentialFor(host: string, repository: string, credentials: readonly Credential[]): Credential | undefined {
+  let best: { readonly credential: Credential; readonly path: string } | undefined
+  for (const credential of credentials) {
+    const [of, path] = normalPlace(credential.registry)
+    if (of !== host || (path !== '' && !`${repository}/`.startsWith(`${path}/`))) continue
+    if (best === undefined || path.length > best.path.length) best = { credential, path }
+  }
+  return best?.credential
 }
 
 /** Hosts that may be spoken to in plain HTTP: those named so, and mirrors written with http://. */
@@ -46,8 +64,9 @@ function parseBase(address: string, name: string): URL {
   return base
 }
 
-/** Docker's tools write docker.io's credentials under "https://index.docker.io/v1/". */
-function normalHost(registry: string): string {
-  const host = registry.replace(/^https?:\/\//, '').replace(/\/.*$/, '')
-  return host === 'index.docker.io' || host === DOCKER_HOST ? 'docker.io' : host
+/** Host and path. Docker's tools write docker.io's credentials under "https://index.docker.io/v1/", and others' with the version, too. */
+function normalPlace(registry: string): [host: string, path: string] {
+  const [host = '', ...path] = registry.replace(/^https?:\/\//, '').replace(/\/+$/, '').split('/')
+  const version = path.length === 1 && /^v[12]$/.test(path[0]!)
+  return [host === 'index.docker.io' || host === DOCKER_HOST ? 'docker.io' : host, version ? '' : path.join('/')]
 }

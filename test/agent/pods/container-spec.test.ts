@@ -169,7 +169,7 @@ describe('what a pod refers to', () => {
     const known = new AssignedObjects()
     const secret = (data: Record<string, string>): Secret => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'pull', namespace: 'default', uid: 'u', resourceVersion: '1' }, type: 'kubernetes.io/dockerconfigjson', data })
     known.set(secret({ '.dockerconfigjson': base64(JSON.stringify({ auths: { 'https://index.docker.io/v1/': { auth: base64('me:pa:ss') }, 'r.example:5000': { username: 'u', password: 'p' } } })) }))
-    assert.deepEqual(pullCredentials(pod, known), [{ registry: 'docker.io', username: 'me', password: 'pa:ss' }, { registry: 'r.example:5000', username: 'u', password: 'p' }])
+    assert.deepEqual(pullCredentials(pod, known), [{ registry: 'https://index.docker.io/v1/', username: 'me', password: 'pa:ss' }, { registry: 'r.example:5000', username: 'u', password: 'p' }])
     known.set(secret({ '.dockerconfigjson': base64('{') }))
     assert.throws(() => pullCredentials(pod, known), { code: 'FailedPrecondition' })
     assert.deepEqual(pullCredentials(pod, new AssignedObjects()), [])

@@ -87,11 +87,21 @@ describe('challenges and endpoints', () => {
 
   it('give mirrors first, and credentials only to their own host', () => {
     const mine = { registry: 'https://index.docker.io/v1/', username: 'me', password: 'p' }
-    const found = endpoints('docker.io', { mirrors: { 'docker.io': ['http://10.0.0.1:5000/', 'https://m.example/prefix'] } }, [mine])
+    const found = endpoints({ registry: 'docker.io', repository: 'library/a', credentials: [mine] }, { mirrors: { 'docker.io': ['http://10.0.0.1:5000/', 'https://m.example/prefix'] } })
     assert.deepEqual(found.map(({ base, mirror, credential }) => [base.href, mirror, credential?.username]), [
       ['http://10.0.0.1:5000/', true, undefined], ['https://m.example/prefix', true, undefined], ['https://registry-1.docker.io/', false, 'me'],
     ])
-    refused(() => endpoints('a', { mirrors: { a: ['10.0.0.1:5000'] } }, []), /"10\.0\.0\.1:5000" is no http or https address/)
+    refused(() => endpoints({ registry: 'a', repository: 'b', credentials: [] }, { mirrors: { a: ['10.0.0.1:5000'] } }), /"10\.0\.0\.1:5000" is no http or https address/)
+  })
+
+  it('give the credentials that say most of the repository', () => {
+    const credentials = ['r.example', 'r.example/team', 'https://r.example/team/app/', 'other.example/team', 'hub.example/v2/'].map((registry) => ({ registry, username: registry, password: 'p' }))
+    const user = (registry: string, repository: string): string | undefined => endpoints({ registry, repository, credentials }, {})[0]!.credential?.username
+    assert.equal(user('r.example', 'team/app'), 'https://r.example/team/app/')
+    assert.equal(user('r.example', 'team/web'), 'r.example/team')
+    assert.equal(user('r.example', 'teams/web'), 'r.example')
+    assert.equal(user('other.example', 'teams'), undefined)
+    assert.equal(user('hub.example', 'app'), 'hub.example/v2/')
   })
 
   it('trust certificates for the host that is spoken to', () => {
@@ -100,7 +110,7 @@ describe('challenges and endpoints', () => {
 
   it('allow plain HTTP only where it is written down', () => {
     assert.deepEqual([...plainHosts({ insecure: ['a:5000', 'b:5000'], ca: { 'b:5000': '/ca.pem' }, mirrors: { x: ['http://m:1', 'https://n:2'] } })], ['a:5000', 'm:1'])
-    const scheme = (registry: string): string => endpoints(registry, { insecure: ['a:5000', 'b:5000'], ca: { 'b:5000': '/ca.pem' } }, [])[0]!.base.protocol
+    const scheme = (registry: string): string => endpoints({ registry, repository: 'b', credentials: [] }, { insecure: ['a:5000', 'b:5000'], ca: { 'b:5000': '/ca.pem' } })[0]!.base.protocol
     assert.deepEqual(['a:5000', 'b:5000', 'c:5000'].map(scheme), ['http:', 'https:', 'https:'])
   })
 })
