@@ -6,7 +6,7 @@ import { runAgent } from '../../agent/agent.ts'
 import { AGENT_SETTINGS } from '../../agent/config.ts'
 import { FakeMachine, FakeRuntime } from '../../agent/runtime/fake.ts'
 import { FileState } from '../../agent/state/file.ts'
-import { unmountUnder } from '../../agent/volumes/mount-table.ts'
+import { isTmpfs, mountsUnder, unmountUnder } from '../../agent/volumes/mount-table.ts'
 import { parseConfig } from '../../proto/api/config-file.ts'
 import { connect } from '../../proto/api/rpc.ts'
 import { systemClock } from '../../proto/base/clock.ts'
@@ -77,6 +77,7 @@ describe('agent', () => {
     first.complete(makePod('web'))
     await until('web runs', () => told(first, 'web')?.status?.phase === 'Running')
     assert.equal(network.podCidr, '10.1.0.0/24')
+    assert.equal(await isTmpfs(join(directory, 'run')), true)
     await until('events are told', () => first.received.some(({ message }) => message?.case === 'events' && message.value.events.some((event) => event.reason === 'Started')))
   })
 
@@ -84,9 +85,11 @@ describe('agent', () => {
     const before = told(controller.last!, 'web')!
     await agent.stop()
     assert.equal(machine.containers.size, 1)
+    const mounts = await mountsUnder(directory)
     start()
     const second = await session(2)
     await until('it is told', () => told(second, 'web') !== undefined)
+    assert.deepEqual(await mountsUnder(directory), mounts)
     assert.equal(told(second, 'web')!.status!.containerStatuses![0]!.containerID, before.status!.containerStatuses![0]!.containerID)
     assert.deepEqual(told(second, 'web')!.status!.conditions, before.status!.conditions)
     second.complete(makePod('web'))
