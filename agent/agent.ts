@@ -44,10 +44,10 @@ export interface AgentParts {
 /** Runs until the signal is aborted; containers live on. Rejects when the machine cannot do it (FailedPrecondition names what is missing). */
 export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<void> {
   const { config, version, runtime, images, state, clock, random, log } = parts
-  await mkdir(config.stateDir, { recursive: true, mode: 0o711 })
-  await mkdir(config.runDir, { recursive: true, mode: 0o711 })
+  // Secrets, logs and what pods write stand below: nobody but root has any business there, containers reach their part through mounts.
+  for (const directory of [config.stateDir, config.runDir]) await mkdir(directory, { recursive: true, mode: 0o700 })
   // What stands there is written for each container and lives no longer than the machine's boot: no disk is to be waited for.
-  if (!(await isTmpfs(config.runDir))) await mountTmpfs(config.runDir, 'mode=0711')
+  if (!(await isTmpfs(config.runDir))) await mountTmpfs(config.runDir, 'mode=0700')
   const machine = await readMachine(config.stateDir)
   const settings: NodeSettings = { ...config, name: config.name ?? machine.hostname.toLowerCase(), address: config.address }
   const capacity = nodeCapacity(machine, settings)

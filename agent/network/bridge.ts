@@ -82,7 +82,7 @@ export class BridgeNetwork implements Network {
     const addresses = new AddressPool(podCidr)
     this.#addresses = addresses
     this.#stopped = false
-    await mkdir(join(this.#stateDir, 'netns'), { recursive: true, mode: 0o711 })
+    await mkdir(join(this.#stateDir, 'netns'), { recursive: true, mode: 0o700 })
     this.#root = await realpath(join(this.#stateDir, 'netns'))
     const mounted = await this.#mounted()
     for (const [id, attachment] of known) {

@@ -4,7 +4,7 @@
  * relative to the directory held open, and a link met is followed by hand.
  */
 import { constants } from 'node:fs'
-import { mkdir, open, readlink, type FileHandle } from 'node:fs/promises'
+import { chmod, mkdir, open, readlink, type FileHandle } from 'node:fs/promises'
 import { GantryError } from '../../proto/api/errors.ts'
 
 /** Of Linux on every architecture that Node.js runs on; not in fs.constants. */
@@ -72,8 +72,23 @@ async function openComponent(place: string, create: number | undefined): Promise
     return await open(place, O_PATH | constants.O_NOFOLLOW)
   } catch (thrown) {
     if (create === undefined || (thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown
-    await mkdir(place, { mode: create })
-    return await open(place, O_PATH | constants.O_NOFOLLOW)
+    return await makeComponent(place, create)
+  }
+}
+
+/** A directory of this mode, whatever the umask; one that somebody else made first stays as it is. */
+async function makeComponent(place: string, mode: number): Promise<FileHandle> {
+  const made = await mkdir(place).then(() => true, (thrown: NodeJS.ErrnoException) => {
+    if (thrown.code === 'EEXIST') return false
+    throw thrown
+  })
+  const handle = await open(place, O_PATH | constants.O_NOFOLLOW)
+  try {
+    if (made && (await handle.stat()).isDirectory()) await chmod(procPath(handle), mode)
+    return handle
+  } catch (thrown) {
+    await handle.close()
+    throw thrown
   }
 }
 

@@ -1,5 +1,5 @@
 /** The volumes of pods on a node: made, kept up to date, bound into containers, and removed. */
-import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import { quantityValue } from '../../proto/api/quantity.ts'
@@ -15,8 +15,8 @@ import type { PodFolders } from './pod-folders.ts'
 import { projection } from './projection.ts'
 import { openWithin, procPath } from './safe-path.ts'
 
-/** Directories that a subPath names and that are missing. */
-const SUBPATH_MODE = 0o755
+/** Of a volume's mode: permissions, and setgid, by which new files belong to fsGroup. */
+const SUBPATH_BITS = 0o2777
 
 export class Volumes {
   readonly #folders: PodFolders
@@ -28,8 +28,10 @@ export class Volumes {
   /** Sees to it that projected volumes stand in memory only, and removes the volumes of pods that are not known. */
   async start(known: ReadonlySet<string>): Promise<void> {
     const { memory, pods, logs } = this.#folders
-    for (const folder of [memory, pods, logs]) await mkdir(folder, { recursive: true, mode: 0o711 })
-    if (!(await isTmpfs(memory))) await mountTmpfs(memory, 'mode=0711')
+    for (const folder of [memory, pods, logs]) await mkdir(folder, { recursive: true, mode: 0o700 })
+    if (!(await isTmpfs(memory))) await mountTmpfs(memory, 'mode=0700')
+    // Files in them may be open to everybody, for the sake of the container's user; on the node they are root's.
+    for (const folder of [memory, pods, logs]) await chmod(folder, 0o700)
     const found = new Set([...(await readdir(memory)), ...(await readdir(pods))])
     for (const uid of found) if (!known.has(uid)) await this.remove(uid)
     for (const uid of await readdir(logs)) if (!known.has(uid)) await rm(join(logs, uid), { recursive: true, force: true })
@@ -92,7 +94,7 @@ export class Volumes {
     if (volume === undefined) throw new GantryError('InvalidArgument', `container "${container.name}" mounts volume "${mount.name}", which the pod does not have`)
     const projected = volume.hostPath === undefined && volume.emptyDir === undefined
     const root = volume.hostPath?.path ?? (projected ? this.#folders.projected(pod, volume.name) : this.#folders.emptyDir(pod, volume.name))
-    const source = hasSubPath(mount) ? await this.#bindSubPath(pod, container, mount, index, root, projected || mount.readOnly === true) : root
+    const source = hasSubPath(mount) ? await this.#bindSubPath(pod, container, mount, index, root, projected) : root
     return {
       type: 'bind',
       source,
@@ -102,8 +104,9 @@ export class Volumes {
     }
   }
 
-  async #bindSubPath(pod: Pod, container: Container, mount: VolumeMount, index: number, root: string, readOnly: boolean): Promise<string> {
-    const found = await openWithin(root, mount.subPath!, readOnly ? { absoluteLinks: 'refuse' } : { absoluteLinks: 'refuse', create: SUBPATH_MODE })
+  /** What is missing of the path is made as open as the volume itself, so that whoever may write to one may write to the other. */
+  async #bindSubPath(pod: Pod, container: Container, mount: VolumeMount, index: number, root: string, projected: boolean): Promise<string> {
+    const found = await openWithin(root, mount.subPath!, projected ? { absoluteLinks: 'refuse' } : { absoluteLinks: 'refuse', create: (await stat(root)).mode & SUBPATH_BITS })
     try {
       const target = this.#folders.subPath(pod.metadata.uid, container.name, index)
       await rm(target, { recursive: true, force: true })

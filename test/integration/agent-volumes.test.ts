@@ -69,12 +69,32 @@ describe('volumes with mounts', () => {
     assert.equal((await volumes.mounts(pod, pod.spec.containers[0]!)).length, 2)
     assert.equal((await mountsUnder(folders.pod('uid-web'))).length, 2)
 
+    assert.equal((await stat(tree!.source)).mode & 0o7777, 0o777)
+
     await mkdir(join(directory, 'outside'))
     await symlink(join(directory, 'outside'), join(root, 'link'))
     const bad = podWith({ name: 'd', emptyDir: {} }, { name: 'd', mountPath: '/a', subPath: 'link' })
     await assert.rejects(volumes.mounts(bad, bad.spec.containers[0]!), { code: 'Forbidden' })
     await volumes.remove('uid-web')
     assert.deepEqual(await mountsUnder(folders.pod('uid-web')), [])
+  })
+
+  it('makes what a subPath names, also where it is to be read only, for the group of the volume', async () => {
+    const pod = makePod('web', {
+      securityContext: { fsGroup: 4321 },
+      volumes: [{ name: 'd', emptyDir: {} }],
+      containers: [makeContainer('main', { volumeMounts: ['a', 'b', 'c', 'd'].map((name) => ({ name: 'd', mountPath: `/${name}`, subPath: `shared/${name}`, readOnly: true })) })],
+    })
+    await volumes.prepare(pod, objects, PLACE)
+    const mounts = await volumes.mounts(pod, pod.spec.containers[0]!)
+    for (const { source } of mounts) {
+      const { mode, gid } = await stat(source)
+      assert.deepEqual([mode & 0o7777, gid], [0o2777, 4321])
+    }
+  })
+
+  it('keeps what it holds from other users of the node', async () => {
+    for (const folder of [folders.memory, folders.pods, folders.logs]) assert.equal((await stat(folder)).mode & 0o777, 0o700)
   })
 
   it('removes at start what no pod has', async () => {

@@ -67,7 +67,7 @@ export class Containers {
   /** Adopts what lives on, learns what ended meanwhile, and removes what was half-made. */
   async start(): Promise<void> {
     const { directory, exits } = this.#options
-    await mkdir(directory, { recursive: true, mode: 0o711 })
+    await mkdir(directory, { recursive: true, mode: 0o700 })
     exits.start((name) => this.#exited(name))
     await Promise.all((await readdir(directory)).map((id) => this.#locks.run(id, () => this.#adopt(id))))
     for (const name of await exits.list()) {

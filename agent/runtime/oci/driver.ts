@@ -86,7 +86,7 @@ export class OciDriver implements RuntimeDriver {
   async start(): Promise<void> {
     const { stateDir, runDir, cgroupParent, launcher, clock, logger } = this.#options
     const directories = { root: join(runDir, 'runtime'), sockets: join(runDir, 's'), exits: join(stateDir, 'exits') }
-    for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true, mode: 0o711 })
+    for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true, mode: 0o700 })
     await this.#execs.start()
     const cgroups = await Cgroups.detect(clock)
     cgroups.create(cgroupParent, NO_LIMITS)

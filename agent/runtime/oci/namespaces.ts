@@ -45,7 +45,7 @@ export class SandboxDirectories {
   /** Removes what was made ahead by an earlier process. The ids of those that are somebody's. */
   async start(): Promise<readonly string[]> {
     const root = join(this.#stateDir, 'sandboxes')
-    await mkdir(root, { recursive: true, mode: 0o711 })
+    await mkdir(root, { recursive: true, mode: 0o700 })
     this.#root = await realpath(root)
     const names = await readdir(this.#root)
     await this.#removeAll(names.filter((name) => name.startsWith(READY_PREFIX)))
