@@ -8,7 +8,7 @@ import { run } from '../../proto/base/command.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Run } from '../launcher.ts'
 import { AddressPool } from './address-pool.ts'
-import { BRIDGE, addressBridge, deleteLinks, firewall, isPortName, makeBridge, noFirewall, nodeSide, podSide, portName } from './commands.ts'
+import { BRIDGE, addressBridge, deleteLinks, firewall, isPortName, makeBridge, noAdvertisements, noFirewall, nodeSide, podSide, portName } from './commands.ts'
 import type { Attachment, Network } from './contract.ts'
 
 export interface BridgeNetworkOptions {
@@ -96,7 +96,7 @@ export class BridgeNetwork implements Network {
     await this.#makeBridge(addresses)
     await this.#removeLeftovers()
     await this.#node('nft', ['-f', '-'], firewall(addresses.cidr))
-    await this.#node('sh', ['-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward'])
+    await this.#node('sh', ['-c', `echo 1 > /proc/sys/net/ipv4/ip_forward; ${noAdvertisements(BRIDGE)}`])
     this.#fill()
   }
 
@@ -231,7 +231,7 @@ export class BridgeNetwork implements Network {
     const pin = join(directory, 'net')
     closeSync(openSync(pin, 'a'))
     const nodeNetns = this.#netns ?? `/proc/${process.pid}/ns/net`
-    await this.#run('unshare', [`--net=${pin}`, '--', 'ip', '-batch', '-'], { stdin: podSide({ address, prefix: pool.prefix, gateway: pool.gateway, mtu: this.#mtu, nodeNetns }) })
+    await this.#run('unshare', [`--net=${pin}`, '--', 'sh', '-c', `${noAdvertisements('default')}; exec ip -batch -`], { stdin: podSide({ address, prefix: pool.prefix, gateway: pool.gateway, mtu: this.#mtu, nodeNetns }) })
   }
 
   async #makeBridge(addresses: AddressPool): Promise<void> {

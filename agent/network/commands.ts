@@ -26,6 +26,15 @@ export function podSide(pod: { readonly address: string; readonly prefix: number
   )
 }
 
+/**
+ * For a shell in the network namespace concerned: an interface ("default": those still to be made) takes no IPv6 router advertisements. A pod could
+ * send some, and have what others send pass through it (CVE-2020-10749).
+ */
+export function noAdvertisements(device: string): string {
+  const setting = `/proc/sys/net/ipv6/conf/${device}/accept_ra`
+  return `[ ! -e ${setting} ] || echo 0 > ${setting}`
+}
+
 /** On the node: each port joins the bridge. Hairpin lets a pod reach itself through an address that is translated back to it. */
 export function nodeSide(addresses: readonly string[]): string {
   return lines(...addresses.map(portName).flatMap((port) => [

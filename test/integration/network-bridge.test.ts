@@ -92,6 +92,16 @@ describe('BridgeNetwork', function () {
     assert.equal(link!.linkinfo.info_slave_data.hairpin, true)
   })
 
+  it('believes no router advertisement, on the node or in a pod', async () => {
+    await network.start(POD_CIDR, new Map())
+    const { netns } = await network.attach('a')
+    for (const [place, device] of [[machine.node, 'gantry0'], [netns, 'eth0']] as const) {
+      // Absent where the kernel has no IPv6.
+      const { stdout } = await machine.in(place, 'sh', ['-c', `cat /proc/sys/net/ipv6/conf/${device}/accept_ra 2>/dev/null || echo 0`])
+      assert.equal(stdout, '0\n', device)
+    }
+  })
+
   it('leaves nothing once all is detached and stopped', async () => {
     await network.start(POD_CIDR, new Map())
     await network.attach('a')
