@@ -9,6 +9,7 @@ import { RunGroup } from '../../proto/base/run-group.ts'
 import type { ControllerMessage, Event, Hello, Node, NodeMessage, NodesService, StreamDown, StreamUp } from '../../proto/gen/types.ts'
 import type { EventSink, ObjectApi } from '../api/contract.ts'
 import type { Change, Informer } from '../informer/contract.ts'
+import { acceptEvent } from './node-events.ts'
 import { NodeReports } from './node-reports.ts'
 import { NodeRegistry, sessionOf } from './registration.ts'
 import { NodeSession, SILENCE } from './session.ts'
@@ -142,7 +143,7 @@ export class Dispatcher implements Handlers<NodesService> {
         listener: {
           observed: (from, pods) => this.#statuses.observe(from, pods),
           assigned: (pods) => pods.forEach((uid) => this.#statuses.assigned(uid)),
-          events: (from, events) => events.forEach((event) => this.#events.publish({ ...event, apiVersion: 'v1', kind: 'Event', source: { ...event.source, host: from } })),
+          events: (from, events) => this.#publish(from, events),
           reported: (from, status) => this.#reports.observe(from, id, status),
         },
       })
@@ -150,6 +151,15 @@ export class Dispatcher implements Handlers<NodesService> {
       // It may stand in the object already as the session that counts.
       if (!this.#sessions.has(name)) this.#expectBack(name, id)
       throw thrown
+    }
+  }
+
+  #publish(node: string, events: readonly Event[]): void {
+    const pods = this.#informer.lister('Pod')
+    for (const event of events) {
+      const accepted = acceptEvent(event, node, (namespace, name) => pods.get(namespace, name))
+      if (accepted !== undefined) this.#events.publish(accepted)
+      else this.#logger.warn({ node, about: event.involvedObject, reason: event.reason }, 'a node tells of what is not its own')
     }
   }
 

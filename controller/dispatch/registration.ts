@@ -15,6 +15,9 @@ const CONTEXT = { fieldManager: 'gantry-dispatch' }
 /** Annotation with the id of the session that the node registered with last: of whoever has another, no word on the node counts any more. */
 export const SESSION_ANNOTATION = 'gantry.dev/session'
 
+/** https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction */
+const RESTRICTED = /(^|\.)node-restriction\.kubernetes\.io\//
+
 /** Tries of a registration that meets others: a node deleted meanwhile, a range that another controller gave away first. */
 const ATTEMPTS = 10
 
@@ -45,9 +48,11 @@ export class NodeRegistry {
   /**
    * Makes or updates the object of a node that has dialled in with a session of this id; the object as stored, with an address range that is
    * its alone: the one it asks for in spec.podCIDR if that is free. Labels that users put there stay, taints are set only on a new node.
+   * Forbidden for labels that only users may give.
    */
   async register(reported: Node, session: string): Promise<Node> {
     const { name } = reported.metadata
+    refuseRestricted(reported)
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#create(reported)
@@ -140,4 +145,11 @@ export class NodeRegistry {
   #now(): string {
     return formatTime(this.#clock.now())
   }
+}
+
+/** Users direct pods to nodes by these labels; a node that could give them to itself could draw pods, and their secrets, to it. */
+function refuseRestricted({ metadata: { labels } }: Node): void {
+  const given = Object.keys(labels ?? {}).find((key) => RESTRICTED.test(key))
+  if (given === undefined) return
+  throw new GantryError('Forbidden', `a node cannot give itself the label ${given}`, { details: [{ field: 'metadata.labels', value: given, message: 'is for users to give', remedy: "take it out of the agent's configuration and use gantry label node" }] })
 }

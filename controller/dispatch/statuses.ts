@@ -75,9 +75,11 @@ export class StatusWriter {
     return new Set([...this.#latest.keys(), ...this.#assigned.keys()]).size
   }
 
-  /** Takes over what a node reports. */
+  /** Takes over what a node reports, but nothing of pods that are known to be another's: it must not take the place of what that one says. */
   observe(node: string, pods: readonly ObservedPod[]): void {
     for (const observed of pods) {
+      const pod = this.#informer.byUid(observed.uid)
+      if (pod?.kind === 'Pod' && pod.spec.nodeName !== node) continue
       this.#latest.set(observed.uid, { node, observed })
       this.#queue.add(observed.uid)
     }

@@ -53,7 +53,7 @@ export class Streams {
       for await (const message of stream.up) {
         if (message.message?.case === 'error') {
           const { code, message: text, details } = message.message.value
-          throw new GantryError(code in GRPC_STATUS ? (code as ErrorCode) : 'Internal', text, { details })
+          throw new GantryError(Object.hasOwn(GRPC_STATUS, code) ? (code as ErrorCode) : 'Internal', text, { details })
         }
         yield message
       }

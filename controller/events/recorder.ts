@@ -25,6 +25,8 @@ const REPEAT_WINDOW = 600_000
 /** Events published together, and milliseconds until JetStream must have stored them. */
 const BATCH = 256
 const PUBLISH_TIMEOUT = 2_000
+/** Bytes of an event at most: NATS takes messages of 1 MiB (max_payload). */
+const LARGEST = 512 * 1024
 const RETRY: BackoffOptions = { first: 100, max: 5_000 }
 
 export interface EventRecorderOptions {
@@ -53,7 +55,7 @@ export class EventRecorder implements EventSink {
     this.#buffer = options.buffer ?? BUFFER
   }
 
-  /** Events that were dropped since the start because too many waited. */
+  /** Events that were dropped since the start because too many waited, or because they were too large. */
   get dropped(): number {
     return this.#dropped
   }
@@ -156,6 +158,12 @@ export class EventRecorder implements EventSink {
     if (this.#droppedNow === 1) this.#options.logger.warn({ buffer: this.#buffer }, 'too many events wait for NATS, dropping the oldest')
   }
 
+  /** Tried again it would only be refused again, and hold up the others. */
+  #refuse({ involvedObject, reason }: Event, bytes: number): void {
+    this.#dropped += 1
+    this.#options.logger.warn({ about: involvedObject, reason, bytes }, 'an event is too large to be published')
+  }
+
   #recorded(signal: AbortSignal): Promise<void> {
     if (this.#queue.size > 0 || signal.aborted) return Promise.resolve()
     return new Promise((resolve) => {
@@ -174,7 +182,9 @@ export class EventRecorder implements EventSink {
       const { involvedObject, metadata } = event
       const subject = eventSubject(metadata.namespace, involvedObject?.kind ?? '', involvedObject?.name ?? '')
       // The id makes JetStream drop what a lost confirmation makes us send twice.
-      await jetstream.publish(subject, encodeResource(event), { msgID: `${metadata.uid}/${event.count ?? 1}` })
+      const bytes = encodeResource(event)
+      if (bytes.length > LARGEST) this.#refuse(event, bytes.length)
+      else await jetstream.publish(subject, bytes, { msgID: `${metadata.uid}/${event.count ?? 1}` })
       if (this.#queue.get(metadata.uid) === event) this.#queue.delete(metadata.uid)
     }))
     const failed = results.find((result) => result.status === 'rejected')

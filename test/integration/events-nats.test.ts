@@ -67,6 +67,14 @@ describe('events on NATS', function () {
   const seen = (events: Event[]): string[] => events.map(({ involvedObject, reason, count }) => `${involvedObject?.name} ${reason} ${count}`)
   const signal = (): AbortSignal => group.signal
 
+  it('publishes the others though one is too large for NATS', async () => {
+    record('web', 'Large', 'x'.repeat(2 << 20))
+    record('web', 'Pulled')
+    assert.equal(await recorder.flush(10_000), true)
+    assert.deepEqual(seen(await reader.find({}, signal())), ['web Pulled 1'])
+    assert.equal(recorder.dropped, 1)
+  })
+
   it('finds what was recorded, oldest first, each event once with its count', async () => {
     record('a.b', 'Pulled')
     record('web', 'Scheduled')

@@ -122,11 +122,33 @@ describe('dispatcher', () => {
     await eventually(() => newer.holds.length === 1)
   })
 
-  it('passes events on with the node they come from', async () => {
+  it('passes on what a node tells of its own pods, in its name, and of nothing else', async () => {
+    const own = await bound('own', 'n1')
+    const foreign = await bound('foreign', 'n2')
     const node = new TestNode(dispatcher, 'n1')
-    node.sent.push({ message: { case: 'events', value: { events: [{ metadata: { name: 'e', namespace: 'default' }, reason: 'Pulled', source: { component: 'agent', host: 'liar' } } as never] } } })
-    await eventually(() => events.length === 1)
-    assert.deepEqual([events[0]?.reason, events[0]?.source?.host], ['Pulled', 'n1'])
+    const about = (reason: string, name: string, uid: string, change: object = {}): Event => ({
+      apiVersion: 'v1', kind: 'Event', metadata: { name: 'e', namespace: 'default', uid: 'chosen', resourceVersion: '' }, involvedObject: { kind: 'Pod', namespace: 'default', name, uid },
+      reason, message: 'm'.repeat(10_000), source: { component: 'agent', host: 'liar' }, ...change,
+    })
+    node.sent.push({ message: { case: 'events', value: { events: [
+      about('Foreign', 'foreign', foreign.metadata.uid),
+      about('Replaced', 'own', 'another'),
+      about('OtherKind', 'own', own.metadata.uid, { involvedObject: { kind: 'Deployment', namespace: 'default', name: 'own' } }),
+      about('OtherNamespace', 'own', own.metadata.uid, { involvedObject: { kind: 'Pod', namespace: 'kube-system', name: 'own' } }),
+      about('Pulled', 'own', own.metadata.uid),
+      about('Pulled', 'own', own.metadata.uid, { count: 2 }),
+      about('Killing', 'gone', 'u'),
+    ] } } })
+    await eventually(() => events.some(({ reason }) => reason === 'Killing'))
+    assert.deepEqual(events.map(({ reason, source, reportingInstance, message }) => [reason, source?.host, reportingInstance, message?.length]), [['Pulled', 'n1', 'n1', 4096], ['Pulled', 'n1', 'n1', 4096], ['Killing', 'n1', 'n1', 4096]])
+    assert.match(events[0]!.metadata.uid, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+    assert.equal(events[1]!.metadata.uid, events[0]!.metadata.uid)
+  })
+
+  it('refuses a node that gives itself a label by which users direct pods', async () => {
+    const ended = await new TestNode(dispatcher, 'n1', 'n1', { labels: { 'vault.node-restriction.kubernetes.io/pci': 'true' } }).ended
+    assert.ok(GantryError.is(ended, 'Forbidden') && /cannot give itself the label vault/.test(ended.message))
+    assert.equal(plane.informer.lister('Node').get('', 'n1'), undefined)
   })
 
   describe('streams', () => {

@@ -65,6 +65,13 @@ describe('writer of statuses', () => {
 
   const stored = (name: string): Pod | undefined => plane.informer.lister('Pod').get('default', name)
 
+  it('lets no node take the place of what another says of its pod', async () => {
+    const pod = await bound('a', 'n1')
+    observe(pod, { phase: 'Running' })
+    observe(pod, { phase: 'Failed' }, { node: 'n2', released: true })
+    await eventually(() => stored('a')?.status.phase === 'Running')
+  })
+
   it('does not try again what is refused, says so on the pod, and takes the next one', async () => {
     const pod = await bound('a')
     refusal = new GantryError('InvalidArgument', 'status.phase: "Odd" is not allowed')
