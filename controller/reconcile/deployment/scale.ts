@@ -17,7 +17,8 @@ export interface Bounds {
 export function boundsOf(deployment: Deployment): Bounds {
   const { replicas, strategy } = deployment.spec
   switch (strategy.type) {
-    case 'Recreate': return { most: replicas, least: 0 }
+    // Between old and new pods there are none at all; the Deployment is not available then.
+    case 'Recreate': return { most: replicas, least: replicas }
     case 'RollingUpdate': {
       const { maxSurge = '25%', maxUnavailable = '25%' } = strategy.rollingUpdate ?? {}
       const surge = amount(maxSurge, replicas, Math.ceil)

@@ -7,8 +7,11 @@ import { withCondition } from '../conditions.ts'
 /** In spec.finalizers: goes when the namespace is empty, and the namespace with it. */
 export const NAMESPACE_FINALIZER = 'kubernetes'
 
+/** What pods that are still ending may need: it goes after them. */
+const USED_BY_PODS: ReadonlySet<Kind> = new Set(['ConfigMap', 'Secret'])
+
 export interface NamespacePlan {
-  /** Not being deleted yet. */
+  /** Not being deleted yet, and to be now. */
   readonly remove: readonly AnyResource[]
   readonly status: NamespaceStatus
   /** Nothing is left: the finalizer may go. */
@@ -22,11 +25,12 @@ export function planNamespace(namespace: Namespace, contents: readonly AnyResour
   const finalizers = countBy(contents.flatMap(({ metadata }) => metadata.finalizers ?? []), (finalizer) => finalizer)
   const set = (conditions: NamespaceStatus['conditions'], type: string, text: string, reasons: [some: string, none: string], none: string): NamespaceStatus['conditions'] =>
     withCondition(conditions, { type, status: text === '' ? 'False' as const : 'True' as const, reason: reasons[text === '' ? 1 : 0], message: text === '' ? none : text, lastTransitionTime: formatTime(now) })
+  const podsLeft = contents.some(({ kind }) => kind === 'Pod')
   let { conditions } = namespace.status
   conditions = set(conditions, 'NamespaceContentRemaining', list(remaining, (plural, count) => `${count} ${plural}`, 'Still there: '), ['SomeResourcesRemain', 'ContentRemoved'], 'Everything in it is gone.')
   conditions = set(conditions, 'NamespaceFinalizersRemaining', list(finalizers, (finalizer, count) => `${finalizer} on ${count}`, 'Held by finalizers: '), ['SomeFinalizersRemain', 'ContentHasNoFinalizers'], 'No finalizer holds anything in it.')
   return {
-    remove: contents.filter(({ metadata }) => metadata.deletionTimestamp === undefined),
+    remove: contents.filter(({ kind, metadata }) => metadata.deletionTimestamp === undefined && !(podsLeft && USED_BY_PODS.has(kind))),
     status: { ...namespace.status, phase: 'Terminating', conditions },
     empty: contents.length === 0,
   }

@@ -55,8 +55,12 @@ describe('Deployment reconciler', () => {
   }))
 
   it('with Recreate starts new pods when the last old one is gone', () => running(async (cluster) => {
+    const available = (): string | undefined => findCondition(cluster.get('Deployment', 'web')!.status.conditions, 'Available')?.status
     cluster.put(deployment('web', 2, { strategy: { type: 'Recreate' } }))
+    await cluster.settle()
+    assert.equal(available(), 'False')
     await becomeReady(cluster)
+    assert.equal(available(), 'True')
     cluster.change('Deployment', 'web', ({ spec }) => void (spec.template = template('two')))
     await cluster.settle()
     assert.deepEqual(images(cluster), [])

@@ -50,6 +50,18 @@ describe('namespace reconciler', () => {
     assert.equal(cluster.get('Pod', 'late')!.metadata.deletionTimestamp === undefined, false)
   }))
 
+  it('leaves pods what they use until they have ended', () => running(async (cluster) => {
+    cluster.put(pod('bound', { spec: { nodeName: 'n1' } }))
+    cluster.put({ apiVersion: 'v1', kind: 'Secret', metadata: metadata('used'), type: 'Opaque' })
+    await cluster.api.delete('Namespace', '', 'default', {}, context)
+    await cluster.settle()
+    assert.notEqual(cluster.get('Pod', 'bound')!.metadata.deletionTimestamp, undefined)
+    assert.notEqual(cluster.get('Secret', 'used'), undefined)
+    cluster.remove('Pod', 'bound')
+    await cluster.settle()
+    assert.deepEqual([cluster.get('Secret', 'used'), cluster.get('Namespace', 'default', '')], [undefined, undefined])
+  }))
+
   it('says why something cannot be deleted, and tries again', () => running(async (cluster) => {
     cluster.put(pod('p'))
     cluster.refuse = (verb, { kind }) => (verb === 'delete' && kind === 'Pod' ? new GantryError('Forbidden', 'protected') : undefined)
