@@ -7,7 +7,7 @@ const FORWARD = '/proc/sys/net/ipv4/ip_forward'
 export interface RigNetwork {
   /** Interface on the host, at most 15 characters. */
   readonly bridge: string
-  /** First three bytes of the machines' /24, e.g. "10.88.0". */
+  /** First three bytes of the machines' /24, e.g. "10.87.0". */
   readonly prefix: string
   /** nftables table, for the way out through the host. */
   readonly table: string
@@ -49,9 +49,29 @@ export async function removeNetwork({ bridge, table }: RigNetwork): Promise<void
   if (tables.includes(`table ip ${table}`)) await run('nft', ['delete', 'table', 'ip', table])
 }
 
-/** The first prefix of 10.88.0 … 10.88.254 that no interface or route of the host uses. */
+/** An IPv4 range as its first and last address. */
+function rangeOf(cidr: string): [number, number] | undefined {
+  const [address = '', bits = '32'] = cidr.split('/')
+  const bytes = address.split('.').map(Number)
+  if (bytes.length !== 4 || bytes.some((byte) => !(byte >= 0 && byte <= 255))) return undefined
+  const first = bytes.reduce((sum, byte) => sum * 256 + byte, 0)
+  return [first, first + 2 ** (32 - Number(bits)) - 1]
+}
+
+/** The first of the /24s in 10.87.0.0/16 that no route of these (as `ip route show` prints them) overlaps. */
+export function choosePrefix(routes: string): string {
+  const used = routes.split('\n').flatMap((line) => {
+    const range = rangeOf(line.split(' ')[0]!)
+    return range === undefined ? [] : [range]
+  })
+  for (let third = 0; third < 256; third++) {
+    const [first, last] = rangeOf(`10.87.${third}.0/24`)!
+    if (!used.some(([from, to]) => from <= last && first <= to)) return `10.87.${third}`
+  }
+  throw new Error('every network of 10.87.0.0/16 is in use on this host: end a rig, or remove the route that covers them')
+}
+
+/** A prefix for a new rig on this host. */
 export async function freePrefix(): Promise<string> {
-  const used = (await run('ip', ['route', 'show'])).stdout
-  for (let third = 0; third < 255; third++) if (!used.includes(`10.88.${third}.`)) return `10.88.${third}`
-  throw new Error('every network of 10.88.0.0/16 is in use on this host')
+  return choosePrefix((await run('ip', ['route', 'show'])).stdout)
 }

@@ -14,14 +14,14 @@ export function images(cluster: () => Cluster): void {
       await cluster().ok(['delete', 'pods', '-l', 'suite=images', '--now'])
     })
 
-    const bad: [string, string, string, RegExp][] = [
+    const bad: [string, string, string | (() => string), RegExp][] = [
       ['an image that does not exist', 'nothing', 'library/no-such-image:1', /^(ErrImagePull|ImagePullBackOff): .*no-such-image/],
-      ['a registry that cannot be reached', 'nowhere', '10.88.255.254:5000/x:1', /^(ErrImagePull|ImagePullBackOff): .*10\.88\.255\.254/],
+      ['a registry that cannot be reached', 'nowhere', () => `${cluster().registry.replace(/:\d+$/, ':5999')}/x:1`, /^(ErrImagePull|ImagePullBackOff): .*:5999/],
       ['a reference that is none', 'malformed', 'docker.io/Upper:1', /^InvalidImageName: .*Upper/],
     ]
     for (const [what, name, image, message] of bad) {
       it(`says what is wrong with ${what}`, async () => {
-        await apply(name, image)
+        await apply(name, typeof image === 'string' ? image : image())
         await eventually(async () => message.test(await waiting(name)), 40_000)
       })
     }
