@@ -15,7 +15,7 @@ export function images(cluster: () => Cluster): void {
     })
 
     const bad: [string, string, string | (() => string), RegExp][] = [
-      ['an image that does not exist', 'nothing', 'library/no-such-image:1', /^(ErrImagePull|ImagePullBackOff): .*no-such-image/],
+      ['an image that does not exist', 'nothing', () => `${cluster().registry}/library/no-such-image:1`, /^(ErrImagePull|ImagePullBackOff): .*no-such-image/],
       ['a registry that cannot be reached', 'nowhere', () => `${cluster().registry.replace(/:\d+$/, ':5999')}/x:1`, /^(ErrImagePull|ImagePullBackOff): .*:5999/],
       ['a reference that is none', 'malformed', 'docker.io/Upper:1', /^InvalidImageName: .*Upper/],
     ]
