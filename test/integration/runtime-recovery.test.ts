@@ -161,6 +161,29 @@ describe('OciDriver recovers', function () {
     await ready()
   })
 
+  it('ends a pod whose records are gone, and leaves other groups alone', async () => {
+    await running('kept')
+    await driver.stop()
+    const cgroups = await Cgroups.detect(systemClock)
+    const mount = cgroups.layout.version === 2 ? cgroups.layout.mount : cgroups.layout.controllers.get('pids')!
+    const occupants = ['podlost/c', 'other'].map((name) => {
+      cgroups.create(join(machine.cgroupParent, name), { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 })
+      return { name, child: spawn('sleep', ['1000'], { stdio: 'ignore' }) }
+    })
+    const ends = occupants.map(({ child }) => once(child, 'exit'))
+    try {
+      for (const { name, child } of occupants) await writeFile(join(mount, machine.cgroupParent, name, 'cgroup.procs'), String(child.pid))
+      await startDriver()
+      assert.deepEqual(await ends[0], [null, 'SIGKILL'])
+      assert.deepEqual((await cgroups.below(machine.cgroupParent)).sort(), ['other', 'podpod'])
+      assert.equal(occupants[1]!.child.exitCode ?? occupants[1]!.child.signalCode, null)
+      assert.deepEqual((await driver.list()).containers.map(({ id, state }) => [id, state.state]), [['kept', 'running']])
+    } finally {
+      for (const { child } of occupants) child.kill('SIGKILL')
+      await Promise.all(ends)
+    }
+  })
+
   it('refuses a parent group with processes where the kernel does', async () => {
     const cgroups = await Cgroups.detect(systemClock)
     const { layout } = cgroups

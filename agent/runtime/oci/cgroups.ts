@@ -127,6 +127,12 @@ export class Cgroups {
     return Number(/^oom_kill (\d+)$/m.exec(text ?? '')?.[1] ?? 0)
   }
 
+  /** Names of the groups directly below one. */
+  async below(path: string): Promise<string[]> {
+    const entries = await readdir(this.#file('pids', path, ''), { withFileTypes: true })
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
+  }
+
   /** Kills what runs in a group. */
   async kill(path: string): Promise<void> {
     if (this.layout.version === 2) return writeIfThere(this.#file('', path, 'cgroup.kill'), '1')
@@ -138,6 +144,12 @@ export class Cgroups {
         if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw GantryError.from(error)
       }
     }
+  }
+
+  /** Kills what runs in a group and in those below it. */
+  async killTree(path: string): Promise<void> {
+    for (const name of await this.below(path)) await this.killTree(join(path, name))
+    await this.kill(path)
   }
 
   /** Memory is what the kernel cannot simply take back: usage without inactive file pages. Undefined once the group is gone. */

@@ -42,6 +42,8 @@ export interface OciDriverOptions {
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/
 /** Holds a shared process namespace: reaps what is orphaned, ends when it is killed. */
 const PROCESS_HOLDER = ['/busybox', 'sh', '-c', 'while :; do /busybox sleep 2147483647; done']
+/** Of the names of pods' control groups. */
+const POD_PREFIX = 'pod'
 const NO_LIMITS = { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 }
 
 interface Running {
@@ -107,6 +109,7 @@ export class OciDriver implements RuntimeDriver {
     await containers.start()
     this.#running = { program, runtimeArgs, cgroups, containers, host: await hostFacts(cgroups, cgroupParent) }
     for (const id of ids) await this.#adoptSandbox(id)
+    await this.#endUnknown(cgroups)
     this.#started = true
     this.#tell()
     logger.info({ runtime: program.version, path: program.path, cgroups: cgroups.layout.version, sandboxes: this.#sandboxes.size, containers: containers.entries().length }, 'runtime ready')
@@ -221,7 +224,7 @@ export class OciDriver implements RuntimeDriver {
   }
 
   #podGroup(sandboxId: string): string {
-    return join(this.#options.cgroupParent, `pod${sandboxId}`)
+    return join(this.#options.cgroupParent, `${POD_PREFIX}${sandboxId}`)
   }
 
   async #make(spec: ContainerSpec, sandbox: SandboxEntry, internal: boolean): Promise<void> {
@@ -282,6 +285,18 @@ export class OciDriver implements RuntimeDriver {
     const whole = entry !== undefined && await this.#directories.isWhole(id)
     if (entry !== undefined) this.#sandboxes.set(id, entry)
     if (!whole) await this.#dropSandbox(id)
+  }
+
+  /** Ends pods of which the records are lost: nobody would, and the next pod of that id would run beside them. */
+  async #endUnknown(cgroups: Cgroups): Promise<void> {
+    const known = new Set([...this.#sandboxes.keys()].map((id) => this.#podGroup(id)))
+    for (const name of await cgroups.below(this.#options.cgroupParent)) {
+      const group = join(this.#options.cgroupParent, name)
+      if (!name.startsWith(POD_PREFIX) || known.has(group)) continue
+      this.#options.logger.warn({ group }, 'ending a pod whose records are gone')
+      await cgroups.killTree(group)
+      await cgroups.remove(group)
+    }
   }
 
   async #dropSandbox(id: string): Promise<void> {
