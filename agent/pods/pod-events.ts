@@ -11,13 +11,19 @@ export interface PodEvents {
 }
 
 const COMPONENT = 'gantry-agent'
+/** An event like one told within this many milliseconds is that one again. */
+const REPEAT_WINDOW = 600_000
+/** Kinds of event that are remembered to be counted. */
+const REMEMBERED = 1024
 
-/** Makes each an Event object and hands it on. */
+/** Makes each an Event object, the same one counted up if it repeats, and hands it on. */
 export class EventRecorder implements PodEvents {
   readonly #nodeName: string
   readonly #clock: Clock
   readonly #random: Random
   readonly #sink: (event: Event) => void
+  /** What repeats would repeat, least recently told first. */
+  readonly #recent = new Map<string, { readonly event: Event; readonly told: number }>()
 
   constructor(nodeName: string, clock: Clock, random: Random, sink: (event: Event) => void) {
     this.#nodeName = nodeName
@@ -27,9 +33,21 @@ export class EventRecorder implements PodEvents {
   }
 
   record(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {
-    const { name, namespace, uid, resourceVersion } = pod.metadata
     const now = this.#clock.now()
-    this.#sink({
+    const key = JSON.stringify([pod.metadata.uid, container, type, reason, message])
+    const known = this.#recent.get(key)
+    const event = known !== undefined && now - known.told < REPEAT_WINDOW
+      ? { ...known.event, count: (known.event.count ?? 1) + 1, lastTimestamp: formatTime(now) }
+      : this.#create(pod, { type, reason, message }, container, now)
+    this.#recent.delete(key)
+    this.#recent.set(key, { event, told: now })
+    if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value!)
+    this.#sink(event)
+  }
+
+  #create(pod: Pod, said: Pick<Event, 'type' | 'reason' | 'message'>, container: string | undefined, now: number): Event {
+    const { name, namespace, uid, resourceVersion } = pod.metadata
+    return {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: { name: `${name}.${randomSuffix(this.#random, 12)}`, namespace, uid: '', resourceVersion: '' },
@@ -37,9 +55,7 @@ export class EventRecorder implements PodEvents {
         apiVersion: 'v1', kind: 'Pod', namespace, name, uid, resourceVersion,
         fieldPath: container === undefined ? undefined : `spec.${isInit(pod, container) ? 'initContainers' : 'containers'}{${container}}`,
       },
-      type,
-      reason,
-      message,
+      ...said,
       source: { component: COMPONENT, host: this.#nodeName },
       firstTimestamp: formatTime(now),
       lastTimestamp: formatTime(now),
@@ -47,6 +63,6 @@ export class EventRecorder implements PodEvents {
       eventTime: formatMicroTime(now),
       reportingComponent: COMPONENT,
       reportingInstance: this.#nodeName,
-    })
+    }
   }
 }

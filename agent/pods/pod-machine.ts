@@ -72,6 +72,7 @@ export class PodMachine implements StepHost {
     const { record } = this
     for (const container of allContainers(pod)) this.#imageOf(container)
     const same = record.assigned && wants(record.pod) === wants(pod)
+    if (JSON.stringify(record.pod.spec) !== JSON.stringify(pod.spec)) this.#forgetFailures()
     record.pod = pod
     if (same) return
     if (!record.assigned) {
@@ -97,6 +98,7 @@ export class PodMachine implements StepHost {
   objectsChanged(): void {
     const version = this.deps.objects.version(this.record.pod)
     if (version === this.#configVersion) return
+    if (this.#configVersion !== undefined) this.#forgetFailures()
     this.#configVersion = version
     for (const [key, failure] of this.#failures) if (failure.retryAt === Infinity || key.startsWith('pull/')) this.#failures.delete(key)
     this.poke()
@@ -169,7 +171,7 @@ export class PodMachine implements StepHost {
     known.failures = countEnds(known.failures, termination.startedAt === 0 ? 0 : termination.finishedAt - termination.startedAt)
     known.retryAt = this.deps.clock.now() + restartDelay(known.failures)
     if (known.retryAt > this.deps.clock.now() && !isStopping(this.record)) {
-      this.event('Warning', 'BackOff', `back-off ${restartDelay(known.failures) / 1000} s before container ${name} is started again, after ${known.failures} ends in a row`, name)
+      this.event('Warning', 'BackOff', `back-off ${restartDelay(known.failures) / 1000} s before container ${name} is started again`, name)
     }
   }
 
@@ -257,7 +259,7 @@ export class PodMachine implements StepHost {
         this.#failures.set(key, failure)
         this.deps.log.warn({ pod: this.uid, step: key, count: failure.count, error: thrown }, 'step failed')
         const reason = step.step === 'pull' || step.step === 'start' ? 'Failed' : failure.reason
-        this.event('Warning', reason, step.step === 'pull' || step.step === 'start' ? `${failure.reason}: ${failure.message}` : failure.message, container?.name)
+        this.event('Warning', reason, step.step === 'pull' || step.step === 'start' ? `${failure.reason}: ${GantryError.from(thrown).message}` : failure.message, container?.name)
       }
     })
   }
@@ -343,6 +345,11 @@ export class PodMachine implements StepHost {
     this.event('Warning', 'Evicted', message)
     this.save()
     this.poke()
+  }
+
+  /** Something of the pod or its config was changed, perhaps what made containers fail: they need not wait any more. */
+  #forgetFailures(): void {
+    for (const known of Object.values(this.record.containers)) known.failures = known.retryAt = 0
   }
 
   #forgetEnd(name: string): void {

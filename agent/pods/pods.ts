@@ -180,6 +180,9 @@ export class Pods implements Workload {
       record.settled = record.tornDown = true
       record.status = pod.status
       record.failed = { reason: pod.status.reason ?? phase, message: pod.status.message ?? '' }
+    } else if (pod.spec.restartPolicy === 'Never' && hasStarted(pod)) {
+      // Its record went with a power loss: what may run only once is not started again on a guess.
+      record.failed = { reason: 'ContainerStatusUnknown', message: 'it had started, and the node has lost its record of it' }
     } else if (deletionTimestamp === undefined) {
       const others = [...this.#machines.values()].filter((other) => !other.record.tornDown).map((other) => other.record.pod)
       const refusal = admit(pod, others, this.#deps.node.allocatable)
@@ -279,4 +282,9 @@ async function routeInputs(inputs: AsyncIterable<ExecInput>, stdin: Channel<Uint
   } catch (thrown) {
     stdin.close(GantryError.from(thrown))
   }
+}
+
+/** True if the control plane has been told of a container of the pod that ran. */
+function hasStarted({ status }: Pod): boolean {
+  return [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].some(({ state, lastState }) => (state?.running ?? state?.terminated ?? lastState?.terminated) !== undefined)
 }

@@ -87,6 +87,26 @@ describe('pods of a node', () => {
     assert.ok(node.reports.events.some((event) => event.reason === 'BackOff' && event.type === 'Warning'))
   })
 
+  it('restarts at once when the pod or its config was changed, and counts what it tells again', async () => {
+    const config = (resourceVersion: string): ConfigMap => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'cm', namespace: 'default', uid: 'u', resourceVersion } })
+    const web = makePod('web', { containers: [makeContainer('main', { envFrom: [{ configMapRef: { name: 'cm' } }] })] })
+    const backsOff = (starts: number): Promise<void> => until(`back-off after start ${starts}`, async () => {
+      if (node.status('web').containerStatuses?.[0]?.state?.running !== undefined) await node.clock.advance(10)
+      return node.specs.length === starts && node.status('web').containerStatuses?.[0]?.state?.waiting?.reason === 'CrashLoopBackOff'
+    })
+    node.behaviour = () => ({ exitAfter: 10, exitCode: 3 })
+    node.assignAll(config('1'), web)
+    await backsOff(2)
+    node.assign([config('2')])
+    // Both starts without waiting, as if there had been none before.
+    await backsOff(4)
+    node.assign([{ ...web, spec: { ...web.spec, activeDeadlineSeconds: 1000 } }])
+    await backsOff(6)
+    const told = node.reports.events.filter(({ reason }) => reason === 'Started')
+    assert.deepEqual(told.map(({ count }) => count), [1, 2, 3, 4, 5, 6])
+    assert.equal(new Set(told.map(({ metadata: { name } }) => name)).size, 1)
+  })
+
   it('does not restart what is not to be restarted, and frees what it held', async () => {
     node.behaviour = () => ({ exitAfter: 5, exitCode: 1 })
     node.assignAll(makePod('job', { restartPolicy: 'Never' }))
@@ -298,6 +318,15 @@ describe('pods of a node', () => {
     node.assignAll({ ...makePod('old'), status: { phase: 'Succeeded' } })
     await until('it is told', () => node.status('old').phase === 'Succeeded')
     assert.equal(node.specs.length, 0)
+  })
+
+  it('does not start again what may run only once and had started, though its record is lost', async () => {
+    const status = { phase: 'Running' as const, containerStatuses: [{ name: 'main', ready: true, restartCount: 0, image: 'busybox', imageID: '', state: { running: {} } }] }
+    const once = makePod('once', { restartPolicy: 'Never' })
+    node.assignAll({ ...once, status }, { ...makePod('again'), status })
+    await until('it is told', () => node.status('once').phase === 'Failed' && node.status('once').reason === 'ContainerStatusUnknown')
+    await node.phase('again', 'Running')
+    assert.equal(node.specs.length, 1)
   })
 
   describe('after a restart of the agent', () => {
