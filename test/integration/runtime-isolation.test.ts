@@ -206,8 +206,8 @@ for (const runtime of ['crun', 'runc'] as const) {
       const done = driver.exec('a', execRequest(['/bin/sh'], (_, chunk) => (output += Buffer.from(chunk).toString()), { tty: true, size: { width: 101, height: 31 }, stdin, resizes }), new AbortController().signal)
       const says = (pattern: RegExp): Promise<true> => seen(machine, String(pattern), () => pattern.test(output) || undefined)
       await says(/# /)
-      stdin.push(Buffer.from('tty; stty size; echo rea""dy\n'))
-      await says(/\/dev\/pts\/\d+\r\n31 101\r\nready/)
+      stdin.push(Buffer.from('tty; stty size; echo $TERM; echo rea""dy\n'))
+      await says(/\/dev\/pts\/\d+\r\n31 101\r\nxterm\r\nready/)
       resizes.push({ width: 120, height: 40 })
       await seen(machine, 'the new size', async () => {
         stdin.push(Buffer.from('stty size\n'))

@@ -63,7 +63,9 @@ export class Execs {
 
   async #run(directory: string, target: ExecTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
     const log = join(directory, 'log')
-    const process: OciProcess = { ...target.process, args: request.command, terminal: request.tty }
+    const { env } = target.process
+    const named = env.some((entry) => entry.startsWith('TERM='))
+    const process: OciProcess = { ...target.process, args: request.command, terminal: request.tty, env: request.tty && !named ? [...env, 'TERM=xterm'] : env }
     await writeFile(join(directory, 'process.json'), JSON.stringify(process))
     const command = [
       target.runtime, ...target.runtimeArgs, '--log', log, '--log-format', 'json',
