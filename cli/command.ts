@@ -5,7 +5,7 @@
 import { Command as Commander, CommanderError, Option } from 'commander'
 import { GantryError } from '../proto/api/errors.ts'
 import { nearest } from '../proto/api/nearest.ts'
-import { parseDuration } from './duration.ts'
+import { formatDuration, parseDuration } from './duration.ts'
 import type { Environment } from './environment.ts'
 import type { GlobalFlags, Target } from './target.ts'
 
@@ -152,7 +152,7 @@ function declare(name: string, flag: Flag): Option[] {
     return isNegation(name) ? [option] : [option, new Option(`--no-${name}`).hideHelp()]
   }
   const placeholder = flag.value ?? { text: 'text', list: 'text', integer: 'number', duration: 'time' }[flag.type]
-  const option = new Option(`${short}--${name} <${placeholder}>`, flag.default === undefined ? flag.help : `${flag.help} (default ${flag.default})`)
+  const option = new Option(`${short}--${name} <${placeholder}>`, flag.default === undefined ? flag.help : `${flag.help} (default ${flag.type === 'duration' ? formatDuration(flag.default as number) : flag.default})`)
   if (flag.choices !== undefined) option.choices(flag.choices)
   if (flag.type === 'list') {
     option.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), ...(flag.commas === true ? value.split(',') : [value])])
@@ -216,7 +216,7 @@ export function parseLine(path: string, command: Command, globalFlags: Flags, ar
   try {
     commander.parse(prepare(tokens, known), { from: 'user' })
   } catch (thrown) {
-    if (thrown instanceof CommanderError) throw new UsageError(commanderMessage(thrown, known), `\`${path} --help\` lists the flags`)
+    if (thrown instanceof CommanderError) throw new UsageError(commanderMessage(thrown, known), dashes < 0 && command.usage.includes(' -- ') ? 'the command to run stands after "--", with its flags' : `\`${path} --help\` lists the flags`)
     throw thrown
   }
   const raw = commander.opts<Record<string, unknown>>()

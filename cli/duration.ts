@@ -13,3 +13,14 @@ export function parseDuration(text: string): number {
   const millis = parts.reduce((sum, [, amount, unit = 's']) => sum + Number(amount) * UNITS[unit]!, 0)
   return text.startsWith('-') ? -millis : millis
 }
+
+/** As it would be typed, exact: "15s", "1m30s", "0s". */
+export function formatDuration(millis: number): string {
+  let rest = Math.abs(millis)
+  const parts = Object.entries(UNITS).sort(([, a], [, b]) => b - a).map(([unit, length]) => {
+    const amount = Math.floor(rest / length)
+    rest -= amount * length
+    return amount === 0 ? '' : `${amount}${unit}`
+  })
+  return `${millis < 0 ? '-' : ''}${parts.join('') || '0s'}`
+}

@@ -78,8 +78,8 @@ export interface Origin {
 export function formatFailure(error: GantryError, origin: Origin | undefined): string {
   if (error instanceof Failures) return error.all.map((one) => formatFailure(one, origin)).join('')
   if (error instanceof PlacedFailure) return `${error.message}\n`
-  const remedies = [...new Set(error.details.map((detail) => detail.remedy).filter((remedy) => remedy !== ''))]
-  const details = error.details.flatMap((detail) => detailLine(detail, error.message))
+  const remedies = [...new Set(error.details.map((detail) => detail.remedy).filter((remedy) => remedy !== '' && !error.message.includes(remedy)))]
+  const details = error.code === 'AlreadyExists' ? [] : error.details.flatMap((detail) => detailLine(detail, error.message)) // which name is taken, the headline says
   const remedy = remedies.length === 1 && details.length === 0 ? `; ${remedies[0]}` : remedies.map((text) => `\n  ${text}`).join('')
   return `error: ${headline(error, origin)}${details.map((line) => `\n  ${line}`).join('')}${remedy}\n`
 }

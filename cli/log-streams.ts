@@ -40,10 +40,16 @@ interface TimedLine {
 export async function mergeLogs(cluster: Cluster, environment: Environment, sources: readonly LogSource[], options: LogOptions): Promise<void> {
   const lists: TimedLine[][] = sources.map(() => [])
   const failures = await readAll(sources, async (source, index) => {
-    for await (const line of linesOf(cluster.logs({ ...source.request, timestamps: true }))) {
+    // The times are asked for only to order by: they must not count towards the limit.
+    let left = source.request.limitBytes ?? Infinity
+    for await (const line of linesOf(cluster.logs({ ...source.request, timestamps: true, limitBytes: undefined }))) {
       const at = line.indexOf(' ')
-      const text = options.timestamps ? line : line.slice(at + 1)
+      const whole = options.timestamps ? line : line.slice(at + 1)
+      const size = Buffer.byteLength(whole)
+      const text = size <= left ? whole : Buffer.from(whole).subarray(0, left).toString('utf8')
+      left -= size
       lists[index]!.push({ time: line.slice(0, at).replace('Z', ''), text: `${options.prefix ? source.label : ''}${text.endsWith('\n') ? text : `${text}\n`}` })
+      if (left <= 0) break
     }
   })
   // Times are RFC 3339 in UTC: without the Z their order is that of the text, however many digits there are. Lines of one container keep theirs.

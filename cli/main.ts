@@ -4,11 +4,12 @@ import { constants } from 'node:os'
 import { GantryError } from '../proto/api/errors.ts'
 import { systemClock } from '../proto/base/clock.ts'
 import type { Environment } from './environment.ts'
+import { EXIT } from './failure.ts'
 import { runProgram } from './program.ts'
 
 const interrupt = new AbortController()
 process.on('SIGINT', () => {
-  if (interrupt.signal.aborted) process.exit(130) // the second time at once
+  if (interrupt.signal.aborted) end(EXIT.interrupted) // the second time at once
   interrupt.abort(new GantryError('Cancelled', 'interrupted'))
 })
 
@@ -46,5 +47,12 @@ const environment: Environment = {
   runOnTerminal,
 }
 
+/** Whoever interrupted a shell's loop wants the loop to end: only a death by the signal itself tells the shell so, and makes it begin a new line. */
+function end(exit: number): void {
+  if (exit !== EXIT.interrupted || !interrupt.signal.aborted) process.exit(exit)
+  process.removeAllListeners('SIGINT')
+  process.kill(process.pid, 'SIGINT')
+}
+
 // Open sockets and standard input would keep the process: it ends once the last write is through.
-void runProgram(process.argv.slice(2), environment).then((exit) => process.stdout.write('', () => process.exit(exit)))
+void runProgram(process.argv.slice(2), environment).then((exit) => process.stdout.write('', () => end(exit)))

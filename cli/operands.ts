@@ -1,5 +1,7 @@
 /** Which objects the operands of a command name: `pods`, `pods,deploy`, `all`, `pod web`, `pod a b`, `pod/web deploy/api`. */
+import { kindElsewhere } from '../proto/api/kinds.ts'
 import { nearest } from '../proto/api/nearest.ts'
+import { NOT_YET } from '../proto/api/problem.ts'
 import { findResource, resources } from '../proto/api/schema.ts'
 import type { Kind } from '../proto/gen/types.ts'
 import { UsageError } from './command.ts'
@@ -20,6 +22,8 @@ const ALL: readonly Kind[] = ['Pod', 'Deployment', 'ReplicaSet']
 export function kindOf(word: string): Kind {
   const found = findResource(word)
   if (found !== undefined) return found.kind as Kind
+  const elsewhere = kindElsewhere(word)
+  if (elsewhere !== undefined) throw new UsageError(`${elsewhere}: ${NOT_YET}`, '`gantry api-resources` lists the kinds that it has')
   const meant = nearest(word, resources.flatMap((resource) => [resource.plural, resource.kind.toLowerCase(), ...resource.shortNames]))
   throw new UsageError(`no kind is called "${word}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? '`gantry api-resources` lists the kinds' : '')
 }

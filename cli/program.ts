@@ -61,6 +61,8 @@ async function findCommand(argv: readonly string[]): Promise<Found | undefined> 
   if (word.text === 'help') return findCommand([...argv.filter((text) => text !== 'help'), ...(argv.length > 1 ? ['--help'] : [])])
   const name = Object.entries(commands).find(([known, { aliases }]) => known === word.text || aliases?.includes(word.text) === true)?.[0]
   if (name === undefined) {
+    const { elsewhere } = await import('./commands/elsewhere.ts')
+    if (Object.hasOwn(elsewhere, word.text)) throw new UsageError(`gantry has no command "${word.text}"`, elsewhere[word.text])
     const meant = nearest(word.text, Object.keys(commands).filter((known) => commands[known]!.hidden !== true))
     throw new UsageError(`unknown command "${word.text}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? '`gantry --help` lists the commands' : '')
   }

@@ -15,11 +15,15 @@ interface Place {
   readonly name: string
 }
 
-/** FailedPrecondition for an object that will not get ready by itself, DeadlineExceeded with what is missing after `millis`. */
+/** Kinds that take time to get ready; the others are so once they exist. */
+const HAVE_STATE: ReadonlySet<Kind> = new Set<Kind>(['Pod', 'Deployment', 'ReplicaSet'])
+
+/** Ends with a line that says so. FailedPrecondition for an object that will not get ready by itself, DeadlineExceeded with what is missing after `millis`. */
 export async function awaitReady(cluster: Cluster, environment: Environment, places: readonly Place[], millis: number): Promise<void> {
   const { clock, signal, stderr } = environment
   const progress = new Progress(stderr)
   const open = new Map<Place, string>()
+  const ready: string[] = []
   const show = (): void => {
     const texts = [...open.values()].filter((text) => text !== '')
     if (texts.length > 0) progress.update(texts.length === 1 ? texts[0]! : `${places.length - open.size} of ${places.length} ready; ${texts[0]!}`)
@@ -29,10 +33,11 @@ export async function awaitReady(cluster: Cluster, environment: Environment, pla
     await withDeadline(clock, millis, signal, missing, async (limited) => {
       for (const place of places) open.set(place, '')
       const answers = await Promise.allSettled(places.map(async (place) => {
-        await awaitOne(cluster, environment, place, limited, (text) => {
+        const text = await awaitOne(cluster, environment, place, limited, (text) => {
           open.set(place, text)
           show()
         })
+        if (HAVE_STATE.has(place.kind)) ready.push(text)
         open.delete(place)
         show()
       }))
@@ -42,16 +47,19 @@ export async function awaitReady(cluster: Cluster, environment: Environment, pla
   } finally {
     progress.clear()
   }
+  if (ready.length > 0) stderr.write(`${ready.length === 1 ? ready[0]! : `all ${ready.length} are ready`}\n`)
 }
 
-async function awaitOne(cluster: Cluster, { clock }: Environment, { kind, namespace, name }: Place, signal: AbortSignal, waiting: (text: string) => void): Promise<void> {
+async function awaitOne(cluster: Cluster, { clock }: Environment, { kind, namespace, name }: Place, signal: AbortSignal, waiting: (text: string) => void): Promise<string> {
   for await (const object of observe(cluster, clock, kind, namespace, name, signal)) {
     if (object === undefined) throw notFound(kind, namespace, name)
     const readiness = readinessOf(object)
-    if (readiness.is === 'ready') return
+    if (readiness.is === 'ready') return readiness.text
     if (readiness.is === 'failed') {
+      waiting(readiness.text) // others may still be waited for until time is up
       throw new GantryError('FailedPrecondition', readiness.text, { details: [{ remedy: `\`gantry describe ${kind.toLowerCase()} ${name} -n ${namespace}\` tells more` }] })
     }
     waiting(readiness.text)
   }
+  throw new GantryError('Unavailable', `${kindWord(kind)}/${name} could not be followed`)
 }

@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { decodeJson } from '../../proto/api/codec.ts'
 import { GantryError } from '../../proto/api/errors.ts'
+import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
 import type { AnyResource, JsonObject, Kind } from '../../proto/gen/types.ts'
 import { FIELD_MANAGER, type WriteFlags } from '../cluster.ts'
 import { defineCommand, UsageError, type Command, type Invocation } from '../command.ts'
@@ -44,13 +45,32 @@ function creator<F extends Command['flags']>(kind: Kind, usage: string, summary:
       const given = invocation.flags as { 'dry-run': string; output: string | undefined; 'field-manager': string }
       const dryRun = parseDryRun(given['dry-run'])
       const format = parseFormat(given.output)
-      const metadata = { name: args[0]!, ...(kind === 'Namespace' ? {} : { namespace: await target.namespace() }) }
-      const draft = decodeJson(kind, { apiVersion: 'v1', kind, metadata, ...await build(invocation as unknown as Invocation, args[0]!) })
+      const built = await build(invocation as unknown as Invocation, args[0]!)
+      const metadata = { ...(built.metadata as JsonObject | undefined), name: args[0]!, ...(kind === 'Namespace' ? {} : { namespace: await target.namespace() }) }
+      const draft = decodeJson(kind, { apiVersion: apiVersionOf(resourceOf(kind)), kind, ...built, metadata })
       const object = dryRun === 'client' ? draft : await (await target.cluster()).create(draft, { dryRun: dryRun === 'server', fieldManager: given['field-manager'] })
       await tell(environment, format, [object as AnyResource], dryRun)
     },
   })
 }
+
+const deployment = creator('Deployment', 'NAME --image=IMAGE [flags] [-- COMMAND argument…]', 'create a deployment', 'gantry create deployment web --image=nginx --replicas=3 --port=80', {
+  image: { type: 'list', value: 'image', help: 'what to run; repeated, a container for each' },
+  replicas: { type: 'integer', short: 'r', value: 'count', default: 1, help: 'how many pods' },
+  port: { type: 'integer', value: 'number', help: 'a port that the containers listen on' },
+} as const, async ({ flags, rest = [] }, name) => {
+  const { image: images, replicas, port } = flags as unknown as { image: string[]; replicas: number; port: number | undefined }
+  if (images.length === 0) throw new UsageError('which image? Say --image=IMAGE')
+  if (images.length > 1 && rest.length > 0) throw new UsageError('a command goes with one image only', 'write a manifest for more')
+  const labels = { app: name }
+  const containers = images.map((image): JsonObject => ({
+    name: image.replace(/@.*$/, '').split('/').at(-1)!.replace(/:.*$/, '').toLowerCase().replace(/[^a-z0-9-]/g, '-'),
+    image,
+    ...(rest.length === 0 ? {} : { command: [...rest] }),
+    ...(port === undefined ? {} : { ports: [{ containerPort: port }] }),
+  }))
+  return { metadata: { labels }, spec: { replicas, selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers } } } }
+})
 
 const namespace = creator('Namespace', 'NAME [flags]', 'create a namespace', 'gantry create namespace shop', {}, async () => ({}))
 
@@ -101,15 +121,15 @@ const secret = defineCommand({
 })
 
 export default defineCommand({
-  usage: '(-f FILE | namespace NAME | configmap NAME | secret generic NAME) [flags]',
+  usage: '(-f FILE | deployment NAME | namespace NAME | configmap NAME | secret generic NAME) [flags]',
   summary: 'create objects, or fail if they exist',
   description: 'Creates objects that must not exist yet. With several, all are checked before the first is created.',
-  examples: ['gantry create -f pod.yaml', 'gantry create namespace shop', 'gantry create configmap web --from-literal=color=blue'],
+  examples: ['gantry create -f pod.yaml', 'gantry create deployment web --image=nginx', 'gantry create namespace shop', 'gantry create configmap web --from-literal=color=blue'],
   flags: { ...manifestFlags, ...writeFlags },
   completes: 'none',
-  subcommands: { namespace, ns: namespace, configmap, cm: configmap, secret },
+  subcommands: { deployment, deploy: deployment, namespace, ns: namespace, configmap, cm: configmap, secret },
   async run({ flags, args, environment, global, target }) {
-    if (args.length > 0) throw new UsageError(`"${args[0]}" cannot be created from flags`, 'write a manifest and give it with -f; namespace, configmap and secret need none')
+    if (args.length > 0) throw new UsageError(`"${args[0]}" cannot be created from flags`, 'write a manifest and give it with -f; deployment, namespace, configmap and secret need none')
     const dryRun = parseDryRun(flags['dry-run'])
     const format = parseFormat(flags.output)
     const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() })

@@ -1,6 +1,7 @@
 /** `gantry explain`: a kind or a field of it, out of the schema's own words. */
 import { explain, type ExplainedField, type Explanation } from '../../proto/api/explain.ts'
 import { defineCommand, UsageError } from '../command.ts'
+import { kindOf } from '../operands.ts'
 
 const WIDTH = 100
 
@@ -12,6 +13,7 @@ export default defineCommand({
   completes: 'kinds',
   async run({ flags, args, environment }) {
     if (args.length !== 1) throw new UsageError(args.length === 0 ? 'which type? Such as pod, or deploy.spec' : 'one type or field is expected')
+    kindOf(args[0]!.split('.', 1)[0]!)
     const explanation = await explain(args[0]!, { recursive: flags.recursive })
     environment.stdout.write(format(explanation, flags.recursive))
   },

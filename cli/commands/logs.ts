@@ -39,7 +39,7 @@ export default defineCommand({
       return EXIT.ok
     }
     const tail = flags.tail ?? (flags.selector === undefined ? -1 : 10)
-    const sources = pods.flatMap((pod) => containersOf(pod, flags, args[1], pods.length === 1 ? (text) => environment.stderr.write(text) : undefined).map((container): LogSource => ({
+    const sources = pods.flatMap((pod, index) => containersOf(pod, flags, args[1], index === 0 ? (text) => environment.stderr.write(text) : undefined).map((container): LogSource => ({
       label: `[pod/${pod.metadata.name}/${container}] `,
       request: {
         namespace, pod: pod.metadata.name, container, follow: flags.follow, previous: flags.previous, timestamps: flags.timestamps,

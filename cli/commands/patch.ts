@@ -70,7 +70,7 @@ async function parsePatch(text: string, where: string): Promise<JsonValue> {
   try {
     patch = parse(text)
   } catch (cause) {
-    throw new UsageError(`${where}: the patch is neither JSON nor YAML: ${(cause as Error).message.split('\n')[0]}`)
+    throw new UsageError(`${where}: the patch is neither JSON nor YAML: ${(cause as Error).message.split('\n')[0]!.replace(/:$/, '')}`)
   }
   if (typeof patch !== 'object' || patch === null) throw new UsageError(`${where}: a patch is an object or a list, not "${text.trim()}"`)
   return patch as JsonValue

@@ -1,35 +1,41 @@
 /** `gantry why`: the scheduler's verdict on every node for one pod. */
+import type { JsonValue, WhyResponse } from '../../proto/gen/types.ts'
 import { defineCommand, UsageError } from '../command.ts'
-import { kindOf } from '../operands.ts'
+import type { Environment } from '../environment.ts'
 import { ageSince } from '../output/age.ts'
 import { palette } from '../output/color.ts'
 import { formatTable } from '../output/table.ts'
+import { mapSome } from '../plan.ts'
+import { findPods } from '../pod-choice.ts'
 
 export default defineCommand({
-  usage: 'POD [flags]',
+  usage: '(POD | TYPE/NAME) [flags]',
   summary: 'tell why a pod is where it is, or nowhere',
-  description: 'Tells why a pod is where it is, or nowhere: for every node the first thing that speaks against it, with its numbers.',
-  examples: ['gantry why web-3', 'gantry why pod/web-3 -o json'],
+  description: 'Tells why a pod is where it is, or nowhere: for every node the first thing that speaks against it, with its numbers. Of a workload, for each of its pods.',
+  examples: ['gantry why web-3', 'gantry why deploy/web', 'gantry why pod/web-3 -o json'],
   flags: { output: { type: 'text', short: 'o', value: 'form', choices: ['json', 'yaml'], help: 'json or yaml' } },
-  completes: 'pods',
+  completes: 'pods-and-workloads',
   async run({ flags, args, environment, target }) {
     if (args.length !== 1) throw new UsageError(args.length === 0 ? 'which pod?' : 'one pod is expected')
-    const [word, name] = args[0]!.includes('/') ? args[0]!.split('/', 2) as [string, string] : ['pod', args[0]!]
-    if (kindOf(word) !== 'Pod') throw new UsageError('only pods are placed on nodes: name one')
     const cluster = await target.cluster()
-    const verdict = await cluster.why(await target.namespace(), name)
-    if (flags.output === 'json') return void environment.stdout.write(`${JSON.stringify(verdict, undefined, 4)}\n`)
-    if (flags.output === 'yaml') {
-      const { formatYaml } = await import('../output/yaml.ts')
-      return void environment.stdout.write(formatYaml(JSON.parse(JSON.stringify(verdict))))
-    }
-    const colors = palette(environment.stdout, environment.env)
-    const { node, summary, verdicts, time } = verdict
-    const place = node !== '' ? `pod/${name} is on node ${node}` : `pod/${name} is on no node`
-    environment.stdout.write(`${place}${summary === '' ? '' : `: ${summary}`}\n`)
-    if (verdicts.length === 0) return
-    const rows = verdicts.map((one) => [one.node, one.fits ? colors.green('yes') : colors.red('no'), one.fits ? `score ${Math.round(one.score * 100) / 100}` : one.plugin, one.reason])
-    environment.stdout.write(`\n${formatTable([['NODE', 'FITS', 'BY', 'REASON'], ...rows])}`)
-    if (time !== '') environment.stdout.write(`\nlooked at ${ageSince(time, environment.clock.now())} ago\n`)
+    const namespace = await target.namespace()
+    const names = (await findPods(cluster, args[0]!, namespace)).map(({ metadata }) => metadata.name)
+    const answers = await mapSome(names, async (name) => ({ name, verdict: await cluster.why(namespace, name) }))
+    if (flags.output === undefined) return void environment.stdout.write(answers.map(({ name, verdict }) => format(name, verdict, environment)).join('\n'))
+    const verdicts = answers.map(({ verdict }) => verdict)
+    const shown: JsonValue = JSON.parse(JSON.stringify(verdicts.length === 1 ? verdicts[0] : verdicts)) as JsonValue
+    if (flags.output === 'json') return void environment.stdout.write(`${JSON.stringify(shown, undefined, 4)}\n`)
+    const { formatYaml } = await import('../output/yaml.ts')
+    environment.stdout.write(formatYaml(shown))
   },
 })
+
+function format(name: string, { node, summary, verdicts, time }: WhyResponse, { stdout, env, clock }: Environment): string {
+  const colors = palette(stdout, env)
+  const place = node !== '' ? `pod/${name} is on node ${node}` : `pod/${name} is on no node`
+  const headline = `${place}${summary === '' ? '' : `: ${summary}`}\n`
+  if (verdicts.length === 0) return headline
+  const rows = verdicts.map((one) => [one.node, one.fits ? colors.green('yes') : colors.red('no'), one.fits ? `score ${Math.round(one.score * 100) / 100}` : one.plugin, one.reason])
+  const looked = time === '' ? '' : `\nlooked at ${ageSince(time, clock.now())} ago\n`
+  return `${headline}\n${formatTable([['NODE', 'FITS', 'BY', 'REASON'], ...rows])}${looked}`
+}

@@ -25,6 +25,21 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'storage.k8s.io': 'CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment VolumeAttributesClass',
 }
 
+/** Short names that people type for some of them. */
+const ELSEWHERE_SHORT: Readonly<Record<string, string>> = {
+  cj: 'CronJob', crd: 'CustomResourceDefinition', ds: 'DaemonSet', ep: 'Endpoints', hpa: 'HorizontalPodAutoscaler', ing: 'Ingress', limits: 'LimitRange',
+  netpol: 'NetworkPolicy', pc: 'PriorityClass', pdb: 'PodDisruptionBudget', pv: 'PersistentVolume', pvc: 'PersistentVolumeClaim', quota: 'ResourceQuota',
+  rc: 'ReplicationController', sa: 'ServiceAccount', sc: 'StorageClass', sts: 'StatefulSet', svc: 'Service',
+}
+
+/** The kind of Kubernetes' own API that a word of a command line means (`svc`, `services`, `Service`) and that Gantry does not serve; undefined if none. */
+export function kindElsewhere(word: string): string | undefined {
+  const typed = word.toLowerCase().split('.')[0]!
+  const kinds = Object.values(ELSEWHERE).flatMap((names) => names.split(' '))
+  if (Object.hasOwn(ELSEWHERE_SHORT, typed)) return ELSEWHERE_SHORT[typed]
+  return kinds.find((kind) => [kind, `${kind}s`, `${kind}es`, kind.replace(/y$/, 'ies')].some((name) => name.toLowerCase() === typed))
+}
+
 function isElsewhere(apiVersion: string, kind: string): boolean {
   const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : ''
   return ELSEWHERE[group]?.split(' ').includes(kind) === true

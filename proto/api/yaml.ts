@@ -67,7 +67,7 @@ export class YamlDocument {
   constructor(document: Document.Parsed, lines: LineCounter, errors: readonly { readonly offset: number; readonly message: string }[]) {
     this.#document = document
     this.#lines = lines
-    const distinct = errors.filter((error, index) => errors.findIndex((other) => other.offset === error.offset && other.message === error.message) === index)
+    const distinct = errors.filter((error, index) => errors.findIndex((other) => other.offset === error.offset) === index) // what follows from the first is no news
     const syntax = distinct.map(({ offset, message }): YamlFault => ({ position: this.#position(offset), path: '', message, remedy: '' }))
     const reader = new ValueReader(document, (offset) => this.#position(offset))
     this.value = syntax.length > 0 ? null : reader.value(document.contents as Node | null, '')

@@ -143,11 +143,23 @@ describe('gantry apply', () => {
   })
 
   it('waits until what was applied is ready', async () => {
+    await console.file('settings.yaml', CONFIG.replace('settings', 'more'))
     const running = console.start(['apply', '-f', 'web.yaml', '--wait'])
     await running.until((text) => text.includes('deployment.apps/web created'))
     const live = console.server.get<Deployment>('Deployment', 'web')!
     console.server.put(JSON.parse(JSON.stringify({ ...live, status: { observedGeneration: 1, replicas: 2, updatedReplicas: 2, availableReplicas: 2 } })))
-    assert.equal((await running.result).exit, 0)
+    const { exit, stderr } = await running.result
+    assert.equal(exit, 0)
+    assert.match(stderr, /^(Waiting .*\n)*deployment "web" successfully rolled out\n$/)
+    assert.deepEqual(await console.run('apply -f web.yaml -f settings.yaml --wait -o name'), { exit: 0, stdout: 'configmap/settings\nconfigmap/more\ndeployment.apps/web\n', stderr: 'deployment "web" successfully rolled out\n' })
+  })
+
+  it('tells what failed when time is up for the others', async () => {
+    console.server.put(pod('p', { status: { phase: 'Failed', message: 'out of memory' } }))
+    await console.file('both.yaml', `${DEPLOYMENT}---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {app: web}}\nspec: {containers: [{name: main, image: busybox}]}\n`)
+    const { exit, stderr } = await console.run('apply -f both.yaml --wait --timeout 50ms')
+    assert.equal(exit, 4)
+    assert.match(stderr, /error: not ready after 0s: .*pod\/p failed: out of memory/)
   })
 
   it('says what it still waits for when time is up', async () => {
@@ -194,7 +206,7 @@ describe('gantry apply', () => {
       await console.file('again.yaml', `${CONFIG.replace('settings', 'fresh')}---\n${CONFIG}`)
       const { exit, stderr } = await console.run('create -f again.yaml')
       assert.equal(exit, 1)
-      assert.match(stderr, /^again\.yaml:6:1: configmap\/settings: .*exists/)
+      assert.match(stderr, /^again\.yaml:8:18: metadata\.name: settings is taken \(choose another name\)\n$/)
       assert.equal(console.server.get('ConfigMap', 'fresh'), undefined)
     })
 
@@ -207,6 +219,17 @@ describe('gantry apply', () => {
       assert.deepEqual(console.server.get<Secret>('Secret', 's', 'shop')?.data, { password: Buffer.from('hunter2').toString('base64') })
       assert.match((await console.run('create configmap c2 --from-literal=a=b --dry-run=client -o yaml')).stdout, /^apiVersion: v1\nkind: ConfigMap\nmetadata:\n {2}name: c2\n {2}namespace: default\ndata:\n {2}a: b\n$/)
       assert.equal(console.server.get('ConfigMap', 'c2'), undefined)
+      assert.equal((await console.run('create namespace shop')).stderr, 'error: Namespace shop exists already; choose another name\n')
+    })
+
+    it('creates a deployment from flags', async () => {
+      assert.equal((await console.run('create deployment web --image=registry.example.com:5000/shop/Web_App:1.0 --replicas 2 --port 80 -- serve -v')).stdout, 'deployment.apps/web created\n')
+      const { metadata, spec } = console.server.get<Deployment>('Deployment', 'web')!
+      assert.deepEqual([metadata.labels, spec.selector, spec.replicas, spec.template.metadata?.labels], [{ app: 'web' }, { matchLabels: { app: 'web' } }, 2, { app: 'web' }])
+      const [container] = spec.template.spec.containers
+      assert.deepEqual([container?.name, container?.command, container?.ports?.[0]?.containerPort], ['web-app', ['serve', '-v'], 80])
+      assert.equal((await console.run('create deployment db')).stderr, 'error: which image? Say --image=IMAGE\n')
+      assert.equal((await console.run('create deployment db --image=a --image=b -- c')).exit, 2)
     })
   })
 })

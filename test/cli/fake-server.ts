@@ -145,7 +145,7 @@ export class FakeServer {
         const draft = decodeResource(object!.kind as Kind, object!.raw) as AnyResource
         const { metadata } = draft
         if (metadata.name === '' && metadata.generateName !== undefined) metadata.name = `${metadata.generateName}x7k2p`
-        if (this.objects.has(keyOf(draft.kind, metadata.namespace, metadata.name))) throw new GantryError('AlreadyExists', `${draft.kind} ${metadata.name} exists already`)
+        if (this.objects.has(keyOf(draft.kind, metadata.namespace, metadata.name))) throw new GantryError('AlreadyExists', `${draft.kind} ${metadata.name} exists already`, { details: [{ field: 'metadata.name', value: metadata.name, message: 'is taken', remedy: 'choose another name' }] })
         return { object: bytesOf(this.#checked(encodeJson(draft), options!.dryRun)) }
       },
       update: async ({ object, options }) => {
@@ -177,8 +177,9 @@ export class FakeServer {
         this.calls.push(`delete ${ref!.kind} ${ref!.name}${gracePeriodSeconds === undefined ? '' : ` grace ${gracePeriodSeconds}`}${propagation === 'BACKGROUND' ? '' : ` ${propagation}`}`)
         const object = this.#find(ref)
         if (options!.dryRun) return { object: bytesOf(object) }
-        if ((object.metadata.finalizers ?? []).length > 0) {
-          object.metadata.deletionTimestamp = new Date(this.now() + 30_000).toISOString().replace(/\.\d+/, '')
+        const held = object.kind === 'Namespace' && (object.spec.finalizers ?? []).length > 0
+        if (held || (object.metadata.finalizers ?? []).length > 0) {
+          object.metadata.deletionTimestamp = new Date(this.now() + (held ? 0 : 30_000)).toISOString().replace(/\.\d+/, '')
           this.#store(object)
         } else this.remove(object.kind, object.metadata.name, object.metadata.namespace)
         return { object: bytesOf(object) }

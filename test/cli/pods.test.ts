@@ -53,6 +53,24 @@ describe('commands for pods', () => {
       assert.equal((await console.run('logs -l app=web --prefix --tail 1')).stdout, '[pod/web-1/main] third\n[pod/web-2/main] fourth\n')
     })
 
+    it('names the container it took of a workload\'s pods once', async () => {
+      console.server.put(deployment('web'))
+      for (const name of ['web-1', 'web-2']) {
+        console.server.put(pod(name, two))
+        console.server.logs.set(`${name}/main`, ['2026-01-31T11:55:01Z here'])
+      }
+      assert.deepEqual(await console.run('logs deploy/web'), { exit: 0, stdout: 'here\nhere\n', stderr: 'Defaulted container "main" out of: main, side\n' })
+    })
+
+    it('counts what is shown towards the limit, not the times it merges by', async () => {
+      for (const name of ['web-1', 'web-2']) {
+        console.server.put(pod(name))
+        console.server.logs.set(`${name}/main`, ['2026-01-31T11:55:01Z one', '2026-01-31T11:55:02Z second', '2026-01-31T11:55:03Z never'])
+      }
+      assert.equal((await console.run('logs -l app=web --limit-bytes 7')).stdout, 'one\none\nsec\nsec\n')
+      assert.deepEqual(console.server.logRequests.map(({ limitBytes }) => limitBytes), [undefined, undefined])
+    })
+
     it('shows what it can and tells what it cannot', async () => {
       console.server.put(pod('web-1'))
       console.server.put(pod('web-2'))
@@ -81,6 +99,10 @@ describe('commands for pods', () => {
         yield { output: { case: 'exit', value: { code: 127, message: 'there is no program "nope"' } } }
       }
       assert.deepEqual(await console.run('exec a -- nope'), { exit: 127, stdout: '', stderr: 'error: there is no program "nope"\n' })
+    })
+
+    it('says where the command stands when its flags are taken for gantry\'s', async () => {
+      assert.deepEqual(await console.run('exec a ls -la'), { exit: 2, stdout: '', stderr: 'error: unknown flag "-la"; the command to run stands after "--", with its flags\n' })
     })
 
     it('passes standard input on to its end', async () => {
@@ -176,12 +198,24 @@ describe('commands for pods', () => {
 
   describe('gantry why', () => {
     it('tells the verdict of every node', async () => {
+      console.server.put(pod('web-3'))
       console.server.verdicts.set('web-3', {
         node: '', summary: '0 of 2 nodes fit', time: '2026-01-31T11:59:30Z',
         verdicts: [{ node: 'n1', fits: false, plugin: 'Resources', reason: 'cpu 400m short', score: 0 }, { node: 'n2', fits: true, plugin: '', reason: '', score: 12.345 }],
       })
       assert.equal((await console.run('why pod/web-3')).stdout, 'pod/web-3 is on no node: 0 of 2 nodes fit\n\nNODE   FITS   BY            REASON\nn1     no     Resources     cpu 400m short\nn2     yes    score 12.35\n\nlooked at 30s ago\n')
       assert.equal(JSON.parse((await console.run('why web-3 -o json')).stdout).verdicts.length, 2)
+    })
+
+    it('tells of every pod of a workload', async () => {
+      console.server.put(deployment('web'))
+      for (const [name, node] of [['web-1', 'n1'], ['web-2', 'n2']] as const) {
+        console.server.put(pod(name))
+        console.server.verdicts.set(name, { node, summary: '', time: '', verdicts: [] })
+      }
+      assert.equal((await console.run('why deploy/web')).stdout, 'pod/web-1 is on node n1\n\npod/web-2 is on node n2\n')
+      assert.deepEqual(JSON.parse((await console.run('why deploy/web -o json')).stdout).map(({ node }: { node: string }) => node), ['n1', 'n2'])
+      assert.equal((await console.run('why nope')).exit, 3)
     })
   })
 })

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { elsewhere } from '../../cli/commands/elsewhere.ts'
 import { commands } from '../../cli/commands/index.ts'
 import { readContexts, removeContext, upsertContext } from '../../proto/api/context.ts'
 import { Console } from './console.ts'
@@ -49,6 +52,26 @@ describe('the program', () => {
   it('names the nearest command', async () => {
     assert.deepEqual(await console.run('gte pods'), { exit: 2, stdout: '', stderr: 'error: unknown command "gte"; did you mean "get"?\n' })
     assert.deepEqual(await console.run('frobnicate'), { exit: 2, stdout: '', stderr: 'error: unknown command "frobnicate"; `gantry --help` lists the commands\n' })
+  })
+
+  it('says what to do instead of what others have', async () => {
+    for (const name of Object.keys(elsewhere)) {
+      assert.equal(commands[name], undefined, name)
+      assert.deepEqual(await console.run(`${name} a -b`), { exit: 2, stdout: '', stderr: `error: gantry has no command "${name}"; ${elsewhere[name]}\n` })
+    }
+  })
+
+  it('tells of flags what they are without being given', async () => {
+    assert.match((await console.run('get --help')).stdout, /--request-timeout <time> [^-]*\(default 15s\)/)
+  })
+
+  it('dies of the signal that interrupts it, for a shell to see', async () => {
+    console.server.put(pod('a'))
+    const child = spawn(process.execPath, ['--import', 'tsx', 'cli/main.ts', 'get', 'pods', '-w'], { env: { ...process.env, GANTRY_CONFIG: console.configFile }, stdio: ['ignore', 'pipe', 'inherit'] })
+    const ended = once(child, 'exit')
+    await once(child.stdout, 'data')
+    child.kill('SIGINT')
+    assert.deepEqual(await ended, [null, 'SIGINT'])
   })
 
   it('says which controller cannot be reached, and what to do', async () => {
@@ -126,7 +149,8 @@ describe('the program', () => {
     const explained = (await console.run('explain deploy.spec.replicas')).stdout
     assert.match(explained, /^GROUP: +apps\nKIND: +Deployment\nVERSION: +v1\n\nFIELD: replicas <integer>\n/)
     assert.match(explained, /Default: 1\./)
-    assert.match((await console.run('explain pod.spec.contaners')).stderr, /^error: .*containers/)
+    assert.equal((await console.run('explain pod.spec.contaners')).stderr, 'error: "contaners" is no field of Pod.spec: did you mean containers?\n')
+    assert.equal((await console.run('explain deplyments.spec')).stderr, 'error: no kind is called "deplyments"; did you mean "deployments"?\n')
     assert.match((await console.run('explain pod --recursive')).stdout, /\n {4}containers\t<\[\]Container> -required-\n/)
   })
 

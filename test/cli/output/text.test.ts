@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { parse } from 'yaml'
-import { parseDuration } from '../../../cli/duration.ts'
+import { formatDuration, parseDuration } from '../../../cli/duration.ts'
 import { ageSince, formatAge } from '../../../cli/output/age.ts'
 import { palette } from '../../../cli/output/color.ts'
 import { unifiedDiff } from '../../../cli/output/diff.ts'
@@ -29,6 +29,8 @@ describe('durations', () => {
   for (const [text, millis] of [['30s', 30_000], ['1m30s', 90_000], ['1h', HOUR], ['500ms', 500], ['2d', 2 * DAY], ['15', 15_000], ['0', 0], ['1.5h', 1.5 * HOUR], ['-1s', -1000]] as const) {
     it(`${text} is ${millis} ms`, () => assert.equal(parseDuration(text), millis))
   }
+
+  for (const [millis, text] of [[15_000, '15s'], [90_000, '1m30s'], [2 * DAY + 500, '2d500ms'], [0, '0s'], [-1000, '-1s']] as const) it(`${millis} ms is ${text}`, () => assert.equal(formatDuration(millis), text))
 
   for (const text of ['', 'soon', '5x', '1m30', 's', '-', '1 m']) it(`refuses "${text}"`, () => assert.throws(() => parseDuration(text), /is not a length of time/))
 })
