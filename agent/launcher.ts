@@ -20,6 +20,8 @@ import type { CommandResult, run } from '../proto/base/command.ts'
 export type Run = typeof run
 
 export interface AnswerOptions {
+  /** Where it runs. */
+  readonly cwd: string
   /** Beside PATH. */
   readonly env: Readonly<Record<string, string>>
   /** Milliseconds: DeadlineExceeded. */
@@ -85,10 +87,10 @@ export class Launcher {
    * Starts a program that goes on by itself, and waits for the first line that it writes to ANSWER_DESCRIPTOR; undefined if it closes it without.
    * A program that does not answer in time is left running: DeadlineExceeded.
    */
-  async answer(program: string, args: readonly string[], { env, timeout, stderr }: AnswerOptions): Promise<string | undefined> {
+  async answer(program: string, args: readonly string[], { cwd, env, timeout, stderr }: AnswerOptions): Promise<string | undefined> {
     const { stdout } = await this.#submit((number, file) => {
       const command = `${words(program, args, env)} ${ANSWER_DESCRIPTOR}>&1 </dev/null >/dev/null 2>${quote(stderr)}`
-      return `: >${quote(file('err'))}; ${command} | { IFS= read -r line; printf %s "$line" >${quote(file('out'))}; echo ${number} exit 0; }`
+      return `: >${quote(file('err'))}; { cd ${quote(cwd)} && ${command}; } | { IFS= read -r line; printf %s "$line" >${quote(file('out'))}; echo ${number} exit 0; }`
     }, timeout, undefined, false)
     return stdout === '' ? undefined : stdout
   }

@@ -64,7 +64,7 @@ describe('Launcher', () => {
   it('waits for the first line on the descriptor only, not for the end', async () => {
     const errors = join(directory, 'errors')
     const line = '{"text":"a\\\\n\'b\'"}'
-    const options = { env: { LINE: line }, timeout: 5_000, stderr: errors }
+    const options = { cwd: '/', env: { LINE: line }, timeout: 5_000, stderr: errors }
     const pidFile = join(directory, 'pid')
     assert.equal(await launcher.answer('sh', shell('echo wrong >&2; sleep 1000 & echo $! >"$1"; printf "%s\\nmore\\n" "$LINE" >&3', pidFile), options), line)
     const identity = identify(Number(readText(pidFile)))!

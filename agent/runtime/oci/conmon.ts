@@ -77,12 +77,15 @@ export class Conmon {
     await writeFile(`${bundle}/ctl`, '2 0 0\n', { flag: 'r+' })
   }
 
-  /** Starts conmon, which goes to a session of its own, and waits for its word on the sync pipe: the pid of the container's init, or why there is none. */
+  /**
+   * Starts conmon, which goes to a session of its own, and waits for its word on the sync pipe: the pid of the container's init, or why there
+   * is none. In the bundle's folder, since it leaves files where it is, such as `oom`.
+   */
   async #launch(program: string, args: readonly string[], bundle: string): Promise<number> {
     const stderr = `${bundle}/conmon.log`
     let answer: string | undefined
     try {
-      answer = await this.#options.launcher.answer(program, args, { env: { _OCI_SYNCPIPE: String(ANSWER_DESCRIPTOR) }, timeout: CREATE_DEADLINE, stderr })
+      answer = await this.#options.launcher.answer(program, args, { cwd: bundle, env: { _OCI_SYNCPIPE: String(ANSWER_DESCRIPTOR) }, timeout: CREATE_DEADLINE, stderr })
     } catch (error) {
       const late = identifyFrom(`${bundle}/conmon.pid`)
       if (late !== undefined) signalProcess(late, SIGKILL)
