@@ -1,4 +1,5 @@
 /** A description as labelled values, some of them with labelled values below. */
+import { visible } from '../output/visible.ts'
 
 export type Value = string | readonly string[] | readonly Entry[] | Block
 
@@ -45,10 +46,10 @@ export function formatPage(entries: readonly Entry[], indent = 0): string {
   const width = Math.max(0, ...inColumn.map(({ label }) => label.length)) + 3
   const margin = ' '.repeat(indent)
   return entries.map(({ label, value }) => {
-    if (isBlock(value)) return `${margin}${label}:${value.lines.length === 0 ? ' <none>' : ''}\n${value.lines.map((line) => `${margin}  ${line}\n`).join('')}`
+    if (isBlock(value)) return `${margin}${label}:${value.lines.length === 0 ? ' <none>' : ''}\n${value.lines.map((line) => `${margin}  ${visible(line)}\n`).join('')}`
     if (isEntries(value)) return `${margin}${label}:\n${formatPage(value, indent + 2)}`
     const lines = typeof value === 'string' ? value.split('\n') : value
     const column = indent + width
-    return lines.map((line, index) => `${index === 0 ? `${margin}${label}:`.padEnd(column) : ' '.repeat(column)}${line}`.trimEnd() + '\n').join('')
+    return lines.map((line, index) => `${index === 0 ? `${margin}${label}:`.padEnd(column) : ' '.repeat(column)}${visible(line)}`.trimEnd() + '\n').join('')
   }).join('')
 }

@@ -1,4 +1,6 @@
 /** Columns of text, aligned left, three spaces apart. */
+import { visible } from './visible.ts'
+
 const GAP = 3
 
 /** Shown width: what the terminal's colour codes add does not count. */
@@ -11,7 +13,8 @@ export class Table {
   readonly #widths: number[] = []
 
   /** Lines without their newline. The last column is not padded. */
-  format(rows: readonly (readonly string[])[]): string[] {
+  format(content: readonly (readonly string[])[]): string[] {
+    const rows = content.map((row) => row.map(visible))
     for (const row of rows) row.forEach((cell, column) => (this.#widths[column] = Math.max(this.#widths[column] ?? 0, width(cell))))
     return rows.map((row) => row.map((cell, column) => (column === row.length - 1 ? cell : cell + ' '.repeat(this.#widths[column]! - width(cell) + GAP))).join('').trimEnd())
   }

@@ -7,6 +7,8 @@ import { palette } from '../../../cli/output/color.ts'
 import { unifiedDiff } from '../../../cli/output/diff.ts'
 import { Progress } from '../../../cli/output/progress.ts'
 import { formatTable, Table } from '../../../cli/output/table.ts'
+import { visible } from '../../../cli/output/visible.ts'
+import { formatPage } from '../../../cli/describe/page.ts'
 import { formatYaml } from '../../../cli/output/yaml.ts'
 import { parseCustomColumns } from '../../../cli/output/custom-columns.ts'
 
@@ -23,6 +25,23 @@ describe('ages', () => {
   ] as const) it(`${millis} ms is ${text}`, () => assert.equal(formatAge(millis), text))
 
   it('is unknown without a beginning', () => assert.equal(ageSince(undefined, 0), '<unknown>'))
+})
+
+describe('text that others wrote', () => {
+  const EVIL = 'a\u001b]0;title\u0007b\u001b[2Jc\u009b1md\u007f\re'
+  const SHOWN = 'a^[]0;title^Gb^[[2Jc\\x9b1md^?^Me'
+
+  it('steers no terminal, in tables and descriptions', () => {
+    assert.equal(visible(EVIL), SHOWN)
+    assert.equal(formatTable([[EVIL, 'x']]), `${SHOWN}   x\n`)
+    assert.equal(formatPage([{ label: 'Message', value: EVIL }]), `Message:  ${SHOWN}\n`)
+    assert.equal(formatPage([{ label: 'Log', value: { lines: [EVIL] } }]), `Log:\n  ${SHOWN}\n`)
+  })
+
+  it('keeps colours, line breaks and tabs', () => {
+    const text = `${palette({ isTTY: true }, {}).red('red')}\n\tx`
+    assert.equal(visible(text), text)
+  })
 })
 
 describe('durations', () => {
