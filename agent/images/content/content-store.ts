@@ -11,7 +11,7 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { syncFolder } from '../durable-file.ts'
 import { Holds } from '../holds.ts'
-import { KeyedLock } from '../limits.ts'
+import { KeyedLock } from '../../../proto/base/turns.ts'
 import { digestHex } from '../reference.ts'
 
 export interface BlobName {

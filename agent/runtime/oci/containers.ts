@@ -12,10 +12,9 @@ import type { Cgroups } from './cgroups.ts'
 import type { OciConfig, OciProcess } from './config.ts'
 import type { Conmon, Supervised } from './conmon.ts'
 import type { ExitFile, ExitWatch } from './exit-watch.ts'
-import { KeyLocks } from './key-locks.ts'
+import { KeyedLock, Semaphore } from '../../../proto/base/turns.ts'
 import { isAlive, signalProcess } from './process.ts'
 import { containerRecord, loadRecord, removeDirectory, saveRecord, type ContainerEntry, type Phase } from './records.ts'
-import { Slots } from './slots.ts'
 import { lastLogged, logTo, startError } from './start-failure.ts'
 
 export interface ContainersOptions {
@@ -55,9 +54,9 @@ const KILL_CHECK = 100
 export class Containers {
   readonly #options: ContainersOptions
   readonly #entries = new Map<string, ContainerEntry>()
-  readonly #locks = new KeyLocks()
+  readonly #locks = new KeyedLock()
   /** More calls of the runtime at once only get into each other's way. */
-  readonly #slots = new Slots(4 * availableParallelism())
+  readonly #slots = new Semaphore(4 * availableParallelism())
   readonly #awaiting = new Map<string, Set<() => void>>()
 
   constructor(options: ContainersOptions) {

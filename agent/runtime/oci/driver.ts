@@ -14,7 +14,7 @@ import { Conmon } from './conmon.ts'
 import { Containers } from './containers.ts'
 import { Execs, type ExecResult } from './exec.ts'
 import { ExitWatch } from './exit-watch.ts'
-import { KeyLocks } from './key-locks.ts'
+import { KeyedLock } from '../../../proto/base/turns.ts'
 import { SandboxDirectories } from './namespaces.ts'
 import { isAlive, signalNumber } from './process.ts'
 import { containerRecord, loadRecord, saveRecord, type SandboxEntry } from './records.ts'
@@ -59,7 +59,7 @@ export class OciDriver implements RuntimeDriver {
   readonly #directories: SandboxDirectories
   readonly #execs: Execs
   readonly #sandboxes = new Map<string, SandboxEntry>()
-  readonly #locks = new KeyLocks()
+  readonly #locks = new KeyedLock()
   readonly #handlers = new Set<(container: ContainerRecord) => void>()
   /** Ends that nobody could be told of yet. */
   readonly #untold: ContainerRecord[] = []

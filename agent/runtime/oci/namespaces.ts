@@ -6,7 +6,7 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { Run } from '../../launcher.ts'
-import { Slots } from './slots.ts'
+import { Semaphore } from '../../../proto/base/turns.ts'
 
 const READY_PREFIX = 'ready-'
 /** Milliseconds from taking a ready one to making another: the pod that took it is started first. */
@@ -26,7 +26,7 @@ export class SandboxDirectories {
   readonly #run: Run
   readonly #clock: Clock
   readonly #logger: Logger
-  readonly #slots = new Slots(PARALLEL)
+  readonly #slots = new Semaphore(PARALLEL)
   readonly #ready: string[] = []
   #root = ''
   #count = 0

@@ -4,10 +4,8 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { KeyLocks } from '../../../agent/runtime/oci/key-locks.ts'
 import { identify, isAlive, signalNumber, signalProcess } from '../../../agent/runtime/oci/process.ts'
 import { containerRecord, loadRecord, saveRecord, type ContainerEntry, type Phase } from '../../../agent/runtime/oci/records.ts'
-import { Slots } from '../../../agent/runtime/oci/slots.ts'
 import { lastLogged, startError, startFailure } from '../../../agent/runtime/oci/start-failure.ts'
 
 describe('startFailure', () => {
@@ -90,37 +88,5 @@ describe('records', () => {
     const end = (exitCode: number): unknown => containerRecord(entry({ phase: 'exited', exitCode, oomKilled: false, startedAt: 1, finishedAt: 2 })).state
     assert.deepEqual(end(143), { state: 'exited', exitCode: 143, signal: 15, oomKilled: false, startedAt: 1, finishedAt: 2 })
     assert.deepEqual([128, 193, 255, 3].map((code) => (end(code) as { signal: unknown }).signal), [undefined, undefined, undefined, undefined])
-  })
-})
-
-describe('KeyLocks', () => {
-  it('runs one at a time for a key, in order, also after a failure, and keys side by side', async () => {
-    const locks = new KeyLocks()
-    const events: string[] = []
-    const step = (name: string, fails = false) => async (): Promise<void> => {
-      events.push(`${name} begins`)
-      await Promise.resolve()
-      if (fails) throw new Error(name)
-      events.push(`${name} ends`)
-    }
-    const results = await Promise.allSettled([locks.run('a', step('a1', true)), locks.run('a', step('a2')), locks.run('b', step('b1'))])
-    assert.deepEqual(results.map(({ status }) => status), ['rejected', 'fulfilled', 'fulfilled'])
-    assert.ok(events.indexOf('a2 begins') > events.indexOf('a1 begins'))
-    assert.ok(events.indexOf('b1 begins') < events.indexOf('a2 begins'))
-  })
-})
-
-describe('Slots', () => {
-  it('never lets more than so many in, and lets all through', async () => {
-    const slots = new Slots(3)
-    let inside = 0
-    let most = 0
-    const results = await Promise.allSettled(Array.from({ length: 20 }, (_, index) => slots.run(async () => {
-      most = Math.max(most, ++inside)
-      await Promise.resolve()
-      inside--
-      if (index % 5 === 0) throw new Error('fails')
-    })))
-    assert.deepEqual([most, inside, results.filter(({ status }) => status === 'rejected').length], [3, 0, 4])
   })
 })
