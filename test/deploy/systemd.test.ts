@@ -26,8 +26,8 @@ function readUnit(name: string): Record<string, Record<string, string>> {
   return unit
 }
 
-/** Directives that give a unit a mount namespace of its own, systemd.exec(5) and systemd.unit(5). */
-const OWN_MOUNTS = /^(Private(Tmp|Devices|Mounts|IPC|Network|Users)|Protect\w+|(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec)Paths|Bind(ReadOnly)?Paths|TemporaryFileSystem|Root(Directory|Image)|MountFlags|MountAPIVFS|DynamicUser)$/
+/** Directives that give a unit a mount namespace of its own, or remove its files when it stops: systemd.exec(5). */
+const LOSES_PODS = /^(Private(Tmp|Devices|Mounts|IPC|Network|Users)|Protect\w+|(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec)Paths|Bind(ReadOnly)?Paths|TemporaryFileSystem|Root(Directory|Image)|RuntimeDirectory|MountFlags|MountAPIVFS|DynamicUser)$/
 
 describe('systemd units', () => {
   const programs = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { bin: Record<string, string> }).bin
@@ -54,6 +54,6 @@ describe('systemd units', () => {
   it('leave containers alone when the agent ends, and their mounts where the next agent finds them', () => {
     const { Service } = readUnit('gantry-agent.service')
     assert.deepEqual([Service!.KillMode, Service!.Delegate, Service!.OOMPolicy], ['process', 'yes', 'continue'])
-    assert.deepEqual(Object.keys(Service!).filter((directive) => OWN_MOUNTS.test(directive)), [])
+    assert.deepEqual(Object.keys(Service!).filter((directive) => LOSES_PODS.test(directive)), [])
   })
 })
