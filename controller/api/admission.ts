@@ -117,7 +117,7 @@ export function admitUpdate<K extends Kind>(wanted: Resources[K], stored: Resour
   }
   applyDefaults(next)
   if (next.kind === 'Node') stampTaints(next, current as Resources['Node'], now)
-  const problems = [...validate(next), ...validateUpdate(next, current)]
+  const problems = validateUpdate(next, current)
   if (problems.length > 0) throw invalid(next, problems)
   if (!sameSpec(next, current)) next.metadata.generation = (kept.generation ?? 0) + 1
   return next as Resources[K]

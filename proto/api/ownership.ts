@@ -5,6 +5,7 @@
  * One difference: a manager does not conflict with itself. What it wrote by an update before (`scale`, `label`) its apply takes over.
  */
 import type { JsonObject, JsonValue, Kind, ManagedFieldsEntry } from '../gen/types.ts'
+import { yieldDefaults } from './alternatives.ts'
 import { GantryError } from './errors.ts'
 import { FieldSet, formatSteps } from './field-set.ts'
 import { differenceOf, fieldsOf, mergeFields, removeFields } from './merge.ts'
@@ -48,10 +49,11 @@ export function applyConfiguration({ kind, live, configuration, manager, force, 
   const shape = shapeOf(kind)
   const named = ownable(configuration, subresource)
   const wanted = fieldsOf(shape, named)
-  const merged = mergeFields(shape, live ?? identity(kind, configuration), named) as JsonObject
+  const owners = ownersOf(live)
+  const owned = owners.reduce((all, { fields }) => all.union(fields), FieldSet.EMPTY)
+  const merged = mergeFields(shape, live === undefined ? identity(kind, configuration) : yieldDefaults(live, named, owned), named) as JsonObject
   const { changed: written } = differenceOf(shape, live, merged)
 
-  const owners = ownersOf(live)
   const mine = owners.find(({ entry }) => isEntry(entry, manager, 'Apply', subresource))
   const others = owners.filter((owner) => owner !== mine)
   const conflicts = others.filter(({ entry }) => entry.manager !== manager)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { GantryError } from '../../../proto/api/errors.ts'
 import { formatTime } from '../../../proto/api/time.ts'
 import { encodeResource } from '../../../proto/api/wire.ts'
-import type { ConfigMap, Pod } from '../../../proto/gen/types.ts'
+import type { ConfigMap, JsonObject, Pod } from '../../../proto/gen/types.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
 import { ApiBench, configDraft, context, podDraft } from './bench.ts'
 
@@ -238,6 +238,24 @@ describe('ObjectCore', () => {
       const { outcome, object } = await apply({ a: '3' })
       assert.deepEqual([outcome, object.data], ['CONFIGURED', { a: '3' }])
       assert.equal(object.metadata.managedFields?.[0]?.operation, 'Apply')
+    })
+
+    it('lets defaults that nobody chose give way to what excludes them', async () => {
+      const template = (volume: object) => ({ metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }], volumes: [{ name: 'v', ...volume }] } })
+      const deployment = (volume: object, spec: object = {}, manager = 'gantry') => bench.api.apply('Deployment', 'default', 'web',
+        { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' }, spec: { selector: { matchLabels: { a: 'b' } }, template: template(volume), ...spec } } as JsonObject, false, { fieldManager: manager })
+      const first = (await deployment({})).object
+      assert.deepEqual([first.spec.strategy.type, first.spec.template.spec.volumes], ['RollingUpdate', [{ name: 'v', emptyDir: {} }]])
+      const { object } = await deployment({ configMap: { name: 'cm' } }, { strategy: { type: 'Recreate' } })
+      assert.deepEqual(object.spec.strategy, { type: 'Recreate' })
+      assert.deepEqual(object.spec.template.spec.volumes, [{ name: 'v', configMap: { name: 'cm', defaultMode: 420 } }])
+      await deployment({ configMap: { name: 'cm' } }, { strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 2 } } })
+      assert.deepEqual((await deployment({ configMap: { name: 'cm' } }, { strategy: { type: 'Recreate' } })).object.spec.strategy, { type: 'Recreate' })
+    })
+
+    it('says once what is wrong', async () => {
+      await apply({ a: '1' })
+      await assert.rejects(apply({ '../a': '1' }), (error: GantryError) => refused('InvalidArgument')(error) && error.details.length === 1)
     })
 
     it('refuses what another owns, naming field and owner, and takes it by force', async () => {
