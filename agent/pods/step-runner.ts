@@ -82,7 +82,7 @@ export class StepRunner {
       hostPid: spec.hostPID === true,
       hostIpc: spec.hostIPC === true,
       shareProcessNamespace: spec.shareProcessNamespace === true,
-      sysctls: Object.fromEntries((spec.securityContext.sysctls ?? []).map(({ name, value }) => [name, value])),
+      sysctls: Object.fromEntries((spec.securityContext.sysctls ?? []).map(({ name, value }) => [withDots(name), value])),
       resources: podResources(pod, deps.node.pidsLimit),
     })
     writePodFiles(deps.folders, pod, deps.node.hostname, attachment?.address ?? deps.node.address)
@@ -180,6 +180,11 @@ export class StepRunner {
     record.released = true
     await this.#host.persist()
   }
+}
+
+/** As the runtime knows a kernel setting: parts divided by dots. sysctl(8) also takes slashes, and then a dot is part of a name. */
+function withDots(name: string): string {
+  return /^[^./]*\//.test(name) ? name.replace(/[./]/g, (divider) => (divider === '/' ? '.' : '/')) : name
 }
 
 /** Where the pod runs, as its containers may read it. */

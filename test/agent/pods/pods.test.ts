@@ -107,6 +107,12 @@ describe('pods of a node', () => {
     assert.equal(new Set(told.map(({ metadata: { name } }) => name)).size, 1)
   })
 
+  it('tells the runtime kernel settings in its own form', async () => {
+    node.assignAll(makePod('web', { securityContext: { sysctls: ['net.core.somaxconn', 'net/ipv4/ip_forward', 'net/ipv4/conf/eth0.5/rp_filter'].map((name) => ({ name, value: '1' })) } }))
+    await node.phase('web', 'Running')
+    assert.deepEqual(Object.keys(node.machine.sandboxes.get('uid-web')!.spec.sysctls), ['net.core.somaxconn', 'net.ipv4.ip_forward', 'net.ipv4.conf.eth0/5.rp_filter'])
+  })
+
   it('does not restart what is not to be restarted, and frees what it held', async () => {
     node.behaviour = () => ({ exitAfter: 5, exitCode: 1 })
     node.assignAll(makePod('job', { restartPolicy: 'Never' }))
