@@ -80,8 +80,9 @@ export function formatFailure(error: GantryError, origin: Origin | undefined): s
   if (error instanceof PlacedFailure) return `${error.message}\n`
   const remedies = [...new Set(error.details.map((detail) => detail.remedy).filter((remedy) => remedy !== '' && !error.message.includes(remedy)))]
   const details = error.code === 'AlreadyExists' ? [] : error.details.flatMap((detail) => detailLine(detail, error.message)) // which name is taken, the headline says
-  const remedy = remedies.length === 1 && details.length === 0 ? `; ${remedies[0]}` : remedies.map((text) => `\n  ${text}`).join('')
-  return `error: ${headline(error, origin)}${details.map((line) => `\n  ${line}`).join('')}${remedy}\n`
+  const head = headline(error, origin)
+  const remedy = remedies.length === 1 && details.length === 0 ? (head.endsWith('?') ? ` ${remedies[0]![0]!.toUpperCase()}${remedies[0]!.slice(1)}` : `; ${remedies[0]}`) : remedies.map((text) => `\n  ${text}`).join('')
+  return `error: ${head}${details.map((line) => `\n  ${line}`).join('')}${remedy}\n`
 }
 
 function headline(error: GantryError, origin: Origin | undefined): string {

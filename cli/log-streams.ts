@@ -10,6 +10,8 @@ export interface LogSource {
   /** Before each line, if wanted. */
   readonly label: string
   readonly request: Input<LogsRequest>
+  /** What the container waited for when it was last seen; '' if for nothing. Told if it has no log. */
+  readonly waits: string
 }
 
 export interface LogOptions {
@@ -60,7 +62,12 @@ export async function mergeLogs(cluster: Cluster, environment: Environment, sour
 
 async function readAll(sources: readonly LogSource[], read: (source: LogSource, index: number) => Promise<void>): Promise<GantryError[]> {
   const answers = await Promise.allSettled(sources.map(read))
-  return answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : []))
+  return answers.flatMap((answer, index) => {
+    if (answer.status === 'fulfilled') return []
+    const failure = GantryError.from(answer.reason)
+    const { waits } = sources[index]!
+    return [failure.code === 'FailedPrecondition' && waits !== '' ? new GantryError(failure.code, `${failure.message}: ${waits}`, { details: failure.details, cause: failure }) : failure]
+  })
 }
 
 /** After what the others wrote. */

@@ -41,6 +41,7 @@ export default defineCommand({
     const tail = flags.tail ?? (flags.selector === undefined ? -1 : 10)
     const sources = pods.flatMap((pod, index) => containersOf(pod, flags, args[1], index === 0 ? (text) => environment.stderr.write(text) : undefined).map((container): LogSource => ({
       label: `[pod/${pod.metadata.name}/${container}] `,
+      waits: waitsOf(pod, container),
       request: {
         namespace, pod: pod.metadata.name, container, follow: flags.follow, previous: flags.previous, timestamps: flags.timestamps,
         ...(tail < 0 ? {} : { tailLines: tail }),
@@ -54,6 +55,13 @@ export default defineCommand({
     return EXIT.ok
   },
 })
+
+/** "ImagePullBackOff: …" of a container that has not run yet; '' of any other. */
+function waitsOf({ status }: Pod, container: string): string {
+  const { state, lastState } = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].find(({ name }) => name === container) ?? {}
+  if (state?.waiting === undefined || lastState?.terminated !== undefined) return ''
+  return [state.waiting.reason, state.waiting.message].filter((text) => text !== undefined && text !== '').join(': ')
+}
 
 function check(flags: FlagValues<typeof logFlags>, args: readonly string[]): void {
   if (flags.selector === undefined && args.length === 0) throw new UsageError('of which pod? Say POD, TYPE/NAME or -l SELECTOR')

@@ -85,7 +85,12 @@ function fromService(error: grpc.ServiceError): GantryError {
     const status = decode('ErrorStatus', packed)
     return new GantryError(status.code in GRPC_STATUS ? (status.code as ErrorCode) : 'Internal', status.message, { details: status.details, cause: error })
   }
-  return new GantryError(codeOfStatus.get(error.code) ?? 'Internal', error.details || error.message, { cause: error })
+  return new GantryError(codeOfStatus.get(error.code) ?? 'Internal', withoutFrame(error.details || error.message), { cause: error })
+}
+
+/** "connect ECONNREFUSED 10.0.0.1:7443" out of the sentences that the library puts around the reason for having no connection. */
+function withoutFrame(text: string): string {
+  return /^No connection established\. Last error: (?:Error: )?(.*?)\.? ?Resolution note: *$/s.exec(text)?.[1] ?? text
 }
 
 /** What a handler's error is on the wire. */

@@ -71,6 +71,11 @@ describe('commands for pods', () => {
       assert.deepEqual(console.server.logRequests.map(({ limitBytes }) => limitBytes), [undefined, undefined])
     })
 
+    it('says what a container without a log waits for', async () => {
+      console.server.put(pod('a', { status: { containerStatuses: [{ name: 'main', state: { waiting: { reason: 'ImagePullBackOff', message: 'there is no such image' } } }] } }))
+      assert.deepEqual(await console.run('logs a'), { exit: 1, stdout: '', stderr: 'error: container main of pod a has not started: ImagePullBackOff: there is no such image\n' })
+    })
+
     it('shows what it can and tells what it cannot', async () => {
       console.server.put(pod('web-1'))
       console.server.put(pod('web-2'))

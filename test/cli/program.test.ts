@@ -61,6 +61,10 @@ describe('the program', () => {
     }
   })
 
+  it('answers its own question in a sentence of its own', async () => {
+    assert.equal((await console.run('completion')).stderr, 'error: for which shell? It is bash, zsh, fish\n')
+  })
+
   it('tells of flags what they are without being given', async () => {
     assert.match((await console.run('get --help')).stdout, /--request-timeout <time> [^-]*\(default 15s\)/)
   })
@@ -81,7 +85,7 @@ describe('the program', () => {
     await new Promise((resolve) => free.close(resolve))
     const { exit, stderr } = await console.run(`get pods --server ${address}`)
     assert.equal(exit, 4)
-    assert.match(stderr, new RegExp(`^error: the controller at ${address} \\(context "test"\\) is unavailable: .*ECONNREFUSED.*; check that it runs, or choose another with --context or --server\n$`))
+    assert.match(stderr, new RegExp(`^error: the controller at ${address} \\(context "test"\\) is unavailable: connect ECONNREFUSED ${address}; check that it runs, or choose another with --context or --server\n$`))
     console.server.put(pod('a'))
     assert.equal((await console.run(`get pods -o name --server ${address},${console.address}`)).stdout, 'pod/a\n')
   })
@@ -103,7 +107,7 @@ describe('the program', () => {
     const { exit, stderr } = await console.run(`get pods --config ${console.directory}/none.yaml`)
     assert.equal(exit, 1)
     assert.match(stderr, /^error: no cluster is known: .*none\.yaml has no contexts; `npm run up` starts a cluster/)
-    assert.match((await console.run('get pods --context tset')).stderr, /^error: no context "tset" in .*; did you mean "test"\?; `gantry config get-contexts` lists them\n$/)
+    assert.match((await console.run('get pods --context tset')).stderr, /^error: no context "tset" in .*; did you mean "test"\? `gantry config get-contexts` lists them\n$/)
   })
 
   it('keeps contexts', async () => {

@@ -120,7 +120,7 @@ export class RegistryClient {
       }
     }
     const last = failures.at(-1)!
-    const place = `${repository.registry}/${repository.repository} ${path.replace('/', ' ')}`
+    const place = nameOf(`${repository.registry}/${repository.repository}`, path)
     throw new GantryError(last.error.code, `${place}: ${failures.map(({ host, error }) => (failures.length > 1 ? `${host}: ${error.message}` : error.message)).join('; ')}`, { cause: last.error })
   }
 
@@ -191,14 +191,21 @@ function manifestHeaders(): Record<string, string> {
   return { accept: MANIFEST_TYPES.join(', ') }
 }
 
+/** "app:v1", "app@sha256:…" or "blob sha256:… of app" for "manifests/v1", "manifests/sha256:…" and "blobs/sha256:…". */
+function nameOf(repository: string, path: string): string {
+  const [what, name = ''] = path.split('/')
+  if (what === 'blobs') return `blob ${name} of ${repository}`
+  return `${repository}${name.includes(':') ? '@' : ':'}${name}`
+}
+
 async function statusError(response: HttpResponse, { base, repository, credential }: Access, path: string, clock: Clock): Promise<GantryError> {
   const said = registryMessage(await readBody(response, 64 << 10, `the answer of ${base.host}`))
-  const detail = said === '' ? '' : `: ${said}`
+  const detail = said === '' ? '' : ` (${said})`
   const { status } = response
-  if (status === 404) return new GantryError('NotFound', `${base.host} has no ${repository} ${path.replace('/', ' ')}${detail}`)
+  if (status === 404) return new GantryError('NotFound', `${base.host} has no ${nameOf(repository, path)}${detail}`)
   if (status === 403) return new GantryError('Forbidden', `${base.host} forbids ${credential === undefined ? 'anonymous users' : `user "${credential.username}"`} to read ${repository}${detail}`)
   if (status === 429 || status >= 500) return new BusyError(`${base.host} answers ${status}${detail}`, retryAfter(response.headers['retry-after'], clock))
-  return new GantryError('FailedPrecondition', `${base.host} answers ${status} to ${path.replace('/', ' ')}${detail}`)
+  return new GantryError('FailedPrecondition', `${base.host} answers ${status} to ${nameOf(repository, path)}${detail}`)
 }
 
 /** Codes and messages of an error body; '' if it is none. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes */
@@ -208,7 +215,7 @@ function registryMessage(body: Buffer): string {
   try {
     const { errors } = JSON.parse(text) as { errors?: unknown }
     if (!Array.isArray(errors)) return ''
-    return errors.map((error: { code?: unknown; message?: unknown }) => [error.code, error.message].filter((part) => typeof part === 'string').join(' ')).join('; ').slice(0, 500)
+    return errors.map((error: { code?: unknown; message?: unknown }) => [error.code, error.message].filter((part) => typeof part === 'string').join(': ')).join('; ').slice(0, 500)
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) return '' // not the registry's own error body: the status speaks for itself
     throw error
