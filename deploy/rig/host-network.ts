@@ -1,5 +1,6 @@
 /** The host's side of a rig's network: one bridge, a cable to each machine, and the way out. */
 import { readFile, writeFile } from 'node:fs/promises'
+import { GantryError } from '../../proto/api/errors.ts'
 import { run } from '../../proto/base/command.ts'
 
 const FORWARD = '/proc/sys/net/ipv4/ip_forward'
@@ -11,11 +12,20 @@ export interface RigNetwork {
   readonly prefix: string
   /** nftables table, for the way out through the host. */
   readonly table: string
+  /** Interface alias of the bridge: whose it is. One without alias is its maker's, who ended in between. */
+  readonly owner: string
 }
 
-/** Makes the bridge with the host's address `.1`, and the rule by which machines reach out through the host. */
-export async function createNetwork({ bridge, prefix, table }: RigNetwork): Promise<void> {
-  await run('ip', ['-batch', '-'], { stdin: `link add ${bridge} type bridge\naddr add ${prefix}.1/24 dev ${bridge}\nlink set ${bridge} up\n` })
+/** The network of a rig on a prefix. */
+export function networkOf(rig: string, prefix: string): RigNetwork {
+  return { bridge: `gantry-rig${prefix.split('.')[2]}`, prefix, table: `gantry_rig_${rig.replaceAll('-', '_')}`, owner: `gantry-rig:${rig}` }
+}
+
+/** Makes the bridge with the host's address `.1`, and the rule by which machines reach out through the host. AlreadyExists: another rig was faster. */
+export async function createNetwork({ bridge, prefix, table, owner }: RigNetwork): Promise<void> {
+  const { code, stderr } = await run('ip', ['link', 'add', bridge, 'type', 'bridge'], { allow: [0, 2] })
+  if (code !== 0) throw new GantryError((await links()).some(({ ifname }) => ifname === bridge) ? 'AlreadyExists' : 'Internal', `cannot make the bridge ${bridge}: ${stderr.trim()}`)
+  await run('ip', ['-batch', '-'], { stdin: `link set ${bridge} alias ${owner}\naddr add ${prefix}.1/24 dev ${bridge}\nlink set ${bridge} up\n` })
   await run('nft', ['-f', '-'], {
     stdin: `table ip ${table} {\n  chain postrouting {\n    type nat hook postrouting priority srcnat;\n    ip saddr ${prefix}.0/24 oifname != "${bridge}" masquerade\n  }\n}\n`,
   })
@@ -40,11 +50,23 @@ export async function plugIn({ bridge, prefix }: RigNetwork, cable: string, addr
   })
 }
 
-/** Removes everything that createNetwork and plugIn made; what is not there is no failure. */
-export async function removeNetwork({ bridge, table }: RigNetwork): Promise<void> {
-  const links = JSON.parse((await run('ip', ['-json', 'link', 'show'])).stdout) as { ifname: string; master?: string }[]
-  const ours = links.filter((link) => link.master === bridge || link.ifname === bridge).map((link) => link.ifname)
-  if (ours.length > 0) await run('ip', ['-force', '-batch', '-'], { stdin: ours.map((name) => `link delete ${name}\n`).join(''), allow: [0, 1] })
+interface Link {
+  readonly ifname: string
+  readonly master?: string
+  readonly ifalias?: string
+}
+
+async function links(): Promise<Link[]> {
+  return JSON.parse((await run('ip', ['-json', 'link', 'show'])).stdout) as Link[]
+}
+
+/** Removes everything that createNetwork and plugIn made; what is not there, or another rig's, stays as it is. */
+export async function removeNetwork({ bridge, table, owner }: RigNetwork): Promise<void> {
+  const all = await links()
+  if (all.some(({ ifname, ifalias }) => ifname === bridge && (ifalias ?? owner) === owner)) {
+    const ours = all.filter((link) => link.master === bridge || link.ifname === bridge)
+    await run('ip', ['-force', '-batch', '-'], { stdin: ours.map(({ ifname }) => `link delete ${ifname}\n`).join(''), allow: [0, 1] })
+  }
   const tables = (await run('nft', ['list', 'tables', 'ip'])).stdout.split('\n')
   if (tables.includes(`table ip ${table}`)) await run('nft', ['delete', 'table', 'ip', table])
 }
@@ -58,20 +80,21 @@ function rangeOf(cidr: string): [number, number] | undefined {
   return [first, first + 2 ** (32 - Number(bits)) - 1]
 }
 
-/** The first of the /24s in 10.87.0.0/16 that no route of these (as `ip route show` prints them) overlaps. */
-export function choosePrefix(routes: string): string {
+/** The first of the /24s in 10.87.0.0/16 that no route of these (as `ip route show` prints them) overlaps, from `from` on. */
+export function choosePrefix(routes: string, from = 0): string {
   const used = routes.split('\n').flatMap((line) => {
     const range = rangeOf(line.split(' ')[0]!)
     return range === undefined ? [] : [range]
   })
-  for (let third = 0; third < 256; third++) {
+  for (let third = from; third < 256; third++) {
     const [first, last] = rangeOf(`10.87.${third}.0/24`)!
-    if (!used.some(([from, to]) => from <= last && first <= to)) return `10.87.${third}`
+    if (!used.some(([begin, end]) => begin <= last && first <= end)) return `10.87.${third}`
   }
   throw new Error('every network of 10.87.0.0/16 is in use on this host: end a rig, or remove the route that covers them')
 }
 
-/** A prefix for a new rig on this host. */
-export async function freePrefix(): Promise<string> {
-  return choosePrefix((await run('ip', ['route', 'show'])).stdout)
+/** A prefix for a new rig on this host; `tried` were free by the routes, and are not. */
+export async function freePrefix(tried: readonly string[]): Promise<string> {
+  const from = Math.max(0, ...tried.map((prefix) => Number(prefix.split('.')[2]) + 1))
+  return choosePrefix((await run('ip', ['route', 'show'])).stdout, from)
 }

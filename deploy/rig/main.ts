@@ -11,6 +11,16 @@ import { readRig, type RigRecord } from './rig-record.ts'
 const USAGE = `usage: npm run up [-- --nodes N] [--name NAME] [--no-demo]
        npm run down [-- --name NAME]`
 
+/** What to type next, and what it does. */
+const NEXT = [['npx gantry get nodes', 'the machines']] as const
+const NEXT_DEMO = [
+  ['npx gantry logs deploy/hello', 'what the pods print'],
+  ['npx gantry exec -it deploy/hello -- sh', 'a shell in one'],
+  ['npx gantry scale deploy/hello --replicas 5', ''],
+  ['npx gantry describe deploy/hello', ''],
+] as const
+const END = [['npm run down', 'ends it all']] as const
+
 /** The checkout or installation: the nearest folder above with machine-init in it. */
 function findRoot(): string {
   let directory = import.meta.dirname
@@ -59,15 +69,7 @@ async function up(name: string, nodes: number, demo: boolean): Promise<void> {
     process.stdout.write('\n')
     await gantry(root, name, ['get', 'pods', '-o', 'wide'])
   }
-  process.stdout.write(`
-Next:
-  npx gantry get nodes                     the machines
-  npx gantry logs deploy/hello             what the pods print
-  npx gantry exec -it deploy/hello -- sh   a shell in one
-  npx gantry scale deploy/hello --replicas 5
-  npx gantry describe deploy/hello
-  npm run down                             ends it all
-`)
+  process.stdout.write(`\nNext:\n${[...NEXT, ...(demo ? NEXT_DEMO : []), ...END].map(([command, what]) => `  ${command.padEnd(43)}${what}`.trimEnd()).join('\n')}\n`)
 }
 
 async function down(name: string): Promise<void> {

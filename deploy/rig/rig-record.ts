@@ -8,7 +8,8 @@ export const RIGS = '/var/lib/gantry/rigs'
 
 export interface RigRecord {
   readonly name: string
-  readonly network: RigNetwork
+  /** Undefined until one was chosen. */
+  readonly network?: RigNetwork
   /** The host's forwarding setting before the rig; undefined until it was changed. */
   readonly forwardingBefore?: string
   readonly machines: readonly MachineRecord[]

@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { contextFilePath, removeContext } from '../../proto/api/context.ts'
+import { GantryError } from '../../proto/api/errors.ts'
 import { removeCgroup } from './cgroup-tree.ts'
 import { ClusterFiles, REGISTRY_PORT } from './cluster-files.ts'
-import { allowForwarding, createNetwork, freePrefix, removeNetwork, restoreForwarding } from './host-network.ts'
+import { allowForwarding, createNetwork, freePrefix, networkOf, removeNetwork, restoreForwarding, type RigNetwork } from './host-network.ts'
 import { endMachine, startMachine, type MachineSpec } from './machine.ts'
 import { isAlive } from './process-identity.ts'
 import { awaitController, awaitNodes } from './readiness.ts'
@@ -34,7 +35,7 @@ function addressOf(prefix: string, name: string): string {
 }
 
 export function registryOf(rig: RigRecord): string {
-  return `${addressOf(rig.network.prefix, REGISTRY)}:${REGISTRY_PORT}`
+  return `${addressOf(rig.network!.prefix, REGISTRY)}:${REGISTRY_PORT}`
 }
 
 /** True while every machine of the rig runs. */
@@ -53,16 +54,14 @@ export async function createRig(options: UpOptions): Promise<RigRecord> {
 }
 
 async function build({ name, nodes, root, progress, fillRegistry }: UpOptions): Promise<RigRecord> {
-  const prefix = await freePrefix()
-  const index = prefix.split('.')[2]!
-  const network = { bridge: `gantry-rig${index}`, prefix, table: `gantry_rig_${index}` }
-  let rig: RigRecord = { name, network, nodes, machines: [], ready: false }
-  await writeRig(rig)
+  let rig: RigRecord = { name, nodes, machines: [], ready: false }
   const save = async (change: Partial<RigRecord>): Promise<void> => writeRig((rig = { ...rig, ...change }))
 
   progress('network')
   await save({ forwardingBefore: await allowForwarding() })
-  await createNetwork(network)
+  const network = await claimNetwork(name, (candidate) => save({ network: candidate }))
+  const { prefix } = network
+  const index = prefix.split('.')[2]!
   const directory = rigDirectory(name)
   const files = await ClusterFiles.create(directory, name)
   const init = join(root, 'deploy/rig/machine-init')
@@ -101,12 +100,28 @@ async function build({ name, nodes, root, progress, fillRegistry }: UpOptions): 
   return rig
 }
 
+/** Makes a network on the first prefix that is free, writing down each before it is tried. */
+async function claimNetwork(rig: string, record: (network: RigNetwork) => Promise<void>): Promise<RigNetwork> {
+  const tried: string[] = []
+  for (;;) {
+    const network = networkOf(rig, await freePrefix(tried))
+    await record(network)
+    try {
+      await createNetwork(network)
+      return network
+    } catch (thrown) {
+      if (!GantryError.is(thrown, 'AlreadyExists')) throw thrown
+      tried.push(network.prefix)
+    }
+  }
+}
+
 /** Removes a rig with everything that belongs to it, also one left half-made; false if there is none. */
 export async function removeRig(name: string): Promise<boolean> {
   const rig = await readRig(name)
   if (rig === undefined) return false
   await Promise.all(rig.machines.map((machine) => endMachine(machine)))
-  await removeNetwork(rig.network)
+  if (rig.network !== undefined) await removeNetwork(rig.network)
   await removeCgroup(`gantry-rig/${name}`)
   await removeContext(contextFilePath(process.env), name)
   await rm(join(RUN, name), { recursive: true, force: true })
