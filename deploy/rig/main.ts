@@ -11,6 +11,8 @@ import { readRig, type RigRecord } from './rig-record.ts'
 const USAGE = `usage: npm run up [-- --nodes N] [--name NAME] [--no-demo]
        npm run down [-- --name NAME]`
 
+const DEFAULT_NAME = 'default'
+
 /** What to type next, and what it does. */
 const NEXT = [['npx gantry get nodes', 'the machines']] as const
 const NEXT_DEMO = [
@@ -19,7 +21,6 @@ const NEXT_DEMO = [
   ['npx gantry scale deploy/hello --replicas 5', ''],
   ['npx gantry describe deploy/hello', ''],
 ] as const
-const END = [['npm run down', 'ends it all']] as const
 
 /** The checkout or installation: the nearest folder above with machine-init in it. */
 function findRoot(): string {
@@ -69,7 +70,7 @@ async function up(name: string, nodes: number, demo: boolean): Promise<void> {
     process.stdout.write('\n')
     await gantry(root, name, ['get', 'pods', '-o', 'wide'])
   }
-  process.stdout.write(`\nNext:\n${[...NEXT, ...(demo ? NEXT_DEMO : []), ...END].map(([command, what]) => `  ${command.padEnd(43)}${what}`.trimEnd()).join('\n')}\n`)
+  process.stdout.write(`\nNext:\n${[...NEXT, ...(demo ? NEXT_DEMO : []), [`npm run down${name === DEFAULT_NAME ? '' : ` -- --name ${name}`}`, 'ends it all']].map(([command, what]) => `  ${command.padEnd(43)}${what}`.trimEnd()).join('\n')}\n`)
 }
 
 async function down(name: string): Promise<void> {
@@ -79,7 +80,7 @@ async function down(name: string): Promise<void> {
 async function main(): Promise<void> {
   const { values, positionals } = (() => {
     try {
-      return parseArgs({ allowPositionals: true, options: { nodes: { type: 'string', default: '3' }, name: { type: 'string', default: 'default' }, 'no-demo': { type: 'boolean', default: false } } })
+      return parseArgs({ allowPositionals: true, options: { nodes: { type: 'string', default: '3' }, name: { type: 'string', default: DEFAULT_NAME }, 'no-demo': { type: 'boolean', default: false } } })
     } catch (thrown) {
       return usage((thrown as Error).message)
     }

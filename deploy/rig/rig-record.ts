@@ -31,6 +31,12 @@ export async function readRig(name: string): Promise<RigRecord | undefined> {
   }
 }
 
+/** Every rig on this host but one. */
+export async function otherRigs(name: string): Promise<RigRecord[]> {
+  const names = (await readdir(RIGS)).filter((other) => other !== name)
+  return (await Promise.all(names.map(readRig))).filter((rig) => rig !== undefined)
+}
+
 export async function writeRig(record: RigRecord): Promise<void> {
   const directory = rigDirectory(record.name)
   await mkdir(directory, { recursive: true, mode: 0o700 })

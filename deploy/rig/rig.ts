@@ -10,7 +10,7 @@ import { allowForwarding, createNetwork, freePrefix, networkOf, removeNetwork, r
 import { endMachine, startMachine, type MachineSpec } from './machine.ts'
 import { isAlive } from './process-identity.ts'
 import { awaitController, awaitNodes } from './readiness.ts'
-import { forgetRig, readRig, rigDirectory, writeRig, type RigRecord } from './rig-record.ts'
+import { forgetRig, otherRigs, readRig, rigDirectory, writeRig, type RigRecord } from './rig-record.ts'
 
 export const REGISTRY = 'registry'
 export const CONTROLLER = 'controller'
@@ -126,9 +126,17 @@ export async function removeRig(name: string): Promise<boolean> {
   await removeContext(contextFilePath(process.env), name)
   await rm(join(RUN, name), { recursive: true, force: true })
   await removeIfEmpty(RUN)
-  if (rig.forwardingBefore !== undefined) await restoreForwarding(rig.forwardingBefore)
+  await handOverForwarding(rig)
   await forgetRig(name)
   return true
+}
+
+/** The host's forwarding is needed as long as there is a rig; the last one to go sets it back. */
+async function handOverForwarding({ name, forwardingBefore }: RigRecord): Promise<void> {
+  if (forwardingBefore === undefined) return
+  const [heir] = await otherRigs(name)
+  if (heir === undefined) await restoreForwarding(forwardingBefore)
+  else if (forwardingBefore !== '1') await writeRig({ ...heir, forwardingBefore })
 }
 
 async function removeIfEmpty(directory: string): Promise<void> {
