@@ -42,6 +42,11 @@ function conditionIs(pod: Pod, type: string, status: string): boolean {
   return pod.status.conditions?.some((condition) => condition.type === type && condition.status === status) === true
 }
 
+/** What of it waits then waits for nothing any more. */
+function hasEnded({ status }: Pod): boolean {
+  return status.phase === 'Succeeded' || status.phase === 'Failed'
+}
+
 function latest(times: readonly (string | undefined)[]): string | undefined {
   return times.filter((time) => time !== undefined).sort().at(-1)
 }
@@ -61,6 +66,7 @@ function initReason(pod: Pod): string | undefined {
     const terminated = state?.terminated
     if (terminated?.exitCode === 0) continue
     if (terminated !== undefined) return `Init:${endReason(terminated)}`
+    if (hasEnded(pod)) return undefined
     const waiting = state?.waiting?.reason
     return waiting !== undefined && waiting !== '' && waiting !== 'PodInitializing' ? `Init:${waiting}` : `Init:${index}/${total}`
   }
@@ -72,22 +78,22 @@ function endReason(terminated: NonNullable<ContainerState['terminated']>): strin
   return terminated.signal !== undefined && terminated.signal !== 0 ? `Signal:${terminated.signal}` : `ExitCode:${terminated.exitCode}`
 }
 
-function containerReason({ state }: ContainerStatus): string | undefined {
-  if (state?.waiting?.reason !== undefined && state.waiting.reason !== '') return state.waiting.reason
+function containerReason(pod: Pod, { state }: ContainerStatus): string | undefined {
+  if (!hasEnded(pod) && state?.waiting?.reason !== undefined && state.waiting.reason !== '') return state.waiting.reason
   return state?.terminated === undefined ? undefined : endReason(state.terminated)
 }
 
 /** The first container that is not simply running decides; one that ended well counts only if none runs. */
 function mainReason(pod: Pod): string | undefined {
   const statuses = pod.status.containerStatuses ?? []
-  const reason = statuses.map(containerReason).find((word) => word !== undefined)
+  const reason = statuses.map((status) => containerReason(pod, status)).find((word) => word !== undefined)
   const running = statuses.some((container) => container.ready && container.state?.running !== undefined)
   if (reason !== 'Completed' || !running) return reason
   return conditionIs(pod, 'Ready', 'True') ? 'Running' : 'NotReady'
 }
 
-function deletionReason({ metadata, status }: Pod): string | undefined {
-  if (metadata.deletionTimestamp === undefined) return undefined
-  if (status.reason === 'NodeLost') return 'Unknown'
-  return status.phase === 'Succeeded' || status.phase === 'Failed' ? undefined : 'Terminating'
+function deletionReason(pod: Pod): string | undefined {
+  if (pod.metadata.deletionTimestamp === undefined) return undefined
+  if (pod.status.reason === 'NodeLost') return 'Unknown'
+  return hasEnded(pod) ? undefined : 'Terminating'
 }

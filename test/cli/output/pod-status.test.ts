@@ -34,6 +34,8 @@ describe('pod status', () => {
     ['ExitCode:3', make({ phase: 'Failed', containerStatuses: [container({ terminated: { exitCode: 3 } })] })],
     ['Signal:9', make({ phase: 'Failed', containerStatuses: [container({ terminated: { exitCode: 137, signal: 9 } })] })],
     ['Evicted', make({ phase: 'Failed', reason: 'Evicted' })],
+    ['OutOfcpu', make({ phase: 'Failed', reason: 'OutOfcpu', containerStatuses: [container({ waiting: { reason: 'ContainerCreating' } })] })],
+    ['DeadlineExceeded', make({ phase: 'Failed', reason: 'DeadlineExceeded', initContainerStatuses: [container({ waiting: { reason: 'PodInitializing' } })], containerStatuses: [container({ waiting: { reason: 'PodInitializing' } })] }, { init: 1 })],
     ['Init:0/2', make({ phase: 'Pending', initContainerStatuses: [container({ waiting: { reason: 'PodInitializing' } }), container({ waiting: { reason: 'PodInitializing' } })] }, { init: 2 })],
     ['Init:1/2', make({ phase: 'Pending', initContainerStatuses: [container({ terminated: { exitCode: 0 } }), container(RUNNING)] }, { init: 2 })],
     ['Init:CrashLoopBackOff', make({ phase: 'Pending', initContainerStatuses: [container({ waiting: { reason: 'CrashLoopBackOff' } })] }, { init: 1 })],
