@@ -1,5 +1,6 @@
 /** The command line's composition root: hands the process's own world to runProgram. */
 import { spawn } from 'node:child_process'
+import { setMaxListeners } from 'node:events'
 import { constants } from 'node:os'
 import { GantryError } from '../proto/api/errors.ts'
 import { systemClock } from '../proto/base/clock.ts'
@@ -8,6 +9,7 @@ import { EXIT } from './failure.ts'
 import { runProgram } from './program.ts'
 
 const interrupt = new AbortController()
+setMaxListeners(0, interrupt.signal) // one for each call under way
 process.on('SIGINT', () => {
   if (interrupt.signal.aborted) end(EXIT.interrupted) // the second time at once
   interrupt.abort(new GantryError('Cancelled', 'interrupted'))

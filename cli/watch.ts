@@ -1,4 +1,5 @@
 /** Following objects over lost connections and compacted history, and waiting with an end. */
+import { setMaxListeners } from 'node:events'
 import { GantryError } from '../proto/api/errors.ts'
 import { delay, type Clock } from '../proto/base/clock.ts'
 import type { Kind, Resources } from '../proto/gen/types.ts'
@@ -65,6 +66,7 @@ export async function* observe<K extends Kind>(cluster: Cluster, clock: Clock, k
 export async function withDeadline<T>(clock: Clock, millis: number | undefined, signal: AbortSignal, text: () => string, body: (signal: AbortSignal) => Promise<T>): Promise<T> {
   if (millis === undefined) return body(signal)
   const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
   const timer = clock.after(millis, () => controller.abort(new GantryError('DeadlineExceeded', text())))
   const abort = (): void => controller.abort(signal.reason)
   signal.addEventListener('abort', abort, { once: true })

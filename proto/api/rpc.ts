@@ -2,6 +2,7 @@
  * The services of the schema over gRPC: promises, async iterables and AbortSignals outside, GantryErrors in both directions.
  * An error travels as gRPC status plus an ErrorStatus in the trailing metadata `gantry-error-bin`.
  */
+import { setMaxListeners } from 'node:events'
 import { isIP } from 'node:net'
 import * as grpc from '@grpc/grpc-js'
 import { Channel } from '../base/channel.ts'
@@ -224,6 +225,7 @@ export class Server {
 
   constructor(options: ServerOptions) {
     this.#options = options
+    setMaxListeners(0, this.#stopping.signal) // one for each call under way
   }
 
   add<S extends keyof Services>(service: S, handlers: Handlers<Services[S]>): void {

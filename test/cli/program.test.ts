@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { promisify } from 'node:util'
 import { elsewhere } from '../../cli/commands/elsewhere.ts'
 import { commands } from '../../cli/commands/index.ts'
 import { readContexts, removeContext, upsertContext } from '../../proto/api/context.ts'
@@ -67,6 +68,15 @@ describe('the program', () => {
 
   it('tells of flags what they are without being given', async () => {
     assert.match((await console.run('get --help')).stdout, /--request-timeout <time> [^-]*\(default 15s\)/)
+  })
+
+  it('says nothing of its own doings when much goes on at once', async () => {
+    const names = Array.from({ length: 30 }, (_, index) => `c${index}`)
+    await console.file('many.yaml', names.map((name) => `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}}\n`).join('---\n'))
+    const args = ['--import', 'tsx', 'cli/main.ts', 'apply', '-f', `${console.directory}/many.yaml`, '--wait']
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, GANTRY_CONFIG: console.configFile } })
+    assert.equal(stderr, '')
+    assert.equal(stdout, names.map((name) => `configmap/${name} created\n`).join(''))
   })
 
   it('dies of the signal that interrupts it, for a shell to see', async () => {

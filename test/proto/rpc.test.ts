@@ -81,6 +81,23 @@ describe('rpc', () => {
     assert.equal(echoed, total * 64 * 1024)
   })
 
+  it('serves many calls at once without a warning', async () => {
+    const warnings: Error[] = []
+    const note = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', note)
+    try {
+      const calls = Array.from({ length: 20 }, () => connection.client('Pods').logs({ pod: 'a' })[Symbol.asyncIterator]())
+      await Promise.all(calls.map((call) => call.next()))
+      await Promise.all(calls.map(async (call) => call.return?.()))
+      await new Promise((resolve) => setImmediate(resolve))
+    } finally {
+      process.off('warning', note)
+    }
+    assert.deepEqual(warnings, [])
+    while (seen.length < 20) await new Promise((resolve) => setImmediate(resolve))
+    seen.length = 0
+  })
+
   it('carries an error with code and details', async () => {
     await assert.rejects(async () => {
       for await (const _ of connection.client('Pods').logs({ pod: 'none' })) assert.fail('no message expected')
