@@ -55,6 +55,7 @@ async function up(name: string, nodes: number, demo: boolean): Promise<void> {
     process.stdout.write(`The cluster "${name}" is already running, with ${found.nodes} nodes.\n`)
     if (found.nodes !== nodes && process.argv.includes('--nodes')) process.stdout.write(`For another number of nodes: npm run down, then npm run up -- --nodes ${nodes}\n`)
     rig = found
+    if (demo) await pushDemoImages(registryOf(rig)) // it may have been made without
   } else {
     if (found !== undefined) await removeRig(name)
     const progress = new Progress(`Cluster "${name}"`)
