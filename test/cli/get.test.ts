@@ -152,7 +152,7 @@ describe('gantry get', () => {
       ['get podz', 'error: no kind is called "podz"; did you mean "pods"?\n'],
       ['get pods -o yml', 'error: unknown output form "yml"; it is wide, yaml, json, name, jsonpath=TEMPLATE or custom-columns=SPEC\n'],
       ['get pods --lables a=b', 'error: unknown flag "--lables"; `gantry get --help` lists the flags\n'],
-      ['get pods --selektor a=b', 'error: unknown flag "--selektor"; did you mean --selector?; `gantry get --help` lists the flags\n'],
+      ['get pods --selektor a=b', 'error: unknown flag "--selektor"; did you mean --selector? `gantry get --help` lists the flags\n'],
       ['get pods,deploy -w', 'error: -w watches one kind, or one object; leave the others out\n'],
       ['get pod/a b', 'error: "b" is not TYPE/NAME; a line has either TYPE/NAME operands only or TYPE followed by names\n'],
       ['get pods a -l x=y', 'error: give names or a selector, not both\n'],
