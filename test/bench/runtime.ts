@@ -1,6 +1,7 @@
 /** What a container costs on this machine: the driver beside the bare loop of conmon, create and start. Milliseconds a sample. */
 import { execFileSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Cgroups } from '../../agent/runtime/oci/cgroups.ts'
@@ -8,6 +9,7 @@ import { containerConfig } from '../../agent/runtime/oci/config.ts'
 import { Conmon } from '../../agent/runtime/oci/conmon.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
+import { Semaphore } from '../../proto/base/turns.ts'
 import { RuntimeMachine } from '../agent/runtime/machine.ts'
 import { containerSpec, sandboxSpec } from '../contract/runtime.ts'
 
@@ -70,21 +72,30 @@ async function bare(runtime: 'crun' | 'runc'): Promise<Series[]> {
     const [exitDirectory, socketDirectory, root] = directories as [string, string, string]
     const program = (await run('sh', ['-c', 'command -v "$1"', 'sh', runtime])).stdout.trim()
     const conmon = new Conmon({ program: '/usr/bin/conmon', runtime: program, runtimeArgs: ['--root', root], exitDirectory, socketDirectory, launcher: machine.launcher })
-    for (let index = 0; index < SAMPLES; index++) {
-      const id = `bare${index}`
+    const host = { cgroupVersion: (await Cgroups.detect(systemClock)).layout.version, limitsSwap: false, capabilities: [], oomScoreAdj: 0 }
+    const container = async (id: string): Promise<{ create: number; start: number }> => {
       const bundle = join(machine.directory, id)
       await mkdir(bundle)
       const config = containerConfig({
-        spec: containerSpec(machine, id, id, SLEEP), sandbox: sandboxSpec(id, { hostIpc: true }), shared: { ipc: '', uts: '', shm: '', pid: undefined },
-        host: { cgroupVersion: (await Cgroups.detect(systemClock)).layout.version, limitsSwap: false, capabilities: [], oomScoreAdj: 0 },
+        spec: containerSpec(machine, id, id, SLEEP), sandbox: sandboxSpec(id, { hostIpc: true }), shared: { ipc: '', uts: '', shm: '', pid: undefined }, host,
         cgroupsPath: `${machine.cgroupParent}/${id}`, localSeccomp: undefined, devices: [],
       })
       await writeFile(join(bundle, 'config.json'), JSON.stringify(config))
-      create.push(await timed(() => conmon.create({ id, bundle, logPath: join(bundle, 'log'), tty: false, stdin: false })))
-      start.push(await timed(() => run(program, ['--root', root, 'start', id])))
-      await run(program, ['--root', root, 'delete', '--force', id])
+      const create = await timed(() => conmon.create({ id, bundle, logPath: join(bundle, 'log'), tty: false, stdin: false }))
+      return { create, start: await timed(() => run(program, ['--root', root, 'start', id])) }
     }
-    return [{ name: `${runtime} bare conmon + create`, samples: create }, { name: `${runtime} bare start`, samples: start }]
+    const remove = (id: string): Promise<unknown> => run(program, ['--root', root, 'delete', '--force', id])
+    for (let index = 0; index < SAMPLES; index++) {
+      const times = await container(`bare${index}`)
+      create.push(times.create)
+      start.push(times.start)
+      await remove(`bare${index}`)
+    }
+    const turns = new Semaphore(2 * availableParallelism())
+    const ids = Array.from({ length: BURST }, (_, index) => `burst${index}`)
+    const burst = await timed(() => Promise.all(ids.map((id) => turns.run(() => container(id)))))
+    for (const id of ids) await remove(id)
+    return [{ name: `${runtime} bare conmon + create`, samples: create }, { name: `${runtime} bare start`, samples: start }, { name: `${runtime} bare ${BURST} at once`, samples: [burst] }]
   } finally {
     await machine.cleanUp()
   }
