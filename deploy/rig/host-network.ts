@@ -21,9 +21,14 @@ export function networkOf(rig: string, prefix: string): RigNetwork {
   return { bridge: `gantry-rig${prefix.split('.')[2]}`, prefix, table: `gantry_rig_${rig.replaceAll('-', '_')}`, owner: `gantry-rig:${rig}` }
 }
 
+/** A bridge's hardware address is fixed: else it changes with each cable plugged in, and machines that know the old one talk past the host for seconds. */
+function hardwareAddress(prefix: string): string {
+  return ['02:67', ...`${prefix}.1`.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'))].join(':')
+}
+
 /** Makes the bridge with the host's address `.1`, and the rule by which machines reach out through the host. AlreadyExists: another rig was faster. */
 export async function createNetwork({ bridge, prefix, table, owner }: RigNetwork): Promise<void> {
-  const { code, stderr } = await run('ip', ['link', 'add', bridge, 'type', 'bridge'], { allow: [0, 2] })
+  const { code, stderr } = await run('ip', ['link', 'add', bridge, 'address', hardwareAddress(prefix), 'type', 'bridge'], { allow: [0, 2] })
   if (code !== 0) throw new GantryError((await links()).some(({ ifname }) => ifname === bridge) ? 'AlreadyExists' : 'Internal', `cannot make the bridge ${bridge}: ${stderr.trim()}`)
   await run('ip', ['-batch', '-'], { stdin: `link set ${bridge} alias ${owner}\naddr add ${prefix}.1/24 dev ${bridge}\nlink set ${bridge} up\n` })
   await run('nft', ['-f', '-'], {
