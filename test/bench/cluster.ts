@@ -65,13 +65,15 @@ export async function startFigures(cluster: Cluster, count: number): Promise<Fig
   const resources = cluster.connection.client('Resources')
   const samples: number[] = []
   const steps = new Map<string, number[]>()
-  for (let number = 0; number < count + 5; number++) {
-    const name = `start-${number}`
+  const nodes = ['n1', 'n2', 'n3']
+  for (let number = -nodes.length; number < count; number++) {
+    const name = `start-${number + nodes.length}`
+    const node = number < 0 ? nodes[number + nodes.length] : undefined // first one on each node, so that each has the image
     const running = watcher.running(name)
     const began = performance.now()
-    await resources.apply({ ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name }, configuration: pod(name), options: { fieldManager: 'bench' } })
+    await resources.apply({ ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name }, configuration: pod(name, node), options: { fieldManager: 'bench' } })
     const seen = await running
-    if (number >= 5) {
+    if (number >= 0) {
       samples.push(performance.now() - began)
       const timeline = seen.status.timeline ?? []
       const first = Date.parse(timeline[0]?.time ?? '')
