@@ -19,6 +19,7 @@ function pod(name: string, node?: string): string {
 /** Pods of the namespace as a watcher sees them. */
 class PodWatcher {
   readonly #waiting = new Map<string, (pod: Pod) => void>()
+  readonly #leaving = new Map<string, () => void>()
   readonly #stop = new AbortController()
   readonly #pods = new Map<string, Pod>()
   #running: Promise<void> | undefined
@@ -33,8 +34,10 @@ class PodWatcher {
           continue
         }
         const seen = decodeResource('Pod', object.raw)
-        if (type === 'DELETED') this.#pods.delete(seen.metadata.name)
-        else this.#pods.set(seen.metadata.name, seen)
+        if (type === 'DELETED') {
+          this.#pods.delete(seen.metadata.name)
+          this.#leaving.get(seen.metadata.name)?.()
+        } else this.#pods.set(seen.metadata.name, seen)
         if (seen.status.phase === 'Running') this.#waiting.get(seen.metadata.name)?.(seen)
       }
     })().catch((thrown: unknown) => {
@@ -48,6 +51,11 @@ class PodWatcher {
     return new Promise((resolve) => this.#waiting.set(name, resolve))
   }
 
+  /** Resolves when the watcher sees that the pod is gone. */
+  gone(name: string): Promise<void> {
+    return new Promise((resolve) => this.#leaving.set(name, resolve))
+  }
+
   count(phase: string): number {
     return [...this.#pods.values()].filter((seen) => seen.status.phase === phase).length
   }
@@ -58,7 +66,7 @@ class PodWatcher {
   }
 }
 
-/** Milliseconds from the call of apply to Running as a watcher sees it, one pod after the other, the image present. */
+/** Milliseconds from the call of apply to Running as a watcher sees it, one pod after the other is gone, the image present. */
 export async function startFigures(cluster: Cluster, count: number): Promise<Figure[]> {
   const watcher = new PodWatcher()
   await watcher.start(cluster)
@@ -79,7 +87,9 @@ export async function startFigures(cluster: Cluster, count: number): Promise<Fig
       const first = Date.parse(timeline[0]?.time ?? '')
       for (const { step, time } of timeline) steps.set(step, [...(steps.get(step) ?? []), Date.parse(time) - first])
     }
-    await resources.delete({ ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name }, gracePeriodSeconds: 0 })
+    const gone = watcher.gone(name)
+    await resources.delete({ ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name } })
+    await gone // its node has released it: the next one does not share the machine with its removal
   }
   await watcher.stop()
   await eventually(async () => (await resources.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'default', labelSelector: 'bench=start' })).items.length === 0)
