@@ -1,6 +1,6 @@
 /** What a rig consists of, written down before each part is made, so that whatever happens `down` finds it all. */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { RigNetwork } from './host-network.ts'
 import type { MachineRecord } from './machine.ts'
 
@@ -44,8 +44,11 @@ export async function writeRig(record: RigRecord): Promise<void> {
   await rename(join(directory, 'rig.json.new'), join(directory, 'rig.json'))
 }
 
-/** Removes the rig's files; the folder of all rigs too when it was the last. */
+/** Removes the rig's files, and the folders above them that are then empty. */
 export async function forgetRig(name: string): Promise<void> {
   await rm(rigDirectory(name), { recursive: true, force: true })
-  if ((await readdir(RIGS)).length === 0) await rm(RIGS, { recursive: true })
+  for (const folder of [RIGS, dirname(RIGS)]) {
+    if ((await readdir(folder)).length > 0) return
+    await rmdir(folder)
+  }
 }
