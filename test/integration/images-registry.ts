@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { delay, systemClock } from '../../proto/base/clock.ts'
+import { eventually } from '../eventually.ts'
 
 export interface TestRegistry {
   /** "127.0.0.1:PORT" */
@@ -40,12 +40,12 @@ export async function startRegistry(options: { basicAuth?: boolean } = {}): Prom
     }
     await rm(folder, { recursive: true, force: true })
   }
-  for (let tries = 0; !(await answers(host)); tries++) {
-    if (child.exitCode !== null || tries > 200) {
-      await stop()
-      throw new Error(`docker-registry does not start: ${said}`)
-    }
-    await delay(systemClock, 25)
+  try {
+    await eventually(async () => child.exitCode !== null || answers(host), 5_000)
+    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`)
+  } catch (cause) {
+    await stop()
+    throw new Error(`docker-registry does not start: ${said}`, { cause })
   }
   return { host, stop }
 }

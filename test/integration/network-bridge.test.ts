@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BridgeNetwork } from '../../agent/network/bridge.ts'
 import type { Attachment } from '../../agent/network/contract.ts'
-import { delay, systemClock } from '../../proto/base/clock.ts'
+import { eventually } from '../eventually.ts'
 import { run } from '../../proto/base/command.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 
@@ -62,11 +62,10 @@ describe('BridgeNetwork', function () {
   const make = (prepared: number): BridgeNetwork => new BridgeNetwork({ stateDir: machine.directory, logger: silentLogger, netns: machine.node, prepared })
   const directories = async (): Promise<string[]> => (await readdir(join(machine.directory, 'netns'))).sort()
   const readyOnes = async (count: number): Promise<void> => {
-    const deadline = systemClock.monotonic() + 15_000
-    while ((await directories()).filter((name) => name.startsWith('ready-')).length !== count) {
-      if (systemClock.monotonic() > deadline) assert.fail(`never ${count} ready: ${(await directories()).join(' ')}`)
-      await delay(systemClock, 5)
-    }
+    await eventually(async () => {
+      const names = await directories()
+      assert.equal(names.filter((name) => name.startsWith('ready-')).length, count, `never ${count} ready: ${names.join(' ')}`)
+    })
   }
 
   beforeEach(async () => {
