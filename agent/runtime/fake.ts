@@ -2,7 +2,7 @@
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import { START_FAILURE_FIELD, type ContainerRecord, type ContainerSpec, type ContainerState, type ExecRequest, type RuntimeDriver, type SandboxRecord, type SandboxSpec } from './contract.ts'
-import { signalNumber } from './oci/process.ts'
+import { signalNumber } from './oci/signal.ts'
 
 /** What a container does. Nothing said: it runs until a signal ends it. All times in milliseconds on the clock. */
 export interface FakeBehaviour {

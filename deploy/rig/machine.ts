@@ -8,7 +8,7 @@ import { dirname } from 'node:path'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import { joinCgroup } from './cgroup-tree.ts'
 import { plugIn, type RigNetwork } from './host-network.ts'
-import { identify, isAlive, readProcess, type ProcessIdentity } from './process-identity.ts'
+import { identify, isAlive, readProcess, type ProcessIdentity } from '../../proto/base/process.ts'
 
 export interface MachineSpec {
   readonly name: string

@@ -8,7 +8,7 @@ import { removeCgroup } from './cgroup-tree.ts'
 import { ClusterFiles, REGISTRY_PORT } from './cluster-files.ts'
 import { allowForwarding, createNetwork, freePrefix, networkOf, removeNetwork, restoreForwarding, type RigNetwork } from './host-network.ts'
 import { endMachine, startMachine, type MachineSpec } from './machine.ts'
-import { isAlive } from './process-identity.ts'
+import { isAlive } from '../../proto/base/process.ts'
 import { awaitController, awaitNodes } from './readiness.ts'
 import { forgetRig, otherRigs, readRig, rigDirectory, writeRig, type RigRecord } from './rig-record.ts'
 

@@ -1,6 +1,6 @@
 /** Everything is killed once, and everything is as before. */
 import assert from 'node:assert/strict'
-import { isAlive, type ProcessIdentity } from '../../deploy/rig/process-identity.ts'
+import { isAlive, type ProcessIdentity } from '../../proto/base/process.ts'
 import { eventually } from '../eventually.ts'
 import type { Cluster } from './cluster.ts'
 

@@ -13,7 +13,7 @@ import type { OciConfig, OciProcess } from './config.ts'
 import type { Conmon, Supervised } from './conmon.ts'
 import type { ExitFile, ExitWatch } from './exit-watch.ts'
 import { KeyedLock, Semaphore } from '../../../proto/base/turns.ts'
-import { isAlive, signalProcess } from './process.ts'
+import { isAlive, signalProcess } from '../../../proto/base/process.ts'
 import { containerRecord, loadRecord, removeDirectory, saveRecord, type ContainerEntry, type Phase } from './records.ts'
 import { lastLogged, logTo, startError } from './start-failure.ts'
 

@@ -7,7 +7,7 @@ import { appendFileSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ContainerRecord, SandboxSpec } from '../contract.ts'
-import type { ProcessIdentity } from './process.ts'
+import type { ProcessIdentity } from '../../../proto/base/process.ts'
 
 export interface SandboxEntry {
   readonly spec: SandboxSpec

@@ -1,7 +1,6 @@
 /** Which process a number means: pids are used again, so a record keeps the start time and the boot beside the pid. */
 import { readFileSync } from 'node:fs'
-import { constants } from 'node:os'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../api/errors.ts'
 
 export interface ProcessIdentity {
   readonly pid: number
@@ -15,7 +14,7 @@ let bootId: string | undefined
 
 /** The process that has this pid now; undefined if there is none, or one that has ended and only waits to be reaped. */
 export function identify(pid: number): ProcessIdentity | undefined {
-  const stat = readProc(`/proc/${pid}/stat`)
+  const stat = readProcess(pid, 'stat')
   if (stat === undefined) return undefined
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   if (fields[0] === 'Z' || fields[0] === 'X') return undefined
@@ -38,23 +37,10 @@ export function signalProcess(identity: ProcessIdentity, signal: number): boolea
   }
 }
 
-/** First real-time signal that programs may use, signal(7). */
-const SIGRTMIN = 34
-const SIGNAL_MAX = 64
-
-/** The number of "SIGTERM", "TERM", "15" or "SIGRTMIN+3". InvalidArgument for anything else. */
-export function signalNumber(signal: string): number {
-  const name = signal.toUpperCase().replace(/^(?!SIG)(?=[A-Z])/, 'SIG')
-  const realTime = /^SIGRTMIN(?:\+(\d+))?$/.exec(name)
-  const number = realTime !== null ? SIGRTMIN + Number(realTime[1] ?? 0) : /^\d+$/.test(name) ? Number(name) : (constants.signals as Record<string, number>)[name]
-  if (number === undefined || number < 1 || number > SIGNAL_MAX) throw new GantryError('InvalidArgument', `"${signal}" is no signal`, { details: [{ field: 'signal', value: signal }] })
-  return number
-}
-
-/** Made up by the kernel: there is no disk to wait for. */
-function readProc(path: string): string | undefined {
+/** A file of /proc/PID, or undefined if the process is gone. Made up by the kernel: there is no disk to wait for. */
+export function readProcess(pid: number, file: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8')
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
   } catch (error) {
     if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw error
