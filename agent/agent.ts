@@ -7,9 +7,13 @@ import type { Clock } from '../proto/base/clock.ts'
 import type { Logger } from '../proto/base/logger.ts'
 import { randomUuid, type Random } from '../proto/base/random.ts'
 import { RunGroup } from '../proto/base/run-group.ts'
+import { serveLocally } from './admin/local-server.ts'
 import type { AgentConfig } from './config.ts'
 import type { ImageService } from './images/contract.ts'
-import type { Network } from './network/contract.ts'
+import type { Run } from './launcher.ts'
+import { NetworkSync } from './network/network-sync.ts'
+import { TableWatch } from './network/table-watch.ts'
+import type { Networking, NodePlace } from './networking.ts'
 import { readMachine } from './node/machine.ts'
 import { nodeAddress, nodeAllocatable, nodeCapacity, nodeObject, type NodeSettings } from './node/node-object.ts'
 import { NodeWatch } from './node/node-watch.ts'
@@ -20,10 +24,15 @@ import { ImageAccounts } from './pods/image-accounts.ts'
 import { NodeNetwork } from './pods/node-network.ts'
 import { EventRecorder } from './pods/pod-events.ts'
 import { Pods } from './pods/pods.ts'
+import { NodeActions } from './pods/probes/node-actions.ts'
 import type { RuntimeDriver } from './runtime/contract.ts'
 import { Outbox } from './session/outbox.ts'
 import { Session } from './session/session.ts'
 import type { StateStore } from './state/contract.ts'
+import { NetworkChecks } from './streams/netcheck/network-checks.ts'
+import { PodNodeStreams } from './streams/node-streams.ts'
+import { UsageMeter } from './streams/usage.ts'
+import { PodDialer } from './streams/pod-dialer.ts'
 import { isTmpfs, mountTmpfs } from './volumes/mount-table.ts'
 import { PodFolders } from './volumes/pod-folders.ts'
 import { Volumes } from './volumes/volumes.ts'
@@ -33,7 +42,9 @@ export interface AgentParts {
   readonly version: string
   readonly runtime: RuntimeDriver
   readonly images: ImageService
-  readonly network: Network
+  readonly networking: (node: NodePlace) => Networking
+  /** Starts programs. */
+  readonly run: Run
   readonly state: StateStore
   readonly connect: (address: string) => Connection
   readonly clock: Clock
@@ -48,13 +59,31 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   for (const directory of [config.stateDir, config.runDir]) await mkdir(directory, { recursive: true, mode: 0o700 })
   // What stands there is written for each container and lives no longer than the machine's boot: no disk is to be waited for.
   if (!(await isTmpfs(config.runDir))) await mountTmpfs(config.runDir, 'mode=0700')
+  const viewDirectory = join(config.runDir, 'view')
+  await mkdir(viewDirectory, { recursive: true, mode: 0o700 })
   const machine = await readMachine(config.stateDir)
   const settings: NodeSettings = { ...config, name: config.name ?? machine.hostname.toLowerCase(), address: config.address }
   const capacity = nodeCapacity(machine, settings)
   const address = nodeAddress(machine, settings)
+  const outbox = new Outbox()
+  const events = new EventRecorder(settings.name, clock, random, (event) => outbox.event(event))
+  const networking = parts.networking({
+    name: settings.name, address,
+    warn(about, reason, message) {
+      const object = network.view.objects(about.kind).get(`${about.namespace}/${about.name}`)
+      if (object !== undefined) events.recordOf(object, 'Warning', reason, message)
+    },
+  })
+  const network = new NetworkSync({
+    directory: viewDirectory, parts: networking.parts, applied: (revision) => outbox.applied(revision),
+    clock, random, logger: log.child({ component: 'network' }),
+  })
+  const tables = new TableWatch({
+    run: parts.run, clock, logger: log.child({ component: 'network' }),
+    owners: [...network.tableOwners, { name: 'pod network', tables: () => networking.network.tables?.() ?? [], restore: undefined }],
+  })
   const folders = new PodFolders(config.stateDir, config.runDir)
   const rotation = { size: quantityValue(config.logs.maxSize), files: config.logs.maxFiles }
-  const outbox = new Outbox()
   const steps = new RunGroup()
   await Promise.all([runtime.start(), images.start()])
   const versions = { agent: `v${version}`, runtime: `${runtime.name}://${runtime.version ?? ''}` }
@@ -69,13 +98,15 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   })
   const pods = new Pods({
     clock, random, runtime, images, state, folders,
+    actions: new NodeActions({ runtime, version }),
     log: log.child({ component: 'pods' }),
     group: steps,
-    network: new NodeNetwork(parts.network),
+    network: new NodeNetwork(networking.network, networking.guard, networking.segments),
     volumes: new Volumes(folders),
     objects: new AssignedObjects(),
+    services: () => network.view.objects('Service').values(),
     accounts: new ImageAccounts(),
-    events: new EventRecorder(settings.name, clock, random, (event) => outbox.event(event)),
+    events,
     reports: outbox,
     node: {
       name: settings.name, hostname: machine.hostname, address,
@@ -88,11 +119,22 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     },
     origin: { runtime: runtime.name, hostAddress: address },
   })
+  await network.load()
   await pods.start()
+  // Not before the guard knows the addresses of the pods that live on: the control plane may never have heard of them.
+  network.start()
+  const dialer = new PodDialer({ directory: join(config.runDir, 'doors'), clock, log: log.child({ component: 'streams' }) })
+  const streams = new PodNodeStreams({
+    find: (uid) => pods.target(uid), dialer, runtime, group: steps,
+    usage: new UsageMeter({ targets: () => pods.targets(), runtime, clock }),
+    checks: new NetworkChecks({ network: networking.network, nodeAddress: address, tables, run: parts.run, group: steps, clock, random, log: log.child({ component: 'streams' }) }),
+  })
   const session = new Session({
     controllers: config.controllers,
     connect: parts.connect,
     workload: pods,
+    streams,
+    network,
     outbox,
     node: () => watch.hello(),
     agentId: randomUuid(random),
@@ -103,12 +145,15 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const tasks = new RunGroup(signal)
   tasks.add((stop) => session.run(stop))
   tasks.add((stop) => housekeeping.run(stop))
+  tasks.add((stop) => tables.watch(stop))
   tasks.add((stop) => watch.run(stop))
+  tasks.add((stop) => serveLocally(config.runDir, images, stop))
   log.info({ node: settings.name, address, runtime: runtime.name, stateDir: config.stateDir }, 'agent started')
   try {
     await tasks.wait()
   } finally {
-    await pods.stop()
+    dialer.stop()
+    await Promise.all([pods.stop(), network.stop()])
     await steps.wait()
     await Promise.all([runtime.stop(), images.stop()])
     log.info('agent stopped; containers live on')

@@ -1,5 +1,8 @@
 /** What an agent is told: its settings. */
-import { absolutePath, checked, count, format, hostPort, listOf, mapOf, oneOf, optional, quantity, section, text, textOrEmpty, withDefault, type Settings } from '../proto/api/config-file.ts'
+import { absolutePath, checked, count, format, hostPort, listOf, mapOf, oneOf, optional, port, quantity, section, text, textOrEmpty, withDefault, type Settings } from '../proto/api/config-file.ts'
+import { asUpstream } from './dns/upstreams.ts'
+import type { Overlay } from './network/fabric/plan.ts'
+import { VXLAN_PORT } from './network/fabric/plan.ts'
 import type { RegistriesConfig } from './images/contract.ts'
 
 /** PEM files. */
@@ -15,6 +18,22 @@ export interface NodeTaint {
   readonly key: string
   readonly value: string | undefined
   readonly effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute'
+}
+
+/** Of the node's resolver, for names outside the cluster. */
+export interface DnsConfig {
+  /** Name servers, "10.0.0.53", "10.0.0.53:5353" or "[fd00::53]:53"; none: those of the machine's /etc/resolv.conf. */
+  readonly upstream: readonly string[]
+  /** Quantity of memory for their answers. */
+  readonly cacheSize: string
+  /** Seconds that an answer is kept beyond its time, for when no name server answers (RFC 8767); 0: never. */
+  readonly serveStale: number
+}
+
+/** Ports of a node that is an entrance, for Ingresses. */
+export interface EntranceConfig {
+  readonly http: number
+  readonly https: number
 }
 
 export interface AgentConfig {
@@ -40,11 +59,20 @@ export interface AgentConfig {
   readonly taints: readonly NodeTaint[]
   /** Processes in a pod at most. */
   readonly podPidsLimit: number
+  /** `overlay`: how pods of other nodes are reached; `mtu`: bytes of a pod's packet, worked out if it is not given; `vxlanPort`: UDP port, the same on all nodes. */
+  readonly network: { readonly overlay: Overlay; readonly mtu: number | undefined; readonly vxlanPort: number }
   readonly logs: { readonly maxSize: string; readonly maxFiles: number }
+  readonly dns: DnsConfig
+  readonly entrance: EntranceConfig
 }
 
+const NETWORK = { overlay: 'auto', mtu: undefined, vxlanPort: VXLAN_PORT } as const
 const LOGS = { maxSize: '10Mi', maxFiles: 5 }
+const DNS: DnsConfig = { upstream: [], cacheSize: '8Mi', serveStale: 3600 }
+const nameServer = checked(text, (value) => (asUpstream(value) === undefined ? 'must be an IP address, with a port as in 10.0.0.53:53 or [fd00::53]:53' : undefined))
 const quantities = mapOf(quantity, format('resourceName'))
+
+const ENTRANCE: EntranceConfig = { http: 80, https: 443 }
 
 export const AGENT_SETTINGS: Settings<AgentConfig> = {
   name: optional(checked(text, format('dnsSubdomain'))),
@@ -62,5 +90,9 @@ export const AGENT_SETTINGS: Settings<AgentConfig> = {
   labels: withDefault(mapOf(checked(textOrEmpty, format('labelValue')), format('labelKey')), {}),
   taints: withDefault(listOf(section<NodeTaint>({ key: checked(text, format('labelKey')), value: optional(checked(textOrEmpty, format('labelValue'))), effect: oneOf('NoSchedule', 'PreferNoSchedule', 'NoExecute') })), []),
   podPidsLimit: withDefault(count(1), 4096),
+  entrance: withDefault(section<EntranceConfig>({ http: withDefault(port, ENTRANCE.http), https: withDefault(port, ENTRANCE.https) }), ENTRANCE),
+  dns: withDefault(section<DnsConfig>({ upstream: withDefault(listOf(nameServer), DNS.upstream), cacheSize: withDefault(quantity, DNS.cacheSize), serveStale: withDefault(count(0), DNS.serveStale) }), DNS),
+  // 1280 is the least that IPv6 works with (RFC 8200, section 5).
+  network: withDefault(section<AgentConfig['network']>({ overlay: withDefault(oneOf('auto', 'vxlan'), NETWORK.overlay), mtu: optional(count(1280)), vxlanPort: withDefault(port, NETWORK.vxlanPort) }), NETWORK),
   logs: withDefault(section({ maxSize: withDefault(quantity, LOGS.maxSize), maxFiles: withDefault(count(2), LOGS.maxFiles) }), LOGS),
 }

@@ -14,10 +14,10 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { GantryError } from '../proto/api/errors.ts'
 import type { Clock } from '../proto/base/clock.ts'
-import type { CommandResult, run } from '../proto/base/command.ts'
+import type { CommandOptions, CommandResult } from '../proto/base/command.ts'
 
 /** Runs a program to its end; `run` of proto/base/command.ts and `Launcher.run` are two ways to. */
-export type Run = typeof run
+export type Run = (program: string, args: readonly string[], options?: CommandOptions & { readonly stdin?: string | Uint8Array }) => Promise<CommandResult>
 
 export interface AnswerOptions {
   /** Where it runs. */

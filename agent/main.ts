@@ -4,29 +4,35 @@ import { join } from 'node:path'
 import { GantryError } from '../proto/api/errors.ts'
 import { configure } from '../proto/api/program.ts'
 import { connect } from '../proto/api/rpc.ts'
-import { systemClock } from '../proto/base/clock.ts'
+import { clockFromEnvironment } from '../proto/base/clock.ts'
 import { createLogger } from '../proto/base/logger.ts'
 import { systemRandom } from '../proto/base/random.ts'
 import { VERSION } from '../proto/base/version.ts'
+import { runImagesCommand } from './admin/images-command.ts'
 import { runAgent } from './agent.ts'
 import { AGENT_SETTINGS, type TlsFiles } from './config.ts'
 import { ImageStore } from './images/image-store.ts'
 import { Launcher } from './launcher.ts'
-import { BridgeNetwork } from './network/bridge.ts'
+import { makeNetworking } from './networking.ts'
 import { AGENT } from './options.ts'
 import { OciDriver } from './runtime/oci/driver.ts'
+import { livenessWith } from './session/session.ts'
 import { FileState } from './state/file.ts'
 
 /** Exit codes: 0 stopped as asked, 1 failed, 2 command line or settings refused. */
 async function main(): Promise<void> {
+  const [word, ...words] = process.argv.slice(2)
+  if (word === 'images') return askForImages(words)
   const start = await configure(AGENT, AGENT_SETTINGS, process.argv.slice(2), process)
   if ('exitCode' in start) return void (process.exitCode = start.exitCode)
   const config = start.settings
   const log = createLogger('gantry-agent')
   const stopping = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(new GantryError('Cancelled', `${signal} received`)))
-  const common = { clock: systemClock, random: systemRandom }
-  const launcher = new Launcher(join(config.runDir, 'launch'), systemClock)
+  const clock = clockFromEnvironment(process.env)
+  const common = { clock, random: systemRandom }
+  const launcher = new Launcher(join(config.runDir, 'launch'), clock)
+  let failed = false
   try {
     const tls = config.tls === undefined ? undefined : await readTls(config.tls)
     await runAgent({
@@ -36,21 +42,34 @@ async function main(): Promise<void> {
       runtime: new OciDriver({
         stateDir: join(config.runDir, 'runtime'), runDir: join(config.runDir, 'oci'), programDir: join(config.stateDir, 'runtime'), cgroupParent: config.cgroupParent,
         ...(config.runtime === 'auto' ? {} : { runtime: config.runtime }),
-        launcher, clock: systemClock, logger: log.child({ component: 'runtime' }),
+        launcher, clock, logger: log.child({ component: 'runtime' }),
       }),
       images: new ImageStore({ ...common, root: join(config.stateDir, 'images'), registries: config.registries, run: launcher.run, log: log.child({ component: 'images' }) }),
-      network: new BridgeNetwork({ stateDir: join(config.runDir, 'network'), run: launcher.run, logger: log.child({ component: 'network' }) }),
+      networking: (node) => makeNetworking({ config, run: launcher.run, clock, log }, node),
+      run: launcher.run,
       state: new FileState(join(config.stateDir, 'state')),
-      connect: (address) => connect(address, tls),
+      connect: (address) => connect(address, tls, livenessWith(config.controllers.length)),
     }, stopping.signal)
   } catch (error) {
     const { message, details } = GantryError.from(error)
     log.fatal({ error: GantryError.from(error) }, 'agent failed')
     const remedies = details.flatMap(({ remedy }) => (remedy === '' ? [] : [`; ${remedy}`]))
     process.stderr.write(`gantry-agent: ${message}${remedies.join('')}\n`)
-    process.exitCode = 1
+    failed = true
   } finally {
     launcher.stop()
+  }
+  // What could not be stopped in order would keep the process, and nobody would begin another: any end is one that the next beginning puts right.
+  if (failed) process.exit(1)
+}
+
+async function askForImages(words: readonly string[]): Promise<void> {
+  try {
+    await runImagesCommand(words, process)
+  } catch (thrown) {
+    const { code, message, details } = GantryError.from(thrown)
+    process.stderr.write(`gantry-agent: ${message}${details.flatMap(({ remedy }) => (remedy === '' ? [] : [`; ${remedy}`])).join('')}\n`)
+    process.exitCode = code === 'InvalidArgument' ? 2 : 1
   }
 }
 

@@ -1,18 +1,22 @@
 /**
- * The API as commands use it: objects in and out instead of bytes. With several servers, a call that finds one away is tried on the next;
- * a call that may have had its effect already is not.
+ * The API as commands use it: objects in and out instead of bytes. With several servers, a call that loses its server is made again on the
+ * next; not one that changes something and may have done so already, unless doing it twice is the same as once.
  */
+import { setMaxListeners } from 'node:events'
 import type { Context, Credentials } from '../proto/api/context.ts'
+import { customKinds } from '../proto/api/custom/definitions.ts'
 import { GantryError } from '../proto/api/errors.ts'
-import type { CallOptions, Client, Connection } from '../proto/api/rpc.ts'
+import type { CallOptions, Client } from '../proto/api/rpc.ts'
 import { apiVersionOf, resourceOf } from '../proto/api/schema.ts'
 import { decodeResource, encodeResource, withResourceVersion, type Input } from '../proto/api/wire.ts'
 import type {
-  AnyResource, ApplyResponseOutcome, DeleteRequestPropagation, Event, ExecInput, ExecOutput, JsonValue, Kind, LogsRequest, ObjectBytes, ObjectRef, PatchRequestType, Resources,
-  Services, VersionResponse, WhyResponse,
+  AnyResource, ApplyResponseOutcome, CopyInput, CopyOutput, DeleteRequestPropagation, Event, ExecInput, ExecOutput, JsonValue, Kind, LogsRequest, NetCheckRequest, NetCheckResult, NodeUsage,
+  ObjectBytes, ObjectRef, PatchRequestType, PortForwardInput, PortForwardOutput, Resources, Services, VersionResponse, WhyResponse,
 } from '../proto/gen/types.ts'
+import { systemClock, type Clock } from '../proto/base/clock.ts'
 import type { Connect } from './environment.ts'
 import { notFound } from './failure.ts'
+import { Servers } from './servers.ts'
 
 export const FIELD_MANAGER = 'gantry'
 
@@ -38,17 +42,23 @@ export interface DeleteFlags extends WriteFlags {
 
 export type Change<K extends Kind = Kind> = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: Resources[K] } | { readonly type: 'BOOKMARK' }
 
-function refOf(kind: Kind, namespace: string, name: string): ObjectRef {
+/** A kind as the server calls it. */
+function calledBy(kind: Kind): { apiVersion: string; kind: string } {
   const resource = resourceOf(kind)
-  return { apiVersion: apiVersionOf(resource), kind, namespace: resource.namespaced ? namespace : '', name }
+  const custom = customKinds.get(kind)
+  return { apiVersion: custom === undefined ? apiVersionOf(resource) : (custom.versions.find(({ served }) => served) ?? custom.stored).apiVersion, kind: resource.kind }
+}
+
+function refOf(kind: Kind, namespace: string, name: string): ObjectRef {
+  return { ...calledBy(kind), namespace: resourceOf(kind).namespaced ? namespace : '', name }
 }
 
 function toBytes(object: AnyResource): ObjectBytes {
-  return { apiVersion: object.apiVersion, kind: object.kind, raw: encodeResource(object) }
+  return { apiVersion: object.apiVersion, kind: resourceOf(object.kind).kind, raw: encodeResource(object) }
 }
 
 function fromBytes<K extends Kind>(kind: K, bytes: ObjectBytes | undefined): Resources[K] {
-  if (bytes === undefined || bytes.kind !== kind) throw new GantryError('Internal', `the server answered ${bytes === undefined ? 'without an object' : `with a ${bytes.kind}`} where a ${kind} was asked for`)
+  if (bytes === undefined || bytes.kind !== resourceOf(kind).kind) throw new GantryError('Internal', `the server answered ${bytes === undefined ? 'without an object' : `with a ${bytes.kind}`} where a ${kind} was asked for`)
   return decodeResource(kind, bytes.raw)
 }
 
@@ -57,6 +67,8 @@ export interface ClusterOptions {
   /** Undefined: in the clear. */
   readonly credentials: Credentials | undefined
   readonly connect: Connect
+  /** The system's if not given. */
+  readonly clock?: Clock
   /** Ends every call. */
   readonly signal: AbortSignal
   /** Milliseconds for one answer. */
@@ -65,11 +77,21 @@ export interface ClusterOptions {
 
 export class Cluster {
   readonly #options: ClusterOptions
-  #connection: Connection | undefined
-  #server = 0
+  readonly #servers: Servers
 
   constructor(options: ClusterOptions) {
     this.#options = options
+    setMaxListeners(0, options.signal) // one for each call under way
+    this.#servers = new Servers({ clock: systemClock, ...options, addresses: options.context.server })
+  }
+
+  get clock(): Clock {
+    return this.#options.clock ?? systemClock
+  }
+
+  /** Aborted when every call is to end. */
+  get signal(): AbortSignal {
+    return this.#options.signal
   }
 
   async get<K extends Kind>(kind: K, namespace: string, name: string): Promise<Resources[K]> {
@@ -104,7 +126,7 @@ export class Cluster {
     const resource = resourceOf(kind)
     let token = ''
     do {
-      const request = { apiVersion: apiVersionOf(resource), kind, namespace: resource.namespaced ? namespace : '', labelSelector, fieldSelector, limit, continue: token }
+      const request = { ...calledBy(kind), namespace: resource.namespaced ? namespace : '', labelSelector, fieldSelector, limit, continue: token }
       const page = await this.#read('Resources', (client, options) => client.list(request, options))
       token = page.continue
       yield { items: page.items.map((item) => fromBytes(kind, item)), resourceVersion: page.resourceVersion }
@@ -115,58 +137,88 @@ export class Cluster {
   async *watch<K extends Kind>(kind: K, selection: Selection, resourceVersion = '', signal: AbortSignal = this.#options.signal): AsyncGenerator<Change<K>, void, undefined> {
     const resource = resourceOf(kind)
     const { namespace, labelSelector = '', fieldSelector = '' } = selection
-    const request = { apiVersion: apiVersionOf(resource), kind, namespace: resource.namespaced ? namespace : '', labelSelector, fieldSelector, resourceVersion, bookmarks: false }
-    for await (const { type, object } of this.#client('Resources').watch(request, { signal })) {
+    const request = { ...calledBy(kind), namespace: resource.namespaced ? namespace : '', labelSelector, fieldSelector, resourceVersion, bookmarks: false }
+    for await (const { type, object } of this.#stream('Resources', (client) => client.watch(request, { signal }))) {
       yield type === 'BOOKMARK' ? { type } : { type, object: fromBytes(kind, object) }
     }
   }
 
   async create<T extends AnyResource>(object: T, flags: WriteFlags = {}): Promise<T> {
     const request = { object: toBytes(object), options: writeOptions(flags) }
-    const response = await this.#write(flags, (client, options) => client.create(request, options))
+    const response = await this.#write(flags.dryRun === true, (client, options) => client.create(request, options))
     return fromBytes(object.kind, response.object) as T
   }
 
   async update<T extends AnyResource>(object: T, flags: WriteFlags = {}): Promise<T> {
     const bytes = { ...toBytes(object), raw: withResourceVersion(encodeResource(object), object.metadata.resourceVersion) }
-    const response = await this.#client('Resources').update({ object: bytes, options: writeOptions(flags) }, this.#call())
+    const response = await this.#write(flags.dryRun === true, (client, options) => client.update({ object: bytes, options: writeOptions(flags) }, options))
     return fromBytes(object.kind, response.object) as T
   }
 
   async patch<K extends Kind>(kind: K, namespace: string, name: string, type: PatchRequestType, patch: JsonValue, flags: WriteFlags & { subresource?: string | undefined } = {}): Promise<Resources[K]> {
     const request = { ref: refOf(kind, namespace, name), type, patch: JSON.stringify(patch), subresource: flags.subresource ?? '', options: writeOptions(flags) }
-    const response = await named(kind, namespace, name, this.#client('Resources').patch(request, this.#call()))
+    const response = await named(kind, namespace, name, this.#write(flags.dryRun === true, (client, options) => client.patch(request, options)))
     return fromBytes(kind, response.object)
   }
 
   async apply<K extends Kind>(kind: K, namespace: string, name: string, configuration: JsonValue, flags: WriteFlags & { force?: boolean | undefined } = {}): Promise<{ object: Resources[K]; outcome: ApplyResponseOutcome }> {
     const request = { ref: refOf(kind, namespace, name), configuration: JSON.stringify(configuration), options: { ...writeOptions(flags), force: flags.force ?? false } }
-    const response = await this.#write(flags, (client, options) => client.apply(request, options))
+    // What is applied twice is as if applied once.
+    const response = await this.#write(true, (client, options) => client.apply(request, options))
     return { object: fromBytes(kind, response.object), outcome: response.outcome }
   }
 
   async delete<K extends Kind>(kind: K, namespace: string, name: string, flags: DeleteFlags = {}): Promise<Resources[K]> {
     const { propagation = 'BACKGROUND', gracePeriodSeconds, uid = '' } = flags
     const request = { ref: refOf(kind, namespace, name), propagation, gracePeriodSeconds, uid, options: writeOptions(flags) }
-    const response = await named(kind, namespace, name, this.#client('Resources').delete(request, this.#call()))
+    const response = await named(kind, namespace, name, this.#write(flags.dryRun === true, (client, options) => client.delete(request, options)))
     return fromBytes(kind, response.object)
   }
 
   async *logs(request: Input<LogsRequest>, signal: AbortSignal = this.#options.signal): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const { data } of this.#client('Pods').logs(request, { signal })) yield data
+    for await (const { data } of this.#stream('Pods', (client) => client.logs(request, { signal }))) yield data
   }
 
-  exec(inputs: AsyncIterable<Input<ExecInput>>, signal: AbortSignal = this.#options.signal): AsyncIterable<ExecOutput> {
-    return this.#client('Pods').exec(inputs, { signal })
+  /** Runs once, on one server: what a command has done before its server was lost is not known. */
+  async *exec(inputs: AsyncIterable<Input<ExecInput>>, signal: AbortSignal = this.#options.signal): AsyncGenerator<ExecOutput, void, undefined> {
+    const connection = await this.#servers.connection()
+    yield* connection.client('Pods').exec(inputs, { signal })
+  }
+
+  /** Joins a container's own input and outputs, by one server. */
+  async *attach(inputs: AsyncIterable<Input<ExecInput>>, signal: AbortSignal = this.#options.signal): AsyncGenerator<ExecOutput, void, undefined> {
+    const connection = await this.#servers.connection()
+    yield* connection.client('Pods').attach(inputs, { signal })
+  }
+
+  /** One connection into a pod. */
+  async *portForward(inputs: AsyncIterable<Input<PortForwardInput>>, signal: AbortSignal = this.#options.signal): AsyncGenerator<PortForwardOutput, void, undefined> {
+    const connection = await this.#servers.connection()
+    yield* connection.client('Pods').portForward(inputs, { signal })
+  }
+
+  /** Files of a container, in either direction, by one server. */
+  async *copy(inputs: AsyncIterable<Input<CopyInput>>, signal: AbortSignal = this.#options.signal): AsyncGenerator<CopyOutput, void, undefined> {
+    const connection = await this.#servers.connection()
+    yield* connection.client('Pods').copy(inputs, { signal })
+  }
+
+  async *netCheck(request: Input<NetCheckRequest>, signal: AbortSignal = this.#options.signal): AsyncGenerator<NetCheckResult, void, undefined> {
+    yield* this.#stream('Cluster', (client) => client.netCheck(request, { ...this.#call(), signal }))
   }
 
   async *events(selection: { namespace: string; kind?: string; name?: string; since?: string; follow?: boolean; type?: string }, signal: AbortSignal = this.#options.signal): AsyncGenerator<Event, void, undefined> {
     const options = selection.follow === true ? { signal } : { ...this.#call(), signal }
-    for await (const bytes of this.#client('Cluster').events(selection, options)) yield fromBytes('Event', bytes)
+    for await (const bytes of this.#stream('Cluster', (client) => client.events(selection, options))) yield fromBytes('Event', bytes)
   }
 
   version(): Promise<VersionResponse> {
     return this.#read('Cluster', (client, options) => client.version({}, options))
+  }
+
+  /** What a node and its containers use. NotFound; Unavailable for one that cannot be asked. */
+  nodeUsage(node: string): Promise<NodeUsage> {
+    return this.#read('Cluster', (client, options) => client.nodeUsage({ node }, options))
   }
 
   why(namespace: string, pod: string): Promise<WhyResponse> {
@@ -174,33 +226,55 @@ export class Cluster {
   }
 
   close(): void {
-    this.#connection?.close()
+    this.#servers.close()
   }
 
   #call(): CallOptions {
     return { timeout: this.#options.timeout, signal: this.#options.signal }
   }
 
-  #client<S extends keyof Services>(service: S): Client<Services[S]> {
-    this.#connection ??= this.#options.connect(this.#options.context.server[this.#server]!, this.#options.credentials)
-    return this.#connection.client(service)
-  }
-
-  /** A write; tried only, it is without effect. */
-  #write<T>({ dryRun = false }: WriteFlags, call: (client: Client<Services['Resources']>, options: CallOptions) => Promise<T>): Promise<T> {
-    return dryRun ? this.#read('Resources', call) : call(this.#client('Resources'), this.#call())
-  }
-
   /** A call without effect: it may be made again elsewhere. */
   async #read<S extends keyof Services, T>(service: S, call: (client: Client<Services[S]>, options: CallOptions) => Promise<T>): Promise<T> {
     for (let tried = 1; ; tried++) {
+      const connection = await this.#servers.connection()
       try {
-        return await call(this.#client(service), this.#call())
+        return await call(connection.client(service), this.#call())
       } catch (thrown) {
-        if (!GantryError.is(thrown, 'Unavailable') || tried >= this.#options.context.server.length) throw thrown
-        this.#connection?.close()
-        this.#connection = undefined
-        this.#server = (this.#server + 1) % this.#options.context.server.length
+        if (!GantryError.is(thrown, 'Unavailable')) throw thrown
+        await this.#servers.leave(connection)
+        if (tried >= this.#servers.count) throw thrown
+      }
+    }
+  }
+
+  /** A write, made again elsewhere only if `repeatable`; otherwise a server that is lost in the middle leaves open what came of it. */
+  async #write<T>(repeatable: boolean, call: (client: Client<Services['Resources']>, options: CallOptions) => Promise<T>): Promise<T> {
+    if (repeatable) return this.#read('Resources', call)
+    const connection = await this.#servers.connection()
+    try {
+      return await call(connection.client('Resources'), this.#call())
+    } catch (thrown) {
+      if (!GantryError.is(thrown, 'Unavailable') || this.#servers.count === 1) throw thrown
+      await this.#servers.leave(connection)
+      throw new GantryError('Unavailable', thrown.message, { cause: thrown, details: [...thrown.details, { remedy: 'whether the change was made is not known: look at the object, then try again' }] })
+    }
+  }
+
+  /** What a server tells; begun again elsewhere as long as it has told nothing. Whoever is in the middle knows himself how to go on. */
+  async *#stream<S extends keyof Services, T>(service: S, open: (client: Client<Services[S]>) => AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+    for (let tried = 1; ; tried++) {
+      const connection = await this.#servers.connection()
+      let begun = false
+      try {
+        for await (const message of open(connection.client(service))) {
+          begun = true
+          yield message
+        }
+        return
+      } catch (thrown) {
+        if (!GantryError.is(thrown, 'Unavailable')) throw thrown
+        await this.#servers.leave(connection)
+        if (begun || tried >= this.#servers.count) throw thrown
       }
     }
   }

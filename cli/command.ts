@@ -30,7 +30,7 @@ export interface Flag {
   /** Lists: commas separate too. */
   readonly commas?: boolean
   /** What completion offers for the value. */
-  readonly completes?: 'namespace' | 'context' | 'file' | 'container'
+  readonly completes?: 'namespace' | 'context' | 'file' | 'container' | 'rig'
 }
 
 export type Flags = Readonly<Record<string, Flag>>
@@ -57,7 +57,7 @@ export interface Invocation<F extends Flags = Flags> {
 }
 
 /** What completion may offer for operands. */
-export type Completes = 'kinds' | 'kinds-and-names' | 'pods' | 'pods-and-workloads' | 'nodes' | 'workloads' | 'deployments' | 'contexts' | 'none'
+export type Completes = 'kinds' | 'kinds-and-names' | 'pods' | 'pods-and-workloads' | 'nodes' | 'workloads' | 'deployments' | 'contexts' | 'rigs' | 'machines' | 'none'
 
 export interface Command<F extends Flags = Flags> {
   /** After the command's name in the usage line. */

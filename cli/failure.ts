@@ -19,8 +19,8 @@ export const EXIT = {
 
 /** "deployment.apps" or "pod": a kind as commands print it. */
 export function kindWord(kind: Kind): string {
-  const { group } = resourceOf(kind)
-  return group === '' ? kind.toLowerCase() : `${kind.toLowerCase()}.${group}`
+  const { group, kind: name } = resourceOf(kind)
+  return group === '' ? name.toLowerCase() : `${name.toLowerCase()}.${group}`
 }
 
 /** "deployments.apps" or "pods": a kind as errors name it. */

@@ -1,12 +1,16 @@
 /** Manifests from where people keep them: files, directories, standard input, addresses. All are read before anything is done with one. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { customKindOf, customKinds } from '../proto/api/custom/definitions.ts'
+import { applyDefaults } from '../proto/api/defaults.ts'
 import { GantryError } from '../proto/api/errors.ts'
-import { parseManifests, type ManifestDocument } from '../proto/api/manifest.ts'
+import { definitionsIn, parseManifests, type ManifestDocument } from '../proto/api/manifest.ts'
 import { describeProblem } from '../proto/api/problem.ts'
 import { resourceOf } from '../proto/api/schema.ts'
-import type { Kind } from '../proto/gen/types.ts'
+import type { CustomResourceDefinition, Kind } from '../proto/gen/types.ts'
+import type { Cluster } from './cluster.ts'
 import { UsageError } from './command.ts'
+import { isUnknownKind, learnKinds } from './custom-kinds.ts'
 import type { Environment } from './environment.ts'
 import { kindWord, PlacedFailure, throwFailures } from './failure.ts'
 
@@ -30,7 +34,7 @@ const MANIFEST_FILE = /\.(ya?ml|json)$/
 const DOWNLOAD_MS = 30_000
 
 /** Kinds that others need come first; the rest in the order of the files. */
-const RANK: Partial<Record<Kind, number>> = { Namespace: 0, Node: 1, Secret: 2, ConfigMap: 2 }
+const RANK: Partial<Record<Kind, number>> = { CustomResourceDefinition: 0, Namespace: 0, Node: 1, Secret: 2, ConfigMap: 2 }
 const LAST_RANK = 3
 
 export function rankOf(kind: Kind): number {
@@ -39,11 +43,25 @@ export function rankOf(kind: Kind): number {
 
 /**
  * Every object of the sources, in the order they are to be written. Problems of all of them are told together. `given` is the namespace of the
- * command line, which manifests must not contradict; `fallback` is for those that name none.
+ * command line, which manifests must not contradict; `fallback` is for those that name none. `cluster`: who is asked for kinds that are not known here.
  */
-export async function readManifests(flags: { filename: readonly string[]; recursive: boolean }, environment: Environment, namespace: { given: string | undefined; fallback: string }): Promise<Manifest[]> {
+export async function readManifests(flags: { filename: readonly string[]; recursive: boolean }, environment: Environment, namespace: { given: string | undefined; fallback: string }, cluster?: () => Promise<Cluster>): Promise<Manifest[]> {
   if (flags.filename.length === 0) throw new UsageError('which manifests? Name them with -f FILE')
   const texts = (await Promise.all(flags.filename.map((source) => readSource(source, flags.recursive, environment)))).flat()
+  let { documents, failures } = parseAll(texts)
+  if (failures.some(isUnknownKind)) {
+    if (cluster !== undefined) await learnKinds(await cluster())
+    learnFrom(texts.map(({ text }) => text))
+    ;({ documents, failures } = parseAll(texts))
+  }
+  const manifests = documents.map((document) => place(document, namespace.given, namespace.fallback, failures))
+  refuseTwins(manifests, failures)
+  throwFailures(failures)
+  if (manifests.length === 0) throw new GantryError('InvalidArgument', `there are no objects in ${texts.map(({ name }) => name).join(', ') || flags.filename.join(', ')}`)
+  return manifests.sort((a, b) => rankOf(a.kind) - rankOf(b.kind))
+}
+
+function parseAll(texts: readonly SourceText[]): { documents: ManifestDocument[]; failures: GantryError[] } {
   const failures: GantryError[] = []
   const documents = texts.flatMap(({ name, text }) => {
     try {
@@ -54,11 +72,16 @@ export async function readManifests(flags: { filename: readonly string[]; recurs
       return []
     }
   })
-  const manifests = documents.map((document) => place(document, namespace.given, namespace.fallback, failures))
-  refuseTwins(manifests, failures)
-  throwFailures(failures)
-  if (manifests.length === 0) throw new GantryError('InvalidArgument', `there are no objects in ${texts.map(({ name }) => name).join(', ') || flags.filename.join(', ')}`)
-  return manifests.sort((a, b) => rankOf(a.kind) - rankOf(b.kind))
+  return { documents, failures }
+}
+
+/** The kinds that manifests define themselves, as they will be once they are applied. */
+function learnFrom(texts: readonly string[]): void {
+  for (const definition of texts.flatMap(definitionsIn)) {
+    const established: CustomResourceDefinition = applyDefaults({ ...definition, status: { conditions: [{ type: 'Established', status: 'True' }] } })
+    const kind = customKindOf(established)
+    if (kind !== undefined) customKinds.set(kind)
+  }
 }
 
 function place(document: ManifestDocument, given: string | undefined, fallback: string, failures: GantryError[]): Manifest {

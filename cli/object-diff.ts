@@ -6,7 +6,7 @@ import type { Environment } from './environment.ts'
 import { kindWord } from './failure.ts'
 import { palette } from './output/color.ts'
 import { unifiedDiff } from './output/diff.ts'
-import { formatYaml } from './output/yaml.ts'
+import { formatYaml } from '../proto/api/yaml-text.ts'
 import type { Step } from './plan.ts'
 
 /** Empty if nothing changes. */

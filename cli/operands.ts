@@ -1,8 +1,8 @@
 /** Which objects the operands of a command name: `pods`, `pods,deploy`, `all`, `pod web`, `pod a b`, `pod/web deploy/api`. */
-import { kindElsewhere } from '../proto/api/kinds.ts'
+import { insteadOf, kindElsewhere } from '../proto/api/kinds.ts'
 import { nearest } from '../proto/api/nearest.ts'
 import { NOT_YET } from '../proto/api/problem.ts'
-import { findResource, resources } from '../proto/api/schema.ts'
+import { allResources, findResource, kindOf as schemaKind } from '../proto/api/schema.ts'
 import type { Kind } from '../proto/gen/types.ts'
 import { UsageError } from './command.ts'
 
@@ -16,15 +16,15 @@ export type Operands =
   | { readonly are: 'names'; readonly names: readonly NamedObject[] }
 
 /** What "all" stands for: what runs, not what configures it. */
-const ALL: readonly Kind[] = ['Pod', 'Deployment', 'ReplicaSet']
+const ALL: readonly Kind[] = ['Pod', 'Service', 'Deployment', 'ReplicaSet']
 
 /** The kind that a word names; UsageError with the nearest name if none. */
 export function kindOf(word: string): Kind {
   const found = findResource(word)
-  if (found !== undefined) return found.kind as Kind
+  if (found !== undefined) return schemaKind(found)
   const elsewhere = kindElsewhere(word)
-  if (elsewhere !== undefined) throw new UsageError(`${elsewhere}: ${NOT_YET}`, '`gantry api-resources` lists the kinds that it has')
-  const meant = nearest(word, resources.flatMap((resource) => [resource.plural, resource.kind.toLowerCase(), ...resource.shortNames]))
+  if (elsewhere !== undefined) throw new UsageError(`${elsewhere}: ${NOT_YET}`, insteadOf(elsewhere) ?? '`gantry api-resources` lists the kinds that it has')
+  const meant = nearest(word, allResources().flatMap((resource) => [resource.plural, resource.kind.toLowerCase(), ...resource.shortNames]))
   throw new UsageError(`no kind is called "${word}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? '`gantry api-resources` lists the kinds' : '')
 }
 

@@ -6,10 +6,11 @@ import { inspectJson } from '../proto/api/codec.ts'
 import { applyDefaults } from '../proto/api/defaults.ts'
 import { GantryError } from '../proto/api/errors.ts'
 import { problemError, problem } from '../proto/api/problem.ts'
-import { resources } from '../proto/api/schema.ts'
+import { allKinds } from '../proto/api/schema.ts'
 import { validate } from '../proto/api/validation.ts'
 import type { AnyResource, ApplyResponseOutcome, JsonObject, Kind } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
+import { awaitEstablished, isUnknownKind, kindDefinedBy, learnKinds } from './custom-kinds.ts'
 import { throwFailures } from './failure.ts'
 import { atManifest, rankOf, type Manifest } from './manifests.ts'
 
@@ -38,12 +39,13 @@ export interface PlanOptions {
 /** Tries every manifest; throws all refusals together, each with its place. */
 export async function planApply(cluster: Cluster, manifests: readonly Manifest[], options: PlanOptions): Promise<Step[]> {
   const made = new Set(manifests.filter(({ kind }) => kind === 'Namespace').map(({ name }) => name))
+  const defined = new Set(manifests.flatMap(({ kind, name }) => (kind === 'CustomResourceDefinition' ? kindDefinedBy(name) ?? [] : [])))
   const failures: GantryError[] = []
   const steps = await mapSome(manifests, async (manifest): Promise<Step[]> => {
     const configuration = configurationOf(manifest, options.set)
     try {
       if (manifest.name === '') throw nameless()
-      return [{ manifest, configuration, ...(await tryApply(cluster, manifest, configuration, options, made)) }]
+      return [{ manifest, configuration, ...(await tryApply(cluster, manifest, configuration, options, { made, defined })) }]
     } catch (thrown) {
       const failure = atManifest(manifest, thrown)
       if (failure.code === 'Unavailable' || failure.code === 'Cancelled' || failure.code === 'DeadlineExceeded') throw failure
@@ -60,17 +62,18 @@ function nameless(): GantryError {
   return new GantryError('InvalidArgument', message, { details: [{ field: 'metadata.name', message, remedy: '`gantry create` makes names up from generateName' }] })
 }
 
-async function tryApply(cluster: Cluster, { kind, namespace, name }: Manifest, configuration: JsonObject, options: PlanOptions, made: ReadonlySet<string>): Promise<{ outcome: ApplyResponseOutcome; object: AnyResource | undefined }> {
+async function tryApply(cluster: Cluster, { kind, namespace, name }: Manifest, configuration: JsonObject, options: PlanOptions, { made, defined }: { made: ReadonlySet<string>; defined: ReadonlySet<Kind> }): Promise<{ outcome: ApplyResponseOutcome; object: AnyResource | undefined }> {
   try {
     return await cluster.apply(kind, namespace, name, configuration, { dryRun: true, force: options.force, fieldManager: options.fieldManager })
   } catch (thrown) {
-    if (!GantryError.is(thrown, 'NotFound') || !made.has(namespace)) throw thrown
+    const comes = (GantryError.is(thrown, 'NotFound') && made.has(namespace)) || (isUnknownKind(thrown) && defined.has(kind))
+    if (!comes) throw thrown
     checkHere(kind, configuration)
     return { outcome: 'CREATED', object: undefined }
   }
 }
 
-/** The server's own rules, for an object that the server cannot try because its namespace is made by the same plan. */
+/** The server's own rules, for an object that the server cannot try because its namespace, or its kind, is made by the same plan. */
 export function checkHere(kind: Kind, configuration: JsonObject): void {
   const { object, problems } = inspectJson(kind, configuration, { dropReadOnly: true })
   if (problems.length > 0 || object === undefined) throw problemError(problems)
@@ -89,7 +92,8 @@ function configurationOf({ document, namespace }: Manifest, set: string | undefi
 /** Objects of the set that no manifest names any more, those that depend on others first. */
 export async function planPrune(cluster: Cluster, set: string, manifests: readonly Manifest[]): Promise<AnyResource[]> {
   const kept = new Set(manifests.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`))
-  const kinds = resources.map((resource) => resource.kind as Kind).filter((kind) => kind !== 'Event' && kind !== 'Lease')
+  await learnKinds(cluster)
+  const kinds = allKinds().filter((kind) => kind !== 'Event' && kind !== 'Lease')
   const lists = await Promise.all(kinds.map((kind) => cluster.list(kind, { namespace: '', labelSelector: `${SET_LABEL}=${set}` })))
   return lists.flatMap((list): AnyResource[] => list.items)
     .filter(({ kind, metadata }) => !kept.has(`${kind}/${metadata.namespace}/${metadata.name}`))
@@ -112,6 +116,9 @@ export async function carryOut(cluster: Cluster, steps: readonly Step[], options
       else failures.push(atManifest(step.manifest, answer.reason))
     })
     throwFailures(failures)
+    // Objects of their kinds come with the ranks behind.
+    const definitions = some.filter(({ manifest: { kind } }) => kind === 'CustomResourceDefinition').map(({ manifest: { name } }) => name)
+    if (definitions.length > 0 && steps.some(({ manifest }) => rankOf(manifest.kind) > rank)) await awaitEstablished(cluster, definitions)
   }
 }
 

@@ -1,30 +1,51 @@
 /** From the words of a command line to an exit code: finds the command, loads only that one, runs it, tells what failed. */
 import { GantryError } from '../proto/api/errors.ts'
 import { nearest } from '../proto/api/nearest.ts'
-import { helpText, parseLine, tokenize, UsageError, type Command, type FlagValues, type Flags } from './command.ts'
-import { commands } from './commands/index.ts'
+import { helpText, parseLine, tokenize, UsageError, type Command, type Flag, type FlagValues, type Flags, type ParsedLine } from './command.ts'
+import { commands, type Entry } from './commands/index.ts'
 import type { Environment } from './environment.ts'
 import { EXIT, exitCodeOf, formatFailure, type Origin } from './failure.ts'
+import type { Cluster } from './cluster.ts'
+import { namesUnknownKind } from './unknown-kinds.ts'
 import { globalFlags, Target, type GlobalFlags } from './target.ts'
 
+/** A set of commands under one name. */
+export interface Program {
+  /** How it is called: "gantry", "gantry rig". */
+  readonly name: string
+  readonly says: string
+  readonly commands: Readonly<Record<string, Entry>>
+  /** Flags of every command, of those that `Target` reads. */
+  readonly globalFlags: Partial<GlobalFlags>
+  /** Words of other programs that are no commands here, with what does the same. */
+  readonly elsewhere: () => Promise<Readonly<Record<string, string>>>
+}
+
+const GANTRY: Program = {
+  name: 'gantry', says: 'gantry runs containers on many machines.', commands, globalFlags,
+  elsewhere: async () => (await import('./commands/elsewhere.ts')).elsewhere,
+}
+
 /** Runs one command line (without node and script) to its end. Never rejects. */
-export async function runProgram(argv: readonly string[], environment: Environment): Promise<number> {
+export async function runProgram(argv: readonly string[], environment: Environment, program = GANTRY): Promise<number> {
   let target: Target | undefined
   try {
-    const found = await findCommand(argv)
+    const found = await findCommand(program, argv)
     if (found === undefined) {
-      environment.stdout.write(overview())
+      environment.stdout.write(overview(program))
       return EXIT.ok
     }
     const { path, command, rest } = found
-    const line = parseLine(path, command, globalFlags, rest)
+    const line = found.verbatim ? VERBATIM : parseLine(path, command, program.globalFlags as Flags, rest)
     if (line === undefined) {
-      environment.stdout.write(helpText(path, command, globalFlags))
+      environment.stdout.write(helpText(path, command, program.globalFlags as Flags))
       return EXIT.ok
     }
     if (command.run === undefined) throw unknownSubcommand(path, command, line.args[0])
-    target = new Target(line.flags as FlagValues<GlobalFlags>, environment)
-    const invocation = { flags: line.flags as FlagValues<Flags>, global: line.flags as FlagValues<GlobalFlags>, given: line.given, args: line.args, rest: line.rest, environment, target }
+    const global = globalValues(program, line.flags)
+    target = new Target(global, environment)
+    const invocation = { flags: line.flags as FlagValues<Flags>, global, given: line.given, args: found.verbatim ? rest : line.args, rest: line.rest, environment, target }
+    if (!found.verbatim && namesUnknownKind(command.completes, line.args)) await learn(target)
     return (await command.run(invocation)) ?? EXIT.ok
   } catch (thrown) {
     const error = environment.signal.aborted ? GantryError.from(environment.signal.reason, 'Cancelled') : GantryError.from(thrown)
@@ -34,6 +55,26 @@ export async function runProgram(argv: readonly string[], environment: Environme
   } finally {
     target?.close()
   }
+}
+
+/** Without a context there is no cluster that could have other kinds than these. */
+async function learn(target: Target): Promise<void> {
+  let cluster: Cluster
+  try {
+    cluster = await target.cluster()
+  } catch (thrown) {
+    if (GantryError.is(thrown, 'InvalidArgument')) return
+    throw thrown
+  }
+  const { learnKinds } = await import('./custom-kinds.ts')
+  await learnKinds(cluster)
+}
+
+const VERBATIM: ParsedLine = { flags: {}, given: new Set(), args: [], rest: undefined }
+
+/** Values of the program's own global flags; the others are as if they were not given. */
+function globalValues(program: Program, flags: ParsedLine['flags']): FlagValues<GlobalFlags> {
+  return Object.fromEntries(Object.entries<Flag>(globalFlags).map(([name, flag]) => [name, Object.hasOwn(program.globalFlags, name) && Object.hasOwn(flags, name) ? flags[name] : flag.type === 'list' ? [] : flag.default])) as FlagValues<GlobalFlags>
 }
 
 async function originOf(target: Target | undefined): Promise<Origin | undefined> {
@@ -47,35 +88,40 @@ interface Found {
   readonly command: Command
   /** The command line without the words that name the command. */
   readonly rest: readonly string[]
+  /** The command reads its words itself. */
+  readonly verbatim: boolean
 }
 
 /** Undefined: the overview is asked for. */
-async function findCommand(argv: readonly string[]): Promise<Found | undefined> {
-  const word = tokenize(argv, globalFlags).find((token) => token.is === 'operand')
+async function findCommand(program: Program, argv: readonly string[]): Promise<Found | undefined> {
+  const { name: self, commands } = program
+  const flags = program.globalFlags as Flags
+  const word = tokenize(argv, flags).find((token) => token.is === 'operand')
   const first = argv[0]
   if (word === undefined) {
-    if (first === '--version') return { path: 'gantry version', command: await commands.version!.load(), rest: argv.slice(1) }
-    if (first !== undefined && first !== '-h' && first !== '--help') throw new UsageError(`no command in "gantry ${argv.join(' ')}"`, '`gantry --help` lists the commands')
+    if (first === '--version' && commands.version !== undefined) return { path: `${self} version`, command: await commands.version.load(), rest: argv.slice(1), verbatim: false }
+    if (first !== undefined && !argv.some((text) => text === '-h' || text === '--help')) throw new UsageError(`no command in "${self} ${argv.join(' ')}"`, `\`${self} --help\` lists the commands`)
     return undefined
   }
-  if (word.text === 'help') return findCommand([...argv.filter((text) => text !== 'help'), ...(argv.length > 1 ? ['--help'] : [])])
-  const name = Object.entries(commands).find(([known, { aliases }]) => known === word.text || aliases?.includes(word.text) === true)?.[0]
-  if (name === undefined) {
-    const { elsewhere } = await import('./commands/elsewhere.ts')
-    if (Object.hasOwn(elsewhere, word.text)) throw new UsageError(`gantry has no command "${word.text}"`, elsewhere[word.text])
+  if (word.text === 'help') return findCommand(program, [...argv.filter((text) => text !== 'help'), ...(argv.length > 1 ? ['--help'] : [])])
+  const found = Object.entries(commands).find(([known, { aliases }]) => known === word.text || aliases?.includes(word.text) === true)
+  if (found === undefined) {
+    const elsewhere = await program.elsewhere()
+    if (Object.hasOwn(elsewhere, word.text)) throw new UsageError(`${self} has no command "${word.text}"`, elsewhere[word.text])
     const meant = nearest(word.text, Object.keys(commands).filter((known) => commands[known]!.hidden !== true))
-    throw new UsageError(`unknown command "${word.text}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? '`gantry --help` lists the commands' : '')
+    throw new UsageError(`unknown command "${word.text}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? `\`${self} --help\` lists the commands` : '')
   }
-  const command = await commands[name]!.load()
-  return descend({ path: `gantry ${name}`, command, rest: without(argv, word.text) })
+  const [name, { load, verbatim = false }] = found
+  const whole = { path: `${self} ${name}`, command: await load(), rest: without(argv, word.text), verbatim }
+  return verbatim ? whole : descend(whole, flags)
 }
 
 /** Follows words that name subcommands. */
-function descend(found: Found): Found {
+function descend(found: Found, globalFlags: Flags): Found {
   const { command, path, rest } = found
   const word = tokenize(rest, { ...globalFlags, ...command.flags }).find((token) => token.is === 'operand')?.text
   const subcommand = word === undefined ? undefined : command.subcommands?.[word]
-  return subcommand === undefined ? found : descend({ path: `${path} ${word}`, command: subcommand, rest: without(rest, word!) })
+  return subcommand === undefined ? found : descend({ ...found, path: `${path} ${word}`, command: subcommand, rest: without(rest, word!) }, globalFlags)
 }
 
 function without(argv: readonly string[], word: string): string[] {
@@ -90,11 +136,11 @@ function unknownSubcommand(path: string, command: Command, word: string | undefi
   return new UsageError(`unknown command "${path} ${word}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? `it is one of ${names.join(', ')}` : '')
 }
 
-function overview(): string {
+function overview({ name: self, says, commands }: Program): string {
   const groups = new Map<string, string[]>()
   for (const [name, { group, summary, hidden }] of Object.entries(commands)) {
     if (hidden !== true) groups.set(group, [...(groups.get(group) ?? []), `  ${name.padEnd(14)} ${summary}`])
   }
   const listed = [...groups].map(([group, lines]) => `${group}:\n${lines.join('\n')}\n`).join('\n')
-  return `gantry runs containers on many machines.\n\nUsage: gantry COMMAND [operands] [flags]\n\n${listed}\n\`gantry COMMAND --help\` tells more about one.\n`
+  return `${says}\n\nUsage: ${self} COMMAND [operands] [flags]\n\n${listed}\n\`${self} COMMAND --help\` tells more about one.\n`
 }

@@ -60,7 +60,7 @@ export class Target {
   async #open(): Promise<Cluster> {
     const [connect, context] = await Promise.all([this.#environment.loadConnect(), this.context()])
     const credentials = await loadCredentials(context, this.file)
-    this.#opened = new Cluster({ context, credentials, connect, signal: this.#environment.signal, timeout: this.#flags['request-timeout'] })
+    this.#opened = new Cluster({ context, credentials, connect, clock: this.#environment.clock, signal: this.#environment.signal, timeout: this.#flags['request-timeout'] })
     return this.#opened
   }
 
@@ -69,7 +69,7 @@ export class Target {
     const { contexts, currentContext } = await readContexts(this.file)
     const name = wanted ?? currentContext
     const found = contexts.find((context) => context.name === name)
-    if (found !== undefined) return server.length > 0 ? { ...found, server } : found
+    if (found !== undefined) return server.length > 0 ? { ...found, server, kube: undefined } : found
     if (name !== undefined && (wanted !== undefined || server.length === 0)) {
       const meant = nearest(name, contexts.map((context) => context.name))
       throw new GantryError('InvalidArgument', `no context "${name}" in ${this.file}${meant === undefined ? '' : `; did you mean "${meant}"?`}`, {

@@ -1,6 +1,8 @@
 /** What a controller is told: its settings. */
+import { isIP } from 'node:net'
 import { hostname } from 'node:os'
-import { checked, hostPort, integer, listOf, optional, section, text, withDefault, type Settings } from '../proto/api/config-file.ts'
+import { formatCidr, prefixLength, rangesOverlap, readCidr, splitCidrs, type AddressRange } from '../proto/api/cidr.ts'
+import { checked, format, hostPort, listOf, optional, port, section, text, withDefault, type Settings } from '../proto/api/config-file.ts'
 import { GantryError } from '../proto/api/errors.ts'
 import { PodRanges } from './dispatch/pod-ranges.ts'
 
@@ -11,19 +13,39 @@ export interface TlsFiles {
   readonly key: string
 }
 
+/** A controller among those that run etcd and NATS together. */
+export interface Member {
+  readonly name: string
+  /** IP address at which the other members reach it. */
+  readonly address: string
+}
+
 export interface ControllerConfig {
   readonly name: string
   /** host:port for agents and people. */
   readonly listen: string
+  /** host:port of the Kubernetes API. */
+  readonly kubeListen: string
+  /** host:port where agents and the other controllers reach it; see `advertisedAddress`. */
+  readonly advertise: string | undefined
   readonly dataDir: string
   readonly tls: TlsFiles
-  /** Pod addresses of the whole cluster, a /24 of them for each node. */
+  /** Pod addresses of the whole cluster, a /24 (of IPv6 a /64) of them for each node: a range, or one per family with a comma between, the preferred first. */
   readonly podCidr: string
+  /** Addresses of Services, likewise. */
+  readonly serviceCidr: string
+  /** Below it Services have names. */
+  readonly clusterDomain: string
   /** Endpoints of an etcd that is there already, e.g. https://10.0.0.1:2379; empty: the controller runs its own. */
   readonly etcd: readonly string[]
   readonly etcdTls: TlsFiles | undefined
-  /** Port on loopback of its own NATS; its own etcd is on a socket in the data directory. */
-  readonly ports: { readonly nats: number }
+  /** All controllers that run etcd and NATS together, this one among them by its name, in any order; empty: it runs them alone. */
+  readonly members: readonly Member[]
+  /**
+   * `nats`: on loopback, of its own NATS (its own etcd is on a socket in the data directory). Of every member alike, on its address: `etcdPeer`
+   * and `natsPeer`, for the other members' etcd and NATS.
+   */
+  readonly ports: { readonly nats: number; readonly etcdPeer: number; readonly natsPeer: number }
   /** NATS servers that are there already, e.g. nats://10.0.0.1:4222; empty: the controller runs its own. */
   readonly nats: readonly string[]
 }
@@ -34,21 +56,95 @@ function podCidrProblem(value: string): string | undefined {
     new PodRanges(value)
     return undefined
   } catch (thrown) {
-    if (GantryError.is(thrown, 'InvalidArgument')) return 'must be an IPv4 range of a /24 or larger that begins at its first address, such as 10.244.0.0/16'
+    if (GantryError.is(thrown, 'InvalidArgument')) return 'must be a range of a /24 or larger (IPv6: /64) that begins at its first address, or one per family, such as 10.244.0.0/16,fd00:10:244::/48'
     throw thrown
   }
 }
+
+/** IPv6 ranges of Services are searched for free addresses: larger ones are refused, as Kubernetes does. */
+const SERVICE_PREFIXES = { 4: { least: 8, most: 29 }, 6: { least: 108, most: 125 } } as const
+
+function serviceCidrProblem(value: string): string | undefined {
+  const ranges = splitCidrs(value).map((text) => {
+    const range = readCidr(text)
+    return range !== undefined && formatCidr(range) === text ? range : undefined
+  })
+  const families = new Set(ranges.map((range) => range?.family))
+  const fits = (range: AddressRange): boolean => prefixLength(range) >= SERVICE_PREFIXES[range.family].least && prefixLength(range) <= SERVICE_PREFIXES[range.family].most
+  if (ranges.length > 0 && families.size === ranges.length && ranges.every((range) => range !== undefined && fits(range))) return undefined
+  return 'must be a range of a /8 to /29 (IPv6: /108 to /125) that begins at its first address, or one per family, such as 10.96.0.0/16,fd00:10:96::/112'
+}
+
+const PORTS = { nats: 4222, etcdPeer: 2380, natsPeer: 6222 }
 
 const tlsFiles = section<TlsFiles>({ ca: text, cert: text, key: text })
 
 export const CONTROLLER_SETTINGS: Settings<ControllerConfig> = {
   name: withDefault(text, hostname()),
   listen: withDefault(hostPort, '0.0.0.0:7443'),
+  kubeListen: withDefault(hostPort, '0.0.0.0:6443'),
+  advertise: optional(hostPort),
   dataDir: withDefault(text, '/var/lib/gantry/controller'),
   tls: tlsFiles,
   podCidr: withDefault(checked(text, podCidrProblem), '10.244.0.0/16'),
+  serviceCidr: withDefault(checked(text, serviceCidrProblem), '10.96.0.0/16'),
+  clusterDomain: withDefault(checked(text, format('dnsSubdomain')), 'cluster.local'),
   etcd: withDefault(listOf(text), []),
   etcdTls: optional(tlsFiles),
   nats: withDefault(listOf(text), []),
-  ports: withDefault(section({ nats: withDefault(integer, 4222) }), { nats: 4222 }),
+  members: withDefault(listOf(section<Member>({ name: checked(text, format('dnsSubdomain')), address: checked(text, format('ip')) })), []),
+  ports: withDefault(section({ nats: withDefault(port, PORTS.nats), etcdPeer: withDefault(port, PORTS.etcdPeer), natsPeer: withDefault(port, PORTS.natsPeer) }), PORTS),
+}
+
+/** InvalidArgument for settings that do not go together, each problem on a line of its own. */
+export function checkConfig(config: ControllerConfig): void {
+  const problems = [...rangeProblems(config), ...memberProblems(config)]
+  if (problems.length > 0) throw new GantryError('InvalidArgument', problems.join('\n'))
+}
+
+function rangeProblems({ podCidr, serviceCidr }: ControllerConfig): string[] {
+  const [pods, services] = [splitCidrs(podCidr), splitCidrs(serviceCidr)].map((texts) => texts.map((text) => ({ text, range: readCidr(text)! }))) as [{ text: string; range: AddressRange }[], { text: string; range: AddressRange }[]]
+  const overlapping = pods.flatMap((pod) => services.filter((service) => rangesOverlap(pod.range, service.range)).map((service) => `serviceCidr: ${service.text} overlaps with podCidr ${pod.text}`))
+  const without = services.filter((service) => !pods.some((pod) => pod.range.family === service.range.family)).map((service) => `serviceCidr: ${service.text} is IPv${service.range.family}, and podCidr ${podCidr} has no such range: no pod could answer there`)
+  return [...overlapping, ...without]
+}
+
+function memberProblems({ name, members, etcd, nats, ports, listen, kubeListen }: ControllerConfig): string[] {
+  if (members.length === 0) return []
+  const problems: string[] = []
+  if (etcd.length > 0 || nats.length > 0) problems.push(`members: the controllers named there run etcd and NATS themselves, but ${etcd.length > 0 ? 'etcd' : 'nats'} names servers that are there already: leave out one or the other`)
+  for (const field of ['name', 'address'] as const) {
+    const twice = members.find((member, index) => members.findIndex((other) => other[field] === member[field]) < index)
+    if (twice !== undefined) problems.push(`members: two of them have the ${field} ${twice[field]}`)
+  }
+  if (!members.some((member) => member.name === name)) problems.push(`members: none of them is this controller, ${name}; they are ${members.map((member) => member.name).join(', ')}`)
+  const own = [['listen', portOf(listen)], ['kubeListen', portOf(kubeListen)], ...Object.entries(ports).map(([key, value]) => [`ports.${key}`, value])] as [string, number][]
+  for (const [index, [key, value]] of own.entries()) {
+    const other = own.slice(0, index).find(([, taken]) => taken === value)
+    if (other !== undefined) problems.push(`${key}: ${value} is the port of ${other[0]}, too`)
+  }
+  return problems
+}
+
+function portOf(address: string): number {
+  return Number(/\d+$/.exec(address)![0])
+}
+
+/**
+ * host:port where agents and the other controllers reach this one: what `advertise` says; else where it listens, if that is one address; else
+ * its address among the members; else the machine's name.
+ */
+export function advertisedAddress({ name, advertise, listen, members }: ControllerConfig): string {
+  if (advertise !== undefined) return advertise
+  const { host, port: at } = /^(?<host>.*):(?<port>\d+)$/.exec(listen)!.groups as { host: string; port: string }
+  if (!['0.0.0.0', '[::]'].includes(host)) return listen
+  const address = members.find((member) => member.name === name)?.address ?? hostname()
+  return `${isIP(address) === 6 ? `[${address}]` : address}:${at}`
+}
+
+/** host:port where agents, pods and other controllers reach the Kubernetes API of this one. `listening`: where it listens, with the port in use. */
+export function kubeAdvertisedAddress(config: ControllerConfig, listening: string): string {
+  const { host, port: at } = /^(?<host>.*):(?<port>\d+)$/.exec(listening)!.groups as { host: string; port: string }
+  if (!['0.0.0.0', '[::]'].includes(host)) return listening
+  return advertisedAddress(config).replace(/\d+$/, at)
 }

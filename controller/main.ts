@@ -1,32 +1,44 @@
 /** The controller: builds its parts and runs them until it is told to stop. Nothing else builds things. */
+import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { splitCidrs } from '../proto/api/cidr.ts'
 import { GantryError } from '../proto/api/errors.ts'
 import { configure } from '../proto/api/program.ts'
-import { Server } from '../proto/api/rpc.ts'
+import { connect, CONTROLLER_HOST, Server, type Liveness } from '../proto/api/rpc.ts'
 import { backoffDelay, type BackoffOptions } from '../proto/base/backoff.ts'
-import { delay, systemClock as clock } from '../proto/base/clock.ts'
+import { clockFromEnvironment, delay } from '../proto/base/clock.ts'
 import { createLogger, type Logger } from '../proto/base/logger.ts'
 import { systemRandom as random } from '../proto/base/random.ts'
 import { RunGroup } from '../proto/base/run-group.ts'
 import { VERSION } from '../proto/base/version.ts'
-import { authorize } from './api/authorization.ts'
+import { Accounts } from './accounts/accounts.ts'
+import { clusterSigningKey, type SigningKey } from './accounts/signing-key.ts'
+import { admissionPlugins } from './admission/admission.ts'
+import { authorize, MASTERS } from './api/authorization.ts'
 import { ClusterHandlers } from './api/cluster.ts'
 import { ConsistentReads } from './api/consistent-reads.ts'
 import type { ObjectApi } from './api/contract.ts'
+import { FIRST_NAMESPACES } from './api/identity.ts'
 import { ObjectCore } from './api/objects.ts'
 import { Pages } from './api/pages.ts'
 import { ResourcesHandlers } from './api/resources.ts'
 import { Watches } from './api/watches.ts'
-import { CONTROLLER_SETTINGS, type ControllerConfig, type TlsFiles } from './config.ts'
+import { advertisedAddress, checkConfig, CONTROLLER_SETTINGS, kubeAdvertisedAddress, type ControllerConfig, type TlsFiles } from './config.ts'
+import { AdmittedPods } from './dispatch/admitted-pods.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
+import { NetCheck } from './dispatch/netcheck/net-check.ts'
 import { PodStreams } from './dispatch/pods.ts'
+import { UsageReader } from './dispatch/usage.ts'
 import { Election } from './election/election.ts'
+import { ReplicaPeers } from './election/peers.ts'
+import { StoreReplicas } from './election/replicas.ts'
 import { ChangeNotices } from './events/changes.ts'
 import { NewsConnection } from './events/connection.ts'
 import { EventReader } from './events/reader.ts'
 import { EventRecorder } from './events/recorder.ts'
 import { StoreInformer } from './informer/informer.ts'
+import { createFace } from './kube/face.ts'
 import { CONTROLLER } from './options.ts'
 import { createReconcilers } from './reconcile/reconcilers.ts'
 import { runReconcilers } from './reconcile/runner.ts'
@@ -36,23 +48,52 @@ import { EtcdStore } from './store/etcd.ts'
 import { GroupCommit } from './store/group-commit.ts'
 import { claimDirectory } from './supervise/directory.ts'
 import { EmbeddedEtcd } from './supervise/etcd.ts'
+import type { Membership } from './supervise/membership.ts'
 import { EmbeddedNats } from './supervise/nats.ts'
+import { routeSecret } from './supervise/route-secret.ts'
 
 /** Milliseconds that events still waiting are given at the end. */
 const FLUSH = 1_000
+/** As pods call the API. */
+const API_HOST = 'kubernetes.default.svc'
+/** As whom webhooks in pods are reached. */
+const ADMISSION = { name: 'system:admission', groups: [MASTERS] }
 const RETRY: BackoffOptions = { first: 100, max: 5_000 }
+/** Of other controllers: one that is gone without a word is found out before its presence in the store ends. */
+const PEER_LIVENESS: Liveness = { time: 1_000, timeout: 2_000 }
+
+const clock = clockFromEnvironment(process.env)
 
 async function readTls(files: TlsFiles): Promise<{ ca: string; cert: string; key: string }> {
   const [ca, cert, key] = await Promise.all([files.ca, files.cert, files.key].map((file) => readFile(file, 'utf8')))
   return { ca: ca!, cert: cert!, key: key! }
 }
 
+/** Undefined for a controller that runs its etcd and NATS alone, or has them from elsewhere. */
+function membershipOf({ name, members, tls }: ControllerConfig): Membership | undefined {
+  const self = members.find((member) => member.name === name)
+  // The programs run in folders of their own.
+  return self === undefined ? undefined : { self, members, tls: { ca: resolve(tls.ca), cert: resolve(tls.cert), key: resolve(tls.key) } }
+}
+
 /** The controller's own etcd and NATS, where none were given. They outlive everything else: `stop` is called last. */
 async function startEmbedded(config: ControllerConfig, logger: Logger): Promise<{ etcd: EmbeddedEtcd | undefined; nats: EmbeddedNats | undefined; group: RunGroup }> {
   const supervise = { clock, random, logger }
-  if (config.etcd.length === 0 || config.nats.length === 0) await claimDirectory(config.dataDir)
-  const etcd = config.etcd.length > 0 ? undefined : new EmbeddedEtcd({ ...supervise, dataDir: join(config.dataDir, 'etcd') })
-  const nats = config.nats.length > 0 ? undefined : await EmbeddedNats.prepare({ ...supervise, dataDir: join(config.dataDir, 'nats'), port: config.ports.nats })
+  const { dataDir, members, ports } = config
+  const membership = membershipOf(config)
+  if (members.length > 0 && members.length % 2 === 0) logger.warn({ members: members.length }, 'an even number of members bears no more failures than one less: let there be three, or five')
+  if (config.etcd.length === 0 || config.nats.length === 0) await claimDirectory(dataDir)
+  const etcd = config.etcd.length > 0 ? undefined : await EmbeddedEtcd.prepare({ ...supervise, dataDir: join(dataDir, 'etcd'), cluster: membership && { membership, port: ports.etcdPeer } })
+  const secret = async (signal: AbortSignal): Promise<string> => {
+    await orStopped(etcd!.ready(), signal)
+    const store = new EtcdStore({ endpoints: [etcd!.address], clock }, random)
+    try {
+      return await routeSecret(store, supervise, signal)
+    } finally {
+      await store.close()
+    }
+  }
+  const nats = config.nats.length > 0 ? undefined : await EmbeddedNats.prepare({ ...supervise, dataDir: join(dataDir, 'nats'), port: ports.nats, cluster: membership && { membership, port: ports.natsPeer, secret } })
   const group = new RunGroup()
   for (const child of [etcd, nats]) if (child !== undefined) group.add((signal) => child.run(signal))
   return { etcd, nats, group }
@@ -66,6 +107,17 @@ function orStopped<T>(start: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', stopped, { once: true })
     start.then(resolve, reject).finally(() => signal.removeEventListener('abort', stopped))
   })
+}
+
+/** However long the store is away; undefined if a stop comes first. */
+async function signingKey(store: EtcdStore, { etcd }: Embedded, logger: Logger, signal: AbortSignal): Promise<SigningKey | undefined> {
+  try {
+    if (etcd !== undefined) await orStopped(etcd.ready(), signal)
+    return await clusterSigningKey(store, { clock, random, logger }, signal)
+  } catch (thrown) {
+    if (signal.aborted) return undefined
+    throw thrown
+  }
 }
 
 /** However long the store is away. */
@@ -100,7 +152,7 @@ async function serve(config: ControllerConfig, logger: Logger, signal: AbortSign
 async function tellNews(config: ControllerConfig, embedded: Embedded, logger: Logger, signal: AbortSignal): Promise<void> {
   const log = logger.child({ component: 'events' })
   const news = new NewsConnection({ servers: embedded.nats === undefined ? config.nats : [embedded.nats.address], token: embedded.nats?.token, name: config.name, clock, random, logger: log })
-  const recorder = new EventRecorder({ connection: news, clock, random, logger: log })
+  const recorder = new EventRecorder({ connection: news, servers: config.members.length, clock, random, logger: log })
   const group = new RunGroup()
   group.add((inner) => news.run(inner))
   group.add((inner) => recorder.run(inner))
@@ -114,22 +166,36 @@ async function tellNews(config: ControllerConfig, embedded: Embedded, logger: Lo
   }
 }
 
+/** Certificates that were made for an older version serve people and agents as before; pods would not take the API for what it is. */
+function checkCertificate(pem: string, logger: Logger): void {
+  if (new X509Certificate(pem).checkHost(API_HOST) !== undefined) return
+  logger.warn({ missing: API_HOST, remedy: 'issue the controller a certificate that names it, and the first address for Services: docs/controllers.md' }, 'clients in pods do not trust this controller: its certificate does not name the API as they reach it')
+}
+
 /** All the work of a controller, until the signal is aborted. */
 async function work(config: ControllerConfig, embedded: Embedded, { news, recorder }: { news: NewsConnection; recorder: EventRecorder }, logger: Logger, signal: AbortSignal): Promise<void> {
   const [tls, etcdTls] = await Promise.all([readTls(config.tls), config.etcdTls === undefined ? undefined : readTls(config.etcdTls)])
+  checkCertificate(tls.cert, logger)
   const store = new EtcdStore({
     endpoints: embedded.etcd === undefined ? config.etcd : [embedded.etcd.address], clock,
     ...(etcdTls === undefined ? {} : { tls: { ca: Buffer.from(etcdTls.ca), cert: Buffer.from(etcdTls.cert), key: Buffer.from(etcdTls.key) } }),
   }, random)
   const informer = new StoreInformer({ store, clock, random, logger: logger.child({ component: 'informer' }) })
   const reads = new ConsistentReads(store, informer)
-  const api = new ObjectCore({ reads, informer, commits: new GroupCommit(store), clock, random })
-  const dispatcher = new Dispatcher({ api, informer, events: recorder, clock, random, logger: logger.child({ component: 'dispatch' }), podCidr: config.podCidr })
+  const key = await signingKey(store, embedded, logger, signal)
+  if (key === undefined) return store.close()
+  const accounts = new Accounts({ key, clusterDomain: config.clusterDomain, authority: tls.ca, informer, reads, clock, random })
+  const api: ObjectCore = new ObjectCore({ reads, informer, commits: new GroupCommit(store), clock, random, serviceCidr: config.serviceCidr, plugins: (self) => [...accounts.plugins(self), ...admissionPlugins({ informer, reads, authorizer: accounts.authorizer, portForward: (inputs, ended) => pods.portForward(inputs, { signal: ended, peer: config.name, user: ADMISSION }), clock, random, logger: logger.child({ component: 'admission' }) })] })
+  let kubeAddress = config.kubeListen
+  const replicas = new StoreReplicas({ store, clock, random, logger: logger.child({ component: 'replicas' }), name: config.name, address: advertisedAddress(config), kubeAddress: () => kubeAdvertisedAddress(config, kubeAddress) })
+  const peers = new ReplicaPeers({ replicas, connect: (address) => connect(address, { ...tls, serverName: CONTROLLER_HOST }, PEER_LIVENESS) })
+  const cluster = { podCidrs: splitCidrs(config.podCidr), serviceCidrs: splitCidrs(config.serviceCidr), domain: config.clusterDomain }
+  const dispatcher = new Dispatcher({ api, informer, events: recorder, clock, random, logger: logger.child({ component: 'dispatch' }), controller: config.name, cutOff: () => replicas.cutOff, podCidr: config.podCidr, cluster, peers, tokens: accounts.tokens })
   const scheduler = new Scheduler({ informer, api, events: recorder, clock, random, logger: logger.child({ component: 'scheduler' }) })
   const election = new Election({ store, clock, random, logger: logger.child({ component: 'election' }), name: config.name, nameIsOurs: embedded.etcd !== undefined })
 
   const lead = async (term: Term, leading: AbortSignal): Promise<void> => {
-    const parts = { api, informer, events: recorder, clock, random, logger: logger.child({ component: 'reconcile' }), term, caughtUp: () => reads.current() }
+    const parts = { api, informer, events: recorder, clock, random, logger: logger.child({ component: 'reconcile' }), controller: config.name, replicas, term, authority: tls.ca, caughtUp: () => reads.current(), clusterRanges: [...cluster.podCidrs, ...cluster.serviceCidrs] }
     const duties = new RunGroup(leading)
     duties.add((ended) => scheduler.run(term, ended))
     duties.add((ended) => runReconcilers(createReconcilers(parts), parts, ended))
@@ -137,10 +203,25 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
     await duties.wait()
   }
 
-  const server = new Server({ address: config.listen, tls, authorize })
-  server.add('Resources', new ResourcesHandlers({ api, reads, pages: new Pages({ informer, reads, clock, random }), watches: new Watches({ informer, reads, clock }) }))
-  server.add('Cluster', new ClusterHandlers({ version: VERSION, controller: config.name, leader: () => election.leader(), events: new EventReader({ connection: news, clock, random, logger }), why: (namespace, pod) => scheduler.why(namespace, pod) }))
-  server.add('Pods', new PodStreams(informer, dispatcher))
+  const available = (): void => {
+    if (replicas.cutOff) throw cutOff(config.name, embedded.etcd?.trouble)
+  }
+  const server = new Server({
+    address: config.listen, tls,
+    authorize(service, user) {
+      authorize(service, user, accounts.authorizer)
+      available()
+    },
+  })
+  const pages = new Pages({ informer, reads, clock, random })
+  const watches = new Watches({ informer, reads, clock })
+  const pods: PodStreams = new PodStreams({ informer, reads, dispatcher, peers, controller: config.name })
+  const usage = new UsageReader({ informer, dispatcher, peers, controller: config.name, clock })
+  const events = new EventReader({ connection: news, servers: config.members.length, clock, random, logger })
+  const kube = createFace({ address: config.kubeListen, tls, api, informer, reads, pages, watches, pods, usage, events, publish: (event) => recorder.publish(event), accounts, available, clock, random, logger: logger.child({ component: 'kube' }) })
+  server.add('Resources', new ResourcesHandlers({ api, reads, pages, watches }))
+  server.add('Cluster', new ClusterHandlers({ version: VERSION, controller: config.name, leader: () => election.leader(), events, usage, why: (namespace, pod) => scheduler.why(namespace, pod), confirmed: (revision, signal) => dispatcher.confirmations.here(revision, signal), peers, netCheck: new NetCheck({ informer, reads, dispatcher, peers, controller: config.name, cluster: { domain: config.clusterDomain }, clock }) }))
+  server.add('Pods', new AdmittedPods(pods, api))
   server.add('Nodes', dispatcher)
 
   const group = new RunGroup(signal)
@@ -148,13 +229,21 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
     if (embedded.etcd !== undefined) await orStopped(embedded.etcd.ready(), inner)
     group.add((ended) => informer.run(ended))
     await orStopped(informer.synced(), inner)
-    await ensureNamespace(api, 'default', logger, inner)
+    await Promise.all(FIRST_NAMESPACES.map((name) => ensureNamespace(api, name, logger, inner)))
     group.add((ended) => dispatcher.run(ended))
+    kubeAddress = await kube.start()
+    group.add((ended) => replicas.run(ended))
+    group.add((ended) => peers.run(ended))
     group.add((ended) => election.run(ended, lead))
     const address = await server.start()
-    logger.info({ address, version: VERSION }, 'controller is serving')
-    await new Promise<void>((resolve) => inner.addEventListener('abort', () => resolve(), { once: true }))
-    await server.stop()
+    // Whoever is connected here goes to another controller.
+    const heed = replicas.onCutOff(() => {
+      for (const face of [server, kube]) face.interrupt(cutOff(config.name, embedded.etcd?.trouble))
+    })
+    logger.info({ address, kubeAddress, version: VERSION }, 'controller is serving')
+    await new Promise<void>((done) => inner.addEventListener('abort', () => done(), { once: true }))
+    heed()
+    await Promise.all([server.stop(), kube.stop()])
   })
   try {
     await group.wait()
@@ -163,8 +252,15 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
   }
 }
 
+/** `trouble`: why its own etcd does not run. */
+function cutOff(name: string, trouble: string | undefined): GantryError {
+  const why = trouble === undefined ? '' : `: its own etcd does not run (${trouble})`
+  const remedy = trouble === undefined ? 'ask another controller, and see that the controllers reach each other' : 'ask another controller, and mend that: etcd is started again by itself'
+  return new GantryError('Unavailable', `controller ${name} does not reach a majority of the cluster's store${why}`, { details: [{ field: 'controller', value: name, remedy }] })
+}
+
 async function main(): Promise<void> {
-  const start = await configure(CONTROLLER, CONTROLLER_SETTINGS, process.argv.slice(2), process)
+  const start = await configure(CONTROLLER, CONTROLLER_SETTINGS, process.argv.slice(2), process, checkConfig)
   if ('exitCode' in start) return void (process.exitCode = start.exitCode)
   const config = start.settings
   const logger = createLogger('gantry-controller')

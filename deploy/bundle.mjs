@@ -4,7 +4,7 @@ import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
-const programs = { gantry: 'cli/launch.ts', 'gantry-controller': 'controller/main.ts', 'gantry-agent': 'agent/main.ts', 'gantry-rig': 'deploy/rig/main.ts' }
+const programs = { gantry: 'cli/launch.ts', 'gantry-controller': 'controller/main.ts', 'gantry-agent': 'agent/main.ts', 'gantry-netcheck': 'agent/streams/netcheck/program.ts', 'gantry-rig': 'deploy/rig/main.ts', 'gantry-fault': 'deploy/rig/faults/program/main.ts' }
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
 // etcd3 reads its schema from beside its own files; in a bundle that is beside the bundle.
@@ -31,11 +31,18 @@ const options = {
   format: 'cjs',
   plugins: [etcdSchema],
   define: { GANTRY_VERSION: JSON.stringify(version), 'import.meta.dirname': '__dirname' },
-  // Optional accelerators of its dependencies, which are not installed.
-  external: ['pg-hstore', 'bufferutil', 'utf-8-validate'],
+  // Optional accelerators of its dependencies, which are not installed; and what only users of Docker need.
+  external: ['pg-hstore', 'bufferutil', 'utf-8-validate', 'testcontainers'],
   logLevel: 'warning',
 }
 await build({ ...options, entryPoints: programs, banner: { js: '#!/usr/bin/env node' }, external: [...options.external, './gantry-cli.cjs'] })
 await build({ ...options, entryPoints: { 'gantry-cli': 'cli/main.ts' }, minify: true })
+// A thread of the agent, which has nothing of the agent's.
+await build({ ...options, entryPoints: { 'gantry-resolver': 'agent/dns/main.ts' } })
+// What other projects import; the hooks share the library's classes, so that an error of the one is an error of the other.
+const sharedLibrary = { name: 'shared-library', setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/index\.ts$/ }, () => ({ path: './rig.cjs', external: true })) }
+const libraries = { 'rig-mocha': 'deploy/rig/testing/mocha.ts', 'rig-testcontainers': 'deploy/rig/testing/gantry-container.ts' }
+await build({ ...options, entryPoints: { rig: 'deploy/rig/index.ts' } })
+await build({ ...options, entryPoints: libraries, plugins: [...options.plugins, sharedLibrary] })
 rmSync('dist/gantry-cli.cjs.cache', { force: true })
 for (const name of Object.keys(programs)) chmodSync(`dist/${name}.cjs`, 0o755)

@@ -3,6 +3,7 @@ import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
 import * as x509 from '@peculiar/x509'
+import { formatAddress, readCidr, splitCidrs } from '../proto/api/cidr.ts'
 
 x509.cryptoProvider.set(webcrypto)
 
@@ -17,10 +18,23 @@ export interface KeyPair {
   readonly key: string
 }
 
+/**
+ * By which pods reach the API, beside a controller's own names and addresses. `serviceCidr`: ranges of Services' addresses, one or one per family with a
+ * comma between; the first address of each is the API's. https://kubernetes.io/docs/setup/best-practices/certificates/
+ */
+export function apiHosts(serviceCidr: string, clusterDomain: string): string[] {
+  const names = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', `kubernetes.default.svc.${clusterDomain}`]
+  const addresses = splitCidrs(serviceCidr).flatMap((text) => {
+    const range = readCidr(text)
+    return range === undefined ? [] : [formatAddress(range.family, range.first + 1n)]
+  })
+  return [...names, ...addresses]
+}
+
 export interface CertificateRequest {
   /** Who it is: `system:node:NAME` for a node, a person's name for a client. */
   readonly commonName: string
-  /** Groups: `system:masters` may do everything, `system:nodes` are agents. */
+  /** Groups: `system:masters` may do everything, `system:nodes` are agents, `system:controllers` controllers. */
   readonly organizations?: readonly string[]
   /** Names and addresses by which it is reached; makes it a server's certificate too. */
   readonly hosts?: readonly string[]

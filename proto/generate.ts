@@ -1,6 +1,6 @@
 /**
- * Makes proto/gen from proto/gantry/v1: `schema.ts` (what the codec reads at run time), `types.ts` (the same as TypeScript) and `docs.ts`
- * (the comments, loaded only by `explain`). Run by the build; nothing in proto/gen is committed.
+ * Makes proto/gen from proto/gantry/v1: `schema.ts` (what the codec reads at run time), `types.ts` (the same as TypeScript), `docs.ts`
+ * (the comments, loaded only by `explain` and OpenAPI) and `definitions.ts` (the messages' names in OpenAPI). Run by the build; nothing in proto/gen is committed.
  */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,8 +16,14 @@ const SPECIAL: Record<string, string> = {
   Quantity: 'string',
   Time: 'string',
   MicroTime: 'string',
+  Duration: 'string',
   IntOrString: 'number | string',
   FieldsV1: 'JsonObject',
+  ExtraValue: 'string[]',
+  JSON: 'JsonValue',
+  JSONSchemaPropsOrArray: 'JSONSchemaProps | JSONSchemaProps[]',
+  JSONSchemaPropsOrBool: 'JSONSchemaProps | boolean',
+  JSONSchemaPropsOrStringArray: 'JSONSchemaProps | string[]',
 }
 
 const SCALARS: Record<string, string> = {
@@ -25,25 +31,52 @@ const SCALARS: Record<string, string> = {
   int32: 'number', uint32: 'number', int64: 'number', uint64: 'number', double: 'number', float: 'number',
 }
 
-function parse(): protobuf.Namespace {
+interface Parsed {
+  readonly namespace: protobuf.Namespace
+  /** Of each message, in files that say it. */
+  readonly definitions: Readonly<Record<string, string>>
+}
+
+function parse(): Parsed {
   const root = new protobuf.Root()
+  const namespace = root.define('gantry.v1')
+  const definitions: Record<string, string> = {}
   for (const file of readdirSync(source).filter((name) => name.endsWith('.proto') && name !== 'options.proto').sort()) {
+    const before = new Set(namespace.nestedArray)
     protobuf.parse(readFileSync(join(source, file), 'utf8'), root, { keepCase: true, alternateCommentMode: true })
+    const added = namespace.nestedArray.filter((item) => !before.has(item))
+    addDefinitions(file, added, namespace.options?.['(definitions)'], definitions)
+    // It is the namespace's as far as protobufjs knows, and the next file has its own.
+    delete namespace.options?.['(definitions)']
   }
   root.resolveAll()
-  return root.lookup('gantry.v1') as protobuf.Namespace
+  return { namespace, definitions }
+}
+
+function addDefinitions(file: string, added: readonly protobuf.ReflectionObject[], prefix: unknown, definitions: Record<string, string>): void {
+  for (const { name, options } of added.filter((item) => item instanceof protobuf.Type)) {
+    const whole = options?.['(definition)']
+    if (whole !== undefined) definitions[name] = String(whole)
+    else if (prefix !== undefined) definitions[name] = `${String(prefix)}.${String(options?.['(resource).kind'] ?? name)}`
+    else if (options?.['(resource).version'] !== undefined) throw new Error(`${file}: ${name} has no name in OpenAPI: write \`option (definitions) = "io.k8s.api.GROUP.VERSION";\` below the imports`)
+  }
 }
 
 function fieldOptions(options: Record<string, unknown> | undefined): FieldOptions {
   const result: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(options ?? {})) {
     const name = /^\((\w+)\)$/.exec(key)?.[1]
-    if (name === undefined) continue
+    if (name === undefined || name === 'jsonName') continue
     if (name === 'enum' || name === 'inert') result[name] = String(value).split('|')
     else if (name === 'mergeKey') result[name] = String(value).split(',')
     else result[name] = name === 'default' ? String(value) : value
   }
   return result
+}
+
+/** As in JSON and in memory. */
+function nameOf(field: protobuf.Field): string {
+  return String(field.options?.['(jsonName)'] ?? field.name)
 }
 
 function fieldSchema(field: protobuf.Field): FieldSchema {
@@ -52,7 +85,7 @@ function fieldSchema(field: protobuf.Field): FieldSchema {
   const implicit = (field.parent as unknown as { _edition: string })._edition === 'proto3' && !optional && oneof === undefined
   const kind = field.resolvedType instanceof protobuf.Type ? 'message' : field.resolvedType instanceof protobuf.Enum ? 'enum' : 'scalar'
   return {
-    name: field.name,
+    name: nameOf(field),
     number: field.id,
     kind,
     type: field.type.split('.').at(-1)!,
@@ -94,7 +127,7 @@ function collect(namespace: protobuf.Namespace): { schema: Schema; docs: Record<
       if (nested instanceof protobuf.Enum) enums[item.name + nested.name] = { name: item.name + nested.name, values: { ...nested.values } }
     }
     const fields = item.fieldsArray.map((field) => {
-      note(`${item.name}.${field.name}`, field.comment)
+      note(`${item.name}.${nameOf(field)}`, field.comment)
       const schema = fieldSchema(field)
       return schema.kind === 'enum' && field.resolvedType?.parent === item ? { ...schema, type: item.name + schema.type } : schema
     })
@@ -102,10 +135,12 @@ function collect(namespace: protobuf.Namespace): { schema: Schema; docs: Record<
     const resource: ResourceSchema | undefined = options['(resource).version'] === undefined ? undefined : {
       group: String(options['(resource).group'] ?? ''),
       version: String(options['(resource).version']),
-      kind: item.name,
+      kind: String(options['(resource).kind'] ?? item.name),
       plural: String(options['(resource).plural']),
       namespaced: options['(resource).namespaced'] === true,
       shortNames: String(options['(resource).shortNames'] ?? '').split(',').filter((name) => name !== ''),
+      ...options['(resource).kind'] === undefined ? {} : { message: item.name },
+      ...options['(resource).virtual'] === true ? { virtual: true } : {},
     }
     messages[item.name] = { name: item.name, fields, ...(resource === undefined ? {} : { resource }) }
   }
@@ -126,7 +161,7 @@ function tsField(field: FieldSchema, doc: string | undefined): string {
   const { required, always, default: fallback } = field.options
   const present = required === true || always === true || fallback !== undefined || (field.implicit && (field.kind !== 'message' || field.label !== 'optional'))
   const comment = doc === undefined ? '' : `  /** ${doc.replaceAll('*/', '*\\/')} */\n`
-  return `${comment}  ${field.name}${present ? '' : '?'}: ${tsType(field)}${present ? '' : ' | undefined'}`
+  return `${comment}  ${/^\w+$/.test(field.name) ? field.name : JSON.stringify(field.name)}${present ? '' : '?'}: ${tsType(field)}${present ? '' : ' | undefined'}`
 }
 
 function tsMessage(message: MessageSchema, schema: Schema, docs: Record<string, string>): string {
@@ -134,7 +169,7 @@ function tsMessage(message: MessageSchema, schema: Schema, docs: Record<string, 
   const inlined: string[] = []
   if (message.resource !== undefined) {
     const { group, version } = message.resource
-    lines.push(`  apiVersion: '${group === '' ? version : `${group}/${version}`}'`, `  kind: '${message.name}'`)
+    lines.push(`  apiVersion: '${group === '' ? version : `${group}/${version}`}'`, `  kind: '${message.resource.kind}'`)
   }
   const oneofs = new Map<string, FieldSchema[]>()
   for (const field of message.fields) {
@@ -162,7 +197,7 @@ function tsService(service: ServiceSchema): string {
 
 function tsTypes(schema: Schema, docs: Record<string, string>): string {
   const messages = Object.values(schema.messages)
-  const resources = messages.filter((message) => message.resource !== undefined).map((message) => message.name)
+  const resources = messages.filter(({ resource }) => resource !== undefined && resource.virtual !== true).map((message) => message.name)
   const special = Object.entries(SPECIAL).map(([name, type]) => `export type ${name} = ${type}\n`)
   return [
     '/* Generated from proto/gantry/v1 by proto/generate.ts. */\n',
@@ -178,9 +213,11 @@ function tsTypes(schema: Schema, docs: Record<string, string>): string {
   ].join('\n')
 }
 
-const { schema, docs } = collect(parse())
+const { namespace, definitions } = parse()
+const { schema, docs } = collect(namespace)
 mkdirSync(target, { recursive: true })
 const header = '/* Generated from proto/gantry/v1 by proto/generate.ts. */\n'
 writeFileSync(join(target, 'schema.ts'), `${header}import type { Schema } from '../api/schema.ts'\nexport const schema = JSON.parse(${JSON.stringify(JSON.stringify(schema))}) as Schema\n`)
 writeFileSync(join(target, 'types.ts'), tsTypes(schema, docs))
 writeFileSync(join(target, 'docs.ts'), `${header}export const docs: Record<string, string> = ${JSON.stringify(docs, undefined, 1)}\n`)
+writeFileSync(join(target, 'definitions.ts'), `${header}export const definitions: Record<string, string> = ${JSON.stringify(definitions, undefined, 1)}\n`)

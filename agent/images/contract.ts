@@ -56,6 +56,13 @@ export interface ImageService {
    */
   ensure(reference: string, options: { policy: PullPolicy; credentials: readonly Credential[]; signal: AbortSignal; progress?: (progress: PullProgress) => void }): Promise<Image>
 
+  /**
+   * Takes the images of an archive (an OCI image layout or what `docker save` writes, as tar, perhaps compressed by gzip or zstd): all of them or
+   * none. `name` is for an image that the archive has no name for. They are kept as those that were pulled are. Errors: InvalidArgument (no such
+   * archive, damaged, a bad name), FailedPrecondition (made for another platform), ResourceExhausted (disk full).
+   */
+  load(archive: AsyncIterable<Uint8Array>, options: { name?: string | undefined; signal: AbortSignal }): Promise<readonly Image[]>
+
   /** A local image by reference, digest or id. */
   find(reference: string): Promise<Image | undefined>
   list(): Promise<readonly Image[]>

@@ -1,11 +1,15 @@
 /** The image service of a node: see contract.ts. */
-import { mkdir, statfs } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { mkdir, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import type { Run } from '../launcher.ts'
+import { ImageArchive } from './archive/image-archive.ts'
 import { ContentStore } from './content/content-store.ts'
 import type { Image, ImageService, RegistriesConfig } from './contract.ts'
 import { ImageIndex, type ImageRecord, type IndexedImage } from './image-index.ts'
@@ -14,6 +18,7 @@ import { formatReference, isDigest, parseReference } from './reference.ts'
 import { RegistryClient, type RegistryClientOptions } from './registry/client.ts'
 import { machinePlatform, type Platform } from './registry/manifest.ts'
 import { OverlaySnapshotter } from './snapshots/overlay.ts'
+import { decompressed } from './unpack/decompress.ts'
 
 export interface ImageStoreOptions {
   /** Where everything is kept; one file system that can carry overlayfs. Made if missing. */
@@ -41,11 +46,16 @@ export class ImageStore implements ImageService {
   readonly #snapshots: OverlaySnapshotter
   readonly #client: RegistryClient
   readonly #puller: Puller
+  /** Archives that are being loaded. */
+  readonly #loads: string
+  readonly #platform: Platform
   readonly #stopping = new AbortController()
 
   constructor(options: ImageStoreOptions) {
     const { root, clock, log, random, registries, timeouts, platform = machinePlatform(process.arch) } = options
     this.#options = options
+    this.#platform = platform
+    this.#loads = join(root, 'loads')
     this.#index = new ImageIndex(join(root, 'index'), clock, log)
     this.#content = new ContentStore(join(root, 'content'), clock)
     this.#snapshots = new OverlaySnapshotter(join(root, 'snapshots'), log, options.run)
@@ -55,6 +65,7 @@ export class ImageStore implements ImageService {
 
   async start(): Promise<void> {
     await mkdir(this.#options.root, { recursive: true, mode: 0o700 })
+    await rm(this.#loads, { recursive: true, force: true })
     await Promise.all([this.#index.start(), this.#content.start(), this.#snapshots.start()])
   }
 
@@ -82,6 +93,33 @@ export class ImageStore implements ImageService {
       await this.#index.put(record)
       // A collection between the pull and its record may have taken something: then once more.
       if (this.#isWhole(record)) return record.image
+    }
+  }
+
+  async load(archive: AsyncIterable<Uint8Array>, { name, signal }: Parameters<ImageService['load']>[1]): Promise<readonly Image[]> {
+    const either = AbortSignal.any([signal, this.#stopping.signal])
+    const path = join(this.#loads, randomBytes(8).toString('hex'))
+    await mkdir(this.#loads, { recursive: true, mode: 0o700 })
+    try {
+      await spool(archive, path, either)
+      const source = await ImageArchive.open(path, name)
+      try {
+        const puller = new Puller({ client: source, content: this.#content, snapshots: this.#snapshots, platform: this.#platform })
+        for (;;) {
+          const records: ImageRecord[] = []
+          for (const { reference, digest } of source.images) {
+            const record = await puller.pull({ reference: { ...reference, digest }, credentials: [], signal: either, progress: undefined })
+            records.push({ ...record, image: { ...record.image, reference: formatReference(reference) } })
+          }
+          for (const record of records) await this.#index.put(record)
+          // As in `ensure`: a collection may have come in between.
+          if (records.every((record) => this.#isWhole(record))) return records.map(({ image }) => image)
+        }
+      } finally {
+        await source.close()
+      }
+    } finally {
+      await rm(path, { force: true })
     }
   }
 
@@ -174,4 +212,21 @@ export class ImageStore implements ImageService {
     const used = blocks - bfree
     return (100 * used) / Math.max(1, used + bavail)
   }
+}
+
+/** Writes an archive to a file, uncompressed. */
+async function spool(archive: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> {
+  try {
+    await pipeline(decompressed(buffers(archive), signal), createWriteStream(path, { flags: 'wx', mode: 0o600 }), { signal })
+  } catch (error) {
+    if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
+    const code = (error as NodeJS.ErrnoException).code ?? ''
+    if (code === 'ENOSPC') throw new GantryError('ResourceExhausted', 'the disk is full: the archive could not be written down', { cause: error })
+    if (code.startsWith('Z_')) throw new GantryError('InvalidArgument', `the archive is damaged: ${(error as Error).message}`, { cause: error })
+    throw GantryError.is(error, 'InvalidArgument') ? new GantryError('InvalidArgument', `the archive ${error.message}`, { cause: error }) : error
+  }
+}
+
+async function* buffers(archive: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  for await (const chunk of archive) if (chunk.length > 0) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
 }

@@ -19,8 +19,11 @@ import { SharedWork } from './shared-work.ts'
 import type { Snapshotter } from './snapshots/contract.ts'
 import { unpackLayer } from './unpack/layer.ts'
 
+/** Where images come from: registries, or an archive of images. */
+export type ImageSource = Pick<RegistryClient, 'resolveTag' | 'manifest' | 'blob'>
+
 export interface PullerOptions {
-  readonly client: RegistryClient
+  readonly client: ImageSource
   readonly content: ContentStore
   readonly snapshots: Snapshotter
   readonly platform: Platform

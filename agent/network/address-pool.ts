@@ -1,32 +1,39 @@
-/** The IPv4 addresses of one node's pods. */
+/** Addresses of one node's pods. */
+import { formatAddress, formatCidr, prefixLength, readAddress, readCidr, type AddressFamily } from '../../proto/api/cidr.ts'
 import { GantryError } from '../../proto/api/errors.ts'
+
+/** Prefixes that a node's range may have. */
+const PREFIXES = { 4: { least: 8, most: 30 }, 6: { least: 48, most: 126 } } as const
+/** Of an IPv6 range only the first addresses are given out: nobody needs more, and what is kept of each stays small. */
+const LARGEST = 2 ** 24
 
 /** A range with one address taken by the node itself (the first); the network's and the broadcast address are never handed out. */
 export class AddressPool {
+  readonly family: AddressFamily
   /** Bits of the network part. */
   readonly prefix: number
+  /** The range in its canonical form. */
+  readonly cidr: string
   /** The node's own address: the pods' gateway. */
   readonly gateway: string
-  readonly #base: number
+  readonly #base: bigint
   readonly #size: number
   readonly #taken = new Set<number>()
   /** Where the next search begins, so that an address just freed rests before it is used again. */
   #next = 2
 
-  /** A range like "10.1.2.0/24", /8 to /30. InvalidArgument for anything else. */
+  /** A range like "10.1.2.0/24", /8 to /30, or "fd00:1:2::/64", /48 to /126. InvalidArgument for anything else. */
   constructor(cidr: string) {
-    const [address = '', bits = ''] = cidr.split('/')
-    this.prefix = Number(bits)
-    if (!/^\d+$/.test(bits) || this.prefix < 8 || this.prefix > 30) throw new GantryError('InvalidArgument', `pod range "${cidr}": the prefix must be /8 to /30`)
-    this.#size = 2 ** (32 - this.prefix)
-    const parsed = parseAddress(address)
-    this.#base = parsed - (parsed % this.#size)
-    this.gateway = formatAddress(this.#base + 1)
-  }
-
-  /** The range in its canonical form. */
-  get cidr(): string {
-    return `${formatAddress(this.#base)}/${this.prefix}`
+    const range = readCidr(cidr)
+    if (range === undefined) throw new GantryError('InvalidArgument', `pod range "${cidr}" is none, such as 10.244.1.0/24`)
+    this.family = range.family
+    this.prefix = prefixLength(range)
+    const { least, most } = PREFIXES[range.family]
+    if (this.prefix < least || this.prefix > most) throw new GantryError('InvalidArgument', `pod range "${cidr}": the prefix must be /${least} to /${most}`)
+    this.#base = range.first
+    this.#size = Number(range.last - range.first + 1n > LARGEST ? LARGEST : range.last - range.first + 1n)
+    this.cidr = formatCidr(range)
+    this.gateway = this.#address(1)
   }
 
   /** Addresses that can still be taken. */
@@ -41,7 +48,7 @@ export class AddressPool {
     const offset = this.#next
     this.#taken.add(offset)
     this.#advance()
-    return formatAddress(this.#base + offset)
+    return this.#address(offset)
   }
 
   /** Marks an address as in use. False when it is outside the range or reserved. */
@@ -57,25 +64,18 @@ export class AddressPool {
     if (offset !== undefined) this.#taken.delete(offset)
   }
 
-  #offset(address: string): number | undefined {
-    const offset = parseAddress(address) - this.#base
-    return offset >= 2 && offset <= this.#size - 2 ? offset : undefined
+  #address(offset: number): string {
+    return formatAddress(this.family, this.#base + BigInt(offset))
+  }
+
+  #offset(text: string): number | undefined {
+    const address = readAddress(text)
+    if (address?.family !== this.family) return undefined
+    const offset = address.value - this.#base
+    return offset >= 2n && offset <= BigInt(this.#size - 2) ? Number(offset) : undefined
   }
 
   #advance(): void {
     this.#next = this.#next + 1 > this.#size - 2 ? 2 : this.#next + 1
   }
-}
-
-/** The number of a dotted IPv4 address; InvalidArgument if it is none. */
-export function parseAddress(address: string): number {
-  const parts = address.split('.')
-  if (parts.length !== 4 || parts.some((part) => !/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255)) {
-    throw new GantryError('InvalidArgument', `"${address}" is no IPv4 address`)
-  }
-  return parts.reduce((number, part) => number * 256 + Number(part), 0)
-}
-
-export function formatAddress(number: number): string {
-  return [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.')
 }

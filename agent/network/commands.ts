@@ -1,83 +1,158 @@
-/** The texts handed to `ip -batch` (ip(8)) and `nft -f` (nft(8)). Pure, so that one process does many steps. */
-import { parseAddress } from './address-pool.ts'
+/** The texts handed to `ip -batch` (ip(8)) and to a shell. Pure, so that one process does many steps. */
+import { createHash } from 'node:crypto'
+import { familyOf, readAddress, type AddressFamily } from '../../proto/api/cidr.ts'
 
-export const BRIDGE = 'gantry0'
-export const TABLE = 'gantry'
+/** Holds the node's addresses in its pod ranges, whether there are pods or not: a bridge without ports, as not every kernel has dummy links. */
+export const GATEWAY = 'gantry0'
+/** Of every port on every node: pods hold it for their gateway's, whatever range the node has or comes to have, and it is seen by nobody but them. */
+export const GATEWAY_MAC = '02:67:74:72:79:00'
+/** Marks the routes of addresses that no pod has (iproute2's rt_protos). */
+const UNUSED_PROTOCOL = 72
+/** VXLAN devices by the family of the addresses that they send to (agent/network/fabric). */
+export const OVERLAYS: Readonly<Record<AddressFamily, string>> = { 4: 'gantryvx', 6: 'gantryvx6' }
 /** Begins the name of each pod's interface on the node's side. */
-const PORT_PREFIX = 'gv'
+export const PORT_PREFIX = 'gv'
 
-/** The node's end of a pod's pair: named by the address, so that it can be found again without a record. At most 15 characters. */
+/** 4 bytes that follow from an address: an IPv4 address itself, an IPv6 address's last ones mixed with a digest of the rest. */
+function shortForm(address: string): string {
+  const { family, value } = readAddress(address)!
+  if (family === 4) return value.toString(16).padStart(8, '0')
+  return createHash('sha256').update(value.toString(16)).digest('hex').slice(0, 8)
+}
+
+/** The node's end of a pod's pair: named by the pod's first address, so that it can be found again without a record. At most 15 characters. */
 export function portName(address: string): string {
-  return PORT_PREFIX + parseAddress(address).toString(16).padStart(8, '0')
+  return `${PORT_PREFIX}${familyOf(address) === 6 ? '6' : ''}${shortForm(address)}`
 }
 
 export function isPortName(name: string): boolean {
-  return new RegExp(`^${PORT_PREFIX}[0-9a-f]{8}$`).test(name)
+  return new RegExp(`^${PORT_PREFIX}6?[0-9a-f]{8}$`).test(name)
 }
 
-/** Inside a new namespace: loopback, eth0 with its address, and the default route; the other end lands in the node's namespace. */
-export function podSide(pod: { readonly address: string; readonly prefix: number; readonly gateway: string; readonly mtu: number; readonly nodeNetns: string }): string {
+/** The hardware address of a pod's eth0, which follows from its first address: nobody has to ask for it. */
+export function podMac(address: string): string {
+  return `02:67:${shortForm(address).match(/../g)!.join(':')}`
+}
+
+export interface PodLink {
+  /** One per family with the gateway in it, the preferred first. */
+  readonly addresses: readonly { readonly address: string; readonly gateway: string }[]
+  readonly mtu: number
+  /** Path of the node's network namespace. */
+  readonly nodeNetns: string
+}
+
+/**
+ * Inside a new namespace: loopback, eth0 with its addresses and a way to the gateway alone, through which everything else is reached; the
+ * other end lands in the node's namespace. The gateway's hardware address is known, so nobody asks for it, and nobody can answer falsely.
+ */
+export function podSide({ addresses, mtu, nodeNetns }: PodLink): string {
+  const first = addresses[0]!.address
   return lines(
     'link set lo up',
-    `link add eth0 mtu ${pod.mtu} type veth peer name ${portName(pod.address)} mtu ${pod.mtu} netns ${pod.nodeNetns}`,
-    `addr add ${pod.address}/${pod.prefix} dev eth0`,
+    `link add eth0 address ${podMac(first)} mtu ${mtu} type veth peer name ${portName(first)} mtu ${mtu} netns ${nodeNetns}`,
     'link set eth0 up',
-    `route add default via ${pod.gateway}`,
+    ...addresses.flatMap(({ address, gateway }) => [
+      `addr add ${host(address)} dev eth0${nodad(address)}`,
+      `neigh replace ${gateway} lladdr ${GATEWAY_MAC} dev eth0 nud permanent`,
+      `route add ${host(gateway)} dev eth0`,
+      `route add default via ${gateway} dev eth0`,
+    ]),
   )
 }
 
 /**
- * For a shell in the network namespace concerned: an interface ("default": those still to be made) takes no IPv6 router advertisements. A pod could
- * send some, and have what others send pass through it (CVE-2020-10749).
+ * On the node: each port is a link of its own with one pod behind it, and has the gateways' addresses as well, so that whatever the node sends there
+ * (a translated packet too) says who answers. `gateways`: one per family. Also for ports
+ * that are all this already, or are in the bridge of an agent that had one.
  */
-export function noAdvertisements(device: string): string {
-  const setting = `/proc/sys/net/ipv6/conf/${device}/accept_ra`
-  return `[ ! -e ${setting} ] || echo 0 > ${setting}`
+export function joinPorts(pods: readonly (readonly string[])[], gateways: readonly string[]): string {
+  return lines(...pods.flatMap((addresses) => {
+    const port = portName(addresses[0]!)
+    return [
+      `link set ${port} nomaster`,
+      `link set ${port} address ${GATEWAY_MAC}`,
+      // Nobody speaks to the port by an address of its own; without IPv6 the kernel refuses the question.
+      ...(gateways.some((gateway) => familyOf(gateway) === 6) ? [`link set ${port} addrgenmode none`] : []),
+      `link set ${port} up`,
+      ...gateways.map((gateway) => `addr replace ${host(gateway)} dev ${port}${nodad(gateway)}`),
+      ...addresses.flatMap((address) => [`neigh replace ${address} lladdr ${podMac(addresses[0]!)} dev ${port} nud permanent`, `route replace ${host(address)} dev ${port}`]),
+    ]
+  }))
 }
 
-/** On the node: each port joins the bridge. Hairpin lets a pod reach itself through an address that is translated back to it. */
-export function nodeSide(addresses: readonly string[]): string {
-  return lines(...addresses.map(portName).flatMap((port) => [
-    `link set ${port} master ${BRIDGE}`,
-    `link set ${port} type bridge_slave hairpin on`,
-    `link set ${port} up`,
-  ]))
+/** What a port has of gateways that are no longer the node's. `addresses`: with their prefixes. */
+export function leaveGateways(port: string, addresses: readonly string[]): string {
+  return lines(...addresses.map((address) => `addr del ${address} dev ${port}`))
 }
 
-/** The bridge's hardware address is fixed: else it would change with its ports, and pods would talk to an old one. */
-export function makeBridge(gateway: string, mtu: number): string {
-  const tail = gateway.split('.').map((part) => Number(part).toString(16).padStart(2, '0')).join(':')
-  return lines(`link add ${BRIDGE} address 02:67:${tail} mtu ${mtu} type bridge`)
+/**
+ * For a shell on the node: a port tells its pod of no shorter way (out where it came in: a pod that calls itself), leads packets from 127.0.0.1 to
+ * host ports (what pods send to there, the guard drops), and listens to no router.
+ */
+export function portSettings(pods: readonly (readonly string[])[]): string {
+  return pods.map(([first]) => {
+    const port = portName(first!)
+    return [`echo 0 > /proc/sys/net/ipv4/conf/${port}/send_redirects`, `echo 1 > /proc/sys/net/ipv4/conf/${port}/route_localnet`, noAdvertisements(port)].join('\n')
+  }).join('\n')
 }
 
-export function addressBridge(add: string | undefined, remove: readonly string[]): string {
+export function makeGateway(mtu: number): string {
+  return lines(`link add ${GATEWAY} address ${GATEWAY_MAC} mtu ${mtu} type bridge`)
+}
+
+/** `add` and `remove`: with their prefixes. */
+export function addressGateway(mtu: number, add: readonly string[], remove: readonly string[]): string {
   return lines(
-    ...remove.map((address) => `addr del ${address} dev ${BRIDGE}`),
-    ...(add === undefined ? [] : [`addr add ${add} dev ${BRIDGE}`]),
-    `link set ${BRIDGE} up`,
+    `link set ${GATEWAY} mtu ${mtu} up`,
+    ...remove.map((address) => `addr del ${address} dev ${GATEWAY}`),
+    ...add.map((address) => `addr add ${address} dev ${GATEWAY}${nodad(address)}`),
   )
+}
+
+/** For a shell on the node: what is sent to an address of its ranges that no pod has comes back at once. Without ranges: no longer. */
+export function unusedAddresses(ranges: readonly string[]): string {
+  return [
+    `ip -4 route flush proto ${UNUSED_PROTOCOL}`,
+    `[ ! -e /proc/sys/net/ipv6 ] || ip -6 route flush proto ${UNUSED_PROTOCOL}`,
+    ...ranges.map((range) => `ip route replace unreachable ${range} proto ${UNUSED_PROTOCOL}`),
+  ].join('\n')
 }
 
 export function deleteLinks(names: readonly string[]): string {
   return lines(...names.map((name) => `link del ${name}`))
 }
 
-/** Replaces the table in one transaction: what pods send beyond the pod range leaves with the node's address. */
-export function firewall(cidr: string): string {
-  return lines(
-    `table ip ${TABLE}`,
-    `delete table ip ${TABLE}`,
-    `table ip ${TABLE} {`,
-    '  chain postrouting {',
-    '    type nat hook postrouting priority srcnat; policy accept;',
-    `    ip saddr ${cidr} ip daddr != ${cidr} oifname != "${BRIDGE}" masquerade`,
-    '  }',
-    '}',
-  )
+/**
+ * For a shell in the network namespace concerned: an interface ("default": those still to be made) takes no IPv6 router advertisements and no
+ * redirects. A pod could send some, and have what others send pass through it (CVE-2020-10749).
+ */
+export function noAdvertisements(device: string): string {
+  return ['accept_ra', 'accept_redirects'].map((name) => {
+    const setting = `/proc/sys/net/ipv6/conf/${device}/${name}`
+    return `[ ! -e ${setting} ] || echo 0 > ${setting}`
+  }).join('; ')
 }
 
-export function noFirewall(): string {
-  return lines(`table ip ${TABLE}`, `delete table ip ${TABLE}`)
+/**
+ * For a shell on the node: it passes packets on, also between pods of its own, whom it does not tell of shorter ways. Where IPv6 is passed on, an interface follows router advertisements only when told
+ * to: those that did go on doing so.
+ */
+export function forwarding(families: ReadonlySet<AddressFamily>): string {
+  const v4 = ['echo 1 > /proc/sys/net/ipv4/ip_forward', 'echo 0 > /proc/sys/net/ipv4/conf/all/send_redirects']
+  const v6 = [
+    `for setting in /proc/sys/net/ipv6/conf/*/accept_ra; do case $setting in */${GATEWAY}/*) ;; *) if [ "$(cat $setting)" = 1 ]; then echo 2 > $setting; fi ;; esac; done`,
+    'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding',
+  ]
+  return ['set -e', ...v4, ...(families.has(6) ? v6 : [])].join('\n')
+}
+
+function nodad(address: string): string {
+  return familyOf(address) === 6 ? ' nodad' : ''
+}
+
+function host(address: string): string {
+  return `${address}/${familyOf(address) === 4 ? 32 : 128}`
 }
 
 function lines(...text: readonly string[]): string {

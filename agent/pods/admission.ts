@@ -1,10 +1,11 @@
 /** Whether a node can take a pod that it was given: the scheduler's view may be older than the node's own. */
+import { formatHostPort, hostPortClaims, portsClash } from '../../proto/api/host-ports.ts'
 import { quantityMillis, quantityValue } from '../../proto/api/quantity.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { podRequests } from './quality.ts'
 
 export interface Refusal {
-  /** "OutOfcpu", "OutOfpods", … as Kubernetes names it. */
+  /** "OutOfcpu", "OutOfpods", "NodePorts", … as Kubernetes names it. */
   readonly reason: string
   readonly message: string
 }
@@ -13,6 +14,11 @@ export interface Refusal {
 export function admit(pod: Pod, others: readonly Pod[], allocatable: Readonly<Record<string, string>>): Refusal | undefined {
   const most = allocatable.pods === undefined ? Infinity : quantityValue(allocatable.pods)
   if (others.length + 1 > most) return { reason: 'OutOfpods', message: `the node runs ${others.length} pods, of ${most} that it can` }
+  const claims = hostPortClaims(pod)
+  for (const other of claims.length === 0 ? [] : others) {
+    const taken = claims.find((claim) => hostPortClaims(other).some((held) => portsClash(claim, held)))
+    if (taken !== undefined) return { reason: 'NodePorts', message: `host port ${formatHostPort(taken)} is that of pod ${other.metadata.namespace}/${other.metadata.name} on this node` }
+  }
   const used = new Map<string, number>()
   for (const other of others) for (const [name, amount] of podRequests(other)) used.set(name, (used.get(name) ?? 0) + amount)
   for (const [name, amount] of podRequests(pod)) {

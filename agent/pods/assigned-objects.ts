@@ -1,14 +1,25 @@
-/** The ConfigMaps and Secrets that the control plane gave this node, in memory only. */
-import type { ConfigMap, Container, Pod, Secret } from '../../proto/gen/types.ts'
+/** The ConfigMaps, Secrets and tokens that the control plane gave this node, in memory only. */
+import { allContainers } from '../../proto/api/containers.ts'
+import type { ConfigMap, Container, Pod, PodToken, Secret, ServiceAccountTokenProjection } from '../../proto/gen/types.ts'
 
 export interface ConfigSource {
   configMap(namespace: string, name: string): ConfigMap | undefined
   secret(namespace: string, name: string): Secret | undefined
+  /** Of the pod's account, as its volume asks for it. */
+  token(podUid: string, wanted: TokenWish): string | undefined
 }
+
+type TokenWish = Pick<ServiceAccountTokenProjection, 'audience' | 'expirationSeconds'>
+
+/** Where a volume does not say. */
+const TOKEN_SECONDS = 3600
 
 export class AssignedObjects implements ConfigSource {
   readonly #configMaps = new Map<string, ConfigMap>()
   readonly #secrets = new Map<string, Secret>()
+  /** By pod, then by audience and seconds. */
+  readonly #tokens = new Map<string, Map<string, { readonly token: string; readonly version: number }>>()
+  #tokenVersions = 0
   #known = false
 
   /** False until the first complete assignment: what a pod refers to may exist. */
@@ -16,7 +27,7 @@ export class AssignedObjects implements ConfigSource {
     return this.#known
   }
 
-  /** A complete assignment begins: nothing holds that it does not name. */
+  /** A complete assignment begins: nothing holds that it does not name, but tokens, which go with their pods. */
   reset(): void {
     this.#configMaps.clear()
     this.#secrets.clear()
@@ -34,6 +45,25 @@ export class AssignedObjects implements ConfigSource {
     objects.delete(`${namespace}/${name}`)
   }
 
+  /** In the place of the one before. */
+  setToken({ podUid, audience, expirationSeconds, token }: PodToken): void {
+    let tokens = this.#tokens.get(podUid)
+    if (tokens === undefined) this.#tokens.set(podUid, (tokens = new Map()))
+    tokens.set(`${expirationSeconds} ${audience}`, { token, version: ++this.#tokenVersions })
+  }
+
+  removeTokens(podUid: string): void {
+    this.#tokens.delete(podUid)
+  }
+
+  token(podUid: string, wanted: TokenWish): string | undefined {
+    return this.#token(podUid, wanted)?.token
+  }
+
+  #token(podUid: string, { audience = '', expirationSeconds = TOKEN_SECONDS }: TokenWish): { readonly token: string; readonly version: number } | undefined {
+    return this.#tokens.get(podUid)?.get(`${expirationSeconds} ${audience}`)
+  }
+
   configMap(namespace: string, name: string): ConfigMap | undefined {
     return this.#configMaps.get(`${namespace}/${name}`)
   }
@@ -46,15 +76,21 @@ export class AssignedObjects implements ConfigSource {
   version(pod: Pod): string | undefined {
     const { namespace, labels, annotations } = pod.metadata
     const references = configReferences(pod)
-    if (references.size > 0 && !this.#known) return undefined
+    const tokens = tokenWishes(pod)
+    if (references.size + tokens.length > 0 && !this.#known) return undefined
     const parts = [...references].sort().map((reference) => {
       const [kind, name] = reference.split('/') as ['ConfigMap' | 'Secret', string]
       const object = kind === 'ConfigMap' ? this.configMap(namespace, name) : this.secret(namespace, name)
       return `${reference}@${object === undefined ? 'absent' : `${object.metadata.uid}:${object.metadata.resourceVersion}`}`
     })
+    for (const wanted of tokens) parts.push(`token ${this.#token(pod.metadata.uid, wanted)?.version ?? 'absent'}`)
     if (readsItself(pod)) parts.push(JSON.stringify([labels, annotations]))
     return parts.join(' ')
   }
+}
+
+function tokenWishes(pod: Pod): TokenWish[] {
+  return (pod.spec.volumes ?? []).flatMap(({ projected }) => projected?.sources?.flatMap((source) => source.serviceAccountToken ?? []) ?? [])
 }
 
 function readsItself(pod: Pod): boolean {
@@ -76,7 +112,14 @@ export function configReferences(pod: Pod): Set<string> {
       add('Secret', source.secret?.name)
     }
   }
-  for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) addEnvironment(container, add)
+  for (const container of allContainers(pod)) addEnvironment(container, add)
+  return found
+}
+
+/** True if the pod's containers have values of ConfigMaps or Secrets in their environment: nothing of that outlives the agent. */
+export function hasConfiguredEnvironment(pod: Pod): boolean {
+  let found = false
+  for (const container of allContainers(pod)) addEnvironment(container, (_kind, name) => void (found ||= name !== undefined && name !== ''))
   return found
 }
 

@@ -19,7 +19,11 @@ export interface ContainerContext {
   readonly accounts: AccountFiles
   readonly objects: ConfigSource
   readonly place: PodPlace
+  /** Variables that name Services. */
+  readonly links?: ReadonlyMap<string, string>
   readonly hostname: string
+  /** The runtime's id of the container whose processes it is to see. */
+  readonly processesOf?: string | undefined
   /** Volumes and the pod's own files, ready to be bound. */
   readonly mounts: readonly Mount[]
   readonly logPath: string
@@ -33,12 +37,13 @@ export interface ContainerContext {
 /** Errors: NotFound (a reference that may appear), FailedPrecondition (user), InvalidArgument (nothing to run, a bad field reference). */
 export function containerSpec(context: ContainerContext): ContainerSpec {
   const { pod, container, image } = context
-  const asked = environment(pod, container, context.objects, context.place)
+  const asked = environment(pod, container, context.objects, context.place, context.links)
   const security = container.securityContext ?? {}
   const privileged = security.privileged === true
   return {
     id: context.id,
     sandboxId: pod.metadata.uid,
+    ...context.processesOf !== undefined && { processesOf: context.processesOf },
     rootfs: context.rootfs,
     args: commandLine(container, image, asked),
     env: environmentLines(context, asked),
@@ -55,6 +60,7 @@ export function containerSpec(context: ContainerContext): ContainerSpec {
     unmaskedProc: security.procMount === 'Unmasked',
     tty: container.tty === true,
     stdin: container.stdin === true,
+    stdinOnce: container.stdinOnce === true,
     logPath: context.logPath,
   }
 }

@@ -8,7 +8,9 @@ import type { ContainerRecord, Instance } from '../state/contract.ts'
 import { containerSpec } from './container-spec.ts'
 import { removeLogsBefore } from './logs/log-files.ts'
 import { containerRecord, nextAttempt, type Provision } from './pod-state.ts'
-import { podFileMounts, podHostname } from './pod-files.ts'
+import { podFileMounts, shownHostname } from './pod-files.ts'
+import { grantedPod, grantedResources } from './resize.ts'
+import { serviceEnvironment } from './service-links.ts'
 import { ConfigurationError } from './step-failure.ts'
 import { podPlace, type StepHost } from './step-runner.ts'
 import { startFailureCode, startTermination } from './termination.ts'
@@ -30,7 +32,8 @@ export class ContainerStart {
     const provision = provisions.get(name)!
     const known = containerRecord(record, name)
     const attempt = nextAttempt(known)
-    const spec = await this.#prepare(container, provision, attempt)
+    const granted = { ...container, resources: grantedResources(record, container) }
+    const spec = await this.#prepare(granted, provision, attempt)
     if (signal.aborted) {
       // Whatever stopped the pod meanwhile left this provision to the start under way.
       provisions.delete(name)
@@ -38,6 +41,7 @@ export class ContainerStart {
       return
     }
     const instance = begin(known, provision, attempt, container)
+    known.resources = granted.resources
     provisions.delete(name)
     await this.#host.persist()
     if (!(await this.#create(container, instance, spec))) return
@@ -46,7 +50,7 @@ export class ContainerStart {
 
   async #prepare(container: Container, { id, image, rootfs }: Provision, attempt: number): Promise<ContainerSpec> {
     const { deps, record, uid } = this.#host
-    const { pod } = record
+    const pod = grantedPod(record)
     const message = deps.folders.terminationMessage(uid, container.name, attempt)
     const logPath = deps.folders.log(uid, container.name, attempt)
     const [volumeMounts, accounts] = await Promise.all([
@@ -59,17 +63,26 @@ export class ContainerStart {
     const own: Mount = { type: 'bind', source: message, destination: container.terminationMessagePath, readOnly: false }
     return configured(() => containerSpec({
       pod, container, id, rootfs,
+      processesOf: this.#target(container),
       image: image.config,
       accounts,
       objects: deps.objects,
       place: podPlace(this.#host),
-      hostname: podHostname(pod) ?? deps.node.hostname,
+      links: serviceEnvironment(deps.services?.() ?? [], pod),
+      hostname: shownHostname(pod, deps.network.domain) ?? deps.node.hostname,
       mounts: [...podFileMounts(deps.folders, pod, container), ...volumeMounts, ...(container.terminationMessagePath === '' ? [] : [own])],
       logPath,
       pidsLimit: deps.node.pidsLimit,
       memoryCapacity: deps.node.memoryCapacity,
       seccompFolder: deps.node.seccompFolder,
     }))
+  }
+
+  /** The instance whose processes a container that was added is to see: it ran when the start was planned. */
+  #target({ name }: Container): string | undefined {
+    const { record } = this.#host
+    const target = record.pod.spec.ephemeralContainers?.find((added) => added.name === name)?.targetContainerName ?? ''
+    return target === '' ? undefined : record.containers[target]?.instance?.id
   }
 
   async #mounts(container: Container): Promise<Mount[]> {
@@ -134,7 +147,7 @@ function begin(known: ContainerRecord, { id, image }: Provision, attempt: number
   known.ended = undefined
   known.attempt = attempt
   known.image = { name: container.image ?? '', reference: image.reference, digest: image.digest }
-  known.instance = { id, attempt, state: { state: 'creating' }, stopSignal: image.config.stopSignal }
+  known.instance = { id, attempt, state: { state: 'creating' }, stopSignal: container.lifecycle?.stopSignal ?? image.config.stopSignal }
   return known.instance
 }
 

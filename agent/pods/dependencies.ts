@@ -3,6 +3,7 @@ import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import type { RunGroup } from '../../proto/base/run-group.ts'
+import type { Service } from '../../proto/gen/types.ts'
 import type { ImageService } from '../images/contract.ts'
 import type { RuntimeDriver } from '../runtime/contract.ts'
 import type { Reports } from '../session/contract.ts'
@@ -13,6 +14,7 @@ import type { AssignedObjects } from './assigned-objects.ts'
 import type { ImageAccounts } from './image-accounts.ts'
 import type { NodeNetwork } from './node-network.ts'
 import type { PodEvents } from './pod-events.ts'
+import type { Actions } from './probes/contract.ts'
 import type { StatusOrigin } from './status.ts'
 
 /** What pods need to know of their node. */
@@ -37,12 +39,16 @@ export interface PodDependencies {
   /** Holds every step under way. */
   readonly group: RunGroup
   readonly runtime: RuntimeDriver
+  /** For probes and hooks. */
+  readonly actions: Actions
   readonly images: ImageService
   readonly network: NodeNetwork
   readonly volumes: Volumes
   readonly folders: PodFolders
   readonly state: StateStore
   readonly objects: AssignedObjects
+  /** Services that the node knows of: containers are told of them in their environment. */
+  readonly services?: () => Iterable<Service>
   readonly accounts: ImageAccounts
   readonly events: PodEvents
   readonly reports: Reports

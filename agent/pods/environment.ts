@@ -15,11 +15,12 @@ function missing(what: string): GantryError {
 }
 
 /**
- * The variables that the pod asks for, in order: envFrom, then env, each seeing those before it; a later one of the same name wins.
+ * The variables that the pod asks for, in order: those that name Services (`links`), envFrom, then env, each seeing those before it; a later one
+ * of the same name wins.
  * NotFound: a ConfigMap, Secret or key that is not optional is not there.
  */
-export function environment(pod: Pod, container: Container, objects: ConfigSource, place: PodPlace): Map<string, string> {
-  const variables = new Map<string, string>()
+export function environment(pod: Pod, container: Container, objects: ConfigSource, place: PodPlace, links: ReadonlyMap<string, string> = new Map()): Map<string, string> {
+  const variables = new Map(links)
   for (const [name, value] of bulkVariables(pod, container, objects)) variables.set(name, value)
   for (const variable of container.env ?? []) {
     const value = variable.valueFrom === undefined ? expand(variable.value ?? '', variables) : referredValue(pod, container, variable, objects, place)

@@ -1,4 +1,5 @@
 /** Values that a pod's containers may read of the pod itself. https://kubernetes.io/docs/concepts/workloads/pods/downward-api/ */
+import { allContainers } from '../../proto/api/containers.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { quantityMillis } from '../../proto/api/quantity.ts'
 import type { ObjectFieldSelector, Pod, ResourceFieldSelector } from '../../proto/gen/types.ts'
@@ -7,8 +8,8 @@ import type { ObjectFieldSelector, Pod, ResourceFieldSelector } from '../../prot
 export interface PodPlace {
   readonly nodeName: string
   readonly hostAddress: string
-  /** Undefined before the pod has its network. */
-  readonly podAddress: string | undefined
+  /** One per family, the preferred first; none before the pod has its network. */
+  readonly podAddresses: readonly string[]
   /** Of the node: what a container without a limit may use. */
   readonly allocatable: Readonly<Record<string, string>>
 }
@@ -29,8 +30,8 @@ export function fieldValue(pod: Pod, { fieldPath }: Pick<ObjectFieldSelector, 'f
     case 'spec.serviceAccountName': return pod.spec.serviceAccountName ?? 'default'
     case 'status.hostIP':
     case 'status.hostIPs': return place.hostAddress
-    case 'status.podIP':
-    case 'status.podIPs': return place.podAddress ?? ''
+    case 'status.podIP': return place.podAddresses[0] ?? ''
+    case 'status.podIPs': return place.podAddresses.join(',')
     default: throw new GantryError('InvalidArgument', `fieldPath "${fieldPath}" names no field that a container may read`, { details: [{ field: 'fieldPath', value: fieldPath }] })
   }
 }
@@ -42,7 +43,7 @@ function mapText(map: Readonly<Record<string, string>>): string {
 /** A limit or request of a container in units of the divisor, rounded up. A container without the limit may use all that the node has. */
 export function resourceValue(pod: Pod, selector: ResourceFieldSelector, ownContainer: string | undefined, place: PodPlace): string {
   const name = selector.containerName ?? ownContainer
-  const container = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].find((other) => other.name === name)
+  const container = allContainers(pod).find((other) => other.name === name)
   const [, which, resource] = /^(limits|requests)\.(.+)$/.exec(selector.resource) ?? []
   if (container === undefined || resource === undefined) {
     throw new GantryError('InvalidArgument', `resourceFieldRef: container "${name ?? ''}" has no "${selector.resource}"`, { details: [{ field: 'resource', value: selector.resource }] })

@@ -1,13 +1,21 @@
-/** Events about pods, as Kubernetes names them. */
+/** Events about pods and what the node serves, as Kubernetes names them. */
+import { isEphemeral } from '../../proto/api/containers.ts'
+import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
 import { formatMicroTime, formatTime } from '../../proto/api/time.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import { randomSuffix, type Random } from '../../proto/base/random.ts'
-import type { Event, Pod } from '../../proto/gen/types.ts'
+import type { Event, Kind, ObjectMeta, Pod } from '../../proto/gen/types.ts'
 import { isInit } from './pod-state.ts'
 
 export interface PodEvents {
   /** Never waits and never fails. */
   record(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void
+}
+
+/** What an event is about. */
+export interface EventSubject {
+  readonly kind: Kind
+  readonly metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'uid' | 'resourceVersion'>
 }
 
 const COMPONENT = 'gantry-agent'
@@ -33,27 +41,32 @@ export class EventRecorder implements PodEvents {
   }
 
   record(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {
+    const fieldPath = container === undefined ? undefined : `spec.${isInit(pod, container) ? 'initContainers' : isEphemeral(pod, container) ? 'ephemeralContainers' : 'containers'}{${container}}`
+    this.recordOf({ kind: 'Pod', metadata: pod.metadata }, type, reason, message, fieldPath)
+  }
+
+  /** Of any object. `fieldPath`: the part of it that is meant. */
+  recordOf(about: EventSubject, type: 'Normal' | 'Warning', reason: string, message: string, fieldPath?: string): void {
     const now = this.#clock.now()
-    const key = JSON.stringify([pod.metadata.uid, container, type, reason, message])
+    const key = JSON.stringify([about.metadata.uid, fieldPath, type, reason, message])
     const known = this.#recent.get(key)
     const event = known !== undefined && now - known.told < REPEAT_WINDOW
       ? { ...known.event, count: (known.event.count ?? 1) + 1, lastTimestamp: formatTime(now) }
-      : this.#create(pod, { type, reason, message }, container, now)
+      : this.#create(about, { type, reason, message }, fieldPath, now)
     this.#recent.delete(key)
     this.#recent.set(key, { event, told: now })
     if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value!)
     this.#sink(event)
   }
 
-  #create(pod: Pod, said: Pick<Event, 'type' | 'reason' | 'message'>, container: string | undefined, now: number): Event {
-    const { name, namespace, uid, resourceVersion } = pod.metadata
+  #create({ kind, metadata }: EventSubject, said: Pick<Event, 'type' | 'reason' | 'message'>, fieldPath: string | undefined, now: number): Event {
+    const { name, namespace, uid, resourceVersion } = metadata
     return {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: { name: `${name}.${randomSuffix(this.#random, 12)}`, namespace, uid: '', resourceVersion: '' },
       involvedObject: {
-        apiVersion: 'v1', kind: 'Pod', namespace, name, uid, resourceVersion,
-        fieldPath: container === undefined ? undefined : `spec.${isInit(pod, container) ? 'initContainers' : 'containers'}{${container}}`,
+        apiVersion: apiVersionOf(resourceOf(kind)), kind, namespace, name, uid, resourceVersion, fieldPath,
       },
       ...said,
       source: { component: COMPONENT, host: this.#nodeName },

@@ -1,12 +1,17 @@
 /** Files that a pod's containers find in /etc in place of their image's: hosts, hostname, resolv.conf. */
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { GantryError } from '../../proto/api/errors.ts'
 import type { Container, HostAlias, Pod } from '../../proto/gen/types.ts'
+import { parseResolvConf, RESOLV_CONF } from '../dns/resolv-conf.ts'
 import type { Mount } from '../runtime/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
+import { podResolvConf, type ClusterDns } from './resolv-conf.ts'
 
 /** At most what a host name may have: https://man7.org/linux/man-pages/man7/hostname.7.html */
 const HOSTNAME_LIMIT = 63
+/** Of the whole name, where that is the host name. */
+const FULL_NAME_LIMIT = 64
 
 /** The pod's own host name; undefined in the host's network, where it has the host's. */
 export function podHostname(pod: Pod): string | undefined {
@@ -14,8 +19,24 @@ export function podHostname(pod: Pod): string | undefined {
   return (pod.spec.hostname ?? pod.metadata.name).slice(0, HOSTNAME_LIMIT).replace(/[-.]+$/, '')
 }
 
+/** The name by which others find the pod, below its subdomain; undefined for a pod without one. `domain`: the cluster's. */
+export function podFullName(pod: Pod, domain: string): string | undefined {
+  const hostname = podHostname(pod)
+  const { subdomain } = pod.spec
+  return hostname === undefined || subdomain === undefined || subdomain === '' ? undefined : `${hostname}.${subdomain}.${pod.metadata.namespace}.svc.${domain}`
+}
+
+/** What `hostname` answers in the pod; undefined: the node's. FailedPrecondition for a full name that the kernel does not take. */
+export function shownHostname(pod: Pod, domain: string): string | undefined {
+  const name = pod.spec.setHostnameAsFQDN === true ? podFullName(pod, domain) ?? podHostname(pod) : podHostname(pod)
+  if (name === undefined || name.length <= FULL_NAME_LIMIT) return name
+  throw new GantryError('FailedPrecondition', `the host name "${name}" has ${name.length} characters, more than the ${FULL_NAME_LIMIT} that a host name may have`, {
+    details: [{ field: 'spec.setHostnameAsFQDN', value: 'true', remedy: 'give a shorter hostname or subdomain, or leave setHostnameAsFQDN out' }],
+  })
+}
+
 /** https://kubernetes.io/docs/tasks/network/customize-hosts-file-for-pods/ */
-export function hostsFile(hostname: string, address: string, aliases: readonly HostAlias[]): string {
+export function hostsFile(names: readonly string[], addresses: readonly string[], aliases: readonly HostAlias[]): string {
   return [
     '# Made by Gantry for this pod.',
     '127.0.0.1\tlocalhost',
@@ -24,7 +45,7 @@ export function hostsFile(hostname: string, address: string, aliases: readonly H
     'fe00::0\tip6-mcastprefix',
     'fe00::1\tip6-allnodes',
     'fe00::2\tip6-allrouters',
-    `${address}\t${hostname}`,
+    ...addresses.map((address) => [address, ...names].join('\t')),
     ...aliasLines(aliases),
     '',
   ].join('\n')
@@ -34,16 +55,24 @@ function aliasLines(aliases: readonly HostAlias[]): string[] {
   return aliases.map(({ ip, hostnames }) => `${ip}\t${(hostnames ?? []).join('\t')}`)
 }
 
+/** Of the node, and of its network. */
+export interface PodSurroundings {
+  readonly nodeHostname: string
+  readonly addresses: readonly string[]
+  readonly dns: ClusterDns
+}
+
 /** Writes them; in the host's network hosts begins as the node's own. */
-export function writePodFiles(folders: PodFolders, pod: Pod, nodeHostname: string, address: string): void {
+export function writePodFiles(folders: PodFolders, pod: Pod, { nodeHostname, addresses, dns }: PodSurroundings): void {
   const { uid } = pod.metadata
   const hostname = podHostname(pod)
   mkdirSync(dirname(folders.etc(uid, 'hosts')), { recursive: true, mode: 0o711 })
   const aliases = pod.spec.hostAliases ?? []
-  const hosts = hostname !== undefined ? hostsFile(hostname, address, aliases) : [readFileSync('/etc/hosts', 'utf8'), ...aliasLines(aliases), ''].join('\n')
+  const full = podFullName(pod, dns.domain)
+  const hosts = hostname !== undefined ? hostsFile(full === undefined ? [hostname] : [full, hostname], addresses, aliases) : [readFileSync('/etc/hosts', 'utf8'), ...aliasLines(aliases), ''].join('\n')
   writeFileSync(folders.etc(uid, 'hosts'), hosts, { mode: 0o644 })
-  writeFileSync(folders.etc(uid, 'hostname'), `${hostname ?? nodeHostname}\n`, { mode: 0o644 })
-  copyFileSync('/etc/resolv.conf', folders.etc(uid, 'resolv.conf'))
+  writeFileSync(folders.etc(uid, 'hostname'), `${shownHostname(pod, dns.domain) ?? nodeHostname}\n`, { mode: 0o644 })
+  writeFileSync(folders.etc(uid, 'resolv.conf'), podResolvConf(pod, parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')), dns), { mode: 0o644 })
 }
 
 /** Their mounts in a container, but for places that the container mounts something of its own at. */

@@ -2,26 +2,37 @@
  * One pod on a node: makes the plan again whenever something changed, carries its steps out (different steps at the same time, one step never
  * twice at once), and tells the status when it changed. After a failure the state is as before the step, and the step comes again later.
  */
+import { allContainers } from '../../proto/api/containers.ts'
+import { sameJson } from '../../proto/api/shape.ts'
 import { formatMicroTime } from '../../proto/api/time.ts'
 import type { Timer } from '../../proto/base/clock.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Container, ObservedPod, Pod, TimelineStep } from '../../proto/gen/types.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
-import type { PodRecord, Termination } from '../state/contract.ts'
+import type { Instance, PodRecord, Termination } from '../state/contract.ts'
+import { endHooks } from './hooks.ts'
+import { InstanceEnds } from './instance-ends.ts'
+import { PodHealth } from './pod-health.ts'
+import { readinessGates } from './readiness-gates.ts'
+import { grant, noteResize, refuseGrant } from './resize.ts'
 import { StepRunner, type StepHost } from './step-runner.ts'
+import { hasConfiguredEnvironment } from './assigned-objects.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { plan, stepKey, type Step } from './plan.ts'
-import { allContainers, isLeaving, isStopping, peekContainer, progress, type PodState, type Provision, type StepFailure } from './pod-state.ts'
+import { isLeaving, isStopping, passSidecars, peekContainer, progress, type PodState, type Provision, type StepFailure } from './pod-state.ts'
 import { isOnItsWay, podStatus } from './status.ts'
-import { countEnds, restartDelay } from './restart-delay.ts'
 import { stepFailure } from './step-failure.ts'
-import { exitTermination, lostTermination, terminationMessage } from './termination.ts'
+import { lostTermination } from './termination.ts'
+import { boundWaits, CLOCK_SET, moveWaits } from './waits.ts'
 
 /**
  * Milliseconds that news of a pod on its way to running wait for the next ones, which most often are that it runs: telling each step would cost the
  * control plane several writes a pod, just when many start.
  */
 const NEWS_ON_THE_WAY = 500
+
+/** The version of volumes as an earlier run of the agent left them. */
+const KEPT = 'kept'
 
 export class PodMachine implements StepHost {
   readonly deps: PodDependencies
@@ -31,6 +42,8 @@ export class PodMachine implements StepHost {
   readonly #failures = new Map<string, StepFailure>()
   readonly #busy = new Map<string, AbortController>()
   readonly #steps: StepRunner
+  readonly #ends: InstanceEnds
+  readonly #health: PodHealth
   readonly #listeners = new Set<() => void>()
   #configVersion: string | undefined
   #scheduled = false
@@ -38,14 +51,25 @@ export class PodMachine implements StepHost {
   #timer: Timer | undefined
   /** Until news that may wait are told. */
   #untold: Timer | undefined
+  #readySince: string | undefined
   #told = ''
+  /** From the monotonic clock to the wall clock, as the pod's waits are counted: milliseconds. */
+  #wallOffset: number
 
   constructor(deps: PodDependencies, record: PodRecord) {
+    const now = deps.clock.now()
     this.deps = deps
     this.record = record
+    this.#wallOffset = now - deps.clock.monotonic()
     this.#steps = new StepRunner(this)
+    this.#ends = new InstanceEnds(this)
+    this.#health = new PodHealth(this)
     this.#configVersion = deps.objects.version(record.pod)
-    if (isStopping(record)) record.stopSince ??= deps.clock.now()
+    // While the control plane is away, what is there will do to start a container again.
+    if (this.#configVersion === undefined && !hasConfiguredEnvironment(record.pod) && deps.volumes.stand(record.pod)) this.#configVersion = this.volumesVersion = KEPT
+    boundWaits(record, now)
+    endHooks(record)
+    if (isStopping(record)) record.stopSince ??= now
   }
 
   get uid(): string {
@@ -54,6 +78,10 @@ export class PodMachine implements StepHost {
 
   get configVersion(): string | undefined {
     return this.#configVersion
+  }
+
+  get stopped(): boolean {
+    return this.#stopped
   }
 
   /** Calls after each turn: something about the pod may have changed. Returns the call that ends it. */
@@ -73,14 +101,31 @@ export class PodMachine implements StepHost {
     for (const container of allContainers(pod)) this.#imageOf(container)
     const same = record.assigned && wants(record.pod) === wants(pod)
     if (JSON.stringify(record.pod.spec) !== JSON.stringify(pod.spec)) this.#forgetFailures()
+    noteResize(record, pod)
     record.pod = pod
     if (same) return
     if (!record.assigned) {
       record.assigned = true
-      record.stopSince = undefined
+      record.stopSince = record.withdrawn = undefined
     }
     this.#begunStopping()
     this.objectsChanged()
+    this.save()
+    this.poke()
+  }
+
+  /** Decides on a change of what its containers may use. `others`: the pods that hold resources of the node, as granted. */
+  decideResize(others: readonly Pod[]): void {
+    const { record } = this
+    const refusal = refuseGrant(record, others, this.deps.node.allocatable)
+    if (refusal === undefined) {
+      grant(record)
+      this.event('Normal', 'ResizeStarted', 'the containers are given the resources that the pod asks for')
+    } else {
+      if (sameJson(refusal, record.ungranted)) return
+      record.ungranted = refusal
+      this.event('Warning', `Resize${refusal.reason}`, refusal.message)
+    }
     this.save()
     this.poke()
   }
@@ -97,7 +142,7 @@ export class PodMachine implements StepHost {
   /** ConfigMaps or Secrets changed, perhaps some that the pod uses: what waits for them is tried again at once. */
   objectsChanged(): void {
     const version = this.deps.objects.version(this.record.pod)
-    if (version === this.#configVersion) return
+    if (version === undefined || version === this.#configVersion) return
     if (this.#configVersion !== undefined) this.#forgetFailures()
     this.#configVersion = version
     for (const [key, failure] of this.#failures) if (failure.retryAt === Infinity || key.startsWith('pull/')) this.#failures.delete(key)
@@ -123,63 +168,37 @@ export class PodMachine implements StepHost {
       } else if (found.state.state === 'running') instance.state = found.state
       else this.exited(found)
     }
+    this.#health.adopt()
     this.save()
     this.poke()
   }
 
-  /** A container of the pod ended. Told twice, nothing more happens. */
   exited(container: RuntimeContainer): void {
-    const found = Object.entries(this.record.containers).find(([, known]) => known.instance?.id === container.id)
-    if (found === undefined || container.state.state !== 'exited') return
-    const [name, known] = found
-    const instance = known.instance!
-    if (this.#busy.has(`end/${name}`)) return
-    const exited = container.state
-    instance.state = exited
-    this.#run(`end/${name}`, async () => {
-      const spec = allContainers(this.record.pod).find((other) => other.name === name)
-      const { folders, log } = this.deps
-      let message = ''
-      if (spec !== undefined) {
-        try {
-          message = await terminationMessage(spec, exited, folders.terminationMessage(this.uid, name, instance.attempt), folders.log(this.uid, name, instance.attempt))
-        } catch (error) {
-          log.warn({ pod: this.uid, container: name, error }, 'termination message cannot be read')
-        }
-      }
-      if (exited.oomKilled) message = await this.#outOfMemory(name, instance.id, message)
-      this.ended(name, exitTermination(instance, exited, message))
-      await this.persist()
-    })
-    this.poke()
+    this.#ends.exited(container)
   }
 
-  /** Puts an instance's end on record and counts what follows from it. */
   ended(name: string, termination: Termination): void {
-    const known = this.record.containers[name]!
-    const wasChanged = known.instance?.kill?.reason === 'changed'
-    known.instance = undefined
-    this.record.dead.push(termination.id)
-    if (wasChanged) {
-      known.last = termination
-      known.ended = undefined
-      known.attempt = termination.attempt + 1
-      known.failures = known.retryAt = 0
-      return
-    }
-    known.ended = termination
-    known.failures = countEnds(known.failures, termination.startedAt === 0 ? 0 : termination.finishedAt - termination.startedAt)
-    known.retryAt = this.deps.clock.now() + restartDelay(known.failures)
-    if (known.retryAt > this.deps.clock.now() && !isStopping(this.record)) {
-      this.event('Warning', 'BackOff', `back-off ${restartDelay(known.failures) / 1000} s before container ${name} is started again`, name)
-    }
+    this.#ends.ended(name, termination)
   }
 
-  /** Gives up an instance that never ran; the next one takes its number. */
   abandon(name: string): void {
-    const known = this.record.containers[name]!
-    if (known.instance !== undefined) this.record.dead.push(known.instance.id)
-    known.instance = undefined
+    this.#ends.abandon(name)
+  }
+
+  condemn(container: Container, instance: Instance, what: string): void {
+    this.#health.condemn(container, instance, what)
+  }
+
+  endHooks(name: string): void {
+    for (const hook of ['postStart', 'preStop']) this.#busy.get(`${hook}/${name}`)?.abort(new GantryError('Cancelled', `container ${name} is being ended`))
+  }
+
+  /** Nobody sends the pod anything through Services any more. */
+  withdrawn(): void {
+    if (this.record.withdrawn === true) return
+    this.record.withdrawn = true
+    this.save()
+    this.poke()
   }
 
   event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {
@@ -220,6 +239,7 @@ export class PodMachine implements StepHost {
   /** Begins no further step; containers live on. Steps under way end by themselves, those that wait are aborted. */
   stop(): void {
     this.#stopped = true
+    this.#health.stop()
     this.#timer?.cancel()
     this.#untold?.cancel()
     for (const controller of this.#busy.values()) controller.abort(new GantryError('Cancelled', 'the agent is stopping'))
@@ -236,12 +256,27 @@ export class PodMachine implements StepHost {
     }
   }
 
+  /** The wall clock; where it was set, the pod's waits have moved with it. */
+  now(): number {
+    const { clock } = this.deps
+    const now = clock.now()
+    const set = now - clock.monotonic() - this.#wallOffset
+    if (Math.abs(set) < CLOCK_SET) return now
+    this.#wallOffset += set
+    moveWaits(this.record, set)
+    for (const [key, failure] of this.#failures) this.#failures.set(key, { ...failure, retryAt: failure.retryAt + set })
+    return now
+  }
+
   #turn(): void {
     const { clock } = this.deps
-    const next = plan(this.#state(), clock.now())
+    const now = this.now()
+    passSidecars(this.record)
+    const next = plan(this.#state(), now)
     for (const step of next.steps) this.#begin(step)
     this.#timer?.cancel()
-    this.#timer = next.wakeAt === undefined ? undefined : clock.after(Math.max(0, next.wakeAt - clock.now()), () => this.poke())
+    this.#timer = next.wakeAt === undefined ? undefined : clock.after(Math.max(0, next.wakeAt - now), () => this.poke())
+    this.#health.follow()
     this.#publish()
     for (const listener of this.#listeners) listener()
   }
@@ -249,13 +284,13 @@ export class PodMachine implements StepHost {
   #begin(step: Step): void {
     const key = stepKey(step)
     const container = 'container' in step ? allContainers(this.record.pod).find((other) => other.name === step.container) : undefined
-    this.#run(key, async (signal) => {
+    this.run(key, async (signal) => {
       try {
         await this.#steps.run(step, signal)
         this.#failures.delete(key)
       } catch (thrown) {
         if (signal.aborted) return
-        const failure = stepFailure(step, container, thrown, this.#failures.get(key), this.deps.clock.now(), this.deps.random)
+        const failure = stepFailure(step, container, thrown, this.#failures.get(key), this.now(), this.deps.random)
         this.#failures.set(key, failure)
         this.deps.log.warn({ pod: this.uid, step: key, count: failure.count, error: thrown }, 'step failed')
         const reason = step.step === 'pull' || step.step === 'start' ? 'Failed' : failure.reason
@@ -264,7 +299,13 @@ export class PodMachine implements StepHost {
     })
   }
 
-  #run(key: string, act: (signal: AbortSignal) => Promise<void>): void {
+  /** Whether a step of this key is under way. */
+  busyWith(key: string): boolean {
+    return this.#busy.has(key)
+  }
+
+  /** Begins something that is under way, under this key, until it ends. */
+  run(key: string, act: (signal: AbortSignal) => Promise<void>): void {
     const controller = new AbortController()
     this.#busy.set(key, controller)
     this.deps.group.spawn(async () => {
@@ -288,6 +329,7 @@ export class PodMachine implements StepHost {
         record.status.timeline = record.timeline
       }
     }
+    this.#keepReadiness()
     const text = JSON.stringify(this.observation())
     if (text === this.#told) return
     if (!record.released && isOnItsWay(record.status)) {
@@ -295,6 +337,15 @@ export class PodMachine implements StepHost {
       return
     }
     this.#tell(text)
+  }
+
+  /** Since when the pod is ready, or is not any more, is the same for the next run of the agent. */
+  #keepReadiness(): void {
+    const ready = this.record.status.conditions?.find(({ type }) => type === 'Ready')
+    const since = ready?.status === 'True' ? ready.lastTransitionTime : undefined
+    if (since === this.#readySince) return
+    this.#readySince = since
+    this.save()
   }
 
   #tell(text: string): void {
@@ -306,10 +357,10 @@ export class PodMachine implements StepHost {
 
   #begunStopping(): void {
     if (!isStopping(this.record)) return
-    this.record.stopSince ??= this.deps.clock.now()
+    this.record.stopSince ??= this.now()
     for (const name of this.provisions.keys()) this.#discard(name)
     for (const [key, controller] of this.#busy) {
-      if (/^(pull|sandbox|volumes|start)/.test(key)) controller.abort(new GantryError('Cancelled', isLeaving(this.record) ? 'the pod is being deleted' : 'the pod is being stopped'))
+      if (/^(pull|sandbox|volumes|start|postStart)/.test(key)) controller.abort(new GantryError('Cancelled', isLeaving(this.record) ? 'the pod is being deleted' : 'the pod is being stopped'))
     }
   }
 
@@ -360,16 +411,6 @@ export class PodMachine implements StepHost {
     known.ended = undefined
   }
 
-  async #outOfMemory(name: string, id: string, written: string): Promise<string> {
-    const spec = allContainers(this.record.pod).find((other) => other.name === name)
-    const limit = spec?.resources.limits?.memory
-    const stats = await this.deps.runtime.stats(id)
-    const peak = stats === undefined || stats.memoryPeak === 0 ? '' : `, peak ${Math.ceil(stats.memoryPeak / 1024)}Ki`
-    const message = `killed by the kernel, out of memory: limit ${limit ?? 'none'}${peak}`
-    this.event('Warning', 'OOMKilled', `container ${name} ${message}`, name)
-    return written === '' ? message : `${message}\n${written}`
-  }
-
   /** Whether an instance of this number exists and runs, or is about to. */
   runs(container: string, attempt: number): boolean {
     const { instance } = peekContainer(this.record, container)
@@ -377,8 +418,8 @@ export class PodMachine implements StepHost {
   }
 }
 
-/** What of a pod object concerns its node: everything but the status that the node itself told. */
-function wants({ metadata, spec }: Pod): string {
+/** What of a pod object concerns its node: everything but the status that the node itself told. Conditions that its readiness waits for are others'. */
+function wants({ metadata, spec, status }: Pod): string {
   const { labels, annotations, deletionTimestamp, deletionGracePeriodSeconds } = metadata
-  return JSON.stringify([spec, labels, annotations, deletionTimestamp, deletionGracePeriodSeconds])
+  return JSON.stringify([spec, labels, annotations, deletionTimestamp, deletionGracePeriodSeconds, readinessGates({ spec, status }).map((gate) => gate.status)])
 }

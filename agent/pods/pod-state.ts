@@ -1,7 +1,8 @@
 /** What is known of one pod at one moment: its record and what lives only as long as the agent. The plan and the status are functions of it. */
+import { isEphemeral } from '../../proto/api/containers.ts'
 import type { Container, Pod } from '../../proto/gen/types.ts'
 import type { Image } from '../images/contract.ts'
-import type { ContainerRecord, PodRecord, Termination } from '../state/contract.ts'
+import type { ContainerRecord, Instance, PodRecord, Termination } from '../state/contract.ts'
 
 /** A step that failed: shown as the container's waiting reason where it stands in the way of one. */
 export interface StepFailure {
@@ -61,9 +62,9 @@ export function isInit(pod: Pod, name: string): boolean {
   return pod.spec.initContainers?.some((container) => container.name === name) === true
 }
 
-/** Init containers, then the others. */
-export function allContainers(pod: Pod): Container[] {
-  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers]
+/** An init container that runs beside the others. https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/ */
+export function isSidecar(pod: Pod, name: string): boolean {
+  return pod.spec.initContainers?.some((container) => container.name === name && container.restartPolicy === 'Always') === true
 }
 
 /** True once the pod is on its way out, whoever decided so. */
@@ -76,12 +77,38 @@ export function isLeaving(record: PodRecord): boolean {
   return !record.assigned || record.pod.metadata.deletionTimestamp !== undefined
 }
 
-/** Whether an ended container is started again. An init container that succeeded is done, whatever the policy. */
+/** Whether an ended container is started again. An init container that succeeded is done, whatever the policy; a sidecar never is; one added later always is. */
 export function restarts(pod: Pod, name: string, ended: Termination): boolean {
+  if (isEphemeral(pod, name)) return false
+  if (isSidecar(pod, name)) return true
   switch (pod.spec.restartPolicy) {
     case 'Never': return false
-    case 'OnFailure': return ended.exitCode !== 0
+    case 'OnFailure': return ended.exitCode !== 0 || ended.unhealthy === true
     case 'Always': return !isInit(pod, name) || ended.exitCode !== 0
+  }
+}
+
+/** The present instance of a container, if it runs. */
+export function runningInstance(record: PodRecord, name: string): Instance | undefined {
+  const { instance } = peekContainer(record, name)
+  return instance?.state.state === 'running' ? instance : undefined
+}
+
+/** Whether an instance runs and its postStart hook has ended: what a status calls running. */
+export function isRunning(container: Container, instance: Instance | undefined): instance is Instance {
+  return instance?.state.state === 'running' && (container.lifecycle?.postStart === undefined || instance.postStart === 'ended')
+}
+
+/** Whether an instance is running and its startup probe, if any, has succeeded. */
+export function isStarted(container: Container, instance: Instance | undefined): boolean {
+  return isRunning(container, instance) && (container.startupProbe === undefined || instance.started === true)
+}
+
+/** Notes the sidecars that have been started: what comes after them may begin, and does not wait for them again. */
+export function passSidecars(record: PodRecord): void {
+  for (const container of record.pod.spec.initContainers ?? []) {
+    const known = record.containers[container.name]
+    if (container.restartPolicy === 'Always' && known !== undefined && isStarted(container, known.instance)) known.passed = true
   }
 }
 
@@ -91,7 +118,7 @@ export function imageChanged(container: Container, record: Readonly<ContainerRec
 }
 
 export type Progress =
-  /** This init container is to be run, runs, or waits to be run again. */
+  /** This init container is to be run, runs, or waits to be run again; the sidecars before it run. */
   | { readonly stage: 'initializing'; readonly container: Container }
   | { readonly stage: 'running' }
   /** No container will run again. */
@@ -101,8 +128,9 @@ export type Progress =
 export function progress(record: PodRecord): Progress {
   const { pod } = record
   for (const container of pod.spec.initContainers ?? []) {
-    const { instance, ended } = peekContainer(record, container.name)
-    if (instance === undefined && ended !== undefined) {
+    const { instance, ended, passed } = peekContainer(record, container.name)
+    if (container.restartPolicy === 'Always' && passed === true) continue
+    if (instance === undefined && ended !== undefined && container.restartPolicy !== 'Always') {
       if (ended.exitCode === 0) continue
       if (!restarts(pod, container.name, ended)) return { stage: 'finished' }
     }

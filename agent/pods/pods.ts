@@ -1,18 +1,23 @@
 /** The pods of a node: takes assignments, adopts what lives when the agent starts, and answers for their logs and commands. */
+import { allContainers } from '../../proto/api/containers.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { describeObject } from '../../proto/api/schema.ts'
 import { parseTime } from '../../proto/api/time.ts'
 import { Channel } from '../../proto/base/channel.ts'
-import type { ExecInput, ExecOutput, ExecStart, LogsRequest, Node, ObjectRef, ObservedPod, Pod, TerminalSize } from '../../proto/gen/types.ts'
-import type { Attachment } from '../network/contract.ts'
+import type { ExecInput, ExecOutput, ExecStart, LogsRequest, ObjectRef, ObservedPod, Pod, TerminalSize } from '../../proto/gen/types.ts'
+import type { Attachment, NodeRanges } from '../network/contract.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
 import type { Workload } from '../session/contract.ts'
 import type { PodRecord } from '../state/contract.ts'
+import type { StreamTarget } from '../streams/target.ts'
 import { admit } from './admission.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { readLog } from './logs/log-reader.ts'
+import { PodTarget } from './pod-target.ts'
 import { PodMachine } from './pod-machine.ts'
-import { allContainers, newRecord, peekContainer } from './pod-state.ts'
+import { newRecord, peekContainer } from './pod-state.ts'
+import { awaitsGrant, grantedPod } from './resize.ts'
+import { hasEnded } from './status.ts'
 
 /** Pieces of a command's input or output that wait here at most: whoever sends more is made to wait. */
 const IN_FLIGHT = 4
@@ -43,7 +48,7 @@ export class Pods implements Workload {
     const sandboxes = new Set(existing.sandboxes.map((sandbox) => sandbox.id))
     await this.#removeUnknown(known, existing.containers, sandboxes)
     await volumes.start(new Set(known.map((record) => record.pod.metadata.uid)))
-    if (node !== undefined) await network.start(node.podCidr, attachments(known))
+    if (node !== undefined) await network.start(node.ranges, attachments(known))
     for (const record of known) this.#add(record).adopt(containers, sandboxes.has(record.pod.metadata.uid))
     log.info({ pods: known.length, containers: containers.size, runtime: runtime.name, images: (await images.list()).length }, 'pods adopted')
   }
@@ -55,18 +60,17 @@ export class Pods implements Workload {
     await this.#deps.network.stop()
   }
 
-  async welcome(node: Node): Promise<void> {
-    const { podCIDR } = node.spec
-    if (podCIDR === undefined) throw new GantryError('FailedPrecondition', `${describeObject(node)} has no pod address range`)
-    await this.#deps.state.putNode({ podCidr: podCIDR })
-    await this.#deps.network.start(podCIDR, attachments([...this.#machines.values()].map((machine) => machine.record)))
+  async welcome(ranges: NodeRanges): Promise<void> {
+    await this.#deps.state.putNode({ ranges })
+    await this.#deps.network.start(ranges, attachments([...this.#machines.values()].map((machine) => machine.record)))
   }
 
-  assign({ complete, set, removed }: Parameters<Workload['assign']>[0]): void {
+  assign({ complete, set, removed, tokens }: Parameters<Workload['assign']>[0]): void {
     const { objects } = this.#deps
     if (complete) objects.reset()
     for (const object of set) if (object.kind === 'ConfigMap' || object.kind === 'Secret') objects.set(object)
     for (const { kind, namespace, name } of removed) if (kind === 'ConfigMap' || kind === 'Secret') objects.remove(kind, namespace, name)
+    for (const token of tokens) objects.setToken(token)
     const wanted = new Set<string>()
     for (const object of set) {
       if (object.kind !== 'Pod') continue
@@ -77,6 +81,11 @@ export class Pods implements Workload {
       if (complete ? !wanted.has(machine.uid) : removed.some((ref) => names(ref, machine) && !wanted.has(machine.uid))) this.#unassign(machine)
       machine.objectsChanged()
     }
+    this.#decideResizes()
+  }
+
+  withdrawn(podUids: readonly string[]): void {
+    for (const uid of podUids) this.#machines.get(uid)?.withdrawn()
   }
 
   observations(): readonly ObservedPod[] {
@@ -97,7 +106,7 @@ export class Pods implements Workload {
     const since = request.sinceTime !== '' ? parseTime(request.sinceTime) : request.sinceSeconds === undefined ? undefined : now - request.sinceSeconds * 1000
     yield* readLog(
       { path: this.#deps.folders.log(podUid, name, attempt), ended: () => !machine.runs(name, attempt), onChange: (handler) => machine.onChange(handler) },
-      { tail: request.tailLines, since, timestamps: request.timestamps, limit: request.limitBytes, follow: request.follow },
+      { tail: request.tailLines, since, timestamps: request.timestamps, limit: request.limitBytes, follow: request.follow, stream: request.stream === 'stdout' || request.stream === 'stderr' ? request.stream : undefined },
       signal,
     )
   }
@@ -144,6 +153,20 @@ export class Pods implements Workload {
     }
   }
 
+  /** The pod as streams see it (agent/streams). NotFound. */
+  target(podUid: string): StreamTarget {
+    return this.#targetOf(this.#find(podUid))
+  }
+
+  /** Every pod of the node. */
+  targets(): readonly StreamTarget[] {
+    return [...this.#machines.values()].map((machine) => this.#targetOf(machine))
+  }
+
+  #targetOf(machine: PodMachine): StreamTarget {
+    return new PodTarget(machine, this.#deps.folders, () => this.#machines.has(machine.uid))
+  }
+
   /** Digests of images that pods use, which must stay. */
   imagesInUse(): Set<string> {
     return new Set([...this.#machines.values()].flatMap(({ record, provisions }) => [
@@ -184,8 +207,7 @@ export class Pods implements Workload {
       // Its record went with a power loss: what may run only once is not started again on a guess.
       record.failed = { reason: 'ContainerStatusUnknown', message: 'it had started, and the node has lost its record of it' }
     } else if (deletionTimestamp === undefined) {
-      const others = [...this.#machines.values()].filter((other) => !other.record.tornDown).map((other) => other.record.pod)
-      const refusal = admit(pod, others, this.#deps.node.allocatable)
+      const refusal = admit(pod, this.#holding(), this.#deps.node.allocatable)
       if (refusal !== undefined) {
         record.failed = refusal
         this.#deps.events.record(pod, 'Warning', refusal.reason, refusal.message)
@@ -196,10 +218,25 @@ export class Pods implements Workload {
     added.poke()
   }
 
+  /** The pods that hold resources of the node, as granted. What has ended holds nothing any more, though it is not cleared away yet: so the scheduler counts, too. */
+  #holding(but?: PodMachine): Pod[] {
+    return [...this.#machines.values()].filter((machine) => machine !== but && !machine.record.tornDown && !hasEnded(machine.record.status)).map(({ record }) => grantedPod(record))
+  }
+
+  /** Whoever waits for other resources is looked at again, those that wait longest first: what another pod held may be free. */
+  #decideResizes(): void {
+    for (const machine of this.#machines.values()) if (awaitsGrant(machine.record)) machine.decideResize(this.#holding(machine))
+  }
+
   #add(record: PodRecord): PodMachine {
     const machine = new PodMachine(this.#deps, record)
     this.#machines.set(machine.uid, machine)
+    let holds = true
     machine.onChange(() => {
+      if (holds && (record.tornDown || hasEnded(record.status))) {
+        holds = false
+        this.#decideResizes()
+      }
       if (record.released && !record.assigned) this.#forget(machine)
     })
     return machine
@@ -213,6 +250,7 @@ export class Pods implements Workload {
   #forget(machine: PodMachine): void {
     machine.stop()
     if (!this.#machines.delete(machine.uid)) return
+    this.#deps.objects.removeTokens(machine.uid)
     this.#deps.group.spawn(async () => {
       try {
         await this.#deps.state.remove(machine.uid)
@@ -256,7 +294,7 @@ function attachments(records: readonly PodRecord[]): Map<string, Attachment> {
 }
 
 /** The container meant: the only one if none is named. */
-function containerName(pod: Pod, asked: string): string {
+export function containerName(pod: Pod, asked: string): string {
   const all = allContainers(pod).map((container) => container.name)
   if (asked === '' && pod.spec.containers.length === 1) return pod.spec.containers[0]!.name
   if (all.includes(asked)) return asked
@@ -275,6 +313,7 @@ async function routeInputs(inputs: AsyncIterable<ExecInput>, stdin: Channel<Uint
         case 'stdinClosed': stdin.close(); break
         case 'resize': resizes.push(input.value); break
         case 'start':
+        case 'attach':
         case undefined: break
       }
     }

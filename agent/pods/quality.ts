@@ -52,10 +52,19 @@ export function containerResources(container: Container, pidsLimit: number): Res
   }
 }
 
-/** The larger of all containers together and of each init container, which run one at a time before them. */
+/**
+ * The larger of all containers together and of each init container, which run one at a time before them; sidecars count with all that comes after.
+ * https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
+ */
 function podAmount(pod: Pod, which: 'limits' | 'requests', resource: string): number {
-  const together = pod.spec.containers.reduce((sum, container) => sum + amount(container, which, resource), 0)
-  return Math.max(together, ...(pod.spec.initContainers ?? []).map((container) => amount(container, which, resource)))
+  let most = 0
+  let running = 0
+  for (const container of pod.spec.initContainers ?? []) {
+    const own = amount(container, which, resource)
+    most = Math.max(most, running + own)
+    if (container.restartPolicy === 'Always') running += own
+  }
+  return Math.max(most, pod.spec.containers.reduce((sum, container) => sum + amount(container, which, resource), running))
 }
 
 /** Of the pod's own cgroup: a limit stands only where every container has one. */

@@ -2,11 +2,14 @@
  * A pod's status from its state: a pure function. Phase, conditions and reasons are those of Kubernetes:
  * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
  */
+import { allContainers, isEphemeral } from '../../proto/api/containers.ts'
 import { formatTime } from '../../proto/api/time.ts'
 import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, PodStatus } from '../../proto/gen/types.ts'
-import type { Termination } from '../state/contract.ts'
-import { allContainers, isLeaving, isStopping, peekContainer, progress, restarts, type PodState } from './pod-state.ts'
+import type { PodRecord, Termination } from '../state/contract.ts'
+import { isLeaving, isRunning, isSidecar, isStarted, isStopping, peekContainer, progress, restarts, runningInstance, type PodState } from './pod-state.ts'
 import { qualityOfService } from './quality.ts'
+import { grantedResources, resizeConditions } from './resize.ts'
+import { readinessGates } from './readiness-gates.ts'
 
 /** What a status says of the node. */
 export interface StatusOrigin {
@@ -22,22 +25,26 @@ export function podStatus(state: PodState, origin: StatusOrigin, now: number): P
   const { pod } = record
   const init = (pod.spec.initContainers ?? []).map((container) => containerStatus(state, container, origin, now))
   const main = pod.spec.containers.map((container) => containerStatus(state, container, origin, now))
+  const added = (pod.spec.ephemeralContainers ?? []).map((container) => containerStatus(state, container, origin, now))
   const phase = podPhase(state, init, main)
-  const address = record.sandbox?.attachment?.address ?? (record.sandbox !== undefined && pod.spec.hostNetwork === true ? origin.hostAddress : record.status.podIP)
+  const attachment = record.sandbox?.attachment
+  const addresses = attachment !== undefined ? (attachment.apart === true ? [] : attachment.addresses) : (record.sandbox !== undefined && pod.spec.hostNetwork === true ? [origin.hostAddress] : (record.status.podIPs ?? []).map(({ ip }) => ip ?? ''))
   return {
     phase,
-    conditions: conditions(state, phase, main, now),
+    conditions: conditions(state, phase, init, main, now),
     message: record.failed?.message,
     reason: record.failed?.reason,
     hostIP: origin.hostAddress,
     hostIPs: [{ ip: origin.hostAddress }],
-    podIP: address,
-    podIPs: address === undefined ? undefined : [{ ip: address }],
+    podIP: addresses[0],
+    podIPs: addresses.length === 0 ? undefined : addresses.map((ip) => ({ ip })),
     startTime: formatTime(record.acceptedAt),
     initContainerStatuses: init.length === 0 ? undefined : init,
     containerStatuses: main,
+    ephemeralContainerStatuses: added.length === 0 ? undefined : added,
     qosClass: qualityOfService(pod),
     timeline: record.timeline.length === 0 ? undefined : record.timeline,
+    interfaces: attachment?.further?.map(({ network, interface: name, addresses: given }) => ({ network: network.slice(network.indexOf('/') + 1), name, addresses: [...given] })),
   }
 }
 
@@ -55,18 +62,31 @@ function containerStatus(state: PodState, container: Container, origin: StatusOr
   const previous = current.terminated === undefined ? ended ?? known.last : known.last
   const id = instance !== undefined && instance.state.state !== 'creating' ? instance.id : ended?.id ?? known.last?.id
   const running = current.running !== undefined
+  const started = isStarted(container, instance)
+  // Nothing waits for a container that was added.
+  const ready = started && !isEphemeral(state.record.pod, container.name) && (container.readinessProbe === undefined || instance?.ready === true)
   const initDone = current.terminated?.exitCode === 0 && state.record.pod.spec.initContainers?.includes(container) === true
   return {
     name: container.name,
     state: current,
     lastState: previous === undefined ? undefined : { terminated: terminated(previous, origin) },
-    ready: initDone || (running && state.record.failed === undefined),
+    ready: initDone || (ready && state.record.failed === undefined),
     restartCount: known.attempt,
     image: known.image?.reference ?? container.image ?? '',
     imageID: known.image === undefined ? '' : imageId(known.image),
     containerID: id === undefined ? undefined : `${origin.runtime}://${id}`,
-    started: running,
+    started,
+    ...resourcesInForce(state.record, container),
+    stopSignal: running && instance !== undefined && instance.stopSignal !== '' ? instance.stopSignal : undefined,
   }
+}
+
+/** What the node has granted a container, and what it may use as it runs. */
+function resourcesInForce(record: PodRecord, container: Container): Pick<ContainerStatus, 'allocatedResources' | 'resources'> {
+  const { requests } = grantedResources(record, container)
+  const { resources } = peekContainer(record, container.name)
+  const said = resources !== undefined && (resources.limits !== undefined || resources.requests !== undefined)
+  return { ...requests !== undefined && { allocatedResources: requests }, ...said && runningInstance(record, container.name) !== undefined && { resources } }
 }
 
 /** "registry/repository@sha256:…": what can be pulled to get the very same image. */
@@ -92,10 +112,16 @@ function containerState(state: PodState, container: Container, origin: StatusOri
   const { instance, ended, retryAt, failures } = peekContainer(record, container.name)
   if (instance !== undefined) {
     switch (instance.state.state) {
-      case 'running': return { running: { startedAt: formatTime(instance.state.startedAt) } }
+      case 'running':
+        // While its postStart hook runs, the container does not count as running.
+        if (isRunning(container, instance)) return { running: { startedAt: formatTime(instance.state.startedAt) } }
+        return { waiting: { reason: record.pod.spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing' } }
+      case 'exited':
+        // Its end is told once it is dealt with; what was told before stands until then.
+        if (instance.state.startedAt > 0 && (container.lifecycle?.postStart === undefined || instance.postStart === 'ended')) return { running: { startedAt: formatTime(instance.state.startedAt) } }
+        return { waiting: { reason: 'ContainerCreating' } }
       case 'creating':
-      case 'created':
-      case 'exited': return { waiting: { reason: 'ContainerCreating' } }
+      case 'created': return { waiting: { reason: 'ContainerCreating' } }
     }
   }
   const stopping = isStopping(record)
@@ -115,6 +141,10 @@ function containerState(state: PodState, container: Container, origin: StatusOri
 function waitingFor(state: PodState, container: Container, stopping: boolean): NonNullable<ContainerState['waiting']> {
   const { record } = state
   const at = progress(record)
+  if (isEphemeral(record.pod, container.name)) {
+    const { targetContainerName: target = '' } = record.pod.spec.ephemeralContainers!.find(({ name }) => name === container.name)!
+    return { reason: 'ContainerCreating', ...target !== '' && runningInstance(record, target) === undefined && { message: `waits until container ${target}, whose processes it is to see, runs` } }
+  }
   const laterInit = at.stage === 'initializing' && at.container.name !== container.name
   if (stopping || laterInit || at.stage === 'finished') return { reason: record.pod.spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing' }
   const failure = state.failures.get('sandbox') ?? state.failures.get('volumes')
@@ -123,12 +153,17 @@ function waitingFor(state: PodState, container: Container, stopping: boolean): N
   return { reason: 'ContainerCreating' }
 }
 
+/** All containers have ended, for good. */
+export function hasEnded({ phase }: PodStatus): boolean {
+  return phase === 'Succeeded' || phase === 'Failed'
+}
+
 /** https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase */
 function podPhase(state: PodState, init: readonly ContainerStatus[], main: readonly ContainerStatus[]): Phase {
   const { record } = state
   const { pod } = record
   if (record.failed !== undefined) return 'Failed'
-  const initialized = init.every((status) => status.state?.terminated?.exitCode === 0)
+  const initialized = init.every((status) => (isSidecar(pod, status.name) ? peekContainer(record, status.name).passed === true : status.state?.terminated?.exitCode === 0))
   const alive = allContainers(pod).some(({ name }) => peekContainer(record, name).instance !== undefined)
   const ends = main.map((status) => status.state?.terminated ?? (status.state?.waiting !== undefined ? status.lastState?.terminated : undefined))
   const allSucceeded = ends.every((end) => end?.exitCode === 0)
@@ -136,7 +171,8 @@ function podPhase(state: PodState, init: readonly ContainerStatus[], main: reado
   if (!initialized) return progress(record).stage === 'finished' ? 'Failed' : 'Pending'
   const running = main.filter((status) => status.state?.running !== undefined).length
   if (main.some((status, index) => status.state?.running === undefined && ends[index] === undefined)) return 'Pending'
-  if (running > 0 || pod.spec.restartPolicy === 'Always') return 'Running'
+  // What is left of a pod that has done its work are sidecars, which are being ended.
+  if (running > 0 || alive || pod.spec.restartPolicy === 'Always') return 'Running'
   if (allSucceeded) return 'Succeeded'
   return pod.spec.restartPolicy === 'Never' ? 'Failed' : 'Running'
 }
@@ -146,7 +182,7 @@ function startUnderWay(state: PodState): boolean {
 }
 
 /** https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions */
-function conditions(state: PodState, phase: Phase, main: readonly ContainerStatus[], now: number): PodCondition[] {
+function conditions(state: PodState, phase: Phase, init: readonly ContainerStatus[], main: readonly ContainerStatus[], now: number): PodCondition[] {
   const { record } = state
   const previous = new Map(record.status.conditions?.map((condition) => [condition.type, condition]))
   const condition = (type: string, holds: boolean, reason?: string, message?: string): PodCondition => {
@@ -156,21 +192,24 @@ function conditions(state: PodState, phase: Phase, main: readonly ContainerStatu
     return { type, status, lastTransitionTime, ...(holds || reason === undefined ? {} : { reason, message }) }
   }
   const pod = record.pod
-  const done = phase === 'Succeeded' || phase === 'Failed'
+  const done = hasEnded({ phase })
   const pendingInit = (pod.spec.initContainers ?? []).filter(({ name }) => {
-    const { instance, ended } = peekContainer(record, name)
-    return instance !== undefined || ended?.exitCode !== 0
+    const { instance, ended, passed } = peekContainer(record, name)
+    return isSidecar(pod, name) ? passed !== true : instance !== undefined || ended?.exitCode !== 0
   })
-  const unready = main.filter((status) => !status.ready)
+  const unready = [...init.filter(({ name }) => isSidecar(pod, name)), ...main].filter((status) => !status.ready)
   const names = (list: readonly { readonly name: string }[]): string => `[${list.map((item) => item.name).join(' ')}]`
   const [reason, message] = done ? [phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed', undefined] : ['ContainersNotReady', `containers with unready status: ${names(unready)}`]
   const ready = unready.length === 0 && !done
+  const gates = readinessGates(pod).filter(({ status }) => status !== 'True')
+  const [gateReason, gateMessage] = ready ? ['ReadinessGatesNotReady', gates.map(({ message }) => message).join(', ')] : [reason, message]
   return [
     condition('PodReadyToStartContainers', record.sandbox !== undefined),
     condition('Initialized', pendingInit.length === 0, 'ContainersNotInitialized', `containers with incomplete status: ${names(pendingInit)}`),
-    condition('Ready', ready, reason, message),
+    condition('Ready', ready && gates.length === 0, gateReason, gateMessage),
     condition('ContainersReady', ready, reason, message),
     scheduled(pod, previous, record.acceptedAt),
+    ...resizeConditions(record, state.failures.get('resize')?.message).map((told) => ({ ...told, lastTransitionTime: previous.get(told.type)?.lastTransitionTime ?? formatTime(now) })),
   ]
 }
 

@@ -53,7 +53,10 @@ function told(step: Step, container: Container | undefined, thrown: unknown, err
     }
     case 'start': return { reason: thrown instanceof ConfigurationError ? 'CreateContainerConfigError' : 'CreateContainerError', message }
     case 'volumes': return { reason: 'FailedMount', message }
+    case 'resize': return { reason: 'ResizeError', message }
     case 'sandbox': return { reason: 'FailedCreatePodSandBox', message }
+    case 'postStart':
+    case 'preStop':
     case 'kill':
     case 'remove':
     case 'teardown':

@@ -1,19 +1,24 @@
 /** Carries out the steps of a pod's plan. Each may be repeated: what is done already is not done again. */
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
+import { allContainers } from '../../proto/api/containers.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Container, TimelineStep } from '../../proto/gen/types.ts'
 import type { Attachment } from '../network/contract.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
-import type { PodRecord, Termination } from '../state/contract.ts'
+import type { Instance, PodRecord, Termination } from '../state/contract.ts'
+import { attachRequest, podAddresses } from './attach-request.ts'
 import { ContainerStart } from './container-start.ts'
+import { podResolver } from '../dns/node-link.ts'
 import type { PodDependencies } from './dependencies.ts'
 import type { PodPlace } from './fields.ts'
+import { Hooks } from './hooks.ts'
 import type { Step } from './plan.ts'
-import { allContainers, nextAttempt, peekContainer, type Provision } from './pod-state.ts'
-import { podHostname, writePodFiles } from './pod-files.ts'
+import { imageChanged, nextAttempt, peekContainer, type Provision } from './pod-state.ts'
+import { shownHostname, writePodFiles } from './pod-files.ts'
 import { pullCredentials } from './pull-credentials.ts'
-import { podResources } from './quality.ts'
+import { containerResources, podResources } from './quality.ts'
+import { awaitsRestart, grantedPod, podInForce, roomiest, toResize } from './resize.ts'
 import { RootFilesystemError } from './step-failure.ts'
 import { lostTermination } from './termination.ts'
 
@@ -25,6 +30,8 @@ export interface StepHost {
   readonly provisions: Map<string, Provision>
   readonly configVersion: string | undefined
   volumesVersion: string | undefined
+  /** The agent ends: what is cut short is carried on with by the next one. */
+  readonly stopped: boolean
   persist(): Promise<void>
   /** Writes the record without anybody waiting for it. */
   save(): void
@@ -33,24 +40,33 @@ export interface StepHost {
   exited(container: RuntimeContainer): void
   ended(container: string, termination: Termination): void
   abandon(container: string): void
+  /** Ends a container that failed its probe or its hook. */
+  condemn(container: Container, instance: Instance, what: string): void
+  /** Cuts a hook of the container short that is under way. */
+  endHooks(container: string): void
   fail(reason: string, message: string): void
 }
 
 export class StepRunner {
   readonly #host: StepHost
   readonly #start: ContainerStart
+  readonly #hooks: Hooks
 
   constructor(host: StepHost) {
     this.#host = host
     this.#start = new ContainerStart(host)
+    this.#hooks = new Hooks(host)
   }
 
   run(step: Step, signal: AbortSignal): Promise<void> {
     switch (step.step) {
       case 'volumes': return this.#volumes(signal)
       case 'sandbox': return this.#sandbox(signal)
+      case 'resize': return this.#resize()
       case 'pull': return this.#pull(this.#container(step.container), signal)
       case 'start': return this.#start.run(this.#container(step.container), signal)
+      case 'postStart': return this.#hooks.postStart(step.container, signal)
+      case 'preStop': return this.#hooks.preStop(step.container, signal)
       case 'kill': return this.#kill(step)
       case 'remove': return this.#remove(step.id)
       case 'fail': return this.#fail(step)
@@ -74,23 +90,46 @@ export class StepRunner {
     const { deps, record, uid } = this.#host
     const { pod } = record
     const { spec } = pod
-    const attachment: Attachment | undefined = spec.hostNetwork === true ? undefined : await deps.network.attach(uid, signal)
+    const attachment: Attachment | undefined = spec.hostNetwork === true ? undefined : await deps.network.attach(uid, signal, attachRequest(pod))
+    const addresses = attachment === undefined ? [deps.node.address] : podAddresses(attachment)
+    const { podCidrs, cluster: { domain } } = await deps.network.ranges(signal)
+    const dns = { domain, resolver: podResolver({ podCidrs }, addresses) }
     await deps.runtime.createSandbox({
       id: uid,
-      hostname: podHostname(pod) ?? deps.node.hostname,
+      hostname: shownHostname(pod, domain) ?? deps.node.hostname,
       network: attachment,
       hostPid: spec.hostPID === true,
       hostIpc: spec.hostIPC === true,
       shareProcessNamespace: spec.shareProcessNamespace === true,
       sysctls: Object.fromEntries((spec.securityContext.sysctls ?? []).map(({ name, value }) => [withDots(name), value])),
-      resources: podResources(pod, deps.node.pidsLimit),
+      resources: podResources(grantedPod(record), deps.node.pidsLimit),
     })
-    writePodFiles(deps.folders, pod, deps.node.hostname, attachment?.address ?? deps.node.address)
+    writePodFiles(deps.folders, pod, { nodeHostname: deps.node.hostname, addresses, dns })
     record.sandbox = { attachment }
     record.tornDown = false
     this.#host.stamp('sandbox')
     // Written with the first container at the latest; until then nothing hangs on it that another sandbox would not do for.
     this.#host.save()
+  }
+
+  /** The pod has room for what was and for what will be, until its last container has what it may use now. */
+  async #resize(): Promise<void> {
+    const { deps: { runtime, node: { pidsLimit } }, record, uid } = this.#host
+    const wanted = podResources(grantedPod(record), pidsLimit)
+    await runtime.updateSandbox(uid, roomiest(podResources(podInForce(record), pidsLimit), wanted))
+    for (const container of toResize(record)) {
+      const known = record.containers[container.name]!
+      const { instance } = known
+      await runtime.updateContainer(instance!.id, containerResources(container, pidsLimit))
+      if (known.instance === instance) known.resources = container.resources
+    }
+    if (awaitsRestart(record)) record.resizing = 'restarting'
+    else {
+      await runtime.updateSandbox(uid, wanted)
+      record.resizing = undefined
+      this.#host.event('Normal', 'ResizeCompleted', 'the containers have the resources that the pod asks for')
+    }
+    await this.#host.persist()
   }
 
   async #pull(container: Container, signal: AbortSignal): Promise<void> {
@@ -132,13 +171,15 @@ export class StepRunner {
     const instance = record.containers[step.container]?.instance
     if (instance === undefined) return
     const first = instance.kill === undefined
-    instance.kill = step.kill
+    // What its hook has put on record since the plan was made stays.
+    instance.kill = { ...step.kill, preStop: instance.kill?.preStop }
     await this.#host.persist()
-    if (step.silent) return
     if (first) {
-      const why = step.kill.reason === 'changed' ? 'its image changed' : record.failed?.message ?? 'the pod is being deleted'
+      const why = step.kill.reason === 'changed' ? (imageChanged(this.#container(step.container), peekContainer(record, step.container)) ? 'its image changed' : 'its resources changed') : record.failed?.message ?? 'the pod is being deleted'
       this.#host.event('Normal', 'Killing', `stopping container ${step.container}: ${why}`, step.container)
     }
+    if (step.silent || step.kill.sent === 'NOTHING') return
+    this.#host.endHooks(step.container)
     const polite = instance.stopSignal === '' ? 'SIGTERM' : instance.stopSignal
     try {
       await deps.runtime.killContainer(instance.id, step.kill.sent === 'KILL' ? 'SIGKILL' : polite)
@@ -190,7 +231,7 @@ function withDots(name: string): string {
 /** Where the pod runs, as its containers may read it. */
 export function podPlace({ deps, record }: Pick<StepHost, 'deps' | 'record'>): PodPlace {
   const { name, address, allocatable } = deps.node
-  const podAddress = record.pod.spec.hostNetwork === true ? address : record.sandbox?.attachment?.address
-  return { nodeName: name, hostAddress: address, podAddress, allocatable }
+  const addresses = record.pod.spec.hostNetwork === true ? [address] : podAddresses(record.sandbox?.attachment)
+  return { nodeName: name, hostAddress: address, podAddresses: addresses, allocatable }
 }
 

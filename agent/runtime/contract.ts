@@ -48,6 +48,8 @@ export interface ContainerSpec {
   /** Unique on the node. */
   readonly id: string
   readonly sandboxId: string
+  /** The container of the sandbox whose process namespace it joins; it ends with it. Undefined: its own, or the one that the sandbox shares. */
+  readonly processesOf?: string | undefined
   /** The mounted root filesystem. */
   readonly rootfs: string
   readonly args: readonly string[]
@@ -67,6 +69,8 @@ export interface ContainerSpec {
   readonly unmaskedProc: boolean
   readonly tty: boolean
   readonly stdin: boolean
+  /** The standard input ends with whoever is the first to join it. */
+  readonly stdinOnce?: boolean
   /** CRI log file, as in https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md */
   readonly logPath: string
 }
@@ -101,6 +105,14 @@ export interface ExecRequest {
   readonly output: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => Promise<void> | void
 }
 
+/** A way to a container's standard input. Several may be open at once; what they write is mixed as it comes. */
+export interface ContainerInput {
+  /** Resolves once it is taken. Of a container that has ended or reads no more: nothing happens. */
+  write(chunk: Uint8Array): Promise<void>
+  /** Leaves it; with `stdinOnce` the container's input ends with that. */
+  close(): Promise<void>
+}
+
 export interface RuntimeDriver {
   readonly name: string
   /** Of the program that does the work, e.g. "1.21"; known from `start` on, if at all. */
@@ -116,7 +128,8 @@ export interface RuntimeDriver {
 
   /**
    * Makes the container ready to start. Errors name what is wrong with the command as a shell would tell it: NotFound "exec: \"x\": not
-   * found" (exit code 127) or FailedPrecondition "… permission denied" (126), in `startFailure` of the error's details.
+   * found" (exit code 127) or FailedPrecondition "… permission denied" (126), in `startFailure` of the error's details. FailedPrecondition too if
+   * the container whose processes it is to see does not run.
    */
   createContainer(spec: ContainerSpec): Promise<void>
   startContainer(id: string): Promise<ContainerState>
@@ -131,6 +144,14 @@ export interface RuntimeDriver {
 
   /** Runs a command beside the container's own. Its exit code; 126 or 127 with a message when it cannot start. */
   exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<{ readonly exitCode: number; readonly message: string }>
+  /** FailedPrecondition: the container does not run, or was made without `stdin`. */
+  openInput(id: string): Promise<ContainerInput>
+  /** Of a container with `tty`: it has the size when this resolves, and its processes are told. Another one, or one that has ended: nothing happens. */
+  resizeTerminal(id: string, size: { readonly width: number; readonly height: number }): Promise<void>
+  /** Sets the limits of a container that runs. FailedPrecondition: it holds more memory than it may have then, and nothing has changed. NotFound. */
+  updateContainer(id: string, resources: Resources): Promise<void>
+  /** The same for all of a pod together. */
+  updateSandbox(id: string, resources: Resources): Promise<void>
   /** Closes the log file and opens a new one under the same path, after the old one was renamed. */
   reopenLog(id: string): Promise<void>
   /** Memory in use and its peak in bytes, cpu time in nanoseconds, processes; undefined once it is gone. */

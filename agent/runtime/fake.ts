@@ -1,7 +1,7 @@
 /** A runtime driver that only pretends, on the clock it is given: for unit tests and simulation. What containers do is scripted. */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
-import { START_FAILURE_FIELD, type ContainerRecord, type ContainerSpec, type ContainerState, type ExecRequest, type RuntimeDriver, type SandboxRecord, type SandboxSpec } from './contract.ts'
+import { START_FAILURE_FIELD, type ContainerInput, type ContainerRecord, type ContainerSpec, type ContainerState, type ExecRequest, type Resources, type RuntimeDriver, type SandboxRecord, type SandboxSpec } from './contract.ts'
 import { signalNumber } from './oci/signal.ts'
 
 /** What a container does. Nothing said: it runs until a signal ends it. All times in milliseconds on the clock. */
@@ -27,11 +27,15 @@ export interface FakeBehaviour {
 }
 
 export interface FakeContainer {
-  readonly spec: ContainerSpec
+  spec: ContainerSpec
   readonly behaviour: FakeBehaviour
   state: ContainerState
   /** Signals received, in order. */
   readonly signals: number[]
+  /** What was written to its standard input, and whether that has ended. */
+  readonly input: { text: string; ended: boolean }
+  /** Sizes that its terminal was given, as "80x24". */
+  readonly sizes: string[]
   timer: Timer | undefined
 }
 
@@ -141,11 +145,13 @@ export class FakeRuntime implements RuntimeDriver {
     this.#check()
     if (!this.machine.sandboxes.has(spec.sandboxId)) throw new GantryError('NotFound', `there is no sandbox ${spec.sandboxId}`)
     if (this.machine.containers.has(spec.id)) return
+    const { processesOf } = spec
+    if (processesOf !== undefined && this.machine.containers.get(processesOf)?.state.state !== 'running') throw new GantryError('FailedPrecondition', `container ${processesOf}, whose processes are to be seen, does not run`)
     const behaviour = this.#script(spec)
     if (behaviour.createAfter !== undefined) await new Promise<void>((resolve) => this.#clock.after(behaviour.createAfter!, resolve))
     if (behaviour.createError !== undefined) throw behaviour.createError
     if (behaviour.startFailure !== undefined) throw startFailure(behaviour.startFailure, spec.args[0] ?? '')
-    this.machine.containers.set(spec.id, { spec, behaviour, state: { state: 'created' }, signals: [], timer: undefined })
+    this.machine.containers.set(spec.id, { spec, behaviour, state: { state: 'created' }, signals: [], input: { text: '', ended: false }, sizes: [], timer: undefined })
   }
 
   async startContainer(id: string): Promise<ContainerState> {
@@ -193,6 +199,39 @@ export class FakeRuntime implements RuntimeDriver {
       if (chunk !== '') await request.output('stdout', Buffer.from(chunk))
     }
     return { exitCode, message: '' }
+  }
+
+  async openInput(id: string): Promise<ContainerInput> {
+    const { spec, state, input } = this.#get(id)
+    if (state.state !== 'running') throw new GantryError('FailedPrecondition', `container ${id} is not running but ${state.state}`)
+    if (!spec.stdin) throw new GantryError('FailedPrecondition', `container ${id} has no standard input`)
+    return {
+      write: (chunk) => {
+        if (!input.ended) input.text += Buffer.from(chunk).toString()
+        return Promise.resolve()
+      },
+      close: () => {
+        if (spec.stdinOnce === true && !spec.tty) input.ended = true
+        return Promise.resolve()
+      },
+    }
+  }
+
+  async resizeTerminal(id: string, { width, height }: { width: number; height: number }): Promise<void> {
+    const { spec, state, sizes } = this.#get(id)
+    if (spec.tty && state.state === 'running') sizes.push(`${width}x${height}`)
+  }
+
+  async updateContainer(id: string, resources: Resources): Promise<void> {
+    const container = this.#get(id)
+    container.spec = { ...container.spec, resources }
+  }
+
+  async updateSandbox(id: string, resources: Resources): Promise<void> {
+    this.#check()
+    const sandbox = this.machine.sandboxes.get(id)
+    if (sandbox === undefined) throw new GantryError('NotFound', `there is no sandbox ${id}`)
+    this.machine.sandboxes.set(id, { ...sandbox, spec: { ...sandbox.spec, resources } })
   }
 
   async reopenLog(id: string): Promise<void> {

@@ -13,6 +13,7 @@ const BATCH = 100
 export class Outbox implements Reports {
   readonly #pods = new Map<string, ObservedPod>()
   #node: NodeStatus | undefined
+  #applied: number | undefined
   #events: Event[] = []
   #dropped = 0
   #send: ((message: NodeMessage) => void) | undefined
@@ -43,9 +44,16 @@ export class Outbox implements Reports {
     if (status !== undefined) this.#schedule()
   }
 
+  /** The node follows this revision of the network; of several the last is told. Without a session it is told by the next one's first update. */
+  applied(revision: number): void {
+    this.#applied = revision
+    this.#schedule()
+  }
+
   /** A session began: every pod is told, whatever was told before, and then what waits. Returns the call for the session's end. */
   open(send: (message: NodeMessage) => void, all: readonly ObservedPod[]): () => void {
     this.#pods.clear()
+    this.#applied = undefined
     this.#send = send
     send({ message: { case: 'statuses', value: { pods: [...all] } } })
     this.#schedule()
@@ -73,6 +81,10 @@ export class Outbox implements Reports {
     if (this.#node !== undefined) {
       this.#send({ message: { case: 'node', value: { status: this.#node } } })
       this.#node = undefined
+    }
+    if (this.#applied !== undefined) {
+      this.#send({ message: { case: 'networkApplied', value: { revision: this.#applied } } })
+      this.#applied = undefined
     }
     const events = this.#events
     this.#events = []

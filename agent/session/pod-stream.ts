@@ -1,25 +1,33 @@
-/** Answers one OpenStream: a further call of the agent's, whose first message names the stream, then a log or a command's output. */
+/** Answers one OpenStream: a further call of the agent's, whose first message names the stream, then a log, a command's output or what else was asked for. */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Client } from '../../proto/api/rpc.ts'
 import type { Input } from '../../proto/api/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
-import type { ExecInput, OpenStream, Services, StreamUp } from '../../proto/gen/types.ts'
-import type { Workload } from './contract.ts'
+import type { OpenStream, Services, StreamDown, StreamUp } from '../../proto/gen/types.ts'
+import type { NodeStreams, Workload } from './contract.ts'
 
-/** Pieces of a command's input that wait at most: whoever sends more is made to wait. */
+/** Pieces of input that wait at most: whoever sends more is made to wait. */
 const IN_FLIGHT = 4
 
 type Up = Input<StreamUp>
+type Down = NonNullable<StreamDown['message']>
+type DownValues = { readonly [D in Down as D['case']]: D['value'] }
 
-/** Until the log or the command has ended, the other side has gone, or the signal is aborted. Throws only what the connection throws. */
-export async function answerStream(nodes: Client<Services['Nodes']>, open: OpenStream, workload: Workload, signal: AbortSignal): Promise<void> {
+/** Who answers. */
+export interface StreamAnswers {
+  readonly workload: Workload
+  readonly streams?: NodeStreams
+}
+
+/** Until all is said, the other side has gone, or the signal is aborted. Throws only what the connection throws. */
+export async function answerStream(nodes: Client<Services['Nodes']>, open: OpenStream, answers: StreamAnswers, signal: AbortSignal): Promise<void> {
   const ending = new AbortController()
   const both = AbortSignal.any([signal, ending.signal])
-  const inputs = new Channel<ExecInput>()
+  const inputs = new Channel<Down>()
   try {
-    for await (const { message } of nodes.stream(answer(open, workload, inputs, both), { signal })) {
+    for await (const { message } of nodes.stream(answer(open, answers, inputs, both), { signal })) {
       if (message === undefined) continue
-      inputs.push(message.value)
+      inputs.push(message)
       await inputs.room(IN_FLIGHT)
     }
   } finally {
@@ -28,10 +36,10 @@ export async function answerStream(nodes: Client<Services['Nodes']>, open: OpenS
   }
 }
 
-async function* answer(open: OpenStream, workload: Workload, inputs: Channel<ExecInput>, signal: AbortSignal): AsyncGenerator<Up, void, undefined> {
+async function* answer(open: OpenStream, answers: StreamAnswers, inputs: Channel<Down>, signal: AbortSignal): AsyncGenerator<Up, void, undefined> {
   yield { message: { case: 'opened', value: open.streamId } }
   try {
-    yield* output(open, workload, inputs, signal)
+    yield* output(open, answers, inputs, signal)
   } catch (thrown) {
     if (signal.aborted) return
     const { code, message, details } = GantryError.from(thrown)
@@ -42,15 +50,40 @@ async function* answer(open: OpenStream, workload: Workload, inputs: Channel<Exe
   }
 }
 
-async function* output({ podUid, request }: OpenStream, workload: Workload, inputs: Channel<ExecInput>, signal: AbortSignal): AsyncGenerator<Up, void, undefined> {
+async function* output({ podUid, request }: OpenStream, { workload, streams }: StreamAnswers, inputs: Channel<Down>, signal: AbortSignal): AsyncGenerator<Up, void, undefined> {
   switch (request?.case) {
     case 'logs':
       for await (const data of workload.logs(podUid, request.value, signal)) yield { message: { case: 'logs', value: { data } } }
       return
     case 'exec':
-      for await (const value of workload.exec(podUid, request.value, inputs, signal)) yield { message: { case: 'exec', value } }
+      for await (const value of workload.exec(podUid, request.value, only(inputs, 'exec'), signal)) yield { message: { case: 'exec', value } }
+      return
+    case 'attach':
+      for await (const value of has(streams).attach(podUid, request.value, only(inputs, 'exec'), signal)) yield { message: { case: 'exec', value } }
+      return
+    case 'forward':
+      for await (const value of has(streams).forward(podUid, request.value, only(inputs, 'forward'), signal)) yield { message: { case: 'forward', value } }
+      return
+    case 'copy':
+      for await (const value of has(streams).copy(podUid, request.value, only(inputs, 'copy'), signal)) yield { message: { case: 'copy', value } }
+      return
+    case 'netCheck':
+      for await (const value of has(streams).checkNetwork(request.value, only(inputs, 'netCheck'), signal)) yield { message: { case: 'netCheck', value } }
+      return
+    case 'usage':
+      yield { message: { case: 'usage', value: await has(streams).usage() } }
       return
     case undefined:
       throw new GantryError('Unsupported', 'this agent does not know what is asked of it; it may be older than the controller')
   }
+}
+
+function has(streams: NodeStreams | undefined): NodeStreams {
+  if (streams === undefined) throw new GantryError('Unsupported', 'this agent only has logs and commands')
+  return streams
+}
+
+/** The inputs of one kind, which is all that the request takes. */
+async function* only<C extends Down['case']>(inputs: AsyncIterable<Down>, wanted: C): AsyncGenerator<DownValues[C], void, undefined> {
+  for await (const input of inputs) if (input.case === wanted) yield input.value as DownValues[C]
 }

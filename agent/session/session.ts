@@ -1,9 +1,10 @@
 /**
  * The node's session with the control plane: dialled by the agent, to one controller after the other until one answers, and again whenever it
- * ends. Pods do not depend on it. States of one conversation: hello sent → welcome → complete assignment → changes to it.
+ * ends. Each agent has an order of its own, so that the nodes spread over the controllers, also those of one that is gone. Pods do not depend
+ * on the session. States of one conversation: hello sent → welcome → complete assignment → changes to it.
  */
 import { GantryError } from '../../proto/api/errors.ts'
-import type { Connection } from '../../proto/api/rpc.ts'
+import type { Connection, Liveness } from '../../proto/api/rpc.ts'
 import { findKind } from '../../proto/api/schema.ts'
 import { decodeResource, type Input } from '../../proto/api/wire.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
@@ -12,20 +13,31 @@ import { delay, type Clock, type Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
-import type { AnyResource, Assignments, ControllerMessage, Node, NodeMessage, OpenStream } from '../../proto/gen/types.ts'
-import type { Workload } from './contract.ts'
+import type { AnyResource, Assignments, ControllerMessage, NetworkUpdate, Node, NodeMessage, OpenStream } from '../../proto/gen/types.ts'
+import type { NetworkFollower, NodeStreams, Workload } from './contract.ts'
 import type { Outbox } from './outbox.ts'
 import { answerStream } from './pod-stream.ts'
 
-const RECONNECT = { first: 200, max: 5_000 }
-/** Milliseconds that a controller has to say welcome. */
-const WELCOME_TIMEOUT = 10_000
+/** Short at its longest, too: a node that can be reached again is back within about a second. */
+const RECONNECT = { first: 200, max: 1_000 }
+/** Milliseconds to connect, and that a controller has to say welcome; where there are others, one that does not is soon left for them. */
+const CONNECT_TIMEOUT = { only: 2_000, oneOfSeveral: 1_000 }
+const WELCOME_TIMEOUT = { only: 10_000, oneOfSeveral: 3_000 }
+
+/** How an agent with as many controllers finds out that one is gone without a word. */
+export function livenessWith(controllers: number): Liveness {
+  // Where there are others, before the node counts as suspect for lack of heartbeats (3 s); else when the controller would give it up (5 s).
+  return controllers > 1 ? { time: 1_000, timeout: 1_000 } : { time: 2_000, timeout: 3_000 }
+}
 
 export interface SessionParts {
   /** host:port of each controller replica. */
   readonly controllers: readonly string[]
   readonly connect: (address: string) => Connection
   readonly workload: Workload
+  /** Without it, such requests are answered with Unsupported. */
+  readonly streams?: NodeStreams
+  readonly network: NetworkFollower
   readonly outbox: Outbox
   /** The node as the machine is now. */
   readonly node: () => Promise<Node>
@@ -41,8 +53,8 @@ export class Session {
   readonly #parts: SessionParts
   /** The controller said welcome in the present session. */
   #connected = false
-  /** The range that pods here have addresses of; asked for again in case the control plane has forgotten the node. */
-  #podCidr: string | undefined
+  /** The ranges that pods here have addresses of; asked for again in case the control plane has forgotten the node. */
+  #podCidrs: readonly string[] = []
 
   constructor(parts: SessionParts) {
     this.#parts = parts
@@ -50,7 +62,8 @@ export class Session {
 
   /** Until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { controllers, clock, random, log } = this.#parts
+    const { clock, random, log } = this.#parts
+    const controllers = shuffled(this.#parts.controllers, random)
     let failures = 0
     for (let turn = 0; !signal.aborted; turn++) {
       const address = controllers[turn % controllers.length]!
@@ -75,26 +88,28 @@ export class Session {
   }
 
   async #converse(address: string, signal: AbortSignal): Promise<void> {
-    const { connect, node, agentId, version, clock, log } = this.#parts
+    const { controllers, connect, node, agentId, version, clock, log } = this.#parts
+    const patience = controllers.length > 1 ? 'oneOfSeveral' : 'only'
     const connection = connect(address)
     const group = new RunGroup(signal)
     const outgoing = new Channel<Input<NodeMessage>>()
     const ending = new AbortController()
     const conversation = new Conversation(this.#parts, connection, outgoing, group)
-    const late = clock.after(WELCOME_TIMEOUT, () => ending.abort(new GantryError('DeadlineExceeded', `${address} did not say welcome within ${WELCOME_TIMEOUT} ms`)))
+    let late: Timer | undefined
     try {
-      const present = await node()
-      outgoing.push({ message: { case: 'hello', value: { node: { ...present, spec: { ...present.spec, podCIDR: this.#podCidr } }, agentId, version } } })
+      const [present] = await Promise.all([node(), connection.ready(CONNECT_TIMEOUT[patience], signal)])
+      late = clock.after(WELCOME_TIMEOUT[patience], () => ending.abort(new GantryError('DeadlineExceeded', `${address} did not say welcome within ${WELCOME_TIMEOUT[patience]} ms`)))
+      outgoing.push({ message: { case: 'hello', value: { node: { ...present, spec: { ...present.spec, ...(this.#podCidrs.length > 0 ? { podCIDR: this.#podCidrs[0], podCIDRs: [...this.#podCidrs] } : {}) } }, agentId, version } } })
       for await (const message of connection.client('Nodes').session(outgoing, { signal: AbortSignal.any([group.signal, ending.signal]) })) {
         late.cancel()
         await conversation.receive(message)
-        if (message.message?.case === 'welcome') this.#podCidr = message.message.value.node?.spec.podCIDR
+        if (message.message?.case === 'welcome') this.#podCidrs = podCidrsOf(message.message.value.node)
         if (this.#connected) continue
         this.#connected = true
         log.info({ address }, 'session begun')
       }
     } finally {
-      late.cancel()
+      late?.cancel()
       conversation.end()
       outgoing.close()
       group.stop()
@@ -112,6 +127,7 @@ class Conversation {
   readonly #group: RunGroup
   readonly #streams = new Map<string, AbortController>()
   #state: { readonly at: 'hello' } | { readonly at: 'welcomed' } | { readonly at: 'assigned'; readonly sequence: number } = { at: 'hello' }
+  #networkSequence = 0
   #heartbeat: Timer | undefined
   #closeOutbox: (() => void) | undefined
 
@@ -126,15 +142,19 @@ class Conversation {
     if (this.#state.at === 'hello' && message?.case !== 'welcome') throw outOfOrder(`${message?.case ?? 'an unknown message'} before welcome`)
     switch (message?.case) {
       case 'welcome': {
-        const { node, heartbeatMillis } = message.value
-        if (node === undefined) throw outOfOrder('a welcome without the node')
+        const { node, heartbeatMillis, cluster } = message.value
+        const podCidrs = podCidrsOf(node)
+        if (podCidrs.length === 0) throw outOfOrder("a welcome without the node's pod address ranges")
         this.#state = { at: 'welcomed' }
         this.#beat(Math.max(100, heartbeatMillis))
-        await this.#parts.workload.welcome(node)
+        const ranges = { podCidrs, cluster: cluster ?? { podCidrs, serviceCidrs: [], domain: 'cluster.local' } }
+        await Promise.all([this.#parts.network.welcome(ranges), this.#parts.workload.welcome(ranges)])
         this.#closeOutbox = this.#parts.outbox.open((news) => void this.#outgoing.push(news), this.#parts.workload.observations())
         return
       }
       case 'assignments': return this.#assign(message.value)
+      case 'network': return this.#follow(message.value)
+      case 'withdrawn': return this.#parts.workload.withdrawn(message.value.podUids)
       case 'openStream': return this.#open(message.value)
       case 'closeStream':
         this.#streams.get(message.value)?.abort(new GantryError('Cancelled', 'the stream is no longer wanted'))
@@ -149,7 +169,7 @@ class Conversation {
     this.#closeOutbox?.()
   }
 
-  #assign({ complete, sequence, set, removed }: Assignments): void {
+  #assign({ complete, sequence, set, removed, tokens }: Assignments): void {
     if (!complete && this.#state.at !== 'assigned') throw outOfOrder('changes before a complete assignment')
     if (!complete && this.#state.at === 'assigned' && sequence !== this.#state.sequence + 1) throw outOfOrder(`assignment ${sequence} after ${this.#state.sequence}`)
     this.#state = { at: 'assigned', sequence }
@@ -157,7 +177,14 @@ class Conversation {
       const kind = findKind(object.apiVersion, object.kind)
       return kind === undefined ? [] : [decodeResource(kind, object.raw)]
     })
-    this.#parts.workload.assign({ complete, set: objects, removed })
+    this.#parts.workload.assign({ complete, set: objects, removed, tokens })
+  }
+
+  #follow(update: NetworkUpdate): void {
+    const { sequence } = update
+    if (update.complete ? sequence !== 1 : sequence !== this.#networkSequence + 1) throw outOfOrder(`network update ${sequence} after ${this.#networkSequence}`)
+    this.#networkSequence = sequence
+    this.#parts.network.update(update)
   }
 
   #open(open: OpenStream): void {
@@ -166,7 +193,7 @@ class Conversation {
     this.#streams.set(streamId, ending)
     this.#group.spawn(async (signal) => {
       try {
-        await answerStream(this.#connection.client('Nodes'), open, this.#parts.workload, AbortSignal.any([signal, ending.signal]))
+        await answerStream(this.#connection.client('Nodes'), open, this.#parts, AbortSignal.any([signal, ending.signal]))
       } catch (error) {
         if (!ending.signal.aborted && !signal.aborted) this.#parts.log.warn({ stream: streamId, error }, 'stream failed')
       } finally {
@@ -184,6 +211,18 @@ class Conversation {
     this.#heartbeat?.cancel()
     this.#heartbeat = clock.after(millis, beat)
   }
+}
+
+/** The ranges of a node's pods, the preferred family first. */
+function podCidrsOf(node: Node | undefined): readonly string[] {
+  const { podCIDR, podCIDRs = [] } = node?.spec ?? {}
+  return podCIDRs.length > 0 ? podCIDRs : podCIDR === undefined ? [] : [podCIDR]
+}
+
+/** The same in another order. */
+function shuffled<T>(items: readonly T[], random: Random): T[] {
+  const rest = [...items]
+  return items.map(() => rest.splice(Math.floor(random.next() * rest.length), 1)[0]!)
 }
 
 function outOfOrder(what: string): GantryError {

@@ -1,12 +1,12 @@
 /**
- * What an agent remembers over its own end: one record per pod, and the node's address range. Containers outlive the agent, so a record is
+ * What an agent remembers over its own end: one record per pod, and the node's address ranges. Containers outlive the agent, so a record is
  * written before the act that it describes; the next start reads the records, asks the runtime what exists, and carries on.
  *
  * Implementations: file.ts (one file per pod), memory.ts (tests and simulation); test/contract/agent-state.ts is the suite both pass.
  * Secrets are never in a record: a pod's spec only refers to them, and starting a further container waits until they are known again.
  */
-import type { Pod, PodStatus, TimelineStep } from '../../proto/gen/types.ts'
-import type { Attachment } from '../network/contract.ts'
+import type { Pod, PodStatus, ResourceRequirements, TimelineStep } from '../../proto/gen/types.ts'
+import type { Attachment, NodeRanges } from '../network/contract.ts'
 import type { ContainerState } from '../runtime/contract.ts'
 
 /** How a container instance ended. Times in milliseconds since 1970. */
@@ -22,16 +22,23 @@ export interface Termination {
   readonly finishedAt: number
   /** It never ran: the command is at fault, or the runtime. */
   readonly startFailed: boolean
+  /** The node ended it for its health: also one that ended well then is started again, where the pod's policy ever does. */
+  readonly unhealthy?: boolean | undefined
 }
 
-/** The ending of a running instance. */
+/** The ending of a running instance. Times in milliseconds since 1970. */
 export interface Kill {
-  /** `stop`: the pod ends; `changed`: the container is to run another image. */
-  readonly reason: 'stop' | 'changed'
+  /** `stop`: the pod ends; `changed`: the container is to run another image, or with other resources; `unhealthy`: it failed a probe or its postStart hook. */
+  readonly reason: 'stop' | 'changed' | 'unhealthy'
   readonly since: number
   /** When it is killed if it still runs. */
   readonly deadline: number
-  readonly sent: 'TERM' | 'KILL'
+  /** NOTHING: it waits for its preStop hook, for its turn, or until nobody sends the pod anything any more. */
+  readonly sent: 'NOTHING' | 'TERM' | 'KILL'
+  /** The preStop hook, where it is a command or a request. `begun` is written before, so that it never runs twice. */
+  readonly preStop?: 'begun' | 'ended' | undefined
+  /** The grace was over before SIGTERM, which gives it a last one. */
+  readonly extended?: boolean | undefined
 }
 
 /** A container that exists, or is about to. */
@@ -40,9 +47,15 @@ export interface Instance {
   readonly attempt: number
   /** `creating`: written before the runtime was asked. */
   state: { readonly state: 'creating' } | ContainerState
-  /** The image's own stop signal; '' for SIGTERM. */
+  /** What the pod says, or the image; '' for SIGTERM. */
   readonly stopSignal: string
   kill?: Kill | undefined
+  /** The postStart hook. `begun` is written before, so that it never runs twice. */
+  postStart?: 'begun' | 'ended' | undefined
+  /** Its startup probe has succeeded. Known only where there is one. */
+  started?: boolean | undefined
+  /** What its readiness probe said last. Known only where there is one. */
+  ready?: boolean | undefined
 }
 
 export interface ContainerRecord {
@@ -59,6 +72,10 @@ export interface ContainerRecord {
   failures: number
   /** No new instance before then. */
   retryAt: number
+  /** What its present instance may use; undefined if none was begun, or by an agent that could not change it. */
+  resources?: ResourceRequirements | undefined
+  /** Of a sidecar: it was started once in this sandbox, so that what comes after it need not wait again. */
+  passed?: boolean | undefined
 }
 
 export interface PodRecord {
@@ -72,8 +89,18 @@ export interface PodRecord {
   containers: Record<string, ContainerRecord>
   /** Ids of ended instances that the runtime and the image store still hold. */
   dead: string[]
+  /** Since when its active deadline is counted; `acceptedAt`, but moved with the wall clock where that is set. */
+  activeSince?: number | undefined
+  /** What its containers may use, by name, while the node has not granted what the pod says now. */
+  granted?: Readonly<Record<string, ResourceRequirements>> | undefined
+  /** Why it has not. `Infeasible`: it never can; `Deferred`: it waits for room. */
+  ungranted?: { readonly reason: 'Infeasible' | 'Deferred'; readonly message: string } | undefined
+  /** A change of what its containers may use is carried out; `restarting`: what is left to be done is that containers start again. */
+  resizing?: 'begun' | 'restarting' | undefined
   /** When stopping began. */
   stopSince?: number | undefined
+  /** Nobody sends it anything through Services any more: the control plane said so. */
+  withdrawn?: boolean | undefined
   /** Ended by the node itself: refused, or its deadline passed. */
   failed?: { readonly reason: string; readonly message: string } | undefined
   /** Sandbox, network and volumes are gone. */
@@ -88,8 +115,8 @@ export interface PodRecord {
 }
 
 export interface NodeRecord {
-  /** The node's pod address range. */
-  readonly podCidr: string
+  /** What the node's pods have addresses of, as last told. */
+  readonly ranges: NodeRanges
 }
 
 export interface StateStore {

@@ -9,6 +9,7 @@ import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
+import type { Attachment, NodeRanges } from '../network/contract.ts'
 import type { NodeRecord, PodRecord, StateStore } from './contract.ts'
 
 const FORMAT = 1
@@ -84,11 +85,18 @@ export class FileState implements StateStore {
       throw error
     }
     const node = parseObject(text)
-    if (typeof node?.podCidr === 'string') return { podCidr: node.podCidr }
+    const ranges = node?.ranges as Partial<NodeRanges> | undefined
+    if (isTexts(ranges?.podCidrs) && isTexts(ranges.cluster?.podCidrs) && isTexts(ranges.cluster.serviceCidrs) && typeof ranges.cluster.domain === 'string') return { ranges: ranges as NodeRanges }
+    // As agents wrote it that knew of one range only.
+    if (typeof node?.podCidr === 'string') return { ranges: { podCidrs: [node.podCidr], cluster: { podCidrs: [node.podCidr], serviceCidrs: [], domain: 'cluster.local' } } }
     await rename(path, `${path}.damaged`)
     damaged.push(`${path}.damaged`)
     return undefined
   }
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
 }
 
 /** A reader finds the old file or the new one whole. */
@@ -123,6 +131,10 @@ function readRecord(text: string): PodRecord | undefined {
   let value: Record<string, unknown> | undefined
   for (const line of text.split('\n').reverse()) if (line !== '' && (value = parseObject(line)) !== undefined) break
   if (value?.format !== FORMAT || typeof value.pod !== 'object' || typeof value.containers !== 'object') return undefined
-  const { format: _format, ...record } = value
-  return record as unknown as PodRecord
+  const { format: _format, ...rest } = value
+  const record = rest as unknown as PodRecord
+  const attachment = record.sandbox?.attachment
+  // As agents wrote it when a pod had one address.
+  if (attachment !== undefined) record.sandbox = { ...record.sandbox, attachment: { ...attachment, addresses: (attachment.addresses as Attachment['addresses'] | undefined) ?? [attachment.address] } }
+  return record
 }

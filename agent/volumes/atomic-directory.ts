@@ -3,13 +3,17 @@
  * see is a link through `..data`: one rename of that link changes them all, and who has the old directory open keeps it.
  *
  *   key ──▶ ..data/key          ..data ──▶ ..4f1c (the present version)
+ *
+ * It is in memory: each call takes some microseconds, and waiting for another thread would take longer than the work.
  */
-import { chmod, chown, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { Projection } from './projection.ts'
 
 const DATA = '..data'
+/** The link that takes its place. */
+const NEXT = '..data_new'
 
 export interface Ownership {
   /** Group of files and directories, which may then read them; undefined: root's. */
@@ -17,22 +21,29 @@ export interface Ownership {
 }
 
 /** Makes the directory show exactly these files. Nothing is written if it does already. Interrupted, it shows the old ones or the new ones. */
-export async function writeAtomically(directory: string, files: Projection, { gid }: Ownership): Promise<void> {
+export function writeAtomically(directory: string, files: Projection, { gid }: Ownership): void {
   const version = `..${fingerprint(files, gid)}`
-  await mkdir(directory, { recursive: true, mode: 0o755 })
-  const present = (await readdir(directory)).includes(DATA) ? await readlink(join(directory, DATA)) : undefined
+  const entries = mkdirSync(directory, { recursive: true, mode: 0o755 }) === undefined ? readdirSync(directory) : []
+  const present = entries.includes(DATA) ? readlinkSync(join(directory, DATA)) : undefined
   if (present !== version) {
-    await writeVersion(join(directory, version), files, gid)
-    await rm(join(directory, '..data_new'), { force: true })
-    await symlink(version, join(directory, '..data_new'))
-    await rename(join(directory, '..data_new'), join(directory, DATA))
+    // What a run that was interrupted has left.
+    for (const left of [version, NEXT]) if (entries.includes(left)) rmSync(join(directory, left), { recursive: true })
+    writeVersion(join(directory, version), files, gid)
+    symlinkSync(version, join(directory, NEXT))
+    renameSync(join(directory, NEXT), join(directory, DATA))
   }
   const names = new Set([...files.keys()].map((path) => path.split('/')[0]!))
-  for (const entry of await readdir(directory)) {
-    if (entry.startsWith('..') ? entry !== DATA && entry !== version : !names.delete(entry)) await rm(join(directory, entry), { recursive: true, force: true })
+  for (const entry of entries) {
+    const stays = entry.startsWith('..') ? entry === DATA || entry === version : names.delete(entry)
+    if (!stays) rmSync(join(directory, entry), { recursive: true, force: true })
   }
-  for (const name of names) await symlink(join(DATA, name), join(directory, name))
-  if (gid !== undefined) await chown(directory, 0, gid)
+  for (const name of names) symlinkSync(join(DATA, name), join(directory, name))
+  if (gid !== undefined) chownSync(directory, 0, gid)
+}
+
+/** True if the directory shows one version or another. */
+export function isWritten(directory: string): boolean {
+  return existsSync(join(directory, DATA))
 }
 
 function fingerprint(files: Projection, gid: number | undefined): string {
@@ -41,14 +52,13 @@ function fingerprint(files: Projection, gid: number | undefined): string {
   return hash.digest('hex').slice(0, 16)
 }
 
-async function writeVersion(root: string, files: Projection, gid: number | undefined): Promise<void> {
-  await rm(root, { recursive: true, force: true })
-  await mkdir(root, { mode: 0o755 })
+function writeVersion(root: string, files: Projection, gid: number | undefined): void {
+  mkdirSync(root, { mode: 0o755 })
   for (const [path, { content, mode }] of files) {
     const place = join(root, path)
-    await mkdir(dirname(place), { recursive: true, mode: 0o755 })
-    await writeFile(place, content)
-    if (gid !== undefined) await chown(place, 0, gid)
-    await chmod(place, gid === undefined ? mode : mode | 0o040 | ((mode & 0o100) >> 3))
+    if (path.includes('/')) mkdirSync(dirname(place), { recursive: true, mode: 0o755 })
+    writeFileSync(place, content)
+    if (gid !== undefined) chownSync(place, 0, gid)
+    chmodSync(place, gid === undefined ? mode : mode | 0o040 | ((mode & 0o100) >> 3))
   }
 }

@@ -1,6 +1,6 @@
-/** Which files a volume made of ConfigMaps, Secrets and the pod's own fields holds: a pure function. https://kubernetes.io/docs/concepts/storage/projected-volumes/ */
+/** Which files a volume made of ConfigMaps, Secrets, tokens and the pod's own fields holds: a pure function. https://kubernetes.io/docs/concepts/storage/projected-volumes/ */
 import { GantryError } from '../../proto/api/errors.ts'
-import type { ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, Volume } from '../../proto/gen/types.ts'
+import type { ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, ServiceAccountTokenProjection, Volume } from '../../proto/gen/types.ts'
 import type { ConfigSource } from '../pods/assigned-objects.ts'
 import { fieldValue, resourceValue, type PodPlace } from '../pods/fields.ts'
 
@@ -25,8 +25,8 @@ export function projection(pod: Pod, volume: Volume, objects: ConfigSource, plac
       if (source.configMap !== undefined) addConfigMap(files, pod, source.configMap, projected.defaultMode, objects)
       if (source.secret !== undefined) addSecret(files, pod, source.secret, projected.defaultMode, objects)
       if (source.downwardAPI !== undefined) addFields(files, pod, source.downwardAPI.items ?? [], projected.defaultMode, place)
-      const other = source.serviceAccountToken !== undefined ? 'serviceAccountToken' : source.clusterTrustBundle !== undefined ? 'clusterTrustBundle' : undefined
-      if (other !== undefined) throw new GantryError('Unsupported', `volume "${volume.name}": a projected ${other} is not acted on yet`)
+      if (source.serviceAccountToken !== undefined) addToken(files, pod, source.serviceAccountToken, projected.defaultMode, objects)
+      if (source.clusterTrustBundle !== undefined) throw new GantryError('Unsupported', `volume "${volume.name}": a projected clusterTrustBundle is not acted on yet`)
     }
   } else return undefined
   return files
@@ -68,6 +68,13 @@ function addFields(files: Map<string, ProjectedFile>, pod: Pod, items: readonly 
     const text = item.fieldRef !== undefined ? fieldValue(pod, item.fieldRef, place) : item.resourceFieldRef !== undefined ? resourceValue(pod, item.resourceFieldRef, undefined, place) : ''
     add(files, item.path, Buffer.from(text), item.mode ?? mode)
   }
+}
+
+/** NotFound: the control plane has not given it, because there is no such account (any more). */
+function addToken(files: Map<string, ProjectedFile>, { metadata: { uid }, spec: { serviceAccountName = 'default' } }: Pod, wanted: ServiceAccountTokenProjection, mode: number, objects: ConfigSource): void {
+  const token = objects.token(uid, wanted)
+  if (token === undefined) throw new GantryError('NotFound', `serviceaccount "${serviceAccountName}" not found: there is no token of it`)
+  add(files, wanted.path, Buffer.from(token), mode)
 }
 
 function add(files: Map<string, ProjectedFile>, path: string, content: Uint8Array, mode: number): void {

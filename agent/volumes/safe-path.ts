@@ -3,7 +3,7 @@
  * /proc/self/fd/N/name opened with O_NOFOLLOW is one (https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html): each component is opened
  * relative to the directory held open, and a link met is followed by hand.
  */
-import { constants } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import { chmod, mkdir, open, readlink, type FileHandle } from 'node:fs/promises'
 import { GantryError } from '../../proto/api/errors.ts'
 
@@ -15,8 +15,12 @@ const LINK_LIMIT = 40
 export interface WithinOptions {
   /** What an absolute link means: `root` begins at the tree's own root (an image), `refuse` is an error (a volume). */
   readonly absoluteLinks: 'root' | 'refuse'
+  /** What lies above the tree's root: an error, or, as for a process whose root it is, the root itself (path_resolution(7)). */
+  readonly aboveRoot?: 'root'
   /** Directories that are missing are made with this mode. */
   readonly create?: number
+  /** Called for each directory before something is looked up in it, to throw if that is not allowed. */
+  readonly permit?: (directory: Stats) => void
 }
 
 /**
@@ -31,10 +35,12 @@ export async function openWithin(root: string, path: string, options: WithinOpti
     while (components.length > 0) {
       const name = components.shift()!
       if (name === '..') {
+        if (held.length === 1 && options.aboveRoot === 'root') continue
         if (held.length === 1) throw outside(path)
         await held.pop()!.close()
         continue
       }
+      options.permit?.(await held.at(-1)!.stat())
       const place = `${procPath(held.at(-1)!)}/${name}`
       const next = await openComponent(place, options.create)
       if (!(await next.stat()).isSymbolicLink()) {

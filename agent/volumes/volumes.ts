@@ -1,4 +1,5 @@
 /** The volumes of pods on a node: made, kept up to date, bound into containers, and removed. */
+import { mkdirSync, statSync } from 'node:fs'
 import { chmod, chown, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -7,7 +8,7 @@ import type { Container, EmptyDirVolumeSource, Pod, Volume, VolumeMount } from '
 import type { ConfigSource } from '../pods/assigned-objects.ts'
 import type { PodPlace } from '../pods/fields.ts'
 import type { Mount } from '../runtime/contract.ts'
-import { writeAtomically } from './atomic-directory.ts'
+import { isWritten, writeAtomically } from './atomic-directory.ts'
 import { diskUsage } from './disk-usage.ts'
 import { prepareHostPath } from './host-path.ts'
 import { bind, isTmpfs, mountsUnder, mountTmpfs, unmountUnder } from './mount-table.ts'
@@ -40,6 +41,17 @@ export class Volumes {
   /** Makes what is missing and brings files up to date. NotFound: a ConfigMap, Secret or key is not there (yet); FailedPrecondition: a hostPath is not as asked. */
   async prepare(pod: Pod, objects: ConfigSource, place: PodPlace): Promise<void> {
     await Promise.all((pod.spec.volumes ?? []).map((volume) => this.#prepareVolume(pod, volume, objects, place)))
+  }
+
+  /** True if all volumes of the pod are there as `prepare` leaves them, if perhaps not up to date. */
+  stand(pod: Pod): boolean {
+    return (pod.spec.volumes ?? []).every(({ name, hostPath, emptyDir }) => {
+      if (hostPath !== undefined) return true
+      if (emptyDir === undefined) return isWritten(this.#folders.projected(pod, name))
+      const path = this.#folders.emptyDir(pod, name)
+      const found = statSync(path, { throwIfNoEntry: false })
+      return found !== undefined && (emptyDir.medium !== 'Memory' || found.dev !== statSync(dirname(path)).dev)
+    })
   }
 
   /** What a container's volumeMounts are to the runtime. Binds subPaths, those of an earlier instance anew. Forbidden: a subPath leads out of its volume. */
@@ -75,8 +87,8 @@ export class Volumes {
     if (volume.emptyDir !== undefined) return this.#prepareEmptyDir(pod, volume.name, volume.emptyDir, fsGroup)
     const files = projection(pod, volume, objects, place)
     if (files === undefined) throw new GantryError('Unsupported', `volume "${volume.name}" is of a kind that is not acted on yet`)
-    await mkdir(dirname(this.#folders.projected(pod, volume.name)), { recursive: true, mode: 0o711 })
-    await writeAtomically(this.#folders.projected(pod, volume.name), files, { gid: fsGroup })
+    mkdirSync(dirname(this.#folders.projected(pod, volume.name)), { recursive: true, mode: 0o711 })
+    writeAtomically(this.#folders.projected(pod, volume.name), files, { gid: fsGroup })
   }
 
   async #prepareEmptyDir(pod: Pod, name: string, { medium, sizeLimit }: EmptyDirVolumeSource, fsGroup: number | undefined): Promise<void> {

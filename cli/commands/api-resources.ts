@@ -1,5 +1,7 @@
 /** `gantry api-resources`: the kinds that there are. */
-import { apiVersionOf, resources } from '../../proto/api/schema.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import { allResources, apiVersionOf } from '../../proto/api/schema.ts'
+import { learnKinds } from '../custom-kinds.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { formatTable } from '../output/table.ts'
 
@@ -14,10 +16,15 @@ export default defineCommand({
     output: { type: 'text', short: 'o', value: 'form', choices: ['name'], help: 'name: plurals only' },
   },
   completes: 'none',
-  async run({ flags, given, args, environment }) {
+  async run({ flags, given, args, environment, target }) {
     if (args.length > 0) throw new UsageError(`"${args[0]}" is not expected here`)
     const group = flags['api-group']
-    const shown = resources.filter((resource) => (!given.has('namespaced') || resource.namespaced === flags.namespaced) && (group === undefined || resource.group === group))
+    try {
+      await learnKinds(await target.cluster())
+    } catch (thrown) {
+      environment.stderr.write(`without the kinds that definitions of the cluster define: ${GantryError.from(thrown).message}\n`)
+    }
+    const shown = allResources().filter((resource) => (!given.has('namespaced') || resource.namespaced === flags.namespaced) && (group === undefined || resource.group === group))
       .sort((a, b) => (`${a.group} ${a.plural}` < `${b.group} ${b.plural}` ? -1 : 1))
     if (flags.output === 'name') {
       environment.stdout.write(shown.map(({ plural, group: own }) => `${plural}${own === '' ? '' : `.${own}`}\n`).join(''))

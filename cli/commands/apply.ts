@@ -41,7 +41,7 @@ export default defineCommand({
     if (!flags['server-side']) throw new UsageError('--server-side=false: Gantry always merges on the server')
     const dryRun = parseDryRun(flags['dry-run'])
     const format = parseFormat(flags.output)
-    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() })
+    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster())
     const cluster = await target.cluster()
     const options = { fieldManager: flags['field-manager'], force: flags.force || flags['force-conflicts'], set: flags.set }
     const shown: AnyResource[] = []

@@ -62,6 +62,7 @@ const setContext = defineCommand({
     ca: { type: 'text', value: 'file', help: 'certificate of the cluster\'s authority', completes: 'file' },
     cert: { type: 'text', value: 'file', help: 'client certificate', completes: 'file' },
     key: { type: 'text', value: 'file', help: 'key of the client certificate', completes: 'file' },
+    kube: { type: 'list', commas: true, value: 'host:port', help: 'where the controllers serve the Kubernetes API (default: port 6443 of the same hosts)' },
     'server-name': { type: 'text', value: 'name', help: 'name to expect in the server\'s certificate' },
   },
   completes: 'contexts',
@@ -74,8 +75,9 @@ const setContext = defineCommand({
     const server = global.server.length > 0 ? global.server : before?.server
     if (server === undefined) throw new UsageError(`context "${name}" is new: give its --server`)
     const given = { ca: flags.ca, cert: flags.cert, key: flags.key, serverName: flags['server-name'], namespace: global.namespace }
+    const kube = flags.kube.length > 0 ? flags.kube : global.server.length > 0 ? undefined : before?.kube
     const changes = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-    await upsertContext(target.file, { ...before, ...changes, name, server })
+    await upsertContext(target.file, { ...before, ...changes, name, server, kube })
     environment.stdout.write(`Context "${name}" ${before === undefined ? 'created' : 'modified'}.\n`)
   },
 })

@@ -1,10 +1,10 @@
 /** `gantry cordon` and `gantry uncordon`: whether new pods may be placed on nodes. */
-import { GantryError } from '../../proto/api/errors.ts'
 import type { Node } from '../../proto/gen/types.ts'
-import { defineCommand, UsageError, type Command } from '../command.ts'
-import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
+import type { Cluster } from '../cluster.ts'
+import { defineCommand, type Command } from '../command.ts'
+import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import { EXIT, throwFailures } from '../failure.ts'
-import { parseNames } from '../operands.ts'
+import { findNodes, requireNodes } from '../node-choice.ts'
 
 function cordoner(unschedulable: boolean): Command {
   const verb = unschedulable ? 'cordon' : 'uncordon'
@@ -18,25 +18,25 @@ function cordoner(unschedulable: boolean): Command {
     },
     completes: 'nodes',
     async run({ flags, args, environment, target }) {
-      if ((args.length === 0) === (flags.selector === undefined)) throw new UsageError(args.length === 0 ? 'which node? Name it, or select with -l' : 'give names or a selector, not both')
+      requireNodes(args, flags.selector)
       const dryRun = parseDryRun(flags['dry-run'])
       const cluster = await target.cluster()
-      const found = flags.selector === undefined ? await Promise.allSettled(parseNames(args, ['Node']).map(({ name }) => cluster.get('Node', '', name))) : undefined
-      const nodes = found === undefined
-        ? (await cluster.list('Node', { namespace: '', labelSelector: flags.selector })).items
-        : found.flatMap((answer): Node[] => (answer.status === 'fulfilled' ? [answer.value] : []))
-      const failures = (found ?? []).flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : []))
-      for (const { metadata: { name }, spec } of nodes) {
-        const already = (spec.unschedulable ?? false) === unschedulable
-        if (!already && dryRun !== 'client') {
-          await cluster.patch('Node', '', name, 'MERGE', { spec: { unschedulable: unschedulable || null } }, { dryRun: dryRun === 'server' })
-        }
-        environment.stdout.write(`node/${name} ${already ? 'already ' : ''}${verb}ed${dryRunNote(dryRun)}\n`)
+      const { nodes, failures } = await findNodes(cluster, args, flags.selector)
+      for (const node of nodes) {
+        const changed = await setUnschedulable(cluster, node, unschedulable, dryRun)
+        environment.stdout.write(`node/${node.metadata.name} ${changed ? '' : 'already '}${verb}ed${dryRunNote(dryRun)}\n`)
       }
       throwFailures(failures)
       return EXIT.ok
     },
   })
+}
+
+/** False if it is so already. */
+export async function setUnschedulable(cluster: Cluster, { metadata: { name }, spec }: Node, unschedulable: boolean, dryRun: DryRun): Promise<boolean> {
+  if ((spec.unschedulable ?? false) === unschedulable) return false
+  if (dryRun !== 'client') await cluster.patch('Node', '', name, 'MERGE', { spec: { unschedulable: unschedulable || null } }, { dryRun: dryRun === 'server' })
+  return true
 }
 
 export const cordon = cordoner(true)

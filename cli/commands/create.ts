@@ -7,12 +7,16 @@ import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
 import type { AnyResource, JsonObject, Kind } from '../../proto/gen/types.ts'
 import { FIELD_MANAGER, type WriteFlags } from '../cluster.ts'
 import { defineCommand, UsageError, type Command, type Invocation } from '../command.ts'
+import { awaitEstablished, isUnknownKind, kindDefinedBy } from '../custom-kinds.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
 import { EXIT, kindWord, throwFailures } from '../failure.ts'
+import { ingressOf } from '../ingress-rules.ts'
 import { atManifest, manifestFlags, readManifests } from '../manifests.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat, type Format } from '../output/format.ts'
 import { mapSome } from '../plan.ts'
+import { tlsFlags, tlsSecret } from './create-tls.ts'
+import { portFlag, serviceOf, type ServiceType } from './create-service.ts'
 
 const writeFlags = {
   'dry-run': dryRunFlag,
@@ -111,43 +115,89 @@ const registry = creator('Secret', 'NAME --docker-server=HOST --docker-username=
   return { type: 'kubernetes.io/dockerconfigjson', data: { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths: { [wanted('docker-server')]: entry } })).toString('base64') } }
 })
 
+const tls = creator('Secret', 'NAME --cert=FILE --key=FILE [flags]', 'create a certificate with its key', 'gantry create secret tls shop-tls --cert=tls.crt --key=tls.key', tlsFlags, ({ flags, environment }) => tlsSecret(flags as { cert?: string; key?: string }, (file) => readLocal(environment, file)))
+
+const ingress = creator('Ingress', 'NAME --rule=HOST/PATH=SERVICE:PORT[,tls[=SECRET]] [flags]', 'create an ingress', "gantry create ingress shop --rule='shop.example.com/*=web:80,tls=shop-tls'", {
+  rule: { type: 'list', value: 'host/path=service:port[,tls[=secret]]', help: 'a path that ends in * is a prefix, another is exact; may be repeated' },
+  class: { type: 'text', value: 'name', help: 'the IngressClass' },
+  'default-backend': { type: 'text', value: 'service:port', help: 'where other requests go' },
+  annotation: { type: 'list', value: 'key=value', help: 'an annotation; may be repeated' },
+} as const, async ({ flags }) => {
+  const given = flags as unknown as { rule: string[]; class: string | undefined; 'default-backend': string | undefined; annotation: string[] }
+  const fallback = given['default-backend']
+  if (given.rule.length === 0 && fallback === undefined) throw new UsageError('which rules? Say --rule=HOST/PATH=SERVICE:PORT or --default-backend=SERVICE:PORT')
+  return ingressOf(given.rule, { class: given.class, fallback, annotations: given.annotation })
+})
+
 const secret = defineCommand({
-  usage: '(generic | docker-registry) NAME [flags]',
+  usage: '(generic | docker-registry | tls) NAME [flags]',
   summary: 'create a secret',
   examples: [],
   flags: {},
   completes: 'none',
-  subcommands: { generic, 'docker-registry': registry },
+  subcommands: { generic, 'docker-registry': registry, tls },
+})
+
+interface GivenServiceFlags {
+  readonly tcp: string[]
+  readonly clusterip?: string
+  readonly 'node-port'?: number
+  readonly 'external-name'?: string
+}
+
+/** `create service TYPE`. */
+function serviceCreator<F extends Command['flags']>(type: ServiceType, usage: string, summary: string, example: string, flags: F): Command {
+  return creator('Service', usage, summary, example, { ...portFlag, ...flags }, async (invocation, name) => {
+    const given = invocation.flags as unknown as GivenServiceFlags
+    return serviceOf(type, name, { tcp: given.tcp, clusterIP: given.clusterip, nodePort: given['node-port'], externalName: given['external-name'] })
+  })
+}
+
+const service = defineCommand({
+  usage: '(clusterip | nodeport | loadbalancer | externalname) NAME [flags]',
+  summary: 'create a service for the pods with the label app=NAME',
+  examples: [],
+  flags: {},
+  completes: 'none',
+  subcommands: {
+    clusterip: serviceCreator('ClusterIP', 'NAME --tcp=PORT[:TARGET] [flags]', 'create a service inside the cluster', 'gantry create service clusterip web --tcp=80:8080', { clusterip: { type: 'text', value: 'address', help: 'its address, or None for a headless service' } }),
+    nodeport: serviceCreator('NodePort', 'NAME --tcp=PORT[:TARGET] [flags]', 'create a service with a port of every node', 'gantry create service nodeport web --tcp=80:8080', { 'node-port': { type: 'integer', value: 'number', help: 'the port of every node' } }),
+    loadbalancer: serviceCreator('LoadBalancer', 'NAME --tcp=PORT[:TARGET] [flags]', 'create a service at the nodes\' addresses', 'gantry create service loadbalancer web --tcp=80:8080', {}),
+    externalname: serviceCreator('ExternalName', 'NAME --external-name=HOST [flags]', 'create a service that stands for another name', 'gantry create service externalname db --external-name=db.example.com', { 'external-name': { type: 'text', value: 'host', help: 'the name that it stands for' } }),
+  },
 })
 
 export default defineCommand({
-  usage: '(-f FILE | deployment NAME | namespace NAME | configmap NAME | secret generic NAME) [flags]',
+  usage: '(-f FILE | deployment NAME | namespace NAME | configmap NAME | secret generic NAME | service TYPE NAME | ingress NAME) [flags]',
   summary: 'create objects, or fail if they exist',
   description: 'Creates objects that must not exist yet. With several, all are checked before the first is created.',
   examples: ['gantry create -f pod.yaml', 'gantry create deployment web --image=nginx', 'gantry create namespace shop', 'gantry create configmap web --from-literal=color=blue'],
   flags: { ...manifestFlags, ...writeFlags },
   completes: 'none',
-  subcommands: { deployment, deploy: deployment, namespace, ns: namespace, configmap, cm: configmap, secret },
+  subcommands: { deployment, deploy: deployment, namespace, ns: namespace, configmap, cm: configmap, secret, service, svc: service, ingress, ing: ingress },
   async run({ flags, args, environment, global, target }) {
-    if (args.length > 0) throw new UsageError(`"${args[0]}" cannot be created from flags`, 'write a manifest and give it with -f; deployment, namespace, configmap and secret need none')
+    if (args.length > 0) throw new UsageError(`"${args[0]}" cannot be created from flags`, 'write a manifest and give it with -f; deployment, namespace, configmap, secret, service and ingress need none')
     const dryRun = parseDryRun(flags['dry-run'])
     const format = parseFormat(flags.output)
-    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() })
+    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster())
     const drafts = manifests.map((manifest) => {
       const { object } = manifest.document
       return { manifest, object: { ...object, metadata: { ...object.metadata, namespace: manifest.namespace } } as AnyResource }
     })
     const made = new Set(manifests.filter(({ kind }) => kind === 'Namespace').map(({ name }) => name))
+    const defined = new Set(manifests.flatMap(({ kind, name }) => (kind === 'CustomResourceDefinition' ? kindDefinedBy(name) ?? [] : [])))
     const cluster = await target.cluster()
     const createAll = async (write: WriteFlags): Promise<AnyResource[]> => {
       const failures: GantryError[] = []
       const objects: AnyResource[] = []
       for (const some of inOrder(drafts, write.dryRun === true)) {
+        if (objects.length > 0) await awaitEstablished(cluster, objects.filter(({ kind }) => kind === 'CustomResourceDefinition').map(({ metadata }) => metadata.name))
         const answers = await mapSome(some, ({ object }) => Promise.allSettled([cluster.create(object, write)]))
         answers.forEach(([answer], index) => {
           const { manifest, object } = some[index]!
           if (answer.status === 'fulfilled') objects.push(answer.value)
           else if (write.dryRun === true && made.has(manifest.namespace) && GantryError.is(answer.reason, 'NotFound')) objects.push(object)
+          else if (write.dryRun === true && defined.has(manifest.kind) && isUnknownKind(answer.reason)) objects.push(object)
           else failures.push(atManifest(manifest, answer.reason))
         })
       }
@@ -161,11 +211,11 @@ export default defineCommand({
   },
 })
 
-/** A namespace must exist before what is in it; tried without writing, the order does not matter. */
+/** A namespace must exist before what is in it, and a definition before objects of its kind; tried without writing, the order does not matter. */
 function inOrder<T extends { object: AnyResource }>(drafts: readonly T[], dryRun: boolean): (readonly T[])[] {
   if (dryRun) return [drafts]
-  const isNamespace = ({ object }: T): boolean => object.kind === 'Namespace'
-  return [drafts.filter(isNamespace), drafts.filter((draft) => !isNamespace(draft))].filter((part) => part.length > 0)
+  const isFirst = ({ object }: T): boolean => object.kind === 'Namespace' || object.kind === 'CustomResourceDefinition'
+  return [drafts.filter(isFirst), drafts.filter((draft) => !isFirst(draft))].filter((part) => part.length > 0)
 }
 
 /** The entries that the flags name, in their order; one key twice is refused. */

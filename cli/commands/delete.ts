@@ -10,7 +10,7 @@ import type { Environment } from '../environment.ts'
 import { EXIT, kindWord, throwFailures } from '../failure.ts'
 import { manifestFlags, readManifests } from '../manifests.ts'
 import { parseOperands } from '../operands.ts'
-import { formatAge } from '../output/age.ts'
+import { formatAge } from '../../proto/api/columns/age.ts'
 import { Progress } from '../output/progress.ts'
 import { mapSome } from '../plan.ts'
 import { observe, withDeadline } from '../watch.ts'
@@ -52,7 +52,7 @@ export default defineCommand({
     const fromFiles = flags.filename.length > 0
     if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
     const doomed: readonly Doomed[] = fromFiles
-      ? (await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() })).reverse()
+      ? (await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster())).reverse()
       : await select(cluster, args, flags, await target.namespace())
     if (doomed.length === 0) {
       environment.stdout.write('No resources found\n')

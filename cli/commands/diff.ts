@@ -20,7 +20,7 @@ export default defineCommand({
   },
   completes: 'none',
   async run({ flags, environment, global, target }) {
-    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() })
+    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster())
     const cluster = await target.cluster()
     const steps = await planApply(cluster, manifests, { fieldManager: flags['field-manager'], force: flags['force-conflicts'], set: flags.set })
     const texts = await Promise.all(steps.map((step) => diffStep(cluster, step, environment)))

@@ -11,7 +11,7 @@ import type { Environment } from '../environment.ts'
 import { EXIT, formatFailure, kindWord } from '../failure.ts'
 import { parseOperands } from '../operands.ts'
 import { shownJson } from '../output/format.ts'
-import { formatYaml } from '../output/yaml.ts'
+import { formatYaml } from '../../proto/api/yaml-text.ts'
 
 export default defineCommand({
   usage: '(TYPE NAME | TYPE/NAME…) [flags]',

@@ -1,16 +1,12 @@
 /** Words that kubectl's and docker's users type and Gantry does not have: what does the same here, as a remedy. */
 export const elsewhere: Readonly<Record<string, string>> = {
-  attach: '`gantry logs -f POD` shows what a container writes, `gantry exec -it POD -- sh` runs a shell in it',
   autoscale: '`gantry scale TYPE/NAME --replicas N` sets the number',
   build: 'build images with another program and push them to a registry',
   'cluster-info': '`gantry version` and `gantry get nodes -o wide` tell about the cluster',
-  cp: '`tar c FILE | gantry exec -i POD -- tar x -C DIRECTORY` copies into a container, the other way round out of it',
-  debug: '`gantry exec -it POD -- sh` runs a shell in a container',
-  drain: '`gantry cordon NODE`, then `gantry delete pods -A --field-selector spec.nodeName=NODE` moves what a workload owns to other nodes',
+  debug: '`gantry exec -it POD -- sh` runs a shell in a container; with `gantry kubeconfig`, `kubectl debug` adds one to a pod',
   images: '`gantry get node NAME -o yaml` lists the images on a node',
   inspect: '`gantry describe TYPE/NAME` and `gantry get TYPE/NAME -o yaml` tell all',
   kill: '`gantry delete pod NAME --now` ends a pod',
-  'port-forward': 'pods have addresses of their own: `gantry get pods -o wide` lists them, their nodes reach them',
   ps: '`gantry get pods` lists what runs',
   replace: '`gantry apply -f FILE --force-conflicts` makes an object what the file says',
   restart: '`gantry rollout restart deploy/NAME` starts new pods',
@@ -18,6 +14,4 @@ export const elsewhere: Readonly<Record<string, string>> = {
   set: '`gantry patch` and `gantry edit` change an object',
   start: '`gantry run NAME --image=IMAGE` and `gantry apply -f FILE` start pods',
   stop: '`gantry delete pod NAME` ends a pod, `gantry scale TYPE/NAME --replicas 0` all of a workload',
-  taint: '`gantry patch node NAME -p \'{"spec":{"taints":[{"key":"KEY","effect":"NoSchedule"}]}}\'` sets taints',
-  top: '`gantry describe node NAME` shows what its pods asked for',
 }

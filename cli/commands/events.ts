@@ -6,7 +6,7 @@ import { defineCommand, UsageError } from '../command.ts'
 import { EXIT } from '../failure.ts'
 import { parseOperands } from '../operands.ts'
 import { colorStatus, palette } from '../output/color.ts'
-import { eventAge, eventObject } from '../output/columns.ts'
+import { eventAge, eventObject } from '../../proto/api/columns/columns.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
 import { Table } from '../output/table.ts'
 

@@ -32,7 +32,8 @@ export default defineCommand({
   },
 })
 
-function defaultContainer(pod: { metadata: { annotations?: Record<string, string> | undefined }; spec: { containers: readonly { name: string }[] } }, say: (text: string) => void): string {
+/** The container meant where none is named, which is said if there are several. */
+export function defaultContainer(pod: { metadata: { annotations?: Record<string, string> | undefined }; spec: { containers: readonly { name: string }[] } }, say: (text: string) => void): string {
   const names = pod.spec.containers.map((container) => container.name)
   const chosen = pod.metadata.annotations?.['kubectl.kubernetes.io/default-container'] ?? names[0]!
   if (names.length > 1) say(`Defaulted container "${chosen}" out of: ${names.join(', ')}\n`)

@@ -6,7 +6,7 @@ import { defineCommand, UsageError, type Command } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import { EXIT, kindWord, pluralWord, throwFailures } from '../failure.ts'
 import { parseOperands } from '../operands.ts'
-import { formatLabels } from '../output/columns.ts'
+import { formatLabels } from '../output/rows.ts'
 
 /** Null takes the key away. */
 type Changes = ReadonlyMap<string, string | null>

@@ -1,4 +1,5 @@
 /** `gantry logs`: what containers wrote, of one pod or of all pods of a workload together. */
+import { allContainers } from '../../proto/api/containers.ts'
 import { parseTime } from '../../proto/api/time.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Pod } from '../../proto/gen/types.ts'
@@ -81,9 +82,10 @@ function check(flags: FlagValues<typeof logFlags>, args: readonly string[]): voi
   }
 }
 
-function containersOf({ metadata, spec }: Pod, flags: { container: string | undefined; 'all-containers': boolean }, operand: string | undefined, say: ((text: string) => void) | undefined): string[] {
+function containersOf(pod: Pod, flags: { container: string | undefined; 'all-containers': boolean }, operand: string | undefined, say: ((text: string) => void) | undefined): string[] {
+  const { metadata, spec } = pod
   const main = spec.containers.map((container) => container.name)
-  const all = [...(spec.initContainers ?? []).map((container) => container.name), ...main]
+  const all = allContainers(pod).map((container) => container.name)
   if (flags['all-containers']) return all
   const wanted = flags.container ?? operand
   if (wanted !== undefined) {

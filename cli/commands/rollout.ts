@@ -7,7 +7,7 @@ import { defineCommand, UsageError, type Command, type Invocation } from '../com
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import { EXIT, notFound, throwFailures } from '../failure.ts'
 import { parseNames } from '../operands.ts'
-import { formatAge } from '../output/age.ts'
+import { formatAge } from '../../proto/api/columns/age.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
 import { formatTable } from '../output/table.ts'
 import { changeCause, findRevision, HASH_LABEL, revisionOf, revisionsOf } from '../revisions.ts'

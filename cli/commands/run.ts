@@ -8,15 +8,16 @@ import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
 import { EXIT, notFound } from '../failure.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
-import { summarizePod } from '../output/pod-status.ts'
+import { summarizePod } from '../../proto/api/columns/pod-status.ts'
 import { Progress } from '../output/progress.ts'
+import { runAttach } from '../terminal.ts'
 import { observe, withDeadline } from '../watch.ts'
 
 export default defineCommand({
   usage: 'NAME --image=IMAGE [flags] [-- argument…]',
   summary: 'run an image in a pod',
-  description: 'Makes a pod of one container. With --attach or --rm it shows what the container writes until it ends, and ends with its exit code.',
-  examples: ['gantry run web --image=nginx --port=80', 'gantry run once --image=busybox --restart=Never --rm -- echo hello'],
+  description: 'Makes a pod of one container. With --attach or --rm it shows what the container writes until it ends, and ends with its exit code; with -i what is typed goes to the container, with -t by a terminal (ctrl-p ctrl-q lets go of it).',
+  examples: ['gantry run web --image=nginx --port=80', 'gantry run once --image=busybox --restart=Never --rm -- echo hello', 'gantry run -it --rm shell --image=busybox -- sh'],
   flags: {
     image: { type: 'text', value: 'image', help: 'what to run' },
     restart: { type: 'text', value: 'policy', default: 'Always', choices: ['Always', 'OnFailure', 'Never'], help: 'what happens when it ends' },
@@ -28,7 +29,7 @@ export default defineCommand({
     'image-pull-policy': { type: 'text', value: 'policy', choices: ['Always', 'IfNotPresent', 'Never'], help: 'when the image is pulled' },
     attach: { type: 'boolean', help: 'show what it writes until it ends' },
     rm: { type: 'boolean', help: 'delete the pod when it has ended' },
-    stdin: { type: 'boolean', short: 'i', help: 'not possible yet: see gantry exec -i' },
+    stdin: { type: 'boolean', short: 'i', help: 'pass standard input on; shows what it writes, too' },
     tty: { type: 'boolean', short: 't', help: 'give the container a terminal' },
     'pod-running-timeout': { type: 'duration', value: 'time', default: 60_000, help: 'give up when it has not started after this time' },
     'dry-run': dryRunFlag,
@@ -40,15 +41,13 @@ export default defineCommand({
     if (name === undefined) throw new UsageError('which name is the pod to have?')
     if (more.length > 0) throw new UsageError(`"${more[0]}" is not expected here`, 'arguments of the container stand after "--"')
     if (flags.image === undefined) throw new UsageError('which image? Say --image=IMAGE')
-    if (flags.stdin) {
-      throw new GantryError('Unsupported', '-i: a container\'s own input cannot be reached yet', { details: [{ remedy: `run it without -i, then \`gantry exec -it ${name} -- sh\`` }] })
-    }
-    if (flags.rm && flags.restart === 'Always') throw new UsageError('--rm deletes a pod that has ended, and with --restart=Always it never does', 'add --restart=Never')
+    if (flags.rm && !flags.stdin && flags.restart === 'Always') throw new UsageError('--rm deletes a pod that has ended, and with --restart=Always it never does', 'add --restart=Never')
     const dryRun = parseDryRun(flags['dry-run'])
     const format = parseFormat(flags.output)
     const namespace = await target.namespace()
     const container: JsonObject = {
       name, image: flags.image, tty: flags.tty,
+      ...(flags.stdin ? { stdin: true, stdinOnce: true } : {}),
       ...(rest === undefined || rest.length === 0 ? {} : { [flags.command ? 'command' : 'args']: [...rest] }),
       ...(flags.env.length === 0 ? {} : { env: pairs('--env', flags.env).map(([key, value]) => ({ name: key, value })) }),
       ...(flags.port === undefined ? {} : { ports: [{ containerPort: flags.port }] }),
@@ -57,14 +56,14 @@ export default defineCommand({
     const labels = flags.labels === undefined ? { run: name } : Object.fromEntries(pairs('--labels', flags.labels.split(',')))
     const metadata = { name, namespace, labels, ...(flags.annotations.length === 0 ? {} : { annotations: Object.fromEntries(pairs('--annotations', flags.annotations)) }) }
     const draft = decodeJson('Pod', { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: [container], restartPolicy: flags.restart } })
-    const follows = (flags.attach || flags.rm) && dryRun === 'none'
+    const follows = (flags.attach || flags.rm || flags.stdin) && dryRun === 'none'
     const cluster = dryRun === 'client' ? undefined : await target.cluster()
     const pod = cluster === undefined ? draft : await cluster.create(draft, { dryRun: dryRun === 'server' })
     if (format.is !== 'table') environment.stdout.write(await formatObjects(format, [pod], true))
     else if (!follows) environment.stdout.write(`pod/${name} created${dryRunNote(dryRun)}\n`)
     if (!follows || cluster === undefined) return EXIT.ok
     try {
-      return await followPod(cluster, environment, pod, flags['pod-running-timeout'])
+      return await followPod(cluster, environment, pod, flags['pod-running-timeout'], flags)
     } finally {
       if (flags.rm) {
         await cluster.delete('Pod', namespace, name, { uid: pod.metadata.uid })
@@ -82,8 +81,8 @@ function pairs(flag: string, texts: readonly string[]): [string, string][] {
   })
 }
 
-/** Shows the log from the start of the container to its end; its exit code. */
-async function followPod(cluster: Cluster, environment: Environment, { metadata }: Pod, timeout: number): Promise<number> {
+/** Shows what the container writes from its start to its end, with `stdin` joined to its input; its exit code, 0 if the person lets go of it. */
+async function followPod(cluster: Cluster, environment: Environment, { metadata }: Pod, timeout: number, { stdin, tty }: { readonly stdin: boolean; readonly tty: boolean }): Promise<number> {
   const { namespace, name } = metadata
   const { clock, signal, stdout, stderr } = environment
   const progress = new Progress(stderr)
@@ -99,6 +98,15 @@ async function followPod(cluster: Cluster, environment: Environment, { metadata 
     })
   } finally {
     progress.clear()
+  }
+  if (stdin) {
+    try {
+      if (tty) stderr.write('If you don\'t see a command prompt, try pressing enter.\n')
+      return await runAttach(cluster, environment, { namespace, pod: name, container: name, stdin, tty, fromStart: true }) ?? EXIT.ok
+    } catch (thrown) {
+      // It has ended already: its log has all that it wrote.
+      if (!GantryError.is(thrown, 'FailedPrecondition')) throw thrown
+    }
   }
   for await (const bytes of cluster.logs({ namespace, pod: name, container: name, follow: true })) stdout.write(bytes)
   for await (const pod of observe(cluster, clock, 'Pod', namespace, name, signal)) {

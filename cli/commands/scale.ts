@@ -1,6 +1,8 @@
 /** `gantry scale`: sets how many replicas run. */
+import { fieldAt } from '../../proto/api/custom/codec.ts'
+import { customKinds } from '../../proto/api/custom/definitions.ts'
 import { GantryError } from '../../proto/api/errors.ts'
-import type { JsonValue, Kind } from '../../proto/gen/types.ts'
+import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
@@ -8,7 +10,14 @@ import { EXIT, kindWord, pluralWord, throwFailures } from '../failure.ts'
 import { parseNames, type NamedObject } from '../operands.ts'
 import { awaitReady } from '../ready-wait.ts'
 
-const SCALABLE: readonly Kind[] = ['Deployment', 'ReplicaSet']
+/** Those that have replicas: of custom kinds their definitions say where. */
+function scalableKinds(): Kind[] {
+  return ['Deployment', 'ReplicaSet', ...[...customKinds.all()].filter(({ stored }) => stored.scale !== undefined).map(({ id }) => id)]
+}
+
+function replicasPath(kind: Kind): string[] {
+  return (customKinds.get(kind)?.stored.scale?.specReplicasPath ?? '.spec.replicas').slice(1).split('.')
+}
 
 export default defineCommand({
   usage: '--replicas=COUNT (TYPE NAME… | TYPE/NAME…) [flags]',
@@ -26,7 +35,7 @@ export default defineCommand({
     const { replicas } = flags
     if (replicas === undefined) throw new UsageError('how many? Say --replicas=COUNT')
     if (replicas < 0) throw new UsageError('--replicas is 0 or more')
-    const names = parseNames(args, SCALABLE)
+    const names = parseNames(args, scalableKinds())
     if (names.length === 0) throw new UsageError('which workload? Say TYPE/NAME', 'such as deploy/web')
     const dryRun = parseDryRun(flags['dry-run'])
     const cluster = await target.cluster()
@@ -41,12 +50,14 @@ export default defineCommand({
 })
 
 async function scaleOne(cluster: Cluster, namespace: string, { kind, name }: NamedObject, replicas: number, current: number, dryRun: 'none' | 'client' | 'server'): Promise<void> {
-  const live = await cluster.get(kind as 'Deployment' | 'ReplicaSet', namespace, name)
-  if (current >= 0 && live.spec.replicas !== current) {
-    throw new GantryError('FailedPrecondition', `${pluralWord(kind)} "${name}" has ${live.spec.replicas} replicas, not ${current} as --current-replicas says; it was not scaled`)
+  const live = await cluster.get(kind, namespace, name) as AnyResource
+  const path = replicasPath(kind)
+  const present = fieldAt(live, path.join('.'))
+  if (current >= 0 && present !== current) {
+    throw new GantryError('FailedPrecondition', `${pluralWord(kind)} "${name}" has ${JSON.stringify(present ?? 0)} replicas, not ${current} as --current-replicas says; it was not scaled`)
   }
   if (dryRun === 'client') return
-  const spec: JsonValue = { replicas }
-  const patch: JsonValue = current >= 0 ? { metadata: { resourceVersion: live.metadata.resourceVersion }, spec } : { spec }
+  const wanted = path.reduceRight((inner: JsonValue, field): JsonValue => ({ [field]: inner }), replicas) as JsonObject
+  const patch: JsonValue = current >= 0 ? { metadata: { resourceVersion: live.metadata.resourceVersion }, ...wanted } : wanted
   await cluster.patch(kind, namespace, name, 'MERGE', patch, { dryRun: dryRun === 'server' })
 }

@@ -1,9 +1,10 @@
 /** The page of any object, with what belongs to it read from the cluster. */
+import { resourceOf } from '../../proto/api/schema.ts'
 import { formatLabelSelector } from '../../proto/api/selector.ts'
 import type { AnyResource, ConfigMap, Event, Kind, Lease, Namespace, Secret } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
-import { ageSince } from '../output/age.ts'
-import { eventTime } from '../output/columns.ts'
+import { ageSince } from '../../proto/api/columns/age.ts'
+import { eventTime } from '../../proto/api/columns/columns.ts'
 import { conditionEntry, controllerEntries, deletionEntries, eventEntry, markEntries, nameEntries, tableEntry } from './metadata.ts'
 import { block, entry, formatPage, type Entry } from './page.ts'
 
@@ -21,7 +22,7 @@ function hasEvents(kind: Kind): boolean {
 
 async function eventsOf(cluster: Cluster, { kind, metadata }: AnyResource): Promise<Event[]> {
   const events: Event[] = []
-  for await (const event of cluster.events({ namespace: metadata.namespace, kind, name: metadata.name })) {
+  for await (const event of cluster.events({ namespace: metadata.namespace, kind: resourceOf(kind).kind, name: metadata.name })) {
     const uid = event.involvedObject?.uid
     if (uid === undefined || uid === '' || uid === metadata.uid) events.push(event)
   }
@@ -30,7 +31,7 @@ async function eventsOf(cluster: Cluster, { kind, metadata }: AnyResource): Prom
 
 async function entriesOf(cluster: Cluster, object: AnyResource, now: number): Promise<Entry[]> {
   switch (object.kind) {
-    case 'Pod': return (await import('./pod.ts')).podEntries(object)
+    case 'Pod': return (await import('./pod.ts')).podEntries(object, now)
     case 'Node': {
       const [{ nodeEntries }, { items }] = await Promise.all([import('./node.ts'), cluster.list('Pod', { namespace: '', fieldSelector: `spec.nodeName=${object.metadata.name}` })])
       return nodeEntries(object, items, now)
@@ -43,11 +44,32 @@ async function entriesOf(cluster: Cluster, object: AnyResource, now: number): Pr
       const [{ replicaSetEntries }, { items }] = await Promise.all([import('./workload.ts'), cluster.list('Pod', { namespace: object.metadata.namespace, labelSelector: formatLabelSelector(object.spec.selector) })])
       return replicaSetEntries(object, items.filter((pod) => pod.metadata.ownerReferences?.some((owner) => owner.uid === object.metadata.uid) === true))
     }
+    case 'Service': {
+      const { serviceEntries, serviceSurroundings } = await import('./service.ts')
+      return serviceEntries(object, await serviceSurroundings(cluster, object))
+    }
+    case 'EndpointSlice': return (await import('./service.ts')).endpointSliceEntries(object)
     case 'Namespace': return namespaceEntries(object)
     case 'ConfigMap': return configMapEntries(object)
     case 'Secret': return secretEntries(object)
+    case 'NetworkPolicy': {
+      const [{ networkPolicyEntries }, { items }] = await Promise.all([import('./network-policy.ts'), cluster.list('Pod', { namespace: object.metadata.namespace, labelSelector: formatLabelSelector(object.spec.podSelector) })])
+      return networkPolicyEntries(object, items)
+    }
+    case 'Network': return (await import('./network.ts')).networkEntries(object)
+    case 'Ingress': {
+      const { ingressEntries, ingressSurroundings } = await import('./entrance.ts')
+      return ingressEntries(object, await ingressSurroundings(cluster, object))
+    }
+    case 'IngressClass': return (await import('./entrance.ts')).ingressClassEntries(object)
+    case 'GatewayClass': return (await import('./entrance.ts')).gatewayClassEntries(object)
+    case 'Gateway': return (await import('./entrance.ts')).gatewayEntries(object)
+    case 'HTTPRoute': return (await import('./entrance.ts')).httpRouteEntries(object)
+    case 'ReferenceGrant': return (await import('./entrance.ts')).referenceGrantEntries(object)
     case 'Lease': return leaseEntries(object, now)
     case 'Event': return eventEntries(object, now)
+    // Definitions, and the kinds that they define.
+    case 'CustomResourceDefinition': default: return (await import('./custom.ts')).customEntries(object)
   }
 }
 

@@ -1,9 +1,9 @@
 /** A node: what it has, what its pods ask of it, and which they are. */
 import { addQuantities, quantityMillis } from '../../proto/api/quantity.ts'
 import type { Node, Pod } from '../../proto/gen/types.ts'
-import { ageSince } from '../output/age.ts'
-import { nodeRoles } from '../output/columns.ts'
-import { summarizePod } from '../output/pod-status.ts'
+import { ageSince } from '../../proto/api/columns/age.ts'
+import { nodeRoles } from '../../proto/api/columns/columns.ts'
+import { summarizePod } from '../../proto/api/columns/pod-status.ts'
 import { conditionEntry, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
 import { entry, optional, type Entry } from './page.ts'
 

@@ -1,13 +1,13 @@
 /** A pod: where it runs, its containers, and how long each step of its start took. */
 import { parseTime } from '../../proto/api/time.ts'
-import type { Pod, TimelineStep } from '../../proto/gen/types.ts'
-import { summarizePod } from '../output/pod-status.ts'
+import type { Pod, PodInterface, TimelineStep } from '../../proto/gen/types.ts'
+import { podStatusSince } from '../../proto/api/columns/pod-status.ts'
 import { formatTable } from '../output/table.ts'
-import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries } from './metadata.ts'
+import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
 import { block, entry, mapValue, optional, type Entry } from './page.ts'
 import { containerEntries, tolerations, volumeEntry } from './template.ts'
 
-export function podEntries(pod: Pod): Entry[] {
+export function podEntries(pod: Pod, now: number): Entry[] {
   const { spec, status } = pod
   const node = spec.nodeName === undefined || spec.nodeName === '' ? '<none>' : `${spec.nodeName}${status.hostIP === undefined ? '' : `/${status.hostIP}`}`
   return [
@@ -15,13 +15,15 @@ export function podEntries(pod: Pod): Entry[] {
     entry('Node', node),
     ...optional('Start Time', status.startTime),
     ...markEntries(pod),
-    entry('Status', summarizePod(pod).status),
+    entry('Status', podStatusSince(pod, now)),
     ...deletionEntries(pod),
     ...optional('Reason', status.reason),
     ...optional('Message', status.message),
     entry('IP', status.podIP ?? ''),
+    ...interfaceEntries(status.interfaces ?? []),
     ...controllerEntries(pod),
-    ...containerEntries(spec, status.initContainerStatuses ?? [], status.containerStatuses ?? []),
+    ...containerEntries(spec, status.initContainerStatuses ?? [], status.containerStatuses ?? [], status.ephemeralContainerStatuses ?? []),
+    ...readinessGateEntries(pod),
     conditionEntry(status.conditions),
     volumeEntry(spec.volumes ?? []),
     ...optional('QoS Class', status.qosClass),
@@ -29,6 +31,18 @@ export function podEntries(pod: Pod): Entry[] {
     entry('Tolerations', tolerations(spec.tolerations)),
     ...timelineEntry(status.timeline ?? []),
   ]
+}
+
+/** Interfaces on Networks beside the cluster's own. */
+function interfaceEntries(interfaces: readonly PodInterface[]): Entry[] {
+  return interfaces.length === 0 ? [] : [tableEntry('Interfaces', ['Name', 'Network', 'Addresses'], interfaces.map(({ name, network, addresses = [] }) => [name, network, addresses.join(', ')]))]
+}
+
+/** Conditions that others write and that the pod's readiness waits for, as they are. */
+function readinessGateEntries({ spec, status }: Pod): Entry[] {
+  const gates = spec.readinessGates ?? []
+  const state = (wanted: string): string => status.conditions?.find(({ type }) => type === wanted)?.status ?? '<none>'
+  return gates.length === 0 ? [] : [entry('Readiness Gates', gates.map(({ conditionType }) => entry(conditionType, state(conditionType))))]
 }
 
 /** Each step with its time and the milliseconds since the one before; the total at the end. */

@@ -1,5 +1,6 @@
 /** The containers and volumes of a pod, or of the template that pods are made from. */
 import type { Container, ContainerState, ContainerStatus, EnvVar, PodSpec, PodTemplateSpec, Toleration, Volume } from '../../proto/gen/types.ts'
+import { probeEntries } from './probes.ts'
 import { block, entry, formatPage, mapValue, optional, type Entry } from './page.ts'
 
 /** The page of a template alone. */
@@ -18,11 +19,11 @@ export function templateEntries({ metadata, spec }: PodTemplateSpec): Entry[] {
   ]
 }
 
-export function containerEntries(spec: PodSpec, initStatuses: readonly ContainerStatus[], statuses: readonly ContainerStatus[]): Entry[] {
-  const init = spec.initContainers ?? []
+export function containerEntries({ initContainers: init = [], containers, ephemeralContainers: added = [] }: PodSpec, initStatuses: readonly ContainerStatus[], statuses: readonly ContainerStatus[], addedStatuses: readonly ContainerStatus[] = []): Entry[] {
   return [
     ...(init.length === 0 ? [] : [entry('Init Containers', init.map((container) => containerEntry(container, initStatuses)))]),
-    entry('Containers', spec.containers.map((container) => containerEntry(container, statuses))),
+    entry('Containers', containers.map((container) => containerEntry(container, statuses))),
+    ...(added.length === 0 ? [] : [entry('Ephemeral Containers', added.map((container) => containerEntry(container, addedStatuses)))]),
   ]
 }
 
@@ -44,6 +45,7 @@ function containerEntry(container: Container, statuses: readonly ContainerStatus
     ]),
     ...(container.resources.limits === undefined ? [] : [entry('Limits', resourceEntries(container.resources.limits))]),
     ...(container.resources.requests === undefined ? [] : [entry('Requests', resourceEntries(container.resources.requests))]),
+    ...probeEntries(container),
     ...environmentEntries(container),
     entry('Mounts', block((container.volumeMounts ?? []).map((mount) => `${mount.mountPath} from ${mount.name} (${mount.readOnly === true ? 'ro' : 'rw'}${mount.subPath === undefined ? '' : `,path="${mount.subPath}"`})`))),
   ])

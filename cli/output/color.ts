@@ -8,8 +8,8 @@ export function palette(stream: { isTTY?: boolean | undefined }, env: Readonly<R
   return picocolors.createColors(wanted)
 }
 
-const BAD = /BackOff|Error|Err[A-Z]|OOMKilled|Failed|NotReady|Unknown|Evicted|ExitCode|Signal/
-const GOING = /Pending|ContainerCreating|PodInitializing|Init:|Terminating|SchedulingGated|SchedulingDisabled|Waiting/
+const BAD = /BackOff|Lost|Error|Err[A-Z]|OOMKilled|Failed|NotReady|Unknown|Evicted|ExitCode|Signal/
+const GOING = /Pending|Suspect|ContainerCreating|PodInitializing|Init:|Terminating|SchedulingGated|SchedulingDisabled|Waiting/
 
 /** A status word in the colour of its meaning. */
 export function colorStatus(status: string, colors: Palette): string {

@@ -4,7 +4,7 @@ import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.t
 import { UsageError } from '../command.ts'
 import { kindWord } from '../failure.ts'
 import { parseCustomColumns, type CustomColumn } from './custom-columns.ts'
-import { findValues, parseTemplate, renderTemplate, showValue, type Template } from './jsonpath.ts'
+import { findValues, parseTemplate, renderTemplate, showValue, type Template } from '../../proto/api/jsonpath/jsonpath.ts'
 import { formatTable } from './table.ts'
 
 export type Format =
@@ -46,7 +46,7 @@ export async function formatObjects(format: Exclude<Format, { is: 'table' }>, ob
   const items = objects.map((object) => shownJson(object, managedFields))
   const value: JsonValue = single && items.length === 1 ? items[0]! : { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion: '' }, items }
   switch (format.is) {
-    case 'yaml': return (await import('./yaml.ts')).formatYaml(value)
+    case 'yaml': return (await import('../../proto/api/yaml-text.ts')).formatYaml(value)
     case 'json': return `${JSON.stringify(value, undefined, 4)}\n`
     case 'jsonpath': return renderTemplate(format.template, value)
     case 'columns': return formatTable([format.columns.map((column) => column.header), ...items.map((item) => customRow(format.columns, item))])

@@ -2,19 +2,23 @@
  * What becomes of an object on its way in: the control plane's own fields are set or kept, defaults filled in, the whole validated. Pure: the
  * objects given stay as they are.
  */
+import { customKinds } from '../../proto/api/custom/definitions.ts'
 import { applyDefaults } from '../../proto/api/defaults.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { describeProblem } from '../../proto/api/problem.ts'
-import { describeObject, messageSchema, resourceOf } from '../../proto/api/schema.ts'
+import { qualityOf } from '../../proto/api/quality.ts'
+import { apiVersionOf, describeObject, resourceOf, schema } from '../../proto/api/schema.ts'
 import { formatMicroTime, formatTime } from '../../proto/api/time.ts'
-import { validate, validateUpdate } from '../../proto/api/validation.ts'
+import { validateNew, validateUpdate } from '../../proto/api/validation.ts'
 import { decode, decodeResource, encode } from '../../proto/api/wire.ts'
-import type { AnyResource, ErrorDetail, Kind, Messages, ObjectMeta, Resources } from '../../proto/gen/types.ts'
+import { clone } from '../../proto/base/clone.ts'
+import type { AnyResource, ErrorDetail, Kind, ObjectMeta, Resources } from '../../proto/gen/types.ts'
 import { VALUE_LIMIT } from '../store/contract.ts'
-import type { Draft } from './contract.ts'
-import { qualityOf } from './quality.ts'
+import type { Draft, WriteSubresource } from './contract.ts'
+import { brokenRules, ruleProblems } from './custom/rules.ts'
+import { halfOf, hasGeneration, hasStatus, sameSpec, type Half } from './halves.ts'
+import { carryOver } from './services/carry-over.ts'
 
-type Half = 'spec' | 'status'
 type Halves = { [H in Half]?: unknown }
 
 /** The finalizer that every namespace has in spec.finalizers: it goes once the namespace is empty. */
@@ -22,36 +26,42 @@ export const NAMESPACE_FINALIZER = 'kubernetes'
 
 /** A copy in which everything that is never undefined is there. */
 export function complete<K extends Kind>(draft: Draft<K> | Resources[K]): Resources[K] {
-  return decodeResource(draft.kind as K, encode(draft.kind, draft as never))
+  if (draft.kind in schema.messages) return decodeResource(draft.kind as K, encode(draft.kind, draft as never))
+  // Its bytes would not say in which version it is meant.
+  const { apiVersion = apiVersionOf(resourceOf(draft.kind)), kind, metadata, ...content } = draft as Resources[K]
+  return clone({ apiVersion, kind, metadata: decode('ObjectMeta', encode('ObjectMeta', metadata)), ...content }) as unknown as Resources[K]
 }
 
-/** The message that a kind's spec or status is, or undefined if it has none. */
-function halfOf(kind: Kind, half: Half): keyof Messages | undefined {
-  return messageSchema(kind).fields.find(({ name }) => name === half)?.type as keyof Messages | undefined
-}
-
-/** True if the two have the same spec, as far as it is stored. */
-function sameSpec(a: AnyResource, b: AnyResource): boolean {
-  const message = halfOf(a.kind, 'spec')
-  if (message === undefined) return true
-  return Buffer.compare(encode(message, (a as Halves).spec as never), encode(message, (b as Halves).spec as never)) === 0
-}
-
-/** A new object as it is to be stored. Its name must be set. InvalidArgument with every problem. */
-export function admitNew<K extends Kind>(draft: Resources[K], uid: string, now: number): Resources[K] {
-  const object = structuredClone(draft) as AnyResource
+/** A new object as plugins see it: with what the control plane sets, and with defaults; not validated yet. Its name must be set. */
+export function draftNew<K extends Kind>(draft: Resources[K], uid: string, now: number): Resources[K] {
+  const object = clone(draft) as AnyResource
   const { name, generateName, namespace, resourceVersion, labels, annotations, ownerReferences, finalizers, managedFields } = object.metadata
   if (resourceVersion !== '') throw invalid(object, [{ field: 'metadata.resourceVersion', value: resourceVersion, message: 'is set on an object that is to be created', remedy: 'leave it out' }])
   checkScope(object)
-  const generation = halfOf(object.kind, 'spec') === undefined ? undefined : 1
+  if (customKinds.get(object.kind)?.leaving === true) throw new GantryError('Forbidden', `${describeObject(object)} cannot be created: the definition of its kind is being deleted`)
+  const generation = hasGeneration(object.kind) ? 1 : undefined
   object.metadata = { name, generateName, namespace, uid, resourceVersion: '', generation, creationTimestamp: formatTime(now), labels, annotations, ownerReferences, finalizers, managedFields }
   resetStatus(object, now)
   applyDefaults(object)
   if (object.kind === 'Node') stampTaints(object, undefined, now)
+  return object as Resources[K]
+}
+
+/** A draft, in place, as it is to be stored. InvalidArgument with every problem. */
+export function settleNew<K extends Kind>(draft: Resources[K]): Resources[K] {
+  const object = draft as AnyResource
   if (object.kind === 'Pod') object.status.qosClass = qualityOf(object.spec)
-  const problems = validate(object)
+  const problems = orBrokenRules(validateNew(object), object, undefined)
   if (problems.length > 0) throw invalid(object, problems)
   return object as Resources[K]
+}
+
+/** Rules in CEL are looked at of what is valid otherwise: of objects those of their definition, of definitions whether they are rules at all. */
+function orBrokenRules(problems: ErrorDetail[], object: AnyResource, previous: AnyResource | undefined): ErrorDetail[] {
+  if (problems.length > 0) return problems
+  if (object.kind === 'CustomResourceDefinition') return previous !== undefined && sameSpec(object, previous) ? [] : ruleProblems(object)
+  const custom = customKinds.get(object.kind)
+  return custom === undefined ? [] : brokenRules(custom, object, previous)
 }
 
 function checkScope(object: AnyResource): void {
@@ -65,6 +75,7 @@ function checkScope(object: AnyResource): void {
 
 /** Nothing is observed of what is new, except by a node of itself: it creates its object. */
 function resetStatus(object: AnyResource, now: number): void {
+  if (customKinds.get(object.kind) !== undefined && hasStatus(object)) delete (object as Halves).status
   switch (object.kind) {
     case 'Pod':
       object.status = { phase: 'Pending', timeline: [{ step: 'accepted', time: formatMicroTime(now) }] }
@@ -73,15 +84,31 @@ function resetStatus(object: AnyResource, now: number): void {
       object.spec = { finalizers: [NAMESPACE_FINALIZER] }
       object.status = { phase: 'Active' }
       return
+    case 'CustomResourceDefinition':
+    case 'ValidatingAdmissionPolicy':
     case 'Deployment':
     case 'ReplicaSet':
+    case 'Service':
+    case 'Network':
+    case 'Ingress':
+    case 'GatewayClass':
+    case 'Gateway':
+    case 'HTTPRoute':
       object.status = decode(halfOf(object.kind, 'status')!, new Uint8Array()) as never
       return
     case 'Node':
     case 'ConfigMap':
     case 'Secret':
+    case 'ServiceAccount':
+    case 'IngressClass':
+    case 'MutatingWebhookConfiguration':
+    case 'ValidatingWebhookConfiguration':
+    case 'ValidatingAdmissionPolicyBinding':
+    case 'ReferenceGrant':
     case 'Lease':
     case 'Event':
+    case 'EndpointSlice':
+    case 'NetworkPolicy':
       return
   }
 }
@@ -98,9 +125,9 @@ function stampTaints({ spec }: Resources['Node'], stored: Resources['Node'] | un
 /** Who writes: users may not touch what lets a namespace go, the control plane's own parts may. */
 export type Author = 'user' | 'controller'
 
-/** The stored object with another's metadata and spec. Conflict for another uid; Forbidden for a new finalizer on what is being deleted; InvalidArgument with every problem. */
-export function admitUpdate<K extends Kind>(wanted: Resources[K], stored: Resources[K], author: Author, now: number): Resources[K] {
-  const next = structuredClone(wanted) as AnyResource
+/** The stored object with another's metadata and spec, as plugins see it: not validated yet. Conflict for another uid; Forbidden for a new finalizer on what is being deleted. */
+export function draftUpdate<K extends Kind>(wanted: Resources[K], stored: Resources[K], author: Author, now: number): Resources[K] {
+  const next = clone(wanted) as AnyResource
   const current = stored as AnyResource
   checkSame(next.metadata, current)
   const kept = current.metadata
@@ -109,25 +136,41 @@ export function admitUpdate<K extends Kind>(wanted: Resources[K], stored: Resour
     name: kept.name, generateName: kept.generateName, namespace: kept.namespace, selfLink: kept.selfLink, uid: kept.uid, resourceVersion: kept.resourceVersion, generation: kept.generation,
     creationTimestamp: kept.creationTimestamp, deletionTimestamp: kept.deletionTimestamp, deletionGracePeriodSeconds: kept.deletionGracePeriodSeconds,
   }
-  if ('status' in current) (next as Halves).status = (current as Halves).status
+  if (hasStatus(next)) {
+    if ('status' in current) (next as Halves).status = (current as Halves).status
+    else delete (next as Halves).status
+  }
   if (next.kind === 'Namespace' && author === 'user') next.spec = (current as Resources['Namespace']).spec
   const added = (next.metadata.finalizers ?? []).filter((finalizer) => kept.finalizers?.includes(finalizer) !== true)
   if (kept.deletionTimestamp !== undefined && added.length > 0) {
     throw new GantryError('Forbidden', `${describeObject(current)} is being deleted: no finalizer can be added`, { details: added.map((value) => ({ field: 'metadata.finalizers', value, message: 'is new' })) })
   }
+  if (next.kind === 'Service') carryOver(next.spec, (current as Resources['Service']).spec)
   applyDefaults(next)
   if (next.kind === 'Node') stampTaints(next, current as Resources['Node'], now)
-  const problems = validateUpdate(next, current)
+  return next as Resources[K]
+}
+
+/** A draft of an update, in place, as it is to be stored. InvalidArgument with every problem. */
+export function settleUpdate<K extends Kind>(draft: Resources[K], stored: Resources[K], subresource: WriteSubresource = ''): Resources[K] {
+  const next = draft as AnyResource
+  const current = stored as AnyResource
+  const problems = orBrokenRules(validateUpdate(next, current, subresource), next, current)
   if (problems.length > 0) throw invalid(next, problems)
-  if (!sameSpec(next, current)) next.metadata.generation = (kept.generation ?? 0) + 1
+  if (!sameSpec(next, current)) next.metadata.generation = (current.metadata.generation ?? 0) + 1
   return next as Resources[K]
 }
 
 /** The stored object with another's status. InvalidArgument if its kind has none. */
 export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resources[K]): Resources[K] {
   checkSame(wanted.metadata, stored)
-  if (halfOf(stored.kind, 'status') === undefined) throw new GantryError('InvalidArgument', `a ${stored.kind} has no status`, { details: [{ field: 'status' }] })
-  return { ...stored, status: structuredClone((wanted as Halves).status) }
+  if (!hasStatus(wanted)) throw new GantryError('InvalidArgument', `a ${stored.kind} has no status`, { details: [{ field: 'status' }] })
+  const next = { ...stored, apiVersion: wanted.apiVersion, status: clone((wanted as Halves).status) }
+  if (customKinds.get(stored.kind) === undefined) return next
+  applyDefaults(next)
+  const problems = orBrokenRules(validateUpdate(next, stored), next, stored)
+  if (problems.length > 0) throw invalid(next, problems)
+  return next
 }
 
 function checkSame(metadata: ObjectMeta, stored: AnyResource): void {

@@ -3,8 +3,13 @@ import { GantryError } from '../../proto/api/errors.ts'
 import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
 import { parseTime } from '../../proto/api/time.ts'
 import { encode, type Input } from '../../proto/api/wire.ts'
-import type { ClusterService, Event, EventsRequest, ObjectBytes, VersionResponse, WhyRequest, WhyResponse } from '../../proto/gen/types.ts'
+import type { ClusterService, Event, EventsRequest, NetCheckInput, NetCheckOutput, NetCheckRequest, NetCheckResult, ObjectBytes, NetworkConfirmedRequest, NodeUsage, NodeUsageRequest, VersionResponse, WhyRequest, WhyResponse } from '../../proto/gen/types.ts'
+import type { Peers } from '../election/peers.ts'
+import { isController } from './authorization.ts'
 import { DEFAULT_NAMESPACE } from './identity.ts'
+
+/** Milliseconds that the leader has for its answer. */
+const LEADER_TIMEOUT = 3_000
 
 /** Where events are read; see controller/events. */
 export interface EventSource {
@@ -18,8 +23,18 @@ export interface ClusterParts {
   /** The leading controller's name, empty if none leads now. */
   readonly leader: () => string
   readonly events: EventSource
-  /** The scheduler's latest verdicts on a pod; NotFound. */
+  /** The verdicts on a pod of this controller's scheduler, which looks at pods only while this one leads; NotFound. */
   readonly why: (namespace: string, pod: string) => Input<WhyResponse> | Promise<Input<WhyResponse>>
+  readonly peers: Peers
+  /** What a node and its containers use. */
+  readonly usage: { of(node: string, user: CallContext['user']): Promise<NodeUsage> }
+  /** Resolves once the nodes that name this controller follow a revision of the network. */
+  readonly confirmed: (revision: number, signal: AbortSignal) => Promise<void>
+  /** Tries the network, and has one node do so; see controller/dispatch/netcheck. */
+  readonly netCheck: {
+    run(request: NetCheckRequest, call: CallContext): AsyncIterable<Input<NetCheckResult>>
+    node(inputs: AsyncIterable<NetCheckInput>, call: CallContext): AsyncIterable<Input<NetCheckOutput>>
+  }
 }
 
 export class ClusterHandlers implements Handlers<ClusterService> {
@@ -34,6 +49,29 @@ export class ClusterHandlers implements Handlers<ClusterService> {
     return Promise.resolve({ version, controller, leader: leader(), nodeVersion: process.version })
   }
 
+  async networkConfirmed({ revision }: NetworkConfirmedRequest, call: CallContext): Promise<Record<string, never>> {
+    await this.#parts.confirmed(revision, call.signal)
+    return {}
+  }
+
+  async nodeUsage({ node }: NodeUsageRequest, call: CallContext): Promise<NodeUsage> {
+    try {
+      return await this.#parts.usage.of(node, call.user)
+    } catch (thrown) {
+      // To a person "unavailable" is this controller, which another one could stand in for.
+      if (isController(call.user) || !GantryError.is(thrown, 'Unavailable')) throw thrown
+      throw new GantryError('FailedPrecondition', thrown.message, { cause: thrown })
+    }
+  }
+
+  netCheck(request: NetCheckRequest, call: CallContext): AsyncIterable<Input<NetCheckResult>> {
+    return this.#parts.netCheck.run(request, call)
+  }
+
+  netCheckNode(inputs: AsyncIterable<NetCheckInput>, call: CallContext): AsyncIterable<Input<NetCheckOutput>> {
+    return this.#parts.netCheck.node(inputs, call)
+  }
+
   async *events(request: EventsRequest, call: CallContext): AsyncGenerator<Input<ObjectBytes>, void, undefined> {
     const { namespace, kind, name, since, follow, type } = request
     if (type !== '' && type !== 'Normal' && type !== 'Warning') throw new GantryError('InvalidArgument', `there are no events of type ${type}`, { details: [{ field: 'type', value: type, message: 'is neither Normal nor Warning' }] })
@@ -43,8 +81,15 @@ export class ClusterHandlers implements Handlers<ClusterService> {
     }
   }
 
-  async why(request: WhyRequest): Promise<Input<WhyResponse>> {
+  /** Answered by the leader, whichever controller is asked. Unavailable while none leads. */
+  async why(request: WhyRequest, call: CallContext): Promise<Input<WhyResponse>> {
     if (request.pod === '') throw new GantryError('InvalidArgument', 'the request names no pod', { details: [{ field: 'pod', message: 'is empty' }] })
+    const leader = this.#parts.leader()
+    if (leader === '') throw new GantryError('Unavailable', 'no controller leads at this moment', { details: [{ remedy: 'ask again in some seconds' }] })
+    if (leader !== this.#parts.controller) {
+      if (isController(call.user)) throw new GantryError('Unavailable', `controller ${this.#parts.controller} leads no more: ${leader} does`)
+      return (await this.#parts.peers.client(leader, 'Cluster')).why(request, { signal: call.signal, timeout: LEADER_TIMEOUT })
+    }
     return this.#parts.why(request.namespace === '' ? DEFAULT_NAMESPACE : request.namespace, request.pod)
   }
 }

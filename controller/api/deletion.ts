@@ -8,11 +8,14 @@ import { formatTime, parseTime } from '../../proto/api/time.ts'
 import type { AnyResource, Kind, ObjectMeta, Pod, Resources } from '../../proto/gen/types.ts'
 import { replaced, stale } from './admission.ts'
 import type { DeleteOptions } from './contract.ts'
-import { DEFAULT_NAMESPACE } from './identity.ts'
+import { FIRST_NAMESPACES } from './identity.ts'
 
 /** What the garbage collector removes once dependents are gone, or have no owner any more. */
 export const FOREGROUND_FINALIZER = 'foregroundDeletion'
 export const ORPHAN_FINALIZER = 'orphan'
+
+/** Of a CustomResourceDefinition: goes when no object of its kind is left. */
+export const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io'
 
 /** `removed` when nothing holds the object; otherwise the object to be stored, the same one if nothing changes. */
 export type Step<K extends Kind> = 'removed' | Resources[K]
@@ -22,8 +25,8 @@ export function requestDeletion<K extends Kind>(stored: Resources[K], options: D
   const { uid, resourceVersion } = options
   if (uid !== undefined && uid !== stored.metadata.uid) throw replaced(stored, uid)
   if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion) throw stale(stored, resourceVersion)
-  if (stored.kind === 'Namespace' && stored.metadata.name === DEFAULT_NAMESPACE) throw new GantryError('Forbidden', `namespace ${DEFAULT_NAMESPACE} cannot be deleted`)
-  const metadata = withPropagation(stored.metadata, options.propagation)
+  if (stored.kind === 'Namespace' && FIRST_NAMESPACES.includes(stored.metadata.name)) throw new GantryError('Forbidden', `namespace ${stored.metadata.name} cannot be deleted`)
+  const metadata = withCleanup(stored, withPropagation(stored.metadata, options.propagation))
   const grace = graceOf(stored, options.gracePeriodSeconds)
   const marked = { ...stored, metadata: marks(metadata, grace, now) }
   if (marked.kind === 'Namespace') (marked as Resources['Namespace']).status = { ...(marked as Resources['Namespace']).status, phase: 'Terminating' }
@@ -67,6 +70,13 @@ function marks(metadata: ObjectMeta, grace: number, now: number): ObjectMeta {
   if (deletionTimestamp === undefined) return { ...metadata, deletionTimestamp: formatTime(ends), deletionGracePeriodSeconds: grace, generation: generation === undefined ? undefined : generation + 1 }
   if (grace >= (deletionGracePeriodSeconds ?? 0)) return metadata
   return { ...metadata, deletionTimestamp: formatTime(Math.min(ends, parseTime(deletionTimestamp))), deletionGracePeriodSeconds: grace }
+}
+
+/** A definition stays until the objects of its kind are gone. */
+function withCleanup({ kind }: AnyResource, metadata: ObjectMeta): ObjectMeta {
+  const { finalizers = [], deletionTimestamp } = metadata
+  if (kind !== 'CustomResourceDefinition' || deletionTimestamp !== undefined || finalizers.includes(CLEANUP_FINALIZER)) return metadata
+  return { ...metadata, finalizers: [...finalizers, CLEANUP_FINALIZER] }
 }
 
 /** Without a word on it, what an earlier request said holds. */

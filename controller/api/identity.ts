@@ -6,6 +6,10 @@ import { describeObject, resourceOf } from '../../proto/api/schema.ts'
 import type { AnyResource, Kind, ObjectRef } from '../../proto/gen/types.ts'
 
 export const DEFAULT_NAMESPACE = 'default'
+/** Where the leases of nodes are looked for. https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats */
+export const NODE_LEASES_NAMESPACE = 'kube-node-lease'
+/** There from the beginning. https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/#initial-namespaces */
+export const FIRST_NAMESPACES: readonly string[] = [DEFAULT_NAMESPACE, NODE_LEASES_NAMESPACE, 'kube-public', 'kube-system']
 
 /** "Pod default/web": an object that there may be no more of than this. */
 export function named(kind: Kind, namespace: string, name: string): string {

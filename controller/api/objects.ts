@@ -1,29 +1,37 @@
 /** The API core: see contract.ts. */
-import { decodeJson, encodeJson } from '../../proto/api/codec.ts'
-import { applyDefaults } from '../../proto/api/defaults.ts'
+import { encodeJson } from '../../proto/api/codec.ts'
 import { GantryError } from '../../proto/api/errors.ts'
-import { applyConfiguration, updateOwnership } from '../../proto/api/ownership.ts'
-import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../proto/api/patch.ts'
-import { describeObject, resourceOf } from '../../proto/api/schema.ts'
+import { claimedOwners, updateOwnership } from '../../proto/api/ownership.ts'
+import { resourceOf } from '../../proto/api/schema.ts'
 import { decodeResource, encodeResource } from '../../proto/api/wire.ts'
+import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import { randomSuffix, randomUuid, type Random } from '../../proto/base/random.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, ManagedFieldsEntry, Pod, Resources } from '../../proto/gen/types.ts'
 import type { Informer } from '../informer/contract.ts'
-import type { Entry, Operation } from '../store/contract.ts'
+import type { CommitResult, Entry, Operation } from '../store/contract.ts'
 import type { GroupCommit } from '../store/group-commit.ts'
 import { objectKey } from '../store/keys.ts'
-import { admitNew, admitStatus, admitUpdate, checkSize, complete, type Author } from './admission.ts'
+import { checkSize, complete, draftNew } from './admission.ts'
 import { bindPod } from './binding.ts'
 import { notFound, type ConsistentReads } from './consistent-reads.ts'
-import type { DeleteOptions, Draft, ObjectApi, PatchOptions, WriteContext } from './contract.ts'
+import type { AdmissionPlugin, DeleteOptions, Draft, ObjectApi, PatchOptions, PodPart, WriteContext, WriteSubresource } from './contract.ts'
 import { releasePod, requestDeletion, settleDeletion, type Step } from './deletion.ts'
 import { named } from './identity.ts'
+import { AppliedConfiguration, patched } from './patches.ts'
+import { ObjectAdmission, type Manner } from './object-admission.ts'
+import { AdmissionMemory, AdmissionPlugins } from './plugins.ts'
+import { ServiceAllocator, type Allocation } from './services/service-allocator.ts'
 
 /** Tries of one write that meets others: after so many in a row somebody is in a loop. */
 const ATTEMPTS = 10
 /** Kubernetes' limit for generateName, so that the suffix fits. */
 const GENERATED_BASE = 58
+/** Tries of one write whose choice of addresses and ports others were faster to take. */
+const ALLOCATIONS = 50
+const NONE: ReadonlySet<string> = new Set()
+/** What other writes are admitted by: who has written it expects to be heeded. */
+const HEEDED: ReadonlySet<Kind> = new Set<Kind>(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'])
 
 /** An object that a write begins with. `fresh`: it is certain that it was the newest when the write began, not merely what the cache shows. */
 interface Base<K extends Kind> {
@@ -36,24 +44,33 @@ interface Base<K extends Kind> {
 export interface ObjectCoreOptions {
   readonly reads: ConsistentReads
   readonly informer: Informer
-  readonly commits: Pick<GroupCommit, 'write'>
+  readonly commits: Pick<GroupCommit, 'writeAll'>
   readonly clock: Clock
   readonly random: Random
+  /** Addresses of Services: one range, or one of each family separated by a comma (default 10.96.0.0/16). */
+  readonly serviceCidr?: string
+  /** Asked in this order; some write objects themselves. */
+  readonly plugins?: (api: ObjectApi) => readonly AdmissionPlugin[]
 }
 
 export class ObjectCore implements ObjectApi {
   readonly #reads: ConsistentReads
   readonly #informer: Informer
-  readonly #commits: Pick<GroupCommit, 'write'>
+  readonly #commits: Pick<GroupCommit, 'writeAll'>
   readonly #clock: Clock
   readonly #random: Random
+  readonly #services: ServiceAllocator
+  readonly #admission: ObjectAdmission
 
+  /** InvalidArgument for a serviceCidr that is none. */
   constructor(options: ObjectCoreOptions) {
     this.#reads = options.reads
     this.#informer = options.informer
     this.#commits = options.commits
     this.#clock = options.clock
     this.#random = options.random
+    this.#services = new ServiceAllocator(options)
+    this.#admission = new ObjectAdmission(new AdmissionPlugins(options.plugins?.(this) ?? []), options.clock)
   }
 
   async get<K extends Kind>(kind: K, namespace: string, name: string): Promise<Resources[K]> {
@@ -66,45 +83,43 @@ export class ObjectCore implements ObjectApi {
     return this.#create(wanted, context, (object) => this.#owned(undefined, object, context))
   }
 
-  async update<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K]> {
+  async update<K extends Kind>(object: Resources[K], context: WriteContext, part?: PodPart): Promise<Resources[K]> {
     const { namespace, name } = object.metadata
     const wanted = complete(object)
-    return (await this.#change(object.kind as K, namespace, name, context, (stored) => this.#updated(wanted, stored, 'user', context))).object
+    return (await this.#change(object.kind as K, namespace, name, context, (stored, memory) => this.#updated(wanted, stored, { author: 'user', subresource: part ?? '' }, context, memory))).object
   }
 
   async updateStatus<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K]> {
     const { namespace, name } = object.metadata
     const wanted = complete(object)
-    return (await this.#change(object.kind as K, namespace, name, context, (stored) => admitStatus(wanted, stored))).object
+    return (await this.#change(object.kind as K, namespace, name, context, (stored, memory) => this.#statusUpdated(wanted, stored, {}, context, memory))).object
   }
 
-  async patch<K extends Kind>(kind: K, namespace: string, name: string, options: PatchOptions, context: WriteContext): Promise<Resources[K]> {
-    const { object } = await this.#change(kind, namespace, name, context, (stored) => {
-      const wanted = decodeJson(kind, patched(kind, encodeJson(stored), options))
-      if (wanted.metadata.name !== name || wanted.metadata.namespace !== namespace) {
-        throw new GantryError('InvalidArgument', `a patch cannot rename ${describeObject(stored)}`, { details: [{ field: 'metadata.name', value: wanted.metadata.name, message: 'is part of the patch' }] })
-      }
-      return options.subresource === 'status' ? admitStatus(wanted, stored) : this.#updated(wanted, stored, 'user', context)
+  async patch<K extends Kind>(kind: K, namespace: string, name: string, { subresource = '', ...patch }: PatchOptions, context: WriteContext): Promise<Resources[K]> {
+    const { object } = await this.#change(kind, namespace, name, context, (stored, memory) => {
+      const wanted = patched(stored, patch, context)
+      return subresource === 'status' ? this.#statusUpdated(wanted, stored, { patch: true }, context, memory) : this.#updated(wanted, stored, { author: 'user', subresource, patch: true }, context, memory)
     })
     return object
   }
 
-  async apply<K extends Kind>(kind: K, namespace: string, name: string, configuration: JsonValue, force: boolean, context: WriteContext): Promise<{ object: Resources[K]; outcome: 'UNCHANGED' | 'CREATED' | 'CONFIGURED' }> {
-    const wanted = configured(kind, namespace, name, configuration)
-    const merge = (live: Resources[K] | undefined): { object: JsonObject; changed: boolean } =>
-      applyConfiguration({ kind, live: live === undefined ? undefined : encodeJson(live), configuration: wanted, manager: context.fieldManager, force, now: this.#clock.now() })
+  async apply<K extends Kind>(kind: K, namespace: string, name: string, configuration: JsonValue, force: boolean, context: WriteContext, subresource: WriteSubresource = ''): Promise<{ object: Resources[K]; outcome: 'UNCHANGED' | 'CREATED' | 'CONFIGURED' }> {
+    const application = new AppliedConfiguration(kind, namespace, name, configuration, { force, subresource, context, now: () => this.#clock.now() })
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
-        const { object, changed } = await this.#change(kind, namespace, name, context, (stored) => {
-          const merged = merge(stored)
-          return merged.changed ? settleDeletion(admitUpdate(decodeJson(kind, merged.object), stored, 'user', this.#clock.now())) : stored
+        const { object, changed } = await this.#change(kind, namespace, name, context, (stored, memory) => {
+          const merged = application.mergedInto(stored)
+          if (merged === stored) return stored
+          const manner = { author: 'user', subresource, patch: true, force } as const
+          if (subresource !== 'status') return then(this.#admission.update(merged, stored, manner, context, memory), settleDeletion)
+          return then(this.#admission.status(merged, stored, manner, context, memory), (next) => withOwners(next, merged.metadata.managedFields))
         })
         return { object, outcome: changed ? 'CONFIGURED' : 'UNCHANGED' }
       } catch (thrown) {
-        if (!GantryError.is(thrown, 'NotFound')) throw thrown
+        if (!GantryError.is(thrown, 'NotFound') || subresource !== '') throw thrown
       }
       try {
-        return { object: await this.#create(decodeJson(kind, merge(undefined).object), context, (object) => object.metadata.managedFields ?? []), outcome: 'CREATED' }
+        return { object: await this.#create(application.alone(), context, (object) => object.metadata.managedFields ?? []), outcome: 'CREATED' }
       } catch (thrown) {
         // Made by another since: then it is to be changed.
         if (!GantryError.is(thrown, 'AlreadyExists')) throw thrown
@@ -114,27 +129,44 @@ export class ObjectCore implements ObjectApi {
   }
 
   async delete<K extends Kind>(kind: K, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<Resources[K]> {
-    const { object } = await this.#change(kind, namespace, name, context, (stored) => requestDeletion(stored, options, this.#clock.now()))
+    return (await this.deletion(kind, namespace, name, options, context)).object
+  }
+
+  async deletion<K extends Kind>(kind: K, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<{ object: Resources[K]; removed: boolean }> {
+    const { object, removed } = await this.#change(kind, namespace, name, context, (stored, memory) => {
+      const next = requestDeletion(stored, options, this.#clock.now())
+      const admitted = this.#admission.deletion(stored, options, context, memory)
+      return admitted === undefined ? next : admitted.then(() => next)
+    })
     // Creations look at the cache for whether a namespace is going: whoever has been told that it is must not get one through any more.
     if (kind === 'Namespace' && context.dryRun !== true) await this.#informer.reached(Number(object.metadata.resourceVersion))
-    return object
+    return { object, removed }
   }
 
   async mutate<K extends Kind>(kind: K, namespace: string, name: string, subresource: '' | 'status', change: (object: Resources[K]) => false | void, context: WriteContext): Promise<Resources[K]> {
-    const { object } = await this.#change(kind, namespace, name, context, (stored) => {
-      const wanted = structuredClone(stored)
+    const { object } = await this.#change(kind, namespace, name, context, (stored, memory) => {
+      const wanted = clone(stored)
       if (change(wanted) === false) return stored
-      return subresource === 'status' ? admitStatus(wanted, stored) : this.#updated(wanted, stored, 'controller', context)
+      return subresource === 'status' ? this.#statusUpdated(wanted, stored, {}, context, memory) : this.#updated(wanted, stored, { author: 'controller', subresource }, context, memory)
     })
     return object
   }
 
   async bind(namespace: string, name: string, uid: string, node: string, context: WriteContext): Promise<Pod> {
-    return (await this.#change('Pod', namespace, name, context, (stored) => bindPod(stored, uid, node, this.#clock.now()))).object
+    const { object } = await this.#change('Pod', namespace, name, context, (stored, memory) => {
+      const next = bindPod(stored, uid, node, this.#clock.now())
+      const admitted = this.#admission.binding(stored, node, context, memory)
+      return admitted === undefined ? next : admitted.then(() => next)
+    })
+    return object
   }
 
   async release(namespace: string, name: string, uid: string, context: WriteContext): Promise<Pod> {
     return (await this.#change('Pod', namespace, name, context, (stored) => (stored.metadata.uid === uid ? releasePod(stored) : stored))).object
+  }
+
+  admitConnection(kind: Kind, namespace: string, name: string, subresource: string, options: JsonObject, context: WriteContext): Promise<void> {
+    return this.#admission.connection(kind, namespace, name, subresource, options, context)
   }
 
   /** Creates what `wanted` says; `owners` says who owns the fields of the object that becomes of it. */
@@ -143,30 +175,60 @@ export class ObjectCore implements ObjectApi {
     if (name === '' && generateName === '') throw new GantryError('InvalidArgument', `a ${wanted.kind} needs a name`, { details: [{ field: 'metadata.name', message: 'is missing', remedy: 'set metadata.name or metadata.generateName' }] })
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       wanted.metadata.name = name === '' ? `${generateName.slice(0, GENERATED_BASE)}${randomSuffix(this.#random)}` : name
-      const object = admitNew(wanted, randomUuid(this.#random), this.#clock.now())
+      const object = draftNew(wanted, randomUuid(this.#random), this.#clock.now())
       await this.#requireNamespace(object)
+      const admitted = this.#admission.creation(object, context, name === '')
+      if (admitted !== undefined) await admitted
       object.metadata.managedFields = owners(object)
-      const bytes = encodeResource(object)
-      checkSize(object, bytes)
-      const key = objectKey(object.kind, namespace, object.metadata.name)
-      const revision = context.dryRun === true
-        ? await this.#reads.find(object.kind, namespace, object.metadata.name) === undefined ? 0 : undefined
-        : await this.#put(key, bytes, context)
-      if (revision !== undefined) return decodeResource(object.kind as K, bytes, revision === 0 ? '' : String(revision))
+      const made = context.dryRun === true ? await this.#tryNew(object) : await this.#putNew(object, context)
+      if (made !== undefined) return made
       if (name !== '') break
     }
     const taken = named(wanted.kind, namespace, wanted.metadata.name)
     throw new GantryError('AlreadyExists', `${taken} already exists`, { details: [{ field: 'metadata.name', value: wanted.metadata.name, message: 'is taken', remedy: 'choose another name, or apply to change what is there' }] })
   }
 
-  /** The revision of a new object, undefined if the key is taken. */
-  async #put(key: string, value: Uint8Array, context: WriteContext): Promise<number | undefined> {
-    const result = await this.#commits.write({ kind: 'put', key, value, expect: { is: 'absent' } }, context.term)
-    switch (result.outcome) {
-      case 'committed': return result.revision
-      case 'conflict': return undefined
-      case 'deposed': throw deposed()
+  /** The object as it would be stored, undefined if its name is taken. */
+  async #tryNew<K extends Kind>(object: Resources[K]): Promise<Resources[K] | undefined> {
+    const { kind, metadata: { namespace, name } } = object as AnyResource
+    if (await this.#reads.find(kind, namespace, name) !== undefined) return undefined
+    const allocation = this.#services.allocate(object, undefined, NONE)
+    this.#services.settled(allocation, undefined)
+    this.#services.check(allocation)
+    const bytes = encodeResource(allocation.object as AnyResource)
+    checkSize(object, bytes)
+    return decodeResource(kind as K, bytes, '')
+  }
+
+  /** The new object, undefined if its name is taken. */
+  async #putNew<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K] | undefined> {
+    const { kind, metadata: { namespace, name } } = object as AnyResource
+    const key = objectKey(kind, namespace, name)
+    const avoid = new Set<string>()
+    for (let attempt = 0; attempt < ALLOCATIONS; attempt++) {
+      const allocation = this.#services.allocate(object, undefined, avoid)
+      const value = encodeResource(allocation.object as AnyResource)
+      const { result, met } = await this.#commit({ kind: 'put', key, value, expect: { is: 'absent' } }, allocation, context)
+      for (const claim of met) avoid.add(claim)
+      if (result.outcome === 'committed') return decodeResource(kind as K, value, String(result.revision))
+      if (met.length === 0) return undefined
     }
+    throw contended(kind, namespace, name)
+  }
+
+  /** Writes an object and what is allocated with it. `met`: claims of others that were chosen, so that the write is to be made again without them. Forbidden for a leader that is deposed. */
+  async #commit(operation: Operation, allocation: Allocation<Kind>, context: WriteContext): Promise<{ result: Exclude<CommitResult, { outcome: 'deposed' }>; met: readonly string[] }> {
+    let result: CommitResult | undefined
+    let met: readonly string[] = []
+    try {
+      if (operation.kind === 'put') checkSize(allocation.object as AnyResource, operation.value)
+      result = await this.#commits.writeAll([operation, ...allocation.operations], context.term)
+    } finally {
+      met = this.#services.settled(allocation, result)
+    }
+    if (result.outcome === 'deposed') throw deposed()
+    if (result.outcome === 'committed' && HEEDED.has((allocation.object as AnyResource).kind)) await this.#informer.reached(result.revision)
+    return { result, met }
   }
 
   /** NotFound or Forbidden unless the object may be made in its namespace. */
@@ -182,52 +244,74 @@ export class ObjectCore implements ObjectApi {
     }
   }
 
-  #updated<K extends Kind>(wanted: Resources[K], stored: Resources[K], author: Author, context: WriteContext): Step<K> {
-    const next = admitUpdate(wanted, stored, author, this.#clock.now())
-    next.metadata.managedFields = this.#owned(stored, next, context)
-    return settleDeletion(next)
+  #updated<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Manner & { readonly subresource: Exclude<WriteSubresource, 'status'> }, context: WriteContext, memory: AdmissionMemory): Step<K> | Promise<Step<K>> {
+    return then(this.#admission.update(wanted, stored, manner, context, memory), (next) => {
+      const claimed = claimedOwners(next.metadata.managedFields, stored.metadata.managedFields)
+      next.metadata.managedFields = this.#owned(claimed === stored.metadata.managedFields ? stored : withOwners(stored, claimed), next, context, manner.subresource)
+      return settleDeletion(next)
+    })
   }
 
-  #owned(previous: AnyResource | undefined, next: AnyResource, context: WriteContext): ManagedFieldsEntry[] {
-    return updateOwnership({ kind: next.kind, previous: previous && encodeJson(previous), next: encodeJson(next), manager: context.fieldManager, now: this.#clock.now() })
+  /** Whose the fields of a status are is kept for what users write; a part of the control plane takes them over where that is so. */
+  #statusUpdated<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Pick<Manner, 'patch'>, context: WriteContext, memory: AdmissionMemory): Resources[K] | Promise<Resources[K]> {
+    return then(this.#admission.status(wanted, stored, manner, context, memory), (next) => {
+      const owned = context.user !== undefined || stored.metadata.managedFields?.some(({ subresource }) => subresource === 'status') === true
+      return owned ? withOwners(next, this.#owned(stored, next, context, 'status')) : next
+    })
+  }
+
+  #owned(previous: AnyResource | undefined, next: AnyResource, context: WriteContext, subresource: WriteSubresource = ''): ManagedFieldsEntry[] {
+    return updateOwnership({ kind: next.kind, previous: previous && encodeJson(previous), next: encodeJson(next), manager: context.fieldManager, now: this.#clock.now(), subresource })
   }
 
   /**
    * Takes a step from the stored object and commits it; from the newest state again if somebody else was faster. A refusal, or that nothing
    * changes, holds only for the newest state: seen on what the cache shows, it is looked at again.
    */
-  async #change<K extends Kind>(kind: K, namespace: string, name: string, context: WriteContext, step: (stored: Resources[K]) => Step<K>): Promise<{ object: Resources[K]; changed: boolean }> {
+  async #change<K extends Kind>(kind: K, namespace: string, name: string, context: WriteContext, step: (stored: Resources[K], memory: AdmissionMemory) => Step<K> | Promise<Step<K>>): Promise<{ object: Resources[K]; changed: boolean; removed: boolean }> {
     let base = context.dryRun === true ? await this.#fresh(kind, namespace, name) : this.#shown(kind, namespace, name) ?? await this.#fresh(kind, namespace, name)
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const avoid = new Set<string>()
+    const memory = new AdmissionMemory()
+    for (let attempt = 0; attempt < ATTEMPTS + avoid.size; attempt++) {
       let next: Step<K>
+      let allocation: Allocation<K> | undefined
       let bytes: Uint8Array | undefined
       try {
-        next = step(base.object)
-        if (next !== 'removed' && next !== base.object) checkSize(next, (bytes = encodeResource(next)))
+        const stepped = step(base.object, memory)
+        next = stepped instanceof Promise ? await stepped : stepped
+        if (next !== 'removed' && next !== base.object) {
+          allocation = this.#services.allocate(next, base.object, avoid)
+          checkSize(next, (bytes = encodeResource(allocation.object as AnyResource)))
+        }
       } catch (thrown) {
+        if (allocation !== undefined) this.#services.settled(allocation, undefined)
         if (base.fresh) throw thrown
         base = await this.#fresh(kind, namespace, name)
         continue
       }
       if (next !== 'removed' && (bytes === undefined || Buffer.compare(bytes, base.bytes) === 0)) {
         const newest = base.fresh ? base : await this.#fresh(kind, namespace, name)
-        if (newest.revision === base.revision) return { object: newest.object, changed: false }
+        if (newest.revision === base.revision) return { object: newest.object, changed: false, removed: false }
         base = newest
         continue
       }
       const after = bytes ?? base.bytes
-      if (context.dryRun === true) return { object: decodeResource(kind, after, base.object.metadata.resourceVersion), changed: true }
+      allocation ??= { object: base.object, operations: this.#services.release(base.object), claims: [] }
+      if (context.dryRun === true) {
+        this.#services.settled(allocation, undefined)
+        this.#services.check(allocation)
+        return { object: decodeResource(kind, after, base.object.metadata.resourceVersion), changed: true, removed: next === 'removed' }
+      }
       const key = objectKey(kind, namespace, name)
       const expect = { is: 'at' as const, revision: base.revision }
       const operation: Operation = next === 'removed' ? { kind: 'delete', key, expect } : { kind: 'put', key, value: bytes!, expect }
-      const result = await this.#commits.write(operation, context.term)
-      switch (result.outcome) {
-        case 'committed': return { object: decodeResource(kind, after, String(result.revision)), changed: true }
-        case 'deposed': throw deposed()
-        case 'conflict':
-          if (result.current === undefined) throw notFound(kind, namespace, name)
-          base = baseOf(kind, result.current)
-      }
+      const { result, met } = await this.#commit(operation, allocation, context)
+      if (result.outcome === 'committed') return { object: decodeResource(kind, after, String(result.revision)), changed: true, removed: next === 'removed' }
+      for (const claim of met) avoid.add(claim)
+      const conflict = result.conflicts.find(({ index }) => index === 0)
+      if (conflict === undefined) continue
+      if (conflict.current === undefined) throw notFound(kind, namespace, name)
+      base = baseOf(kind, conflict.current)
     }
     throw contended(kind, namespace, name)
   }
@@ -247,27 +331,13 @@ function baseOf<K extends Kind>(kind: K, entry: Entry): Base<K> {
   return { object: decodeResource(kind, entry.value, String(entry.revision)), revision: entry.revision, bytes: entry.value, fresh: true }
 }
 
-function patched(kind: Kind, target: JsonObject, { type, patch }: PatchOptions): JsonValue {
-  switch (type) {
-    case 'MERGE': return applyMergePatch(target, patch)
-    case 'JSON': return applyJsonPatch(target, patch)
-    case 'STRATEGIC': return applyStrategicPatch(kind, target, patch)
-  }
+function withOwners<K extends Kind>(object: Resources[K], managedFields: ManagedFieldsEntry[] | undefined): Resources[K] {
+  return { ...object, metadata: { ...object.metadata, managedFields } }
 }
 
-/** A configuration as it is merged: strictly decoded, in canonical form, of this object and no other, plain secret text as data. */
-function configured<K extends Kind>(kind: K, namespace: string, name: string, configuration: JsonValue): JsonObject {
-  const decoded = decodeJson(kind, configuration, { dropReadOnly: true })
-  const metadata = decoded.metadata
-  for (const [field, said, meant] of [['name', metadata.name, name], ['namespace', metadata.namespace, namespace]] as const) {
-    if (said !== '' && said !== meant) throw new GantryError('InvalidArgument', `the configuration is not of ${named(kind, namespace, name)}`, { details: [{ field: `metadata.${field}`, value: said, message: `is not ${JSON.stringify(meant)}` }] })
-  }
-  const object = { ...decoded, metadata: { ...metadata, namespace, name } } as AnyResource
-  if (object.kind === 'Secret' && object.stringData !== undefined) {
-    object.data = applyDefaults(structuredClone(object)).data
-    delete object.stringData
-  }
-  return encodeJson(object)
+/** At once, if that is possible: writes of one turn stay together. */
+function then<T, U>(value: T | Promise<T>, next: (value: T) => U): U | Promise<U> {
+  return value instanceof Promise ? value.then(next) : next(value)
 }
 
 function deposed(): GantryError {

@@ -12,7 +12,7 @@ import type { Cached, Informer } from '../informer/contract.ts'
 import type { ConsistentReads } from './consistent-reads.ts'
 import { Selection, toBytes } from './selection.ts'
 
-/** Objects a page unless the caller says less, and bytes a page. */
+/** Objects a page over gRPC unless the caller says less, and bytes a page: one message holds it. */
 const PAGE = 500
 const PAGE_BYTES = 16 * 1024 * 1024
 /** Lists under way that are remembered, and for how many milliseconds after their last page. */
@@ -25,6 +25,24 @@ interface Snapshot {
   readonly items: readonly Cached[]
   readonly revision: number
   expires: number
+}
+
+export interface Page {
+  readonly items: readonly Cached[]
+  readonly revision: number
+  /** Empty with the last page. */
+  readonly continue: string
+  /** Objects on later pages. */
+  readonly remaining: number
+}
+
+export interface PageRequest {
+  /** Objects a page; undefined: all of them. */
+  readonly limit?: number | undefined
+  /** Bytes a page has at most, as far as it has more than one object. */
+  readonly bytes?: number | undefined
+  /** From the page before. */
+  readonly continue?: string | undefined
 }
 
 export class Pages {
@@ -42,27 +60,34 @@ export class Pages {
     this.#random = parts.random
   }
 
-  /** A page. InvalidArgument for a malformed request or token; Expired for a token whose snapshot is gone: list again. */
+  /** A page over gRPC. InvalidArgument for a malformed request or token; Expired for a token whose snapshot is gone: list again. */
   async list(request: ListRequest, user: CallContext['user']): Promise<Input<ListResponse>> {
     if (request.limit < 0) throw new GantryError('InvalidArgument', 'limit is negative', { details: [{ field: 'limit', value: String(request.limit), message: 'is negative' }] })
-    this.#forgetExpired()
-    const selection = new Selection(request, user)
+    const selection = Selection.of(request, user)
     const question = JSON.stringify([request.kind, request.namespace, request.labelSelector, request.fieldSelector])
-    const { id, start, snapshot } = request.continue === '' ? { id: '', start: 0, snapshot: await this.#take(selection, question) } : this.#resume(request.continue, question)
-    const end = pageEnd(snapshot.items, start, request.limit === 0 ? PAGE : Math.min(request.limit, PAGE))
-    const remaining = snapshot.items.length - end
-    return {
-      items: snapshot.items.slice(start, end).map(toBytes),
-      resourceVersion: String(snapshot.revision),
-      continue: remaining === 0 ? '' : this.#remember(id, end, snapshot),
-      remainingItemCount: remaining,
-    }
+    const limit = request.limit === 0 ? PAGE : Math.min(request.limit, PAGE)
+    const page = await this.page(question, { limit, bytes: PAGE_BYTES, continue: request.continue }, () => this.newest(selection))
+    return { items: page.items.map(toBytes), resourceVersion: String(page.revision), continue: page.continue, remainingItemCount: page.remaining }
   }
 
-  async #take(selection: Selection, question: string): Promise<Snapshot> {
+  /**
+   * A page of what `take` gives when the list begins. `question`: all that `take` depends on, so that a token is good for the same list only.
+   * InvalidArgument for a token that is none; Expired for one whose snapshot is gone.
+   */
+  async page(question: string, { limit = Infinity, bytes = Infinity, continue: token = '' }: PageRequest, take: () => Promise<Pick<Snapshot, 'items' | 'revision'>>): Promise<Page> {
+    this.#forgetExpired()
+    const { id, start, snapshot } = token === '' ? { id: '', start: 0, snapshot: { question, ...await take(), expires: 0 } } : this.#resume(token, question)
+    const { items, revision } = snapshot
+    const end = pageEnd(items, start, limit, bytes)
+    const remaining = items.length - end
+    const whole = start === 0 && remaining === 0
+    return { items: whole ? items : items.slice(start, end), revision, continue: remaining === 0 ? '' : this.#remember(id, end, snapshot), remaining }
+  }
+
+  /** What the selection has now: consistent. */
+  async newest(selection: Selection): Promise<Pick<Snapshot, 'items' | 'revision'>> {
     await this.#reads.current()
-    const cached = this.#informer.lister(selection.kind).cachedList(selection.namespace)
-    return { question, items: cached.filter(({ object }) => selection.matches(object)), revision: this.#informer.revision, expires: 0 }
+    return { items: selection.of(this.#informer.lister(selection.kind)), revision: this.#informer.revision }
   }
 
   #resume(token: string, question: string): { id: string; start: number; snapshot: Snapshot } {
@@ -92,12 +117,13 @@ export class Pages {
   }
 }
 
-/** Where a page that begins at `start` ends: after `limit` objects or as many bytes as fit one message, but never before the first. */
-function pageEnd(items: readonly Cached[], start: number, limit: number): number {
+/** Where a page that begins at `start` ends: after `limit` objects or `most` bytes, but never before the first. */
+function pageEnd(items: readonly Cached[], start: number, limit: number, most: number): number {
+  if (most === Infinity) return Math.min(items.length, start + limit)
   let end = start
   for (let bytes = 0; end < items.length && end - start < limit; end++) {
     bytes += items[end]!.bytes.length
-    if (end > start && bytes > PAGE_BYTES) break
+    if (end > start && bytes > most) break
   }
   return end
 }

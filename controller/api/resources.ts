@@ -1,12 +1,13 @@
 /** The service Resources: the API core over gRPC. What comes in is decoded strictly, what goes out is the cache's bytes where it can be. */
-import { decodeJson, encodeJson } from '../../proto/api/codec.ts'
+import { decodeJson, encodeFields, encodeJson } from '../../proto/api/codec.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { problemError, type Problem } from '../../proto/api/problem.ts'
 import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
+import { resourceOf, schema } from '../../proto/api/schema.ts'
 import { unknownFields } from '../../proto/api/unknown-fields.ts'
-import { decodeResource, encode, type Input } from '../../proto/api/wire.ts'
+import { decode, decodeResource, encodeObject, type Input } from '../../proto/api/wire.ts'
 import type {
-  AnyResource, ApplyRequest, ApplyResponse, CreateRequest, DeleteRequest, GetRequest, JsonValue, Kind, ListRequest, ListResponse, ObjectBytes, ObjectRef, ObjectResponse, PatchRequest, Resources, ResourcesService,
+  AnyResource, ApplyRequest, ApplyResponse, CreateRequest, DeleteRequest, GetRequest, JsonObject, JsonValue, Kind, ListRequest, ListResponse, ObjectBytes, ObjectRef, ObjectResponse, PatchRequest, Resources, ResourcesService,
   UpdateRequest, WatchEvent, WatchRequest, WriteOptions,
 } from '../../proto/gen/types.ts'
 import { authorizeKind } from './authorization.ts'
@@ -91,17 +92,24 @@ function received(bytes: ObjectBytes | undefined, call: CallContext): Resources[
   if (bytes === undefined) throw new GantryError('InvalidArgument', 'the request holds no object', { details: [{ field: 'object' }] })
   const kind = storedKind(bytes.apiVersion, bytes.kind)
   authorizeKind(kind, call.user)
-  const object = decodeJson(kind, encodeJson(readBytes(kind, bytes.raw)))
+  const object = decodeJson(kind, readBytes(kind, bytes))
   object.metadata.namespace = namespaceOf(kind, object.metadata.namespace)
   return object
 }
 
-function readBytes(kind: Kind, raw: Uint8Array): AnyResource {
+/** As JSON: of a custom kind with all that was sent, in the version that was named. */
+function readBytes(kind: Kind, { apiVersion, kind: name, raw }: ObjectBytes): JsonObject {
   let unknown: Problem[]
-  let object: AnyResource
+  let object: JsonObject
   try {
-    unknown = unknownFields(kind, raw)
-    object = decodeResource(kind, raw)
+    if (kind in schema.messages) {
+      unknown = unknownFields(kind, raw)
+      object = encodeJson(decodeResource(kind, raw))
+    } else {
+      unknown = unknownFields('CustomObject', raw)
+      const { metadata, json = new Uint8Array() } = decode('CustomObject', raw)
+      object = { ...json.length === 0 ? {} : JSON.parse(Buffer.from(json).toString()) as JsonObject, apiVersion, kind: name, metadata: encodeFields('ObjectMeta', metadata) }
+    }
   } catch (cause) {
     throw new GantryError('InvalidArgument', `the request's ${raw.length} bytes are not a ${kind}`, { details: [{ field: 'object.raw', message: `is not a protobuf message ${kind}` }], cause })
   }
@@ -110,7 +118,7 @@ function readBytes(kind: Kind, raw: Uint8Array): AnyResource {
 }
 
 function sent(object: AnyResource): ObjectBytes {
-  return { apiVersion: object.apiVersion, kind: object.kind, raw: encode(object.kind, object as never) }
+  return { apiVersion: object.apiVersion, kind: resourceOf(object.kind).kind, raw: encodeObject(object) }
 }
 
 /** Without a name for the owner of the fields, the caller's own is taken. */
@@ -118,7 +126,7 @@ function contextOf(options: WriteOptions | undefined, call: CallContext): WriteC
   const fieldManager = options?.fieldManager ?? ''
   if (fieldManager.length > MANAGER_LENGTH) throw new GantryError('InvalidArgument', 'the field manager is too long', { details: [{ field: 'options.fieldManager', value: fieldManager, message: `has ${fieldManager.length} characters, the limit is ${MANAGER_LENGTH}` }] })
   const named = fieldManager !== '' ? fieldManager : call.user.name.slice(0, MANAGER_LENGTH)
-  return { fieldManager: named === '' ? 'unknown' : named, dryRun: options?.dryRun === true }
+  return { fieldManager: named === '' ? 'unknown' : named, dryRun: options?.dryRun === true, user: call.user }
 }
 
 function subresourceOf(text: string): '' | 'status' {

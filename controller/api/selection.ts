@@ -5,7 +5,7 @@ import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
 import { parseFieldSelector, parseLabelSelector, type FieldMatcher, type LabelMatcher } from '../../proto/api/selector.ts'
 import { withResourceVersion } from '../../proto/api/wire.ts'
 import type { AnyResource, Kind, ObjectBytes } from '../../proto/gen/types.ts'
-import type { Cached } from '../informer/contract.ts'
+import type { Cached, Lister } from '../informer/contract.ts'
 import { authorizeKind } from './authorization.ts'
 import { namespaceOf, storedKind } from './identity.ts'
 
@@ -23,30 +23,61 @@ export class Selection {
   readonly namespace: string | undefined
   readonly #labels: LabelMatcher
   readonly #fields: FieldMatcher
+  /** The one name that is selected, if the field selector names it. */
+  readonly #name: string | undefined
+  readonly #node: string | undefined
 
-  /** InvalidArgument for an unknown kind or a malformed selector; Forbidden. */
-  constructor(request: SelectionRequest, user: CallContext['user']) {
-    this.kind = storedKind(request.apiVersion, request.kind)
-    authorizeKind(this.kind, user)
-    this.namespace = request.namespace === '' ? undefined : namespaceOf(this.kind, request.namespace)
-    this.#labels = parseLabelSelector(request.labelSelector)
-    this.#fields = parseFieldSelector(request.fieldSelector, this.kind)
+  /** InvalidArgument for a malformed selector. */
+  constructor(kind: Kind, namespace: string | undefined, labelSelector: string, fieldSelector: string) {
+    this.kind = kind
+    this.namespace = namespace
+    this.#labels = parseLabelSelector(labelSelector)
+    this.#fields = parseFieldSelector(fieldSelector, kind)
+    this.#name = this.#fields.exact('metadata.name')
+    this.#node = kind === 'Pod' ? this.#fields.exact('spec.nodeName') : undefined
+  }
+
+  /** What a request over gRPC selects. InvalidArgument for an unknown kind or a malformed selector; Forbidden. */
+  static of({ apiVersion, kind, namespace, labelSelector, fieldSelector }: SelectionRequest, user: CallContext['user']): Selection {
+    const stored = storedKind(apiVersion, kind)
+    authorizeKind(stored, user)
+    return new Selection(stored, namespace === '' ? undefined : namespaceOf(stored, namespace), labelSelector, fieldSelector)
+  }
+
+  /** True if it selects every object of its kind and namespace. */
+  get isEverything(): boolean {
+    return this.#labels.requirements.length === 0 && this.#fields.requirements.length === 0
   }
 
   matches(object: AnyResource): boolean {
-    if (this.namespace !== undefined && object.metadata.namespace !== this.namespace) return false
-    return this.#labels.matches(object.metadata.labels) && this.#fields.matches(object)
+    const { metadata } = object
+    if (this.namespace !== undefined && metadata.namespace !== this.namespace) return false
+    if (this.#name !== undefined && metadata.name !== this.#name) return false
+    return this.#labels.matches(metadata.labels) && this.#fields.matches(object)
+  }
+
+  /** What it selects of a cache, in key order. One object by its name, and the pods of one node, are found without looking at all others. */
+  of(lister: Lister<Kind>): readonly Cached[] {
+    const candidates = this.#candidates(lister)
+    return this.isEverything ? candidates : candidates.filter(({ object }) => this.matches(object))
+  }
+
+  #candidates(lister: Lister<Kind>): readonly Cached[] {
+    if (this.#name !== undefined && this.namespace !== undefined) return [lister.cached(this.namespace, this.#name) ?? []].flat()
+    if (this.#node !== undefined) return lister.byIndex('node', this.#node).flatMap(({ metadata: { namespace, name } }) => lister.cached(namespace, name) ?? [])
+    return lister.cachedList(this.namespace)
   }
 }
 
 /** A cached object as it travels: its stored bytes, at a revision. */
 export function toBytes({ object, bytes, revision }: Pick<Cached, 'object' | 'bytes'> & { revision: number }): ObjectBytes {
-  return { apiVersion: object.apiVersion, kind: object.kind, raw: withResourceVersion(bytes, String(revision)) }
+  return { apiVersion: object.apiVersion, kind: resourceOf(object.kind).kind, raw: withResourceVersion(bytes, String(revision)) }
 }
 
 /** An object that is nothing but a revision: what a bookmark carries. */
 export function revisionOnly(kind: Kind, revision: number): ObjectBytes {
-  return { apiVersion: apiVersionOf(resourceOf(kind)), kind, raw: withResourceVersion(new Uint8Array(), String(revision)) }
+  const resource = resourceOf(kind)
+  return { apiVersion: apiVersionOf(resource), kind: resource.kind, raw: withResourceVersion(new Uint8Array(), String(revision)) }
 }
 
 /** The revision that a text names; InvalidArgument. */

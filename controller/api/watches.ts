@@ -32,12 +32,12 @@ export class Watches {
 
   /** Events until the caller goes away. InvalidArgument; Expired when changes after the revision are no longer known: list again. */
   async *watch(request: WatchRequest, call: Pick<CallContext, 'signal' | 'user'>): AsyncGenerator<Input<WatchEvent>, void, undefined> {
-    const selection = new Selection(request, call.user)
+    const selection = Selection.of(request, call.user)
     const over = new AbortController()
     const signal = AbortSignal.any([call.signal, over.signal])
     try {
       const after = request.resourceVersion === '' ? await this.#newest() : await this.#before(parseRevision(request.resourceVersion))
-      const present = request.resourceVersion === '' ? this.#informer.lister(selection.kind).cachedList(selection.namespace).filter(({ object }) => selection.matches(object)) : []
+      const present = request.resourceVersion === '' ? selection.of(this.#informer.lister(selection.kind)) : []
       // The changes are followed from this instant, however long the caller takes for what is there now.
       const changes = new Following<Told>(this.#informer.watch(selection.kind, after, signal))
       if (request.resourceVersion === '') {

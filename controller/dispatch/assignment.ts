@@ -3,7 +3,8 @@ import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
 import { withResourceVersion, type Input } from '../../proto/api/wire.ts'
 import type { Assignments, ObjectBytes, ObjectRef, Pod } from '../../proto/gen/types.ts'
 import type { Cached, Informer } from '../informer/contract.ts'
-import { referencesOf, type References } from './references.ts'
+import { PodTokens, type TokenIssuer } from './pod-tokens.ts'
+import { referencesOf } from './references.ts'
 
 type AssignedKind = 'Pod' | 'ConfigMap' | 'Secret'
 
@@ -14,18 +15,14 @@ interface Assigned {
   readonly version: string
 }
 
-const references = new WeakMap<Pod, References>()
-
-function cachedReferences(pod: Pod): References {
-  let known = references.get(pod)
-  if (known === undefined) references.set(pod, (known = referencesOf(pod)))
-  return known
-}
-
-/** A node's own status reports come back as new revisions of the pod; only what a user or the control plane changed is told. */
+/**
+ * A node's own status reports come back as new revisions of the pod; only what a user or the control plane changed is told. Of the status that is
+ * the conditions that the pod's readiness waits for, which others write.
+ */
 function podVersion(pod: Pod): string {
   const { uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations } = pod.metadata
-  return JSON.stringify([uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations])
+  const gates = pod.spec.readinessGates?.map(({ conditionType }) => pod.status.conditions?.find(({ type }) => type === conditionType)?.status)
+  return JSON.stringify([uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations, gates])
 }
 
 /** Everything that a node is to have, by key. */
@@ -39,7 +36,7 @@ function desired(informer: Informer, node: string): Map<string, Assigned> {
   }
   for (const pod of pods.byIndex('node', node)) {
     const { namespace, name } = pod.metadata
-    const used = cachedReferences(pod)
+    const used = referencesOf(pod)
     for (const configMap of used.configMaps) add('ConfigMap', namespace, configMap, configMaps.cached(namespace, configMap))
     for (const secret of used.secrets) add('Secret', namespace, secret, secrets.cached(namespace, secret))
     add('Pod', namespace, name, pods.cached(namespace, name), podVersion(pod))
@@ -62,12 +59,20 @@ const ORDER: Record<AssignedKind, number> = { ConfigMap: 0, Secret: 0, Pod: 1 }
 export class AssignmentStream {
   readonly #informer: Informer
   readonly #node: string
+  readonly #tokens: PodTokens | undefined
   #sequence = 0
   #told = new Map<string, string>()
 
-  constructor(informer: Informer, node: string) {
+  /** Without an issuer pods get no tokens. */
+  constructor(informer: Informer, node: string, issuer: TokenIssuer | undefined) {
     this.#informer = informer
     this.#node = node
+    this.#tokens = issuer === undefined ? undefined : new PodTokens(informer, node, issuer)
+  }
+
+  /** When the node is to be given new tokens, in milliseconds since 1970; undefined: it has none. */
+  get tokensDue(): number | undefined {
+    return this.#tokens?.due
   }
 
   /** The next message and the uids of the pods in it, or undefined when the node knows everything. The first one is complete. */
@@ -76,11 +81,12 @@ export class AssignmentStream {
     const complete = this.#sequence === 0
     const set = [...wanted].filter(([key, item]) => this.#told.get(key) !== item.version).map(([, item]) => item)
     const removed = [...this.#told.keys()].filter((key) => !wanted.has(key))
-    if (!complete && set.length === 0 && removed.length === 0) return undefined
+    const tokens = this.#tokens?.next() ?? []
+    if (!complete && set.length === 0 && removed.length === 0 && tokens.length === 0) return undefined
     this.#told = new Map([...wanted].map(([key, item]) => [key, item.version]))
     set.sort((a, b) => ORDER[a.kind] - ORDER[b.kind])
     return {
-      message: { complete, sequence: ++this.#sequence, set: set.map(objectBytes), removed: removed.map(objectRef) },
+      message: { complete, sequence: ++this.#sequence, set: set.map(objectBytes), removed: removed.map(objectRef), tokens },
       pods: set.flatMap(({ kind, cached }) => (kind === 'Pod' ? cached.object.metadata.uid : [])),
     }
   }

@@ -6,18 +6,31 @@ import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { randomUuid, type Random } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
-import type { ControllerMessage, Event, Hello, Node, NodeMessage, NodesService, StreamDown, StreamUp } from '../../proto/gen/types.ts'
+import type { ClusterNetwork, ControllerMessage, Event, Hello, Node, NodeMessage, NodesService, StreamDown, StreamUp } from '../../proto/gen/types.ts'
 import type { EventSink, ObjectApi } from '../api/contract.ts'
+import type { Peers } from '../election/peers.ts'
 import type { Change, Informer } from '../informer/contract.ts'
+import { isMissed } from './health.ts'
+import { HealthRecord } from './health-record.ts'
+import { LifeWatch } from './life-watch.ts'
+import { LOST_AFTER, type Liveness } from './liveness.ts'
+import { Confirmations } from './network/confirmations.ts'
+import { NetworkFeed } from './network/feed.ts'
+import { networkSources } from './network/sources.ts'
+import { Withdrawals } from './network/withdrawals.ts'
 import { acceptEvent } from './node-events.ts'
 import { NodeReports } from './node-reports.ts'
-import { NodeRegistry, sessionOf } from './registration.ts'
-import { NodeSession, SILENCE } from './session.ts'
+import type { TokenIssuer } from './pod-tokens.ts'
+import { controllerOf, DISPATCH_CONTEXT, NodeRegistry, sessionOf } from './registration.ts'
+import { NodeSession } from './session.ts'
 import { StatusWriter } from './statuses.ts'
 import { Streams } from './streams.ts'
 
 /** Common name of a node's certificate: Kubernetes' own form (https://kubernetes.io/docs/reference/access-authn-authz/node/). */
 const NODE_USER = 'system:node:'
+
+/** Milliseconds within which a call must say which node it is of. */
+const HELLO_TIMEOUT = 5_000
 
 export interface DispatcherParts {
   readonly api: ObjectApi
@@ -27,11 +40,20 @@ export interface DispatcherParts {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  /** Pod addresses of the cluster, cut into one /24 a node. */
+  /** This controller's name: nodes whose sessions it holds carry it. */
+  readonly controller: string
+  /** True while this controller is cut off from the store (see controller/election/replicas.ts). */
+  readonly cutOff?: () => boolean
+  /** Pod addresses of the cluster, cut into one range a node. */
   readonly podCidr: string
+  readonly cluster: ClusterNetwork
+  readonly peers: Pick<Peers, 'client'>
+  /** Makes the tokens of pods; without it they get none. */
+  readonly tokens?: TokenIssuer['tokens']
 }
 
 export class Dispatcher implements Handlers<NodesService> {
+  readonly #controller: string
   readonly #informer: Informer
   readonly #events: DispatcherParts['events']
   readonly #clock: Clock
@@ -40,8 +62,14 @@ export class Dispatcher implements Handlers<NodesService> {
   readonly #registry: NodeRegistry
   readonly #reports: NodeReports
   readonly #statuses: StatusWriter
+  readonly #health: HealthRecord
+  readonly #lives: LifeWatch
+  readonly #cluster: ClusterNetwork
+  readonly #issuer: TokenIssuer | undefined
+  readonly #feed = new NetworkFeed(networkSources())
+  readonly #withdrawals: Withdrawals
+  readonly confirmations: Confirmations
   readonly #sessions = new Map<string, NodeSession>()
-  readonly #lost = new Map<string, Timer>()
   readonly #dirty = new Set<string>()
   #group = new RunGroup()
   /** Resolves once changes are followed: before that nothing is known of address ranges. */
@@ -50,16 +78,27 @@ export class Dispatcher implements Handlers<NodesService> {
   readonly streams: Streams
 
   constructor(parts: DispatcherParts) {
+    this.#controller = parts.controller
     this.#informer = parts.informer
     this.#events = parts.events
     this.#clock = parts.clock
     this.#random = parts.random
     this.#logger = parts.logger
+    this.#health = new HealthRecord({ ...parts, context: DISPATCH_CONTEXT })
     this.#registry = new NodeRegistry(parts)
+    this.#lives = new LifeWatch({ ...parts, write: (node, session, liveness) => this.#health.write(node, session, liveness), changed: (node, session, liveness) => this.#judged(node, session, liveness) })
     this.#reports = new NodeReports(this.#registry, parts)
     this.#statuses = new StatusWriter(parts)
     this.#following = new Promise((resolve) => (this.#follow = resolve))
     this.streams = new Streams(parts.clock, parts.random)
+    this.#cluster = parts.cluster
+    this.#issuer = parts.tokens === undefined ? undefined : { tokens: parts.tokens, clock: parts.clock }
+    this.confirmations = new Confirmations({ ...parts, feed: this.#feed })
+    this.#withdrawals = new Withdrawals({
+      ...parts, confirmations: this.confirmations,
+      holds: (node) => this.#sessions.has(node),
+      tell: (node, podUids) => void this.tell(node, { message: { case: 'withdrawn', value: { podUids: [...podUids] } } }),
+    })
   }
 
   /** Follows the cache and writes statuses until the signal is aborted. */
@@ -71,9 +110,14 @@ export class Dispatcher implements Handlers<NodesService> {
       this.#informer.on('Pod', (change) => this.#podChanged(change)),
       this.#informer.on('ConfigMap', (change) => this.#configChanged(change)),
       this.#informer.on('Secret', (change) => this.#configChanged(change)),
+      this.#informer.on('ServiceAccount', (change) => this.#configChanged(change)),
+      // Before the pods' assignments: what a node is told of the network comes first.
+      this.#feed.start(this.#informer),
+      this.confirmations.start(),
+      this.#withdrawals.start(),
       this.#informer.onBatch(() => this.#refresh()),
     ]
-    for (const node of this.#informer.lister('Node').list()) this.#expectBack(node.metadata.name, sessionOf(node))
+    this.#group.add((inner) => this.#lives.run(inner))
     this.#group.add((inner) => this.#statuses.run(inner))
     this.#group.add((inner) => this.#reports.run(inner))
     this.#follow()
@@ -81,7 +125,6 @@ export class Dispatcher implements Handlers<NodesService> {
       await this.#group.wait()
     } finally {
       for (const stop of stops) stop()
-      for (const timer of this.#lost.values()) timer.cancel()
       for (const session of this.#sessions.values()) session.end(new GantryError('Unavailable', 'the controller is stopping'))
     }
   }
@@ -95,6 +138,9 @@ export class Dispatcher implements Handlers<NodesService> {
     await this.#following
     const session = await this.#register(reported, agentId)
     this.#open(session)
+    const interrupted = (): void => session.end(GantryError.from(call.signal.reason, 'Cancelled'))
+    call.signal.addEventListener('abort', interrupted, { once: true })
+    if (call.signal.aborted) interrupted()
     session.receive(messages).then(() => session.end(), (thrown: unknown) => session.end(GantryError.from(thrown)))
     try {
       yield* session.messages
@@ -120,7 +166,7 @@ export class Dispatcher implements Handlers<NodesService> {
   async #hello(messages: AsyncIterator<NodeMessage>): Promise<{ node: Node; agentId: string }> {
     let late: Timer | undefined
     const deadline = new Promise<never>((_, reject) => {
-      late = this.#clock.after(SILENCE, () => reject(new GantryError('DeadlineExceeded', `there was no hello within ${SILENCE / 1000} s`)))
+      late = this.#clock.after(HELLO_TIMEOUT, () => reject(new GantryError('DeadlineExceeded', `there was no hello within ${HELLO_TIMEOUT / 1000} s`)))
     })
     try {
       const first = await Promise.race([messages.next(), deadline])
@@ -134,30 +180,26 @@ export class Dispatcher implements Handlers<NodesService> {
 
   async #register(reported: Node, agentId: string): Promise<NodeSession> {
     const id = randomUuid(this.#random)
-    const { name } = reported.metadata
-    try {
-      const node = await this.#registry.register(reported, id)
-      await this.#informer.reached(Number(node.metadata.resourceVersion))
-      return new NodeSession({
-        id, agentId, node, informer: this.#informer, clock: this.#clock,
-        listener: {
-          observed: (from, pods) => this.#statuses.observe(from, pods),
-          assigned: (pods) => pods.forEach((uid) => this.#statuses.assigned(uid)),
-          events: (from, events) => this.#publish(from, events),
-          reported: (from, status) => this.#reports.observe(from, id, status),
-        },
-      })
-    } catch (thrown) {
-      // It may stand in the object already as the session that counts.
-      if (!this.#sessions.has(name)) this.#expectBack(name, id)
-      throw thrown
-    }
+    const before = this.#informer.lister('Node').get('', reported.metadata.name)
+    const node = await this.#registry.register(reported, id)
+    if (before !== undefined && isMissed(before)) this.#health.tell(node)
+    await this.#informer.reached(Number(node.metadata.resourceVersion))
+    return new NodeSession({
+      id, agentId, node, cluster: this.#cluster, informer: this.#informer, feed: this.#feed, clock: this.#clock, issuer: this.#issuer,
+      listener: {
+        spoke: (from) => this.#lives.spoke(from, id),
+        observed: (from, pods) => this.#statuses.observe(from, pods),
+        assigned: (pods) => pods.forEach((uid) => this.#statuses.assigned(uid)),
+        events: (from, events) => this.#publish(from, events),
+        reported: (from, status) => this.#reports.observe(from, id, status),
+        confirmed: () => this.confirmations.changed(),
+      },
+    })
   }
 
   #publish(node: string, events: readonly Event[]): void {
-    const pods = this.#informer.lister('Pod')
     for (const event of events) {
-      const accepted = acceptEvent(event, node, (namespace, name) => pods.get(namespace, name))
+      const accepted = acceptEvent(event, node, (kind, namespace, name) => this.#informer.lister(kind).get(namespace, name))
       if (accepted !== undefined) this.#events.publish(accepted)
       else this.#logger.warn({ node, about: event.involvedObject, reason: event.reason }, 'a node tells of what is not its own')
     }
@@ -167,10 +209,10 @@ export class Dispatcher implements Handlers<NodesService> {
     const { node } = session
     const older = this.#sessions.get(node)
     this.#sessions.set(node, session)
-    this.#lost.get(node)?.cancel()
-    this.#lost.delete(node)
+    this.#lives.begin(node, session.id)
     older?.end(new GantryError('Conflict', `node ${node} has opened a newer session`))
     this.#logger.info({ node, session: session.id, agent: session.agentId }, 'node session opened')
+    this.#withdrawals.opened(node)
     this.#checkObject(session)
   }
 
@@ -180,32 +222,31 @@ export class Dispatcher implements Handlers<NodesService> {
     if (this.#sessions.get(node) !== session) return
     this.#sessions.delete(node)
     this.streams.abandon(node)
-    this.#expectBack(node, session.id)
+    this.confirmations.changed()
   }
 
-  /** Gives a node whose session has ended the time of a silent one, then has it marked if no other session has begun, here or elsewhere. */
-  #expectBack(node: string, session: string | undefined): void {
-    if (this.#group.signal.aborted) return
-    this.#lost.get(node)?.cancel()
-    const timer = this.#clock.after(SILENCE, () => {
-      this.#lost.delete(node)
-      this.#group.spawn(async () => {
-        try {
-          await this.#registry.markLost(node, session)
-        } catch (thrown) {
-          this.#logger.warn({ node, err: thrown }, 'node not marked as lost, trying again')
-          if (!this.#lost.has(node) && !this.#sessions.has(node)) this.#expectBack(node, session)
-        }
-      })
-    })
-    this.#lost.set(node, timer)
+  /** A node that was silent for too long has no session any more; until it dials in again the clock has the word. */
+  #judged(node: string, session: string | undefined, { is }: Liveness): void {
+    const open = this.#sessions.get(node)
+    if (is === 'lost' && open !== undefined && open.id === session) open.end(new GantryError('Unavailable', `node ${node} was silent for ${LOST_AFTER / 1000} s`))
   }
 
   /** A node whose object was deleted is to register anew; one that has registered with another controller is that one's. */
   #nodeChanged(change: Change<'Node'>): void {
     this.#registry.note(change)
+    this.#watch(change)
     const session = this.#sessions.get(change.cached.object.metadata.name)
     if (session !== undefined && change.revision > session.revision) this.#checkObject(session)
+  }
+
+  /**
+   * Counts for every node that names this controller, also when its session has ended, did not come about, or was of an earlier run of this
+   * controller: such a one has as long as any other until it is missed.
+   */
+  #watch({ type, cached: { object: node } }: Change<'Node'>): void {
+    const { name } = node.metadata
+    if (type === 'deleted' || controllerOf(node) !== this.#controller) this.#lives.forget(name)
+    else if (!this.#lives.watches(name) || this.#lives.sessionOf(name) !== sessionOf(node)) this.#lives.begin(name, sessionOf(node))
   }
 
   #checkObject(session: NodeSession): void {
@@ -221,7 +262,7 @@ export class Dispatcher implements Handlers<NodesService> {
   }
 
   /** Nodes with a pod in the namespace look whether it is theirs. */
-  #configChanged({ cached }: Change<'ConfigMap'> | Change<'Secret'>): void {
+  #configChanged({ cached }: Change<'ConfigMap'> | Change<'Secret'> | Change<'ServiceAccount'>): void {
     for (const pod of this.#informer.lister('Pod').list(cached.object.metadata.namespace)) {
       if (pod.spec.nodeName !== undefined) this.#dirty.add(pod.spec.nodeName)
     }

@@ -1,23 +1,29 @@
 /**
- * Which node has which address range. Who was first in the order of the store's changes has it, so every controller comes to the same answer
+ * Which node has which address ranges. Who was first in the order of the store's changes has one, so every controller comes to the same answer
  * whatever it thought was free when it chose.
  */
 import type { Node } from '../../proto/gen/types.ts'
 import type { Change } from '../informer/contract.ts'
 
-/** Annotation with the range that a node is to have, until it is certain that no other has it: spec.podCIDR cannot be changed any more. */
+/** Annotation with the ranges that a node is to have, until it is certain that no other has them: spec.podCIDR cannot be changed any more. */
 export const RANGE_ANNOTATION = 'gantry.dev/pod-range'
 
-/** The range that a node has or is to have. */
-export function rangeOf({ metadata, spec }: Node): string | undefined {
-  return spec.podCIDR ?? metadata.annotations?.[RANGE_ANNOTATION]
+/** The ranges that a node's spec says, the preferred family first. */
+export function podCidrsOf({ spec: { podCIDR, podCIDRs = [] } }: Node): readonly string[] {
+  return podCIDRs.length > 0 ? podCIDRs : podCIDR === undefined ? [] : [podCIDR]
+}
+
+/** The ranges that a node has or is to have: those it is to have include those that it has. */
+export function rangesOf(node: Node): readonly string[] {
+  const chosen = node.metadata.annotations?.[RANGE_ANNOTATION]
+  return chosen === undefined ? podCidrsOf(node) : [...new Set([...podCidrsOf(node), ...chosen.split(',')])]
 }
 
 export class RangeOwners {
   /** Range → node. */
   readonly #owners = new Map<string, string>()
-  /** Node → the range that its object says. */
-  readonly #claims = new Map<string, string>()
+  /** Node → the ranges that its object says. */
+  readonly #claims = new Map<string, readonly string[]>()
 
   /** Ranges that nodes have. */
   get taken(): readonly string[] {
@@ -31,25 +37,24 @@ export class RangeOwners {
   /** Takes every change of a node, in order. */
   note({ type, cached }: Change<'Node'>): void {
     const { name } = cached.object.metadata
-    const claimed = type === 'deleted' ? undefined : rangeOf(cached.object)
-    const before = this.#claims.get(name)
-    if (before === claimed) return
-    if (claimed === undefined) this.#claims.delete(name)
+    const claimed = type === 'deleted' ? [] : rangesOf(cached.object)
+    const before = this.#claims.get(name) ?? []
+    if (claimed.length === 0) this.#claims.delete(name)
     else this.#claims.set(name, claimed)
-    if (before !== undefined && this.#owners.get(before) === name) this.#release(before)
-    if (claimed !== undefined && !this.#owners.has(claimed)) this.#owners.set(claimed, name)
+    for (const range of before) if (!claimed.includes(range) && this.#owners.get(range) === name) this.#release(range)
+    for (const range of claimed) if (!this.#owners.has(range)) this.#owners.set(range, name)
   }
 
-  /** True if the range is this node's, as its object says. */
+  /** True if the node has or is to have ranges, and all of them are its alone. */
   has(node: Node): boolean {
-    const range = rangeOf(node)
-    return range !== undefined && this.#owners.get(range) === node.metadata.name
+    const ranges = rangesOf(node)
+    return ranges.length > 0 && ranges.every((range) => this.#owners.get(range) === node.metadata.name)
   }
 
   #release(range: string): void {
     this.#owners.delete(range)
     for (const [node, claimed] of this.#claims) {
-      if (claimed !== range) continue
+      if (!claimed.includes(range)) continue
       this.#owners.set(range, node)
       return
     }

@@ -1,19 +1,23 @@
-/** A node's object: made when the node first dials in, kept current with what the machine says, and its Ready condition. */
+/** A node's object: made when the node first dials in, and kept current with what the machine says. */
+import { familyOf, type AddressFamily } from '../../proto/api/cidr.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { formatTime } from '../../proto/api/time.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Node, NodeStatus } from '../../proto/gen/types.ts'
 import type { ObjectApi } from '../api/contract.ts'
 import type { Change, Informer } from '../informer/contract.ts'
+import { heard, mergeNodeStatus } from './health.ts'
 import { mergeLabels } from './node-labels.ts'
-import { mergeNodeStatus, withReady } from './node-status.ts'
 import { PodRanges } from './pod-ranges.ts'
-import { RANGE_ANNOTATION, RangeOwners, rangeOf } from './range-owners.ts'
+import { podCidrsOf, RANGE_ANNOTATION, RangeOwners, rangesOf } from './range-owners.ts'
 
-const CONTEXT = { fieldManager: 'gantry-dispatch' }
+export const DISPATCH_CONTEXT = { fieldManager: 'gantry-dispatch' }
 
 /** Annotation with the id of the session that the node registered with last: of whoever has another, no word on the node counts any more. */
 export const SESSION_ANNOTATION = 'gantry.dev/session'
+
+/** Annotation with the name of the controller that holds that session: who asks the node for logs or commands asks it. */
+export const CONTROLLER_ANNOTATION = 'gantry.dev/controller'
 
 /** https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction */
 const RESTRICTED = /(^|\.)node-restriction\.kubernetes\.io\//
@@ -25,18 +29,26 @@ export function sessionOf(node: Node): string | undefined {
   return node.metadata.annotations?.[SESSION_ANNOTATION]
 }
 
+/** The name of the controller with which the node registered last. */
+export function controllerOf(node: Node): string | undefined {
+  return node.metadata.annotations?.[CONTROLLER_ANNOTATION]
+}
+
 export class NodeRegistry {
   readonly #api: ObjectApi
   readonly #informer: Informer
   readonly #clock: Clock
+  readonly #controller: string
   readonly #ranges: PodRanges
   readonly #owners = new RangeOwners()
   #choosing: Promise<unknown> = Promise.resolve()
 
-  constructor(parts: { api: ObjectApi; informer: Informer; clock: Clock; podCidr: string }) {
+  /** `controller` is this controller's name. */
+  constructor(parts: { api: ObjectApi; informer: Informer; clock: Clock; controller: string; podCidr: string }) {
     this.#api = parts.api
     this.#informer = parts.informer
     this.#clock = parts.clock
+    this.#controller = parts.controller
     this.#ranges = new PodRanges(parts.podCidr)
   }
 
@@ -46,8 +58,8 @@ export class NodeRegistry {
   }
 
   /**
-   * Makes or updates the object of a node that has dialled in with a session of this id; the object as stored, with an address range that is
-   * its alone: the one it asks for in spec.podCIDR if that is free. Labels that users put there stay, taints are set only on a new node.
+   * Makes or updates the object of a node that has dialled in with a session of this id; the object as stored, with address ranges that are its
+   * alone, one per family: those it asks for in spec.podCIDRs if they are free. Labels that users put there stay, taints are set only on a new node.
    * Forbidden for labels that only users may give.
    */
   async register(reported: Node, session: string): Promise<Node> {
@@ -58,11 +70,10 @@ export class NodeRegistry {
         await this.#create(reported)
         const known = await this.#identify(reported, session)
         await this.#informer.reached(Number(known.metadata.resourceVersion))
-        await this.#requireRange(known, reported.spec.podCIDR)
+        await this.#requireRanges(known, podCidrsOf(reported))
         return await this.#api.mutate('Node', '', name, 'status', (node) => {
-          const status = mergeNodeStatus(node.status, reported.status)
-          node.status = { ...status, conditions: withReady(status.conditions, { status: 'True', reason: 'SessionOpen' }, this.#now()) }
-        }, CONTEXT)
+          node.status = heard(mergeNodeStatus(node.status, reported.status), formatTime(this.#clock.now()))
+        }, DISPATCH_CONTEXT)
       } catch (thrown) {
         // Deleted by somebody since it was made.
         if (!GantryError.is(thrown, 'NotFound') || attempt === ATTEMPTS) throw thrown
@@ -72,23 +83,11 @@ export class NodeRegistry {
 
   /** Writes what a node reports of itself, unless it has registered with another session since. */
   async report(name: string, session: string, status: NodeStatus): Promise<void> {
-    await this.#write(name, (node) => {
-      if (sessionOf(node) !== session) return false
-      node.status = mergeNodeStatus(node.status, status)
-    })
-  }
-
-  /** Writes that a node is out of reach, unless it has registered with another session since. A node that is gone or already so marked is left alone. */
-  async markLost(name: string, session: string | undefined): Promise<void> {
-    await this.#write(name, (node) => {
-      if (sessionOf(node) !== session || node.status.conditions?.find(({ type }) => type === 'Ready')?.reason === 'SessionLost') return false
-      node.status.conditions = withReady(node.status.conditions, { status: 'Unknown', reason: 'SessionLost' }, this.#now())
-    })
-  }
-
-  async #write(name: string, change: (node: Node) => false | void): Promise<void> {
     try {
-      await this.#api.mutate('Node', '', name, 'status', change, CONTEXT)
+      await this.#api.mutate('Node', '', name, 'status', (node) => {
+        if (sessionOf(node) !== session) return false
+        node.status = mergeNodeStatus(node.status, status)
+      }, DISPATCH_CONTEXT)
     } catch (thrown) {
       if (!GantryError.is(thrown, 'NotFound')) throw thrown
     }
@@ -97,7 +96,7 @@ export class NodeRegistry {
   async #create({ metadata: { name, labels }, spec: { taints } }: Node): Promise<void> {
     if (this.#informer.lister('Node').get('', name) !== undefined) return
     try {
-      await this.#api.create<'Node'>({ kind: 'Node', metadata: { name, labels }, spec: { taints } }, CONTEXT)
+      await this.#api.create<'Node'>({ kind: 'Node', metadata: { name, labels }, spec: { taints } }, DISPATCH_CONTEXT)
     } catch (thrown) {
       if (!GantryError.is(thrown, 'AlreadyExists')) throw thrown
     }
@@ -105,45 +104,50 @@ export class NodeRegistry {
 
   #identify({ metadata: { name, labels } }: Node, session: string): Promise<Node> {
     return this.#api.mutate('Node', '', name, '', (node) => {
-      node.metadata.labels = mergeLabels(node.metadata, labels ?? {}, CONTEXT.fieldManager)
-      node.metadata.annotations = { ...node.metadata.annotations, [SESSION_ANNOTATION]: session }
-    }, CONTEXT)
+      node.metadata.labels = mergeLabels(node.metadata, labels ?? {}, DISPATCH_CONTEXT.fieldManager)
+      node.metadata.annotations = { ...node.metadata.annotations, [SESSION_ANNOTATION]: session, [CONTROLLER_ANNOTATION]: this.#controller }
+    }, DISPATCH_CONTEXT)
   }
 
-  /** FailedPrecondition if its range is another node's too. */
-  async #requireRange(node: Node, wanted: string | undefined): Promise<void> {
-    const { metadata: { name }, spec: { podCIDR } } = node
-    if (podCIDR === undefined) {
-      // One at a time here; whether another controller chose the same shows when the cache has the write.
-      const turn = this.#choosing.then(() => this.#chooseRange(node, wanted))
-      this.#choosing = Promise.allSettled([turn])
-      return turn
+  /** FailedPrecondition if a range that it has is another node's too. */
+  async #requireRanges(node: Node, wanted: readonly string[]): Promise<void> {
+    const { name } = node.metadata
+    const had = podCidrsOf(node)
+    const other = had.find((range) => this.#owners.owner(range) !== name)
+    if (other !== undefined) {
+      throw new GantryError('FailedPrecondition', `the address range ${other} of node ${name} is also that of node ${this.#owners.owner(other)}`, { details: [{ field: 'spec.podCIDR', value: other, message: 'is not its alone', remedy: `gantry delete node ${name}: it registers again and gets another` }] })
     }
-    if (this.#owners.has(node)) return
-    throw new GantryError('FailedPrecondition', `the address range ${podCIDR} of node ${name} is also that of node ${this.#owners.owner(podCIDR)}`, { details: [{ field: 'spec.podCIDR', value: podCIDR, message: 'is not its alone', remedy: `gantry delete node ${name}: it registers again and gets another` }] })
+    if (this.#lacking(had).length === 0) return
+    // One at a time here; whether another controller chose the same shows when the cache has the write.
+    const turn = this.#choosing.then(() => this.#chooseRanges(node, wanted))
+    this.#choosing = Promise.allSettled([turn])
+    return turn
   }
 
-  async #chooseRange(known: Node, wanted: string | undefined): Promise<void> {
+  /** Families of which nodes get a range and these are none: all of them for a new node, one when the cluster was given a second family. */
+  #lacking(ranges: readonly string[]): readonly AddressFamily[] {
+    return this.#ranges.families.filter((family) => !ranges.some((range) => familyOf(range) === family))
+  }
+
+  async #chooseRanges(known: Node, wanted: readonly string[]): Promise<void> {
     const { name } = known.metadata
     let node = known
-    for (let attempt = 0; !this.#owners.has(node); attempt++) {
+    for (let attempt = 0; this.#lacking(rangesOf(node)).length > 0 || !this.#owners.has(node); attempt++) {
       if (attempt === ATTEMPTS) throw new GantryError('Unavailable', `no address range could be settled for node ${name}: other controllers gave away the same ones ${ATTEMPTS} times`)
-      const asked = attempt === 0 && wanted !== undefined && this.#ranges.includes(wanted) && this.#owners.owner(wanted) === undefined
-      const range = asked ? wanted : this.#ranges.free(this.#owners.taken)
-      node = await this.#api.mutate('Node', '', name, '', ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, [RANGE_ANNOTATION]: range }), CONTEXT)
+      const chosen = this.#lacking(podCidrsOf(node)).map((family) => {
+        const asked = attempt === 0 ? wanted.find((range) => familyOf(range) === family && this.#ranges.includes(range)) : undefined
+        return asked !== undefined && [undefined, name].includes(this.#owners.owner(asked)) ? asked : this.#ranges.free(family, this.#owners.taken)
+      })
+      node = await this.#api.mutate('Node', '', name, '', ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, [RANGE_ANNOTATION]: chosen.join() }), DISPATCH_CONTEXT)
       await this.#informer.reached(Number(node.metadata.resourceVersion))
     }
-    const range = rangeOf(node)!
+    const ranges = rangesOf(node)
     await this.#api.mutate('Node', '', name, '', ({ metadata, spec }) => {
       const { [RANGE_ANNOTATION]: _settled, ...annotations } = metadata.annotations ?? {}
       metadata.annotations = annotations
-      spec.podCIDR = range
-      spec.podCIDRs = [range]
-    }, CONTEXT)
-  }
-
-  #now(): string {
-    return formatTime(this.#clock.now())
+      spec.podCIDR = ranges[0]
+      spec.podCIDRs = [...ranges]
+    }, DISPATCH_CONTEXT)
   }
 }
 

@@ -3,22 +3,35 @@ import { GantryError } from '../../proto/api/errors.ts'
 import type { Input } from '../../proto/api/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
-import type { ControllerMessage, Event, Node, NodeMessage, NodeStatus, ObservedPod } from '../../proto/gen/types.ts'
+import type { ClusterNetwork, ControllerMessage, Event, Node, NodeMessage, NodeStatus, ObservedPod } from '../../proto/gen/types.ts'
 import type { Informer } from '../informer/contract.ts'
 import { AssignmentStream } from './assignment.ts'
+import type { NetworkFeed } from './network/feed.ts'
+import { NetworkStream } from './network/stream.ts'
+import type { TokenIssuer } from './pod-tokens.ts'
 
-/** How often a node gives a sign of life, and how long without one its session is held for dead (milliseconds). */
+/** How often a node gives a sign of life (milliseconds). */
 export const HEARTBEAT = 1_000
-export const SILENCE = 5_000
+
+/** Messages that may wait for a node to take them: one that says it lives, and takes nothing, would fill the memory. */
+const MOST_UNTAKEN = 10_000
+
+/** Milliseconds until it is looked at again which tokens are to be replaced: the wall clock, by which they end, may be set meanwhile. */
+const LONGEST_PAUSE = 60_000
+const LEAST_PAUSE = 1_000
 
 /** What a session tells its dispatcher. */
 export interface SessionListener {
+  /** The node said something, whatever it is. */
+  spoke(node: string): void
   observed(node: string, pods: readonly ObservedPod[]): void
   /** Pods by uid that the node has just been told of. */
   assigned(pods: readonly string[]): void
   events(node: string, events: readonly Event[]): void
   /** The machine is not what the node registered with. */
   reported(node: string, status: NodeStatus): void
+  /** The node follows what it was told of the network further than before. */
+  confirmed(node: string): void
 }
 
 export class NodeSession {
@@ -27,23 +40,28 @@ export class NodeSession {
   readonly agentId: string
   /** Of the node's object when it registered. */
   readonly revision: number
-  readonly #clock: Clock
   readonly #listener: SessionListener
   readonly #assignments: AssignmentStream
+  readonly #feed: NetworkFeed
+  readonly #network: NetworkStream
   readonly #out = new Channel<Input<ControllerMessage>>()
-  #watchdog: Timer
+  readonly #clock: Clock
+  #tokensDue: Timer | undefined
   #ended = false
 
-  constructor(parts: { id: string; agentId: string; node: Node; informer: Informer; clock: Clock; listener: SessionListener }) {
+  constructor(parts: { id: string; agentId: string; node: Node; cluster: ClusterNetwork; informer: Informer; feed: NetworkFeed; listener: SessionListener; clock: Clock; issuer: TokenIssuer | undefined }) {
     this.id = parts.id
     this.agentId = parts.agentId
     this.node = parts.node.metadata.name
     this.revision = Number(parts.node.metadata.resourceVersion)
-    this.#clock = parts.clock
     this.#listener = parts.listener
-    this.#assignments = new AssignmentStream(parts.informer, this.node)
-    this.#watchdog = this.#startWatchdog()
-    this.send({ message: { case: 'welcome', value: { sessionId: this.id, heartbeatMillis: HEARTBEAT, node: parts.node } } })
+    this.#clock = parts.clock
+    this.#assignments = new AssignmentStream(parts.informer, this.node, parts.issuer)
+    this.#feed = parts.feed
+    this.#network = new NetworkStream({ node: this.node, feed: parts.feed, send: (value) => this.send({ message: { case: 'network', value } }) })
+    this.send({ message: { case: 'welcome', value: { sessionId: this.id, heartbeatMillis: HEARTBEAT, node: parts.node, cluster: parts.cluster } } })
+    // What guards pods and gives them names comes before the pods.
+    this.#feed.open(this.#network)
     this.refresh()
   }
 
@@ -52,24 +70,35 @@ export class NodeSession {
     return this.#out
   }
 
+  /** A node that does not take what it is told has to begin anew. */
   send(message: Input<ControllerMessage>): void {
-    this.#out.push(message)
+    if (this.#out.length < MOST_UNTAKEN) return void this.#out.push(message)
+    this.#out.fail(new GantryError('ResourceExhausted', `node ${this.node} has not taken ${MOST_UNTAKEN} messages`))
+    this.end()
   }
 
   /** Tells the node what has changed for it. */
   refresh(): void {
+    if (this.#ended) return
     const next = this.#assignments.next()
+    this.#awaitTokens()
     if (next === undefined) return
     this.send({ message: { case: 'assignments', value: next.message } })
     this.#listener.assigned(next.pods)
+  }
+
+  /** New tokens go to the node before those that it has end. */
+  #awaitTokens(): void {
+    const due = this.#assignments.tokensDue
+    this.#tokensDue?.cancel()
+    this.#tokensDue = due === undefined ? undefined : this.#clock.after(Math.min(Math.max(due - this.#clock.now(), LEAST_PAUSE), LONGEST_PAUSE), () => this.refresh())
   }
 
   /** Takes what the node says until it stops talking; what comes after the end counts for nothing. */
   async receive(messages: AsyncIterator<NodeMessage>): Promise<void> {
     for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
       if (this.#ended) return
-      this.#watchdog.cancel()
-      this.#watchdog = this.#startWatchdog()
+      this.#listener.spoke(this.node)
       const { message } = next.value
       switch (message?.case) {
         case 'statuses':
@@ -80,6 +109,10 @@ export class NodeSession {
           break
         case 'node':
           if (message.value.status !== undefined) this.#listener.reported(this.node, message.value.status)
+          break
+        case 'networkApplied':
+          this.#network.confirm(message.value.revision)
+          this.#listener.confirmed(this.node)
           break
         case 'hello':
           throw new GantryError('InvalidArgument', 'a session has one hello, at its beginning')
@@ -93,11 +126,8 @@ export class NodeSession {
   /** Ends the session; the node is told why and dials in again. */
   end(error?: GantryError): void {
     this.#ended = true
-    this.#watchdog.cancel()
+    this.#tokensDue?.cancel()
+    this.#feed.drop(this.#network)
     this.#out.close(error)
-  }
-
-  #startWatchdog(): Timer {
-    return this.#clock.after(SILENCE, () => this.end(new GantryError('Unavailable', `node ${this.node} was silent for ${SILENCE / 1000} s`)))
   }
 }

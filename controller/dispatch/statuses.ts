@@ -21,6 +21,9 @@ const NOTICED = 5
 /** A status that is refused with one of these will be refused again. */
 const REFUSALS = ['InvalidArgument', 'Unsupported', 'Forbidden', 'FailedPrecondition'] as const
 
+/** Conditions that are the node's alone, and not always there. */
+const NODES_OWN = ['PodResizePending', 'PodResizeInProgress']
+
 const TERMINAL = new Set(['Succeeded', 'Failed'])
 
 function mergeTimeline(stored: readonly TimelineStep[] | undefined, observed: readonly TimelineStep[] | undefined): TimelineStep[] {
@@ -32,7 +35,7 @@ function mergeTimeline(stored: readonly TimelineStep[] | undefined, observed: re
 /** The status to store: what the node observed, with what others wrote kept. Undefined if it would take a finished pod back. */
 export function mergeStatus(stored: PodStatus, observed: PodStatus, assignedAt: string | undefined): PodStatus | undefined {
   if (TERMINAL.has(stored.phase ?? '') && stored.phase !== observed.phase) return undefined
-  const observedTypes = new Set((observed.conditions ?? []).map(({ type }) => type))
+  const observedTypes = new Set([...NODES_OWN, ...(observed.conditions ?? []).map(({ type }) => type)])
   const conditions = [...(stored.conditions ?? []).filter(({ type }) => !observedTypes.has(type)), ...(observed.conditions ?? [])]
   const assigned: TimelineStep[] = assignedAt === undefined ? [] : [{ step: 'assigned', time: assignedAt }]
   return { ...observed, qosClass: observed.qosClass ?? stored.qosClass, conditions, timeline: mergeTimeline(stored.timeline, [...assigned, ...(observed.timeline ?? [])]) }

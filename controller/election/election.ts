@@ -5,7 +5,7 @@
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
-import { delay, type Clock, type Timer } from '../../proto/base/clock.ts'
+import { elapsed, type Clock, type Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
@@ -94,7 +94,7 @@ export class Election {
       } finally {
         if (leaseId !== undefined) await this.#revoke(leaseId)
       }
-      if (failures > 0) await this.#pause(backoffDelay(RETRY, failures, random), signal)
+      if (failures > 0) await elapsed(clock, backoffDelay(RETRY, failures, random), signal)
     }
   }
 
@@ -139,7 +139,7 @@ export class Election {
     }
     extend(asked)
     let pause = RENEW_MILLIS
-    while (await this.#pause(pause, signal)) {
+    while (await elapsed(clock, pause, signal)) {
       const sent = clock.monotonic()
       try {
         if (!(await store.keepLease(leaseId))) {
@@ -148,7 +148,8 @@ export class Election {
         }
         // An answer that comes after the deadline does not bring the leadership back.
         if (!signal.aborted) extend(sent)
-        pause = RENEW_MILLIS
+        // From question to question: a store whose answers take long must not be asked the more rarely.
+        pause = Math.max(0, sent + RENEW_MILLIS - clock.monotonic())
       } catch (error) {
         logger.warn({ err: error }, 'cannot renew the lease now')
         pause = RETRY.first
@@ -168,7 +169,7 @@ export class Election {
 
   /** Keeps `leader()` up to date and wakes who waits for a change. */
   async #follow(signal: AbortSignal): Promise<void> {
-    const { store, random, logger } = this.#options
+    const { store, clock, random, logger } = this.#options
     for (let failures = 0; !signal.aborted;) {
       try {
         const { entries, revision } = await store.list(ELECTION_KEY)
@@ -182,7 +183,7 @@ export class Election {
         if (signal.aborted) return
         if (!GantryError.is(error, 'Unavailable', 'Expired')) throw error
         logger.warn({ err: error }, 'cannot follow who leads')
-        await this.#pause(backoffDelay(RETRY, ++failures, random), signal)
+        await elapsed(clock, backoffDelay(RETRY, ++failures, random), signal)
       }
     }
   }
@@ -211,17 +212,6 @@ export class Election {
         signal.addEventListener('abort', wake, { once: true })
         this.#changed.push(wake)
       })
-    }
-  }
-
-  /** False when the signal was aborted meanwhile. */
-  async #pause(millis: number, signal: AbortSignal): Promise<boolean> {
-    try {
-      await delay(this.#options.clock, millis, signal)
-      return true
-    } catch (error) {
-      if (signal.aborted) return false
-      throw error
     }
   }
 }

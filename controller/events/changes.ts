@@ -1,7 +1,6 @@
 /** Tells on NATS that objects changed: `gantry.changes.PLURAL.NAMESPACE.NAME`. News only: a notice may be lost, and says what changed, not how. */
 import { NatsError } from 'nats'
-import { resourceOf, resources } from '../../proto/api/schema.ts'
-import type { Kind } from '../../proto/gen/types.ts'
+import { resourceOf } from '../../proto/api/schema.ts'
 import type { Change, Informer } from '../informer/contract.ts'
 import type { NewsConnection } from './connection.ts'
 import { changeSubject } from './subjects.ts'
@@ -11,7 +10,8 @@ const BATCH = 1_000
 
 export interface ChangeNotice {
   readonly type: Change['type']
-  readonly kind: Kind
+  /** As clients call it. */
+  readonly kind: string
   readonly namespace: string
   readonly name: string
   readonly uid: string
@@ -21,7 +21,7 @@ export interface ChangeNotice {
 export class ChangeNotices {
   readonly #informer: Informer
   readonly #connection: NewsConnection
-  #notices: ChangeNotice[] = []
+  #notices: { readonly plural: string; readonly notice: ChangeNotice }[] = []
   #lost = 0
 
   constructor(informer: Informer, connection: NewsConnection) {
@@ -39,10 +39,12 @@ export class ChangeNotices {
     await this.#informer.synced()
     if (signal.aborted) return
     const begun = this.#informer.revision
-    const ends = resources.map(({ kind }) => this.#informer.on(kind as Kind, (change) => {
-      if (change.revision > begun) this.#notices.push(notice(change))
-    }))
-    ends.push(this.#informer.onBatch(() => this.#publish()))
+    const ends = [
+      this.#informer.onAny((change) => {
+        if (change.revision > begun) this.#notices.push(notice(change))
+      }),
+      this.#informer.onBatch(() => this.#publish()),
+    ]
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
     for (const end of ends) end()
   }
@@ -54,9 +56,9 @@ export class ChangeNotices {
     const session = this.#connection.current
     const told = session === undefined ? [] : notices.slice(0, BATCH)
     this.#lost += notices.length - told.length
-    for (const item of told) {
+    for (const { plural, notice: item } of told) {
       try {
-        session!.nats.publish(changeSubject(resourceOf(item.kind).plural, item.namespace, item.name), JSON.stringify(item))
+        session!.nats.publish(changeSubject(plural, item.namespace, item.name), JSON.stringify(item))
       } catch (thrown) {
         // The client throws once its connection is closed, a moment before the session counts as lost.
         if (!(thrown instanceof NatsError)) throw thrown
@@ -66,7 +68,9 @@ export class ChangeNotices {
   }
 }
 
-function notice({ type, cached: { object }, revision }: Change): ChangeNotice {
+/** What a kind is called is asked now: when it is told, the definition may be gone. */
+function notice({ type, cached: { object }, revision }: Change): { plural: string; notice: ChangeNotice } {
   const { namespace, name, uid } = object.metadata
-  return { type, kind: object.kind, namespace, name, uid, revision }
+  const { plural, kind } = resourceOf(object.kind)
+  return { plural, notice: { type, kind, namespace, name, uid, revision } }
 }

@@ -31,6 +31,8 @@ export interface EventQuery {
 
 export interface EventReaderOptions {
   readonly connection: NewsConnection
+  /** As for EventRecorder. */
+  readonly servers?: number
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -50,16 +52,46 @@ export class EventReader {
     return found
   }
 
+  /** As `find`, with the place in the stream that the look back shows: `follow` goes on from there. */
+  async list(query: EventQuery, signal: AbortSignal): Promise<{ events: Event[]; after: number }> {
+    const session = await this.#options.connection.session(signal, PATIENCE)
+    const position = { after: 0 }
+    try {
+      const events = await this.#lookBack(session, query, position)
+      return { events, after: position.after }
+    } catch (thrown) {
+      throw GantryError.from(thrown, 'Unavailable')
+    }
+  }
+
   /**
-   * The same, and with `follow` then every event that comes, until the signal is aborted. Once begun, a loss of NATS only delays: reading
+   * The events kept, then with `follow` every event that comes, until the signal is aborted. Once begun, a loss of NATS only delays: reading
    * goes on behind the last event read. Unavailable if NATS is down at the start.
    */
-  async *read(query: EventQuery, follow: boolean, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
+  read(query: EventQuery, follow: boolean, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
+    return this.#read(query, follow, signal, { after: 0 }, false)
+  }
+
+  /** Every event behind a place in the stream, as it comes. Expired for a place that the stream has not reached, or does not hold any more: list again. */
+  async *follow(query: EventQuery, after: number, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
+    const session = await this.#options.connection.session(signal, PATIENCE)
+    await this.#requireHeld(session, after)
+    yield* this.#read(query, true, signal, { after }, true)
+  }
+
+  async #requireHeld(session: NewsSession, after: number): Promise<void> {
+    await ensureEventStream(session, this.#options.servers ?? 1)
+    const { streams } = await session.nats.jetstreamManager({ checkAPI: false, timeout: PATIENCE })
+    const { state: { first_seq: first, last_seq: last } } = await streams.info(EVENT_STREAM)
+    if (after <= last && after + 1 >= first) return
+    throw new GantryError('Expired', `the events behind ${after} are not known: those from ${first} to ${last} are kept`, { details: [{ field: 'resourceVersion', value: String(after), message: 'is not in what is kept', remedy: 'list again' }] })
+  }
+
+  async *#read(query: EventQuery, follow: boolean, signal: AbortSignal, position: { after: number }, begunAlready: boolean): AsyncGenerator<Event, void, undefined> {
     const { connection, clock, random, logger } = this.#options
-    const position = { after: 0 }
     let session = await connection.session(signal, PATIENCE)
     let failures = 0
-    for (let begun = false; ;) {
+    for (let begun = begunAlready; ;) {
       try {
         if (!begun) yield* await this.#lookBack(session, query, position)
         begun = true
@@ -81,7 +113,7 @@ export class EventReader {
 
   /** What the stream holds now; `position` is set to its end. */
   async #lookBack(session: NewsSession, query: EventQuery, position: { after: number }): Promise<Event[]> {
-    await ensureEventStream(session)
+    await ensureEventStream(session, this.#options.servers ?? 1)
     const { consumer, pending, last } = await this.#consumer(session, query, 0)
     const latest = new Map<string, Event>()
     if (pending > 0) {
@@ -139,9 +171,9 @@ export class EventReader {
   }
 }
 
-/** The event in a message, if it is one that the query means. */
+/** The event in a message, if it is one that the query means; its resourceVersion is its place in the stream. */
 function read(message: JsMsg, query: EventQuery): Event | undefined {
-  const event = decodeResource('Event', message.data)
+  const event = decodeResource('Event', message.data, String(message.seq))
   if (query.type !== undefined && query.type !== '' && event.type !== query.type) return undefined
   if (query.since !== undefined && event.lastTimestamp !== undefined && parseTime(event.lastTimestamp) < Math.floor(query.since / 1000) * 1000) return undefined
   return event

@@ -31,6 +31,8 @@ const RETRY: BackoffOptions = { first: 100, max: 5_000 }
 
 export interface EventRecorderOptions {
   readonly connection: NewsConnection
+  /** NATS servers that keep copies of the events together; 1 if not given. */
+  readonly servers?: number
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -100,8 +102,7 @@ export class EventRecorder implements EventSink {
         await this.#recorded(signal)
         if (signal.aborted) break
         const session = await connection.session(signal)
-        if (ready?.lost !== session.lost) await ensureEventStream(session)
-        ready = session
+        if (ready?.lost !== session.lost) ready = (await ensureEventStream(session, this.#options.servers ?? 1)) ? session : undefined
         await this.#send(session)
         failures = 0
       } catch (thrown) {

@@ -6,6 +6,10 @@ import { EVENT_STREAM, EVENT_SUBJECTS } from './subjects.ts'
 const DAY = 24 * 3_600_000
 /** JetStream's answer to adding a stream that exists with another configuration (JSStreamNameExistErr). */
 const NAME_EXISTS = 10058
+/** Its answers where there are not as many servers as copies are wanted (JSClusterNoPeersErr, JSInsufficientResources; JSStreamReplicasNotSupported). */
+const TOO_FEW_SERVERS = [10005, 10023, 10074]
+/** Copies of the stream at most: with three, one may be lost at any time. */
+const MOST_COPIES = 3
 
 const CONFIG: Partial<StreamConfig> & { name: string } = {
   name: EVENT_STREAM,
@@ -20,13 +24,33 @@ const CONFIG: Partial<StreamConfig> & { name: string } = {
   duplicate_window: nanos(120_000),
 }
 
-/** Makes the stream, or gives it the present limits: events of 7 days, 256 MiB in all, 1,000 for one object. */
-export async function ensureEventStream({ nats }: NewsSession): Promise<void> {
-  const jetstream = await nats.jetstreamManager({ checkAPI: false, timeout: 2_000 })
+/**
+ * Makes the stream, or gives it the present limits: events of 7 days, 256 MiB in all, 1,000 for one object; a copy on each of `servers` servers, on
+ * three at most. False if there are not so many servers yet: it has the copies that it had, or one, until it is ensured again.
+ */
+export async function ensureEventStream({ nats }: NewsSession, servers: number): Promise<boolean> {
+  const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: 2_000 })
+  const config = { ...CONFIG, num_replicas: Math.min(MOST_COPIES, Math.max(1, servers)) }
   try {
-    await jetstream.streams.add(CONFIG)
+    await unless(NAME_EXISTS, streams.add(config), () => streams.update(EVENT_STREAM, config))
+    return true
   } catch (thrown) {
-    if (!(thrown instanceof NatsError) || thrown.api_error?.err_code !== NAME_EXISTS) throw thrown
-    await jetstream.streams.update(EVENT_STREAM, CONFIG)
+    if (config.num_replicas === 1 || !isApiError(thrown, ...TOO_FEW_SERVERS)) throw thrown
+    await unless(NAME_EXISTS, streams.add({ ...config, num_replicas: 1 }), () => streams.info(EVENT_STREAM))
+    return false
+  }
+}
+
+function isApiError(thrown: unknown, ...codes: number[]): boolean {
+  return thrown instanceof NatsError && codes.includes(thrown.api_error?.err_code ?? 0)
+}
+
+/** What was asked for, or something else where it is answered with this error. */
+async function unless<T>(code: number, asked: Promise<T>, otherwise: () => Promise<T>): Promise<T> {
+  try {
+    return await asked
+  } catch (thrown) {
+    if (isApiError(thrown, code)) return otherwise()
+    throw thrown
   }
 }

@@ -2,6 +2,7 @@
  * The watch cache: a decoded copy of every object, fed by one watch of the store, from which all reads and watches are served.
  * Objects are shared and must not be changed; who wants to change one makes a copy (structuredClone).
  */
+import type { GantryError } from '../../proto/api/errors.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
 
 export interface Cached<K extends Kind = Kind> {
@@ -35,6 +36,13 @@ export interface Lister<K extends Kind> {
 /** Indexes kept for every kind: `owner` by the uid of each owner reference, `node` by spec.nodeName of pods ('' for those not bound). */
 export type IndexName = 'owner' | 'node'
 
+/** Who is called with changes; it must be quick and must not throw. */
+export interface Follower<K extends Kind = Kind> {
+  change(change: Change<K>): void
+  /** Nothing more comes: the cache follows the store no more; with the error, if there was one. */
+  end(error: GantryError | undefined): void
+}
+
 export interface Informer {
   /** Begins with a complete list, then follows. Resolves when the signal is aborted; rejects when the store can no longer be followed. */
   run(signal: AbortSignal): Promise<void>
@@ -52,6 +60,8 @@ export interface Informer {
    * handler must be quick and must not throw: it puts a key into a queue. Returns the call that ends it.
    */
   on<K extends Kind>(kind: K, handler: (change: Change<K>) => void): () => void
+  /** As `on`, for every kind, also those that are defined later. */
+  onAny(handler: (change: Change) => void): () => void
   /** Calls after each batch of changes with the revision reached: for handlers that gather and then act once. They must not throw either. */
   onBatch(handler: (revision: number) => void): () => void
   /**
@@ -61,4 +71,12 @@ export interface Informer {
    * has reached no later one.
    */
   watch<K extends Kind>(kind: K, after: number, signal: AbortSignal): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }>
+  /**
+   * As watch, for thousands who wait: calls for each change after a revision, those of the recent history before it returns, then each as it
+   * comes, without progress and without end but that of the cache. Whoever follows keeps what it has not dealt with, and says when that is too
+   * much. Expired, Unavailable. Returns the call that ends it.
+   */
+  follow<K extends Kind>(kind: K, after: number, follower: Follower<K>): () => void
+  /** The objects of a kind as they were at a revision that the cache has reached, in key order, made out of the recent history; Expired when that reaches back less far. */
+  cachedAt<K extends Kind>(kind: K, revision: number): readonly Cached<K>[]
 }

@@ -2,7 +2,7 @@
 import { GantryError } from '../../proto/api/errors.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { Kind } from '../../proto/gen/types.ts'
-import type { Change } from './contract.ts'
+import type { Change, Follower } from './contract.ts'
 
 /** At least this many changes stay; twice as many are kept at most. */
 export const HISTORY_LENGTH = 1000
@@ -16,13 +16,14 @@ interface Followed<K extends Kind> {
   readonly change?: Change<K>
 }
 
-interface Follower<K extends Kind> {
+interface Iteration<K extends Kind> {
   readonly items: Channel<Followed<K>>
   /** Monotonic milliseconds of the last item. */
   toldAt: number
 }
 
 export class History<K extends Kind> {
+  readonly #iterations = new Set<Iteration<K>>()
   readonly #followers = new Set<Follower<K>>()
   readonly #fellBehind: () => void
   #changes: Change<K>[] = []
@@ -48,15 +49,16 @@ export class History<K extends Kind> {
       this.#changes = this.#changes.slice(-HISTORY_LENGTH)
     }
     this.#changes.push(change)
-    for (const follower of this.#followers) this.#tell(follower, { revision: change.revision, change }, monotonic)
+    for (const iteration of this.#iterations) this.#tell(iteration, { revision: change.revision, change }, monotonic)
+    for (const follower of this.#followers) follower.change(change)
   }
 
   /** The cache is at a revision: those who have heard nothing for long are told. */
   progress(revision: number, monotonic: number): void {
-    for (const follower of this.#followers) {
+    for (const iteration of this.#iterations) {
       // Who has something to read yet does not need to hear that nothing is new.
-      if (monotonic - follower.toldAt < PROGRESS_EVERY || follower.items.length > 0) continue
-      this.#tell(follower, { revision }, monotonic)
+      if (monotonic - iteration.toldAt < PROGRESS_EVERY || iteration.items.length > 0) continue
+      this.#tell(iteration, { revision }, monotonic)
     }
   }
 
@@ -64,43 +66,68 @@ export class History<K extends Kind> {
    * The changes after a revision, the progress up to `reached`, then what comes. Expired if the history does not reach back that far, or once
    * more than FOLLOWER_LIMIT changes wait to be taken.
    */
-  async *follow(after: number, reached: number, monotonic: number, signal: AbortSignal): AsyncGenerator<Followed<K>, void, undefined> {
+  async *iterate(after: number, reached: number, monotonic: number, signal: AbortSignal): AsyncGenerator<Followed<K>, void, undefined> {
     if (signal.aborted) return
-    if (this.#after === undefined) throw new GantryError('Unavailable', 'the cache has no complete list yet')
-    if (after < this.#after) throw new GantryError('Expired', `changes after revision ${after} are no longer kept, only those after ${this.#after}`)
-    const follower: Follower<K> = { items: new Channel(), toldAt: monotonic }
+    const changes = this.since(after)
+    const iteration: Iteration<K> = { items: new Channel(), toldAt: monotonic }
     let told = Math.max(after, reached)
-    for (const change of this.#changes) {
-      if (change.revision <= after) continue
-      follower.items.push({ revision: change.revision, change })
+    for (const change of changes) {
+      iteration.items.push({ revision: change.revision, change })
       told = Math.max(told, change.revision)
     }
-    follower.items.push({ revision: told })
-    this.#followers.add(follower)
-    const end = (): void => follower.items.close()
+    iteration.items.push({ revision: told })
+    this.#iterations.add(iteration)
+    const end = (): void => iteration.items.close()
     signal.addEventListener('abort', end, { once: true })
     try {
-      for await (const item of follower.items) {
+      for await (const item of iteration.items) {
         if (signal.aborted) return
         yield item
       }
     } finally {
       signal.removeEventListener('abort', end)
-      this.#followers.delete(follower)
+      this.#iterations.delete(iteration)
     }
   }
 
-  /** Ends every follower: with an error when the cache follows the store no more. */
-  close(error?: GantryError): void {
-    for (const { items } of this.#followers) items.close(error)
+  /** The changes after a revision, in order. Expired if the history does not reach back that far. */
+  since(after: number): readonly Change<K>[] {
+    if (this.#after === undefined) throw new GantryError('Unavailable', 'the cache has no complete list yet')
+    if (after < this.#after) throw new GantryError('Expired', `changes after revision ${after} are no longer kept, only those after ${this.#after}`)
+    return this.#changes.slice(firstAfter(this.#changes, after))
   }
 
-  #tell(follower: Follower<K>, item: Followed<K>, monotonic: number): void {
-    follower.toldAt = monotonic
-    follower.items.push(item)
-    if (follower.items.length <= FOLLOWER_LIMIT) return
-    this.#followers.delete(follower)
-    follower.items.fail(new GantryError('Expired', `more than ${FOLLOWER_LIMIT} changes waited to be read`, { details: [{ remedy: 'list again, and read faster' }] }))
+  /** Calls for each change after a revision, from now on as they come. Returns the call that ends it. */
+  follow(after: number, follower: Follower<K>): () => void {
+    for (const change of this.since(after)) follower.change(change)
+    this.#followers.add(follower)
+    return () => void this.#followers.delete(follower)
+  }
+
+  /** Ends everybody: with an error when the cache follows the store no more. */
+  close(error?: GantryError): void {
+    for (const { items } of this.#iterations) items.close(error)
+    for (const follower of this.#followers) follower.end(error)
+    this.#followers.clear()
+  }
+
+  #tell(iteration: Iteration<K>, item: Followed<K>, monotonic: number): void {
+    iteration.toldAt = monotonic
+    iteration.items.push(item)
+    if (iteration.items.length <= FOLLOWER_LIMIT) return
+    this.#iterations.delete(iteration)
+    iteration.items.fail(new GantryError('Expired', `more than ${FOLLOWER_LIMIT} changes waited to be read`, { details: [{ remedy: 'list again, and read faster' }] }))
     this.#fellBehind()
   }
+}
+
+/** The place of the first change after a revision. */
+function firstAfter(changes: readonly { readonly revision: number }[], revision: number): number {
+  let [from, to] = [0, changes.length]
+  while (from < to) {
+    const middle = (from + to) >>> 1
+    if (changes[middle]!.revision <= revision) from = middle + 1
+    else to = middle
+  }
+  return from
 }

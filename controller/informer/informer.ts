@@ -1,17 +1,21 @@
 /** The watch cache over any store: a complete list, then one watch; a new list with the differences when the watch has lost its place. */
 import { GantryError } from '../../proto/api/errors.ts'
-import { resources } from '../../proto/api/schema.ts'
+import { customKindOf, customKinds, type CustomKind } from '../../proto/api/custom/definitions.ts'
+import { resources, unknownKind } from '../../proto/api/schema.ts'
 import { decodeResource } from '../../proto/api/wire.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
-import type { AnyResource, Kind } from '../../proto/gen/types.ts'
+import type { AnyResource, CustomResourceDefinition, Kind } from '../../proto/gen/types.ts'
 import type { Entry, Store, StoreEvent } from '../store/contract.ts'
-import { OBJECTS_PREFIX, parseKey, type ObjectKey } from '../store/keys.ts'
-import type { Cached, Change, Informer, Lister } from './contract.ts'
+import { kindPrefix, objectKey, OBJECTS_PREFIX, parseKey, type ObjectKey } from '../store/keys.ts'
+import { Aside } from './aside.ts'
+import { deletion, undone } from './changes.ts'
+import type { Cached, Change, Follower, Informer, Lister } from './contract.ts'
 import { History } from './history.ts'
 import { KindCache } from './kind-cache.ts'
+import { readAll } from './listing.ts'
 
 const LIST_RETRY = { first: 100, max: 5000 }
 const REACHED_TIMEOUT = 5000
@@ -40,7 +44,11 @@ export class StoreInformer implements Informer {
   readonly #clock: Clock
   readonly #random: Random
   readonly #logger: Logger
-  readonly #kinds: ReadonlyMap<Kind, OneKind> = new Map(resources.map(({ kind }) => [kind as Kind, { cache: new KindCache(), history: new History(() => this.#fellBehind(kind)), handlers: new Set() }]))
+  readonly #kinds = new Map<Kind, OneKind>(resources.map(({ kind }) => [kind as Kind, this.#newKind(kind as Kind)]))
+  /** What definitions define, by their names: the definitions that this cache has. */
+  readonly #defined = new Map<string, CustomKind>()
+  readonly #aside = new Aside()
+  readonly #anyHandlers = new Set<(change: Change) => void>()
   readonly #uids = new Map<string, AnyResource>()
   readonly #batchHandlers = new Set<(revision: number) => void>()
   readonly #waiters = new Set<Waiter>()
@@ -68,7 +76,8 @@ export class StoreInformer implements Informer {
         try {
           for await (const { revision, events } of this.#store.watch(OBJECTS_PREFIX, this.#revision, signal)) {
             // One by one: a batch may hold several changes of one key.
-            this.#announce(revision, events.flatMap((event) => this.#put(this.#changeOf(event))))
+            this.#announce(revision, events.flatMap((event) => this.#put(this.#changeOf(event)).flatMap((change) => [change, ...this.#define(change)])))
+            this.#forgetKinds()
           }
         } catch (error) {
           if (signal.aborted || !GantryError.is(error, 'Expired')) throw error
@@ -135,6 +144,13 @@ export class StoreInformer implements Informer {
     return () => void handlers.delete(registered)
   }
 
+  onAny(handler: (change: Change) => void): () => void {
+    for (const { cache } of this.#kinds.values()) for (const cached of cache.cachedList()) this.#tell(handler, { type: 'added', cached, previous: undefined, revision: cached.revision })
+    const registered = (change: Change): void => this.#tell(handler, change)
+    this.#anyHandlers.add(registered)
+    return () => void this.#anyHandlers.delete(registered)
+  }
+
   onBatch(handler: (revision: number) => void): () => void {
     const registered = (revision: number): void => {
       try {
@@ -149,17 +165,31 @@ export class StoreInformer implements Informer {
 
   watch<K extends Kind>(kind: K, after: number, signal: AbortSignal): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }> {
     const { history } = this.#kind(kind)
-    return history.follow(after, this.#revision, this.#clock.monotonic(), signal) as AsyncIterable<{ revision: number; change?: Change<K> }>
+    return history.iterate(after, this.#revision, this.#clock.monotonic(), signal) as AsyncIterable<{ revision: number; change?: Change<K> }>
+  }
+
+  follow<K extends Kind>(kind: K, after: number, follower: Follower<K>): () => void {
+    if (this.#over !== undefined) throw this.#over
+    return this.#kind(kind).history.follow(after, follower as unknown as Follower)
+  }
+
+  cachedAt<K extends Kind>(kind: K, revision: number): readonly Cached<K>[] {
+    const { cache, history } = this.#kind(kind)
+    const changes = history.since(revision)
+    const now = cache.cachedList() as readonly Cached[]
+    return (changes.length === 0 ? now : undone(now, changes)) as unknown as readonly Cached<K>[]
   }
 
   /** Lists everything and applies what differs; again until it succeeds, as long as the store cannot be reached. */
   async #list(signal: AbortSignal): Promise<void> {
     for (let failures = 0; ;) {
       try {
-        const { entries, revision } = await this.#readAll()
+        const { entries, revision } = await readAll(this.#store)
+        this.#defineAll(entries)
         const newest = this.#isSynced ? undefined : await this.#newestCommit(entries, revision)
         const changes = this.#differences(entries, revision)
         this.#announce(revision, changes.flatMap((change) => this.#put(change)))
+        this.#forgetKinds()
         if (newest !== undefined) this.#begin(revision, newest)
         return
       } catch (error) {
@@ -187,7 +217,7 @@ export class StoreInformer implements Informer {
     try {
       const { count } = await this.#store.list(OBJECTS_PREFIX, { revision: revision - 1, limit: 1 })
       if (written.length === 0 && count === entries.size) return []
-      const before = (await this.#readAll(revision - 1)).entries
+      const before = (await readAll(this.#store, revision - 1)).entries
       const put = written.flatMap((entry): Change[] => {
         const cached = this.#cachedOf(entry)
         const earlier = before.get(entry.key)
@@ -205,23 +235,12 @@ export class StoreInformer implements Informer {
     }
   }
 
-  async #readAll(at?: number): Promise<{ entries: Map<string, Entry>; revision: number }> {
-    const entries = new Map<string, Entry>()
-    let page = await this.#store.list(OBJECTS_PREFIX, at === undefined ? {} : { revision: at })
-    const { revision } = page
-    for (;;) {
-      for (const entry of page.entries) entries.set(entry.key, entry)
-      if (page.next === undefined) return { entries, revision }
-      page = await this.#store.list(OBJECTS_PREFIX, { after: page.next, revision })
-    }
-  }
-
   /** From what the cache has to what the store has, in order of revision. */
   #differences(entries: ReadonlyMap<string, Entry>, revision: number): Change[] {
     const changes: Change[] = []
     const listed = new Map<Kind, Set<string>>()
     for (const entry of entries.values()) {
-      const key = this.#parse(entry.key)
+      const key = this.#parse(entry)
       if (key === undefined) continue
       let names = listed.get(key.kind)
       if (names === undefined) listed.set(key.kind, (names = new Set()))
@@ -245,8 +264,11 @@ export class StoreInformer implements Informer {
   }
 
   #changeOf({ type, entry }: StoreEvent): Change | undefined {
-    const key = this.#parse(entry.key)
-    if (key === undefined) return undefined
+    const key = type === 'delete' ? parseKey(entry.key) : this.#parse(entry)
+    if (key === undefined) {
+      if (type === 'delete') this.#aside.drop(entry.key)
+      return undefined
+    }
     const previous = this.#kind(key.kind).cache.cached(key.namespace, key.name)
     if (type === 'delete') return previous === undefined ? undefined : deletion(previous, entry.revision)
     const cached = this.#decode(key, entry)
@@ -278,6 +300,7 @@ export class StoreInformer implements Informer {
       const { history, handlers } = this.#kind(change.cached.object.kind)
       history.add(change, monotonic)
       for (const handler of handlers) handler(change)
+      for (const handler of this.#anyHandlers) handler(change)
     }
     for (const { history } of this.#kinds.values()) history.progress(revision, monotonic)
     for (const waiter of this.#waiters) {
@@ -297,14 +320,82 @@ export class StoreInformer implements Informer {
     }
   }
 
-  #parse(key: string): ObjectKey | undefined {
-    const parsed = parseKey(key)
-    if (parsed === undefined) this.#logger.error({ key }, 'an entry of the store is of no known kind')
+  /** Undefined for an entry of a kind that is not defined: it is put aside. */
+  #parse(entry: Entry): ObjectKey | undefined {
+    const parsed = parseKey(entry.key)
+    if (parsed === undefined && !this.#aside.keep(entry)) this.#logger.error({ key: entry.key }, 'an entry of the store is of no known kind')
     return parsed
   }
 
+  /** Takes in all definitions of a list before the objects of their kinds, whose keys may come before theirs. */
+  #defineAll(entries: ReadonlyMap<string, Entry>): void {
+    this.#defined.clear()
+    this.#aside.clear()
+    const prefix = kindPrefix('CustomResourceDefinition')
+    for (const entry of entries.values()) {
+      if (!entry.key.startsWith(prefix)) continue
+      const definition = this.#decode({ kind: 'CustomResourceDefinition', namespace: '', name: entry.key.slice(entry.key.lastIndexOf('/') + 1) }, entry)?.object as CustomResourceDefinition | undefined
+      const kind = definition === undefined ? undefined : customKindOf(definition)
+      if (kind !== undefined) this.#defined.set(definition!.metadata.name, kind)
+    }
+    for (const kind of this.#defined.values()) customKinds.set(kind)
+    for (const { id } of this.#defined.values()) this.#readAgain(id)
+  }
+
+  /** A definition has changed: its kind appears with what was put aside, is read anew, or vanishes with all its objects. */
+  #define({ type, cached, revision }: Change): Change[] {
+    if (cached.object.kind !== 'CustomResourceDefinition') return []
+    const definition = cached.object as CustomResourceDefinition
+    const { name } = definition.metadata
+    const [before, after] = [this.#defined.get(name), type === 'deleted' ? undefined : customKindOf(definition)]
+    const gone = before !== undefined && before.id !== after?.id ? this.#vanish(name, before, revision) : []
+    if (after === undefined) return gone
+    this.#defined.set(name, after)
+    customKinds.set(after)
+    if (before?.id === after.id) {
+      this.#readAgain(after.id)
+      return []
+    }
+    this.#kind(after.id)
+    return [...gone, ...this.#aside.take(kindPrefix(after.id)).flatMap((entry) => this.#put(this.#changeOf({ type: 'put', entry })))]
+  }
+
+  #vanish(name: string, { id }: CustomKind, revision: number): Change[] {
+    const changes = (this.#kinds.get(id)?.cache.cachedList() ?? []).flatMap((cached) => {
+      const { namespace, name: own } = cached.object.metadata
+      this.#aside.keep({ key: objectKey(id, namespace, own), value: cached.bytes, revision: cached.revision, createRevision: 0 })
+      return this.#put(deletion(cached, revision))
+    })
+    this.#defined.delete(name)
+    return changes
+  }
+
+  /** By a new schema an object may have other defaults, and lose fields, though nobody wrote it. */
+  #readAgain(kind: Kind): void {
+    const cache = this.#kinds.get(kind)?.cache
+    for (const { object: { metadata: { namespace, name } }, bytes, revision } of cache?.cachedList() ?? []) {
+      const again = this.#decode({ kind, namespace, name }, { key: objectKey(kind, namespace, name), value: bytes, revision, createRevision: 0 })
+      if (again !== undefined) this.#put({ type: 'modified', cached: again, previous: undefined, revision })
+    }
+  }
+
+  /** Kinds without definition, after their last changes were told: who follows them hears that they are gone. */
+  #forgetKinds(): void {
+    const defined = new Set<string>([...this.#defined.values()].map(({ id }) => id))
+    for (const { id } of [...customKinds.all()]) if (!defined.has(id)) customKinds.delete(id)
+    for (const [kind, { history }] of this.#kinds) {
+      if (!kind.includes('.') || defined.has(kind)) continue
+      history.close(new GantryError('Expired', `the kind ${kind} is not defined any more`))
+      this.#kinds.delete(kind)
+    }
+  }
+
+  #newKind(kind: Kind): OneKind {
+    return { cache: new KindCache(), history: new History(() => this.#fellBehind(kind)), handlers: new Set() }
+  }
+
   #cachedOf(entry: Entry): Cached | undefined {
-    const key = this.#parse(entry.key)
+    const key = this.#parse(entry)
     return key === undefined ? undefined : this.#decode(key, entry)
   }
 
@@ -326,14 +417,13 @@ export class StoreInformer implements Informer {
   }
 
   #kind(kind: Kind): OneKind {
-    const one = this.#kinds.get(kind)
-    if (one === undefined) throw new TypeError(`no kind ${kind} in the schema`)
+    let one = this.#kinds.get(kind)
+    if (one === undefined) {
+      if (customKinds.get(kind) === undefined) throw unknownKind(kind)
+      // Known to this process a moment before its definition is in this cache.
+      this.#kinds.set(kind, (one = this.#newKind(kind)))
+      one.history.begin(this.#revision, []) // what is put aside is older
+    }
     return one
   }
-}
-
-function deletion(cached: Cached, revision: number): Change {
-  const { object } = cached
-  const last = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } } as AnyResource
-  return { type: 'deleted', cached: { object: last, bytes: cached.bytes, revision }, previous: cached, revision }
 }

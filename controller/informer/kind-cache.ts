@@ -3,7 +3,7 @@ import type { AnyResource, Kind, Pod, Resources } from '../../proto/gen/types.ts
 import type { Cached, IndexName, Lister } from './contract.ts'
 
 /** Orders as store keys do: by namespace, then name. */
-const joined = (namespace: string, name: string): string => `${namespace}/${name}`
+export const joined = (namespace: string, name: string): string => `${namespace}/${name}`
 
 export class KindCache<K extends Kind> implements Lister<K> {
   readonly #byKey = new Map<string, Cached<K>>()

@@ -1,13 +1,30 @@
 /** All reconcilers there are. */
+import { ApiServiceReconciler } from './apiservice/reconciler.ts'
+import { DefinitionReconciler } from './definition/reconciler.ts'
 import { DeploymentReconciler } from './deployment/reconciler.ts'
+import { EndpointSliceReconciler } from './endpointslice/reconciler.ts'
+import { EntranceClasses } from './entrance/classes-reconciler.ts'
+import { GatewayStatusReconciler } from './entrance/gateway-reconciler.ts'
+import { IngressStatusReconciler } from './entrance/ingress-reconciler.ts'
+import { RouteStatusReconciler } from './entrance/route-reconciler.ts'
 import { TaintEvictor } from './eviction/reconciler.ts'
 import { GarbageReconciler } from './garbage/reconciler.ts'
+import { NetworkReconciler } from './network/reconciler.ts'
+import { LoadBalancerReconciler } from './loadbalancer/reconciler.ts'
 import { NamespaceReconciler } from './namespace/reconciler.ts'
+import { OrphanWatch } from './nodehealth/orphans.ts'
+import { PodHealthReconciler } from './nodehealth/pod-reconciler.ts'
+import { NodeHealthReconciler } from './nodehealth/reconciler.ts'
 import { PodCollector } from './podgc/reconciler.ts'
 import { ReplicaSetReconciler } from './replicaset/reconciler.ts'
 import type { Reconciler, ReconcileParts } from './runner.ts'
+import { ServiceAccountReconciler } from './serviceaccount/reconciler.ts'
 
 /** Made anew for every term: what they remember is of one leadership. */
 export function createReconcilers(parts: ReconcileParts): Reconciler[] {
-  return [new DeploymentReconciler(parts), new ReplicaSetReconciler(parts), new GarbageReconciler(parts), new NamespaceReconciler(parts), new PodCollector(parts), new TaintEvictor(parts)]
+  return [
+    new DefinitionReconciler(parts), new DeploymentReconciler(parts), new ReplicaSetReconciler(parts), new GarbageReconciler(parts), new NamespaceReconciler(parts), new PodCollector(parts),
+    new TaintEvictor(parts), new NetworkReconciler(parts), new OrphanWatch(parts), new NodeHealthReconciler(parts), new PodHealthReconciler(parts), new EndpointSliceReconciler(parts), new LoadBalancerReconciler(parts), new ApiServiceReconciler(parts), new ServiceAccountReconciler(parts),
+    new EntranceClasses(parts), new IngressStatusReconciler(parts), new GatewayStatusReconciler(parts), new RouteStatusReconciler(parts),
+  ]
 }

@@ -8,6 +8,7 @@ import { RunGroup } from '../../proto/base/run-group.ts'
 import { WorkQueue } from '../../proto/base/workqueue.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 import type { EventSink, ObjectApi, WriteContext } from '../api/contract.ts'
+import type { Replicas } from '../election/replicas.ts'
 import type { Change, Informer } from '../informer/contract.ts'
 import type { Term } from '../store/contract.ts'
 
@@ -15,7 +16,8 @@ const CATCH_UP: BackoffOptions = { first: 100, max: 5_000 }
 
 /** Changes of one kind, and the keys they concern. Called for every change: it must be quick and must not throw. */
 export interface Input {
-  readonly kind: Kind
+  /** any: every kind, also those that are defined later. */
+  readonly kind: Kind | 'any'
   readonly keys: (change: Change) => Iterable<string>
 }
 
@@ -24,11 +26,18 @@ export function input<K extends Kind>(kind: K, keys: (change: Change<K>) => Iter
   return { kind, keys: keys as unknown as Input['keys'] }
 }
 
+/** Changes of every kind. */
+export function anyInput(keys: (change: Change) => Iterable<string>): Input {
+  return { kind: 'any', keys }
+}
+
 export interface Reconciler {
   readonly name: string
   /** Passes at once, each of another key. */
   readonly concurrency: number
   readonly inputs: readonly Input[]
+  /** Adds keys for what is told otherwise than by changes of objects, until the call that it answers with. */
+  wake?(add: (key: string) => void): () => void
   /** One pass: reads everything again, does what is to be done. Resolves with the milliseconds after which the key is due again though nothing changed, if so. */
   reconcile(key: string): Promise<number | undefined>
 }
@@ -41,15 +50,27 @@ export interface ReconcileParts {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** Name of this controller, and which others there are. */
+  readonly controller: string
+  readonly replicas: Pick<Replicas, 'present' | 'kubeAddresses' | 'on'>
+  /** From which pods and Services have their addresses: CIDRs. */
+  readonly clusterRanges: readonly string[]
+  /** The certificate of the cluster's certificate authority, PEM. */
+  readonly authority: string
   /** Of the leadership; undefined where nobody else can lead. */
   readonly term: Term | undefined
   /** Resolves when the cache shows every write acknowledged before the call. */
   readonly caughtUp: () => Promise<void>
 }
 
-/** How a reconciler writes: as its fields' owner, and only while it leads. */
+/** ServiceAccounts of Kubernetes' controllers that are called otherwise than the reconcilers here. */
+const ACCOUNTS: Readonly<Record<string, string>> = {
+  garbage: 'generic-garbage-collector', podgc: 'pod-garbage-collector', nodehealth: 'node-controller', eviction: 'node-controller', loadbalancer: 'service-controller', serviceaccount: 'service-account-controller',
+}
+
+/** How a reconciler writes: as its fields' owner, and only while it leads; to admission webhooks and policies it is Kubernetes' controller of that kind. */
 export function writeContext(parts: ReconcileParts, reconciler: string): WriteContext {
-  return { fieldManager: `${reconciler}-controller`, term: parts.term }
+  return { fieldManager: `${reconciler}-controller`, account: ACCOUNTS[reconciler] ?? `${reconciler}-controller`, term: parts.term }
 }
 
 /**
@@ -82,9 +103,14 @@ async function runReconciler(reconciler: Reconciler, parts: ReconcileParts, sign
   const { clock, random, informer } = parts
   const log = parts.logger.child({ component: reconciler.name })
   const queue = new WorkQueue(clock, random)
-  const stops = reconciler.inputs.map(({ kind, keys }) => informer.on(kind, (change) => {
-    for (const key of keys(change as Change)) queue.add(key)
-  }))
+  const stops = reconciler.inputs.map(({ kind, keys }) => {
+    const enqueue = (change: Change): void => {
+      for (const key of keys(change)) queue.add(key)
+    }
+    return kind === 'any' ? informer.onAny(enqueue) : informer.on(kind, enqueue as (change: Change<Kind>) => void)
+  })
+  const unwake = reconciler.wake?.((key) => queue.add(key))
+  if (unwake !== undefined) stops.push(unwake)
   const pass = async (key: string): Promise<void> => {
     const again = await reconciler.reconcile(key)
     if (again !== undefined) queue.addAfter(key, again)

@@ -43,18 +43,24 @@ function computeRequests(pod: Pod): Amounts {
   const running = new Map<string, number>()
   const most = new Map<string, number>()
   for (const container of pod.spec.initContainers ?? []) {
-    const own = containerRequests(container)
+    const own = containerRequests(container, pod)
     const during = new Map(running)
     addAmounts(during, own)
     for (const [name, amount] of during) most.set(name, Math.max(most.get(name) ?? 0, amount))
     if (container.restartPolicy === 'Always') addAmounts(running, own)
   }
-  for (const container of pod.spec.containers) addAmounts(running, containerRequests(container))
+  for (const container of pod.spec.containers) addAmounts(running, containerRequests(container, pod))
   for (const [name, amount] of most) running.set(name, Math.max(running.get(name) ?? 0, amount))
   running.set('pods', 1)
   return running
 }
 
-function containerRequests({ resources }: Container): Amounts {
-  return amountsOf({ ...resources?.limits, ...resources?.requests })
+/** While a change waits or is carried out: the larger of what is asked for and of what the node has granted; what it can never grant does not count. */
+function containerRequests({ name, resources }: Container, { status }: Pod): Amounts {
+  const asked = amountsOf({ ...resources?.limits, ...resources?.requests })
+  const granted = [...(status.containerStatuses ?? []), ...(status.initContainerStatuses ?? [])].find((container) => container.name === name)?.allocatedResources
+  if (granted === undefined) return asked
+  const infeasible = status.conditions?.some(({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible') === true
+  for (const [resource, amount] of amountsOf(granted)) asked.set(resource, infeasible ? amount : Math.max(asked.get(resource) ?? 0, amount))
+  return asked
 }

@@ -157,5 +157,6 @@ function relevant({ metadata, spec, status }: Node): unknown {
 }
 
 function changesPlacing(before: Pod, after: Pod): boolean {
-  return JSON.stringify(before.metadata.labels) !== JSON.stringify(after.metadata.labels) || (before.metadata.deletionTimestamp === undefined) !== (after.metadata.deletionTimestamp === undefined)
+  const requests = (pod: Pod): string => JSON.stringify([...podRequests(pod)])
+  return JSON.stringify(before.metadata.labels) !== JSON.stringify(after.metadata.labels) || requests(before) !== requests(after) || (before.metadata.deletionTimestamp === undefined) !== (after.metadata.deletionTimestamp === undefined)
 }

@@ -6,7 +6,7 @@ import * as grpc from '@grpc/grpc-js'
 import type { IDuplexStream, IWatchRequest, IWatchResponse, ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3'
 import { Host } from 'etcd3/lib/connection-pool.js'
 import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
-import { delay, type Clock } from '../../proto/base/clock.ts'
+import { delay, elapsed, systemClock, type Clock } from '../../proto/base/clock.ts'
 
 export interface EtcdOptions {
   /** host:port of each member; a scheme http(s) in front is not looked at, `tls` decides. A member on a socket: unix:PATH. */
@@ -15,7 +15,7 @@ export interface EtcdOptions {
   readonly tls?: { readonly ca: Uint8Array; readonly cert: Uint8Array; readonly key: Uint8Array }
   /** Milliseconds within which a call succeeds or fails, waiting for a connection included (default 3000). */
   readonly timeout?: number
-  /** What a deadline for gRPC is computed from. */
+  /** What time limits are measured with. */
   readonly clock: Clock
 }
 
@@ -33,6 +33,13 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   'grpc.min_reconnect_backoff_ms': 50,
   'grpc.max_reconnect_backoff_ms': 500,
 }
+
+/**
+ * Milliseconds for the answer to a renewal, which between members far apart takes more than a second; and until it is asked for once more beside
+ * the first: one that a dead leader holds up must not take the lease's time. Who asks counts the lease from the first.
+ */
+const RENEWAL_TIMEOUT = 2_000
+const RENEWAL_AGAIN = 1_000
 
 /** Milliseconds until a read that failed is tried again. */
 const READ_AGAIN = 50
@@ -86,20 +93,18 @@ export class EtcdConnection {
     return stream(client, 'watch', metadata) as unknown as IDuplexStream<IWatchRequest, IWatchResponse>
   }
 
-  /** Renews a lease once: the seconds it then has left, 0 if it is gone. */
+  /** Renews a lease: the seconds it then has left, 0 if it is gone. Unavailable after two seconds. */
   async keepAlive(leaseId: string): Promise<number> {
-    const deadline = this.#clock.monotonic() + this.timeout
-    const client = await this.#connected('Lease', deadline)
-    const call = stream(client, 'leaseKeepAlive', new grpc.Metadata(), this.#optionsUntil(deadline))
+    const deadline = this.#clock.monotonic() + Math.min(this.timeout, RENEWAL_TIMEOUT)
+    const over = new AbortController()
+    const again = async (): Promise<number> => {
+      if (!(await elapsed(this.#clock, RENEWAL_AGAIN, over.signal))) throw new GantryError('Cancelled', 'the renewal has its answer')
+      return this.#renew(leaseId, deadline, over.signal)
+    }
     try {
-      return await new Promise<number>((resolve, reject) => {
-        call.on('data', (response: ILeaseKeepAliveResponse) => resolve(Number(response.TTL)))
-        call.on('error', (error: grpc.ServiceError) => reject(fromGrpc(error)))
-        call.on('end', () => reject(new GantryError('Unavailable', 'etcd ended the renewal of a lease without an answer')))
-        call.write({ ID: leaseId } satisfies ILeaseKeepAliveRequest)
-      })
+      return await Promise.race([this.#renew(leaseId, deadline, over.signal), again()])
     } finally {
-      call.cancel()
+      over.abort()
     }
   }
 
@@ -134,6 +139,26 @@ export class EtcdConnection {
     }
   }
 
+  /** Asks for a renewal once, until the signal is aborted. */
+  async #renew(leaseId: string, deadline: number, signal: AbortSignal): Promise<number> {
+    const client = await this.#connected('Lease', deadline)
+    const call = stream(client, 'leaseKeepAlive', new grpc.Metadata(), this.#optionsUntil(deadline))
+    const cancel = (): void => call.cancel()
+    signal.addEventListener('abort', cancel, { once: true })
+    try {
+      return await new Promise<number>((resolve, reject) => {
+        call.on('data', (response: ILeaseKeepAliveResponse) => resolve(Number(response.TTL)))
+        call.on('error', (error: grpc.ServiceError) => reject(fromGrpc(error)))
+        call.on('end', () => reject(new GantryError('Unavailable', 'etcd ended the renewal of a lease without an answer')))
+        if (signal.aborted) cancel()
+        else call.write({ ID: leaseId } satisfies ILeaseKeepAliveRequest)
+      })
+    } finally {
+      signal.removeEventListener('abort', cancel)
+      call.cancel()
+    }
+  }
+
   #unary(client: grpc.Client, method: string, request: unknown, deadline: number): Promise<unknown> {
     const call = (client as unknown as Record<string, UnaryCall>)[method]!
     return new Promise((resolve, reject) => {
@@ -149,7 +174,8 @@ export class EtcdConnection {
   }
 
   #date(deadline: number): number {
-    return this.#clock.now() + Math.max(1, deadline - this.#clock.monotonic())
+    // gRPC compares it with the system's time, whatever this program takes the time for.
+    return systemClock.now() + Math.max(1, deadline - this.#clock.monotonic())
   }
 }
 

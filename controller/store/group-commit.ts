@@ -9,7 +9,10 @@
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import { COMMIT_LIMIT, type CommitResult, type Entry, type Operation, type Store, type Term } from './contract.ts'
-import { checkSize } from './operations.ts'
+import { checkOperations } from './operations.ts'
+
+/** Of operations that happen together or not at all. */
+export type GroupResult = CommitResult
 
 export type WriteResult =
   | { readonly outcome: 'committed'; readonly revision: number }
@@ -23,9 +26,10 @@ const BYTES_LIMIT = 1_000_000
 const IN_FLIGHT_LIMIT = 4
 
 interface Write {
-  readonly operation: Operation
+  /** All or none. */
+  readonly operations: readonly Operation[]
   readonly term: Term | undefined
-  readonly resolve: (result: WriteResult) => void
+  readonly resolve: (result: GroupResult) => void
   readonly reject: (error: GantryError) => void
 }
 
@@ -45,10 +49,16 @@ export class GroupCommit {
    * One compare-and-set. ResourceExhausted for a value over VALUE_LIMIT; Unavailable when the store cannot be reached, and then the write may
    * have happened.
    */
-  write(operation: Operation, term?: Term): Promise<WriteResult> {
+  async write(operation: Operation, term?: Term): Promise<WriteResult> {
+    const result = await this.writeAll([operation], term)
+    return result.outcome === 'conflict' ? { outcome: 'conflict', current: result.conflicts[0]?.current } : result
+  }
+
+  /** Several, all or none; conflicts by their index. InvalidArgument for more than a transaction takes, or a key twice; otherwise as `write`. */
+  writeAll(operations: readonly Operation[], term?: Term): Promise<GroupResult> {
     return new Promise((resolve, reject) => {
-      checkSize(operation)
-      this.#waiting.push({ operation, term, resolve, reject })
+      checkOperations(operations)
+      this.#waiting.push({ operations, term, resolve, reject })
       this.#schedule()
     })
   }
@@ -73,21 +83,23 @@ export class GroupCommit {
     const left: Write[] = []
     const passedOver = new Set<string>()
     let bytes = 0
+    let count = 0
     for (const [index, write] of this.#waiting.entries()) {
-      if (taken.length === COMMIT_LIMIT) {
+      if (count === COMMIT_LIMIT) {
         left.push(...this.#waiting.slice(index))
         break
       }
-      const { key } = write.operation
-      const size = sizeOf(write.operation)
-      const fits = taken.length === 0 || (sameTerm(taken[0]!.term, write.term) && bytes + size <= BYTES_LIMIT)
-      if (!fits || this.#busy.has(key) || passedOver.has(key)) {
-        passedOver.add(key)
+      const { operations } = write
+      const size = operations.reduce((sum, operation) => sum + sizeOf(operation), 0)
+      const fits = taken.length === 0 || (sameTerm(taken[0]!.term, write.term) && bytes + size <= BYTES_LIMIT && count + operations.length <= COMMIT_LIMIT)
+      if (!fits || operations.some(({ key }) => this.#busy.has(key) || passedOver.has(key))) {
+        for (const { key } of operations) passedOver.add(key)
         left.push(write)
         continue
       }
-      this.#busy.add(key)
+      for (const { key } of operations) this.#busy.add(key)
       bytes += size
+      count += operations.length
       taken.push(write)
     }
     this.#waiting = left
@@ -98,10 +110,10 @@ export class GroupCommit {
     this.#inFlight++
     const settle = (): void => {
       this.#inFlight--
-      for (const { operation } of writes) this.#busy.delete(operation.key)
+      for (const { operations } of writes) for (const { key } of operations) this.#busy.delete(key)
       this.#schedule()
     }
-    this.#store.commit(writes.map(({ operation }) => operation), writes[0]!.term).then(
+    this.#store.commit(writes.flatMap(({ operations }) => operations), writes[0]!.term).then(
       (result) => {
         this.#answer(writes, result)
         settle()
@@ -121,10 +133,13 @@ export class GroupCommit {
         for (const { resolve } of writes) resolve(result)
         return
       case 'conflict': {
-        const conflicts = new Map(result.conflicts.map(({ index, current }) => [index, current]))
-        const again = writes.filter((write, index) => {
-          if (conflicts.has(index)) write.resolve({ outcome: 'conflict', current: conflicts.get(index) })
-          return !conflicts.has(index)
+        let first = 0
+        const again = writes.filter((write) => {
+          const { length } = write.operations
+          const own = result.conflicts.filter(({ index }) => index >= first && index < first + length).map(({ index, current }) => ({ index: index - first, current }))
+          first += length
+          if (own.length > 0) write.resolve({ outcome: 'conflict', conflicts: own })
+          return own.length === 0
         })
         this.#waiting.unshift(...again)
       }

@@ -1,5 +1,6 @@
 /** Where objects stand in the store: /gantry/<group>/<plural>/<namespace>/<name>. The core group is "core"; "-" is the namespace of what has none. */
-import { resourceOf, resources } from '../../proto/api/schema.ts'
+import { customKinds } from '../../proto/api/custom/definitions.ts'
+import { resourceOf, resources, unknownKind } from '../../proto/api/schema.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 
 /** Every object's key begins with this; keys of other use (leadership) do not. */
@@ -18,9 +19,14 @@ const kinds = new Map(resources.map(({ kind }) => [prefixes.get(kind)!, kind as 
 
 /** What the keys of a kind begin with; with a namespace, of the kind's objects in it. */
 export function kindPrefix(kind: Kind, namespace?: string): string {
-  const prefix = prefixes.get(kind)
-  if (prefix === undefined) throw new TypeError(`no kind ${kind} in the schema`)
+  const prefix = prefixes.get(kind) ?? customPrefix(kind)
   return namespace === undefined ? prefix : `${prefix}${namespace}/`
+}
+
+function customPrefix(kind: Kind): string {
+  const resource = customKinds.get(kind)?.resource
+  if (resource === undefined) throw unknownKind(kind)
+  return `${OBJECTS_PREFIX}${resource.group}/${resource.plural}/`
 }
 
 /** The key of an object; the namespace of a cluster-scoped kind is not looked at. */
@@ -28,12 +34,17 @@ export function objectKey(kind: Kind, namespace: string, name: string): string {
   return `${kindPrefix(kind)}${resourceOf(kind).namespaced ? namespace : NO_NAMESPACE}/${name}`
 }
 
+/** Of the key of an object, of whatever kind, what it and all others of its kind begin with; undefined for what is no such key. */
+export function prefixOf(key: string): string | undefined {
+  return /^\/gantry\/[^/]+\/[^/]+\/(?=[^/]+\/[^/]+$)/.exec(key)?.[0]
+}
+
 /** What a key names, or undefined if it is no object of a known kind. */
 export function parseKey(key: string): ObjectKey | undefined {
   const parts = key.split('/')
   if (parts.length !== 6) return undefined
   const [, , group, plural, segment, name] = parts as [string, string, string, string, string, string]
-  const kind = kinds.get(`${OBJECTS_PREFIX}${group}/${plural}/`)
+  const kind = kinds.get(`${OBJECTS_PREFIX}${group}/${plural}/`) ?? customKinds.byPlural(group, plural)?.id
   if (kind === undefined || segment === '' || name === '' || !key.startsWith(OBJECTS_PREFIX)) return undefined
   const { namespaced } = resourceOf(kind)
   if (namespaced === (segment === NO_NAMESPACE)) return undefined

@@ -1,7 +1,7 @@
 /** A program that runs as long as the controller does: started, awaited until it answers, started again when it ends, stopped at the end. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { access, chmod, constants, mkdir } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, isIPv6 } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -19,9 +19,17 @@ const TRY = 20
 const READY_PATIENCE = 30_000
 /** Milliseconds of failing before it has answered once after which it is given up: something is wrong that time does not mend. */
 const START_PATIENCE = 20_000
+/** Milliseconds of waiting for other members after which that is told. */
+const WAITING_TOLD = 5_000
 const GRACE = 10_000
 /** Lines of its output kept for the message that it ended. */
 const LAST_LINES = 10
+
+export interface Listening {
+  /** An IP address of this machine. */
+  readonly host: string
+  readonly port: number
+}
 
 export interface Program {
   /** As in messages: "etcd". */
@@ -33,10 +41,14 @@ export interface Program {
   readonly package: string
   /** Absolute, its working directory, closed to other users. */
   readonly dataDir: string
-  /** Those it listens on, on 127.0.0.1. */
-  readonly ports: readonly number[]
+  /** Where it listens. */
+  readonly listens: readonly Listening[]
   /** One try to use it; throws while it does not answer. */
   readonly probe: (signal: AbortSignal) => Promise<void>
+  /** It answers only when enough others of its kind do: while it runs, it is waited for without end. */
+  readonly waitsForOthers?: boolean
+  /** What a line of its output says went wrong, in a few words; undefined for one that says nothing of the kind. */
+  readonly complaint?: (line: string) => string | undefined
 }
 
 export interface SuperviseOptions {
@@ -58,6 +70,9 @@ export class SupervisedChild {
   readonly #waiting = new Set<(state: ChildState | GantryError) => void>()
   #state: ChildState = { state: 'starting' }
   #answered = false
+  #endCurrent: ((reason: string) => void) | undefined
+  #trouble: string | undefined
+  #waitingTold = false
   #failure: GantryError | undefined
 
   constructor(program: Program, options: SuperviseOptions) {
@@ -67,6 +82,11 @@ export class SupervisedChild {
 
   get state(): ChildState {
     return this.#state
+  }
+
+  /** Why it ended last, until it answers again. */
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
   /** Resolves once it answers; rejects when `run` has ended before. */
@@ -86,6 +106,11 @@ export class SupervisedChild {
     })
   }
 
+  /** Kills the present run, if there is one; another follows at once. */
+  startAnew(reason: string): void {
+    this.#endCurrent?.(reason)
+  }
+
   /**
    * Keeps it running until the signal is aborted, then stops it. FailedPrecondition if the program is not installed, or has not answered once
    * within about 20 s of tries (a last try that hangs is given 30 s); once it has answered it is started again without end.
@@ -100,8 +125,13 @@ export class SupervisedChild {
       while (!signal.aborted) {
         this.#enter({ state: 'starting' })
         const begun = clock.monotonic()
-        const reason = await this.#once(path, signal)
+        const { reason, wanted } = await this.#once(path, signal)
         if (signal.aborted) break
+        this.#trouble = reason
+        if (wanted) {
+          logger.warn({ program: name, reason }, 'program was ended to start it anew')
+          continue
+        }
         if (!this.#answered && clock.monotonic() - first > START_PATIENCE) throw new GantryError('FailedPrecondition', `${name} cannot be started: ${reason}`, { details: [{ field: name, message: reason, remedy: `mend that, or name running servers with the setting ${name}` }] })
         failures = clock.monotonic() - begun > STEADY ? 1 : failures + 1
         const wait = backoffDelay(RESTART, failures, random)
@@ -119,18 +149,19 @@ export class SupervisedChild {
     }
   }
 
-  /** One run of it, from start to end; the reason why it ended. */
-  async #once(path: string, signal: AbortSignal): Promise<string> {
-    const { name, args, dataDir } = this.#program
+  /** One run of it, from start to end; the reason why it ended, and whether `startAnew` was. */
+  async #once(path: string, signal: AbortSignal): Promise<{ reason: string; wanted: boolean }> {
+    const { name, args, dataDir, complaint } = this.#program
     const { clock, logger } = this.#options
     const record = join(dataDir, `${name}.process`)
     await mkdir(dataDir, { recursive: true, mode: 0o700 })
     await chmod(dataDir, 0o700)
     const earlier = await endRecorded(record, clock)
     if (earlier !== undefined) logger.warn({ program: name, process: earlier.pid }, 'ended the program of an earlier run')
-    for (const port of this.#program.ports) {
+    for (const place of this.#program.listens) {
       // What answers there later must be this program and not a stranger, whose data would be taken for the cluster's.
-      if (!(await isFree(port))) return `port ${port} on 127.0.0.1 is used by another process`
+      const hindrance = await hindranceAt(place)
+      if (hindrance !== undefined) return { reason: hindrance, wanted: false }
     }
     // Its own session, so that a terminal's Ctrl-C reaches only the controller; SIGTERM from the kernel when the controller dies.
     const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', 'sh', '-c', RECORD_AND_EXEC, record, path, ...args], { cwd: dataDir, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
@@ -148,26 +179,39 @@ export class SupervisedChild {
     if (signal.aborted) stop()
     else signal.addEventListener('abort', stop, { once: true })
     const probed = this.#probe(child, AbortSignal.any([over.signal, signal]))
+    let killed: string | undefined
+    if (child.pid !== undefined) {
+      this.#endCurrent = (reason) => {
+        killed = reason
+        child.kill('SIGKILL')
+      }
+    }
     const how = await ended
+    this.#endCurrent = undefined
     await probed
     signal.removeEventListener('abort', stop)
-    return lines.length === 0 ? how : `${how}: ${lines.join(' | ').slice(-2_000)}`
+    if (killed !== undefined) return { reason: killed, wanted: true }
+    const said = lines.map((line) => complaint?.(line)).findLast((words) => words !== undefined) ?? lines.join(' | ').slice(-2_000)
+    return { reason: said === '' ? how : `${how}: ${said}`, wanted: false }
   }
 
   /** Tries until it answers, then enters `ready`. Ends it if it never does. */
   async #probe(child: ChildProcess, signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#options
     const begun = clock.monotonic()
+    this.#waitingTold = false
     for (;;) {
       try {
         await this.#program.probe(signal)
         if (signal.aborted) return
         logger.info({ program: this.#program.name, process: child.pid, millis: Math.round(clock.monotonic() - begun) }, 'program answers')
         this.#answered = true
+        this.#trouble = undefined
         return this.#enter({ state: 'ready', pid: child.pid! })
       } catch (thrown) {
         if (signal.aborted) return
-        if (clock.monotonic() - begun > READY_PATIENCE) {
+        if (this.#program.waitsForOthers === true) this.#tellWaiting(clock.monotonic() - begun, thrown)
+        else if (clock.monotonic() - begun > READY_PATIENCE) {
           logger.error({ program: this.#program.name, error: GantryError.from(thrown).message }, 'program does not answer, ending it')
           child.kill('SIGKILL')
           return
@@ -177,6 +221,13 @@ export class SupervisedChild {
         })
       }
     }
+  }
+
+  /** Once a start: what the others are waited for is told by their absence. */
+  #tellWaiting(millis: number, thrown: unknown): void {
+    if (millis < WAITING_TOLD || this.#waitingTold) return
+    this.#waitingTold = true
+    this.#options.logger.warn({ program: this.#program.name, error: GantryError.from(thrown).message, remedy: 'start the other members, and see that their ports are open between the machines' }, 'program waits for a majority of the members')
   }
 
   #stop(child: ChildProcess, ended: Promise<string>): void {
@@ -205,12 +256,22 @@ export class SupervisedChild {
   }
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Why nothing can listen there, undefined if it can. */
+function hindranceAt({ host, port }: Listening): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(false) : reject(GantryError.from(error))))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(`port ${port} on ${host} is used by another process`)
+      else if (error.code === 'EADDRNOTAVAIL') resolve(`this machine does not have the address ${host}`)
+      else reject(GantryError.from(error))
+    })
+    server.listen(port, host, () => server.close(() => resolve(undefined)))
   })
+}
+
+/** host:port, an IPv6 address in brackets. */
+export function hostPortOf({ host, port }: Listening): string {
+  return `${isIPv6(host) ? `[${host}]` : host}:${port}`
 }
 
 function ending(child: ChildProcess): Promise<string> {

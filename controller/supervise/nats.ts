@@ -1,14 +1,17 @@
 /**
- * The controller's own NATS with JetStream, on loopback, in the controller's data directory. Who connects must know its token, which is in
- * files that only the controller's user can read: other users of the machine can neither hear nor tell news.
- * https://docs.nats.io/running-a-nats-service/configuration and …/configuration/securing_nats/auth_intro/tokens
+ * The controller's own NATS with JetStream, alone or one of several, in the controller's data directory. Clients reach it on loopback, and must
+ * know its token, which is in files that only the controller's user can read: other users of the machine can neither hear nor tell news. The
+ * servers of several controllers are joined by routes between their addresses: TLS with a certificate of the cluster's authority both ways, and
+ * a secret, for nodes and people have such certificates as well.
+ * https://docs.nats.io/running-a-nats-service/configuration, …/securing_nats/auth_intro/tokens and …/clustering/cluster_config
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { connect as dial } from 'node:net'
 import { join, resolve } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
-import { SupervisedChild, type SuperviseOptions } from './child.ts'
+import { hostPortOf, SupervisedChild, type SuperviseOptions } from './child.ts'
+import { othersOf, type Membership } from './membership.ts'
 import { writePrivate } from './private-file.ts'
 
 /** Milliseconds until a new connection must have been greeted. */
@@ -16,12 +19,24 @@ const PROBE_TIMEOUT = 1_000
 /** Files in the data directory. */
 const TOKEN = 'token'
 const CONFIG = 'nats.conf'
+/** Servers must say some name beside the secret. */
+const ROUTE_USER = 'gantry'
+
+export interface NatsCluster {
+  readonly membership: Membership
+  /** On each member's address, for routes. */
+  readonly port: number
+  /** Finds out what servers must present to each other: hexadecimal. Until then this one is not started. */
+  readonly secret: (signal: AbortSignal) => Promise<string>
+}
 
 export interface EmbeddedNatsOptions extends SuperviseOptions {
   /** Holds the streams: what is kept of events. */
   readonly dataDir: string
   /** On 127.0.0.1. */
   readonly port: number
+  /** Absent: the only server. */
+  readonly cluster?: NatsCluster | undefined
 }
 
 export class EmbeddedNats {
@@ -30,25 +45,29 @@ export class EmbeddedNats {
   /** What clients must present. */
   readonly token: string
   readonly #child: SupervisedChild
+  readonly #configure: (secret: string) => Promise<void>
+  readonly #secret: NatsCluster['secret'] | undefined
 
-  private constructor({ port, ...options }: EmbeddedNatsOptions, dataDir: string, token: string) {
+  private constructor(options: EmbeddedNatsOptions, dataDir: string, token: string) {
+    const { port, cluster } = options
+    const file = join(dataDir, CONFIG)
     this.address = `127.0.0.1:${port}`
     this.token = token
+    this.#secret = cluster?.secret
+    this.#configure = (secret) => writePrivate(file, configuration(options, dataDir, token, secret))
     this.#child = new SupervisedChild({
-      name: 'nats', command: 'nats-server', package: 'nats-server', dataDir, ports: [port],
-      args: ['--addr', '127.0.0.1', '--port', String(port), '--name', 'gantry', '--jetstream', '--store_dir', join(dataDir, 'jetstream'), '--config', join(dataDir, CONFIG)],
+      name: 'nats', command: 'nats-server', package: 'nats-server', dataDir,
+      listens: [{ host: '127.0.0.1', port }, ...(cluster === undefined ? [] : [{ host: cluster.membership.self.address, port: cluster.port }])],
+      args: ['--config', file],
       probe: (signal) => probe(port, signal),
     }, options)
   }
 
-  /** Makes the token and the configuration where an earlier run has not. */
+  /** Makes the token where an earlier run has not. */
   static async prepare(options: EmbeddedNatsOptions): Promise<EmbeddedNats> {
     const dataDir = resolve(options.dataDir)
     await mkdir(dataDir, { recursive: true, mode: 0o700 })
-    const token = await readToken(join(dataDir, TOKEN))
-    // The token is hexadecimal: nothing in it needs escaping.
-    await writePrivate(join(dataDir, CONFIG), `authorization {\n  token: "${token}"\n}\n`)
-    return new EmbeddedNats(options, dataDir, token)
+    return new EmbeddedNats(options, dataDir, await readToken(join(dataDir, TOKEN)))
   }
 
   get state(): SupervisedChild['state'] {
@@ -60,9 +79,36 @@ export class EmbeddedNats {
     return this.#child.ready()
   }
 
-  run(signal: AbortSignal): Promise<void> {
-    return this.#child.run(signal)
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#configure(this.#secret === undefined ? '' : await this.#secret(signal))
+    await this.#child.run(signal)
   }
+}
+
+/** Its configuration file. Quoted text has the escapes of JSON; tokens and secrets are hexadecimal. */
+function configuration({ port, cluster }: EmbeddedNatsOptions, dataDir: string, token: string, secret: string): string {
+  const text = JSON.stringify
+  const lines = [
+    `server_name: ${text(cluster?.membership.self.name ?? 'gantry')}`,
+    `listen: ${text(`127.0.0.1:${port}`)}`,
+    `authorization { token: ${text(token)} }`,
+    `jetstream { store_dir: ${text(join(dataDir, 'jetstream'))} }`,
+  ]
+  if (cluster === undefined) return `${lines.join('\n')}\n`
+  const { tls, self } = cluster.membership
+  return `${[
+    ...lines,
+    // A route whose other end was cut off is made again soon.
+    'ping_interval: "2s"', 'ping_max: 2',
+    'cluster {',
+    '  name: gantry',
+    `  listen: ${text(hostPortOf({ host: self.address, port: cluster.port }))}`,
+    '  no_advertise: true',
+    `  authorization { user: ${ROUTE_USER}, password: ${text(secret)}, timeout: 2 }`,
+    `  tls { ca_file: ${text(tls.ca)}, cert_file: ${text(tls.cert)}, key_file: ${text(tls.key)}, verify: true, timeout: 2 }`,
+    `  routes: [${othersOf(cluster.membership).map(({ address }) => text(`nats-route://${ROUTE_USER}:${secret}@${hostPortOf({ host: address, port: cluster.port })}`)).join(', ')}]`,
+    '}',
+  ].join('\n')}\n`
 }
 
 /** The token kept in a file; one is made if there is none (or none whole). */

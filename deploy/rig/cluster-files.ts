@@ -1,80 +1,75 @@
-/** The configuration of a rig's programs: certificates, one file for the controller, one a node, one for the registry. */
-import { mkdir, writeFile } from 'node:fs/promises'
+/** The rig's certificate authority and its person's context and kubeconfig, kept in the rig's folder. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { stringify } from 'yaml'
+import { upsertContext, type Context } from '../../proto/api/context.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import { kubeconfig } from '../../proto/api/kubeconfig.ts'
 import { systemClock } from '../../proto/base/clock.ts'
-import { contextFilePath, upsertContext } from '../../proto/api/context.ts'
-import { CONTROLLER_HOST } from '../../proto/api/rpc.ts'
 import { createAuthority, issue, type CertificateRequest, type KeyPair } from '../ca.ts'
+import { rigDirectory } from './rig-record.ts'
 
-export const CONTROLLER_PORT = 7443
-export const REGISTRY_PORT = 5000
-
-async function writeKeyPair(directory: string, authority: KeyPair, pair: KeyPair): Promise<{ ca: string; cert: string; key: string }> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
-  const files = { ca: join(directory, 'ca.crt'), cert: join(directory, 'tls.crt'), key: join(directory, 'tls.key') }
-  await writeFile(files.ca, authority.cert)
-  await writeFile(files.cert, pair.cert)
-  await writeFile(files.key, pair.key, { mode: 0o600 })
-  return files
+/** The context file in the rig's own folder: there whatever becomes of the person's. */
+export function ownContextFile(rig: string): string {
+  return join(rigDirectory(rig), 'context.yaml')
 }
 
-async function writeYaml(file: string, content: unknown): Promise<string> {
-  await writeFile(file, stringify(content), { mode: 0o600 })
-  return file
+/** Likewise for kubectl and its like. */
+export function kubeconfigFile(rig: string): string {
+  return join(rigDirectory(rig), 'kubeconfig')
 }
 
-/** Certificates and files of one rig, under its own folder. */
 export class ClusterFiles {
-  readonly #directory: string
+  readonly #rig: string
   readonly #authority: KeyPair
 
-  private constructor(directory: string, authority: KeyPair) {
-    this.#directory = directory
+  private constructor(rig: string, authority: KeyPair) {
+    this.#rig = rig
     this.#authority = authority
   }
 
-  static async create(directory: string, name: string): Promise<ClusterFiles> {
-    const authority = await createAuthority(`gantry-${name}`, systemClock.now())
-    await writeKeyPair(join(directory, 'ca'), authority, authority)
-    return new ClusterFiles(directory, authority)
+  /** A new authority for a new rig, whose folder is there. */
+  static async create(rig: string): Promise<ClusterFiles> {
+    const authority = await createAuthority(`gantry-${rig}`, systemClock.now())
+    const { folder, cert, key } = authorityFiles(rig)
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await Promise.all([writeFile(cert, authority.cert), writeFile(key, authority.key, { mode: 0o600 })])
+    return new ClusterFiles(rig, authority)
   }
 
-  #issue(request: CertificateRequest): Promise<KeyPair> {
+  /** That of a rig that was made before. */
+  static async open(rig: string): Promise<ClusterFiles> {
+    const files = authorityFiles(rig)
+    try {
+      const [cert, key] = await Promise.all([readFile(files.cert, 'utf8'), readFile(files.key, 'utf8')])
+      return new ClusterFiles(rig, { cert, key })
+    } catch (cause) {
+      throw new GantryError('FailedPrecondition', `the certificate authority of the rig "${rig}" cannot be read: ${(cause as Error).message}`, { cause, details: [{ remedy: `\`gantry rig down ${rig}\`, then up again` }] })
+    }
+  }
+
+  /** PEM. */
+  get authority(): string {
+    return this.#authority.cert
+  }
+
+  issue(request: CertificateRequest): Promise<KeyPair> {
     return issue(this.#authority, request, systemClock.now())
   }
 
-  /** The controller's configuration file. */
-  async controller(name: string, address: string): Promise<string> {
-    const home = join(this.#directory, name)
-    const pair = await this.#issue({ commonName: `system:controller:${name}`, organizations: ['system:controllers'], hosts: [CONTROLLER_HOST, address, name, 'localhost', '127.0.0.1'] })
-    const tls = await writeKeyPair(join(home, 'tls'), this.#authority, pair)
-    return writeYaml(join(home, 'config.yaml'), { name, listen: `${address}:${CONTROLLER_PORT}`, dataDir: join(home, 'data'), tls })
+  /**
+   * Makes the rig's context, for an administrator of the cluster, in the rig's own context file, and the same as a kubeconfig. `server`: controllers as
+   * host:port; `kube`: their Kubernetes API.
+   */
+  async writeContext(server: readonly string[], kube: readonly string[]): Promise<Context> {
+    const pair = await this.issue({ commonName: 'admin', organizations: ['system:masters'] })
+    const context = { name: this.#rig, server, kube, ca: this.#authority.cert, ...pair }
+    await upsertContext(ownContextFile(this.#rig), context, { makeCurrent: true })
+    await writeFile(kubeconfigFile(this.#rig), kubeconfig(context, { ca: this.#authority.cert, ...pair }, kube[0]!), { mode: 0o600 })
+    return context
   }
+}
 
-  /** A node's configuration file. */
-  async node(name: string, options: { controller: string; mirror: string; cgroup: string; runDir: string }): Promise<string> {
-    const home = join(this.#directory, name)
-    const tls = await writeKeyPair(join(home, 'tls'), this.#authority, await this.#issue({ commonName: `system:node:${name}`, organizations: ['system:nodes'] }))
-    return writeYaml(join(home, 'config.yaml'), {
-      name, controllers: [`${options.controller}:${CONTROLLER_PORT}`], tls, stateDir: join(home, 'state'), runDir: options.runDir, cgroupParent: `/${options.cgroup}`,
-      registries: { mirrors: { 'docker.io': [`http://${options.mirror}`] }, insecure: [options.mirror] },
-    })
-  }
-
-  /** The registry's configuration file. https://distribution.github.io/distribution/about/configuration/ */
-  async registry(name: string, address: string): Promise<string> {
-    const home = join(this.#directory, name)
-    await mkdir(home, { recursive: true })
-    return writeYaml(join(home, 'config.yml'), {
-      version: 0.1, log: { level: 'warn' }, http: { addr: `${address}:${REGISTRY_PORT}` },
-      storage: { filesystem: { rootdirectory: join(home, 'data') }, delete: { enabled: true } },
-    })
-  }
-
-  /** Gives the person who runs this a context for the cluster, and makes it the current one. */
-  async context(name: string, address: string): Promise<void> {
-    const pair = await this.#issue({ commonName: 'admin', organizations: ['system:masters'] })
-    await upsertContext(contextFilePath(process.env), { name, server: [`${address}:${CONTROLLER_PORT}`], ca: this.#authority.cert, ...pair }, { makeCurrent: true })
-  }
+function authorityFiles(rig: string): Record<'folder' | 'cert' | 'key', string> {
+  const folder = join(rigDirectory(rig), 'ca')
+  return { folder, cert: join(folder, 'ca.crt'), key: join(folder, 'ca.key') }
 }

@@ -1,5 +1,6 @@
 /** Images for a first look at a cluster, made from this machine's own busybox, so that no registry outside is needed. */
 import { readFile } from 'node:fs/promises'
+import { GantryError } from '../../proto/api/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
 import { buildImage, pushImage, type BuiltImage, type LayerFile } from '../image-builder.ts'
@@ -22,28 +23,28 @@ httpd -f -v -p 8080 -h /www &
 wait
 `
 
-async function busyboxLayer(): Promise<Record<string, LayerFile>> {
+export async function busyboxLayer(): Promise<Record<string, LayerFile>> {
   const applets = (await run(PROGRAM, ['--list'])).stdout.trim().split('\n').filter((name) => name !== 'busybox')
   const links = applets.map((name): [string, LayerFile] => [`bin/${name}`, { symlink: 'busybox' }])
   return { 'bin/busybox': { content: await readFile(PROGRAM), mode: 0o755 }, ...Object.fromEntries(links) }
 }
 
 /** Resolves when the registry answers (distribution-spec, end-1: GET /v2/). */
-async function awaitRegistry(registry: string, timeout: number): Promise<void> {
+async function awaitRegistry(registry: string, timeout: number, signal: AbortSignal | undefined): Promise<void> {
   const deadline = systemClock.monotonic() + timeout
   for (;;) {
     try {
       if ((await fetch(`http://${registry}/v2/`)).ok) return
     } catch (cause) {
-      if (systemClock.monotonic() > deadline) throw new Error(`registry ${registry} does not answer: ${String((cause as Error).cause ?? cause)}`, { cause })
+      if (systemClock.monotonic() > deadline) throw new GantryError('Unavailable', `registry ${registry} does not answer: ${String((cause as Error).cause ?? cause)}`, { cause })
     }
-    await delay(systemClock, 20)
+    await delay(systemClock, 20, signal)
   }
 }
 
-/** Pushes `library/busybox` and `gantry/hello` to a registry that is to stand in for docker.io. */
-export async function pushDemoImages(registry: string): Promise<void> {
-  await awaitRegistry(registry, 15_000)
+/** Pushes `library/busybox` and `gantry/hello` to a registry that is to stand in for docker.io. Unavailable if it does not answer within 15 s. */
+export async function pushDemoImages(registry: string, signal?: AbortSignal): Promise<void> {
+  await awaitRegistry(registry, 15_000, signal)
   const base = [{ files: await busyboxLayer() }, { files: ETC }]
   const environment = ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin']
   const busybox = await buildImage({ layers: base, config: { Env: environment, Cmd: ['sh'] } })

@@ -1,23 +1,38 @@
-/** One line that says what is being done: rewritten in place on a terminal, a line each elsewhere. */
-import { systemClock } from '../../proto/base/clock.ts'
+/** One line that says what is being done: rewritten in place on a terminal; elsewhere a line each, those that come in a burst left out. */
+import type { Sink } from '../../cli/environment.ts'
+import type { Clock } from '../../proto/base/clock.ts'
+
+/** Milliseconds between lines elsewhere. */
+const BURST = 500
 
 export class Progress {
   readonly #title: string
-  readonly #began = systemClock.monotonic()
+  readonly #sink: Sink
+  readonly #clock: Clock
+  readonly #began: number
   #last = ''
+  #written = -Infinity
 
-  constructor(title: string) {
+  constructor(title: string, { stderr, clock }: { readonly stderr: Sink; readonly clock: Clock }) {
     this.#title = title
+    this.#sink = stderr
+    this.#clock = clock
+    this.#began = clock.monotonic()
   }
 
   show(text: string): void {
     if (text === this.#last) return
     this.#last = text
-    const seconds = ((systemClock.monotonic() - this.#began) / 1000).toFixed(1)
-    process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${this.#title}: ${text} (${seconds} s)` : `${this.#title}: ${text} (${seconds} s)\n`)
+    const now = this.#clock.monotonic()
+    if (this.#sink.isTTY !== true && now - this.#written < BURST) return
+    this.#written = now
+    const line = `${this.#title}: ${text} (${((now - this.#began) / 1000).toFixed(1)} s)`
+    this.#sink.write(this.#sink.isTTY === true ? `\r\x1b[K${line}` : `${line}\n`)
   }
 
+  /** Takes the line away, so that other output may follow. */
   end(): void {
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+    if (this.#sink.isTTY === true && this.#last !== '') this.#sink.write('\r\x1b[K')
+    this.#last = ''
   }
 }

@@ -1,46 +1,66 @@
-/** Waiting for a cluster: until its controller answers, until its nodes are ready. */
-import { connectContext } from './admin-connection.ts'
+/** Waiting for a cluster: until a controller answers, until its nodes are ready. */
+import type { Cluster } from '../../cli/cluster.ts'
+import { follow, withDeadline } from '../../cli/watch.ts'
 import { GantryError } from '../../proto/api/errors.ts'
-import type { Connection } from '../../proto/api/rpc.ts'
-import { decodeResource } from '../../proto/api/wire.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
+import type { Node } from '../../proto/gen/types.ts'
 
-/** A connection to the cluster of a context, once a controller answers; Unavailable with the last error after `timeout` milliseconds. */
-export async function awaitController(context: string, timeout: number): Promise<Connection> {
-  const deadline = systemClock.monotonic() + timeout
-  const connection = await connectContext(context)
-  for (;;) {
-    try {
-      await connection.client('Cluster').version({}, { timeout: 2_000 })
-      return connection
-    } catch (thrown) {
-      if (systemClock.monotonic() < deadline && GantryError.is(thrown, 'Unavailable', 'DeadlineExceeded')) {
-        await delay(systemClock, 25)
-        continue
+/** Milliseconds between two tries to reach a controller that starts. */
+const INTERVAL = 20
+
+/** Resolves once a controller answers; DeadlineExceeded, with the last failure, after `timeout` milliseconds. */
+export async function awaitController(cluster: Cluster, timeout: number, signal: AbortSignal): Promise<void> {
+  let last = 'it did not answer'
+  await withDeadline(systemClock, timeout, signal, () => `after ${timeout / 1000} s no controller answers: ${last}`, async (limited) => {
+    for (;;) {
+      try {
+        await cluster.version()
+        return
+      } catch (thrown) {
+        if (!GantryError.is(thrown, 'Unavailable', 'DeadlineExceeded')) throw thrown
+        last = thrown.message
       }
-      connection.close()
-      throw thrown
+      await delay(systemClock, INTERVAL, limited)
     }
+  })
+}
+
+export function isNodeReady(node: Node): boolean {
+  return node.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
+}
+
+/** The nodes that `awaitNodes` waited for in vain. */
+export class NodesNotReady extends GantryError {
+  readonly nodes: readonly string[]
+
+  constructor(nodes: readonly string[], wanted: number, timeout: number) {
+    super('DeadlineExceeded', `after ${timeout / 1000} s ${nodes.length} of ${wanted} nodes are not ready: ${nodes.join(', ')}`, { details: nodes.map((field) => ({ field })) })
+    this.nodes = nodes
   }
 }
 
-/** Resolves when `count` nodes are ready, telling after each how many are; DeadlineExceeded names those that are not. */
-export async function awaitNodes(connection: Connection, count: number, timeout: number, progress: (ready: number) => void): Promise<void> {
-  const ready = new Map<string, boolean>()
-  const signal = AbortSignal.timeout(timeout)
+/** Resolves when all of these nodes are ready, telling after each change how many are; NodesNotReady after `timeout` milliseconds. */
+export async function awaitNodes(cluster: Cluster, names: readonly string[], timeout: number, signal: AbortSignal, progress: (ready: number) => void): Promise<void> {
+  const waiting = new Set(names)
+  if (waiting.size === 0) return
+  let late = false
   try {
-    for await (const { type, object } of connection.client('Resources').watch({ apiVersion: 'v1', kind: 'Node' }, { signal })) {
-      if (object !== undefined && type !== 'BOOKMARK') {
-        const node = decodeResource('Node', object.raw)
-        ready.set(node.metadata.name, type !== 'DELETED' && node.status.conditions?.find((condition) => condition.type === 'Ready')?.status === 'True')
+    await withDeadline(systemClock, timeout, signal, () => {
+      late = true
+      return 'the nodes are not ready in time'
+    }, async (limited) => {
+      for await (const change of follow(cluster, systemClock, 'Node', { namespace: '' }, '', limited)) {
+        if (change.type === 'RESTARTED') for (const name of names) waiting.add(name)
+        if (change.type === 'RESTARTED' || change.type === 'BOOKMARK') continue
+        const { name } = change.object.metadata
+        if (!names.includes(name)) continue
+        if (change.type !== 'DELETED' && isNodeReady(change.object)) waiting.delete(name)
+        else waiting.add(name)
+        progress(names.length - waiting.size)
+        if (waiting.size === 0) return
       }
-      const number = [...ready.values()].filter(Boolean).length
-      progress(number)
-      if (number >= count) return
-    }
+    })
   } catch (thrown) {
-    if (!signal.aborted) throw thrown
+    throw late ? new NodesNotReady([...waiting], names.length, timeout) : thrown
   }
-  const waiting = [...ready].filter(([, isReady]) => !isReady).map(([name]) => name)
-  throw new GantryError('DeadlineExceeded', `after ${timeout / 1000} s ${count - (ready.size - waiting.length)} of ${count} nodes are not ready${waiting.length === 0 ? '' : `: ${waiting.join(', ')}`}`)
 }

@@ -1,144 +1,349 @@
-/** A rig's life: `up` makes a cluster out of machines on this host, `down` removes every trace of it. */
-import { existsSync } from 'node:fs'
-import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { contextFilePath, removeContext } from '../../proto/api/context.ts'
+/** A rig: several machines on this host that are a cluster, with faults on command. */
+import { setMaxListeners } from 'node:events'
+import { resolve } from 'node:path'
+import { contextFilePath, kubeAddresses, loadCredentials, type Context } from '../../proto/api/context.ts'
 import { GantryError } from '../../proto/api/errors.ts'
-import { removeCgroup } from './cgroup-tree.ts'
-import { ClusterFiles, REGISTRY_PORT } from './cluster-files.ts'
-import { allowForwarding, createNetwork, freePrefix, networkOf, removeNetwork, restoreForwarding, type RigNetwork } from './host-network.ts'
-import { endMachine, startMachine, type MachineSpec } from './machine.ts'
-import { isAlive } from '../../proto/base/process.ts'
-import { awaitController, awaitNodes } from './readiness.ts'
-import { forgetRig, otherRigs, readRig, rigDirectory, writeRig, type RigRecord } from './rig-record.ts'
+import { kubeconfig } from '../../proto/api/kubeconfig.ts'
+import { run, type CommandResult } from '../../proto/base/command.ts'
+import { systemClock } from '../../proto/base/clock.ts'
+import { systemRandom } from '../../proto/base/random.ts'
+import type { AnyResource } from '../../proto/gen/types.ts'
+import type { Cluster } from '../../cli/cluster.ts'
+import { firstReachable } from '../../cli/kube-server.ts'
+import { openCluster, rigContext } from './cluster-access.ts'
+import { kubeconfigFile, ownContextFile } from './cluster-files.ts'
+import type { Driver, MachineRecord } from './contract.ts'
+import { pushDemoImages } from './demo.ts'
+import { openDriver } from './drivers/index.ts'
+import type { FaultRecord } from './faults/contract.ts'
+import { FaultEngine, type BeginOptions } from './faults/engine.ts'
+import { faultTypes } from './faults/index.ts'
+import { bundlePath } from './installation.ts'
+import { loadImage, type LoadedImage } from './images/load.ts'
+import { REGISTRY, REGISTRY_PORT } from './layout.ts'
+import { writeArchive, type ArchiveReport } from './logs/archive.ts'
+import { sourcesOf } from './logs/sources.ts'
+import { openMachine, openMachines, requireMachine } from './machines.ts'
+import { makeRig } from './making.ts'
+import { applyManifests, deleteObjects, objectNamed, type Manifests } from './objects.ts'
+import { checkName, checkOptions, type OpenOptions, type RigOptions } from './options.ts'
+import { removeRig, sweepRigs, type Swept } from './removal.ts'
+import { addNodes, removeNode, sweepJoining, type Resizing } from './resizing.ts'
+import { isForeign, listRigs, requireRig, rigNames, type RigRecord } from './rig-record.ts'
+import { Fault, RigMachine, type Faults, type Lasting } from './rig-machine.ts'
+import { rigStage } from './stage.ts'
+import { summarizeRigs, type RigSummary } from './summary.ts'
+import { awaitObject, eventually, type Goal } from './until.ts'
 
-export const REGISTRY = 'registry'
-export const CONTROLLER = 'controller'
-/** Where a rig's programs keep sockets and pid files: short, because a socket's path has at most 107 bytes. */
-const RUN = '/run/gantry'
-/** The most nodes that the addresses of one rig's /24 hold. */
-export const MAX_NODES = 200
+/** Milliseconds that `until` and `delete` wait unless said. */
+const PATIENCE = 60_000
+/** The same for one run of the command line. */
+const COMMAND_PATIENCE = 120_000
+const ANY_CODE = Array.from({ length: 256 }, (_, code) => code)
 
-export interface UpOptions {
-  readonly name: string
-  readonly nodes: number
-  /** Folder that holds the programs' bundles and, in deploy/rig, machine-init. */
-  readonly root: string
-  readonly progress: (text: string) => void
-  /** Called as soon as the registry's machine runs, with its host:port; the rig is up only when it has ended. */
-  readonly fillRegistry: (registry: string) => Promise<void>
+export interface InNamespace {
+  /** For objects that name none; default "default". */
+  readonly namespace?: string
 }
 
-function addressOf(prefix: string, name: string): string {
-  const fixed: Record<string, number> = { [CONTROLLER]: 2, [REGISTRY]: 3 }
-  return `${prefix}.${fixed[name] ?? 10 + Number(name.slice(1))}`
+export interface NodeRemoval {
+  /** Does not empty the node first: its machine goes at once, as if it had burnt. */
+  readonly now?: boolean
 }
 
-export function registryOf(rig: RigRecord): string {
-  return `${addressOf(rig.network!.prefix, REGISTRY)}:${REGISTRY_PORT}`
-}
+/**
+ * A rig that is up. Errors are GantryErrors; those of the cluster itself as the command line has them.
+ *
+ *     await using rig = await Rig.up({ nodes: 3 })
+ *     await rig.apply('web.yaml')
+ *     await rig.until('deployment/web', 'Ready')
+ *     await rig.node('n2').kill()
+ *     await rig.partition(['n1'], ['n3'], { for: 5_000 })
+ */
+export class Rig implements Faults, AsyncDisposable {
+  readonly driver: Driver
+  /** host:port of the registry, which stands in for docker.io on every node. */
+  readonly registry: string
+  /** The cluster's API as an administrator, with objects in and out. */
+  readonly client: Cluster
+  readonly #context: Context
+  readonly #engine: FaultEngine
+  readonly #end: AbortController
+  readonly #tell: Pick<Resizing, 'progress' | 'warn'>
+  /** This object made the rig, and so its end is the rig's. */
+  readonly #made: boolean
+  #record: RigRecord
 
-/** True while every machine of the rig runs. */
-export function isRunning(rig: RigRecord): boolean {
-  return rig.ready && rig.machines.every((machine) => isAlive(machine.init))
-}
-
-/** Starts a rig; if it fails half-way, what was made is removed again. A rig of that name must not exist. */
-export async function createRig(options: UpOptions): Promise<RigRecord> {
-  try {
-    return await build(options)
-  } catch (thrown) {
-    await removeRig(options.name)
-    throw thrown
+  private constructor(parts: { driver: Driver; registry: string; client: Cluster; context: Context; end: AbortController; tell: Pick<Resizing, 'progress' | 'warn'>; made: boolean; record: RigRecord }) {
+    this.driver = parts.driver
+    this.registry = parts.registry
+    this.client = parts.client
+    this.#context = parts.context
+    this.#end = parts.end
+    this.#tell = parts.tell
+    this.#made = parts.made
+    this.#record = parts.record
+    this.#engine = new FaultEngine(rigStage(parts.record.name, parts.driver), faultTypes)
   }
-}
 
-async function build({ name, nodes, root, progress, fillRegistry }: UpOptions): Promise<RigRecord> {
-  let rig: RigRecord = { name, nodes, machines: [], ready: false }
-  const save = async (change: Partial<RigRecord>): Promise<void> => writeRig((rig = { ...rig, ...change }))
-
-  progress('network')
-  await save({ forwardingBefore: await allowForwarding() })
-  const network = await claimNetwork(name, (candidate) => save({ network: candidate }))
-  const { prefix } = network
-  const index = prefix.split('.')[2]!
-  const directory = rigDirectory(name)
-  const files = await ClusterFiles.create(directory, name)
-  const init = join(root, 'deploy/rig/machine-init')
-  const start = async (machine: string, command: readonly string[]): Promise<void> => {
-    const spec: MachineSpec = {
-      name: machine, address: addressOf(prefix, machine), cable: `gr${index}-${machine}`.slice(0, 15), cgroup: `gantry-rig/${name}/${machine}`,
-      log: join(directory, machine, 'log'), command,
+  /**
+   * Makes a rig; it is there when all of its nodes are Ready. InvalidArgument for options that cannot be, AlreadyExists for a name that is taken,
+   * FailedPrecondition, with each shortcoming and its remedy, for a host that cannot hold it, DeadlineExceeded, with the last lines of the logs, for
+   * a cluster that does not come up. When it fails nothing of it is left.
+   */
+  static async up(options: RigOptions = {}): Promise<Rig> {
+    const { ephemeral = true, demo = true, context = false, contextFile = contextFilePath(process.env), timeout = PATIENCE, progress = () => undefined, warn = warnProcess, signal = new AbortController().signal, fillRegistry } = options
+    const recorded = checkOptions(options)
+    const name = options.name ?? await freeName()
+    checkName(name)
+    const driver = await openDriver(options.driver ?? 'namespaces')
+    await Rig.sweep(warn)
+    const fill = async (registry: string, limited: AbortSignal): Promise<void> => {
+      if (demo) await pushDemoImages(registry, limited)
+      await fillRegistry?.(registry)
     }
-    await startMachine(spec, network, init, (record) => save({ machines: [...rig.machines, record] }))
-  }
-  const program = (bundle: string, config: string): string[] => [process.execPath, join(root, 'dist', bundle), '--config', config]
-
-  progress('registry and controller')
-  await start(CONTROLLER, program('gantry-controller.cjs', await files.controller(CONTROLLER, addressOf(prefix, CONTROLLER))))
-  await start(REGISTRY, ['docker-registry', 'serve', await files.registry(REGISTRY, addressOf(prefix, REGISTRY))])
-  const filling = Promise.allSettled([fillRegistry(registryOf(rig))])
-  await files.context(name, addressOf(prefix, CONTROLLER))
-
-  progress(`${nodes} nodes`)
-  for (let number = 1; number <= nodes; number++) {
-    const node = `n${number}`
-    const runDir = join(RUN, name, node)
-    await mkdir(runDir, { recursive: true })
-    const config = await files.node(node, { controller: addressOf(prefix, CONTROLLER), mirror: registryOf(rig), cgroup: `gantry-rig/${name}/${node}`, runDir })
-    await start(node, program('gantry-agent.cjs', config))
-  }
-  const connection = await awaitController(name, 30_000)
-  try {
-    await awaitNodes(connection, nodes, 60_000, (ready) => progress(`${ready} of ${nodes} nodes ready`))
-  } finally {
-    connection.close()
-  }
-  const [filled] = await filling
-  if (filled.status === 'rejected') throw filled.reason
-  await save({ ready: true })
-  return rig
-}
-
-/** Makes a network on the first prefix that is free, writing down each before it is tried. */
-async function claimNetwork(rig: string, record: (network: RigNetwork) => Promise<void>): Promise<RigNetwork> {
-  const tried: string[] = []
-  for (;;) {
-    const network = networkOf(rig, await freePrefix(tried))
-    await record(network)
+    const record = await makeRig({
+      name, driver, options: recorded, ephemeral, timeout, progress, warn, signal, fill,
+      context: context === false ? undefined : { file: contextFile, makeCurrent: context === 'current' },
+    })
     try {
-      await createNetwork(network)
-      return network
+      return await Rig.#over(driver, record, true, { progress, warn })
     } catch (thrown) {
-      if (!GantryError.is(thrown, 'AlreadyExists')) throw thrown
-      tried.push(network.prefix)
+      await removeRig(name)
+      throw thrown
     }
+  }
+
+  /** A rig that is up, made by whichever process; `signal` ends what is under way, not the rig. NotFound if there is none, FailedPrecondition for one that is half-made or another version's. */
+  static async open(name: string, { progress = () => undefined, warn = warnProcess, signal }: OpenOptions = {}): Promise<Rig> {
+    const record = await requireRig(name)
+    if (record.phase !== 'ready') throw new GantryError('FailedPrecondition', `the rig "${name}" is not up: process ${record.maker.pid} is ${record.phase} it, or did not finish`, { details: [{ field: 'name', value: name, remedy: `wait for that, or \`gantry rig down ${name}\`` }] })
+    const rig = await Rig.#over(await openDriver(record.driver), record, false, { progress, warn })
+    signal?.addEventListener('abort', () => rig.#end.abort(signal.reason), { once: true })
+    return rig
+  }
+
+  static async #over(driver: Driver, record: RigRecord, made: boolean, tell: Pick<Resizing, 'progress' | 'warn'>): Promise<Rig> {
+    const end = new AbortController()
+    setMaxListeners(0, end.signal) // one for each call under way
+    const [client, context, registry] = await Promise.all([openCluster(record.name, end.signal), rigContext(record.name), driver.endpoint(requireMachine(record, REGISTRY), REGISTRY_PORT)])
+    return new Rig({ driver, registry, client, context, end, tell, made, record })
+  }
+
+  /** All rigs of this host. */
+  static list(): Promise<RigSummary[]> {
+    return summarizeRigs()
+  }
+
+  /** Removes what nobody can want any more: ephemeral rigs whose owner has ended, half-made ones whose maker has, nodes that a process was adding when it ended. `warn` is told of each, and of those that resist. */
+  static async sweep(warn: (text: string) => void = warnProcess): Promise<Swept[]> {
+    const swept = await sweepRigs((name, error) => warn(`the rig "${name}" is to be removed, and cannot be: ${error.message}`))
+    for (const { name, why } of swept) warn(`removed the rig "${name}": ${why}`)
+    await Promise.all((await listRigs()).map(async (rig) => {
+      if (isForeign(rig)) return
+      const nodes = await sweepJoining(rig, (error) => warn(`nodes of the rig "${rig.name}" that were left half-added cannot be removed: ${error.message}`))
+      if (nodes.length > 0) warn(`removed ${nodes.join(', ')} from the rig "${rig.name}": the process that was adding ${nodes.length === 1 ? 'it' : 'them'} has ended`)
+    }))
+    return swept
+  }
+
+  get name(): string {
+    return this.#record.name
+  }
+
+  /** What the rig consists of, as it was read last: by `up`, `open`, `refresh` and what changes its machines. */
+  get record(): RigRecord {
+    return this.#record
+  }
+
+  /** Reads the record again: another process may have changed it. */
+  async refresh(): Promise<RigRecord> {
+    return (this.#record = await requireRig(this.name))
+  }
+
+  /** How others reach the cluster: `gantry --config FILE --context NAME`; controllers as host:port. The file goes with the rig. */
+  context(): { readonly name: string; readonly file: string; readonly server: readonly string[] } {
+    return { name: this.#context.name, file: ownContextFile(this.name), server: this.#context.server }
+  }
+
+  /**
+   * The cluster for kubectl and client libraries of Kubernetes, as its administrator: a kubeconfig's text, which names the first controller that can be
+   * reached now. A file that names the first of all is there as long as the rig: see `kubeconfigFile`.
+   */
+  async kubeconfig(): Promise<string> {
+    const addresses = kubeAddresses(this.#context)
+    return kubeconfig(this.#context, (await loadCredentials(this.#context, ownContextFile(this.name)))!, await firstReachable(addresses, this.#end.signal) ?? addresses[0]!)
+  }
+
+  /** For $KUBECONFIG. */
+  get kubeconfigFile(): string {
+    return kubeconfigFile(this.name)
+  }
+
+  /**
+   * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as they are then. If one is refused
+   * nothing is written, and the error names each field with its place.
+   */
+  apply(manifests: Manifests, { namespace }: InNamespace = {}): Promise<AnyResource[]> {
+    return applyManifests(this.client, manifests, namespace, this.#end.signal)
+  }
+
+  /** Deletes what manifests, or "deployment/web", name, and waits until it is gone. What is not there is no error. `graceSeconds`: instead of the pods' own. */
+  delete(objects: Manifests, { namespace, graceSeconds, timeout = PATIENCE }: InNamespace & { readonly graceSeconds?: number; readonly timeout?: number } = {}): Promise<void> {
+    return deleteObjects(this.client, objects, { namespace, graceSeconds, timeout }, this.#end.signal)
+  }
+
+  /**
+   * Waits for an object, "deployment/web": see `Goal` for what it may be waited for. The object then; undefined once it is deleted.
+   * DeadlineExceeded, with what it was like last, after `timeout` milliseconds (60,000 unless said).
+   */
+  until(object: string, goal: Goal, { namespace, timeout = PATIENCE }: InNamespace & { readonly timeout?: number } = {}): Promise<AnyResource | undefined> {
+    return awaitObject(this.client, objectNamed(object, namespace), goal, timeout, this.#end.signal)
+  }
+
+  /**
+   * Waits for what only the application knows: asks again and again until the answer is true. Any other answer, and any error, says why it is not so
+   * yet; DeadlineExceeded with the last after `timeout` milliseconds (60,000 unless said).
+   */
+  eventually(probe: () => unknown, { timeout = PATIENCE }: { readonly timeout?: number } = {}): Promise<void> {
+    return eventually(probe, systemClock, timeout, this.#end.signal)
+  }
+
+  /** Runs the command line against this cluster; whatever its exit code is, it is the answer. */
+  gantry(args: readonly string[], stdin = ''): Promise<CommandResult> {
+    const env = { ...process.env, GANTRY_CONFIG: ownContextFile(this.name), NO_COLOR: '1' }
+    return run(process.execPath, [bundlePath('gantry.cjs'), '--context', this.name, ...args], { env, stdin, timeout: COMMAND_PATIENCE, signal: this.#end.signal, allow: ANY_CODE })
+  }
+
+  /** Controllers, nodes, registry. */
+  get machines(): readonly RigMachine[] {
+    return this.#record.machines.map((machine) => this.#wrap(machine))
+  }
+
+  get nodes(): readonly RigMachine[] {
+    return this.machines.filter(({ role }) => role === 'node')
+  }
+
+  /** NotFound, with the nearest name, if there is none. */
+  machine(name: string): RigMachine {
+    return this.#wrap(requireMachine(this.#record, name))
+  }
+
+  /** The same, for a node. */
+  node(name: string): RigMachine {
+    const machine = this.machine(name)
+    if (machine.role === 'node') return machine
+    throw new GantryError('InvalidArgument', `"${name}" is a ${machine.role}, not a node`, { details: [{ field: 'name', value: name, remedy: '`machine(name)` takes any' }] })
+  }
+
+  /** The controller with this number, from 1. */
+  controller(number = 1): RigMachine {
+    const controllers = this.machines.filter(({ role }) => role === 'controller')
+    const found = controllers[number - 1]
+    if (found === undefined) throw new GantryError('NotFound', `the rig "${this.name}" has ${controllers.length} controller${controllers.length === 1 ? '' : 's'}, no number ${number}`, { details: [{ field: 'number', value: String(number) }] })
+    return found
+  }
+
+  #wrap(machine: MachineRecord): RigMachine {
+    const { name, role } = machine.spec
+    return new RigMachine({ name, role, address: machine.address }, async () => {
+      const record = await this.refresh()
+      return openMachine(this.driver, record, requireMachine(record, name))
+    }, this)
+  }
+
+  /**
+   * Begins a fault of any kind; `values` are its parameters (lengths of time in milliseconds, sizes in bytes). InvalidArgument for a kind or values that
+   * do not fit, FailedPrecondition for what the driver cannot do.
+   */
+  async fault(kind: string, values: Readonly<Record<string, unknown>>, options: BeginOptions = {}): Promise<Fault> {
+    return new Fault(await this.#engine.begin(kind, values, options), this)
+  }
+
+  /** Cuts machines off from others, or from all others: their packets vanish. `port`: this one alone; `oneWay`: only those from the first to the others. */
+  partition(from: readonly string[], to?: readonly string[], { for: lasting, ...values }: Lasting & { readonly oneWay?: boolean; readonly port?: number } = {}): Promise<Fault> {
+    return this.fault('partition', { from, ...(to === undefined ? {} : { to }), ...values }, lasting === undefined ? {} : { for: lasting })
+  }
+
+  /** Ends these faults, or all; those that were in force. NotFound for an id that there never was. */
+  heal(...ids: string[]): Promise<FaultRecord[]> {
+    return this.#engine.heal(ids.length === 0 ? undefined : ids)
+  }
+
+  /** In force, and the latest that have ended, in the order they began. */
+  async faults(): Promise<FaultRecord[]> {
+    return [...(await this.refresh()).faults]
+  }
+
+  /** Starts a machine that a fault keeps off; that ends the fault. No error if it runs. */
+  startMachine(name: string): Promise<void> {
+    return this.#engine.start(name)
+  }
+
+  /** Adds nodes with the lowest free numbers; they, once they are ready. */
+  async addNode(count = 1): Promise<RigMachine[]> {
+    const names = await addNodes(this.name, count, this.#resizing())
+    await this.refresh()
+    return names.map((name) => this.machine(name))
+  }
+
+  /** Empties a node politely, then takes it away with its machine. */
+  async removeNode(name: string, { now = false }: NodeRemoval = {}): Promise<void> {
+    await removeNode(this.name, name, now, this.#resizing())
+    await this.refresh()
+  }
+
+  #resizing(): Resizing {
+    return { driver: this.driver, cluster: this.client, signal: this.#end.signal, ...this.#tell }
+  }
+
+  /** Puts an image onto every node without a registry: an archive or OCI layout by its path, or an image of the Docker engine here by its name. `name`: for one that its archive has no name for. */
+  async load(image: string, { name }: { readonly name?: string | undefined } = {}): Promise<readonly LoadedImage[]> {
+    const record = await this.refresh()
+    const nodes = record.machines.filter(({ spec }) => spec.role === 'node').map((machine) => openMachine(this.driver, record, machine))
+    return loadImage(image, this.driver, nodes, { name, signal: this.#end.signal, progress: (done, all) => this.#tell.progress(`${image} is on ${done} of ${all} nodes`) })
+  }
+
+  /** Writes one archive (.tar.gz) with all that a report of a fault needs; its path. */
+  async logs(file: string): Promise<string> {
+    return (await this.archive(file)).file
+  }
+
+  /** As `logs`; what is in it, and what could not be had. */
+  async archive(file: string): Promise<ArchiveReport> {
+    const record = await this.refresh()
+    const items = sourcesOf({ record, driver: this.driver, machines: openMachines(this.driver, record), client: this.client, clock: systemClock })
+    return writeArchive(resolve(file), this.name, items, { clock: systemClock, signal: this.#end.signal })
+  }
+
+  /** Ends the rig: nothing of it stays. */
+  async down(): Promise<void> {
+    this.close()
+    await removeRig(this.name)
+  }
+
+  /** Lets go of the rig, which goes on. */
+  close(): void {
+    this.#end.abort(new GantryError('Cancelled', `the rig "${this.name}" was let go of`))
+    this.client.close()
+  }
+
+  /** `down` for the object that made the rig by `up`, `close` for others. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#made) await this.down()
+    else this.close()
   }
 }
 
-/** Removes a rig with everything that belongs to it, also one left half-made; false if there is none. */
-export async function removeRig(name: string): Promise<boolean> {
-  const rig = await readRig(name)
-  if (rig === undefined) return false
-  await Promise.all(rig.machines.map((machine) => endMachine(machine)))
-  if (rig.network !== undefined) await removeNetwork(rig.network)
-  await removeCgroup(`gantry-rig/${name}`)
-  await removeContext(contextFilePath(process.env), name)
-  await rm(join(RUN, name), { recursive: true, force: true })
-  await removeIfEmpty(RUN)
-  await handOverForwarding(rig)
-  await forgetRig(name)
-  return true
+function warnProcess(text: string): void {
+  process.emitWarning(text, 'GantryRig')
 }
 
-/** The host's forwarding is needed as long as there is a rig; the last one to go sets it back. */
-async function handOverForwarding({ name, forwardingBefore }: RigRecord): Promise<void> {
-  if (forwardingBefore === undefined) return
-  const [heir] = await otherRigs(name)
-  if (heir === undefined) await restoreForwarding(forwardingBefore)
-  else if (forwardingBefore !== '1') await writeRig({ ...heir, forwardingBefore })
-}
-
-async function removeIfEmpty(directory: string): Promise<void> {
-  if (existsSync(directory) && (await readdir(directory)).length === 0) await rmdir(directory)
+/** "rig-k3x9qa", a name that no rig has. */
+async function freeName(): Promise<string> {
+  const taken = await rigNames()
+  for (;;) {
+    const name = `rig-${Math.floor(systemRandom.next() * 36 ** 6).toString(36).padStart(6, '0')}`
+    if (!taken.includes(name)) return name
+  }
 }

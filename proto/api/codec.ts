@@ -3,9 +3,11 @@
  * items of a list with one key are errors, and all of them are told at once. Null means absent, as in Kubernetes. For text with positions
  * see manifest.ts, for bytes wire.ts.
  */
-import type { JsonObject, JsonValue, Kind, Resources } from '../gen/types.ts'
+import type { JsonObject, JsonValue, Kind, Messages, Resources } from '../gen/types.ts'
 import { isBlank, isInert, keyFlaw, keyMessage, unsupportedMessage, unsupportedRemedy, valueFlaw } from './field-rules.ts'
 import type { Flaw } from './format.ts'
+import { readCustom, writeCustom } from './custom/codec.ts'
+import { customKinds } from './custom/definitions.ts'
 import { findAnyKind } from './kinds.ts'
 import { nearest } from './nearest.ts'
 import { entryPath, fieldPath } from './path.ts'
@@ -34,8 +36,22 @@ export function inspectJson(kind: Kind | undefined, value: JsonValue, options: D
   const decoder = new Decoder(options)
   const found = decoder.kindOf(kind, value)
   if (found === undefined) return { object: undefined, problems: decoder.problems }
+  const custom = customKinds.get(found)
+  if (custom !== undefined) {
+    const { metadata = null, ...rest } = value as JsonObject
+    const fields = decoder.message('ObjectMeta', metadata ?? {}, 'metadata') ?? {}
+    const { object, problems } = readCustom(custom, rest, fields, options.dropReadOnly === true)
+    return { object: object as unknown as Resources[Kind], problems: [...decoder.problems, ...problems] }
+  }
   const fields = decoder.message(found, value, '', true)
   return { object: { apiVersion: apiVersionOf(resourceOf(found)), kind: found, ...fields } as Resources[Kind], problems: decoder.problems }
+}
+
+/** As inspectJson, for a message that is no kind of the store: options of a request, a review. Its apiVersion and kind are the caller's to look at. */
+export function inspectMessage<M extends keyof Messages>(message: M, value: JsonValue): { object: Messages[M]; problems: Problem[] } {
+  const decoder = new Decoder({})
+  const object = decoder.message(message, value, '', true) as unknown as Messages[M]
+  return { object, problems: decoder.problems }
 }
 
 const fieldMaps = new Map<string, ReadonlyMap<string, FieldSchema>>()
@@ -92,7 +108,7 @@ class Decoder {
 
   #mistyped(path: string, value: JsonValue, needed: string, remedy = ''): undefined {
     const shown = typeof value === 'object' || this.#secret ? `is ${typeOf(value)}` : `${this.#written(path) ?? showValue(value)} is ${typeOf(value)}`
-    this.problems.push(problem(path, `${shown}, ${needed} is needed`, { remedy }))
+    this.problems.push(problem(path, `${shown}, ${needed} is needed`, { remedy, reason: 'FieldValueTypeInvalid' }))
     return undefined
   }
 
@@ -111,6 +127,8 @@ class Decoder {
       else if (typeof item !== 'string') this.#mistyped(name, item, 'a string')
     }
     if (typeof apiVersion !== 'string' || typeof kind !== 'string') return undefined
+    // In memory an object may be of a version that is not served.
+    if (wanted !== undefined && customKinds.isVersion(wanted, apiVersion, kind)) return wanted
     const found = findAnyKind(apiVersion, kind)
     if ('problem' in found) return void this.problems.push(found.problem)
     if (wanted !== undefined && found.kind !== wanted) return this.#wrong('kind', kind, `is not the kind asked for, ${wanted}`)
@@ -135,7 +153,7 @@ class Decoder {
     const meant = nearest(key, fields.keys())
     const names = [...fields.keys()].join(', ')
     const remedy = meant !== undefined ? `did you mean ${meant}?` : fields.size === 0 ? '' : names.length <= 80 ? `known here: ${names}` : `see the fields of ${message} with "gantry explain"`
-    this.problems.push(problem(path, 'unknown field', { key: true, remedy }))
+    this.problems.push(problem(path, 'unknown field', { key: true, surplus: true, remedy }))
   }
 
   #field(field: FieldSchema, value: JsonValue, path: string, into: Fields): void {
@@ -202,6 +220,8 @@ class Decoder {
   #typed(field: FieldSchema, value: JsonValue, path: string): unknown {
     if (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type)) return this.message(field.type, value, path)
     if (field.kind === 'message') {
+      const schemas = this.#schemas(field.type, value, path)
+      if (schemas !== undefined) return schemas
       const read = readSpecial(field.type, value)
       if ('value' in read) return read.value
       return read.mistyped === true ? this.#mistyped(path, value, read.message, read.remedy) : this.#wrong(path, value, read.message, read.remedy)
@@ -213,6 +233,16 @@ class Decoder {
       case 'bytes': return this.#base64(value, path)
       case 'double': case 'float': return typeof value === 'number' ? value : this.#mistyped(path, value, 'a number')
       default: return this.#integer(field.type, value, path)
+    }
+  }
+
+  /** A JSON schema where something else may stand in its place; undefined if that is so. */
+  #schemas(type: string, value: JsonValue, path: string): unknown {
+    switch (type) {
+      case 'JSONSchemaPropsOrBool': return typeof value === 'boolean' ? value : this.message('JSONSchemaProps', value, path)
+      case 'JSONSchemaPropsOrArray': return Array.isArray(value) ? value.map((item, index) => this.message('JSONSchemaProps', item, entryPath(path, index))) : this.message('JSONSchemaProps', value, path)
+      case 'JSONSchemaPropsOrStringArray': return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : this.message('JSONSchemaProps', value, path)
+      default: return undefined
     }
   }
 
@@ -264,10 +294,17 @@ function filler({ name, label, kind, type, options }: FieldSchema): Filler | und
   return { name, zero: () => (type === 'string' || type === 'bytes' ? '' : type === 'bool' ? false : 0) }
 }
 
-/** An object's JSON, in the order apiVersion, kind, metadata, spec, status; what is absent or only filled in is left out. */
-export function encodeJson(object: Resources[Kind]): JsonObject {
+/** An object's JSON, in the order apiVersion, kind, metadata, spec, status; what is absent or only filled in is left out. `apiVersion`: another served version of a custom kind. */
+export function encodeJson(object: Resources[Kind], apiVersion?: string): JsonObject {
   const { kind } = object
+  const custom = customKinds.get(kind)
+  if (custom !== undefined) return writeCustom(custom, object, encodeMessage(messageSchema('ObjectMeta'), object.metadata as unknown as Fields), apiVersion)
   return { apiVersion: apiVersionOf(resourceOf(kind)), kind, ...encodeMessage(messageSchema(kind), object as unknown as Fields) }
+}
+
+/** A message's JSON, for one that is no kind by its name: options of a request, an answer. */
+export function encodeFields(message: string, fields: object): JsonObject {
+  return encodeMessage(messageSchema(message), fields as Fields)
 }
 
 function encodeMessage(message: MessageSchema, fields: Fields): JsonObject {

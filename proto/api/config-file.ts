@@ -45,12 +45,13 @@ function scalar<T>(expected: string, accept: (value: unknown) => value is T): Se
 
 export const text = scalar('text (a number, true, false and null need quotes)', (value): value is string => typeof value === 'string' && value !== '')
 export const textOrEmpty = scalar('text (a number, true, false and null need quotes)', (value): value is string => typeof value === 'string')
-export const integer = scalar('a whole number', (value): value is number => Number.isSafeInteger(value))
 
 /** A whole number, `least` or more. */
 export function count(least: number): Setting<number> {
   return scalar(`a whole number, ${least} or more`, (value): value is number => Number.isSafeInteger(value) && (value as number) >= least)
 }
+
+export const port = scalar('a port, 1 to 65535', (value): value is number => Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= 65_535)
 
 export function oneOf<T extends string>(...values: readonly T[]): Setting<T> {
   return scalar(`one of ${values.join(', ')}`, (value): value is T => (values as readonly unknown[]).includes(value))

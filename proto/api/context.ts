@@ -5,6 +5,7 @@
  *     contexts:
  *       - name: home
  *         server: ["127.0.0.1:7443"]
+ *         kube: ["127.0.0.1:6443"]
  *         ca: |
  *           -----BEGIN CERTIFICATE----- …
  *         cert: client.crt
@@ -24,6 +25,8 @@ export interface Context {
   readonly name: string
   /** Controllers as host:port; any of them serves. */
   readonly server: readonly string[]
+  /** Their Kubernetes API as host:port; port 6443 of the same hosts if absent. */
+  readonly kube?: readonly string[] | undefined
   readonly ca?: string | undefined
   readonly cert?: string | undefined
   readonly key?: string | undefined
@@ -46,9 +49,12 @@ export interface Credentials {
   readonly serverName?: string
 }
 
+/** Where controllers serve it unless they are told otherwise. */
+const KUBE_PORT = 6443
+
 const LOCK_STALE_MS = 10_000
 const LOCK_WAIT_MS = 5_000
-const FIELDS = ['name', 'server', 'ca', 'cert', 'key', 'serverName', 'namespace'] as const
+const FIELDS = ['name', 'server', 'kube', 'ca', 'cert', 'key', 'serverName', 'namespace'] as const
 
 export function contextFilePath(env: Readonly<Record<string, string | undefined>>): string {
   if (env.GANTRY_CONFIG !== undefined && env.GANTRY_CONFIG !== '') return path.resolve(env.GANTRY_CONFIG)
@@ -160,14 +166,20 @@ function checkContext(value: unknown, at: string, wrong: (message: string) => Ga
   const fields = value as Record<string, unknown>
   for (const [field, item] of Object.entries(fields)) {
     if (!(FIELDS as readonly string[]).includes(field)) throw wrong(`${at}.${field} is not a field; fields are ${FIELDS.join(', ')}`)
-    if (field !== 'server' && typeof item !== 'string') throw wrong(`${at}.${field}: text is expected`)
+    if (field !== 'server' && field !== 'kube' && typeof item !== 'string') throw wrong(`${at}.${field}: text is expected`)
   }
   if (fields.name === undefined || fields.name === '') throw wrong(`${at}.name is required`)
-  const server = typeof fields.server === 'string' ? [fields.server] : fields.server
-  if (!Array.isArray(server) || server.length === 0 || server.some((address) => typeof address !== 'string' || !/^.+:\d+$/.test(address))) {
-    throw wrong(`${at}.server: a list of host:port is expected`)
+  const addresses = (field: 'server' | 'kube'): readonly string[] => {
+    const list = typeof fields[field] === 'string' ? [fields[field]] : fields[field]
+    if (Array.isArray(list) && list.length > 0 && list.every((address) => typeof address === 'string' && /^.+:\d+$/.test(address))) return list as string[]
+    throw wrong(`${at}.${field}: a list of host:port is expected`)
   }
-  return { ...fields, server } as unknown as Context
+  return { ...fields, server: addresses('server'), ...fields.kube !== undefined && { kube: addresses('kube') } } as unknown as Context
+}
+
+/** host:port of the Kubernetes API of each controller. */
+export function kubeAddresses({ kube, server }: Context): readonly string[] {
+  return kube ?? server.map((address) => address.replace(/\d+$/, String(KUBE_PORT)))
 }
 
 /** Takes a lock file; answers with its release. A lock of a writer that died is taken over after ten seconds. */

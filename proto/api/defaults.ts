@@ -2,15 +2,25 @@
  * What an object gets that its manifest does not say: the option `default` of each field, and the few values that depend on others (those
  * of Kubernetes, https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/).
  */
-import type { AnyResource, Container, Deployment, Namespace, PodSpec, Secret } from '../gen/types.ts'
+import type { AnyResource, Container, CustomResourceDefinitionSpec, Deployment, EphemeralContainer, JsonObject, Namespace, NetworkPolicySpec, PodSpec, Secret, ServiceSpec } from '../gen/types.ts'
 import { jsonFields } from './codec.ts'
+import { fillDefaults } from './custom/coerce.ts'
+import { customKinds, versionOfObject } from './custom/definitions.ts'
 import { schema, SPECIAL_MESSAGES, type FieldSchema } from './schema.ts'
+
+/** How long affinity by address lasts if nobody says otherwise. */
+const AFFINITY_SECONDS = 10_800
 
 type Fields = Record<string, unknown>
 type Step = (fields: Fields) => void
 
 /** Fills in defaults, in place (copy first what came out of a cache), and returns the object. Doing it again changes nothing. */
 export function applyDefaults<T extends AnyResource>(object: T): T {
+  const custom = customKinds.get(object.kind)
+  if (custom !== undefined) {
+    fillDefaults(object as unknown as JsonObject, versionOfObject(custom, object.apiVersion).schema)
+    return object
+  }
   fill(object.kind, object as unknown as Fields)
   return object
 }
@@ -31,8 +41,31 @@ const COMPUTED: Readonly<Record<string, (fields: never) => void>> = {
     const { limits, requests } = container.resources ?? {}
     if (limits !== undefined) container.resources = { ...container.resources, requests: { ...limits, ...requests } }
   },
+  EphemeralContainer(container: EphemeralContainer) {
+    container.imagePullPolicy ??= pullPolicy(container.image ?? '')
+  },
+  CustomResourceDefinitionSpec({ names }: CustomResourceDefinitionSpec) {
+    if (names === undefined || names.kind === undefined || names.kind === '') return
+    names.singular ??= names.kind.toLowerCase()
+    names.listKind ??= `${names.kind}List`
+  },
   DeploymentSpec(spec: Deployment['spec']) {
     if ((spec.strategy?.type ?? 'RollingUpdate') === 'RollingUpdate') spec.strategy = { ...spec.strategy, type: 'RollingUpdate', rollingUpdate: spec.strategy?.rollingUpdate ?? ({} as never) }
+  },
+  NetworkPolicySpec(spec: NetworkPolicySpec) {
+    if ((spec.policyTypes ?? []).length === 0) spec.policyTypes = ['Ingress', ...((spec.egress ?? []).length > 0 ? ['Egress' as const] : [])]
+  },
+  ServiceSpec(spec: ServiceSpec) {
+    const type = spec.type ?? 'ClusterIP'
+    if ((spec.clusterIP ?? '') !== '' && (spec.clusterIPs ?? []).length === 0) spec.clusterIPs = [spec.clusterIP!]
+    if (type !== 'ExternalName') spec.internalTrafficPolicy ??= 'Cluster'
+    if (type === 'NodePort' || type === 'LoadBalancer' || (type === 'ClusterIP' && (spec.externalIPs ?? []).length > 0)) spec.externalTrafficPolicy ??= 'Cluster'
+    if (type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true
+    if (spec.sessionAffinity === 'ClientIP') {
+      const seconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS
+      spec.sessionAffinityConfig = { ...spec.sessionAffinityConfig, clientIP: { ...spec.sessionAffinityConfig?.clientIP, timeoutSeconds: seconds } }
+    }
+    if (type !== 'ExternalName') for (const port of spec.ports ?? []) if (port.targetPort === undefined || port.targetPort === 0 || port.targetPort === '') port.targetPort = port.port
   },
   Secret(secret: Secret) {
     if (secret.stringData === undefined) return

@@ -40,7 +40,11 @@ export interface ErrorOptions {
   readonly cause?: unknown
 }
 
+const BRAND = Symbol.for('gantry.dev/error')
+
 export class GantryError extends Error {
+  /** So that an error of one bundle is one in another: a project may load several (gantry/rig, gantry/testcontainers). */
+  readonly [BRAND] = true
   readonly code: ErrorCode
   /** Field, value, message and remedy, as far as each is known ('' if not). */
   readonly details: readonly ErrorDetail[]
@@ -50,6 +54,11 @@ export class GantryError extends Error {
     this.name = 'GantryError'
     this.code = code
     this.details = (options.details ?? []).map((detail) => ({ field: '', value: '', message: '', remedy: '', ...detail }))
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (this !== GantryError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && BRAND in value
   }
 
   /** The error itself, or a wrapper of what was thrown: an abort is Cancelled, a system error by its errno, anything else `fallback`. */

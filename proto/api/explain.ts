@@ -1,4 +1,6 @@
 /** What is to be known about a kind and its fields, from the schema and its comments: for `explain`. The comments are loaded on the first call. */
+import { customKinds, type CustomKind } from './custom/definitions.ts'
+import { explainCustom, explainPath } from './custom/explain.ts'
 import { GantryError } from './errors.ts'
 import { nearest } from './nearest.ts'
 import { pathSteps } from './path.ts'
@@ -34,7 +36,7 @@ export interface Explanation {
   readonly field: ExplainedField
 }
 
-/** More levels than any kind has, and an end for schemas that contain themselves. */
+/** More levels than any kind has. What contains itself (a JSON schema) is shown once. */
 const DEEPEST = 12
 
 /**
@@ -49,6 +51,8 @@ export async function explain(path: string, options: { readonly recursive?: bool
   const levels = options.recursive === true ? DEEPEST : 1
   const explainer = new Explainer(docs)
   const found = { kind: resource.kind, apiVersion: apiVersionOf(resource), path: names.join('.') }
+  const custom = customKinds.byPlural(resource.group, resource.plural)
+  if (custom !== undefined) return { ...found, field: customField(custom, names, levels, explainer) }
   if (names.length === 0) return { ...found, field: explainer.kind(resource.kind, levels) }
   let declared: Declared | undefined
   for (const [index, name] of names.entries()) {
@@ -58,6 +62,21 @@ export async function explain(path: string, options: { readonly recursive?: bool
     if (declared === undefined) throw unknown(`field of ${[resource.kind, ...names.slice(0, index)].join('.')}`, name, fields.map(({ field }) => field.name))
   }
   return { ...found, field: explainer.field(declared!, levels) }
+}
+
+function customField({ resource: { kind }, stored: { schema: own } }: CustomKind, names: readonly string[], levels: number, explainer: Explainer): ExplainedField {
+  const metadata = declaredFields('CustomObject').find(({ field }) => field.name === 'metadata')!
+  const [first, ...rest] = names
+  if (first === undefined) return explainCustom(kind, own, explainer.field(metadata, levels - 1), levels)
+  if (first === 'metadata') return explainer.field(rest.reduce<Declared>((declared, name) => {
+    const fields = hasFields(declared.field) ? declaredFields(declared.field.type) : []
+    const next = fields.find(({ field }) => field.name === name)
+    if (next === undefined) throw unknown(`field of ${kind}.metadata`, name, fields.map(({ field }) => field.name))
+    return next
+  }, metadata), levels)
+  const found = explainPath(own, names, levels > 1)
+  if ('missing' in found) throw unknown(`field of ${[kind, ...found.at].join('.')}`, found.missing, found.known)
+  return found.field
 }
 
 function unknown(what: string, name: string, known: readonly string[]): GantryError {
@@ -110,7 +129,7 @@ class Explainer {
       default: options.default === '{}' ? undefined : options.default,
       unsupported: reason === undefined ? undefined : { reason, accepted: options.inert ?? [] },
       mergeKey: options.mergeKey ?? [],
-      children: hasFields(field) ? this.#children(field.type, levels, reason !== undefined) : [],
+      children: hasFields(field) && field.type !== message ? this.#children(field.type, levels, reason !== undefined) : [],
     })
   }
 

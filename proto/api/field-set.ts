@@ -86,6 +86,27 @@ export class FieldSet {
   }
 }
 
+/** The first step in FieldsV1 that is none; undefined if all are. */
+export function malformedStep(fields: JsonObject): string | undefined {
+  for (const [step, value] of Object.entries(fields)) {
+    if (!isObject(value) || !(step === '.' || step.startsWith('f:') || isJsonStep(step))) return step
+    const below = malformedStep(value)
+    if (below !== undefined) return below
+  }
+  return undefined
+}
+
+/** `k:{"name":"web"}`, `v:"x"`, and `i:0`, which Kubernetes knows and never writes. */
+function isJsonStep(step: string): boolean {
+  if (!/^[kvi]:/.test(step)) return false
+  try {
+    const value = JSON.parse(step.slice(2)) as unknown
+    return step.startsWith('k:') ? isObject(value) : true
+  } catch {
+    return false
+  }
+}
+
 function* childrenOf(fields: JsonObject): Generator<readonly [string, FieldSet]> {
   for (const [step, value] of Object.entries(fields)) {
     if (step === '.' || !isObject(value)) continue

@@ -107,6 +107,15 @@ function relativePath(value: string | number): Flaw | undefined {
   return String(value).startsWith('/') ? { message: 'is not a relative path', remedy: 'write it without the leading "/"' } : path(value)
 }
 
+/** signal(7) */
+const SIGNALS = new Set('ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT RTMAX RTMIN SEGV STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ'.split(' '))
+
+function signal(value: string | number): Flaw | undefined {
+  const name = String(value)
+  const known = name.startsWith('SIG') && (SIGNALS.has(name.slice(3)) || /^SIGRTMIN\+(?:[1-9]|1[0-5])$/.test(name) || /^SIGRTMAX-(?:[1-9]|1[0-4])$/.test(name))
+  return known ? undefined : { message: 'is not the name of a signal', remedy: 'write it as in signal(7), such as SIGUSR1 or SIGRTMIN+3' }
+}
+
 /** By name, as the option `format` says it. */
 export const formats = {
   dnsLabel,
@@ -130,7 +139,11 @@ export const formats = {
   capability: text(/^[A-Z0-9_]+$/, 64, 'is not the name of a capability', 'write it in capitals, such as NET_ADMIN, or ALL'),
   image: text(/^[A-Za-z0-9][\w.\-/:@+]*$/, 1024, 'is not an image reference', 'write [REGISTRY/]REPOSITORY[:TAG][@DIGEST]'),
   ip: (value) => (isIP(String(value)) !== 0 ? undefined : { message: 'is not an IP address', remedy: 'write it as 10.0.0.1 or fd00::1' }),
+  signal,
+  httpHeader: text(/^[-!#$%&'*+.^_`|~0-9A-Za-z]+$/, 256, 'is not the name of an HTTP header', 'use letters, digits and "-", such as X-Probe'),
   port: range(1, 65535),
+  // 0: none.
+  hostPort: range(0, 65535),
   fileMode: range(0, 0o777),
   userId: range(0, 2 ** 31 - 1),
   weight: range(1, 100),

@@ -2,7 +2,7 @@
  * Files that people write: YAML or JSON with any number of objects, read as a whole or refused as a whole, every problem with its place.
  * Apart from codec.ts, because the YAML parser is only loaded where files are read.
  */
-import type { AnyResource, JsonObject, JsonValue, Kind } from '../gen/types.ts'
+import type { AnyResource, CustomResourceDefinition, JsonObject, JsonValue, Kind } from '../gen/types.ts'
 import { inspectJson } from './codec.ts'
 import type { GantryError } from './errors.ts'
 import { entryPath } from './path.ts'
@@ -44,6 +44,20 @@ export function parseManifests(text: string, fileName: string): ManifestDocument
   }
   if (problems.length > 0) throw manifestError(fileName, problems)
   return documents
+}
+
+/** The CustomResourceDefinitions of a text that are well formed, whatever else is wrong with it. */
+export function definitionsIn(text: string): CustomResourceDefinition[] {
+  return readYaml(text).flatMap(({ faults, value }) => (faults.length > 0 ? [] : objectsOf(value, 0))).flatMap((value) => {
+    if (value.kind !== 'CustomResourceDefinition') return []
+    const { object, problems } = inspectJson(undefined, value)
+    return object?.kind === 'CustomResourceDefinition' && problems.length === 0 ? [object] : []
+  })
+}
+
+function objectsOf(value: JsonValue, depth: number): JsonObject[] {
+  if (isList(value) && depth < LIST_DEPTH) return ((value.items ?? []) as JsonValue[]).flatMap((item) => objectsOf(item, depth + 1))
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? [value] : []
 }
 
 interface Reading {

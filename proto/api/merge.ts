@@ -10,7 +10,9 @@ import { childShape, isObject, itemKey, own, sameJson, setOwn, type Shape } from
 type Maybe = JsonValue | undefined
 
 function isAbsent(shape: Shape, value: Maybe): value is null | undefined {
-  if (value === undefined || value === null) return true
+  if (value === undefined) return true
+  if (shape.exact === true) return false
+  if (value === null) return true
   if (Array.isArray(value)) return value.length === 0
   return shape.kind === 'map' && isObject(value) && Object.keys(value).length === 0
 }
@@ -21,7 +23,7 @@ function isAlways(parent: Shape, name: string): boolean {
 }
 
 function isEmptyMessage(shape: Shape, value: JsonObject): boolean {
-  return shape.kind === 'struct' && Object.keys(value).every((name) => {
+  return (shape.kind === 'struct' || shape.exact === true) && Object.keys(value).every((name) => {
     const [child, part] = [childShape(shape, name), value[name]]
     return isAbsent(child, part) || (isAlways(shape, name) && isObject(part) && isEmptyMessage(child, part))
   })
@@ -43,7 +45,10 @@ function itemShape(shape: Shape): Shape {
 /** Items by their steps; of several with one step the first. */
 function itemsOf(shape: Shape & { kind: 'keyed' | 'set' }, list: readonly JsonValue[]): Map<string, JsonValue> {
   const items = new Map<string, JsonValue>()
-  for (const item of list) if (!items.has(stepOf(shape, item))) items.set(stepOf(shape, item), item)
+  for (const item of list) {
+    const step = stepOf(shape, item)
+    if (!items.has(step)) items.set(step, item)
+  }
   return items
 }
 

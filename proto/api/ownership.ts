@@ -6,8 +6,9 @@
  */
 import type { JsonObject, JsonValue, Kind, ManagedFieldsEntry } from '../gen/types.ts'
 import { yieldDefaults } from './alternatives.ts'
+import { customKinds, versionOfObject } from './custom/definitions.ts'
 import { GantryError } from './errors.ts'
-import { FieldSet, formatSteps } from './field-set.ts'
+import { FieldSet, formatSteps, malformedStep } from './field-set.ts'
 import { differenceOf, fieldsOf, mergeFields, removeFields } from './merge.ts'
 import { apiVersionOf, resourceOf } from './schema.ts'
 import { isObject, own, sameJson, shapeOf } from './shape.ts'
@@ -18,7 +19,8 @@ const UNOWNED_METADATA: ReadonlySet<string> = new Set([
   'name', 'namespace', 'uid', 'resourceVersion', 'generation', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'selfLink', 'managedFields',
 ])
 
-export type Subresource = '' | 'status'
+/** By way of what a write came: all but status write the same half as ''. */
+export type Subresource = '' | 'status' | 'scale' | 'ephemeralcontainers' | 'resize'
 
 export interface Application {
   readonly kind: Kind
@@ -45,13 +47,16 @@ interface Owner {
  * now does not, unless others own them too. `changed` false: the result is the live object, nothing is to be written.
  * Conflict names every field that another manager owns with another value, unless `force`; InvalidArgument names an item that comes twice.
  */
-export function applyConfiguration({ kind, live, configuration, manager, force, now, subresource = '' }: Application): { object: JsonObject; changed: boolean } {
+export function applyConfiguration({ kind, live: stored, configuration, manager, force, now, subresource = '' }: Application): { object: JsonObject; changed: boolean } {
   const shape = shapeOf(kind)
-  const named = ownable(configuration, subresource)
+  const apiVersion = versionIn(kind, configuration)
+  // In the version of the configuration: custom kinds have several, which differ in nothing else.
+  const live = stored === undefined ? undefined : { ...stored, apiVersion }
+  const named = ownable(kind, configuration, subresource)
   const wanted = fieldsOf(shape, named)
   const owners = ownersOf(live)
   const owned = owners.reduce((all, { fields }) => all.union(fields), FieldSet.EMPTY)
-  const merged = mergeFields(shape, live === undefined ? identity(kind, configuration) : yieldDefaults(live, named, owned), named) as JsonObject
+  const merged = mergeFields(shape, live === undefined ? identity(kind, configuration) : customKinds.get(kind) === undefined ? yieldDefaults(live, named, owned) : live, named) as JsonObject
   const { changed: written } = differenceOf(shape, live, merged)
 
   const mine = owners.find(({ entry }) => isEntry(entry, manager, 'Apply', subresource))
@@ -66,7 +71,7 @@ export function applyConfiguration({ kind, live, configuration, manager, force, 
   const object = removeFields(shape, merged, mine?.fields ?? FieldSet.EMPTY, keep) as JsonObject
 
   const same = live !== undefined && sameJson(withoutOwners(live), withoutOwners(object)) && mine !== undefined && sameJson(mine.fields.toFields(), wanted.toFields())
-  const entry = { manager, operation: 'Apply' as const, apiVersion: apiVersionOf(resourceOf(kind)), time: same ? mine.entry.time : formatTime(now), ...subresource !== '' && { subresource } }
+  const entry = { manager, operation: 'Apply' as const, apiVersion, time: same ? mine.entry.time : formatTime(now), ...subresource !== '' && { subresource } }
   const result = withOwners(object, replaceOwner(left, owners.indexOf(mine!), { entry, fields: wanted }))
   return { object: result, changed: !sameJson(live, result) }
 }
@@ -85,29 +90,54 @@ export interface Update {
 
 /** metadata.managedFields of `next` after a plain write: fields that it changed now belong to its manager alone, fields that are gone to nobody. */
 export function updateOwnership({ kind, previous, next, manager, now, subresource = '' }: Update): ManagedFieldsEntry[] {
-  const { changed, removed } = differenceOf(shapeOf(kind), previous && ownable(previous, subresource), ownable(next, subresource))
+  const { changed, removed } = differenceOf(shapeOf(kind), previous && ownable(kind, previous, subresource), ownable(kind, next, subresource))
   const owners = ownersOf(previous)
   if (changed.isEmpty && removed.isEmpty) return owners.map(({ entry }) => entry)
   const mine = owners.findIndex(({ entry }) => isEntry(entry, manager, 'Update', subresource))
   const left = owners.map(({ entry, fields }, index) => ({ entry, fields: index === mine ? fields.without(removed) : fields.without(removed).difference(changed) }))
   if (changed.isEmpty) return entriesOf(left)
-  const entry = { manager, operation: 'Update' as const, apiVersion: apiVersionOf(resourceOf(kind)), time: formatTime(now), ...subresource !== '' && { subresource } }
+  const entry = { manager, operation: 'Update' as const, apiVersion: versionIn(kind, next), time: formatTime(now), ...subresource !== '' && { subresource } }
   const before = left[mine]?.fields ?? FieldSet.EMPTY
   return entriesOf(replaceOwner(left.filter((_, index) => index !== mine), mine, { entry, fields: before.union(changed) }))
 }
 
+/**
+ * The owners that an update begins with: what the writer sends, unless that is nothing. A single empty entry means that nobody owns anything.
+ * https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields
+ * InvalidArgument for fields that are none.
+ */
+export function claimedOwners(sent: ManagedFieldsEntry[] | undefined, stored: ManagedFieldsEntry[] | undefined): ManagedFieldsEntry[] | undefined {
+  if (sent === undefined || sent.length === 0 || sameJson(sent, stored)) return stored
+  if (sent.length === 1 && Object.values(sent[0]!).every((value) => value === undefined)) return undefined
+  sent.forEach(({ fieldsType = 'FieldsV1', fieldsV1 = {}, operation }, index) => {
+    const field = `metadata.managedFields[${index}]`
+    if (operation === undefined) throw new GantryError('InvalidArgument', `${field} does not say by which operation`, { details: [{ field: `${field}.operation`, message: 'is required', remedy: 'Apply or Update' }] })
+    const wrong = fieldsType !== 'FieldsV1' ? fieldsType : malformedStep(fieldsV1)
+    if (wrong !== undefined) throw new GantryError('InvalidArgument', `${field} is not of the form FieldsV1: ${wrong}`, { details: [{ field: `${field}.fieldsV1`, value: wrong, message: 'is not of the form FieldsV1' }] })
+  })
+  return sent
+}
+
 /** The part of an object that a write of this half can own. */
-function ownable(object: JsonObject, subresource: Subresource): JsonObject {
+function ownable(kind: Kind, object: JsonObject, subresource: Subresource): JsonObject {
   if (subresource === 'status') return { status: own(object, 'status') ?? {} }
-  const { apiVersion: _apiVersion, kind: _kind, metadata, status: _status, ...rest } = object
+  const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = object
+  const custom = customKinds.get(kind)
+  if (custom === undefined || versionOfObject(custom, versionIn(kind, object)).status) delete rest.status
   if (!isObject(metadata)) return rest
   return { metadata: Object.fromEntries(Object.entries(metadata).filter(([name]) => !UNOWNED_METADATA.has(name))), ...rest }
+}
+
+/** The version that an object says it is of. */
+function versionIn(kind: Kind, object: JsonObject): string {
+  const apiVersion = own(object, 'apiVersion')
+  return typeof apiVersion === 'string' ? apiVersion : apiVersionOf(resourceOf(kind))
 }
 
 /** What a new object begins with. */
 function identity(kind: Kind, configuration: JsonObject): JsonObject {
   const { name = '', namespace = '' } = (own(configuration, 'metadata') ?? {}) as JsonObject
-  return { apiVersion: apiVersionOf(resourceOf(kind)), kind, metadata: { name, namespace } }
+  return { apiVersion: versionIn(kind, configuration), kind: resourceOf(kind).kind, metadata: { name, namespace } }
 }
 
 function ownersOf(object: JsonObject | undefined): Owner[] {
@@ -149,7 +179,7 @@ function conflictError(conflicts: readonly { owner: Owner; fields: FieldSet }[])
       owners.set(field, [...owners.get(field) ?? [], label])
     }
   }
-  const details = [...owners].map(([field, labels]) => ({ field, message: `owned by ${labels.join(' and ')}`, remedy: '--force takes it; or leave it out of the manifest' }))
+  const details = [...owners].map(([field, labels]) => ({ field, message: `owned by ${labels.join(' and ')}`, remedy: '--force takes it; or leave it out of the manifest', reason: 'FieldManagerConflict' }))
   const [first] = details
   const more = details.length === 1 ? '' : ` and ${details.length - 1} more`
   return new GantryError('Conflict', `field ${first!.field} is ${first!.message}${more}`, { details })

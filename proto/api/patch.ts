@@ -19,23 +19,30 @@ export function applyMergePatch(target: JsonValue | undefined, patch: JsonValue)
   return result
 }
 
+/** Characters that the copies of one JSON patch have in all, as JSON: copying a value into itself again and again doubles it each time. Kubernetes has the same limit. */
+const COPY_LIMIT = 3 * 1024 * 1024
+
 /**
  * JSON Patch, https://www.rfc-editor.org/rfc/rfc6902: all operations or none. InvalidArgument names the operation by its index, and its path;
- * a `test` that does not hold is FailedPrecondition.
+ * a `test` that does not hold is FailedPrecondition; ResourceExhausted for one that copies too much.
  */
 export function applyJsonPatch(target: JsonValue, patch: JsonValue): JsonValue {
   if (!Array.isArray(patch)) throw new GantryError('InvalidArgument', 'a JSON patch is a list of operations')
-  return patch.reduce((value: JsonValue, operation, index) => new Operation(operation, index).applyTo(value), structuredClone(target))
+  const copies = { size: 0 }
+  return patch.reduce((value: JsonValue, operation, index) => new Operation(operation, index, copies).applyTo(value), structuredClone(target))
 }
 
 class Operation {
   readonly #index: number
   readonly #operation: JsonObject
   readonly #name: string
+  /** Of all operations together. */
+  readonly #copies: { size: number }
   #path = ''
 
-  constructor(operation: JsonValue, index: number) {
+  constructor(operation: JsonValue, index: number, copies: { size: number }) {
     this.#index = index
+    this.#copies = copies
     this.#name = ''
     this.#operation = isObject(operation) ? operation : this.#refuse('is not an object')
     this.#name = this.#text('op')
@@ -59,13 +66,20 @@ class Operation {
         if (sameJson(from, path)) return root
         return path.length === 0 ? value : this.#add(this.#remove(root, from), path, value)
       }
-      case 'copy': return this.#add(root, path, structuredClone(this.#read(root, this.#pointer(this.#text('from')))))
+      case 'copy': return this.#add(root, path, this.#copy(this.#read(root, this.#pointer(this.#text('from')))))
       case 'test': {
         if (!sameJson(this.#read(root, path), this.#value())) this.#refuse(`expected ${JSON.stringify(this.#value())}, found ${JSON.stringify(this.#read(root, path))}`, 'FailedPrecondition')
         return root
       }
       default: return this.#refuse('has an unknown op: add, remove, replace, move, copy and test exist')
     }
+  }
+
+  #copy(value: JsonValue): JsonValue {
+    const text = JSON.stringify(value)
+    this.#copies.size += text.length
+    if (this.#copies.size > COPY_LIMIT) this.#refuse(`the patch copies more than ${COPY_LIMIT} characters`, 'ResourceExhausted')
+    return JSON.parse(text) as JsonValue
   }
 
   #add(root: JsonValue, path: readonly string[], value: JsonValue): JsonValue {
@@ -122,7 +136,7 @@ class Operation {
     return value === undefined ? this.#refuse('needs a "value"') : structuredClone(value)
   }
 
-  #refuse(reason: string, code: 'InvalidArgument' | 'FailedPrecondition' = 'InvalidArgument'): never {
+  #refuse(reason: string, code: 'InvalidArgument' | 'FailedPrecondition' | 'ResourceExhausted' = 'InvalidArgument'): never {
     const what = [`patch operation ${this.#index}`, this.#name, this.#path].filter((part) => part !== '').join(' ')
     throw new GantryError(code, `${what}: ${reason}`, { details: [{ field: this.#path, value: this.#name, message: reason }] })
   }

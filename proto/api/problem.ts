@@ -10,6 +10,30 @@ export interface Problem extends ErrorDetail {
   readonly key: boolean
   /** True if it is refused only because Gantry does not act on it. */
   readonly unsupported: boolean
+  /** True for what is only too much, so that a reader who is not strict can pass over it: an unknown field, a key that comes twice. Its message names the fault: "unknown field". */
+  readonly surplus?: boolean
+}
+
+/** What was read is not what it must be. */
+export class DecodingError extends GantryError {
+  readonly problems: readonly Problem[]
+
+  constructor(problems: readonly Problem[], lines: readonly string[]) {
+    const code = problems.every((item) => item.unsupported) ? 'Unsupported' : 'InvalidArgument'
+    super(code, lines.join('\n'), { details: problems.map(({ field, value, message, remedy, reason }) => ({ field, value, message, remedy, ...reason !== undefined && { reason } })) })
+    this.problems = problems
+  }
+}
+
+/** True for a problem that only a strict reader has. */
+export function isLenient({ surplus, unsupported }: Problem): boolean {
+  return surplus === true || unsupported
+}
+
+/** A problem that only a strict reader has, as Kubernetes tells it: `unknown field "spec.foo"`. */
+export function describeLenient(item: Problem): string {
+  const { surplus, message, field, remedy } = item
+  return surplus === true ? `${message} ${JSON.stringify(field)}${remedy === '' ? '' : ` (${remedy})`}` : describeProblem(item)
 }
 
 export function problem(field: string, message: string, more: Partial<Problem> = {}): Problem {
@@ -22,10 +46,8 @@ export function describeProblem({ field, value, message, remedy }: ErrorDetail):
 }
 
 /** One error of all problems: Unsupported if that is all that is wrong with the input, else InvalidArgument. */
-export function problemError(problems: readonly Problem[], lines: readonly string[] = problems.map(describeProblem)): GantryError {
-  const code = problems.every((item) => item.unsupported) ? 'Unsupported' : 'InvalidArgument'
-  const details = problems.map(({ field, value, message, remedy }): ErrorDetail => ({ field, value, message, remedy }))
-  return new GantryError(code, lines.join('\n'), { details })
+export function problemError(problems: readonly Problem[], lines: readonly string[] = problems.map(describeProblem)): DecodingError {
+  return new DecodingError(problems, lines)
 }
 
 const SHOWN = 60

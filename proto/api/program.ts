@@ -68,11 +68,18 @@ export interface Terminal {
   readonly stderr: { write(text: string): unknown }
 }
 
-/** The settings to run with, or the exit code when there is nothing to run: something was printed (0), or what is given is refused and why was printed (2). */
-export async function configure<T extends object>(program: Program, settings: Settings<T>, argv: readonly string[], { stdout, stderr }: Terminal): Promise<{ readonly settings: T } | { readonly exitCode: 0 | 2 }> {
+/**
+ * The settings to run with, or the exit code when there is nothing to run: something was printed (0), or what is given is refused and why was
+ * printed (2). `check` throws InvalidArgument for settings that do not go together.
+ */
+export async function configure<T extends object>(program: Program, settings: Settings<T>, argv: readonly string[], { stdout, stderr }: Terminal, check?: (settings: T) => void): Promise<{ readonly settings: T } | { readonly exitCode: 0 | 2 }> {
   try {
     const invocation = parseInvocation(program, argv)
-    if (invocation.kind === 'run') return { settings: await readConfig(invocation.file, settings, invocation.overrides) }
+    if (invocation.kind === 'run') {
+      const read = await readConfig(invocation.file, settings, invocation.overrides)
+      check?.(read)
+      return { settings: read }
+    }
     stdout.write(invocation.text)
     return { exitCode: 0 }
   } catch (thrown) {

@@ -2,7 +2,6 @@
  * The services of the schema over gRPC: promises, async iterables and AbortSignals outside, GantryErrors in both directions.
  * An error travels as gRPC status plus an ErrorStatus in the trailing metadata `gantry-error-bin`.
  */
-import { setMaxListeners } from 'node:events'
 import { isIP } from 'node:net'
 import * as grpc from '@grpc/grpc-js'
 import { Channel } from '../base/channel.ts'
@@ -107,25 +106,64 @@ export interface Connection {
   /** host:port */
   readonly address: string
   readonly client: <S extends keyof Services>(service: S) => Client<Services[S]>
+  /** Dials, if it is not connected. Unavailable if that fails or takes longer than `timeout` milliseconds: no call has been sent then. Cancelled. */
+  ready(timeout: number, signal?: AbortSignal): Promise<void>
+  /** Tells once that it is connected no more, be it lost or closed; at once if it is not connected. */
+  onLost(told: () => void): void
   close(): void
+}
+
+/** How a dead server is found out though it never says so: after `time` milliseconds without a word it is asked, and has `timeout` to answer. */
+export interface Liveness {
+  readonly time: number
+  readonly timeout: number
 }
 
 /** In every controller's certificate: what it is known by where an address, which TLS has no place for (RFC 6066), is all there is. */
 export const CONTROLLER_HOST = 'gantry-controller'
 
-/** Connects lazily: the first call dials. PEM texts; without `tls` the connection is in the clear (tests on loopback). */
-export function connect(address: string, tls?: { ca: string; cert: string; key: string; serverName?: string }): Connection {
+/** Connects lazily: the first call dials. PEM texts; without `tls` the connection is in the clear (tests on loopback). `liveness` is 10 s and 5 s if not given. */
+export function connect(address: string, tls?: { ca: string; cert: string; key: string; serverName?: string }, liveness?: Liveness): Connection {
   const credentials = tls === undefined ? grpc.credentials.createInsecure()
     : grpc.credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert))
   const host = address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
   const serverName = tls?.serverName ?? (isIP(host) === 0 ? undefined : CONTROLLER_HOST)
-  const options = serverName === undefined ? CHANNEL_OPTIONS : { ...CHANNEL_OPTIONS, 'grpc.ssl_target_name_override': serverName }
+  const options: grpc.ChannelOptions = {
+    ...CHANNEL_OPTIONS,
+    ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
+    ...(liveness === undefined ? {} : { 'grpc.keepalive_time_ms': liveness.time, 'grpc.keepalive_timeout_ms': liveness.timeout }),
+  }
   // The scheme of an address spares gRPC the making of a DNS resolver.
   const raw = new grpc.Client(isIP(host) === 0 ? address : `ipv${isIP(host)}:${address}`, credentials, options)
   return {
     address,
     client: (service) => makeClient(raw, service),
+    ready: (timeout, signal) => untilReady(raw.getChannel(), address, timeout, signal),
+    onLost: (told) => {
+      const channel = raw.getChannel()
+      const { READY } = grpc.connectivityState
+      if (channel.getConnectivityState(false) === READY) channel.watchConnectivityState(READY, Infinity, told)
+      else told()
+    },
     close: () => raw.close(),
+  }
+}
+
+async function untilReady(channel: ReturnType<grpc.Client['getChannel']>, address: string, timeout: number, signal?: AbortSignal): Promise<void> {
+  const deadline = systemClock.now() + timeout
+  for (let state = channel.getConnectivityState(true); state !== grpc.connectivityState.READY; state = channel.getConnectivityState(true)) {
+    if (signal?.aborted === true) throw cancelled(signal)
+    if (state === grpc.connectivityState.TRANSIENT_FAILURE) throw new GantryError('Unavailable', `${address} cannot be connected to`)
+    if (state === grpc.connectivityState.SHUTDOWN) throw new GantryError('Unavailable', `the connection to ${address} is closed`)
+    await new Promise<void>((resolve, reject) => {
+      const abort = (): void => reject(cancelled(signal!))
+      signal?.addEventListener('abort', abort, { once: true })
+      channel.watchConnectivityState(state, deadline, (error) => {
+        signal?.removeEventListener('abort', abort)
+        if (error === undefined) resolve()
+        else reject(new GantryError('Unavailable', `${address} does not answer within ${timeout} ms`, { cause: error }))
+      })
+    })
   }
 }
 
@@ -213,7 +251,7 @@ export interface ServerOptions {
   readonly address: string
   /** PEM texts; clients must show a certificate of `ca`. Without it in the clear (tests on loopback). */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
-  /** Throws Forbidden for a caller who may not use the service. */
+  /** Throws Forbidden for a caller who may not use the service, Unavailable while it cannot be served. */
   readonly authorize?: (service: keyof Services, user: CallContext['user']) => void
 }
 
@@ -221,11 +259,11 @@ export interface ServerOptions {
 export class Server {
   readonly #server = new grpc.Server(CHANNEL_OPTIONS)
   readonly #options: ServerOptions
-  readonly #stopping = new AbortController()
+  readonly #calls = new Set<AbortController>()
+  #stopping: GantryError | undefined
 
   constructor(options: ServerOptions) {
     this.#options = options
-    setMaxListeners(0, this.#stopping.signal) // one for each call under way
   }
 
   add<S extends keyof Services>(service: S, handlers: Handlers<Services[S]>): void {
@@ -251,9 +289,15 @@ export class Server {
     })
   }
 
+  /** Ends the calls under way with an error; what comes then is served. */
+  interrupt(reason: GantryError): void {
+    for (const call of [...this.#calls]) call.abort(reason)
+  }
+
   /** Ends open calls and stops listening. */
   async stop(): Promise<void> {
-    this.#stopping.abort(new GantryError('Unavailable', 'the server is stopping'))
+    this.#stopping = new GantryError('Unavailable', 'the server is stopping')
+    this.interrupt(this.#stopping)
     const gone = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
     const forced = systemClock.after(500, () => this.#server.forceShutdown())
     await gone
@@ -265,11 +309,11 @@ export class Server {
     const user = { name: subject?.CN ?? '', groups: subject?.O === undefined ? [] : [subject.O].flat() }
     this.#options.authorize?.(service, user)
     const controller = new AbortController()
-    const abort = (): void => controller.abort(this.#stopping.signal.reason)
     const events: NodeJS.EventEmitter = call
     events.on('cancelled', () => controller.abort(new GantryError('Cancelled', 'the caller went away')))
-    this.#stopping.signal.addEventListener('abort', abort, { once: true })
-    return { context: { signal: controller.signal, user, peer: call.getPeer() }, release: () => this.#stopping.signal.removeEventListener('abort', abort) }
+    if (this.#stopping !== undefined) controller.abort(this.#stopping)
+    this.#calls.add(controller)
+    return { context: { signal: controller.signal, user, peer: call.getPeer() }, release: () => void this.#calls.delete(controller) }
   }
 
   #unary(service: keyof Services, handler: (request: unknown, call: CallContext) => unknown): grpc.handleUnaryCall<unknown, unknown> {

@@ -1,6 +1,8 @@
 /** The schema as data: what decoding, defaulting, validation, merging and `explain` are derived from. Made by proto/generate.ts. */
 import { schema } from '../gen/schema.ts'
 import type { AnyResource, Kind } from '../gen/types.ts'
+import { customKinds } from './custom/definitions.ts'
+import { GantryError } from './errors.ts'
 
 /** The options of options.proto that a field carries. */
 export interface FieldOptions {
@@ -19,6 +21,8 @@ export interface FieldOptions {
   readonly inert?: readonly string[]
   readonly keyFormat?: string
   readonly set?: boolean
+  readonly retainKeys?: boolean
+  readonly atomic?: boolean
 }
 
 export interface FieldSchema {
@@ -41,6 +45,10 @@ export interface ResourceSchema {
   readonly plural: string
   readonly namespaced: boolean
   readonly shortNames: readonly string[]
+  /** The message, where the kind's name is that of another message. */
+  readonly message?: string
+  /** The store does not keep it. */
+  readonly virtual?: boolean
 }
 
 export interface MessageSchema {
@@ -68,7 +76,9 @@ export interface Schema {
 export { schema }
 
 /** Messages that are one value in YAML, JSON and memory: a quantity is "100m", a time is RFC 3339 text, … */
-export const SPECIAL_MESSAGES: ReadonlySet<string> = new Set(['Quantity', 'Time', 'MicroTime', 'IntOrString', 'FieldsV1'])
+export const SPECIAL_MESSAGES: ReadonlySet<string> = new Set([
+  'Quantity', 'Time', 'MicroTime', 'Duration', 'IntOrString', 'FieldsV1', 'ExtraValue', 'JSON', 'JSONSchemaPropsOrArray', 'JSONSchemaPropsOrBool', 'JSONSchemaPropsOrStringArray',
+])
 
 /** The schema of a message; a name that does not exist is a programming error. */
 export function messageSchema(name: string): MessageSchema {
@@ -77,27 +87,57 @@ export function messageSchema(name: string): MessageSchema {
   return message
 }
 
-/** Every kind that the API serves. */
-export const resources: readonly ResourceSchema[] = Object.values(schema.messages).flatMap((message) => message.resource ?? [])
+const declared: readonly ResourceSchema[] = Object.values(schema.messages).flatMap((message) => message.resource ?? [])
+
+/** Every kind of the schema that the store keeps; CustomResourceDefinitions define more (allResources). */
+export const resources: readonly ResourceSchema[] = declared.filter(({ virtual }) => virtual !== true)
+
+/** Kinds that only requests and answers have: reviews, metrics, … */
+export const virtualResources: readonly ResourceSchema[] = declared.filter(({ virtual }) => virtual === true)
 
 const byKind = new Map(resources.map((resource) => [resource.kind, resource]))
 
-/** The resource of a kind known to the schema. */
+/** Every kind that the store keeps now, those that are defined while the program runs with the name that clients call them. */
+export function allResources(): ResourceSchema[] {
+  return [...resources, ...[...customKinds.all()].map(({ resource }) => resource)]
+}
+
+/** All kinds, as `object.kind` has them. */
+export function allKinds(): Kind[] {
+  return [...resources.map(({ kind }) => kind as Kind), ...[...customKinds.all()].map(({ id }) => id)]
+}
+
+/** Whether there is a kind of that name: one that was defined may be gone. */
+export function isKind(kind: string): kind is Kind {
+  return byKind.has(kind) || customKinds.get(kind) !== undefined
+}
+
+/** The resource of a kind that there is; NotFound for one whose definition is gone. */
 export function resourceOf(kind: Kind): ResourceSchema {
-  const resource = byKind.get(kind)
-  if (resource === undefined) throw new TypeError(`no kind ${kind} in the schema`)
+  const resource = byKind.get(kind) ?? customKinds.get(kind)?.resource
+  if (resource === undefined) throw unknownKind(kind)
   return resource
 }
 
+/** What is thrown of a kind that there is not: NotFound where its definition may have gone a moment ago, else a fault of the program. */
+export function unknownKind(kind: Kind): Error {
+  return kind.includes('.') ? new GantryError('NotFound', `the kind ${kind} is not defined (any more)`) : new TypeError(`no kind ${kind} in the schema`)
+}
+
+/** The kind of a resource: what `object.kind` is in memory. */
+export function kindOf({ kind, group, plural }: ResourceSchema): Kind {
+  return customKinds.byPlural(group, plural)?.id ?? kind as Kind
+}
+
 /** "v1" or "apps/v1". */
-export function apiVersionOf(resource: ResourceSchema): string {
+export function apiVersionOf(resource: Pick<ResourceSchema, 'group' | 'version'>): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`
 }
 
 /** The kind with this name in this group and version, or undefined. */
 export function findKind(apiVersion: string, kind: string): Kind | undefined {
   const resource = byKind.get(kind)
-  return resource !== undefined && apiVersionOf(resource) === apiVersion ? (resource.kind as Kind) : undefined
+  return resource !== undefined && apiVersionOf(resource) === apiVersion ? (resource.kind as Kind) : customKinds.find(apiVersion, kind)?.id
 }
 
 /**
@@ -107,14 +147,18 @@ export function findKind(apiVersion: string, kind: string): Kind | undefined {
 export function findResource(word: string): ResourceSchema | undefined {
   const [name = '', ...rest] = word.toLowerCase().split('.')
   const group = rest.join('.')
-  return resources.find((resource) => {
+  const own = resources.find((resource) => {
     if (group !== '' && group !== resource.group && group !== `${resource.version}.${resource.group}`) return false
     return [resource.kind.toLowerCase(), resource.plural, ...resource.shortNames].includes(name)
   })
+  return own ?? [...customKinds.all()].find(({ resource, names, versions }) => {
+    if (group !== '' && group !== resource.group && !versions.some((version) => version.served && group === `${version.name}.${resource.group}`)) return false
+    return [resource.kind.toLowerCase(), resource.plural, names.singular, ...resource.shortNames].includes(name)
+  })?.resource
 }
 
 /** "Pod default/web" or "Node n1": how messages name an object. */
 export function describeObject(object: Pick<AnyResource, 'kind' | 'metadata'>): string {
   const { namespace, name } = object.metadata
-  return `${object.kind} ${namespace === '' ? '' : `${namespace}/`}${name}`
+  return `${customKinds.get(object.kind)?.resource.kind ?? object.kind} ${namespace === '' ? '' : `${namespace}/`}${name}`
 }

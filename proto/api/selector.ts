@@ -4,6 +4,7 @@
  * https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/
  */
 import type { AnyResource, Kind, LabelSelector } from '../gen/types.ts'
+import { customKinds } from './custom/definitions.ts'
 import { GantryError } from './errors.ts'
 import { SPECIAL_MESSAGES } from './schema.ts'
 import { fieldOf } from './shape.ts'
@@ -137,6 +138,7 @@ function fieldText(object: AnyResource, path: string): string {
 }
 
 function zeroText(kind: Kind, path: string): string {
+  if (customKinds.get(kind) !== undefined) return ''
   const field = fieldOf(kind, path.split('.'))
   if (field?.kind !== 'scalar' || field.type === 'string' || field.type === 'bytes') return ''
   return field.type === 'bool' ? 'false' : '0'
@@ -162,6 +164,11 @@ export function parseFieldSelector(text: string, kind?: Kind): FieldMatcher {
 
 function checkPath(scanner: Scanner, start: number, kind: Kind, path: string): void {
   if (path === 'kind' || path === 'apiVersion') return
+  const custom = customKinds.get(kind)
+  if (custom !== undefined) {
+    if (path === 'metadata.name' || path === 'metadata.namespace' || custom.versions.some(({ selectable }) => selectable.includes(path))) return
+    return scanner.failAt(start, `${path} is not a field that ${custom.resource.kind} can be selected by`)
+  }
   const field = fieldOf(kind, path.split('.'))
   if (field === undefined) scanner.failAt(start, `${kind} has no field ${path}`)
   if (field.label !== 'optional' || (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type))) scanner.failAt(start, `${path} of ${kind} is not a single value`)

@@ -1,18 +1,25 @@
 /** How values of the schema are merged: which lists have keys, which objects are structures or maps, what is one value. Derived from the schema's options. */
 import type { JsonObject, JsonValue, Kind } from '../gen/types.ts'
+import { customKinds, type CustomKind } from './custom/definitions.ts'
+import { shapeOfSchema } from './custom/shape.ts'
 import { messageSchema, SPECIAL_MESSAGES, type FieldSchema } from './schema.ts'
 
 export type Shape =
   /** One value, replaced as a whole. */
-  | { readonly kind: 'atomic' }
-  /** An object with the fields of a message; inlined messages' fields stand among them. */
-  | { readonly kind: 'struct'; readonly message: string; readonly fields: ReadonlyMap<string, FieldShape> }
+  | { readonly kind: 'atomic' } & Exactness
+  /** An object with the fields of a message or of a custom kind's schema, and perhaps `others`; inlined messages' fields stand among them. */
+  | { readonly kind: 'struct'; readonly message: string; readonly fields: ReadonlyMap<string, FieldShape>; readonly others?: Shape } & Exactness
   /** An object whose keys are free, such as labels. */
-  | { readonly kind: 'map'; readonly value: Shape }
-  /** A list whose items are told apart by some of their fields. */
-  | { readonly kind: 'keyed'; readonly keys: readonly MergeKey[]; readonly item: Shape }
+  | { readonly kind: 'map'; readonly value: Shape } & Exactness
+  /** A list whose items are told apart by some of their fields; a strategic patch, which knows but one, by `patchKey`. */
+  | { readonly kind: 'keyed'; readonly keys: readonly MergeKey[]; readonly patchKey?: MergeKey; readonly item: Shape } & Exactness
   /** A list of scalars without order in which none comes twice. */
-  | { readonly kind: 'set' }
+  | { readonly kind: 'set' } & Exactness
+
+interface Exactness {
+  /** Of a custom kind: a null, an empty list and an empty map are values there, as they are stored. */
+  readonly exact?: true
+}
 
 export interface FieldShape {
   readonly field: FieldSchema
@@ -30,12 +37,27 @@ const structs = new Map<string, Shape & { kind: 'struct' }>()
 
 /** The shape of a message by its name; a kind is the message of the same name. */
 export function shapeOf(message: string): Shape & { kind: 'struct' } {
+  const custom = customKinds.get(message)
+  if (custom !== undefined) return customShape(custom)
   let shape = structs.get(message)
   if (shape === undefined) {
     const fields = new Map<string, FieldShape>()
     shape = { kind: 'struct', message, fields }
     structs.set(message, shape) // before its fields, which may be of the same message
     addFields(message, fields)
+  }
+  return shape
+}
+
+const customShapes = new WeakMap<CustomKind, Shape & { kind: 'struct' }>()
+
+function customShape(kind: CustomKind): Shape & { kind: 'struct' } {
+  let shape = customShapes.get(kind)
+  if (shape === undefined) {
+    const content = shapeOfSchema({ ...kind.stored.schema, 'x-kubernetes-map-type': undefined, properties: kind.stored.schema.properties ?? {} }) as Shape & { kind: 'struct' }
+    const metadata = shapeOf('Pod').fields.get('metadata')!
+    shape = { ...content, message: kind.id, fields: new Map([...content.fields, ['metadata', metadata]]) }
+    customShapes.set(kind, shape)
   }
   return shape
 }
@@ -55,8 +77,9 @@ function fieldShape(field: FieldSchema): Shape {
     case 'repeated': {
       if (field.options.set === true) return { kind: 'set' }
       const names = field.options.mergeKey
-      if (names === undefined) return ATOMIC
-      return { kind: 'keyed', keys: [...names].sort().map((name) => ({ name, fallback: fallbackOf(field.type, name) })), item: value }
+      if (names === undefined || field.options.atomic === true) return ATOMIC
+      const keys = names.map((name) => ({ name, fallback: fallbackOf(field.type, name) }))
+      return { kind: 'keyed', keys: keys.toSorted((a, b) => (a.name < b.name ? -1 : 1)), patchKey: keys[0]!, item: value }
     }
   }
 }
@@ -71,7 +94,10 @@ function fallbackOf(message: string, name: string): JsonValue {
 /** What tells an item of a keyed list apart, as text: the JSON of its key fields in alphabetical order, as after "k:" in FieldsV1. */
 export function itemKey(keys: readonly MergeKey[], item: JsonValue): string {
   const fields = isObject(item) ? item : {}
-  return JSON.stringify(Object.fromEntries(keys.map(({ name, fallback }) => [name, own(fields, name) ?? fallback])))
+  const [{ name, fallback }, ...more] = keys as [MergeKey, ...MergeKey[]]
+  // Most lists have one key.
+  if (more.length === 0) return `{${JSON.stringify(name)}:${JSON.stringify(own(fields, name) ?? fallback)}}`
+  return JSON.stringify(Object.fromEntries(keys.map((key) => [key.name, own(fields, key.name) ?? key.fallback])))
 }
 
 /** The schema of a field by its path from the kind; undefined if there is none. A path does not lead into maps and lists. */
@@ -90,7 +116,7 @@ export function fieldOf(kind: Kind, path: readonly string[]): FieldSchema | unde
 /** The shape that a field of a struct or a key of a map has; a field that the schema does not know is one value. */
 export function childShape(shape: Shape, name: string): Shape {
   switch (shape.kind) {
-    case 'struct': return shape.fields.get(name)?.shape ?? ATOMIC
+    case 'struct': return shape.fields.get(name)?.shape ?? shape.others ?? ATOMIC
     case 'map': return shape.value
     case 'atomic': case 'keyed': case 'set': return ATOMIC
   }

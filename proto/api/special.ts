@@ -2,7 +2,7 @@
 import type { JsonValue } from '../gen/types.ts'
 import { GantryError } from './errors.ts'
 import { formatQuantity, readQuantity } from './quantity.ts'
-import { formatTime, parseTime } from './time.ts'
+import { formatDuration, formatTime, parseDuration, parseTime } from './time.ts'
 
 /** The canonical value, or what is wrong; `mistyped` if a value of another type is needed. */
 export type SpecialValue = { readonly value: unknown } | { readonly message: string; readonly remedy: string; readonly mistyped?: boolean }
@@ -15,12 +15,25 @@ export function readSpecial(message: string, value: JsonValue): SpecialValue {
     case 'Quantity': return quantity(value)
     case 'Time': return time(value, (text) => formatTime(parseTime(text)))
     case 'MicroTime': return time(value, microseconds)
+    case 'Duration': return duration(value)
     case 'IntOrString': return intOrString(value)
     case 'FieldsV1':
       if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { value }
       return { message: 'an object', remedy: '', mistyped: true }
+    case 'ExtraValue':
+      if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return { value }
+      return { message: 'a list of strings', remedy: '', mistyped: true }
+    // The decoder has read the schemas in them.
+    case 'JSON': case 'JSONSchemaPropsOrArray': case 'JSONSchemaPropsOrBool': case 'JSONSchemaPropsOrStringArray': return { value }
     default: throw new TypeError(`${message} is not one value`)
   }
+}
+
+function duration(value: JsonValue): SpecialValue {
+  const remedy = 'write it as 30s, 1m30s or 1.5h'
+  if (typeof value !== 'string') return { message: 'a length of time', remedy, mistyped: true }
+  const millis = parseDuration(value)
+  return millis === undefined ? { message: 'is not a length of time', remedy } : { value: formatDuration(millis) }
 }
 
 /** A plain number is accepted, as Kubernetes does: `cpu: 1`. */

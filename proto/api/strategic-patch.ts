@@ -7,7 +7,7 @@
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { GantryError } from './errors.ts'
-import { childShape, isObject, itemKey, own, sameJson, setOwn, shapeOf, type Shape } from './shape.ts'
+import { childShape, isObject, itemKey, own, setOwn, shapeOf, type MergeKey, type Shape } from './shape.ts'
 
 const PATCH = '$patch'
 const RETAIN = '$retainKeys'
@@ -33,7 +33,7 @@ function mergeObject(shape: Shape, target: JsonObject, patch: JsonObject, path: 
     else if (!name.startsWith(ORDER) && name !== PATCH && name !== RETAIN) throw refusal(`${path}.${name}`, 'there is no such directive')
   }
   for (const name of Object.keys(patch)) {
-    if (name.startsWith(ORDER)) setOrder(childShape(shape, name.slice(ORDER.length)), result, name.slice(ORDER.length), patch[name]!, path)
+    if (name.startsWith(ORDER)) setOrder(childShape(shape, name.slice(ORDER.length)), target, result, name.slice(ORDER.length), patch[name]!, path)
   }
   return result
 }
@@ -51,27 +51,80 @@ function mergeField(shape: Shape, result: JsonObject, name: string, value: JsonV
 function mergeList(shape: Shape, target: readonly JsonValue[], patch: readonly JsonValue[], path: string): JsonValue[] {
   const directiveOf = (item: JsonValue): JsonValue | undefined => (isObject(item) ? own(item, PATCH) : undefined)
   if (patch.some((item) => directiveOf(item) === 'replace')) return patch.filter((item) => directiveOf(item) !== 'replace').map((item) => plain(shape, item, path))
-  if (shape.kind === 'set') return [...target, ...patch.filter((value, index) => !target.some((other) => sameJson(other, value)) && patch.indexOf(value) === index)]
+  if (shape.kind === 'set') {
+    const [before, wanted] = [target, patch].map((values) => new Map(values.map((value) => [JSON.stringify(value), value])))
+    const order = new Map([...before!.keys()].map((key, index) => [key, index]))
+    return weave([...before!.keys()].filter((key) => !wanted!.has(key)), [...wanted!.keys()], (key) => order.get(key)).map((key) => wanted!.get(key) ?? before!.get(key)!)
+  }
   if (shape.kind !== 'keyed') return patch.map((item) => plain(shape, item, path))
 
   const result: (JsonValue | undefined)[] = [...target]
-  const places = new Map<string, number[]>()
-  target.forEach((item, index) => {
-    const key = itemKey(shape.keys, item)
-    places.set(key, [...places.get(key) ?? [], index])
+  const wanted = patch.map((item, index) => {
+    if (!isObject(item)) throw refusal(`${path}[${index}]`, 'an item of this list is an object')
+    if (own(item, patchKeyOf(shape).name) === undefined) throw refusal(`${path}[${index}].${patchKeyOf(shape).name}`, 'is needed to find the item')
+    return item
   })
-  patch.forEach((item, index) => {
-    const itemPath = `${path}[${index}]`
-    if (!isObject(item)) throw refusal(itemPath, 'an item of this list is an object')
-    const missing = shape.keys.find(({ name, fallback }) => fallback === null && own(item, name) === undefined)
-    if (missing !== undefined) throw refusal(`${itemPath}.${missing.name}`, 'is needed to find the item')
-    const [place, ...duplicates] = places.get(itemKey(shape.keys, item)) ?? [result.length]
-    const before = result[place!]
-    result[place!] = mergeObject(shape.item, isObject(before) ? before : {}, item, itemPath)
+  const places = new Places(target, shape.keys)
+  // What another item of the patch means exactly is not what this one means by one of its keys.
+  const loose = new Places(target, [patchKeyOf(shape)], new Set(wanted.flatMap((item) => places.of(item))))
+  const patched = new Set<number>()
+  wanted.forEach((item, index) => {
+    const [place = result.length, ...duplicates] = [places.of(item), loose.of(item)].find(({ length }) => length > 0) ?? []
+    const before = result[place]
+    result[place] = mergeObject(shape.item, isObject(before) ? before : {}, item, `${path}[${index}]`)
     if (directiveOf(item) === 'delete') for (const duplicate of duplicates) result[duplicate] = undefined
-    places.set(itemKey(shape.keys, item), [place!])
+    places.put(item, [place])
+    loose.put(item, [])
+    patched.add(place)
   })
-  return result.filter((item) => item !== undefined)
+  const others = target.flatMap((_, place) => (patched.has(place) ? [] : [place]))
+  return weave(others, [...patched], (place) => (place < target.length ? place : undefined)).flatMap((place) => result[place] ?? [])
+}
+
+/**
+ * The order of a merged list: what the patch names in its own order, and each of the others before the first of those that it came before. What is new
+ * comes before what it was not compared with, so that an item that is added alone is the first. `placeOf`: where something was before, if it was there.
+ */
+function weave<T>(others: readonly T[], named: readonly T[], placeOf: (item: T) => number | undefined): T[] {
+  const woven: T[] = []
+  let next = 0
+  for (const item of named) {
+    const place = placeOf(item) ?? -1
+    while (next < others.length && (placeOf(others[next]!) ?? Infinity) < place) woven.push(others[next++]!)
+    woven.push(item)
+  }
+  return [...woven, ...others.slice(next)]
+}
+
+/** Where the items of a list are, by some of their fields. */
+class Places {
+  readonly #keys: readonly MergeKey[]
+  readonly #places = new Map<string, number[]>()
+
+  constructor(list: readonly JsonValue[], keys: readonly MergeKey[], without: ReadonlySet<number> = new Set()) {
+    this.#keys = keys
+    list.forEach((item, index) => {
+      if (without.has(index)) return
+      const key = itemKey(keys, item)
+      const known = this.#places.get(key)
+      if (known === undefined) this.#places.set(key, [index])
+      else known.push(index)
+    })
+  }
+
+  /** Of the items with the same keys; none if the item does not say one of them. */
+  of(item: JsonObject): readonly number[] {
+    if (this.#keys.some(({ name, fallback }) => fallback === null && !Object.hasOwn(item, name))) return []
+    return this.#places.get(itemKey(this.#keys, item)) ?? []
+  }
+
+  put(item: JsonObject, places: number[]): void {
+    this.#places.set(itemKey(this.#keys, item), places)
+  }
+}
+
+function patchKeyOf({ keys, patchKey = keys[0]! }: Shape & { kind: 'keyed' }): MergeKey {
+  return patchKey
 }
 
 /** A new value without the directives in it, which have nothing to act on. */
@@ -94,23 +147,23 @@ function deleteValues(result: JsonObject, name: string, values: JsonValue, path:
   const list = own(result, name)
   if (list === undefined) return
   if (!Array.isArray(list)) throw refusal(`${path}.${name}`, 'is not a list')
-  result[name] = list.filter((item) => !values.some((value) => sameJson(value, item)))
+  const unwanted = new Set(values.map((value) => JSON.stringify(value)))
+  result[name] = list.filter((item) => !unwanted.has(JSON.stringify(item)))
 }
 
-/** Items listed come in the order given; others keep their place after the item they followed. */
-function setOrder(shape: Shape, result: JsonObject, name: string, order: JsonValue, path: string): void {
+/** Items listed come in the order given, the others as `weave` says. */
+function setOrder(shape: Shape, target: JsonObject, result: JsonObject, name: string, order: JsonValue, path: string): void {
   if (!Array.isArray(order)) throw refusal(`${path}.${ORDER}${name}`, 'is a list of keys')
   const list = own(result, name)
   if (!Array.isArray(list) || (shape.kind !== 'keyed' && shape.kind !== 'set')) return
-  const identify = (item: JsonValue): string => (shape.kind === 'keyed' && isObject(item) ? itemKey(shape.keys, item) : JSON.stringify(item))
-  const wanted = new Map(order.map((item, index) => [identify(item), index]))
-  const groups: { rank: number; items: JsonValue[] }[] = [{ rank: -1, items: [] }]
-  for (const item of list) {
-    const rank = wanted.get(identify(item))
-    if (rank === undefined) groups.at(-1)!.items.push(item)
-    else groups.push({ rank, items: [item] })
-  }
-  result[name] = groups.sort((a, b) => a.rank - b.rank).flatMap(({ items }) => items)
+  const identify = (item: JsonValue): string => (shape.kind === 'keyed' && isObject(item) ? itemKey([patchKeyOf(shape)], item) : JSON.stringify(item))
+  const ranks = new Map(order.map((item, index) => [identify(item), index]))
+  const before = own(target, name)
+  const places = new Map(Array.isArray(before) ? before.map((item, index) => [identify(item), index]) : [])
+  const rankOf = (item: JsonValue): number | undefined => ranks.get(identify(item))
+  const named = list.filter((item) => rankOf(item) !== undefined).sort((a, b) => rankOf(a)! - rankOf(b)!)
+  const others = list.filter((item) => rankOf(item) === undefined)
+  result[name] = weave(others, named, (item) => places.get(identify(item)))
 }
 
 function refusal(path: string, message: string): GantryError {

@@ -25,3 +25,23 @@ export function formatTime(millis: number): string {
 export function formatMicroTime(millis: number): string {
   return new Date(millis).toISOString().replace('Z', '000Z')
 }
+
+const UNITS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** Milliseconds of a length of time as Go writes it: "1m30s", "1.5s", "0s"; undefined for another text. https://pkg.go.dev/time#ParseDuration */
+export function parseDuration(text: string): number | undefined {
+  if (text === '0') return 0
+  const [, sign, amounts] = /^([-+]?)((?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+)$/.exec(text) ?? []
+  if (amounts === undefined) return undefined
+  const millis = [...amounts.matchAll(/([\d.]+)(\D+)/g)].reduce((sum, [, amount, unit]) => sum + Number(amount) * UNITS[unit!]!, 0)
+  return sign === '-' ? -millis : millis
+}
+
+/** As Go writes it: hours, minutes and seconds. */
+export function formatDuration(millis: number): string {
+  const size = Math.abs(millis)
+  const [hours, minutes] = [Math.floor(size / 3_600_000), Math.floor(size / 60_000) % 60]
+  const seconds = `${Number(((size % 60_000) / 1000).toFixed(6))}s`
+  const text = hours > 0 ? `${hours}h${minutes}m${seconds}` : minutes > 0 ? `${minutes}m${seconds}` : seconds
+  return millis < 0 ? `-${text}` : text
+}

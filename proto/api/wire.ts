@@ -4,10 +4,12 @@
  * https://protobuf.dev/programming-guides/encoding/
  */
 import protobuf from 'protobufjs/minimal.js'
-import type { JsonObject, Kind, Messages, Resources } from '../gen/types.ts'
+import type { JsonObject, JsonValue, Kind, Messages, Resources } from '../gen/types.ts'
+import { contentText, readContent } from './custom/codec.ts'
+import { customKinds } from './custom/definitions.ts'
 import { GantryError } from './errors.ts'
 import { apiVersionOf, messageSchema, resourceOf, schema, type FieldSchema } from './schema.ts'
-import { formatTime, parseTime } from './time.ts'
+import { formatDuration, formatTime, parseDuration, parseTime } from './time.ts'
 
 type Reader = protobuf.Reader
 type Writer = protobuf.Writer
@@ -80,12 +82,18 @@ const specials: Record<string, Value> = {
   Quantity: special('Quantity', (value: string) => ({ string: value }), (fields) => fields.string ?? ''),
   Time: special('Time', (value: string) => ({ seconds: Math.floor(parseTime(value) / 1000) }), (fields) => formatTime(((fields.seconds as number | undefined) ?? 0) * 1000)),
   MicroTime: special('MicroTime', microToFields, microFromFields),
+  Duration: special('Duration', (value: string) => ({ duration: Math.round((parseDuration(value) ?? 0) * 1e6) }), (fields) => formatDuration(((fields.duration as number | undefined) ?? 0) / 1e6)),
   IntOrString: special('IntOrString',
     (value: number | string) => (typeof value === 'number' ? { type: 0, intVal: value, strVal: '' } : { type: 1, intVal: 0, strVal: value }),
     (fields) => (fields.type === 1 ? fields.strVal ?? '' : fields.intVal ?? 0)),
   FieldsV1: special('FieldsV1',
     (value: JsonObject) => ({ Raw: Buffer.from(JSON.stringify(value)) }),
     (fields) => JSON.parse(Buffer.from((fields.Raw as Uint8Array | undefined) ?? Buffer.from('{}')).toString())),
+  ExtraValue: special('ExtraValue', (value: string[]) => ({ items: value }), (fields) => fields.items ?? []),
+  JSON: special('JSON', (value: JsonValue) => ({ raw: Buffer.from(JSON.stringify(value)) }), (fields) => JSON.parse(Buffer.from((fields.raw as Uint8Array | undefined) ?? Buffer.from('null')).toString())),
+  JSONSchemaPropsOrArray: special('JSONSchemaPropsOrArray', (value: object) => (Array.isArray(value) ? { jSONSchemas: value } : { schema: value }), (fields) => fields.jSONSchemas ?? fields.schema ?? {}),
+  JSONSchemaPropsOrBool: special('JSONSchemaPropsOrBool', (value: object | boolean) => (typeof value === 'boolean' ? { allows: value } : { allows: true, schema: value }), (fields) => fields.schema ?? fields.allows ?? false),
+  JSONSchemaPropsOrStringArray: special('JSONSchemaPropsOrStringArray', (value: object) => (Array.isArray(value) ? { property: value } : { schema: value }), (fields) => fields.property ?? fields.schema ?? []),
 }
 
 function microToFields(value: string): Fields {
@@ -265,15 +273,29 @@ export function decode<M extends keyof Messages>(message: M, bytes: Uint8Array):
 
 /** A resource's stored bytes: those of Kubernetes' message of that kind, without kind, version and resourceVersion. */
 export function encodeResource(object: Resources[Kind]): Uint8Array {
-  const stored = object.metadata.resourceVersion === '' ? object : { ...object, metadata: { ...object.metadata, resourceVersion: '' } }
-  return encode(object.kind, stored as never)
+  return encodeObject(object.metadata.resourceVersion === '' ? object : { ...object, metadata: { ...object.metadata, resourceVersion: '' } } as Resources[Kind])
+}
+
+/** A resource's message, with what resourceVersion it has. */
+export function encodeObject(object: Resources[Kind]): Uint8Array {
+  if (object.kind in schema.messages) return encode(object.kind, object as never)
+  return encode('CustomObject', { metadata: object.metadata, json: Buffer.from(contentText(object)) })
 }
 
 /** A resource from its stored bytes. `resourceVersion` is the store's revision of them; left out, what the bytes say holds. */
 export function decodeResource<K extends Kind>(kind: K, bytes: Uint8Array, resourceVersion?: string): Resources[K] {
-  const object = { apiVersion: apiVersionOf(resourceOf(kind)), kind, ...(decode(kind, bytes) as object) } as Resources[K]
+  const object = { apiVersion: apiVersionOf(resourceOf(kind)), kind, ...(kind in schema.messages ? decode(kind, bytes) as object : decodeCustom(kind, bytes)) } as Resources[K]
   if (resourceVersion !== undefined) object.metadata.resourceVersion = resourceVersion
   return object
+}
+
+function decodeCustom(kind: Kind, bytes: Uint8Array): object {
+  const { metadata, json } = decode('CustomObject', bytes)
+  try {
+    return { metadata, ...readContent(customKinds.get(kind), json === undefined ? '' : Buffer.from(json).toString()) }
+  } catch (cause) {
+    throw new GantryError('Internal', `these ${bytes.length} bytes are not a ${kind}`, { cause })
+  }
 }
 
 /** Stored bytes as they travel: with their resourceVersion, without decoding them. Protobuf merges the metadata added at the end into the one before. */

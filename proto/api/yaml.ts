@@ -19,6 +19,8 @@ export interface YamlFault {
   readonly path: string
   readonly message: string
   readonly remedy: string
+  /** A key that its map has already: the first one holds. */
+  readonly duplicate: boolean
 }
 
 /** Values that one document may have once its aliases are written out: a few hundred bytes of aliases can mean billions. */
@@ -26,6 +28,9 @@ const VALUE_LIMIT = 200_000
 
 /** Levels of lists and maps in each other: the parser's own recursion must not be driven to the end of the stack. */
 const DEPTH_LIMIT = 100
+
+/** Errors of one document that are told. */
+const ERROR_LIMIT = 1_000
 
 /** The documents of a text that are not empty. */
 export function readYaml(text: string): YamlDocument[] {
@@ -67,8 +72,8 @@ export class YamlDocument {
   constructor(document: Document.Parsed, lines: LineCounter, errors: readonly { readonly offset: number; readonly message: string }[]) {
     this.#document = document
     this.#lines = lines
-    const distinct = errors.filter((error, index) => errors.findIndex((other) => other.offset === error.offset) === index) // what follows from the first is no news
-    const syntax = distinct.map(({ offset, message }): YamlFault => ({ position: this.#position(offset), path: '', message, remedy: '' }))
+    const distinct = new Map(errors.slice(0, ERROR_LIMIT).toReversed().map((error) => [error.offset, error])) // what follows from the first is no news
+    const syntax = [...distinct.values()].reverse().map(({ offset, message }): YamlFault => ({ position: this.#position(offset), path: '', message, remedy: '', duplicate: false }))
     const reader = new ValueReader(document, (offset) => this.#position(offset))
     this.value = syntax.length > 0 ? null : reader.value(document.contents as Node | null, '')
     this.faults = [...syntax, ...reader.faults]
@@ -150,8 +155,8 @@ class ValueReader {
     this.#position = position
   }
 
-  #fault(node: Node | null | undefined, path: string, message: string, remedy = ''): null {
-    this.faults.push({ position: this.#position(startOf(node) ?? 0), path, message, remedy })
+  #fault(node: Node | null | undefined, path: string, message: string, remedy = '', duplicate = false): null {
+    this.faults.push({ position: this.#position(startOf(node) ?? 0), path, message, remedy, duplicate })
     return null
   }
 
@@ -206,7 +211,7 @@ class ValueReader {
       const first = places.get(name)
       if (first !== undefined) {
         const { line, column } = this.#position(startOf(first) ?? 0)
-        this.#fault(key, at, `the key ${name} stands here a second time`, `the first is at ${line}:${column}; keep one`)
+        this.#fault(key, at, `the key ${name} stands here a second time`, `the first is at ${line}:${column}; keep one`, true)
         continue
       }
       places.set(name, key)

@@ -1,5 +1,6 @@
 /** Child processes: the one place that starts them. Arguments are a list, never a shell line. */
 import { spawn } from 'node:child_process'
+import { Readable } from 'node:stream'
 import { GantryError } from '../api/errors.ts'
 import { systemClock } from './clock.ts'
 
@@ -7,7 +8,8 @@ export interface CommandOptions {
   /** Milliseconds until it is killed (default 30,000): DeadlineExceeded. */
   readonly timeout?: number
   readonly signal?: AbortSignal | undefined
-  readonly stdin?: string | Uint8Array
+  /** A stream is read to its end; when it fails the program is killed, and its error is the failure. */
+  readonly stdin?: string | Uint8Array | Readable
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
   /** Exit codes that are no failure (default 0). */
@@ -42,8 +44,12 @@ export function run(program: string, args: readonly string[], options: CommandOp
     child.stdout!.on('data', (chunk: Buffer) => stdout.push(chunk))
     child.stderr!.on('data', (chunk: Buffer) => stderr.push(chunk))
     child.stdin?.on('error', () => undefined) // a program that ends without reading its input: its exit code tells
-    child.stdin?.end(options.stdin)
+    if (options.stdin instanceof Readable) {
+      options.stdin.on('error', (error) => kill(GantryError.from(error)))
+      options.stdin.pipe(child.stdin!)
+    } else child.stdin?.end(options.stdin)
     const settle = (): void => {
+      if (options.stdin instanceof Readable) options.stdin.destroy()
       timer.cancel()
       signal?.removeEventListener('abort', abort)
     }

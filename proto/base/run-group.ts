@@ -1,4 +1,5 @@
 /** Background tasks that live and end together: the first to end, with or without an error, stops the others. */
+import { setMaxListeners } from 'node:events'
 
 export type Task = (signal: AbortSignal) => Promise<void>
 
@@ -8,6 +9,8 @@ export class RunGroup {
   #error: { thrown: unknown } | undefined
 
   constructor(parent?: AbortSignal) {
+    // Every task listens: many of them are no leak.
+    setMaxListeners(0, this.signal)
     if (parent?.aborted === true) this.stop()
     else parent?.addEventListener('abort', () => this.stop(), { once: true, signal: this.signal })
   }

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runAgent } from '../../agent/agent.ts'
+import type { NetworkPart, PodGuard } from '../../agent/network/contract.ts'
 import { AGENT_SETTINGS } from '../../agent/config.ts'
 import { FakeMachine, FakeRuntime } from '../../agent/runtime/fake.ts'
 import { FileState } from '../../agent/state/file.ts'
@@ -10,6 +11,7 @@ import { isTmpfs, mountsUnder, unmountUnder } from '../../agent/volumes/mount-ta
 import { parseConfig } from '../../proto/api/config-file.ts'
 import { connect } from '../../proto/api/rpc.ts'
 import { systemClock } from '../../proto/base/clock.ts'
+import { run as runProgram } from '../../proto/base/command.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { seededRandom } from '../../proto/base/random.ts'
 import type { Node, ObservedPod } from '../../proto/gen/types.ts'
@@ -23,12 +25,16 @@ describe('agent', () => {
   const machine = new FakeMachine(systemClock)
   const network = new FakeNetwork()
   let images: FakeImages
+  /** What the node's network hears, in order. */
+  const heard: string[] = []
+  const guard: PodGuard = { adopt: (given) => void heard.push(`lives on: ${[...given.values()].join()}`), protect: () => Promise.resolve(), forget: () => undefined }
+  const part: NetworkPart = { name: 'part', confirms: false, apply: async (view) => void heard.push(`revision ${view.revision}`), stop: () => Promise.resolve() }
 
   function start(): void {
     const stopping = new AbortController()
     const config = parseConfig(JSON.stringify({ name: 'n1', controllers: [controller.address], stateDir: join(directory, 'state'), runDir: join(directory, 'run') }), 'test', AGENT_SETTINGS)
     const running = runAgent({
-      config, version: '1', images, network, runtime: new FakeRuntime(systemClock, () => ({}), machine), state: new FileState(join(directory, 'state/state')),
+      config, version: '1', images, networking: () => ({ network, guard, parts: [part] }), run: runProgram, runtime: new FakeRuntime(systemClock, () => ({}), machine), state: new FileState(join(directory, 'state/state')),
       connect: (address) => connect(address), clock: systemClock, random: seededRandom(3), log: silentLogger,
     }, stopping.signal)
     agent = {
@@ -74,9 +80,10 @@ describe('agent', () => {
   it('registers the machine and runs what it is given', async () => {
     const first = await session(1)
     assert.equal(hello(first).status.capacity!.pods, '250')
+    first.send({ case: 'network', value: { complete: true, sequence: 1, revision: 7, set: [{ key: 'PeerNode/n1', entry: { case: 'peer', value: { name: 'n1' } } }], removed: [], more: false } })
     first.complete(makePod('web'))
     await until('web runs', () => told(first, 'web')?.status?.phase === 'Running')
-    assert.equal(network.podCidr, '10.1.0.0/24')
+    assert.deepEqual(network.ranges?.podCidrs, ['10.1.0.0/24'])
     assert.equal(await isTmpfs(join(directory, 'run')), true)
     await until('events are told', () => first.received.some(({ message }) => message?.case === 'events' && message.value.events.some((event) => event.reason === 'Started')))
   })
@@ -86,9 +93,12 @@ describe('agent', () => {
     await agent.stop()
     assert.equal(machine.containers.size, 1)
     const mounts = await mountsUnder(directory)
+    heard.length = 0
     start()
     const second = await session(2)
     await until('it is told', () => told(second, 'web') !== undefined)
+    // What guards pods hears of those that live on before it is asked to follow what the run before knew.
+    assert.deepEqual(heard.slice(0, 2), [`lives on: ${told(second, 'web')!.status!.podIP!}`, 'revision 7'])
     assert.deepEqual(await mountsUnder(directory), mounts)
     assert.equal(told(second, 'web')!.status!.containerStatuses![0]!.containerID, before.status!.containerStatuses![0]!.containerID)
     assert.deepEqual(told(second, 'web')!.status!.conditions, before.status!.conditions)

@@ -3,8 +3,9 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Image, ImageConfig, ImageService } from '../../agent/images/contract.ts'
-import type { Attachment, Network } from '../../agent/network/contract.ts'
-import type { Container, Event, ObservedPod, Pod } from '../../proto/gen/types.ts'
+import type { Attachment, Network, NodeRanges } from '../../agent/network/contract.ts'
+import type { Actions, ActionTarget, Outcome } from '../../agent/pods/probes/contract.ts'
+import type { Container, Event, LifecycleHandler, ObservedPod, Pod, ProbeHandler } from '../../proto/gen/types.ts'
 import type { Reports } from '../../agent/session/contract.ts'
 
 const IMAGE_CONFIG: ImageConfig = { env: [], entrypoint: [], cmd: ['/bin/app'], workingDir: '', user: '', stopSignal: '', volumes: [], labels: {} }
@@ -37,6 +38,10 @@ export class FakeImages implements ImageService {
     const failure = this.failure(reference)
     if (failure !== undefined) throw failure
     return this.#image(reference)
+  }
+
+  load(): Promise<readonly Image[]> {
+    return Promise.resolve([])
   }
 
   find(reference: string): Promise<Image | undefined> {
@@ -72,19 +77,39 @@ export class FakeImages implements ImageService {
   }
 }
 
+/** Probes and hooks as a test has them; whatever is not said succeeds. */
+export class FakeActions implements Actions {
+  readonly probed: { readonly handler: ProbeHandler; readonly target: ActionTarget }[] = []
+  readonly hooked: { readonly handler: LifecycleHandler; readonly target: ActionTarget }[] = []
+  outcome: (handler: ProbeHandler, target: ActionTarget) => Outcome = () => ({ verdict: 'success', message: '' })
+  /** Ends a hook; rejects where it fails. */
+  hooks: (handler: LifecycleHandler, signal: AbortSignal) => Promise<void> = () => Promise.resolve()
+
+  probe(handler: ProbeHandler, target: ActionTarget): Promise<Outcome> {
+    this.probed.push({ handler, target })
+    return Promise.resolve(this.outcome(handler, target))
+  }
+
+  hook(handler: LifecycleHandler, target: ActionTarget, signal: AbortSignal): Promise<void> {
+    this.hooked.push({ handler, target })
+    return this.hooks(handler, signal)
+  }
+}
+
 export class FakeNetwork implements Network {
   readonly attached = new Map<string, Attachment>()
-  podCidr: string | undefined
+  ranges: NodeRanges | undefined
   #next = 2
 
-  start(podCidr: string, known: ReadonlyMap<string, Attachment>): Promise<void> {
-    this.podCidr = podCidr
+  start(ranges: NodeRanges, known: ReadonlyMap<string, Attachment>): Promise<void> {
+    this.ranges = ranges
     for (const id of this.attached.keys()) if (!known.has(id)) this.attached.delete(id)
     return Promise.resolve()
   }
 
   attach(id: string): Promise<Attachment> {
-    const attachment = this.attached.get(id) ?? { netns: `/netns/${id}`, address: `10.1.0.${this.#next++}` }
+    const address = `10.1.0.${this.#next++}`
+    const attachment = this.attached.get(id) ?? { netns: `/netns/${id}`, address, addresses: [address] }
     this.attached.set(id, attachment)
     return Promise.resolve(attachment)
   }

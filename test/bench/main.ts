@@ -1,4 +1,4 @@
-/** `npm run bench [-- NAME …]`: measures and prints; asserts nothing. Names: scheduler, runtime, cluster, up. */
+/** `npm run bench [-- NAME …]`: measures and prints; asserts nothing. Names: scheduler, runtime, kube, cluster, up, rig, network (or one of its parts, such as network/fabric). */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +6,9 @@ import { run } from '../../proto/base/command.ts'
 import { Cluster, rigName, ROOT } from '../e2e/cluster.ts'
 import { burstFigure, cliFigures, startFigures, weightFigures } from './cluster.ts'
 import { printFigures, type Figure } from './figures.ts'
+import { kubeFigures } from './kube/kube.ts'
+import { networkBenches, runNetworkBench } from './network/network.ts'
+import { rigFigures } from './rig.ts'
 import { bench as runtimeBench } from './runtime.ts'
 import { bench as schedulerBench } from './scheduler.ts'
 
@@ -31,7 +34,7 @@ async function upFigures(rounds: number): Promise<Figure[]> {
     for (let round = 0; round <= rounds; round++) {
       for (const verb of ['up', 'down'] as const) {
         const began = performance.now()
-        await run(process.execPath, [join(ROOT, 'dist/gantry-rig.cjs'), verb, '--name', rigName('bench')], { env, timeout: 120_000 })
+        await run(process.execPath, [join(ROOT, 'dist/gantry-rig.cjs'), verb, rigName('bench'), ...(verb === 'up' ? ['--demo'] : [])], { env, timeout: 120_000 })
         if (round > 0) seconds[verb].push((performance.now() - began) / 1000)
       }
     }
@@ -41,14 +44,20 @@ async function upFigures(rounds: number): Promise<Figure[]> {
   return [{ name: 'up', unit: 's', samples: seconds.up, target: '≤ 5', note: '3 nodes, demo running' }, { name: 'down', unit: 's', samples: seconds.down, target: '≤ 2' }]
 }
 
-const parts: Record<string, () => Promise<readonly Figure[]>> = { runtime: async () => (await runtimeBench()).map((series) => ({ ...series, unit: 'ms' })), scheduler: schedulerBench, cluster: clusterFigures, up: () => upFigures(5) }
-const chosen = process.argv.slice(2)
+const parts: Record<string, () => Promise<readonly Figure[]>> = {
+  runtime: async () => (await runtimeBench()).map((series) => ({ ...series, unit: 'ms' })), scheduler: schedulerBench, kube: kubeFigures, cluster: clusterFigures, up: () => upFigures(5), rig: rigFigures,
+  ...Object.fromEntries(networkBenches.map((name) => [`network/${name}`, () => runNetworkBench(name)])),
+}
+const chosen = process.argv.slice(2).flatMap((name) => (name === 'network' ? networkBenches.map((part) => `network/${part}`) : name))
 const unknown = chosen.filter((name) => !(name in parts))
 if (unknown.length > 0) {
   process.stderr.write(`no benchmark ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}\n`)
   process.exit(2)
 }
 for (const name of chosen.length > 0 ? chosen : Object.keys(parts)) {
+  const figures = await parts[name]!()
+  // A part that is only used by others measures nothing.
+  if (figures.length === 0) continue
   process.stdout.write(`\n${name}\n`)
-  printFigures(await parts[name]!())
+  printFigures(figures)
 }

@@ -81,7 +81,7 @@ async function bare(runtime: 'crun' | 'runc'): Promise<Series[]> {
         cgroupsPath: `${machine.cgroupParent}/${id}`, localSeccomp: undefined, devices: [],
       })
       await writeFile(join(bundle, 'config.json'), JSON.stringify(config))
-      const create = await timed(() => conmon.create({ id, bundle, logPath: join(bundle, 'log'), tty: false, stdin: false }))
+      const create = await timed(() => conmon.create({ id, bundle, logPath: join(bundle, 'log'), tty: false, stdin: false, stdinOnce: false }))
       return { create, start: await timed(() => run(program, ['--root', root, 'start', id])) }
     }
     const remove = (id: string): Promise<unknown> => run(program, ['--root', root, 'delete', '--force', id])

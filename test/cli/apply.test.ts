@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import type { ConfigMap, Deployment, Secret } from '../../proto/gen/types.ts'
+import { selfSigned } from '../self-signed.ts'
 import { Console } from './console.ts'
 import { pod } from './objects.ts'
 
@@ -220,6 +221,21 @@ describe('gantry apply', () => {
       assert.match((await console.run('create configmap c2 --from-literal=a=b --dry-run=client -o yaml')).stdout, /^apiVersion: v1\nkind: ConfigMap\nmetadata:\n {2}name: c2\n {2}namespace: default\ndata:\n {2}a: b\n$/)
       assert.equal(console.server.get('ConfigMap', 'c2'), undefined)
       assert.equal((await console.run('create namespace shop')).stderr, 'error: Namespace shop exists already; choose another name\n')
+    })
+
+    it('creates a certificate with its key, and looks at both before', async () => {
+      const [own, other] = await Promise.all([selfSigned('shop.example.com'), selfSigned('other.example.com')])
+      await console.file('tls.crt', own.cert)
+      await console.file('tls.key', own.key)
+      await console.file('other.key', other.key)
+      assert.equal((await console.run('create secret tls t --cert=tls.crt --key=tls.key')).stdout, 'secret/t created\n')
+      const { type, data } = console.server.get<Secret>('Secret', 't')!
+      assert.deepEqual([type, Buffer.from(data!['tls.crt']!, 'base64').toString(), Buffer.from(data!['tls.key']!, 'base64').toString()], ['kubernetes.io/tls', own.cert, own.key])
+      assert.match((await console.run('create secret tls u --cert=tls.crt --key=other.key')).stderr, /other\.key: is not the key of the certificate in .*tls\.crt \(CN=shop\.example\.com\)/)
+      assert.match((await console.run('create secret tls u --cert=tls.key --key=tls.key')).stderr, /tls\.key: holds no certificate in PEM form/)
+      assert.match((await console.run('create secret tls u --cert=none.crt --key=tls.key')).stderr, /cannot read none\.crt: ENOENT/)
+      assert.equal((await console.run('create secret tls u --cert=tls.crt')).stderr, 'error: --key is required\n')
+      assert.equal(console.server.get('Secret', 'u'), undefined)
     })
 
     it('creates a deployment from flags', async () => {

@@ -11,7 +11,10 @@ import { parseFieldSelector, parseLabelSelector } from '../../proto/api/selector
 import { validate } from '../../proto/api/validation.ts'
 import { decodeResource, encodeResource, withResourceVersion, type Input } from '../../proto/api/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
-import type { AnyResource, Event, ExecInput, ExecOutput, JsonObject, JsonValue, Kind, LogsRequest, ObjectBytes, ObjectRef, Services, WhyResponse } from '../../proto/gen/types.ts'
+import type {
+  AnyResource, AttachStart, CopyInput, CopyOutput, CopyStart, Event, ExecInput, ExecOutput, ExecStart, JsonObject, JsonValue, Kind, LogsRequest, NetCheckRequest, NetCheckResult, NodeUsage,
+  ObjectBytes, ObjectRef, PortForwardInput, PortForwardOutput, PortForwardStart, Services, WhyResponse,
+} from '../../proto/gen/types.ts'
 
 type Change = Input<{ type: 'BOOKMARK' | 'ADDED' | 'MODIFIED' | 'DELETED'; object: ObjectBytes }>
 
@@ -32,12 +35,22 @@ export class FakeServer {
   /** "pod/container" → timed lines, "TIME TEXT". */
   readonly logs = new Map<string, string[]>()
   readonly logRequests: LogsRequest[] = []
+  /** By node. */
+  readonly usage = new Map<string, Input<NodeUsage>>()
   readonly verdicts = new Map<string, WhyResponse>()
   /** Calls by name, in order. */
   readonly calls: string[] = []
   exec: ExecScript = async function* () {
     yield { output: { case: 'exit', value: { code: 0, message: '' } } }
   }
+
+  /** What answers an attach; a copy; and a connection to a pod's port. */
+  attach: (start: AttachStart, inputs: AsyncIterable<ExecInput>) => AsyncIterable<Input<ExecOutput>> = () => this.exec({} as ExecStart, [] as never)
+  copy: (start: CopyStart, inputs: AsyncIterable<CopyInput>, signal: AbortSignal) => AsyncIterable<Input<CopyOutput>> = async function* () {}
+  portForward: (start: PortForwardStart, inputs: AsyncIterable<PortForwardInput>, signal: AbortSignal) => AsyncIterable<Input<PortForwardOutput>> = async function* () {}
+  /** What a check of the network finds. */
+  readonly netCheck: Input<NetCheckResult>[] = []
+  readonly netCheckRequests: NetCheckRequest[] = []
 
   readonly now: () => number
   #revision = 100
@@ -224,7 +237,24 @@ export class FakeServer {
         if (start?.case !== 'start') throw new GantryError('InvalidArgument', 'the first input is not start')
         yield* script()(start.value, { [Symbol.asyncIterator]: () => iterator })
       },
+      attach: (inputs) => this.#begun(inputs, 'attach', (start, rest) => this.attach(start, rest)),
+      copy: (inputs, call) => this.#begun(inputs, 'start', (start, rest) => this.copy(start, rest, call.signal)),
+      portForward: (inputs, call) => this.#begun(inputs, 'start', (start, rest) => this.portForward(start, rest, call.signal)),
     }
+  }
+
+  async *#checkedNetwork(request: NetCheckRequest): AsyncGenerator<Input<NetCheckResult>, void, undefined> {
+    this.netCheckRequests.push(request)
+    yield* this.netCheck
+  }
+
+  /** Hands on what comes after the first input, which says what is wanted. */
+  async *#begun<I extends { input?: { case: string; value: unknown } | undefined }, C extends string, O>(inputs: AsyncIterable<I>, wanted: C, answer: (start: Extract<NonNullable<I['input']>, { case: C }>['value'], rest: AsyncIterable<I>) => AsyncIterable<O>): AsyncGenerator<O, void, undefined> {
+    const iterator = inputs[Symbol.asyncIterator]()
+    const first = await iterator.next()
+    const start = first.done === true ? undefined : first.value.input
+    if (start?.case !== wanted) throw new GantryError('InvalidArgument', `the first input is not ${wanted}`)
+    yield* answer(start.value as Extract<NonNullable<I['input']>, { case: C }>['value'], { [Symbol.asyncIterator]: () => iterator })
   }
 
   #cluster(): Handlers<Services['Cluster']> {
@@ -235,6 +265,15 @@ export class FakeServer {
       version: async () => ({ version: '0.1.0', controller: 'c1', leader: 'c1', nodeVersion: process.version }),
       async *events(request) {
         for (const event of events(request)) yield bytesOf(event)
+      },
+      networkConfirmed: () => Promise.resolve({}),
+      nodeUsage: ({ node }) => {
+        const usage = this.usage.get(node)
+        return usage === undefined ? Promise.reject(new GantryError('FailedPrecondition', `node ${node} cannot be asked`)) : Promise.resolve(usage)
+      },
+      netCheck: (request) => this.#checkedNetwork(request),
+      netCheckNode: () => {
+        throw new GantryError('Unsupported', 'for other controllers')
       },
       why: async ({ pod }) => this.verdicts.get(pod) ?? { node: '', verdicts: [], summary: 'the scheduler has not seen it yet', time: '' },
     }

@@ -147,8 +147,8 @@ describe('gantry get', () => {
   it('refuses what makes no sense, with exit code 2', async () => {
     for (const [line, message] of [
       ['get', 'error: which objects? Say TYPE, TYPE NAME or TYPE/NAME; `gantry api-resources` lists the types\n'],
-      ['get svc', 'error: Service: Kubernetes has it, Gantry does not act on it yet; `gantry api-resources` lists the kinds that it has\n'],
-      ['get pods,networkpolicies.networking.k8s.io', 'error: NetworkPolicy: Kubernetes has it, Gantry does not act on it yet; `gantry api-resources` lists the kinds that it has\n'],
+      ['get quota', 'error: ResourceQuota: Kubernetes has it, Gantry does not act on it yet; `gantry api-resources` lists the kinds that it has\n'],
+      ['get pods,poddisruptionbudgets.policy', 'error: PodDisruptionBudget: Kubernetes has it, Gantry does not act on it yet; `gantry api-resources` lists the kinds that it has\n'],
       ['get podz', 'error: no kind is called "podz"; did you mean "pods"?\n'],
       ['get pods -o yml', 'error: unknown output form "yml"; it is wide, yaml, json, name, jsonpath=TEMPLATE or custom-columns=SPEC\n'],
       ['get pods --lables a=b', 'error: unknown flag "--lables"; `gantry get --help` lists the flags\n'],

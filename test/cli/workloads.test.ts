@@ -93,6 +93,61 @@ describe('commands for workloads and nodes', () => {
     assert.equal((await console.run('cordon nope')).exit, 3)
   })
 
+  it('drains nodes, and loses nothing unless told to', async () => {
+    const owned = { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: 'u', controller: true }] }
+    console.server.put(node('n1'))
+    console.server.put(pod('owned', { metadata: owned }))
+    console.server.put(pod('elsewhere', { node: 'n2' }))
+    console.server.put(pod('alone'))
+    console.server.put(pod('keeps', { metadata: owned, spec: { volumes: [{ name: 'scratch', emptyDir: {} }] } }))
+    assert.deepEqual(await console.run('drain n1'), {
+      exit: 1, stdout: 'node/n1 cordoned\n', stderr: 'error: node/n1 is cordoned, not drained: pod default/alone is owned by no workload, and nothing starts it again (--force); '
+        + 'pod default/keeps has data in an emptyDir volume, which is lost (--delete-emptydir-data)\n',
+    })
+    assert.notEqual(console.server.get('Pod', 'owned'), undefined)
+    const dry = await console.run('drain n1 --force --delete-emptydir-data --dry-run=client')
+    assert.match(dry.stdout, /^node\/n1 already cordoned \(dry run\)\n(pod\/\w+ -n default evicted \(dry run\)\n){3}node\/n1 drained \(dry run\)\n$/)
+    const done = await console.run('drain n1 --force --delete-emptydir-data')
+    assert.match(done.stdout, /^node\/n1 already cordoned\n(pod\/(owned|alone|keeps) -n default evicted\n){3}node\/n1 drained\n$/)
+    assert.deepEqual(['owned', 'alone', 'keeps', 'elsewhere'].map((name) => console.server.get('Pod', name) !== undefined), [false, false, false, true])
+    assert.equal((await console.run('drain nope')).exit, 3)
+    assert.equal((await console.run('drain')).exit, 2)
+  })
+
+  it('taints nodes', async () => {
+    console.server.put(node('n1'))
+    const taints = (): unknown => console.server.get<Node>('Node', 'n1')!.spec.taints
+    assert.equal((await console.run('taint nodes n1 disk=slow:NoSchedule gpu:PreferNoSchedule')).stdout, 'node/n1 tainted\n')
+    assert.deepEqual(taints(), [{ key: 'disk', value: 'slow', effect: 'NoSchedule' }, { key: 'gpu', effect: 'PreferNoSchedule' }])
+    assert.deepEqual(await console.run('taint node n1 disk=fast:NoSchedule'), { exit: 1, stdout: '', stderr: 'error: node/n1 has taint disk=slow:NoSchedule already; --overwrite changes it\n' })
+    assert.equal((await console.run('taint n1 disk=fast:NoSchedule --overwrite --dry-run=client')).stdout, 'node/n1 tainted (dry run)\n')
+    assert.equal((await console.run('taint nodes --all disk=fast:NoSchedule --overwrite')).exit, 0)
+    assert.equal((await console.run('taint nodes n1 disk:NoSchedule- gpu-')).stdout, 'node/n1 untainted\n')
+    assert.equal(taints(), undefined)
+    assert.equal((await console.run('taint nodes n1 gpu-')).stderr, 'error: node/n1 has no taint gpu\n')
+    assert.match((await console.run('taint nodes n1 disk=slow:Never')).stderr, /there is no effect Never; use NoSchedule/)
+    assert.equal((await console.run('taint nodes n1')).exit, 2)
+    assert.equal((await console.run('taint nodes disk:NoSchedule')).exit, 2)
+  })
+
+  it('shows what nodes and pods use', async () => {
+    const usage = (millis: number, mebibytes: number) => ({ cpuNanosPerSecond: millis * 1e6, memoryBytes: mebibytes * 2 ** 20 })
+    for (const name of ['a', 'b']) console.server.put(pod(name, { metadata: { uid: `uid-${name}` } }))
+    console.server.put(node('n1'))
+    console.server.usage.set('n1', { time: 0, windowMillis: 1, machine: usage(500, 1024), pods: [
+      { uid: 'uid-a', containers: [{ name: 'main', usage: usage(100, 20) }, { name: 'side', usage: usage(50, 30) }] },
+      { uid: 'uid-b', containers: [{ name: 'main', usage: usage(10, 90) }] },
+    ] })
+    assert.equal((await console.run('top nodes')).stdout, 'NAME   CPU(cores)   CPU(%)   MEMORY(bytes)   MEMORY(%)\nn1     500m         25%      1024Mi          25%\n')
+    assert.equal((await console.run('top pods --sort-by=memory --no-headers')).stdout, 'b   10m    90Mi\na   150m   50Mi\n')
+    assert.equal((await console.run('top pods -A --no-headers')).stdout, 'default   a   150m   50Mi\ndefault   b   10m    90Mi\n')
+    assert.equal((await console.run('top pod a --containers')).stdout, 'POD   NAME   CPU(cores)   MEMORY(bytes)\na     main   100m         20Mi\na     side   50m          30Mi\n')
+    assert.equal((await console.run('top deploy')).exit, 2)
+    assert.equal((await console.run('top pod nope')).exit, 3)
+    console.server.usage.clear()
+    assert.match((await console.run('top pods')).stderr, /^error: node n1 cannot be asked/)
+  })
+
   it('sets and removes labels and annotations', async () => {
     console.server.put(pod('a'))
     assert.equal((await console.run('label pod a color=blue')).stdout, 'pod/a labeled\n')
@@ -107,7 +162,7 @@ describe('commands for workloads and nodes', () => {
   })
 
   it('describes every kind', async () => {
-    console.server.put(pod('web-1', { spec: { containers: [{ name: 'main', image: 'busybox', args: ['sleep', '9'], env: [{ name: 'A', value: 'b' }], resources: { requests: { cpu: '100m', memory: '64Mi' } }, volumeMounts: [{ name: 'v', mountPath: '/v' }] }], volumes: [{ name: 'v', emptyDir: {} }] } }))
+    console.server.put(pod('web-1', { spec: { containers: [{ name: 'main', image: 'busybox', args: ['sleep', '9'], env: [{ name: 'A', value: 'b' }], resources: { requests: { cpu: '100m', memory: '64Mi' } }, volumeMounts: [{ name: 'v', mountPath: '/v' }] }], volumes: [{ name: 'v', emptyDir: {} }], ephemeralContainers: [{ name: 'look', image: 'tools', targetContainerName: 'main' }] } }))
     console.server.put(node('n1'))
     console.server.put(deployment('web'))
     console.server.put(replicaSet('web-2', 'web', 2, 'busybox:2', 3))
@@ -118,6 +173,7 @@ describe('commands for workloads and nodes', () => {
     assert.match(text, /^Name: +web-1\nNamespace: +default\nNode: +n1\/192\.168\.0\.1\n/)
     assert.match(text, /\nTimeline:\n {2}accepted +11:55:00\.000\n {2}scheduled +11:55:00\.004 +\+4 ms\n {2}started +11:55:00\.051 +\+47 ms\n {2}accepted to started: 51 ms\n/)
     assert.match(text, /\nEvents:\n {2}Type +Reason +Age +From +Message\n[^]*Normal +Started +60s +agent, n1 +started container main\n$/)
+    assert.match(text, /\nEphemeral Containers:\n {2}look:\n {4}Image: +tools\n/)
     assert.match(text, /\n {4}Args:\n {6}sleep\n {6}9\n/)
     assert.match((await console.run('describe node n1')).stdout, /cpu +100m \(5%\) +0 \(0%\)/)
     assert.match((await console.run('describe deploy web')).stdout, /NewReplicaSet: +web-2 \(3\/3 replicas created\)/)

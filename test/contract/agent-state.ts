@@ -4,6 +4,8 @@ import type { StateStore } from '../../agent/state/contract.ts'
 import { newRecord } from '../../agent/pods/pod-state.ts'
 import { makePod } from '../agent/fakes.ts'
 
+const RANGES = { podCidrs: ['10.1.0.0/24', 'fd00:1::/64'], cluster: { podCidrs: ['10.0.0.0/8', 'fd00::/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' } }
+
 export function agentStateSuite(name: string, place: () => Promise<{ open(): StateStore; remove(): Promise<void> }>): void {
   describe(`agent state: ${name}`, () => {
     let opened: Awaited<ReturnType<typeof place>>
@@ -26,10 +28,10 @@ export function agentStateSuite(name: string, place: () => Promise<{ open(): Sta
       record.tornDown = true
       record.dead.push('c1')
       await store.put(record)
-      await store.putNode({ podCidr: '10.1.0.0/24' })
+      await store.putNode({ ranges: RANGES })
       const { pods, node } = await opened.open().load()
       assert.deepEqual(pods, [JSON.parse(JSON.stringify(record))])
-      assert.deepEqual(node, { podCidr: '10.1.0.0/24' })
+      assert.deepEqual(node, { ranges: RANGES })
     })
 
     it('writes the record as it was when asked, in order', async () => {

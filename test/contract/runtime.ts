@@ -26,6 +26,7 @@ export interface RuntimeSubject {
   cleanUp(): Promise<void>
 }
 
+const MEBIBYTE = 2 ** 20
 const NO_LIMITS = { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 }
 
 export function sandboxSpec(id: string, change: Partial<SandboxSpec> = {}): SandboxSpec {
@@ -172,6 +173,8 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
       await assert.rejects(driver.startContainer('nobody'), { code: 'NotFound' })
       await assert.rejects(driver.killContainer('nobody', 'SIGTERM'), { code: 'NotFound' })
       await assert.rejects(driver.exec('nobody', execRequest(['x']), new AbortController().signal), { code: 'NotFound' })
+      await assert.rejects(driver.updateContainer('nobody', NO_LIMITS), { code: 'NotFound' })
+      await assert.rejects(driver.updateSandbox('nowhere', NO_LIMITS), { code: 'NotFound' })
       assert.equal(await driver.containerState('nobody'), undefined)
       assert.equal(await driver.stats('nobody'), undefined)
     })
@@ -220,6 +223,43 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
       assert.equal(exitCode, 0)
       assert.match(output, /hello/)
       await assert.rejects(driver.exec('c', execRequest(['echo']), AbortSignal.abort()), { code: 'Cancelled' })
+    })
+
+    it('takes input for a running container that was made for it', async () => {
+      await driver.createSandbox(sandboxSpec('s'))
+      await driver.createContainer(containerSpec(subject, 'with', 's', subject.commands.runs, { stdin: true }))
+      await driver.createContainer(containerSpec(subject, 'without', 's', subject.commands.runs))
+      await assert.rejects(driver.openInput('with'), (error) => GantryError.is(error, 'FailedPrecondition'))
+      for (const id of ['with', 'without']) await driver.startContainer(id)
+      await assert.rejects(driver.openInput('without'), (error) => GantryError.is(error, 'FailedPrecondition') && error.message.includes('no standard input'))
+      await assert.rejects(driver.openInput('nobody'), (error) => GantryError.is(error, 'NotFound'))
+      const inputs = await Promise.all([driver.openInput('with'), driver.openInput('with')])
+      for (const input of inputs) await input.write(Buffer.from('x\n'))
+      await driver.killContainer('with', 'SIGKILL')
+      await seen(subject, 'the end', () => exits.find(({ id }) => id === 'with'))
+      await inputs[0]!.write(Buffer.from('to nobody\n'))
+      for (const input of inputs) await input.close()
+      await driver.resizeTerminal('without', { width: 80, height: 24 })
+    })
+
+    it('changes what a running container may use, again and again', async () => {
+      await running('a')
+      for (const resources of [{ cpuShares: 512, cpuQuotaMicros: 50_000, memoryLimit: 64 * MEBIBYTE, pidsLimit: 100 }, { cpuShares: 256, cpuQuotaMicros: 20_000, memoryLimit: 32 * MEBIBYTE, pidsLimit: 50 }, NO_LIMITS]) {
+        await driver.updateSandbox('pod-a', NO_LIMITS)
+        await driver.updateContainer('a', resources)
+        await driver.updateSandbox('pod-a', resources)
+      }
+      assert.equal((await driver.containerState('a'))?.state, 'running')
+    })
+
+    it('lets a container join the processes of another, as long as that runs', async () => {
+      await running('a')
+      await driver.createContainer(containerSpec(subject, 'guest', 'pod-a', subject.commands.runs, { processesOf: 'a' }))
+      assert.equal((await driver.startContainer('guest')).state, 'running')
+      await driver.killContainer('a', 'SIGKILL')
+      await exited('a')
+      await assert.rejects(driver.createContainer(containerSpec(subject, 'late', 'pod-a', subject.commands.runs, { processesOf: 'a' })), { code: 'FailedPrecondition' })
+      assert.deepEqual((await driver.list()).containers.map(({ id }) => id).sort(), ['a', 'guest'])
     })
 
     it('counts what a running container uses', async () => {

@@ -1,16 +1,13 @@
 /** A real cluster for end-to-end tests: a rig of its own, and the command line run against it as a person would. */
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { pushDemoImages } from '../../deploy/rig/demo.ts'
-import { connectContext } from '../../deploy/rig/admin-connection.ts'
+import { resolve } from 'node:path'
+import type { RigOptions } from '../../deploy/rig/options.ts'
+import { Rig } from '../../deploy/rig/rig.ts'
+import { removeRig } from '../../deploy/rig/removal.ts'
+import { loadCredentials, readContexts } from '../../proto/api/context.ts'
+import { connect, type Connection } from '../../proto/api/rpc.ts'
+import type { CommandResult } from '../../proto/base/command.ts'
 import { identify, readProcess, type ProcessIdentity } from '../../proto/base/process.ts'
-import { createRig, registryOf, removeRig } from '../../deploy/rig/rig.ts'
-import type { RigRecord } from '../../deploy/rig/rig-record.ts'
-import type { Connection } from '../../proto/api/rpc.ts'
-import { run } from '../../proto/base/command.ts'
 
 export const ROOT = resolve(import.meta.dirname, '../..')
 
@@ -19,54 +16,37 @@ export function rigName(purpose: string): string {
   return `${purpose}-${createHash('sha256').update(ROOT).digest('hex').slice(0, 6)}`
 }
 
-export interface Output {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
 export class Cluster {
-  readonly rig: RigRecord
+  readonly rig: Rig
   readonly connection: Connection
-  readonly #home: string
 
-  private constructor(rig: RigRecord, connection: Connection, home: string) {
+  private constructor(rig: Rig, connection: Connection) {
     this.rig = rig
     this.connection = connection
-    this.#home = home
   }
 
-  /** Starts one with its own context file; leftovers of an interrupted run of this checkout are removed first. */
-  static async start(purpose: string, nodes: number): Promise<Cluster> {
+  /** Starts one; leftovers of an interrupted run of this checkout are removed first. */
+  static async start(purpose: string, nodes: number, more: Pick<RigOptions, 'settings'> = {}): Promise<Cluster> {
     const name = rigName(purpose)
-    const home = mkdtempSync(join(tmpdir(), 'gantry-e2e-'))
-    process.env.GANTRY_CONFIG = join(home, 'config.yaml')
     await removeRig(name)
-    const rig = await createRig({ name, nodes, root: ROOT, progress: () => undefined, fillRegistry: pushDemoImages })
-    return new Cluster(rig, await connectContext(name), home)
+    const rig = await Rig.up({ name, nodes, ...more })
+    const { file, server } = rig.context()
+    const [context] = (await readContexts(file)).contexts
+    return new Cluster(rig, connect(server[0]!, await loadCredentials(context!, file)))
   }
 
   async stop(): Promise<void> {
     this.connection.close()
-    await removeRig(this.rig.name)
-    rmSync(this.#home, { recursive: true })
+    await this.rig.down()
   }
 
   get registry(): string {
-    return registryOf(this.rig)
+    return this.rig.registry
   }
 
   /** Runs `gantry` with these arguments. */
-  run(args: readonly string[], stdin = ''): Promise<Output> {
-    return new Promise((done, reject) => {
-      const child = spawn(process.execPath, [join(ROOT, 'dist/gantry.cjs'), '--context', this.rig.name, ...args], { env: { ...process.env, NO_COLOR: '1' } })
-      const chunks = { stdout: '', stderr: '' }
-      child.stdout.on('data', (chunk: Buffer) => (chunks.stdout += chunk.toString()))
-      child.stderr.on('data', (chunk: Buffer) => (chunks.stderr += chunk.toString()))
-      child.on('error', reject)
-      child.on('close', (code) => done({ code: code ?? -1, ...chunks }))
-      child.stdin.end(stdin)
-    })
+  run(args: readonly string[], stdin = ''): Promise<CommandResult> {
+    return this.rig.gantry(args, stdin)
   }
 
   /** Runs `gantry` and gives its standard output; fails with all it said unless the exit code is 0. */
@@ -83,13 +63,13 @@ export class Cluster {
 
   /** Runs a program on a machine of the rig, in all its namespaces. */
   async on(machine: string, command: readonly string[]): Promise<string> {
-    const init = this.rig.machines.find(({ spec }) => spec.name === machine)!.init
-    return (await run('nsenter', ['--target', String(init.pid), '--all', ...command])).stdout
+    return (await this.rig.machine(machine).run(command)).stdout
   }
 
   /** Processes of a machine whose command line contains a text, by their pids on the host. */
   processes(machine: string, text: string): ProcessIdentity[] {
-    const init = this.rig.machines.find(({ spec }) => spec.name === machine)!.init
+    const { handle } = this.rig.record.machines.find(({ spec }) => spec.name === machine)!
+    const { init } = handle as unknown as { readonly init: ProcessIdentity }
     return descendants(init.pid).filter((pid) => commandLine(pid).includes(text)).flatMap((pid) => identify(pid) ?? [])
   }
 }

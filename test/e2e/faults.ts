@@ -63,14 +63,14 @@ export function faults(cluster: () => Cluster): void {
 
     it('etcd is killed and comes back: nothing is lost, writes go on', async () => {
       await cluster().ok(['create', 'configmap', 'kept', '--from-literal=a=1'])
-      kill('controller', 'etcd --name')
+      await cluster().rig.controller().program('etcd').kill()
       await eventually(async () => (await cluster().run(['get', 'configmap', 'kept'])).code === 0, 30_000)
       await startsPod('after-etcd')
       await cluster().ok(['delete', 'configmap', 'kept'])
     })
 
     it('NATS is killed: pods start all the same, and events come after', async () => {
-      kill('controller', 'nats-server --addr')
+      await cluster().rig.controller().program('nats').kill()
       await startsPod('after-nats')
       await eventually(async () => /Started/.test(await cluster().ok(['events', '--for', 'pod/after-nats'])), 30_000)
     })

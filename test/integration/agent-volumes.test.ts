@@ -10,7 +10,7 @@ import { Volumes } from '../../agent/volumes/volumes.ts'
 import type { Pod, Volume, VolumeMount } from '../../proto/gen/types.ts'
 import { makeContainer, makePod } from '../agent/fakes.ts'
 
-const PLACE = { nodeName: 'n1', hostAddress: '192.0.2.1', podAddress: undefined, allocatable: {} }
+const PLACE = { nodeName: 'n1', hostAddress: '192.0.2.1', podAddresses: [], allocatable: {} }
 
 describe('volumes with mounts', () => {
   let directory: string

@@ -35,7 +35,7 @@ describe('the controller program', function () {
     natsPort = nats
     for (const [name, text] of Object.entries({ 'ca.crt': authority.cert, 'server.crt': server.cert, 'server.key': server.key })) await writeFile(join(dir, name), text, { mode: 0o600 })
     const file = (name: string): string => JSON.stringify(join(dir, name))
-    await writeFile(join(dir, 'config.yaml'), `{ name: c1, listen: "${address}", dataDir: ${file('data')}, tls: { ca: ${file('ca.crt')}, cert: ${file('server.crt')}, key: ${file('server.key')} }, ports: { nats: ${nats} } }`)
+    await writeFile(join(dir, 'config.yaml'), `{ name: c1, listen: "${address}", kubeListen: "127.0.0.1:0", dataDir: ${file('data')}, tls: { ca: ${file('ca.crt')}, cert: ${file('server.crt')}, key: ${file('server.key')} }, ports: { nats: ${nats} } }`)
     const admin = await issue(authority, { commonName: 'anna', organizations: ['system:masters'] }, now)
     connection = connect(address, { ca: authority.cert, cert: admin.cert, key: admin.key })
   })

@@ -7,12 +7,12 @@ import { join } from 'node:path'
 import { connect as connectNats } from 'nats'
 import { EtcdStore } from '../../controller/store/etcd.ts'
 import { claimDirectory } from '../../controller/supervise/directory.ts'
-import { EmbeddedEtcd } from '../../controller/supervise/etcd.ts'
+import { complaintOf, EmbeddedEtcd } from '../../controller/supervise/etcd.ts'
 import { EmbeddedNats } from '../../controller/supervise/nats.ts'
 import { findRecorded, RECORD_AND_EXEC, runs } from '../../controller/supervise/process-record.ts'
 import { SupervisedChild } from '../../controller/supervise/child.ts'
 import { GantryError } from '../../proto/api/errors.ts'
-import { systemClock, type Clock } from '../../proto/base/clock.ts'
+import { FakeClock, systemClock, type Clock } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { systemRandom } from '../../proto/base/random.ts'
@@ -64,7 +64,7 @@ describe('embedded etcd and NATS', function () {
   }
 
   it('etcd answers, comes back after SIGKILL, and is gone at the end', async () => {
-    const etcd = new EmbeddedEtcd({ ...parts, dataDir: dir })
+    const etcd = await EmbeddedEtcd.prepare({ ...parts, dataDir: dir })
     group.add((signal) => etcd.run(signal))
     await etcd.ready()
     const first = pidOf(etcd)
@@ -86,7 +86,7 @@ describe('embedded etcd and NATS', function () {
 
   it('etcd listens on sockets that only its own user reaches, and on no port', async () => {
     await chmod(dir, 0o755)
-    const etcd = new EmbeddedEtcd({ ...parts, dataDir: dir })
+    const etcd = await EmbeddedEtcd.prepare({ ...parts, dataDir: dir })
     group.add((signal) => etcd.run(signal))
     await etcd.ready()
     assert.equal((await stat(dir)).mode & 0o777, 0o700)
@@ -97,8 +97,8 @@ describe('embedded etcd and NATS', function () {
     assert.deepEqual(await listeningPorts(pidOf(etcd)), [])
   })
 
-  it('says that a data directory is too deep for a socket', () => {
-    assert.throws(() => new EmbeddedEtcd({ ...parts, dataDir: `/${'deep/'.repeat(30)}` }), (error: GantryError) => error.code === 'InvalidArgument' && error.details[0]?.field === 'dataDir')
+  it('says that a data directory is too deep for a socket', async () => {
+    await assert.rejects(EmbeddedEtcd.prepare({ ...parts, dataDir: `/${'deep/'.repeat(30)}` }), (error: GantryError) => error.code === 'InvalidArgument' && error.details[0]?.field === 'dataDir')
   })
 
   it('NATS serves only those who know its token, which is kept and never on a command line', async () => {
@@ -225,7 +225,7 @@ describe('embedded etcd and NATS', function () {
   it('never gives up what has answered', async () => {
     // Answers when it is started for the first time and never again.
     let answered = false
-    const child = new SupervisedChild({ name: 'brief', command: 'sleep', package: 'coreutils', args: ['0.01'], dataDir: dir, ports: [], probe: () => (answered ? Promise.reject(new Error('not again')) : Promise.resolve(void (answered = true))) }, { ...parts, clock: hasty })
+    const child = new SupervisedChild({ name: 'brief', command: 'sleep', package: 'coreutils', args: ['0.01'], dataDir: dir, listens: [], probe: () => (answered ? Promise.reject(new Error('not again')) : Promise.resolve(void (answered = true))) }, { ...parts, clock: hasty })
     const begun = hasty.monotonic()
     group.add((signal) => child.run(signal))
     await child.ready()
@@ -234,13 +234,62 @@ describe('embedded etcd and NATS', function () {
     assert.equal(group.signal.aborted, false)
   })
 
+  it('waits without end for a program that waits for others, while it runs', async () => {
+    let others = false
+    const child = new SupervisedChild({ name: 'member', command: 'sleep', package: 'coreutils', args: ['infinity'], dataDir: dir, listens: [], waitsForOthers: true, probe: () => (others ? Promise.resolve() : Promise.reject(new Error('no leader'))) }, { ...parts, clock: hasty })
+    const begun = hasty.monotonic()
+    group.add((signal) => child.run(signal))
+    await until('any patience is long over', () => hasty.monotonic() - begun > 120_000)
+    const record = await findRecorded(join(dir, 'member.process'))
+    others = true
+    await child.ready()
+    assert.equal(pidOf(child), record?.pid, 'it was not started again')
+  })
+
+  it('starts a program anew when it is asked to, at once', async () => {
+    // Time stands still.
+    const child = new SupervisedChild({ name: 'member', command: 'sleep', package: 'coreutils', args: ['infinity'], dataDir: dir, listens: [], probe: () => Promise.resolve() }, { ...parts, clock: new FakeClock() })
+    child.startAnew('nothing runs yet')
+    group.add((signal) => child.run(signal))
+    await child.ready()
+    const first = pidOf(child)
+    child.startAnew('it hangs')
+    await until('another runs', () => child.state.state === 'ready' && pidOf(child) !== first)
+  })
+
+  it('knows why a program ended, in its own words, until it answers again', async () => {
+    const fatal = '{"level":"fatal","ts":"2026-01-01T00:00:00Z","caller":"backend/batch_tx.go:282","msg":"failed to commit tx","error":"write db: no \\"space\\" left","stacktrace":"a\\n\\tb"}'
+    const lines = ['{"level":"warn","msg":"slow","error":"late"}', fatal, fatal.slice(0, 90), 'goodbye']
+    const command = `[ -e mended ] && exec sleep infinity; printf '%s\\n' "$@"; exit 3`
+    let mended = false
+    const child = new SupervisedChild({
+      name: 'etcd', command: 'sh', package: 'dash', args: ['-c', command, 'sh', ...lines], dataDir: dir, listens: [], complaint: complaintOf,
+      probe: () => (mended ? Promise.resolve() : Promise.reject(new Error('not yet'))),
+    }, { ...parts, clock: hasty })
+    assert.equal(child.trouble, undefined)
+    group.add((signal) => child.run(signal))
+    await until('it has ended', () => child.trouble !== undefined)
+    assert.equal(child.trouble, 'exited with 3: failed to commit tx: write db: no "space" left')
+    await writeFile(join(dir, 'mended'), '')
+    mended = true
+    await child.ready()
+    await until('it answers', () => child.trouble === undefined)
+  })
+
+  it('says that an address is not the machine\'s', async () => {
+    const child = new SupervisedChild({ name: 'etcd', command: 'sleep', package: 'coreutils', args: ['1'], dataDir: dir, listens: [{ host: '192.0.2.1', port: 2380 }], probe: () => Promise.resolve() }, parts)
+    group.add((signal) => child.run(signal))
+    await until('it waits for its next try', () => child.state.state === 'waiting')
+    assert.equal((child.state as { reason: string }).reason, 'this machine does not have the address 192.0.2.1')
+  })
+
   it('says that a program is not installed, and why it does not start', async () => {
-    const missing = new SupervisedChild({ name: 'etcd', command: 'no-such-program', package: 'etcd-server', args: [], dataDir: dir, ports: [], probe: () => Promise.resolve() }, parts)
+    const missing = new SupervisedChild({ name: 'etcd', command: 'no-such-program', package: 'etcd-server', args: [], dataDir: dir, listens: [], probe: () => Promise.resolve() }, parts)
     const ready = assert.rejects(missing.ready(), (error: GantryError) => error.code === 'FailedPrecondition')
     await assert.rejects(missing.run(new AbortController().signal), (error: GantryError) => error.code === 'FailedPrecondition' && /etcd-server/.test(error.details[0]?.remedy ?? ''))
     await ready
 
-    const failing = new SupervisedChild({ name: 'etcd', command: 'etcd', package: 'etcd-server', args: ['--data-dir', '/proc/none', '--listen-client-urls', 'http://127.0.0.1:0', '--advertise-client-urls', 'http://127.0.0.1:0'], dataDir: dir, ports: [], probe: () => Promise.reject(new Error('not yet')) }, parts)
+    const failing = new SupervisedChild({ name: 'etcd', command: 'etcd', package: 'etcd-server', args: ['--data-dir', '/proc/none', '--listen-client-urls', 'http://127.0.0.1:0', '--advertise-client-urls', 'http://127.0.0.1:0'], dataDir: dir, listens: [], probe: () => Promise.reject(new Error('not yet')) }, parts)
     group.add((signal) => failing.run(signal))
     await until('it waits for its next try', () => failing.state.state === 'waiting')
     assert.match((failing.state as { reason: string }).reason, /exited with \d+: .*proc.none/)

@@ -36,7 +36,7 @@ describe('decodeJson', () => {
       assert.deepEqual(error.details, [
         { field: 'spec.containers[0].imagee', value: '', message: 'unknown field', remedy: 'did you mean image?' },
         { field: 'spec.restartPolicy', value: '"Sometimes"', message: 'is not one of the values allowed', remedy: 'use Always, OnFailure, Never' },
-        { field: 'spec.hostPID', value: '', message: '"yes" is a string, a boolean is needed', remedy: 'write true or false, without quotes' },
+        { field: 'spec.hostPID', value: '', message: '"yes" is a string, a boolean is needed', remedy: 'write true or false, without quotes', reason: 'FieldValueTypeInvalid' },
       ])
       return true
     })
@@ -48,7 +48,7 @@ describe('decodeJson', () => {
     ['no version', { kind: 'Pod' }, 'apiVersion is missing (say the group and version, such as apiVersion: v1)'],
     ['an unknown kind', { apiVersion: 'v1', kind: 'Pode' }, 'kind: "Pode" is not a known kind (did you mean Pod?)'],
     ['another version', { apiVersion: 'extensions/v1beta1', kind: 'Deployment' }, 'apiVersion: "extensions/v1beta1" is not a version of Deployment that Gantry serves (write apiVersion: apps/v1)'],
-    ['a kind that only Kubernetes has', { apiVersion: 'v1', kind: 'Service' }, 'kind: Service: Kubernetes has it, Gantry does not act on it yet (leave this object out)'],
+    ['a kind that only Kubernetes has', { apiVersion: 'v1', kind: 'ResourceQuota' }, 'kind: ResourceQuota: Kubernetes has it, Gantry does not act on it yet (leave this object out)'],
     ['a number for a string', container({ image: 7 }), 'spec.containers[0].image: 7 is a number, a string is needed (write it in quotes: "7")'],
     ['a boolean for a string', container({ env: [{ name: 'A', value: true }] }), 'spec.containers[0].env[0].value: true is a boolean, a string is needed (write it in quotes: "true")'],
     ['a string for a number', pod({ terminationGracePeriodSeconds: '30' }), 'spec.terminationGracePeriodSeconds: "30" is a string, a whole number is needed (write it without quotes: 30)'],
@@ -66,8 +66,8 @@ describe('decodeJson', () => {
     ['a key that JavaScript keeps for itself', { apiVersion: 'v1', kind: 'ConfigMap', data: JSON.parse('{"__proto__": "b"}') as JsonObject }, 'data[__proto__]: the key is a reserved name (choose another key)'],
     ['two items with one key', container({ env: [{ name: 'A' }, { name: 'B' }, { name: 'A' }] }), 'spec.containers[0].env[2]: is the second item with name "A" (the first is spec.containers[0].env[0]; keep one)'],
     ['two items that defaults make the same', container({ ports: [{ containerPort: 1 }, { containerPort: 1, protocol: 'TCP' }] }), 'spec.containers[0].ports[1]: is the second item with containerPort 1 and protocol "TCP" (the first is spec.containers[0].ports[0]; keep one)'],
-    ['what is not acted on', container({ livenessProbe: { tcpSocket: { port: 1 } } }), 'spec.containers[0].livenessProbe: Kubernetes has it, Gantry does not act on it yet (leave it out)'],
-    ['what is not acted on, with the reason', pod({ serviceAccountName: 'robot' }), 'spec.serviceAccountName: Kubernetes has it, Gantry does not act on it yet: there are no service accounts yet (leave it out, or write default)'],
+    ['what is not acted on', container({ volumeDevices: [{ name: 'v', devicePath: '/dev/v' }] }), 'spec.containers[0].volumeDevices: Kubernetes has it, Gantry does not act on it yet (leave it out)'],
+    ['what is not acted on, with the reason', pod({ schedulerName: 'mine' }), 'spec.schedulerName: Kubernetes has it, Gantry does not act on it yet: there is one scheduler (leave it out, or write default-scheduler)'],
     ['a value that nobody has', pod({ dnsPolicy: 'clusterfirst' }), 'spec.dnsPolicy: "clusterfirst" is not one of the values allowed (did you mean ClusterFirst? Allowed: ClusterFirst, ClusterFirstWithHostNet, Default, None)'],
     ['a limit that is not held', container({ resources: { limits: { 'ephemeral-storage': '1Gi' }, requests: { 'ephemeral-storage': '1Gi' } } }), 'spec.containers[0].resources.limits[ephemeral-storage]: Kubernetes has it, Gantry does not act on it yet (leave it out; a request is acted on)'],
     ['another operating system', pod({ os: { name: 'windows' } }), 'spec.os: Kubernetes has it, Gantry does not act on it yet: nodes run Linux (leave it out)'],
@@ -92,8 +92,8 @@ describe('decodeJson', () => {
       }
       return undefined
     }
-    assert.equal(code(container({ livenessProbe: { exec: {} } })), 'Unsupported')
-    assert.equal(code(container({ livenessProbe: { exec: {} }, x: 1 })), 'InvalidArgument')
+    assert.equal(code(container({ volumeDevices: [{ name: 'v', devicePath: '/dev/v' }] })), 'Unsupported')
+    assert.equal(code(container({ volumeDevices: [{ name: 'v', devicePath: '/dev/v' }], x: 1 })), 'InvalidArgument')
   })
 
   it('never shows a secret', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { absolutePath, checked, count, format, hostPort, integer, listOf, mapOf, oneOf, optional, parseConfig, quantity, readConfig, section, text, textOrEmpty, withDefault, type Override, type Settings } from '../../proto/api/config-file.ts'
+import { absolutePath, checked, count, format, hostPort, listOf, mapOf, oneOf, optional, parseConfig, port, quantity, readConfig, section, text, textOrEmpty, withDefault, type Override, type Settings } from '../../proto/api/config-file.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 
 interface Example {
@@ -13,7 +13,7 @@ interface Example {
 const SETTINGS: Settings<Example> = {
   name: text,
   mode: withDefault(oneOf('fast', 'safe'), 'safe'),
-  ports: withDefault(listOf(integer), []),
+  ports: withDefault(listOf(port), []),
   labels: withDefault(mapOf(text), {}),
   tls: withDefault(section<{ ca: string }>({ ca: text }), undefined),
 }
@@ -28,7 +28,7 @@ describe('config file', () => {
     ['an unknown setting', 'name: a\nprots: [1]\n', /^f\.yaml:2:1: prots is not a setting, did you mean "ports"\?$/],
     ['a nested unknown setting', 'name: a\ntls:\n  ca: x\n  kee: y\n', /^f\.yaml:4:3: tls\.kee is not a setting/],
     ['a missing setting', 'mode: fast\n', /^f\.yaml:1:1: name is missing$/],
-    ['a wrong type', 'name: a\nports: [1, two]\n', /^f\.yaml:2:12: ports\[1\] must be a whole number$/],
+    ['a wrong type', 'name: a\nports: [1, two]\n', /^f\.yaml:2:12: ports\[1\] must be a port, 1 to 65535$/],
     ['a value that is not allowed', 'name: a\nmode: quick\n', /^f\.yaml:2:7: mode must be one of fast, safe$/],
     ['broken YAML', 'name: [a\n', /^f\.yaml:2:1: /],
     ['a duplicate key', 'name: a\nname: b\n', /^f\.yaml:2:1: Map keys must be unique/],
@@ -67,6 +67,7 @@ describe('rules of settings', () => {
     ['an address without a port', hostPort, 'h', 'f:1:6: x must be HOST:PORT'],
     ['a port that there is not', hostPort, 'h:65536', 'f:1:6: x must be HOST:PORT'],
     ['a relative path', absolutePath, 'x', 'f:1:6: x must be an absolute path'],
+    ['a number that is no port', port, 65_536, 'f:1:6: x must be a port, 1 to 65535'],
     ['too small a count', count(2), 1, 'f:1:6: x must be a whole number, 2 or more'],
     ['an empty list', listOf(text, { least: 1 }), [], 'f:1:6: x must not be empty'],
     ['an empty text', text, '', 'f:1:6: x must be text (a number, true, false and null need quotes)'],

@@ -22,8 +22,8 @@ describe('explain', () => {
     assert.deepEqual([selector.required, selector.frozen], [true, true])
     assert.equal((await explain('pod.status')).field.readOnly, true)
     assert.deepEqual((await explain('pod.spec.containers')).field.mergeKey, ['name'])
-    const dns = (await explain('pod.spec.dnsPolicy')).field
-    assert.deepEqual(dns.unsupported, { reason: 'there is no cluster DNS yet', accepted: ['ClusterFirst', 'Default'] })
+    const scheduler = (await explain('pod.spec.schedulerName')).field
+    assert.deepEqual(scheduler.unsupported, { reason: 'there is one scheduler', accepted: ['default-scheduler'] })
   })
 
   it('names types as they are in YAML', async () => {

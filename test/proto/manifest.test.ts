@@ -102,14 +102,14 @@ spec:
       value: 1.10
     - name: PORT
       value: "1"
-    livenessProbe:
-      exec: {command: ["true"]}
+    volumeDevices:
+    - {name: v, devicePath: /dev/v}
 `), [
       'web.yaml:5:3: metadata.label: unknown field (did you mean labels?)',
       'web.yaml:16:14: spec.containers[0].env[0].value: 8080 is a number, a string is needed (write it in quotes: "8080")',
       'web.yaml:18:14: spec.containers[0].env[1].value: 1.10 is a number, a string is needed (write it in quotes: "1.10")',
       'web.yaml:19:7: spec.containers[0].env[2]: is the second item with name "PORT" (the first is spec.containers[0].env[0]; keep one)',
-      'web.yaml:21:5: spec.containers[0].livenessProbe: Kubernetes has it, Gantry does not act on it yet (leave it out)',
+      'web.yaml:21:5: spec.containers[0].volumeDevices: Kubernetes has it, Gantry does not act on it yet (leave it out)',
     ])
   })
 
@@ -182,8 +182,8 @@ spec:
       - name: hub
         image: hub:4
         ports: [{containerPort: 4444}]
-        readinessProbe:
-          httpGet: {path: /wd/hub/status, port: 4444}
+        volumeDevices:
+        - {name: v, devicePath: /dev/v}
       volumes:
       - name: models
         persistentVolumeClaim: {claimName: models}
@@ -197,9 +197,8 @@ kind: StatefulSet
 metadata: {name: db}
 `
     assert.deepEqual(refusal(hub), [
-      'web.yaml:13:9: spec.template.spec.containers[0].readinessProbe: Kubernetes has it, Gantry does not act on it yet (leave it out)',
+      'web.yaml:13:9: spec.template.spec.containers[0].volumeDevices: Kubernetes has it, Gantry does not act on it yet (leave it out)',
       'web.yaml:17:9: spec.template.spec.volumes[0].persistentVolumeClaim: Kubernetes has it, Gantry does not act on it yet (leave it out)',
-      'web.yaml:20:7: kind: Service: Kubernetes has it, Gantry does not act on it yet (leave this object out)',
       'web.yaml:24:7: kind: StatefulSet: Kubernetes has it, Gantry does not act on it yet (leave this object out)',
     ])
     assert.throws(() => parseManifests(hub, 'web.yaml'), (error) => GantryError.is(error, 'Unsupported'))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { GantryError } from '../../proto/api/errors.ts'
-import { applyConfiguration, updateOwnership, type Application } from '../../proto/api/ownership.ts'
+import { applyConfiguration, claimedOwners, updateOwnership, type Application } from '../../proto/api/ownership.ts'
 import type { JsonObject, JsonValue, ManagedFieldsEntry } from '../../proto/gen/types.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
@@ -154,6 +154,34 @@ describe('update', () => {
     const first = apply(undefined, deployment({ replicas: 2 })).object
     assert.deepEqual(update(first, first, 'other'), first)
   })
+})
+
+describe('owners that a writer sends', () => {
+  const entry = (manager: string, fieldsV1: JsonObject = { 'f:data': { 'f:a': {} } }): ManagedFieldsEntry => ({ manager, operation: 'Update', fieldsType: 'FieldsV1', fieldsV1 })
+  const stored = [entry('stored')]
+
+  it('hold, unless there are none; a single empty one clears all', () => {
+    assert.equal(claimedOwners(undefined, stored), stored)
+    assert.equal(claimedOwners([], stored), stored)
+    assert.equal(claimedOwners(structuredClone(stored), stored), stored)
+    assert.equal(claimedOwners([{}], stored), undefined)
+    assert.deepEqual(claimedOwners([entry('sent')], stored), [entry('sent')])
+    assert.deepEqual(claimedOwners([entry('sent')], undefined), [entry('sent')])
+    const every = entry('sent', { '.': {}, 'f:list': { 'k:{"name":"a","port":1}': { '.': {}, 'f:x': {} }, 'v:"x"': {}, 'v:1': {}, 'i:0': {} } })
+    assert.deepEqual(claimedOwners([every], stored), [every])
+  })
+
+  const wrong: readonly (readonly [what: string, entry: ManagedFieldsEntry, field: string])[] = [
+    ['no operation', { manager: 'x', fieldsV1: {} }, 'metadata.managedFields[0].operation'],
+    ['another form', { ...entry('x'), fieldsType: 'FieldsV2' }, 'metadata.managedFields[0].fieldsV1'],
+    ['a step that is none', entry('x', { data: {} }), 'metadata.managedFields[0].fieldsV1'],
+    ['a key that is no JSON', entry('x', { 'f:list': { 'k:{name}': {} } }), 'metadata.managedFields[0].fieldsV1'],
+    ['a key that is no object', entry('x', { 'f:list': { 'k:"a"': {} } }), 'metadata.managedFields[0].fieldsV1'],
+    ['a value in place of fields', entry('x', { 'f:a': true }), 'metadata.managedFields[0].fieldsV1'],
+  ]
+  for (const [what, sent, field] of wrong) {
+    it(`are refused with ${what}`, () => assert.throws(() => claimedOwners([sent], stored), (error) => GantryError.is(error, 'InvalidArgument') && error.details[0]?.field === field))
+  }
 })
 
 describe('ownership holds for any configuration', () => {

@@ -4,7 +4,7 @@ import { GantryError } from '../../proto/api/errors.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../proto/api/patch.ts'
 import type { JsonObject, JsonValue } from '../../proto/gen/types.ts'
 
-function refuses(call: () => unknown, message: RegExp, code: 'InvalidArgument' | 'FailedPrecondition' = 'InvalidArgument'): void {
+function refuses(call: () => unknown, message: RegExp, code: 'InvalidArgument' | 'FailedPrecondition' | 'ResourceExhausted' = 'InvalidArgument'): void {
   assert.throws(call, (error) => GantryError.is(error, code) && message.test(error.message))
 }
 
@@ -66,17 +66,36 @@ describe('JSON patch', () => {
   })
 })
 
+describe('a JSON patch that grows', () => {
+  it('is refused before it takes all memory', () => {
+    const doubling = Array.from({ length: 64 }, (_, index) => ({ op: 'copy', from: '', path: `/copy${index}` }))
+    refuses(() => applyJsonPatch({ a: 'x' }, doubling), /copies more than/, 'ResourceExhausted')
+  })
+})
+
 describe('strategic patch', () => {
   const container = (name: string, more: JsonObject = {}): JsonObject => ({ name, image: `${name}:1`, ...more })
   const pod = (spec: JsonObject): JsonObject => ({ kind: 'Pod', spec })
   const table: [string, JsonObject, JsonObject, JsonObject][] = [
-    ['merges items by key and appends new ones', { containers: [container('a'), container('b')] }, { containers: [{ name: 'b', image: 'b:2' }, container('c')] }, { containers: [container('a'), container('b', { image: 'b:2' }), container('c')] }],
+    ['merges items by key, with new ones after those that they are named after', { containers: [container('a'), container('b')] }, { containers: [{ name: 'b', image: 'b:2' }, container('c')] }, { containers: [container('a'), container('b', { image: 'b:2' }), container('c')] }],
+    ['puts an item that comes alone first', { containers: [container('a'), container('b')] }, { containers: [container('c')] }, { containers: [container('c'), container('a'), container('b')] }],
+    ['leaves those that are not named where they are', { containers: [container('a'), container('b'), container('c')] }, { containers: [{ name: 'c', image: 'c:2' }, { name: 'b', image: 'b:2' }] }, { containers: [container('a'), container('c', { image: 'c:2' }), container('b', { image: 'b:2' })] }],
     ['deletes an item', { containers: [container('a'), container('b')] }, { containers: [{ $patch: 'delete', name: 'a' }] }, { containers: [container('b')] }],
     ['replaces a list', { containers: [container('a'), container('b')] }, { containers: [{ $patch: 'replace' }, container('c')] }, { containers: [container('c')] }],
     ['replaces an object', { securityContext: { runAsUser: 1, runAsGroup: 2 } }, { securityContext: { $patch: 'replace', runAsUser: 3 } }, { securityContext: { runAsUser: 3 } }],
     ['deletes an object', { securityContext: { runAsUser: 1 } }, { securityContext: { $patch: 'delete' } }, {}],
     ['removes by null', { nodeSelector: { a: '1', b: '2' } }, { nodeSelector: { a: null } }, { nodeSelector: { b: '2' } }],
     ['replaces a list without keys', { containers: [container('a', { args: ['x', 'y'] })] }, { containers: [{ name: 'a', args: ['z'] }] }, { containers: [container('a', { args: ['z'] })] }],
+    ['adds two ports of one number', { containers: [container('a')] }, { containers: [{ name: 'a', ports: [{ containerPort: 53, protocol: 'TCP' }, { containerPort: 53, protocol: 'UDP' }] }] },
+      { containers: [container('a', { ports: [{ containerPort: 53, protocol: 'TCP' }, { containerPort: 53, protocol: 'UDP' }] })] }],
+    ['finds a port by its number alone', { containers: [container('a', { ports: [{ containerPort: 53, protocol: 'UDP' }, { containerPort: 80, protocol: 'TCP' }] })] }, { containers: [{ name: 'a', ports: [{ containerPort: 53, name: 'dns' }, { $patch: 'delete', containerPort: 80 }] }] },
+      { containers: [container('a', { ports: [{ containerPort: 53, protocol: 'UDP', name: 'dns' }] })] }],
+    ['tells ports of one number apart where it can', { containers: [container('a', { ports: [{ containerPort: 53, protocol: 'UDP' }, { containerPort: 53, protocol: 'TCP' }] })] }, { containers: [{ name: 'a', ports: [{ containerPort: 53, protocol: 'TCP', name: 'dns' }, { $patch: 'delete', containerPort: 53, protocol: 'UDP' }] }] },
+      { containers: [container('a', { ports: [{ containerPort: 53, protocol: 'TCP', name: 'dns' }] })] }],
+    ['changes the protocol of a port', { containers: [container('a', { ports: [{ containerPort: 53, protocol: 'TCP' }] })] }, { containers: [{ name: 'a', '$setElementOrder/ports': [{ containerPort: 53 }], ports: [{ containerPort: 53, protocol: 'UDP' }] }] },
+      { containers: [container('a', { ports: [{ containerPort: 53, protocol: 'UDP' }] })] }],
+    ['orders ports by their number', { containers: [container('a', { ports: [{ containerPort: 53, protocol: 'UDP' }, { containerPort: 80, protocol: 'TCP' }] })] }, { containers: [{ name: 'a', '$setElementOrder/ports': [{ containerPort: 80 }, { containerPort: 53 }] }] },
+      { containers: [container('a', { ports: [{ containerPort: 80, protocol: 'TCP' }, { containerPort: 53, protocol: 'UDP' }] })] }],
     ['finds a port by its default protocol', { containers: [container('a', { ports: [{ containerPort: 80, protocol: 'TCP' }, { containerPort: 80, protocol: 'UDP' }] })] }, { containers: [{ name: 'a', ports: [{ containerPort: 80, name: 'web' }] }] },
       { containers: [container('a', { ports: [{ containerPort: 80, protocol: 'TCP', name: 'web' }, { containerPort: 80, protocol: 'UDP' }] })] }],
     ['keeps only what $retainKeys lists', { volumes: [{ name: 'v', emptyDir: {} }] }, { volumes: [{ name: 'v', hostPath: { path: '/x' }, $retainKeys: ['name', 'hostPath'] }] }, { volumes: [{ name: 'v', hostPath: { path: '/x' } }] }],
@@ -93,6 +112,7 @@ describe('strategic patch', () => {
   it('joins a set and deletes from it', () => {
     const object = { metadata: { finalizers: ['a', 'b'] } }
     assert.deepEqual(applyStrategicPatch('Pod', object, { metadata: { finalizers: ['b', 'c'] } }), { metadata: { finalizers: ['a', 'b', 'c'] } })
+    assert.deepEqual(applyStrategicPatch('Pod', object, { metadata: { finalizers: ['c'] } }), { metadata: { finalizers: ['c', 'a', 'b'] } })
     assert.deepEqual(applyStrategicPatch('Pod', object, { metadata: { '$deleteFromPrimitiveList/finalizers': ['a'] } }), { metadata: { finalizers: ['b'] } })
   })
 

@@ -70,12 +70,12 @@ describe('programs', () => {
 
   it('the controller takes flags alone', async () => {
     const start = await configure(CONTROLLER, CONTROLLER_SETTINGS, ['--name', 'c1', '--listen', '127.0.0.1:7443', '--data-dir', '/d', '--pod-cidr', '10.8.0.0/16', '--tls-ca', 'a', '--tls-cert', 'b', '--tls-key', 'c', '--nats', 'nats://h:1', '--nats-port', '5'], new Printed())
-    assert.deepEqual(start, { settings: { name: 'c1', listen: '127.0.0.1:7443', dataDir: '/d', tls: { ca: 'a', cert: 'b', key: 'c' }, podCidr: '10.8.0.0/16', etcd: [], etcdTls: undefined, nats: ['nats://h:1'], ports: { nats: 5 } } })
+    assert.deepEqual(start, { settings: { name: 'c1', listen: '127.0.0.1:7443', kubeListen: '0.0.0.0:6443', advertise: undefined, dataDir: '/d', tls: { ca: 'a', cert: 'b', key: 'c' }, podCidr: '10.8.0.0/16', serviceCidr: '10.96.0.0/16', clusterDomain: 'cluster.local', etcd: [], etcdTls: undefined, nats: ['nats://h:1'], members: [], ports: { nats: 5, etcdPeer: 2380, natsPeer: 6222 } } })
   })
 
   it('refuse with what is wrong and exit code 2', async () => {
     assert.equal(await refusal(CONTROLLER, CONTROLLER_SETTINGS, []), 'command line:1:1: tls is missing\n')
-    assert.match(await refusal(CONTROLLER, CONTROLLER_SETTINGS, ['--tls-ca', 'a', '--pod-cidr', '10.8.0.1/16']), /^command line:1:1: tls\.cert is missing\n.*tls\.key is missing\n--pod-cidr: must be an IPv4 range/)
+    assert.match(await refusal(CONTROLLER, CONTROLLER_SETTINGS, ['--tls-ca', 'a', '--pod-cidr', '10.8.0.1/16']), /^command line:1:1: tls\.cert is missing\n.*tls\.key is missing\n--pod-cidr: must be a range of a \/24 or larger/)
     assert.equal(await refusal(AGENT, AGENT_SETTINGS, ['--controller', 'c', '--runtime', 'docker']), '--controller: must be HOST:PORT\n--runtime: must be one of auto, crun, runc\n')
     for (const path of ['/', '/a/', '/a/../b']) assert.equal(await refusal(AGENT, AGENT_SETTINGS, ['--controller', 'c:1', '--cgroup-parent', path]), '--cgroup-parent: must be a path below /\n')
     assert.match(await refusal(AGENT, AGENT_SETTINGS, ['--config', '/nonexistent/agent.yaml']), /^cannot read the configuration file \/nonexistent\/agent\.yaml/)

@@ -36,6 +36,9 @@ describe('rpc', () => {
         }
         yield { output: { case: 'exit', value: { code: 3, message: '' } } }
       },
+      attach: () => assert.fail('not asked for'),
+      portForward: () => assert.fail('not asked for'),
+      copy: () => assert.fail('not asked for'),
     })
     connection = connect(await server.start())
   })
@@ -112,6 +115,29 @@ describe('rpc', () => {
     }
     while (seen.length === 0) await new Promise((resolve) => setImmediate(resolve))
     assert.deepEqual(seen, ['aborted'])
+  })
+
+  it('tells whether a server can be reached before a call is made', async () => {
+    await connection.ready(1_000)
+    const none = connect('127.0.0.1:1')
+    try {
+      await assert.rejects(none.ready(1_000), { code: 'Unavailable', message: '127.0.0.1:1 cannot be connected to' })
+      await assert.rejects(none.ready(1_000, AbortSignal.abort(new GantryError('Cancelled', 'stop'))), { code: 'Cancelled', message: 'stop' })
+    } finally {
+      none.close()
+    }
+    await assert.rejects(none.ready(1_000), { code: 'Unavailable', message: 'the connection to 127.0.0.1:1 is closed' })
+  })
+
+  it('ends the calls under way with a reason, and serves those after', async () => {
+    let lines = 0
+    await assert.rejects((async () => {
+      for await (const _ of connection.client('Pods').logs({ pod: 'a' })) if (++lines === 3) server.interrupt(new GantryError('Unavailable', 'cut off'))
+    })(), { code: 'Unavailable', message: 'cut off' })
+    for await (const { data } of connection.client('Pods').logs({ pod: 'a' })) {
+      assert.equal(Buffer.from(data).toString(), '0\n')
+      break
+    }
   })
 
   it('keeps an object through its bytes', () => {

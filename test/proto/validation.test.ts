@@ -38,8 +38,14 @@ const labelRemedy = 'use lower-case letters, digits and "-", beginning and endin
 describe('validate', () => {
   it('accepts objects of every kind that use much of what there is', () => {
     const everything = pod({
-      initContainers: [{ name: 'init', image: 'busybox', command: ['true'] }],
+      initContainers: [
+        { name: 'init', image: 'busybox', command: ['true'] },
+        { name: 'side', image: 'busybox', restartPolicy: 'Always', startupProbe: { exec: { command: ['ready'] } }, lifecycle: { preStop: { sleep: { seconds: 5 } } } },
+      ],
+      readinessGates: [{ conditionType: 'example.com/balanced' }],
       containers: [{
+        livenessProbe: { httpGet: { port: 'http', path: '/live', httpHeaders: [{ name: 'X-Probe', value: '1' }] }, terminationGracePeriodSeconds: 5 }, readinessProbe: { grpc: { port: 9000, service: 'shop' }, successThreshold: 2 }, startupProbe: { tcpSocket: { port: 80 } },
+        lifecycle: { postStart: { exec: { command: ['warm'] } }, preStop: { httpGet: { port: 80, scheme: 'HTTPS' } }, stopSignal: 'SIGRTMIN+3' },
         name: 'c', image: 'registry:5000/a/b:1@sha256:abc', ports: [{ name: 'http', containerPort: 80 }, { containerPort: 80, protocol: 'UDP' }],
         envFrom: [{ prefix: 'P_', configMapRef: { name: 'cm' } }, { secretRef: { name: 's', optional: true } }],
         env: [{ name: 'A', value: 'b' }, { name: 'B', valueFrom: { fieldRef: { fieldPath: 'metadata.labels[\'app\']' } } }, { name: 'C', valueFrom: { resourceFieldRef: { resource: 'limits.memory', divisor: '1Mi' } } }],
@@ -56,6 +62,32 @@ describe('validate', () => {
     assert.deepEqual(lines(deployment({ strategy: { rollingUpdate: { maxSurge: 0, maxUnavailable: '30%' } } })), [])
     assert.deepEqual(lines(deployment({ strategy: { type: 'Recreate' } })), [])
     for (const kind of ['Namespace', 'ConfigMap', 'Secret', 'Node', 'Lease', 'Event'] as const) assert.deepEqual(lines(make(kind, {})), [], kind)
+  })
+
+  describe('probes and hooks', () => {
+    const tcp = { tcpSocket: { port: 80 } }
+    const init = (fields: Json): Resources['Pod'] => pod({ initContainers: [{ name: 'i', image: 'busybox', ...fields }] })
+    refuses([
+      ['a probe without a check', () => container({ livenessProbe: { periodSeconds: 5 } }), 'spec.containers[0].livenessProbe: is required (give one of exec, httpGet, tcpSocket, grpc)'],
+      ['a probe with two', () => container({ livenessProbe: { ...tcp, exec: { command: ['true'] } } }), 'spec.containers[0].livenessProbe: has exec and tcpSocket, only one is allowed (keep one)'],
+      ['a liveness probe that needs two successes', () => container({ livenessProbe: { ...tcp, successThreshold: 2 } }), 'spec.containers[0].livenessProbe.successThreshold: 2 must be 1 (leave it out; only a readinessProbe may need more)'],
+      ['a startup probe that needs two successes', () => container({ startupProbe: { ...tcp, successThreshold: 2 } }), 'spec.containers[0].startupProbe.successThreshold: 2 must be 1 (leave it out; only a readinessProbe may need more)'],
+      ['a grace of a readiness probe', () => container({ readinessProbe: { ...tcp, terminationGracePeriodSeconds: 5 } }), 'spec.containers[0].readinessProbe.terminationGracePeriodSeconds: is not for a readinessProbe, which ends nothing (leave it out)'],
+      ['a port out of range', () => container({ livenessProbe: { tcpSocket: { port: 70_000 } } }), 'spec.containers[0].livenessProbe.tcpSocket.port: 70000 is out of range (give a number from 1 to 65535)'],
+      ['a command of nothing', () => container({ livenessProbe: { exec: {} } }), 'spec.containers[0].livenessProbe.exec.command: is required (give a program and its arguments)'],
+      ['a host that is a URL', () => container({ livenessProbe: { httpGet: { port: 80, host: 'http://web/' } } }), 'spec.containers[0].livenessProbe.httpGet.host: "http://web/" is not the name or address of a host (write only the host; path and port have fields of their own)'],
+      ['a hook without an action', () => container({ lifecycle: { preStop: {} } }), 'spec.containers[0].lifecycle.preStop: is required (give one of exec, httpGet, sleep)'],
+      ['a hook that sleeps longer than the grace', () => container({ lifecycle: { preStop: { sleep: { seconds: 31 } } } }), 'spec.containers[0].lifecycle.preStop.sleep.seconds: 31 is more than terminationGracePeriodSeconds, 30 (shorten it, or give the pod more grace)'],
+      ['a probe of an init container', () => init({ readinessProbe: tcp }), 'spec.initContainers[0].readinessProbe: is not for init containers that end (leave it out, or say restartPolicy: Always for one that runs beside the others)'],
+      ['hooks of an init container', () => init({ lifecycle: { postStart: { sleep: { seconds: 1 } } } }), 'spec.initContainers[0].lifecycle: is not for init containers that end (leave it out, or say restartPolicy: Always for one that runs beside the others)'],
+      ['a restart policy of a container', () => container({ restartPolicy: 'Always' }), 'spec.containers[0].restartPolicy: is for init containers only (say it of the pod, or make it an init container to run beside the others)'],
+    ])
+
+    it('refuses names of headers and signals that are none', () => {
+      assert.throws(() => container({ livenessProbe: { httpGet: { port: 80, httpHeaders: [{ name: 'X Probe', value: '' }] } } }), /httpHeaders\[0\]\.name: "X Probe" is not the name of an HTTP header/)
+      for (const signal of ['TERM', 'SIGNONE', 'SIGRTMIN+16', '15']) assert.throws(() => container({ lifecycle: { stopSignal: signal } }), /stopSignal: ".*" is not the name of a signal/)
+      for (const signal of ['SIGTERM', 'SIGRTMIN', 'SIGRTMAX-14']) assert.deepEqual(lines(container({ lifecycle: { stopSignal: signal } })), [])
+    })
   })
 
   it('looks at objects that came as bytes with the rules of the schema too', () => {
@@ -127,6 +159,8 @@ describe('validate', () => {
       ['a ConfigMap volume without name', () => pod({ volumes: [{ name: 'v', configMap: {} }] }), 'spec.volumes[0].configMap.name: is required'],
       ['a negative size', () => pod({ volumes: [{ name: 'v', emptyDir: { sizeLimit: '-1' } }] }), 'spec.volumes[0].emptyDir.sizeLimit: "-1" is negative (give 0 (no limit) or more)'],
       ['one file twice', () => pod({ volumes: [{ name: 'v', configMap: { name: 'a', items: [{ key: 'a', path: 'f' }, { key: 'b', path: 'f' }] } }] }), 'spec.volumes[0].configMap.items[1].path: "f" is the path of an item before (choose another)'],
+      ['a token that ends too soon', () => pod({ volumes: [{ name: 'v', projected: { sources: [{ serviceAccountToken: { path: 'token', expirationSeconds: 60 } }] } }] }), 'spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds: 60 is out of range (give a number from 600 to 4294967296)'],
+      ['two sources of one file', () => pod({ volumes: [{ name: 'v', projected: { sources: [{ serviceAccountToken: { path: 'token' } }, { configMap: { name: 'c', items: [{ key: 'k', path: 'token' }] } }] } }] }), 'spec.volumes[0].projected.sources[1]: "token" is a file of spec.volumes[0].projected.sources[0], too (choose another path)'],
       ['an empty projection', () => pod({ volumes: [{ name: 'v', projected: { sources: [{}] } }] }), 'spec.volumes[0].projected.sources[0]: is required (give one of secret, configMap, downwardAPI, serviceAccountToken, clusterTrustBundle)'],
       ['a file of a resource of no container', () => pod({ volumes: [{ name: 'v', downwardAPI: { items: [{ path: 'a', resourceFieldRef: { resource: 'limits.cpu' } }] } }] }), 'spec.volumes[0].downwardAPI.items[0].resourceFieldRef.containerName: is required (a volume belongs to all containers: name one)'],
       ['a toleration of no key', () => pod({ tolerations: [{ value: 'a' }] }), 'spec.tolerations[0].operator: "Equal" needs a key (give a key, or use Exists for every taint)'],
@@ -191,6 +225,7 @@ describe('validate', () => {
       ['one key in data and binaryData', () => make('ConfigMap', { data: { a: 'b' }, binaryData: { a: 'Yg==' } }), 'binaryData[a]: is a key of data too (keep it in one of the two)'],
       ['a ConfigMap of more than 1 MiB', () => make('ConfigMap', { data: { a: 'x'.repeat(1024 * 1024) }, binaryData: { b: 'Yg==' } }), 'data: has 1048577 bytes, at most 1048576 are allowed (split it, or put large files into an image or a volume)'],
       ['a certificate without key', () => make('Secret', { type: 'kubernetes.io/tls', stringData: { 'tls.crt': 'x' } }), 'data[tls.key]: is required (a Secret of type kubernetes.io/tls has it)'],
+      ['a token without end', () => make('Secret', { type: 'kubernetes.io/service-account-token' }), 'type: "kubernetes.io/service-account-token" is not made: a token in a Secret would never end (mount one into pods (volumes[].projected), or ask for one: kubectl create token ACCOUNT)'],
       ['credentials that are no JSON', () => make('Secret', { type: 'kubernetes.io/dockerconfigjson', stringData: { '.dockerconfigjson': 'x' } }), 'data[.dockerconfigjson]: is not JSON (write it as in the file that a registry login makes)'],
       ['an account without name and password', () => make('Secret', { type: 'kubernetes.io/basic-auth' }), 'data: is required (a Secret of type kubernetes.io/basic-auth has username, password or both)'],
       ['a taint without effect', () => make('Node', { spec: { taints: [{ key: 'a' }] } }), 'spec.taints[0].effect: is required'],
@@ -237,6 +272,10 @@ describe('validateUpdate', () => {
     ['a later deadline', () => update(bound, ({ spec }) => void (spec.activeDeadlineSeconds = 11)), ['spec.activeDeadlineSeconds: 11 cannot be put off or taken away (give at most 10)']],
     ['fewer tolerations', () => update(bound, ({ spec }) => void (spec.tolerations = [])), ['spec.tolerations: {"key":"a","operator":"Exists"} cannot be taken away (tolerations can only be added)']],
     ['another command and setting', () => update(bound, ({ spec }) => void ((spec.containers[0]!.command = ['a']), (spec.hostNetwork = true))), [`spec.hostNetwork: ${fixed}`, `spec.containers[0].command: ${fixed}`]],
+    ['other networks', () => update(pod({}), ({ metadata }) => void (metadata.annotations = { 'gantry.dev/networks': 'lab', 'gantry.dev/cluster-network': 'none' })), [
+      'metadata.annotations[gantry.dev/networks]: "lab" cannot be changed once the pod exists (leave it out, or create a new pod)',
+      'metadata.annotations[gantry.dev/cluster-network]: "none" cannot be changed once the pod exists (leave it out, or create a new pod)',
+    ]],
     ['a further container', () => update(bound, ({ spec }) => void spec.containers.push({ ...spec.containers[0]!, name: 'd' })), [`spec.containers: ${fixed}`]],
     ['another selector', () => update(deployment({}), ({ spec }) => void ((spec.selector = { matchLabels: { a: 'b' } }), (spec.template.metadata.labels = { a: 'b' }))), ['spec.selector: cannot be changed (delete the object and create it anew)']],
     ['another type of Secret', () => update(make('Secret', {}), (secret) => void (secret.type = 'x')), ['type: cannot be changed (delete the object and create it anew)']],

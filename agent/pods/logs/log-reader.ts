@@ -15,6 +15,8 @@ export interface LogOptions {
   /** Bytes at most. */
   readonly limit: number | undefined
   readonly follow: boolean
+  /** Only what was written there; undefined: to both. */
+  readonly stream?: LogLine['stream'] | undefined
 }
 
 /** The instance whose log it is. */
@@ -48,12 +50,27 @@ export async function* readLog(source: LogSource, options: LogOptions, signal: A
   }
 }
 
-async function* logLines(source: LogSource, options: LogOptions, news: LogNews | undefined, signal: AbortSignal): AsyncGenerator<LogLine[], void, undefined> {
+/**
+ * What is written, piece by piece as it comes: an unfinished line too, such as a prompt. From the log's beginning or from now on; ends with the instance.
+ * `begun` is called once it is settled where that is: nothing written from then on is missed.
+ */
+export async function* followPieces(source: LogSource, from: 'beginning' | 'now', signal: AbortSignal, begun: () => void): AsyncGenerator<LogLine[], void, undefined> {
+  const options = { tail: from === 'now' ? 0 : undefined, since: undefined, timestamps: false, limit: undefined, follow: true }
+  const news = new LogNews(source, signal)
+  try {
+    yield* logLines(source, options, news, signal, begun)
+  } finally {
+    news.close()
+  }
+}
+
+async function* logLines(source: LogSource, options: LogOptions, news: LogNews | undefined, signal: AbortSignal, begun?: () => void): AsyncGenerator<LogLine[], void, undefined> {
   const paths = await logFiles(source.path)
   const start = options.tail === undefined ? { file: 0, offset: 0 } : await tailStart(paths, options.tail)
   let handle = await firstFile(paths, start.file)
   let position = handle === undefined ? 0 : Math.min(start.offset, (await handle.stat()).size)
   let splitter = new LineSplitter()
+  begun?.()
   try {
     while (!signal.aborted) {
       const over = source.ended()
@@ -155,6 +172,7 @@ class LineFormatter {
   format(lines: readonly LogLine[]): Uint8Array {
     const output: Uint8Array[] = []
     for (const line of lines) {
+      if (this.#options.stream !== undefined && line.stream !== this.#options.stream) continue
       const held = this.#parts.get(line.stream) ?? { time: line.time, content: [], size: 0 }
       held.content.push(line.content)
       held.size += line.content.length

@@ -21,6 +21,9 @@ export interface CgroupStats {
   readonly processes: number
 }
 
+/** Controller, file, and what is written to it. */
+type Setting = readonly [controller: string, file: string, value: string]
+
 export type CgroupLayout =
   | { readonly version: 1; readonly mounts: readonly string[]; readonly controllers: ReadonlyMap<string, string>; readonly unified: string | undefined }
   | { readonly version: 2; readonly mount: string }
@@ -121,6 +124,33 @@ export class Cgroups {
     for (const [controller, file, value] of this.#limits(resources)) writeFileSync(this.#file(controller, path, file), value)
   }
 
+  /**
+   * Sets the limits of a group with processes; what is 0 becomes no limit. FailedPrecondition if more memory is in use than the new limit: a lower one
+   * would have the kernel end processes. `swap`: memory and swap together have the limit, too.
+   */
+  async update(path: string, resources: Resources, swap: boolean): Promise<void> {
+    const { memoryLimit } = resources
+    const { memory: used = 0 } = await this.stats(path) ?? {}
+    if (memoryLimit > 0 && used > memoryLimit) {
+      throw new GantryError('FailedPrecondition', `${used} bytes of memory are in use, more than the limit of ${memoryLimit} that is asked for`, { details: [{ field: 'memory', value: String(memoryLimit), remedy: 'ask for more, or restart the container' }] })
+    }
+    const settings = [...this.#unlimited(resources), ...this.#limits(resources)]
+    const ordered = this.layout.version === 1 && swap ? await this.#withSwap(path, settings, memoryLimit) : settings
+    try {
+      for (const [controller, file, value] of ordered) await writeFile(this.#file(controller, path, file), value, { flag: 'r+' })
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'EBUSY') throw GantryError.from(cause)
+      throw new GantryError('FailedPrecondition', `the kernel cannot bring the memory of ${path} below ${memoryLimit} bytes`, { cause, details: [{ field: 'memory', value: String(memoryLimit) }] })
+    }
+  }
+
+  /** Memory and swap together are never below memory alone: raised, the sum goes first, lowered, it goes last. */
+  async #withSwap(path: string, settings: readonly Setting[], memoryLimit: number): Promise<Setting[]> {
+    const sum = ['memory', 'memory.memsw.limit_in_bytes', String(memoryLimit === 0 ? -1 : memoryLimit)] as const
+    const before = Number(await readIfThere(this.#file('memory', path, 'memory.memsw.limit_in_bytes')) ?? 0)
+    return memoryLimit === 0 || memoryLimit > before ? [sum, ...settings] : [...settings, sum]
+  }
+
   /** How many processes of the group the kernel killed for want of memory; 0 once the group is gone. */
   async oomKills(path: string): Promise<number> {
     const text = await readIfThere(this.#file('memory', path, this.layout.version === 2 ? 'memory.events' : 'memory.oom_control'))
@@ -203,14 +233,23 @@ export class Cgroups {
     return join(this.layout.version === 2 ? this.layout.mount : this.layout.controllers.get(controller) ?? this.layout.mounts[0]!, path, file)
   }
 
-  #limits(resources: Resources): [string, string, string][] {
+  /** What says that there is no limit, for the limits that there are to be none of. */
+  #unlimited({ cpuQuotaMicros, memoryLimit }: Resources): Setting[] {
+    const v2 = this.layout.version === 2
+    return [
+      ...(cpuQuotaMicros !== 0 ? [] : [['cpu', v2 ? 'cpu.max' : 'cpu.cfs_quota_us', v2 ? `max ${CPU_PERIOD_MICROS}` : '-1'] as const]),
+      ...(memoryLimit !== 0 ? [] : [['memory', v2 ? 'memory.max' : 'memory.limit_in_bytes', v2 ? 'max' : '-1'] as const]),
+    ]
+  }
+
+  #limits(resources: Resources): Setting[] {
     const { cpuShares, cpuQuotaMicros, memoryLimit, pidsLimit } = resources
     const v2 = this.layout.version === 2
     return [
-      ...(cpuShares === 0 ? [] : [['cpu', v2 ? 'cpu.weight' : 'cpu.shares', String(v2 ? cpuWeight(cpuShares) : cpuShares)] as [string, string, string]]),
-      ...(cpuQuotaMicros === 0 ? [] : [['cpu', v2 ? 'cpu.max' : 'cpu.cfs_quota_us', v2 ? `${cpuQuotaMicros} ${CPU_PERIOD_MICROS}` : String(cpuQuotaMicros)] as [string, string, string]]),
-      ...(memoryLimit === 0 ? [] : [['memory', v2 ? 'memory.max' : 'memory.limit_in_bytes', String(memoryLimit)] as [string, string, string]]),
-      ...(pidsLimit === 0 ? [] : [['pids', 'pids.max', String(pidsLimit)] as [string, string, string]]),
+      ...(cpuShares === 0 ? [] : [['cpu', v2 ? 'cpu.weight' : 'cpu.shares', String(v2 ? cpuWeight(cpuShares) : cpuShares)] as const]),
+      ...(cpuQuotaMicros === 0 ? [] : [['cpu', v2 ? 'cpu.max' : 'cpu.cfs_quota_us', v2 ? `${cpuQuotaMicros} ${CPU_PERIOD_MICROS}` : String(cpuQuotaMicros)] as const]),
+      ...(memoryLimit === 0 ? [] : [['memory', v2 ? 'memory.max' : 'memory.limit_in_bytes', String(memoryLimit)] as const]),
+      ...(pidsLimit === 0 ? [] : [['pids', 'pids.max', String(pidsLimit)] as const]),
     ]
   }
 }

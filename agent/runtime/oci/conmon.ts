@@ -30,6 +30,8 @@ export interface ConmonRequest {
   readonly logPath: string
   readonly tty: boolean
   readonly stdin: boolean
+  /** Who leaves the attach socket ends the input. */
+  readonly stdinOnce: boolean
 }
 
 export interface Supervised {
@@ -58,7 +60,7 @@ export class Conmon {
       ...[...runtimeArgs, ...logTo(request.bundle)].flatMap((arg) => ['--runtime-arg', arg]),
       '--container-pidfile', `${request.bundle}/init.pid`, '--conmon-pidfile', pidFile, '--exit-dir', exitDirectory,
       '--socket-dir-path', socketDirectory, '--log-path', `k8s-file:${request.logPath}`, '--log-level', 'error',
-      ...(request.tty ? ['--terminal'] : []), ...(request.stdin ? ['--stdin', '--leave-stdin-open'] : []),
+      ...(request.tty ? ['--terminal'] : []), ...(request.stdin ? ['--stdin', ...(request.stdinOnce && !request.tty ? [] : ['--leave-stdin-open'])] : []),
     ]
     const pid = await this.#launch(program, args, request.bundle)
     const init = identify(pid)
@@ -70,6 +72,11 @@ export class Conmon {
   /** Removes what conmon leaves of a container outside its bundle. */
   async forget(id: string): Promise<void> {
     await rm(join(this.#options.socketDirectory, socketName(id)), { recursive: true, force: true })
+  }
+
+  /** The socket where conmon takes input for a container, a packet at a time. */
+  attachSocket(id: string): string {
+    return join(this.#options.socketDirectory, socketName(id), 'attach')
   }
 
   /** Makes conmon close the log and open it again under the same path: the message is its control protocol's. */

@@ -16,6 +16,7 @@ import { KeyedLock, Semaphore } from '../../../proto/base/turns.ts'
 import { isAlive, signalProcess } from '../../../proto/base/process.ts'
 import { containerRecord, loadRecord, removeDirectory, saveRecord, type ContainerEntry, type Phase } from './records.ts'
 import { lastLogged, logTo, startError } from './start-failure.ts'
+import { resizeTerminal, type TerminalSize } from './terminal.ts'
 
 export interface ContainersOptions {
   /** One directory a container: record and bundle. */
@@ -41,6 +42,7 @@ export interface NewContainer {
   readonly config: OciConfig
   readonly logPath: string
   readonly stdin: boolean
+  readonly stdinOnce: boolean
 }
 
 /** Of a container whose end nobody saw: after a reboot, or its conmon was killed. As other runtimes report it. */
@@ -93,7 +95,7 @@ export class Containers {
       if (this.#entries.has(id)) return
       const entry: ContainerEntry = {
         id, sandboxId: request.sandboxId, createdAt: this.#options.clock.now(), internal: request.internal,
-        command: config.process.args[0] ?? '', cgroup: request.cgroup, phase: { phase: 'creating' },
+        command: config.process.args[0] ?? '', cgroup: request.cgroup, stdin: request.stdin, phase: { phase: 'creating' },
       }
       const bundle = this.#bundle(id)
       this.#options.cgroups.expectMove()
@@ -102,7 +104,7 @@ export class Containers {
       try {
         mkdirSync(dirname(logPath), { recursive: true })
         writeFileSync(join(bundle, 'config.json'), JSON.stringify(config))
-        const supervised = await this.#slots.run(() => this.#options.conmon.create({ id, bundle, logPath, tty: config.process.terminal, stdin: request.stdin }))
+        const supervised = await this.#slots.run(() => this.#options.conmon.create({ id, bundle, logPath, tty: config.process.terminal, stdin: request.stdin, stdinOnce: request.stdinOnce }))
         this.#save({ ...entry, phase: { phase: 'created', ...supervised } })
       } catch (thrown) {
         const error = await this.#complaint(bundle, entry.command, `cannot create container ${id}`, thrown)
@@ -166,6 +168,17 @@ export class Containers {
   async process(id: string): Promise<OciProcess> {
     this.#get(id)
     return (JSON.parse(await readFile(join(this.#bundle(id), 'config.json'), 'utf8')) as OciConfig).process
+  }
+
+  async resizeTerminal(id: string, size: TerminalSize): Promise<void> {
+    const supervised = await this.#supervised(id)
+    if (supervised === undefined || !(await this.process(id)).terminal) return
+    await resizeTerminal(this.#options.run, supervised.init.pid, size)
+  }
+
+  /** Path of the socket for input; NotFound if there is no container of the id. */
+  attachSocket(id: string): string {
+    return this.#options.conmon.attachSocket(this.#get(id).id)
   }
 
   async reopenLog(id: string): Promise<void> {

@@ -6,12 +6,13 @@ import type { Clock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { Launcher } from '../../launcher.ts'
-import type { ContainerRecord, ContainerSpec, ContainerState, ExecRequest, RuntimeDriver, SandboxRecord, SandboxSpec } from '../contract.ts'
+import type { ContainerInput, ContainerRecord, ContainerSpec, ContainerState, ExecRequest, Resources, RuntimeDriver, SandboxRecord, SandboxSpec } from '../contract.ts'
 import { capabilityNames } from './capabilities.ts'
 import { Cgroups, type CgroupStats } from './cgroups.ts'
 import { containerConfig, hostDevices, readSeccompProfile, type HostFacts, type SharedNamespaces } from './config.ts'
 import { Conmon } from './conmon.ts'
 import { Containers } from './containers.ts'
+import { joinInput } from './container-input.ts'
 import { Execs, type ExecResult } from './exec.ts'
 import { ExitWatch } from './exit-watch.ts'
 import { KeyedLock } from '../../../proto/base/turns.ts'
@@ -197,6 +198,29 @@ export class OciDriver implements RuntimeDriver {
     return this.#execs.run({ containerId: id, process: await containers.process(id), runtime: program.path, runtimeArgs }, request, signal)
   }
 
+  async openInput(id: string): Promise<ContainerInput> {
+    const { containers } = this.#ready()
+    const { state } = containerRecord(this.#container(id))
+    if (state.state !== 'running') throw new GantryError('FailedPrecondition', `container ${id} is not running but ${state.state}`)
+    if (this.#container(id).stdin !== true) throw new GantryError('FailedPrecondition', `container ${id} has no standard input`)
+    return joinInput(containers.attachSocket(id))
+  }
+
+  resizeTerminal(id: string, size: { readonly width: number; readonly height: number }): Promise<void> {
+    this.#container(id)
+    return this.#ready().containers.resizeTerminal(id, size)
+  }
+
+  async updateContainer(id: string, resources: Resources): Promise<void> {
+    const { cgroups, host } = this.#ready()
+    await cgroups.update(this.#container(id).cgroup, resources, host.limitsSwap)
+  }
+
+  async updateSandbox(id: string, resources: Resources): Promise<void> {
+    if (!this.#sandboxes.has(id)) throw new GantryError('NotFound', `there is no sandbox ${id}`)
+    await this.#ready().cgroups.update(this.#podGroup(id), resources, false)
+  }
+
   async reopenLog(id: string): Promise<void> {
     this.#container(id)
     await this.#ready().containers.reopenLog(id)
@@ -233,16 +257,21 @@ export class OciDriver implements RuntimeDriver {
     if (containers.find(spec.id) !== undefined) return
     const cgroup = join(this.#podGroup(spec.sandboxId), spec.id)
     const config = containerConfig({
-      spec, sandbox: sandbox.spec, shared: await this.#shared(sandbox, internal), host, cgroupsPath: cgroup,
+      spec, sandbox: sandbox.spec, shared: await this.#shared(sandbox, internal, spec.processesOf), host, cgroupsPath: cgroup,
       localSeccomp: spec.seccomp.type === 'Localhost' ? await readSeccompProfile(spec.seccomp.path) : undefined,
       devices: spec.privileged ? await hostDevices() : [],
     })
-    await containers.create({ id: spec.id, sandboxId: spec.sandboxId, internal, cgroup, config, logPath: spec.logPath, stdin: spec.stdin })
+    await containers.create({ id: spec.id, sandboxId: spec.sandboxId, internal, cgroup, config, logPath: spec.logPath, stdin: spec.stdin, stdinOnce: spec.stdinOnce === true })
   }
 
-  async #shared({ spec }: SandboxEntry, internal: boolean): Promise<SharedNamespaces> {
+  async #shared({ spec }: SandboxEntry, internal: boolean, processesOf: string | undefined): Promise<SharedNamespaces> {
     const directory = this.#directories.path(spec.id)
     const pins = { ipc: join(directory, 'ipc'), uts: join(directory, 'uts'), shm: join(directory, 'shm') }
+    if (!spec.shareProcessNamespace && !spec.hostPid && processesOf !== undefined) {
+      const target = this.#ready().containers.init(processesOf)
+      if (target === undefined || !isAlive(target)) throw new GantryError('FailedPrecondition', `container ${processesOf}, whose processes are to be seen, does not run`)
+      return { ...pins, pid: `/proc/${target.pid}/ns/pid` }
+    }
     if (!spec.shareProcessNamespace || spec.hostPid || internal) return { ...pins, pid: undefined }
     const holder = this.#ready().containers.init(holderId(spec.id))
     if (holder === undefined || !isAlive(holder)) throw new GantryError('FailedPrecondition', `the process namespace of sandbox ${spec.id} has ended: the sandbox must be made again`)

@@ -13,6 +13,7 @@ import type { ExecRequest } from '../contract.ts'
 import type { OciProcess } from './config.ts'
 import { OutputPump } from './output-pump.ts'
 import { NOT_EXECUTABLE, lastLogged, startFailure } from './start-failure.ts'
+import { resizeTerminal, type TerminalSize } from './terminal.ts'
 
 export interface ExecTarget {
   readonly containerId: string
@@ -98,10 +99,10 @@ export class Execs {
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
     // With a terminal, nothing is typed before the command has it: until then it would be echoed twice.
-    const started = Promise.race([pid.written, ended]).then(() => (request.tty && request.size !== undefined ? this.#resize(pid, request.size) : undefined))
+    const started = Promise.race([pid.written, ended]).then(() => (request.tty && request.size !== undefined ? resize(pid, request.size) : undefined))
     const pumps = Promise.all([
       request.stdin === undefined ? undefined : started.then(() => feed(request.stdin!, streams.stdin!, ended)),
-      request.tty ? started.then(() => consume(request.resizes, ended, (size) => this.#resize(pid, size))) : undefined,
+      request.tty ? started.then(() => consume(request.resizes, ended, (size) => resize(pid, size))) : undefined,
     ]).catch(fail)
     try {
       const exitCode = await ended
@@ -116,13 +117,11 @@ export class Execs {
       for (const [, stream] of streams.outputs) stream.destroy()
     }
   }
+}
 
-  /** The size is set on the command's side of the terminal; the kernel then sends SIGWINCH to its foreground processes. */
-  async #resize(pid: PidFile, size: { readonly width: number; readonly height: number }): Promise<void> {
-    if (pid.value === undefined) return
-    // 1: the command has closed its terminal or has just ended.
-    await run('stty', ['-F', `/proc/${pid.value}/fd/0`, 'rows', String(size.height), 'cols', String(size.width)], { allow: [0, 1] })
-  }
+/** Before the command is there nothing happens. */
+async function resize({ value }: PidFile, size: TerminalSize): Promise<void> {
+  if (value !== undefined) await resizeTerminal(run, value, size)
 }
 
 async function verdict(exitCode: number, command: string, complaint: () => Promise<string | undefined>): Promise<ExecResult> {
@@ -185,17 +184,18 @@ function underScript(command: readonly string[]): { child: ChildProcess; streams
 
 /** Real pipes, not the sockets that Node.js would make: a program that opens /dev/stdout gets an error from a socket. */
 async function withPipes(directory: string, command: readonly string[], stdin: boolean): Promise<{ child: ChildProcess; streams: Streams }> {
-  const names = [...(stdin ? ['stdin'] : []), 'stdout', 'stderr']
+  const names = ['stdin', 'stdout', 'stderr']
   await run('mkfifo', ['-m', '600', ...names.map((name) => join(directory, name))])
   const pipes = new Map(names.map((name) => [name, openPipe(join(directory, name), name !== 'stdin')]))
-  const input = pipes.get('stdin')
-  const [out, err] = [pipes.get('stdout')!, pipes.get('stderr')!]
+  const [input, out, err] = [pipes.get('stdin')!, pipes.get('stdout')!, pipes.get('stderr')!]
   try {
-    const child = spawn(command[0]!, command.slice(1), { stdio: [input?.theirs ?? 'ignore', out.theirs, err.theirs] })
+    const child = spawn(command[0]!, command.slice(1), { stdio: [input.theirs, out.theirs, err.theirs] })
+    // No input is a pipe that has ended, not the machine's /dev/null: crun gives what a command is given to the container's user.
+    if (!stdin) closeSync(input.own)
     return {
       child,
       streams: {
-        stdin: input && new Socket({ fd: input.own, readable: false, writable: true }),
+        stdin: stdin ? new Socket({ fd: input.own, readable: false, writable: true }) : undefined,
         outputs: [['stdout', new Socket({ fd: out.own, readable: true, writable: false })], ['stderr', new Socket({ fd: err.own, readable: true, writable: false })]],
       },
     }

@@ -31,6 +31,8 @@ export interface ContainerEntry {
   readonly internal: boolean
   readonly command: string
   readonly cgroup: string
+  /** It was made with a standard input. */
+  readonly stdin?: boolean
   readonly phase: Phase
 }
 

@@ -4,6 +4,7 @@ import { sameJson } from '../../../proto/api/shape.ts'
 import type { Pod, Taint } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { formatTaint } from '../../scheduler/plugins/taints.ts'
+import { controllerOf } from '../claim.ts'
 import { keyOf, splitKey } from '../key.ts'
 import { isBound } from '../pod-state.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
@@ -60,6 +61,7 @@ export class TaintEvictor implements Reconciler {
       if (GantryError.is(thrown, 'NotFound')) return // gone already
       throw thrown
     }
-    this.#parts.events.record({ regarding: pod, type: 'Normal', reason: 'TaintManagerEviction', message: `Evicted from node ${pod.spec.nodeName}, which is tainted ${formatTaint(taint)}`, component: 'taint-eviction-controller' })
+    const alone = controllerOf(pod) === undefined ? '; it has no controller that would replace it' : ''
+    this.#parts.events.record({ regarding: pod, type: 'Normal', reason: 'TaintManagerEviction', message: `Evicted from node ${pod.spec.nodeName}, which is tainted ${formatTaint(taint)}${alone}`, component: 'taint-eviction-controller' })
   }
 }

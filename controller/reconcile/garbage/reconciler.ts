@@ -1,14 +1,12 @@
 /** Deletes what has lost its owners, and lets owners go that wait for what they own. For every kind. */
 import { GantryError } from '../../../proto/api/errors.ts'
-import { findKind, resourceOf, resources } from '../../../proto/api/schema.ts'
+import { allKinds, findKind, isKind, resourceOf } from '../../../proto/api/schema.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
 import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { anyInput, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { FOREGROUND, ORPHAN, planOwned, planOwner, type OwnerState } from './plan.ts'
-
-const KINDS = resources.map(({ kind }) => kind as Kind)
 
 export class GarbageReconciler implements Reconciler {
   readonly name = 'garbage'
@@ -20,7 +18,7 @@ export class GarbageReconciler implements Reconciler {
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.inputs = KINDS.map((kind) => input(kind, (change) => this.#keys(change as Change)))
+    this.inputs = [anyInput((change) => this.#keys(change))]
   }
 
   async reconcile(key: string): Promise<undefined> {
@@ -44,7 +42,7 @@ export class GarbageReconciler implements Reconciler {
   }
 
   #dependents(uid: string): AnyResource[] {
-    return KINDS.flatMap((kind) => this.#parts.informer.lister(kind).byIndex('owner', uid) as AnyResource[])
+    return allKinds().flatMap((kind) => this.#parts.informer.lister(kind).byIndex('owner', uid) as AnyResource[])
   }
 
   #waitingOwners(object: AnyResource): AnyResource[] {
@@ -56,7 +54,7 @@ export class GarbageReconciler implements Reconciler {
 
   #find(key: string): AnyResource | undefined {
     const [kind, namespace, name] = key.split('/') as [Kind, string, string]
-    return this.#parts.informer.lister(kind).get(namespace, name)
+    return isKind(kind) ? this.#parts.informer.lister(kind).get(namespace, name) : undefined
   }
 
   async #settleOwner(object: AnyResource): Promise<void> {

@@ -8,7 +8,7 @@ import { withCondition } from '../conditions.ts'
 export const NAMESPACE_FINALIZER = 'kubernetes'
 
 /** What pods that are still ending may need: it goes after them. */
-const USED_BY_PODS: ReadonlySet<Kind> = new Set(['ConfigMap', 'Secret'])
+const USED_BY_PODS: ReadonlySet<Kind> = new Set(['ConfigMap', 'Secret', 'ServiceAccount'])
 
 export interface NamespacePlan {
   /** Not being deleted yet, and to be now. */

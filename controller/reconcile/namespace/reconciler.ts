@@ -1,17 +1,15 @@
 /** Empties namespaces that are being deleted, and lets them go. */
 import { GantryError } from '../../../proto/api/errors.ts'
-import { resources } from '../../../proto/api/schema.ts'
+import { allKinds, resourceOf } from '../../../proto/api/schema.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
 import { formatTime } from '../../../proto/api/time.ts'
-import type { AnyResource, Kind, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
+import type { AnyResource, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
 import { withCondition, withoutCondition } from '../conditions.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { anyInput, input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { NAMESPACE_FINALIZER, planNamespace } from './plan.ts'
-
-const NAMESPACED = resources.filter(({ namespaced }) => namespaced).map(({ kind }) => kind as Kind)
 
 /** Deletions under way at once. */
 const BATCH = 500
@@ -28,7 +26,7 @@ export class NamespaceReconciler implements Reconciler {
     this.#context = writeContext(parts, this.name)
     this.inputs = [
       input('Namespace', (change) => (change.cached.object.metadata.deletionTimestamp === undefined ? [] : [keyOf(change.cached.object)])),
-      ...NAMESPACED.map((kind) => input(kind, (change) => this.#terminating(change as Change))),
+      anyInput((change) => this.#terminating(change)),
     ]
   }
 
@@ -51,12 +49,13 @@ export class NamespaceReconciler implements Reconciler {
   /** Something came into or left a namespace that is being deleted. */
   #terminating({ type, cached, previous }: Change): string[] {
     const { namespace } = cached.object.metadata
+    if (namespace === '') return []
     if (type === 'modified' && sameJson(cached.object.metadata.finalizers, previous?.object.metadata.finalizers)) return []
     return this.#parts.informer.lister('Namespace').get('', namespace)?.metadata.deletionTimestamp === undefined ? [] : [makeKey('', namespace)]
   }
 
   #contents(name: string): AnyResource[] {
-    return NAMESPACED.flatMap((kind) => this.#parts.informer.lister(kind).list(name) as AnyResource[])
+    return allKinds().filter((kind) => resourceOf(kind).namespaced).flatMap((kind) => this.#parts.informer.lister(kind).list(name) as AnyResource[])
   }
 
   async #remove(objects: readonly AnyResource[]): Promise<unknown[]> {

@@ -1,13 +1,21 @@
-import type { NodeView, FilterPlugin } from '../framework.ts'
+import { healthOf } from '../../dispatch/health.ts'
+import type { NodeView, FilterPlugin, Refusal } from '../framework.ts'
 
-/** The node says that it can run pods: its condition Ready is True. */
+/** The node is heard from and says that it can run pods: its condition Ready is True. */
 export const nodeReady: FilterPlugin = {
   name: 'NodeReady',
   helpedBy: ['node-added', 'node-changed'],
-  prepareFilter: () => ({ node }: NodeView) => {
-    const ready = node.status.conditions?.find(({ type }) => type === 'Ready')
-    if (ready?.status === 'True') return undefined
-    const said = [ready?.reason, ready?.message].filter((text) => text !== undefined && text !== '').join(': ')
-    return { reason: 'not ready', detail: ready === undefined ? 'has not said yet that it is ready' : `Ready is ${ready.status}${said === '' ? '' : ` (${said})`}` }
+  prepareFilter: () => ({ node }: NodeView): Refusal | undefined => {
+    const health = healthOf(node)
+    switch (health.is) {
+      case 'ready': return undefined
+      case 'suspect': return { reason: 'suspect', detail: `is suspect: no sign of life since ${health.since}` }
+      case 'lost': return { reason: 'lost', detail: `is lost: no sign of life since ${health.since}` }
+      case 'unknown': {
+        const ready = node.status.conditions?.find(({ type }) => type === 'Ready')
+        const said = [ready?.reason, ready?.message].filter((text) => text !== undefined && text !== '').join(': ')
+        return { reason: 'not ready', detail: ready === undefined ? 'has not said yet that it is ready' : `Ready is ${ready.status}${said === '' ? '' : ` (${said})`}` }
+      }
+    }
   },
 }

@@ -27,6 +27,7 @@ const NEEDED: Readonly<Record<string, readonly string[]>> = {
 }
 
 export function validateSecret(report: Report, { type, data = {}, stringData = {} }: Secret): void {
+  if (type === 'kubernetes.io/service-account-token') report.wrong('type', type, 'is not made: a token in a Secret would never end', 'mount one into pods (volumes[].projected), or ask for one: kubectl create token ACCOUNT')
   const present = (key: string): boolean => Object.hasOwn(data, key) || Object.hasOwn(stringData, key)
   for (const key of NEEDED[type] ?? []) if (!present(key)) report.missing(entryPath('data', key), `a Secret of type ${type} has it`)
   if (type === 'kubernetes.io/basic-auth' && !present('username') && !present('password')) report.missing('data', 'a Secret of type kubernetes.io/basic-auth has username, password or both')

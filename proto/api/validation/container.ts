@@ -2,6 +2,7 @@
 import type { Container, EnvFromSource, EnvVar, SeccompProfile, SecurityContext } from '../../gen/types.ts'
 import { entryPath, fieldPath } from '../path.ts'
 import { ENVIRONMENT_FIELDS, validateFieldReference, validateResourceReference } from './references.ts'
+import { refuseProbes, validateProbes } from './probe.ts'
 import { exactlyOne, type Report } from './report.ts'
 import { validateResources } from './resources.ts'
 
@@ -9,6 +10,10 @@ import { validateResources } from './resources.ts'
 export interface PodNames {
   readonly volumes: ReadonlySet<string>
   readonly containers: ReadonlySet<string>
+  /** Seconds. */
+  readonly terminationGracePeriodSeconds: number
+  /** The container is done before the others start. */
+  readonly init: boolean
 }
 
 export function validateContainer(report: Report, path: string, container: Container, pod: PodNames): void {
@@ -19,6 +24,8 @@ export function validateContainer(report: Report, path: string, container: Conta
   validatePortNames(report, fieldPath(path, 'ports'), container)
   validateMounts(report, fieldPath(path, 'volumeMounts'), container, pod)
   if (container.securityContext !== undefined) validateSecurityContext(report, fieldPath(path, 'securityContext'), container.securityContext)
+  if (pod.init) refuseProbes(report, path, container)
+  else validateProbes(report, path, container, pod)
 }
 
 function validateVariable(report: Report, path: string, { value, valueFrom }: EnvVar, pod: PodNames): void {

@@ -1,9 +1,11 @@
 /** Pods and pod templates. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
-import type { PodSecurityContext, PodSpec, Toleration, TopologySpreadConstraint } from '../../gen/types.ts'
+import type { Container, PodSecurityContext, PodSpec, Toleration, TopologySpreadConstraint } from '../../gen/types.ts'
+import { portsClash, type HostPortClaim } from '../host-ports.ts'
 import { entryPath, fieldPath } from '../path.ts'
 import { validateContainer, validateSeccomp } from './container.ts'
 import { validateSelector } from './metadata.ts'
 import type { Report } from './report.ts'
+import { validateDns } from './pod-dns.ts'
 import { validateVolume } from './volume.ts'
 
 /** Seconds; the largest that Kubernetes takes. */
@@ -24,24 +26,63 @@ export function validatePodSpec(report: Report, path: string, spec: PodSpec): vo
   spec.imagePullSecrets?.forEach(({ name }, index) => {
     if ((name ?? '') === '') report.missing(fieldPath(entryPath(fieldPath(path, 'imagePullSecrets'), index), 'name'))
   })
+  validateDns(report, path, spec)
+  validateHostPorts(report, path, spec)
   spec.tolerations?.forEach((toleration, index) => validateToleration(report, entryPath(fieldPath(path, 'tolerations'), index), toleration))
   spec.topologySpreadConstraints?.forEach((constraint, index) => validateSpread(report, entryPath(fieldPath(path, 'topologySpreadConstraints'), index), constraint))
   if (spec.securityContext !== undefined) validateSecurity(report, fieldPath(path, 'securityContext'), spec.securityContext, spec)
 }
 
-function validateContainers(report: Report, path: string, { containers, initContainers = [], volumes = [] }: PodSpec): void {
+/** They come to a pod that runs. */
+export function refuseEphemeralContainers(report: Report, path: string, { ephemeralContainers = [] }: PodSpec): void {
+  if (ephemeralContainers.length > 0) report.refused(fieldPath(path, 'ephemeralContainers'), 'cannot be there from the beginning', 'add them to the pod once it is there, by its subresource ephemeralcontainers: kubectl debug')
+}
+
+function validateContainers(report: Report, path: string, { containers, initContainers = [], ephemeralContainers = [], volumes = [], restartPolicy, terminationGracePeriodSeconds }: PodSpec): void {
   const names = new Set<string>()
   const pod = {
     volumes: new Set(volumes.map((volume) => volume.name)),
     containers: new Set([...initContainers, ...containers].map((container) => container.name)),
+    terminationGracePeriodSeconds,
   }
   for (const [field, list] of Object.entries({ initContainers, containers })) {
     list.forEach((container, index) => {
       const at = entryPath(fieldPath(path, field), index)
       if (field === 'containers' && names.has(container.name)) report.wrong(fieldPath(at, 'name'), container.name, 'is the name of an init container', 'choose another')
       else if (field === 'initContainers') names.add(container.name)
-      validateContainer(report, at, container, pod)
+      if (field === 'containers' && container.restartPolicy !== undefined) report.refused(fieldPath(at, 'restartPolicy'), 'is for init containers only', 'say it of the pod, or make it an init container to run beside the others')
+      validateContainer(report, at, container, { ...pod, init: field === 'initContainers' && container.restartPolicy !== 'Always' })
+      validateResizePolicy(report, fieldPath(at, 'resizePolicy'), container, restartPolicy)
     })
+  }
+  ephemeralContainers.forEach((container, index) => {
+    const at = entryPath(fieldPath(path, 'ephemeralContainers'), index)
+    if (pod.containers.has(container.name)) report.wrong(fieldPath(at, 'name'), container.name, 'is the name of another container of the pod', 'choose another')
+    const { targetContainerName: target = '' } = container
+    if (target !== '' && !pod.containers.has(target)) report.wrong(fieldPath(at, 'targetContainerName'), target, 'is not a container of this pod', `use ${[...pod.containers].join(', ')}`)
+    validateContainer(report, at, container, { ...pod, init: false })
+  })
+}
+
+/** A restart with the new resources is none where nothing is ever started again. https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/ */
+function validateResizePolicy(report: Report, path: string, { resizePolicy = [], restartPolicy: own }: Container, restartPolicy: PodSpec['restartPolicy']): void {
+  resizePolicy.forEach(({ restartPolicy: asked }, index) => {
+    if (asked === 'RestartContainer' && restartPolicy === 'Never' && own !== 'Always') report.wrong(fieldPath(entryPath(path, index), 'restartPolicy'), asked, 'cannot be: the pod\'s restartPolicy is Never', 'use NotRequired')
+  })
+}
+
+/** One port of the node leads to one port of the pod. In the node's network there is nothing to lead. */
+function validateHostPorts(report: Report, path: string, { containers, initContainers = [], hostNetwork }: PodSpec): void {
+  const seen: HostPortClaim[] = []
+  for (const [field, list] of Object.entries({ initContainers, containers })) {
+    list.forEach(({ ports = [] }, index) => ports.forEach(({ hostPort = 0, containerPort, hostIP = '', protocol }, at) => {
+      if (hostPort === 0) return
+      const place = entryPath(fieldPath(entryPath(fieldPath(path, field), index), 'ports'), at)
+      const claim = { protocol, port: hostPort, address: hostIP }
+      if (hostNetwork === true && hostPort !== containerPort) report.wrong(fieldPath(place, 'hostPort'), hostPort, `differs from containerPort, and the pod is in the node's network`, `leave it out, or say ${containerPort}`)
+      if (field === 'containers' && seen.some((other) => portsClash(claim, other))) report.wrong(fieldPath(place, 'hostPort'), hostPort, 'is the host port of another port of the pod', 'choose another')
+      seen.push(claim)
+    }))
   }
 }
 

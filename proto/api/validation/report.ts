@@ -11,7 +11,17 @@ export class Report {
   }
 
   missing(field: string, remedy = ''): void {
-    this.details.push({ field, value: '', message: 'is required', remedy })
+    this.details.push({ field, value: '', message: 'is required', remedy, reason: 'FieldValueRequired' })
+  }
+
+  /** None of the values that there may be; those are given as JSON texts. */
+  unsupported(field: string, value: unknown, allowed: readonly string[]): void {
+    this.details.push({ field, value: showValue(value), message: `is not supported: supported values: ${allowed.join(', ')}`, remedy: '', reason: 'FieldValueNotSupported' })
+  }
+
+  /** The second of what may come only once. */
+  duplicate(field: string, value: unknown): void {
+    this.details.push({ field, value: showValue(value), message: 'is a duplicate', remedy: 'keep one', reason: 'FieldValueDuplicate' })
   }
 
   /** Something that may not be there, whatever its value. */

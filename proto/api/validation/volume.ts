@@ -1,5 +1,5 @@
 /** Volumes of a pod. https://kubernetes.io/docs/concepts/storage/volumes/ */
-import type { DownwardAPIVolumeFile, KeyToPath, Volume, VolumeProjection } from '../../gen/types.ts'
+import type { DownwardAPIVolumeFile, KeyToPath, ProjectedVolumeSource, Volume, VolumeProjection } from '../../gen/types.ts'
 import { jsonFields } from '../codec.ts'
 import { entryPath, fieldPath } from '../path.ts'
 import { validateFieldReference, validateResourceReference, VOLUME_FIELDS } from './references.ts'
@@ -7,6 +7,8 @@ import { exactlyOne, type Report } from './report.ts'
 import { amountOf } from './resources.ts'
 
 const SOURCES = [...jsonFields('VolumeSource').keys()] as (keyof Volume & string)[]
+/** Of a token; those of Kubernetes. */
+export const TOKEN_SECONDS = { least: 600, most: 2 ** 32 } as const
 const PROJECTIONS = ['secret', 'configMap', 'downwardAPI', 'serviceAccountToken', 'clusterTrustBundle'] as const
 
 export function validateVolume(report: Report, path: string, volume: Volume): void {
@@ -25,6 +27,7 @@ export function validateVolume(report: Report, path: string, volume: Volume): vo
   }
   if (downwardAPI !== undefined) validateFiles(report, fieldPath(path, 'downwardAPI.items'), downwardAPI.items)
   projected?.sources?.forEach((source, index) => validateProjection(report, entryPath(fieldPath(path, 'projected.sources'), index), source))
+  if (projected !== undefined) validateDistinct(report, fieldPath(path, 'projected.sources'), projected)
 }
 
 /** One source at most: with none it is an empty directory (see defaults.ts). */
@@ -42,6 +45,23 @@ function validateProjection(report: Report, path: string, source: VolumeProjecti
     validateItems(report, fieldPath(path, `${name}.items`), projection.items)
   }
   if (source.downwardAPI !== undefined) validateFiles(report, fieldPath(path, 'downwardAPI.items'), source.downwardAPI.items)
+  const { expirationSeconds = TOKEN_SECONDS.least } = source.serviceAccountToken ?? {}
+  if (expirationSeconds < TOKEN_SECONDS.least || expirationSeconds > TOKEN_SECONDS.most) {
+    report.wrong(fieldPath(path, 'serviceAccountToken.expirationSeconds'), expirationSeconds, 'is out of range', `give a number from ${TOKEN_SECONDS.least} to ${TOKEN_SECONDS.most}`)
+  }
+}
+
+/** As far as it is known before the objects are: two sources may not make the same file. */
+function validateDistinct(report: Report, path: string, { sources = [] }: ProjectedVolumeSource): void {
+  const seen = new Map<string, number>()
+  sources.forEach(({ secret, configMap, downwardAPI, serviceAccountToken }, index) => {
+    const files = [...secret?.items ?? [], ...configMap?.items ?? [], ...downwardAPI?.items ?? [], ...serviceAccountToken === undefined ? [] : [serviceAccountToken]]
+    for (const { path: file } of files) {
+      const first = seen.get(file)
+      if (first !== undefined && first !== index) report.wrong(entryPath(path, index), file, `is a file of ${entryPath(path, first)}, too`, 'choose another path')
+      seen.set(file, index)
+    }
+  })
 }
 
 function validateItems(report: Report, path: string, items: readonly KeyToPath[] = []): void {

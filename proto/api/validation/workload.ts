@@ -2,7 +2,8 @@
 import type { Deployment, DeploymentSpec, LabelSelector, PodTemplateSpec, ReplicaSet } from '../../gen/types.ts'
 import { labelSelectorMatcher } from '../selector.ts'
 import { validateAnnotations, validateSelector } from './metadata.ts'
-import { validatePodSpec } from './pod.ts'
+import { validatePodNetworks } from './network.ts'
+import { refuseEphemeralContainers, validatePodSpec } from './pod.ts'
 import type { Report } from './report.ts'
 
 export function validateReplicaSet(report: Report, { spec }: ReplicaSet): void {
@@ -24,6 +25,8 @@ function validateTemplate(report: Report, selector: LabelSelector | undefined, t
   if (template === undefined) return
   validateAnnotations(report, 'spec.template.metadata', template.metadata)
   validatePodSpec(report, 'spec.template.spec', template.spec)
+  refuseEphemeralContainers(report, 'spec.template.spec', template.spec)
+  validatePodNetworks(report, 'spec.template.metadata', template.metadata, template.spec)
   const { restartPolicy, activeDeadlineSeconds } = template.spec
   if (restartPolicy !== undefined && restartPolicy !== 'Always') report.wrong('spec.template.spec.restartPolicy', restartPolicy, 'is not allowed here', 'pods of this kind are kept running: use Always')
   if (activeDeadlineSeconds !== undefined) report.refused('spec.template.spec.activeDeadlineSeconds', 'is not allowed here: pods of this kind are kept running')

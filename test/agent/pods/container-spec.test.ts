@@ -12,7 +12,7 @@ import { resolveUser } from '../../../agent/pods/user.ts'
 import type { Container, Pod, Secret } from '../../../proto/gen/types.ts'
 import { makeContainer, makePod } from '../fakes.ts'
 
-const PLACE: PodPlace = { nodeName: 'n1', hostAddress: '192.0.2.1', podAddress: '10.1.0.2', allocatable: { cpu: '4', memory: '8Gi' } }
+const PLACE: PodPlace = { nodeName: 'n1', hostAddress: '192.0.2.1', podAddresses: ['10.1.0.2', 'fd00::2'], allocatable: { cpu: '4', memory: '8Gi' } }
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
 
 function objects(): AssignedObjects {
@@ -138,6 +138,8 @@ describe('resources of a pod', () => {
     assert.equal(admit(pod, [], { cpu: '1', pods: '1', 'example.com/gpu': '1' }), undefined)
     assert.equal(admit(pod, [], { cpu: '1', pods: '1' })?.reason, 'OutOfexample.com/gpu')
     assert.equal(admit(pod, [pod], { cpu: '8', pods: '1' })?.reason, 'OutOfpods')
+    const serving = makePod('serving', { containers: [makeContainer('c', { ports: [{ containerPort: 8080, hostPort: 80, protocol: 'TCP' }] })] })
+    assert.deepEqual(admit(serving, [serving], { cpu: '8', pods: '9' }), { reason: 'NodePorts', message: 'host port 80/TCP is that of pod default/serving on this node' })
     assert.equal(admit(pod, Array.from({ length: 1000 }, () => makePod('other')), { cpu: '8', pods: '1k' })?.reason, 'OutOfpods')
     assert.equal(admit(pod, [pod], { cpu: '1', pods: '9', 'example.com/gpu': '2' })?.reason, 'OutOfcpu')
   })
@@ -185,8 +187,8 @@ describe('files and names of a pod', () => {
   })
 
   it('knows itself and its aliases', () => {
-    const text = hostsFile('web', '10.1.0.2', [{ ip: '192.0.2.9', hostnames: ['db', 'db.local'] }])
-    assert.ok(text.includes('\n10.1.0.2\tweb\n192.0.2.9\tdb\tdb.local\n'))
+    const text = hostsFile(['web'], ['10.1.0.2', 'fd00::2'], [{ ip: '192.0.2.9', hostnames: ['db', 'db.local'] }])
+    assert.ok(text.includes('\n10.1.0.2\tweb\nfd00::2\tweb\n192.0.2.9\tdb\tdb.local\n'))
     assert.ok(text.includes('127.0.0.1\tlocalhost\n'))
   })
 })

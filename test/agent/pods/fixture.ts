@@ -19,7 +19,7 @@ import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
 import type { AnyResource, ObjectRef, Pod, PodStatus } from '../../../proto/gen/types.ts'
-import { FakeImages, FakeNetwork, RecordedReports, until } from '../fakes.ts'
+import { FakeActions, FakeImages, FakeNetwork, RecordedReports, until } from '../fakes.ts'
 
 const NODE: NodeFacts = { name: 'n1', hostname: 'n1', address: '192.0.2.1', allocatable: { cpu: '4', memory: '8Gi', pods: '10' }, memoryCapacity: 8 * 2 ** 30, pidsLimit: 4096, seccompFolder: '/seccomp' }
 
@@ -30,6 +30,7 @@ export class NodeFixture {
   readonly network = new FakeNetwork()
   readonly reports = new RecordedReports()
   readonly specs: ContainerSpec[] = []
+  readonly actions = new FakeActions()
   behaviour: (spec: ContainerSpec) => FakeBehaviour = () => ({})
   images!: FakeImages
   pods!: Pods
@@ -49,7 +50,7 @@ export class NodeFixture {
     const random = seededRandom(1)
     await this.runtime.start()
     this.pods = new Pods({
-      clock: this.clock, random, log: silentLogger, group: this.#group, runtime: this.runtime, images: this.images, folders, state: this.state,
+      clock: this.clock, random, log: silentLogger, group: this.#group, runtime: this.runtime, actions: this.actions, images: this.images, folders, state: this.state,
       network: new NodeNetwork(this.network), volumes: new Volumes(folders), objects: new AssignedObjects(), accounts: new ImageAccounts(), reports: this.reports, node: NODE,
       events: new EventRecorder('n1', this.clock, random, (event) => this.reports.event(event)),
       origin: { runtime: 'crun', hostAddress: NODE.address },
@@ -62,7 +63,7 @@ export class NodeFixture {
   }
 
   welcome(): Promise<void> {
-    return this.pods.welcome({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', namespace: '', uid: '', resourceVersion: '' }, spec: { podCIDR: '10.1.0.0/24' }, status: {} })
+    return this.pods.welcome({ podCidrs: ['10.1.0.0/24'], cluster: { podCidrs: ['10.1.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' } })
   }
 
   /** The agent ends; the machine goes on. */
@@ -84,11 +85,11 @@ export class NodeFixture {
   }
 
   assign(set: readonly AnyResource[], removed: readonly ObjectRef[] = []): void {
-    this.pods.assign({ complete: false, set, removed })
+    this.pods.assign({ complete: false, set, removed, tokens: [] })
   }
 
   assignAll(...set: AnyResource[]): void {
-    this.pods.assign({ complete: true, set, removed: [] })
+    this.pods.assign({ complete: true, set, removed: [], tokens: [] })
   }
 
   unassign(pod: Pod): void {

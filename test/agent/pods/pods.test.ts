@@ -174,6 +174,7 @@ describe('pods of a node', () => {
     await node.phase('web', 'Running')
     const container = [...node.machine.containers.values()][0]!
     node.assign([deleting(pod, 30)])
+    node.pods.withdrawn(['uid-web'])
     await until('SIGTERM is sent', () => container.signals.length === 1)
     await node.clock.advance(4000)
     node.assign([deleting(pod, 5)])
@@ -250,6 +251,7 @@ describe('pods of a node', () => {
     await node.phase('web', 'Running')
     node.machine.containers.clear()
     node.assign([deleting(pod, 30)])
+    node.pods.withdrawn(['uid-web'])
     await until('all is released', () => node.reports.latest('web')!.released)
     assert.equal(node.status('web').containerStatuses![0]!.state!.terminated!.reason, 'ContainerStatusUnknown')
   })
@@ -275,6 +277,24 @@ describe('pods of a node', () => {
     assert.equal(status.reason, 'OutOfcpu')
     assert.match(status.message!, /requested 5000m, held by others 0m, allocatable 4000m/)
     assert.equal(node.machine.sandboxes.size, 0)
+  })
+
+  it('takes a pod in the place of one that has ended, though that is not cleared away yet', async () => {
+    let clear!: () => void
+    const cleared = new Promise<void>((resolve) => void (clear = resolve))
+    const { detach } = node.network
+    node.network.detach = async (id) => (await cleared, detach.call(node.network, id))
+    node.behaviour = ({ args }) => (args[0] === 'short' ? { exitAfter: 5 } : {})
+    const web = (name: string, command: string) => makePod(name, { restartPolicy: 'Never', containers: [makeContainer('main', { command: [command], ports: [{ containerPort: 80, hostPort: 80, protocol: 'TCP' }] })] })
+    node.assignAll(web('first', 'short'))
+    await until('the first has ended', async () => (await node.clock.advance(5), node.status('first').phase === 'Succeeded'))
+    try {
+      node.assign([web('second', 'long')])
+      await node.phase('second', 'Running')
+      assert.equal(node.network.attached.has(web('first', '').metadata.uid), true)
+    } finally {
+      clear()
+    }
   })
 
   it('does not run again what had ended before the node knew it', async () => {

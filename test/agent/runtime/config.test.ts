@@ -13,7 +13,7 @@ const place = { rootfs: '/rootfs', logPath: () => '/log' }
 
 function config(spec: Partial<ContainerSpec> = {}, sandbox: Partial<SandboxSpec> = {}, host: Partial<HostFacts> = {}, pid?: string): OciConfig {
   return containerConfig({
-    spec: containerSpec(place, 'c', 'pod', ['sh'], spec), sandbox: sandboxSpec('pod', { network: { netns: '/net', address: '10.0.0.2' }, ...sandbox }), shared: { ...SHARED, pid },
+    spec: containerSpec(place, 'c', 'pod', ['sh'], spec), sandbox: sandboxSpec('pod', { network: { netns: '/net', address: '10.0.0.2', addresses: ['10.0.0.2'] }, ...sandbox }), shared: { ...SHARED, pid },
     host: { ...HOST, ...host }, cgroupsPath: '/gantry/podpod/c', localSeccomp: { local: true }, devices: [],
   })
 }

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
-import type { Workload } from '../../../agent/session/contract.ts'
+import type { NodeRanges } from '../../../agent/network/contract.ts'
+import type { NetworkFollower, Workload } from '../../../agent/session/contract.ts'
 import { Outbox } from '../../../agent/session/outbox.ts'
-import { Session } from '../../../agent/session/session.ts'
+import { Session, type SessionParts } from '../../../agent/session/session.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { connect } from '../../../proto/api/rpc.ts'
-import { systemClock } from '../../../proto/base/clock.ts'
+import { systemClock, type Clock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
-import type { Event, ExecInput, ExecStart, LogsRequest, Node, NodeMessage, ObservedPod } from '../../../proto/gen/types.ts'
+import type { Event, ExecInput, ExecStart, LogsRequest, NetworkUpdate, Node, NodeMessage, ObservedPod } from '../../../proto/gen/types.ts'
 import { makePod, until } from '../fakes.ts'
 import { ControllerEnd } from './controller-end.ts'
 
@@ -28,13 +29,19 @@ class RecordedWorkload implements Workload {
   readonly welcomed: string[] = []
   followers = 0
 
-  welcome(node: Node): Promise<void> {
-    this.welcomed.push(node.spec.podCIDR!)
+  welcome(ranges: NodeRanges): Promise<void> {
+    this.welcomed.push(ranges.podCidrs.join())
     return Promise.resolve()
   }
 
   assign(change: Parameters<Workload['assign']>[0]): void {
     this.assigned.push({ complete: change.complete, names: change.set.map((object) => object.metadata.name), removed: change.removed.length })
+  }
+
+  readonly withdrawals: (readonly string[])[] = []
+
+  withdrawn(podUids: readonly string[]): void {
+    this.withdrawals.push(podUids)
   }
 
   observations(): ObservedPod[] {
@@ -59,9 +66,24 @@ class RecordedWorkload implements Workload {
   }
 }
 
+class RecordedNetwork implements NetworkFollower {
+  readonly updates: NetworkUpdate[] = []
+  readonly welcomes: NodeRanges[] = []
+
+  welcome(ranges: NodeRanges): Promise<void> {
+    this.welcomes.push(ranges)
+    return Promise.resolve()
+  }
+
+  update(update: NetworkUpdate): void {
+    this.updates.push(update)
+  }
+}
+
 describe('session', () => {
   let controller: ControllerEnd
   let workload: RecordedWorkload
+  let network: RecordedNetwork
   let outbox: Outbox
   let stopping: AbortController
   let running: Promise<void>
@@ -70,10 +92,11 @@ describe('session', () => {
     controller = new ControllerEnd()
     await controller.start()
     workload = new RecordedWorkload()
+    network = new RecordedNetwork()
     outbox = new Outbox()
     stopping = new AbortController()
     const session = new Session({
-      controllers: ['127.0.0.1:1', controller.address], connect: (address) => connect(address), workload, outbox, node: () => Promise.resolve(NODE),
+      controllers: ['127.0.0.1:1', controller.address], connect: (address) => connect(address), workload, network, outbox, node: () => Promise.resolve(NODE),
       agentId: 'a1', version: '1', clock: systemClock, random: seededRandom(1), log: silentLogger,
     })
     running = session.run(stopping.signal)
@@ -116,6 +139,9 @@ describe('session', () => {
     first.change([makePod('db')])
     await until('both are assigned', () => workload.assigned.length === 2)
     assert.deepEqual(workload.assigned, [{ complete: true, names: ['web'], removed: 0 }, { complete: false, names: ['db'], removed: 0 }])
+    first.send({ case: 'withdrawn', value: { podUids: ['uid-web', 'uid-db'] } })
+    await until('the withdrawal is handed on', () => workload.withdrawals.length === 1)
+    assert.deepEqual(workload.withdrawals, [['uid-web', 'uid-db']])
     first.change([makePod('lost')], 1)
     await until('a second session', () => controller.sessions.length === 2 && controller.last!.cases()[0] === 'hello')
     assert.equal(workload.assigned.length, 2)
@@ -156,6 +182,24 @@ describe('session', () => {
     assert.deepEqual(stream!.up.slice(1).map(({ message }) => message?.case === 'exec' ? message.value.output?.case : message?.case), ['stdout', 'exit'])
   })
 
+  it('hands on what it is told of the network, says what is followed, and begins anew after a gap', async () => {
+    const session = controller.last!
+    session.welcome(NODE)
+    const update = (sequence: number, complete: boolean): NetworkUpdate => ({ complete, sequence, revision: 10 + sequence, set: [], removed: [], more: false })
+    session.send({ case: 'network', value: update(1, true) })
+    session.send({ case: 'network', value: update(2, false) })
+    await until('both are here', () => network.updates.length === 2)
+    assert.deepEqual(network.welcomes[0]!.podCidrs, [NODE.spec.podCIDR])
+    outbox.applied(11)
+    outbox.applied(12)
+    await until('the later one is told', () => session.cases().includes('networkApplied'))
+    const told = session.received.flatMap(({ message }) => (message?.case === 'networkApplied' ? message.value.revision : []))
+    assert.deepEqual(told, [12])
+    session.send({ case: 'network', value: update(4, false) })
+    await until('a new session', () => controller.last !== session)
+    assert.equal(network.updates.length, 2)
+  })
+
   it('ends a log that is no longer wanted', async () => {
     const session = controller.last!
     session.welcome(NODE)
@@ -163,6 +207,44 @@ describe('session', () => {
     await until('it follows', () => workload.followers === 1)
     session.send({ case: 'closeStream', value: 'f1' })
     await until('it has ended', () => workload.followers === 0)
+  })
+})
+
+describe('session with several controllers', () => {
+  const parts = (controllers: readonly string[], seed: number): SessionParts => ({
+    controllers, connect: (address) => connect(address), workload: new RecordedWorkload(), network: new RecordedNetwork(), outbox: new Outbox(), node: () => Promise.resolve(NODE),
+    agentId: 'a1', version: '1', clock: systemClock, random: seededRandom(seed), log: silentLogger,
+  })
+
+  it('leaves one that takes the call and never says welcome', async () => {
+    const controllers = [new ControllerEnd(), new ControllerEnd()]
+    for (const controller of controllers) await controller.start()
+    const stopping = new AbortController()
+    const hasty: Clock = { ...systemClock, after: (millis, call) => systemClock.after(millis / 100, call) }
+    const running = new Session({ ...parts(controllers.map(({ address }) => address), 1), clock: hasty }).run(stopping.signal)
+    try {
+      await until('both were asked', () => controllers.every(({ last }) => last?.cases()[0] === 'hello'))
+    } finally {
+      stopping.abort()
+      await running
+      for (const controller of controllers) await controller.stop()
+    }
+  })
+
+  it('begins with another on each node, and goes on to each in turn', async () => {
+    const orders = await Promise.all(Array.from({ length: 60 }, async (_, seed) => {
+      const stopping = new AbortController()
+      const dialled: string[] = []
+      const dial = (address: string): never => {
+        dialled.push(address)
+        if (dialled.length === 3) stopping.abort()
+        throw new GantryError('Unavailable', 'down')
+      }
+      await new Session({ ...parts(['a:1', 'b:1', 'c:1'], seed), connect: dial }).run(stopping.signal)
+      return dialled
+    }))
+    for (const order of orders) assert.deepEqual([...order].sort(), ['a:1', 'b:1', 'c:1'])
+    assert.equal(new Set(orders.map(String)).size, 6, 'every order, so that those of one that is gone spread as well')
   })
 })
 

@@ -10,7 +10,7 @@ import { openWithin, procPath, readWithin } from '../../../agent/volumes/safe-pa
 import type { Volume } from '../../../proto/gen/types.ts'
 import { makePod } from '../fakes.ts'
 
-const PLACE = { nodeName: 'n1', hostAddress: '192.0.2.1', podAddress: undefined, allocatable: {} }
+const PLACE = { nodeName: 'n1', hostAddress: '192.0.2.1', podAddresses: [], allocatable: {} }
 
 describe('volumes', () => {
   let directory: string
@@ -77,14 +77,14 @@ describe('volumes', () => {
     })
 
     it('show what they should, through one link', async () => {
-      await writeAtomically(target, files({ 'a': '1', 'sub/b': '2' }), { gid: undefined })
+      writeAtomically(target, files({ 'a': '1', 'sub/b': '2' }), { gid: undefined })
       assert.equal(await readFile(join(target, 'sub/b'), 'utf8'), '2')
       assert.equal(await readlink(join(target, 'a')), '..data/a')
       const first = await readlink(join(target, '..data'))
-      await writeAtomically(target, files({ 'a': '1', 'sub/b': '2' }), { gid: undefined })
+      writeAtomically(target, files({ 'a': '1', 'sub/b': '2' }), { gid: undefined })
       assert.equal(await readlink(join(target, '..data')), first)
       const { ino } = await stat(target)
-      await writeAtomically(target, files({ a: '3', c: '4' }), { gid: undefined })
+      writeAtomically(target, files({ a: '3', c: '4' }), { gid: undefined })
       assert.deepEqual((await readdir(target)).filter((name) => !name.startsWith('..')).sort(), ['a', 'c'])
       assert.equal((await readdir(target)).length, 4)
       assert.equal(await readFile(join(target, 'a'), 'utf8'), '3')
@@ -92,19 +92,19 @@ describe('volumes', () => {
     })
 
     it('complete what was interrupted', async () => {
-      await writeAtomically(target, files({ a: '1' }), { gid: undefined })
+      writeAtomically(target, files({ a: '1' }), { gid: undefined })
       await mkdir(join(target, '..half'))
       await symlink('..half', join(target, '..data_new'))
       await rm(join(target, 'a'))
-      await writeAtomically(target, files({ a: '1' }), { gid: undefined })
+      writeAtomically(target, files({ a: '1' }), { gid: undefined })
       assert.equal(await readFile(join(target, 'a'), 'utf8'), '1')
       assert.equal((await readdir(target)).length, 3)
     })
 
     it('have modes, and a group that may read them', async () => {
-      await writeAtomically(target, files({ a: '1' }, 0o400), { gid: undefined })
+      writeAtomically(target, files({ a: '1' }, 0o400), { gid: undefined })
       assert.equal((await stat(join(target, 'a'))).mode & 0o777, 0o400)
-      await writeAtomically(target, files({ a: '1' }, 0o400), { gid: 1234 })
+      writeAtomically(target, files({ a: '1' }, 0o400), { gid: 1234 })
       const { mode, gid } = await stat(join(target, 'a'))
       assert.deepEqual([mode & 0o777, gid], [0o440, 1234])
     })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { formatRestarts, summarizePod } from '../../../cli/output/pod-status.ts'
+import { formatRestarts, podStatusSince, summarizePod } from '../../../proto/api/columns/pod-status.ts'
 import { decodeJson } from '../../../proto/api/codec.ts'
 import type { JsonObject, Pod } from '../../../proto/gen/types.ts'
 
@@ -47,6 +47,8 @@ describe('pod status', () => {
     ['Error', make({ phase: 'Running', containerStatuses: [container({ terminated: { exitCode: 1, reason: 'Error' } }), container(RUNNING)] }, { containers: 2 })],
     ['Terminating', make({ phase: 'Running', containerStatuses: [container(RUNNING)] }, { deleted: true })],
     ['Unknown', make({ phase: 'Running', reason: 'NodeLost' }, { deleted: true })],
+    ['Unknown', make({ phase: 'Running', reason: 'NodeLost', containerStatuses: [container(RUNNING)] })],
+    ['Unknown', make({ phase: 'Running', reason: 'NodeLost', containerStatuses: [container({ waiting: { reason: 'CrashLoopBackOff' } })] })],
     ['Completed', make({ phase: 'Succeeded', containerStatuses: [container({ terminated: { exitCode: 0, reason: 'Completed' } })] }, { deleted: true })],
   ] as const) it(`is ${expected} for ${JSON.stringify(pod.status)}`, () => assert.equal(summarizePod(pod).status, expected))
 
@@ -55,5 +57,27 @@ describe('pod status', () => {
     const summary = summarizePod(make({ phase: 'Running', containerStatuses: [container(RUNNING, { restartCount: 2, ...ended }), container({ waiting: { reason: 'CrashLoopBackOff' } }, { restartCount: 3 })] }, { containers: 2 }))
     assert.deepEqual([summary.ready, summary.containers, formatRestarts(summary, NOW)], [1, 2, '5 (10m ago)'])
     assert.equal(formatRestarts({ ...summary, restarts: 0 }, NOW), '0')
+  })
+
+  it('counts sidecars with the containers, and waits only for their start', () => {
+    const pod = make({ phase: 'Running', conditions: [{ type: 'Initialized', status: 'True' }, { type: 'Ready', status: 'True' }], initContainerStatuses: [container(RUNNING, { name: 'i0', started: true, restartCount: 4 })], containerStatuses: [container(RUNNING)] }, { init: 1 })
+    pod.spec.initContainers![0]!.restartPolicy = 'Always'
+    const { status, ready, containers, restarts } = summarizePod(pod)
+    assert.deepEqual([status, ready, containers, restarts], ['Running', 2, 2, 4])
+    const starting = make({ phase: 'Pending', initContainerStatuses: [container(RUNNING, { name: 'i0', started: false })], containerStatuses: [container({ waiting: { reason: 'PodInitializing' } })] }, { init: 1 })
+    starting.spec.initContainers![0]!.restartPolicy = 'Always'
+    assert.equal(summarizePod(starting).status, 'Init:0/1')
+  })
+
+  it('counts nothing as ready whose node is not heard from', () => {
+    const of = (status: string): number => summarizePod(make({ phase: 'Running', conditions: [{ type: 'Ready', status }], containerStatuses: [container(RUNNING)] })).ready
+    assert.deepEqual([of('True'), of('Unknown')], [1, 0])
+  })
+
+  it('tells since when it is unknown, and of nothing else since when', () => {
+    const lost = make({ phase: 'Running', reason: 'NodeLost', conditions: [{ type: 'Ready', status: 'Unknown', lastTransitionTime: '2026-01-31T11:03:07Z' }], containerStatuses: [container(RUNNING)] })
+    assert.equal(podStatusSince(lost, NOW), 'Unknown since 11:03:07')
+    assert.equal(podStatusSince(lost, NOW + 24 * 3_600_000), 'Unknown since 2026-01-31 11:03:07')
+    assert.equal(podStatusSince(make({ phase: 'Running', containerStatuses: [container(RUNNING)] }), NOW), 'Running')
   })
 })

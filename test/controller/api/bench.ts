@@ -50,11 +50,11 @@ export class ApiBench {
   }
 
   #core(informer: Informer): ObjectCore {
-    const write = (operation: Operation, term?: Term): ReturnType<GroupCommit['write']> => {
-      this.writes.push(operation)
-      return this.#commits.write(operation, term)
+    const writeAll = (operations: readonly Operation[], term?: Term): ReturnType<GroupCommit['writeAll']> => {
+      this.writes.push(...operations)
+      return this.#commits.writeAll(operations, term)
     }
-    return new ObjectCore({ reads: this.reads, informer, clock: this.clock, random: this.random, commits: { write } })
+    return new ObjectCore({ reads: this.reads, informer, clock: this.clock, random: this.random, commits: { writeAll } })
   }
 
   async stop(): Promise<void> {

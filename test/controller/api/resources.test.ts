@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { authorize, MASTERS, NODES } from '../../../controller/api/authorization.ts'
+import { authorize, CONTROLLERS, MASTERS, NODES } from '../../../controller/api/authorization.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { Watches } from '../../../controller/api/watches.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
@@ -60,7 +60,7 @@ describe('the service Resources', () => {
         [bench.handlers.get({ ref: ref('Event', 'x') }, call), 'InvalidArgument', 'kind'],
         [bench.handlers.get({ ref: ref('Node', 'n1', 'default') }, call), 'InvalidArgument', 'metadata.namespace'],
         [bench.handlers.create({ object: { apiVersion: 'v1', kind: 'Pod', raw: Buffer.from([0xff, 0xff, 0xff]) }, options }, call), 'InvalidArgument', 'object.raw'],
-        [bench.handlers.create({ object: packed(podDraft('web', { containers: [{ name: 'main', image: 'busybox', livenessProbe: { tcpSocket: { port: 80 } } }] })), options }, call), 'Unsupported', 'spec.containers[0].livenessProbe'],
+        [bench.handlers.create({ object: packed(podDraft('web', { containers: [{ name: 'main', image: 'busybox', volumeDevices: [{ name: 'v', devicePath: '/dev/v' }] }] })), options }, call), 'Unsupported', 'spec.containers[0].volumeDevices'],
         [bench.handlers.create({ object: packed(configDraft('c', {})), options: { ...options, fieldManager: 'x'.repeat(129) } }, call), 'InvalidArgument', 'options.fieldManager'],
         [bench.handlers.update({ object: packed(configDraft('c', {})), subresource: 'scale', options }, call), 'InvalidArgument', 'subresource'],
         [bench.handlers.patch({ ref: ref('ConfigMap', 'c'), type: 'MERGE', patch: '{', subresource: '', options }, call), 'InvalidArgument', 'patch'],
@@ -94,6 +94,9 @@ describe('the service Resources', () => {
       for (const service of ['Resources', 'Pods', 'Cluster'] as const) assert.throws(() => authorize(service, other.user), { code: 'Forbidden' })
       assert.throws(() => authorize('Nodes', user), { code: 'Forbidden' })
       assert.throws(() => authorize('Resources', { name: '', groups: [] }), { code: 'Forbidden' })
+      const controller = { name: 'system:controller:c2', groups: [CONTROLLERS] }
+      for (const service of ['Pods', 'Cluster'] as const) authorize(service, controller)
+      for (const service of ['Resources', 'Nodes'] as const) assert.throws(() => authorize(service, controller), { code: 'Forbidden' })
     })
   })
 

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict'
+import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
 import { PodStreams } from '../../../controller/dispatch/pods.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Input } from '../../../proto/api/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'
-import { FakeClock, systemClock } from '../../../proto/base/clock.ts'
+import { systemClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import type { Event, Pod, StreamDown, StreamUp } from '../../../proto/gen/types.ts'
 import { eventually } from '../../eventually.ts'
 import { ControlPlane } from '../control-plane.ts'
-import { caller, sink, TestNode } from './test-node.ts'
+import { CLUSTER_NETWORK, NO_PEERS, caller, sink, TestNode } from './test-node.ts'
 
 const CONTEXT = { fieldManager: 'test' }
 
@@ -24,7 +25,7 @@ describe('dispatcher', () => {
   beforeEach(async () => {
     plane = await ControlPlane.start()
     events = []
-    dispatcher = new Dispatcher({ api: plane.api, informer: plane.informer, events: sink(events), clock: systemClock, random: seededRandom(2), logger: silentLogger, podCidr: '10.244.0.0/16' })
+    dispatcher = new Dispatcher({ api: plane.api, informer: plane.informer, events: sink(events), clock: systemClock, random: seededRandom(2), logger: silentLogger, controller: 'c1', podCidr: '10.244.0.0/16', cluster: CLUSTER_NETWORK, peers: NO_PEERS })
     stop = new AbortController()
     running = dispatcher.run(stop.signal)
   })
@@ -34,6 +35,8 @@ describe('dispatcher', () => {
     await running
     await plane.stop()
   })
+
+  const pods = (): PodStreams => new PodStreams({ informer: plane.informer, reads: new ConsistentReads(plane.store, plane.informer), dispatcher, controller: 'c1', peers: { client: () => assert.fail('this one holds the session') } })
 
   async function bound(name: string, node: string, spec: object = {}): Promise<Pod> {
     const pod = await plane.api.create({ kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'busybox' }], ...spec } }, CONTEXT)
@@ -165,7 +168,7 @@ describe('dispatcher', () => {
       })()
       const outputs: unknown[] = []
       const done = (async () => {
-        for await (const { output } of new PodStreams(plane.informer, dispatcher).exec(inputs, call)) outputs.push(output?.case === 'stdout' ? Buffer.from(output.value as Uint8Array).toString() : output?.value)
+        for await (const { output } of pods().exec(inputs, call)) outputs.push(output?.case === 'stdout' ? Buffer.from(output.value as Uint8Array).toString() : output?.value)
       })()
       const request = await eventually(() => node.received.map(({ message }) => message).find((message) => message?.case === 'openStream')?.value ?? false)
       assert.equal(request.podUid, pod.metadata.uid)
@@ -188,7 +191,7 @@ describe('dispatcher', () => {
       await bound('a', 'n1')
       const node = new TestNode(dispatcher, 'n1')
       await eventually(() => node.holds.length === 1)
-      const logs = new PodStreams(plane.informer, dispatcher).logs({ namespace: 'default', pod: 'a', container: '', follow: false, previous: true, sinceTime: '', timestamps: false }, caller('admin'))
+      const logs = pods().logs({ namespace: 'default', pod: 'a', container: '', follow: false, previous: true, sinceTime: '', timestamps: false }, caller('admin'))
       const first = logs.next().then(() => undefined, (thrown: unknown) => thrown)
       const request = await eventually(() => node.received.map(({ message }) => message).find((message) => message?.case === 'openStream')?.value ?? false)
       const answers = new Channel<StreamUp>()
@@ -205,7 +208,7 @@ describe('dispatcher', () => {
       const node = new TestNode(dispatcher, 'n1')
       await eventually(() => node.holds.length === 1)
       const call = caller('admin')
-      const logs = new PodStreams(plane.informer, dispatcher).logs({ namespace: 'default', pod: 'a', container: '', follow: false, previous: false, sinceTime: '', timestamps: false }, call)
+      const logs = pods().logs({ namespace: 'default', pod: 'a', container: '', follow: false, previous: false, sinceTime: '', timestamps: false }, call)
       const first = logs.next().then(() => undefined, (thrown: unknown) => thrown)
       const request = await eventually(() => node.received.map(({ message }) => message).find((message) => message?.case === 'openStream')?.value ?? false)
       const answers = new Channel<StreamUp>()
@@ -218,36 +221,8 @@ describe('dispatcher', () => {
 
     it('says at once that a node has no session', async () => {
       await bound('a', 'n9')
-      const logs = new PodStreams(plane.informer, dispatcher).logs({ namespace: 'default', pod: 'a', container: '', follow: false, previous: false, sinceTime: '', timestamps: false }, caller('admin'))
+      const logs = pods().logs({ namespace: 'default', pod: 'a', container: '', follow: false, previous: false, sinceTime: '', timestamps: false }, caller('admin'))
       await assert.rejects(logs.next(), (error) => GantryError.is(error, 'Unavailable'))
     })
-  })
-})
-
-describe('dispatcher and time', () => {
-  it('marks a node that stays away, and not one that returns in time', async () => {
-    const clock = new FakeClock()
-    const plane = await ControlPlane.start(clock)
-    const dispatcher = new Dispatcher({ api: plane.api, informer: plane.informer, events: sink([]), clock, random: seededRandom(2), logger: silentLogger, podCidr: '10.244.0.0/16' })
-    const stop = new AbortController()
-    const running = dispatcher.run(stop.signal)
-    const ready = (): string | undefined => plane.informer.lister('Node').get('', 'n1')?.status.conditions?.find(({ type }) => type === 'Ready')?.status
-    const first = new TestNode(dispatcher, 'n1')
-    await eventually(() => ready() === 'True')
-    first.sent.close()
-    await first.ended
-    await clock.advance(4_000)
-    assert.equal(ready(), 'True')
-    const second = new TestNode(dispatcher, 'n1')
-    await eventually(() => second.assignments.length === 1)
-    await clock.advance(4_000)
-    assert.equal(ready(), 'True')
-    await clock.advance(1_000) // five seconds without a heartbeat
-    assert.ok(GantryError.is(await second.ended, 'Unavailable'))
-    await clock.advance(5_000)
-    await eventually(() => ready() === 'Unknown')
-    stop.abort()
-    await running
-    await plane.stop()
   })
 })

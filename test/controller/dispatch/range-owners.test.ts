@@ -47,4 +47,15 @@ describe('owners of address ranges', () => {
     note('deleted', 'b', 'r1')
     assert.equal(owners.owner('r1'), 'a')
   })
+
+  it('has a node\'s ranges only when it has all of them', () => {
+    const both = (name: string, first: string, second: string): Node => ({ ...node(name, first), spec: { podCIDR: first, podCIDRs: [first, second] } })
+    const take = (object: Node): void => owners.note({ type: 'modified', cached: { object, bytes: new Uint8Array(), revision: 1 }, previous: undefined, revision: 1 })
+    take(both('a', 'r1', 's1'))
+    take(both('b', 'r2', 's1'))
+    assert.deepEqual([owners.has(both('a', 'r1', 's1')), owners.has(both('b', 'r2', 's1'))], [true, false])
+    take(both('b', 'r2', 's2'))
+    assert.equal(owners.has(both('b', 'r2', 's2')), true)
+    assert.deepEqual([...owners.taken].sort(), ['r1', 'r2', 's1', 's2'])
+  })
 })

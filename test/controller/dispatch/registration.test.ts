@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
-import { NodeRegistry, SESSION_ANNOTATION } from '../../../controller/dispatch/registration.ts'
+import { controllerOf, NodeRegistry, SESSION_ANNOTATION } from '../../../controller/dispatch/registration.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { FakeClock, systemClock, type Clock } from '../../../proto/base/clock.ts'
@@ -9,7 +9,7 @@ import { seededRandom } from '../../../proto/base/random.ts'
 import type { Node, NodeCondition } from '../../../proto/gen/types.ts'
 import { eventually } from '../../eventually.ts'
 import { ControlPlane } from '../control-plane.ts'
-import { sink, TestNode } from './test-node.ts'
+import { CLUSTER_NETWORK, NO_PEERS, sink, TestNode } from './test-node.ts'
 
 const USER = { fieldManager: 'somebody' }
 
@@ -27,8 +27,8 @@ class Controllers {
     this.plane = await ControlPlane.start(this.clock)
   }
 
-  dispatcher(seed = 2): Dispatcher {
-    const dispatcher = new Dispatcher({ api: this.plane.api, informer: this.plane.informer, events: sink([]), clock: this.clock, random: seededRandom(seed), logger: silentLogger, podCidr: '10.244.0.0/16' })
+  dispatcher(seed = 2, controller = 'c1'): Dispatcher {
+    const dispatcher = new Dispatcher({ api: this.plane.api, informer: this.plane.informer, events: sink([]), clock: this.clock, random: seededRandom(seed), logger: silentLogger, controller, podCidr: '10.244.0.0/16', cluster: CLUSTER_NETWORK, peers: NO_PEERS })
     const stop = new AbortController()
     const running = dispatcher.run(stop.signal)
     this.#stops.push(async () => {
@@ -176,7 +176,7 @@ describe('registration of nodes', () => {
     const running = informers.map((informer) => informer.run(stop.signal))
     const registries = await Promise.all(informers.map(async (informer) => {
       await informer.synced()
-      const registry = new NodeRegistry({ api: plane.api, informer, clock: systemClock, podCidr: '10.244.0.0/16' })
+      const registry = new NodeRegistry({ api: plane.api, informer, clock: systemClock, controller: 'c1', podCidr: '10.244.0.0/16' })
       informer.on('Node', (change) => registry.note(change))
       return registry
     }))
@@ -185,6 +185,22 @@ describe('registration of nodes', () => {
     assert.equal(new Set(nodes.map(({ spec }) => spec.podCIDR)).size, 20)
     stop.abort()
     await Promise.all(running)
+  })
+
+  it('gives a node a range per family, and the second one to a node that had one when the cluster had one', async () => {
+    const registry = (podCidr: string): NodeRegistry => {
+      const made = new NodeRegistry({ api: plane.api, informer: plane.informer, clock: systemClock, controller: 'c1', podCidr })
+      plane.informer.on('Node', (change) => made.note(change))
+      return made
+    }
+    const node = (name: string, podCIDRs: string[] = []): Node => ({ apiVersion: 'v1', kind: 'Node', metadata: { name, namespace: '', uid: '', resourceVersion: '' }, spec: { podCIDR: podCIDRs[0], podCIDRs }, status: {} })
+    await registry('10.244.0.0/16').register(node('n1'), 's1')
+    const dual = registry('10.244.0.0/16,fd00:10:244::/48')
+    const [first, second] = [await dual.register(node('n1'), 's2'), await dual.register(node('n2', ['10.244.7.0/24', 'fd00:10:244:9::/64']), 's1')]
+    assert.deepEqual(first.spec.podCIDRs, ['10.244.0.0/24', 'fd00:10:244::/64'])
+    assert.deepEqual(second.spec, { podCIDR: '10.244.7.0/24', podCIDRs: ['10.244.7.0/24', 'fd00:10:244:9::/64'] })
+    assert.equal(second.metadata.annotations?.['gantry.dev/pod-range'], undefined)
+    assert.deepEqual((await registry('fd00:10:244::/48').register(node('n3'), 's1')).spec, { podCIDR: 'fd00:10:244:1::/64', podCIDRs: ['fd00:10:244:1::/64'] })
   })
 
   it('refuses a node whose range is another\'s already, and says what to do', async () => {
@@ -216,7 +232,7 @@ describe('registration of nodes', () => {
       await welcomed(new TestNode(dispatcher, 'n1'))
       await older.ended
       older.sent.push({ message: { case: 'node', value: { status: { capacity: { cpu: '9' } } } } })
-      const registry = new NodeRegistry({ api: plane.api, informer: plane.informer, clock: systemClock, podCidr: '10.244.0.0/16' })
+      const registry = new NodeRegistry({ api: plane.api, informer: plane.informer, clock: systemClock, controller: 'c1', podCidr: '10.244.0.0/16' })
       await registry.report('n1', 'another', { capacity: { cpu: '8' } })
       await registry.report('gone', 'another', { capacity: { cpu: '8' } })
       assert.equal((await plane.api.get('Node', '', 'n1')).status.capacity?.cpu, '2')
@@ -229,13 +245,15 @@ describe('nodes and several controllers', () => {
     const clock = new FakeClock()
     const controllers = new Controllers(clock)
     await controllers.start()
-    const [a, b] = [controllers.dispatcher(3), controllers.dispatcher(4)]
+    const [a, b] = [controllers.dispatcher(3, 'c1'), controllers.dispatcher(4, 'c2')]
     const first = await welcomed(new TestNode(a, 'n1'))
     const second = await welcomed(new TestNode(b, 'n1'))
     assert.ok(GantryError.is(await first.ended, 'Conflict'))
-    await clock.advance(4_000)
-    second.sent.push({ message: { case: 'heartbeat', value: { uptimeMillis: 1 } } })
-    await clock.advance(4_000)
+    for (let seconds = 0; seconds < 8; seconds += 2) {
+      await clock.advance(2_000)
+      second.sent.push({ message: { case: 'heartbeat', value: { uptimeMillis: 1 } } })
+    }
+    await clock.advance(2_000)
     assert.equal(controllers.condition('Ready')?.status, 'True')
     assert.equal(await Promise.race([second.ended.then(() => 'ended'), Promise.resolve('open')]), 'open')
     await leave(second)
@@ -271,12 +289,13 @@ describe('nodes and several controllers', () => {
     await controllers.stop()
   })
 
-  it('names the session in the node\'s object', async () => {
+  it('names the session and the controller that holds it in the node\'s object', async () => {
     const controllers = new Controllers()
     await controllers.start()
     const node = await welcomed(new TestNode(controllers.dispatcher(), 'n1'))
     const first = node.received[0]!.message
     assert.equal(controllers.node()?.metadata.annotations?.[SESSION_ANNOTATION], first?.case === 'welcome' && first.value.sessionId)
+    assert.equal(controllerOf(controllers.node()!), 'c1')
     await controllers.stop()
   })
 })

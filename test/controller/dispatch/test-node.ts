@@ -4,7 +4,7 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import type { CallContext } from '../../../proto/api/rpc.ts'
 import { decodeResource } from '../../../proto/api/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'
-import type { Assignments, ControllerMessage, Event, Node, NodeMessage, Pod } from '../../../proto/gen/types.ts'
+import type { Assignments, ControllerMessage, Event, NetworkUpdate, Node, NodeMessage, Pod } from '../../../proto/gen/types.ts'
 
 export type Recorded = Parameters<DispatcherParts['events']['record']>[0]
 
@@ -12,6 +12,10 @@ export type Recorded = Parameters<DispatcherParts['events']['record']>[0]
 export function sink(published: Event[], recorded: Recorded[] = []): DispatcherParts['events'] {
   return { publish: (event) => void published.push(event), record: (event) => void recorded.push(event) }
 }
+
+/** Of a cluster that has one controller. */
+export const CLUSTER_NETWORK = { podCidrs: ['10.244.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' }
+export const NO_PEERS: DispatcherParts['peers'] = { client: (name) => Promise.reject(new GantryError('Unavailable', `controller ${name} is not present`)) }
 
 export function caller(name: string): CallContext & { abort: () => void } {
   const controller = new AbortController()
@@ -22,6 +26,8 @@ export class TestNode {
   readonly sent = new Channel<NodeMessage>()
   readonly received: ControllerMessage[] = []
   readonly ended: Promise<unknown>
+  /** Whether it says at once that it follows what it is told of the network. */
+  follows = true
 
   /** `change` is of what the node says it is. */
   constructor(dispatcher: Dispatcher, name: string, certificate = name, change: { labels?: Record<string, string>; spec?: Node['spec']; status?: Node['status'] } = {}, hello = true) {
@@ -31,8 +37,27 @@ export class TestNode {
     }
     if (hello) this.sent.push({ message: { case: 'hello', value: { agentId: 'a', version: '1', node } } })
     this.ended = (async () => {
-      for await (const message of dispatcher.session(this.sent, caller(`system:node:${certificate}`))) this.received.push(message as ControllerMessage)
+      for await (const message of dispatcher.session(this.sent, caller(`system:node:${certificate}`))) this.#receive(message as ControllerMessage)
     })().then(() => undefined, (thrown: unknown) => thrown)
+  }
+
+  #receive(received: ControllerMessage): void {
+    this.received.push(received)
+    if (this.follows && received.message?.case === 'network' && !received.message.value.more) this.confirm(received.message.value.revision)
+  }
+
+  confirm(revision: number): void {
+    this.sent.push({ message: { case: 'networkApplied', value: { revision } } })
+  }
+
+  /** What it has been told of the network. */
+  get network(): NetworkUpdate[] {
+    return this.received.flatMap(({ message }) => (message?.case === 'network' ? message.value : []))
+  }
+
+  /** Uids of pods that it may end, as told. */
+  get withdrawn(): string[] {
+    return this.received.flatMap(({ message }) => (message?.case === 'withdrawn' ? message.value.podUids : []))
   }
 
   get assignments(): Assignments[] {

@@ -3,7 +3,7 @@ import { Election, ELECTION_KEY } from '../../../controller/election/election.ts
 import type { Term } from '../../../controller/store/contract.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
-import { FakeClock } from '../../../proto/base/clock.ts'
+import { delay, FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import { failsWith, put, remove } from '../../contract/store.ts'
@@ -11,9 +11,18 @@ import { failsWith, put, remove } from '../../contract/store.ts'
 /** A store that can be cut off, as one member's connection is. */
 class CutStore extends MemoryStore {
   away = false
+  /** Milliseconds for an answer to a renewal. */
+  slow = 0
+  readonly #clock: FakeClock
+
+  constructor(clock: FakeClock) {
+    super(clock)
+    this.#clock = clock
+  }
 
   override async keepLease(leaseId: string): Promise<boolean> {
     if (this.away) throw new GantryError('Unavailable', 'cut off')
+    if (this.slow > 0) await delay(this.#clock, this.slow)
     return super.keepLease(leaseId)
   }
 
@@ -110,6 +119,15 @@ describe('election', () => {
     await clock.advance(2000)
     assert.equal(one.leading, true)
     assert.equal(one.terms.length, 2)
+  })
+
+  it('goes on with a store whose answers take more than a second', async () => {
+    const one = run('one')
+    store.slow = 1300
+    await clock.advance(30_000)
+    assert.deepEqual([one.leading, one.terms.length], [true, 1])
+    store.slow = 0
+    await clock.advance(1300)
   })
 
   it('goes on over a short cut', async () => {

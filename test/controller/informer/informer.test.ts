@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { pino } from 'pino'
-import type { Change } from '../../../controller/informer/contract.ts'
+import type { Cached, Change } from '../../../controller/informer/contract.ts'
 import { FOLLOWER_LIMIT, History, HISTORY_LENGTH } from '../../../controller/informer/history.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import type { Operation } from '../../../controller/store/contract.ts'
@@ -150,12 +150,12 @@ describe('informer', () => {
   it('reports what cannot be decoded and keeps what it knew', async () => {
     const lines: string[] = []
     informer = make(pino({ level: 'error' }, { write: (line: string) => void lines.push(line) }))
-    await committed(store, put(objectKey('Pod', 'default', 'bad'), '\xff\xff\xff'), put('/gantry/future/things/-/x', 'x'))
+    await committed(store, put(objectKey('Pod', 'default', 'bad'), '\xff\xff\xff'), put('/gantry/future/things', 'x'))
     await start()
     const known = await write(podPut('a'))
     await write(put(objectKey('Pod', 'default', 'a'), '\xff\xff\xff'), { ...podPut('b'), key: objectKey('Pod', 'default', 'c') } as Operation)
     assert.deepEqual(informer.lister('Pod').list().map(({ metadata }) => `${metadata.name} ${metadata.resourceVersion}`), [`a ${known}`])
-    for (const key of ['/gantry/core/pods/default/bad', '/gantry/future/things/-/x', '/gantry/core/pods/default/a', '/gantry/core/pods/default/c']) assert.ok(lines.some((line) => line.includes(`"key":"${key}"`)), key)
+    for (const key of ['/gantry/core/pods/default/bad', '/gantry/future/things', '/gantry/core/pods/default/a', '/gantry/core/pods/default/c']) assert.ok(lines.some((line) => line.includes(`"key":"${key}"`)), key)
   })
 
   it('resolves reached when the cache is there, and gives up in time', async () => {
@@ -239,11 +239,52 @@ describe('informer', () => {
       const history = new History<'Pod'>(() => assert.fail('nobody follows'))
       history.begin(1, [])
       for (const change of [...changes(2, 10), ...changes(3, 3 * HISTORY_LENGTH)]) history.add(change, 0)
-      const items = history.follow(2, 3, 0, stop.signal)
+      const items = history.iterate(2, 3, 0, stop.signal)
       for (let index = 0; index < 3 * HISTORY_LENGTH; index++) assert.equal((await items.next()).value?.change?.revision, 3)
       assert.deepEqual((await items.next()).value, { revision: 3 })
       history.add(changes(4, 1)[0]!, 0)
-      await assert.rejects(history.follow(2, 4, 0, stop.signal).next(), failsWith('Expired'))
+      await assert.rejects(history.iterate(2, 4, 0, stop.signal).next(), failsWith('Expired'))
+    })
+
+    it('shows what there was at each revision, and calls who follows with each change from there', async () => {
+      await start()
+      const random = seededRandom(7)
+      const show = (items: readonly Cached[]): string[] => items.map(({ object, revision }) => `${object.metadata.namespace}/${object.metadata.name}@${revision}`)
+      const states = new Map<number, string[]>()
+      const told = new Map<number, string[]>()
+      const ends: (() => void)[] = []
+      for (let step = 0; step < 60; step++) {
+        const chosen = [...new Set(Array.from({ length: 1 + Math.floor(random.next() * 3) }, () => `p${Math.floor(random.next() * 6)}`))]
+        const operations = chosen.map((name) => (informer.lister('Pod').get('default', name) !== undefined && random.next() < 0.4 ? podRemove(name) : podPut(name, { node: String(step) })))
+        const revision = await write(...operations)
+        states.set(revision, show(informer.lister('Pod').cachedList()))
+        const changes: string[] = []
+        told.set(revision, changes)
+        ends.push(informer.follow('Pod', revision, { change: (change) => void changes.push(`${change.revision} ${change.type} ${change.cached.object.metadata.name}`), end: () => undefined }))
+      }
+      for (const [revision, state] of states) assert.deepEqual(show(informer.cachedAt('Pod', revision)), state)
+      const [first] = told.values()
+      for (const [revision, changes] of told) {
+        assert.deepEqual(changes, first!.filter((change) => Number(change.split(' ', 1)[0]) > revision))
+        const again: string[] = []
+        informer.follow('Pod', revision, { change: (change) => void again.push(`${change.revision} ${change.type} ${change.cached.object.metadata.name}`), end: () => undefined })()
+        assert.deepEqual(again, changes)
+      }
+      for (const end of ends) end()
+      const before = first!.length
+      await write(podPut('last'))
+      assert.equal(first!.length, before, 'nobody follows any more')
+      assert.throws(() => informer.cachedAt('Pod', [...states.keys()][0]! - 10), failsWith('Expired'))
+    })
+
+    it('tells who follows when the cache ends', async () => {
+      await start()
+      const ended: (GantryError | undefined)[] = []
+      informer.follow('Pod', informer.revision, { change: () => undefined, end: (error) => void ended.push(error) })
+      stop.abort()
+      await running
+      assert.deepEqual(ended, [undefined])
+      assert.throws(() => informer.follow('Pod', informer.revision, { change: () => undefined, end: () => undefined }), failsWith('Unavailable'))
     })
 
     it('ends a follower that does not read, and says so', async () => {

@@ -6,7 +6,7 @@ import { runReconcilers, type ReconcileParts } from '../../../controller/reconci
 import { formatTime } from '../../../proto/api/time.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
-import type { AnyResource, Deployment, Kind } from '../../../proto/gen/types.ts'
+import type { AnyResource, Deployment, Kind, Network } from '../../../proto/gen/types.ts'
 import { ControlPlane } from '../control-plane.ts'
 import { template } from './fake.ts'
 
@@ -25,8 +25,8 @@ describe('reconcilers on the real API', () => {
     stop = new AbortController()
     const reads = new ConsistentReads(plane.store, plane.informer)
     const parts: ReconcileParts = {
-      api: plane.api, informer: plane.informer, clock: systemClock, random: plane.random, logger: silentLogger, term: undefined,
-      events: { record: ({ reason, message }) => void events.push(`${reason} ${message}`) }, caughtUp: () => reads.current(),
+      api: plane.api, informer: plane.informer, clock: systemClock, random: plane.random, logger: silentLogger, controller: 'c1', replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined }, term: undefined, authority: 'the authority',
+      events: { record: ({ reason, message }) => void events.push(`${reason} ${message}`) }, caughtUp: () => reads.current(), clusterRanges: ['10.244.0.0/16', '10.96.0.0/16'],
     }
     running = runReconcilers(createReconcilers(parts), parts, stop.signal)
     agent = () => undefined
@@ -94,6 +94,21 @@ describe('reconcilers on the real API', () => {
     })
   }
 
+  it('gives a Network to the nodes whose pods are on it, and keeps it until the last of them has gone', async () => {
+    const network = (): Network | undefined => plane.informer.lister('Network').get('default', 'back')
+    await plane.api.create({ kind: 'Network', metadata: { name: 'back', namespace: 'default' }, spec: { cidrs: ['10.50.0.0/16'] } }, user)
+    await until(() => network()?.status.conditions?.[0]?.status === 'True')
+    const pod = await plane.api.create({ kind: 'Pod', metadata: { name: 'p', namespace: 'default', annotations: { 'gantry.dev/networks': 'back' } }, spec: { containers: [{ name: 'c', image: 'one' }] } }, user)
+    await plane.api.bind('default', 'p', pod.metadata.uid, 'n1', user)
+    await until(() => network()!.status.blocks?.[0]?.node === 'n1')
+    await plane.api.delete('Network', 'default', 'back', {}, user)
+    await until(() => network()?.status.conditions?.[0]?.reason === 'InUse')
+    assert.match(network()!.status.conditions![0]!.message!, /kept until these pods have gone: p$/)
+    assert.equal(network()!.status.blocks?.length, 1)
+    await plane.api.delete('Pod', 'default', 'p', { gracePeriodSeconds: 0 }, user)
+    await until(() => network() === undefined)
+  })
+
   it('leaves ReplicaSet and pods when the Deployment is deleted as an orphan maker, and takes them up again', async () => {
     await create(3)
     await until(() => all('Pod').length === 3)
@@ -113,6 +128,7 @@ describe('reconcilers on the real API', () => {
     await until(() => all('Pod').length === 3)
     await plane.api.delete('Namespace', '', 'shop', {}, user)
     await until(() => all('Namespace').length === 1)
-    assert.deepEqual([...all('Deployment'), ...all('ReplicaSet'), ...all('Pod'), ...all('ConfigMap')], [])
+    const left = [...all('Deployment'), ...all('ReplicaSet'), ...all('Pod'), ...all('ConfigMap'), ...all('ServiceAccount')].filter(({ metadata: { namespace } }) => namespace === 'shop')
+    assert.deepEqual(left, [])
   })
 })

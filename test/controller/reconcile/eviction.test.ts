@@ -69,7 +69,7 @@ describe('taint eviction', () => {
     cluster.change('Node', 'n1', ({ spec }) => void (spec.taints = [{ key: 'a', value: 'b', effect: 'NoExecute', timeAdded: formatTime(cluster.clock.now()) }]), '')
     await cluster.settle()
     assert.deepEqual(left(cluster), ['brief', 'elsewhere', 'waiting'])
-    assert.deepEqual(cluster.events, ['Normal TaintManagerEviction Evicted from node n1, which is tainted a=b:NoExecute'])
+    assert.deepEqual(cluster.events, ['Normal TaintManagerEviction Evicted from node n1, which is tainted a=b:NoExecute; it has no controller that would replace it'])
     await cluster.clock.advance(59_999)
     await cluster.settle()
     assert.deepEqual(left(cluster), ['brief', 'elsewhere', 'waiting'])

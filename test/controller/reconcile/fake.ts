@@ -26,7 +26,7 @@ export class FakeCluster {
   refuse: (verb: string, object: { kind: Kind; metadata: { name?: string } }) => GantryError | undefined = () => undefined
   readonly #stored = new Map<string, AnyResource>()
   readonly #cache = new Map<string, AnyResource>()
-  readonly #handlers: { kind: Kind; handler: Handler }[] = []
+  readonly #handlers: { kind: Kind | 'any'; handler: Handler }[] = []
   readonly #waiting: { revision: number; resolve: () => void }[] = []
   #held: (() => void)[] | undefined
   #revision = 0
@@ -103,12 +103,14 @@ export class FakeCluster {
       await this.#begin('delete', { kind, metadata: { name } })
       return this.#delete(this.#need(kind, namespace, name) as AnyResource, options) as never
     },
+    deletion: () => { throw new TypeError('not used by reconcilers') },
     update: () => { throw new TypeError('not used by reconcilers') },
     updateStatus: () => { throw new TypeError('not used by reconcilers') },
     patch: () => { throw new TypeError('not used by reconcilers') },
     apply: () => { throw new TypeError('not used by reconcilers') },
     bind: () => { throw new TypeError('not used by reconcilers') },
     release: () => { throw new TypeError('not used by reconcilers') },
+    admitConnection: () => { throw new TypeError('not used by reconcilers') },
   }
 
   readonly #sink: EventSink = { record: ({ type, reason, message }) => void this.events.push(`${type} ${reason} ${message}`) }
@@ -121,13 +123,17 @@ export class FakeCluster {
     lister: <K extends Kind>(kind: K) => this.#lister(kind),
     byUid: (uid: string) => [...this.#cache.values()].find(({ metadata }) => metadata.uid === uid),
     on: <K extends Kind>(kind: K, handler: (change: Change<K>) => void) => this.#on(kind, handler as Handler),
+    onAny: (handler: Handler) => this.#on('any', handler),
     onBatch: () => () => undefined,
     watch: () => { throw new TypeError('not used by reconcilers') },
+    follow: () => { throw new TypeError('not used by reconcilers') },
+    cachedAt: () => { throw new TypeError('not used by reconcilers') },
   }, 'revision', { get: () => this.#cacheRevision })
 
   readonly parts: ReconcileParts = {
-    api: this.api, informer: this.informer, events: this.#sink, clock: this.clock, random: seededRandom(1), logger: silentLogger, term: undefined,
+    api: this.api, informer: this.informer, events: this.#sink, clock: this.clock, random: seededRandom(1), logger: silentLogger, controller: 'c1', replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined }, term: undefined, authority: 'the authority',
     caughtUp: () => this.#reached(this.#revision),
+    clusterRanges: ['10.244.0.0/16', '10.96.0.0/16'],
   }
 
   /** Runs reconcilers while `work` goes on, and ends them. */
@@ -222,7 +228,7 @@ export class FakeCluster {
       this.#cacheRevision = revision
       const type = deleted ? 'deleted' : previous === undefined ? 'added' : 'modified'
       const change = { type, cached: cached(object), previous: previous && cached(previous), revision } as Change
-      for (const { kind, handler } of this.#handlers) if (kind === object.kind) handler(change)
+      for (const { kind, handler } of this.#handlers) if (kind === 'any' || kind === object.kind) handler(change)
       for (const waiting of this.#waiting.splice(0)) {
         if (waiting.revision <= revision) waiting.resolve()
         else this.#waiting.push(waiting)
@@ -237,10 +243,10 @@ export class FakeCluster {
     return new Promise((resolve) => this.#waiting.push({ revision, resolve }))
   }
 
-  #on(kind: Kind, handler: Handler): () => void {
+  #on(kind: Kind | 'any', handler: Handler): () => void {
     const entry = { kind, handler }
     this.#handlers.push(entry)
-    for (const object of this.#cache.values()) if (object.kind === kind) handler({ type: 'added', cached: cached(object), previous: undefined, revision: this.#cacheRevision } as Change)
+    for (const object of this.#cache.values()) if (kind === 'any' || object.kind === kind) handler({ type: 'added', cached: cached(object), previous: undefined, revision: this.#cacheRevision } as Change)
     return () => void this.#handlers.splice(this.#handlers.indexOf(entry), 1)
   }
 

@@ -22,13 +22,15 @@ export interface NodeOptions {
   taints?: Taint[]
   unschedulable?: boolean
   ready?: 'True' | 'False' | 'Unknown'
+  /** Why it is not ready. */
+  reason?: string
 }
 
-export function node(name: string, { cpu = '4', memory = '8Gi', pods = '110', more, labels, taints, unschedulable, ready = 'True' }: NodeOptions = {}): Node {
+export function node(name: string, { cpu = '4', memory = '8Gi', pods = '110', more, labels, taints, unschedulable, ready = 'True', reason }: NodeOptions = {}): Node {
   const allocatable = { cpu, memory, pods, ...more }
   return {
     apiVersion: 'v1', kind: 'Node', metadata: { name, namespace: '', uid: `node-${name}`, resourceVersion: '', labels: { 'kubernetes.io/hostname': name, ...labels } },
-    spec: { taints, unschedulable }, status: { capacity: allocatable, allocatable, conditions: [{ type: 'Ready', status: ready }] },
+    spec: { taints, unschedulable }, status: { capacity: allocatable, allocatable, conditions: [{ type: 'Ready', status: ready, ...reason !== undefined && { reason, lastHeartbeatTime: '2026-01-01T12:03:07Z' } }] },
   } as unknown as Node
 }
 

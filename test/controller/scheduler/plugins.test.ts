@@ -6,6 +6,7 @@ import type { FilterPlugin, ScorePlugin } from '../../../controller/scheduler/fr
 import { place } from '../../../controller/scheduler/placement.ts'
 import { allPlugins } from '../../../controller/scheduler/plugins/all.ts'
 import { nodeName } from '../../../controller/scheduler/plugins/node-name.ts'
+import { nodePorts } from '../../../controller/scheduler/plugins/node-ports.ts'
 import { nodeReady } from '../../../controller/scheduler/plugins/node-ready.ts'
 import { nodeSelector } from '../../../controller/scheduler/plugins/node-selector.ts'
 import { balanced, leastAllocated, resources } from '../../../controller/scheduler/plugins/resources.ts'
@@ -36,10 +37,16 @@ function scores(plugin: ScorePlugin, asked: Pod, cluster: SchedulerCache): numbe
   return score && cluster.nodes.map((one) => Math.round(score(one)))
 }
 
+function withPort(port: { hostPort?: number; hostIP?: string; protocol?: 'TCP' | 'UDP' }, hostNetwork = false): PodOptions {
+  return { spec: { hostNetwork, containers: [{ name: 'c', image: 'i', resources: {}, ports: [{ containerPort: 8080, protocol: 'TCP', ...port }] }] } as PodOptions['spec'] }
+}
+
 const filterCases: { plugin: FilterPlugin; what: string; node?: NodeOptions; pod?: PodOptions; placed?: PodOptions[]; refused: string }[] = [
   { plugin: nodeReady, what: 'is ready', refused: '' },
   { plugin: nodeReady, what: 'is not ready', node: { ready: 'False' }, refused: 'Ready is False' },
-  { plugin: nodeReady, what: 'is lost', node: { ready: 'Unknown' }, refused: 'Ready is Unknown' },
+  { plugin: nodeReady, what: 'is not known to be ready', node: { ready: 'Unknown' }, refused: 'Ready is Unknown' },
+  { plugin: nodeReady, what: 'is suspect', node: { ready: 'Unknown', reason: 'NodeSuspect' }, refused: 'is suspect: no sign of life since 2026-01-01T12:03:07Z' },
+  { plugin: nodeReady, what: 'is lost', node: { ready: 'Unknown', reason: 'NodeLost' }, pod: { spec: { tolerations: [{ operator: 'Exists' }] } }, refused: 'is lost: no sign of life since 2026-01-01T12:03:07Z' },
   { plugin: unschedulable, what: 'is open', refused: '' },
   { plugin: unschedulable, what: 'is cordoned', node: { unschedulable: true }, refused: 'is cordoned' },
   { plugin: unschedulable, what: 'is cordoned and the pod tolerates that', node: { unschedulable: true }, pod: { spec: { tolerations: [{ key: 'node.kubernetes.io/unschedulable', operator: 'Exists' }] } }, refused: '' },
@@ -48,6 +55,10 @@ const filterCases: { plugin: FilterPlugin; what: string; node?: NodeOptions; pod
   { plugin: nodeSelector, what: 'has the labels', node: { labels: { disk: 'ssd', zone: 'a' } }, pod: { spec: { nodeSelector: { disk: 'ssd', zone: 'a' } } }, refused: '' },
   { plugin: nodeSelector, what: 'lacks a label', pod: { spec: { nodeSelector: { disk: 'ssd' } } }, refused: 'label disk=ssd is asked for, the node has none' },
   { plugin: nodeSelector, what: 'has another value', node: { labels: { disk: 'hdd' } }, pod: { spec: { nodeSelector: { disk: 'ssd' } } }, refused: 'label disk=ssd is asked for, the node has disk=hdd' },
+  { plugin: nodePorts, what: 'has the host port free', pod: withPort({ hostPort: 80 }), placed: [withPort({ hostPort: 81 }), withPort({ hostPort: 80, protocol: 'UDP' }), withPort({})], refused: '' },
+  { plugin: nodePorts, what: 'has a pod with the host port', pod: withPort({ hostPort: 80 }), placed: [withPort({ hostPort: 80, hostIP: '10.0.0.1' })], refused: 'host port 80/TCP is that of pod default/placed0' },
+  { plugin: nodePorts, what: 'has the host port on another address', pod: withPort({ hostPort: 80, hostIP: '10.0.0.2' }), placed: [withPort({ hostPort: 80, hostIP: '10.0.0.1' }), withPort({ hostPort: 80, hostIP: '::' })], refused: '' },
+  { plugin: nodePorts, what: 'has a pod in its network with the port', pod: withPort({ hostPort: 8080, hostIP: '0.0.0.0' }), placed: [withPort({}, true)], refused: 'host port 0.0.0.0:8080/TCP is that of pod default/placed0' },
   { plugin: resources, what: 'has room', pod: { cpu: '4', memory: '8Gi' }, refused: '' },
   { plugin: resources, what: 'has too little left', pod: { cpu: '1', memory: '5Gi' }, placed: [{ cpu: '3400m', memory: '4Gi' }], refused: 'cpu 400m short (requested 1, free 600m), memory 1Gi short (requested 5Gi, free 4Gi)' },
   { plugin: resources, what: 'is full of pods', node: { pods: '2' }, placed: [{}, {}], refused: 'pods 1 short (requested 1, free 0)' },
@@ -107,6 +118,19 @@ describe('scheduler plugins', () => {
     const later = structuredClone(asked)
     later.spec.initContainers = [initial('side', '300m', 'Always'), initial('b', '100m')]
     assert.equal(podRequests(later).get('cpu'), 800)
+  })
+
+  it('counts the larger of what is asked for and what is granted while a pod is resized, and nothing that its node never has', () => {
+    const resized = (asked: string, granted: string, reason: string): number | undefined => {
+      const { status, ...rest } = pod('asked', { cpu: asked })
+      const name = rest.spec.containers[0]!.name
+      return podRequests({ ...rest, status: {
+        ...status,
+        containerStatuses: [{ name, ready: true, restartCount: 0, image: '', imageID: '', allocatedResources: { cpu: granted } }],
+        conditions: [{ type: 'PodResizePending', status: 'True', reason }],
+      } }).get('cpu')
+    }
+    assert.deepEqual([resized('200m', '100m', 'Deferred'), resized('100m', '200m', 'Deferred'), resized('900', '100m', 'Infeasible')], [200, 200, 100])
   })
 
   it('LeastAllocated prefers the emptier node, Balanced the one where cpu and memory stay in proportion', () => {

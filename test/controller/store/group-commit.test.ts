@@ -72,6 +72,28 @@ describe('group commit', () => {
     assert.deepEqual(results[2], { outcome: 'conflict', current: undefined })
   })
 
+  it('writes a group whole or not at all, beside others, and tells its conflicts by their place in it', async () => {
+    await committed(store, put('/taken', 'present'))
+    const results = await Promise.all([
+      group.write(put('/a', '1')),
+      group.writeAll([put('/b', '1'), put('/taken', '1', { is: 'absent' }), put('/c', '1', { is: 'absent' })]),
+      group.writeAll([put('/d', '1', { is: 'absent' }), remove('/taken')]),
+      group.write(put('/b', '2', { is: 'absent' })),
+    ])
+    assert.deepEqual(results.map(({ outcome }) => outcome), ['committed', 'conflict', 'committed', 'committed'])
+    const [, conflicted] = results
+    assert.deepEqual(conflicted!.outcome === 'conflict' && 'conflicts' in conflicted! && conflicted.conflicts.map(({ index, current }) => [index, current?.key]), [[1, '/taken']])
+    assert.deepEqual((await store.list('/')).entries.map(({ key, value }) => `${key} ${Buffer.from(value).toString()}`), ['/a 1', '/b 2', '/d 1'])
+  })
+
+  it('does not divide groups, whatever a transaction takes', async () => {
+    const results = await Promise.all(Array.from({ length: 7 }, (_, index) => group.writeAll(Array.from({ length: 30 }, (_nothing, at) => put(`/k${index}/${at}`, 'x')))))
+    assert.deepEqual(store.sizes, [90, 90, 30])
+    assert.deepEqual(new Set(results.map(({ outcome }) => outcome)), new Set(['committed']))
+    await assert.rejects(group.writeAll(Array.from({ length: 101 }, (_, index) => put(`/m${index}`, 'x'))), failsWith('InvalidArgument'))
+    await assert.rejects(group.writeAll([put('/twice', '1'), put('/twice', '2')]), failsWith('InvalidArgument'))
+  })
+
   it('keeps the order of the writes of a key', async () => {
     const results = await Promise.all([group.write(put('/a', '1')), group.write(put('/a', '2')), group.write(remove('/a')), group.write(put('/a', '3', { is: 'absent' })), group.write(put('/b', '1'))])
     assert.deepEqual(results.map(({ outcome }) => outcome), Array(5).fill('committed'))

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict'
-import { delay, FakeClock, systemClock } from '../../../proto/base/clock.ts'
+import { unwatchFile, watchFile } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { CLOCK_OFFSET_VARIABLE, clockFromEnvironment, delay, FakeClock, OffsetClock, systemClock } from '../../../proto/base/clock.ts'
+import { until } from '../../eventually.ts'
 
 describe('FakeClock', () => {
   it('calls what falls due in order of time, then of setting, with the clock at that time', async () => {
@@ -69,3 +74,84 @@ describe('delay', () => {
     timer.cancel()
   })
 })
+
+describe('OffsetClock', () => {
+  let folder: string
+  let file: string
+  let base: FakeClock
+  let clock: OffsetClock
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gantry-clock-'))
+    file = join(folder, 'offset')
+    base = new FakeClock(1_000_000)
+    clock = new OffsetClock(base, file)
+  })
+  afterEach(async () => {
+    clock.close()
+    await rm(folder, { recursive: true })
+  })
+
+  it('is off by the sum of the lines, notices each change, and is right again without the file', async () => {
+    assert.equal(clock.now(), 1_000_000)
+    await writeFile(file, 'f1 -3600000\n')
+    await until('an hour behind', () => clock.now() === 1_000_000 - 3_600_000)
+    await writeFile(file, 'f1 -3600000\nf2 5000\n')
+    await until('both', () => clock.now() === 1_000_000 - 3_595_000)
+    await writeFile(file, '')
+    await until('right with no line', () => clock.now() === 1_000_000)
+    await writeFile(file, 'f3 1\n')
+    await until('a millisecond', () => clock.now() === 1_000_001)
+    await rm(file)
+    await until('right again', () => clock.now() === 1_000_000)
+  })
+
+  it('leaves deadlines and timers alone', async () => {
+    await writeFile(file, 'f1 86400000\n')
+    await until('a day ahead', () => clock.now() === 1_000_000 + 86_400_000)
+    assert.equal(clock.monotonic(), 0)
+    let calls = 0
+    clock.after(10, () => calls++)
+    await base.advance(9)
+    assert.equal(calls, 0)
+    await base.advance(1)
+    assert.equal(calls, 1)
+    assert.equal(clock.monotonic(), 10)
+  })
+
+  it('stays off as it was while the file says something else', async () => {
+    await writeFile(file, 'f1 500\n')
+    await until('off', () => clock.now() === 1_000_500)
+    for (const text of ['f1 500\nf2 soon\n', '700\n', 'f1 1.5\n']) {
+      // Called after the clock's own listener, by the same look.
+      const looked = new Promise<void>((resolve) => watchFile(file, function listener() {
+        unwatchFile(file, listener)
+        resolve()
+      }))
+      await writeFile(file, text)
+      await looked
+      assert.equal(clock.now(), 1_000_500, text)
+    }
+  })
+
+  it('is there when it begins', async () => {
+    await writeFile(file, 'f1 42\n')
+    assert.equal(timeBy(base, file), 1_000_042)
+  })
+
+  it('is made where the environment names a file, and else is the system\'s', async () => {
+    assert.equal(clockFromEnvironment({}), systemClock)
+    assert.equal(clockFromEnvironment({ [CLOCK_OFFSET_VARIABLE]: '' }), systemClock)
+    await writeFile(file, 'f1 3600000\n')
+    const made = clockFromEnvironment({ [CLOCK_OFFSET_VARIABLE]: file }) as OffsetClock
+    const ahead = made.now() - systemClock.now()
+    made.close()
+    assert(Math.abs(ahead - 3_600_000) < 1_000, `${ahead} ms`)
+  })
+})
+
+/** The time by a clock that has looked once. */
+function timeBy(base: FakeClock, file: string): number {
+  const clock = new OffsetClock(base, file)
+  clock.close()
+  return clock.now()
+}

@@ -60,6 +60,13 @@ describe('container logs', () => {
     assert.equal(await read({ limit: 5 }), 'one\nt')
   })
 
+  it('reads what one stream was written, and counts lines of both', async () => {
+    await writeFile(live, entry(1, 'out') + entry(2, 'err', 'F', 'stderr') + entry(3, 'out again'))
+    assert.equal(await read({ stream: 'stderr' }), 'err\n')
+    assert.equal(await read({ stream: 'stdout', limit: 6 }), 'out\nou')
+    assert.equal(await read({ stream: 'stdout', tail: 2 }), 'out again\n')
+  })
+
   it('joins the parts of a line', async () => {
     await writeFile(live, entry(1, 'be', 'P') + entry(1, 'other', 'F', 'stderr') + entry(2, 'gun'))
     assert.equal(await read(), 'other\nbegun\n')

@@ -1,0 +1,114 @@
+/** The part of a node's network that reaches pods of other nodes: follows the cluster's nodes with routes and overlay devices. */
+import { systemClock, type Clock, type Timer } from '../../../proto/base/clock.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import type { Logger } from '../../../proto/base/logger.ts'
+import type { PeerNode } from '../../../proto/gen/types.ts'
+import type { Run } from '../../launcher.ts'
+import type { NetworkChange, NetworkPart, NetworkView } from '../contract.ts'
+import { inNode, type InNode } from '../node-programs.ts'
+import { findPodMtu } from '../underlay.ts'
+import { FabricKernel } from './kernel.ts'
+import { overlayDevices, planFabric, steps, VXLAN_PORT, type Overlay } from './plan.ts'
+
+export interface FabricParts {
+  /** This node's name. */
+  readonly node: string
+  readonly run: Run
+  readonly logger: Logger
+  readonly clock?: Clock
+  /** Path of the node's network namespace, if it is not the agent's own. */
+  readonly netns?: string | undefined
+  /** `auto` (default): plain routes to nodes on a shared link, VXLAN to the others; `vxlan`: to all. */
+  readonly overlay?: Overlay
+  /** UDP port of VXLAN, the same on all nodes. */
+  readonly vxlanPort?: number
+  /** Bytes of a pod's packet; worked out if undefined. */
+  readonly mtu?: number | undefined
+}
+
+/** Milliseconds between looks at the kernel: routes go with an interface that was down for a moment, and nobody is told. */
+const LOOK_AGAIN = 15_000
+
+/** Each time the kernel is read and compared: nothing is assumed of it, whoever changed what. */
+export class Fabric implements NetworkPart {
+  readonly name = 'fabric'
+  /** A pod that ends is not sent anything for lack of a route being gone. */
+  readonly confirms = false
+  readonly #node: InNode
+  readonly #kernel: FabricKernel
+  readonly #parts: FabricParts
+  readonly #clock: Clock
+  #peers: readonly PeerNode[] = []
+  /** What was last made, to see whether a change matters. */
+  #made: string | undefined
+  #told: string | undefined
+  #timer: Timer | undefined
+  #looking: Promise<void> | undefined
+  #stopped = false
+
+  constructor(parts: FabricParts) {
+    this.#parts = parts
+    this.#node = inNode(parts.run, parts.netns)
+    this.#kernel = new FabricKernel(this.#node)
+    this.#clock = parts.clock ?? systemClock
+  }
+
+  async apply(view: NetworkView, change: NetworkChange): Promise<void> {
+    if (!change.complete && ![...change.keys].some((key) => key.startsWith('PeerNode/'))) return
+    await this.#looking
+    const peers = [...view.entries('peer').values()]
+    // Signs of life, labels: nothing that a route depends on.
+    const text = JSON.stringify(peers.map(({ name, addresses, podCidrs }) => [name, addresses, podCidrs]))
+    if (!change.complete && text === this.#made) return
+    this.#made = undefined
+    this.#peers = peers
+    await this.#follow()
+    this.#made = text
+    this.#lookLater()
+  }
+
+  /** Routes stay, for the pods that do. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#timer?.cancel()
+    await this.#looking
+  }
+
+  async #follow(): Promise<void> {
+    const { node, overlay = 'auto', vxlanPort = VXLAN_PORT } = this.#parts
+    const own = this.#peers.find(({ name }) => name === node)
+    // Others reach this node as its entry says: before there is one, nothing is known.
+    if (own === undefined || own.addresses.length === 0) return
+    const addresses = [...new Set(this.#peers.filter((peer) => peer !== own).flatMap((peer) => peer.addresses))]
+    const [has, ways, mtus] = await Promise.all([this.#kernel.read(), this.#kernel.ways(addresses), Promise.all(own.addresses.map(async (address) => [address, this.#parts.mtu ?? await findPodMtu(this.#node, address)] as const))])
+    const mtu = new Map(mtus)
+    const { unreachable, ...wanted } = planFabric(own, this.#peers, ways, overlayDevices(own, vxlanPort, (address) => mtu.get(address)!), overlay)
+    await this.#kernel.apply(steps(wanted, has))
+    this.#tell(unreachable)
+  }
+
+  #tell(unreachable: readonly { readonly node: string; readonly why: string }[]): void {
+    const told = JSON.stringify(unreachable)
+    if (told !== this.#told) for (const { node, why } of unreachable) this.#parts.logger.warn({ peer: node, why }, "pods of another node cannot be reached")
+    this.#told = told
+  }
+
+  #lookLater(): void {
+    this.#timer?.cancel()
+    if (this.#stopped) return
+    this.#timer = this.#clock.after(LOOK_AGAIN, () => {
+      this.#looking = this.#look().finally(() => {
+        this.#looking = undefined
+        this.#lookLater()
+      })
+    })
+  }
+
+  async #look(): Promise<void> {
+    try {
+      await this.#follow()
+    } catch (thrown) {
+      this.#parts.logger.warn({ err: GantryError.from(thrown) }, 'cannot compare the routes to other nodes with what the kernel has')
+    }
+  }
+}

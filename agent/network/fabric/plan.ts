@@ -1,0 +1,197 @@
+/** How pods of other nodes are reached: what the kernel ought to have, and the commands from what it has to that. Pure. */
+import { createHash } from 'node:crypto'
+import { familyOf, readAddress, type AddressFamily } from '../../../proto/api/cidr.ts'
+import type { PeerNode } from '../../../proto/gen/types.ts'
+import { OVERLAYS } from '../commands.ts'
+
+/** Marks our routes (iproute2's rt_protos): those with it that nobody wants are removed, others are never touched. */
+export const ROUTE_PROTOCOL = 71
+/** The UDP port, unless the configuration names another. */
+export const VXLAN_PORT = 8472
+/** The one segment that all nodes are on. */
+export const VNI = 26478
+
+export type Overlay = 'auto' | 'vxlan'
+
+/** How the node itself would reach an address: the answer of `ip route get`. */
+export interface Way {
+  readonly dev: string
+  /** Through a router: there is no link with it. */
+  readonly gateway: boolean
+  /** The address is the node's own. */
+  readonly local: boolean
+}
+
+export interface OverlayDevice {
+  readonly family: AddressFamily
+  readonly name: string
+  readonly mac: string
+  /** The node's address; IPv6 devices are bound to it. */
+  readonly local: string
+  readonly mtu: number
+  readonly port: number
+}
+
+export interface Route {
+  readonly to: string
+  readonly via: string
+  readonly dev: string
+}
+
+/** A peer behind an overlay device: frames to `mac` go to `remote`. */
+export interface Forwarding {
+  readonly dev: string
+  readonly mac: string
+  readonly remote: string
+}
+
+/** The next hop of a route through an overlay. */
+export interface Neighbour {
+  readonly dev: string
+  readonly address: string
+  readonly mac: string
+}
+
+export interface Fabric {
+  readonly devices: readonly OverlayDevice[]
+  readonly routes: readonly Route[]
+  readonly forwardings: readonly Forwarding[]
+  readonly neighbours: readonly Neighbour[]
+}
+
+/** A peer that cannot be reached as things are. */
+export interface Unreachable {
+  readonly node: string
+  readonly why: string
+}
+
+/**
+ * The hardware address of a node's overlay device, which follows from the node's address: so nobody has to be told of it. Locally administered;
+ * of an IPv4 address it holds all, of an IPv6 address a digest.
+ */
+export function overlayMac(address: string): string {
+  const { family, value } = readAddress(address)!
+  const bytes = family === 4 ? `76${value.toString(16).padStart(8, '0')}` : createHash('sha256').update(value.toString(16)).digest('hex').slice(0, 10)
+  return ['02', ...bytes.match(/../g)!].join(':')
+}
+
+function firstOf(addresses: readonly string[], family: AddressFamily): string | undefined {
+  return addresses.find((address) => familyOf(address) === family)
+}
+
+/** The node's overlay devices: one for each family that it has addresses of, also when it sends nothing itself, as others may send to it. */
+export function overlayDevices(own: PeerNode, port: number, mtu: (address: string) => number): OverlayDevice[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const local = firstOf(own.addresses, family)
+    return local === undefined ? [] : [{ family, name: OVERLAYS[family], mac: overlayMac(local), local, mtu: mtu(local), port }]
+  })
+}
+
+/**
+ * Each peer's ranges lead to its address where it is on a link with this node, else through the overlay. A peer that is not present keeps its
+ * routes: it may be back, and its pods' addresses are nobody else's.
+ */
+export function planFabric(own: PeerNode, peers: readonly PeerNode[], ways: ReadonlyMap<string, Way>, devices: readonly OverlayDevice[], overlay: Overlay): Fabric & { readonly unreachable: readonly Unreachable[] } {
+  const routes: Route[] = []
+  const forwardings: Forwarding[] = []
+  const neighbours: Neighbour[] = []
+  const unreachable: Unreachable[] = []
+  const taken = new Set(own.podCidrs)
+  for (const peer of peers) {
+    if (peer.name === own.name) continue
+    const device = devices.find(({ family }) => firstOf(peer.addresses, family) !== undefined)
+    for (const to of peer.podCidrs) {
+      if (taken.has(to)) {
+        unreachable.push({ node: peer.name, why: `its pod range ${to} is another node's, too` })
+        continue
+      }
+      taken.add(to)
+      const address = firstOf(peer.addresses, familyOf(to))
+      const way = address === undefined ? undefined : ways.get(address)
+      if (overlay === 'auto' && way !== undefined && !way.gateway && !way.local) {
+        routes.push({ to, via: address!, dev: way.dev })
+        continue
+      }
+      if (device === undefined) {
+        unreachable.push({ node: peer.name, why: `it has no address of a family that this node has: ${peer.addresses.join(', ') || 'none'}` })
+        continue
+      }
+      const remote = firstOf(peer.addresses, device.family)!
+      if (ways.get(remote)?.local === true) {
+        unreachable.push({ node: peer.name, why: `its address ${remote} is this node's` })
+        continue
+      }
+      const mac = overlayMac(remote)
+      // The range's own first address is no pod's, and stands for the peer on the segment.
+      const via = to.slice(0, to.indexOf('/'))
+      routes.push({ to, via, dev: device.name })
+      neighbours.push({ dev: device.name, address: via, mac })
+      if (!forwardings.some((other) => other.mac === mac)) forwardings.push({ dev: device.name, mac, remote })
+    }
+  }
+  return { devices, routes, forwardings, neighbours, unreachable }
+}
+
+/** What the kernel has of ours. */
+export interface KernelFabric {
+  readonly devices: readonly (Omit<OverlayDevice, 'family' | 'local'> & { readonly local: string | undefined; readonly vni: number; readonly up: boolean })[]
+  readonly routes: readonly Route[]
+  readonly forwardings: readonly Forwarding[]
+  readonly neighbours: readonly Neighbour[]
+}
+
+/** Batches in their order: `ip` (devices and neighbours), `bridge` (forwardings), `ip` (routes, and what is no longer wanted). */
+export interface Steps {
+  readonly devices: string
+  /** Devices that are made anew. */
+  readonly made: readonly string[]
+  readonly forwardings: string
+  readonly routes: string
+}
+
+const text = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('')
+const isOverlay = (device: string): boolean => Object.values(OVERLAYS).includes(device)
+
+export function steps(wanted: Fabric, has: KernelFabric): Steps {
+  const deviceLines: string[] = []
+  const made: string[] = []
+  for (const device of wanted.devices) {
+    const present = has.devices.find(({ name }) => name === device.name)
+    const fits = present?.vni === VNI && present.port === device.port && (device.family === 4 || present.local === device.local)
+    if (present !== undefined && !fits) deviceLines.push(`link del ${device.name}`)
+    if (present === undefined || !fits) {
+      made.push(device.name)
+      // An IPv4 one is bound to no address: it goes on sending when the node's changes.
+      deviceLines.push(`link add ${device.name} address ${device.mac} mtu ${device.mtu} type vxlan id ${VNI} dstport ${device.port} nolearning${device.family === 6 ? ` local ${device.local}` : ''}`, `link set ${device.name} up`)
+    } else if (present.mac !== device.mac || present.mtu !== device.mtu || !present.up) deviceLines.push(`link set ${device.name}${present.mac === device.mac ? '' : ` address ${device.mac}`} mtu ${device.mtu} up`)
+  }
+  const gone = has.devices.filter(({ name }) => !wanted.devices.some((device) => device.name === name)).map(({ name }) => name)
+  const lost = new Set([...gone, ...made])
+  const stays = <T extends { readonly dev: string }>(items: readonly T[]): T[] => items.filter(({ dev }) => !lost.has(dev))
+  // With a device's hardware address the kernel forgets its neighbours, permanent ones, too.
+  const same = (dev: string): boolean => wanted.devices.find(({ name }) => name === dev)?.mac === has.devices.find(({ name }) => name === dev)?.mac
+  const neighbours = difference(wanted.neighbours, stays(has.neighbours).filter(({ dev }) => same(dev)), ({ dev, address }) => `${dev} ${address}`, ({ mac }) => mac)
+  const forwardings = difference(wanted.forwardings, stays(has.forwardings), ({ dev, mac }) => `${dev} ${mac}`, ({ remote }) => remote)
+  const routes = difference(wanted.routes, stays(has.routes), ({ to }) => to, ({ via, dev }) => `${via} ${dev}`)
+  return {
+    devices: text([...deviceLines, ...neighbours.set.map(({ address, mac, dev }) => `neigh replace ${address} lladdr ${mac} dev ${dev} nud permanent`)]),
+    made,
+    forwardings: text([
+      ...forwardings.set.map(({ mac, dev, remote }) => `fdb replace ${mac} dev ${dev} dst ${remote} self permanent`),
+      ...forwardings.removed.map(({ mac, dev, remote }) => `fdb del ${mac} dev ${dev} dst ${remote} self`),
+    ]),
+    routes: text([
+      ...routes.set.map(({ to, via, dev }) => `route replace ${to} via ${via} dev ${dev} proto ${ROUTE_PROTOCOL}${isOverlay(dev) ? ' onlink' : ''}`),
+      ...routes.removed.map(({ to, via, dev }) => `route del ${to} via ${via} dev ${dev} proto ${ROUTE_PROTOCOL}`),
+      ...neighbours.removed.map(({ address, dev }) => `neigh del ${address} dev ${dev}`),
+      ...gone.map((name) => `link del ${name}`),
+    ]),
+  }
+}
+
+/** What is to be set, as it is not there or another, and what is there for keys that nobody wants. */
+function difference<T>(wanted: readonly T[], present: readonly T[], key: (item: T) => string, value: (item: T) => string): { readonly set: T[]; readonly removed: T[] } {
+  const has = new Map(present.map((item) => [key(item), value(item)]))
+  const keys = new Set(wanted.map(key))
+  return { set: wanted.filter((item) => has.get(key(item)) !== value(item)), removed: present.filter((item) => !keys.has(key(item))) }
+}

@@ -1,0 +1,95 @@
+/** The texts handed to `nft -f` (nft(8)) for what concerns every pod: who it may say it is, and as whom it is seen outside. Pure. */
+import { familyOf } from '../../proto/api/cidr.ts'
+import { GATEWAY, OVERLAYS, PORT_PREFIX, portName } from './commands.ts'
+
+/** What comes out of a port. */
+export const GUARD_TABLE = 'gantry_guard'
+/** Guards while the other is replaced: a packet that is on its way just then may find a new table still empty and the old one empty already. */
+export const GUARD_DEPUTY = 'gantry_guard_deputy'
+export const MASQUERADE_TABLE = 'gantry_masquerade'
+
+/**
+ * The whole table in one transaction. A pod sends with its own addresses only, and nothing else of the node looks at a packet before that is known:
+ * no connection is tracked for it, nothing translated. Of hardware addresses and ARP nothing is believed anyway, as all neighbours are written down.
+ * Packets between nodes in which pods' packets are (VXLAN) are not tracked: each connection in them would take a second entry, of no use.
+ */
+export function guard(pods: readonly (readonly string[])[], vxlanPort: number, table: typeof GUARD_TABLE | typeof GUARD_DEPUTY = GUARD_TABLE): string {
+  return withoutTables(`inet ${table}`) + lines(
+    `table inet ${table} {`,
+    '  set pods4 { type ifname . ipv4_addr; }',
+    '  set pods6 { type ifname . ipv6_addr; }',
+    '  chain outer {',
+    `    udp dport ${vxlanPort} fib daddr type local notrack`,
+    '  }',
+    '  chain output {',
+    '    type filter hook output priority raw; policy accept;',
+    `    udp dport ${vxlanPort} notrack`,
+    '  }',
+    '  chain prerouting {',
+    '    type filter hook prerouting priority raw; policy accept;',
+    `    iifname != "${PORT_PREFIX}*" goto outer`,
+    // What ports let through for host ports at 127.0.0.1 (route_localnet) is nothing for pods to call (CVE-2020-8558).
+    '    ip daddr 127.0.0.0/8 drop',
+    '    iifname . ip saddr @pods4 accept',
+    '    iifname . ip6 saddr @pods6 accept',
+    '    drop',
+    '  }',
+    '}',
+  ) + admit(pods, table)
+}
+
+/** Pods that the guard is to know. */
+export function admit(pods: readonly (readonly string[])[], table: string = GUARD_TABLE): string {
+  return lines(...elements(pods).map(([set, element]) => `add element inet ${table} ${set} { ${element} }`))
+}
+
+/** Pods that it is to forget; also those that it does not know. */
+export function dismiss(pods: readonly (readonly string[])[]): string {
+  return lines(...elements(pods).flatMap(([set, element]) => ['add', 'delete'].map((verb) => `${verb} element inet ${GUARD_TABLE} ${set} { ${element} }`)))
+}
+
+function elements(pods: readonly (readonly string[])[]): [string, string][] {
+  return pods.flatMap((addresses) => addresses.map((address): [string, string] => [`pods${familyOf(address)}`, `"${portName(addresses[0]!)}" . ${address}`]))
+}
+
+/**
+ * The whole table in one transaction. What pods send beyond the cluster's pod ranges leaves with the node's address: also to other nodes, as
+ * their network knows the addresses of nodes and not those of pods, and the answer to a pod's address could come back by another way than
+ * the question went. Between pods, addresses stay as they are. What the node itself sends through the overlay (to a Service that leads to a
+ * pod elsewhere) has its gateway's address, so that the answer comes the same way. `own`: addresses of pods here that are outside the ranges.
+ */
+export function masquerade(clusterCidrs: readonly string[], own: readonly string[], gateways: readonly string[]): string {
+  const pods = (family: 4 | 6): string => {
+    const members = [...new Set([...clusterCidrs, ...own])].filter((cidr) => familyOf(cidr) === family)
+    return `  set pods${family} { type ipv${family}_addr; flags interval; auto-merge;${members.length === 0 ? '' : ` elements = { ${members.join(', ')} };`} }`
+  }
+  return lines(
+    `table inet ${MASQUERADE_TABLE}`,
+    `delete table inet ${MASQUERADE_TABLE}`,
+    `table inet ${MASQUERADE_TABLE} {`,
+    pods(4),
+    pods(6),
+    '  chain postrouting {',
+    '    type nat hook postrouting priority srcnat; policy accept;',
+    `    oifname "${PORT_PREFIX}*" accept`,
+    `    oifname { "${GATEWAY}", "lo" } accept`,
+    ...gateways.map((gateway) => {
+      const family = familyOf(gateway)
+      const ip = family === 4 ? 'ip' : 'ip6'
+      return `    oifname { ${Object.values(OVERLAYS).map((name) => `"${name}"`).join(', ')} } ${ip} saddr != @pods${family} snat ${ip} to ${gateway}`
+    }),
+    '    ip saddr @pods4 ip daddr != @pods4 ip daddr != 224.0.0.0/4 masquerade',
+    '    ip6 saddr @pods6 ip6 daddr != @pods6 ip6 daddr != ff00::/8 masquerade',
+    '  }',
+    '}',
+  )
+}
+
+/** Tables and all in them, whether they are there or not. */
+export function withoutTables(...tables: readonly string[]): string {
+  return lines(...tables.flatMap((table) => [`table ${table}`, `delete table ${table}`]))
+}
+
+function lines(...text: readonly string[]): string {
+  return text.map((line) => `${line}\n`).join('')
+}

@@ -1,0 +1,80 @@
+/** Keeps pods to their NetworkPolicies (see README.md). */
+import { Semaphore } from '../../../proto/base/turns.ts'
+import { Waiters } from '../../../proto/base/waiters.ts'
+import type { Run } from '../../launcher.ts'
+import type { NetworkChange, NetworkPart, NetworkView, PodGuard } from '../contract.ts'
+import { changeScripts, TABLE } from './change-script.ts'
+import { LastTold } from './last-told.ts'
+import { NO_TABLE, policyTable, SetElements, type PolicyTable } from './ruleset.ts'
+
+export interface PolicyGuardParts {
+  readonly run: Run
+  /** Path of the network namespace that forwards pods' packets; the agent's own if undefined. */
+  readonly netns?: string
+}
+
+export class PolicyGuard implements NetworkPart, PodGuard {
+  readonly name = 'policy'
+  /** What a pod is no longer allowed to send need not be waited for before it ends. */
+  readonly confirms = false
+  readonly #run: Run
+  readonly #netns: string | undefined
+  readonly #turn = new Semaphore(1)
+  readonly #given = new Map<string, readonly string[]>()
+  readonly #elements = new SetElements()
+  readonly #lastTold = new LastTold()
+  /** What is in the kernel; undefined when that is not known. */
+  #table: PolicyTable | undefined
+  #view: NetworkView | undefined
+  /** For the first view. */
+  readonly #waiting = new Waiters()
+
+  constructor({ run, netns }: PolicyGuardParts) {
+    this.#run = run
+    this.#netns = netns
+  }
+
+  async apply(view: NetworkView, { complete, keys }: NetworkChange): Promise<void> {
+    if (!complete && ![...keys].some((key) => /^(GuardedPod|PolicyRules|AddressSet)\//.test(key))) return
+    this.#view = view
+    this.#waiting.wake()
+    await this.#turn.run(() => this.#program(complete))
+  }
+
+  adopt(given: ReadonlyMap<string, readonly string[]>): void {
+    for (const [uid, addresses] of given) this.#given.set(uid, addresses)
+  }
+
+  async protect(uid: string, addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    this.#given.set(uid, addresses)
+    if (this.#view === undefined) await this.#waiting.next(signal)
+    // The view is live: what was told before the pod is in it, although `apply` may not have been called for it yet.
+    await this.#turn.run(() => this.#program(false), signal)
+  }
+
+  forget(uid: string): void {
+    this.#given.delete(uid)
+  }
+
+  tables(): readonly string[] {
+    return this.#table === undefined || this.#table === NO_TABLE ? [] : [TABLE]
+  }
+
+  /** What is in the kernel stays: pods live on. */
+  stop(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  /** Brings the kernel to what the view, which is there, says now. After a failure what is there is not known. */
+  async #program(complete: boolean): Promise<void> {
+    const after = policyTable(this.#lastTold.with(this.#view!, this.#given), this.#given, this.#elements)
+    const scripts = changeScripts(complete ? undefined : this.#table, after)
+    if (scripts.length > 0) this.#table = undefined
+    for (const script of scripts) await this.#nft(script)
+    this.#table = after
+  }
+
+  #nft(stdin: string): Promise<unknown> {
+    return this.#netns === undefined ? this.#run('nft', ['-f', '-'], { stdin }) : this.#run('nsenter', [`--net=${this.#netns}`, '--', 'nft', '-f', '-'], { stdin })
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * The Networks that pods of this node are on. A part of the network that follows which there are, and what gives pods their interfaces on them.
+ * It keeps no record: the caller keeps each pod's interfaces, and what nobody knows is removed.
+ */
+import { familyOf } from '../../../proto/api/cidr.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import type { PodNetworkRequest } from '../../../proto/api/pod-networks.ts'
+import type { Logger } from '../../../proto/base/logger.ts'
+import { Waiters } from '../../../proto/base/waiters.ts'
+import type { Run } from '../../launcher.ts'
+import type { FurtherInterface, NetworkChange, NetworkPart, NetworkView, PodSegments } from '../contract.ts'
+import { inNode, readJson, type InNode } from '../node-programs.ts'
+import { findPodMtu } from '../underlay.ts'
+import { bridgeName, EVERYBODY, forward, freeAddresses, lines, makeSegment, nodeSide, podSide, portName, segmentsOf, vniOf, vxlanName, type ForwardingEntry, type Segment } from './plan.ts'
+
+export interface SegmentsOptions {
+  readonly run: Run
+  readonly logger: Logger
+  /** This node's name. */
+  readonly node: string
+  /** Path of the network namespace that holds the bridges; the agent's own if undefined. */
+  readonly netns?: string | undefined
+  /** UDP port of VXLAN, the same on every node. */
+  readonly vxlanPort: number
+  /** Bytes of a pod's packet; worked out if undefined. */
+  readonly mtu?: number | undefined
+  /** The node's own address. */
+  readonly address?: string | undefined
+}
+
+export class Segments implements NetworkPart, PodSegments {
+  readonly name = 'segments'
+  readonly confirms = false
+  readonly #options: SegmentsOptions
+  readonly #inNode: InNode
+  /** By pod. */
+  readonly #held = new Map<string, readonly FurtherInterface[]>()
+  /** In the kernel. */
+  readonly #made = new Map<string, Segment>()
+  /** Networks as they are, by "namespace/name". */
+  #wanted: ReadonlyMap<string, Segment> = new Map()
+  #known: ReadonlySet<string> = new Set()
+  /** For other Networks. */
+  readonly #waiting = new Waiters()
+  #turn: Promise<unknown> = Promise.resolve()
+  #swept = false
+  #mtu: number | undefined
+
+  constructor(options: SegmentsOptions) {
+    this.#options = options
+    this.#inNode = inNode(options.run, options.netns)
+  }
+
+  adopt(known: ReadonlyMap<string, readonly FurtherInterface[]>): void {
+    for (const [id, interfaces] of known) this.#held.set(id, interfaces)
+  }
+
+  async apply(view: NetworkView, { complete, keys }: NetworkChange): Promise<void> {
+    if (!complete && ![...keys].some((key) => /^(?:Network|PeerNode)\//.test(key))) return
+    const networks = view.objects('Network')
+    this.#known = new Set(networks.keys())
+    this.#wanted = segmentsOf(networks, view.entries('peer').values(), this.#options.node)
+    await this.#inTurn(async () => {
+      if (!this.#swept) await this.#sweep()
+      for (const segment of this.#wanted.values()) await this.#make(segment)
+      for (const [key, segment] of this.#made) if (!this.#wanted.has(key)) await this.#remove(key, segment)
+    })
+    this.#waiting.wake()
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async attach(id: string, netns: string, namespace: string, requests: readonly PodNetworkRequest[], signal: AbortSignal): Promise<readonly FurtherInterface[]> {
+    const before = this.#held.get(id)
+    if (before !== undefined) return before
+    if (requests.length === 0) return []
+    for (const { network } of requests) await this.#ready(`${namespace}/${network}`, signal)
+    return this.#inTurn(async () => {
+      signal.throwIfAborted()
+      const interfaces = requests.map(({ network, interface: inside }) => ({ network: `${namespace}/${network}`, interface: inside, addresses: this.#choose(`${namespace}/${network}`) }))
+      const { netns: own } = this.#options
+      const mtu = await this.#podMtu()
+      const ports = interfaces.map(({ network, interface: inside, addresses }) => ({
+        segment: this.#made.get(network)!, port: portName(id, inside), inside, addresses, mtu, nodeNetns: own ?? `/proc/${process.pid}/ns/net`,
+      }))
+      this.#held.set(id, interfaces)
+      try {
+        // A pod on two networks joins them only if it says so (securityContext.sysctls); the namespace may have inherited it from the node's.
+        await this.#options.run('nsenter', [`--net=${netns}`, 'sh', '-c', `echo 0 > /proc/sys/net/ipv4/ip_forward; for f in ${ports.map(({ inside }) => inside).join(' ')}; do ip link del $f 2>/dev/null; done; ip -batch -`], { stdin: lines(...ports.map((port) => podSide(port).trimEnd())) })
+        await this.#ip(ports.map(nodeSide).join(''))
+      } catch (thrown) {
+        this.#held.delete(id)
+        throw thrown
+      }
+      return interfaces
+    })
+  }
+
+  async leaveCluster(netns: string): Promise<void> {
+    await this.#options.run('nsenter', [`--net=${netns}`, 'ip', '-batch', '-'], { stdin: lines('addr flush dev eth0', 'link set eth0 down') })
+  }
+
+  detach(id: string): void {
+    this.#held.delete(id)
+  }
+
+  async #ready(key: string, signal: AbortSignal): Promise<void> {
+    while (!this.#made.has(key)) {
+      if (this.#swept && !this.#known.has(key)) throw new GantryError('NotFound', `there is no Network ${key}`, { details: [{ remedy: 'make it, or take it out of the annotation gantry.dev/networks; the pod starts as soon as it is there' }] })
+      await this.#waiting.next(signal)
+    }
+  }
+
+  #choose(key: string): string[] {
+    const segment = this.#made.get(key)
+    if (segment === undefined) throw new GantryError('Unavailable', `Network ${key} has just been taken from this node`)
+    const used = new Set([...this.#held.values()].flat().flatMap(({ network, addresses }) => (network === key ? addresses : [])))
+    return [...new Set(segment.ranges.map(familyOf))].map((family) => {
+      const address = freeAddresses(segment, family, used).next().value
+      if (address === undefined) throw new GantryError('ResourceExhausted', `no address is free for this node in Network ${key} (${segment.blocks.join(', ')})`)
+      return address
+    })
+  }
+
+  async #make(segment: Segment): Promise<void> {
+    const before = this.#made.get(segment.key)
+    const mtu = await this.#podMtu()
+    if (before?.local !== segment.local || before.vni !== segment.vni) {
+      // The device cannot change where its frames leave from: it is made anew, the bridge and pods' ports stay.
+      const local = await this.#localOf(segment)
+      if (local !== undefined && local !== segment.local) await this.#inNode('ip', ['link', 'del', vxlanName(segment.vni)])
+      const links = await this.#links()
+      const missing = makeSegment(segment, mtu, this.#options.vxlanPort).split('\n').filter((line) => !links.some((link) => line.startsWith(`link add ${link} `)))
+      await this.#ip(missing.join('\n'))
+    }
+    const present = await this.#forwarding(segment)
+    const add = segment.remotes.filter((remote) => !present.some(({ mac, dst }) => mac === EVERYBODY && dst === remote))
+    // Also what was learned from a node that is not on the network any more, or has another address now.
+    const remove = present.filter(({ dst }) => !segment.remotes.includes(dst))
+    if (add.length + remove.length > 0) await this.#inNode('bridge', ['-batch', '-'], forward(segment, add, remove))
+    this.#made.set(segment.key, segment)
+  }
+
+  /** Where frames leave from now; undefined without a device. It may be of an earlier run of the agent, when the node had another address. */
+  async #localOf({ vni }: Segment): Promise<string | undefined> {
+    const { code, stdout } = await this.#inNode('ip', ['-json', '-details', 'link', 'show', 'dev', vxlanName(vni)], undefined, [0, 1])
+    if (code !== 0) return undefined
+    const [link] = readJson<{ linkinfo?: { info_data?: { local?: string; local6?: string } } }>(stdout)
+    const { local, local6 } = link?.linkinfo?.info_data ?? {}
+    return local ?? local6 ?? ''
+  }
+
+  async #forwarding({ vni }: Segment): Promise<ForwardingEntry[]> {
+    const { stdout } = await this.#inNode('bridge', ['-json', 'fdb', 'show', 'dev', vxlanName(vni)])
+    return readJson<{ mac?: string; dst?: string }>(stdout).flatMap(({ mac, dst }) => (mac !== undefined && dst !== undefined ? [{ mac, dst }] : []))
+  }
+
+  async #remove(key: string, { vni }: Segment): Promise<void> {
+    this.#made.delete(key)
+    await this.#inNode('ip', ['-force', '-batch', '-'], lines(`link del ${vxlanName(vni)}`, `link del ${bridgeName(vni)}`), [0, 1])
+  }
+
+  /** Segments of the run before that are no longer wanted. */
+  async #sweep(): Promise<void> {
+    const wanted = new Set([...this.#wanted.values()].map(({ vni }) => vni))
+    const stray = (await this.#links()).filter((link) => {
+      const vni = vniOf(link)
+      return vni !== undefined && !wanted.has(vni)
+    })
+    if (stray.length > 0) await this.#ip(lines(...stray.map((link) => `link del ${link}`)))
+    this.#swept = true
+  }
+
+  async #podMtu(): Promise<number> {
+    const { mtu, run, netns, address } = this.#options
+    return (this.#mtu ??= mtu ?? await findPodMtu(inNode(run, netns), address))
+  }
+
+  async #links(): Promise<string[]> {
+    const { stdout } = await this.#inNode('ip', ['-json', 'link', 'show'])
+    return readJson<{ ifname: string }>(stdout).map(({ ifname }) => ifname)
+  }
+
+  async #ip(batch: string): Promise<void> {
+    if (batch.trim() !== '') await this.#inNode('ip', ['-batch', '-'], batch)
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = Promise.allSettled([turn])
+    return turn
+  }
+}

@@ -1,0 +1,56 @@
+/** The table in the kernel: read and changed by nft(8), in the network namespace that the node's traffic passes. */
+import type { Run } from '../../launcher.ts'
+import { readElements, readOutline, type Elements } from './content.ts'
+import { declarations, ELEMENT_MAPS, isPickChain, rules, SETS, TABLE, TABLE_NAME, type Ranges } from './layout.ts'
+import { transaction, type TableChange } from './transaction.ts'
+
+export interface KernelTable {
+  readonly elements: Elements
+  /** Names of the chains that are made on demand. */
+  readonly chains: readonly string[]
+  /** False: there is none, or one of another version, which `replace` takes the place of. */
+  readonly usable: boolean
+}
+
+/** Milliseconds for one run of nft: the first load of very many Services takes some seconds on a slow machine. */
+const TIMEOUT = 60_000
+
+export class ServiceTable {
+  readonly #run: Run
+
+  /** `run`: where the table is. */
+  constructor(run: Run) {
+    this.#run = run
+  }
+
+  /** Everything that it holds now. Clients remembered for affinity are not read: there may be very many, and they are the kernel's own matter. */
+  async read(): Promise<KernelTable> {
+    const outline = await this.#run('nft', ['-j', '-t', 'list', 'table', ...TABLE.split(' ')], { allow: [0, 1] })
+    if (outline.code !== 0) {
+      // Nothing but a table that is not there may be the reason.
+      await this.#run('nft', ['-j', 'list', 'tables'])
+      return { elements: new Map(), chains: [], usable: false }
+    }
+    const { usable, chains } = readOutline(outline.stdout)
+    if (!usable) return { elements: new Map(), chains: [], usable }
+    // One run each: of several lists in one run nft finds only the last one's elements.
+    const answers = await Promise.all(ELEMENT_MAPS.map(async (map) => (await this.#run('nft', ['-j', 'list', SETS.has(map) ? 'set' : 'map', ...TABLE.split(' '), map], { timeout: TIMEOUT })).stdout))
+    return { elements: readElements(answers), chains: chains.filter(isPickChain), usable }
+  }
+
+  /** Makes the table, writes all its rules anew and changes its elements; in one transaction, so that no packet sees anything between. */
+  async replace(ranges: Ranges, change: TableChange, usable: boolean): Promise<void> {
+    // The empty table first: a deletion of one that is not there fails.
+    const gone = usable ? [] : [`add table inet ${TABLE_NAME}`, `delete table inet ${TABLE_NAME}`]
+    await this.#commit([...gone, ...declarations(), ...rules(ranges), ...transaction(change)])
+  }
+
+  /** Rejects, and has changed nothing, if any part of it cannot be. */
+  async change(change: TableChange): Promise<void> {
+    await this.#commit(transaction(change))
+  }
+
+  async #commit(commands: readonly string[]): Promise<void> {
+    if (commands.length > 0) await this.#run('nft', ['-f', '-'], { stdin: `${commands.join('\n')}\n`, timeout: TIMEOUT })
+  }
+}

@@ -1,0 +1,76 @@
+/** The node's network put together: what gives pods their namespaces, and the parts that follow the cluster's network. */
+import { join } from 'node:path'
+import { quantityValue } from '../proto/api/quantity.ts'
+import type { Clock } from '../proto/base/clock.ts'
+import type { Logger } from '../proto/base/logger.ts'
+import type { AgentConfig, DnsConfig } from './config.ts'
+import { Names } from './dns/names.ts'
+import type { ResolverSettings } from './dns/worker-messages.ts'
+import { Entrance } from './entrance/entrance.ts'
+import type { Run } from './launcher.ts'
+import { RoutedNetwork } from './network/routed-network.ts'
+import type { Network, NetworkPart, PodGuard, PodSegments } from './network/contract.ts'
+import { Fabric } from './network/fabric/fabric.ts'
+import { PolicyGuard } from './network/policy/policy-guard.ts'
+import { Segments } from './network/segments/segments.ts'
+import { ServiceProxy, type ReservedPort } from './network/services/service-proxy.ts'
+
+/** The node that it is for. */
+export interface NodePlace {
+  readonly name: string
+  /** Its own address in the cluster. */
+  readonly address: string
+  /** Tells the cluster, as a warning, what the node does not serve of an object. */
+  readonly warn: (about: { readonly kind: 'Service' | 'Ingress' | 'Gateway' | 'HTTPRoute'; readonly namespace: string; readonly name: string }, reason: string, message: string) => void
+}
+
+export interface Networking {
+  readonly network: Network
+  /** None: pods do not wait for their policies. */
+  readonly guard?: PodGuard | undefined
+  /** None: a pod that asks for a Network is refused. */
+  readonly segments?: PodSegments | undefined
+  /** What follows the cluster's network. */
+  readonly parts: readonly NetworkPart[]
+}
+
+export interface NetworkingParts {
+  readonly config: AgentConfig
+  readonly run: Run
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+export function makeNetworking({ config, run, clock, log }: NetworkingParts, node: NodePlace): Networking {
+  const logger = log.child({ component: 'network' })
+  const guard = new PolicyGuard({ run })
+  const { overlay, vxlanPort, mtu } = config.network
+  const fabric = new Fabric({ node: node.name, run, logger, clock, overlay, vxlanPort, mtu })
+  const segments = new Segments({ run, logger, node: node.name, vxlanPort, mtu, address: node.address })
+  const names = new Names({ run, logger: log.child({ component: 'dns' }), clock, settings: resolverSettings(config.dns) })
+  const services = new ServiceProxy({
+    node: node.name, run, logger, reservedPorts: () => reservedPorts(config),
+    refused: (service, text) => node.warn({ kind: 'Service', namespace: service.split('/')[0]!, name: service.split('/')[1]! }, 'NotServedByNode', text),
+  })
+  const entrance = new Entrance({
+    directory: join(config.runDir, 'entrance'), ...config.entrance, run, clock, logger: log.child({ component: 'entrance' }),
+    report: ({ kind, namespace, name, reason, message }) => node.warn({ kind, namespace, name }, reason, message),
+  })
+  return {
+    network: new RoutedNetwork({ stateDir: join(config.runDir, 'network'), run, clock, logger, address: node.address, vxlanPort, ...(mtu === undefined ? {} : { mtu }) }),
+    guard, segments,
+    parts: [fabric, guard, segments, services, names, entrance],
+  }
+}
+
+/** What the cluster itself needs at nodes' addresses: the way to the controllers, and to pods of other nodes. */
+function reservedPorts({ controllers, network }: AgentConfig): ReservedPort[] {
+  return [
+    ...controllers.map((address): ReservedPort => ({ protocol: 'TCP', port: Number(address.slice(address.lastIndexOf(':') + 1)) })),
+    { protocol: 'UDP', port: network.vxlanPort },
+  ]
+}
+
+function resolverSettings({ upstream, cacheSize, serveStale }: DnsConfig): ResolverSettings {
+  return { upstream, resolvConf: '/etc/resolv.conf', cacheBytes: quantityValue(cacheSize), serveStale }
+}

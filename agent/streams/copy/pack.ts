@@ -1,0 +1,91 @@
+/** A file or directory of a container as an archive, read no faster than the archive is taken. */
+import { constants, type Stats } from 'node:fs'
+import { open, readdir, readlink, type FileHandle } from 'node:fs/promises'
+import { ArchiveWriter, type EntryFacts } from '../../../proto/api/copy-archive.ts'
+import { procPath } from '../../volumes/safe-path.ts'
+import { openEntry, placed, type ContainerFiles } from './container-files.ts'
+import { READ, SEARCH } from './identity.ts'
+
+export class Packer {
+  readonly archive = new ArchiveWriter()
+  files = 0
+  bytes = 0
+  /** What was left out, and why. */
+  readonly warnings: string[] = []
+  readonly #files: ContainerFiles
+  readonly #signal: AbortSignal
+
+  constructor(files: ContainerFiles, signal: AbortSignal) {
+    this.#files = files
+    this.#signal = signal
+  }
+
+  /** Writes all that `source` is; `path` is how it is called in warnings and errors. An error ends the archive; what cannot be had below a directory is only left out. */
+  async write(source: FileHandle, path: string): Promise<void> {
+    try {
+      await this.#write(source, [], path)
+      this.archive.finish()
+    } catch (thrown) {
+      this.archive.fail(placed(thrown, path))
+    }
+  }
+
+  async #write(handle: FileHandle, components: readonly string[], path: string): Promise<void> {
+    this.#signal.throwIfAborted()
+    const stat = await handle.stat()
+    if (stat.isDirectory()) {
+      this.#files.permit(stat, READ | SEARCH, path)
+      await this.archive.add(facts(components, stat), 'directory')
+      await this.#children(handle, components, path)
+    } else if (stat.isFile()) {
+      this.#files.permit(stat, READ, path)
+      await this.#content(handle, components, stat, path)
+    } else this.warnings.push(`${path} is neither a file nor a directory and was left out`)
+  }
+
+  async #children(directory: FileHandle, components: readonly string[], path: string): Promise<void> {
+    for (const raw of await readdir(procPath(directory), { encoding: 'buffer' })) {
+      const child = raw.toString()
+      const below = `${path === '/' ? '' : path}/${child}`
+      if (!Buffer.from(child).equals(raw)) {
+        this.warnings.push(`${below}: its name is not UTF-8; it was left out`)
+        continue
+      }
+      const handle = await openEntry(directory, child)
+      if (handle === undefined) continue
+      try {
+        const stat = await handle.stat()
+        if (stat.isSymbolicLink()) {
+          await this.archive.add(facts([...components, child], stat), 'symlink', await readlink(`${procPath(directory)}/${child}`))
+          this.files++
+        } else await this.#write(handle, [...components, child], below)
+      } catch (thrown) {
+        const error = placed(thrown, below)
+        if (this.#signal.aborted || error.code === 'Internal') throw error
+        this.warnings.push(error.message)
+      } finally {
+        await handle.close()
+      }
+    }
+  }
+
+  /** Exactly as many bytes as the archive says of it, whatever becomes of the file meanwhile. */
+  async #content(reference: FileHandle, components: readonly string[], stat: Stats, path: string): Promise<void> {
+    const file = await open(procPath(reference), constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      const whole = await this.archive.addFile(facts(components, stat), stat.size, async (buffer) => {
+        this.#signal.throwIfAborted()
+        return (await file.read(buffer, 0, buffer.length, null)).bytesRead
+      })
+      if (!whole) this.warnings.push(`${path} became shorter while it was read; the rest is zeros`)
+      this.files++
+      this.bytes += stat.size
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+function facts(components: readonly string[], { mode, uid, gid, mtime }: Stats): EntryFacts {
+  return { components, mode, uid, gid, mtime }
+}

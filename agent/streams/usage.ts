@@ -1,0 +1,96 @@
+/**
+ * What the node and its containers use: two looks at the kernel's counters, some time apart. Nothing is measured while nobody asks; who asks again
+ * soon is answered from the look before.
+ */
+import { readFile } from 'node:fs/promises'
+import { delay, type Clock } from '../../proto/base/clock.ts'
+import type { ContainerUsage, NodeUsage, PodUsage, Usage } from '../../proto/gen/types.ts'
+import { meminfoBytes } from '../node/machine.ts'
+import type { RuntimeDriver } from '../runtime/contract.ts'
+import type { StreamTarget } from './target.ts'
+
+/** Milliseconds between two looks at least, and at most for the first to count. */
+const SHORTEST = 500
+const LONGEST = 60_000
+/** The kernel counts processor time in hundredths of a second. https://man7.org/linux/man-pages/man5/proc_stat.5.html */
+const TICK_NANOS = 10_000_000
+
+interface Counter {
+  readonly cpuNanos: number
+  readonly memory: number
+}
+
+/** One look: counters of the machine, and of containers by their id. */
+interface Look {
+  /** Monotonic milliseconds. */
+  readonly at: number
+  readonly machine: Counter
+  readonly containers: ReadonlyMap<string, Counter>
+}
+
+export interface UsageParts {
+  /** Every pod of the node. */
+  readonly targets: () => readonly StreamTarget[]
+  readonly runtime: Pick<RuntimeDriver, 'stats'>
+  readonly clock: Clock
+  /** Default: the machine's own /proc. */
+  readonly proc?: string
+}
+
+export class UsageMeter {
+  readonly #parts: UsageParts
+  #last: Look | undefined
+  #measuring: Promise<NodeUsage> | undefined
+
+  constructor(parts: UsageParts) {
+    this.#parts = parts
+  }
+
+  /** Those who ask at the same time share the answer. */
+  measure(): Promise<NodeUsage> {
+    return (this.#measuring ??= this.#measure().finally(() => (this.#measuring = undefined)))
+  }
+
+  async #measure(): Promise<NodeUsage> {
+    const { clock } = this.#parts
+    const age = this.#last === undefined ? Infinity : clock.monotonic() - this.#last.at
+    const before = age <= LONGEST ? this.#last! : await this.#look()
+    const elapsed = clock.monotonic() - before.at
+    if (elapsed < SHORTEST) await delay(clock, SHORTEST - elapsed)
+    const now = (this.#last = await this.#look())
+    const windowMillis = Math.max(1, now.at - before.at)
+    const usage = (counter: Counter, earlier: Counter | undefined): Usage => ({
+      // A container that is new since the look before has used all of it in the window.
+      cpuNanosPerSecond: Math.round(Math.max(0, counter.cpuNanos - (earlier?.cpuNanos ?? 0)) / (windowMillis / 1000)),
+      memoryBytes: counter.memory,
+    })
+    const pods = this.#parts.targets().map((target): PodUsage => ({
+      uid: target.pod.metadata.uid,
+      containers: target.allRunning.flatMap(({ name, id }): ContainerUsage[] => {
+        const counter = now.containers.get(id)
+        return counter === undefined ? [] : [{ name, usage: usage(counter, before.containers.get(id)) }]
+      }),
+    }))
+    return { time: clock.now(), windowMillis: Math.round(windowMillis), machine: usage(now.machine, before.machine), pods }
+  }
+
+  async #look(): Promise<Look> {
+    const { targets, runtime, clock } = this.#parts
+    const ids = targets().flatMap((target) => target.allRunning.map(({ id }) => id))
+    const [machine, counters] = await Promise.all([this.#machine(), Promise.all(ids.map((id) => runtime.stats(id)))])
+    const containers = new Map(ids.flatMap((id, index) => (counters[index] === undefined ? [] : [[id, counters[index]] as const])))
+    return { at: clock.monotonic(), machine, containers }
+  }
+
+  async #machine(): Promise<Counter> {
+    const { proc = '/proc' } = this.#parts
+    const [stat, meminfo] = await Promise.all([readFile(`${proc}/stat`, 'utf8'), readFile(`${proc}/meminfo`, 'utf8')])
+    return { cpuNanos: busyTicks(stat) * TICK_NANOS, memory: meminfoBytes(meminfo, 'MemTotal') - meminfoBytes(meminfo, 'MemAvailable') }
+  }
+}
+
+/** Ticks of all processors that were not idle: user, nice, system, irq, softirq and steal; time of guests is in user. */
+export function busyTicks(stat: string): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (/^cpu +(.*)$/m.exec(stat)?.[1] ?? '').split(/ +/).map(Number)
+  return user + nice + system + irq + softirq + steal
+}

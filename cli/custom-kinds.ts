@@ -1,0 +1,46 @@
+/** The kinds that CustomResourceDefinitions of a cluster define: learned from the server when a command meets a word that it does not know. */
+import { customKindOf, customKinds } from '../proto/api/custom/definitions.ts'
+import { GantryError } from '../proto/api/errors.ts'
+import { UNDEFINED_KIND } from '../proto/api/kinds.ts'
+import type { Kind } from '../proto/gen/types.ts'
+import type { Cluster } from './cluster.ts'
+import { readinessOf } from './readiness.ts'
+import { observe, withDeadline } from './watch.ts'
+
+/** Milliseconds that a definition is given to be established. */
+const ESTABLISHED_MS = 30_000
+
+/** Every kind that the cluster's definitions define. */
+export async function learnKinds(cluster: Cluster): Promise<void> {
+  const { items } = await cluster.list('CustomResourceDefinition', { namespace: '' })
+  for (const definition of items) {
+    const kind = customKindOf(definition)
+    if (kind !== undefined) customKinds.set(kind)
+  }
+}
+
+/** The kind that a definition defines, if this process knows it. */
+export function kindDefinedBy(definition: string): Kind | undefined {
+  return [...customKinds.all()].find(({ resource: { plural, group } }) => `${plural}.${group}` === definition)?.id
+}
+
+/** True of an error about a kind that is not known and that a definition may define. */
+export function isUnknownKind(thrown: unknown): boolean {
+  return GantryError.is(thrown, 'InvalidArgument', 'Unsupported') && thrown.details.some(({ field, reason }) => reason === UNDEFINED_KIND && /(^|\.)(kind|apiVersion)$/.test(field))
+}
+
+/** Resolves when the definitions are established: objects of their kinds can be made. FailedPrecondition if their names are taken; DeadlineExceeded. */
+export async function awaitEstablished(cluster: Cluster, names: readonly string[]): Promise<void> {
+  const waiting = new Set(names)
+  const missing = (): string => `not established after ${ESTABLISHED_MS / 1000} s: ${[...waiting].join(', ')}`
+  await withDeadline(cluster.clock, ESTABLISHED_MS, cluster.signal, missing, async (limited) => {
+    await Promise.all(names.map(async (name) => {
+      for await (const definition of observe(cluster, cluster.clock, 'CustomResourceDefinition', '', name, limited)) {
+        if (definition === undefined) continue
+        const readiness = readinessOf(definition)
+        if (readiness.is === 'failed') throw new GantryError('FailedPrecondition', readiness.text)
+        if (readiness.is === 'ready') return void waiting.delete(name)
+      }
+    }))
+  })
+}

@@ -1,0 +1,102 @@
+/**
+ * Gives each new pod its ServiceAccount and, unless it does not want that, a mounted token of it: whoever makes the pod.
+ * https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#service-account-admission-controller
+ */
+import { GantryError } from '../../proto/api/errors.ts'
+import { describeObject } from '../../proto/api/schema.ts'
+import { randomSuffix, type Random } from '../../proto/base/random.ts'
+import type { Container, Pod, ServiceAccount, Volume } from '../../proto/gen/types.ts'
+import type { ConsistentReads } from '../api/consistent-reads.ts'
+import type { AdmissionAttributes, AdmissionPlugin, WriteContext } from '../api/contract.ts'
+import type { Informer } from '../informer/contract.ts'
+import { DEFAULT_ACCOUNT, ROOT_CA, type NamespaceContents } from './namespace-contents.ts'
+
+/** Where clients in a pod look for their token. */
+export const TOKEN_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
+const VOLUME_PREFIX = 'kube-api-access-'
+/** Seconds; a little more than an hour, as in Kubernetes. */
+const TOKEN_SECONDS = 3607
+
+export interface ServiceAccountPluginParts {
+  readonly informer: Informer
+  readonly reads: Pick<ConsistentReads, 'current'>
+  readonly contents: NamespaceContents
+  readonly random: Random
+}
+
+export class ServiceAccountPlugin implements AdmissionPlugin {
+  readonly name = 'ServiceAccount'
+  readonly intrinsic = true
+  readonly #parts: ServiceAccountPluginParts
+
+  constructor(parts: ServiceAccountPluginParts) {
+    this.#parts = parts
+  }
+
+  handles({ operation, kind, subresource }: Parameters<AdmissionPlugin['handles']>[0]): boolean {
+    return operation === 'CREATE' && kind === 'Pod' && subresource === ''
+  }
+
+  /** Forbidden if there is no such account. Nothing is waited for where the cache shows it. */
+  mutate({ object, namespace, context }: AdmissionAttributes): undefined | Promise<void> {
+    const pod = object as Pod
+    const { spec } = pod
+    spec.serviceAccountName = nonEmpty(spec.serviceAccountName) ?? nonEmpty(spec.serviceAccount) ?? DEFAULT_ACCOUNT
+    // An older name, which old clients read.
+    spec.serviceAccount ??= spec.serviceAccountName
+    const account = this.#shown(namespace, spec.serviceAccountName)
+    if (account === undefined || !this.#parts.contents.isThere(namespace)) return this.#search(pod, context)
+    this.#equip(pod, account)
+    return undefined
+  }
+
+  /** In a namespace that was made a moment ago: what every namespace has is made here, if nobody was faster. */
+  async #search(pod: Pod, context: WriteContext): Promise<void> {
+    const { contents, reads } = this.#parts
+    const { namespace } = pod.metadata
+    const name = pod.spec.serviceAccountName!
+    await reads.current()
+    if (!contents.isThere(namespace) && context.dryRun !== true) {
+      await contents.make(namespace, { fieldManager: 'serviceaccount-controller' })
+      await reads.current()
+    }
+    const account = this.#shown(namespace, name)
+    if (account !== undefined) return this.#equip(pod, account)
+    if (context.dryRun === true && name === DEFAULT_ACCOUNT) return this.#equip(pod, undefined)
+    throw new GantryError('Forbidden', `${describeObject(pod)} is forbidden: its ServiceAccount ${namespace}/${name} not found`, {
+      details: [{ field: 'spec.serviceAccountName', value: name, message: 'there is no such ServiceAccount', remedy: `create it: kubectl create serviceaccount ${name} --namespace ${namespace}` }],
+    })
+  }
+
+  #shown(namespace: string, name: string): ServiceAccount | undefined {
+    return this.#parts.informer.lister('ServiceAccount').get(namespace, name)
+  }
+
+  #equip({ spec }: Pod, account: ServiceAccount | undefined): void {
+    if ((spec.imagePullSecrets ?? []).length === 0 && account?.imagePullSecrets !== undefined) spec.imagePullSecrets = structuredClone(account.imagePullSecrets)
+    if ((spec.automountServiceAccountToken ?? account?.automountServiceAccountToken) === false) return
+    const bare = [...spec.initContainers ?? [], ...spec.containers].filter((container) => !mountsToken(container))
+    if (bare.length === 0) return
+    const volume = spec.volumes?.find(({ name }) => name.startsWith(VOLUME_PREFIX)) ?? tokenVolume(`${VOLUME_PREFIX}${randomSuffix(this.#parts.random)}`)
+    if (spec.volumes?.includes(volume) !== true) spec.volumes = [...spec.volumes ?? [], volume]
+    for (const container of bare) container.volumeMounts = [...container.volumeMounts ?? [], { name: volume.name, readOnly: true, mountPath: TOKEN_MOUNT } as never]
+  }
+}
+
+function mountsToken({ volumeMounts = [] }: Container): boolean {
+  return volumeMounts.some(({ mountPath }) => mountPath === TOKEN_MOUNT)
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text
+}
+
+/** What is missing of it are defaults, which are filled in afterwards. */
+function tokenVolume(name: string): Volume {
+  const sources = [
+    { serviceAccountToken: { expirationSeconds: TOKEN_SECONDS, path: 'token' } },
+    { configMap: { name: ROOT_CA, items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+    { downwardAPI: { items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }] } },
+  ]
+  return { name, projected: { defaultMode: 0o644, sources } } as Volume
+}

@@ -1,0 +1,26 @@
+/**
+ * How strictly a user's object is read: what is too much in it (an unknown field, a key that comes twice, a field that Gantry does not act on) is
+ * refused, told of in a warning, or passed over. What is wrong otherwise is always refused.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+ */
+import { inspectJson, type DecodeOptions } from '../../proto/api/codec.ts'
+import { describeLenient, isLenient, problemError, type Problem } from '../../proto/api/problem.ts'
+import type { JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
+import type { WriteContext } from './contract.ts'
+
+export type Validation = Pick<WriteContext, 'fieldValidation' | 'warn'>
+
+/** An object of the kind, as strictly as the context says. `earlier`: what the reading of its text found. DecodingError with every problem. */
+export function decodeObject<K extends Kind>(kind: K, value: JsonValue, validation: Validation, options: DecodeOptions = {}, earlier: readonly Problem[] = []): Resources[K] {
+  const { object, problems } = inspectJson(kind, value, options)
+  settle(earlier.length === 0 ? problems : [...earlier, ...problems], validation)
+  return object as Resources[K]
+}
+
+/** Refuses, warns or passes over. DecodingError. */
+export function settle(problems: readonly Problem[], { fieldValidation = 'Strict', warn }: Validation): void {
+  if (problems.length === 0) return
+  const wrong = fieldValidation === 'Strict' ? problems : problems.filter((problem) => !isLenient(problem))
+  if (wrong.length > 0) throw problemError(wrong)
+  if (fieldValidation === 'Warn') for (const problem of problems) warn?.(describeLenient(problem))
+}

@@ -1,0 +1,39 @@
+/** The parts of an object that are written apart: spec, with metadata and all else, and status. Of custom kinds their definition says whether it is so. */
+import { contentOf, contentText } from '../../proto/api/custom/codec.ts'
+import { customKinds, versionOfObject } from '../../proto/api/custom/definitions.ts'
+import { messageSchema, schema } from '../../proto/api/schema.ts'
+import { encode } from '../../proto/api/wire.ts'
+import type { AnyResource, Kind, Messages } from '../../proto/gen/types.ts'
+
+export type Half = 'spec' | 'status'
+type Halves = { [H in Half]?: unknown }
+
+/** The message that a kind's spec or status is; undefined if it has none, and for custom kinds. */
+export function halfOf(kind: Kind, half: Half): keyof Messages | undefined {
+  return kind in schema.messages ? messageSchema(kind).fields.find(({ name }) => name === half)?.type as keyof Messages | undefined : undefined
+}
+
+/** Whether its status is written apart from everything else. */
+export function hasStatus({ kind, apiVersion }: Pick<AnyResource, 'kind' | 'apiVersion'>): boolean {
+  const custom = customKinds.get(kind)
+  return custom === undefined ? halfOf(kind, 'status') !== undefined : versionOfObject(custom, apiVersion).status
+}
+
+/** Whether changes of it are counted in metadata.generation. */
+export function hasGeneration(kind: Kind): boolean {
+  return customKinds.get(kind) !== undefined || halfOf(kind, 'spec') !== undefined
+}
+
+/** True if the two are the same but for metadata and status, as far as it is stored. */
+export function sameSpec(a: AnyResource, b: AnyResource): boolean {
+  if (customKinds.get(a.kind) !== undefined) return specText(a) === specText(b)
+  const message = halfOf(a.kind, 'spec')
+  if (message === undefined) return true
+  return Buffer.compare(encode(message, (a as Halves).spec as never), encode(message, (b as Halves).spec as never)) === 0
+}
+
+function specText(object: AnyResource): string {
+  const content = contentOf(object)
+  if (hasStatus(object)) delete content.status
+  return contentText(content)
+}

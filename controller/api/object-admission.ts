@@ -1,0 +1,114 @@
+/** How what is written comes to be admitted: its draft, the turn of the plugins that look at it, its validation. At once where no plugin does, so that writes of one turn stay together. */
+import { clone } from '../../proto/base/clone.ts'
+import type { Clock } from '../../proto/base/clock.ts'
+import type { AnyResource, JsonObject, Kind, Pod, Resources } from '../../proto/gen/types.ts'
+import { admitStatus, draftUpdate, settleNew, settleUpdate, type Author } from './admission.ts'
+import type { AdmissionAttributes, AdmissionOccasion, DeleteOptions, WriteContext, WriteSubresource } from './contract.ts'
+import { partOf } from './pod-parts.ts'
+import { admitBy, replaceContent, type AdmissionMemory, type AdmissionPlugins } from './plugins.ts'
+
+const PROPAGATION = { BACKGROUND: 'Background', FOREGROUND: 'Foreground', ORPHAN: 'Orphan' } as const
+
+/** How an object is changed: replaced, or by a patch. */
+export interface Manner {
+  readonly author: Author
+  readonly subresource: WriteSubresource
+  readonly patch?: boolean
+  readonly force?: boolean
+}
+
+export class ObjectAdmission {
+  readonly #plugins: AdmissionPlugins
+  readonly #clock: Clock
+
+  constructor(plugins: AdmissionPlugins, clock: Clock) {
+    this.#plugins = plugins
+    this.#clock = clock
+  }
+
+  /** Completes the draft of a new object, in place. `generated`: the server made its name. */
+  creation(object: AnyResource, context: WriteContext, generated: boolean): Promise<void> | undefined {
+    const { kind, metadata: { namespace, name } } = object
+    const occasion: AdmissionOccasion = { operation: 'CREATE', kind, namespace, subresource: '', context }
+    const plugins = this.#plugins.of(occasion)
+    if (plugins.length > 0) return admitBy(plugins, { ...occasion, name: generated ? '' : name, object, oldObject: undefined, options: optionsOf('CreateOptions', context) }, () => settleNew(object))
+    settleNew(object)
+    return undefined
+  }
+
+  /** The stored object as it is to become, without its status. */
+  update<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Manner, context: WriteContext, memory: AdmissionMemory): Resources[K] | Promise<Resources[K]> {
+    const { author, subresource } = manner
+    const object = draftUpdate(partOf(wanted, stored, subresource), stored, author, this.#clock.now())
+    // What the control plane changes of a namespace is what lets it go, which is a subresource of its own in Kubernetes.
+    const occasion = updateOf(stored, author === 'controller' && stored.kind === 'Namespace' ? 'finalize' : subresource, context)
+    const plugins = this.#plugins.of(occasion)
+    if (plugins.length === 0) return settleUpdate(object, stored, subresource)
+    const settle = (): void => {
+      if (subresource !== '' && subresource !== 'scale') replaceContent(object, partOf(object, stored, subresource) as AnyResource)
+      settleUpdate(object, stored, subresource)
+    }
+    return admitBy(plugins, attributesOf(occasion, object, stored, manner), settle, memory).then(() => object)
+  }
+
+  /** The stored object with another's status. */
+  status<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Pick<Manner, 'patch' | 'force'>, context: WriteContext, memory: AdmissionMemory): Resources[K] | Promise<Resources[K]> {
+    const next = admitStatus(wanted, stored)
+    // What is observed is written all the time.
+    if (context.user === undefined) return next
+    const occasion = updateOf(stored, 'status', context)
+    const plugins = this.#plugins.of(occasion)
+    if (plugins.length === 0) return next
+    const object = clone(next)
+    return admitBy(plugins, attributesOf(occasion, object, stored, manner), () => admitStatus(object, stored), memory).then(() => admitStatus(object, stored))
+  }
+
+  deletion(stored: AnyResource, options: DeleteOptions, context: WriteContext, memory: AdmissionMemory): Promise<void> | undefined {
+    const { kind, metadata: { namespace, name } } = stored
+    const occasion: AdmissionOccasion = options.eviction === true ? { operation: 'CREATE', kind, namespace, subresource: 'eviction', context } : { operation: 'DELETE', kind, namespace, subresource: '', context }
+    const plugins = this.#plugins.of(occasion)
+    if (plugins.length === 0) return undefined
+    const how = deleteOptionsOf(options, context)
+    const attributes: AdmissionAttributes = options.eviction === true
+      ? { ...occasion, name, object: undefined, oldObject: undefined, message: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace, creationTimestamp: null }, deleteOptions: how }, options: optionsOf('CreateOptions', context) }
+      : { ...occasion, name, object: undefined, oldObject: stored, options: how }
+    return admitBy(plugins, attributes, () => undefined, memory)
+  }
+
+  binding({ metadata: { namespace, name, uid } }: Pod, node: string, context: WriteContext, memory: AdmissionMemory): Promise<void> | undefined {
+    // The scheduler's own are not asked about.
+    if (context.user === undefined) return undefined
+    const occasion: AdmissionOccasion = { operation: 'CREATE', kind: 'Pod', namespace, subresource: 'binding', context }
+    const plugins = this.#plugins.of(occasion)
+    if (plugins.length === 0) return undefined
+    const message = { apiVersion: 'v1', kind: 'Binding', metadata: { name, namespace, uid, creationTimestamp: null }, target: { kind: 'Node', name: node } }
+    return admitBy(plugins, { ...occasion, name, object: undefined, oldObject: undefined, message, options: optionsOf('CreateOptions', context) }, () => undefined, memory)
+  }
+
+  /** A connection to a subresource; `message`: its options. */
+  async connection(kind: Kind, namespace: string, name: string, subresource: string, message: JsonObject, context: WriteContext): Promise<void> {
+    const occasion: AdmissionOccasion = { operation: 'CONNECT', kind, namespace, subresource, context }
+    const plugins = this.#plugins.of(occasion)
+    if (plugins.length > 0) await admitBy(plugins, { ...occasion, name, object: undefined, oldObject: undefined, message }, () => undefined)
+  }
+}
+
+function updateOf({ kind, metadata: { namespace } }: AnyResource, subresource: string, context: WriteContext): AdmissionOccasion {
+  return { operation: 'UPDATE', kind, namespace, subresource, context }
+}
+
+function attributesOf(occasion: AdmissionOccasion, object: AnyResource, oldObject: AnyResource, { patch, force }: Pick<Manner, 'patch' | 'force'>): AdmissionAttributes {
+  return { ...occasion, name: oldObject.metadata.name, object, oldObject, options: { ...optionsOf(patch === true ? 'PatchOptions' : 'UpdateOptions', occasion.context), ...force === true && { force } } }
+}
+
+function optionsOf(kind: string, { fieldManager, fieldValidation, dryRun }: WriteContext): JsonObject {
+  return { kind, apiVersion: 'meta.k8s.io/v1', ...dryRun === true && { dryRun: ['All'] }, fieldManager, ...fieldValidation !== undefined && { fieldValidation } }
+}
+
+function deleteOptionsOf({ propagation, uid, resourceVersion, gracePeriodSeconds }: DeleteOptions, { dryRun }: WriteContext): JsonObject {
+  const preconditions = { ...uid !== undefined && { uid }, ...resourceVersion !== undefined && { resourceVersion } }
+  return {
+    kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1', ...gracePeriodSeconds !== undefined && { gracePeriodSeconds }, ...Object.keys(preconditions).length > 0 && { preconditions },
+    ...propagation !== undefined && { propagationPolicy: PROPAGATION[propagation] }, ...dryRun === true && { dryRun: ['All'] },
+  }
+}

@@ -1,0 +1,108 @@
+/** What a patch, or a configuration that is applied, makes of a stored object. Pure. */
+import { encodeJson } from '../../proto/api/codec.ts'
+import { applyDefaults } from '../../proto/api/defaults.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import { applyConfiguration } from '../../proto/api/ownership.ts'
+import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../proto/api/patch.ts'
+import { describeObject } from '../../proto/api/schema.ts'
+import { isObject } from '../../proto/api/shape.ts'
+import type { AnyResource, JsonObject, JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
+import { stale } from './admission.ts'
+import type { PatchOptions, WriteContext, WriteSubresource } from './contract.ts'
+import { decodeObject } from './field-validation.ts'
+import { named } from './identity.ts'
+
+/** The stored object with a patch. InvalidArgument for a patch that does not fit, that renames the object, or that makes something else of it. */
+export function patched<K extends Kind>(stored: Resources[K], patch: Pick<PatchOptions, 'type' | 'patch' | 'apiVersion'>, context: WriteContext): Resources[K] {
+  const { kind, metadata: { name, namespace } } = stored as AnyResource
+  const wanted = decodeObject(kind as K, result(kind, encodeJson(stored, patch.apiVersion), patch), context)
+  if (wanted.metadata.name === name && wanted.metadata.namespace === namespace) return wanted
+  throw new GantryError('InvalidArgument', `a patch cannot rename ${describeObject(stored)}`, { details: [{ field: 'metadata.name', value: wanted.metadata.name, message: 'is part of the patch' }] })
+}
+
+function result(kind: Kind, target: JsonObject, { type, patch }: Pick<PatchOptions, 'type' | 'patch'>): JsonValue {
+  switch (type) {
+    case 'MERGE': return applyMergePatch(target, patch)
+    case 'JSON': return applyJsonPatch(target, patch)
+    case 'STRATEGIC': return applyStrategicPatch(kind, target, patch)
+  }
+}
+
+export interface ApplyOptions {
+  /** Takes what others own. */
+  readonly force: boolean
+  readonly subresource: WriteSubresource
+  readonly context: WriteContext
+  readonly now: () => number
+}
+
+/** Where `kubectl apply` on the client side keeps what it applied last, to find what is no longer in it. */
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
+/** The manager's name of `kubectl apply --server-side`. */
+const KUBECTL = 'kubectl'
+/** Bytes; as much as all annotations of an object may have. */
+const LAST_APPLIED_LIMIT = 256 * 1024
+
+/** A configuration as it is merged: decoded, in canonical form, of one object and no other, plain secret text as data. */
+export class AppliedConfiguration<K extends Kind> {
+  readonly #kind: K
+  readonly #configuration: JsonObject
+  /** The version that it is meant for; empty: whichever there is. */
+  readonly #resourceVersion: string
+  readonly #options: ApplyOptions
+
+  /** InvalidArgument for a configuration of another object. DecodingError. */
+  constructor(kind: K, namespace: string, name: string, configuration: JsonValue, options: ApplyOptions) {
+    const decoded = decodeObject(kind, configuration, options.context, { dropReadOnly: options.subresource !== 'status' })
+    const { metadata } = decoded
+    for (const [field, said, meant] of [['name', metadata.name, name], ['namespace', metadata.namespace, namespace]] as const) {
+      if (said !== '' && said !== meant) throw new GantryError('InvalidArgument', `the configuration is not of ${named(kind, namespace, name)}`, { details: [{ field: `metadata.${field}`, value: said, message: `is not ${JSON.stringify(meant)}` }] })
+    }
+    const object = { ...decoded, metadata: { ...metadata, namespace, name } } as AnyResource
+    if (object.kind === 'Secret' && object.stringData !== undefined) {
+      object.data = applyDefaults(structuredClone(object)).data
+      delete object.stringData
+    }
+    this.#kind = kind
+    this.#configuration = encodeJson(object)
+    this.#resourceVersion = metadata.resourceVersion
+    this.#options = options
+  }
+
+  /** The stored object as the configuration wants it, with its owners; the same one if nothing changes. Conflict. */
+  mergedInto(stored: Resources[K]): Resources[K] {
+    if (this.#resourceVersion !== '' && this.#resourceVersion !== stored.metadata.resourceVersion) throw stale(stored, this.#resourceVersion)
+    const { object, changed } = this.#merge(encodeJson(stored))
+    const told = this.#tellClientSide(object)
+    return changed || told ? decodeObject(this.#kind, object, {}) : stored
+  }
+
+  /**
+   * Whoever goes back to the client side after `kubectl apply --server-side` finds there what was applied in between, as in Kubernetes; the annotation stays its
+   * owner's. True if that changes something.
+   */
+  #tellClientSide({ metadata }: JsonObject): boolean {
+    const annotations = isObject(metadata) ? metadata.annotations : undefined
+    if (this.#options.context.fieldManager !== KUBECTL || !isObject(annotations) || annotations[LAST_APPLIED] === undefined) return false
+    const configuration = structuredClone(this.#configuration)
+    const own = isObject(configuration.metadata) ? configuration.metadata.annotations : undefined
+    if (isObject(own)) delete own[LAST_APPLIED]
+    const text = `${JSON.stringify(configuration)}\n`
+    if (annotations[LAST_APPLIED] === text) return false
+    if (Buffer.byteLength(text) <= LAST_APPLIED_LIMIT) annotations[LAST_APPLIED] = text
+    else delete annotations[LAST_APPLIED]
+    return true
+  }
+
+  /** What it makes where there is nothing. Conflict if it is meant for what was there. */
+  alone(): Resources[K] {
+    const object = decodeObject(this.#kind, this.#merge(undefined).object, {})
+    if (this.#resourceVersion !== '') throw new GantryError('Conflict', `${describeObject(object)} is not there: its version ${this.#resourceVersion} is gone`, { details: [{ field: 'metadata.resourceVersion', value: this.#resourceVersion, message: 'there is no such object', remedy: 'leave it out to create it' }] })
+    return object
+  }
+
+  #merge(live: JsonObject | undefined): { object: JsonObject; changed: boolean } {
+    const { force, context, subresource, now } = this.#options
+    return applyConfiguration({ kind: this.#kind, live, configuration: this.#configuration, manager: context.fieldManager, force, now: now(), subresource })
+  }
+}

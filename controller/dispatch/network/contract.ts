@@ -1,0 +1,32 @@
+/**
+ * What nodes are told of the cluster's network (NetworkUpdate in proto/gantry/v1/node.proto). Sources say what there is to tell; the stream of
+ * each session tells what has changed since its last message, and the confirmations know which node follows which revision.
+ *
+ *   informer ─▶ sources ─▶ journal (the same for all nodes) ─┐
+ *                    └───▶ what concerns one node only ──────┴─▶ NetworkStream ─▶ session ─▶ node
+ *   node ─▶ NetworkApplied ─▶ confirmations ─▶ withdrawals ─▶ session of the pod's node: Withdrawn
+ */
+import type { Input } from '../../../proto/api/wire.ts'
+import type { NetworkEntry } from '../../../proto/gen/types.ts'
+import type { Informer } from '../../informer/contract.ts'
+
+export type EntryContent = Input<NetworkEntry>['entry']
+
+/** Where a source puts what it has to tell; each call is cheap and takes effect with the batch of changes under way. */
+export interface EntrySink {
+  /** For every node. `undefined` removes it. Equal bytes are not told again: `version` must change whenever the content does. */
+  all(key: string, version: string, content: (() => EntryContent) | undefined): void
+  /** Something that only this node is told may have changed: its `entriesOf` is asked again when the batch is over. '*': of every node. */
+  node(name: string | '*'): void
+}
+
+/**
+ * One subject of the network. `start` subscribes to the informer and first tells everything present; it returns the call that ends it.
+ * Never waits; must not throw.
+ */
+export interface NetworkSource {
+  readonly name: string
+  start(informer: Informer, sink: EntrySink): () => void
+  /** What only this node is told, whole, by key. */
+  entriesOf?(node: string): ReadonlyMap<string, { readonly version: string; readonly content: () => EntryContent }>
+}

@@ -1,0 +1,147 @@
+/**
+ * What a request carries: JSON, YAML or protobuf, as its Content-Type says. What comes out is JSON, with what the reading of it has passed over, so
+ * that one validation follows whatever the client speaks. https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
+ */
+import { encodeFields } from '../../proto/api/codec.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import { describeProblem, problem, type Problem } from '../../proto/api/problem.ts'
+import { unknownFields } from '../../proto/api/unknown-fields.ts'
+import { decode } from '../../proto/api/wire.ts'
+import { readYaml } from '../../proto/api/yaml.ts'
+import { withoutZeroValues } from '../../proto/api/zero-values.ts'
+import type { JsonObject, JsonValue, Messages } from '../../proto/gen/types.ts'
+import type { KubeRequest } from './contract.ts'
+import { openEnvelope, type Envelope } from './envelope.ts'
+import { faultOf, placeOf, scanJson } from './json-scan.ts'
+import { HttpError } from './status.ts'
+
+export const JSON_TYPE = 'application/json'
+export const YAML_TYPE = 'application/yaml'
+export const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf'
+
+/** Characters of JSON in which the place of a fault is looked for. */
+const SEARCH_LIMIT = 512 * 1024
+/** Bytes of YAML, and brackets open in it. */
+const YAML_LIMIT = 512 * 1024
+const BRACKET_LIMIT = 10_000
+
+/** A value that was read, and what was passed over in reading it. */
+export interface Received<T extends JsonValue = JsonValue> {
+  readonly value: T
+  /** A key that comes twice, a field number that the message does not have: for strict validation. Paths as in proto/api/path.ts. */
+  readonly problems: readonly Problem[]
+}
+
+/**
+ * The object in the body. `message`: the schema's message that protobuf bytes hold; undefined if they have no such form (custom kinds). HttpError:
+ * 415 for a type that is not taken, 400 for a body that is absent, malformed, nested too deep, or no object; 413 for one that is too large.
+ */
+export async function readObject(request: KubeRequest, message: string | undefined): Promise<Received<JsonObject>> {
+  const received = await readOptions(request, message)
+  if (received === undefined) throw malformed('the request has no body: send the object')
+  return received
+}
+
+/** As readObject, but undefined for a request without body: options have defaults. */
+export async function readOptions(request: KubeRequest, message: string | undefined): Promise<Received<JsonObject> | undefined> {
+  const types = message === undefined ? [JSON_TYPE, YAML_TYPE] : [JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE]
+  const { type, bytes } = await readTyped(request, types)
+  if (bytes.length === 0) return undefined
+  const { value, problems } = type === PROTOBUF_TYPE ? readProtobuf(bytes, message!) : type === YAML_TYPE ? parseYaml(bytes) : parseJson(bytes)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('the body is not an object')
+  const { metadata } = value
+  if (typeof metadata === 'object' && metadata !== null && 'name' in metadata && typeof metadata.name === 'string') request.objectName = metadata.name
+  return { value, problems }
+}
+
+/** The body and its type, one of `types`; the first of them if the request names none. 415 for another, and for a body that is compressed. */
+export async function readTyped(request: KubeRequest, types: readonly string[]): Promise<{ type: string; bytes: Buffer }> {
+  const { 'content-type': header = '', 'content-encoding': encoding = 'identity' } = request.headers
+  const type = header === '' ? types[0]! : header.split(';', 1)[0]!.trim().toLowerCase()
+  if (!types.includes(type)) throw new HttpError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`)
+  if (encoding !== 'identity') throw new HttpError(415, 'UnsupportedMediaType', `the body is encoded as ${encoding}: send it as it is`)
+  return { type, bytes: await request.body() }
+}
+
+/** BadRequest with the place of what is no JSON. */
+export function parseJson(bytes: Uint8Array): Received {
+  const text = textOf(bytes)
+  const problems = scanJson(text)
+  try {
+    return { value: JSON.parse(text) as JsonValue, problems }
+  } catch (cause) {
+    // Of a long text the parser's own words must do, which show what stands around the fault: to look for it again takes long.
+    throw malformed(text.length > SEARCH_LIMIT ? `the body is not JSON: ${(cause as Error).message}` : `the body is not JSON at ${placeOf(text, faultOf(text))}`, cause)
+  }
+}
+
+/**
+ * One document; BadRequest with the place of what is no YAML, or has no form in JSON. Text that is JSON, which many send as YAML, is read as that.
+ * HttpError 413 for what would take long: reading YAML costs a hundred times what JSON does, and everybody waits for it.
+ */
+export function parseYaml(bytes: Uint8Array): Received {
+  const text = textOf(bytes)
+  const json = text.startsWith('{') ? jsonOf(text) : undefined
+  if (json !== undefined) return json
+  if (bytes.length > YAML_LIMIT) throw new HttpError(413, 'RequestEntityTooLarge', `the body is YAML of more than ${YAML_LIMIT} bytes: send it as JSON`, 'ResourceExhausted')
+  if (bracketsOpen(text) > BRACKET_LIMIT) throw malformed('the body is nested too deep')
+  const documents = readYaml(text)
+  const [document] = documents
+  if (document === undefined) return { value: null, problems: [] }
+  if (documents.length > 1) throw malformed(`the body holds ${documents.length} documents: send one`)
+  const fault = document.faults.find(({ duplicate }) => !duplicate)
+  if (fault !== undefined) {
+    const { position: { line, column }, path, message, remedy } = fault
+    throw malformed(`the body is not YAML at line ${line}, column ${column}: ${describeProblem({ field: path, value: '', message, remedy })}`)
+  }
+  return { value: document.value, problems: document.faults.map(({ path, remedy }) => problem(path, 'duplicate field', { key: true, surplus: true, remedy })) }
+}
+
+/** Undefined for text that is no JSON; BadRequest for what is nested too deep. */
+function jsonOf(text: string): Received | undefined {
+  const problems = scanJson(text)
+  try {
+    return { value: JSON.parse(text) as JsonValue, problems }
+  } catch {
+    return undefined
+  }
+}
+
+/** How many brackets are open at most, those in quotes and comments among them: a bound of the depth, had without reading. */
+function bracketsOpen(text: string): number {
+  let [open, most] = [0, 0]
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 91 || code === 123) most = Math.max(most, ++open)
+    else if (code === 93 || code === 125) open--
+  }
+  return most
+}
+
+function readProtobuf(bytes: Uint8Array, message: string): Received<JsonObject> {
+  let envelope: Envelope
+  try {
+    envelope = openEnvelope(bytes)
+  } catch (cause) {
+    throw malformed(`the body's ${bytes.length} bytes are not ${PROTOBUF_TYPE}: ${(cause as Error).message}`, cause)
+  }
+  const { apiVersion, kind, raw } = envelope
+  try {
+    const value = { ...apiVersion !== '' && { apiVersion }, ...kind !== '' && { kind }, ...withoutZeroValues(message, encodeFields(message, decode(message as keyof Messages, raw) as object)) }
+    return { value, problems: unknownFields(message, raw) }
+  } catch (cause) {
+    throw malformed(`the body's ${raw.length} bytes are not a protobuf message ${message}`, cause)
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw malformed('the body is not UTF-8', cause)
+  }
+}
+
+function malformed(message: string, cause?: unknown): GantryError {
+  return new HttpError(400, 'BadRequest', message, 'InvalidArgument', cause)
+}

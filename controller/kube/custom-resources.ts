@@ -1,0 +1,46 @@
+/** What CustomResourceDefinitions define, as it is served: each version that is, with its subresources. Follows the definitions as they come and go. */
+import { customKindOf, type CustomKind, type CustomVersion } from '../../proto/api/custom/definitions.ts'
+import { customScalePaths } from '../api/scale-form.ts'
+import type { Informer } from '../informer/contract.ts'
+import type { Catalog } from './catalog.ts'
+import type { ServedResource, Subresource, Verb } from './contract.ts'
+import type { SubresourceParts } from './resources/subresources.ts'
+import { scaleSubresource } from './resources/scale.ts'
+import { statusSubresource } from './resources/status.ts'
+
+const VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+
+/** From now on the catalog has what there is of custom kinds, within the batch of changes in which it appears. */
+export function serveCustomKinds(catalog: Catalog, informer: Informer, parts: SubresourceParts): void {
+  let changed = true
+  const refresh = (): void => {
+    if (!changed) return
+    changed = false
+    const kinds = informer.lister('CustomResourceDefinition').list().flatMap((definition) => customKindOf(definition) ?? [])
+    const served = kinds.flatMap((kind) => kind.versions.filter((version) => version.served).map((version) => ({ resource: servedVersion(kind, version), version })))
+    catalog.setCustom(served.map(({ resource }) => resource), served.flatMap(({ resource, version }) => subresourcesOf(resource, version, parts)))
+  }
+  informer.on('CustomResourceDefinition', () => void (changed = true))
+  informer.onBatch(refresh)
+  refresh()
+}
+
+function servedVersion({ id, names, resource: { group, kind, plural, namespaced, shortNames } }: CustomKind, { name, deprecation }: CustomVersion): ServedResource {
+  return {
+    group, version: name, plural, kind, namespaced, shortNames,
+    singular: names.singular ?? kind.toLowerCase(),
+    listKind: names.listKind ?? `${kind}List`,
+    categories: names.categories ?? [],
+    verbs: VERBS,
+    stored: id,
+    ...deprecation !== undefined && { deprecation },
+  }
+}
+
+function subresourcesOf(resource: ServedResource, { status, scale }: CustomVersion, parts: SubresourceParts): Subresource[] {
+  const paths = scale === undefined ? undefined : customScalePaths(scale)
+  return [
+    ...status ? [statusSubresource(resource, parts)] : [],
+    ...paths === undefined ? [] : [scaleSubresource(resource, paths, { api: parts.api, reads: parts.consistent })],
+  ]
+}

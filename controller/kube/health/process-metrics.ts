@@ -1,0 +1,26 @@
+/** What this process uses, read when somebody asks. https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics */
+import { readdirSync } from 'node:fs'
+import { Gauge, type Registry } from 'prom-client'
+import type { Clock } from '../../../proto/base/clock.ts'
+
+export function addProcessMetrics(registry: Registry, clock: Clock): void {
+  const started = clock.now() / 1000 - process.uptime()
+  const gauge = (name: string, help: string, value: () => number): void => {
+    new Gauge({
+      name, help,
+      registers: [registry],
+      collect() {
+        this.set(value())
+      },
+    })
+  }
+  gauge('process_cpu_seconds_total', 'Seconds of processors used.', () => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) / 1e6
+  })
+  gauge('process_resident_memory_bytes', 'Memory in use.', () => process.memoryUsage.rss())
+  gauge('process_start_time_seconds', 'When the process began, in seconds since 1970.', () => started)
+  gauge('process_open_fds', 'Open file descriptors.', () => readdirSync('/proc/self/fd').length)
+  gauge('nodejs_heap_size_used_bytes', 'Heap in use.', () => process.memoryUsage().heapUsed)
+  gauge('nodejs_external_memory_bytes', 'Memory of buffers and the like, beside the heap.', () => process.memoryUsage().external)
+}

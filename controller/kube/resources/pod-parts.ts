@@ -1,0 +1,13 @@
+/** The subresources that write one part of a pod: the same object, of which a write changes nothing but that part. */
+import type { PodPart } from '../../api/contract.ts'
+import type { ServedResource, Subresource } from '../contract.ts'
+import type { StoredReads } from './reads.ts'
+import type { StoredWrites } from './writes.ts'
+
+/** https://kubernetes.io/docs/concepts/workloads/pods/ephemeral-containers/ and …/docs/tasks/configure-pod-container/resize-container-resources/ */
+export function podPartSubresource(parent: ServedResource, name: PodPart, { reads, writes }: { readonly reads: StoredReads; readonly writes: StoredWrites }): Subresource {
+  return {
+    served: { parent, name, kind: parent.kind, verbs: ['get', 'patch', 'update'] },
+    verbs: { get: (request) => reads.get(request), update: (request) => writes.update(request, name), patch: (request) => writes.patch(request, name) },
+  }
+}

@@ -1,0 +1,45 @@
+/** The object in a request, and that it is the one that the path means. */
+import { inspectMessage } from '../../../proto/api/codec.ts'
+import { apiVersionOf } from '../../../proto/api/schema.ts'
+import type { AnyResource, JsonObject, Messages } from '../../../proto/gen/types.ts'
+import type { WriteContext } from '../../api/contract.ts'
+import { decodeObject, settle } from '../../api/field-validation.ts'
+import { readObject } from '../body.ts'
+import type { ResourceRequest, Target } from '../contract.ts'
+import { HttpError } from '../status.ts'
+
+/** The object, in the namespace of the path, and of its name if it has one there. BadRequest for another; DecodingError. */
+export async function receivedObject(request: ResourceRequest, context: WriteContext): Promise<AnyResource> {
+  const { target } = request
+  const { value, problems } = await readObject(request, target.resource.message)
+  const object = decodeObject(target.resource.stored!, ofKind(value, target.resource), context, {}, problems)
+  place(object.metadata, target)
+  return object
+}
+
+/** What is sent to a subresource: a message that the store does not keep. BadRequest for another; DecodingError. */
+export async function receivedMessage<M extends keyof Messages & string>(request: ResourceRequest, message: M, group: string, context: WriteContext): Promise<Messages[M]> {
+  const { value, problems } = await readObject(request, message)
+  const decoded = inspectMessage(message, ofKind(value, { group, version: 'v1', kind: message }))
+  settle([...problems, ...decoded.problems], context)
+  return decoded.object
+}
+
+/** The value with its kind and version, which a client may leave out. BadRequest for others. */
+export function ofKind(value: JsonObject, wanted: { readonly group: string; readonly version: string; readonly kind: string }): JsonObject {
+  const apiVersion = apiVersionOf(wanted)
+  const { kind = wanted.kind, apiVersion: said = apiVersion } = value
+  if (kind !== wanted.kind) throw new HttpError(400, 'BadRequest', `the object provided is a ${JSON.stringify(kind)}: it must be of kind ${wanted.kind}, version ${apiVersion}`)
+  if (said !== apiVersion) throw new HttpError(400, 'BadRequest', `the API version in the data (${typeof said === 'string' ? said : JSON.stringify(said)}) does not match the expected API version (${apiVersion})`)
+  return { ...value, apiVersion, kind }
+}
+
+/** Puts what is sent where the path says. BadRequest if it says another place itself. */
+export function place(metadata: { name: string; namespace: string }, { namespace, name }: Target): void {
+  if (metadata.namespace !== '' && metadata.namespace !== namespace) {
+    throw new HttpError(400, 'BadRequest', namespace === '' ? `the object has namespace ${metadata.namespace}, but is of a kind without` : `the namespace of the provided object does not match the namespace sent on the request (${metadata.namespace} and ${namespace})`)
+  }
+  if (name !== '' && metadata.name !== '' && metadata.name !== name) throw new HttpError(400, 'BadRequest', `the name of the object (${metadata.name}) does not match the name on the URL (${name})`)
+  metadata.namespace = namespace
+  if (name !== '') metadata.name = name
+}

@@ -1,0 +1,105 @@
+/**
+ * The subresource scale: how many instances an object has, in the same form for every kind.
+ * https://kubernetes.io/docs/reference/kubernetes-api/autoscaling-resources/scale-v1/
+ */
+import { inspectMessage } from '../../../proto/api/codec.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { applyJsonPatch, applyMergePatch } from '../../../proto/api/patch.ts'
+import { apiVersionOf } from '../../../proto/api/schema.ts'
+import type { AnyResource, JsonValue, Scale } from '../../../proto/gen/types.ts'
+import { notFound, type ConsistentReads } from '../../api/consistent-reads.ts'
+import type { ObjectApi, WriteContext } from '../../api/contract.ts'
+import { settle } from '../../api/field-validation.ts'
+import { nested, scaleOf, type ScalePaths } from '../../api/scale-form.ts'
+import type { Answer, ResourceRequest, ServedResource, Subresource } from '../contract.ts'
+import { sendMessage } from '../sendable.ts'
+import { receivedPatch } from './patches.ts'
+import { flag } from './query.ts'
+import { place, receivedMessage } from './received.ts'
+import { writeContext } from './write-options.ts'
+
+/** Tries of a patch that meets other writers. */
+const ATTEMPTS = 10
+
+export function scaleSubresource(parent: ServedResource, paths: ScalePaths, parts: { readonly api: ObjectApi; readonly reads: ConsistentReads }): Subresource {
+  const scale = new ScaleOf(paths, parts)
+  return {
+    served: { parent, name: 'scale', kind: 'Scale', group: 'autoscaling', version: 'v1', verbs: ['get', 'patch', 'update'] },
+    verbs: { get: (request) => scale.get(request), update: (request) => scale.update(request), patch: (request) => scale.patch(request) },
+  }
+}
+
+class ScaleOf {
+  readonly #paths: ScalePaths
+  readonly #api: ObjectApi
+  readonly #reads: ConsistentReads
+
+  constructor(paths: ScalePaths, { api, reads }: { readonly api: ObjectApi; readonly reads: ConsistentReads }) {
+    this.#paths = paths
+    this.#api = api
+    this.#reads = reads
+  }
+
+  async get(request: ResourceRequest): Promise<Answer> {
+    return this.#answer(await this.#read(request))
+  }
+
+  async update(request: ResourceRequest): Promise<Answer> {
+    const context = writeContext(request, 'UpdateOptions')
+    const scale = await receivedMessage(request, 'Scale', 'autoscaling', context)
+    place(scale.metadata, request.target)
+    const { uid, resourceVersion } = scale.metadata
+    return this.#answer(await this.#set(request, scale, { uid, resourceVersion }, context))
+  }
+
+  async patch(request: ResourceRequest): Promise<Answer> {
+    const { resource, namespace, name } = request.target
+    const context = writeContext(request, 'PatchOptions')
+    // Its own kind: the rules for lists, of which a scale has none, are those of a message.
+    const asScale = { ...resource, group: 'autoscaling', version: 'v1', kind: 'Scale', message: 'Scale' }
+    const received = await receivedPatch(Object.assign(Object.create(request) as ResourceRequest, { target: { ...request.target, resource: asScale } }), context)
+    if (received.is === 'apply') {
+      const { metadata, spec } = readScale(received.configuration, context)
+      const configuration = { apiVersion: apiVersionOf(resource), kind: resource.kind, metadata: { name: metadata.name, ...metadata.resourceVersion !== '' && { resourceVersion: metadata.resourceVersion } }, ...spec.replicas !== undefined && nested(this.#paths.replicas, spec.replicas) }
+      await this.#read(request)
+      return this.#answer((await this.#api.apply(resource.stored!, namespace, name, configuration, flag(request.query, 'force') === true, context, 'scale')).object)
+    }
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const stored = await this.#read(request)
+      const before = scaleOf(stored, this.#paths)
+      const after = received.type === 'JSON' ? applyJsonPatch(before, received.patch) : applyMergePatch(before, received.patch)
+      const scale = readScale(after, context)
+      place(scale.metadata, request.target)
+      const { uid, resourceVersion } = scale.metadata
+      try {
+        return this.#answer(await this.#set(request, scale, { uid, resourceVersion }, context))
+      } catch (thrown) {
+        // Met another writer, unless the patch itself said which version it is for.
+        if (!GantryError.is(thrown, 'Conflict') || resourceVersion !== stored.metadata.resourceVersion) throw thrown
+      }
+    }
+    throw new GantryError('Conflict', `${resource.plural} ${name} was changed by others ${ATTEMPTS} times in a row`, { details: [{ remedy: 'try again' }] })
+  }
+
+  async #read({ target: { resource, namespace, name } }: ResourceRequest): Promise<AnyResource> {
+    const cached = await this.#reads.find(resource.stored!, namespace, name)
+    if (cached === undefined) throw notFound(resource.stored!, namespace, name)
+    return cached.object
+  }
+
+  #set({ target: { resource, namespace, name } }: ResourceRequest, { spec }: Scale, metadata: { uid: string; resourceVersion: string }, context: WriteContext): Promise<AnyResource> {
+    const said = Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== ''))
+    const patch = { ...Object.keys(said).length > 0 && { metadata: said }, ...nested(this.#paths.replicas, spec.replicas ?? 0) }
+    return this.#api.patch(resource.stored!, namespace, name, { type: 'MERGE', patch, subresource: 'scale' }, context)
+  }
+
+  #answer(object: AnyResource): Answer {
+    return { is: 'object', object: sendMessage('Scale', scaleOf(object, this.#paths)) }
+  }
+}
+
+function readScale(value: JsonValue, context: WriteContext): Scale {
+  const { object, problems } = inspectMessage('Scale', value)
+  settle(problems, context)
+  return object
+}

@@ -1,0 +1,143 @@
+/** From a path to who answers it. https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris */
+import { forbidden, type Authorizer } from '../api/authorization.ts'
+import type { Catalog } from './catalog.ts'
+import type { Answer, Endpoint, Handle, KubeRequest, ResourceRequest, ServedSubresource, Subresource, Target, UpgradedConnection, Verb } from './contract.ts'
+import { HttpError } from './status.ts'
+
+export interface RouterParts {
+  readonly catalog: Catalog
+  readonly endpoints: readonly Endpoint[]
+  /** For every resource that the store keeps, by verb. */
+  readonly stored: Readonly<Partial<Record<Verb, Handle>>>
+  readonly authorizer: Authorizer
+  /** Asks admission about a connection to a subresource; rejects with what refuses it. */
+  readonly connecting: (request: ResourceRequest, subresource: ServedSubresource) => Promise<void>
+}
+
+/** The exchange's place is a resource, or a path of its own. */
+export type Place = { readonly is: 'endpoint'; readonly endpoint: Endpoint } | { readonly is: 'resource'; readonly target: Target; readonly verb: Verb }
+
+/** What the method of a subresource that carries a stream is to authorization. */
+const CONNECT_VERBS: Readonly<Record<string, string>> = { GET: 'get', HEAD: 'get', POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
+
+/** Its answer goes on for as long as the client wants. */
+export function isLong(place: Place): boolean {
+  return place.is === 'resource' && (place.verb === 'watch' || place.verb === 'connect' || place.target.subresource === 'log')
+}
+
+export class Router {
+  readonly #parts: RouterParts
+
+  constructor(parts: RouterParts) {
+    this.#parts = parts
+  }
+
+  /** NotFound for a path that is nobody's. `path` is percent-encoded. An endpoint's prefix catches only what is no resource. */
+  place(method: string, path: string, query: URLSearchParams): Place {
+    const { endpoints } = this.#parts
+    const exact = endpoints.find((candidate) => candidate.path === path)
+    if (exact !== undefined) return { is: 'endpoint', endpoint: exact }
+    const target = this.#target(path)
+    const prefix = target === undefined ? endpoints.find((candidate) => candidate.path.length > 1 && candidate.path.endsWith('/') && path.startsWith(candidate.path)) : undefined
+    if (prefix !== undefined) return { is: 'endpoint', endpoint: prefix }
+    if (target === undefined) throw new HttpError(404, 'NotFound', 'the server could not find the requested resource', 'NotFound')
+    const subresource = this.#subresource(target)
+    if (target.subresource !== '' && subresource === undefined) throw new HttpError(404, 'NotFound', `the server could not find the requested resource: ${target.resource.plural} have no ${target.subresource}`, 'NotFound')
+    return { is: 'resource', target, verb: verbOf(method, target, query, subresource) }
+  }
+
+  /** Forbidden; a Status with code 405 for a verb that the resource does not have. */
+  async answer(place: Place, request: KubeRequest): Promise<Answer> {
+    if (place.is === 'endpoint') {
+      if (place.endpoint.open !== true) this.#authorize(request, { verb: request.method.toLowerCase(), path: request.path })
+      return place.endpoint.handle(request)
+    }
+    const resourceRequest = this.#allowed(place, request)
+    const handle = this.#handle(place.target, place.verb)
+    const subresource = place.verb === 'connect' ? this.#subresource(place.target) : undefined
+    // What has to be upgraded, and is not, is refused anyway.
+    if (subresource !== undefined && subresource.served.name === 'proxy') await this.#parts.connecting(resourceRequest, subresource.served)
+    return handle(resourceRequest)
+  }
+
+  async upgrade(place: Place, request: KubeRequest, connection: UpgradedConnection): Promise<void> {
+    const subresource = place.is === 'resource' ? this.#subresource(place.target) : undefined
+    if (place.is !== 'resource' || subresource?.upgrade === undefined) throw new HttpError(400, 'BadRequest', 'this path cannot be upgraded to another protocol')
+    const resourceRequest = this.#allowed(place, request)
+    await this.#parts.connecting(resourceRequest, subresource.served)
+    await subresource.upgrade(resourceRequest, connection)
+  }
+
+  #allowed({ target, verb }: Extract<Place, { is: 'resource' }>, request: KubeRequest): ResourceRequest {
+    const { resource, namespace, name, subresource } = target
+    this.#authorize(request, { verb: verb === 'connect' ? CONNECT_VERBS[request.method] ?? request.method.toLowerCase() : verb, group: resource.group, resource: resource.plural, subresource, namespace, name })
+    if (resource.deprecation !== undefined) request.warn(resource.deprecation)
+    return Object.assign(request, { target, verb })
+  }
+
+  #authorize(request: KubeRequest, attributes: Omit<Parameters<Authorizer['decide']>[0], 'user'>): void {
+    const decision = this.#parts.authorizer.decide({ user: request.user, ...attributes })
+    if (!decision.allowed) throw forbidden({ user: request.user, ...attributes }, decision.reason)
+  }
+
+  #subresource(target: Target): Subresource | undefined {
+    return target.subresource === '' ? undefined : this.#parts.catalog.subresource(target.resource, target.subresource)
+  }
+
+  #handle(target: Target, verb: Verb): Handle {
+    const { resource, subresource, name } = target
+    const { catalog, stored } = this.#parts
+    const found = subresource !== '' ? this.#subresource(target)?.verbs[verb] : resource.stored === undefined ? catalog.virtual(resource)?.verbs[verb] : resource.verbs.includes(verb) ? stored[verb] : undefined
+    if (found !== undefined) return found
+    throw new HttpError(405, 'MethodNotAllowed', `${verb} is not possible for ${[resource.plural, subresource].filter(Boolean).join('/')}${name === '' ? '' : ` ${name}`}`)
+  }
+
+  #target(path: string): Target | undefined {
+    const steps = path.split('/').slice(1)
+    const [root, ...rest] = steps
+    let group = ''
+    if (root === 'apis') group = rest.shift() ?? ''
+    else if (root !== 'api') return undefined
+    const version = rest.shift() ?? ''
+    const find = (plural: string | undefined): Target['resource'] | undefined => (plural === undefined ? undefined : this.#parts.catalog.find(group, version, plural))
+    // namespaces/NS/PLURAL/… is below a namespace, unless PLURAL is a subresource of Namespace itself.
+    const [, namespace, plural] = rest
+    const below = rest[0] === 'namespaces' && rest.length >= 3 ? find(plural) : undefined
+    const resource = below ?? find(rest[0])
+    if (resource === undefined || (below !== undefined && !below.namespaced)) return undefined
+    const own = below === undefined ? rest.slice(1) : rest.slice(3)
+    // Of all namespaces there are only collections.
+    if (below === undefined && resource.namespaced && own.length > 0) return undefined
+    const [name = '', subresource = '', ...more] = own
+    // Whose it is must stand in the path: there it is looked at whether the caller may.
+    if (name === '' && own.length > 1) return undefined
+    const decoded = [below === undefined ? '' : namespace!, name, subresource].map(decode)
+    return { resource, namespace: decoded[0]!, name: decoded[1]!, subresource: decoded[2]!, rest: more.length === 0 ? '' : `/${more.join('/')}` }
+  }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new HttpError(400, 'BadRequest', `the path holds a malformed percent-encoding: ${text}`)
+  }
+}
+
+function verbOf(method: string, target: Target, query: URLSearchParams, subresource: Subresource | undefined): Verb {
+  if (subresource?.served.verbs.includes('connect') === true) return 'connect'
+  const collection = target.name === ''
+  // A collection is not written, and an object that is there is not made.
+  if (collection ? method === 'PUT' || method === 'PATCH' : method === 'POST' && subresource === undefined) throw new HttpError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource')
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+      if (!collection) return 'get'
+      return method === 'GET' && ['true', '1'].includes(query.get('watch') ?? '') ? 'watch' : 'list'
+    case 'POST': return 'create'
+    case 'PUT': return 'update'
+    case 'PATCH': return 'patch'
+    case 'DELETE': return collection ? 'deletecollection' : 'delete'
+    default: throw new HttpError(405, 'MethodNotAllowed', `method ${method} is not one of the API`)
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Objects on their way out. An object of the cache is encoded once per revision and encoding, however many requests and watchers it goes to:
+ * what was made stays with the cache's entry, and goes with it.
+ */
+import { encodeJson } from '../../proto/api/codec.ts'
+import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
+import { encode, withResourceVersion } from '../../proto/api/wire.ts'
+import type { AnyResource, JsonObject, Messages } from '../../proto/gen/types.ts'
+import type { Cached } from '../informer/contract.ts'
+import type { ServedResource } from './contract.ts'
+
+export interface Sendable {
+  /** As clients know them. */
+  readonly apiVersion: string
+  readonly kind: string
+  /** The object in memory, or the JSON that it was made of; must not be changed. */
+  readonly object: object
+  /** UTF-8. */
+  json(): Uint8Array
+  /** The message alone, without envelope; undefined if there is no such form of it. */
+  protobuf(): Uint8Array | undefined
+}
+
+/** What of a served resource an object's encoding depends on. */
+type Served = Pick<ServedResource, 'group' | 'version' | 'kind' | 'message'>
+
+const known = new WeakMap<Cached, Sendable>()
+/** By apiVersion, where that is not the one that is stored. */
+const knownElsewhere = new WeakMap<Cached, Map<string, Sendable>>()
+
+/** An object as the cache has it, as that resource is served (default: as it is stored): encoded at most once. */
+export function sendCached(cached: Cached, served?: Served): Sendable {
+  const stored = known.get(cached) ?? keep(known, cached, sendResource(cached.object, undefined, () => withResourceVersion(cached.bytes, String(cached.revision))))
+  if (served === undefined || apiVersionOf(served) === stored.apiVersion) return stored
+  const others = knownElsewhere.get(cached) ?? keep(knownElsewhere, cached, new Map<string, Sendable>())
+  const apiVersion = apiVersionOf(served)
+  let sendable = others.get(apiVersion)
+  if (sendable === undefined) others.set(apiVersion, (sendable = sendResource(cached.object, served)))
+  return sendable
+}
+
+function keep<T>(map: WeakMap<Cached, T>, cached: Cached, value: T): T {
+  map.set(cached, value)
+  return value
+}
+
+/** An object that a write returned. `bytes`: how its protobuf message is had, if there is a cheaper way than encoding it. */
+export function sendResource(object: AnyResource, served: Served = ofStored(object), bytes = (): Uint8Array => encode(served.message as keyof Messages, object as never)): Sendable {
+  const { kind, message } = served
+  const apiVersion = apiVersionOf(served)
+  let json: Uint8Array | undefined
+  let protobuf: Uint8Array | undefined
+  return {
+    apiVersion,
+    kind,
+    object,
+    json: () => (json ??= Buffer.from(JSON.stringify(encodeJson(object, apiVersion)))),
+    protobuf: () => (message === undefined ? undefined : (protobuf ??= bytes())),
+  }
+}
+
+/** A kind without message is one that a CustomResourceDefinition defines: it has a dot in its name. */
+function ofStored({ kind }: AnyResource): Served {
+  const { group, version, kind: name, message = name } = resourceOf(kind)
+  return kind.includes('.') ? { group, version, kind: name } : { group, version, kind: name, message }
+}
+
+/** What the store does not keep and the schema knows: `object` is its JSON. */
+export function sendMessage(message: keyof Messages, object: JsonObject & { apiVersion: string; kind: string }): Sendable {
+  let protobuf: Uint8Array | undefined
+  return { ...sendJson(object), protobuf: () => (protobuf ??= encode(message, object as never)) }
+}
+
+/** What has no other form than JSON. */
+export function sendJson(object: JsonObject & { apiVersion: string; kind: string }): Sendable {
+  let json: Uint8Array | undefined
+  return { apiVersion: object.apiVersion, kind: object.kind, object, json: () => (json ??= Buffer.from(JSON.stringify(object))), protobuf: () => undefined }
+}

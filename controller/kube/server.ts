@@ -1,0 +1,237 @@
+/** The HTTPS server of the Kubernetes face: who calls (certificate, token, impersonation), what is asked, and the end of what is under way. */
+import { constants } from 'node:crypto'
+import { createServer, type Server as HttpsServer } from 'node:https'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { GantryError } from '../../proto/api/errors.ts'
+import type { Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import { ANONYMOUS } from '../accounts/token-authenticator.ts'
+import { writeAnswer, writeStatus, type AnswerOptions } from './answer.ts'
+import type { Authentication } from './authentication.ts'
+import { Call } from './call.ts'
+import type { Exchanges } from './health/exchanges.ts'
+import { refuse, refuseUpgrade } from './refusal.ts'
+import { Incoming } from './request.ts'
+import { isLong, type Place, type Router } from './router.ts'
+import { HttpError } from './status.ts'
+
+/** Milliseconds. What ends on its own when a client does nothing must not end while one that is slow does something. */
+export interface Timeouts {
+  /** For the TLS handshake. */
+  readonly handshake: number
+  /** For all headers of a request. */
+  readonly headers: number
+  /** For all of a request, and then for its answer to begin; watches and streams begin at once and go on for as long as they want. */
+  readonly request: number
+  /** For a client to read something of what waits for it. */
+  readonly stall: number
+  /** For the next request on a connection: longer than clients keep theirs, so that none is sent into the closing of one. */
+  readonly idle: number
+  /** Between looks at who is late. */
+  readonly look: number
+}
+
+export const TIMEOUTS: Timeouts = { handshake: 10_000, headers: 30_000, request: 60_000, stall: 60_000, idle: 120_000, look: 5_000 }
+/** Milliseconds after which a connection that says nothing is asked whether it is still there. */
+const KEEP_ALIVE = 30_000
+const HEADERS_SIZE = 64 * 1024
+/** Milliseconds that answers under way are given at the end. */
+const GRACE = 500
+
+export interface KubeServerOptions {
+  /** host:port; port 0 chooses one. */
+  readonly address: string
+  /** PEM texts; certificates of `ca` say who a client is. */
+  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string }
+  readonly authentication: Authentication
+  readonly router: Router
+  readonly exchanges: Exchanges
+  /** Throws Unavailable while nothing can be served. */
+  readonly available: () => void
+  readonly timeouts: Timeouts
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export class KubeServer {
+  readonly #options: KubeServerOptions
+  readonly #server: HttpsServer
+  readonly #calls = new Set<Call>()
+  /** Those under way on a connection: what goes wrong on it ends them. */
+  readonly #onSocket = new WeakMap<Duplex, Set<Call>>()
+  /** Connections that speak, or are to speak, another protocol: the HTTP server knows nothing of them any more. */
+  readonly #upgraded = new Set<Duplex>()
+  #stopping: GantryError | undefined
+
+  constructor(options: KubeServerOptions) {
+    this.#options = options
+    const { timeouts } = options
+    this.#server = createServer({
+      ...options.tls, minVersion: 'TLSv1.2',
+      // A token says who a client without certificate is.
+      requestCert: true, rejectUnauthorized: false,
+      // Clients of this API resume no TLS sessions; each connection would keep a buffer of 16 KiB for the tickets that they are sent.
+      secureOptions: constants.SSL_OP_NO_TICKET,
+      handshakeTimeout: timeouts.handshake, headersTimeout: timeouts.headers, requestTimeout: timeouts.request, keepAliveTimeout: timeouts.idle, connectionsCheckingInterval: timeouts.look,
+      maxHeaderSize: HEADERS_SIZE, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE,
+    })
+    this.#server.on('request', (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response))
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head))
+    this.#server.on('clientError', (error: Error, socket: Duplex) => this.#malformed(error, socket))
+  }
+
+  /** Listens; answers with the address in use. Unavailable if that is taken. */
+  start(): Promise<string> {
+    const { host, port } = /^\[?(?<host>.*?)\]?:(?<port>\d+)$/.exec(this.#options.address)!.groups as { host: string; port: string }
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (cause) => reject(new GantryError('Unavailable', `cannot listen on ${this.#options.address}: ${cause.message}`, { cause })))
+      this.#server.listen(Number(port), host, () => resolve(this.#options.address.replace(/\d+$/, String((this.#server.address() as AddressInfo).port))))
+    })
+  }
+
+  /** Ends the requests under way with an error; what comes then is served. */
+  interrupt(reason: GantryError): void {
+    for (const call of [...this.#calls]) call.end(reason)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = new GantryError('Unavailable', 'the server is stopping')
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.interrupt(this.#stopping)
+    const forced = this.#options.clock.after(GRACE, () => {
+      this.#server.closeAllConnections()
+      for (const socket of this.#upgraded) socket.destroy()
+    })
+    this.#server.closeIdleConnections()
+    await closed
+    forced.cancel()
+  }
+
+  async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { clock, exchanges } = this.#options
+    const call = this.#begin(message.socket)
+    // An answer that is out leaves nobody to go away.
+    response.once('close', () => call.end(Call.gone()))
+    const incoming = new Incoming(message, call)
+    const began = clock.monotonic()
+    let place: Place | undefined
+    const optionsOf = (): AnswerOptions => ({ query: incoming.query, target: place?.is === 'resource' ? place.target : undefined, warnings: incoming.warnings, call, clock, stall: this.#options.timeouts.stall })
+    try {
+      place = await this.#place(incoming, call, message)
+      exchanges.begin(place)
+      const answer = await this.#answer(incoming, place, call, message)
+      await writeAnswer({ request: message, response }, answer, optionsOf())
+    } catch (thrown) {
+      this.#report(thrown, message)
+      // Nobody waits for this: a fault in telling of one ends the connection, and no more.
+      await writeStatus(response, thrown, incoming.objectName, optionsOf()).catch((fault: unknown) => {
+        this.#report(fault, message)
+        response.destroy()
+      })
+    } finally {
+      this.#end(call, message.socket)
+      exchanges.end(place, incoming.method, response.statusCode, (clock.monotonic() - began) / 1000)
+    }
+  }
+
+  async #answer(incoming: Incoming, place: Place, call: Call, message: IncomingMessage): ReturnType<Router['answer']> {
+    const limit = isLong(place) ? undefined : timeLimit(incoming.query, this.#options.timeouts.request)
+    const timer = limit === undefined ? undefined : this.#options.clock.after(limit, () => call.end(new HttpError(504, 'Timeout', 'Timeout: request did not complete within the allotted timeout', 'DeadlineExceeded')))
+    try {
+      return await call.within(this.#admitted(incoming, place, message).then((request) => this.#options.router.answer(place, request)))
+    } finally {
+      timer?.cancel()
+    }
+  }
+
+  async #upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const { router, exchanges, clock } = this.#options
+    const call = this.#begin(socket)
+    const began = clock.monotonic()
+    this.#upgraded.add(socket)
+    socket.once('close', () => {
+      this.#upgraded.delete(socket)
+      call.end(Call.gone())
+    })
+    socket.on('error', () => call.end(Call.gone()))
+    const incoming = new Incoming(message, call)
+    let place: Place | undefined
+    let code = 101
+    try {
+      place = await this.#place(incoming, call, message)
+      exchanges.begin(place)
+      await router.upgrade(place, await this.#admitted(incoming, place, message), { request: message, socket, head })
+    } catch (thrown) {
+      this.#report(thrown, message)
+      code = refuseUpgrade(socket, thrown, place?.is === 'resource' ? place.target : undefined)
+    } finally {
+      this.#end(call, socket)
+      exchanges.end(place, incoming.method, code, (clock.monotonic() - began) / 1000)
+    }
+  }
+
+  /** What is asked for. Which paths there are, of custom kinds too, is told only to who is known: Unauthenticated. */
+  async #place(incoming: Incoming, call: Call, message: IncomingMessage): Promise<Place> {
+    try {
+      return this.#options.router.place(incoming.method, incoming.path, incoming.query)
+    } catch (thrown) {
+      if (!(thrown instanceof HttpError) || thrown.status !== 404) throw thrown
+      await call.within(this.#options.authentication.identify(message))
+      throw thrown
+    }
+  }
+
+  /** The request, its caller known. Unauthenticated; Unavailable while nothing can be served. */
+  async #admitted(incoming: Incoming, place: Place, message: IncomingMessage): Promise<Incoming> {
+    if (place.is === 'endpoint' && place.endpoint.open === true) {
+      incoming.user = ANONYMOUS
+      return incoming
+    }
+    this.#options.available()
+    incoming.user = await this.#options.authentication.identify(message)
+    return incoming
+  }
+
+  /** What is no HTTP, comes too slowly or is too large. What is under way on the connection ends with that; else the client is told, as far as it can be. */
+  #malformed(error: Error & { code?: string }, socket: Duplex): void {
+    const calls = this.#onSocket.get(socket)
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && calls !== undefined && calls.size > 0) {
+      for (const call of calls) call.end(new HttpError(408, 'Timeout', 'the request did not arrive in time', 'DeadlineExceeded'))
+    } else if (calls !== undefined && calls.size > 0) socket.destroy()
+    else refuse(socket, error)
+  }
+
+  #begin(socket: Duplex): Call {
+    const call = new Call()
+    this.#calls.add(call)
+    let calls = this.#onSocket.get(socket)
+    if (calls === undefined) this.#onSocket.set(socket, (calls = new Set()))
+    calls.add(call)
+    if (this.#stopping !== undefined) call.end(this.#stopping)
+    return call
+  }
+
+  #end(call: Call, socket: Duplex): void {
+    this.#calls.delete(call)
+    this.#onSocket.get(socket)?.delete(call)
+  }
+
+  /** Only what is a fault of ours, or of what we stand on. */
+  #report(thrown: unknown, { method, url }: IncomingMessage): void {
+    if (GantryError.from(thrown).code === 'Internal') this.#options.logger.error({ err: thrown, method, url }, 'a request failed')
+  }
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** Milliseconds: what the client gives the request, such as "1m30s", if that is less than `most`. BadRequest for what is no length of time. */
+function timeLimit(query: URLSearchParams, most: number): number {
+  const text = query.get('timeout') ?? ''
+  if (text === '' || text === '0') return most
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(text)) throw new HttpError(400, 'BadRequest', `invalid timeout specified in the request URL: ${JSON.stringify(text)} is not a length of time such as 30s`)
+  let millis = 0
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) millis += Number(amount) * UNITS[unit!]!
+  return millis === 0 ? most : Math.min(millis, most)
+}

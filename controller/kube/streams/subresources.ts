@@ -1,0 +1,40 @@
+/** What carries a stream to or from pods, as subresources of the catalog. */
+import type { Catalog } from '../catalog.ts'
+import type { Answer, Subresource, Upgrade } from '../contract.ts'
+import { PodCommands, type CommandParts } from './commands.ts'
+import { PodLogs, type LogParts } from './logs.ts'
+import { badRequest } from './pod-target.ts'
+import { PodPortForward, type PortForwardParts } from './port-forward.ts'
+import { PROXIED, Proxy, type ProxyParts } from './proxy.ts'
+
+export type StreamParts = CommandParts & LogParts & PortForwardParts & ProxyParts
+
+/** log, exec, attach and portforward of pods; proxy of pods and services. */
+export function streamSubresources(catalog: Catalog, parts: StreamParts): Subresource[] {
+  const parent = catalog.find('', 'v1', 'pods')!
+  const commands = new PodCommands(parts)
+  const logs = new PodLogs(parts)
+  const forwards = new PodPortForward(parts)
+  const upgraded = (name: string, kind: string, upgrade: Upgrade): Subresource => ({ served: { parent, name, kind, verbs: ['connect'] }, verbs: { connect: notUpgraded }, upgrade })
+  return [
+    { served: { parent, name: 'log', kind: 'Pod', verbs: ['get'] }, verbs: { get: (request) => logs.get(request) } },
+    upgraded('exec', 'PodExecOptions', (request, connection) => commands.exec(request, connection)),
+    upgraded('attach', 'PodAttachOptions', (request, connection) => commands.attach(request, connection)),
+    upgraded('portforward', 'PodPortForwardOptions', (request, connection) => forwards.forward(request, connection)),
+    ...Object.entries(PROXIED).map(([plural, find]) => proxied(catalog, plural, new Proxy(parts, find))),
+  ]
+}
+
+async function notUpgraded(): Promise<Answer> {
+  throw badRequest('Upgrade request required: this is a connection upgraded to websocket or SPDY/3.1')
+}
+
+/** Every method is one of the pod's: all of them are asked for as the verbs of a proxy. */
+function proxied(catalog: Catalog, plural: string, proxy: Proxy): Subresource {
+  const parent = catalog.find('', 'v1', plural)!
+  return {
+    served: { parent, name: 'proxy', kind: `${parent.kind}ProxyOptions`, verbs: ['connect', 'create', 'delete', 'get', 'patch', 'update'] },
+    verbs: { connect: (request) => proxy.answer(request) },
+    upgrade: (request, connection) => proxy.upgrade(request, connection),
+  }
+}

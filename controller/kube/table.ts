@@ -1,0 +1,81 @@
+/** Tables as clients ask for them instead of objects. https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables */
+import { columnsOf, type Column } from '../../proto/api/columns/columns.ts'
+import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
+import type { ListMeta, ServedResource } from './contract.ts'
+import { metadataOf } from './partial-metadata.ts'
+import type { Sendable } from './sendable.ts'
+import { HttpError } from './status.ts'
+
+/** What of the object itself goes with its row. */
+export type IncludeObject = 'None' | 'Metadata' | 'Object'
+
+/** BadRequest for another value. */
+export function includeObject(query: URLSearchParams): IncludeObject {
+  const text = query.get('includeObject') ?? ''
+  if (text === '') return 'Metadata'
+  if (text === 'None' || text === 'Metadata' || text === 'Object') return text
+  throw new HttpError(400, 'BadRequest', `includeObject is "${text}": use None, Metadata or Object`)
+}
+
+export class TableMaker {
+  readonly #apiVersion: string
+  readonly #resource: ServedResource | undefined
+  readonly #include: IncludeObject
+  readonly #now: () => number
+
+  constructor(apiVersion: string, resource: ServedResource | undefined, include: IncludeObject, now: () => number) {
+    this.#apiVersion = apiVersion
+    this.#resource = resource
+    this.#include = include
+    this.#now = now
+  }
+
+  /** A row for each object. In a watch only the first table says what its columns are. */
+  table(items: readonly Sendable[], metadata: ListMeta, withColumns = true): Sendable {
+    const columns = this.#columns(items[0])
+    const now = this.#now()
+    const definitions = withColumns ? columns.map(definitionOf) : []
+    const head = JSON.stringify({ kind: 'Table', apiVersion: this.#apiVersion, metadata, columnDefinitions: definitions }).slice(0, -1)
+    const pieces: Uint8Array[] = [Buffer.from(`${head},"rows":[`)]
+    for (const [index, item] of items.entries()) {
+      const cells = JSON.stringify(columns.map((column) => cellOf(column, item.object as AnyResource, now)))
+      pieces.push(Buffer.from(`${index > 0 ? ',' : ''}{"cells":${cells},"object":`), this.#object(item), ROW_END)
+    }
+    pieces.push(TABLE_END)
+    const json = Buffer.concat(pieces)
+    return { apiVersion: this.#apiVersion, kind: 'Table', object: { metadata }, json: () => json, protobuf: () => undefined }
+  }
+
+  #object(item: Sendable): Uint8Array {
+    switch (this.#include) {
+      case 'None': return NULL
+      case 'Metadata': return metadataOf(item, this.#apiVersion).json()
+      case 'Object': return item.json()
+    }
+  }
+
+  /** Those of the objects, whose kind may be another than the resource's (a subresource); those of the resource where there are none. */
+  #columns(first: Sendable | undefined): readonly Column<Kind>[] {
+    const kind = first === undefined ? this.#resource?.stored ?? this.#resource?.kind : (first.object as Partial<AnyResource>).kind
+    const apiVersion = first?.apiVersion
+    return columnsOf(kind as Kind | undefined, apiVersion)
+  }
+}
+
+const NULL = Buffer.from('null')
+const ROW_END = Buffer.from('}')
+const TABLE_END = Buffer.from(']}')
+
+function definitionOf({ name, type = 'string', format, description = '', wide }: Column<Kind>): JsonObject {
+  return { name, type, format: format ?? '', description, priority: wide === true ? 1 : 0 }
+}
+
+/** Of the column's type; null for what is not there. */
+function cellOf(column: Column<Kind>, object: AnyResource, now: number): JsonValue {
+  const text = column.cell(object, now)
+  switch (column.type) {
+    case 'integer': case 'number': return Number.isFinite(Number(text)) && text !== '' ? Number(text) : null
+    case 'boolean': return text === 'true' ? true : text === 'false' ? false : null
+    default: return text
+  }
+}

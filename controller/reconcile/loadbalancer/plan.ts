@@ -1,0 +1,97 @@
+/**
+ * Where a Service of type LoadBalancer is reached: at addresses of nodes, each of which takes its ports. Pure.
+ * https://kubernetes.io/docs/concepts/services-networking/service/#loadbalancer
+ */
+import { canonical } from '../../api/services/service-range.ts'
+import { formatTime } from '../../../proto/api/time.ts'
+import { familyOf } from '../../../proto/api/validation/service.ts'
+import type { EndpointSlice, LoadBalancerIngress, Node, Service, ServiceStatus } from '../../../proto/gen/types.ts'
+import { withCondition, withoutCondition } from '../conditions.ts'
+import { internalAddresses } from '../endpointslice/node-views.ts'
+
+/** A node that is to take no traffic for load balancers has this label. */
+export const EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers'
+
+/** Condition: another Service takes the same ports. Kubernetes' own word. */
+export const PORTS_ERROR = 'LoadBalancerPortsError'
+/** Condition: the address that it asks for is no node's. */
+export const ADDRESS_ERROR = 'LoadBalancerAddressError'
+
+/** A Service that the nodes serve; one with a class is somebody else's. */
+export function isServed({ metadata: { deletionTimestamp }, spec: { type, loadBalancerClass } }: Service): boolean {
+  return type === 'LoadBalancer' && loadBalancerClass === undefined && deletionTimestamp === undefined
+}
+
+/** "80/TCP" for each port that it takes. */
+export function portsTaken({ spec: { ports = [] } }: Service): string[] {
+  return ports.map(({ port, protocol }) => `${port}/${protocol}`)
+}
+
+/** The Service that keeps this one from being reached: an older one, itself reached, that takes one of its ports at the same addresses. */
+export function rivalOf(service: Service, others: readonly Service[]): { readonly rival: Service; readonly port: string } | undefined {
+  const reached: Service[] = []
+  for (const one of others.filter((other) => isServed(other) && !isOlder(service, other)).sort((a, b) => (isOlder(a, b) ? -1 : 1))) {
+    const ports = portsTaken(one)
+    const [rival, port] = reached.flatMap((other): [Service, string][] => {
+      const taken = mayMeet(other, one) ? portsTaken(other).find((candidate) => ports.includes(candidate)) : undefined
+      return taken === undefined ? [] : [[other, taken]]
+    })[0] ?? []
+    if (one.metadata.uid === service.metadata.uid) return rival === undefined ? undefined : { rival, port: port! }
+    if (rival === undefined) reached.push(one)
+  }
+  return undefined
+}
+
+function isOlder(one: Service, other: Service): boolean {
+  const [a, b] = [one, other].map(({ metadata }) => `${metadata.creationTimestamp ?? ''} ${metadata.uid}`) as [string, string]
+  return a < b
+}
+
+/** Two that each ask for another address do not. */
+function mayMeet({ spec: one }: Service, { spec: other }: Service): boolean {
+  const [a, b] = [one.loadBalancerIP ?? '', other.loadBalancerIP ?? '']
+  return (a === '' || b === '' || canonical(a) === canonical(b)) && (one.ipFamilies ?? []).some((family) => other.ipFamilies?.includes(family) === true)
+}
+
+export interface LoadBalancerSnapshot {
+  readonly service: Service
+  /** Nodes that are heard from, or were until too many fell silent at once. */
+  readonly nodes: readonly Node[]
+  /** Of the Service. */
+  readonly slices: readonly EndpointSlice[]
+  readonly rival: ReturnType<typeof rivalOf>
+}
+
+/** Its status as it should be. Other conditions stay. */
+export function loadBalancerStatus({ service, nodes, slices, rival }: LoadBalancerSnapshot, now: number): ServiceStatus {
+  if (!isServed(service)) return service.spec.type === 'LoadBalancer' ? service.status : cleared(service.status)
+  const { spec: { loadBalancerIP = '', ipFamilies = ['IPv4'] }, status } = service
+  const serving = servingNodes(service, nodes, slices).flatMap(internalAddresses).filter((address) => (ipFamilies as readonly (string | undefined)[]).includes(familyOf(address)))
+  const isAsked = (address: string): boolean => loadBalancerIP === '' || canonical(address) === canonical(loadBalancerIP)
+  const known = nodes.flatMap(internalAddresses).some(isAsked)
+  const ingress: LoadBalancerIngress[] = rival === undefined ? [...new Set(serving.filter(isAsked))].sort().map((ip) => ({ ip, ipMode: 'VIP' })) : []
+  const errors = [
+    { type: PORTS_ERROR, reason: 'PortTaken', message: rival === undefined ? undefined : `port ${rival.port} is taken by Service ${rival.rival.metadata.namespace}/${rival.rival.metadata.name}, which is older: give this one another port, or another loadBalancerIP to each` },
+    { type: ADDRESS_ERROR, reason: 'NoNodeHasAddress', message: loadBalancerIP === '' || known ? undefined : `no node that is ready has the address ${loadBalancerIP} that loadBalancerIP asks for` },
+  ]
+  const conditions = errors.reduce((list, { type, reason, message }) => (message === undefined ? withoutCondition(list, type) : withCondition(list, { type, status: 'True' as const, reason, message, observedGeneration: service.metadata.generation, lastTransitionTime: formatTime(now) })), status.conditions ?? [])
+  return { loadBalancer: ingress.length === 0 ? {} : { ingress }, ...(conditions.length > 0 && { conditions }) }
+}
+
+function cleared({ conditions = [] }: ServiceStatus): ServiceStatus {
+  const left = [PORTS_ERROR, ADDRESS_ERROR].reduce((list, type) => withoutCondition(list, type), conditions)
+  return { loadBalancer: {}, ...(left.length > 0 && { conditions: left }) }
+}
+
+/** With externalTrafficPolicy Local those that have an endpoint of it themselves. */
+function servingNodes({ spec }: Service, nodes: readonly Node[], slices: readonly EndpointSlice[]): readonly Node[] {
+  const able = nodes.filter(({ metadata }) => metadata.labels?.[EXCLUDE_LABEL] === undefined)
+  if (spec.externalTrafficPolicy !== 'Local') return able
+  const local = new Set(slices.flatMap(({ endpoints = [] }) => endpoints.filter(({ conditions }) => conditions?.ready !== false).map(({ nodeName }) => nodeName)))
+  return able.filter(({ metadata }) => local.has(metadata.name))
+}
+
+/** Whether two statuses say the same of a load balancer. */
+export function comparable({ loadBalancer, conditions = [] }: ServiceStatus): unknown {
+  return [loadBalancer?.ingress ?? [], conditions]
+}

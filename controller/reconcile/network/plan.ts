@@ -1,0 +1,103 @@
+/**
+ * What a Network is given: its ranges, its number, and the parts of its ranges that nodes give addresses from. Pure. A node keeps its parts for
+ * as long as a pod there is on the network: no address can be given twice.
+ */
+import { formatCidr, readCidr, prefixLength, rangesOverlap, type AddressRange } from '../../../proto/api/cidr.ts'
+import { formatTime } from '../../../proto/api/time.ts'
+import type { Network, NetworkBlock, NetworkStatus } from '../../../proto/gen/types.ts'
+import { withCondition } from '../conditions.ts'
+
+/** Ranges of Networks that name none: 128 of 4,094 addresses each. */
+const OWN_CHOICE = readCidr('172.24.0.0/13')!
+const OWN_CHOICE_PREFIX = 20
+/** Below these numbers are those of the pod network itself. */
+const FIRST_VNI = 100
+const LAST_VNI = 2 ** 24 - 1
+/** Bits of a part: 64 addresses, or fewer where the whole range has not many. */
+const PART_BITS = 6
+
+export interface NetworkSituation {
+  readonly network: Network
+  /** Every other Network, of all namespaces. */
+  readonly others: readonly Network[]
+  /** Pods that ask for the network, by the node that they are bound to. */
+  readonly pods: ReadonlyMap<string, number>
+  /** Ranges that pods and Services have their addresses from. */
+  readonly taken: readonly string[]
+}
+
+/** The status as it is to be. */
+export function planNetwork({ network, others, pods, taken }: NetworkSituation, now: number): NetworkStatus {
+  const { spec, status, metadata } = network
+  const settle = (next: Partial<NetworkStatus>, holds: boolean, reason: string, message: string): NetworkStatus => ({
+    ...status, ...next, observedGeneration: metadata.generation,
+    conditions: withCondition(status.conditions, { type: 'Ready', status: holds ? 'True' : 'False', observedGeneration: metadata.generation, reason, message, lastTransitionTime: formatTime(now) }),
+  })
+  const cidrs = status.cidrs ?? choose(spec.cidrs, others, taken)
+  if (cidrs === undefined) return settle({}, false, 'NoRangeFree', `every range of ${formatCidr(OWN_CHOICE)} is taken: give spec.cidrs`)
+  const ranges = cidrs.map((cidr) => readCidr(cidr)!)
+  const clash = taken.find((other) => ranges.some((range) => rangesOverlap(range, readCidr(other)!)))
+  if (clash !== undefined) return settle({}, false, 'RangeOverlaps', `${cidrs.join(', ')} overlaps ${clash}, from which the cluster gives addresses to pods or Services: make the Network again with another range`)
+  const vni = status.vni ?? freeVni(others)
+  if (vni === undefined) return settle({ cidrs }, false, 'NoNumberFree', 'every VXLAN network identifier is taken')
+  const { blocks, short } = giveParts(ranges, status.blocks ?? [], pods)
+  if (short.length > 0) return settle({ cidrs, vni, blocks }, false, 'RangeExhausted', `${cidrs.join(', ')} has no part left for ${short.join(', ')}: pods there wait for others to go`)
+  return settle({ cidrs, vni, blocks }, true, 'Provided', `${blocks.length === 0 ? 'no pod is on it yet' : `${new Set(blocks.map(({ node }) => node)).size} nodes give addresses`}`)
+}
+
+function choose(asked: readonly string[] | undefined, others: readonly Network[], taken: readonly string[]): string[] | undefined {
+  if (asked !== undefined && asked.length > 0) return [...asked]
+  const used = [...others.flatMap(({ spec, status }) => status.cidrs ?? spec.cidrs ?? []), ...taken].map((cidr) => readCidr(cidr)!)
+  for (const range of parts(OWN_CHOICE, 32 - OWN_CHOICE_PREFIX)) if (!used.some((other) => rangesOverlap(other, range))) return [formatCidr(range)]
+  return undefined
+}
+
+function freeVni(others: readonly Network[]): number | undefined {
+  const used = new Set(others.map(({ status }) => status.vni))
+  for (let vni = FIRST_VNI; vni <= LAST_VNI; vni++) if (!used.has(vni)) return vni
+  return undefined
+}
+
+/** As many parts of each range as each node's pods need; those that a node has stay while it has pods. `short`: nodes that got fewer. */
+function giveParts(ranges: readonly AddressRange[], present: readonly NetworkBlock[], pods: ReadonlyMap<string, number>): { readonly blocks: NetworkBlock[]; readonly short: string[] } {
+  const blocks = present.filter(({ node }) => (pods.get(node) ?? 0) > 0)
+  const used = new Set(blocks.map(({ cidr }) => cidr))
+  const short = new Set<string>()
+  for (const range of ranges) {
+    const bits = partBits(range)
+    const room = 2 ** bits
+    const free = freeParts(range, bits, used)
+    const ofRange = (cidr: string): boolean => rangesOverlap(range, readCidr(cidr)!)
+    for (const [node, count] of [...pods].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      // The range's own first and last address are nobody's: one part has them, whichever it is.
+      const wanted = Math.ceil((count + 2) / room)
+      for (let has = blocks.filter((block) => block.node === node && ofRange(block.cidr)).length; has < wanted; has++) {
+        const next = free.next()
+        if (next.done === true) {
+          short.add(node)
+          break
+        }
+        blocks.push({ node, cidr: next.value })
+      }
+    }
+  }
+  return { blocks, short: [...short].sort() }
+}
+
+function partBits(range: AddressRange): number {
+  const free = (range.family === 4 ? 32 : 128) - prefixLength(range)
+  return Math.max(2, Math.min(PART_BITS, free - 3))
+}
+
+function* freeParts(range: AddressRange, bits: number, used: ReadonlySet<string>): Generator<string, undefined, undefined> {
+  for (const part of parts(range, bits)) {
+    const cidr = formatCidr(part)
+    if (!used.has(cidr)) yield cidr
+  }
+  return undefined
+}
+
+function* parts({ family, first, last }: AddressRange, bits: number): Generator<AddressRange, void, undefined> {
+  const size = 1n << BigInt(bits)
+  for (let at = first; at <= last; at += size) yield { family, first: at, last: at + size - 1n }
+}

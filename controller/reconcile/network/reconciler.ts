@@ -1,0 +1,71 @@
+/** Gives Networks their ranges, numbers and parts for nodes. Keys are Networks. */
+import { podNetworks } from '../../../proto/api/pod-networks.ts'
+import { sameJson } from '../../../proto/api/shape.ts'
+import { formatTime } from '../../../proto/api/time.ts'
+import type { Network, Pod } from '../../../proto/gen/types.ts'
+import type { WriteContext } from '../../api/contract.ts'
+import { withCondition } from '../conditions.ts'
+import { keyOf, makeKey, splitKey } from '../key.ts'
+import { isBound } from '../pod-state.ts'
+import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { planNetwork } from './plan.ts'
+
+/** Keeps a Network until the last pod on it has gone. */
+export const IN_USE_FINALIZER = 'gantry.dev/network-in-use'
+
+export class NetworkReconciler implements Reconciler {
+  readonly name = 'network'
+  /** What one Network is given must be seen when the next one is given something. */
+  readonly concurrency = 1
+  readonly inputs
+  readonly #parts: ReconcileParts
+  readonly #context: WriteContext
+
+  constructor(parts: ReconcileParts) {
+    this.#parts = parts
+    this.#context = writeContext(parts, 'network')
+    this.inputs = [
+      input('Network', ({ type, cached: { object } }) => (type === 'deleted' ? [] : [keyOf(object)])),
+      input('Pod', ({ type, cached: { object }, previous }) => (isBound(object) && (type !== 'modified' || previous === undefined || !isBound(previous.object)) ? networksOf(object) : [])),
+    ]
+  }
+
+  async reconcile(key: string): Promise<undefined> {
+    const { api, informer, clock, caughtUp, clusterRanges } = this.#parts
+    const { namespace, name } = splitKey(key)
+    await caughtUp()
+    const network = informer.lister('Network').get(namespace, name)
+    if (network === undefined) return
+    const users = informer.lister('Pod').list(namespace).filter((pod) => isBound(pod) && networksOf(pod).includes(key))
+    const leaving = network.metadata.deletionTimestamp !== undefined
+    if (leaving || network.metadata.finalizers?.includes(IN_USE_FINALIZER) !== true) await this.#hold(network, leaving, users)
+    if (leaving) return
+    const pods = new Map<string, number>()
+    for (const { spec: { nodeName } } of users) pods.set(nodeName!, (pods.get(nodeName!) ?? 0) + 1)
+    const others = informer.lister('Network').list().filter(({ metadata: { uid } }) => uid !== network.metadata.uid)
+    const status = planNetwork({ network, others, pods, taken: clusterRanges }, clock.now())
+    if (sameJson(status, network.status)) return
+    await api.mutate('Network', namespace, name, 'status', (object) => void (object.status = status), this.#context)
+  }
+
+  /** A Network that is to go stays while pods are on it, and says so. */
+  async #hold({ metadata: { namespace, name } }: Network, leaving: boolean, users: readonly Pod[]): Promise<void> {
+    const { api, clock } = this.#parts
+    if (leaving && users.length > 0) {
+      const message = `is kept until these pods have gone: ${users.map((pod) => pod.metadata.name).sort().join(', ')}`
+      await api.mutate('Network', namespace, name, 'status', ({ metadata: { generation }, status }) => {
+        status.conditions = withCondition(status.conditions, { type: 'Ready', status: 'False', observedGeneration: generation, reason: 'InUse', message, lastTransitionTime: formatTime(clock.now()) })
+      }, this.#context)
+      return
+    }
+    await api.mutate('Network', namespace, name, '', ({ metadata }) => {
+      const others = (metadata.finalizers ?? []).filter((finalizer) => finalizer !== IN_USE_FINALIZER)
+      metadata.finalizers = leaving ? others : [...others, IN_USE_FINALIZER]
+    }, this.#context)
+  }
+}
+
+/** Keys of the Networks that a pod asks for. */
+function networksOf({ metadata }: Pod): string[] {
+  return metadata.annotations === undefined ? [] : podNetworks(metadata).further.map(({ network }) => makeKey(metadata.namespace, network))
+}

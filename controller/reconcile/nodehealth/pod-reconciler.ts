@@ -1,0 +1,55 @@
+/** Says in the status of pods that their node is not heard from, and takes it back when it is. Keys are node names. */
+import { GantryError } from '../../../proto/api/errors.ts'
+import type { Node, Pod } from '../../../proto/gen/types.ts'
+import type { WriteContext } from '../../api/contract.ts'
+import { healthOf, type Health } from '../../dispatch/health.ts'
+import { makeKey, splitKey } from '../key.ts'
+import { isBound } from '../pod-state.ts'
+import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { markedStatus } from './pod-marks.ts'
+
+export class PodHealthReconciler implements Reconciler {
+  readonly name = 'podhealth'
+  readonly concurrency = 4
+  readonly inputs
+  readonly #parts: ReconcileParts
+  readonly #context: WriteContext
+
+  constructor(parts: ReconcileParts) {
+    this.#parts = parts
+    this.#context = writeContext(parts, 'node-health')
+    this.inputs = [
+      input('Node', ({ type, cached, previous }) => (type === 'modified' && healthOf(cached.object).is === healthOf(previous!.object as Node).is ? [] : [makeKey('', cached.object.metadata.name)])),
+      input('Pod', ({ type, cached: { object: pod } }) => (type !== 'deleted' && isBound(pod) && markedStatus(pod, this.#health(pod.spec.nodeName!)) !== undefined ? [makeKey('', pod.spec.nodeName!)] : [])),
+    ]
+  }
+
+  async reconcile(key: string): Promise<undefined> {
+    const { name } = splitKey(key)
+    const health = this.#health(name)
+    const pods = this.#parts.informer.lister('Pod').byIndex('node', name).filter((pod) => markedStatus(pod, health) !== undefined)
+    const results = await Promise.allSettled(pods.map((pod) => this.#write(pod, health)))
+    const failure = results.find((result) => result.status === 'rejected')
+    if (failure !== undefined) throw failure.reason
+    return undefined
+  }
+
+  /** A node whose object is gone says nothing of its pods: they are collected. */
+  #health(node: string): Health {
+    const object = this.#parts.informer.lister('Node').get('', node)
+    return object === undefined ? { is: 'unknown' } : healthOf(object)
+  }
+
+  async #write({ metadata: { namespace, name, uid } }: Pod, health: Health): Promise<void> {
+    try {
+      await this.#parts.api.mutate('Pod', namespace, name, 'status', (pod) => {
+        const status = pod.metadata.uid === uid ? markedStatus(pod, health) : undefined
+        if (status === undefined) return false
+        pod.status = status
+        return undefined
+      }, this.#context)
+    } catch (thrown) {
+      if (!GantryError.is(thrown, 'NotFound')) throw thrown // gone with its mark
+    }
+  }
+}

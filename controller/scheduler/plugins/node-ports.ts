@@ -1,0 +1,29 @@
+/** Two pods with one host port do not share a node. */
+import { formatHostPort, hostPortClaims, portsClash, type HostPortClaim } from '../../../proto/api/host-ports.ts'
+import type { Pod } from '../../../proto/gen/types.ts'
+import type { FilterPlugin } from '../framework.ts'
+
+/** What each pod takes: most take nothing, and every pod of a node is looked at for each one that takes something. */
+const claimsOf = new WeakMap<Pod, readonly HostPortClaim[]>()
+
+function claims(pod: Pod): readonly HostPortClaim[] {
+  let known = claimsOf.get(pod)
+  if (known === undefined) claimsOf.set(pod, (known = hostPortClaims(pod)))
+  return known
+}
+
+export const nodePorts: FilterPlugin = {
+  name: 'NodePorts',
+  helpedBy: ['node-added', 'pod-removed'],
+  prepareFilter(pod) {
+    const wanted = hostPortClaims(pod)
+    if (wanted.length === 0) return undefined
+    return ({ pods }) => {
+      for (const other of pods.values()) {
+        const taken = wanted.find((claim) => claims(other).some((held) => portsClash(claim, held)))
+        if (taken !== undefined) return { reason: 'host port taken', detail: `host port ${formatHostPort(taken)} is that of pod ${other.metadata.namespace}/${other.metadata.name}` }
+      }
+      return undefined
+    }
+  },
+}

@@ -1,0 +1,16 @@
+/** `npm run shop -- REGISTRY`: makes the shop's images and pushes them. */
+import { GantryError } from '../../../../proto/api/errors.ts'
+import { pushShopImages } from './build.ts'
+
+const [registry] = process.argv.slice(2)
+if (registry === undefined || !/^[^/\s]+:\d+$/.test(registry)) {
+  process.stderr.write('usage: npm run shop -- HOST:PORT\n\nHOST:PORT is a registry; that of a rig is in what `gantry rig up` and `gantry rig status` print.\n')
+  process.exitCode = 2
+} else {
+  try {
+    await pushShopImages(registry, (text) => void process.stdout.write(`${text}\n`))
+  } catch (thrown) {
+    process.stderr.write(`shop: ${GantryError.from(thrown).message}\n`)
+    process.exitCode = 1
+  }
+}

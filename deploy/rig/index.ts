@@ -1,0 +1,13 @@
+/** `import { Rig } from 'gantry/rig'`. */
+export { Rig, type InNamespace, type NodeRemoval } from './rig.ts'
+export { Fault, RigMachine, RigProgram, type Lasting } from './rig-machine.ts'
+export type { OpenOptions, RigOptions } from './options.ts'
+export type { Manifests } from './objects.ts'
+export type { Goal } from './until.ts'
+export type { RigState, RigSummary } from './summary.ts'
+export type { Swept } from './removal.ts'
+export type { RecordedOptions, RigRecord, RigSettings } from './rig-record.ts'
+export type { Capabilities, DriverName, MachineState, ProgramName, Role } from './contract.ts'
+export type { FaultRecord } from './faults/contract.ts'
+export type { LoadedImage } from './images/load.ts'
+export { GantryError, type ErrorCode } from '../../proto/api/errors.ts'

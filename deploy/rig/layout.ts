@@ -1,0 +1,144 @@
+/** From what was asked for to machines: their names, numbers, roles, programs and files. Nothing here touches the host. */
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { CONTROLLER_HOST } from '../../proto/api/rpc.ts'
+import { apiHosts, type CertificateRequest, type KeyPair } from '../ca.ts'
+import type { Driver, MachineFile, MachineSpec, ProgramName, Role } from './contract.ts'
+import { clockOffsetCommand } from './faults/clock.ts'
+import { rigDirectory, type RecordedOptions, type RigSettings } from './rig-record.ts'
+
+export const REGISTRY = 'registry'
+export const CONTROLLER_PORT = 7443
+/** Of the Kubernetes API. */
+export const KUBE_PORT = 6443
+export const REGISTRY_PORT = 5000
+
+/** Where a machine's programs keep sockets and pid files: short, because a socket's path has at most 107 bytes. */
+const RUN = '/run/gantry'
+
+/** Numbers in the rig's network: .1 is the host, .2 the first controller, .3 the registry, .4 to .7 more controllers, .11 and on the nodes. */
+const REGISTRY_INDEX = 3
+const NODE_BASE = 10
+/** The most nodes that the addresses of one rig's /24 hold. */
+export const MAX_NODES = 200
+/** How many controllers a rig may have: a majority of an even number is no smaller than that of the next odd one. */
+export const CONTROLLER_COUNTS: readonly number[] = [1, 3, 5]
+
+/** A place in the layout: what a machine is before it has files. */
+export interface Seat {
+  readonly name: string
+  readonly role: Role
+  readonly index: number
+}
+
+export function controllerSeats(count: number): Seat[] {
+  if (count === 1) return [{ name: 'controller', role: 'controller', index: 2 }]
+  return Array.from({ length: count }, (_, at) => ({ name: `controller-${at + 1}`, role: 'controller', index: at === 0 ? 2 : REGISTRY_INDEX + at }))
+}
+
+export const REGISTRY_SEAT: Seat = { name: REGISTRY, role: 'registry', index: REGISTRY_INDEX }
+
+/** The node with this number, from 1. */
+export function nodeSeat(number: number): Seat {
+  return { name: `n${number}`, role: 'node', index: NODE_BASE + number }
+}
+
+/** The number of a node by its name; undefined for what is no node's. */
+export function nodeNumber(name: string): number | undefined {
+  const digits = /^n([1-9]\d*)$/.exec(name)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
+
+/** The lowest numbers from 1 that no node has, `count` of them. */
+export function freeNodeNumbers(names: Iterable<string>, count: number): number[] {
+  const taken = new Set([...names].map(nodeNumber))
+  return Array.from({ length: MAX_NODES }, (_, at) => at + 1).filter((number) => !taken.has(number)).slice(0, count)
+}
+
+/** What the machines of one rig share. */
+export interface Scene {
+  readonly rig: string
+  readonly options: RecordedOptions
+  readonly installation: Driver['installation']
+  /** The certificate authority's certificate, PEM. */
+  readonly authority: string
+  /** By what machines reach the one on a seat. */
+  readonly hostOf: (seat: Seat) => string
+}
+
+/** Settings of controllers that their certificates depend on, where nothing else is said. */
+const SERVICE_CIDR = '10.96.0.0/16'
+const CLUSTER_DOMAIN = 'cluster.local'
+
+/** What a machine's certificate must say; undefined for one that needs none. */
+export function certificateOf(seat: Seat, { hostOf, options: { settings } }: Pick<Scene, 'hostOf' | 'options'>): CertificateRequest | undefined {
+  switch (seat.role) {
+    case 'controller': {
+      const { serviceCidr = SERVICE_CIDR, clusterDomain = CLUSTER_DOMAIN } = settings?.controller ?? {}
+      const own = [CONTROLLER_HOST, hostOf(seat), seat.name, 'localhost', '127.0.0.1']
+      return { commonName: `system:controller:${seat.name}`, organizations: ['system:controllers'], hosts: [...new Set([...own, ...apiHosts(String(serviceCidr), String(clusterDomain))])] }
+    }
+    case 'node':
+      return { commonName: `system:node:${seat.name}`, organizations: ['system:nodes'] }
+    case 'registry':
+      return undefined
+  }
+}
+
+/** The machine of a seat; `pair` is the certificate that `certificateOf` asks for. */
+export function machineSpec(scene: Scene, seat: Seat, pair: KeyPair | undefined): MachineSpec {
+  const { rig, options: { diskBytes, memoryBytes, cpus }, installation } = scene
+  const home = join(rigDirectory(rig), seat.name)
+  const stateDir = join(home, 'state')
+  const runDir = join(RUN, rig, seat.name)
+  const config = join(home, 'config.yaml')
+  const tls = { ca: join(home, 'tls/ca.crt'), cert: join(home, 'tls/tls.crt'), key: join(home, 'tls/tls.key') }
+  const certificates: MachineFile[] = pair === undefined ? [] : [{ path: tls.ca, content: scene.authority, mode: 0o644 }, { path: tls.cert, content: pair.cert, mode: 0o644 }, { path: tls.key, content: pair.key }]
+  const bundle = (name: ProgramName, file: string): MachineSpec['program'] => ({ name, command: [...clockOffsetCommand(runDir), installation.node, join(installation.dist, file), '--config', config] })
+  const [program, settings] = ((): [MachineSpec['program'], unknown] => {
+    switch (seat.role) {
+      case 'controller':
+        return [bundle('controller', 'gantry-controller.cjs'), controllerSettings(scene, seat, join(stateDir, 'data'), tls)]
+      case 'node':
+        return [bundle('agent', 'gantry-agent.cjs'), agentSettings(scene, seat, join(stateDir, 'agent'), runDir, tls)]
+      case 'registry':
+        return [{ name: 'registry', command: ['docker-registry', 'serve', config] }, registrySettings(scene, seat, join(stateDir, 'data'))]
+    }
+  })()
+  return {
+    ...seat, program, files: [...certificates, { path: config, content: stringify(settings) }], stateDir, runDir, log: join(home, 'log'), diskBytes,
+    ...(memoryBytes === undefined ? {} : { memoryBytes }), ...(cpus === undefined ? {} : { cpus }),
+  }
+}
+
+type Tls = Readonly<Record<'ca' | 'cert' | 'key', string>>
+
+/** Settings that the rig itself gives to programs. */
+export const OWN_SETTINGS: Readonly<Record<keyof RigSettings, readonly string[]>> = {
+  controller: ['name', 'listen', 'kubeListen', 'dataDir', 'tls', 'members', 'etcd', 'nats'],
+  agent: ['name', 'controllers', 'tls', 'stateDir', 'runDir', 'cgroupParent', 'registries'],
+}
+
+function controllerSettings({ options: { controllers, etcd, nats, settings }, hostOf }: Scene, seat: Seat, dataDir: string, tls: Tls): unknown {
+  const alone = controllers === 1 || etcd !== undefined
+  return {
+    ...settings?.controller,
+    name: seat.name, listen: `${hostOf(seat)}:${CONTROLLER_PORT}`, kubeListen: `${hostOf(seat)}:${KUBE_PORT}`, dataDir, tls,
+    ...(alone ? {} : { members: controllerSeats(controllers).map((member) => ({ name: member.name, address: hostOf(member) })) }),
+    ...(etcd === undefined ? {} : { etcd }), ...(nats === undefined ? {} : { nats }),
+  }
+}
+
+function agentSettings({ rig, options: { controllers, settings }, hostOf }: Scene, seat: Seat, stateDir: string, runDir: string, tls: Tls): unknown {
+  const mirror = `${hostOf(REGISTRY_SEAT)}:${REGISTRY_PORT}`
+  return {
+    ...settings?.agent,
+    name: seat.name, controllers: controllerSeats(controllers).map((controller) => `${hostOf(controller)}:${CONTROLLER_PORT}`), tls, stateDir, runDir,
+    cgroupParent: `/gantry-rig/${rig}/${seat.name}`, registries: { mirrors: { 'docker.io': [`http://${mirror}`] }, insecure: [mirror] },
+  }
+}
+
+/** https://distribution.github.io/distribution/about/configuration/ */
+function registrySettings({ hostOf }: Scene, seat: Seat, rootdirectory: string): unknown {
+  return { version: 0.1, log: { level: 'warn' }, http: { addr: `${hostOf(seat)}:${REGISTRY_PORT}` }, storage: { filesystem: { rootdirectory }, delete: { enabled: true } } }
+}

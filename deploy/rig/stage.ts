@@ -1,0 +1,26 @@
+/** A rig as its faults see it: machines and faults of its record. */
+import { systemClock } from '../../proto/base/clock.ts'
+import type { Driver } from './contract.ts'
+import { endTimer, startTimer } from './fault-timer.ts'
+import type { Stage } from './faults/engine.ts'
+import { openMachines } from './machines.ts'
+import { withLock } from './record-lock.ts'
+import { faultsLockFile, requireRig, unlessGoing, updateRig } from './rig-record.ts'
+
+/** Milliseconds that one process waits while another begins or ends faults. */
+const PATIENCE = 60_000
+
+export function rigStage(rig: string, driver: Driver): Stage {
+  return {
+    rig, driver, clock: systemClock,
+    machines: async () => openMachines(driver, await requireRig(rig)),
+    faults: async () => (await requireRig(rig)).faults,
+    update: async (change) => void (await updateRig(rig, (record) => ({ ...unlessGoing(record), faults: change(record.faults) }))),
+    alone: (work) => withLock(faultsLockFile(rig), async () => {
+      unlessGoing(await requireRig(rig)) // before anything is swept, too: that may start machines
+      return work()
+    }, PATIENCE),
+    setTimer: (id, millis) => startTimer(rig, id, millis),
+    endTimer: async (timer) => endTimer(timer),
+  }
+}

@@ -1,0 +1,189 @@
+/** The rig inside of a container, handled from outside: its cluster through a published port, its machines and faults by `gantry rig call`. */
+import { Cluster } from '../../../cli/cluster.ts'
+import { firstReachable } from '../../../cli/kube-server.ts'
+import { kubeAddresses, type Context, type Credentials } from '../../../proto/api/context.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { kubeconfig } from '../../../proto/api/kubeconfig.ts'
+import { connect } from '../../../proto/api/rpc.ts'
+import { systemClock } from '../../../proto/base/clock.ts'
+import { run, type CommandResult } from '../../../proto/base/command.ts'
+import type { AnyResource } from '../../../proto/gen/types.ts'
+import type { Answer, Called, CalledMachine, Method, Parameters } from '../commands/call.ts'
+import type { FaultRecord } from '../faults/contract.ts'
+import type { BeginOptions } from '../faults/engine.ts'
+import { bundlePath } from '../installation.ts'
+import { applyManifests, deleteObjects, objectNamed, type Manifests } from '../objects.ts'
+import { Fault, RigMachine, type Faults, type Lasting } from '../rig-machine.ts'
+import type { InNamespace, NodeRemoval } from '../rig.ts'
+import { awaitObject, eventually, type Goal } from '../until.ts'
+
+/** Milliseconds that `until` and `delete` wait unless said; those for one answer of the API; those for one run of the command line. */
+const PATIENCE = 60_000
+const ANSWER = 15_000
+const COMMAND_PATIENCE = 120_000
+const ANY_CODE = Array.from({ length: 256 }, (_, code) => code)
+
+export interface ContainerRigParts {
+  readonly context: Context & Credentials
+  /** A file with that context. */
+  readonly contextFile: () => Promise<string>
+  /** host:port of the registry, from here. */
+  readonly registry: string
+  readonly machines: readonly CalledMachine[]
+  /** Runs a program in the container. */
+  readonly exec: (command: string[]) => Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>
+}
+
+/** As class Rig of 'gantry/rig', but for what only makes sense on the rig's own host. Errors are GantryErrors. */
+export class ContainerRig implements Faults, AsyncDisposable {
+  /** host:port of the registry, which stands in for docker.io on every node. */
+  readonly registry: string
+  /** The cluster's API as an administrator, with objects in and out. */
+  readonly client: Cluster
+  readonly #parts: ContainerRigParts
+  readonly #end = new AbortController()
+  #machines: readonly CalledMachine[]
+
+  constructor(parts: ContainerRigParts) {
+    this.registry = parts.registry
+    this.#parts = parts
+    this.#machines = parts.machines
+    const { context } = parts
+    this.client = new Cluster({ context, credentials: context, connect, signal: this.#end.signal, timeout: ANSWER })
+  }
+
+  /** The cluster for kubectl and client libraries of Kubernetes, from here: a kubeconfig's text, for the first controller that can be reached now. */
+  async kubeconfig(): Promise<string> {
+    const { context } = this.#parts
+    const addresses = kubeAddresses(context)
+    return kubeconfig(context, context, await firstReachable(addresses, this.#end.signal) ?? addresses[0]!)
+  }
+
+  async #call<M extends Method>(method: M, ...parameters: Parameters<M>): Promise<Answer<M>> {
+    const { exitCode, stdout, stderr } = await this.#parts.exec(['gantry', 'rig', 'call', '--rig', 'default', '--', method, ...parameters.map((parameter) => JSON.stringify(parameter ?? null))])
+    const called = readAnswer(stdout)
+    if (called === undefined) throw new GantryError('Internal', `the rig in the container gave no answer (exit code ${exitCode}): ${(stderr || stdout).trim()}`)
+    if ('error' in called) throw new GantryError(called.error.code, called.error.message, { details: called.error.details })
+    return called.value as Answer<M>
+  }
+
+  /**
+   * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as they are then. If one is refused
+   * nothing is written, and the error names each field with its place.
+   */
+  apply(manifests: Manifests, { namespace }: InNamespace = {}): Promise<AnyResource[]> {
+    return applyManifests(this.client, manifests, namespace, this.#end.signal)
+  }
+
+  /** Deletes what manifests, or "deployment/web", name, and waits until it is gone. What is not there is no error. `graceSeconds`: instead of the pods' own. */
+  delete(objects: Manifests, { namespace, graceSeconds, timeout = PATIENCE }: InNamespace & { readonly graceSeconds?: number; readonly timeout?: number } = {}): Promise<void> {
+    return deleteObjects(this.client, objects, { namespace, graceSeconds, timeout }, this.#end.signal)
+  }
+
+  /** Waits for an object, "deployment/web": see `Goal`. The object then; undefined once it is deleted. DeadlineExceeded after `timeout` milliseconds (60,000 unless said). */
+  until(object: string, goal: Goal, { namespace, timeout = PATIENCE }: InNamespace & { readonly timeout?: number } = {}): Promise<AnyResource | undefined> {
+    return awaitObject(this.client, objectNamed(object, namespace), goal, timeout, this.#end.signal)
+  }
+
+  /** Asks again and again until the answer is true; DeadlineExceeded with the last answer or error after `timeout` milliseconds (60,000 unless said). */
+  eventually(probe: () => unknown, { timeout = PATIENCE }: { readonly timeout?: number } = {}): Promise<void> {
+    return eventually(probe, systemClock, timeout, this.#end.signal)
+  }
+
+  /** Runs the command line, on this host, against this cluster; whatever its exit code is, it is the answer. */
+  async gantry(args: readonly string[], stdin = ''): Promise<CommandResult> {
+    const env = { ...process.env, GANTRY_CONFIG: await this.#parts.contextFile(), NO_COLOR: '1' }
+    return run(process.execPath, [bundlePath('gantry.cjs'), '--context', this.#parts.context.name, ...args], { env, stdin, timeout: COMMAND_PATIENCE, signal: this.#end.signal, allow: ANY_CODE })
+  }
+
+  /** Controllers, nodes, registry. Their addresses are of the rig's own network, inside of the container. */
+  get machines(): readonly RigMachine[] {
+    return this.#machines.map((machine) => this.#wrap(machine))
+  }
+
+  get nodes(): readonly RigMachine[] {
+    return this.machines.filter(({ role }) => role === 'node')
+  }
+
+  /** NotFound if there is none. */
+  machine(name: string): RigMachine {
+    const found = this.machines.find((machine) => machine.name === name)
+    if (found === undefined) throw new GantryError('NotFound', `the rig has no machine "${name}"`, { details: [{ field: 'name', value: name, remedy: `it has ${this.#machines.map((machine) => machine.name).join(', ')}` }] })
+    return found
+  }
+
+  /** The same, for a node. */
+  node(name: string): RigMachine {
+    const machine = this.machine(name)
+    if (machine.role === 'node') return machine
+    throw new GantryError('InvalidArgument', `"${name}" is a ${machine.role}, not a node`, { details: [{ field: 'name', value: name, remedy: '`machine(name)` takes any' }] })
+  }
+
+  #wrap(machine: CalledMachine): RigMachine {
+    const { name } = machine
+    return new RigMachine(machine, async () => ({
+      state: () => this.#call('state', name),
+      run: (command, { signal: _signal, stdin, ...options } = {}) => this.#call('run', name, command, { ...options, ...(stdin === undefined ? {} : { stdin: stdin.toString() }) }),
+      readLog: (most) => this.#call('log', name, most),
+    }), this)
+  }
+
+  /** Begins a fault of any kind: see Rig.fault. */
+  async fault(kind: string, values: Readonly<Record<string, unknown>>, options: BeginOptions = {}): Promise<Fault> {
+    return new Fault(await this.#call('fault', kind, values, options), this)
+  }
+
+  /** Cuts machines off from others, or from all others: their packets vanish. `port`: this one alone; `oneWay`: only those from the first to the others. */
+  partition(from: readonly string[], to?: readonly string[], { for: lasting, ...values }: Lasting & { readonly oneWay?: boolean; readonly port?: number } = {}): Promise<Fault> {
+    return this.fault('partition', { from, ...(to === undefined ? {} : { to }), ...values }, lasting === undefined ? {} : { for: lasting })
+  }
+
+  /** Ends these faults, or all; those that were in force. */
+  heal(...ids: string[]): Promise<FaultRecord[]> {
+    return this.#call('heal', ...ids)
+  }
+
+  /** In force, and the latest that have ended, in the order they began. */
+  faults(): Promise<FaultRecord[]> {
+    return this.#call('faults')
+  }
+
+  /** Starts a machine that a fault keeps off; that ends the fault. No error if it runs. */
+  startMachine(name: string): Promise<void> {
+    return this.#call('startMachine', name)
+  }
+
+  /** Adds nodes with the lowest free numbers; they, once they are ready. */
+  async addNode(count = 1): Promise<RigMachine[]> {
+    const added = await this.#call('addNode', count)
+    this.#machines = await this.#call('machines')
+    return added.map(({ name }) => this.machine(name))
+  }
+
+  /** Empties a node politely, then takes it away with its machine. */
+  async removeNode(name: string, removal: NodeRemoval = {}): Promise<void> {
+    await this.#call('removeNode', name, removal)
+    this.#machines = await this.#call('machines')
+  }
+
+  /** Writes one archive (.tar.gz) with all that a report of a fault needs, to a path in the container; the path. */
+  logs(file: string): Promise<string> {
+    return this.#call('logs', file)
+  }
+
+  /** Ends what is under way and the connections; the cluster goes on. */
+  close(): void {
+    this.#end.abort(new GantryError('Cancelled', 'the container is stopped, or its rig was let go of'))
+    this.client.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close()
+  }
+}
+
+/** The last line; warnings may stand before it. */
+function readAnswer(stdout: string): Called | undefined {
+  const line = stdout.trim().split('\n').at(-1) ?? ''
+  return line.startsWith('{') ? JSON.parse(line) as Called : undefined
+}

@@ -1,0 +1,220 @@
+/**
+ * A Gantry cluster of several nodes as one test container, for https://node.testcontainers.org:
+ *
+ *     import { GantryContainer } from 'gantry/testcontainers'
+ *
+ *     const cluster = await new GantryContainer().withNodes(3).start()
+ *     const rig = cluster.getRig()
+ *     await rig.apply('web.yaml')
+ *     await rig.until('deployment/web', 'Available')
+ *     await cluster.stop()
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { AbstractStartedContainer, GenericContainer, getContainerRuntimeClient, ImageName, Wait, type RestartOptions, type StartedTestContainer } from 'testcontainers'
+import { parse } from 'yaml'
+import { formatContexts, loadCredentials, upsertContext, type Context, type Contexts, type Credentials } from '../../../proto/api/context.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { CONTROLLER_HOST } from '../../../proto/api/rpc.ts'
+import { ensureNodeImage, REPOSITORY } from '../../node-image/node-image.ts'
+import type { CalledMachine } from '../commands/call.ts'
+import { installationRoot } from '../installation.ts'
+import { CONTROLLER_COUNTS, CONTROLLER_PORT, KUBE_PORT, REGISTRY_PORT } from '../layout.ts'
+import { ContainerRig } from './container-rig.ts'
+
+export { GantryError } from '../../../proto/api/errors.ts'
+export { ContainerRig } from './container-rig.ts'
+
+const RIG = 'default'
+/** Where the rig of the container has the context of its administrator. */
+const CONTEXT_FILE = `/var/lib/gantry/rigs/${RIG}/context.yaml`
+/** Where machines' disks and container images are: not on the container's own layers, on which no others can be laid. */
+const STATE = '/var/lib/gantry'
+/** What one container may hold: each node takes a loop device and about 60 MiB of memory. */
+const MAX_NODES = 50
+const STARTUP_TIMEOUT = 120_000
+/** Lines of the container's log that are in the error when it does not start. */
+const LAST_LINES = 15
+
+/**
+ * Describes a cluster; `start` makes it. All that GenericContainer has is there: networks shared with other containers, log consumers, reuse, limits.
+ * Without an image it is built at the first start, out of the distribution's packages and this very Gantry.
+ */
+export class GantryContainer extends GenericContainer {
+  readonly #imageGiven: boolean
+  #nodes = 3
+  #controllers = 1
+  #flags: string[] = []
+  /** What was asked for has been told to GenericContainer. */
+  #described = false
+  #lastLines = ''
+
+  constructor(image?: string) {
+    super(image ?? REPOSITORY)
+    this.#imageGiven = image !== undefined
+    this.withPrivilegedMode().withStartupTimeout(STARTUP_TIMEOUT).withTmpFs({ '/run': 'exec,mode=755' })
+    this.waitStrategy = Wait.forLogMessage(/^The cluster is up\.$/m)
+    this.createOpts.Volumes = { [STATE]: {} }
+    Object.assign(this.hostConfig, { Init: true, CgroupnsMode: 'private', PidsLimit: -1 })
+  }
+
+  /** How many nodes; 3 unless said. */
+  withNodes(nodes: number): this {
+    if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) throw new GantryError('InvalidArgument', `a container holds 1 to ${MAX_NODES} nodes, not ${nodes}`, { details: [{ field: 'nodes', value: String(nodes) }] })
+    this.#nodes = nodes
+    return this
+  }
+
+  /** How many controllers: 1 (unless said), 3 or 5. */
+  withControllers(controllers: number): this {
+    if (!CONTROLLER_COUNTS.includes(controllers)) throw new GantryError('InvalidArgument', `a cluster has ${CONTROLLER_COUNTS.join(', ')} controllers, not ${controllers}`, { details: [{ field: 'controllers', value: String(controllers) }] })
+    this.#controllers = controllers
+    return this
+  }
+
+  /** Further flags of `gantry rig up`, such as "--memory", "512Mi". */
+  withRigFlags(...flags: string[]): this {
+    this.#flags = [...this.#flags, ...flags]
+    return this
+  }
+
+  /** Makes the cluster; resolves when every node is Ready. An Error with the end of the container's log if it does not come up. */
+  override async start(): Promise<StartedGantryContainer> {
+    if (!this.#imageGiven) {
+      const { container: { dockerode } } = await getContainerRuntimeClient()
+      this.imageName = ImageName.fromString(await ensureNodeImage(dockerode, { root: installationRoot() }))
+      this.createOpts.Image = this.imageName.string
+    }
+    const ports = { controllers: this.#portsFrom(CONTROLLER_PORT), kube: this.#portsFrom(KUBE_PORT) }
+    if (!this.#described) {
+      this.#described = true
+      this.withCommand(['--nodes', String(this.#nodes), '--controllers', String(this.#controllers), ...this.#flags])
+      this.withEnvironment({ LOOP_DEVICES: String(this.#nodes + this.#controllers + 1), GANTRY_CONFIG: CONTEXT_FILE })
+      this.withExposedPorts(...ports.controllers, ...ports.kube, REGISTRY_PORT)
+      this.#keepLastLines()
+    }
+    let started: StartedTestContainer
+    try {
+      started = await super.start()
+    } catch (cause) {
+      throw new Error(`the cluster did not come up: ${(cause as Error).message}\n${this.#lastLines.trim().split('\n').slice(-LAST_LINES).join('\n')}`, { cause })
+    }
+    return StartedGantryContainer.over(started, ports)
+  }
+
+  /** One of each controller. */
+  #portsFrom(first: number): number[] {
+    return Array.from({ length: this.#controllers }, (_, at) => first + at)
+  }
+
+  /** Reads the log along with whoever else does. */
+  #keepLastLines(): void {
+    const { logConsumer } = this
+    this.logConsumer = (stream: Readable) => {
+      stream.on('data', (chunk: Buffer | string) => (this.#lastLines = (this.#lastLines + chunk.toString()).slice(-10_000)))
+      return logConsumer?.(stream)
+    }
+  }
+}
+
+/** How a cluster is reached: what a context file says, with its texts in place. */
+export type GantryContext = Context & Credentials
+
+/** The container's own: those of the controllers, and of their Kubernetes API. */
+interface Ports {
+  readonly controllers: readonly number[]
+  readonly kube: readonly number[]
+}
+
+interface Reached {
+  /** With the controllers' addresses inside of the container. */
+  readonly context: GantryContext
+  readonly machines: readonly CalledMachine[]
+}
+
+export class StartedGantryContainer extends AbstractStartedContainer {
+  readonly #ports: Ports
+  #context: GantryContext
+  #rig: ContainerRig
+  #folder: Promise<string> | undefined
+
+  private constructor(started: StartedTestContainer, ports: Ports, reached: Reached) {
+    super(started)
+    this.#ports = ports
+    this.#context = reached.context
+    this.#rig = this.#open(reached)
+  }
+
+  static async over(started: StartedTestContainer, ports: Ports): Promise<StartedGantryContainer> {
+    return new StartedGantryContainer(started, ports, await reach(started))
+  }
+
+  #open({ machines }: Reached): ContainerRig {
+    return new ContainerRig({ context: this.getContext(), contextFile: () => this.getContextFile(), registry: this.getRegistry(), machines, exec: (command) => this.exec(command) })
+  }
+
+  /** Makes the cluster anew, with other certificates: what `getRig` and `getContext` gave before is of no use then. */
+  override async restart(options?: Partial<RestartOptions>): Promise<void> {
+    this.#rig.close()
+    await super.restart(options)
+    const reached = await reach(this.startedTestContainer)
+    this.#context = reached.context
+    this.#rig = this.#open(reached)
+  }
+
+  /** How the cluster is reached from this host. */
+  getContext(): GantryContext {
+    const mapped = (ports: readonly number[]): string[] => ports.map((port) => `${this.getHost()}:${this.getMappedPort(port)}`)
+    return { ...this.#context, server: mapped(this.#ports.controllers), kube: mapped(this.#ports.kube) }
+  }
+
+  /** How the cluster is reached from other containers, by a network alias of this one. */
+  getAliasedContext(alias: string): GantryContext {
+    const named = (ports: readonly number[]): string[] => ports.map((port) => `${alias}:${port}`)
+    return { ...this.#context, server: named(this.#ports.controllers), kube: named(this.#ports.kube) }
+  }
+
+  /** The path of a file with that context, for `gantry --config`, $GANTRY_CONFIG; it goes when the container is stopped. */
+  async getContextFile(): Promise<string> {
+    this.#folder ??= mkdtemp(join(tmpdir(), 'gantry-container-'))
+    const file = join(await this.#folder, 'config.yaml')
+    await upsertContext(file, this.getContext(), { makeCurrent: true })
+    return file
+  }
+
+  /** host:port of the cluster's registry, from this host: images that are pushed here are found by every node, as those of docker.io. Plain HTTP. */
+  getRegistry(): string {
+    return `${this.getHost()}:${this.getMappedPort(REGISTRY_PORT)}`
+  }
+
+  /** The cluster, its machines and their faults. */
+  getRig(): ContainerRig {
+    return this.#rig
+  }
+
+  protected override async containerStopping(): Promise<void> {
+    this.#rig.close()
+    if (this.#folder !== undefined) await rm(await this.#folder, { recursive: true, force: true })
+  }
+}
+
+/** Asks the container how its cluster is reached. */
+async function reach(started: StartedTestContainer): Promise<Reached> {
+  const read = async (command: string[]): Promise<string> => {
+    const { exitCode, stdout, output } = await started.exec(command)
+    if (exitCode !== 0) throw new GantryError('Internal', `${command.join(' ')} in the container ended with ${exitCode}: ${output.trim()}`)
+    return stdout
+  }
+  const [text, answer] = await Promise.all([read(['cat', CONTEXT_FILE]), read(['gantry', 'rig', 'call', 'machines'])])
+  const context = (parse(text) as Contexts).contexts.find(({ name }) => name === RIG)!
+  const { value: machines } = JSON.parse(answer) as { value: CalledMachine[] }
+  // Whatever name or address it is reached by, it is the controller's certificate that must be shown.
+  return { context: { ...context, ...(await loadCredentials(context, CONTEXT_FILE))!, serverName: CONTROLLER_HOST }, machines }
+}
+
+/** A context file's text, for a container that is to have it. */
+export function contextFileText(context: GantryContext): Promise<string> {
+  return formatContexts({ contexts: [context], currentContext: context.name })
+}

@@ -1,0 +1,25 @@
+/** What a ServiceAccount may do, as its annotation says: until there are roles. */
+import type { ServiceAccount } from '../gen/types.ts'
+
+export const ACCESS_ANNOTATION = 'gantry.dev/access'
+
+/**
+ * From the least to the most: nothing; reading in its namespace, but no Secrets; writing there, but no ServiceAccounts and no tokens; everything in
+ * the whole cluster.
+ */
+export const ACCESS_LEVELS = ['none', 'view', 'edit', 'admin'] as const
+
+export type Access = (typeof ACCESS_LEVELS)[number]
+
+/** Of an account that says nothing. */
+export const DEFAULT_ACCESS: Access = 'view'
+
+/** A word that is none of them gives nothing. */
+export function accessOf({ metadata: { annotations } }: Pick<ServiceAccount, 'metadata'>): Access {
+  const said = annotations?.[ACCESS_ANNOTATION]
+  return said === undefined ? DEFAULT_ACCESS : ACCESS_LEVELS.find((level) => level === said) ?? 'none'
+}
+
+export function isAtLeast(access: Access, needed: Access): boolean {
+  return ACCESS_LEVELS.indexOf(access) >= ACCESS_LEVELS.indexOf(needed)
+}

@@ -1,0 +1,42 @@
+/** Which Ingresses and Gateways are Gantry's to serve, and where. https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class */
+import type { Gateway, GatewayClass, Ingress, IngressClass, Node } from '../../gen/types.ts'
+
+/** spec.controller of an IngressClass, spec.controllerName of a GatewayClass. */
+export const ENTRANCE_CONTROLLER = 'gantry.dev/entrance'
+/** The built-in classes' name. */
+export const ENTRANCE_CLASS = 'gantry'
+/** Label of nodes that are an entrance. */
+export const ENTRANCE_LABEL = 'gantry.dev/entrance'
+/** On an IngressClass: serves what names no class. */
+export const DEFAULT_CLASS = 'ingressclass.kubernetes.io/is-default-class'
+/** How classes were named before spec.ingressClassName. */
+export const CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
+
+/** True if the class it names is the entrance's, or it names none and the default is: the newest class marked as default, else the built-in one. */
+export function servesIngress({ spec, metadata }: Ingress, classes: readonly IngressClass[]): boolean {
+  const name = spec.ingressClassName ?? metadata.annotations?.[CLASS_ANNOTATION]
+  const ours = (candidate: IngressClass | undefined): boolean => candidate?.spec.controller === ENTRANCE_CONTROLLER
+  if (name !== undefined && name !== '') return ours(classes.find((candidate) => candidate.metadata.name === name))
+  const marked = classes.filter((candidate) => candidate.metadata.annotations?.[DEFAULT_CLASS] === 'true')
+  if (marked.length === 0) return ours(classes.find((candidate) => candidate.metadata.name === ENTRANCE_CLASS))
+  const created = ({ metadata: { creationTimestamp = '' } }: IngressClass): string => creationTimestamp
+  return ours(marked.reduce((newest, candidate) => (created(candidate) > created(newest) ? candidate : newest)))
+}
+
+export function servesGateway({ spec }: Gateway, classes: readonly GatewayClass[]): boolean {
+  return classes.some(({ metadata, spec: { controllerName } }) => metadata.name === spec.gatewayClassName && controllerName === ENTRANCE_CONTROLLER)
+}
+
+/** The nodes that are an entrance: those with the label set to "true"; all of them where no node has it. */
+export function entranceNodes<N extends Pick<Node, 'metadata'>>(nodes: readonly N[]): N[] {
+  const labelled = nodes.filter(({ metadata }) => metadata.labels?.[ENTRANCE_LABEL] === 'true')
+  return labelled.length > 0 ? labelled : [...nodes]
+}
+
+/** Older first, then by namespace and name: who was there first wins a conflict. */
+export function byAge(a: { metadata: { creationTimestamp?: string | undefined; namespace: string; name: string } }, b: typeof a): number {
+  const key = ({ metadata: { creationTimestamp = '', namespace, name } }: typeof a): readonly [string, string] => [creationTimestamp, `${namespace}/${name}`]
+  const [[oneTime, oneName], [otherTime, otherName]] = [key(a), key(b)]
+  if (oneTime !== otherTime) return oneTime < otherTime ? -1 : 1
+  return oneName < otherName ? -1 : oneName > otherName ? 1 : 0
+}

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict'
+import { connect as dial, createServer, type Server as TcpServer, type Socket } from 'node:net'
+import { Cluster } from '../../cli/cluster.ts'
+import { follow } from '../../cli/watch.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import { connect, Server, type Connection, type Handlers } from '../../proto/api/rpc.ts'
+import { schema } from '../../proto/api/schema.ts'
+import { systemClock } from '../../proto/base/clock.ts'
+import type { ClusterService, ConfigMap, ResourcesService, Services } from '../../proto/gen/types.ts'
+import { freePorts } from '../integration/free-port.ts'
+import { FakeServer } from './fake-server.ts'
+
+/** A service of which only these methods are there. */
+function only<S extends keyof Services>(service: S, methods: Partial<Handlers<Services[S]>>): Handlers<Services[S]> {
+  const names = schema.services[service]!.methods.map(({ name }) => name[0]!.toLowerCase() + name.slice(1))
+  const missing = (): never => {
+    throw new GantryError('Unsupported', 'not in this test')
+  }
+  return { ...Object.fromEntries(names.map((name) => [name, missing])), ...methods } as Handlers<Services[S]>
+}
+
+const VERSION = { version: '1', controller: 'c', leader: 'c', nodeVersion: '' }
+
+describe('a context with several servers', () => {
+  const ends: (() => Promise<unknown> | void)[] = []
+
+  afterEach(async () => {
+    for (const end of ends.splice(0).reverse()) await end()
+  })
+
+  function cluster(...server: string[]): Cluster {
+    const made = new Cluster({ context: { name: 'test', server }, credentials: undefined, connect, signal: new AbortController().signal, timeout: 10_000 })
+    ends.push(() => made.close())
+    return made
+  }
+
+  async function fake(): Promise<{ server: FakeServer; address: string }> {
+    const server = new FakeServer(() => 0)
+    const address = await server.start()
+    ends.push(() => server.stop())
+    return { server, address }
+  }
+
+  async function scripted(resources: Partial<Handlers<ResourcesService>>, rest: Partial<Handlers<ClusterService>> = {}): Promise<string> {
+    const server = new Server({ address: '127.0.0.1:0' })
+    server.add('Resources', only('Resources', resources))
+    server.add('Cluster', only('Cluster', { version: () => Promise.resolve(VERSION), ...rest }))
+    ends.push(() => server.stop())
+    return server.start()
+  }
+
+  /** Takes connections and says nothing, as the address of a machine behind a partition does not either. */
+  async function silent(): Promise<string> {
+    const sockets = new Set<Socket>()
+    const server: TcpServer = createServer((socket) => void sockets.add(socket.on('error', () => socket.destroy())))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    ends.push(() => {
+      for (const socket of sockets) socket.destroy()
+      return new Promise((resolve) => server.close(resolve))
+    })
+    return `127.0.0.1:${(server.address() as { port: number }).port}`
+  }
+
+  /** In front of a server: `goSilent` breaks what is connected and takes further connections without a word, as packets to a machine that is off are lost without one. */
+  async function mortal(address: string): Promise<{ address: string; goSilent: () => void }> {
+    const sockets = new Set<Socket>()
+    let alive = true
+    const keep = (socket: Socket): Socket => {
+      sockets.add(socket.on('error', () => socket.destroy()))
+      return socket
+    }
+    const server = createServer((socket) => {
+      keep(socket)
+      if (alive) socket.pipe(keep(dial({ host: '127.0.0.1', port: Number(address.split(':')[1]) }))).pipe(socket)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const cut = (): void => {
+      for (const socket of sockets) socket.destroy()
+      sockets.clear()
+    }
+    ends.push(() => {
+      cut()
+      return new Promise((resolve) => server.close(resolve))
+    })
+    return {
+      address: `127.0.0.1:${(server.address() as { port: number }).port}`,
+      goSilent: () => {
+        alive = false
+        cut()
+      },
+    }
+  }
+
+  const nobody = async (): Promise<string> => `127.0.0.1:${(await freePorts(1))[0]}`
+  const configMap = (name: string): ConfigMap => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default', uid: '', resourceVersion: '' } })
+  const gone = (): Promise<never> => Promise.reject(new GantryError('Unavailable', 'the store is away'))
+
+  it('passes over one that is down, also for a write', async () => {
+    const { server, address } = await fake()
+    await cluster(await nobody(), address).create(configMap('a'))
+    assert.notEqual(server.get('ConfigMap', 'a'), undefined)
+  })
+
+  it('does not wait for one that says nothing', async () => {
+    const { address } = await fake()
+    const begun = performance.now()
+    const { items } = await cluster(await silent(), address).list('Namespace', { namespace: '' })
+    assert.equal(items.length, 1)
+    assert.ok(performance.now() - begun < 2_000, `it took ${performance.now() - begun} ms`)
+  })
+
+  it('passes over one that answers that it cannot serve', async () => {
+    const { server, address } = await fake()
+    await cluster(await scripted({}, { version: gone }), address).create(configMap('a'))
+    assert.notEqual(server.get('ConfigMap', 'a'), undefined)
+  })
+
+  it('says of each what is wrong when none answers', async () => {
+    const [down, mute] = [await nobody(), await silent()]
+    await assert.rejects(cluster(down, mute).list('Pod', { namespace: '' }), (error: GantryError) => {
+      assert.equal(error.code, 'Unavailable')
+      assert.equal(error.message, `${down} cannot be connected to; ${mute} does not answer within 1000 ms`)
+      return true
+    })
+  })
+
+  it('reads again elsewhere when the one in use is lost', async () => {
+    const [one, two] = [await fake(), await fake()]
+    const both = cluster(one.address, two.address)
+    one.server.put({ ...configMap('here') } as never)
+    two.server.put({ ...configMap('there') } as never)
+    assert.deepEqual((await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name), ['here'])
+    await one.server.stop()
+    assert.deepEqual((await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name), ['there'])
+  })
+
+  it('goes elsewhere when the machine of the one in use has gone off', async () => {
+    const [one, two] = [await fake(), await fake()]
+    const first = await mortal(one.address)
+    two.server.put({ ...configMap('there') } as never)
+    const connections: Connection[] = []
+    const both = new Cluster({
+      context: { name: 'test', server: [first.address, two.address] }, credentials: undefined, signal: new AbortController().signal, timeout: 10_000,
+      connect: (...to) => {
+        const connection = connect(...to)
+        connections.push(connection)
+        return connection
+      },
+    })
+    ends.push(() => both.close())
+    assert.deepEqual((await both.list('ConfigMap', { namespace: 'default' })).items, [])
+    const lost = new Promise<void>((resolve) => connections[0]!.onLost(resolve))
+    first.goSilent()
+    await lost
+    await both.create(configMap('new'))
+    assert.notEqual(two.server.get('ConfigMap', 'new'), undefined)
+    assert.deepEqual((await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name).sort(), ['new', 'there'])
+  })
+
+  it('applies again elsewhere, and creates only once, saying that it may have happened', async () => {
+    const made: string[] = []
+    const failing = await scripted({
+      create: () => (made.push('create'), gone()),
+      apply: () => (made.push('apply'), gone()),
+    })
+    const { server, address } = await fake()
+    await cluster(failing, address).apply('ConfigMap', 'default', 'a', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', namespace: 'default' } })
+    assert.notEqual(server.get('ConfigMap', 'a'), undefined)
+    await assert.rejects(cluster(failing, address).create(configMap('b')), (error: GantryError) => error.code === 'Unavailable' && /whether the change was made is not known/.test(error.details[0]?.remedy ?? ''))
+    assert.equal(server.get('ConfigMap', 'b'), undefined)
+    assert.deepEqual(made, ['apply', 'create'])
+  })
+
+  it('follows on elsewhere', async () => {
+    const [one, two] = [await fake(), await fake()]
+    const stop = new AbortController()
+    const both = cluster(one.address, two.address)
+    two.server.put({ ...configMap('there') } as never)
+    const seen: string[] = []
+    try {
+      for await (const change of follow(both, systemClock, 'ConfigMap', { namespace: 'default' }, '', stop.signal)) {
+        seen.push('object' in change ? `${change.type} ${change.object.metadata.name}` : change.type)
+        if (seen.length === 1) await one.server.stop()
+        if (seen.at(-1) === 'ADDED there') break
+      }
+    } finally {
+      stop.abort()
+    }
+    assert.deepEqual(seen, ['BOOKMARK', 'RESTARTED', 'ADDED there'])
+  })
+})

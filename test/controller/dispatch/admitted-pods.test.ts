@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { AdmittedPods } from '../../../controller/dispatch/admitted-pods.ts'
+import type { PodStreams } from '../../../controller/dispatch/pods.ts'
+import { CONTROLLERS, MASTERS } from '../../../controller/api/authorization.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import type { CopyInput, ExecInput, PortForwardInput } from '../../../proto/gen/types.ts'
+
+async function* all<T>(...items: readonly T[]): AsyncGenerator<T, void, undefined> {
+  yield* items
+}
+
+describe('connections into pods over gRPC', () => {
+  let asked: unknown[]
+  let served: unknown[]
+  let refused = false
+  const serve = async function* (inputs: AsyncIterable<unknown>): AsyncGenerator<never, void, undefined> {
+    for await (const input of inputs) served.push(input)
+  }
+  const pods = new AdmittedPods({ exec: serve, attach: serve, portForward: serve, copy: serve } as unknown as PodStreams, {
+    admitConnection: async (kind, namespace, name, subresource, options, { user }) => {
+      asked.push([kind, namespace, name, subresource, options, user?.name])
+      if (refused) throw new GantryError('Forbidden', 'nobody enters')
+    },
+  })
+  const call = (group: string) => ({ signal: new AbortController().signal, peer: 'test', user: { name: 'anna', groups: [group] } })
+  const place = { namespace: 'default', pod: 'web', container: '' }
+  const exec = (): ExecInput[] => [{ input: { case: 'start', value: { ...place, command: ['sh', '-c', 'ls'], stdin: false, tty: true, size: undefined } } }, { input: { case: 'stdinClosed', value: true } }]
+
+  beforeEach(() => {
+    asked = []
+    served = []
+    refused = false
+  })
+
+  async function drain(answers: AsyncIterable<unknown>): Promise<void> {
+    for await (const answer of answers) assert.fail(JSON.stringify(answer))
+  }
+
+  it('are asked about as Kubernetes words them, and go on as they came', async () => {
+    await drain(pods.exec(all(...exec()), call(MASTERS)))
+    assert.deepEqual(served, exec())
+    await drain(pods.portForward(all<PortForwardInput>({ input: { case: 'start', value: { namespace: 'default', pod: 'web', uid: '', port: 80 } } }), call(MASTERS)))
+    await drain(pods.copy(all<CopyInput>({ input: { case: 'start', value: { ...place, path: '/x', into: true, name: '', noPreserve: false } } }), call(MASTERS)))
+    assert.deepEqual(asked, [
+      ['Pod', 'default', 'web', 'exec', { kind: 'PodExecOptions', apiVersion: 'v1', stdout: true, tty: true, command: ['sh', '-c', 'ls'] }, 'anna'],
+      ['Pod', 'default', 'web', 'portforward', { kind: 'PodPortForwardOptions', apiVersion: 'v1', ports: [80] }, 'anna'],
+      ['Pod', 'default', 'web', 'exec', { kind: 'PodExecOptions', apiVersion: 'v1', stdin: true, stdout: true, stderr: true, command: ['tar'] }, 'anna'],
+    ])
+  })
+
+  it('reach nothing when they are refused', async () => {
+    refused = true
+    await assert.rejects(drain(pods.exec(all(...exec()), call(MASTERS))), { code: 'Forbidden', message: 'nobody enters' })
+    assert.deepEqual(served, [])
+  })
+
+  it('are not asked about again when a controller passes them on', async () => {
+    await drain(pods.exec(all(...exec()), call(CONTROLLERS)))
+    assert.deepEqual([asked, served.length], [[], 2])
+  })
+})

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import { parseJson, parseYaml, readObject, readOptions, readTyped } from '../../../controller/kube/body.ts'
+import type { KubeRequest } from '../../../controller/kube/contract.ts'
+import { envelopeHead, openEnvelope, varint } from '../../../controller/kube/envelope.ts'
+import { DEPTH_LIMIT, faultOf } from '../../../controller/kube/json-scan.ts'
+import { HttpError } from '../../../controller/kube/status.ts'
+import { decodeJson } from '../../../proto/api/codec.ts'
+import { messageSchema } from '../../../proto/api/schema.ts'
+import { encode, encodeResource } from '../../../proto/api/wire.ts'
+
+const PROTOBUF = 'application/vnd.kubernetes.protobuf'
+/** Number of the field of a JSON schema that holds another. */
+const NOT = messageSchema('JSONSchemaProps').fields.find(({ name }) => name === 'not')!.number
+
+function request(body: string | Uint8Array, type?: string, headers: Record<string, string> = {}): KubeRequest {
+  return { headers: { ...type !== undefined && { 'content-type': type }, ...headers }, body: () => Promise.resolve(Buffer.from(body)) } as unknown as KubeRequest
+}
+
+async function refusal(work: Promise<unknown>): Promise<string> {
+  const thrown = await work.then(() => undefined, (error: unknown) => error)
+  assert.ok(thrown instanceof HttpError, String(thrown))
+  return `${thrown.status} ${thrown.message}`
+}
+
+const CONFIG = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', namespace: 'default' }, data: { b: 'c' } }
+
+/** The same object in protobuf, with its envelope. */
+function enveloped(raw = encodeResource(decodeJson('ConfigMap', CONFIG))): Buffer {
+  return Buffer.concat([envelopeHead('v1', 'ConfigMap', raw.length), raw])
+}
+
+describe('Kubernetes face: bodies', () => {
+  it('reads one object from JSON, YAML and protobuf', async () => {
+    const yaml = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata:\n  b: c\n'
+    for (const [body, type] of [[JSON.stringify(CONFIG), undefined], [JSON.stringify(CONFIG), 'application/json; charset=utf-8'], [yaml, 'application/yaml'], [enveloped(), PROTOBUF]] as const) {
+      const about = request(body, type)
+      assert.deepEqual(await readObject(about, 'ConfigMap'), { value: CONFIG, problems: [] }, type)
+      assert.equal(about.objectName, 'a')
+    }
+  })
+
+  it('takes an absent body for options, not for an object', async () => {
+    assert.equal(await readOptions(request(''), 'DeleteOptions'), undefined)
+    assert.match(await refusal(readObject(request(''), 'ConfigMap')), /^400 the request has no body/)
+  })
+
+  it('says what it takes', async () => {
+    assert.equal(await refusal(readObject(request('{}', 'text/plain'), 'ConfigMap')), `415 the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, ${PROTOBUF}`)
+    assert.match(await refusal(readObject(request(enveloped(), PROTOBUF), undefined)), /^415 .*: application\/json, application\/yaml$/)
+    assert.match(await refusal(readObject(request('{}', undefined, { 'content-encoding': 'gzip' }), 'ConfigMap')), /^415 the body is encoded as gzip/)
+    assert.match(await refusal(readTyped(request('{}', 'application/json'), ['application/merge-patch+json'])), /^415 /)
+  })
+
+  it('says where JSON is malformed', async () => {
+    for (const [text, place] of [
+      ['{"a":1,\n}', 'line 2, column 1'], ['{"a":tru}', 'line 1, column 6'], ['{"a":1', 'line 1, column 7'], ['[1 2]', 'line 1, column 4'], ['{"a" 1}', 'line 1, column 6'], ['{"a":"x\ny"}', 'line 1, column 6'],
+      ['{} {}', 'line 1, column 4'], ['{]', 'line 1, column 2'], ['{"a":01}', 'line 1, column 7'], ['{"a":"\\q"}', 'line 1, column 6'], ['  ', 'line 1, column 3'], ['[1,]', 'line 1, column 4'],
+    ] as const) assert.equal(await refusal((async () => parseJson(Buffer.from(text)))()), `400 the body is not JSON at ${place}`, text)
+  })
+
+  it('finds the fault of every text that is no JSON', () => {
+    const text = JSON.stringify({ a: [1, -2.5e3, true, null, 'x"\\y', { b: {} }], c: [] })
+    for (let cut = 0; cut < text.length; cut++) assert.equal(faultOf(text.slice(0, cut)) <= cut, true)
+    for (let at = 0; at < text.length; at++) {
+      const spoilt = `${text.slice(0, at)}!${text.slice(at)}`
+      try {
+        JSON.parse(spoilt)
+      } catch {
+        assert.equal(faultOf(spoilt) <= at, true, spoilt)
+      }
+    }
+  })
+
+  it('refuses what is no object, no UTF-8, no message', async () => {
+    assert.match(await refusal(readObject(request('[]'), 'ConfigMap')), /^400 the body is not an object/)
+    assert.match(await refusal(readObject(request(Buffer.of(0x7b, 0xff, 0x7d)), 'ConfigMap')), /^400 the body is not UTF-8/)
+    assert.match(await refusal(readObject(request('k8s', PROTOBUF), 'ConfigMap')), /^400 .*do not begin with/)
+    const whole = enveloped()
+    for (let cut = 4; cut < whole.length; cut++) {
+      const cutOff = await readObject(request(whole.subarray(0, cut), PROTOBUF), 'ConfigMap').then((read) => read.value.metadata === undefined || read.value.data === undefined, () => true)
+      assert.equal(cutOff, true, `cut at ${cut}`)
+    }
+  })
+
+  it('bears any depth at small cost', async () => {
+    const began = performance.now()
+    for (const [open, close] of [['[', ']'], ['{"a":', '}']]) {
+      const text = `${open!.repeat(500_000)}1${close!.repeat(500_000)}`
+      assert.match(await refusal((async () => parseJson(Buffer.from(text)))()), new RegExp(`^400 the body is nested more than ${DEPTH_LIMIT} levels deep`))
+      assert.match(await refusal((async () => parseJson(Buffer.from(open!.repeat(500_000))))()), /^400 the body is nested/)
+    }
+    assert.ok(performance.now() - began < 5_000)
+    const allowed = `${'['.repeat(DEPTH_LIMIT)}${']'.repeat(DEPTH_LIMIT)}`
+    assert.deepEqual(parseJson(Buffer.from(allowed)).problems, [])
+    assert.match(await refusal((async () => parseYaml(Buffer.from('['.repeat(100_000))))()), /^400 the body is nested too deep/)
+    assert.match(await refusal((async () => parseYaml(Buffer.from('['.repeat(1_000))))()), /^400 the body is not YAML at line 1, column \d+: nested/)
+    // A schema that is the opposite of a schema that is the opposite of a schema …
+    const heads: Buffer[] = []
+    for (let level = 0, size = 0; level < 50_000; level++, size += heads.at(-1)!.length) heads.push(Buffer.concat([varint(NOT << 3 | 2), varint(size)]))
+    const raw = Buffer.concat(heads.reverse())
+    assert.match(await refusal(readObject(request(Buffer.concat([envelopeHead('v1', 'JSONSchemaProps', raw.length), raw]), PROTOBUF), 'JSONSchemaProps')), /^400 the body's \d+ bytes are not a protobuf message/)
+  })
+
+  it('names keys that come twice, and field numbers that there are not', () => {
+    assert.deepEqual(parseJson(Buffer.from('{"spec":{"a":1,"c":[{"b":1,"\\u0062":2}],"a":{"x":"\\"a\\":"}},"a":{"a":"a"}}')).problems.map(({ field, message, surplus }) => [field, message, surplus]), [
+      ['spec.c[0].b', 'duplicate field', true], ['spec.a', 'duplicate field', true],
+    ])
+    const yaml = parseYaml(Buffer.from('a: 1\nb: 2\na: 3\n'))
+    assert.deepEqual([yaml.value, yaml.problems.map(({ field, message }) => [field, message])], [{ a: 1, b: 2 }, [['a', 'duplicate field']]])
+  })
+
+  it('tells of protobuf fields that nobody knows', async () => {
+    const raw = Buffer.concat([encodeResource(decodeJson('ConfigMap', CONFIG)), Buffer.of(0xfa, 0x3e, 1, 0x61)])
+    const { problems } = await readObject(request(enveloped(raw), PROTOBUF), 'ConfigMap')
+    assert.deepEqual(problems.map(({ message }) => message), ['ConfigMap has no field number 1007'])
+  })
+
+  it('takes one YAML document, and says where it is wrong', async () => {
+    assert.match(await refusal((async () => parseYaml(Buffer.from('a: 1\n---\nb: 2\n')))()), /^400 the body holds 2 documents/)
+    assert.match(await refusal((async () => parseYaml(Buffer.from('a: 1\n b: [\n')))()), /^400 the body is not YAML at line \d, column \d/)
+  })
+
+  it('reads JSON that is said to be YAML as JSON, and no long YAML', async () => {
+    const long = JSON.stringify({ data: { a: 'x'.repeat(1_000_000) } })
+    assert.deepEqual(parseYaml(Buffer.from(long)).value, JSON.parse(long))
+    assert.deepEqual(parseYaml(Buffer.from('{a: b}')).value, { a: 'b' })
+    assert.match(await refusal((async () => parseYaml(Buffer.from(`a: "${'x'.repeat(600_000)}"`)))()), /^413 the body is YAML of more than 524288 bytes/)
+    assert.match(await refusal((async () => parseJson(Buffer.from(`{"a": "${'x'.repeat(600_000)}", b}`)))()), /^400 the body is not JSON: /)
+  })
+
+  it('opens the envelope of other writers', () => {
+    const raw = encode('DeleteOptions', { gracePeriodSeconds: 3 })
+    const unknown = Buffer.concat([Buffer.from('k8s\0'), Buffer.of(0x12, raw.length), raw, Buffer.of(0x0a, 4, 0x0a, 2, 0x76, 0x31), Buffer.of(0x1a, 0, 0x22, 0)])
+    assert.deepEqual(openEnvelope(unknown), { apiVersion: 'v1', kind: '', raw })
+  })
+})

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import type { EventQuery } from '../../../controller/events/reader.ts'
+import { Channel } from '../../../proto/base/channel.ts'
+import type { Event } from '../../../proto/gen/types.ts'
+import { TestFace } from './face.ts'
+
+const CORE = '/api/v1/namespaces/default/events'
+const OTHER = '/apis/events.k8s.io/v1/namespaces/default/events'
+
+/** The stream of news in memory: what was published, and who follows. */
+class News {
+  readonly told: Event[] = []
+  readonly #followers = new Set<Channel<Event>>()
+
+  readonly publish = (event: Event): void => {
+    this.told.push(event)
+    for (const follower of this.#followers) follower.push(event)
+  }
+
+  /** In their latest state; the place is the number of events told. */
+  list({ namespace, kind, name }: EventQuery): Promise<{ events: Event[]; after: number }> {
+    const latest = new Map(this.told.map((event) => [event.metadata.name, event]))
+    const events = [...latest.values()].filter(({ metadata, involvedObject }) => (
+      (namespace === undefined || metadata.namespace === namespace) && (kind === undefined || involvedObject?.kind === kind) && (name === undefined || involvedObject?.name === name)))
+    return Promise.resolve({ events, after: this.told.length })
+  }
+
+  async *follow(_query: EventQuery, after: number, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
+    const channel = new Channel<Event>()
+    for (const event of this.told.slice(after)) channel.push(event)
+    this.#followers.add(channel)
+    const end = (): void => channel.close()
+    signal.addEventListener('abort', end, { once: true })
+    if (signal.aborted) end()
+    try {
+      yield* channel
+    } finally {
+      this.#followers.delete(channel)
+    }
+  }
+}
+
+describe('Kubernetes face: events', () => {
+  const news = new News()
+  let face: TestFace
+  before(async () => {
+    face = await TestFace.start({ parts: { events: news, publish: news.publish } })
+  })
+  after(() => face.stop())
+  beforeEach(() => void news.told.splice(0))
+
+  const event = (name: string, about: string, more: object = {}): object => ({
+    apiVersion: 'v1', kind: 'Event', metadata: { name, namespace: 'default' }, involvedObject: { kind: 'Pod', name: about, namespace: 'default', uid: `uid-${about}` },
+    type: 'Normal', reason: 'Started', message: 'it began', source: { component: 'test' }, firstTimestamp: '2026-01-01T00:00:00Z', lastTimestamp: '2026-01-01T00:00:00Z', count: 1, ...more,
+  })
+  const create = async (...args: Parameters<typeof event>): Promise<void> => assert.equal((await face.send('POST', CORE, { body: event(...args) })).status, 201)
+  const names = async (path: string): Promise<string[]> => (await face.get(path)).json.items.map(({ metadata }: { metadata: { name: string } }) => metadata.name)
+
+  it('are told in the words of either group', async () => {
+    await create('a', 'web')
+    const core = (await face.get(`${CORE}/a`)).json
+    assert.deepEqual([core.apiVersion, core.involvedObject.name, core.message, core.source.component], ['v1', 'web', 'it began', 'test'])
+    const other = (await face.get(`${OTHER}/a`)).json
+    assert.deepEqual([other.apiVersion, other.kind, other.regarding.name, other.note, other.deprecatedSource.component, other.deprecatedCount], ['events.k8s.io/v1', 'Event', 'web', 'it began', 'test', 1])
+    assert.equal(other.involvedObject, undefined)
+    const recorded = await face.send('POST', OTHER, { body: { metadata: { generateName: 'web.' }, regarding: { kind: 'Pod', name: 'web', namespace: 'default' }, note: 'said', reason: 'Said', type: 'Normal', action: 'Saying', eventTime: '2026-01-01T00:00:00.000000Z', reportingController: 'me', reportingInstance: 'me-1' } })
+    assert.equal(recorded.status, 201, recorded.body.toString())
+    assert.match(recorded.json.metadata.name as string, /^web\./)
+    assert.deepEqual([news.told.at(-1)!.message, news.told.at(-1)!.reportingComponent], ['said', 'me'])
+  })
+
+  it('are selected by what they are about', async () => {
+    await create('a', 'web')
+    await create('b', 'api', { type: 'Warning', reason: 'Failed' })
+    const selected: [string, string, string[]][] = [
+      [CORE, 'involvedObject.name=web,involvedObject.kind=Pod,involvedObject.uid=uid-web', ['a']],
+      [CORE, 'type=Warning', ['b']],
+      [CORE, 'reason!=Failed', ['a']],
+      [CORE, 'source=test', ['a', 'b']],
+      [OTHER, 'regarding.name=api', ['b']],
+      ['/api/v1/events', '', ['a', 'b']],
+      ['/api/v1/namespaces/other/events', '', []],
+    ]
+    for (const [path, selector, found] of selected) assert.deepEqual(await names(`${path}?fieldSelector=${encodeURIComponent(selector)}`), found, selector)
+    assert.equal((await face.get(`${CORE}?fieldSelector=nonsense%3D1`)).status, 400)
+  })
+
+  it('are counted up by update and patch, and told anew to who watches', async () => {
+    await create('a', 'web')
+    const { json: list } = await face.get(CORE)
+    const frames = await face.watch(`${CORE}?watch=1&resourceVersion=${list.metadata.resourceVersion}`)
+    await create('b', 'web')
+    const patched = await face.send('PATCH', `${CORE}/a`, { type: 'application/strategic-merge-patch+json', body: { count: 2, lastTimestamp: '2026-01-01T00:01:00Z' } })
+    assert.deepEqual([patched.status, patched.json.count], [200, 2])
+    const updated = await face.send('PUT', `${CORE}/b`, { body: event('b', 'web', { count: 3 }) })
+    assert.deepEqual([updated.status, updated.json.count], [200, 3])
+    assert.deepEqual(await frames.take(3), ['ADDED b', 'MODIFIED a', 'MODIFIED b'])
+  })
+
+  it('begin a watch with what is there, which ends when it is to', async () => {
+    await create('a', 'web')
+    const frames = await face.watch(`${CORE}?watch=1&timeoutSeconds=5`)
+    assert.deepEqual(await frames.take(1), ['ADDED a'])
+    assert.equal(await face.passUntil(frames.next()), undefined)
+  })
+
+  it('are refused as other objects are, and written by no dry run', async () => {
+    assert.equal((await face.get(`${CORE}/none`)).status, 404)
+    assert.equal((await face.send('POST', CORE, { body: { ...event('x', 'web'), metadata: {} } })).status, 422)
+    assert.equal((await face.send('POST', CORE, { body: { ...event('x', 'web'), metadata: { name: 'x', namespace: 'other' } } })).status, 400)
+    assert.equal((await face.send('DELETE', `${CORE}/none`)).status, 405)
+    assert.equal((await face.get(`${CORE}?watch=1&resourceVersion=now`)).status, 400)
+    assert.equal((await face.send('POST', `${CORE}?dryRun=All`, { body: event('dry', 'web') })).status, 201)
+    assert.deepEqual(news.told, [])
+  })
+})

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { Waiters } from '../../../proto/base/waiters.ts'
+
+describe('waiters', () => {
+  it('go on together, each once, and those who come later with the next time', async () => {
+    const waiters = new Waiters()
+    const { signal } = new AbortController()
+    const woken: string[] = []
+    const wait = (name: string): Promise<unknown> => waiters.next(signal).then(() => woken.push(name))
+    const first = [wait('a'), wait('b')]
+    waiters.wake()
+    const later = wait('c')
+    await Promise.all(first)
+    assert.deepEqual(woken, ['a', 'b'])
+    waiters.wake()
+    await later
+    assert.deepEqual(woken, ['a', 'b', 'c'])
+  })
+
+  it('leave when their signal is aborted, also before they came', async () => {
+    const waiters = new Waiters()
+    const ending = new AbortController()
+    const waiting = waiters.next(ending.signal)
+    ending.abort(new GantryError('DeadlineExceeded', 'late'))
+    await assert.rejects(waiting, (thrown) => GantryError.is(thrown, 'DeadlineExceeded'))
+    await assert.rejects(waiters.next(ending.signal), (thrown) => GantryError.is(thrown, 'DeadlineExceeded'))
+    await assert.rejects(waiters.next(AbortSignal.abort('why')), (thrown) => GantryError.is(thrown, 'Cancelled'))
+    waiters.wake()
+  })
+})
