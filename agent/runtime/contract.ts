@@ -119,7 +119,7 @@ export interface RuntimeDriver {
   readonly version?: string | undefined
   /** Checks that the host can do it (FailedPrecondition names what is missing and the remedy), then reads what exists. */
   start(): Promise<void>
-  /** Stops watching; containers live on. */
+  /** Stops watching and ends the commands of exec that are under way; containers live on. */
   stop(): Promise<void>
 
   createSandbox(spec: SandboxSpec): Promise<SandboxRecord>

@@ -56,6 +56,11 @@ for (const runtime of ['crun', 'runc'] as const) {
       const result = await driver.exec(id, execRequest(['/bin/sh', '-c', line], (stream, chunk) => (text[stream] += Buffer.from(chunk).toString())), new AbortController().signal)
       return { ...result, ...text }
     }
+    /** How many of the machine's processes have this in their command line. */
+    const linesWith = async (text: string): Promise<number> => {
+      const lines = await Promise.all((await machine.processes()).map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+      return lines.filter((line) => line.replaceAll('\0', ' ').includes(text)).length
+    }
     const netns = async (): Promise<Attachment> => {
       const path = join(machine.directory, 'net')
       await writeFile(path, '')
@@ -294,6 +299,18 @@ for (const runtime of ['crun', 'runc'] as const) {
       await assert.rejects(never, { code: 'Cancelled' })
       assert.doesNotMatch((await exec('a', 'ps -o args')).stdout, /sleep 4321/)
       assert.deepEqual(await readdir(join(machine.directory, 'run', 'exec')), [])
+    })
+
+    it('ends what exec runs with the driver, also what has not begun yet', async () => {
+      await start('a', forever)
+      const commands = ['/bin/sleep 4321', '/bin/sleep 4322'].map((line) => driver.exec('a', execRequest(line.split(' ')), new AbortController().signal))
+      await seen(machine, 'a command', async () => (await linesWith('sleep 432')) || undefined)
+      commands.push(driver.exec('a', execRequest(['/bin/sleep', '4323']), new AbortController().signal))
+      const ends = Promise.all(commands.map((command) => assert.rejects(command, { code: 'Cancelled', message: /^the agent ends/ })))
+      await driver.stop()
+      await ends
+      assert.equal(await linesWith('sleep 432'), 0)
+      await driver.start()
     })
   })
 }

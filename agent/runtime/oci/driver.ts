@@ -118,6 +118,7 @@ export class OciDriver implements RuntimeDriver {
   }
 
   async stop(): Promise<void> {
+    await this.#execs.stop()
     this.#running?.containers.stop()
     await this.#directories.stop()
     this.#running = undefined

@@ -39,6 +39,8 @@ type Streams = { readonly stdin: Writable | undefined; readonly outputs: readonl
 export class Execs {
   readonly #directory: string
   readonly #clock: Clock
+  readonly #underWay = new Set<Promise<ExecResult>>()
+  #ending = new AbortController()
   #count = 0
 
   constructor(directory: string, clock: Clock) {
@@ -49,9 +51,26 @@ export class Execs {
   /** Removes what an earlier process left. */
   async start(): Promise<void> {
     await rm(this.#directory, { recursive: true, force: true })
+    this.#ending = new AbortController()
+  }
+
+  /** Ends every command that is under way: none outlives the one who asked for it. */
+  async stop(): Promise<void> {
+    this.#ending.abort(new GantryError('Cancelled', 'the agent ends, and its commands with it'))
+    await Promise.allSettled(this.#underWay)
   }
 
   async run(target: ExecTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
+    const running = this.#begin(target, request, AbortSignal.any([signal, this.#ending.signal]))
+    this.#underWay.add(running)
+    try {
+      return await running
+    } finally {
+      this.#underWay.delete(running)
+    }
+  }
+
+  async #begin(target: ExecTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
     if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
     const directory = join(this.#directory, `${process.pid}-${++this.#count}`)
     await mkdir(directory, { recursive: true, mode: 0o700 })
