@@ -45,13 +45,14 @@ function parsePair(text: string): NamedObject {
   return { kind: kindOf(word), name }
 }
 
-/** Operands that must name objects of some kinds, such as what can be scaled; a lone name is of the first kind. */
+/** Operands that must name objects of some kinds, such as what can be scaled; a lone name is of the first kind. None for none. */
 export function parseNames(args: readonly string[], kinds: readonly Kind[]): NamedObject[] {
   const first = args[0]
-  const bare = first !== undefined && !args.some((arg) => arg.includes('/')) && (args.length === 1 || findResource(first.split(',')[0]!) === undefined)
+  if (first === undefined) return []
+  const bare = !args.some((arg) => arg.includes('/')) && (args.length === 1 || findResource(first.split(',')[0]!) === undefined)
   const operands: Operands = bare ? { are: 'names', names: args.map((name) => ({ kind: kinds[0]!, name })) } : parseOperands(args)
   if (operands.are === 'kinds') throw new UsageError(`a name is missing after "${first}"`)
   const wrong = operands.names.find(({ kind }) => !kinds.includes(kind))
-  if (wrong !== undefined) throw new UsageError(`${wrong.kind} ${wrong.name}: this works on ${kinds.map((kind) => `${kind}s`).join(' and ')} only`)
+  if (wrong !== undefined) throw new UsageError(`${wrong.kind} ${wrong.name}: this works on ${new Intl.ListFormat('en-GB').format(kinds.map((kind) => `${kind}s`))} only`)
   return [...operands.names]
 }

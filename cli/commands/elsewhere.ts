@@ -11,7 +11,6 @@ export const elsewhere: Readonly<Record<string, string>> = {
   replace: '`gantry apply -f FILE --force-conflicts` makes an object what the file says',
   restart: '`gantry rollout restart deploy/NAME` starts new pods',
   rm: '`gantry delete TYPE NAME` deletes',
-  set: '`gantry patch` and `gantry edit` change an object',
   start: '`gantry run NAME --image=IMAGE` and `gantry apply -f FILE` start pods',
   stop: '`gantry delete pod NAME` ends a pod, `gantry scale TYPE/NAME --replicas 0` all of a workload',
 }

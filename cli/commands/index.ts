@@ -40,6 +40,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   events: { group: PODS, summary: 'show what happened', load: async () => (await import('./events.ts')).default },
   scale: { group: WORKLOADS, summary: 'set how many replicas run', load: async () => (await import('./scale.ts')).default },
   rollout: { group: WORKLOADS, summary: 'follow, undo, restart or pause a rollout', load: async () => (await import('./rollout.ts')).default },
+  set: { group: WORKLOADS, summary: 'set images, variables and resources of containers', load: async () => (await import('./set.ts')).default },
   cordon: { group: WORKLOADS, summary: 'keep new pods off nodes', load: async () => (await import('./cordon.ts')).cordon },
   uncordon: { group: WORKLOADS, summary: 'let new pods onto nodes again', load: async () => (await import('./cordon.ts')).uncordon },
   drain: { group: WORKLOADS, summary: 'empty nodes for their maintenance', load: async () => (await import('./drain.ts')).default },
