@@ -5,12 +5,12 @@ import { GantryError } from '../../proto/api/errors.ts'
 import { applyConfiguration } from '../../proto/api/ownership.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../proto/api/patch.ts'
 import { describeObject } from '../../proto/api/schema.ts'
-import { isObject } from '../../proto/api/shape.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
 import { stale } from './admission.ts'
 import type { PatchOptions, WriteContext, WriteSubresource } from './contract.ts'
 import { decodeObject } from './field-validation.ts'
 import { named } from './identity.ts'
+import { lastApplied, tellLastApplied } from './last-applied.ts'
 
 /** The stored object with a patch. InvalidArgument for a patch that does not fit, that renames the object, or that makes something else of it. */
 export function patched<K extends Kind>(stored: Resources[K], patch: Pick<PatchOptions, 'type' | 'patch' | 'apiVersion'>, context: WriteContext): Resources[K] {
@@ -35,13 +35,6 @@ export interface ApplyOptions {
   readonly context: WriteContext
   readonly now: () => number
 }
-
-/** Where `kubectl apply` on the client side keeps what it applied last, to find what is no longer in it. */
-const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
-/** The manager's name of `kubectl apply --server-side`. */
-const KUBECTL = 'kubectl'
-/** Bytes; as much as all annotations of an object may have. */
-const LAST_APPLIED_LIMIT = 256 * 1024
 
 /** A configuration as it is merged: decoded, in canonical form, of one object and no other, plain secret text as data. */
 export class AppliedConfiguration<K extends Kind> {
@@ -72,26 +65,10 @@ export class AppliedConfiguration<K extends Kind> {
   /** The stored object as the configuration wants it, with its owners; the same one if nothing changes. Conflict. */
   mergedInto(stored: Resources[K]): Resources[K] {
     if (this.#resourceVersion !== '' && this.#resourceVersion !== stored.metadata.resourceVersion) throw stale(stored, this.#resourceVersion)
-    const { object, changed } = this.#merge(encodeJson(stored))
-    const told = this.#tellClientSide(object)
+    const { fieldManager } = this.#options.context
+    const { object, changed } = this.#merge(encodeJson(stored), lastApplied(stored as AnyResource, fieldManager))
+    const told = tellLastApplied(object, this.#configuration, fieldManager)
     return changed || told ? decodeObject(this.#kind, object, {}) : stored
-  }
-
-  /**
-   * Whoever goes back to the client side after `kubectl apply --server-side` finds there what was applied in between, as in Kubernetes; the annotation stays its
-   * owner's. True if that changes something.
-   */
-  #tellClientSide({ metadata }: JsonObject): boolean {
-    const annotations = isObject(metadata) ? metadata.annotations : undefined
-    if (this.#options.context.fieldManager !== KUBECTL || !isObject(annotations) || annotations[LAST_APPLIED] === undefined) return false
-    const configuration = structuredClone(this.#configuration)
-    const own = isObject(configuration.metadata) ? configuration.metadata.annotations : undefined
-    if (isObject(own)) delete own[LAST_APPLIED]
-    const text = `${JSON.stringify(configuration)}\n`
-    if (annotations[LAST_APPLIED] === text) return false
-    if (Buffer.byteLength(text) <= LAST_APPLIED_LIMIT) annotations[LAST_APPLIED] = text
-    else delete annotations[LAST_APPLIED]
-    return true
   }
 
   /** What it makes where there is nothing. Conflict if it is meant for what was there. */
@@ -101,8 +78,8 @@ export class AppliedConfiguration<K extends Kind> {
     return object
   }
 
-  #merge(live: JsonObject | undefined): { object: JsonObject; changed: boolean } {
+  #merge(live: JsonObject | undefined, lastApplied?: JsonObject): { object: JsonObject; changed: boolean } {
     const { force, context, subresource, now } = this.#options
-    return applyConfiguration({ kind: this.#kind, live, configuration: this.#configuration, manager: context.fieldManager, force, now: now(), subresource })
+    return applyConfiguration({ kind: this.#kind, live, configuration: this.#configuration, manager: context.fieldManager, force, lastApplied, now: now(), subresource })
   }
 }

@@ -2,7 +2,7 @@
  * Field ownership: who wrote which field, kept in metadata.managedFields, and apply, which merges by it.
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/
  *
- * One difference: a manager does not conflict with itself. What it wrote by an update before (`scale`, `label`) its apply takes over.
+ * An owner is an entry and not a name: what a manager updated (`scale`, `edit`) is another's to its own apply, which may share it but not change it unasked.
  */
 import type { JsonObject, JsonValue, Kind, ManagedFieldsEntry } from '../gen/types.ts'
 import { yieldDefaults } from './alternatives.ts'
@@ -19,6 +19,9 @@ const UNOWNED_METADATA: ReadonlySet<string> = new Set([
   'name', 'namespace', 'uid', 'resourceVersion', 'generation', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'selfLink', 'managedFields',
 ])
 
+/** Owns what was there before anybody's fields were kept, as in Kubernetes. */
+const BEFORE_FIRST_APPLY = 'before-first-apply'
+
 /** By way of what a write came: all but status write the same half as ''. */
 export type Subresource = '' | 'status' | 'scale' | 'ephemeralcontainers' | 'resize'
 
@@ -31,6 +34,8 @@ export interface Application {
   readonly manager: string
   /** Take fields that others own. */
   readonly force: boolean
+  /** What the manager applied on its own side the last time, canonical as the configuration: fields that are still as it left them are taken without force. */
+  readonly lastApplied?: JsonObject | undefined
   /** Milliseconds since 1970. */
   readonly now: number
   /** Which half is applied: '' is all but status. */
@@ -45,28 +50,27 @@ interface Owner {
 /**
  * The live object with the configuration's fields made true and owned by the manager, without the fields that the manager named before and
  * now does not, unless others own them too. `changed` false: the result is the live object, nothing is to be written.
- * Conflict names every field that another manager owns with another value, unless `force`; InvalidArgument names an item that comes twice.
+ * Conflict names every field that another entry owns with another value, unless `force`; InvalidArgument names an item that comes twice.
  */
-export function applyConfiguration({ kind, live: stored, configuration, manager, force, now, subresource = '' }: Application): { object: JsonObject; changed: boolean } {
+export function applyConfiguration({ kind, live: stored, configuration, manager, force, lastApplied, now, subresource = '' }: Application): { object: JsonObject; changed: boolean } {
   const shape = shapeOf(kind)
   const apiVersion = versionIn(kind, configuration)
   // In the version of the configuration: custom kinds have several, which differ in nothing else.
   const live = stored === undefined ? undefined : { ...stored, apiVersion }
   const named = ownable(kind, configuration, subresource)
   const wanted = fieldsOf(shape, named)
-  const owners = ownersOf(live)
+  const owners = live === undefined ? [] : ownersBeforeApply(kind, live, subresource, now)
   const owned = owners.reduce((all, { fields }) => all.union(fields), FieldSet.EMPTY)
   const merged = mergeFields(shape, live === undefined ? identity(kind, configuration) : customKinds.get(kind) === undefined ? yieldDefaults(live, named, owned) : live, named) as JsonObject
   const { changed: written } = differenceOf(shape, live, merged)
 
-  const mine = owners.find(({ entry }) => isEntry(entry, manager, 'Apply', subresource))
+  const mine = owners.find(({ entry }) => isEntry(entry, { manager, operation: 'Apply', subresource }))
   const others = owners.filter((owner) => owner !== mine)
-  const conflicts = others.filter(({ entry }) => entry.manager !== manager)
-    .map((owner) => ({ owner, fields: owner.fields.intersection(written) }))
-    .filter(({ fields }) => !fields.isEmpty)
-  if (conflicts.length > 0 && !force) throw conflictError(conflicts)
+  let conflicts = force ? [] : conflictsOf(others, written)
+  if (conflicts.length > 0 && live !== undefined && lastApplied !== undefined) conflicts = conflictsOf(conflicts, written.difference(unchangedFields(kind, lastApplied, live)))
+  if (conflicts.length > 0) throw conflictError(conflicts)
 
-  const left = others.map(({ entry, fields }) => ({ entry, fields: fields.difference(entry.manager === manager ? wanted : written) }))
+  const left = others.map(({ entry, fields }) => ({ entry, fields: fields.difference(written) }))
   const keep = left.reduce((all, { fields }) => all.union(fields), wanted)
   const object = removeFields(shape, merged, mine?.fields ?? FieldSet.EMPTY, keep) as JsonObject
 
@@ -93,10 +97,11 @@ export function updateOwnership({ kind, previous, next, manager, now, subresourc
   const { changed, removed } = differenceOf(shapeOf(kind), previous && ownable(kind, previous, subresource), ownable(kind, next, subresource))
   const owners = ownersOf(previous)
   if (changed.isEmpty && removed.isEmpty) return owners.map(({ entry }) => entry)
-  const mine = owners.findIndex(({ entry }) => isEntry(entry, manager, 'Update', subresource))
+  const apiVersion = versionIn(kind, next)
+  const mine = owners.findIndex(({ entry }) => isEntry(entry, { manager, operation: 'Update', apiVersion, subresource }))
   const left = owners.map(({ entry, fields }, index) => ({ entry, fields: index === mine ? fields.without(removed) : fields.without(removed).difference(changed) }))
   if (changed.isEmpty) return entriesOf(left)
-  const entry = { manager, operation: 'Update' as const, apiVersion: versionIn(kind, next), time: formatTime(now), ...subresource !== '' && { subresource } }
+  const entry = updateEntry(manager, apiVersion, subresource, now)
   const before = left[mine]?.fields ?? FieldSet.EMPTY
   return entriesOf(replaceOwner(left.filter((_, index) => index !== mine), mine, { entry, fields: before.union(changed) }))
 }
@@ -145,8 +150,36 @@ function ownersOf(object: JsonObject | undefined): Owner[] {
   return (metadata?.managedFields ?? []).map((entry) => ({ entry, fields: FieldSet.fromFields(entry.fieldsV1 ?? {}) }))
 }
 
-function isEntry(entry: ManagedFieldsEntry, manager: string, operation: 'Apply' | 'Update', subresource: Subresource): boolean {
-  return entry.manager === manager && entry.operation === operation && (entry.subresource ?? '') === subresource
+/** Those whom an apply meets: of an object whose owners nobody kept, or somebody cleared, all is one owner's. */
+function ownersBeforeApply(kind: Kind, live: JsonObject, subresource: Subresource, now: number): Owner[] {
+  const owners = ownersOf(live)
+  if (owners.length > 0) return owners
+  const fields = fieldsOf(shapeOf(kind), ownable(kind, live, subresource))
+  return fields.isEmpty ? [] : [{ entry: updateEntry(BEFORE_FIRST_APPLY, versionIn(kind, live), subresource, now), fields }]
+}
+
+function updateEntry(manager: string, apiVersion: string, subresource: Subresource, now: number): ManagedFieldsEntry {
+  return { manager, operation: 'Update', apiVersion, time: formatTime(now), ...subresource !== '' && { subresource } }
+}
+
+/** An apply is the same one in whatever version, an update is of its version. */
+type Identity = { readonly manager: string; readonly subresource: Subresource } & ({ readonly operation: 'Apply' } | { readonly operation: 'Update'; readonly apiVersion: string })
+
+function isEntry(entry: ManagedFieldsEntry, identity: Identity): boolean {
+  if (entry.manager !== identity.manager || entry.operation !== identity.operation || (entry.subresource ?? '') !== identity.subresource) return false
+  return identity.operation === 'Apply' || entry.apiVersion === identity.apiVersion
+}
+
+/** The owners of fields that are written with another value, each with those alone. */
+function conflictsOf(owners: readonly Owner[], written: FieldSet): Owner[] {
+  return owners.map(({ entry, fields }) => ({ entry, fields: fields.intersection(written) })).filter(({ fields }) => !fields.isEmpty)
+}
+
+/** The fields of what was applied that the live object has with the same values. */
+function unchangedFields(kind: Kind, applied: JsonObject, live: JsonObject): FieldSet {
+  const shape = shapeOf(kind)
+  const { changed, removed } = differenceOf(shape, ownable(kind, applied, ''), ownable(kind, live, ''))
+  return fieldsOf(shape, ownable(kind, applied, '')).difference(changed).without(removed)
 }
 
 /** Others in their order, with one at the place it had before (−1: at the end). */
@@ -169,11 +202,11 @@ function withOwners(object: JsonObject, owners: readonly Owner[]): JsonObject {
   return entries.length === 0 ? bare : { ...bare, metadata: { ...bare.metadata as JsonObject, managedFields: entries as unknown as JsonValue } }
 }
 
-function conflictError(conflicts: readonly { owner: Owner; fields: FieldSet }[]): GantryError {
+function conflictError(conflicts: readonly Owner[]): GantryError {
   const owners = new Map<string, string[]>()
-  for (const { owner: { entry }, fields } of conflicts) {
-    const since = entry.time === undefined ? '' : ` since ${entry.time}`
-    const label = `"${entry.manager ?? ''}" (${entry.operation ?? 'Update'}${since})`
+  for (const { entry, fields } of conflicts) {
+    const [part, since] = [entry.subresource === undefined ? '' : ` of ${entry.subresource}`, entry.time === undefined ? '' : ` since ${entry.time}`]
+    const label = `"${entry.manager ?? ''}" (${entry.operation ?? 'Update'}${part}${since})`
     for (const steps of fields.paths()) {
       const field = formatSteps(steps)
       owners.set(field, [...owners.get(field) ?? [], label])

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { GantryError } from '../../proto/api/errors.ts'
-import { applyConfiguration, claimedOwners, updateOwnership, type Application } from '../../proto/api/ownership.ts'
+import { applyConfiguration, claimedOwners, updateOwnership, type Application, type Subresource } from '../../proto/api/ownership.ts'
 import type { JsonObject, JsonValue, ManagedFieldsEntry } from '../../proto/gen/types.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
@@ -11,7 +11,7 @@ function apply(live: JsonObject | undefined, configuration: JsonObject, manager 
   return applyConfiguration({ kind: 'Deployment', live, configuration, manager, force: false, now: NOW, ...more })
 }
 
-function update(previous: JsonObject, next: JsonObject, manager: string, subresource: '' | 'status' = ''): JsonObject {
+function update(previous: JsonObject, next: JsonObject, manager: string, subresource: Subresource = ''): JsonObject {
   const managedFields = updateOwnership({ kind: 'Deployment', previous, next, manager, now: LATER, subresource }) as unknown as JsonValue
   return { ...next, metadata: { ...next.metadata as JsonObject, managedFields } }
 }
@@ -103,12 +103,54 @@ describe('apply', () => {
     assert.deepEqual(none.spec, {})
   })
 
-  it('takes over what the same manager updated', () => {
-    const first = apply(undefined, deployment({ replicas: 2 })).object
-    const scaled = update(first, deployment({ replicas: 5 }), 'me')
-    const { object } = apply(scaled, deployment({ replicas: 2 }))
-    assert.deepEqual(entries(object).map(({ manager, operation }) => `${manager} ${operation}`), ['me Apply'])
-    assert.deepEqual(object.spec, { replicas: 2 })
+  /** Who updated replicas to 5, after 'me' had applied 2 and before 'me' applies again; `refused`: as whose the conflict names the field. */
+  const updates: readonly (readonly [who: string, manager: string, subresource: Subresource, refused: string])[] = [
+    ['another', 'other', '', '"other" (Update since 2026-01-01T00:01:00Z)'],
+    ['the manager itself', 'me', '', '"me" (Update since 2026-01-01T00:01:00Z)'],
+    ['the manager itself by a subresource', 'me', 'scale', '"me" (Update of scale since 2026-01-01T00:01:00Z)'],
+  ]
+  for (const [who, manager, subresource, refused] of updates) {
+    it(`does not undo what ${who} updated, unless forced; shares it`, () => {
+      const first = apply(undefined, deployment({ replicas: 2 })).object
+      const scaled = update(first, deployment({ replicas: 5 }), manager, subresource)
+      const owners = (object: JsonObject): string[] => entries(object).map((entry) => `${entry.manager} ${entry.operation} ${entry.subresource ?? '-'}`)
+      assert.deepEqual(owners(scaled), [`${manager} Update ${subresource === '' ? '-' : subresource}`])
+      assert.throws(() => apply(scaled, deployment({ replicas: 2 })), (error) => GantryError.is(error, 'Conflict') && error.message === `field spec.replicas is owned by ${refused}`)
+      const forced = apply(scaled, deployment({ replicas: 2 }), 'me', { force: true }).object
+      assert.deepEqual([owners(forced), forced.spec], [['me Apply -'], { replicas: 2 }])
+      const shared = apply(scaled, deployment({ replicas: 5 })).object
+      assert.deepEqual(owners(shared), [...owners(scaled), 'me Apply -'])
+      assert.deepEqual(apply(shared, deployment({})).object.spec, { replicas: 5 }, 'it is still the update\'s')
+      assert.throws(() => apply(shared, deployment({ replicas: 6 })), (error) => GantryError.is(error, 'Conflict'))
+    })
+  }
+
+  it('takes what its manager applied on its own side, as long as nobody changed it there', () => {
+    const applied = deployment({ replicas: 2, paused: true }, { labels: { a: '1' } })
+    const live = update(deployment({}), applied, 'client-side')
+    const wanted = deployment({ replicas: 3 }, { labels: { a: '2' } })
+    assert.throws(() => apply(live, wanted), (error) => GantryError.is(error, 'Conflict') && error.details.length === 2)
+    const { object } = apply(live, wanted, 'me', { lastApplied: applied })
+    assert.deepEqual(bare(object), deployment({ replicas: 3, paused: true }, { labels: { a: '2' } }))
+    assert.deepEqual(fieldsOf(object, 'client-side'), { 'f:spec': { 'f:paused': {} } })
+
+    const scaled = update(live, deployment({ replicas: 5, paused: true }, { labels: { a: '1' } }), 'other')
+    assert.throws(() => apply(scaled, wanted, 'me', { lastApplied: applied }), (error) => {
+      assert.ok(GantryError.is(error, 'Conflict'))
+      assert.deepEqual(error.details.map(({ field, message }) => [field, message]), [['spec.replicas', 'owned by "other" (Update since 2026-01-01T00:01:00Z)']])
+      return true
+    })
+  })
+
+  it('respects what was there before owners were kept', () => {
+    const before = deployment({ replicas: 2, paused: true })
+    assert.throws(() => apply(before, deployment({ replicas: 3 })), (error) => GantryError.is(error, 'Conflict') && error.details[0]?.field === 'spec.replicas' && error.message.includes('"before-first-apply" (Update since'))
+    const { object } = apply(before, deployment({ replicas: 2 }))
+    assert.deepEqual(bare(object), before)
+    assert.deepEqual(entries(object).map(({ manager, operation, fieldsV1 }) => [manager, operation, fieldsV1]), [
+      ['before-first-apply', 'Update', { 'f:spec': { 'f:paused': {}, 'f:replicas': {} } }], ['me', 'Apply', { 'f:spec': { 'f:replicas': {} } }],
+    ])
+    assert.deepEqual(fieldsOf(apply(before, deployment({ replicas: 3 }), 'me', { force: true }).object, 'before-first-apply'), { 'f:spec': { 'f:paused': {} } })
   })
 
   it('names the path of a conflict inside lists', () => {
@@ -148,6 +190,18 @@ describe('update', () => {
     assert.deepEqual(entries(observed).map(({ manager, subresource }) => [manager, subresource]), [['me', undefined], ['controller', 'status']])
     assert.deepEqual(fieldsOf(observed, 'controller'), { 'f:status': { 'f:conditions': { 'k:{"type":"Available"}': { '.': {}, 'f:status': {}, 'f:type': {} } } } })
     assert.deepEqual(fieldsOf(observed, 'me'), { 'f:spec': { 'f:replicas': {} } })
+  })
+
+  it('is of a version; an apply is the same one in all', () => {
+    const inVersion = (version: string, object: JsonObject): JsonObject => ({ ...object, apiVersion: `apps/${version}` })
+    const first = apply(undefined, inVersion('v1', deployment({ paused: true }))).object
+    const second = apply(first, inVersion('v2', deployment({ paused: true }))).object
+    const updated = update(update(second, inVersion('v1', deployment({ paused: true, replicas: 1 })), 'other'), inVersion('v2', deployment({ paused: true, replicas: 1, minReadySeconds: 2 })), 'other')
+    assert.deepEqual(entries(updated).map(({ manager, operation, apiVersion, fieldsV1 }) => [manager, operation, apiVersion, fieldsV1]), [
+      ['me', 'Apply', 'apps/v2', { 'f:spec': { 'f:paused': {} } }],
+      ['other', 'Update', 'apps/v1', { 'f:spec': { 'f:replicas': {} } }],
+      ['other', 'Update', 'apps/v2', { 'f:spec': { 'f:minReadySeconds': {} } }],
+    ])
   })
 
   it('leaves ownership as it is when nothing changed', () => {
@@ -224,6 +278,31 @@ describe('ownership holds for any configuration', () => {
       const released = apply(changed, deployment({})).object
       assert.deepEqual(normal(bare(released)), normal(others))
       assert.deepEqual(fieldsOf(changed, 'other'), fieldsOf(start, 'other'))
+    }))
+  })
+
+  it('the manager\'s own updates stand in its way as those of others do', () => {
+    const met = (live: JsonObject, wanted: JsonObject): string[] | JsonObject => {
+      try {
+        return bare(apply(live, wanted, 'me', { now: LATER }).object)
+      } catch (thrown) {
+        if (!GantryError.is(thrown, 'Conflict')) throw thrown
+        return thrown.details.map(({ field }) => field)
+      }
+    }
+    fc.assert(fc.property(configuration('a'), configuration('a'), configuration('a'), (before, changed, wanted) => {
+      const first = apply(undefined, before).object
+      const [mine, others] = ['me', 'other'].map((manager) => met(update(first, changed, manager), wanted))
+      assert.deepEqual(mine, others)
+      if (Array.isArray(mine)) assert.notDeepEqual(mine, [])
+    }))
+  })
+
+  it('what is forced is as wanted, and conflicts no more', () => {
+    fc.assert(fc.property(configuration('a'), configuration('a'), (before, wanted) => {
+      const { object } = apply(update(deployment({}), before, 'me'), wanted, 'me', { force: true })
+      assert.deepEqual(apply(object, wanted, 'me', { now: LATER }), { object, changed: false })
+      assert.deepEqual(normal(bare(apply(bare(object), wanted, 'me').object)), normal(bare(object)), 'nothing wanted differs from what is there')
     }))
   })
 

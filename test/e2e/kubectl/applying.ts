@@ -60,6 +60,39 @@ export function applying(root: () => Kubectl): void {
       assert.deepEqual(owners.filter(({ fieldsV1 }) => JSON.stringify(fieldsV1).includes('"f:a"')).map(({ manager }) => manager), ['other'])
     })
 
+    it('takes over on the server what the client side had applied and nobody changed since', async () => {
+      const serverSide = 'apply --server-side -f -'
+      const owners = async (name: string): Promise<string[]> => (await kubectl.json<ConfigMap>(`get configmap ${name} --show-managed-fields`)).metadata.managedFields.map(({ manager, operation }) => `${manager} ${operation}`)
+      await kubectl.ok('apply -f -', { stdin: list([configMap('moved', { a: '1', b: '2' })]) })
+      assert.deepEqual(await owners('moved'), ['kubectl-client-side-apply Update'])
+      assert.equal(await kubectl.ok(serverSide, { stdin: list([configMap('moved', { a: '9' })]) }), 'configmap/moved serverside-applied\n')
+      assert.deepEqual((await kubectl.json<ConfigMap>('get configmap moved')).data, { a: '9' })
+      assert.deepEqual(await owners('moved'), ['kubectl Apply', 'kubectl-last-applied Apply'])
+
+      await kubectl.ok('apply -f -', { stdin: list([configMap('touched', { a: '1', b: '2' })]) })
+      await kubectl.ok(['patch', 'configmap', 'touched', '-p', '{"data":{"a":"5"}}'])
+      const conflict = await kubectl.refused(serverSide, { stdin: list([configMap('touched', { a: '9', b: '9' })]) })
+      assert.match(conflict, /^error: Apply failed with 1 conflict: \.data\.a is owned by "kubectl-patch" \(Update since /)
+      assert.deepEqual((await kubectl.json<ConfigMap>('get configmap touched')).data, { a: '5', b: '2' })
+    })
+
+    it('does not undo on the server what kubectl itself scaled, unless that is forced', async () => {
+      const deployment = (replicas: number): string => list([{
+        apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'scaled' },
+        spec: { replicas, selector: { matchLabels: { app: 'scaled' } }, template: { metadata: { labels: { app: 'scaled' } }, spec: { nodeSelector: { there: 'is-none' }, containers: [{ name: 'main', image: 'busybox' }] } } },
+      }])
+      const apply = 'apply --server-side -f -'
+      await kubectl.ok(apply, { stdin: deployment(0) })
+      await kubectl.ok('scale deployment/scaled --replicas=2')
+      const conflict = await kubectl.refused(apply, { stdin: deployment(1) })
+      assert.match(conflict, /^error: Apply failed with 1 conflict: \.spec\.replicas is owned by "kubectl" \(Update of scale since /)
+      assert.equal(await kubectl.value('deployment/scaled', '.spec.replicas'), '2')
+      await kubectl.ok(apply, { stdin: deployment(2) })
+      await kubectl.ok(`${apply} --force-conflicts`, { stdin: deployment(0) })
+      await kubectl.ok(apply, { stdin: deployment(1) })
+      await kubectl.ok('delete deployment scaled')
+    })
+
     it('keeps what the client side compares with, while both sides apply', async () => {
       await kubectl.ok('apply -f -', { stdin: list([configMap('both', { a: '1' })]) })
       await kubectl.ok('apply --server-side -f -', { stdin: list([configMap('both', { a: '1', b: '2' })]) })
