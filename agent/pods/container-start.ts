@@ -43,7 +43,12 @@ export class ContainerStart {
     const instance = begin(known, provision, attempt, container)
     known.resources = granted.resources
     provisions.delete(name)
-    await this.#host.persist()
+    try {
+      await this.#host.persist()
+    } catch (thrown) {
+      this.#host.abandon(name)
+      throw thrown
+    }
     if (!(await this.#create(container, instance, spec))) return
     await this.#startCreated(container, instance)
   }

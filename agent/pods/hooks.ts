@@ -25,8 +25,7 @@ export class Hooks {
     const instance = runningInstance(record, name)
     const handler = container.lifecycle?.postStart
     if (instance === undefined || handler === undefined) return
-    instance.postStart = 'begun'
-    await this.#host.persist()
+    await this.#host.note(instance, { postStart: 'begun' })
     let failure: string | undefined
     try {
       await this.#run(handler, name, instance, signal)
@@ -49,8 +48,7 @@ export class Hooks {
     const instance = runningInstance(record, name)
     const handler = containerOf(record, name).lifecycle?.preStop
     if (instance?.kill === undefined || handler === undefined) return
-    instance.kill = { ...instance.kill, preStop: 'begun' }
-    await this.#host.persist()
+    await this.#host.note(instance, { kill: { ...instance.kill, preStop: 'begun' } })
     try {
       await this.#run(handler, name, instance, signal)
     } catch (thrown) {

@@ -20,16 +20,10 @@ import { hasConfiguredEnvironment } from './assigned-objects.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { plan, stepKey, type Step } from './plan.ts'
 import { isLeaving, isStopping, passSidecars, peekContainer, progress, type PodState, type Provision, type StepFailure } from './pod-state.ts'
-import { isOnItsWay, podStatus } from './status.ts'
+import { StatusNews } from './status-news.ts'
 import { stepFailure } from './step-failure.ts'
 import { lostTermination } from './termination.ts'
 import { boundWaits, CLOCK_SET, moveWaits } from './waits.ts'
-
-/**
- * Milliseconds that news of a pod on its way to running wait for the next ones, which most often are that it runs: telling each step would cost the
- * control plane several writes a pod, just when many start.
- */
-const NEWS_ON_THE_WAY = 500
 
 /** The version of volumes as an earlier run of the agent left them. */
 const KEPT = 'kept'
@@ -44,15 +38,12 @@ export class PodMachine implements StepHost {
   readonly #steps: StepRunner
   readonly #ends: InstanceEnds
   readonly #health: PodHealth
+  readonly #news: StatusNews
   readonly #listeners = new Set<() => void>()
   #configVersion: string | undefined
   #scheduled = false
   #stopped = false
   #timer: Timer | undefined
-  /** Until news that may wait are told. */
-  #untold: Timer | undefined
-  #readySince: string | undefined
-  #told = ''
   /** From the monotonic clock to the wall clock, as the pod's waits are counted: milliseconds. */
   #wallOffset: number
 
@@ -64,6 +55,7 @@ export class PodMachine implements StepHost {
     this.#steps = new StepRunner(this)
     this.#ends = new InstanceEnds(this)
     this.#health = new PodHealth(this)
+    this.#news = new StatusNews(this)
     this.#configVersion = deps.objects.version(record.pod)
     // While the control plane is away, what is there will do to start a container again.
     if (this.#configVersion === undefined && !hasConfiguredEnvironment(record.pod) && deps.volumes.stand(record.pod)) this.#configVersion = this.volumesVersion = KEPT
@@ -165,8 +157,11 @@ export class PodMachine implements StepHost {
       else if (found === undefined || found.state.state === 'created') {
         if (found === undefined && instance.state.state !== 'creating') this.ended(name, lostTermination(instance, this.deps.clock.now()))
         else this.abandon(name)
-      } else if (found.state.state === 'running') instance.state = found.state
-      else this.exited(found)
+      } else if (found.state.state === 'running') {
+        instance.state = found.state
+        // Whether the agent lived to send it is not known, and twice does no harm.
+        if (instance.kill?.sent === 'KILL') instance.kill = { ...instance.kill, sent: 'TERM' }
+      } else this.exited(found)
     }
     this.#health.adopt()
     this.save()
@@ -215,6 +210,17 @@ export class PodMachine implements StepHost {
     await this.deps.state.put(this.record)
   }
 
+  async note(instance: Instance, intent: Pick<Instance, 'kill' | 'postStart'>): Promise<void> {
+    const { kill, postStart } = instance
+    Object.assign(instance, intent)
+    try {
+      await this.persist()
+    } catch (thrown) {
+      Object.assign(instance, { kill, postStart })
+      throw thrown
+    }
+  }
+
   /** The same for who cannot wait: a failure is logged, and the next write has everything. */
   save(): void {
     this.deps.group.spawn(async () => {
@@ -241,7 +247,7 @@ export class PodMachine implements StepHost {
     this.#stopped = true
     this.#health.stop()
     this.#timer?.cancel()
-    this.#untold?.cancel()
+    this.#news.stop()
     for (const controller of this.#busy.values()) controller.abort(new GantryError('Cancelled', 'the agent is stopping'))
   }
 
@@ -277,7 +283,7 @@ export class PodMachine implements StepHost {
     this.#timer?.cancel()
     this.#timer = next.wakeAt === undefined ? undefined : clock.after(Math.max(0, next.wakeAt - now), () => this.poke())
     this.#health.follow()
-    this.#publish()
+    this.#news.follow(this.#state())
     for (const listener of this.#listeners) listener()
   }
 
@@ -318,41 +324,6 @@ export class PodMachine implements StepHost {
         this.poke()
       }
     })
-  }
-
-  #publish(): void {
-    const { record, deps } = this
-    if (record.settled !== true) {
-      record.status = podStatus(this.#state(), deps.origin, deps.clock.now())
-      if (record.status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true && !record.timeline.some(({ step }) => step === 'ready')) {
-        this.stamp('ready')
-        record.status.timeline = record.timeline
-      }
-    }
-    this.#keepReadiness()
-    const text = JSON.stringify(this.observation())
-    if (text === this.#told) return
-    if (!record.released && isOnItsWay(record.status)) {
-      this.#untold ??= deps.clock.after(NEWS_ON_THE_WAY, () => this.#tell(JSON.stringify(this.observation())))
-      return
-    }
-    this.#tell(text)
-  }
-
-  /** Since when the pod is ready, or is not any more, is the same for the next run of the agent. */
-  #keepReadiness(): void {
-    const ready = this.record.status.conditions?.find(({ type }) => type === 'Ready')
-    const since = ready?.status === 'True' ? ready.lastTransitionTime : undefined
-    if (since === this.#readySince) return
-    this.#readySince = since
-    this.save()
-  }
-
-  #tell(text: string): void {
-    this.#untold?.cancel()
-    this.#untold = undefined
-    this.#told = text
-    this.deps.reports.observed(JSON.parse(text) as ObservedPod)
   }
 
   #begunStopping(): void {

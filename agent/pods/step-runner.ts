@@ -35,6 +35,8 @@ export interface StepHost {
   persist(): Promise<void>
   /** Writes the record without anybody waiting for it. */
   save(): void
+  /** Writes down what is about to be done with an instance; where that fails, the record is as before. */
+  note(instance: Instance, intent: Pick<Instance, 'kill' | 'postStart'>): Promise<void>
   event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void
   stamp(step: TimelineStep['step']): void
   exited(container: RuntimeContainer): void
@@ -170,11 +172,10 @@ export class StepRunner {
     const { deps, record } = this.#host
     const instance = record.containers[step.container]?.instance
     if (instance === undefined) return
-    const first = instance.kill === undefined
+    const before = instance.kill
     // What its hook has put on record since the plan was made stays.
-    instance.kill = { ...step.kill, preStop: instance.kill?.preStop }
-    await this.#host.persist()
-    if (first) {
+    await this.#host.note(instance, { kill: { ...step.kill, preStop: before?.preStop } })
+    if (before === undefined) {
       const why = step.kill.reason === 'changed' ? (imageChanged(this.#container(step.container), peekContainer(record, step.container)) ? 'its image changed' : 'its resources changed') : record.failed?.message ?? 'the pod is being deleted'
       this.#host.event('Normal', 'Killing', `stopping container ${step.container}: ${why}`, step.container)
     }
@@ -184,7 +185,11 @@ export class StepRunner {
     try {
       await deps.runtime.killContainer(instance.id, step.kill.sent === 'KILL' ? 'SIGKILL' : polite)
     } catch (thrown) {
-      if (!GantryError.is(thrown, 'NotFound') || instance !== record.containers[step.container]?.instance) throw thrown
+      if (!GantryError.is(thrown, 'NotFound') || instance !== record.containers[step.container]?.instance) {
+        // What was not sent is sent again.
+        instance.kill = before
+        throw thrown
+      }
       // Somebody else removed it: there is no end to wait for.
       this.#host.ended(step.container, lostTermination(instance, deps.clock.now()))
       await this.#host.persist()
