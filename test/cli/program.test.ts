@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { elsewhere } from '../../cli/commands/elsewhere.ts'
 import { commands } from '../../cli/commands/index.ts'
 import { readContexts, removeContext, upsertContext } from '../../proto/api/context.ts'
+import { freePort } from '../integration/free-port.ts'
 import { Console } from './console.ts'
 import { node, pod } from './objects.ts'
 
@@ -90,10 +91,7 @@ describe('the program', () => {
   })
 
   it('says which controller cannot be reached, and what to do', async () => {
-    const free = createServer()
-    await new Promise<void>((resolve) => free.listen(0, '127.0.0.1', resolve))
-    const address = `127.0.0.1:${(free.address() as AddressInfo).port}`
-    await new Promise((resolve) => free.close(resolve))
+    const address = `127.0.0.1:${await freePort()}`
     const { exit, stderr } = await console.run(`get pods --server ${address}`)
     assert.equal(exit, 4)
     assert.match(stderr, new RegExp(`^error: the controller at ${address} \\(context "test"\\) is unavailable: connect ECONNREFUSED ${address}; check that it runs, or choose another with --context or --server\n$`))

@@ -18,7 +18,7 @@ import { silentLogger } from '../../proto/base/logger.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import type { Event } from '../../proto/gen/types.ts'
-import { freePorts } from './free-port.ts'
+import { freePort } from './free-port.ts'
 import { until } from '../eventually.ts'
 
 const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
@@ -41,7 +41,7 @@ describe('events on NATS', function () {
 
   beforeEach(async () => {
     dir = await mkdtemp(join(tmpdir(), 'gantry-events-'))
-    const [port = 0] = await freePorts(1)
+    const port = await freePort()
     await startServer(port)
     await nats.ready()
     connection = new NewsConnection({ ...parts, servers: [nats.address], token: nats.token, name: 'test' })

@@ -1,13 +1,34 @@
-/** Ports on loopback that nobody listens on now. */
+/** Ports on loopback for those who must be told theirs before they listen. */
 import { createServer } from 'node:net'
+import { systemRandom } from '../../proto/base/random.ts'
 
-/** As many different ones as asked for: all are held until the last is known. */
+/**
+ * Below those that the kernel gives to connections and to `listen(0)` (from 32768): such a one may be somebody's by the time it is listened on,
+ * also that of a client which tries to connect to that very port. And below those of NodePorts.
+ */
+const [FIRST, END] = [12_000, 30_000]
+
+/** As many different ones as asked for that nobody listens on now, on any address: all are held until the last is known. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(servers.map((server) => new Promise<number>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port))
-  })))
-  await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))))
-  return ports
+  const held = new Map<number, () => Promise<void>>()
+  while (held.size < count) {
+    const port = FIRST + Math.floor(systemRandom.next() * (END - FIRST))
+    const release = held.has(port) ? undefined : await hold(port)
+    if (release !== undefined) held.set(port, release)
+  }
+  await Promise.all([...held.values()].map((release) => release()))
+  return [...held.keys()]
+}
+
+export async function freePort(): Promise<number> {
+  return (await freePorts(1))[0]!
+}
+
+/** Undefined if somebody has it. */
+function hold(port: number): Promise<(() => Promise<void>) | undefined> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
+    server.listen(port, '::', () => resolve(() => new Promise((released) => server.close(() => released()))))
+  })
 }

@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '../eventually.ts'
+import { freePort } from './free-port.ts'
 
 export interface TestRegistry {
   /** "127.0.0.1:PORT" */
@@ -59,13 +59,4 @@ async function answers(host: string): Promise<boolean> {
     if (error instanceof TypeError) return false // fetch's way to say: not reachable yet
     throw error
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -5,7 +5,8 @@ import type { WatchBatch } from '../../controller/store/contract.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import { committed, failsWith, put, remove, storeSuite } from '../contract/store.ts'
-import { freePort, TestEtcd } from './store-etcd.ts'
+import { freePort } from './free-port.ts'
+import { TestEtcd } from './store-etcd.ts'
 
 describe('etcd store', () => {
   let etcd: TestEtcd

@@ -2,19 +2,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as grpc from '@grpc/grpc-js'
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
+import { freePorts } from './free-port.ts'
 
 export class TestEtcd {
   readonly endpoint: string
@@ -33,7 +24,8 @@ export class TestEtcd {
   }
 
   static async start(flags: readonly string[] = []): Promise<TestEtcd> {
-    const etcd = new TestEtcd(await mkdtemp(join(tmpdir(), 'gantry-etcd-')), await freePort(), await freePort(), flags)
+    const [port = 0, peerPort = 0] = await freePorts(2)
+    const etcd = new TestEtcd(await mkdtemp(join(tmpdir(), 'gantry-etcd-')), port, peerPort, flags)
     await etcd.start()
     return etcd
   }

@@ -17,7 +17,7 @@ import { run } from '../../proto/base/command.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
-import { freePorts } from './free-port.ts'
+import { freePort } from './free-port.ts'
 import { until } from '../eventually.ts'
 
 const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
@@ -102,7 +102,7 @@ describe('embedded etcd and NATS', function () {
   })
 
   it('NATS serves only those who know its token, which is kept and never on a command line', async () => {
-    const [port = 0] = await freePorts(1)
+    const port = await freePort()
     const nats = await EmbeddedNats.prepare({ ...parts, dataDir: dir, port })
     group.add((signal) => nats.run(signal))
     await nats.ready()
@@ -122,7 +122,7 @@ describe('embedded etcd and NATS', function () {
   })
 
   it('replaces the NATS of a controller that was killed, and keeps its data directory to one', async () => {
-    const [port = 0] = await freePorts(1)
+    const port = await freePort()
     const record = join(dir, 'nats.process')
     const earlier = spawn('sh', ['-c', RECORD_AND_EXEC, record, '/usr/sbin/nats-server', '--addr', '127.0.0.1', '--port', String(port), '--jetstream', '--store_dir', join(dir, 'jetstream')], { stdio: 'ignore' })
     const ended = new Promise((resolve) => earlier.once('exit', resolve))
@@ -138,7 +138,7 @@ describe('embedded etcd and NATS', function () {
   })
 
   it('leaves alone a process that only has the recorded number', async () => {
-    const [port = 0] = await freePorts(1)
+    const port = await freePort()
     const stranger = spawn('sleep', ['60'], { stdio: 'ignore' })
     const record = join(dir, 'nats.process')
     const stat = (await readFile(`/proc/${stranger.pid}/stat`, 'utf8')).trim().split(' ')
@@ -156,7 +156,7 @@ describe('embedded etcd and NATS', function () {
   })
 
   it('dies with a controller that is killed', async () => {
-    const [port = 0] = await freePorts(1)
+    const port = await freePort()
     const script = `
       import { EmbeddedNats } from ${JSON.stringify(join(import.meta.dirname, '../../controller/supervise/nats.ts'))}
       import { systemClock } from ${JSON.stringify(join(import.meta.dirname, '../../proto/base/clock.ts'))}

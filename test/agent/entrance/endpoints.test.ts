@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isAlive, identify } from '../../../proto/base/process.ts'
 import { eventually } from '../../eventually.ts'
-import { freePorts } from '../../integration/free-port.ts'
+import { freePort } from '../../integration/free-port.ts'
 import { Lab } from './lab.ts'
 import { service, slice } from './objects.ts'
 
@@ -27,7 +27,7 @@ describe('entrance, with haproxy: what changes while it serves', function () {
 
   /** Pods on addresses of their own, all with one port. */
   async function podsOnOnePort(addresses: readonly string[]) {
-    const [port] = await freePorts(1)
+    const port = await freePort()
     return { port: port!, pods: await Promise.all(addresses.map((address) => lab.pod(address, address, port))) }
   }
 

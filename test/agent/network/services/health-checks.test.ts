@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { HealthChecks } from '../../../../agent/network/services/health-checks.ts'
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '::', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
+import { freePort } from '../../../integration/free-port.ts'
 
 describe('HealthChecks', () => {
   it('answers 200 with endpoints and 503 without, and closes what is no longer asked for', async () => {
