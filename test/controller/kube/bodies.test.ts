@@ -83,13 +83,11 @@ describe('Kubernetes face: bodies', () => {
   })
 
   it('bears any depth at small cost', async () => {
-    const began = performance.now()
     for (const [open, close] of [['[', ']'], ['{"a":', '}']]) {
       const text = `${open!.repeat(500_000)}1${close!.repeat(500_000)}`
       assert.match(await refusal((async () => parseJson(Buffer.from(text)))()), new RegExp(`^400 the body is nested more than ${DEPTH_LIMIT} levels deep`))
       assert.match(await refusal((async () => parseJson(Buffer.from(open!.repeat(500_000))))()), /^400 the body is nested/)
     }
-    assert.ok(performance.now() - began < 5_000)
     const allowed = `${'['.repeat(DEPTH_LIMIT)}${']'.repeat(DEPTH_LIMIT)}`
     assert.deepEqual(parseJson(Buffer.from(allowed)).problems, [])
     assert.match(await refusal((async () => parseYaml(Buffer.from('['.repeat(100_000))))()), /^400 the body is nested too deep/)
