@@ -1,4 +1,4 @@
-/** Work on a node that no pod waits for: logs are rotated, volumes measured, images that nobody uses removed. */
+/** Work on a node that no pod waits for: logs are rotated, volumes measured, ends that nobody told found out, images that nobody uses removed. */
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { ImageService } from '../images/contract.ts'
@@ -49,7 +49,8 @@ export class Housekeeping {
         if (signal.aborted) return
         throw thrown
       }
-      await this.#attempt('logs', () => this.rotateLogs())
+      await this.rotateLogs()
+      await this.#attempt('ends', () => this.findEnded())
       await this.#attempt('volumes', () => this.#pods.evictOversized())
       if (this.#clock.monotonic() < nextImages) continue
       nextImages = this.#clock.monotonic() + IMAGE_INTERVAL
@@ -57,11 +58,21 @@ export class Housekeeping {
     }
   }
 
-  /** Rotates away the logs that have become too large. */
+  /** Rotates away the logs that have become too large. Where there is none, a rotation was cut short: its second half follows. */
   async rotateLogs(): Promise<void> {
-    for (const { id, path } of this.#pods.runningLogs()) {
-      if ((await logSize(path)) >= this.#rotation.size) await rotate(path, this.#rotation, () => this.#runtime.reopenLog(id))
+    for (const { id, log } of this.#pods.running()) {
+      await this.#attempt(`log ${log}`, async () => {
+        const size = await logSize(log)
+        const reopen = (): Promise<void> => this.#runtime.reopenLog(id)
+        if (size === undefined) await reopen()
+        else if (size >= this.#rotation.size) await rotate(log, this.#rotation, reopen)
+      })
     }
+  }
+
+  /** A container whose shim was killed ends without a word: asked for its state, the runtime finds that out and tells it. */
+  async findEnded(): Promise<void> {
+    for (const { id } of this.#pods.running()) await this.#runtime.containerState(id)
   }
 
   async collectImages(): Promise<void> {

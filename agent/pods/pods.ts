@@ -185,10 +185,10 @@ export class Pods implements Workload {
     }
   }
 
-  /** Containers that write to a log now. */
-  runningLogs(): { readonly id: string; readonly path: string }[] {
+  /** Containers that run, and the logs that they write to. */
+  running(): { readonly id: string; readonly log: string }[] {
     return [...this.#machines.values()].flatMap((machine) => Object.entries(machine.record.containers).flatMap(([name, { instance }]) =>
-      (instance?.state.state === 'running' ? [{ id: instance.id, path: this.#deps.folders.log(machine.uid, name, instance.attempt) }] : [])))
+      (instance?.state.state === 'running' ? [{ id: instance.id, log: this.#deps.folders.log(machine.uid, name, instance.attempt) }] : [])))
   }
 
   #assignPod(pod: Pod): void {

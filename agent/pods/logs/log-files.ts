@@ -34,13 +34,13 @@ async function list(folder: string): Promise<string[]> {
   }
 }
 
-/** Bytes of the live file; 0 if it is not there. */
-export async function logSize(live: string): Promise<number> {
+/** Bytes of the live file; undefined if it is not there. */
+export async function logSize(live: string): Promise<number | undefined> {
   try {
     return (await stat(live)).size
   } catch (thrown) {
     const error = GantryError.from(thrown)
-    if (error.code === 'NotFound') return 0
+    if (error.code === 'NotFound') return undefined
     throw error
   }
 }

@@ -35,6 +35,52 @@ describe('housekeeping', () => {
     assert.equal(reopened.length, 1)
   })
 
+  it('has a log begun that a rotation cut short left without', async () => {
+    node.assignAll(makePod('big'))
+    await node.phase('big', 'Running')
+    const log = node.folders.log('uid-big', 'main', 0)
+    await writeFile(log, 'x'.repeat(200))
+    node.runtime.reopenLog = () => Promise.reject(new Error('the agent ends here'))
+    await housekeeping().rotateLogs()
+    assert.deepEqual(await readdir(dirname(log)), ['0.log.1'])
+    let reopened = 0
+    node.runtime.reopenLog = async () => {
+      reopened++
+      await writeFile(log, '')
+    }
+    await housekeeping().rotateLogs()
+    await housekeeping().rotateLogs()
+    assert.equal(reopened, 1)
+    assert.deepEqual((await readdir(dirname(log))).sort(), ['0.log', '0.log.1'])
+  })
+
+  it('rotates the logs of other pods though one of them cannot be', async () => {
+    node.assignAll(makePod('bad'), makePod('good'))
+    await node.phase('bad', 'Running')
+    await node.phase('good', 'Running')
+    const bad = [...node.machine.containers.values()].find(({ spec }) => spec.sandboxId === 'uid-bad')!.spec.id
+    node.runtime.reopenLog = (id) => (id === bad ? Promise.reject(new Error('not this one')) : Promise.resolve())
+    for (const name of ['bad', 'good']) await writeFile(node.folders.log(`uid-${name}`, 'main', 0), 'x'.repeat(200))
+    await housekeeping().rotateLogs()
+    assert.deepEqual(await readdir(dirname(node.folders.log('uid-good', 'main', 0))), ['0.log.1'])
+  })
+
+  it('finds out that a container has ended of which nobody told', async () => {
+    node.assignAll(makePod('web', { restartPolicy: 'Never' }))
+    await node.phase('web', 'Running')
+    const [container] = [...node.machine.containers.values()]
+    // Its shim has died, and what was in it later: the runtime knows when it is asked.
+    const { listener } = node.machine
+    node.machine.listen(undefined)
+    node.machine.end(container!, 255)
+    node.runtime.containerState = async () => {
+      node.machine.listen(listener)
+      return container!.state
+    }
+    await housekeeping().findEnded()
+    assert.equal((await node.phase('web', 'Failed')).containerStatuses![0]!.state!.terminated!.exitCode, 255)
+  })
+
   it('looks now and then, goes on after a failure, and ends when asked', async () => {
     node.assignAll(makePod('big'))
     await node.phase('big', 'Running')
