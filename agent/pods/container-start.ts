@@ -6,7 +6,7 @@ import type { Container } from '../../proto/gen/types.ts'
 import type { ContainerSpec, Mount } from '../runtime/contract.ts'
 import type { ContainerRecord, Instance } from '../state/contract.ts'
 import { containerSpec } from './container-spec.ts'
-import { removeLogsBefore } from './logs/log-files.ts'
+import { removeFilesBefore } from './logs/log-files.ts'
 import { containerRecord, nextAttempt, type Provision } from './pod-state.ts'
 import { podFileMounts, shownHostname } from './pod-files.ts'
 import { grantedPod, grantedResources } from './resize.ts'
@@ -61,7 +61,7 @@ export class ContainerStart {
     const [volumeMounts, accounts] = await Promise.all([
       this.#mounts(container),
       deps.accounts.read(image, rootfs),
-      attempt < 2 ? undefined : removeLogsBefore(dirname(logPath), attempt - 1),
+      ...attempt < 2 ? [] : [logPath, message].map((path) => removeFilesBefore(dirname(path), attempt - 1)),
     ])
     makeFile(message)
     mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 })

@@ -55,10 +55,10 @@ export async function rotate(live: string, limits: RotationLimits, reopen: () =>
   await reopen()
 }
 
-/** Removes the logs of a container's instances before `attempt`. */
-export async function removeLogsBefore(folder: string, attempt: number): Promise<void> {
+/** Removes what a container's instances before `attempt` have left in a folder: logs, termination messages. */
+export async function removeFilesBefore(folder: string, attempt: number): Promise<void> {
   for (const name of await list(folder)) {
-    const [, number] = /^(\d+)\.log/.exec(name) ?? []
+    const [, number] = /^(\d+)\.(?:log|termination)/.exec(name) ?? []
     if (number !== undefined && Number(number) < attempt) await rm(join(folder, name), { force: true })
   }
 }

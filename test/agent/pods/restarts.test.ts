@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { ConfigMap } from '../../../proto/gen/types.ts'
 import { makeContainer, makePod, until } from '../fakes.ts'
 import { NodeFixture } from './fixture.ts'
@@ -34,6 +36,15 @@ describe('containers that end', () => {
     assert.equal(container!.lastState!.terminated!.exitCode, 3)
     assert.equal(container!.restartCount, 4)
     assert.ok(node.reports.events.some((event) => event.reason === 'BackOff' && event.type === 'Warning'))
+  })
+
+  it('keeps of what its instances wrote that of the last two', async () => {
+    node.behaviour = () => ({ exitAfter: 10, exitCode: 3 })
+    node.assignAll(makePod('web'))
+    await until('the fourth start', async () => (await node.clock.advance(1000), node.specs.length >= 4))
+    const written = (path: string): Promise<string[]> => readdir(dirname(path))
+    await until('the files of the third instance', async () => (await written(node.folders.terminationMessage('uid-web', 'main', 3))).includes('3.termination'))
+    assert.deepEqual((await written(node.folders.terminationMessage('uid-web', 'main', 3))).sort(), ['2.termination', '3.termination'])
   })
 
   it('restarts at once when the pod or its config was changed, and counts what it tells again', async () => {

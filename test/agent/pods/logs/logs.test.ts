@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { LineSplitter, parseLine } from '../../../../agent/pods/logs/line.ts'
-import { logFiles, removeLogsBefore, rotate } from '../../../../agent/pods/logs/log-files.ts'
+import { logFiles, removeFilesBefore, rotate } from '../../../../agent/pods/logs/log-files.ts'
 import { readLog, type LogOptions } from '../../../../agent/pods/logs/log-reader.ts'
 import { tailLines } from '../../../../agent/pods/logs/tail.ts'
 import { until } from '../../fakes.ts'
@@ -127,8 +127,8 @@ describe('container logs', () => {
 
   it('removes the logs of old instances', async () => {
     for (const name of ['0.log', '0.log.1', '1.log', '10.log', 'other']) await writeFile(join(directory, name), '')
-    await removeLogsBefore(directory, 2)
+    await removeFilesBefore(directory, 2)
     assert.deepEqual((await readdir(directory)).sort(), ['10.log', 'other'])
-    await removeLogsBefore(join(directory, 'none'), 2)
+    await removeFilesBefore(join(directory, 'none'), 2)
   })
 })
