@@ -25,7 +25,7 @@ export function lastApplied({ kind, metadata }: AnyResource, manager: string): J
   }
   if (!isObject(value)) return undefined
   const { object, problems } = inspectJson(kind, value, { dropReadOnly: true })
-  return problems.every(isLenient) ? encodeJson(object) : undefined
+  return object !== undefined && problems.every(isLenient) ? encodeJson(object) : undefined
 }
 
 /** Lets the object's annotation, if it has one, say what is applied now; the annotation stays its owner's. True if that changes something. */
