@@ -206,6 +206,12 @@ export interface ParsedLine {
   readonly rest: readonly string[] | undefined
 }
 
+/** What does the same as a flag of kubectl's that no command here has. */
+const FLAGS_ELSEWHERE: Readonly<Record<string, string>> = {
+  '-k': '`kubectl kustomize DIRECTORY | gantry apply -f -` applies what kustomize makes',
+  '--kustomize': '`kubectl kustomize DIRECTORY | gantry apply -f -` applies what kustomize makes',
+}
+
 /** Reads a command line; UsageError for one that is wrong, undefined when help was asked for. */
 export function parseLine(path: string, command: Command, globalFlags: Flags, argv: readonly string[]): ParsedLine | undefined {
   const known: Flags = { ...globalFlags, ...command.flags }
@@ -216,7 +222,10 @@ export function parseLine(path: string, command: Command, globalFlags: Flags, ar
   try {
     commander.parse(prepare(tokens, known), { from: 'user' })
   } catch (thrown) {
-    if (thrown instanceof CommanderError) throw new UsageError(commanderMessage(thrown, known), dashes < 0 && command.usage.includes(' -- ') ? 'the command to run stands after "--", with its flags' : `\`${path} --help\` lists the flags`)
+    if (thrown instanceof CommanderError) {
+      const elsewhere = FLAGS_ELSEWHERE[/unknown option '([^'=]+)/.exec(thrown.message)?.[1] ?? '']
+      throw new UsageError(commanderMessage(thrown, known), elsewhere ?? (dashes < 0 && command.usage.includes(' -- ') ? 'the command to run stands after "--", with its flags' : `\`${path} --help\` lists the flags`))
+    }
     throw thrown
   }
   const raw = commander.opts<Record<string, unknown>>()

@@ -115,6 +115,8 @@ const registry = creator('Secret', 'NAME --docker-server=HOST --docker-username=
   return { type: 'kubernetes.io/dockerconfigjson', data: { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths: { [wanted('docker-server')]: entry } })).toString('base64') } }
 })
 
+const serviceaccount = creator('ServiceAccount', 'NAME [flags]', 'create an account for programs', 'gantry create serviceaccount deployer', {}, async () => ({}))
+
 const tls = creator('Secret', 'NAME --cert=FILE --key=FILE [flags]', 'create a certificate with its key', 'gantry create secret tls shop-tls --cert=tls.crt --key=tls.key', tlsFlags, ({ flags, environment }) => tlsSecret(flags as { cert?: string; key?: string }, (file) => readLocal(environment, file)))
 
 const ingress = creator('Ingress', 'NAME --rule=HOST/PATH=SERVICE:PORT[,tls[=SECRET]] [flags]', 'create an ingress', "gantry create ingress shop --rule='shop.example.com/*=web:80,tls=shop-tls'", {
@@ -168,15 +170,16 @@ const service = defineCommand({
 })
 
 export default defineCommand({
-  usage: '(-f FILE | deployment NAME | namespace NAME | configmap NAME | secret generic NAME | service TYPE NAME | ingress NAME) [flags]',
+  usage: '(-f FILE | deployment NAME | namespace NAME | configmap NAME | secret generic NAME | service TYPE NAME | ingress NAME | serviceaccount NAME) [flags]',
   summary: 'create objects, or fail if they exist',
   description: 'Creates objects that must not exist yet. With several, all are checked before the first is created.',
   examples: ['gantry create -f pod.yaml', 'gantry create deployment web --image=nginx', 'gantry create namespace shop', 'gantry create configmap web --from-literal=color=blue'],
   flags: { ...manifestFlags, ...writeFlags },
   completes: 'none',
-  subcommands: { deployment, deploy: deployment, namespace, ns: namespace, configmap, cm: configmap, secret, service, svc: service, ingress, ing: ingress },
+  subcommands: { deployment, deploy: deployment, namespace, ns: namespace, configmap, cm: configmap, secret, service, svc: service, ingress, ing: ingress, serviceaccount, sa: serviceaccount },
   async run({ flags, args, environment, global, target }) {
-    if (args.length > 0) throw new UsageError(`"${args[0]}" cannot be created from flags`, 'write a manifest and give it with -f; deployment, namespace, configmap, secret, service and ingress need none')
+    if (args.length > 0) throw new UsageError(`"${args[0]}" cannot be created from flags`, 'write a manifest and give it with -f; deployment, namespace, configmap, secret, service, ingress and serviceaccount need none')
+    if (flags.filename.length === 0) throw new UsageError('what? Say -f FILE, or deployment, namespace, configmap, secret, service, ingress or serviceaccount with a name')
     const dryRun = parseDryRun(flags['dry-run'])
     const format = parseFormat(flags.output)
     const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster())

@@ -5,31 +5,37 @@ import type { Cluster, Selection } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { describeObject } from '../describe/describe.ts'
 import { EXIT, throwFailures } from '../failure.ts'
+import { manifestFlags, readManifests } from '../manifests.ts'
 import { parseOperands } from '../operands.ts'
 
 export default defineCommand({
-  usage: '(TYPE [NAME… | -l SELECTOR] | TYPE/NAME…) [flags]',
+  usage: '(TYPE [NAME… | -l SELECTOR] | TYPE/NAME… | -f FILE) [flags]',
   summary: 'tell everything about objects',
   description: 'Tells everything about objects: their fields, what belongs to them, and their events. A name may be only its beginning.',
   examples: ['gantry describe pod web-1', 'gantry describe node n1', 'gantry describe pods -l app=web'],
   flags: {
+    ...manifestFlags,
     'all-namespaces': { type: 'boolean', short: 'A', help: 'objects of every namespace' },
     selector: { type: 'text', short: 'l', value: 'selector', help: 'objects with these labels' },
     'show-events': { type: 'boolean', default: true, help: 'with the events' },
   },
   completes: 'kinds-and-names',
-  async run({ flags, args, environment, target }) {
-    const operands = parseOperands(args)
-    if (operands.are === 'names' && flags.selector !== undefined) throw new UsageError('give names or a selector, not both')
+  async run({ flags, args, environment, global, target }) {
+    const fromFiles = flags.filename.length > 0
+    if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
+    const operands = fromFiles ? undefined : parseOperands(args)
+    if (operands?.are !== 'kinds' && flags.selector !== undefined) throw new UsageError('give names or a selector, not both')
     const cluster = await target.cluster()
     const selection = { namespace: flags['all-namespaces'] ? '' : await target.namespace(), labelSelector: flags.selector }
     const failures: GantryError[] = []
     const objects: AnyResource[] = []
-    if (operands.are === 'kinds') for (const kind of operands.kinds) objects.push(...await listOf(cluster, kind, selection))
+    if (operands?.are === 'kinds') for (const kind of operands.kinds) objects.push(...await listOf(cluster, kind, selection))
     else {
-      for (const { kind, name } of operands.names) {
+      const places = operands === undefined ? await readManifests(flags, environment, { given: global.namespace, fallback: selection.namespace }, () => target.cluster())
+        : operands.names.map((object) => ({ ...object, namespace: selection.namespace }))
+      for (const { kind, namespace, name } of places) {
         try {
-          objects.push(...await named(cluster, kind, selection.namespace, name))
+          objects.push(...fromFiles ? [await cluster.get(kind, namespace, name)] : await named(cluster, kind, namespace, name))
         } catch (thrown) {
           failures.push(GantryError.from(thrown))
         }

@@ -6,7 +6,8 @@ import type { Cluster, Selection } from '../cluster.ts'
 import { defineCommand, UsageError, type FlagValues } from '../command.ts'
 import type { Environment } from '../environment.ts'
 import { EXIT, throwFailures } from '../failure.ts'
-import { parseOperands, type NamedObject } from '../operands.ts'
+import { manifestFlags, readManifests } from '../manifests.ts'
+import { parseOperands } from '../operands.ts'
 import { colorStatus, palette } from '../output/color.ts'
 import { tableHeader, tableRow, type TableOptions } from '../output/rows.ts'
 import { findValues, parseSinglePath, showValue } from '../../proto/api/jsonpath/jsonpath.ts'
@@ -15,6 +16,7 @@ import { Table } from '../output/table.ts'
 import { follow } from '../watch.ts'
 
 const flags = {
+  ...manifestFlags,
   output: { type: 'text', short: 'o', value: 'form', help: `wide, ${OUTPUT_HELP}` },
   'all-namespaces': { type: 'boolean', short: 'A', help: 'objects of every namespace' },
   selector: { type: 'text', short: 'l', value: 'selector', help: 'objects with these labels, such as app=web,tier!=db' },
@@ -32,6 +34,12 @@ const flags = {
   'chunk-size': { type: 'integer', value: 'count', default: 500, help: 'objects read at a time' },
 } as const
 
+interface NamedPlace {
+  readonly kind: Kind
+  readonly namespace: string
+  readonly name: string
+}
+
 interface Request {
   readonly cluster: Cluster
   readonly environment: Environment
@@ -42,24 +50,28 @@ interface Request {
 }
 
 export default defineCommand({
-  usage: '(TYPE[,TYPE…] [NAME…] | TYPE/NAME…) [flags]',
+  usage: '(TYPE[,TYPE…] [NAME…] | TYPE/NAME… | -f FILE) [flags]',
   summary: 'list objects',
   examples: ['gantry get pods', 'gantry get pods,deploy -A -o wide', 'gantry get pod/web -o yaml', 'gantry get pods -l app=web -w', "gantry get pods -o jsonpath='{.items[*].status.podIP}'"],
   flags,
   completes: 'kinds-and-names',
-  async run({ flags, args, environment, target }) {
-    const operands = parseOperands(args)
+  async run({ flags, args, environment, global, target }) {
+    const fromFiles = flags.filename.length > 0
+    if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
+    const operands = fromFiles ? undefined : parseOperands(args)
     const format = parseFormat(flags.output)
     const cluster = await target.cluster()
-    const named = operands.are === 'names'
+    const named = operands?.are !== 'kinds'
     if (named && flags['all-namespaces']) throw new UsageError('objects named one by one are of one namespace: leave -A out, or the names')
     if (named && (flags.selector !== undefined || flags['field-selector'] !== undefined)) throw new UsageError('give names or a selector, not both')
     const namespace = flags['all-namespaces'] ? '' : await target.namespace()
     const selection = { namespace, labelSelector: flags.selector, fieldSelector: flags['field-selector'], limit: flags['chunk-size'] }
-    const kinds = new Set(named ? operands.names.map(({ kind }) => kind) : operands.kinds)
-    const request: Request = { cluster, environment, flags, format, selection, table: tableOptions(flags, format, environment, kinds.size > 1) }
-    if (flags.watch || flags['watch-only']) return watchKind(request, operands.are === 'names' ? operands.names : undefined, [...kinds])
-    return operands.are === 'names' ? getNamed(request, operands.names) : listKinds(request, operands.kinds)
+    const places: readonly NamedPlace[] | undefined = operands === undefined ? await readManifests(flags, environment, { given: global.namespace, fallback: namespace }, () => target.cluster())
+      : operands.are === 'names' ? operands.names.map((object) => ({ ...object, namespace })) : undefined
+    const kinds = operands?.are === 'kinds' ? operands.kinds : [...new Set(places?.map(({ kind }) => kind))]
+    const request: Request = { cluster, environment, flags, format, selection, table: tableOptions(flags, format, environment, kinds.length > 1) }
+    if (flags.watch || flags['watch-only']) return watchKind(request, places, kinds)
+    return places === undefined ? listKinds(request, kinds) : getNamed(request, places)
   },
 })
 
@@ -75,9 +87,9 @@ function tableOptions(flags: Request['flags'], format: Format, environment: Envi
   }
 }
 
-async function getNamed(request: Request, names: readonly NamedObject[]): Promise<number> {
-  const { cluster, selection, flags } = request
-  const answers = await Promise.allSettled(names.map(({ kind, name }) => cluster.get(kind, selection.namespace, name)))
+async function getNamed(request: Request, names: readonly NamedPlace[]): Promise<number> {
+  const { cluster, flags } = request
+  const answers = await Promise.allSettled(names.map(({ kind, namespace, name }) => cluster.get(kind, namespace, name)))
   const found = answers.flatMap((answer): AnyResource[] => (answer.status === 'fulfilled' ? [answer.value] : []))
   const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : []))
   const told = failures.filter((failure) => !(flags['ignore-not-found'] && failure.code === 'NotFound'))
@@ -168,13 +180,13 @@ function compareKeys(a: JsonValue | undefined, b: JsonValue | undefined): number
   return showValue(a).localeCompare(showValue(b), 'en', { numeric: true })
 }
 
-async function watchKind(request: Request, names: readonly NamedObject[] | undefined, kinds: readonly Kind[]): Promise<number> {
+async function watchKind(request: Request, names: readonly NamedPlace[] | undefined, kinds: readonly Kind[]): Promise<number> {
   const { cluster, environment, flags } = request
   const kind = kinds[0]!
   if (kinds.length > 1 || (names !== undefined && names.length > 1)) throw new UsageError('-w watches one kind, or one object', 'leave the others out')
   if (kind === 'Event') throw new UsageError('events are followed with `gantry events -w`')
   if (flags['sort-by'] !== undefined) throw new UsageError('--sort-by orders a list, and a watch has no end: leave out one of the two')
-  const selection = names === undefined ? request.selection : { ...request.selection, fieldSelector: `metadata.name=${names[0]!.name}` }
+  const selection = names === undefined ? request.selection : { ...request.selection, namespace: names[0]!.namespace, fieldSelector: `metadata.name=${names[0]!.name}` }
   const print = changePrinter(request, kind)
   const { items, resourceVersion } = await cluster.list(kind, selection)
   if (items.length === 0 && names !== undefined) await cluster.get(kind, selection.namespace, names[0]!.name)

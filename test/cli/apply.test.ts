@@ -217,6 +217,8 @@ describe('gantry apply', () => {
       assert.equal((await console.run('create configmap c --from-literal=color=blue=ish --from-file=app.conf --from-file=other=app.conf')).stdout, 'configmap/c created\n')
       assert.deepEqual(console.server.get<ConfigMap>('ConfigMap', 'c')?.data, { color: 'blue=ish', 'app.conf': 'x=1\n', other: 'x=1\n' })
       assert.equal((await console.run('create secret generic s --from-literal=password=hunter2 -n shop')).stdout, 'secret/s created\n')
+      assert.equal((await console.run('create sa deployer')).stdout, 'serviceaccount/deployer created\n')
+      assert.match((await console.run('create')).stderr, /^error: what\? Say -f FILE, or deployment, /)
       assert.deepEqual(console.server.get<Secret>('Secret', 's', 'shop')?.data, { password: Buffer.from('hunter2').toString('base64') })
       assert.match((await console.run('create configmap c2 --from-literal=a=b --dry-run=client -o yaml')).stdout, /^apiVersion: v1\nkind: ConfigMap\nmetadata:\n {2}name: c2\n {2}namespace: default\ndata:\n {2}a: b\n$/)
       assert.equal(console.server.get('ConfigMap', 'c2'), undefined)

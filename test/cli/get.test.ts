@@ -62,6 +62,18 @@ describe('gantry get', () => {
     assert.equal((await console.run('get pod/a pods/b -o name')).stdout, 'pod/a\npod/b\n')
   })
 
+  it('gets and describes what manifests name, where they place it', async () => {
+    const there = { ...pod('web'), metadata: { name: 'web', namespace: 'shop' } }
+    for (const object of [there, pod('web'), deployment('web')]) console.server.put(object)
+    const file = await console.file('web.yaml', `${JSON.stringify(there)}\n---\n${JSON.stringify({ ...deployment('web'), status: undefined })}\n`)
+    assert.equal((await console.run(`get -f ${file} -o jsonpath={.items[*].kind}/{.items[*].metadata.namespace}`)).stdout, 'Pod Deployment/shop default')
+    assert.match((await console.run(`describe -f ${file}`)).stdout, /^Name: +web\nNamespace: +shop\n[^]*\n\nName: +web\nNamespace: +default\n/)
+    await console.file('none.yaml', 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: we }\n')
+    assert.equal((await console.run('describe -f none.yaml')).exit, 3)
+    assert.equal((await console.run(`get pods -f ${file}`)).stderr, 'error: give files or names, not both\n')
+    assert.equal((await console.run(`get -f ${file} -l app=web`)).exit, 2)
+  })
+
   it('shows what is there and tells what is not', async () => {
     console.server.put(pod('a'))
     const { exit, stdout, stderr } = await console.run('get pod a nope -o name')
@@ -151,6 +163,7 @@ describe('gantry get', () => {
       ['get pods,poddisruptionbudgets.policy', 'error: PodDisruptionBudget: Kubernetes has it, Gantry does not act on it yet; `gantry api-resources` lists the kinds that it has\n'],
       ['get podz', 'error: no kind is called "podz"; did you mean "pods"?\n'],
       ['get pods -o yml', 'error: unknown output form "yml"; it is wide, yaml, json, name, jsonpath=TEMPLATE or custom-columns=SPEC\n'],
+      ['get -k overlay', 'error: unknown flag "-k"; `kubectl kustomize DIRECTORY | gantry apply -f -` applies what kustomize makes\n'],
       ['get pods --lables a=b', 'error: unknown flag "--lables"; `gantry get --help` lists the flags\n'],
       ['get pods --selektor a=b', 'error: unknown flag "--selektor"; did you mean --selector? `gantry get --help` lists the flags\n'],
       ['get pods,deploy -w', 'error: -w watches one kind, or one object; leave the others out\n'],
