@@ -2,7 +2,7 @@
  * YAML text (JSON is YAML too) to JSON values, with the place of each. YAML 1.2, and of YAML 1.1 what manifests rely on and Kubernetes
  * honours: 0644 is octal and `<<` merges. Words such as `yes` and `on` stay strings.
  */
-import { Composer, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, Parser, type Alias, type CST, type Document, type Node, type Pair, type YAMLMap } from 'yaml'
+import { Composer, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, Parser, visit, type Alias, type CST, type Document, type Node, type Pair, type YAMLMap } from 'yaml'
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { entryPath, pathSteps } from './path.ts'
 
@@ -38,12 +38,12 @@ export function readYaml(text: string): YamlDocument[] {
   const tokens = [...new Parser(lines.addNewLine).parse(text)]
   for (const token of tokens) {
     const deep = token.type === 'document' ? tooDeep(token.value) : undefined
-    if (deep !== undefined) return [new YamlDocument(parseDocument(''), lines, [{ offset: deep, message: `nested more than ${DEPTH_LIMIT} levels deep` }])]
+    if (deep !== undefined) return [new YamlDocument(parseDocument(''), lines, [{ offset: deep, message: `nested more than ${DEPTH_LIMIT} levels deep`, remedy: '' }])]
   }
   const composer = new Composer({ uniqueKeys: false, logLevel: 'silent', merge: true })
   return [...composer.compose(tokens, false, text.length)]
     .filter((document) => document.errors.length > 0 || !isEmpty(document.contents))
-    .map((document) => new YamlDocument(document, lines, document.errors.map((error) => ({ offset: error.pos[0], message: sentence(error.message) }))))
+    .map((document) => new YamlDocument(document, lines, document.errors.map(({ code, pos, message }) => ({ offset: pos[0], message: sentence(message), remedy: code === 'TAB_AS_INDENT' ? 'indent with spaces' : '' }))))
 }
 
 /** Where a value goes deeper than the limit, undefined if it does not. */
@@ -67,14 +67,16 @@ export class YamlDocument {
   readonly value: JsonValue
   readonly faults: readonly YamlFault[]
   readonly #document: Document.Parsed
+  readonly #targets: ReadonlyMap<Alias, Node>
   readonly #lines: LineCounter
 
-  constructor(document: Document.Parsed, lines: LineCounter, errors: readonly { readonly offset: number; readonly message: string }[]) {
+  constructor(document: Document.Parsed, lines: LineCounter, errors: readonly { readonly offset: number; readonly message: string; readonly remedy: string }[]) {
     this.#document = document
+    this.#targets = aliasTargets(document)
     this.#lines = lines
     const distinct = new Map(errors.slice(0, ERROR_LIMIT).toReversed().map((error) => [error.offset, error])) // what follows from the first is no news
-    const syntax = [...distinct.values()].reverse().map(({ offset, message }): YamlFault => ({ position: this.#position(offset), path: '', message, remedy: '', duplicate: false }))
-    const reader = new ValueReader(document, (offset) => this.#position(offset))
+    const syntax = [...distinct.values()].reverse().map(({ offset, message, remedy }): YamlFault => ({ position: this.#position(offset), path: '', message, remedy, duplicate: false }))
+    const reader = new ValueReader(this.#targets, (offset) => this.#position(offset))
     this.value = syntax.length > 0 ? null : reader.value(document.contents as Node | null, '')
     this.faults = [...syntax, ...reader.faults]
   }
@@ -120,8 +122,23 @@ export class YamlDocument {
   }
 
   #resolve(node: Node | null): Node | null {
-    return isAlias(node) ? node.resolve(this.#document) ?? null : node
+    return isAlias(node) ? this.#targets.get(node) ?? null : node
   }
+}
+
+/** What each alias refers to: the last node before it with its anchor. All in one walk: the library walks the document again for each of them. */
+function aliasTargets(document: Document.Parsed): Map<Alias, Node> {
+  const anchors = new Map<string, Node>()
+  const targets = new Map<Alias, Node>()
+  visit(document, {
+    Node: (_key, node) => {
+      if (isAlias(node)) {
+        const target = anchors.get(node.source)
+        if (target !== undefined) targets.set(node, target)
+      } else if (node.anchor !== undefined) anchors.set(node.anchor, node)
+    },
+  })
+  return targets
 }
 
 function startOf(node: Node | null | undefined): number | undefined {
@@ -144,14 +161,12 @@ function sentence(message: string): string {
 
 class ValueReader {
   readonly faults: YamlFault[] = []
-  readonly #document: Document.Parsed
+  readonly #targets: ReadonlyMap<Alias, Node>
   readonly #position: (offset: number) => Position
-  /** Looking an anchor up walks the document. */
-  readonly #targets = new Map<Alias, Node | undefined>()
   #count = 0
 
-  constructor(document: Document.Parsed, position: (offset: number) => Position) {
-    this.#document = document
+  constructor(targets: ReadonlyMap<Alias, Node>, position: (offset: number) => Position) {
+    this.#targets = targets
     this.#position = position
   }
 
@@ -171,7 +186,6 @@ class ValueReader {
   }
 
   #alias(node: Alias, path: string): JsonValue {
-    if (!this.#targets.has(node)) this.#targets.set(node, node.resolve(this.#document))
     const target = this.#targets.get(node)
     if (target === undefined) return this.#fault(node, path, `*${node.source} refers to nothing`, `mark what it refers to with &${node.source}`)
     const [start = 0, , end = 0] = target.range ?? []

@@ -117,7 +117,7 @@ spec:
     ['a line that is no YAML', 'kind: Pod\n  name: x\n', 'web.yaml:1:7: nested mappings are not allowed in compact mappings'],
     ['an open bracket', 'a: [1,\n', 'web.yaml:2:1: flow sequence in block collection must be sufficiently indented and end with a ]'],
     ['a line too far to the right, once', 'a: b\n c: d\n', 'web.yaml:1:4: nested mappings are not allowed in compact mappings'],
-    ['tabs that indent', 'a:\n\tb: 1\n', 'web.yaml:2:1: tabs are not allowed as indentation'],
+    ['tabs that indent', 'a:\n\tb: 1\n', 'web.yaml:2:1: tabs are not allowed as indentation (indent with spaces)'],
     ['a duplicate key', `${podHead}spec:\n  hostPID: true\n  hostPID: false\n`, 'web.yaml:6:3: spec.hostPID: the key hostPID stands here a second time (the first is at 5:3; keep one)'],
     ['a key that is no plain value', `${podHead}? [a]\n: b\n`, 'web.yaml:4:3: a key that is not a plain value (write a name before the colon)'],
     ['an alias of nothing', `${podHead}spec: *base\n`, 'web.yaml:4:7: spec: *base refers to nothing (mark what it refers to with &base)'],
