@@ -1,7 +1,7 @@
 /** The part of the drivers' suite for those with the capabilities ownDisk and powerLoss: what a program on the machine sees of a full, read-only or slow disk, and of power lost. */
 import assert from 'node:assert/strict'
 import type { Machine, MachineDisk } from '../../deploy/rig/contract.ts'
-import { eventually } from '../eventually.ts'
+import { eventually, until } from '../eventually.ts'
 import { beating, Bench, rigName, textOn, type DriverSubject } from './rig-driver.ts'
 
 const MEBI = 2 ** 20
@@ -41,6 +41,8 @@ export function driverDisks(name: string, make: () => Promise<DriverSubject>): v
       await work()
       return performance.now() - begun
     }
+    /** A throttled disk never is, however often it is tried. */
+    const fast = (file: string): Promise<void> => until('4 MiB are written within 700 ms', async () => await elapsed(() => write(file, 4)) < 700)
 
     it('has its size', async () => {
       const size = Number((await machine.run(['sh', '-c', 'echo $(($(stat -f -c "%b * %S" "$0")))', machine.spec.stateDir])).stdout)
@@ -106,7 +108,7 @@ export function driverDisks(name: string, make: () => Promise<DriverSubject>): v
       await machine.start()
       assert.ok(await elapsed(() => write('slow', 4)) > 700)
       await machine.disk!.throttle(undefined)
-      assert.ok(await elapsed(() => write('slow', 4)) < 700)
+      await fast('slow')
     })
 
     it('loses what was not synced when power goes, and nothing else', async () => {
@@ -130,7 +132,7 @@ export function driverDisks(name: string, make: () => Promise<DriverSubject>): v
       await assert.rejects(machine.disk!.fill(0), { code: 'FailedPrecondition' })
       await machine.start()
       assert.ok(await free() > 32 * MEBI)
-      assert.ok(await elapsed(() => write('fast', 4)) < 700)
+      await fast('fast')
     })
   })
 }

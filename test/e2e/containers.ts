@@ -105,12 +105,11 @@ export function containers(cluster: () => Cluster): void {
     })
 
     it('stops gracefully: SIGTERM, then the grace, then SIGKILL', async () => {
-      await apply('polite', { terminationGracePeriodSeconds: 30, containers: [shell('trap "echo bye; exit 0" TERM; echo ready; while :; do sleep 0.1; done')] })
+      await apply('polite', { terminationGracePeriodSeconds: 600, containers: [shell('trap "echo bye; exit 0" TERM; echo ready; while :; do sleep 0.1; done')] })
       await apply('deaf', { terminationGracePeriodSeconds: 1, containers: [shell('trap "" TERM; while :; do sleep 0.1; done')] })
       await Promise.all(['polite', 'deaf'].map((name) => phase(name, 'Running')))
-      const began = performance.now()
+      // Waits until they are gone: the polite one long before its grace is over.
       await cluster().ok(['delete', 'pod', 'polite', 'deaf'])
-      assert.ok(performance.now() - began < 20_000, 'the polite one was not waited for to the end of its grace')
     })
 
     it('waits for a ConfigMap that is missing and starts when it is there', async () => {

@@ -22,9 +22,9 @@ udp.bind(53, process.argv[1], () => {
   }).listen(53, process.argv[1], () => console.log('up'))
 })
 `
-/** One query by Node.js' resolver: its answer or error, and milliseconds. */
+/** One query by Node.js' resolver, which waits so many milliseconds: its answer or error, and milliseconds. */
 const RESOLVE = `
-const resolver = new (require('dns').promises.Resolver)({ timeout: 700, tries: 1 })
+const resolver = new (require('dns').promises.Resolver)({ timeout: Number(process.argv[3]), tries: 1 })
 resolver.setServers([process.argv[1]])
 const begun = performance.now()
 const say = (what) => console.log(String(what), Math.round(performance.now() - begun))
@@ -72,8 +72,8 @@ describe('the fault "dns"', function () {
   after(() => rig.stop())
   afterEach(() => rig.engine.heal())
 
-  async function resolve(name: string, { from = 'n1', inside = [] as string[] } = {}): Promise<{ what: string; millis: number }> {
-    const [what, millis] = (await rig.ask(from, ...inside, process.execPath, '-e', RESOLVE, server, name)).split(' ')
+  async function resolve(name: string, { from = 'n1', inside = [] as string[], patience = 10_000 } = {}): Promise<{ what: string; millis: number }> {
+    const [what, millis] = (await rig.ask(from, ...inside, process.execPath, '-e', RESOLVE, server, name, String(patience))).split(' ')
     return { what: what!, millis: Number(millis) }
   }
 
@@ -107,14 +107,13 @@ describe('the fault "dns"', function () {
 
   it('gives no answer', async () => {
     await rig.engine.begin('dns', { machines: ['nodes'], mode: 'timeout' })
-    assert.equal((await resolve('a.example.com')).what, 'ETIMEOUT')
-    assert.equal((await resolve('a.example.com', { from: 'n2' })).what, 'ETIMEOUT')
+    for (const from of ['n1', 'n2']) assert.equal((await resolve('a.example.com', { from, patience: 700 })).what, 'ETIMEOUT')
   })
 
   it('answers late', async () => {
     await rig.engine.begin('dns', { machines: ['n1'], mode: 'slow', latency: 300, server })
     const { what, millis } = await resolve('a.example.com')
-    assert(what === '192.0.2.7' && millis >= 290 && millis < 690, `${what} after ${millis} ms`)
+    assert(what === '192.0.2.7' && millis >= 290, `${what} after ${millis} ms`)
   })
 
   it('goes on after a machine was rebooted', async () => {

@@ -132,17 +132,12 @@ describe('three controllers', function () {
     const store = storeOf(survivor)
     try {
       const term: Term = { key: ELECTION_KEY, createRevision: (await store.get(ELECTION_KEY))!.createRevision }
-      const begun = performance.now()
       await three.kill(old)
       // A dead server costs a command nothing worth speaking of.
       const command = commandLine([old, survivor, last])
       await command.apply('ConfigMap', 'default', 'kept', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kept' }, data: { a: 'b' } })
-      const written = performance.now() - begun
-      assert.ok(written < 10_000, `the write took ${written} ms`)
       await three.serving(survivor, connections[survivor], old)
-      const led = performance.now() - begun
       assert.equal((await store.commit([put('/gantry-test/x', '1')], term)).outcome, 'deposed')
-      assert.ok(led < 15_000, `${led} ms without a leader`)
       await command.create(pod('after'))
       await until('the new leader has placed a pod', async () => (await command.get('Pod', 'default', 'after')).spec.nodeName === 'n1')
       await until('the node has it', () => [...node.pods.values()].includes('after'))
@@ -166,17 +161,10 @@ describe('three controllers', function () {
     const welcomes = node.welcomes
     process.kill(etcd, 'SIGSTOP')
     try {
-      const begun = performance.now()
+      // Says so itself: whoever asks does not have to wait until the time that it gave is over.
       await assert.rejects(connections[cut].client('Resources').list({ apiVersion: 'v1', kind: 'Pod' }, { timeout: 15_000 }), { code: 'Unavailable' })
-      const said = performance.now() - begun
       await until('the node has another controller', () => node.welcomes > welcomes)
-      const moved = performance.now() - begun
-      const asked = performance.now()
       assert.equal((await commandLine([cut, one, two]).list('Pod', { namespace: 'default' })).items.length, 2)
-      const asking = performance.now() - asked
-      assert.ok(said < 5_000, `it took ${said} ms to say so`)
-      assert.ok(moved < 8_000, `it took ${moved} ms until the node had another controller`)
-      assert.ok(asking < 3_000, `a command took ${asking} ms`)
       assert.notEqual(controllerOf(await commandLine([one]).get('Node', '', 'n1')), cut)
     } finally {
       process.kill(etcd, 'SIGCONT')
@@ -189,10 +177,7 @@ describe('three controllers', function () {
     const [first = 'c1', ...rest] = three.names
     three.signal(first, 'SIGSTOP')
     try {
-      const begun = performance.now()
-      await commandLine([first, ...rest]).list('Pod', { namespace: 'default' })
-      const took = performance.now() - begun
-      assert.ok(took < 3_000, `it took ${took} ms`)
+      assert.equal((await commandLine([first, ...rest]).list('Pod', { namespace: 'default' })).items.length, 2)
     } finally {
       three.signal(first, 'SIGCONT')
     }
