@@ -1,4 +1,5 @@
 /** The pods of a node: takes assignments, adopts what lives when the agent starts, and answers for their logs and commands. */
+import { isDeepStrictEqual } from 'node:util'
 import { allContainers } from '../../proto/api/containers.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { describeObject } from '../../proto/api/schema.ts'
@@ -27,6 +28,8 @@ export class Pods implements Workload {
   /** By uid. */
   readonly #machines = new Map<string, PodMachine>()
   readonly #stop: (() => void)[] = []
+  /** On record. */
+  #ranges: NodeRanges | undefined
 
   constructor(deps: PodDependencies) {
     this.#deps = deps
@@ -48,6 +51,7 @@ export class Pods implements Workload {
     const sandboxes = new Set(existing.sandboxes.map((sandbox) => sandbox.id))
     await this.#removeUnknown(known, existing.containers, sandboxes)
     await volumes.start(new Set(known.map((record) => record.pod.metadata.uid)))
+    this.#ranges = node?.ranges
     if (node !== undefined) await network.start(node.ranges, attachments(known))
     for (const record of known) this.#add(record).adopt(containers, sandboxes.has(record.pod.metadata.uid))
     log.info({ pods: known.length, containers: containers.size, runtime: runtime.name, images: (await images.list()).length }, 'pods adopted')
@@ -61,7 +65,9 @@ export class Pods implements Workload {
   }
 
   async welcome(ranges: NodeRanges): Promise<void> {
-    await this.#deps.state.putNode({ ranges })
+    // Not written again: with a full disk the node would be without the control plane.
+    if (!isDeepStrictEqual(ranges, this.#ranges)) await this.#deps.state.putNode({ ranges })
+    this.#ranges = ranges
     await this.#deps.network.start(ranges, attachments([...this.#machines.values()].map((machine) => machine.record)))
   }
 

@@ -76,6 +76,14 @@ describe('pods of a node where steps fail', () => {
     assert.equal(node.actions.hooked.length, 1)
   })
 
+  it('stays in session though nothing can be written', async () => {
+    node.state.putNode = () => Promise.reject(new GantryError('ResourceExhausted', 'no space left on device'))
+    await node.welcome()
+    await node.restart()
+    node.state.putNode = () => Promise.reject(new GantryError('ResourceExhausted', 'no space left on device'))
+    await node.welcome()
+  })
+
   it('kills again what could not be killed', async () => {
     node.assignAll(makePod('web'))
     await node.phase('web', 'Running')
