@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { stringify } from 'yaml'
 import { GantryError } from '../../proto/api/errors.ts'
 import { parseManifests } from '../../proto/api/manifest.ts'
+import { readYaml } from '../../proto/api/yaml.ts'
 import type { JsonObject, JsonValue } from '../../proto/gen/types.ts'
 
 /** The lines of the error that a text is refused with. */
@@ -138,6 +139,14 @@ spec:
   it('refuses aliases that would become billions of values', () => {
     const levels = Array.from({ length: 12 }, (_, level) => `l${level + 1}: &l${level + 1} [${Array(10).fill(`*l${level}`).join(', ')}]`)
     assert.match(refusal(`l0: &l0 [x]\n${levels.join('\n')}\n`)[0]!, /the document has more than 200000 values \(split it\)/)
+  })
+
+  it('takes each alias for the last anchor before it, however many there are', () => {
+    const [document] = readYaml('a: &x 1\nb: *x\nc: &x 2\nd: *x\n')
+    assert.deepEqual(document!.value, { a: 1, b: 1, c: 2, d: 2 })
+    // Looked up one by one, each from the beginning, they would take minutes.
+    const [many] = readYaml(`a: &a 1\nb: [${Array(50_000).fill('*a').join(',')}]\n`)
+    assert.equal((many!.value as { b: number[] }).b.filter((value) => value === 1).length, 50_000)
   })
 
   const deep: [string, string][] = [['lists', '['.repeat(50_000)], ['objects', '{"a":'.repeat(3000)], ['blocks', '- '.repeat(3000)]]
