@@ -61,10 +61,10 @@ describe('election on etcd', () => {
     const one = run('one')
     const first = await one.next()
     const two = run('two')
-    const began = systemClock.monotonic()
     one.end.abort()
+    await one.running
+    assert.notEqual((await two.store.get(ELECTION_KEY))?.createRevision, first.createRevision, 'its lease is not waited for')
     const second = await two.next()
-    assert.ok(systemClock.monotonic() - began < 2500, 'well before the lease of 5 s ends')
     assert.equal((await two.store.get(ELECTION_KEY))!.createRevision, second.createRevision)
     assert.equal((await two.store.commit([put('/gantry/x', '1')], first)).outcome, 'deposed')
     assert.equal((await two.store.commit([put('/gantry/x', '1')], second)).outcome, 'committed')
@@ -75,10 +75,8 @@ describe('election on etcd', () => {
   it('stops leading while etcd is away, and leads again when it is back', async () => {
     const one = run('one')
     const first = await one.next()
-    const began = systemClock.monotonic()
     await etcd.kill()
     await one.ended()
-    assert.ok(systemClock.monotonic() - began < 5000, 'before the lease could end')
     await etcd.start()
     const second = await one.next()
     assert.ok(second.createRevision > first.createRevision)

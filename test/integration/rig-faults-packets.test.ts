@@ -1,6 +1,7 @@
 /** What packet faults do to what a bystander sends and receives, on machines of the namespaces driver. */
 import assert from 'node:assert/strict'
 import { GantryError } from '../../proto/api/errors.ts'
+import { until } from '../eventually.ts'
 import { Lab } from './rig-lab.ts'
 
 const MEBI = 2 ** 20
@@ -175,16 +176,19 @@ describe('packet faults', function () {
     assert.ok(Math.abs(arrived / count - 0.25) < 0.05, `${arrived} of ${count} arrived`)
   })
 
+  /** In one try of several: a machine with other things to do slows streams, and never makes one faster. */
+  const reaches = (bytesPerSecond: number, from: string, to: string, bytes = 16 * MEBI): Promise<void> => until(`${bytesPerSecond} bytes a second from ${from} to ${to}`, async () => await lab.pour(from, to, bytes) > bytesPerSecond)
+
   it('bandwidth holds a stream to its rate, and only that', async () => {
-    const free = await lab.pour('n1', 'n2', 16 * MEBI)
     const fault = await lab.engine.begin('bandwidth', { from: 'n1', to: 'n2', rate: '1Mi', oneWay: true })
     assert.equal(fault.note, 'by the kernel (tc htb on the senders)')
     const held = await lab.pour('n1', 'n2', MEBI)
-    assert.ok(held > 0.7 * MEBI && held < 1.3 * MEBI, `${Math.round(held)} bytes a second of ${MEBI}`)
-    assert.ok(await lab.pour('n2', 'n1', 16 * MEBI) > 8 * MEBI, 'the other way is free')
-    assert.ok(await lab.pour('n1', 'n3', 16 * MEBI) > 8 * MEBI, 'a third is free')
+    assert.ok(held < 1.3 * MEBI, `${Math.round(held)} bytes a second of ${MEBI}`)
+    await reaches(0.7 * MEBI, 'n1', 'n2', MEBI)
+    await reaches(2 * MEBI, 'n2', 'n1')
+    await reaches(2 * MEBI, 'n1', 'n3')
     await lab.engine.heal()
-    assert.ok(await lab.pour('n1', 'n2', 16 * MEBI) > Math.min(8 * MEBI, free / 4))
+    await reaches(2 * MEBI, 'n1', 'n2')
     assert.equal(await traces('n1'), '')
   })
 
@@ -195,7 +199,8 @@ describe('packet faults', function () {
     assert.ok(await lab.pour('n1', 'n2', MEBI / 2) < 0.7 * MEBI)
     await lab.engine.heal([narrow.id])
     const held = await lab.pour('n1', 'n2', 2 * MEBI)
-    assert.ok(held > 1.3 * MEBI && held < 2.7 * MEBI, `${Math.round(held)} bytes a second`)
+    assert.ok(held < 2.7 * MEBI, `${Math.round(held)} bytes a second`)
+    await reaches(1.3 * MEBI, 'n1', 'n2', 2 * MEBI)
     await lab.engine.heal([wide.id])
     await lab.engine.heal()
     for (const name of ['n1', 'n2', 'n3']) assert.equal(await traces(name), '')
@@ -210,7 +215,7 @@ describe('packet faults', function () {
     assert.ok(held < 1.4 * MEBI, `${Math.round(held)} bytes a second`)
     await lab.engine.heal()
     for (const name of ['n1', 'n2']) await lab.run(name, ['tc', 'qdisc', 'del', 'dev', 'eth0', 'root'])
-    assert.ok(await lab.pour('n1', 'n2', 16 * MEBI) > 8 * MEBI)
+    await reaches(2 * MEBI, 'n1', 'n2')
   })
 
   it('a fault that fails on one machine leaves nothing on the others', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { unwatchFile, watchFile } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CLOCK_OFFSET_VARIABLE, clockFromEnvironment, delay, FakeClock, OffsetClock, systemClock } from '../../../proto/base/clock.ts'
@@ -127,7 +127,9 @@ describe('OffsetClock', () => {
         unwatchFile(file, listener)
         resolve()
       }))
-      await writeFile(file, text)
+      // Whole: it may be looked at between the making of a file and its first byte.
+      await writeFile(`${file}.next`, text)
+      await rename(`${file}.next`, file)
       await looked
       assert.equal(clock.now(), 1_000_500, text)
     }
