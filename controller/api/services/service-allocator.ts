@@ -169,7 +169,10 @@ export class ServiceAllocator {
       ...claims.map(({ key }): Operation => ({ kind: 'put', key, value, expect: { is: 'absent' } })),
       ...[...before.keys()].filter((key) => !after.has(key)).map(unclaim),
     ]
-    if (operations.length >= COMMIT_LIMIT) throw refused(service, 'spec.ports', String(service.spec.ports?.length ?? 0), `would take or free ${operations.length} addresses and node ports at once`, `at most ${COMMIT_LIMIT - 1} can be: divide the Service`)
+    // With the object itself: as many as the removal of the Service is to free at once, too.
+    const refuse = (count: number, does: string): GantryError => refused(service, 'spec.ports', String(service.spec.ports?.length ?? 0), `would ${does} ${count} addresses and node ports at once`, `at most ${COMMIT_LIMIT - 1} can be: divide the Service`)
+    if (operations.length >= COMMIT_LIMIT) throw refuse(operations.length, 'take or free')
+    if (after.size >= COMMIT_LIMIT) throw refuse(after.size, 'hold')
     return { object: service, operations, claims }
   }
 

@@ -100,6 +100,16 @@ describe('addresses and node ports of Services', () => {
     assert.deepEqual(await controllers.claims(), {})
   })
 
+  it('lets no Service grow beyond what can be freed in one transaction', async () => {
+    await begin()
+    const ports = (count: number): object[] => Array.from({ length: count }, (_, index) => ({ name: `p${index}`, port: index + 1 }))
+    await controllers.create('wide', { type: 'NodePort', ports: ports(60) })
+    await assert.rejects(controllers.change('wide', (spec) => void (spec.ports = ports(120) as never)), refused('InvalidArgument', /would hold 121 addresses and node ports at once/, 'spec.ports'))
+    await controllers.change('wide', (spec) => void (spec.ports = ports(98) as never))
+    await controllers.api.delete('Service', 'default', 'wide', {}, context)
+    assert.deepEqual(await controllers.claims(), {})
+  })
+
   it('grants what is asked for if it is free, and says who has it if not', async () => {
     await begin()
     await controllers.create('dns', { clusterIP: '10.96.0.10', type: 'NodePort', ports: [{ port: 53, protocol: 'UDP', nodePort: 30053 }] })
