@@ -5,6 +5,9 @@
 import { createSocket } from 'node:dgram'
 import { connect, createServer } from 'node:net'
 
+/** Milliseconds for an answer, where one is expected. */
+const PATIENCE = 10_000
+
 const name = process.argv[2]
 const sender = ({ remoteAddress }) => remoteAddress.replace(/^::ffff:/, '')
 const held = new Map()
@@ -37,7 +40,7 @@ function ask(socket, text, timeout) {
   })
 }
 
-async function tcp({ host, port, source, timeout = 3000, hold }) {
+async function tcp({ host, port, source, timeout = PATIENCE, hold }) {
   const socket = connect({ host, port, localAddress: source })
   const result = await ask(socket, 'hello', timeout)
   if (hold === undefined) socket.destroy()
@@ -45,7 +48,7 @@ async function tcp({ host, port, source, timeout = 3000, hold }) {
   return result
 }
 
-function udp({ host, port, timeout = 3000, hold, sourcePort }) {
+function udp({ host, port, timeout = PATIENCE, hold, sourcePort }) {
   return new Promise((resolve) => {
     const socket = held.get(hold) ?? createSocket(host.includes(':') ? 'udp6' : 'udp4')
     const end = (result) => {
@@ -69,7 +72,7 @@ function udp({ host, port, timeout = 3000, hold, sourcePort }) {
 const operations = {
   tcp,
   udp,
-  again: ({ hold, timeout = 3000 }) => ask(held.get(hold), 'again', timeout),
+  again: ({ hold, timeout = PATIENCE }) => ask(held.get(hold), 'again', timeout),
   /** Many connections, some at a time; answers in counts. */
   async many({ host, port, count, source }) {
     const counts = {}
