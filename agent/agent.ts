@@ -8,6 +8,7 @@ import type { Logger } from '../proto/base/logger.ts'
 import { randomUuid, type Random } from '../proto/base/random.ts'
 import { RunGroup } from '../proto/base/run-group.ts'
 import { serveLocally } from './admin/local-server.ts'
+import { claim } from './claim.ts'
 import type { AgentConfig } from './config.ts'
 import type { ImageService } from './images/contract.ts'
 import type { Run } from './launcher.ts'
@@ -59,6 +60,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   for (const directory of [config.stateDir, config.runDir]) await mkdir(directory, { recursive: true, mode: 0o700 })
   // What stands there is written for each container and lives no longer than the machine's boot: no disk is to be waited for.
   if (!(await isTmpfs(config.runDir))) await mountTmpfs(config.runDir, 'mode=0700')
+  claim(config.runDir)
   const viewDirectory = join(config.runDir, 'view')
   await mkdir(viewDirectory, { recursive: true, mode: 0o700 })
   const machine = await readMachine(config.stateDir)
