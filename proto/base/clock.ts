@@ -14,11 +14,18 @@ export interface Clock {
   after(millis: number, call: () => void): Timer
 }
 
+/** Milliseconds that setTimeout takes at most, not quite 25 days: what is longer it takes for 1. https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
+const LONGEST = 2 ** 31 - 1
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(millis, call) {
-    const timer = setTimeout(call, millis)
+    let timer: NodeJS.Timeout
+    const wait = (left: number): void => {
+      timer = left > LONGEST ? setTimeout(() => wait(left - LONGEST), LONGEST) : setTimeout(call, left)
+    }
+    wait(millis)
     return { cancel: () => clearTimeout(timer) }
   },
 }

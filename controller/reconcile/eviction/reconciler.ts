@@ -10,9 +10,6 @@ import { isBound } from '../pod-state.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { noExecuteTaints, planEviction } from './plan.ts'
 
-/** Milliseconds after which a pod that still has time is looked at again all the same: a timer cannot be set for months. */
-const LOOK_AGAIN = 24 * 3_600_000
-
 export class TaintEvictor implements Reconciler {
   readonly name = 'eviction'
   readonly concurrency = 16
@@ -42,7 +39,7 @@ export class TaintEvictor implements Reconciler {
     const plan = planEviction(pod, this.#taints(pod), clock.now())
     switch (plan.kind) {
       case 'stay': return undefined
-      case 'wait': return Math.min(plan.millis, LOOK_AGAIN)
+      case 'wait': return plan.millis
       case 'evict':
         await this.#evict(pod, plan.taint)
         return undefined

@@ -6,6 +6,17 @@ import { join } from 'node:path'
 import { CLOCK_OFFSET_VARIABLE, clockFromEnvironment, delay, FakeClock, OffsetClock, systemClock } from '../../../proto/base/clock.ts'
 import { until } from '../../eventually.ts'
 
+describe('systemClock', () => {
+  it('keeps what is due in months, and in no time at all, from being due at once', async () => {
+    const called: number[] = []
+    const timers = [2 ** 31, 2_147_483_647_000, Infinity].map((millis) => systemClock.after(millis, () => called.push(millis)))
+    // Set later: what the system takes for a moment comes before it.
+    await delay(systemClock, 20)
+    for (const timer of timers) timer.cancel()
+    assert.deepEqual(called, [])
+  })
+})
+
 describe('FakeClock', () => {
   it('calls what falls due in order of time, then of setting, with the clock at that time', async () => {
     const clock = new FakeClock(1000)
