@@ -28,7 +28,7 @@ describe('entrance, with haproxy: what changes while it serves', function () {
   /** Pods on addresses of their own, all with one port. */
   async function podsOnOnePort(addresses: readonly string[]) {
     const port = await freePort()
-    return { port: port!, pods: await Promise.all(addresses.map((address) => lab.pod(address, address, port))) }
+    return { port, pods: await Promise.all(addresses.map((address) => lab.pod(address, address, port))) }
   }
 
   /** Clients that ask one after the other, until told to stop: what they got that was no answer of a pod, and how many answers. */
