@@ -43,6 +43,11 @@ export class Semaphore {
 export class KeyedLock {
   readonly #locks = new Map<string, { readonly semaphore: Semaphore; users: number }>()
 
+  /** Whether somebody has it, or waits for it. */
+  taken(key: string): boolean {
+    return this.#locks.has(key)
+  }
+
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const lock = this.#locks.get(key) ?? { semaphore: new Semaphore(1), users: 0 }
     this.#locks.set(key, lock)

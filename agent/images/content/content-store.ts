@@ -136,10 +136,15 @@ export class ContentStore {
       })
     }
     for (const name of await readdir(this.#ingests)) {
+      // One that is being continued is not left, and its end may be far off.
+      if (this.#lock.taken(`sha256:${name}`)) continue
       await this.#lock.run(`sha256:${name}`, async () => {
         const path = join(this.#ingests, name)
-        const { mtimeMs } = await stat(path)
-        if (dead(`sha256:${name}`) && this.#clock.now() - mtimeMs > INGEST_LIFETIME_MILLIS) await rm(path, { force: true })
+        const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+          if (error.code === 'ENOENT') return undefined // it has become whole, or was given up
+          throw error
+        })
+        if (found !== undefined && dead(`sha256:${name}`) && this.#clock.now() - found.mtimeMs > INGEST_LIFETIME_MILLIS) await rm(path, { force: true })
       })
     }
   }

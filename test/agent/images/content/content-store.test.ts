@@ -115,6 +115,26 @@ describe('content store', () => {
     await store.sweep(live, 0)
     assert.deepEqual(await unfinished(), [])
   })
+
+  it('sweeps while a blob is on its way, without waiting for it', async () => {
+    const dead = Buffer.from('dead')
+    await store.put(digest(dead), dead)
+    let rest = (): void => undefined
+    const held = new Promise<void>((resolve) => (rest = resolve))
+    let begun = (): void => undefined
+    const there = new Promise<void>((resolve) => (begun = resolve))
+    const ingesting = store.ingest(BLOB, async (ingest) => {
+      begun()
+      await held
+      await send(BYTES)(ingest)
+    }, () => undefined)
+    await there
+    await store.sweep(new Set(), 0)
+    assert.deepEqual([await visible(), (await unfinished()).length], [[], 1])
+    rest()
+    await ingesting
+    assert.deepEqual(await store.read(BLOB.digest), BYTES)
+  })
 })
 
 async function* stream(chunks: readonly Buffer[]): AsyncGenerator<Buffer> {
