@@ -2,6 +2,8 @@
 import { GantryError } from '../../proto/api/errors.ts'
 
 export class Call {
+  /** It goes on for as long as the caller wants. */
+  isLong = false
   #controller: AbortController | undefined
   #reason: GantryError | undefined
   #ended: ((reason: GantryError) => void) | undefined

@@ -20,9 +20,16 @@ export type Place = { readonly is: 'endpoint'; readonly endpoint: Endpoint } | {
 /** What the method of a subresource that carries a stream is to authorization. */
 const CONNECT_VERBS: Readonly<Record<string, string>> = { GET: 'get', HEAD: 'get', POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
 
+const WRITES: ReadonlySet<Verb> = new Set<Verb>(['create', 'update', 'patch', 'delete', 'deletecollection'])
+
 /** Its answer goes on for as long as the client wants. */
 export function isLong(place: Place): boolean {
   return place.is === 'resource' && (place.verb === 'watch' || place.verb === 'connect' || place.target.subresource === 'log')
+}
+
+/** It may change something: asked twice, it may do so twice. */
+export function isWrite(place: Place): boolean {
+  return place.is === 'resource' && place.target.resource.stored !== undefined && WRITES.has(place.verb)
 }
 
 export class Router {

@@ -14,7 +14,7 @@ import { Call } from './call.ts'
 import type { Exchanges } from './health/exchanges.ts'
 import { refuse, refuseUpgrade } from './refusal.ts'
 import { Incoming } from './request.ts'
-import { isLong, type Place, type Router } from './router.ts'
+import { isLong, isWrite, type Place, type Router } from './router.ts'
 import { HttpError } from './status.ts'
 
 /** Milliseconds. What ends on its own when a client does nothing must not end while one that is slow does something. */
@@ -37,7 +37,7 @@ export const TIMEOUTS: Timeouts = { handshake: 10_000, headers: 30_000, request:
 /** Milliseconds after which a connection that says nothing is asked whether it is still there. */
 const KEEP_ALIVE = 30_000
 const HEADERS_SIZE = 64 * 1024
-/** Milliseconds that answers under way are given at the end. */
+/** Milliseconds that at the end requests under way are given to be done, and then their callers to be told. */
 const GRACE = 500
 
 export interface KubeServerOptions {
@@ -96,17 +96,23 @@ export class KubeServer {
     for (const call of [...this.#calls]) call.end(reason)
   }
 
+  /** Who watches goes elsewhere at once; what is being written is done first, so that its user is not left in doubt. */
   async stop(): Promise<void> {
-    this.#stopping = new GantryError('Unavailable', 'the server is stopping')
+    const { clock } = this.#options
+    const stopping = new GantryError('Unavailable', 'the server is stopping')
+    this.#stopping = stopping
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    this.interrupt(this.#stopping)
-    const forced = this.#options.clock.after(GRACE, () => {
-      this.#server.closeAllConnections()
-      for (const socket of this.#upgraded) socket.destroy()
-    })
+    for (const call of [...this.#calls]) if (call.isLong) call.end(stopping)
+    const timers = [
+      clock.after(GRACE, () => this.interrupt(stopping)),
+      clock.after(2 * GRACE, () => {
+        this.#server.closeAllConnections()
+        for (const socket of this.#upgraded) socket.destroy()
+      }),
+    ]
     this.#server.closeIdleConnections()
     await closed
-    forced.cancel()
+    for (const timer of timers) timer.cancel()
   }
 
   async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -120,6 +126,7 @@ export class KubeServer {
     const optionsOf = (): AnswerOptions => ({ query: incoming.query, target: place?.is === 'resource' ? place.target : undefined, warnings: incoming.warnings, call, clock, stall: this.#options.timeouts.stall })
     try {
       place = await this.#place(incoming, call, message)
+      call.isLong = isLong(place)
       exchanges.begin(place)
       const answer = await this.#answer(incoming, place, call, message)
       await writeAnswer({ request: message, response }, answer, optionsOf())
@@ -140,7 +147,9 @@ export class KubeServer {
     const limit = isLong(place) ? undefined : timeLimit(incoming.query, this.#options.timeouts.request)
     const timer = limit === undefined ? undefined : this.#options.clock.after(limit, () => call.end(new HttpError(504, 'Timeout', 'Timeout: request did not complete within the allotted timeout', 'DeadlineExceeded')))
     try {
-      return await call.within(this.#admitted(incoming, place, message).then((request) => this.#options.router.answer(place, request)))
+      const request = await call.within(this.#admitted(incoming, place, message))
+      const answer = call.within(this.#options.router.answer(place, request))
+      return await (isWrite(place) ? answer.catch(inDoubt) : answer)
     } finally {
       timer?.cancel()
     }
@@ -149,6 +158,7 @@ export class KubeServer {
   async #upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { router, exchanges, clock } = this.#options
     const call = this.#begin(socket)
+    call.isLong = true
     const began = clock.monotonic()
     this.#upgraded.add(socket)
     socket.once('close', () => {
@@ -222,6 +232,16 @@ export class KubeServer {
   #report(thrown: unknown, { method, url }: IncomingMessage): void {
     if (GantryError.from(thrown).code === 'Internal') this.#options.logger.error({ err: thrown, method, url }, 'a request failed')
   }
+}
+
+/**
+ * What became of a write that lost the store, or was interrupted, is not known. To Unavailable belongs that the client may try again, and client libraries
+ * do so by themselves, unseen: an item would be appended twice, an object with a generated name made twice. So its user is to look.
+ */
+function inDoubt(thrown: unknown): never {
+  if (!GantryError.is(thrown, 'Unavailable') || thrown instanceof HttpError) throw thrown
+  const { message } = thrown
+  throw new HttpError(504, 'Timeout', `${message}; whether the change was made is not known: look at the object, then try again`, 'DeadlineExceeded', thrown)
 }
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }

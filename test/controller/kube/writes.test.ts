@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { GroupCommit } from '../../../controller/store/group-commit.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import { eventually } from '../../eventually.ts'
 import { TestFace, type Reply, type Sent } from './face.ts'
 
 const CONFIGS = '/api/v1/namespaces/default/configmaps'
@@ -176,6 +179,28 @@ describe('Kubernetes face: writes', () => {
       const wrong = await face.send('PATCH', path, { type: 'application/merge-patch+json', body: { metadata: { managedFields: [{ manager: 'x', operation: 'Update', fieldsV1: { 'k:{': {} } }] } } })
       assert.deepEqual([wrong.status, wrong.json.details.causes[0].field], [422, 'metadata.managedFields[0].fieldsV1'])
     })
+  })
+
+  it('leaves it to the user to look what became of a write that lost the store: clients would try it again unseen, and do it twice', async () => {
+    let lost = false
+    let own: TestFace | undefined
+    const commits: Pick<GroupCommit, 'writeAll'> = {
+      async writeAll(operations, term) {
+        const result = await new GroupCommit(own!.store).writeAll(operations, term)
+        if (lost) throw new GantryError('Unavailable', 'etcd: Deadline exceeded')
+        return result
+      },
+    }
+    const other = await TestFace.start({ core: { commits }, plugins: (made) => ((own = made), []) })
+    try {
+      lost = true
+      const { status, headers, json } = await other.send('POST', CONFIGS, { body: { metadata: { generateName: 'made-' } } })
+      assert.deepEqual([status, json.reason, headers['retry-after'], json.details.retryAfterSeconds], [504, 'Timeout', undefined, undefined])
+      assert.match(json.message as string, /^etcd: Deadline exceeded; whether the change was made is not known: look at the object, then try again$/)
+      await eventually(async () => assert.equal(((await other.get(CONFIGS)).json.items as object[]).length, 1))
+    } finally {
+      await other.stop()
+    }
   })
 
   describe('secrets', () => {
