@@ -45,9 +45,8 @@ describe('asking by http', () => {
     assert.deepEqual(await askFromMachine(rig, 'n2', address, 'x', ONCE, signal), { asked: 1, answers: [{ from: 'x', status: 0, body: 'n2: n2 is off' }] })
   })
 
-  it('goes on for a while, and ends with an answer of another kind', async () => {
+  it('goes on until its time is over, or an answer is of another kind', async () => {
     const steady = await askFromMachine(rig, 'n1', address, 'x', { span: 100, every: 5 }, signal)
-    assert.ok(steady.asked > 3, String(steady.asked))
     assert.equal(steady.asked, asked)
     assert.deepEqual(steady.answers, [{ from: 'x', status: 200, body: 'hello' }])
     asked = 0
