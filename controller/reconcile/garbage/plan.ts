@@ -45,11 +45,37 @@ export type OwnerPlan =
   /** Dependents to lose their reference, then the finalizer goes. */
   | { readonly kind: 'orphan dependents'; readonly dependents: readonly AnyResource[] }
 
-export function planOwner(object: AnyResource, dependents: readonly AnyResource[]): OwnerPlan {
+/** `dependentsOf`: by the uid of any owner. */
+export function planOwner(object: AnyResource, dependentsOf: (uid: string) => readonly AnyResource[]): OwnerPlan {
   const { deletionTimestamp, finalizers = [], uid } = object.metadata
   if (deletionTimestamp === undefined) return { kind: 'nothing' }
+  const dependents = dependentsOf(uid)
   if (finalizers.includes(ORPHAN)) return { kind: 'orphan dependents', dependents }
   if (!finalizers.includes(FOREGROUND)) return { kind: 'nothing' }
-  const blocking = dependents.some(({ metadata }) => metadata.ownerReferences?.some((reference) => reference.uid === uid && reference.blockOwnerDeletion === true) === true)
+  const blocking = dependents.some((dependent) => blocks(dependent, uid) && !waitsFor(dependent, uid, dependentsOf))
   return { kind: 'delete dependents', dependents, done: !blocking }
+}
+
+/** It is being deleted, and goes after what it owns. */
+export function isWaiting({ metadata: { deletionTimestamp, finalizers } }: AnyResource): boolean {
+  return deletionTimestamp !== undefined && finalizers?.includes(FOREGROUND) === true
+}
+
+/** Its owner, if that waits, waits for it. */
+function blocks({ metadata: { ownerReferences } }: AnyResource, owner: string): boolean {
+  return ownerReferences?.some(({ uid, blockOwnerDeletion }) => uid === owner && blockOwnerDeletion === true) === true
+}
+
+/** Whether an object waits for the one with this uid, or is it, by way of others perhaps: objects that own each other in a circle would all wait for ever. */
+function waitsFor(object: AnyResource, uid: string, dependentsOf: (uid: string) => readonly AnyResource[]): boolean {
+  const seen = new Set<string>()
+  const open = [object]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const owner = next.metadata.uid
+    if (owner === uid) return true
+    if (seen.has(owner) || !isWaiting(next)) continue
+    seen.add(owner)
+    open.push(...dependentsOf(owner).filter((dependent) => blocks(dependent, owner)))
+  }
+  return false
 }

@@ -6,7 +6,7 @@ import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
 import { anyInput, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
-import { FOREGROUND, ORPHAN, planOwned, planOwner, type OwnerState } from './plan.ts'
+import { FOREGROUND, isWaiting, ORPHAN, planOwned, planOwner, type OwnerState } from './plan.ts'
 
 export class GarbageReconciler implements Reconciler {
   readonly name = 'garbage'
@@ -61,7 +61,7 @@ export class GarbageReconciler implements Reconciler {
     const { metadata: { finalizers = [], deletionTimestamp, uid } } = object
     if (deletionTimestamp === undefined || !(finalizers.includes(FOREGROUND) || finalizers.includes(ORPHAN))) return
     await this.#parts.caughtUp() // a dependent made a moment ago counts too
-    const plan = planOwner(object, this.#dependents(uid))
+    const plan = planOwner(object, (owner) => this.#dependents(owner))
     switch (plan.kind) {
       case 'nothing': return
       case 'orphan dependents':
@@ -128,10 +128,6 @@ export class GarbageReconciler implements Reconciler {
     const { namespace, name, uid } = object.metadata
     return ifThere(this.#parts.api.mutate(object.kind, namespace, name, '', (stored) => (stored.metadata.uid === uid && change(stored) ? undefined : false), this.#context))
   }
-}
-
-function isWaiting(owner: AnyResource): boolean {
-  return owner.metadata.deletionTimestamp !== undefined && owner.metadata.finalizers?.includes(FOREGROUND) === true
 }
 
 function keyOf({ kind, metadata: { namespace, name } }: AnyResource): string {

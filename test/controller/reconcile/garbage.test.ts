@@ -66,6 +66,15 @@ describe('garbage reconciler', () => {
     assert.deepEqual(there(cluster), [])
   }))
 
+  it('foreground: objects that own each other do not wait for each other', () => running(async (cluster) => {
+    const map = (name: string, owner: string): AnyResource => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { ...metadata(name), uid: `uid-${name}`, ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: owner, uid: `uid-${owner}`, blockOwnerDeletion: true }] } })
+    for (const [name, owner] of [['a', 'c'], ['b', 'a'], ['c', 'b'], ['own', 'own']] as const) cluster.put(map(name, owner))
+    await cluster.settle()
+    for (const name of ['a', 'own']) await cluster.api.delete('ConfigMap', 'default', name, { propagation: 'FOREGROUND' }, context)
+    await cluster.settle()
+    assert.deepEqual(cluster.list('ConfigMap'), [])
+  }))
+
   it('foreground: does not wait for what does not block', () => running(async (cluster) => {
     const rs = cluster.put(replicaSet('rs', 1))
     cluster.put(pod('a', { metadata: { ownerReferences: [{ ...controllerReference(rs), blockOwnerDeletion: false }] }, spec: { nodeName: 'n1' } }))
