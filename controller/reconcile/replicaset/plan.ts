@@ -5,6 +5,9 @@ import { findCondition, withCondition, withoutCondition } from '../conditions.ts
 import { availableIn, isActive, isReady } from '../pod-state.ts'
 import { choosePods } from './removal.ts'
 
+/** Pods made in one pass at most, as in Kubernetes; the pass that follows from them makes more. Somebody may write a number that no memory has room for. */
+export const BURST = 500
+
 export interface ReplicaSetSnapshot {
   readonly replicaSet: ReplicaSet
   /** Its own. */
@@ -14,7 +17,7 @@ export interface ReplicaSetSnapshot {
 }
 
 export interface ReplicaSetPlan {
-  /** Pods to create. */
+  /** Pods to create now. */
   readonly create: number
   readonly remove: readonly Pod[]
   /** As counted now. `failure` of the pass that follows is added by withFailure. */
@@ -31,7 +34,7 @@ export function planReplicaSet({ replicaSet, pods, related }: ReplicaSetSnapshot
   const waits = active.map((pod) => availableIn(pod, spec.minReadySeconds ?? 0, now))
   const pending = waits.filter((wait) => wait !== undefined && wait > 0) as number[]
   return {
-    create: Math.max(0, -surplus),
+    create: Math.min(BURST, Math.max(0, -surplus)),
     remove: surplus > 0 ? choosePods(active, related, surplus) : [],
     status: {
       replicas: active.length,

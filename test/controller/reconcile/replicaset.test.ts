@@ -4,7 +4,7 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import { formatTime } from '../../../proto/api/time.ts'
 import { controllerReference } from '../../../controller/reconcile/claim.ts'
 import { isActive } from '../../../controller/reconcile/pod-state.ts'
-import { planReplicaSet } from '../../../controller/reconcile/replicaset/plan.ts'
+import { BURST, planReplicaSet } from '../../../controller/reconcile/replicaset/plan.ts'
 import { ReplicaSetReconciler } from '../../../controller/reconcile/replicaset/reconciler.ts'
 import { choosePods, DELETION_COST } from '../../../controller/reconcile/replicaset/removal.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
@@ -47,6 +47,11 @@ describe('ReplicaSet plan', () => {
     assert.deepEqual(plan.status, { replicas: 1, fullyLabeledReplicas: 1, readyReplicas: 1, availableReplicas: 1, observedGeneration: 1 })
   })
 
+  it('makes a bounded number of pods at a time', () => {
+    const plan = planReplicaSet({ replicaSet: replicaSet('rs', 2_000_000_000), pods: [], related: [] }, NOW)
+    assert.equal(plan.create, BURST)
+  })
+
   it('makes nothing while it is being deleted', () => {
     const object = replicaSet('rs', 3)
     object.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
@@ -87,6 +92,15 @@ describe('ReplicaSet reconciler', () => {
       const { template } = cluster.get('ReplicaSet', 'rs')!.spec
       const [made] = cluster.list('Pod')
       assert.deepEqual([made!.metadata.labels, made!.spec], [template.metadata.labels, template.spec])
+    })
+  })
+
+  it('gets to more pods than it makes at a time', async () => {
+    const cluster = new FakeCluster()
+    cluster.put(replicaSet('rs', 2 * BURST + 1))
+    await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
+      await cluster.settle()
+      assert.equal(cluster.list('Pod').length, 2 * BURST + 1)
     })
   })
 
