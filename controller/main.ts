@@ -213,7 +213,7 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
       available()
     },
   })
-  const pages = new Pages({ informer, reads, clock, random })
+  const pages = new Pages({ informer, reads, clock })
   const watches = new Watches({ informer, reads, clock })
   const pods: PodStreams = new PodStreams({ informer, reads, dispatcher, peers, controller: config.name })
   const usage = new UsageReader({ informer, dispatcher, peers, controller: config.name, clock })

@@ -1,14 +1,16 @@
 /**
- * Lists in pages, all pages of one call series at one revision: the first page takes a snapshot of the cache, which later pages are cut from.
- * A snapshot holds references, not copies; it is kept for some minutes and for a bounded number of lists.
+ * Lists in pages, all pages of one list at one revision. A continue token says which revision, and behind which object the next page begins, so it is good at every
+ * controller, and as long as the store keeps the revision. What the pages are cut from is kept for some minutes, and for a bounded number of lists: it
+ * holds references, not copies. Who continues elsewhere, or later, has it made again.
  */
+import { createHash } from 'node:crypto'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
-import { randomUuid, type Random } from '../../proto/base/random.ts'
 import type { ListRequest, ListResponse } from '../../proto/gen/types.ts'
 import type { Input } from '../../proto/api/wire.ts'
 import type { CallContext } from '../../proto/api/rpc.ts'
 import type { Cached, Informer } from '../informer/contract.ts'
+import { joined } from '../informer/kind-cache.ts'
 import type { ConsistentReads } from './consistent-reads.ts'
 import { Selection, toBytes } from './selection.ts'
 
@@ -19,13 +21,21 @@ const PAGE_BYTES = 16 * 1024 * 1024
 const REMEMBERED = 200
 const KEPT = 300_000
 
-interface Snapshot {
-  /** What was asked for: a later page must ask for the same. */
-  readonly question: string
+/** All objects of a list, in key order, at one revision. */
+export interface Snapshot {
   readonly items: readonly Cached[]
   readonly revision: number
-  expires: number
 }
+
+/** Where a list goes on. */
+interface Place {
+  readonly revision: number
+  /** Namespace and name, as keyOf joins them, of the last object that was shown. */
+  readonly after: string
+}
+
+/** Instead of a revision: as things are when it is continued. For who takes an inconsistent rest over none. */
+const NEWEST = 0
 
 export interface Page {
   readonly items: readonly Cached[]
@@ -49,56 +59,61 @@ export class Pages {
   readonly #informer: Informer
   readonly #reads: ConsistentReads
   readonly #clock: Clock
-  readonly #random: Random
-  /** By the id in the continue token, least recently used first. */
-  readonly #snapshots = new Map<string, Snapshot>()
+  /** By revision and selection, least recently used first. */
+  readonly #snapshots = new Map<string, { readonly snapshot: Snapshot; readonly expires: number }>()
 
-  constructor(parts: { informer: Informer; reads: ConsistentReads; clock: Clock; random: Random }) {
+  constructor(parts: { informer: Informer; reads: ConsistentReads; clock: Clock }) {
     this.#informer = parts.informer
     this.#reads = parts.reads
     this.#clock = parts.clock
-    this.#random = parts.random
   }
 
-  /** A page over gRPC. InvalidArgument for a malformed request or token; Expired for a token whose snapshot is gone: list again. */
+  /** A page over gRPC. InvalidArgument for a malformed request or token; Expired for a token whose revision is gone: list again. */
   async list(request: ListRequest, user: CallContext['user']): Promise<Input<ListResponse>> {
     if (request.limit < 0) throw new GantryError('InvalidArgument', 'limit is negative', { details: [{ field: 'limit', value: String(request.limit), message: 'is negative' }] })
     const selection = Selection.of(request, user)
-    const question = JSON.stringify([request.kind, request.namespace, request.labelSelector, request.fieldSelector])
     const limit = request.limit === 0 ? PAGE : Math.min(request.limit, PAGE)
-    const page = await this.page(question, { limit, bytes: PAGE_BYTES, continue: request.continue }, () => this.newest(selection))
+    const page = await this.page(selection, { limit, bytes: PAGE_BYTES, continue: request.continue }, () => this.#newest(selection))
     return { items: page.items.map(toBytes), resourceVersion: String(page.revision), continue: page.continue, remainingItemCount: page.remaining }
   }
 
   /**
-   * A page of what `take` gives when the list begins. `question`: all that `take` depends on, so that a token is good for the same list only.
-   * InvalidArgument for a token that is none; Expired for one whose snapshot is gone.
+   * A page of the selection, out of what `take` gives when the list begins. InvalidArgument for a token that is none, or of another selection; Expired, with
+   * a token that goes on inconsistently as its detail's value, for one whose revision is gone.
    */
-  async page(question: string, { limit = Infinity, bytes = Infinity, continue: token = '' }: PageRequest, take: () => Promise<Pick<Snapshot, 'items' | 'revision'>>): Promise<Page> {
+  async page(selection: Selection, { limit = Infinity, bytes = Infinity, continue: token = '' }: PageRequest, take: () => Promise<Snapshot>): Promise<Page> {
     this.#forgetExpired()
-    const { id, start, snapshot } = token === '' ? { id: '', start: 0, snapshot: { question, ...await take(), expires: 0 } } : this.#resume(token, question)
+    const place = token === '' ? undefined : placeOf(token, selection)
+    const snapshot = place === undefined ? await take() : await this.#resumed(selection, place)
     const { items, revision } = snapshot
+    const start = place === undefined ? 0 : firstBehind(items, place.after)
     const end = pageEnd(items, start, limit, bytes)
     const remaining = items.length - end
-    const whole = start === 0 && remaining === 0
-    return { items: whole ? items : items.slice(start, end), revision, continue: remaining === 0 ? '' : this.#remember(id, end, snapshot), remaining }
+    if (remaining === 0) return { items: start === 0 ? items : items.slice(start), revision, continue: '', remaining }
+    this.#remember(selection, snapshot)
+    return { items: items.slice(start, end), revision, continue: tokenOf(selection, { revision, after: keyOf(items[end - 1]!) }), remaining }
   }
 
   /** What the selection has now: consistent. */
-  async newest(selection: Selection): Promise<Pick<Snapshot, 'items' | 'revision'>> {
+  async #newest(selection: Selection): Promise<Snapshot> {
     await this.#reads.current()
     return { items: selection.of(this.#informer.lister(selection.kind)), revision: this.#informer.revision }
   }
 
-  #resume(token: string, question: string): { id: string; start: number; snapshot: Snapshot } {
-    const [, id, start] = /^([0-9a-f-]{36})\.(\d{1,9})$/.exec(Buffer.from(token, 'base64url').toString()) ?? []
-    if (id === undefined) throw new GantryError('InvalidArgument', 'the continue token is malformed', { details: [{ field: 'continue', value: token, message: 'is none that a list returned' }] })
-    const snapshot = this.#snapshots.get(id)
-    if (snapshot === undefined) {
-      throw new GantryError('Expired', 'this list can no longer be continued', { details: [{ field: 'continue', value: token, message: `its snapshot was kept for ${KEPT / 60_000} minutes, by the controller that began it`, remedy: 'list again from the start' }] })
+  async #resumed(selection: Selection, { revision, after }: Place): Promise<Snapshot> {
+    if (revision === NEWEST) return this.#newest(selection)
+    const kept = this.#snapshots.get(identity(selection, revision))
+    if (kept !== undefined) return kept.snapshot
+    if (revision > this.#informer.revision) await this.#reads.current()
+    try {
+      if (revision > this.#informer.revision) throw new GantryError('Expired', `revision ${revision} has not been reached: it is of another past`)
+      const all = await this.#informer.at(selection.kind, revision)
+      return { items: all.filter(({ object }) => selection.matches(object)), revision }
+    } catch (cause) {
+      if (!GantryError.is(cause, 'Expired')) throw cause
+      const rest = tokenOf(selection, { revision: NEWEST, after })
+      throw new GantryError('Expired', `this list can no longer be continued as it was at revision ${revision}`, { details: [{ field: 'continue', value: rest, message: 'is too old', remedy: 'list again from the start; or go on with this token from the same place, which shows what has changed since' }], cause })
     }
-    if (snapshot.question !== question) throw new GantryError('InvalidArgument', 'the continue token is of another list', { details: [{ field: 'continue', value: token, message: 'was returned for another kind, namespace or selector' }] })
-    return { id, start: Number(start), snapshot }
   }
 
   /** A list that was begun and left holds old objects: it goes with the next list, of whatever kind. */
@@ -107,14 +122,48 @@ export class Pages {
     for (const [id, { expires }] of this.#snapshots) if (expires < now) this.#snapshots.delete(id)
   }
 
-  #remember(known: string, end: number, snapshot: Snapshot): string {
-    const id = known === '' ? randomUuid(this.#random) : known
-    snapshot.expires = this.#clock.monotonic() + KEPT
+  #remember(selection: Selection, snapshot: Snapshot): void {
+    const id = identity(selection, snapshot.revision)
     this.#snapshots.delete(id)
-    this.#snapshots.set(id, snapshot)
+    this.#snapshots.set(id, { snapshot, expires: this.#clock.monotonic() + KEPT })
     if (this.#snapshots.size > REMEMBERED) this.#snapshots.delete(this.#snapshots.keys().next().value!)
-    return Buffer.from(`${id}.${end}`).toString('base64url')
   }
+}
+
+function identity({ text }: Selection, revision: number): string {
+  return `${revision} ${text}`
+}
+
+/** Enough of the selection to see that a token is of another one. */
+function markOf({ text }: Selection): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, 12)
+}
+
+function tokenOf(selection: Selection, { revision, after }: Place): string {
+  return Buffer.from(`${revision} ${markOf(selection)} ${after}`).toString('base64url')
+}
+
+function placeOf(token: string, selection: Selection): Place {
+  const [, revision, mark, after] = /^(\d{1,15}) ([\w-]{12}) (\S*\/\S+)$/.exec(Buffer.from(token, 'base64url').toString()) ?? []
+  if (after === undefined) throw new GantryError('InvalidArgument', 'the continue token is malformed', { details: [{ field: 'continue', value: token, message: 'is none that a list returned' }] })
+  if (mark !== markOf(selection)) throw new GantryError('InvalidArgument', 'the continue token is of another list', { details: [{ field: 'continue', value: token, message: 'was returned for another kind, namespace or selector' }] })
+  return { revision: Number(revision), after }
+}
+
+/** Orders as snapshots are ordered. */
+function keyOf({ object: { metadata: { namespace, name } } }: Cached): string {
+  return joined(namespace, name)
+}
+
+/** The place of the first object behind a key, which itself need not be there. */
+function firstBehind(items: readonly Cached[], key: string): number {
+  let [from, to] = [0, items.length]
+  while (from < to) {
+    const middle = (from + to) >>> 1
+    if (keyOf(items[middle]!) <= key) from = middle + 1
+    else to = middle
+  }
+  return from
 }
 
 /** Where a page that begins at `start` ends: after `limit` objects or `most` bytes, but never before the first. */

@@ -21,6 +21,8 @@ export class Selection {
   readonly kind: Kind
   /** Undefined: every namespace. */
   readonly namespace: string | undefined
+  /** All that it depends on, as a text: equal for equal selections. */
+  readonly text: string
   readonly #labels: LabelMatcher
   readonly #fields: FieldMatcher
   /** The one name that is selected, if the field selector names it. */
@@ -31,6 +33,7 @@ export class Selection {
   constructor(kind: Kind, namespace: string | undefined, labelSelector: string, fieldSelector: string) {
     this.kind = kind
     this.namespace = namespace
+    this.text = JSON.stringify([kind, namespace ?? '', labelSelector, fieldSelector])
     this.#labels = parseLabelSelector(labelSelector)
     this.#fields = parseFieldSelector(fieldSelector, kind)
     this.#name = this.#fields.exact('metadata.name')

@@ -77,6 +77,9 @@ export interface Informer {
    * much. Expired, Unavailable. Returns the call that ends it.
    */
   follow<K extends Kind>(kind: K, after: number, follower: Follower<K>): () => void
-  /** The objects of a kind as they were at a revision that the cache has reached, in key order, made out of the recent history; Expired when that reaches back less far. */
-  cachedAt<K extends Kind>(kind: K, revision: number): readonly Cached<K>[]
+  /**
+   * The objects of a kind as they were at a revision that the cache has reached, in key order: made out of the recent history, or, where that
+   * reaches back less far, read from the store. Expired for a revision that the store does not keep any more either.
+   */
+  at<K extends Kind>(kind: K, revision: number): Promise<readonly Cached<K>[]>
 }

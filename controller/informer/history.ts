@@ -29,6 +29,8 @@ export class History<K extends Kind> {
   #changes: Change<K>[] = []
   /** Every change with a greater revision is here; undefined before the first complete list. */
   #after: number | undefined
+  /** Of the states before this revision some were never seen. */
+  #seen = 0
 
   /** `fellBehind` is told of each follower that was too slow. */
   constructor(fellBehind: () => void) {
@@ -39,6 +41,11 @@ export class History<K extends Kind> {
   begin(after: number, changes: Change<K>[]): void {
     this.#after = after
     this.#changes = changes
+  }
+
+  /** The cache listed again, and is at this revision: of an object that changed several times since the last one only the newest change is here. */
+  skipped(until: number): void {
+    this.#seen = until
   }
 
   add(change: Change<K>, monotonic: number): void {
@@ -95,6 +102,11 @@ export class History<K extends Kind> {
     if (this.#after === undefined) throw new GantryError('Unavailable', 'the cache has no complete list yet')
     if (after < this.#after) throw new GantryError('Expired', `changes after revision ${after} are no longer kept, only those after ${this.#after}`)
     return this.#changes.slice(firstAfter(this.#changes, after))
+  }
+
+  /** As `since`, but only if every state that there was after the revision is among them; undefined if not. */
+  complete(after: number): readonly Change<K>[] | undefined {
+    return this.#after === undefined || after < this.#after || after < this.#seen ? undefined : this.since(after)
   }
 
   /** Calls for each change after a revision, from now on as they come. Returns the call that ends it. */

@@ -173,11 +173,17 @@ export class StoreInformer implements Informer {
     return this.#kind(kind).history.follow(after, follower as unknown as Follower)
   }
 
-  cachedAt<K extends Kind>(kind: K, revision: number): readonly Cached<K>[] {
+  async at<K extends Kind>(kind: K, revision: number): Promise<readonly Cached<K>[]> {
     const { cache, history } = this.#kind(kind)
-    const changes = history.since(revision)
+    const changes = history.complete(revision)
     const now = cache.cachedList() as readonly Cached[]
-    return (changes.length === 0 ? now : undone(now, changes)) as unknown as readonly Cached<K>[]
+    const then = changes === undefined ? await this.#storedAt(kind, revision) : changes.length === 0 ? now : undone(now, changes)
+    return then as unknown as readonly Cached<K>[]
+  }
+
+  async #storedAt(kind: Kind, revision: number): Promise<readonly Cached[]> {
+    const { entries } = await readAll(this.#store, revision, kindPrefix(kind))
+    return [...entries.values()].flatMap((entry) => this.#cachedOf(entry) ?? [])
   }
 
   /** Lists everything and applies what differs; again until it succeeds, as long as the store cannot be reached. */
@@ -191,6 +197,7 @@ export class StoreInformer implements Informer {
         this.#announce(revision, changes.flatMap((change) => this.#put(change)))
         this.#forgetKinds()
         if (newest !== undefined) this.#begin(revision, newest)
+        else for (const { history } of this.#kinds.values()) history.skipped(revision)
         return
       } catch (error) {
         if (signal.aborted || !GantryError.is(error, 'Unavailable', 'Expired')) throw error

@@ -64,8 +64,13 @@ export function statusOf(thrown: unknown, target?: Target, name = target?.name ?
   return {
     code,
     retryAfter,
-    body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message: target !== undefined && isUnreadable(error) ? unreadable(error, target) : messageOf(error, subject), reason, ...Object.keys(details).length > 0 && { details }, code },
+    body: { kind: 'Status', apiVersion: 'v1', metadata: restOf(error), status: 'Failure', message: target !== undefined && isUnreadable(error) ? unreadable(error, target) : messageOf(error, subject), reason, ...Object.keys(details).length > 0 && { details }, code },
   }
+}
+
+/** Where a list that cannot be continued consistently can go on all the same. https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks */
+function restOf({ code, details: [first] }: GantryError): JsonObject {
+  return code === 'Expired' && first?.field === 'continue' ? { continue: first.value } : {}
 }
 
 /** As who refused it says it. */

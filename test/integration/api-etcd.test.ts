@@ -7,6 +7,7 @@ import { Pages } from '../../controller/api/pages.ts'
 import { ResourcesHandlers } from '../../controller/api/resources.ts'
 import { Watches } from '../../controller/api/watches.ts'
 import { StoreInformer } from '../../controller/informer/informer.ts'
+import { EtcdConnection } from '../../controller/store/etcd-connection.ts'
 import { EtcdStore } from '../../controller/store/etcd.ts'
 import { GroupCommit } from '../../controller/store/group-commit.ts'
 import { createAuthority, issue, type KeyPair } from '../../deploy/ca.ts'
@@ -27,6 +28,7 @@ class Replica {
   readonly informer: StoreInformer
   readonly reads: ConsistentReads
   readonly api: ObjectCore
+  readonly pages: Pages
   readonly group = new RunGroup()
 
   constructor(endpoint: string) {
@@ -34,13 +36,14 @@ class Replica {
     this.informer = new StoreInformer({ store: this.store, clock, random, logger })
     this.reads = new ConsistentReads(this.store, this.informer)
     this.api = new ObjectCore({ reads: this.reads, informer: this.informer, commits: new GroupCommit(this.store), clock, random })
+    this.pages = new Pages({ informer: this.informer, reads: this.reads, clock })
     this.group.add((signal) => this.informer.run(signal))
   }
 
   server(authority: KeyPair, certificate: KeyPair): Server {
-    const { informer, reads, api } = this
+    const { informer, reads, api, pages } = this
     const server = new Server({ address: '127.0.0.1:0', tls: { ca: authority.cert, ...certificate }, authorize })
-    server.add('Resources', new ResourcesHandlers({ api, reads, pages: new Pages({ informer, reads, clock, random }), watches: new Watches({ informer, reads, clock }) }))
+    server.add('Resources', new ResourcesHandlers({ api, reads, pages, watches: new Watches({ informer, reads, clock }) }))
     server.add('Cluster', new ClusterHandlers({
       confirmed: () => Promise.resolve(), usage: { of: () => assert.fail('not asked for') }, netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
       version: '1.2.3', controller: 'c1', leader: () => 'c1',
@@ -197,6 +200,43 @@ describe('the API on etcd over mTLS', function () {
     } while (token !== '')
     assert.equal(new Set(names).size, 2_000)
     assert.equal(names.length, 2_000)
+  })
+
+  it('continues a list at whichever replica, as it was, until etcd is compacted', async () => {
+    const team = 'pages'
+    await one.api.create<'Namespace'>({ kind: 'Namespace', metadata: { name: team } }, context)
+    const make = (name: string, value: string) => one.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name, namespace: team }, data: { value } }, context)
+    for (let index = 0; index < 10; index++) await make(`c${index}`, 'old')
+    const replicas = [one, two, new Replica(etcd.endpoint)]
+    const late = replicas[2]!
+    try {
+      const list = (replica: Replica, token: string) => replica.pages.list({ apiVersion: 'v1', kind: 'ConfigMap', namespace: team, labelSelector: '', fieldSelector: '', limit: 2, continue: token }, { name: 'anna', groups: ['system:masters'] })
+      const shown = ({ items = [] }: Awaited<ReturnType<typeof list>>): string[] => items.map((item) => read<'ConfigMap'>(item as ObjectBytes)).map(({ metadata, data }) => `${metadata.name}=${data!.value}`)
+      const first = await list(one, '')
+      for (let index = 0; index < 10; index++) {
+        // Between pages each object is changed, deleted, or made again.
+        const name = `c${index}`
+        if (index % 3 === 0) await two.api.delete('ConfigMap', team, name, {}, context)
+        else await two.api.mutate('ConfigMap', team, name, '', (config) => void (config.data = { value: 'new' }), context)
+      }
+      await late.informer.synced() // only now: it knows nothing of what there was but by etcd
+      const pages = [first]
+      for (let token = first.continue!; token !== ''; token = pages.at(-1)!.continue!) pages.push(await list(replicas[pages.length % replicas.length]!, token))
+      assert.deepEqual(pages.flatMap(shown), Array.from({ length: 10 }, (_, index) => `c${index}=old`))
+      assert.deepEqual(new Set(pages.map(({ resourceVersion }) => resourceVersion)), new Set([first.resourceVersion]))
+
+      const connection = new EtcdConnection({ endpoints: [etcd.endpoint], clock })
+      await connection.call('KV', 'compact', { revision: await one.store.revision(), physical: true }, 'write')
+      connection.close()
+      const other = new Replica(etcd.endpoint)
+      replicas.push(other)
+      await other.informer.synced()
+      const expired = await list(other, first.continue!).then(() => assert.fail('etcd has forgotten it'), (thrown: unknown) => thrown as GantryError)
+      assert.equal(expired.code, 'Expired')
+      assert.deepEqual(shown(await list(late, expired.details[0]!.value)), ['c2=new', 'c4=new'])
+    } finally {
+      await Promise.all(replicas.slice(2).map((replica) => replica.stop()))
+    }
   })
 
   it('gives a pod\'s watcher what the control plane wrote: created, bound, running', async () => {

@@ -5,7 +5,7 @@ import type { Clock } from '../../../proto/base/clock.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import { notFound } from '../../api/consistent-reads.ts'
-import type { Pages } from '../../api/pages.ts'
+import type { Pages, Snapshot } from '../../api/pages.ts'
 import type { Selection } from '../../api/selection.ts'
 import type { Cached, Informer } from '../../informer/contract.ts'
 import type { Answer, Handle, ResourceRequest, Verb } from '../contract.ts'
@@ -50,24 +50,24 @@ export class StoredReads {
 
   async #list(request: ResourceRequest): Promise<Answer> {
     const { resource } = request.target
-    const { items, metadata } = await this.page(request, listOptions(request))
+    const { items, metadata } = await this.page(listOptions(request))
     return { is: 'list', apiVersion: apiVersionOf(resource), kind: resource.listKind, metadata, items: items.map((cached) => sendCached(cached, resource)) }
   }
 
   /** What a list, or a deletion of a collection, is about. */
-  async page({ target, query }: ResourceRequest, { selection, freshness, limit, continue: token }: ListOptions): Promise<{ items: readonly Cached[]; metadata: (Answer & { is: 'list' })['metadata'] }> {
-    const question = JSON.stringify([selection.kind, target.namespace, query.get('labelSelector') ?? '', query.get('fieldSelector') ?? ''])
-    const page = await parameterOf(this.#parts.pages.page(question, { limit, continue: token }, () => this.#take(selection, freshness)))
+  async page({ selection, freshness, limit, continue: token }: ListOptions): Promise<{ items: readonly Cached[]; metadata: (Answer & { is: 'list' })['metadata'] }> {
+    const page = await parameterOf(this.#parts.pages.page(selection, { limit, continue: token }, () => this.#take(selection, freshness)))
     // How many more there are is not known of a selection, as in Kubernetes: not before all have been looked at.
     const counted = page.remaining > 0 && selection.isEverything
     return { items: page.items, metadata: { resourceVersion: String(page.revision), ...page.continue !== '' && { continue: page.continue }, ...counted && { remainingItemCount: page.remaining } } }
   }
 
-  async #take(selection: Selection, freshness: Freshness): Promise<{ items: readonly Cached[]; revision: number }> {
+  async #take(selection: Selection, freshness: Freshness): Promise<Snapshot> {
     const { informer } = this.#parts
     await this.#reach(freshness)
     if (freshness.is !== 'exact') return { items: selection.of(informer.lister(selection.kind)), revision: informer.revision }
-    return { items: informer.cachedAt(selection.kind, freshness.revision).filter(({ object }) => selection.matches(object)), revision: freshness.revision }
+    const then = await informer.at(selection.kind, freshness.revision)
+    return { items: then.filter(({ object }) => selection.matches(object)), revision: freshness.revision }
   }
 
   async #watch(request: ResourceRequest): Promise<Answer> {

@@ -68,7 +68,7 @@ export class StoredWrites {
     requirePlace(request)
     const { resource } = request.target
     const { options, context } = await deletionOf(request)
-    const { items, metadata } = await this.#reads.page(request, listOptions(request))
+    const { items, metadata } = await this.#reads.page(listOptions(request))
     for (let at = 0; at < items.length; at += BATCH) {
       await Promise.all(items.slice(at, at + BATCH).map(async ({ object: { metadata: { namespace, name, uid } } }) => {
         try {

@@ -26,7 +26,7 @@ export class ApiBench {
   readonly writes: Operation[] = []
   readonly #commits = new GroupCommit(this.store as Store)
   readonly api = this.#core(this.informer)
-  readonly pages = new Pages({ informer: this.informer, reads: this.reads, clock: this.clock, random: this.random })
+  readonly pages = new Pages({ informer: this.informer, reads: this.reads, clock: this.clock })
   readonly watches = new Watches({ informer: this.informer, reads: this.reads, clock: this.clock })
   readonly handlers = new ResourcesHandlers({ api: this.api, reads: this.reads, pages: this.pages, watches: this.watches })
   readonly #group = new RunGroup()

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { authorize, CONTROLLERS, MASTERS, NODES } from '../../../controller/api/authorization.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
+import { Pages } from '../../../controller/api/pages.ts'
 import { Watches } from '../../../controller/api/watches.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import type { CallContext } from '../../../proto/api/rpc.ts'
@@ -133,14 +134,36 @@ describe('the service Resources', () => {
       assert.deepEqual(await names({ limit: 2, continue: second.continue! }), ['e', 'z'])
     })
 
-    it('refuses a token that is malformed, of another list, or too old', async () => {
+    it('refuses a token that is malformed or of another list', async () => {
       const first = await bench.handlers.list(listing({ limit: 2 }), call)
       const next = first.continue!
       await assert.rejects(names({ continue: 'x' }), { code: 'InvalidArgument' })
       await assert.rejects(names({ continue: next, namespace: 'team' }), { code: 'InvalidArgument' })
       await assert.rejects(names({ limit: -1 }), { code: 'InvalidArgument' })
+    })
+
+    it('continues a list until the store has forgotten its revision, then inconsistently or not at all', async () => {
+      const { continue: next = '', resourceVersion } = await bench.handlers.list(listing({ limit: 2 }), call)
+      await bench.api.delete('ConfigMap', 'default', 'd', {}, context)
+      await bench.api.create<'ConfigMap'>(configDraft('new', {}), context)
+      const other = new StoreInformer({ store: bench.store, clock: bench.clock, random: bench.random, logger: silentLogger })
+      const stop = new AbortController()
+      const running = other.run(stop.signal)
+      await other.synced()
+      const elsewhere = new Pages({ informer: other, reads: new ConsistentReads(bench.store, other), clock: bench.clock })
+      const page = await elsewhere.list(listing({ limit: 2, continue: next }), call.user)
+      assert.deepEqual([page.items!.map((item) => read(item as ObjectBytes).metadata.name), page.resourceVersion, page.remainingItemCount], [['c', 'd'], resourceVersion, 2])
+
+      bench.store.compact(await bench.store.revision())
+      const kept = await elsewhere.list(listing({ limit: 2, continue: page.continue! }), call.user)
+      assert.deepEqual(kept.items!.map((item) => read(item as ObjectBytes).metadata.name), ['e', 'z'], 'what its pages are cut from is there')
       await bench.clock.advance(301_000)
-      await assert.rejects(names({ continue: next }), (error: GantryError) => error.code === 'Expired' && error.details[0]?.remedy === 'list again from the start')
+      const expired = await elsewhere.list(listing({ continue: next }), call.user).then(() => assert.fail('it is forgotten'), (thrown: unknown) => thrown as GantryError)
+      assert.equal(expired.code, 'Expired')
+      const rest = await elsewhere.list(listing({ continue: expired.details[0]!.value }), call.user)
+      assert.deepEqual(rest.items!.map((item) => read(item as ObjectBytes).metadata.name), ['c', 'e', 'new', 'z'])
+      stop.abort()
+      await running
     })
 
     it('sends the stored bytes with their revision', async () => {

@@ -262,7 +262,7 @@ describe('informer', () => {
         told.set(revision, changes)
         ends.push(informer.follow('Pod', revision, { change: (change) => void changes.push(`${change.revision} ${change.type} ${change.cached.object.metadata.name}`), end: () => undefined }))
       }
-      for (const [revision, state] of states) assert.deepEqual(show(informer.cachedAt('Pod', revision)), state)
+      for (const [revision, state] of states) assert.deepEqual(show(await informer.at('Pod', revision)), state)
       const [first] = told.values()
       for (const [revision, changes] of told) {
         assert.deepEqual(changes, first!.filter((change) => Number(change.split(' ', 1)[0]) > revision))
@@ -274,7 +274,18 @@ describe('informer', () => {
       const before = first!.length
       await write(podPut('last'))
       assert.equal(first!.length, before, 'nobody follows any more')
-      assert.throws(() => informer.cachedAt('Pod', [...states.keys()][0]! - 10), failsWith('Expired'))
+
+      const later = make() // which has none of it in its history
+      const following = later.run(stop.signal)
+      await later.synced()
+      for (const [revision, state] of states) assert.deepEqual(show(await later.at('Pod', revision)), state)
+      const [tenth, middle] = [[...states.keys()][10]!, [...states.keys()][30]!]
+      store.compact(middle)
+      assert.deepEqual(show(await later.at('Pod', middle)), states.get(middle))
+      await assert.rejects(later.at('Pod', tenth), failsWith('Expired'))
+      assert.deepEqual(show(await informer.at('Pod', tenth)), states.get(tenth))
+      stop.abort()
+      await following
     })
 
     it('tells who follows when the cache ends', async () => {
@@ -367,6 +378,33 @@ describe('informer', () => {
     assert.deepEqual(seen, ['modified changed uid-changed', 'added new uid-new', 'deleted recreated first', 'added recreated second', 'deleted removed uid-removed'])
     assert.equal(informer.byUid('first'), undefined)
     assert.equal(informer.byUid('second')?.metadata.name, 'recreated')
+  })
+
+  it('knows that it has not seen every state, where it had to list again', async () => {
+    const watch = store.watch.bind(store)
+    const lost = new AbortController()
+    let back: () => void = () => undefined
+    const returns = new Promise<void>((resolve) => (back = resolve))
+    let watches = 0
+    store.watch = async function* (prefix, after, signal) {
+      if (++watches === 1) return yield* watch(prefix, after, AbortSignal.any([signal, lost.signal]))
+      if (watches === 2) {
+        await returns
+        throw new GantryError('Expired', 'as far as this member knows')
+      }
+      yield* watch(prefix, after, signal)
+    }
+    await start()
+    await write(podPut('twice', { node: 'n1' }))
+    lost.abort()
+    const between = await committed(store, podPut('twice', { node: 'n2' }))
+    await committed(store, podPut('twice', { node: 'n3' }))
+    back()
+    await informer.reached(await store.revision())
+    const nodes = async (revision: number): Promise<unknown[]> => (await informer.at('Pod', revision)).map(({ object }) => object.spec.nodeName)
+    assert.deepEqual([await nodes(between - 1), await nodes(between), await nodes(between + 1)], [['n1'], ['n2'], ['n3']])
+    const next = await write(podPut('twice', { node: 'n4' }))
+    assert.deepEqual([await nodes(between), await nodes(next - 1), await nodes(next)], [['n2'], ['n3'], ['n4']])
   })
 
   it('waits for a store that is away at the start, and fails with one that cannot be followed', async () => {

@@ -93,7 +93,7 @@ export class TestFace {
     await this.api.create<'Namespace'>({ kind: 'Namespace', metadata: { name: 'default' } }, { fieldManager: 'test' })
     await this.reads.current()
     const { clock, random, informer, reads, api } = this
-    const pages = new Pages({ informer, reads, clock, random })
+    const pages = new Pages({ informer, reads, clock })
     const watches = new Watches({ informer, reads, clock })
     const { authority: { cert: ca }, server } = await certificates()
     const missing = (name: string): unknown => new Proxy({}, { get: () => () => Promise.reject(new TypeError(`this test has no ${name}: hand one in`)) })

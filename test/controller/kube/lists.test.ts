@@ -102,15 +102,33 @@ describe('Kubernetes face: lists and gets', () => {
     await make('a')
   })
 
-  it('says Expired for a state that is no longer kept', async () => {
-    const { metadata: { resourceVersion } } = (await face.get('/api/v1/namespaces/team/configmaps/z')).json
-    for (let index = 0; index < 2_100; index++) {
-      await face.api.mutate('ConfigMap', 'team', 'z', '', (config) => {
+  it('shows a state and continues a list as long as the store keeps it, then says Expired, and where the rest is', async () => {
+    const all = names((await face.get(CONFIGS)).json)
+    const { metadata: { resourceVersion: version, continue: token } } = (await face.get(`${CONFIGS}?limit=2`)).json
+    for (let index = 0; index < 2_100; index++) { // more than the cache remembers
+      await face.api.mutate('ConfigMap', 'default', 'b', '', (config) => {
         config.data = { v: String(index) }
       }, { fieldManager: 'test' })
     }
-    const { status, json } = await face.get(`/api/v1/configmaps?resourceVersion=${resourceVersion}&resourceVersionMatch=Exact`)
-    assert.deepEqual([status, json.reason], [410, 'Expired'])
+    await make('new')
+    await face.clock.advance(301_000)
+    const then = (await face.get(`${CONFIGS}?resourceVersion=${version}&resourceVersionMatch=Exact`)).json
+    assert.deepEqual([names(then), then.metadata.resourceVersion], [all, version])
+    const rest = (await face.get(`${CONFIGS}?continue=${token}`)).json
+    assert.deepEqual([names(rest), rest.metadata.resourceVersion], [all.slice(2), version])
+
+    await face.clock.advance(301_000)
+    face.store.compact(await face.store.revision())
+    const gone = await face.get(`${CONFIGS}?resourceVersion=${version}&resourceVersionMatch=Exact`)
+    assert.deepEqual([gone.status, gone.json.reason, gone.json.metadata], [410, 'Expired', {}])
+    const late = await face.get(`${CONFIGS}?limit=1&continue=${token}`)
+    assert.deepEqual([late.status, late.json.reason], [410, 'Expired'])
+    const now = (await face.get(`${CONFIGS}?limit=1&continue=${late.json.metadata.continue}`)).json
+    const last = (await face.get(`${CONFIGS}?continue=${now.metadata.continue}`)).json
+    assert.deepEqual([now, last].flatMap(names), [...all.slice(2), 'new'])
+    assert.ok(Number(now.metadata.resourceVersion) > Number(version))
+    assert.equal(last.metadata.resourceVersion, now.metadata.resourceVersion)
+    await face.send('DELETE', `${CONFIGS}/new`)
   })
 
   it('waits for a state of the future, then says that it is too new', async () => {
@@ -148,8 +166,9 @@ describe('Kubernetes face: lists and gets', () => {
     const first = (await face.get(`${CONFIGS}?limit=1`)).json
     const other = await face.get(`/api/v1/configmaps?continue=${first.metadata.continue}`)
     assert.deepEqual([other.status, other.json.reason], [400, 'BadRequest'])
-    await face.clock.advance(301_000)
-    const late = await face.get(`${CONFIGS}?continue=${first.metadata.continue}`)
-    assert.deepEqual([late.status, late.json.reason], [410, 'Expired'])
+    const [revision, ...place] = Buffer.from(first.metadata.continue as string, 'base64url').toString().split(' ')
+    const future = Buffer.from([Number(revision) + 1_000, ...place].join(' ')).toString('base64url')
+    const early = await face.get(`${CONFIGS}?continue=${future}`)
+    assert.deepEqual([early.status, early.json.reason], [410, 'Expired'], 'of a store that was put back')
   })
 })
