@@ -65,7 +65,7 @@ export interface ReconcileParts {
 
 /** ServiceAccounts of Kubernetes' controllers that are called otherwise than the reconcilers here. */
 const ACCOUNTS: Readonly<Record<string, string>> = {
-  garbage: 'generic-garbage-collector', podgc: 'pod-garbage-collector', nodehealth: 'node-controller', eviction: 'node-controller', loadbalancer: 'service-controller', serviceaccount: 'service-account-controller',
+  garbage: 'generic-garbage-collector', podgc: 'pod-garbage-collector', 'node-health': 'node-controller', eviction: 'node-controller', loadbalancer: 'service-controller', serviceaccount: 'service-account-controller',
 }
 
 /** How a reconciler writes: as its fields' owner, and only while it leads; to admission webhooks and policies it is Kubernetes' controller of that kind. */

@@ -19,7 +19,7 @@ export class TaintEvictor implements Reconciler {
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
-    this.#context = writeContext(parts, 'taint-eviction')
+    this.#context = writeContext(parts, this.name)
     this.inputs = [
       input('Node', ({ type, cached: { object: node }, previous }) => {
         if (type === 'deleted') return []

@@ -17,7 +17,7 @@ export class PodCollector implements Reconciler {
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
-    this.#context = writeContext(parts, 'pod-garbage')
+    this.#context = writeContext(parts, this.name)
     this.inputs = [
       input('Node', (change) => [makeKey('', change.cached.object.metadata.name)]),
       input('Pod', ({ cached: { object } }) => {

@@ -22,8 +22,6 @@ export class FakeCluster {
   /** "Normal SuccessfulCreate Created pod: …" */
   readonly events: string[] = []
   readonly calls: Call[] = []
-  /** Accounts as which anything was deleted. */
-  readonly deleters = new Set<string>()
   /** Throws instead of the call, or lets it pass. */
   refuse: (verb: string, object: { kind: Kind; metadata: { name?: string } }) => GantryError | undefined = () => undefined
   readonly #stored = new Map<string, AnyResource>()
@@ -101,9 +99,8 @@ export class FakeCluster {
       if (change(fresh) === false) return fresh
       return structuredClone(this.#write(fresh as AnyResource, subresource)) as never
     },
-    delete: async (kind, namespace, name, options, { account = '' }) => {
+    delete: async (kind, namespace, name, options) => {
       await this.#begin('delete', { kind, metadata: { name } })
-      this.deleters.add(account)
       return this.#delete(this.#need(kind, namespace, name) as AnyResource, options) as never
     },
     deletion: () => { throw new TypeError('not used by reconcilers') },

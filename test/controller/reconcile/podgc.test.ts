@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import type { ObjectApi } from '../../../controller/api/contract.ts'
+import { TaintEvictor } from '../../../controller/reconcile/eviction/reconciler.ts'
 import { QUARANTINE } from '../../../controller/reconcile/podgc/plan.ts'
 import { PodCollector } from '../../../controller/reconcile/podgc/reconciler.ts'
 import type { Node } from '../../../proto/gen/types.ts'
@@ -44,6 +46,24 @@ describe('pod collector', () => {
     await cluster.settle()
     assert.equal(names(cluster).length, 4)
   }))
+
+  it('is to webhooks and policies who it is in Kubernetes', async () => {
+    const cluster = new FakeCluster()
+    const accounts = new Set<string | undefined>()
+    const api: ObjectApi = { ...cluster.api, delete: (kind, namespace, name, options, context) => {
+      accounts.add(context.account)
+      return cluster.api.delete(kind, namespace, name, options, context)
+    } }
+    await cluster.running([new PodCollector({ ...cluster.parts, api }), new TaintEvictor({ ...cluster.parts, api })], async () => {
+      cluster.put({ ...node('n1'), spec: { taints: [{ key: 'a', effect: 'NoExecute' }] } })
+      cluster.put(pod('evicted', { spec: { nodeName: 'n1' } }))
+      cluster.put(pod('lost', { spec: { nodeName: 'ghost' } }))
+      await cluster.settle()
+      await cluster.clock.advance(QUARANTINE)
+      await cluster.settle()
+    })
+    assert.deepEqual([...accounts], ['node-controller', 'pod-garbage-collector'])
+  })
 
   it('finds pods that were bound to a node that never was', () => running(async (cluster) => {
     cluster.put(pod('lost', { spec: { nodeName: 'ghost' } }))
