@@ -44,15 +44,17 @@ export class InstanceEnds {
     this.#host.run(`end/${name}`, async () => {
       const spec = allContainers(record.pod).find((other) => other.name === name)
       const { folders, log } = deps
-      let message = ''
-      if (spec !== undefined) {
+      // The end is put on record whatever is not to be learned of it: nobody tells of it again.
+      const learned = async <T>(what: string, learn: () => Promise<T>): Promise<T | undefined> => {
         try {
-          message = await terminationMessage(spec, exited, folders.terminationMessage(uid, name, instance.attempt), folders.log(uid, name, instance.attempt))
+          return await learn()
         } catch (error) {
-          log.warn({ pod: uid, container: name, error }, 'termination message cannot be read')
+          log.warn({ pod: uid, container: name, error }, `${what} of a container that has ended cannot be read`)
+          return undefined
         }
       }
-      if (exited.oomKilled) message = await this.#outOfMemory(name, instance.id, message)
+      const written = spec === undefined ? '' : await learned('the termination message', () => terminationMessage(spec, exited, folders.terminationMessage(uid, name, instance.attempt), folders.log(uid, name, instance.attempt))) ?? ''
+      const message = exited.oomKilled ? this.#outOfMemory(name, written, (await learned('the memory', () => deps.runtime.stats(instance.id)))?.memoryPeak ?? 0) : written
       this.ended(name, exitTermination(instance, exited, message))
       await this.#host.persist()
     })
@@ -90,11 +92,10 @@ export class InstanceEnds {
     known.instance = undefined
   }
 
-  async #outOfMemory(name: string, id: string, written: string): Promise<string> {
+  #outOfMemory(name: string, written: string, memoryPeak: number): string {
     const spec = allContainers(this.#host.record.pod).find((other) => other.name === name)
     const limit = spec?.resources.limits?.memory
-    const stats = await this.#host.deps.runtime.stats(id)
-    const peak = stats === undefined || stats.memoryPeak === 0 ? '' : `, peak ${Math.ceil(stats.memoryPeak / 1024)}Ki`
+    const peak = memoryPeak === 0 ? '' : `, peak ${Math.ceil(memoryPeak / 1024)}Ki`
     const message = `killed by the kernel, out of memory: limit ${limit ?? 'none'}${peak}`
     this.#host.event('Warning', 'OOMKilled', `container ${name} ${message}`, name)
     return written === '' ? message : `${message}\n${written}`

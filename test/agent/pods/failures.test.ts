@@ -84,6 +84,15 @@ describe('pods of a node where steps fail', () => {
     await node.welcome()
   })
 
+  it('takes down the end of a container of which nothing more can be learned', async () => {
+    node.behaviour = () => ({ exitAfter: 10, oomKilled: true })
+    node.runtime.stats = () => Promise.reject(new GantryError('ResourceExhausted', 'too many open files'))
+    node.assignAll(makePod('web', { restartPolicy: 'Never' }))
+    await until('it has failed', async () => (await node.clock.advance(10), node.status('web').phase === 'Failed'))
+    const ended = node.status('web').containerStatuses![0]!.state!.terminated!
+    assert.deepEqual([ended.reason, ended.message], ['OOMKilled', 'killed by the kernel, out of memory: limit none'])
+  })
+
   it('kills again what could not be killed', async () => {
     node.assignAll(makePod('web'))
     await node.phase('web', 'Running')
