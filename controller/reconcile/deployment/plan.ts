@@ -134,11 +134,16 @@ function update(deployment: Deployment, replicaSet: ReplicaSet, sizes: Sizes, re
   return same ? [] : [{ kind: 'update', replicaSet, replicas, annotations, minReadySeconds }]
 }
 
-/** The revision; one that it had before goes to its history. */
+/** Characters of the revisions that a ReplicaSet had before, as in Kubernetes: who rolls back and forth for years must not fill its annotations. */
+export const HISTORY_LENGTH = 2000
+
+/** The revision; one that it had before goes to its history, which forgets the oldest. */
 function renumbered(replicaSet: ReplicaSet, revision: string): Record<string, string> {
-  const { [REVISION]: before, [REVISION_HISTORY]: history } = replicaSet.metadata.annotations ?? {}
+  const { [REVISION]: before, [REVISION_HISTORY]: history = '' } = replicaSet.metadata.annotations ?? {}
   if (before === undefined || before === revision) return { [REVISION]: revision }
-  return { [REVISION]: revision, [REVISION_HISTORY]: history === undefined ? before : `${history},${before}` }
+  const revisions = [...history.split(','), before].filter((one) => one !== '')
+  while (revisions.length > 1 && revisions.join(',').length > HISTORY_LENGTH) revisions.shift()
+  return { [REVISION]: revision, [REVISION_HISTORY]: revisions.join(',') }
 }
 
 /** Old ReplicaSets beyond revisionHistoryLimit, oldest revisions first; only those that are empty for certain. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { formatTime } from '../../../proto/api/time.ts'
 import { findCondition } from '../../../controller/reconcile/conditions.ts'
-import { planDeployment, type DeploymentPlan } from '../../../controller/reconcile/deployment/plan.ts'
+import { HISTORY_LENGTH, planDeployment, type DeploymentPlan } from '../../../controller/reconcile/deployment/plan.ts'
 import { boundsOf } from '../../../controller/reconcile/deployment/scale.ts'
 import { DESIRED_REPLICAS, MAX_REPLICAS, replicaSetDraft, REVISION, REVISION_HISTORY, templateHash } from '../../../controller/reconcile/deployment/template.ts'
 import { planReplicaSet } from '../../../controller/reconcile/replicaset/plan.ts'
@@ -87,6 +87,15 @@ describe('Deployment plan', () => {
     const web = deployment('web', 10, { template: template('three') })
     const old = [replicaSetOf(web, 'one', 4, 1, { available: 1 }), replicaSetOf(web, 'two', 6, 2, { available: 6 })]
     assert.deepEqual(sizes(plan(web, [...old, replicaSetOf(web, 'three', 3, 3, { available: 1 })])), ['uid-one 1'])
+  })
+
+  it('forgets the oldest of many revisions that a ReplicaSet had', () => {
+    const web = deployment('web', 2, { template: template('one') })
+    const had = Array.from({ length: 1000 }, (_, index) => String(index + 1)).join(',')
+    const { changes } = plan(web, [replicaSetOf(web, 'one', 0, 1001, { annotations: { [REVISION_HISTORY]: had } }), replicaSetOf(web, 'two', 2, 1002)])
+    const again = changes.find((change) => change.kind === 'update' && change.replicaSet.metadata.uid === 'uid-one')
+    const history = again?.kind === 'update' ? again.annotations[REVISION_HISTORY]! : ''
+    assert.ok(history.length <= HISTORY_LENGTH && history.endsWith(',999,1000,1001') && had.includes(history.replace(/,1001$/, '')), history)
   })
 
   it('takes an old template up again under a new revision', () => {
