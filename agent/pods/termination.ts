@@ -52,7 +52,7 @@ export function startTermination(instance: Instance, error: GantryError, now: nu
 export async function terminationMessage(container: Container, exited: Exited, messagePath: string, logPath: string): Promise<string> {
   const written = await readStart(messagePath, MESSAGE_LIMIT)
   if (written !== '' || container.terminationMessagePolicy !== 'FallbackToLogsOnError' || exited.exitCode === 0) return written
-  const lines = await tailLines([logPath], FALLBACK_LINES)
+  const lines = await tailLines([logPath], FALLBACK_LINES, FALLBACK_BYTES)
   return Buffer.concat(lines.map((line) => line.content)).subarray(-FALLBACK_BYTES).toString()
 }
 

@@ -34,18 +34,20 @@ export async function tailStart(paths: readonly string[], count: number): Promis
   return { file: 0, offset: 0 }
 }
 
-/** The last lines themselves. */
-export async function tailLines(paths: readonly string[], count: number): Promise<LogLine[]> {
+/** The last lines themselves, no further back than to have `bytes` of content: a line may be as long as the log. */
+export async function tailLines(paths: readonly string[], count: number, bytes: number): Promise<LogLine[]> {
   const lines: LogLine[] = []
   let whole = 0
+  let size = 0
   for (const path of [...paths].reverse()) {
     const handle = await openLog(path)
     if (handle === undefined) continue
     try {
       for await (const { line } of entriesBackwards(handle)) {
         if (line === undefined) continue
-        if (line.whole && ++whole > count) return lines.reverse()
+        if (size >= bytes || (line.whole && ++whole > count)) return lines.reverse()
         lines.push(line)
+        size += line.content.length
       }
     } finally {
       await handle.close()

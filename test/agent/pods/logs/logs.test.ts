@@ -78,8 +78,14 @@ describe('container logs', () => {
     const lines = Array.from({ length: 5000 }, (_, index) => entry(index % 60, `line ${index} ${'x'.repeat(index % 90)}`))
     await writeFile(live, lines.join(''))
     for (const tail of [1, 7, 700, 4999, 5000]) assert.equal((await read({ tail })).split('\n').length - 1, tail)
-    assert.equal(Buffer.from((await tailLines([live], 1))[0]!.content).toString(), `line 4999 ${'x'.repeat(4999 % 90)}\n`)
-    assert.deepEqual(await tailLines([join(directory, 'none')], 5), [])
+    assert.equal(Buffer.from((await tailLines([live], 1, 1000))[0]!.content).toString(), `line 4999 ${'x'.repeat(4999 % 90)}\n`)
+    assert.deepEqual(await tailLines([join(directory, 'none')], 5, 1000), [])
+  })
+
+  it('takes no more of an endless line than is asked for', async () => {
+    await writeFile(live, Array.from({ length: 2000 }, () => entry(1, 'x'.repeat(1000), 'P')).join(''))
+    const lines = await tailLines([live], 80, 2500)
+    assert.deepEqual(lines.map(({ content }) => content.length), [1000, 1000, 1000])
   })
 
   it('is empty where nothing was written', async () => assert.equal(await read(), ''))
