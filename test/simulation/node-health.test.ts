@@ -310,13 +310,13 @@ describe('simulation of node health', () => {
           assert.ok(length <= 10, `${length} pods wanted`)
         }
         for (const agent of agents) agent.reconnect()
-        const quiet = (): boolean => ready() === 10 && cluster.pods.length === 10 && cluster.health.every((is) => is === 'ready')
+        const unmarked = (node: Node): boolean => node.spec.taints === undefined && heldOf(node) === undefined
+        const quiet = (): boolean => ready() === 10 && cluster.pods.length === 10 && cluster.pods.every(({ status }) => status.reason === undefined)
+          && cluster.health.every((is) => is === 'ready') && cluster.any.informer.lister('Node').list().every(unmarked)
         await cluster.until('all is well', quiet, 20_000)
         await cluster.run(1_000)
         assert.ok(quiet())
         assert.deepEqual(agents.flatMap(({ running }) => running).sort(), cluster.pods.map(({ metadata }) => metadata.name).sort())
-        assert.ok(cluster.any.informer.lister('Node').list().every(({ spec, status }) => spec.taints === undefined && heldOf({ status } as Node) === undefined))
-        assert.ok(cluster.pods.every(({ status }) => status.reason === undefined))
       })
     }
   })
