@@ -167,6 +167,11 @@ export class TestFace {
     return end
   }
 
+  /** Begins to stop the server, while clients are there still. */
+  stopServing(): Promise<void> {
+    return this.#server!.stop()
+  }
+
   async stop(): Promise<void> {
     this.#agent?.destroy()
     this.#stranger?.destroy()

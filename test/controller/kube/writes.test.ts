@@ -181,26 +181,51 @@ describe('Kubernetes face: writes', () => {
     })
   })
 
-  it('leaves it to the user to look what became of a write that lost the store: clients would try it again unseen, and do it twice', async () => {
-    let lost = false
+  describe('in doubt', () => {
     let own: TestFace | undefined
+    /** Called with what was written, before that is known. */
+    let written: () => Promise<void> | void = () => undefined
     const commits: Pick<GroupCommit, 'writeAll'> = {
       async writeAll(operations, term) {
         const result = await new GroupCommit(own!.store).writeAll(operations, term)
-        if (lost) throw new GantryError('Unavailable', 'etcd: Deadline exceeded')
+        await written()
         return result
       },
     }
-    const other = await TestFace.start({ core: { commits }, plugins: (made) => ((own = made), []) })
-    try {
-      lost = true
-      const { status, headers, json } = await other.send('POST', CONFIGS, { body: { metadata: { generateName: 'made-' } } })
+
+    beforeEach(async () => {
+      own = await TestFace.start({ core: { commits }, plugins: (made) => ((own = made), []) })
+    })
+    afterEach(async () => {
+      written = () => undefined
+      await own!.stop()
+    })
+
+    it('are those that lost the store: they are left to the user, for clients would try them again unseen, and do it twice', async () => {
+      written = () => Promise.reject(new GantryError('Unavailable', 'etcd: Deadline exceeded'))
+      const { status, headers, json } = await own!.send('POST', CONFIGS, { body: { metadata: { generateName: 'made-' } } })
       assert.deepEqual([status, json.reason, headers['retry-after'], json.details.retryAfterSeconds], [504, 'Timeout', undefined, undefined])
       assert.match(json.message as string, /^etcd: Deadline exceeded; whether the change was made is not known: look at the object, then try again$/)
-      await eventually(async () => assert.equal(((await other.get(CONFIGS)).json.items as object[]).length, 1))
-    } finally {
-      await other.stop()
-    }
+      await eventually(async () => assert.equal(((await own!.get(CONFIGS)).json.items as object[]).length, 1))
+    })
+
+    it('are not those under way when the server stops: they are done first, while who watches goes at once', async () => {
+      const frames = await own!.watch(`${CONFIGS}?watch=true`)
+      let goOn = (): void => undefined
+      const begun = new Promise<void>((resolve) => {
+        written = () => new Promise((done) => {
+          goOn = done
+          resolve()
+        })
+      })
+      const made = own!.send('POST', CONFIGS, { body: { metadata: { name: 'made' } } })
+      await begun
+      const stopped = own!.stopServing()
+      while (await frames.next() !== undefined);
+      goOn()
+      assert.equal((await made).status, 201)
+      await own!.passUntil(stopped)
+    })
   })
 
   describe('secrets', () => {
