@@ -158,15 +158,15 @@ describe('gantry apply', () => {
   it('tells what failed when time is up for the others', async () => {
     console.server.put(pod('p', { status: { phase: 'Failed', message: 'out of memory' } }))
     await console.file('both.yaml', `${DEPLOYMENT}---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {app: web}}\nspec: {containers: [{name: main, image: busybox}]}\n`)
-    const { exit, stderr } = await console.run('apply -f both.yaml --wait --timeout 50ms')
+    const { exit, stderr } = await console.run('apply -f both.yaml --wait --timeout 1s')
     assert.equal(exit, 4)
-    assert.match(stderr, /error: not ready after 0s: .*pod\/p failed: out of memory/)
+    assert.match(stderr, /error: not ready after 1s: .*pod\/p failed: out of memory/)
   })
 
   it('says what it still waits for when time is up', async () => {
-    const { exit, stderr } = await console.run('apply -f web.yaml --wait --timeout 50ms')
+    const { exit, stderr } = await console.run('apply -f web.yaml --wait --timeout 1s')
     assert.equal(exit, 4)
-    assert.match(stderr, /error: not ready after 0s: Waiting for deployment spec update to be observed/)
+    assert.match(stderr, /error: not ready after 1s: Waiting for deployment spec update to be observed/)
   })
 
   it('says at once that a pod failed', async () => {

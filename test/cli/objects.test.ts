@@ -47,12 +47,12 @@ describe('commands for objects', () => {
 
     it('says what a deletion still waits for', async () => {
       console.server.put(pod('a', { metadata: { finalizers: ['example.com/hold'] } }))
-      const { exit, stderr } = await console.run('delete pod a --timeout 50ms')
+      const { exit, stderr } = await console.run('delete pod a --timeout 1s')
       assert.equal(exit, 4)
-      assert.equal(stderr, 'error: not gone after 0s: pod/a waits for its grace ends in 30s and finalizers example.com/hold\n')
+      assert.equal(stderr, 'error: not gone after 1s: pod/a waits for its grace ends in 30s and finalizers example.com/hold\n')
       assert.equal((await console.run('delete pod a --wait=false')).exit, 0)
       console.server.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' }, spec: { finalizers: ['kubernetes'] } })
-      assert.equal((await console.run('delete ns shop --timeout 50ms')).stderr, 'error: not gone after 0s: namespace/shop waits for all that is in it to be gone\n')
+      assert.equal((await console.run('delete ns shop --timeout 1s')).stderr, 'error: not gone after 1s: namespace/shop waits for all that is in it to be gone\n')
     })
 
     it('tells what does not exist', async () => {

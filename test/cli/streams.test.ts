@@ -132,10 +132,10 @@ describe('streams on the command line', () => {
     it('waits for a pod that runs, and says what the pods wait for', async () => {
       console.server.put(deployment('web'))
       console.server.put(pod('web-1', { status: { phase: 'Pending' } }))
-      const { exit, stderr } = await console.run('port-forward deploy/web :80 --pod-running-timeout 50ms')
+      const { exit, stderr } = await console.run('port-forward deploy/web :80 --pod-running-timeout 1s')
       assert.deepEqual([exit, stderr], [4, 'error: deploy/web: no pod runs: web-1 is Pending\n'])
       console.server.put(deployment('none'))
-      assert.equal((await console.run('port-forward deploy/none :80 --pod-running-timeout 50ms')).stderr, 'error: deploy/none: no pod runs: there is none with the labels app=none\n')
+      assert.equal((await console.run('port-forward deploy/none :80 --pod-running-timeout 1s')).stderr, 'error: deploy/none: no pod runs: there is none with the labels app=none\n')
       await inPod(createServer((socket) => socket.end('fine')))
       const ready = forward('port-forward deploy/web :80')
       await eventually(() => console.server.watching > 0)

@@ -54,9 +54,9 @@ describe('commands for workloads and nodes', () => {
     assert.equal(exit, 1)
     assert.match(stderr, /^error: deployment "web" exceeded its progress deadline; /)
     console.server.put(deployment('slow', { status: {} }))
-    const slow = await console.run('rollout status deployment slow --timeout 50ms')
+    const slow = await console.run('rollout status deployment slow --timeout 1s')
     assert.equal(slow.exit, 4)
-    assert.match(slow.stderr, /^error: timed out after 0s: Waiting for deployment spec update/)
+    assert.match(slow.stderr, /^error: timed out after 1s: Waiting for deployment spec update/)
   })
 
   it('lists revisions and goes back to one', async () => {
