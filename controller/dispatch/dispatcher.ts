@@ -152,7 +152,7 @@ export class Dispatcher implements Handlers<NodesService> {
 
   /** A node's answer to a request for logs or a command. */
   stream(messages: AsyncIterable<StreamUp>, call: CallContext): AsyncIterable<Input<StreamDown>> {
-    return this.streams.serve(nodeOf(call), messages)
+    return this.streams.serve(nodeOf(call), messages, call.signal)
   }
 
   /** Puts a message on a node's session; false if this controller holds none. */

@@ -67,8 +67,8 @@ export class Streams {
     }
   }
 
-  /** The node's end: joins the call that a node has opened with the request it answers. */
-  async *serve(node: string, messages: AsyncIterable<StreamUp>): AsyncGenerator<Input<StreamDown>, void, undefined> {
+  /** The node's end: joins the call that a node has opened with the request it answers. `signal`: of that call, aborted when it broke before the node had ended it. */
+  async *serve(node: string, messages: AsyncIterable<StreamUp>, signal: AbortSignal): AsyncGenerator<Input<StreamDown>, void, undefined> {
     const incoming = messages[Symbol.asyncIterator]()
     const first = await incoming.next()
     const opening = first.done === true ? undefined : first.value.message
@@ -76,7 +76,7 @@ export class Streams {
     if (stream === undefined || stream.node !== node || stream.opened) throw new GantryError('NotFound', 'this stream is no longer wanted')
     stream.opened = true
     // Runs until the node's side ends, which it does at the latest when this call has ended.
-    void relay(incoming, stream.up).finally(() => stream.down.close())
+    void relay(incoming, stream.up, () => (signal.aborted ? new GantryError('Unavailable', `node ${node} was lost in the middle of the stream`) : undefined)).finally(() => stream.down.close())
     yield* stream.down
   }
 
@@ -95,7 +95,8 @@ async function feed(input: AsyncIterable<Input<StreamDown>>, down: Channel<Input
   }
 }
 
-async function relay(messages: AsyncIterator<StreamUp>, up: Channel<StreamUp>): Promise<void> {
+/** `broken`: why messages have come to an end that is not the stream's own. */
+async function relay(messages: AsyncIterator<StreamUp>, up: Channel<StreamUp>, broken: () => GantryError | undefined): Promise<void> {
   try {
     for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
       if (!up.push(next.value)) {
@@ -104,7 +105,7 @@ async function relay(messages: AsyncIterator<StreamUp>, up: Channel<StreamUp>): 
       }
       await up.room(IN_FLIGHT)
     }
-    up.close()
+    up.close(broken())
   } catch (thrown) {
     up.close(GantryError.from(thrown, 'Unavailable'))
   }

@@ -29,6 +29,8 @@ describe('streams between a caller and a node', () => {
   const open = (input: AsyncIterable<Input<StreamDown>> = new Channel(), tell = (message: Input<ControllerMessage>): boolean => told.push(message) > 0): AsyncGenerator<StreamUp> =>
     streams.open('n1', LOGS, input, tell, context('admin'))
 
+  const serve = (answers: AsyncIterable<StreamUp>, signal = new AbortController().signal): AsyncGenerator<Input<StreamDown>> => streams.serve('n1', answers, signal)
+
   function asked(): string | false {
     const message = told.find(({ message }) => message?.case === 'openStream')?.message
     return message?.case === 'openStream' && (message.value?.streamId ?? false)
@@ -47,7 +49,7 @@ describe('streams between a caller and a node', () => {
     const sent = { count: 0, ended: false }
     const up = open()
     const first = up.next()
-    const down = streams.serve('n1', pieces(await eventually(asked), sent))
+    const down = serve(pieces(await eventually(asked), sent))
     const served = down.next()
     await first
     let most = 0
@@ -70,7 +72,7 @@ describe('streams between a caller and a node', () => {
     const first = up.next()
     const answers = new Channel<StreamUp>()
     answers.push({ message: { case: 'opened', value: await eventually(asked) } })
-    const down = streams.serve('n1', answers)
+    const down = serve(answers)
     let most = 0
     for (let read = 1; read <= MANY; read++) {
       assert.equal((await down.next()).done, false)
@@ -86,7 +88,7 @@ describe('streams between a caller and a node', () => {
     const sent = { count: 0, ended: false }
     const up = open()
     const first = up.next()
-    const served = streams.serve('n1', pieces(await eventually(asked), sent)).next()
+    const served = serve(pieces(await eventually(asked), sent)).next()
     await first
     await up.return(undefined)
     assert.equal((await served).done, true)
@@ -107,6 +109,21 @@ describe('streams between a caller and a node', () => {
     assert.equal(clock.pending, 0)
   })
 
+  it('does not take a connection that broke for the end of a log', async () => {
+    const up = open()
+    const first = up.next()
+    const [answers, broken] = [new Channel<StreamUp>(), new AbortController()]
+    answers.push({ message: { case: 'opened', value: await eventually(asked) } })
+    answers.push({ message: { case: 'logs', value: { data: Buffer.alloc(1) } } })
+    const served = serve(answers, broken.signal).next()
+    assert.equal((await first).done, false)
+    // As the call's messages end when the node is gone.
+    broken.abort(new GantryError('Cancelled', 'the caller went away'))
+    answers.close()
+    await assert.rejects(up.next(), (error) => GantryError.is(error, 'Unavailable') && error.message === 'node n1 was lost in the middle of the stream')
+    assert.equal((await served).done, true)
+  })
+
   it('asks nothing of a node for a caller that has left already', async () => {
     caller.abort(new GantryError('Cancelled', 'gone'))
     await assert.rejects(open().next(), (error) => GantryError.is(error, 'Cancelled'))
@@ -118,8 +135,8 @@ describe('streams between a caller and a node', () => {
     const streamId = await eventually(asked)
     const answers = new Channel<StreamUp>()
     answers.push({ message: { case: 'opened', value: streamId } })
-    const first = streams.serve('n1', answers).next()
-    await assert.rejects(streams.serve('n1', pieces(streamId, { count: 0, ended: false })).next(), (error) => GantryError.is(error, 'NotFound'))
+    const first = serve(answers).next()
+    await assert.rejects(serve(pieces(streamId, { count: 0, ended: false })).next(), (error) => GantryError.is(error, 'NotFound'))
     answers.close()
     assert.deepEqual([(await first).done, (await up).done], [true, true])
   })
