@@ -38,19 +38,31 @@ export class ServiceTable {
     return { elements: readElements(answers), chains: chains.filter(isPickChain), usable }
   }
 
-  /** Makes the table, writes all its rules anew and changes its elements; in one transaction, so that no packet sees anything between. */
+  /** Makes the table, writes all its rules anew and changes its elements; where there is none to go on with, in one transaction. */
   async replace(ranges: Ranges, change: TableChange, usable: boolean): Promise<void> {
-    // The empty table first: a deletion of one that is not there fails.
-    const gone = usable ? [] : [`add table inet ${TABLE_NAME}`, `delete table inet ${TABLE_NAME}`]
-    await this.#commit([...gone, ...declarations(), ...rules(ranges), ...transaction(change)])
+    if (!usable) {
+      // The empty table first: a deletion of one that is not there fails.
+      return this.#commit([`add table inet ${TABLE_NAME}`, `delete table inet ${TABLE_NAME}`, ...declarations(), ...rules(ranges), ...transaction(change)])
+    }
+    await this.#commit([...declarations(), ...chainsOf(change)])
+    await this.#commit([...rules(ranges), ...transaction({ ...change, made: [] })])
   }
 
-  /** Rejects, and has changed nothing, if any part of it cannot be. */
+  /** Rejects, and has changed no element, if any part of it cannot be. */
   async change(change: TableChange): Promise<void> {
-    await this.#commit(transaction(change))
+    await this.#commit(chainsOf(change))
+    await this.#commit(transaction({ ...change, made: [] }))
   }
 
   async #commit(commands: readonly string[]): Promise<void> {
     if (commands.length > 0) await this.#run('nft', ['-f', '-'], { stdin: `${commands.join('\n')}\n`, timeout: TIMEOUT })
   }
+}
+
+/**
+ * New chains, to be made in a transaction before: a packet on its way finds elements as they are when it looks, but chains as they were when it entered the
+ * first one. In one made together with the element that leads to it, it would find no rule.
+ */
+function chainsOf(change: TableChange): string[] {
+  return transaction({ ...change, elements: [], removed: [] })
 }

@@ -368,8 +368,8 @@ describe('Services, with packets', function () {
       },
     })
     await view.tell(proxy, true)
-    assert.equal(texts.length, 1)
-    assert.deepEqual(texts[0]!.split('\n').filter((line) => line.includes(' element ')), [])
+    assert.ok(texts.length > 0)
+    assert.deepEqual(texts.join('').split('\n').filter((line) => line.includes(' element ')), [])
   })
 
   it('fail whole when the kernel refuses, and are right again with the next call', async () => {
