@@ -19,7 +19,7 @@ export interface EtcdOptions {
   readonly clock: Clock
 }
 
-type Service = 'KV' | 'Watch' | 'Lease'
+type Service = 'KV' | 'Watch' | 'Lease' | 'Maintenance'
 
 /** 500 objects of ordinary size fit; EtcdStore asks for less where they do not. */
 const MESSAGE_LIMIT = 64 * 1024 * 1024

@@ -9,10 +9,11 @@ import { GantryError } from '../../proto/api/errors.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import { SupervisedChild, type SuperviseOptions } from './child.ts'
 import { beginningOf, exists, majorityReachable, memberArguments, type Beginning } from './etcd-members.ts'
+import { EtcdSpace } from './etcd-space.ts'
 import { checkRecord, type Membership } from './membership.ts'
 import { watchMember } from './stuck-member.ts'
 
-/** Bytes the database may take; etcd refuses writes beyond. */
+/** Bytes the database may take unless something else is said. */
 const QUOTA = 2 * 1024 ** 3
 /** Milliseconds for one question to it. */
 const PROBE_TIMEOUT = 1_000
@@ -42,6 +43,8 @@ export interface EmbeddedEtcdOptions extends SuperviseOptions {
   readonly dataDir: string
   /** Absent: the only member. */
   readonly cluster?: EtcdCluster | undefined
+  /** Bytes the database may take; etcd refuses writes beyond. Default 2 GiB. */
+  readonly quota?: number
 }
 
 export class EmbeddedEtcd {
@@ -49,9 +52,10 @@ export class EmbeddedEtcd {
   readonly address: string
   readonly #options: EmbeddedEtcdOptions
   readonly #child: SupervisedChild
+  readonly #space: EtcdSpace
 
   private constructor(options: EmbeddedEtcdOptions, dataDir: string, beginning: Beginning) {
-    const { cluster } = options
+    const { cluster, quota = QUOTA } = options
     const socket = join(dataDir, CLIENT_SOCKET)
     this.#options = options
     this.address = `unix:${socket}`
@@ -63,13 +67,14 @@ export class EmbeddedEtcd {
       args: [
         '--data-dir', join(dataDir, DATABASE), '--listen-client-urls', client, '--advertise-client-urls', client,
         ...(cluster === undefined ? ALONE : memberArguments(cluster.membership, cluster.port, beginning)),
-        '--quota-backend-bytes', String(QUOTA),
+        '--quota-backend-bytes', String(quota),
         // Watchers resume within minutes; older revisions only take space.
         '--auto-compaction-mode', 'periodic', '--auto-compaction-retention', '5m',
         '--snapshot-count', '5000', '--max-txn-ops', '128', '--log-level', 'warn', '--logger', 'zap',
       ],
       probe: (signal) => probe(socket, signal), complaint: complaintOf,
     }, options)
+    this.#space = new EtcdSpace({ address: this.address, quota, ready: () => this.#child.state.state === 'ready', clock: options.clock, logger: options.logger })
   }
 
   /**
@@ -104,10 +109,10 @@ export class EmbeddedEtcd {
 
   async run(signal: AbortSignal): Promise<void> {
     const { cluster } = this.#options
-    if (cluster === undefined) return this.#child.run(signal)
     const group = new RunGroup(signal)
     group.add((end) => this.#child.run(end))
-    group.add((end) => watchMember({
+    group.add((end) => this.#space.run(end))
+    if (cluster !== undefined) group.add((end) => watchMember({
       healthy: (stop) => this.#healthy(stop),
       majorityReachable: () => majorityReachable(cluster.membership, cluster.port),
       startAnew: (reason) => this.#child.startAnew(reason),
@@ -115,9 +120,9 @@ export class EmbeddedEtcd {
     await group.wait()
   }
 
-  /** One that is being started is not judged. */
+  /** One that is being started, or writes its database anew, is not judged. */
   async #healthy(signal: AbortSignal): Promise<boolean> {
-    if (this.#child.state.state !== 'ready') return true
+    if (this.#child.state.state !== 'ready' || this.#space.defragmenting) return true
     try {
       await probe(this.address.slice('unix:'.length), signal)
       return true
@@ -136,10 +141,10 @@ export function complaintOf(line: string): string | undefined {
   return [message, ...(error === undefined ? [] : [error])].map((text) => JSON.parse(text) as string).join(': ')
 }
 
-/** Its own word that it is healthy: it has a leader and commits. */
+/** Its own word that it is healthy: it has a leader and commits. One that has no space left is to be there all the same, so that it can be given some. */
 function probe(socketPath: string, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path: '/health', timeout: PROBE_TIMEOUT, signal, agent: false }, (response) => {
+    const call = request({ socketPath, path: '/health?exclude=NOSPACE', timeout: PROBE_TIMEOUT, signal, agent: false }, (response) => {
       response.resume()
       response.on('end', () => (response.statusCode === 200 ? resolve() : reject(new GantryError('Unavailable', `etcd says it is not healthy (${response.statusCode})`))))
       response.on('error', reject)
