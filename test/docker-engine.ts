@@ -9,6 +9,9 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:http'
+import { join } from 'node:path'
+import { ensureNodeImage } from '../deploy/node-image/node-image.ts'
+import { openEngine } from '../deploy/rig/drivers/docker/engine.ts'
 import { run } from '../proto/base/command.ts'
 import { readProcess } from '../proto/base/process.ts'
 import { eventually, until } from './eventually.ts'
@@ -157,6 +160,14 @@ export function usesDockerEngine(): void {
       return end
     })
     await started
+  })
+}
+
+/** After that, the image of the machines: the first who needs it installs a system into it, which takes a slow machine minutes. */
+export function usesNodeImage(): void {
+  before(async function () {
+    this.timeout(900_000)
+    await ensureNodeImage((await openEngine()).docker, { root: join(import.meta.dirname, '..') })
   })
 }
 

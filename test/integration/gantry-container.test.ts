@@ -11,7 +11,7 @@ import { pushDemoImages } from '../../deploy/rig/demo.ts'
 import type { DockerClient } from '../../deploy/rig/drivers/docker/engine.ts'
 import { contextFileText, GantryContainer, type StartedGantryContainer } from '../../deploy/rig/testing/gantry-container.ts'
 import { run } from '../../proto/base/command.ts'
-import { usesDockerEngine } from '../docker-engine.ts'
+import { usesDockerEngine, usesNodeImage } from '../docker-engine.ts'
 
 const BUSYBOX = 'gantry-test-busybox:latest'
 const ASK = 'until wget -q -T 2 -O - http://db:8080/; do sleep 0.2; done'
@@ -35,6 +35,7 @@ function clusterOn(network: StartedNetwork): GantryContainer {
 describe('GantryContainer', function () {
   this.timeout(180_000)
   usesDockerEngine()
+  usesNodeImage()
   let docker: DockerClient
   let network: StartedNetwork | undefined
   let database: StartedTestContainer | undefined

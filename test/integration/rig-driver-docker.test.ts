@@ -10,7 +10,7 @@ import { REGISTRY_PORT } from '../../deploy/rig/layout.ts'
 import { Rig } from '../../deploy/rig/rig.ts'
 import { run } from '../../proto/base/command.ts'
 import { Bench, beating, rigDriverSuite, rigName, type DriverSubject } from '../contract/rig-driver.ts'
-import { usesDockerEngine } from '../docker-engine.ts'
+import { usesDockerEngine, usesNodeImage } from '../docker-engine.ts'
 import { eventually } from '../eventually.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
@@ -33,6 +33,7 @@ async function leftOf(docker: DockerClient, rig: string): Promise<string[]> {
 describe('on a Docker engine', function () {
   this.timeout(120_000)
   usesDockerEngine()
+  usesNodeImage()
   rigDriverSuite('docker', makeSubject)
 
   describe('machines of containers', () => {
