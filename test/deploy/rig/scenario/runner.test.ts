@@ -142,9 +142,9 @@ steps:
     it('tells what it saw last', async () => {
       rig.server.put(pod('a', restarts(0)))
       rig.server.put(pod('b', restarts(4)))
-      await stage.run('steps:\n  - until: { objects: pods, path: ".status.containerStatuses[*].restartCount", atLeast: 2, count: 2 }\n    within: 50ms')
+      await stage.run('steps:\n  - until: { objects: pods, path: ".status.containerStatuses[*].restartCount", atLeast: 2, count: 2 }\n    within: 1s')
       assert.deepEqual(failureAt('1'), {
-        message: 'not within 50ms: pods .status.containerStatuses[*].restartCount is at least 2, count is 2', expected: 'pods .status.containerStatuses[*].restartCount is at least 2, count is 2',
+        message: 'not within 1s: pods .status.containerStatuses[*].restartCount is at least 2, count is 2', expected: 'pods .status.containerStatuses[*].restartCount is at least 2, count is 2',
         seen: '2 of them; pod/a: .status.containerStatuses[*].restartCount is 0',
       })
     })
