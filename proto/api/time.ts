@@ -12,13 +12,14 @@ export function parseTime(text: string): number {
 
 /** True if the month has that day: Date.parse takes 31 February for 3 March. */
 function isDay(text: string): boolean {
+  if (text.slice(8, 10) <= '28') return true
   const [year, month, day] = text.slice(0, 10).split('-').map(Number) as [number, number, number]
   return day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
 }
 
 /** RFC 3339 with whole seconds, the form of metadata and conditions. */
 export function formatTime(millis: number): string {
-  return new Date(Math.floor(millis / 1000) * 1000).toISOString().replace('.000Z', 'Z')
+  return `${new Date(millis).toISOString().slice(0, -5)}Z`
 }
 
 /** RFC 3339 with microseconds (of which a clock of milliseconds knows three), the form of MicroTime. */

@@ -5,6 +5,7 @@
  */
 import protobuf from 'protobufjs/minimal.js'
 import type { JsonObject, JsonValue, Kind, Messages, Resources } from '../gen/types.ts'
+import { ByteWriter } from './byte-writer.ts'
 import { contentText, readContent } from './custom/codec.ts'
 import { customKinds } from './custom/definitions.ts'
 import { GantryError } from './errors.ts'
@@ -12,7 +13,6 @@ import { apiVersionOf, messageSchema, resourceOf, schema, type FieldSchema } fro
 import { formatDuration, formatTime, parseDuration, parseTime } from './time.ts'
 
 type Reader = protobuf.Reader
-type Writer = protobuf.Writer
 type Fields = Record<string, unknown>
 
 /** A value to encode: what decoding always fills in may be left out. */
@@ -23,13 +23,13 @@ export type Input<T> = T extends Uint8Array ? T
 
 interface Value {
   readonly wireType: number
-  write(writer: Writer, value: unknown): void
+  write(writer: ByteWriter, value: unknown): void
   read(reader: Reader, previous: unknown): unknown
   zero(): unknown
 }
 
 interface Codec {
-  write(writer: Writer, value: Fields): void
+  write(value: unknown, writer: ByteWriter): void
   /** Reads up to `end`; fields met are added to `into`, as protobuf merges a message that comes in pieces. */
   read(reader: Reader, end: number, into: Fields): Fields
   fill(into: Fields): Fields
@@ -38,7 +38,7 @@ interface Codec {
 const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 }
 
 function number(long: unknown): number {
-  return typeof long === 'number' ? long : Number((long as { toString(): string }).toString())
+  return typeof long === 'number' ? long : (long as { toNumber(): number }).toNumber()
 }
 
 const scalars: Record<string, Value> = {
@@ -48,7 +48,7 @@ const scalars: Record<string, Value> = {
   int32: { wireType: WIRE.varint, write: (w, v) => void w.int32(v as number), read: (r) => r.int32(), zero: () => 0 },
   uint32: { wireType: WIRE.varint, write: (w, v) => void w.uint32(v as number), read: (r) => r.uint32(), zero: () => 0 },
   int64: { wireType: WIRE.varint, write: (w, v) => void w.int64(v as number), read: (r) => number(r.int64()), zero: () => 0 },
-  uint64: { wireType: WIRE.varint, write: (w, v) => void w.uint64(v as number), read: (r) => number(r.uint64()), zero: () => 0 },
+  uint64: { wireType: WIRE.varint, write: (w, v) => void w.int64(v as number), read: (r) => number(r.uint64()), zero: () => 0 },
   double: { wireType: WIRE.fixed64, write: (w, v) => void w.double(v as number), read: (r) => r.double(), zero: () => 0 },
   float: { wireType: WIRE.fixed32, write: (w, v) => void w.float(v as number), read: (r) => r.float(), zero: () => 0 },
 }
@@ -60,18 +60,18 @@ const base64: Value = {
   zero: () => '',
 }
 
-/** A message that is one value in memory, by way of a plain message codec. */
-function special(name: string, toFields: (value: never) => Fields, fromFields: (fields: Fields) => unknown): Value {
+/** A message that is one value in memory, by way of a plain message codec; `texts`: in which bytes are text. */
+function special(name: string, toFields: (value: never) => Fields, fromFields: (fields: Fields) => unknown, texts = false): Value {
   let plain: Codec | undefined
+  const write = (value: unknown, writer: ByteWriter): void => plain!.write(toFields(value as never), writer)
   return {
     wireType: WIRE.bytes,
     write(writer, value) {
-      plain ??= makeCodec(name)
-      plain.write(writer.fork(), toFields(value as never))
-      writer.ldelim()
+      plain ??= makeCodec(name, texts)
+      writer.nested(write, value)
     },
     read(reader) {
-      plain ??= makeCodec(name)
+      plain ??= makeCodec(name, texts)
       return fromFields(plain.read(reader, reader.uint32() + reader.pos, {}))
     },
     zero: () => undefined,
@@ -87,10 +87,9 @@ const specials: Record<string, Value> = {
     (value: number | string) => (typeof value === 'number' ? { type: 0, intVal: value, strVal: '' } : { type: 1, intVal: 0, strVal: value }),
     (fields) => (fields.type === 1 ? fields.strVal ?? '' : fields.intVal ?? 0)),
   FieldsV1: special('FieldsV1',
-    (value: JsonObject) => ({ Raw: Buffer.from(JSON.stringify(value)) }),
-    (fields) => JSON.parse(Buffer.from((fields.Raw as Uint8Array | undefined) ?? Buffer.from('{}')).toString())),
+    (value: JsonObject) => ({ Raw: JSON.stringify(value) }), (fields) => JSON.parse((fields.Raw as string | undefined) ?? '{}'), true),
   ExtraValue: special('ExtraValue', (value: string[]) => ({ items: value }), (fields) => fields.items ?? []),
-  JSON: special('JSON', (value: JsonValue) => ({ raw: Buffer.from(JSON.stringify(value)) }), (fields) => JSON.parse(Buffer.from((fields.raw as Uint8Array | undefined) ?? Buffer.from('null')).toString())),
+  JSON: special('JSON', (value: JsonValue) => ({ raw: JSON.stringify(value) }), (fields) => JSON.parse((fields.raw as string | undefined) ?? 'null'), true),
   JSONSchemaPropsOrArray: special('JSONSchemaPropsOrArray', (value: object) => (Array.isArray(value) ? { jSONSchemas: value } : { schema: value }), (fields) => fields.jSONSchemas ?? fields.schema ?? {}),
   JSONSchemaPropsOrBool: special('JSONSchemaPropsOrBool', (value: object | boolean) => (typeof value === 'boolean' ? { allows: value } : { allows: true, schema: value }), (fields) => fields.schema ?? fields.allows ?? false),
   JSONSchemaPropsOrStringArray: special('JSONSchemaPropsOrStringArray', (value: object) => (Array.isArray(value) ? { property: value } : { schema: value }), (fields) => fields.property ?? fields.schema ?? []),
@@ -120,33 +119,34 @@ function enumValue(name: string): Value {
 }
 
 function messageValue(name: string): Value {
+  let codec: Codec | undefined
   return {
     wireType: WIRE.bytes,
     write(writer, value) {
-      codecOf(name).write(writer.fork(), value as Fields)
-      writer.ldelim()
+      codec ??= codecOf(name)
+      writer.nested(codec.write, value)
     },
     read(reader, previous) {
-      const codec = codecOf(name)
+      codec ??= codecOf(name)
       return codec.fill(codec.read(reader, reader.uint32() + reader.pos, (previous as Fields | undefined) ?? {}))
     },
     zero: () => codecOf(name).fill({}),
   }
 }
 
-function valueOf(field: FieldSchema): Value {
+function valueOf(field: FieldSchema, texts: boolean): Value {
   if (field.kind === 'enum') return enumValue(field.type)
   if (field.kind === 'message') return specials[field.type] ?? messageValue(field.type)
+  if (field.type === 'bytes' && texts) return scalars.string!
   return field.options.base64 === true ? base64 : scalars[field.type]!
 }
 
-function writeMap(writer: Writer, tag: number, value: Value, map: Fields): void {
-  for (const key of Object.keys(map).sort()) {
-    writer.uint32(tag).fork().uint32(1 << 3 | WIRE.bytes).string(key)
-    writer.uint32(2 << 3 | value.wireType)
-    value.write(writer, map[key])
-    writer.ldelim()
+function writeMap(writer: ByteWriter, tag: number, value: Value, map: Fields): void {
+  const write = (key: unknown): void => {
+    writer.uint32(1 << 3 | WIRE.bytes).string(key as string).uint32(2 << 3 | value.wireType)
+    value.write(writer, map[key as string])
   }
+  for (const key of Object.keys(map).sort()) writer.uint32(tag).nested(write, key)
 }
 
 function readMapEntry(reader: Reader, value: Value, map: Fields): void {
@@ -159,13 +159,15 @@ function readMapEntry(reader: Reader, value: Value, map: Fields): void {
     else if (tag >>> 3 === 2) item = value.read(reader, undefined)
     else reader.skipType(tag & 7)
   }
-  Object.defineProperty(map, key, { value: item ?? value.zero(), enumerable: true, writable: true, configurable: true })
+  const found = item ?? value.zero()
+  if (key === '__proto__') Object.defineProperty(map, key, { value: found, enumerable: true, writable: true, configurable: true })
+  else map[key] = found
 }
 
-function fieldWriter(field: FieldSchema, value: Value): (writer: Writer, fields: Fields) => void {
+function fieldWriter(field: FieldSchema, value: Value): (writer: ByteWriter, fields: Fields) => void {
   const { name, number: id } = field
   const tag = (id << 3 | value.wireType) >>> 0
-  const write = (writer: Writer, item: unknown): void => value.write(writer.uint32(tag), item)
+  const write = (writer: ByteWriter, item: unknown): void => value.write(writer.uint32(tag), item)
   if (field.options.inline === true) return (writer, fields) => write(writer, fields)
   if (field.oneof !== undefined) {
     const oneof = field.oneof
@@ -219,15 +221,15 @@ function filler(field: FieldSchema, value: Value): ((into: Fields) => void) | un
   return (into) => void (into[name] ??= value.zero())
 }
 
-function makeCodec(name: string): Codec {
+function makeCodec(name: string, texts = false): Codec {
   const message = messageSchema(name)
-  const fields = message.fields.map((field) => ({ field, value: valueOf(field) }))
+  const fields = message.fields.map((field) => ({ field, value: valueOf(field, texts) }))
   const byNumber = new Map(fields.map((item) => [item.field.number, item]))
   const writers = fields.map(({ field, value }) => fieldWriter(field, value))
   const fillers = fields.flatMap(({ field, value }) => filler(field, value) ?? [])
   return {
-    write(writer, value) {
-      for (const write of writers) write(writer, value)
+    write(value, writer) {
+      for (const write of writers) write(writer, value as Fields)
     },
     read(reader, end, into) {
       while (reader.pos < end) {
@@ -255,8 +257,8 @@ function codecOf(name: string): Codec {
 
 /** A message's bytes. Fields that decoding fills in by itself may be left out. */
 export function encode<M extends keyof Messages>(message: M, value: Input<Messages[M]>): Uint8Array {
-  const writer = protobuf.Writer.create()
-  codecOf(message).write(writer, value as Fields)
+  const writer = new ByteWriter()
+  codecOf(message).write(value, writer)
   return writer.finish()
 }
 
