@@ -199,7 +199,7 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
     const duties = new RunGroup(leading)
     duties.add((ended) => scheduler.run(term, ended))
     duties.add((ended) => runReconcilers(createReconcilers(parts), parts, ended))
-    duties.add((ended) => new ChangeNotices(informer, news).run(ended))
+    duties.add((ended) => new ChangeNotices(informer, news, clock).run(ended))
     await duties.wait()
   }
 

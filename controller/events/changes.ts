@@ -1,11 +1,14 @@
 /** Tells on NATS that objects changed: `gantry.changes.PLURAL.NAMESPACE.NAME`. News only: a notice may be lost, and says what changed, not how. */
 import { NatsError } from 'nats'
 import { resourceOf } from '../../proto/api/schema.ts'
+import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Change, Informer } from '../informer/contract.ts'
 import type { NewsConnection } from './connection.ts'
 import { changeSubject } from './subjects.ts'
 
-/** Notices gathered in one batch of changes at most; the rest of a larger batch is counted, not told. */
+/** Milliseconds that notices are gathered for: what tells many together costs little more than what tells one. */
+const GATHER = 10
+/** Notices told together at most; the rest of what was gathered is counted, not told. */
 const BATCH = 1_000
 
 export interface ChangeNotice {
@@ -21,12 +24,15 @@ export interface ChangeNotice {
 export class ChangeNotices {
   readonly #informer: Informer
   readonly #connection: NewsConnection
+  readonly #clock: Clock
   #notices: { readonly plural: string; readonly notice: ChangeNotice }[] = []
+  #gathering: Timer | undefined
   #lost = 0
 
-  constructor(informer: Informer, connection: NewsConnection) {
+  constructor(informer: Informer, connection: NewsConnection, clock: Clock) {
     this.#informer = informer
     this.#connection = connection
+    this.#clock = clock
   }
 
   /** Notices that were not told: NATS was away, or too many came at once. */
@@ -39,19 +45,20 @@ export class ChangeNotices {
     await this.#informer.synced()
     if (signal.aborted) return
     const begun = this.#informer.revision
-    const ends = [
-      this.#informer.onAny((change) => {
-        if (change.revision > begun) this.#notices.push(notice(change))
-      }),
-      this.#informer.onBatch(() => this.#publish()),
-    ]
+    const end = this.#informer.onAny((change) => {
+      if (change.revision <= begun) return
+      this.#notices.push(notice(change))
+      this.#gathering ??= this.#clock.after(GATHER, () => this.#publish())
+    })
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-    for (const end of ends) end()
+    end()
+    this.#gathering?.cancel()
+    this.#publish()
   }
 
   #publish(): void {
     const notices = this.#notices
-    if (notices.length === 0) return
+    this.#gathering = undefined
     this.#notices = []
     const session = this.#connection.current
     const told = session === undefined ? [] : notices.slice(0, BATCH)

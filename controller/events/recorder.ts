@@ -7,7 +7,7 @@ import { GantryError } from '../../proto/api/errors.ts'
 import { formatTime } from '../../proto/api/time.ts'
 import { encodeResource } from '../../proto/api/wire.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
-import { delay, type Clock } from '../../proto/base/clock.ts'
+import { delay, elapsed, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { randomSuffix, randomUuid, type Random } from '../../proto/base/random.ts'
 import type { Event } from '../../proto/gen/types.ts'
@@ -22,6 +22,8 @@ const BUFFER = 10_000
 const REMEMBERED = 4_096
 /** An event like one seen within this many milliseconds is that one again. */
 const REPEAT_WINDOW = 600_000
+/** Milliseconds that the first event that waits is joined by others: what tells many together costs little more than what tells one. */
+const GATHER = 10
 /** Events published together, and milliseconds until JetStream must have stored them. */
 const BATCH = 256
 const PUBLISH_TIMEOUT = 2_000
@@ -100,7 +102,7 @@ export class EventRecorder implements EventSink {
     while (!signal.aborted) {
       try {
         await this.#recorded(signal)
-        if (signal.aborted) break
+        if (!await elapsed(clock, GATHER, signal)) break
         const session = await connection.session(signal)
         if (ready?.lost !== session.lost) ready = (await ensureEventStream(session, this.#options.servers ?? 1)) ? session : undefined
         await this.#send(session)

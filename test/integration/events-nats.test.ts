@@ -125,7 +125,7 @@ describe('events on NATS', function () {
     const informer = new StoreInformer({ ...parts, store })
     const put = (name: string, key: string, expect: Expectation) => store.commit([{ kind: 'put', key: objectKey('ConfigMap', 'default', key), value: encodeResource({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default', uid: `uid-${name}`, resourceVersion: '' } }), expect }])
     await put('old', 'old', { is: 'absent' })
-    const notices = new ChangeNotices(informer, connection)
+    const notices = new ChangeNotices(informer, connection, systemClock)
     const { nats: client } = await connection.session(signal())
     const subscription = client.subscribe('gantry.changes.>')
     const told: string[] = []
