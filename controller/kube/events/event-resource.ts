@@ -12,6 +12,7 @@ import { encode } from '../../../proto/api/wire.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { randomSuffix, randomUuid, type Random } from '../../../proto/base/random.ts'
 import type { Event, JsonObject, JsonValue } from '../../../proto/gen/types.ts'
+import { settleNew } from '../../api/admission.ts'
 import type { EventQuery, EventReader } from '../../events/reader.ts'
 import { readObject, readTyped, parseJson } from '../body.ts'
 import { servedResource } from '../catalog.ts'
@@ -117,9 +118,11 @@ class EventResource implements VirtualResource {
     return this.#publish({ ...event, metadata: stored.metadata }, request, 200)
   }
 
-  #publish(event: Event, request: ResourceRequest, code: number): Promise<Answer> {
+  /** InvalidArgument with every problem. */
+  async #publish(event: Event, request: ResourceRequest, code: number): Promise<Answer> {
+    settleNew<'Event'>(event)
     if (request.query.get('dryRun') === null) this.#parts.publish(event)
-    return Promise.resolve({ ...this.#answer(event), code })
+    return { ...this.#answer(event), code }
   }
 
   /** NotFound; Unavailable while the news cannot be read. */

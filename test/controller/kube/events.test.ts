@@ -104,6 +104,19 @@ describe('Kubernetes face: events', () => {
     assert.equal(await face.passUntil(frames.next()), undefined)
   })
 
+  it('are about what is in their own namespace, and have names', async () => {
+    for (const [about, name, field] of [
+      [{ kind: 'Pod', name: 'web', namespace: 'kube-system' }, 'a', 'involvedObject.namespace'], [{ kind: 'Node', name: 'n1', namespace: 'default' }, 'No Name', 'metadata.name'],
+    ] as const) {
+      const { status, json } = await face.send('POST', CORE, { body: event(name, 'web', { involvedObject: about }) })
+      assert.deepEqual([status, json.details.causes[0].field], [422, field])
+    }
+    assert.equal((await face.send('POST', CORE, { body: event('node', 'n1', { involvedObject: { kind: 'Node', name: 'n1' } }) })).status, 201)
+    await create('c', 'web')
+    assert.equal((await face.send('PUT', `${CORE}/c`, { body: event('c', 'web', { involvedObject: { kind: 'Pod', name: 'web', namespace: 'kube-system' } }) })).status, 422)
+    assert.deepEqual(news.told.map(({ metadata }) => metadata.name), ['node', 'c'])
+  })
+
   it('are refused as other objects are, and written by no dry run', async () => {
     assert.equal((await face.get(`${CORE}/none`)).status, 404)
     assert.equal((await face.send('POST', CORE, { body: { ...event('x', 'web'), metadata: {} } })).status, 422)
