@@ -116,6 +116,14 @@ export class History<K extends Kind> {
     return () => void this.#followers.delete(follower)
   }
 
+  /** Ends everybody, and knows of nothing up to a revision any more: who comes back lists again. */
+  restart(after: number, error: GantryError): void {
+    this.close(error)
+    this.#iterations.clear()
+    this.#after = after
+    this.#changes = this.#changes.slice(firstAfter(this.#changes, after))
+  }
+
   /** Ends everybody: with an error when the cache follows the store no more. */
   close(error?: GantryError): void {
     for (const { items } of this.#iterations) items.close(error)

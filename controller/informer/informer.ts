@@ -1,4 +1,5 @@
 /** The watch cache over any store: a complete list, then one watch; a new list with the differences when the watch has lost its place. */
+import { isDeepStrictEqual } from 'node:util'
 import { GantryError } from '../../proto/api/errors.ts'
 import { customKindOf, customKinds, type CustomKind } from '../../proto/api/custom/definitions.ts'
 import { resources, unknownKind } from '../../proto/api/schema.ts'
@@ -15,7 +16,8 @@ import { deletion, undone } from './changes.ts'
 import type { Cached, Change, Follower, Informer, Lister } from './contract.ts'
 import { History } from './history.ts'
 import { KindCache } from './kind-cache.ts'
-import { readAll } from './listing.ts'
+import { newestCommit, readAll } from './listing.ts'
+import { Waiters } from './waiters.ts'
 
 const LIST_RETRY = { first: 100, max: 5000 }
 const REACHED_TIMEOUT = 5000
@@ -33,12 +35,6 @@ interface OneKind {
   readonly handlers: Set<(change: Change) => void>
 }
 
-interface Waiter {
-  readonly revision: number
-  readonly resolve: () => void
-  readonly reject: (error: GantryError) => void
-}
-
 export class StoreInformer implements Informer {
   readonly #store: Store
   readonly #clock: Clock
@@ -51,7 +47,7 @@ export class StoreInformer implements Informer {
   readonly #anyHandlers = new Set<(change: Change) => void>()
   readonly #uids = new Map<string, AnyResource>()
   readonly #batchHandlers = new Set<(revision: number) => void>()
-  readonly #waiters = new Set<Waiter>()
+  readonly #waiters: Waiters
   readonly #synced: Promise<void>
   #nowSynced!: () => void
   #isSynced = false
@@ -65,6 +61,7 @@ export class StoreInformer implements Informer {
     this.#clock = clock
     this.#random = random
     this.#logger = logger
+    this.#waiters = new Waiters(clock)
     this.#synced = new Promise((resolve) => (this.#nowSynced = resolve))
   }
 
@@ -90,7 +87,7 @@ export class StoreInformer implements Informer {
     } finally {
       this.#over = failure ?? new GantryError('Unavailable', 'the cache follows the store no more')
       for (const { history } of this.#kinds.values()) history.close(failure)
-      for (const waiter of this.#waiters) waiter.reject(this.#over)
+      this.#waiters.end(this.#over)
     }
   }
 
@@ -103,27 +100,7 @@ export class StoreInformer implements Informer {
   }
 
   reached(revision: number, timeout = REACHED_TIMEOUT): Promise<void> {
-    if (this.#revision >= revision) return Promise.resolve()
-    if (this.#over !== undefined) return Promise.reject(this.#over)
-    return new Promise((resolve, reject) => {
-      const timer = this.#clock.after(timeout, () => {
-        this.#waiters.delete(waiter)
-        reject(new GantryError('Unavailable', `the cache is at revision ${this.#revision} and did not reach ${revision} within ${timeout} ms`))
-      })
-      const waiter: Waiter = {
-        revision,
-        resolve: () => {
-          timer.cancel()
-          resolve()
-        },
-        reject: (error) => {
-          timer.cancel()
-          this.#waiters.delete(waiter)
-          reject(error)
-        },
-      }
-      this.#waiters.add(waiter)
-    })
+    return this.#waiters.until(revision, timeout)
   }
 
   lister<K extends Kind>(kind: K): Lister<K> {
@@ -191,8 +168,8 @@ export class StoreInformer implements Informer {
     for (let failures = 0; ;) {
       try {
         const { entries, revision } = await readAll(this.#store)
-        this.#defineAll(entries)
-        const newest = this.#isSynced ? undefined : await this.#newestCommit(entries, revision)
+        this.#defineAll(entries, revision)
+        const newest = this.#isSynced ? undefined : await newestCommit(this.#store, entries, revision, (entry) => this.#cachedOf(entry))
         const changes = this.#differences(entries, revision)
         this.#announce(revision, changes.flatMap((change) => this.#put(change)))
         this.#forgetKinds()
@@ -212,34 +189,6 @@ export class StoreInformer implements Informer {
     for (const [kind, { history }] of this.#kinds) history.begin(revision - 1, newest.filter(({ cached }) => cached.object.kind === kind))
     this.#isSynced = true
     this.#nowSynced()
-  }
-
-  /**
-   * What the newest commit of a first list changed. A watcher of another cache, or of this controller before it was killed, may have been told
-   * only some of it and goes on here from its revision. Nothing if it is compacted: then it is minutes old.
-   */
-  async #newestCommit(entries: ReadonlyMap<string, Entry>, revision: number): Promise<Change[]> {
-    const written = [...entries.values()].filter((entry) => entry.revision === revision)
-    if (revision <= 1) return []
-    try {
-      const { count } = await this.#store.list(OBJECTS_PREFIX, { revision: revision - 1, limit: 1 })
-      if (written.length === 0 && count === entries.size) return []
-      const before = (await readAll(this.#store, revision - 1)).entries
-      const put = written.flatMap((entry): Change[] => {
-        const cached = this.#cachedOf(entry)
-        const earlier = before.get(entry.key)
-        const previous = earlier === undefined ? undefined : this.#cachedOf(earlier)
-        return cached === undefined ? [] : [{ type: previous === undefined ? 'added' : 'modified', cached, previous, revision }]
-      })
-      const gone = [...before.values()].filter(({ key }) => !entries.has(key)).flatMap((entry) => {
-        const cached = this.#cachedOf(entry)
-        return cached === undefined ? [] : [deletion(cached, revision)]
-      })
-      return [...put, ...gone]
-    } catch (error) {
-      if (!GantryError.is(error, 'Expired')) throw error
-      return []
-    }
   }
 
   /** From what the cache has to what the store has, in order of revision. */
@@ -310,11 +259,7 @@ export class StoreInformer implements Informer {
       for (const handler of this.#anyHandlers) handler(change)
     }
     for (const { history } of this.#kinds.values()) history.progress(revision, monotonic)
-    for (const waiter of this.#waiters) {
-      if (waiter.revision > revision) continue
-      this.#waiters.delete(waiter)
-      waiter.resolve()
-    }
+    this.#waiters.reached(revision)
     for (const handler of this.#batchHandlers) handler(revision)
   }
 
@@ -335,7 +280,8 @@ export class StoreInformer implements Informer {
   }
 
   /** Takes in all definitions of a list before the objects of their kinds, whose keys may come before theirs. */
-  #defineAll(entries: ReadonlyMap<string, Entry>): void {
+  #defineAll(entries: ReadonlyMap<string, Entry>, revision: number): void {
+    const known = new Map([...this.#defined.values()].map((kind) => [kind.id, kind]))
     this.#defined.clear()
     this.#aside.clear()
     const prefix = kindPrefix('CustomResourceDefinition')
@@ -346,7 +292,10 @@ export class StoreInformer implements Informer {
       if (kind !== undefined) this.#defined.set(definition!.metadata.name, kind)
     }
     for (const kind of this.#defined.values()) customKinds.set(kind)
-    for (const { id } of this.#defined.values()) this.#readAgain(id)
+    for (const kind of this.#defined.values()) {
+      const before = known.get(kind.id)
+      if (before !== undefined) this.#redefine(before, kind, revision)
+    }
   }
 
   /** A definition has changed: its kind appears with what was put aside, is read anew, or vanishes with all its objects. */
@@ -360,11 +309,19 @@ export class StoreInformer implements Informer {
     this.#defined.set(name, after)
     customKinds.set(after)
     if (before?.id === after.id) {
-      this.#readAgain(after.id)
+      this.#redefine(before, after, revision)
       return []
     }
     this.#kind(after.id)
     return [...gone, ...this.#aside.take(kindPrefix(after.id)).flatMap((entry) => this.#put(this.#changeOf({ type: 'put', entry })))]
+  }
+
+  /** Where the objects of a kind read otherwise from a revision on, though nobody wrote them, who watches them has to list again, as in Kubernetes. */
+  #redefine(before: CustomKind, after: CustomKind, revision: number): void {
+    if (isDeepStrictEqual({ ...before, leaving: after.leaving }, after)) return
+    this.#readAgain(after.id)
+    // What the commit itself changes stays known, for who lists just then and goes on from there.
+    this.#kind(after.id).history.restart(revision - 1, new GantryError('Expired', `the definition of ${after.id} has changed: list again`))
   }
 
   #vanish(name: string, { id }: CustomKind, revision: number): Change[] {

@@ -3,6 +3,8 @@ import type { AnyResource, CustomResourceDefinition, JsonObject } from '../../..
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
 import { customKinds } from '../../../proto/api/custom/definitions.ts'
+import { MASTERS } from '../../../controller/api/authorization.ts'
+import { Watches } from '../../../controller/api/watches.ts'
 import { DefinitionReconciler } from '../../../controller/reconcile/definition/reconciler.ts'
 import { runReconcilers, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
 import { eventually } from '../../eventually.ts'
@@ -115,6 +117,52 @@ describe('custom kinds in the Kubernetes face', () => {
     frames.close()
     const { json: discovered } = await face.get('/apis/stable.example.com')
     assert.deepEqual([discovered.preferredVersion.version, discovered.versions.map(({ version }: { version: string }) => version)], ['v1', ['v1', 'v1beta1']])
+  })
+
+  it('ends watches when the definition changes, and when it goes: clients list again', async () => {
+    await define(cronTabs())
+    made(await face.send('POST', V1, { body: cronTab('a') }))
+    const listed = async (): Promise<string> => (await face.get(V1)).json.metadata.resourceVersion as string
+    const stop = new AbortController()
+    /** On both faces, from a revision; resolves with how each ended. */
+    const watched = async (revision: string): Promise<() => Promise<unknown[]>> => {
+      const frames = await face.watch(`${V1}?watch=true&resourceVersion=${revision}`)
+      const events = new Watches(face).watch({ apiVersion: 'stable.example.com/v1', kind: 'CronTab', namespace: 'default', labelSelector: '', fieldSelector: '', resourceVersion: revision, bookmarks: false }, { signal: stop.signal, user: { name: 'anna', groups: [MASTERS] } })
+      const over = (async () => {
+        const told: string[] = []
+        for await (const { type } of events) told.push(type as string)
+        return told
+      })().then((told) => `ended after ${told.join()}`, (thrown: { code: string }) => thrown.code)
+      return async () => {
+        const types: unknown[] = []
+        for (let frame = await frames.next(); frame !== undefined; frame = await frames.next()) types.push(frame.type === 'ERROR' ? frame.object.code : frame.type)
+        return [types, await over]
+      }
+    }
+    const change = async (spec: object): Promise<void> => {
+      const { json } = await face.get(`${DEFINITIONS}/crontabs.stable.example.com`)
+      assert.equal((await face.send('PUT', `${DEFINITIONS}/crontabs.stable.example.com`, { body: { ...json, spec: { ...json.spec, ...spec } } })).status, 200)
+      await face.reads.current()
+    }
+    const before = await listed()
+    const first = await watched(before)
+    await face.send('PATCH', `${DEFINITIONS}/crontabs.stable.example.com`, { type: 'application/merge-patch+json', body: { metadata: { labels: { nothing: 'changes' } } } })
+    made(await face.send('POST', V1, { body: cronTab('b') }))
+    const wider = structuredClone(CRONTAB_SCHEMA) as { properties: { spec: { properties: JsonObject } } }
+    wider.properties.spec.properties.zone = { type: 'string', default: 'UTC' }
+    await change(cronTabs({ schema: { openAPIV3Schema: wider as unknown as JsonObject } }).spec as object)
+    assert.deepEqual(await first(), [['ADDED', 410], 'Expired'])
+    assert.deepEqual((await face.get(V1)).json.items.map(({ spec }: AnyResource & { spec: { zone: string } }) => spec.zone), ['UTC', 'UTC'])
+    assert.equal((await face.get(`${V1}?watch=true&resourceVersion=${before}`)).status, 410, 'what was before cannot be gone on from')
+
+    const second = await watched(await listed()) // at the very revision of the change
+    await change(cronTabs({ additionalPrinterColumns: [{ name: 'Image', type: 'string', jsonPath: '.spec.image' }] }).spec as object)
+    assert.deepEqual(await second(), [[410], 'Expired'])
+    const third = await watched(await listed())
+    await face.send('DELETE', `${V1}/a`)
+    await face.send('DELETE', `${V1}/b`)
+    await face.send('DELETE', `${DEFINITIONS}/crontabs.stable.example.com`)
+    assert.deepEqual(await third(), [['DELETED', 'DELETED', 410], 'Expired'])
   })
 
   it('selects by the fields that the definition names', async () => {
