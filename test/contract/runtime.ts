@@ -43,7 +43,7 @@ export function containerSpec(subject: Pick<RuntimeSubject, 'rootfs' | 'logPath'
 
 /** Waits until `look` gives something, letting time pass for the subject. */
 export async function seen<T>(subject: Pick<RuntimeSubject, 'pass'>, what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  const deadline = systemClock.monotonic() + 10_000
+  const deadline = systemClock.monotonic() + 30_000
   for (;;) {
     const found = await look()
     if (found !== undefined) return found
