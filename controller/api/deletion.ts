@@ -63,10 +63,13 @@ function graceOf(object: AnyResource, wanted: number | undefined): number {
   return idle ? 0 : Math.max(0, wanted ?? spec.terminationGracePeriodSeconds)
 }
 
+/** Of the last year that RFC 3339 has a form for. */
+const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59)
+
 /** deletionTimestamp is when the grace ends; a deletion under way is only ever hastened. */
 function marks(metadata: ObjectMeta, grace: number, now: number): ObjectMeta {
   const { deletionTimestamp, deletionGracePeriodSeconds, generation } = metadata
-  const ends = now + grace * 1000
+  const ends = Math.min(now + grace * 1000, LAST_TIME)
   if (deletionTimestamp === undefined) return { ...metadata, deletionTimestamp: formatTime(ends), deletionGracePeriodSeconds: grace, generation: generation === undefined ? undefined : generation + 1 }
   if (grace >= (deletionGracePeriodSeconds ?? 0)) return metadata
   return { ...metadata, deletionTimestamp: formatTime(Math.min(ends, parseTime(deletionTimestamp))), deletionGracePeriodSeconds: grace }

@@ -75,6 +75,14 @@ describe('deletion, binding and release', () => {
     await gone('Pod', 'web')
   })
 
+  it('ends a grace of ages with the last day that can be written', async () => {
+    await running('web')
+    const { metadata } = await bench.api.delete('Pod', 'default', 'web', { gracePeriodSeconds: Number.MAX_SAFE_INTEGER }, context)
+    assert.equal(metadata.deletionTimestamp, '9999-12-31T23:59:59Z')
+    await bench.api.delete('Pod', 'default', 'web', { gracePeriodSeconds: 0 }, context)
+    await gone('Pod', 'web')
+  })
+
   it('removes unbound and finished pods at once', async () => {
     await create('unbound')
     await bench.api.delete('Pod', 'default', 'unbound', {}, context)
