@@ -1,13 +1,10 @@
 /** The pod network of a node: pods' network namespaces, joined to the node by veth pairs. */
-import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs'
-import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import { systemClock, type Clock, type Timer } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Run } from '../launcher.ts'
-import { noAdvertisements, podSide, portName } from './commands.ts'
+import { portName } from './commands.ts'
 import type { Attachment, AttachRequest, Network, NodeRanges } from './contract.ts'
 import { VXLAN_PORT } from './fabric/plan.ts'
 import { GUARD_TABLE, MASQUERADE_TABLE } from './firewall.ts'
@@ -15,6 +12,7 @@ import { HOST_PORTS_TABLE, HostPorts } from './host-ports.ts'
 import { NodePorts } from './node-ports.ts'
 import { inNode } from './node-programs.ts'
 import { PodAddresses } from './pod-addresses.ts'
+import { PodNamespaces, READY_PREFIX } from './pod-namespaces.ts'
 import { findPodMtu } from './underlay.ts'
 
 export interface RoutedNetworkOptions {
@@ -43,7 +41,6 @@ export interface RoutedNetworkOptions {
 const BATCH = 4
 /** Milliseconds from taking a ready one to making another: the pod that took it is started first. */
 const REFILL_DELAY = 100
-const READY_PREFIX = 'ready-'
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 
 interface Waiter {
@@ -58,13 +55,8 @@ interface Removal {
   readonly id?: string
 }
 
-/**
- * On disk each namespace is a directory `netns/<id>` with the pin `net` in it (those made ahead: `netns/ready-<first address>`). Giving one to
- * a pod is one rename of the directory, which the mount inside follows; the interface is named by the first address. So there is nothing else
- * to record: the caller keeps ids and attachments (`known`), and whatever it does not know is a leftover.
- */
+/** The caller keeps ids and attachments (`known`), and whatever it does not know is a leftover. */
 export class RoutedNetwork implements Network {
-  readonly #stateDir: string
   readonly #logger: Logger
   readonly #clock: Clock
   readonly #netns: string | undefined
@@ -72,7 +64,7 @@ export class RoutedNetwork implements Network {
   readonly #address: string | undefined
   readonly #vxlanPort: number
   readonly #run: Run
-  readonly #mountPoints: () => Promise<readonly string[]>
+  readonly #namespaces: PodNamespaces
   readonly #ports: NodePorts
   readonly #hostPorts: HostPorts
   readonly #attached = new Map<string, Attachment>()
@@ -86,8 +78,6 @@ export class RoutedNetwork implements Network {
   /** By directory; what cannot be removed is tried again with the next. */
   readonly #removals = new Map<string, Removal>()
   #mtu: number | undefined
-  /** With symbolic links resolved, as the kernel lists mounts. */
-  #root = ''
   #addresses: PodAddresses | undefined
   #state: 'new' | 'starting' | 'started' | 'stopped' = 'new'
   #filling: Promise<void> | undefined
@@ -95,7 +85,6 @@ export class RoutedNetwork implements Network {
   #removing: Promise<void> | undefined
 
   constructor(options: RoutedNetworkOptions) {
-    this.#stateDir = options.stateDir
     this.#logger = options.logger
     this.#clock = options.clock ?? systemClock
     this.#netns = options.netns
@@ -104,7 +93,7 @@ export class RoutedNetwork implements Network {
     this.#address = options.address
     this.#vxlanPort = options.vxlanPort ?? VXLAN_PORT
     this.#run = options.run ?? run
-    this.#mountPoints = options.mountPoints ?? mountPoints
+    this.#namespaces = new PodNamespaces({ stateDir: options.stateDir, run: this.#run, nodeNetns: options.netns, mountPoints: options.mountPoints })
     const node = inNode(this.#run, options.netns)
     this.#ports = new NodePorts(node, options.logger)
     this.#hostPorts = new HostPorts(node)
@@ -127,9 +116,7 @@ export class RoutedNetwork implements Network {
     this.#refill = undefined
     await this.#filling
     await this.#remove()
-    await mkdir(join(this.#stateDir, 'netns'), { recursive: true, mode: 0o700 })
-    this.#root = await realpath(join(this.#stateDir, 'netns'))
-    const mounted = await this.#mounted()
+    const mounted = await this.#namespaces.start()
     for (const [id, attachment] of known) {
       if (mounted.has(attachment.netns)) this.#attached.set(id, attachment)
       else this.#logger.warn({ id, netns: attachment.netns }, 'the network namespace is gone')
@@ -148,7 +135,7 @@ export class RoutedNetwork implements Network {
     for (const [id, { address }] of this.#attached) if (gone.has(address)) this.#cutOff.add(id)
     await this.#resize(resized, this.#mtu)
     await this.#hostPorts.start(this.#attached)
-    await this.#removeLeftovers()
+    await this.#namespaces.removeLeftovers(new Set([...this.#attached.values()].map(({ netns }) => netns)))
     this.#state = 'started'
     this.#fill()
   }
@@ -157,7 +144,7 @@ export class RoutedNetwork implements Network {
     const under = this.#attaching.get(id)
     if (under !== undefined) return under
     const known = this.#attached.get(id)
-    if (known !== undefined && !this.#removals.has(join(this.#root, id)) && !this.#cutOff.has(id)) return Promise.resolve(known)
+    if (known !== undefined && !this.#removals.has(this.#namespaces.of(id)) && !this.#cutOff.has(id)) return Promise.resolve(known)
     const attaching = this.#attach(id, request).finally(() => this.#attaching.delete(id))
     this.#attaching.set(id, attaching)
     return attaching
@@ -178,7 +165,7 @@ export class RoutedNetwork implements Network {
     this.#refill = undefined
     if (before === 'new') return
     await this.#filling
-    for (const addresses of this.#ready.splice(0)) this.#removals.set(this.#readyDirectory(addresses), { addresses })
+    for (const addresses of this.#ready.splice(0)) this.#removals.set(this.#namespaces.ready(addresses), { addresses })
     await this.#remove()
     await this.#removeNodeParts()
   }
@@ -219,9 +206,7 @@ export class RoutedNetwork implements Network {
   }
 
   #give(id: string, addresses: readonly string[]): Attachment {
-    const directory = join(this.#root, id)
-    renameSync(this.#readyDirectory(addresses), directory)
-    const attachment: Attachment = { netns: join(directory, 'net'), address: addresses[0]!, addresses }
+    const attachment: Attachment = { netns: this.#namespaces.give(addresses, id), address: addresses[0]!, addresses }
     this.#attached.set(id, attachment)
     return attachment
   }
@@ -236,7 +221,7 @@ export class RoutedNetwork implements Network {
   }
 
   async #release(id: string, { addresses }: Attachment): Promise<void> {
-    this.#removals.set(join(this.#root, id), { id, addresses })
+    this.#removals.set(this.#namespaces.of(id), { id, addresses })
     await this.#remove()
   }
 
@@ -312,26 +297,17 @@ export class RoutedNetwork implements Network {
       await this.#remove()
       taken = take()
     }
-    const made = await Promise.allSettled(taken.map((addresses) => this.#makeNamespace(addresses, pool)))
+    const made = await Promise.allSettled(taken.map((addresses) => this.#namespaces.make(addresses, pool.gatewaysOf(addresses), this.#mtu!)))
     const failed = made.find((result) => result.status === 'rejected')
     try {
       if (failed !== undefined) throw failed.reason
       if (taken.length > 0) await this.#ports.join(taken)
       return taken
     } catch (error) {
-      for (const addresses of taken) this.#removals.set(this.#readyDirectory(addresses), { addresses })
+      for (const addresses of taken) this.#removals.set(this.#namespaces.ready(addresses), { addresses })
       await this.#remove()
       throw error
     }
-  }
-
-  async #makeNamespace(addresses: readonly string[], pool: PodAddresses): Promise<void> {
-    const directory = this.#readyDirectory(addresses)
-    mkdirSync(directory, { recursive: true, mode: 0o711 })
-    const pin = join(directory, 'net')
-    closeSync(openSync(pin, 'a'))
-    const nodeNetns = this.#netns ?? `/proc/${process.pid}/ns/net`
-    await this.#run('unshare', [`--net=${pin}`, '--', 'sh', '-c', `${noAdvertisements('default')}; exec ip -batch -`], { stdin: podSide({ addresses: pool.gatewaysOf(addresses), mtu: this.#mtu!, nodeNetns }) })
   }
 
   /** Pods that live on from a time when packets could be of another size. */
@@ -341,14 +317,6 @@ export class RoutedNetwork implements Network {
       await inNode(this.#run, this.#netns)('ip', ['link', 'set', port, 'mtu', String(mtu)])
       await inNode(this.#run, byPort.get(port))('ip', ['link', 'set', 'eth0', 'mtu', String(mtu)])
     }))
-  }
-
-  /** Directories that no living attachment uses. */
-  async #removeLeftovers(): Promise<void> {
-    const living = new Set([...this.#attached.values()].map(({ netns }) => netns))
-    const names = (await readdir(this.#root)).filter((name) => !living.has(join(this.#root, name, 'net')))
-    await this.#unmount(names.map((name) => join(this.#root, name, 'net')), await this.#mounted())
-    for (const name of names) await rm(join(this.#root, name), { recursive: true, force: true })
   }
 
   /** Removes everything that is queued for it; callers who come meanwhile share the next round. Whether the round under way fails is not theirs. */
@@ -363,9 +331,9 @@ export class RoutedNetwork implements Network {
     const batch = [...this.#removals]
     await this.#hostPorts.close(batch.flatMap(([, { id }]) => (id === undefined ? [] : this.#attached.get(id) ?? [])))
     await this.#ports.leave(batch.map(([, { addresses }]) => addresses))
-    await this.#unmount(batch.map(([directory]) => join(directory, 'net')), await this.#mounted())
+    await this.#namespaces.unmount(batch.map(([directory]) => directory))
     for (const [directory, { addresses, id }] of batch) {
-      await rm(directory, { recursive: true, force: true })
+      await this.#namespaces.remove(directory)
       this.#removals.delete(directory)
       this.#addresses?.release(addresses)
       if (id === undefined) continue
@@ -380,23 +348,6 @@ export class RoutedNetwork implements Network {
     if (this.#attached.size > 0) return
     await this.#ports.remove()
     await this.#hostPorts.remove()
-    await rm(this.#root, { recursive: true, force: true })
+    await this.#namespaces.end()
   }
-
-  #readyDirectory(addresses: readonly string[]): string {
-    return join(this.#root, `${READY_PREFIX}${addresses[0]!}`)
-  }
-
-  async #mounted(): Promise<Set<string>> {
-    return new Set((await this.#mountPoints()).filter((point) => point.startsWith(`${this.#root}/`)))
-  }
-
-  async #unmount(pins: readonly string[], mounted: ReadonlySet<string>): Promise<void> {
-    const points = pins.filter((pin) => mounted.has(pin))
-    if (points.length > 0) await this.#run('umount', points)
-  }
-}
-
-async function mountPoints(): Promise<readonly string[]> {
-  return (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[4] ?? '')
 }
