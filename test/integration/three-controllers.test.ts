@@ -28,7 +28,7 @@ function pod(name: string): Pod {
 
 /** The tests go on from each other. */
 describe('three controllers', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
   let three: ThreeControllers
   let connections: Record<Name, Connection>
   let admin: KeyPair

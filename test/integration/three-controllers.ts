@@ -14,6 +14,8 @@ import { freePorts } from './free-port.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const NAMES = ['c1', 'c2', 'c3'] as const
+/** Milliseconds for three Node.js, three etcd and three NATS that begin at once on a machine with other things to do. */
+const PATIENCE = 90_000
 export type Name = typeof NAMES[number]
 
 interface Running {
@@ -123,7 +125,7 @@ export class ThreeControllers {
         if (GantryError.is(thrown, 'Unavailable', 'DeadlineExceeded')) return false
         throw thrown
       }
-    }, 30_000)
+    }, PATIENCE)
   }
 
   async remove(): Promise<void> {
