@@ -14,7 +14,7 @@ import { until } from '../eventually.ts'
 const ROOT = join(import.meta.dirname, '../..')
 
 describe('the controller program', function () {
-  this.timeout(60_000)
+  this.timeout(150_000)
   let dir: string
   let address: string
   let natsPort: number
@@ -70,7 +70,7 @@ describe('the controller program', function () {
       if (GantryError.is(thrown, 'Unavailable', 'DeadlineExceeded')) return false
       throw thrown
     }
-  })
+  }, 60_000)
 
   it('ends after SIGTERM though watches are open, with all that it ran', async () => {
     start()
