@@ -147,7 +147,7 @@ export class PodMachine implements StepHost {
     if (record.sandbox !== undefined && !sandboxExists) {
       record.sandbox = undefined
       // A new sandbox begins with the init containers again.
-      for (const container of record.pod.spec.initContainers ?? []) if (!isStopping(record)) this.#forgetEnd(container.name)
+      for (const container of record.pod.spec.initContainers ?? []) if (!isStopping(record)) this.#forgetRun(container.name)
     }
     for (const [name, known] of Object.entries(record.containers)) {
       const { instance } = known
@@ -374,9 +374,12 @@ export class PodMachine implements StepHost {
     for (const known of Object.values(this.record.containers)) known.failures = known.retryAt = 0
   }
 
-  #forgetEnd(name: string): void {
+  /** An init container is to run again, and what comes after it is to wait for it. */
+  #forgetRun(name: string): void {
     const known = this.record.containers[name]
-    if (known?.ended === undefined) return
+    if (known === undefined) return
+    known.passed = undefined
+    if (known.ended === undefined) return
     known.last = known.ended
     known.attempt = known.ended.attempt + 1
     known.ended = undefined

@@ -360,6 +360,22 @@ describe('pods of a node', () => {
       assert.equal(node.status('web').containerStatuses![0]!.lastState!.terminated!.reason, 'ContainerStatusUnknown')
     })
 
+    it('has sidecars go before what comes after them again, after the machine lost power', async () => {
+      const pod = makePod('web', { initContainers: [makeContainer('proxy', { command: ['proxy'], restartPolicy: 'Always' })], containers: [makeContainer('main', { command: ['main'] })] })
+      node.assignAll(pod)
+      await node.phase('web', 'Running')
+      await node.stop()
+      node.machine.reboot()
+      node.specs.length = 0
+      node.behaviour = (spec) => (spec.args[0] === 'proxy' ? { createAfter: 1000 } : {})
+      await node.start()
+      await until('the sidecar is made', () => node.specs.length > 0)
+      await until('both are prepared', () => node.images.rootfs.size >= 2)
+      assert.deepEqual(node.specs.map(({ args }) => args[0]), ['proxy'])
+      await until('it runs again', async () => (await node.clock.advance(1000), node.status('web').phase === 'Running'))
+      assert.deepEqual(node.specs.map(({ args }) => args[0]), ['proxy', 'main'])
+    })
+
     it('waits for secrets until the control plane is reached', async () => {
       const secret: Secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'default', uid: 'u-s', resourceVersion: '1' }, type: 'Opaque', data: { token: Buffer.from('t0p').toString('base64') } }
       const pod = makePod('web', { containers: [makeContainer('main', { envFrom: [{ secretRef: { name: 'key' } }] })] })
