@@ -118,7 +118,7 @@ describe('the controller program', function () {
     start()
     assert.equal(await ended, 1)
     assert.match(output, /the data directory .* is used by the controller with process id \d+; stop that controller/)
-    assert.equal((await connection.client('Cluster').version({}, { timeout: 2_000 })).controller, 'c1')
+    assert.equal((await connection.client('Cluster').version({}, { timeout: 20_000 })).controller, 'c1')
     controller = first.controller
     ended = first.ended
   })
