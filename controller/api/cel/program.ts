@@ -4,6 +4,7 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import { pattern, patternFlaw } from '../../../proto/api/custom/pattern.ts'
 import { Budget, Meter } from './budget.ts'
 import { CelError, celError } from './error.ts'
+import { innerCost } from './inner-cost.ts'
 import { registerFormats } from './library/formats.ts'
 import { registerAddresses } from './library/addresses.ts'
 import { registerLists } from './library/lists.ts'
@@ -95,6 +96,8 @@ interface Node {
   readonly op: string
   readonly args: unknown
   readonly meta: { readonly evaluate?: Step; readonly macro?: Macro; readonly alternate?: Node }
+  /** Of operators and functions, once types are checked: does with the operands' values what is to be done. */
+  handle?: (...args: unknown[]) => unknown
   setMeta(key: string, value: unknown): void
 }
 
@@ -125,6 +128,7 @@ export class Program {
     visit(parsed.ast, (node) => {
       if (node.op === 'id') references.add(node.args as string)
       this.#meterStep(node)
+      this.#meterInside(node)
     })
     this.references = references
   }
@@ -158,6 +162,18 @@ export class Program {
     }
     if (macro?.evaluate !== undefined) macro.evaluate = metered(macro.evaluate)
     else if (evaluate !== undefined) node.setMeta('evaluate', metered(matching ?? evaluate))
+  }
+
+  /** What goes through its operands by itself pays for that first. */
+  #meterInside(node: Node): void {
+    const { op, args, handle } = node
+    const isCall = op === 'call' || op === 'rcall'
+    const cost = innerCost(isCall ? (args as [string])[0] : op)
+    if (handle === undefined || cost === undefined) return
+    node.handle = (...given) => {
+      this.#meter.spend(cost(isCall ? given[0] as unknown[] : given.slice(0, 2)))
+      return handle(...given)
+    }
   }
 
   /** Patterns are RE2's, which take no longer than the text is long; a constant one is looked at now. */

@@ -40,7 +40,7 @@ export function equal(a: unknown, b: unknown): boolean {
   if (a instanceof Date && b instanceof Date) return a.getTime() === b.getTime()
   if (a instanceof Set || b instanceof Set) {
     const [one, other] = [[...a as Set<unknown>], [...b as Set<unknown>]]
-    return one.length === other.length && one.every((item) => other.some((candidate) => equal(candidate, item)))
+    return one.length === other.length && one.every((item) => (b as Set<unknown>).has(item) || other.some((candidate) => equal(candidate, item)))
   }
   if (Array.isArray(a) || Array.isArray(b)) return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, index) => equal(item, b[index]))
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false

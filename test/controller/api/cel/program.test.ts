@@ -49,6 +49,19 @@ describe('CEL', () => {
     assert.deepEqual([...compile('a.all(x, x > b) && has(c.d)', { a: 'list<int>', b: 'int', c: 'dyn', e: 'int' }).references].filter((name) => name !== 'x').sort(), ['a', 'b', 'c'])
   })
 
+  it('counts what operators and functions go through by themselves', () => {
+    const many = (count: number): bigint[] => Array.from({ length: count }, (_, index) => BigInt(index))
+    const big = { l: many(5_000), s: new Set(many(5_000)), d: many(200).map((index) => new Map([['l', many(200)], ['n', index]] as [string, unknown][])), m: new Map([['l', many(5_000)]]), n: new Map([['l', many(5_000)]]) }
+    const variables = { l: 'list<int>', s: 'list<int>', d: 'list<dyn>', m: 'map<string, list<int>>', n: 'map<string, list<int>>' }
+    for (const heavy of ['l.distinct().size() > 0', 'sets.contains(l, l)', 'sets.equivalent(l, l)', '!sets.intersects(l, [-1, -2]) && sets.intersects(l, l)', 'l.all(x, !(-1 in s))', 'l.all(x, m == n)', 'l.all(x, !(m != n))', 'l.all(x, l.indexOf(-1) < 0)', 'd.distinct().size() > 0']) {
+      assert.throws(() => compile(heavy, variables).evaluate(big), refused('cost', /too much/), heavy)
+    }
+    const small = { ...big, l: many(500), s: new Set(many(500)), m: new Map([['l', many(500)]]), n: new Map([['l', many(500)]]) }
+    for (const light of ['l.distinct().size() == 500', 'sets.contains(l, l) && sets.equivalent(l, s)', 'l.all(x, x in s)', 'l.all(x, m == n)', '"abc".contains("b")', 'm == n']) {
+      assert.equal(compile(light, variables).evaluate(small), true, light)
+    }
+  })
+
   it('ends what costs too much, and takes it from what others may cost', () => {
     const list = Array.from({ length: 500 }, (_, index) => BigInt(index))
     const heavy = compile('l.all(a, l.all(b, l.all(c, a + b + c >= 0)))', { l: 'list<int>' })
