@@ -32,7 +32,7 @@ export function quietEnvironment(signal: AbortSignal, input: string): Environmen
 function read(manifests: Manifests, namespace: string | undefined, environment: (input: string) => Environment): Promise<Manifest[]> {
   const place = manifests instanceof URL ? placeOf(manifests) : manifests
   const [source, input] = typeof place === 'string' ? [place, ''] : ['-', JSON.stringify({ apiVersion: 'v1', kind: 'List', items: Array.isArray(place) ? place : [place] })]
-  return readManifests({ filename: [source], recursive: true }, environment(input), { given: namespace, fallback: NAMESPACE })
+  return readManifests({ filename: [source], recursive: true }, environment(input), { given: namespace, fallback: namespace ?? NAMESPACE })
 }
 
 function placeOf(url: URL): string {
