@@ -44,7 +44,7 @@ const status = defineCommand({
     for (const { metadata: { name } } of deployments) {
       const limit = flags.timeout > 0 ? flags.timeout : undefined
       let last = ''
-      await withDeadline(clock, limit, signal, () => `timed out after ${formatAge(flags.timeout)}: ${last}`, async (limited) => {
+      await withDeadline(clock, limit, signal, () => `timed out after ${formatAge(flags.timeout)}: ${last}; \`gantry why deploy/${name}\` tells of its pods`, async (limited) => {
         for await (const deployment of observe(cluster, clock, 'Deployment', namespace, name, limited)) {
           if (deployment === undefined) throw notFound('Deployment', namespace, name)
           if (flags.revision > 0 && revisionOf(deployment) !== flags.revision) throw new GantryError('FailedPrecondition', `the newest revision of deployment "${name}" is ${revisionOf(deployment)}, not ${flags.revision}`)

@@ -12,6 +12,7 @@ export function podEntries(pod: Pod, now: number): Entry[] {
   const node = spec.nodeName === undefined || spec.nodeName === '' ? '<none>' : `${spec.nodeName}${status.hostIP === undefined ? '' : `/${status.hostIP}`}`
   return [
     ...nameEntries(pod),
+    ...optional('Service Account', spec.serviceAccountName),
     entry('Node', node),
     ...optional('Start Time', status.startTime),
     ...markEntries(pod),

@@ -1,5 +1,5 @@
 /** The containers and volumes of a pod, or of the template that pods are made from. */
-import type { Container, ContainerState, ContainerStatus, EnvVar, PodSpec, PodTemplateSpec, Toleration, Volume } from '../../proto/gen/types.ts'
+import type { Container, ContainerState, ContainerStatus, EnvVar, PodSpec, PodTemplateSpec, Toleration, Volume, VolumeProjection } from '../../proto/gen/types.ts'
 import { probeEntries } from './probes.ts'
 import { block, entry, formatPage, mapValue, optional, type Entry } from './page.ts'
 
@@ -98,10 +98,17 @@ function volumeEntries({ emptyDir, hostPath, configMap, secret, downwardAPI, pro
   if (secret !== undefined) return [entry('Type', 'Secret'), entry('SecretName', secret.secretName ?? ''), entry('Optional', String(secret.optional ?? false))]
   if (downwardAPI !== undefined) return [entry('Type', 'DownwardAPI'), entry('Items', block((downwardAPI.items ?? []).map((item) => `${item.fieldRef?.fieldPath ?? item.resourceFieldRef?.resource ?? ''} -> ${item.path}`)))]
   if (projected !== undefined) {
-    const sources = (projected.sources ?? []).map((source) => (source.configMap !== undefined ? `ConfigMap ${source.configMap.name ?? ''}` : source.secret !== undefined ? `Secret ${source.secret.name ?? ''}` : 'DownwardAPI'))
-    return [entry('Type', 'Projected'), entry('Sources', block(sources))]
+    return [entry('Type', 'Projected'), entry('Sources', block((projected.sources ?? []).map(sourceText)))]
   }
   return [entry('Type', '<unknown>')]
+}
+
+function sourceText({ configMap, secret, serviceAccountToken }: VolumeProjection): string {
+  if (configMap !== undefined) return `ConfigMap ${configMap.name ?? ''}`
+  if (secret !== undefined) return `Secret ${secret.name ?? ''}`
+  if (serviceAccountToken === undefined) return 'DownwardAPI'
+  const { audience = '', expirationSeconds } = serviceAccountToken
+  return `Token of the ServiceAccount, for ${audience === '' ? 'the API' : audience}${expirationSeconds === undefined ? '' : `, renewed within ${expirationSeconds}s`}`
 }
 
 export function tolerations(list: readonly Toleration[] | undefined): readonly string[] {

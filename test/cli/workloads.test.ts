@@ -56,7 +56,7 @@ describe('commands for workloads and nodes', () => {
     console.server.put(deployment('slow', { status: {} }))
     const slow = await console.run('rollout status deployment slow --timeout 1s')
     assert.equal(slow.exit, 4)
-    assert.match(slow.stderr, /^error: timed out after 1s: Waiting for deployment spec update/)
+    assert.match(slow.stderr, /^error: timed out after 1s: Waiting for deployment spec update.*; `gantry why deploy\/slow` tells of its pods\n$/)
   })
 
   it('lists revisions and goes back to one', async () => {
@@ -162,7 +162,7 @@ describe('commands for workloads and nodes', () => {
   })
 
   it('describes every kind', async () => {
-    console.server.put(pod('web-1', { spec: { containers: [{ name: 'main', image: 'busybox', args: ['sleep', '9'], env: [{ name: 'A', value: 'b' }], resources: { requests: { cpu: '100m', memory: '64Mi' } }, volumeMounts: [{ name: 'v', mountPath: '/v' }] }], volumes: [{ name: 'v', emptyDir: {} }], ephemeralContainers: [{ name: 'look', image: 'tools', targetContainerName: 'main' }] } }))
+    console.server.put(pod('web-1', { spec: { containers: [{ name: 'main', image: 'busybox', args: ['sleep', '9'], env: [{ name: 'A', value: 'b' }], resources: { requests: { cpu: '100m', memory: '64Mi' } }, volumeMounts: [{ name: 'v', mountPath: '/v' }] }], volumes: [{ name: 'v', emptyDir: {} }, { name: 'api', projected: { sources: [{ serviceAccountToken: { path: 'token', expirationSeconds: 3607 } }, { configMap: { name: 'kube-root-ca.crt' } }, { downwardAPI: {} }] } }], serviceAccountName: 'builder', ephemeralContainers: [{ name: 'look', image: 'tools', targetContainerName: 'main' }] } }))
     console.server.put(node('n1'))
     console.server.put(deployment('web'))
     console.server.put(replicaSet('web-2', 'web', 2, 'busybox:2', 3))
@@ -170,10 +170,11 @@ describe('commands for workloads and nodes', () => {
     console.server.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c' }, data: { 'app.conf': 'x=1\ny=2\n' } })
     console.server.events.push(decodeJson('Event', event('e1', { kind: 'Pod', name: 'web-1' })))
     const text = (await console.run('describe pod web-1')).stdout
-    assert.match(text, /^Name: +web-1\nNamespace: +default\nNode: +n1\/192\.168\.0\.1\n/)
+    assert.match(text, /^Name: +web-1\nNamespace: +default\nService Account: +builder\nNode: +n1\/192\.168\.0\.1\n/)
     assert.match(text, /\nTimeline:\n {2}accepted +11:55:00\.000\n {2}scheduled +11:55:00\.004 +\+4 ms\n {2}started +11:55:00\.051 +\+47 ms\n {2}accepted to started: 51 ms\n/)
     assert.match(text, /\nEvents:\n {2}Type +Reason +Age +From +Message\n[^]*Normal +Started +60s +agent, n1 +started container main\n$/)
     assert.match(text, /\nEphemeral Containers:\n {2}look:\n {4}Image: +tools\n/)
+    assert.match(text, /\n {4}Sources:\n {6}Token of the ServiceAccount, for the API, renewed within 3607s\n {6}ConfigMap kube-root-ca\.crt\n {6}DownwardAPI\n/)
     assert.match(text, /\n {4}Args:\n {6}sleep\n {6}9\n/)
     assert.match((await console.run('describe node n1')).stdout, /cpu +100m \(5%\) +0 \(0%\)/)
     assert.match((await console.run('describe deploy web')).stdout, /NewReplicaSet: +web-2 \(3\/3 replicas created\)/)
