@@ -211,6 +211,18 @@ describe('commands for pods', () => {
       assert.equal(JSON.parse((await console.run('why web-3 -o json')).stdout).verdicts.length, 2)
     })
 
+    it('tells what containers wait for', async () => {
+      console.server.put(pod('web-4', { status: { phase: 'Pending', containerStatuses: [{ name: 'main', state: { waiting: { reason: 'ImagePullBackOff', message: 'no such tag' } } }, { name: 'side', state: { running: {} } }] } }))
+      console.server.verdicts.set('web-4', { node: 'n1', summary: '', time: '', verdicts: [] })
+      assert.equal((await console.run('why web-4')).stdout, 'pod/web-4 is on node n1\ncontainer main waits: ImagePullBackOff: no such tag\n')
+    })
+
+    it('takes nothing for a pod, but says where one of that name may be', async () => {
+      console.server.put(deployment('web'))
+      assert.deepEqual(await console.run('exec web -- ls'), { exit: 3, stdout: '', stderr: 'error: pods "web" not found in namespace default; there is a deployment of that name: write deploy/web\n' })
+      assert.match((await console.run('logs nope')).stderr, /; `gantry get pods -A` lists all\n$/)
+    })
+
     it('tells of every pod of a workload', async () => {
       console.server.put(deployment('web'))
       for (const [name, node] of [['web-1', 'n1'], ['web-2', 'n2']] as const) {
