@@ -88,7 +88,8 @@ export function formatFailure(error: GantryError, origin: Origin | undefined): s
 function headline(error: GantryError, origin: Origin | undefined): string {
   const where = origin === undefined ? '' : ` at ${origin.server} (context "${origin.context}")`
   switch (error.code) {
-    case 'Unavailable': return origin === undefined ? error.message : `the controller${where} is unavailable: ${error.message}; check that it runs, or choose another with --context or --server`
+    // What a controller has answered with a remedy is about something behind it.
+    case 'Unavailable': return origin === undefined || error.details.length > 0 ? error.message : `the controller${where} is unavailable: ${error.message}; check that it runs, or choose another with --context or --server`
     case 'DeadlineExceeded': return error.cause === undefined || origin === undefined ? error.message : `no answer in time from the controller${where}: ${error.message}; --request-timeout allows more`
     case 'Unauthenticated': return `the controller${where} does not accept this certificate: ${error.message}; \`gantry config view\` shows the one in use`
     case 'Internal': return `${error.message} (a defect of Gantry${where === '' ? '' : `'s controller${where}`})`

@@ -204,7 +204,7 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
   }
 
   const available = (): void => {
-    if (replicas.cutOff) throw cutOff(config.name, embedded.etcd?.trouble)
+    if (replicas.cutOff) throw cutOff(config, embedded.etcd?.trouble)
   }
   const server = new Server({
     address: config.listen, tls,
@@ -238,7 +238,7 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
     const address = await server.start()
     // Whoever is connected here goes to another controller.
     const heed = replicas.onCutOff(() => {
-      for (const face of [server, kube]) face.interrupt(cutOff(config.name, embedded.etcd?.trouble))
+      for (const face of [server, kube]) face.interrupt(cutOff(config, embedded.etcd?.trouble))
     })
     logger.info({ address, kubeAddress, version: VERSION }, 'controller is serving')
     await new Promise<void>((done) => inner.addEventListener('abort', () => done(), { once: true }))
@@ -253,8 +253,12 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
 }
 
 /** `trouble`: why its own etcd does not run. */
-function cutOff(name: string, trouble: string | undefined): GantryError {
+function cutOff({ name, members }: ControllerConfig, trouble: string | undefined): GantryError {
   const why = trouble === undefined ? '' : `: its own etcd does not run (${trouble})`
+  if (members.length === 0) {
+    const remedy = trouble === undefined ? 'it is tried again by itself; see that etcd runs and that its machine and disk are not overloaded' : 'mend that: etcd is started again by itself'
+    return new GantryError('Unavailable', `controller ${name} gets no answer from its store, etcd${why}`, { details: [{ field: 'controller', value: name, remedy }] })
+  }
   const remedy = trouble === undefined ? 'ask another controller, and see that the controllers reach each other' : 'ask another controller, and mend that: etcd is started again by itself'
   return new GantryError('Unavailable', `controller ${name} does not reach a majority of the cluster's store${why}`, { details: [{ field: 'controller', value: name, remedy }] })
 }

@@ -64,7 +64,7 @@ export class ServiceAccountPlugin implements AdmissionPlugin {
     if (account !== undefined) return this.#equip(pod, account)
     if (context.dryRun === true && name === DEFAULT_ACCOUNT) return this.#equip(pod, undefined)
     throw new GantryError('Forbidden', `${describeObject(pod)} is forbidden: its ServiceAccount ${namespace}/${name} not found`, {
-      details: [{ field: 'spec.serviceAccountName', value: name, message: 'there is no such ServiceAccount', remedy: `create it: kubectl create serviceaccount ${name} --namespace ${namespace}` }],
+      details: [{ field: 'spec.serviceAccountName', value: name, message: `is no ServiceAccount of namespace ${namespace}`, remedy: `create it: gantry create serviceaccount ${name} --namespace ${namespace}` }],
     })
   }
 

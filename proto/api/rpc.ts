@@ -88,8 +88,13 @@ function fromService(error: grpc.ServiceError): GantryError {
   return new GantryError(codeOfStatus.get(error.code) ?? 'Internal', withoutFrame(error.details || error.message), { cause: error })
 }
 
-/** "connect ECONNREFUSED 10.0.0.1:7443" out of the sentences that the library puts around the reason for having no connection. */
+/**
+ * "connect ECONNREFUSED 10.0.0.1:7443" out of the sentences that the library puts around the reason for having no connection, and of a deadline
+ * only how long it was.
+ */
 function withoutFrame(text: string): string {
+  const passed = /^Deadline exceeded after ([\d.]+)s/.exec(text)?.[1]
+  if (passed !== undefined) return `${passed} s have passed`
   return /^No connection established\. Last error: (?:Error: )?(.*?)\.? ?Resolution note: *$/s.exec(text)?.[1] ?? text
 }
 
