@@ -210,7 +210,7 @@ export class ObjectCore implements ObjectApi {
       const value = encodeResource(allocation.object as AnyResource)
       const { result, met } = await this.#commit({ kind: 'put', key, value, expect: { is: 'absent' } }, allocation, context)
       for (const claim of met) avoid.add(claim)
-      if (result.outcome === 'committed') return decodeResource(kind as K, value, String(result.revision))
+      if (result.outcome === 'committed') return this.#informer.written(kind as K, { key, value, revision: result.revision }).object
       if (met.length === 0) return undefined
     }
     throw contended(kind, namespace, name)
@@ -306,7 +306,10 @@ export class ObjectCore implements ObjectApi {
       const expect = { is: 'at' as const, revision: base.revision }
       const operation: Operation = next === 'removed' ? { kind: 'delete', key, expect } : { kind: 'put', key, value: bytes!, expect }
       const { result, met } = await this.#commit(operation, allocation, context)
-      if (result.outcome === 'committed') return { object: decodeResource(kind, after, String(result.revision)), changed: true, removed: next === 'removed' }
+      if (result.outcome === 'committed') {
+        const object = next === 'removed' ? decodeResource(kind, after, String(result.revision)) : this.#informer.written(kind, { key, value: after, revision: result.revision }).object
+        return { object, changed: true, removed: next === 'removed' }
+      }
       for (const claim of met) avoid.add(claim)
       const conflict = result.conflicts.find(({ index }) => index === 0)
       if (conflict === undefined) continue

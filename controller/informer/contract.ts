@@ -1,9 +1,10 @@
 /**
  * The watch cache: a decoded copy of every object, fed by one watch of the store, from which all reads and watches are served.
- * Objects are shared and must not be changed; who wants to change one makes a copy (structuredClone).
+ * Objects are shared, also with who wrote them, and must not be changed; who wants to change one makes a copy (structuredClone).
  */
 import type { GantryError } from '../../proto/api/errors.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
+import type { Entry } from '../store/contract.ts'
 
 export interface Cached<K extends Kind = Kind> {
   /** With resourceVersion. Frozen by convention. */
@@ -52,6 +53,8 @@ export interface Informer {
   readonly revision: number
   /** Resolves when the cache has reached a revision; Unavailable after `timeout` milliseconds (default 5000), or when `run` has ended. */
   reached(revision: number, timeout?: number): Promise<void>
+  /** What a write of this controller has left in the store: decoded once, for the writer and the cache, whichever of the two hears of it first. */
+  written<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): Cached<K>
   lister<K extends Kind>(kind: K): Lister<K>
   /** The object with this uid, of whatever kind. */
   byUid(uid: string): AnyResource | undefined

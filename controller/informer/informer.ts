@@ -18,6 +18,7 @@ import { History } from './history.ts'
 import { KindCache } from './kind-cache.ts'
 import { newestCommit, readAll } from './listing.ts'
 import { Waiters } from './waiters.ts'
+import { Written } from './written.ts'
 
 const LIST_RETRY = { first: 100, max: 5000 }
 const REACHED_TIMEOUT = 5000
@@ -44,6 +45,7 @@ export class StoreInformer implements Informer {
   /** What definitions define, by their names: the definitions that this cache has. */
   readonly #defined = new Map<string, CustomKind>()
   readonly #aside = new Aside()
+  readonly #written = new Written()
   readonly #anyHandlers = new Set<(change: Change) => void>()
   readonly #uids = new Map<string, AnyResource>()
   readonly #batchHandlers = new Set<(revision: number) => void>()
@@ -101,6 +103,17 @@ export class StoreInformer implements Informer {
 
   reached(revision: number, timeout = REACHED_TIMEOUT): Promise<void> {
     return this.#waiters.until(revision, timeout)
+  }
+
+  written<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): Cached<K> {
+    // Another definition may hold by the time that the watch tells it.
+    const shared = customKinds.get(kind) === undefined
+    const { namespace, name } = parseKey(entry.key)!
+    const cached = shared ? this.#kind(kind).cache.cached(namespace, name) : undefined
+    if (cached?.revision === entry.revision) return cached as unknown as Cached<K>
+    const decoded: Cached = { object: decodeResource(kind, entry.value, String(entry.revision)), bytes: entry.value, revision: entry.revision }
+    if (shared && entry.revision > this.#revision) this.#written.keep(entry.key, decoded)
+    return decoded as unknown as Cached<K>
   }
 
   lister<K extends Kind>(kind: K): Lister<K> {
@@ -172,6 +185,7 @@ export class StoreInformer implements Informer {
         const newest = this.#isSynced ? undefined : await newestCommit(this.#store, entries, revision, (entry) => this.#cachedOf(entry))
         const changes = this.#differences(entries, revision)
         this.#announce(revision, changes.flatMap((change) => this.#put(change)))
+        this.#written.forget(revision)
         this.#forgetKinds()
         if (newest !== undefined) this.#begin(revision, newest)
         else for (const { history } of this.#kinds.values()) history.skipped(revision)
@@ -370,6 +384,8 @@ export class StoreInformer implements Informer {
   /** Undefined, and reported, for bytes that are no such object: one bad entry must not stop the cluster. What the cache has of it stays. */
   #decode(key: ObjectKey, entry: Entry): Cached | undefined {
     try {
+      const written = this.#written.take(entry)
+      if (written !== undefined) return written
       const object = decodeResource(key.kind, entry.value, String(entry.revision))
       const { namespace, name } = object.metadata
       if (name !== key.name || namespace !== key.namespace) throw new GantryError('Internal', `the bytes are of ${namespace}/${name}`)

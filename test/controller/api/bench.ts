@@ -46,7 +46,8 @@ export class ApiBench {
   coreThatSees(stale: Cached): ObjectCore {
     const informer: Informer = Object.create(this.informer) as Informer
     const lister: Informer['lister'] = (kind) => ({ ...this.informer.lister(kind), cached: () => stale as never, get: (namespace, name) => this.informer.lister(kind).get(namespace, name) })
-    return this.#core(Object.assign(informer, { lister }))
+    const written: Informer['written'] = (kind, entry) => this.informer.written(kind, entry)
+    return this.#core(Object.assign(informer, { lister, written }))
   }
 
   #core(informer: Informer): ObjectCore {

@@ -407,6 +407,28 @@ describe('informer', () => {
     assert.deepEqual([await nodes(between), await nodes(next - 1), await nodes(next)], [['n2'], ['n3'], ['n4']])
   })
 
+  it('has one object of each revision with those who wrote it, whoever of them hears of it first', async () => {
+    await start()
+    const key = objectKey('Pod', 'default', 'web')
+    const ofWriter = (node: string, revision: number): Cached => informer.written('Pod', { key, value: (podPut('web', { node }) as { value: Uint8Array }).value, revision })
+    const shown = (): Cached | undefined => informer.lister('Pod').cached('default', 'web')
+    const first = await store.revision() + 1
+    const early = ofWriter('n1', first)
+    assert.equal(early.object.metadata.resourceVersion, String(first))
+    await write(podPut('web', { node: 'n1' }))
+    assert.equal(shown(), early)
+    const second = await write(podPut('web', { node: 'n2' }))
+    assert.equal(ofWriter('n2', second), shown())
+    // Late: the cache is beyond it already, and stays so.
+    assert.equal((ofWriter('n1', first).object as Pod).spec.nodeName, 'n1')
+    assert.equal((shown()!.object as Pod).spec.nodeName, 'n2')
+    // Early, and followed by another write before the watch has told the first.
+    ofWriter('n3', second + 1)
+    ofWriter('n4', second + 2)
+    const last = await write(podPut('web', { node: 'n3' })).then(() => write(podPut('web', { node: 'n4' })))
+    assert.deepEqual([(shown()!.object as Pod).spec.nodeName, shown()!.revision], ['n4', last])
+  })
+
   it('waits for a store that is away at the start, and fails with one that cannot be followed', async () => {
     const list = store.list.bind(store)
     let tries = 0

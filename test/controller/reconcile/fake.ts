@@ -120,6 +120,7 @@ export class FakeCluster {
     synced: async () => undefined,
     revision: 0,
     reached: (revision: number) => this.#reached(revision),
+    written: () => { throw new TypeError('not used by reconcilers') },
     lister: <K extends Kind>(kind: K) => this.#lister(kind),
     byUid: (uid: string) => [...this.#cache.values()].find(({ metadata }) => metadata.uid === uid),
     on: <K extends Kind>(kind: K, handler: (change: Change<K>) => void) => this.#on(kind, handler as Handler),
