@@ -52,7 +52,7 @@ describe('Launcher', () => {
     const pidFile = join(directory, 'pid')
     const ending = new AbortController()
     const unwanted = launcher.run('sh', shell('echo $$ >"$1"; exec sleep 1000', pidFile), { signal: ending.signal })
-    const pid = await eventually(() => Number(readText(pidFile)) || false, 5_000)
+    const pid = await eventually(() => Number(readText(pidFile)) || false)
     const identity = identify(pid)!
     ending.abort(new GantryError('Cancelled', 'enough'))
     await assert.rejects(unwanted, { code: 'Cancelled', message: 'enough' })
@@ -64,7 +64,7 @@ describe('Launcher', () => {
   it('waits for the first line on the descriptor only, not for the end', async () => {
     const errors = join(directory, 'errors')
     const line = '{"text":"a\\\\n\'b\'"}'
-    const options = { cwd: '/', env: { LINE: line }, timeout: 5_000, stderr: errors }
+    const options = { cwd: '/', env: { LINE: line }, timeout: 30_000, stderr: errors }
     const pidFile = join(directory, 'pid')
     assert.equal(await launcher.answer('sh', shell('echo wrong >&2; sleep 1000 & echo $! >"$1"; printf "%s\\nmore\\n" "$LINE" >&3', pidFile), options), line)
     const identity = identify(Number(readText(pidFile)))!
@@ -78,7 +78,7 @@ describe('Launcher', () => {
   it('begins anew when its shell was killed, and tells those who waited', async () => {
     const pidFile = join(directory, 'pid')
     const waiting = launcher.run('sh', shell('echo $$ >"$1"; exec sleep 1000', pidFile))
-    const pid = await eventually(() => Number(readText(pidFile)) || false, 5_000)
+    const pid = await eventually(() => Number(readText(pidFile)) || false)
     const shellPid = children(process.pid).find((child) => readText(`/proc/${child}/cmdline`) === '/bin/sh\0')!
     process.kill(shellPid, 'SIGKILL')
     await assert.rejects(waiting, { code: 'Internal' })

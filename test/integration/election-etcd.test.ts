@@ -80,5 +80,5 @@ describe('election on etcd', () => {
     await etcd.start()
     const second = await one.next()
     assert.ok(second.createRevision > first.createRevision)
-  }).timeout(30_000)
+  })
 })

@@ -54,7 +54,7 @@ describe('image store against a faulty registry', () => {
       response.writeHead(status, { 'content-length': bytes.length - from, ...(from === 0 ? {} : { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` }) }).end(bytes.subarray(from))
     })
   }
-  const ensure = (store: ImageStore, signal = AbortSignal.timeout(15_000)) => store.ensure(`${registry.host}/app:v1`, { policy: 'IfNotPresent', credentials: [], signal })
+  const ensure = (store: ImageStore, signal = AbortSignal.timeout(50_000)) => store.ensure(`${registry.host}/app:v1`, { policy: 'IfNotPresent', credentials: [], signal })
   const layer = (place: number) => image.layers[place]!
 
   it('gets layers side by side, each once for all who wait', async () => {

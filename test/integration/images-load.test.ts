@@ -34,14 +34,14 @@ describe('images out of archives', () => {
     await rm(root, { recursive: true })
   })
 
-  const load = (archive: Buffer, name?: string) => store.load(pieces(archive), { name, signal: AbortSignal.timeout(15_000) })
+  const load = (archive: Buffer, name?: string) => store.load(pieces(archive), { name, signal: AbortSignal.timeout(50_000) })
   const refuses = async (archive: Buffer, message: RegExp, name?: string): Promise<void> => {
     await assert.rejects(load(archive, name), (error) => GantryError.is(error, 'InvalidArgument', 'FailedPrecondition') && message.test(error.message))
     assert.deepEqual(await store.list(), [])
     assert.deepEqual(await readdir(join(root, 'images', 'loads')), [])
   }
   const motd = async (reference: string): Promise<string> => {
-    const found = await store.ensure(reference, { policy: 'Never', credentials: [], signal: AbortSignal.timeout(5_000) })
+    const found = await store.ensure(reference, { policy: 'Never', credentials: [], signal: AbortSignal.timeout(50_000) })
     const { path } = await store.mountRootfs('c1', found)
     return readFile(join(path, 'etc/motd'), 'utf8')
   }

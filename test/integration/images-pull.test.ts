@@ -57,7 +57,7 @@ describe('image store against a real registry', () => {
     await pushImage(image, { registry: registry.host, repository, tag, insecure: true })
     return `${registry.host}/${repository}:${tag}`
   }
-  const options = (policy: PullPolicy = 'IfNotPresent', progress?: (progress: PullProgress) => void) => ({ policy, credentials: [], signal: AbortSignal.timeout(15_000), ...(progress === undefined ? {} : { progress }) })
+  const options = (policy: PullPolicy = 'IfNotPresent', progress?: (progress: PullProgress) => void) => ({ policy, credentials: [], signal: AbortSignal.timeout(50_000), ...(progress === undefined ? {} : { progress }) })
 
   it('pulls, unpacks and mounts an image of two layers', async () => {
     const reference = await push('two/layers', TWO_LAYERS)

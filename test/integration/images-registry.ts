@@ -41,7 +41,7 @@ export async function startRegistry(options: { basicAuth?: boolean } = {}): Prom
     await rm(folder, { recursive: true, force: true })
   }
   try {
-    await eventually(async () => child.exitCode !== null || answers(host), 5_000)
+    await eventually(async () => child.exitCode !== null || answers(host))
     if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`)
   } catch (cause) {
     await stop()

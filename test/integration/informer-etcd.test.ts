@@ -75,5 +75,5 @@ describe('informer on etcd', () => {
     const next = await committed(store, configMap('d', '1'))
     await informer.reached(next)
     assert.deepEqual(values(), ['a=2', 'c=1', 'd=1'])
-  }).timeout(30_000)
+  })
 })

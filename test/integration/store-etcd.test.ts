@@ -23,7 +23,7 @@ describe('etcd store', () => {
     await etcd.remove()
   })
 
-  const open = (timeout = 3000, endpoints = [etcd.endpoint]): EtcdStore => new EtcdStore({ endpoints, timeout, clock: systemClock }, systemRandom)
+  const open = (timeout = 20_000, endpoints = [etcd.endpoint]): EtcdStore => new EtcdStore({ endpoints, timeout, clock: systemClock }, systemRandom)
 
   // etcd itself lets a lease run out: nothing to do but to wait for the deletion.
   describe('suite', () => storeSuite(async () => ({ store: open(), compact, expireLeases: async () => undefined })))

@@ -43,7 +43,7 @@ export class TestEtcd {
     child.once('exit', () => process.off('exit', end))
     if (!this.#secure) {
       const probe = new grpc.Client(this.endpoint, grpc.credentials.createInsecure(), { 'grpc.initial_reconnect_backoff_ms': 20, 'grpc.max_reconnect_backoff_ms': 50 })
-      await new Promise<void>((resolve, reject) => probe.waitForReady(Date.now() + 10_000, (error) => (error === undefined ? resolve() : reject(error))))
+      await new Promise<void>((resolve, reject) => probe.waitForReady(Date.now() + 40_000, (error) => (error === undefined ? resolve() : reject(error))))
       probe.close()
     }
   }

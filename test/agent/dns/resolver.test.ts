@@ -20,7 +20,7 @@ const OBJECTS = [
 ]
 
 describe('the resolver', function () {
-  this.timeout(30_000)
+  this.timeout(60_000)
   let upstream: FakeUpstream
   let resolver: Resolver
   let client: DnsClient

@@ -39,7 +39,7 @@ describe('listeners of a network namespace', () => {
 })
 
 describe('connections into a pod', function () {
-  this.timeout(30_000)
+  this.timeout(60_000)
   let folder: string
   let pin: string
   let server: ChildProcess

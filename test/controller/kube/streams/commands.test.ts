@@ -248,7 +248,7 @@ describe('commands of the Kubernetes face', () => {
       client.ping(5)
       await eventually(() => client.pings.includes(5))
       await fixture.face.clock.advance(30_000)
-      await eventually(() => client.pings.includes(2), 15_000)
+      await eventually(() => client.pings.includes(2))
       client.raw(Buffer.from('8002000100000000', 'hex'))
       await eventually(() => client.closed)
       await idle()
