@@ -19,7 +19,7 @@ import { StepRunner, type StepHost } from './step-runner.ts'
 import { hasConfiguredEnvironment } from './assigned-objects.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { plan, stepKey, type Step } from './plan.ts'
-import { isLeaving, isStopping, passSidecars, peekContainer, progress, type PodState, type Provision, type StepFailure } from './pod-state.ts'
+import { hasWorkLeft, isLeaving, isStopping, passSidecars, peekContainer, progress, type PodState, type Provision, type StepFailure } from './pod-state.ts'
 import { StatusNews } from './status-news.ts'
 import { stepFailure } from './step-failure.ts'
 import { lostTermination } from './termination.ts'
@@ -147,7 +147,7 @@ export class PodMachine implements StepHost {
     if (record.sandbox !== undefined && !sandboxExists) {
       record.sandbox = undefined
       // A new sandbox begins with the init containers again.
-      for (const container of record.pod.spec.initContainers ?? []) if (!isStopping(record)) this.#forgetRun(container.name)
+      if (!isStopping(record) && hasWorkLeft(record)) for (const container of record.pod.spec.initContainers ?? []) this.#forgetRun(container.name)
     }
     for (const [name, known] of Object.entries(record.containers)) {
       const { instance } = known

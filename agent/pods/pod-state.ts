@@ -88,6 +88,15 @@ export function restarts(pod: Pod, name: string, ended: Termination): boolean {
   }
 }
 
+/** Whether a container of the pod would run again if all that exists of it were lost. */
+export function hasWorkLeft({ pod, containers }: PodRecord): boolean {
+  return pod.spec.containers.some(({ name }) => {
+    const { instance, ended } = containers[name] ?? NEVER_STARTED
+    if (instance !== undefined) return pod.spec.restartPolicy !== 'Never' || instance.state.state === 'creating'
+    return ended === undefined || restarts(pod, name, ended)
+  })
+}
+
 /** The present instance of a container, if it runs. */
 export function runningInstance(record: PodRecord, name: string): Instance | undefined {
   const { instance } = peekContainer(record, name)

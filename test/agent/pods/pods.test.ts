@@ -376,6 +376,19 @@ describe('pods of a node', () => {
       assert.deepEqual(node.specs.map(({ args }) => args[0]), ['proxy', 'main'])
     })
 
+    it('runs nothing again of a pod that may run only once, after the machine lost power', async () => {
+      node.behaviour = (spec) => (spec.args[0] === 'init' ? { exitAfter: 1 } : {})
+      node.assignAll(makePod('job', { restartPolicy: 'Never', initContainers: [makeContainer('init', { command: ['init'] })] }))
+      await until('it runs', async () => (await node.clock.advance(1), node.status('job').phase === 'Running'))
+      await node.stop()
+      node.machine.reboot()
+      node.specs.length = 0
+      await node.start()
+      const status = await node.phase('job', 'Failed')
+      assert.equal(status.containerStatuses![0]!.state!.terminated!.reason, 'ContainerStatusUnknown')
+      assert.deepEqual(node.specs, [])
+    })
+
     it('waits for secrets until the control plane is reached', async () => {
       const secret: Secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'default', uid: 'u-s', resourceVersion: '1' }, type: 'Opaque', data: { token: Buffer.from('t0p').toString('base64') } }
       const pod = makePod('web', { containers: [makeContainer('main', { envFrom: [{ secretRef: { name: 'key' } }] })] })
