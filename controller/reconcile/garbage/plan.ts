@@ -3,9 +3,7 @@
  * https://kubernetes.io/docs/concepts/architecture/garbage-collection/
  */
 import type { AnyResource, OwnerReference } from '../../../proto/gen/types.ts'
-
-export const FOREGROUND = 'foregroundDeletion'
-export const ORPHAN = 'orphan'
+import { FOREGROUND_FINALIZER, ORPHAN_FINALIZER } from '../../api/deletion.ts'
 
 /** What is known of the owner that a reference names. */
 export type OwnerState =
@@ -33,8 +31,8 @@ export function planOwned({ object, stateOf, hasDependents }: OwnedSnapshot): Ow
   const gone = ownerReferences.filter((reference) => stateOf(reference) !== 'present')
   if (gone.length === 0) return { kind: 'keep' }
   if (gone.length < ownerReferences.length) return { kind: 'disown', uids: gone.map(({ uid }) => uid) }
-  if (finalizers.includes(ORPHAN)) return { kind: 'delete', propagation: 'ORPHAN' }
-  const inForeground = finalizers.includes(FOREGROUND) || (hasDependents && gone.some((reference) => stateOf(reference) === 'waiting'))
+  if (finalizers.includes(ORPHAN_FINALIZER)) return { kind: 'delete', propagation: 'ORPHAN' }
+  const inForeground = finalizers.includes(FOREGROUND_FINALIZER) || (hasDependents && gone.some((reference) => stateOf(reference) === 'waiting'))
   return { kind: 'delete', propagation: inForeground ? 'FOREGROUND' : 'BACKGROUND' }
 }
 
@@ -50,15 +48,15 @@ export function planOwner(object: AnyResource, dependentsOf: (uid: string) => re
   const { deletionTimestamp, finalizers = [], uid } = object.metadata
   if (deletionTimestamp === undefined) return { kind: 'nothing' }
   const dependents = dependentsOf(uid)
-  if (finalizers.includes(ORPHAN)) return { kind: 'orphan dependents', dependents }
-  if (!finalizers.includes(FOREGROUND)) return { kind: 'nothing' }
+  if (finalizers.includes(ORPHAN_FINALIZER)) return { kind: 'orphan dependents', dependents }
+  if (!finalizers.includes(FOREGROUND_FINALIZER)) return { kind: 'nothing' }
   const blocking = dependents.some((dependent) => blocks(dependent, uid) && !waitsFor(dependent, uid, dependentsOf))
   return { kind: 'delete dependents', dependents, done: !blocking }
 }
 
 /** It is being deleted, and goes after what it owns. */
 export function isWaiting({ metadata: { deletionTimestamp, finalizers } }: AnyResource): boolean {
-  return deletionTimestamp !== undefined && finalizers?.includes(FOREGROUND) === true
+  return deletionTimestamp !== undefined && finalizers?.includes(FOREGROUND_FINALIZER) === true
 }
 
 /** Its owner, if that waits, waits for it. */

@@ -4,9 +4,10 @@ import { allKinds, findKind, isKind, resourceOf } from '../../../proto/api/schem
 import { sameJson } from '../../../proto/api/shape.ts'
 import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
+import { FOREGROUND_FINALIZER, ORPHAN_FINALIZER } from '../../api/deletion.ts'
 import type { Change } from '../../informer/contract.ts'
 import { anyInput, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
-import { FOREGROUND, isWaiting, ORPHAN, planOwned, planOwner, type OwnerState } from './plan.ts'
+import { isWaiting, planOwned, planOwner, type OwnerState } from './plan.ts'
 
 export class GarbageReconciler implements Reconciler {
   readonly name = 'garbage'
@@ -59,17 +60,17 @@ export class GarbageReconciler implements Reconciler {
 
   async #settleOwner(object: AnyResource): Promise<void> {
     const { metadata: { finalizers = [], deletionTimestamp, uid } } = object
-    if (deletionTimestamp === undefined || !(finalizers.includes(FOREGROUND) || finalizers.includes(ORPHAN))) return
+    if (deletionTimestamp === undefined || !(finalizers.includes(FOREGROUND_FINALIZER) || finalizers.includes(ORPHAN_FINALIZER))) return
     await this.#parts.caughtUp() // a dependent made a moment ago counts too
     const plan = planOwner(object, (owner) => this.#dependents(owner))
     switch (plan.kind) {
       case 'nothing': return
       case 'orphan dependents':
         await Promise.all(plan.dependents.map((dependent) => this.#disown(dependent, [uid])))
-        return this.#removeFinalizer(object, ORPHAN)
+        return this.#removeFinalizer(object, ORPHAN_FINALIZER)
       case 'delete dependents':
         await Promise.all(plan.dependents.map((dependent) => this.#settleOwned(dependent)))
-        return plan.done ? this.#removeFinalizer(object, FOREGROUND) : undefined
+        return plan.done ? this.#removeFinalizer(object, FOREGROUND_FINALIZER) : undefined
     }
   }
 

@@ -2,10 +2,8 @@
 import { resourceOf } from '../../../proto/api/schema.ts'
 import { formatTime } from '../../../proto/api/time.ts'
 import type { AnyResource, Kind, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
+import { NAMESPACE_FINALIZER } from '../../api/admission.ts'
 import { withCondition } from '../conditions.ts'
-
-/** In spec.finalizers: goes when the namespace is empty, and the namespace with it. */
-export const NAMESPACE_FINALIZER = 'kubernetes'
 
 /** What pods that are still ending may need: it goes after them. */
 const USED_BY_PODS: ReadonlySet<Kind> = new Set(['ConfigMap', 'Secret', 'ServiceAccount'])

@@ -4,12 +4,13 @@ import { allKinds, resourceOf } from '../../../proto/api/schema.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
 import { formatTime } from '../../../proto/api/time.ts'
 import type { AnyResource, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
+import { NAMESPACE_FINALIZER } from '../../api/admission.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
 import { withCondition, withoutCondition } from '../conditions.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
 import { anyInput, input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
-import { NAMESPACE_FINALIZER, planNamespace } from './plan.ts'
+import { planNamespace } from './plan.ts'
 
 /** Deletions under way at once. */
 const BATCH = 500
