@@ -1,6 +1,6 @@
 /** The volumes of pods on a node: made, kept up to date, bound into containers, and removed. */
-import { mkdirSync, statSync } from 'node:fs'
-import { chmod, chown, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { chmod, chown, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import { quantityValue } from '../../proto/api/quantity.ts'
@@ -91,14 +91,23 @@ export class Volumes {
     writeAtomically(this.#folders.projected(pod, volume.name), files, { gid: fsGroup })
   }
 
+  /** It has its rights from when it is there: later on they are the pod's affair. */
   async #prepareEmptyDir(pod: Pod, name: string, { medium, sizeLimit }: EmptyDirVolumeSource, fsGroup: number | undefined): Promise<void> {
     const path = this.#folders.emptyDir(pod, name)
-    const made = await mkdir(path, { recursive: true, mode: 0o711 })
-    const mounted = medium === 'Memory' && (await mountsUnder(path)).includes(path)
-    if (medium === 'Memory' && !mounted) await mountTmpfs(path, sizeLimit === undefined ? 'mode=0777' : `mode=0777,size=${quantityValue(sizeLimit)}`)
-    else if (made === undefined) return
-    if (fsGroup !== undefined) await chown(path, 0, fsGroup)
-    await chmod(path, fsGroup === undefined ? 0o777 : 0o2777)
+    const mode = fsGroup === undefined ? 0o777 : 0o2777
+    if (medium === 'Memory') {
+      await mkdir(path, { recursive: true, mode: 0o711 })
+      if ((await mountsUnder(path)).includes(path)) return
+      const options = [`mode=${mode.toString(8)}`, ...(fsGroup === undefined ? [] : [`gid=${fsGroup}`]), ...(sizeLimit === undefined ? [] : [`size=${quantityValue(sizeLimit)}`])]
+      return mountTmpfs(path, options.join(','))
+    }
+    if (existsSync(path)) return
+    // No volume's name has a dot.
+    const unfinished = `${path}.new`
+    await mkdir(unfinished, { recursive: true, mode: 0o711 })
+    if (fsGroup !== undefined) await chown(unfinished, 0, fsGroup)
+    await chmod(unfinished, mode)
+    await rename(unfinished, path)
   }
 
   async #mount(pod: Pod, container: Container, mount: VolumeMount, index: number): Promise<Mount> {

@@ -55,6 +55,10 @@ describe('volumes with mounts', () => {
     await assert.rejects(writeFile(join(path, 'big'), Buffer.alloc(2 * 2 ** 20)), { code: 'ENOSPC' })
     await volumes.remove('uid-web')
     assert.deepEqual(await mountsUnder(path), [])
+    const shared = { ...pod, spec: { ...pod.spec, securityContext: { fsGroup: 7 } } }
+    await volumes.prepare(shared, objects, PLACE)
+    const { mode, gid } = await stat(path)
+    assert.deepEqual([mode & 0o7777, gid], [0o2777, 7])
   })
 
   it('binds a place inside a volume, and none outside it', async () => {

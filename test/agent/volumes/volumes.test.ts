@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
-import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AssignedObjects } from '../../../agent/pods/assigned-objects.ts'
 import { writeAtomically } from '../../../agent/volumes/atomic-directory.ts'
 import { prepareHostPath } from '../../../agent/volumes/host-path.ts'
+import { PodFolders } from '../../../agent/volumes/pod-folders.ts'
 import { projection, type Projection } from '../../../agent/volumes/projection.ts'
 import { openWithin, procPath, readWithin } from '../../../agent/volumes/safe-path.ts'
+import { Volumes } from '../../../agent/volumes/volumes.ts'
 import type { Volume } from '../../../proto/gen/types.ts'
 import { makePod } from '../fakes.ts'
 
@@ -20,6 +22,21 @@ describe('volumes', () => {
   })
 
   afterEach(() => rm(directory, { recursive: true, force: true }))
+
+  it('has no emptyDir before that has its rights', async () => {
+    const folders = new PodFolders(join(directory, 'state'), join(directory, 'run'))
+    const volumes = new Volumes(folders)
+    const pod = (fsGroup: number) => makePod('web', { volumes: [{ name: 'disk', emptyDir: {} }], securityContext: { fsGroup } })
+    // No such group can be: what a stop in the middle would leave.
+    for (let round = 1; round <= 2; round++) await assert.rejects(volumes.prepare(pod(2 ** 33), new AssignedObjects(), PLACE))
+    assert.equal(volumes.stand(pod(7)), false)
+    await volumes.prepare(pod(7), new AssignedObjects(), PLACE)
+    const { mode, gid } = await stat(folders.emptyDir(pod(7), 'disk'))
+    assert.deepEqual([mode & 0o7777, gid], [0o2777, 7])
+    await chmod(folders.emptyDir(pod(7), 'disk'), 0o700)
+    await volumes.prepare(pod(7), new AssignedObjects(), PLACE)
+    assert.equal((await stat(folders.emptyDir(pod(7), 'disk'))).mode & 0o7777, 0o700, 'what the pod did to it is undone')
+  })
 
   describe('paths inside a tree', () => {
     beforeEach(async () => {
