@@ -28,6 +28,9 @@ function result(kind: Kind, target: JsonObject, { type, patch }: Pick<PatchOptio
   }
 }
 
+/** The manager's name of Gantry's own command line: whoever scales and then applies with it means what the file says, and is not told that he is in his own way. */
+const COMMAND_LINE = 'gantry'
+
 export interface ApplyOptions {
   /** Takes what others own. */
   readonly force: boolean
@@ -80,6 +83,7 @@ export class AppliedConfiguration<K extends Kind> {
 
   #merge(live: JsonObject | undefined, lastApplied?: JsonObject): { object: JsonObject; changed: boolean } {
     const { force, context, subresource, now } = this.#options
-    return applyConfiguration({ kind: this.#kind, live, configuration: this.#configuration, manager: context.fieldManager, force, lastApplied, now: now(), subresource })
+    const { fieldManager: manager } = context
+    return applyConfiguration({ kind: this.#kind, live, configuration: this.#configuration, manager, force, takesOwnUpdates: manager === COMMAND_LINE, lastApplied, now: now(), subresource })
   }
 }

@@ -2,7 +2,8 @@
  * Field ownership: who wrote which field, kept in metadata.managedFields, and apply, which merges by it.
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/
  *
- * An owner is an entry and not a name: what a manager updated (`scale`, `edit`) is another's to its own apply, which may share it but not change it unasked.
+ * An owner is an entry and not a name: what a manager updated (`scale`, `edit`) is another's to its own apply, which may share it but not change it unasked;
+ * unless it is asked to take that always, as for Gantry's own command line.
  */
 import type { JsonObject, JsonValue, Kind, ManagedFieldsEntry } from '../gen/types.ts'
 import { yieldDefaults } from './alternatives.ts'
@@ -34,6 +35,8 @@ export interface Application {
   readonly manager: string
   /** Take fields that others own. */
   readonly force: boolean
+  /** What the manager itself updated is its apply's, too: taken without force, and owned by the apply alone. */
+  readonly takesOwnUpdates?: boolean
   /** What the manager applied on its own side the last time, canonical as the configuration: fields that are still as it left them are taken without force. */
   readonly lastApplied?: JsonObject | undefined
   /** Milliseconds since 1970. */
@@ -52,7 +55,7 @@ interface Owner {
  * now does not, unless others own them too. `changed` false: the result is the live object, nothing is to be written.
  * Conflict names every field that another entry owns with another value, unless `force`; InvalidArgument names an item that comes twice.
  */
-export function applyConfiguration({ kind, live: stored, configuration, manager, force, lastApplied, now, subresource = '' }: Application): { object: JsonObject; changed: boolean } {
+export function applyConfiguration({ kind, live: stored, configuration, manager, force, takesOwnUpdates = false, lastApplied, now, subresource = '' }: Application): { object: JsonObject; changed: boolean } {
   const shape = shapeOf(kind)
   const apiVersion = versionIn(kind, configuration)
   // In the version of the configuration: custom kinds have several, which differ in nothing else.
@@ -66,11 +69,12 @@ export function applyConfiguration({ kind, live: stored, configuration, manager,
 
   const mine = owners.find(({ entry }) => isEntry(entry, { manager, operation: 'Apply', subresource }))
   const others = owners.filter((owner) => owner !== mine)
-  let conflicts = force ? [] : conflictsOf(others, written)
+  const isOwn = ({ entry }: Owner): boolean => takesOwnUpdates && entry.manager === manager
+  let conflicts = force ? [] : conflictsOf(others.filter((owner) => !isOwn(owner)), written)
   if (conflicts.length > 0 && live !== undefined && lastApplied !== undefined) conflicts = conflictsOf(conflicts, written.difference(unchangedFields(kind, lastApplied, live)))
   if (conflicts.length > 0) throw conflictError(conflicts)
 
-  const left = others.map(({ entry, fields }) => ({ entry, fields: fields.difference(written) }))
+  const left = others.map((owner) => ({ ...owner, fields: owner.fields.difference(isOwn(owner) ? wanted : written) }))
   const keep = left.reduce((all, { fields }) => all.union(fields), wanted)
   const object = removeFields(shape, merged, mine?.fields ?? FieldSet.EMPTY, keep) as JsonObject
 

@@ -125,6 +125,17 @@ describe('apply', () => {
     })
   }
 
+  it('takes what its manager updated, where that is asked for, and nothing of others', () => {
+    const first = apply(undefined, deployment({ replicas: 2, paused: true }), 'gantry').object
+    const scaled = update(first, { ...first, spec: { replicas: 5, paused: true } }, 'gantry')
+    assert.throws(() => apply(scaled, deployment({ replicas: 2, paused: true }), 'gantry'), (error) => GantryError.is(error, 'Conflict'))
+    const { object } = apply(scaled, deployment({ replicas: 2, paused: true }), 'gantry', { takesOwnUpdates: true })
+    assert.deepEqual([object.spec, entries(object).map(({ operation }) => operation)], [{ replicas: 2, paused: true }, ['Apply']])
+    assert.deepEqual(apply(object, deployment({ paused: true }), 'gantry', { takesOwnUpdates: true }).object.spec, { paused: true })
+    const others = update(object, { ...object, spec: { replicas: 7, paused: true } }, 'someone')
+    assert.throws(() => apply(others, deployment({ replicas: 2, paused: true }), 'gantry', { takesOwnUpdates: true }), (error) => GantryError.is(error, 'Conflict'))
+  })
+
   it('takes what its manager applied on its own side, as long as nobody changed it there', () => {
     const applied = deployment({ replicas: 2, paused: true }, { labels: { a: '1' } })
     const live = update(deployment({}), applied, 'client-side')

@@ -258,6 +258,15 @@ describe('ObjectCore', () => {
       await assert.rejects(apply({ '../a': '1' }), (error: GantryError) => refused('InvalidArgument')(error) && error.details.length === 1)
     })
 
+    it('takes what Gantry\'s own command line changed, where it applies; to others that is a conflict with themselves', async () => {
+      for (const manager of ['gantry', 'kubectl']) {
+        await apply({ a: '1' }, manager, true)
+        await bench.api.patch('ConfigMap', 'default', 'c', { type: 'MERGE', patch: { data: { a: '2' } } }, { fieldManager: manager })
+        if (manager === 'gantry') assert.deepEqual((await apply({ a: '3' }, manager)).object.data, { a: '3' })
+        else await assert.rejects(apply({ a: '3' }, manager), refused('Conflict'))
+      }
+    })
+
     it('refuses what another owns, naming field and owner, and takes it by force', async () => {
       await apply({ a: '1' }, 'first')
       await assert.rejects(apply({ a: '2', b: '1' }, 'second'), (error: GantryError) => refused('Conflict')(error) && error.details.some(({ field, message }) => /data.*a/.test(field) && /"first"/.test(message)))
