@@ -68,8 +68,8 @@ export interface Informer {
   /** Calls after each batch of changes with the revision reached: for handlers that gather and then act once. They must not throw either. */
   onBatch(handler: (revision: number) => void): () => void
   /**
-   * Changes of a kind after a revision, out of the recent history kept in memory (at least 1,000 changes); Expired when it reaches back
-   * further, or when more than 10,000 changes wait to be taken. An entry without change is progress up to its revision. Changes of one commit
+   * Changes of a kind after a revision, out of the recent history kept in memory (at least 1,000 changes, or 16 MiB of them); Expired when it
+   * reaches back further, or when more than 10,000 changes wait to be taken. An entry without change is progress up to its revision. Changes of one commit
    * share a revision: who may have been told only some of them begins again after the revision before, which is kept for as long as the cache
    * has reached no later one.
    */

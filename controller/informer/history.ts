@@ -4,8 +4,10 @@ import { Channel } from '../../proto/base/channel.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 import type { Change, Follower } from './contract.ts'
 
-/** At least this many changes stay; twice as many are kept at most. */
+/** At least this many changes stay, unless they are large; twice as many are kept at most. */
 export const HISTORY_LENGTH = 1000
+/** Bytes of the states that are kept, as they are stored: an object of a megabyte that is written over and over must not fill the memory. Half as many stay at least. */
+export const HISTORY_BYTES = 32 * 1024 * 1024
 /** A follower that is this many changes behind is told to list again: whoever cannot keep up must not keep all changes in memory. */
 export const FOLLOWER_LIMIT = 10_000
 /** Milliseconds after which a follower whose kind does not change is told how far the cache is. */
@@ -27,6 +29,7 @@ export class History<K extends Kind> {
   readonly #followers = new Set<Follower<K>>()
   readonly #fellBehind: () => void
   #changes: Change<K>[] = []
+  #bytes = 0
   /** Every change with a greater revision is here; undefined before the first complete list. */
   #after: number | undefined
   /** Of the states before this revision some were never seen. */
@@ -41,6 +44,7 @@ export class History<K extends Kind> {
   begin(after: number, changes: Change<K>[]): void {
     this.#after = after
     this.#changes = changes
+    this.#bytes = changes.reduce((sum, change) => sum + sizeOf(change), 0)
   }
 
   /** The cache listed again, and is at this revision: of an object that changed several times since the last one only the newest change is here. */
@@ -51,13 +55,21 @@ export class History<K extends Kind> {
   add(change: Change<K>, monotonic: number): void {
     if (this.#after === undefined) return
     // Between two commits only: of the newest one nothing is left out, so that who has just listed can always go on.
-    if (this.#changes.length > 2 * HISTORY_LENGTH && change.revision > this.#changes.at(-1)!.revision) {
-      this.#after = this.#changes[this.#changes.length - HISTORY_LENGTH - 1]!.revision
-      this.#changes = this.#changes.slice(-HISTORY_LENGTH)
-    }
+    if ((this.#changes.length > 2 * HISTORY_LENGTH || this.#bytes > HISTORY_BYTES) && change.revision > this.#changes.at(-1)!.revision) this.#forget()
     this.#changes.push(change)
+    this.#bytes += sizeOf(change)
     for (const iteration of this.#iterations) this.#tell(iteration, { revision: change.revision, change }, monotonic)
     for (const follower of this.#followers) follower.change(change)
+  }
+
+  /** The oldest changes. */
+  #forget(): void {
+    let from = Math.max(0, this.#changes.length - HISTORY_LENGTH)
+    let left = this.#changes.slice(from).reduce((sum, change) => sum + sizeOf(change), 0)
+    for (; left > HISTORY_BYTES / 2; from++) left -= sizeOf(this.#changes[from]!)
+    this.#after = this.#changes[from - 1]?.revision ?? this.#after
+    this.#changes = this.#changes.slice(from)
+    this.#bytes = left
   }
 
   /** The cache is at a revision: those who have heard nothing for long are told. */
@@ -139,6 +151,10 @@ export class History<K extends Kind> {
     iteration.items.fail(new GantryError('Expired', `more than ${FOLLOWER_LIMIT} changes waited to be read`, { details: [{ remedy: 'list again, and read faster' }] }))
     this.#fellBehind()
   }
+}
+
+function sizeOf({ cached }: Change): number {
+  return cached.bytes.length
 }
 
 /** The place of the first change after a revision. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { pino } from 'pino'
 import type { Cached, Change } from '../../../controller/informer/contract.ts'
-import { FOLLOWER_LIMIT, History, HISTORY_LENGTH } from '../../../controller/informer/history.ts'
+import { FOLLOWER_LIMIT, History, HISTORY_BYTES, HISTORY_LENGTH } from '../../../controller/informer/history.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import type { Operation } from '../../../controller/store/contract.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
@@ -231,6 +231,22 @@ describe('informer', () => {
       assert.deepEqual(value, { revision })
       stop.abort()
       await running
+    })
+
+    it('keeps no more of large objects than memory is to be used for', () => {
+      const history = new History<'Pod'>(() => assert.fail('nobody follows'))
+      const size = HISTORY_BYTES / 16
+      history.begin(1, [])
+      for (let revision = 2; revision <= 102; revision++) history.add({ type: 'modified', revision, previous: undefined, cached: { object: {}, bytes: { length: size }, revision } as never }, 0)
+      const first = Array.from({ length: 102 }, (_, revision) => revision).find((revision) => {
+        try {
+          return history.since(revision).length > 0
+        } catch (thrown) {
+          return !failsWith('Expired')(thrown as GantryError)
+        }
+      })!
+      assert.ok((102 - first) * size <= HISTORY_BYTES + size && (102 - first) * size >= HISTORY_BYTES / 2, String(first))
+      assert.deepEqual(history.since(first).map(({ revision }) => revision), Array.from({ length: 102 - first }, (_, index) => first + 1 + index))
     })
 
     it('keeps the newest commit whole, however large', async () => {
