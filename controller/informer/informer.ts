@@ -106,14 +106,14 @@ export class StoreInformer implements Informer {
   }
 
   written<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): Cached<K> {
-    // Another definition may hold by the time that the watch tells it.
-    const shared = customKinds.get(kind) === undefined
-    const { namespace, name } = parseKey(entry.key)!
-    const cached = shared ? this.#kind(kind).cache.cached(namespace, name) : undefined
-    if (cached?.revision === entry.revision) return cached as unknown as Cached<K>
-    const decoded: Cached = { object: decodeResource(kind, entry.value, String(entry.revision)), bytes: entry.value, revision: entry.revision }
-    if (shared && entry.revision > this.#revision) this.#written.keep(entry.key, decoded)
-    return decoded as unknown as Cached<K>
+    const { key, value: bytes, revision } = entry
+    // Of a custom kind another definition, or none, may hold by the time that the watch tells it.
+    const place = kind.includes('.') ? undefined : parseKey(key)
+    const cached = place && this.#kind(kind).cache.cached(place.namespace, place.name)
+    if (cached?.revision === revision) return cached as unknown as Cached<K>
+    const decoded: Cached<K> = { object: decodeResource(kind, bytes, String(revision)), bytes, revision }
+    if (place !== undefined && revision > this.#revision) this.#written.keep(key, decoded as unknown as Cached)
+    return decoded
   }
 
   lister<K extends Kind>(kind: K): Lister<K> {
