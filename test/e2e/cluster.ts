@@ -26,7 +26,7 @@ export class Cluster {
   }
 
   /** Starts one; leftovers of an interrupted run of this checkout are removed first. */
-  static async start(purpose: string, nodes: number, more: Pick<RigOptions, 'settings'> = {}): Promise<Cluster> {
+  static async start(purpose: string, nodes: number, more: Pick<RigOptions, 'settings' | 'controllers'> = {}): Promise<Cluster> {
     const name = rigName(purpose)
     await removeRig(name)
     const rig = await Rig.up({ name, nodes, ...more })

@@ -45,15 +45,15 @@ export class Kubectl {
   readonly folder: string
   readonly #shared: Shared
 
-  private constructor(shared: Shared, namespace: string) {
+  private constructor(shared: Shared, namespace: string, folder = namespace) {
     this.#shared = shared
     this.namespace = namespace
-    this.folder = join(shared.home, namespace)
+    this.folder = join(shared.home, folder)
   }
 
   /** Makes a rig, and a Kubectl in its namespace "default". */
-  static async start(purpose: string, nodes: number): Promise<Kubectl> {
-    const cluster = await Cluster.start(purpose, nodes)
+  static async start(purpose: string, nodes: number, controllers = 1): Promise<Kubectl> {
+    const cluster = await Cluster.start(purpose, nodes, { controllers })
     const kubectl = new Kubectl({ cluster, home: await mkdtemp(join(tmpdir(), `gantry-e2e-${purpose}-`)), running: new Set() }, 'default')
     await kubectl.#settle()
     return kubectl
@@ -83,14 +83,23 @@ export class Kubectl {
     return other
   }
 
+  /** One that speaks to the controller with this number and to no other. */
+  async at(controller: number): Promise<Kubectl> {
+    const other = new Kubectl(this.#shared, this.namespace, `${this.namespace}-${controller}`)
+    await other.#settle(this.cluster.rig.controller(controller).address)
+    return other
+  }
+
   /** Begins to delete the namespace with all in it. */
   async leave(): Promise<void> {
     await this.ok(`delete namespace ${this.namespace} --wait=false`)
   }
 
-  async #settle(): Promise<void> {
-    const config = JSON.parse(await this.cluster.rig.kubeconfig()) as { contexts: { context: object }[] }
+  /** `host`: of the only controller; else one that answers now. */
+  async #settle(host?: string): Promise<void> {
+    const config = JSON.parse(await this.cluster.rig.kubeconfig()) as { contexts: { context: object }[]; clusters: { cluster: { server: string } }[] }
     await mkdir(this.folder)
+    if (host !== undefined) for (const { cluster } of config.clusters) cluster.server = cluster.server.replace(/\/\/[^:]+/, `//${host}`)
     for (const entry of config.contexts) entry.context = { ...entry.context, namespace: this.namespace }
     await writeFile(this.kubeconfig, JSON.stringify(config), { mode: 0o600 })
   }
