@@ -110,7 +110,9 @@ export async function awaitUnplugged(cable: string, patience = 2_000): Promise<v
   const deadline = systemClock.monotonic() + patience
   while (isThere(cable)) {
     if (systemClock.monotonic() > deadline) {
-      await runProgram('ip', ['link', 'delete', cable], { allow: isThere(cable) ? [0] : [0, 1] })
+      // It may go by itself at this very moment.
+      const { stderr } = await runProgram('ip', ['link', 'delete', cable], { allow: [0, 1] })
+      if (isThere(cable)) throw new GantryError('Internal', `cannot pull the cable ${cable}: ${stderr.trim()}`)
       return
     }
     await delay(systemClock, 2)
