@@ -38,6 +38,8 @@ export interface DeleteFlags extends WriteFlags {
   readonly propagation?: DeleteRequestPropagation | undefined
   readonly gracePeriodSeconds?: number | undefined
   readonly uid?: string | undefined
+  /** Of a pod: ResourceExhausted if it may not go now. */
+  readonly eviction?: boolean | undefined
 }
 
 export type Change<K extends Kind = Kind> = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: Resources[K] } | { readonly type: 'BOOKMARK' }
@@ -169,8 +171,8 @@ export class Cluster {
   }
 
   async delete<K extends Kind>(kind: K, namespace: string, name: string, flags: DeleteFlags = {}): Promise<Resources[K]> {
-    const { propagation = 'BACKGROUND', gracePeriodSeconds, uid = '' } = flags
-    const request = { ref: refOf(kind, namespace, name), propagation, gracePeriodSeconds, uid, options: writeOptions(flags) }
+    const { propagation = 'BACKGROUND', gracePeriodSeconds, uid = '', eviction = false } = flags
+    const request = { ref: refOf(kind, namespace, name), propagation, gracePeriodSeconds, uid, eviction, options: writeOptions(flags) }
     const response = await named(kind, namespace, name, this.#write(flags.dryRun === true, (client, options) => client.delete(request, options)))
     return fromBytes(kind, response.object)
   }

@@ -1,13 +1,21 @@
 /** `gantry drain`: empties nodes for their maintenance. https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/ */
+import { formatAge } from '../../proto/api/columns/age.ts'
 import { GantryError } from '../../proto/api/errors.ts'
+import { delay } from '../../proto/base/clock.ts'
 import type { Pod } from '../../proto/gen/types.ts'
+import type { Cluster } from '../cluster.ts'
 import { defineCommand } from '../command.ts'
-import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
+import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
+import type { Environment } from '../environment.ts'
 import { EXIT, throwFailures } from '../failure.ts'
 import { findNodes, requireNodes } from '../node-choice.ts'
 import { mapSome } from '../plan.ts'
+import { withDeadline } from '../watch.ts'
 import { setUnschedulable } from './cordon.ts'
 import { awaitGone } from './delete.ts'
+
+/** Milliseconds until a pod that may not go now is asked again, as kubectl has it. */
+const ASK_AGAIN = 5_000
 
 interface Losses {
   readonly force: boolean
@@ -17,7 +25,7 @@ interface Losses {
 export default defineCommand({
   usage: '(NODE… | -l SELECTOR) [flags]',
   summary: 'empty nodes for their maintenance',
-  description: 'Keeps new pods off the nodes, then deletes the pods there and waits until they are gone: what a workload owns starts on other nodes. '
+  description: 'Keeps new pods off the nodes, then evicts the pods there and waits until they are gone: what a workload owns starts on other nodes. '
     + 'Pods that nothing would start again, and data in emptyDir volumes, are lost only if you say so. `gantry uncordon` lets pods onto the nodes again.',
   examples: ['gantry drain n1', 'gantry drain n1 --force --delete-emptydir-data --grace-period=10'],
   flags: {
@@ -45,25 +53,62 @@ export default defineCommand({
         failures.push(new GantryError('FailedPrecondition', `node/${name} is cordoned, not drained: ${losses.join('; ')}`))
         continue
       }
-      const gone = await mapSome(items, async (pod): Promise<Pod[]> => {
-        const { namespace, name: podName, uid } = pod.metadata
-        try {
-          if (dryRun !== 'client') await cluster.delete('Pod', namespace, podName, { uid, gracePeriodSeconds: graceOf(flags['grace-period']), dryRun: dryRun === 'server' })
-        } catch (thrown) {
-          // Gone meanwhile, or another of its name elsewhere.
-          if (!GantryError.is(thrown, 'NotFound', 'Conflict')) throw thrown
-          return []
-        }
-        environment.stdout.write(`pod/${podName} -n ${namespace} evicted${dryRunNote(dryRun)}\n`)
-        return [pod]
-      })
-      if (dryRun === 'none') await awaitGone(cluster, environment, gone.flat(), flags.timeout)
+      const begun = environment.clock.monotonic()
+      const gone = await new Eviction(cluster, environment, { dryRun, gracePeriodSeconds: graceOf(flags['grace-period']) }).all(items, flags.timeout)
+      const left = flags.timeout === 0 ? 0 : Math.max(1, flags.timeout - (environment.clock.monotonic() - begun))
+      if (dryRun === 'none') await awaitGone(cluster, environment, gone, left)
       environment.stdout.write(`node/${name} drained${dryRunNote(dryRun)}\n`)
     }
     throwFailures(failures)
     return EXIT.ok
   },
 })
+
+class Eviction {
+  readonly #cluster: Cluster
+  readonly #environment: Environment
+  readonly #options: { readonly dryRun: DryRun; readonly gracePeriodSeconds: number | undefined }
+
+  constructor(cluster: Cluster, environment: Environment, options: { dryRun: DryRun; gracePeriodSeconds: number | undefined }) {
+    this.#cluster = cluster
+    this.#environment = environment
+    this.#options = options
+  }
+
+  /** Asks all of them to leave, those that may not go now again and again: the pods that are going. DeadlineExceeded after `timeout` milliseconds, if it is not 0, names who may not. */
+  async all(pods: readonly Pod[], timeout: number): Promise<Pod[]> {
+    const { clock, signal, stderr } = this.#environment
+    const going: Pod[] = []
+    let refused: string[] = []
+    await withDeadline(clock, timeout > 0 ? timeout : undefined, signal, () => `not evicted after ${formatAge(timeout)}: ${refused.join('; ')}`, async (limited) => {
+      for (let left = pods; ;) {
+        const answers = await mapSome(left, async (pod) => ({ pod, answer: await this.#ask(pod) }))
+        going.push(...answers.flatMap(({ pod, answer }) => (answer === 'goes' ? [pod] : [])))
+        const stay = answers.flatMap(({ pod, answer }) => (typeof answer === 'object' ? [{ pod, answer }] : []))
+        if (stay.length === 0) return
+        refused = stay.map(({ pod: { metadata: { namespace, name } }, answer: { message } }) => `pod/${name} -n ${namespace}: ${message}`)
+        for (const line of refused) stderr.write(`cannot be evicted yet, is asked again in ${ASK_AGAIN / 1_000}s: ${line}\n`)
+        left = stay.map(({ pod }) => pod)
+        await delay(clock, ASK_AGAIN, limited)
+      }
+    })
+    return going
+  }
+
+  /** Whether it goes, is gone (also if another of its name is elsewhere), or why it may not go now. */
+  async #ask({ metadata: { namespace, name, uid } }: Pod): Promise<'goes' | 'gone' | GantryError> {
+    const { dryRun, gracePeriodSeconds } = this.#options
+    try {
+      if (dryRun !== 'client') await this.#cluster.delete('Pod', namespace, name, { uid, eviction: true, gracePeriodSeconds, dryRun: dryRun === 'server' })
+    } catch (thrown) {
+      if (GantryError.is(thrown, 'ResourceExhausted') && dryRun === 'none') return thrown
+      if (!GantryError.is(thrown, 'NotFound', 'Conflict')) throw thrown
+      return 'gone'
+    }
+    this.#environment.stdout.write(`pod/${name} -n ${namespace} evicted${dryRunNote(dryRun)}\n`)
+    return 'goes'
+  }
+}
 
 /** Without force a node must confirm, which takes a moment. */
 function graceOf(period: number): number | undefined {

@@ -1,5 +1,5 @@
 /** A refusal in the words of who was asked: an admission webhook's or a policy's, with the HTTP status that it chose. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
 import type { StatusDetails } from '../../proto/gen/types.ts'
 
 export interface RefusalStatus {
@@ -14,9 +14,16 @@ export interface RefusalStatus {
 export class AdmissionRefusal extends GantryError {
   readonly status: RefusalStatus
 
-  /** Whatever status it is given: to the control plane it is something that is not allowed, or, from 500 on, a state in which nothing can be said. */
   constructor(status: RefusalStatus, cause?: unknown) {
-    super(status.code < 500 ? 'Forbidden' : 'FailedPrecondition', status.message, { cause })
+    super(codeOf(status), status.message, { cause })
     this.status = status
   }
+}
+
+const TOO_MANY_REQUESTS = 429
+
+/** To the control plane it is something that is not allowed, or not now, or, from 500 on, a state in which nothing can be said. */
+function codeOf({ code }: RefusalStatus): ErrorCode {
+  if (code === TOO_MANY_REQUESTS) return 'ResourceExhausted'
+  return code < 500 ? 'Forbidden' : 'FailedPrecondition'
 }

@@ -74,10 +74,11 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
 
   async delete(request: DeleteRequest, call: CallContext): Promise<Input<ObjectResponse>> {
     const { kind, namespace, name } = allowed(request.ref, call)
-    const { propagation, uid, resourceVersion, gracePeriodSeconds } = request
+    const { propagation, uid, resourceVersion, gracePeriodSeconds, eviction } = request
     if (gracePeriodSeconds !== undefined && gracePeriodSeconds < 0) throw new GantryError('InvalidArgument', 'the grace period is negative', { details: [{ field: 'gracePeriodSeconds', value: String(gracePeriodSeconds), message: 'is negative', remedy: '0 ends it at once' }] })
+    if (eviction && kind !== 'Pod') throw new GantryError('InvalidArgument', `a ${kind} cannot be evicted`, { details: [{ field: 'eviction', value: 'true', message: 'is for pods', remedy: 'leave it out' }] })
     const preconditions = { ...uid !== '' && { uid }, ...resourceVersion !== '' && { resourceVersion }, ...gracePeriodSeconds !== undefined && { gracePeriodSeconds } }
-    return { object: sent(await this.#api.delete(kind, namespace, name, { propagation, ...preconditions }, contextOf(request.options, call))) }
+    return { object: sent(await this.#api.delete(kind, namespace, name, { propagation, eviction, ...preconditions }, contextOf(request.options, call))) }
   }
 }
 

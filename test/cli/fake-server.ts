@@ -38,6 +38,8 @@ export class FakeServer {
   /** By node. */
   readonly usage = new Map<string, Input<NodeUsage>>()
   readonly verdicts = new Map<string, WhyResponse>()
+  /** Why a pod, by its name, may not be evicted the next times. */
+  readonly refusedEvictions = new Map<string, string[]>()
   /** Calls by name, in order. */
   readonly calls: string[] = []
   exec: ExecScript = async function* () {
@@ -186,9 +188,11 @@ export class FakeServer {
         if (!changed) return { object: bytesOf(live!), outcome: 'UNCHANGED' }
         return { object: bytesOf(this.#checked(object, options!.dryRun, live)), outcome: live === undefined ? 'CREATED' : 'CONFIGURED' }
       },
-      delete: async ({ ref, options, gracePeriodSeconds, propagation }) => {
-        this.calls.push(`delete ${ref!.kind} ${ref!.name}${gracePeriodSeconds === undefined ? '' : ` grace ${gracePeriodSeconds}`}${propagation === 'BACKGROUND' ? '' : ` ${propagation}`}`)
+      delete: async ({ ref, options, gracePeriodSeconds, propagation, eviction }) => {
+        this.calls.push(`${eviction ? 'evict' : 'delete'} ${ref!.kind} ${ref!.name}${gracePeriodSeconds === undefined ? '' : ` grace ${gracePeriodSeconds}`}${propagation === 'BACKGROUND' ? '' : ` ${propagation}`}`)
         const object = this.#find(ref)
+        const refusal = eviction ? this.refusedEvictions.get(ref!.name)?.shift() : undefined
+        if (refusal !== undefined) throw new GantryError('ResourceExhausted', refusal)
         if (options!.dryRun) return { object: bytesOf(object) }
         const held = object.kind === 'Namespace' && (object.spec.finalizers ?? []).length > 0
         if (held || (object.metadata.finalizers ?? []).length > 0) {

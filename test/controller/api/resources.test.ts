@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
 import { authorize, CONTROLLERS, MASTERS, NODES } from '../../../controller/api/authorization.ts'
+import { AdmissionRefusal, type RefusalStatus } from '../../../controller/api/admission-refusal.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
+import type { AdmissionPlugin } from '../../../controller/api/contract.ts'
+import { ObjectCore } from '../../../controller/api/objects.ts'
 import { Pages } from '../../../controller/api/pages.ts'
+import { ResourcesHandlers } from '../../../controller/api/resources.ts'
 import { Watches } from '../../../controller/api/watches.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
+import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import type { CallContext } from '../../../proto/api/rpc.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { decodeResource, encode, encodeResource } from '../../../proto/api/wire.ts'
@@ -45,7 +50,7 @@ describe('the service Resources', () => {
       const updated = read((await bench.handlers.update({ object: packed({ ...made, metadata: { ...made.metadata, labels: { a: 'b' } } } as never), subresource: '', options }, call)).object)
       assert.deepEqual(updated.metadata.labels, { a: 'b' })
       assert.ok(Number(updated.metadata.resourceVersion) > Number(made.metadata.resourceVersion))
-      await bench.handlers.delete({ ref: ref('Pod', 'web'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', options }, call)
+      await bench.handlers.delete({ ref: ref('Pod', 'web'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', eviction: false, options }, call)
       await assert.rejects(bench.handlers.get({ ref: ref('Pod', 'web') }, call), { code: 'NotFound' })
     })
 
@@ -67,7 +72,8 @@ describe('the service Resources', () => {
         [bench.handlers.patch({ ref: ref('ConfigMap', 'c'), type: 'MERGE', patch: '{', subresource: '', options }, call), 'InvalidArgument', 'patch'],
         [bench.handlers.apply({ ref: ref('ConfigMap', 'c'), configuration: '{"apiVersion":"v1","kind":"ConfigMap","dada":{}}', options }, call), 'InvalidArgument', 'dada'],
         [bench.handlers.apply({ ref: ref('ConfigMap', 'c'), configuration: '{}', options: { ...options, fieldManager: '' } }, call), 'InvalidArgument', 'options.fieldManager'],
-        [bench.handlers.delete({ ref: ref('ConfigMap', 'c'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', gracePeriodSeconds: -1, options }, call), 'InvalidArgument', 'gracePeriodSeconds'],
+        [bench.handlers.delete({ ref: ref('ConfigMap', 'c'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', gracePeriodSeconds: -1, eviction: false, options }, call), 'InvalidArgument', 'gracePeriodSeconds'],
+        [bench.handlers.delete({ ref: ref('ConfigMap', 'c'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', eviction: true, options }, call), 'InvalidArgument', 'eviction'],
       ]
       for (const [work, code, field] of cases) {
         await assert.rejects(work, (error: GantryError) => {
@@ -99,6 +105,33 @@ describe('the service Resources', () => {
       for (const service of ['Pods', 'Cluster'] as const) authorize(service, controller)
       for (const service of ['Resources', 'Nodes'] as const) assert.throws(() => authorize(service, controller), { code: 'Forbidden' })
     })
+  })
+
+  it('evicts a pod as soon as whoever has a say in that lets it go', async () => {
+    const asked: unknown[] = []
+    let refusal: RefusalStatus | undefined = { code: 429, reason: 'TooManyRequests', message: 'not more than one at a time' }
+    const budget: AdmissionPlugin = {
+      name: 'budget',
+      handles: ({ subresource }) => subresource === 'eviction',
+      validate: ({ operation, name, message }) => {
+        asked.push([operation, name, message?.kind])
+        if (refusal !== undefined) throw new AdmissionRefusal(refusal)
+      },
+    }
+    const { informer, reads, clock, random, pages, watches } = bench
+    const api = new ObjectCore({ informer, reads, clock, random, commits: new GroupCommit(bench.store), plugins: () => [budget] })
+    const handlers = new ResourcesHandlers({ api, reads, pages, watches })
+    const evict = (eviction = true) => handlers.delete({ ref: ref('Pod', 'web'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', eviction, options }, call)
+    await bench.api.create<'Pod'>(podDraft('web'), context)
+    await assert.rejects(evict(), { code: 'ResourceExhausted', message: 'not more than one at a time' })
+    assert.equal((await bench.api.get('Pod', 'default', 'web')).metadata.deletionTimestamp, undefined)
+    refusal = undefined
+    await evict()
+    await assert.rejects(bench.api.get('Pod', 'default', 'web'), { code: 'NotFound' })
+    assert.deepEqual(new Set(asked.map((each) => JSON.stringify(each))), new Set([JSON.stringify(['CREATE', 'web', 'Eviction'])]))
+    refusal = { code: 429, reason: 'TooManyRequests', message: 'nobody asks' }
+    await bench.api.create<'Pod'>(podDraft('web'), context)
+    await evict(false)
   })
 
   describe('list', () => {
