@@ -13,13 +13,12 @@ import type { ServedResource, WatchFrame } from '../contract.ts'
 import { sendCached, sendMessage, sendResource } from '../sendable.ts'
 import { statusOf } from '../status.ts'
 import type { WatchOptions } from './list-options.ts'
+import { WAITING_BYTES, WAITING_LIMIT, WaitingFrames } from './waiting-frames.ts'
 
 /** Milliseconds between bookmarks, for those who ask for them. */
 const BOOKMARK_INTERVAL = 60_000
 /** Seconds of a watch whose client does not say: between this and twice as much, so that not all come again at once. */
 const TIMEOUT = 1_800
-/** Changes that wait for a watcher to read them. */
-const WAITING_LIMIT = 10_000
 
 export interface WatcherParts {
   readonly informer: Informer
@@ -95,8 +94,7 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
   released: () => void = () => undefined
   #present: Iterator<Cached> | undefined
   #marked: WatchFrame | undefined
-  #frames: WatchFrame[] = []
-  #at = 0
+  readonly #waiting = new WaitingFrames()
   #over = false
   #wake: ((result: IteratorResult<WatchFrame>) => void) | undefined
 
@@ -114,35 +112,35 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
 
   change(change: Change): void {
     const frame = frameOf(change, this.#selection, this.served)
-    if (frame !== undefined) this.push(frame)
+    if (frame !== undefined) this.push(frame, change.cached.bytes.length)
   }
 
-  push(frame: WatchFrame): void {
+  push(frame: WatchFrame, bytes = 0): void {
     if (this.#over) return
     if (this.#wake !== undefined) return this.#resolve({ done: false, value: frame })
-    if (this.#frames.length - this.#at < WAITING_LIMIT) return void this.#frames.push(frame)
-    this.#frames = []
-    this.#at = 0
-    this.#present = undefined
-    this.#marked = undefined
-    this.end(new GantryError('Expired', `more than ${WAITING_LIMIT} changes waited to be read: list again, and read faster`))
+    if (this.#waiting.push(frame, bytes)) return
+    this.#forget()
+    this.end(new GantryError('Expired', `more than ${WAITING_LIMIT} changes, or ${WAITING_BYTES} bytes of them, waited to be read: list again, and read faster`))
   }
 
   /** It ends behind what waits to be read, with the error as its last frame. */
   end(error?: GantryError): void {
     if (this.#over) return
     if (error !== undefined && this.#wake !== undefined) this.#resolve({ done: false, value: failure(error) })
-    else if (error !== undefined) this.#frames.push(failure(error))
+    else if (error !== undefined) this.#waiting.append(failure(error))
     this.#finish()
   }
 
   /** It ends at once. */
   drop(): void {
-    this.#frames = []
-    this.#at = 0
+    this.#forget()
+    this.#finish()
+  }
+
+  #forget(): void {
+    this.#waiting.clear()
     this.#present = undefined
     this.#marked = undefined
-    this.#finish()
   }
 
   #finish(): void {
@@ -185,13 +183,7 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
       this.#marked = undefined
       return marked
     }
-    const frame = this.#frames[this.#at]
-    if (frame === undefined) return undefined
-    if (++this.#at === this.#frames.length) {
-      this.#frames = []
-      this.#at = 0
-    }
-    return frame
+    return this.#waiting.take()
   }
 }
 
