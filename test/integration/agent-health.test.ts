@@ -34,7 +34,7 @@ class BusyboxImages extends FakeImages {
   }
 }
 
-const SETTINGS = { timeoutSeconds: 2, periodSeconds: 1, successThreshold: 1, failureThreshold: 1 }
+const SETTINGS = { timeoutSeconds: 20, periodSeconds: 1, successThreshold: 1, failureThreshold: 1 }
 
 for (const runtime of ['crun', 'runc'] as const) {
   describe(`health of pods under ${runtime}`, function () {
@@ -47,6 +47,8 @@ for (const runtime of ['crun', 'runc'] as const) {
     const state = { store: new MemoryState() }
 
     const file = (name: string): string => join(machine.rootfs, 'tmp', name)
+    /** What was written, as far as it was: a file is there before its first byte. */
+    const noted = (name: string): string => (existsSync(file(name)) ? readFileSync(file(name), 'utf8') : '')
     const script = (text: string): string[] => ['/bin/sh', '-c', text]
     const exec = (text: string): Pick<Probe, 'exec'> => ({ exec: { command: script(text) } })
     const web = (text: string, fields: Partial<Container> = {}, spec: Partial<PodSpec> = {}): Pod => makePod('web', { hostNetwork: true, ...spec, containers: [makeContainer('main', { command: script(text), ...fields })] })
@@ -99,7 +101,7 @@ for (const runtime of ['crun', 'runc'] as const) {
       writeFileSync(file('live'), '')
       assign(web(patient, { livenessProbe: { ...SETTINGS, ...exec('[ -e /tmp/live ] || { echo no longer; exit 1; }') } }))
       await until('it is ready', ready)
-      await until('it waits for signals', () => existsSync(file('starts')))
+      await until('it waits for signals', () => noted('starts') === 'up\n')
       rmSync(file('live'))
       await until('it was asked to end', () => existsSync(file('order')))
       writeFileSync(file('live'), '')
@@ -147,7 +149,7 @@ for (const runtime of ['crun', 'runc'] as const) {
 
     it('runs a postStart hook before the container counts as running', async () => {
       assign(web(patient, { lifecycle: { postStart: exec('echo begun > /tmp/hook; until [ -e /tmp/go ]; do sleep 0.05; done') } }))
-      await until('the hook runs', () => existsSync(file('hook')))
+      await until('the hook runs', () => noted('hook') === 'begun\n')
       assert.equal(ready(), false)
       writeFileSync(file('go'), '')
       await until('it is ready', ready)
@@ -164,9 +166,9 @@ for (const runtime of ['crun', 'runc'] as const) {
       const pod = web(patient, { lifecycle: { preStop: exec('echo hook >> /tmp/order') } })
       assign(pod)
       await until('it is ready', ready)
-      await until('it waits for signals', () => existsSync(file('starts')))
+      await until('it waits for signals', () => noted('starts') === 'up\n')
       end(pod, 30)
-      await until('the hook has run', () => existsSync(file('order')) && readFileSync(file('order'), 'utf8') === 'hook\n')
+      await until('the hook has run', () => noted('order') === 'hook\n')
       pods.withdrawn(['uid-web'])
       await until('it has ended', () => reports.latest('web')!.released)
       assert.equal(readFileSync(file('order'), 'utf8'), 'hook\nterm\n')
@@ -176,7 +178,7 @@ for (const runtime of ['crun', 'runc'] as const) {
       const pod = web(patient.replace('" TERM', '" USR1'), { lifecycle: { stopSignal: 'SIGUSR1' } })
       assign(pod)
       await until('it is ready', ready)
-      await until('it waits for signals', () => existsSync(file('starts')))
+      await until('it waits for signals', () => noted('starts') === 'up\n')
       const begun = systemClock.monotonic()
       end(pod, 60)
       await until('it has ended, long before its grace has', () => reports.latest('web')!.released)
@@ -189,13 +191,13 @@ for (const runtime of ['crun', 'runc'] as const) {
       const pod = web(patient, { readinessProbe: { ...SETTINGS, ...exec('[ ! -e /tmp/away ]') }, lifecycle: { preStop: exec('echo hook >> /tmp/order; sleep 1000') } })
       assign(pod)
       await until('it is ready', ready)
-      await until('it waits for signals', () => existsSync(file('starts')))
+      await until('it waits for signals', () => noted('starts') === 'up\n')
       await stop()
       await start()
       assert.equal(pods.observations()[0]!.status!.containerStatuses![0]!.ready, true)
       pods.withdrawn(['uid-web'])
       end(pod, 30)
-      await until('the hook runs', () => existsSync(file('order')))
+      await until('the hook has begun', () => noted('order') === 'hook\n')
       await stop()
       await start()
       await until('it has ended', () => reports.latest('web')!.released)
