@@ -7,7 +7,7 @@ import { connect, createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 
 /** Milliseconds that an attempt lasts at most; what is refused is answered long before. */
-const LONGEST = 4000
+const LONGEST = 20_000
 /** What came in: "TCP/80" → connections, "UDP/80" → packets, "bytes" on connections. */
 const counts = {}
 const held = new Map()
