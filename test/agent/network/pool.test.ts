@@ -92,7 +92,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 )
 
 describe('addresses of a node\'s pods', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
   let directory: string
 
   beforeEach(async () => (directory = await mkdtemp(join(tmpdir(), 'gantry-pool-'))))

@@ -3,7 +3,7 @@ import type { Attachment } from '../../../../agent/network/contract.ts'
 import { Lab, type LabNode } from './lab.ts'
 
 describe('pods of several nodes, by packets', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
   let lab: Lab
 
   beforeEach(async () => (lab = await Lab.make()))

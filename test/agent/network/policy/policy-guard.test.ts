@@ -62,7 +62,7 @@ class Guarded {
 }
 
 describe('policies in the kernel', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
   let nodes: TwoNodes
   let outside: Peer
   const peers = {} as Record<PodName, Peer>

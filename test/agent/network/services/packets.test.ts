@@ -33,7 +33,7 @@ function sctpInit(from: number, to: number): Uint8Array {
 }
 
 describe('Services, with packets', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
   let machines: Machines
   let view: TestView
   let proxy: ServiceProxy
