@@ -80,6 +80,8 @@ export class EtcdConnection {
           await delay(this.#clock, READ_AGAIN)
           continue
         }
+        // Too many requests, or no space for what is written: nothing happened, and it passes. Whoever waits for a store that is away waits for this, too.
+        if (kind === 'write' && GantryError.is(error, 'ResourceExhausted')) throw new GantryError('Unavailable', error.message, { cause: error })
         throw error
       }
     }
