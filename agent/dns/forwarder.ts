@@ -28,7 +28,7 @@ export interface ForwardLimits {
   readonly perClient: number
 }
 
-export const FORWARD_LIMITS: ForwardLimits = { flights: 1000, perClient: 200 }
+const FORWARD_LIMITS: ForwardLimits = { flights: 1000, perClient: 200 }
 /** Milliseconds after which the next server is asked too, and how many askings there are in all at most. */
 const PAUSES = [700, 1000, 1300]
 /** Milliseconds to the end: a client that waits 5 s gets an answer, if only this. */

@@ -9,9 +9,9 @@ export const RCODE = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP:
 export const CLASS_IN = 1
 export const HEADER = 12
 /** Bytes of UDP that need no fragmentation on any usual path (DNS flag day 2020); what we say that we take, and send at most. */
-export const UDP_SIZE = 1232
+const UDP_SIZE = 1232
 /** What clients take that say nothing (RFC 1035, 4.2.1). */
-export const PLAIN_UDP_SIZE = 512
+const PLAIN_UDP_SIZE = 512
 export const TCP_SIZE = 65_535
 const OPT_SIZE = 11
 const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 } as const
@@ -119,7 +119,7 @@ function plainNameEnd(packet: Buffer, from: number): number | undefined {
 }
 
 /** After a name as it stands there; where a pointer leads does not matter for that. */
-export function nameEnd(packet: Buffer, from: number): number | undefined {
+function nameEnd(packet: Buffer, from: number): number | undefined {
   for (let at = from; at < packet.length;) {
     const length = packet[at]!
     if (length >= 0xc0) return at + 2 <= packet.length ? at + 2 : undefined

@@ -14,7 +14,7 @@ const WELL_KNOWN: Readonly<Record<string, number>> = { http: 80, https: 443 }
 const NOWHERE = '127.0.0.1:9'
 
 /** How many servers a backend has room for: some more than there are, so that more of them need no reload. */
-export function placesFor(endpoints: number): number {
+function placesFor(endpoints: number): number {
   let places = LEAST_PLACES
   while (places < endpoints + Math.ceil(endpoints / 4)) places *= 2
   return places
@@ -72,7 +72,7 @@ function serverLines({ endpoints, protocol }: Extract<Destination, { is: 'endpoi
   })
 }
 
-export function socketAddress({ address, port }: Endpoint): string {
+function socketAddress({ address, port }: Endpoint): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 

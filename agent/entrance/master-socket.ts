@@ -109,7 +109,7 @@ export function alertsIn(text: string): string {
   return text.split('\n').filter((line) => line.startsWith('[ALERT]')).map((line) => line.replace(/^\[ALERT\]\s*\(\d+\)\s*:\s*/, '')).slice(0, 5).join('; ')
 }
 
-export function parseWorkers(text: string): Worker[] {
+function parseWorkers(text: string): Worker[] {
   let current = true
   return text.split('\n').flatMap((line): Worker[] => {
     if (line.startsWith('#')) current = !line.startsWith('# old')
@@ -119,7 +119,7 @@ export function parseWorkers(text: string): Worker[] {
 }
 
 /** Columns: be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state … srv_port at the nineteenth place. */
-export function parseServers(text: string): ServerState[] {
+function parseServers(text: string): ServerState[] {
   return text.split('\n').flatMap((line): ServerState[] => {
     const words = line.split(' ')
     if (!/^\d+$/.test(words[0] ?? '') || words.length < 19) return []

@@ -5,7 +5,7 @@ import { familyOf, readAddress, type AddressFamily } from '../../proto/api/cidr.
 /** Holds the node's addresses in its pod ranges, whether there are pods or not: a bridge without ports, as not every kernel has dummy links. */
 export const GATEWAY = 'gantry0'
 /** Of every port on every node: pods hold it for their gateway's, whatever range the node has or comes to have, and it is seen by nobody but them. */
-export const GATEWAY_MAC = '02:67:74:72:79:00'
+const GATEWAY_MAC = '02:67:74:72:79:00'
 /** Marks the routes of addresses that no pod has (iproute2's rt_protos). */
 const UNUSED_PROTOCOL = 72
 /** VXLAN devices by the family of the addresses that they send to (agent/network/fabric). */

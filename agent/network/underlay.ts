@@ -17,7 +17,7 @@ interface Route {
  * Bytes that VXLAN puts before an Ethernet frame's payload, its own Ethernet header among them: 14 + 8 (VXLAN) + 8 (UDP), and the outer
  * header, 20 or 40 (RFC 7348, section 5).
  */
-export const VXLAN_OVERHEAD: Readonly<Record<AddressFamily, number>> = { 4: 50, 6: 70 }
+const VXLAN_OVERHEAD: Readonly<Record<AddressFamily, number>> = { 4: 50, 6: 70 }
 const DEFAULT_MTU = 1500
 
 /**

@@ -1,7 +1,7 @@
 /** Back-off between a container's end and its next start. */
 
 /** Running as long as this makes the count of ends begin anew: milliseconds. */
-export const STABLE_MILLIS = 600_000
+const STABLE_MILLIS = 600_000
 const LONGEST_SECONDS = 60
 
 /** Milliseconds to wait after the n-th end in a row (n ≥ 1): 0, 1 s, 2 s, 4 s … 60 s. */

@@ -4,9 +4,7 @@
  */
 import { isIPv6 } from 'node:net'
 import type { Pod, Service } from '../../proto/gen/types.ts'
-
-/** The Service by which pods reach the control plane: every pod is told of it. */
-const API = { namespace: 'default', name: 'kubernetes' } as const
+import { API_SERVICE } from '../network/services/plan.ts'
 
 /** Of the Services that have an address: those of the pod's namespace, unless it does not want them (enableServiceLinks), and default/kubernetes. */
 export function serviceEnvironment(services: Iterable<Service>, { metadata: { namespace }, spec: { enableServiceLinks = true } }: Pod): Map<string, string> {
@@ -14,10 +12,10 @@ export function serviceEnvironment(services: Iterable<Service>, { metadata: { na
   for (const service of services) {
     const { metadata, spec: { clusterIP = '', type } } = service
     if (clusterIP === '' || clusterIP === 'None' || type === 'ExternalName') continue
-    const isApi = metadata.namespace === API.namespace && metadata.name === API.name
+    const isApi = metadata.namespace === API_SERVICE.namespace && metadata.name === API_SERVICE.name
     // A Service "kubernetes" of the pod's own namespace goes before.
     if (enableServiceLinks && metadata.namespace === namespace) chosen.set(metadata.name, service)
-    else if (isApi && !chosen.has(API.name)) chosen.set(API.name, service)
+    else if (isApi && !chosen.has(API_SERVICE.name)) chosen.set(API_SERVICE.name, service)
   }
   const variables = new Map<string, string>()
   for (const name of [...chosen.keys()].sort()) for (const [key, value] of variablesOf(chosen.get(name)!)) variables.set(key, value)

@@ -124,7 +124,7 @@ function escapeField(text: string): string {
 }
 
 /** Whether something is mounted on a directory; false if it is not there. */
-export function isMountPoint(path: string): boolean {
+function isMountPoint(path: string): boolean {
   try {
     return statSync(path).dev !== statSync(join(path, '..')).dev
   } catch (error) {

@@ -125,7 +125,7 @@ export class Book {
       const gone = backend.update(wanted, wanted.inside === undefined ? undefined : record.backends.get(wanted.inside)!.number)
       this.#count(backend.chain, 1)
       this.#count(chain, -1)
-      if (gone.length > 0 && wanted.protocol !== 'TCP') for (const front of record.plan.fronts) if (front.backend === name) for (const target of gone) this.#flows.push(flowOf(front, target))
+      if (gone.length > 0 && wanted.severs) for (const front of record.plan.fronts) if (front.backend === name) for (const target of gone) this.#flows.push(flowOf(front, target))
     }
     const claims = this.#claimsOf(plan, rank, record)
     this.#moveClaims(record.claims, claims)

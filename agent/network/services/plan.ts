@@ -19,6 +19,8 @@ export interface BackendPlan {
   readonly none: 'refuse' | 'drop'
   /** The backend that clients inside the cluster get instead. */
   readonly inside: BackendName | undefined
+  /** Whether connections to an endpoint that is gone are ended: it is lost, and cannot say so itself. Else it may be about to end in peace. */
+  readonly severs: boolean
 }
 
 /** An address and a port that lead to a backend. */
@@ -51,6 +53,9 @@ export interface PlanContext {
   /** Ports of the nodes that no Service may take over, as "TCP/7443". */
   readonly reserved: ReadonlySet<string>
 }
+
+/** The Service by which pods reach the control plane. Its endpoints are controllers: one that goes is no longer heard from by the others, or has sent its clients away. */
+export const API_SERVICE = { namespace: 'default', name: 'kubernetes' } as const
 
 /** https://kubernetes.io/docs/concepts/services-networking/service/#session-stickiness-timeout */
 const DEFAULT_AFFINITY = 10_800
@@ -155,7 +160,7 @@ class ServicePlanner {
     const protocol = port.protocol ?? 'TCP'
     const name = `${port.name ?? ''}/${protocol}/${family}/${reach}`
     if (this.#backends.has(name)) return name
-    const { spec } = this.#service
+    const { spec, metadata } = this.#service
     const { cluster, local, here } = chooseEndpoints(this.#service, port, family, this.#slices, this.#context.place)
     for (const address of here) this.#here.add(address)
     this.#backends.set(name, {
@@ -165,6 +170,7 @@ class ServicePlanner {
       affinity: spec.sessionAffinity === 'ClientIP' ? spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY : undefined,
       none: reach !== 'cluster' && cluster.length > 0 ? 'drop' : 'refuse',
       inside: reach === 'entrance' ? this.#backend(port, family, 'cluster') : undefined,
+      severs: protocol !== 'TCP' || (metadata.namespace === API_SERVICE.namespace && metadata.name === API_SERVICE.name),
     })
     return name
   }

@@ -141,8 +141,10 @@ export class ServiceProxy implements NetworkPart {
   }
 
   async #clean(view: NetworkView, { flows }: BookChange, book: Book): Promise<void> {
-    if (flows.length > MOST_SINGLE) await this.#flows.compare(this.#translations(view, book))
-    else await this.#flows.remove(flows)
+    const compared = flows.filter(({ protocol }) => protocol !== 'TCP')
+    if (compared.length <= MOST_SINGLE) return this.#flows.remove(flows)
+    await this.#flows.compare(this.#translations(view, book))
+    await this.#flows.remove(flows.filter(({ protocol }) => protocol === 'TCP'))
   }
 
   #refuse(service: string, text: string): void {
