@@ -156,7 +156,7 @@ async function startDemo(rig: Rig, environment: Environment): Promise<void> {
   environment.stdout.write('\n')
   await gantry('apply', '-f', join(installationRoot(), 'deploy/examples/hello'), '--wait')
   environment.stdout.write('\n')
-  await gantry('get', 'pods', '-o', 'wide')
+  await gantry('get', 'pods', '-o', 'custom-columns=NAME:.metadata.name,STATUS:.status.phase,IP:.status.podIP,NODE:.spec.nodeName')
 }
 
 async function fillAndStartDemo(name: string, environment: Environment): Promise<void> {
@@ -168,6 +168,9 @@ async function fillAndStartDemo(name: string, environment: Environment): Promise
     rig.close()
   }
 }
+
+/** Longer commands stand out of line, that the others fit a terminal of 80 columns with what they do. */
+const COLUMN = 44
 
 /** What to type next, and what it does. */
 function next(rig: Rig, demo: boolean, { env }: Environment): string {
@@ -184,8 +187,8 @@ function next(rig: Rig, demo: boolean, { env }: Environment): string {
     [`${gantry} rig kill n1 --for 10s${named === '' ? '' : ` --rig${named}`}`, 'a machine that fails'],
     env.npm_lifecycle_event === 'up' && named === '' ? ['npm run down', 'ends it all'] : [`${gantry} rig down${named}`, 'ends it all'],
   ]
-  const width = Math.max(...lines.map(([command]) => command.length)) + 3
-  return lines.map(([command, what]) => `  ${command.padEnd(width)}${what}`.trimEnd()).join('\n')
+  const width = Math.max(...lines.map(([command, what]) => (what === '' || command.length > COLUMN ? 0 : command.length)))
+  return lines.map(([command, what]) => `  ${command.padEnd(width)}   ${what}`.trimEnd()).join('\n')
 }
 
 const DAY = 86_400_000
