@@ -57,7 +57,18 @@ export class Authentication {
 }
 
 function ofCertificate(socket: TLSSocket): User | undefined {
-  const { CN: name, O: groups = [] } = (socket.getPeerCertificate().subject ?? {}) as { CN?: string | string[]; O?: string | string[] }
+  // getPeerCertificate() would take the key apart as well, and OpenSSL keep a copy of it for as long as the connection is there.
+  const subject = socket.getPeerX509Certificate()?.subject ?? ''
+  const [name, ...others] = valuesOf(subject, 'CN')
   // Of several names it is not clear which is meant.
-  return typeof name !== 'string' || name === '' ? undefined : asKnown({ name, groups: [groups].flat() })
+  return name === undefined || name === '' || others.length > 0 ? undefined : asKnown({ name, groups: valuesOf(subject, 'O') })
+}
+
+/**
+ * What a subject has of a type, in its order. Node.js writes a subject in lines, "O=nodes", or "O=nodes + CN=n1" for a set. In values special characters
+ * stand behind a backslash; control characters, line ends among them, are two hexadecimal digits behind one (RFC 2253, section 2.4).
+ */
+function valuesOf(subject: string, type: string): string[] {
+  const values = subject.split(/\n| \+ /).filter((part) => part.startsWith(`${type}=`)).map((part) => part.slice(type.length + 1))
+  return values.map((value) => value.replace(/\\([0-9A-F]{2}|.)/g, (_, escaped: string) => (escaped.length === 2 ? String.fromCharCode(parseInt(escaped, 16)) : escaped)))
 }

@@ -67,6 +67,20 @@ describe('Kubernetes face: who calls, and what they may', () => {
       assert.equal(basic.status, 401)
     })
 
+    it('takes the names in a certificate for what they are, whatever is in them', async () => {
+      const [host, port] = face.address.split(':')
+      for (const [name, groups] of [['a + CN=b', ['c, d', 'e+f', 'O=g']], [`line\nO=${MASTERS}`, ['h = i']]] as const) {
+        const agent = new Agent(await face.client(name, groups))
+        const json = await new Promise<string>((resolve, reject) => void request({ host, port, method: 'POST', path: '/apis/authentication.k8s.io/v1/selfsubjectreviews', agent, headers: { 'Content-Type': 'application/json' } }, (message) => {
+          let text = ''
+          message.setEncoding('utf8').on('data', (part: string) => (text += part)).once('end', () => resolve(text))
+        }).on('error', reject).end('{}'))
+        agent.destroy()
+        const { username, groups: known } = (JSON.parse(json) as Reply['json']).status.userInfo
+        assert.deepEqual([username, known], [name, [...groups, 'system:authenticated']])
+      }
+    })
+
     it('asks nothing of who looks at health and version, and lets nobody else in', async () => {
       for (const path of ['/version', '/healthz', '/livez', '/readyz']) assert.equal((await face.get(path, { token: '' })).status, 200, path)
       for (const path of ['/api', '/apis', '/openapi/v2', '/metrics', '/openid/v1/jwks', PODS]) assert.equal((await face.get(path, { token: '' })).status, 401, path)
