@@ -49,7 +49,9 @@ export async function writeArchive(file: string, name: string, items: readonly I
   setMaxListeners(0, signal) // one for each item that waits its turn
   const unfinished = `${file}.unfinished`
   const tar = pack()
-  const written = pipeline(tar, createGzip(), createWriteStream(unfinished, { mode: 0o600 }), { signal })
+  const output = createWriteStream(unfinished, { mode: 0o600 })
+  const closed = new Promise<void>((resolve) => output.once('close', resolve))
+  const written = pipeline(tar, createGzip(), output, { signal })
   const had: Item[] = []
   const missing: Missing[] = []
   const turns = new Semaphore(AT_ONCE)
@@ -78,6 +80,9 @@ export async function writeArchive(file: string, name: string, items: readonly I
     await rename(unfinished, file)
   } catch (thrown) {
     tar.destroy()
+    output.destroy()
+    // Until then the file may still come into being.
+    await closed
     await rm(unfinished, { force: true })
     throw signal.aborted ? GantryError.from(signal.reason, 'Cancelled') : GantryError.from(thrown)
   }
