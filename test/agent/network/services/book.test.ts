@@ -177,4 +177,17 @@ describe('Book', () => {
     update(book, view, 'dns')
     assert.deepEqual(book.take().flows.map(({ address, port: at, target: to }) => [address, at, to]), [['10.96.0.1', 53, undefined], [undefined, 30053, undefined]])
   })
+
+  it('names connections to a controller that is gone: it may not have been able to end them', () => {
+    const view = new TestView()
+    const book = new Book()
+    const ports = [{ name: 'https', protocol: 'TCP', port: 6443 }] as const
+    view.service('kubernetes', { clusterIPs: ['10.96.0.1'], ports: [port(443, { name: 'https' })] })
+    view.slice('kubernetes-ipv4-6443', 'kubernetes', [endpoint('192.168.77.1'), endpoint('192.168.77.2')], [...ports])
+    update(book, view, 'kubernetes')
+    assert.deepEqual(book.take().flows, [])
+    view.slice('kubernetes-ipv4-6443', 'kubernetes', [endpoint('192.168.77.2')], [...ports])
+    update(book, view, 'kubernetes')
+    assert.deepEqual(book.take().flows, [{ family: 4, protocol: 'TCP', address: '10.96.0.1', port: 443, target: { address: '192.168.77.1', port: 6443 } }])
+  })
 })

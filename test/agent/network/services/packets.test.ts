@@ -257,6 +257,20 @@ describe('Services, with packets', function () {
     assert.match(from(await machines.podB.again('open')), /^pod-a:8080/)
   })
 
+  it('reset a connection to a controller that is gone, at the client\'s next packet', async () => {
+    view.service('kubernetes', { clusterIPs: [WEB] })
+    view.slice('kubernetes-1', 'kubernetes', [endpoint(A), endpoint(C, 'n2')])
+    await view.tell(proxy)
+    const to = async (hold: string): Promise<string> => from(await machines.podB.tcp({ host: WEB, port: 80, hold })).split(':')[0]!
+    // A connection to each: which one is met is chance.
+    const held: Record<string, string> = {}
+    for (let index = 0; held['pod-a'] === undefined || held['pod-c'] === undefined; index++) held[await to(`held-${index}`)] ??= `held-${index}`
+    view.slice('kubernetes-1', 'kubernetes', [endpoint(C, 'n2')])
+    await view.tell(proxy)
+    assert.equal(from(await machines.podB.again(held['pod-a']!)), 'ECONNRESET')
+    assert.match(from(await machines.podB.again(held['pod-c']!)), /^pod-c:8080/)
+  })
+
   it('lose no connection while endpoints change without pause', async () => {
     view.service('web', { clusterIPs: [WEB] })
     const sets = [[endpoint(A), endpoint(B), endpoint(C, 'n2')], [endpoint(B)], [endpoint(C, 'n2'), endpoint(A)], [endpoint(A)], [endpoint(B), endpoint(A)]]
