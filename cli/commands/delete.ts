@@ -149,6 +149,6 @@ function holdOf({ kind, metadata }: AnyResource, now: number): string {
   const { name, finalizers = [], deletionTimestamp } = metadata
   const left = deletionTimestamp === undefined ? 0 : parseTime(deletionTimestamp) - now
   const reasons = [...(left > 0 ? [`its grace ends in ${formatAge(left)}`] : []), ...(finalizers.length > 0 ? [`finalizers ${finalizers.join(', ')}`] : [])]
-  const unsaid = kind === 'Pod' ? 'its node to confirm' : kind === 'Namespace' ? 'all that is in it to be gone' : 'the control plane'
+  const unsaid = kind === 'Pod' ? 'its node to confirm' : kind === 'Namespace' ? `all that is in it to be gone (\`gantry get all -n ${name}\` lists what runs there)` : 'the control plane'
   return `${kindWord(kind)}/${name} waits for ${reasons.length === 0 ? unsaid : reasons.join(' and ')}`
 }

@@ -2,11 +2,13 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { decodeJson } from '../../proto/api/codec.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { parseManifests } from '../../proto/api/manifest.ts'
-import type { AnyResource } from '../../proto/gen/types.ts'
+import type { AnyResource, JsonObject } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
+import { mergeEdits } from '../concurrent-edits.ts'
 import type { Environment } from '../environment.ts'
 import { EXIT, formatFailure, kindWord } from '../failure.ts'
 import { parseOperands } from '../operands.ts'
@@ -16,7 +18,7 @@ import { formatYaml } from '../../proto/api/yaml-text.ts'
 export default defineCommand({
   usage: '(TYPE NAME | TYPE/NAME…) [flags]',
   summary: 'change objects in an editor',
-  description: 'Opens objects in $GANTRY_EDITOR, $EDITOR or vi and writes back what was changed. If that is refused the editor opens again with the reason on top.',
+  description: 'Opens objects in $GANTRY_EDITOR, $EDITOR or vi and writes back what was changed, and only that: what others change meanwhile stays. If it is refused the editor opens again with the reason on top.',
   examples: ['gantry edit deploy/web', 'EDITOR=nano gantry edit configmap settings'],
   flags: {},
   completes: 'kinds-and-names',
@@ -30,6 +32,9 @@ export default defineCommand({
   },
 })
 
+/** Of a write that met those of others. */
+const ATTEMPTS = 5
+
 const HEAD = '# Change the object below; lines that begin with "#" are left out. An empty file, or no change, leaves it as it is.\n'
 
 async function editOne(cluster: Cluster, environment: Environment, object: AnyResource): Promise<void> {
@@ -37,8 +42,10 @@ async function editOne(cluster: Cluster, environment: Environment, object: AnyRe
   const word = `${kindWord(kind)}/${metadata.name}`
   const directory = await mkdtemp(path.join(tmpdir(), 'gantry-edit-'))
   const file = path.join(directory, `${kind.toLowerCase()}-${metadata.name}.yaml`)
+  const base = shownJson(object, false)
+  let kept = false
   try {
-    let text = formatYaml(shownJson(object, false))
+    let text = formatYaml(base)
     let reason = ''
     for (;;) {
       const before = text
@@ -46,24 +53,31 @@ async function editOne(cluster: Cluster, environment: Environment, object: AnyRe
       await openEditor(environment, file)
       text = withoutComments(await readFile(file, 'utf8'))
       if (text.trim() === '' || text === before) {
-        if (reason !== '') throw new GantryError('FailedPrecondition', `${word} stays as it was: nothing more was changed after it was refused`)
+        if (reason !== '') {
+          kept = text.trim() !== ''
+          throw new GantryError('FailedPrecondition', `${word} stays as it was: nothing more was changed after it was refused${kept ? `; what was written is kept in ${file}` : ''}`)
+        }
         environment.stdout.write('Edit cancelled, no changes made.\n')
         return
       }
       try {
-        await cluster.update(edited(text, file, object))
+        await save(cluster, object, base, edited(text, file, object))
         environment.stdout.write(`${word} edited\n`)
         return
       } catch (thrown) {
         const error = GantryError.from(thrown)
-        if (error.code === 'Unavailable' || error.code === 'Cancelled') throw error
+        if (error.code === 'Unavailable' || error.code === 'DeadlineExceeded' || error.code === 'Cancelled') {
+          kept = true
+          environment.stderr.write(`What was written is kept in ${file}\n`)
+          throw error
+        }
         const told = formatFailure(error, undefined)
         reason = `#\n${told.split('\n').filter((line) => line !== '').map((line) => `# ${line}`).join('\n')}\n#\n`
         environment.stderr.write(told)
       }
     }
   } finally {
-    await rm(directory, { recursive: true, force: true })
+    if (!kept) await rm(directory, { recursive: true, force: true })
   }
 }
 
@@ -71,7 +85,27 @@ function withoutComments(text: string): string {
   return text.split('\n').filter((line) => !line.startsWith('#')).join('\n')
 }
 
-function edited(text: string, file: string, before: AnyResource): AnyResource {
+/** Makes the change from `base` to `wanted` in the object as it is now. Conflict names what another has changed, too. */
+async function save(cluster: Cluster, { kind, metadata: { namespace, name } }: AnyResource, base: JsonObject, wanted: JsonObject): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const live: AnyResource = await cluster.get(kind, namespace, name)
+    const { value, conflicts } = mergeEdits(base, wanted, shownJson(live, false))
+    if (conflicts.length > 0) {
+      throw new GantryError('Conflict', `${kindWord(kind)}/${name} was changed by another meanwhile`, {
+        details: conflicts.map(({ path: field, theirs }) => ({ field, message: theirs === undefined ? 'is gone now' : `is ${JSON.stringify(theirs)} now`, remedy: 'write the same, or edit again from what it is now' })),
+      })
+    }
+    const { metadata, ...rest } = decodeJson(kind, value as JsonObject)
+    try {
+      await cluster.update({ ...rest, metadata: { ...metadata, managedFields: live.metadata.managedFields } } as AnyResource)
+      return
+    } catch (thrown) {
+      if (attempt === ATTEMPTS || !GantryError.is(thrown, 'Conflict')) throw thrown
+    }
+  }
+}
+
+function edited(text: string, file: string, before: AnyResource): JsonObject {
   const documents = parseManifests(text, path.basename(file))
   const [document] = documents
   if (document === undefined || documents.length > 1) throw new GantryError('InvalidArgument', `one object is expected, the file has ${documents.length}`)
@@ -79,7 +113,7 @@ function edited(text: string, file: string, before: AnyResource): AnyResource {
   if (kind !== before.kind || metadata.name !== before.metadata.name || metadata.namespace !== before.metadata.namespace) {
     throw new GantryError('InvalidArgument', 'kind, name and namespace say which object it is and cannot be changed')
   }
-  return { ...document.object, metadata: { ...metadata, managedFields: before.metadata.managedFields } } as AnyResource
+  return document.json
 }
 
 async function openEditor(environment: Environment, file: string): Promise<void> {

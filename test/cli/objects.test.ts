@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { decodeJson } from '../../proto/api/codec.ts'
 import type { ConfigMap, Deployment } from '../../proto/gen/types.ts'
 import { Console } from './console.ts'
@@ -52,7 +53,7 @@ describe('commands for objects', () => {
       assert.equal(stderr, 'error: not gone after 1s: pod/a waits for its grace ends in 30s and finalizers example.com/hold\n')
       assert.equal((await console.run('delete pod a --wait=false')).exit, 0)
       console.server.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' }, spec: { finalizers: ['kubernetes'] } })
-      assert.equal((await console.run('delete ns shop --timeout 1s')).stderr, 'error: not gone after 1s: namespace/shop waits for all that is in it to be gone\n')
+      assert.equal((await console.run('delete ns shop --timeout 1s')).stderr, 'error: not gone after 1s: namespace/shop waits for all that is in it to be gone (`gantry get all -n shop` lists what runs there)\n')
     })
 
     it('tells what does not exist', async () => {
@@ -134,6 +135,38 @@ describe('commands for objects', () => {
       assert.match(stderr, /dota: unknown field/)
       assert.match(seen[1]!, /# .*dota: unknown field/)
       assert.deepEqual(console.server.get<ConfigMap>('ConfigMap', 'c')!.data, { color: 'red' })
+    })
+
+    it('changes only what was edited, whatever others change meanwhile', async () => {
+      console.server.put({ ...CONFIG, data: { color: 'blue', size: 'big', old: 'x' } })
+      const { exit, stdout, stderr } = await console.run('edit cm c', {
+        runOnTerminal: async (_, [file]) => {
+          await console.run(['patch', 'cm', 'c', '--type', 'merge', '-p', '{"data":{"size":"small","new":"y"}}'])
+          await writeFile(file!, (await readFile(file!, 'utf8')).replace('blue', 'red').replace(/^ *old: x\n/m, ''))
+          return 0
+        },
+      })
+      assert.deepEqual({ exit, stdout, stderr }, { exit: 0, stdout: 'configmap/c edited\n', stderr: '' })
+      assert.deepEqual(console.server.get<ConfigMap>('ConfigMap', 'c')!.data, { color: 'red', size: 'small', new: 'y' })
+    })
+
+    it('names what others changed, too, and keeps what was written', async () => {
+      console.server.put(CONFIG)
+      let opened = 0
+      const { exit, stderr } = await console.run('edit cm c', {
+        runOnTerminal: async (_, [file]) => {
+          if (++opened > 1) return 0
+          await console.run(['patch', 'cm', 'c', '--type', 'merge', '-p', '{"data":{"color":"green"}}'])
+          await writeFile(file!, (await readFile(file!, 'utf8')).replace('blue', 'red'))
+          return 0
+        },
+      })
+      assert.equal(exit, 1)
+      assert.match(stderr, /^error: configmap\/c was changed by another meanwhile\n {2}data\.color: is "green" now\n {2}write the same, or edit again from what it is now\n/)
+      const kept = /what was written is kept in (\S+)\n$/.exec(stderr)![1]!
+      assert.match(await readFile(kept, 'utf8'), /color: red/)
+      await rm(path.dirname(kept), { recursive: true })
+      assert.deepEqual(console.server.get<ConfigMap>('ConfigMap', 'c')!.data, { color: 'green' })
     })
 
     it('leaves the object alone when nothing was changed or the editor failed', async () => {
