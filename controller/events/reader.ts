@@ -68,11 +68,11 @@ export class EventReader {
    * The events kept, then with `follow` every event that comes, until the signal is aborted. Once begun, a loss of NATS only delays: reading
    * goes on behind the last event read. Unavailable if NATS is down at the start.
    */
-  read(query: EventQuery, follow: boolean, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
-    return this.#read(query, follow, signal, { after: 0 }, false)
+  async *read(query: EventQuery, follow: boolean, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
+    for await (const event of this.#read(query, follow, signal, { after: 0 }, false)) if (!isDeletion(event)) yield event
   }
 
-  /** Every event behind a place in the stream, as it comes. Expired for a place that the stream has not reached, or does not hold any more: list again. */
+  /** Every event behind a place in the stream, as it comes, and its end, if it is deleted (isDeletion). Expired for a place that the stream has not reached, or does not hold any more: list again. */
   async *follow(query: EventQuery, after: number, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
     const session = await this.#options.connection.session(signal, PATIENCE)
     await this.#requireHeld(session, after)
@@ -125,7 +125,7 @@ export class EventReader {
         const event = read(message, query)
         if (event !== undefined) {
           latest.delete(event.metadata.uid)
-          latest.set(event.metadata.uid, event)
+          if (!isDeletion(event)) latest.set(event.metadata.uid, event)
           if (latest.size > LOOK_BACK) latest.delete(latest.keys().next().value!)
         }
         if (message.info.pending === 0) break
@@ -169,6 +169,11 @@ export class EventReader {
     const made = await jetstream.consumers.add(EVENT_STREAM, { ...start, filter_subject: eventFilter(query), ack_policy: AckPolicy.None, mem_storage: true, inactive_threshold: 60_000_000_000, num_replicas: 1 })
     return { consumer: await jetstream.jetstream().consumers.get(EVENT_STREAM, made.name), pending: made.num_pending, last: state.last_seq }
   }
+}
+
+/** Whether a message says that its event is deleted: the stream keeps what was told of it before, and nobody is shown it any more. */
+export function isDeletion({ metadata }: Event): boolean {
+  return metadata.deletionTimestamp !== undefined
 }
 
 /** The event in a message, if it is one that the query means; its resourceVersion is its place in the stream. */

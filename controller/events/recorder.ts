@@ -2,6 +2,7 @@
  * Records events: made into core/v1 Event objects, counted when they repeat, and published to the event stream. Nobody waits for it: with
  * NATS down events wait in a bounded buffer, the oldest make way, and how many did is counted and logged.
  */
+import { createHash } from 'node:crypto'
 import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { formatTime } from '../../proto/api/time.ts'
@@ -184,10 +185,10 @@ export class EventRecorder implements EventSink {
     const results = await Promise.allSettled(batch.map(async (event) => {
       const { involvedObject, metadata } = event
       const subject = eventSubject(metadata.namespace, involvedObject?.kind ?? '', involvedObject?.name ?? '')
-      // The id makes JetStream drop what a lost confirmation makes us send twice.
       const bytes = encodeResource(event)
       if (bytes.length > LARGEST) this.#refuse(event, bytes.length)
-      else await jetstream.publish(subject, bytes, { msgID: `${metadata.uid}/${event.count ?? 1}` })
+      // The id makes JetStream drop what a lost confirmation makes us send twice, and nothing else: an event may change, or go, within the same count.
+      else await jetstream.publish(subject, bytes, { msgID: createHash('sha256').update(bytes).digest('base64url') })
       if (this.#queue.get(metadata.uid) === event) this.#queue.delete(metadata.uid)
     }))
     const failed = results.find((result) => result.status === 'rejected')

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ChangeNotices, type ChangeNotice } from '../../controller/events/changes.ts'
 import { NewsConnection } from '../../controller/events/connection.ts'
-import { EventReader } from '../../controller/events/reader.ts'
+import { EventReader, isDeletion } from '../../controller/events/reader.ts'
 import { EventRecorder } from '../../controller/events/recorder.ts'
 import { StoreInformer } from '../../controller/informer/informer.ts'
 import type { Expectation } from '../../controller/store/contract.ts'
@@ -91,6 +91,23 @@ describe('events on NATS', function () {
     assert.deepEqual(seen(await reader.find({ type: 'Warning' }, signal())), ['a.b BackOff 2'])
     assert.deepEqual(seen(await reader.find({ since: systemClock.now() + 5_000 }, signal())), [])
     assert.deepEqual(seen(await reader.find({ kind: 'Node' }, signal())), [])
+  })
+
+  it('shows an event as it was changed last, within one count too, and no more once it is deleted', async () => {
+    record('web', 'Pulled')
+    record('web', 'Started')
+    assert.equal(await recorder.flush(10_000), true)
+    const { events: [pulled, started], after } = await reader.list({}, signal())
+    const following = reader.follow({}, after, signal())
+    recorder.publish({ ...pulled!, message: 'changed' })
+    assert.equal(await recorder.flush(10_000), true)
+    assert.deepEqual((await reader.find({}, signal())).map(({ message }) => message), ['Started', 'changed'])
+    recorder.publish({ ...started!, metadata: { ...started!.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } })
+    assert.equal(await recorder.flush(10_000), true)
+    assert.deepEqual((await reader.find({}, signal())).map(({ message }) => message), ['changed'])
+    const told: string[] = []
+    for await (const event of following) if (told.push(`${event.reason} ${isDeletion(event)}`) === 2) break
+    assert.deepEqual(told, ['Pulled false', 'Started true'])
   })
 
   it('goes on after NATS was killed: what was recorded meanwhile arrives, a follower sees all of it once', async () => {

@@ -1,11 +1,11 @@
 /**
  * Events as a resource: read from the stream of news, written to it. The stream is not the store: a resourceVersion is a place in the stream, an event
- * that changes is told anew, and none can be deleted: they go by themselves after seven days.
+ * that changes is told anew, and the end of one that is deleted is told like a change. After seven days all go by themselves.
  */
 import { decodeJson, encodeFields, encodeJson } from '../../../proto/api/codec.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../../proto/api/patch.ts'
-import { resourceOf } from '../../../proto/api/schema.ts'
+import { apiVersionOf, resourceOf } from '../../../proto/api/schema.ts'
 import { parseFieldSelector, parseLabelSelector } from '../../../proto/api/selector.ts'
 import { formatTime } from '../../../proto/api/time.ts'
 import { encode } from '../../../proto/api/wire.ts'
@@ -13,17 +13,19 @@ import type { Clock } from '../../../proto/base/clock.ts'
 import { randomSuffix, randomUuid, type Random } from '../../../proto/base/random.ts'
 import type { Event, JsonObject, JsonValue } from '../../../proto/gen/types.ts'
 import { settleNew } from '../../api/admission.ts'
-import type { EventQuery, EventReader } from '../../events/reader.ts'
+import { isDeletion, type EventQuery, type EventReader } from '../../events/reader.ts'
 import { readObject, readTyped, parseJson } from '../body.ts'
 import { servedResource } from '../catalog.ts'
 import type { Answer, ResourceRequest, ServedResource, Verb, VirtualResource, WatchFrame } from '../contract.ts'
 import { parameter } from '../resources/query.ts'
 import { ofKind } from '../resources/received.ts'
+import { deletionOf } from '../resources/write-options.ts'
+import { requirePlace, success } from '../resources/writes.ts'
 import type { Sendable } from '../sendable.ts'
 import { HttpError } from '../status.ts'
 import { coreForm, coreSelector, otherForm } from './forms.ts'
 
-const VERBS: readonly Verb[] = ['create', 'get', 'list', 'patch', 'update', 'watch']
+const VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 const OTHER = { group: 'events.k8s.io', version: 'v1', message: 'EventsEvent' } as const
 const PATCHES = { 'application/strategic-merge-patch+json': 'STRATEGIC', 'application/merge-patch+json': 'MERGE', 'application/json-patch+json': 'JSON' } as const
 
@@ -54,6 +56,8 @@ class EventResource implements VirtualResource {
     create: (request) => this.#create(request),
     update: (request) => this.#update(request),
     patch: (request) => this.#patch(request),
+    delete: (request) => this.#delete(request),
+    deletecollection: (request) => this.#deleteCollection(request),
   }
   readonly #parts: EventResourceParts
 
@@ -66,8 +70,7 @@ class EventResource implements VirtualResource {
     const { query, matches } = wanted(request)
     const { events, after } = await this.#parts.events.list(query, request.signal)
     const items = events.filter(matches).map((event) => this.#sendable(event))
-    const { group, version, listKind } = this.resource
-    return { is: 'list', apiVersion: group === '' ? version : `${group}/${version}`, kind: listKind, metadata: { resourceVersion: String(after) }, items }
+    return { is: 'list', apiVersion: apiVersionOf(this.resource), kind: this.resource.listKind, metadata: { resourceVersion: String(after) }, items }
   }
 
   async #watch(request: ResourceRequest): Promise<Answer> {
@@ -85,7 +88,10 @@ class EventResource implements VirtualResource {
     try {
       for (const event of present) if (matches(event)) yield { type: 'ADDED', object: this.#sendable(event) }
       for await (const event of this.#parts.events.follow(query, after, AbortSignal.any([signal, over.signal]))) {
-        if (matches(event)) yield { type: (event.count ?? 1) > 1 ? 'MODIFIED' : 'ADDED', object: this.#sendable(event) }
+        if (!matches(event)) continue
+        const { deletionTimestamp: _deletionTimestamp, ...metadata } = event.metadata
+        if (isDeletion(event)) yield { type: 'DELETED', object: this.#sendable({ ...event, metadata }) }
+        else yield { type: (event.count ?? 1) > 1 ? 'MODIFIED' : 'ADDED', object: this.#sendable(event) }
       }
     } finally {
       timer?.cancel()
@@ -100,7 +106,7 @@ class EventResource implements VirtualResource {
     const { name, generateName = '' } = event.metadata
     if (name === '' && generateName === '') throw new GantryError('InvalidArgument', 'an Event needs a name', { details: [{ field: 'metadata.name', message: 'is missing' }] })
     if (event.metadata.namespace !== '' && event.metadata.namespace !== namespace) throw new HttpError(400, 'BadRequest', `the namespace of the object (${event.metadata.namespace}) is not that of the request (${namespace})`)
-    event.metadata = { ...event.metadata, namespace, name: name === '' ? `${generateName}${randomSuffix(random)}` : name, uid: randomUuid(random), creationTimestamp: formatTime(clock.now()), resourceVersion: '' }
+    event.metadata = { ...event.metadata, namespace, name: name === '' ? `${generateName}${randomSuffix(random)}` : name, uid: randomUuid(random), creationTimestamp: formatTime(clock.now()), deletionTimestamp: undefined, resourceVersion: '' }
     return this.#publish(event, request, 201)
   }
 
@@ -116,6 +122,30 @@ class EventResource implements VirtualResource {
     const stored = await this.#find(request)
     const event = this.#received(patched(PATCHES[type as keyof typeof PATCHES], this.#json(stored), patch))
     return this.#publish({ ...event, metadata: stored.metadata }, request, 200)
+  }
+
+  async #delete(request: ResourceRequest): Promise<Answer> {
+    const { options: { uid, resourceVersion }, context } = await deletionOf(request)
+    const event = await this.#find(request)
+    for (const [field, wanted, is] of [['uid', uid, event.metadata.uid], ['resourceVersion', resourceVersion, event.metadata.resourceVersion]] as const) {
+      if (wanted !== undefined && wanted !== is) throw new GantryError('Conflict', `the ${field} of the event is ${is}, not ${wanted}`, { details: [{ field: 'preconditions', value: wanted, message: `is not its ${field}` }] })
+    }
+    if (context.dryRun !== true) this.#end(event)
+    return success(event, this.resource)
+  }
+
+  async #deleteCollection(request: ResourceRequest): Promise<Answer> {
+    requirePlace(request)
+    const { context } = await deletionOf(request)
+    const { query, matches } = wanted(request)
+    const { events, after } = await this.#parts.events.list(query, request.signal)
+    const doomed = events.filter(matches)
+    if (context.dryRun !== true) for (const event of doomed) this.#end(event)
+    return { is: 'list', apiVersion: apiVersionOf(this.resource), kind: this.resource.listKind, metadata: { resourceVersion: String(after) }, items: doomed.map((event) => this.#sendable(event)) }
+  }
+
+  #end(event: Event): void {
+    this.#parts.publish({ ...event, metadata: { ...event.metadata, deletionTimestamp: formatTime(this.#parts.clock.now()) } })
   }
 
   /** InvalidArgument with every problem. */

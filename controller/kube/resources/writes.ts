@@ -83,7 +83,7 @@ export class StoredWrites {
 }
 
 /** What is made or deleted is so in one namespace. */
-function requirePlace({ verb, target: { resource, namespace } }: ResourceRequest): void {
+export function requirePlace({ verb, target: { resource, namespace } }: ResourceRequest): void {
   if (resource.namespaced && namespace === '') throw new HttpError(405, 'MethodNotAllowed', `${verb} is not possible for ${resource.plural} of all namespaces: name one in the path`)
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import type { EventQuery } from '../../../controller/events/reader.ts'
+import { isDeletion, type EventQuery } from '../../../controller/events/reader.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { Event } from '../../../proto/gen/types.ts'
 import { TestFace } from './face.ts'
+import { Kubectl } from './kubectl.ts'
 
 const CORE = '/api/v1/namespaces/default/events'
 const OTHER = '/apis/events.k8s.io/v1/namespaces/default/events'
@@ -20,7 +21,7 @@ class News {
   /** In their latest state; the place is the number of events told. */
   list({ namespace, kind, name }: EventQuery): Promise<{ events: Event[]; after: number }> {
     const latest = new Map(this.told.map((event) => [event.metadata.name, event]))
-    const events = [...latest.values()].filter(({ metadata, involvedObject }) => (
+    const events = [...latest.values()].filter((event) => !isDeletion(event)).filter(({ metadata, involvedObject }) => (
       (namespace === undefined || metadata.namespace === namespace) && (kind === undefined || involvedObject?.kind === kind) && (name === undefined || involvedObject?.name === name)))
     return Promise.resolve({ events, after: this.told.length })
   }
@@ -97,6 +98,41 @@ describe('Kubernetes face: events', () => {
     assert.deepEqual(await frames.take(3), ['ADDED b', 'MODIFIED a', 'MODIFIED b'])
   })
 
+  it('are deleted one by one or as a collection, and who watches is told', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) await create(name, name === 'd' ? 'api' : 'web')
+    const { json: list } = await face.get(CORE)
+    const frames = await face.watch(`${CORE}?watch=1&resourceVersion=${list.metadata.resourceVersion}&fieldSelector=involvedObject.name%3Dweb`)
+    const told = news.told.length
+    assert.equal((await face.send('DELETE', `${CORE}/a?dryRun=All`)).status, 200)
+    assert.equal((await face.send('DELETE', `${CORE}/a`, { body: { preconditions: { uid: 'another' } } })).status, 409)
+    assert.equal(news.told.length, told)
+    const { status, json } = await face.send('DELETE', `${CORE}/a`)
+    assert.deepEqual([status, json.kind, json.details.name], [200, 'Status', 'a'])
+    assert.equal((await face.get(`${CORE}/a`)).status, 404)
+    assert.deepEqual(await names(CORE), ['b', 'c', 'd'])
+    const selected = await face.send('DELETE', `${OTHER}?fieldSelector=regarding.name%3Dweb`)
+    assert.deepEqual([selected.status, selected.json.kind, selected.json.items.length], [200, 'EventList', 2])
+    assert.deepEqual(await names(CORE), ['d'])
+    const frame = await frames.next()
+    assert.deepEqual([frame?.type, frame?.object.metadata.name, frame?.object.metadata.deletionTimestamp], ['DELETED', 'a', undefined])
+    assert.deepEqual(await frames.take(2), ['DELETED b', 'DELETED c'])
+    await create('a', 'web')
+    assert.deepEqual((await names(CORE)).sort(), ['a', 'd'], 'another one of its name')
+    frames.close()
+  })
+
+  it('are deleted by kubectl, which waits until they are gone', async () => {
+    const kubectl = await Kubectl.of(face)
+    try {
+      for (const name of ['a', 'b', 'c']) await create(name, 'web')
+      const said = await kubectl.run(['delete', 'events', '--all'])
+      assert.deepEqual([said.code, said.stdout.trim().split('\n').sort()], [0, ['event "a" deleted', 'event "b" deleted', 'event "c" deleted']], said.stderr)
+      assert.match((await kubectl.run(['get', 'events'])).stderr, /^No resources found/)
+    } finally {
+      await kubectl.stop()
+    }
+  })
+
   it('begin a watch with what is there, which ends when it is to', async () => {
     await create('a', 'web')
     const frames = await face.watch(`${CORE}?watch=1&timeoutSeconds=5`)
@@ -121,7 +157,8 @@ describe('Kubernetes face: events', () => {
     assert.equal((await face.get(`${CORE}/none`)).status, 404)
     assert.equal((await face.send('POST', CORE, { body: { ...event('x', 'web'), metadata: {} } })).status, 422)
     assert.equal((await face.send('POST', CORE, { body: { ...event('x', 'web'), metadata: { name: 'x', namespace: 'other' } } })).status, 400)
-    assert.equal((await face.send('DELETE', `${CORE}/none`)).status, 405)
+    assert.equal((await face.send('DELETE', `${CORE}/none`)).status, 404)
+    assert.equal((await face.send('DELETE', '/api/v1/events')).status, 405)
     assert.equal((await face.get(`${CORE}?watch=1&resourceVersion=now`)).status, 400)
     assert.equal((await face.send('POST', `${CORE}?dryRun=All`, { body: event('dry', 'web') })).status, 201)
     assert.deepEqual(news.told, [])
