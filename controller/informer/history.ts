@@ -40,7 +40,7 @@ export class History<K extends Kind> {
     this.#fellBehind = fellBehind
   }
 
-  /** The cache has its first complete list: `changes` are all those after this revision. */
+  /** `changes` are all those after this revision: the cache has its first complete list, or begins anew. */
   begin(after: number, changes: Change<K>[]): void {
     this.#after = after
     this.#changes = changes
@@ -132,8 +132,7 @@ export class History<K extends Kind> {
   restart(after: number, error: GantryError): void {
     this.close(error)
     this.#iterations.clear()
-    this.#after = after
-    this.#changes = this.#changes.slice(firstAfter(this.#changes, after))
+    this.begin(after, this.#changes.slice(firstAfter(this.#changes, after)))
   }
 
   /** Ends everybody: with an error when the cache follows the store no more. */
