@@ -6,13 +6,14 @@ import type { Container } from '../../proto/gen/types.ts'
 import type { ContainerSpec, Mount } from '../runtime/contract.ts'
 import type { ContainerRecord, Instance } from '../state/contract.ts'
 import { containerSpec } from './container-spec.ts'
+import { podPlace } from './fields.ts'
 import { removeFilesBefore } from './logs/log-files.ts'
 import { containerRecord, nextAttempt, type Provision } from './pod-state.ts'
 import { podFileMounts, shownHostname } from './pod-files.ts'
 import { grantedPod, grantedResources } from './resize.ts'
 import { serviceEnvironment } from './service-links.ts'
 import { ConfigurationError } from './step-failure.ts'
-import { podPlace, type StepHost } from './step-runner.ts'
+import type { StepHost } from './step-runner.ts'
 import { startFailureCode, startTermination } from './termination.ts'
 
 export class ContainerStart {
@@ -72,7 +73,7 @@ export class ContainerStart {
       image: image.config,
       accounts,
       objects: deps.objects,
-      place: podPlace(this.#host),
+      place: podPlace(deps.node, record),
       links: serviceEnvironment(deps.services?.() ?? [], pod),
       hostname: shownHostname(pod, deps.network.domain) ?? deps.node.hostname,
       mounts: [...podFileMounts(deps.folders, pod, container), ...volumeMounts, ...(container.terminationMessagePath === '' ? [] : [own])],

@@ -3,6 +3,9 @@ import { allContainers } from '../../proto/api/containers.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { quantityMillis } from '../../proto/api/quantity.ts'
 import type { ObjectFieldSelector, Pod, ResourceFieldSelector } from '../../proto/gen/types.ts'
+import type { PodRecord } from '../state/contract.ts'
+import { podAddresses } from './attach-request.ts'
+import type { NodeFacts } from './dependencies.ts'
 
 /** What is known about where the pod runs. */
 export interface PodPlace {
@@ -12,6 +15,10 @@ export interface PodPlace {
   readonly podAddresses: readonly string[]
   /** Of the node: what a container without a limit may use. */
   readonly allocatable: Readonly<Record<string, string>>
+}
+
+export function podPlace({ name, address, allocatable }: NodeFacts, { pod, sandbox }: Pick<PodRecord, 'pod' | 'sandbox'>): PodPlace {
+  return { nodeName: name, hostAddress: address, podAddresses: pod.spec.hostNetwork === true ? [address] : podAddresses(sandbox?.attachment), allocatable }
 }
 
 /** The value of a field, as text; a map as lines of key="value". InvalidArgument: there is no such field. */

@@ -5,10 +5,10 @@ import { describeObject } from '../../proto/api/schema.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import type { Attachment } from '../network/contract.ts'
 import type { StreamTarget, TargetContainer } from '../streams/target.ts'
+import type { PodRecord } from '../state/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
 import type { PodMachine } from './pod-machine.ts'
 import { isStopping, peekContainer } from './pod-state.ts'
-import { containerName } from './pods.ts'
 
 export class PodTarget implements StreamTarget {
   readonly #machine: PodMachine
@@ -46,7 +46,7 @@ export class PodTarget implements StreamTarget {
   running(asked: string): TargetContainer {
     const name = containerName(this.pod, asked)
     const found = this.#find(name)
-    if (found === undefined) throw new GantryError('FailedPrecondition', `${describeObject(this.pod)}: container "${name}" is not running`)
+    if (found === undefined) throw notRunning(this.#machine.record, name)
     return found
   }
 
@@ -72,4 +72,21 @@ export class PodTarget implements StreamTarget {
     const { instance } = peekContainer(this.#machine.record, name)
     return instance?.state.state === 'running' ? { name, id: instance.id, attempt: instance.attempt, pid: instance.state.pid } : undefined
   }
+}
+
+/** The container meant: the only one if none is named. */
+export function containerName(pod: Pod, asked: string): string {
+  const all = allContainers(pod).map((container) => container.name)
+  if (asked === '' && pod.spec.containers.length === 1) return pod.spec.containers[0]!.name
+  if (all.includes(asked)) return asked
+  const problem = asked === '' ? 'which container?' : `no container "${asked}"`
+  throw new GantryError(asked === '' ? 'InvalidArgument' : 'NotFound', `${describeObject(pod)}: ${problem} It has ${all.join(', ')}`, { details: [{ field: 'container', value: asked, remedy: `choose one of ${all.join(', ')}` }] })
+}
+
+/** Says why: it has not started yet, or how its last instance ended. */
+export function notRunning(record: PodRecord, name: string): GantryError {
+  const { instance, ended, last } = peekContainer(record, name)
+  const end = instance?.state.state === 'exited' ? instance.state : ended ?? last
+  const why = end === undefined ? 'it has not started yet' : `it ended with exit code ${end.exitCode}`
+  return new GantryError('FailedPrecondition', `${describeObject(record.pod)}: container "${name}" is not running: ${why}`)
 }

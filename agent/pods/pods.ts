@@ -1,6 +1,5 @@
 /** The pods of a node: takes assignments, adopts what lives when the agent starts, and answers for their logs and commands. */
 import { isDeepStrictEqual } from 'node:util'
-import { allContainers } from '../../proto/api/containers.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { describeObject } from '../../proto/api/schema.ts'
 import { parseTime } from '../../proto/api/time.ts'
@@ -14,7 +13,7 @@ import type { StreamTarget } from '../streams/target.ts'
 import { admit } from './admission.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { readLog } from './logs/log-reader.ts'
-import { PodTarget } from './pod-target.ts'
+import { containerName, notRunning, PodTarget } from './pod-target.ts'
 import { PodMachine } from './pod-machine.ts'
 import { newRecord, peekContainer } from './pod-state.ts'
 import { awaitsGrant, grantedPod } from './resize.ts'
@@ -121,7 +120,7 @@ export class Pods implements Workload {
     const machine = this.#find(podUid)
     const name = containerName(machine.record.pod, start.container)
     const instance = peekContainer(machine.record, name).instance
-    if (instance?.state.state !== 'running') throw new GantryError('FailedPrecondition', `${describeObject(machine.record.pod)}: container "${name}" is not running`)
+    if (instance?.state.state !== 'running') throw notRunning(machine.record, name)
     const stdin = new Channel<Uint8Array>()
     const resizes = new Channel<TerminalSize>()
     const outputs = new Channel<ExecOutput>()
@@ -297,15 +296,6 @@ function names(ref: Pick<ObjectRef, 'kind' | 'namespace' | 'name'>, { record }: 
 
 function attachments(records: readonly PodRecord[]): Map<string, Attachment> {
   return new Map(records.flatMap((record): [string, Attachment][] => (record.sandbox?.attachment === undefined ? [] : [[record.pod.metadata.uid, record.sandbox.attachment]])))
-}
-
-/** The container meant: the only one if none is named. */
-export function containerName(pod: Pod, asked: string): string {
-  const all = allContainers(pod).map((container) => container.name)
-  if (asked === '' && pod.spec.containers.length === 1) return pod.spec.containers[0]!.name
-  if (all.includes(asked)) return asked
-  const problem = asked === '' ? 'which container?' : `no container "${asked}"`
-  throw new GantryError(asked === '' ? 'InvalidArgument' : 'NotFound', `${describeObject(pod)}: ${problem} It has ${all.join(', ')}`, { details: [{ field: 'container', value: asked, remedy: `choose one of ${all.join(', ')}` }] })
 }
 
 async function routeInputs(inputs: AsyncIterable<ExecInput>, stdin: Channel<Uint8Array>, resizes: Channel<TerminalSize>): Promise<void> {

@@ -11,7 +11,7 @@ import { attachRequest, podAddresses } from './attach-request.ts'
 import { ContainerStart } from './container-start.ts'
 import { podResolver } from '../dns/node-link.ts'
 import type { PodDependencies } from './dependencies.ts'
-import type { PodPlace } from './fields.ts'
+import { podPlace } from './fields.ts'
 import { Hooks } from './hooks.ts'
 import type { Step } from './plan.ts'
 import { imageChanged, nextAttempt, peekContainer, type Provision } from './pod-state.ts'
@@ -84,7 +84,7 @@ export class StepRunner {
   async #volumes(signal: AbortSignal): Promise<void> {
     const { deps, record } = this.#host
     const version = this.#host.configVersion
-    await deps.volumes.prepare(record.pod, deps.objects, podPlace(this.#host))
+    await deps.volumes.prepare(record.pod, deps.objects, podPlace(deps.node, record))
     if (!signal.aborted) this.#host.volumesVersion = version
   }
 
@@ -232,11 +232,3 @@ export class StepRunner {
 function withDots(name: string): string {
   return /^[^./]*\//.test(name) ? name.replace(/[./]/g, (divider) => (divider === '/' ? '.' : '/')) : name
 }
-
-/** Where the pod runs, as its containers may read it. */
-export function podPlace({ deps, record }: Pick<StepHost, 'deps' | 'record'>): PodPlace {
-  const { name, address, allocatable } = deps.node
-  const addresses = record.pod.spec.hostNetwork === true ? [address] : podAddresses(record.sandbox?.attachment)
-  return { nodeName: name, hostAddress: address, podAddresses: addresses, allocatable }
-}
-

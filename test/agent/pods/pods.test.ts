@@ -443,6 +443,18 @@ describe('pods of a node', () => {
       assert.deepEqual(outputs, ['hello', 'exit 4'])
     })
 
+    it('runs no command in a container that is over, and says how it ended', async () => {
+      node.behaviour = () => ({ exitAfter: 10, exitCode: 3 })
+      node.assignAll(makePod('web', { restartPolicy: 'Never' }))
+      await node.phase('web', 'Running')
+      await node.clock.advance(10)
+      await node.phase('web', 'Failed')
+      const start = { namespace: 'default', pod: 'web', container: '', command: ['echo'], stdin: false, tty: false }
+      await assert.rejects(node.pods.exec('uid-web', start, (async function* () {})(), new AbortController().signal).next(), {
+        code: 'FailedPrecondition', message: 'pod/web: container "main" is not running: it ended with exit code 3',
+      })
+    })
+
     it('asks which container when there are several', async () => {
       node.assignAll(makePod('web', { containers: [makeContainer('a'), makeContainer('b')] }))
       await node.phase('web', 'Running')
