@@ -451,7 +451,7 @@ describe('pods of a node', () => {
       await node.phase('web', 'Failed')
       const start = { namespace: 'default', pod: 'web', container: '', command: ['echo'], stdin: false, tty: false }
       await assert.rejects(node.pods.exec('uid-web', start, (async function* () {})(), new AbortController().signal).next(), {
-        code: 'FailedPrecondition', message: 'pod/web: container "main" is not running: it ended with exit code 3',
+        code: 'FailedPrecondition', message: 'Pod default/web: container "main" is not running: it ended with exit code 3',
       })
     })
 
