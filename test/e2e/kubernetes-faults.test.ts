@@ -99,6 +99,11 @@ describe('clients of Kubernetes while controllers fail', function () {
     appliers = [new Applier(all, 2, 'left', 'right'), new Applier(all, 0, 'right', 'left')]
   })
 
+  /** What a test that failed has left: the next begin with three controllers all the same. */
+  afterEach(async () => {
+    await kubectl.cluster.rig.heal()
+  })
+
   after(async () => {
     await Promise.all([...followers, ...counters, ...makers, ...appliers].map((client) => client.stop()))
     await kubectl?.stop()
@@ -114,7 +119,7 @@ describe('clients of Kubernetes while controllers fail', function () {
     await machine(lost).kill()
     await watching.ended
     assert.notEqual(await following.ended, 0, `a log that was cut off counts as ended: ${following.said()}`)
-    assert.match(await at[lost].refused('get pods --request-timeout=5s'), /The connection to the server \S+ was refused|no route to host|i\/o timeout|deadline exceeded/)
+    assert.match(await at[lost].refused('get pods --request-timeout=5s'), /^(The connection to the server \S+ was refused|Unable to connect to the server)/m)
     const config = new k8s.KubeConfig()
     await eventually(async () => {
       config.loadFromString(await kubectl.cluster.rig.kubeconfig())
