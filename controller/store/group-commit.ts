@@ -3,7 +3,7 @@
  *
  *   write ─┐                        ┌─ transaction ─┐   committed → their answers
  *   write ─┼─ waiting ── gather ───▶│  ≤ 100 writes  │   conflict  → those that met it are told, the rest go again at once
- *   write ─┘  (a key in order)      └─ ≤ 2 at a time ┘   deposed   → all are told
+ *   write ─┘  (a key in order)      └─ ≤ 4 at a time ┘   deposed   → all are told
  *
  * Nothing waits for a timer: a write that comes alone goes alone.
  */
@@ -23,7 +23,7 @@ export type WriteResult =
 
 /** Bytes in one transaction beyond which no further write joins: etcd's default limit for a request is 1.5 MiB. */
 const BYTES_LIMIT = 1_000_000
-const IN_FLIGHT_LIMIT = 2
+const IN_FLIGHT_LIMIT = 4
 
 interface Write {
   /** All or none. */
