@@ -85,6 +85,23 @@ export class BenchController {
     return spawn(process.execPath, [join(ROOT, 'test/bench/kube/load.mjs'), file], { stdio: ['pipe', 'pipe', 'inherit'] })
   }
 
+  /** Runs floor.mjs, whose answers are so large, beside it. */
+  async floor(bytes: number): Promise<{ readonly port: number; stop(): Promise<void> }> {
+    const child = spawn(process.execPath, [join(ROOT, 'test/bench/kube/floor.mjs'), this.folder, String(bytes)], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const ended = new Promise((resolve) => child.once('close', resolve))
+    const port = await new Promise<number>((resolve, reject) => {
+      child.stdout.once('data', (text: Buffer) => resolve(Number(text)))
+      child.once('error', reject).once('exit', (code) => reject(new Error(`the floor ended with ${String(code)}`)))
+    })
+    return {
+      port,
+      stop: async () => {
+        child.stdin.end()
+        await ended
+      },
+    }
+  }
+
   async stop(): Promise<void> {
     this.#agent.destroy()
     this.#child.kill('SIGTERM')

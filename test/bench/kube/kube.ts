@@ -58,6 +58,7 @@ async function measure(controller: BenchController): Promise<Figure[]> {
     const { count, seconds } = await controller.load({ is: 'workers', workers: 8, seconds: 3, ...task })
     figures.push({ name, unit: '/s', target, samples: [count! / seconds!] })
   }
+  figures.push(...await floorFigures(controller, one.path))
   await controller.send('POST', '/api/v1/namespaces/default/configmaps', { metadata: { name: 'watched' } })
   const change = { method: 'PATCH', path: '/api/v1/namespaces/default/configmaps/watched', body: { text: '{"data":{"value":"#"}}' } }
   for (const [name, headers] of [['JSON', json.headers], ['protobuf', protobuf.headers]] as const) {
@@ -65,11 +66,26 @@ async function measure(controller: BenchController): Promise<Figure[]> {
     const { milliseconds } = await controller.load({ is: 'told', watchers: 200, watch, changes: 20, ...change, headers: { ...headers, 'Content-Type': 'application/merge-patch+json' } })
     figures.push({ name: `200 watchers told, ${name}`, unit: 'ms', target: 'p99 ≤ 50', samples: milliseconds!, note: 'from the write' })
   }
+  figures.push({ name: 'floor of kubectl', unit: 'ms', samples: await kubectlTimes(controller, ['version', '--client'], 15), note: 'kubectl version --client' })
   for (const [namespace, count, target] of [['one', 1, '≤ 55'], ['default', POD_COUNT, ''], ['other', LISTED, '≤ 105']] as const) {
     if (namespace === 'other') for (let from = 0; from < LISTED; from += 50) await Promise.all(Array.from({ length: 50 }, (_, index) => fill(controller, `pod-${from + index}`, namespace)))
-    figures.push({ name: `kubectl get pods, ${count}`, unit: 'ms', target, samples: await kubectlTimes(controller, namespace, 15) })
+    figures.push({ name: `kubectl get pods, ${count}`, unit: 'ms', target, samples: await kubectlTimes(controller, ['get', 'pods', '-n', namespace], 15) })
   }
   return figures
+}
+
+/** The same requests to a server that does nothing for them. */
+async function floorFigures(controller: BenchController, path: string): Promise<Figure[]> {
+  const { text } = await controller.ask('GET', path)
+  const floor = await controller.floor(Buffer.byteLength(text))
+  const note = 'a bare Node.js server, the same bytes'
+  try {
+    const { milliseconds } = await controller.load({ is: 'sequence', port: floor.port, path, count: 1_000 })
+    const { count, seconds } = await controller.load({ is: 'workers', port: floor.port, path, workers: 8, seconds: 3 })
+    return [{ name: 'floor of GET', unit: 'ms', samples: milliseconds!, note }, { name: 'floor of GET, 8 workers', unit: '/s', samples: [count! / seconds!], note }]
+  } finally {
+    await floor.stop()
+  }
 }
 
 /** While a policy holds for pods, and a webhook is asked about something else. Without any configuration admission asks nobody: that is the figure for POST. */
@@ -115,11 +131,12 @@ async function idleFigure(watchers: number, credentials: 'token' | 'certificate'
   }
 }
 
-async function kubectlTimes(controller: BenchController, namespace: string, count: number): Promise<number[]> {
+/** Milliseconds of kubectl with these arguments, so many times, after two that warm its cache. */
+async function kubectlTimes(controller: BenchController, args: readonly string[], count: number): Promise<number[]> {
   const samples: number[] = []
   for (let index = -2; index < count; index++) {
     const began = performance.now()
-    await run('kubectl', ['--kubeconfig', controller.kubeconfig, '--cache-dir', controller.folder, 'get', 'pods', '-n', namespace], { timeout: 30_000 })
+    await run('kubectl', ['--kubeconfig', controller.kubeconfig, '--cache-dir', controller.folder, ...args], { timeout: 30_000 })
     if (index >= 0) samples.push(performance.now() - began)
   }
   return samples
