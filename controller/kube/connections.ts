@@ -2,6 +2,7 @@
 import type { JsonObject } from '../../proto/gen/types.ts'
 import type { ObjectApi } from '../api/contract.ts'
 import type { ResourceRequest, ServedSubresource } from './contract.ts'
+import { flag } from './query-flag.ts'
 
 const FLAGS = ['stdin', 'stdout', 'stderr', 'tty'] as const
 
@@ -16,7 +17,7 @@ function optionsOf({ query, target: { rest, subresource } }: ResourceRequest, ki
   const [container, command, ports] = [query.get('container') ?? '', query.getAll('command'), query.getAll('ports')]
   return {
     kind, apiVersion: 'v1',
-    ...Object.fromEntries(FLAGS.filter((name) => query.has(name) && !['false', '0'].includes(query.get(name)!)).map((name) => [name, true])),
+    ...Object.fromEntries(FLAGS.filter((name) => flag(query, name) === true).map((name) => [name, true])),
     ...container !== '' && { container }, ...command.length > 0 && { command }, ...ports.length > 0 && { ports: ports.flatMap((text) => text.split(',')).map(Number).filter(Number.isInteger) },
     ...subresource === 'proxy' && { path: rest },
   }

@@ -89,9 +89,12 @@ function clauseOf(text: string): { form: Form; weight: number; any: boolean }[] 
   return view !== undefined && (version === 'v1' || version === 'v1beta1') ? [{ form: { media, view, version }, weight, any }] : []
 }
 
+/** As Go's strconv.ParseBool reads them, which Kubernetes uses for this one parameter. */
+const TRUTHS: ReadonlySet<string> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True'])
+
 /** Whether JSON is to be laid out for people: when the query says so, and for browsers and the like that do not say. */
 export function wantsPretty(query: URLSearchParams, userAgent: string | undefined): boolean {
   const asked = query.get('pretty')
-  if (asked !== null) return asked !== 'false' && asked !== '0'
+  if (asked !== null && asked !== '') return TRUTHS.has(asked)
   return userAgent !== undefined && /^(?:curl|Wget|Mozilla\/5\.0)/.test(userAgent)
 }

@@ -2,6 +2,7 @@
 import { forbidden, type Authorizer } from '../api/authorization.ts'
 import type { Catalog } from './catalog.ts'
 import type { Answer, Endpoint, Handle, KubeRequest, ResourceRequest, ServedSubresource, Subresource, Target, UpgradedConnection, Verb } from './contract.ts'
+import { flag } from './query-flag.ts'
 import { HttpError } from './status.ts'
 
 export interface RouterParts {
@@ -140,7 +141,7 @@ function verbOf(method: string, target: Target, query: URLSearchParams, subresou
     case 'GET':
     case 'HEAD':
       if (!collection) return 'get'
-      return method === 'GET' && ['true', '1'].includes(query.get('watch') ?? '') ? 'watch' : 'list'
+      return method === 'GET' && flag(query, 'watch') === true ? 'watch' : 'list'
     case 'POST': return 'create'
     case 'PUT': return 'update'
     case 'PATCH': return 'patch'

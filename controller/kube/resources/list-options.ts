@@ -9,8 +9,9 @@
  */
 import { Selection } from '../../api/selection.ts'
 import type { ResourceRequest } from '../contract.ts'
+import { flag } from '../query-flag.ts'
 import { HttpError } from '../status.ts'
-import { flag, integer, invalidOptions, parameter } from './query.ts'
+import { integer, invalidOptions, parameter } from './query.ts'
 
 /** Which state is to be shown. */
 export type Freshness = { readonly is: 'newest' } | { readonly is: 'any' } | { readonly is: 'notOlder' | 'exact'; readonly revision: number }

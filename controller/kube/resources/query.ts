@@ -3,12 +3,6 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import type { ErrorDetail } from '../../../proto/gen/types.ts'
 import { HttpError } from '../status.ts'
 
-/** True, false, or undefined where the query does not say; as Kubernetes reads a boolean: only "false" and "0" are false. */
-export function flag(query: URLSearchParams, name: string): boolean | undefined {
-  const text = query.get(name)
-  return text === null ? undefined : text !== 'false' && text !== '0'
-}
-
 /** A whole number; undefined where the query does not say. BadRequest. */
 export function integer(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name) ?? ''

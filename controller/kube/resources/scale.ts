@@ -14,7 +14,7 @@ import { nested, scaleOf, type ScalePaths } from '../../api/scale-form.ts'
 import type { Answer, ResourceRequest, ServedResource, Subresource } from '../contract.ts'
 import { sendMessage } from '../sendable.ts'
 import { receivedPatch } from './patches.ts'
-import { flag } from './query.ts'
+import { flag } from '../query-flag.ts'
 import { place, receivedMessage } from './received.ts'
 import { writeContext } from './write-options.ts'
 

@@ -5,8 +5,9 @@ import type { DeleteOptions, FieldValidation, WriteContext } from '../../api/con
 import { settle } from '../../api/field-validation.ts'
 import { readOptions } from '../body.ts'
 import type { KubeRequest } from '../contract.ts'
+import { flag } from '../query-flag.ts'
 import { HttpError } from '../status.ts'
-import { flag, integer, invalidOptions } from './query.ts'
+import { integer, invalidOptions } from './query.ts'
 
 /** As Kubernetes has it. https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers */
 const MANAGER_LENGTH = 128

@@ -4,6 +4,7 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import type { AnyResource, Kind } from '../../../proto/gen/types.ts'
 import type { Draft, ObjectApi, PodPart, WriteSubresource } from '../../api/contract.ts'
 import type { Answer, Handle, ResourceRequest, ServedResource, Verb } from '../contract.ts'
+import { flag } from '../query-flag.ts'
 import { sendCached, sendMessage, sendResource } from '../sendable.ts'
 import { HttpError } from '../status.ts'
 import { listOptions } from './list-options.ts'
@@ -11,7 +12,6 @@ import { receivedPatch } from './patches.ts'
 import type { StoredReads } from './reads.ts'
 import { receivedObject } from './received.ts'
 import { deletionOf, writeContext } from './write-options.ts'
-import { flag } from './query.ts'
 
 /** Deletions of one collection under way at a time. */
 const BATCH = 100

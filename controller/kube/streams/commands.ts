@@ -5,10 +5,11 @@ import type { ExecInput, JsonObject, Pod } from '../../../proto/gen/types.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import type { PodStreams } from '../../dispatch/pods.ts'
 import type { ResourceRequest, UpgradedConnection } from '../contract.ts'
+import { flag } from '../query-flag.ts'
 import { HttpError, statusOf } from '../status.ts'
 import { CHANNEL_PROTOCOLS } from './channels.ts'
 import type { CommandClient, JoinedStreams } from './command-client.ts'
-import { badRequest, callOf, flag, refusal, runningContainer, runningPod } from './pod-target.ts'
+import { badRequest, callOf, refusal, runningContainer, runningPod } from './pod-target.ts'
 import { COMMAND_PROTOCOLS, SpdyCommand } from './spdy-command.ts'
 import { acceptSpdy, chooseSpdyProtocol, wantsSpdy } from './spdy-upgrade.ts'
 import { acceptWebSocket, chooseProtocol, wantsWebSocket } from './web-socket.ts'
@@ -107,8 +108,8 @@ export class PodCommands {
 
 /** At least one must be joined: 400. With a terminal, both outputs are one. */
 function joinedStreams(query: URLSearchParams): JoinedStreams {
-  const [stdin, stdout, tty] = ['stdin', 'stdout', 'tty'].map((name) => flag(query, name)) as [boolean, boolean, boolean]
-  const stderr = flag(query, 'stderr') && !tty
+  const [stdin, stdout, tty] = ['stdin', 'stdout', 'tty'].map((name) => flag(query, name) === true) as [boolean, boolean, boolean]
+  const stderr = flag(query, 'stderr') === true && !tty
   if (!stdin && !stdout && !stderr) throw badRequest('you must specify at least 1 of stdin, stdout, stderr')
   return { stdin, stdout, stderr, tty }
 }

@@ -5,7 +5,8 @@ import type { LogsRequest, Pod } from '../../../proto/gen/types.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import type { PodStreams } from '../../dispatch/pods.ts'
 import type { Answer, ResourceRequest } from '../contract.ts'
-import { badRequest, callOf, containerOf, flag, placedPod, refusal } from './pod-target.ts'
+import { flag } from '../query-flag.ts'
+import { badRequest, callOf, containerOf, placedPod, refusal } from './pod-target.ts'
 
 export interface LogParts {
   readonly pods: Pick<PodStreams, 'logs'>
@@ -76,5 +77,6 @@ function logOptions(query: URLSearchParams, pod: string): Omit<LogsRequest, 'nam
   const stream = STREAMS[asked]
   if (!Object.hasOwn(STREAMS, asked)) throw invalid('stream', asked, 'supported are All, Stdout, Stderr')
   if (stream !== undefined && tailLines !== undefined) throw invalid('tailLines', String(tailLines), 'may not be specified with a stream: lines are counted of both')
-  return { follow: flag(query, 'follow'), previous: flag(query, 'previous'), timestamps: flag(query, 'timestamps'), sinceTime, tailLines, sinceSeconds, limitBytes, stream }
+  const [follow, previous, timestamps] = ['follow', 'previous', 'timestamps'].map((name) => flag(query, name) === true) as [boolean, boolean, boolean]
+  return { follow, previous, timestamps, sinceTime, tailLines, sinceSeconds, limitBytes, stream }
 }

@@ -56,9 +56,3 @@ export function refusal(thrown: unknown): unknown {
 export function badRequest(message: string): HttpError {
   return new HttpError(400, 'BadRequest', message)
 }
-
-/** As Kubernetes reads flags in a query: what is there and not "false" or "0" is true. */
-export function flag(query: URLSearchParams, name: string): boolean {
-  const value = query.get(name)
-  return value !== null && !['false', '0'].includes(value.toLowerCase())
-}
