@@ -27,6 +27,14 @@ export function addAmounts(to: Map<string, number>, amounts: Amounts, sign: 1 | 
 }
 
 const known = new WeakMap<Pod, Amounts>()
+const knownUnstated = new WeakMap<Pod, Amounts>()
+const NOTHING: Amounts = new Map()
+
+/**
+ * What a container that states no request counts as where nodes are compared (and nowhere else), so that pods without requests do not all go
+ * to one node. The figures are those of Kubernetes' scheduler: 100m of cpu, 200Mi of memory.
+ */
+const UNSTATED: Amounts = new Map([['cpu', 100], ['memory', 200 * 1024 ** 2]])
 
 /**
  * What a pod takes of a node: its containers together, or what its init containers need at their most if that is more; and one of "pods".
@@ -35,28 +43,51 @@ const known = new WeakMap<Pod, Amounts>()
  */
 export function podRequests(pod: Pod): Amounts {
   let requests = known.get(pod)
-  if (requests === undefined) known.set(pod, (requests = computeRequests(pod)))
+  if (requests === undefined) known.set(pod, (requests = computeRequests(pod, NOTHING)))
   return requests
 }
 
-function computeRequests(pod: Pod): Amounts {
+/** By how much a pod counts as more than it requests where nodes are compared. Empty if each container requests cpu and memory. */
+export function unstatedRequests(pod: Pod): Amounts {
+  let unstated = knownUnstated.get(pod)
+  if (unstated === undefined) knownUnstated.set(pod, (unstated = computeUnstated(pod)))
+  return unstated
+}
+
+function computeUnstated(pod: Pod): Amounts {
+  const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers]
+  const states = ({ resources }: Container, name: string): boolean =>
+    resources?.requests?.[name] !== undefined || resources?.limits?.[name] !== undefined
+  if (containers.every((container) => states(container, 'cpu') && states(container, 'memory'))) return NOTHING
+  const difference = computeRequests(pod, UNSTATED)
+  addAmounts(difference, podRequests(pod), -1)
+  return difference
+}
+
+/** `least` is what counts for a container that states nothing about a resource. */
+function computeRequests(pod: Pod, least: Amounts): Map<string, number> {
   const running = new Map<string, number>()
   const most = new Map<string, number>()
+  const requestsOf = (container: Container): Map<string, number> => {
+    const requests = containerRequests(container, pod)
+    for (const [name, amount] of least) if (!requests.has(name)) requests.set(name, amount)
+    return requests
+  }
   for (const container of pod.spec.initContainers ?? []) {
-    const own = containerRequests(container, pod)
+    const own = requestsOf(container)
     const during = new Map(running)
     addAmounts(during, own)
     for (const [name, amount] of during) most.set(name, Math.max(most.get(name) ?? 0, amount))
     if (container.restartPolicy === 'Always') addAmounts(running, own)
   }
-  for (const container of pod.spec.containers) addAmounts(running, containerRequests(container, pod))
+  for (const container of pod.spec.containers) addAmounts(running, requestsOf(container))
   for (const [name, amount] of most) running.set(name, Math.max(running.get(name) ?? 0, amount))
   running.set('pods', 1)
   return running
 }
 
 /** While a change waits or is carried out: the larger of what is asked for and of what the node has granted; what it can never grant does not count. */
-function containerRequests({ name, resources }: Container, { status }: Pod): Amounts {
+function containerRequests({ name, resources }: Container, { status }: Pod): Map<string, number> {
   const asked = amountsOf({ ...resources?.limits, ...resources?.requests })
   const granted = [...(status.containerStatuses ?? []), ...(status.initContainerStatuses ?? [])].find((container) => container.name === name)?.allocatedResources
   if (granted === undefined) return asked

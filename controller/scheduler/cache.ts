@@ -2,8 +2,8 @@
  * The cluster as placing sees it: nodes and the pods on them. A pod is there as *bound* once the informer shows it so, and as *assumed* from
  * the moment it is given a node until the informer confirms that or the bind is known to have failed.
  */
-import type { Node, Pod } from '../../proto/gen/types.ts'
-import { addAmounts, amountsOf, podRequests, type Amounts } from './amounts.ts'
+import type { Node, Pod, Service } from '../../proto/gen/types.ts'
+import { addAmounts, amountsOf, podRequests, unstatedRequests, type Amounts } from './amounts.ts'
 import type { ClusterEvent, ClusterView, NodeView } from './framework.ts'
 
 class CachedNode implements NodeView {
@@ -12,6 +12,7 @@ class CachedNode implements NodeView {
   known: Node | undefined
   allocatable: Amounts = new Map()
   readonly requested = new Map<string, number>()
+  readonly unstated = new Map<string, number>()
   readonly pods = new Map<string, Pod>()
 
   constructor(name: string) {
@@ -29,34 +30,74 @@ interface Placed {
   readonly state: 'assumed' | 'bound'
 }
 
+type Selector = Readonly<Record<string, string>>
+
 const NONE: ReadonlyMap<string, number> = new Map()
 
 export class SchedulerCache implements ClusterView {
   readonly #nodes = new Map<string, CachedNode>()
   readonly #pods = new Map<string, Placed>()
   readonly #owners = new Map<string, Map<string, number>>()
+  /** The Services of each namespace that select pods, by name. */
+  readonly #services = new Map<string, Map<string, Selector>>()
   #list: readonly NodeView[] | undefined
+  #zones: number | undefined
 
   get nodes(): readonly NodeView[] {
     return (this.#list ??= [...this.#nodes.values()].filter(({ known }) => known !== undefined))
+  }
+
+  get zones(): number {
+    return (this.#zones ??= new Set(this.nodes.flatMap(({ node }) => node.metadata.labels?.['topology.kubernetes.io/zone'] ?? [])).size)
   }
 
   podsOfOwner(uid: string): ReadonlyMap<string, number> {
     return this.#owners.get(uid) ?? NONE
   }
 
+  node(name: string): NodeView | undefined {
+    const node = this.#nodes.get(name)
+    return node?.known === undefined ? undefined : node
+  }
+
+  serviceSelector({ metadata: { namespace, labels } }: Pod): Selector | undefined {
+    let merged: Selector | undefined
+    for (const selector of this.#services.get(namespace)?.values() ?? []) {
+      if (Object.entries(selector).every(([key, value]) => labels?.[key] === value)) merged = { ...merged, ...selector }
+    }
+    return merged
+  }
+
+  setService({ metadata: { namespace, name }, spec: { selector = {} } }: Service): void {
+    if (Object.keys(selector).length === 0) return this.#dropService(namespace, name)
+    let services = this.#services.get(namespace)
+    if (services === undefined) this.#services.set(namespace, (services = new Map()))
+    services.set(name, selector)
+  }
+
+  removeService({ metadata: { namespace, name } }: Service): void {
+    this.#dropService(namespace, name)
+  }
+
+  #dropService(namespace: string, name: string): void {
+    const services = this.#services.get(namespace)
+    services?.delete(name)
+    if (services?.size === 0) this.#services.delete(namespace)
+  }
+
   /** The node as it is now. Undefined when nothing changed that placing looks at: signs of life come often. */
   setNode(node: Node): ClusterEvent | undefined {
-    const cached = this.#node(node.metadata.name)
+    const cached = this.#nodeOf(node.metadata.name)
     const before = cached.known
     cached.known = node
     if (before === undefined) {
       cached.allocatable = amountsOf(node.status.allocatable)
-      this.#list = undefined
+      this.#list = this.#zones = undefined
       return 'node-added'
     }
     if (JSON.stringify(relevant(before)) === JSON.stringify(relevant(node))) return undefined
     cached.allocatable = amountsOf(node.status.allocatable)
+    this.#zones = undefined
     return 'node-changed'
   }
 
@@ -64,7 +105,7 @@ export class SchedulerCache implements ClusterView {
     const cached = this.#nodes.get(name)
     if (cached?.known === undefined) return undefined
     cached.known = undefined
-    this.#list = undefined
+    this.#list = this.#zones = undefined
     this.#dropEmpty(cached)
     return 'node-removed'
   }
@@ -104,11 +145,12 @@ export class SchedulerCache implements ClusterView {
 
   #put(placed: Placed): void {
     const { pod, node: name } = placed
-    const node = this.#node(name)
+    const node = this.#nodeOf(name)
     this.#pods.set(pod.metadata.uid, placed)
     node.pods.set(pod.metadata.uid, pod)
     addAmounts(node.requested, podRequests(pod))
-    const owner = ownerOf(pod)
+    addAmounts(node.unstated, unstatedRequests(pod))
+    const owner = countedOwnerOf(pod)
     if (owner === undefined) return
     let counts = this.#owners.get(owner)
     if (counts === undefined) this.#owners.set(owner, (counts = new Map()))
@@ -116,12 +158,13 @@ export class SchedulerCache implements ClusterView {
   }
 
   #take({ pod, node: name }: Placed): void {
-    const node = this.#node(name)
+    const node = this.#nodeOf(name)
     this.#pods.delete(pod.metadata.uid)
     node.pods.delete(pod.metadata.uid)
     addAmounts(node.requested, podRequests(pod), -1)
+    addAmounts(node.unstated, unstatedRequests(pod), -1)
     this.#dropEmpty(node)
-    const owner = ownerOf(pod)
+    const owner = countedOwnerOf(pod)
     if (owner === undefined) return
     const counts = this.#owners.get(owner)!
     const left = counts.get(name)! - 1
@@ -130,7 +173,7 @@ export class SchedulerCache implements ClusterView {
     if (counts.size === 0) this.#owners.delete(owner)
   }
 
-  #node(name: string): CachedNode {
+  #nodeOf(name: string): CachedNode {
     let node = this.#nodes.get(name)
     if (node === undefined) this.#nodes.set(name, (node = new CachedNode(name)))
     return node
@@ -144,6 +187,11 @@ export class SchedulerCache implements ClusterView {
 /** The uid of the object that made the pod. */
 export function ownerOf(pod: Pod): string | undefined {
   return pod.metadata.ownerReferences?.find(({ controller }) => controller === true)?.uid
+}
+
+/** A pod that is being deleted does not count for its owner: its replacement may take its place. */
+function countedOwnerOf(pod: Pod): string | undefined {
+  return pod.metadata.deletionTimestamp === undefined ? ownerOf(pod) : undefined
 }
 
 /** Its containers run no more: it takes nothing of its node. */

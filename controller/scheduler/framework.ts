@@ -20,14 +20,21 @@ export interface NodeView {
   readonly allocatable: Amounts
   /** Sum of what its pods request, "pods" included. */
   readonly requested: Amounts
+  /** By how much its pods count as more than they request where nodes are compared. */
+  readonly unstated: Amounts
   readonly pods: ReadonlyMap<string, Pod>
 }
 
 export interface ClusterView {
   /** In the order in which they came. */
   readonly nodes: readonly NodeView[]
-  /** Pods per node of an owner, by the owner's uid; nodes without any are absent. */
+  /** How many values of topology.kubernetes.io/zone the nodes have. */
+  readonly zones: number
+  node(name: string): NodeView | undefined
+  /** How many pods of an owner that are not being deleted each node has, by the owner's uid; nodes without any are absent. */
   podsOfOwner(uid: string): ReadonlyMap<string, number>
+  /** The labels that the Services which select the pod ask for, all together; undefined when no Service selects it. */
+  serviceSelector(pod: Pod): Readonly<Record<string, string>> | undefined
 }
 
 /** Why a node does not fit. */

@@ -4,7 +4,7 @@ import { GantryError } from '../../proto/api/errors.ts'
 import { formatTime } from '../../proto/api/time.ts'
 import type { Timer } from '../../proto/base/clock.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
-import type { Node, Pod, PodCondition } from '../../proto/gen/types.ts'
+import type { Node, Pod, PodCondition, Service } from '../../proto/gen/types.ts'
 import type { WriteContext } from '../api/contract.ts'
 import type { Change } from '../informer/contract.ts'
 import type { Term } from '../store/contract.ts'
@@ -48,7 +48,7 @@ export class SchedulingTerm {
     const { informer } = this.#options
     await informer.synced()
     if (signal.aborted) return
-    const ends = [informer.on('Node', (change) => this.#nodeChanged(change)), informer.on('Pod', (change) => this.#podChanged(change))]
+    const ends = [informer.on('Node', (change) => this.#nodeChanged(change)), informer.on('Pod', (change) => this.#podChanged(change)), informer.on('Service', (change) => this.#serviceChanged(change))]
     // A write that fails otherwise than by an answer of the API is a defect: it ends the scheduler.
     const end = AbortSignal.any([signal, this.#writes.signal])
     try {
@@ -68,6 +68,12 @@ export class SchedulingTerm {
 
   #nodeChanged({ type, cached: { object } }: Change<'Node'>): void {
     this.#happened(type === 'deleted' ? this.#cache.removeNode(object.metadata.name) : this.#cache.setNode(object as Node))
+  }
+
+  /** Services say which pods are spread; no pod waits for one. */
+  #serviceChanged({ type, cached: { object: service } }: Change<'Service'>): void {
+    if (type === 'deleted') this.#cache.removeService(service)
+    else this.#cache.setService(service as Service)
   }
 
   #podChanged({ type, cached: { object: pod }, previous }: Change<'Pod'>): void {

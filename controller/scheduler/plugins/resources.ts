@@ -1,5 +1,5 @@
 /** Nodes must have what a pod requests; those with more left, and left in proportion, are preferred. */
-import { formatAmount, podRequests } from '../amounts.ts'
+import { formatAmount, podRequests, unstatedRequests } from '../amounts.ts'
 import type { FilterPlugin, NodeView, ScorePlugin } from '../framework.ts'
 
 /** cpu, memory, pods, ephemeral-storage and whatever else nodes offer ("example.com/gpu"). */
@@ -31,15 +31,17 @@ export const resources: FilterPlugin = {
 
 const SCORED = ['cpu', 'memory', 'pods']
 
-/** The larger the shares of cpu, memory and pods still free after the pod, the better. */
+/** The larger the shares of cpu, memory and pods still free after the pod, the better. Containers that request nothing count as `unstatedRequests` says. */
 export const leastAllocated: ScorePlugin = {
   name: 'LeastAllocated',
   weight: 1,
   prepareScore(pod) {
     const requests = podRequests(pod)
+    const unstated = unstatedRequests(pod)
+    const asked = SCORED.map((name) => ({ name, amount: (requests.get(name) ?? 0) + (unstated.get(name) ?? 0) }))
     return (node) => {
       let free = 0
-      for (const name of SCORED) free += 1 - usedShare(node, name, requests.get(name) ?? 0)
+      for (const { name, amount } of asked) free += 1 - usedShare(node, name, amount + (node.unstated.get(name) ?? 0))
       return (100 * free) / SCORED.length
     }
   },

@@ -1,5 +1,6 @@
 /**
- * Pods that belong together are spread: as topologySpreadConstraints ask, and by default those of one owner over the nodes.
+ * Pods that belong together are spread: as topologySpreadConstraints ask. Those of a pod without any are spread over nodes and zones by default
+ * if they have one owner, or if the same Services select them.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
  */
 import { LabelMatcher, labelSelectorMatcher } from '../../../proto/api/selector.ts'
@@ -47,21 +48,56 @@ export const spread: FilterPlugin & ScorePlugin = {
         return value === undefined ? 0 : 100 * (1 - (counts.get(value) ?? 0) / most)
       }
     })
-    const byOwner = spreadOwner(pod, cluster)
-    if (byOwner !== undefined) wishes.push(byOwner)
-    if (wishes.length === 0) return undefined
+    if (wishes.length === 0) return (pod.spec.topologySpreadConstraints ?? []).length === 0 ? spreadByDefault(pod, cluster) : undefined
     return (node) => wishes.reduce((sum, wish) => sum + wish(node), 0) / wishes.length
   },
 }
 
-/** The fewer pods of the same owner a node has, the better. */
-function spreadOwner(pod: Pod, cluster: ClusterView): ((node: NodeView) => number) | undefined {
-  const owner = ownerOf(pod)
-  const counts = owner === undefined ? undefined : cluster.podsOfOwner(owner)
-  if (counts === undefined || counts.size === 0) return undefined
+const ZONE = 'topology.kubernetes.io/zone'
+
+/**
+ * The fewer pods of its kind a node and its zone have, the better. The two add up as in Kubernetes' default constraints: what counts of a topology
+ * grows with the number of its domains. https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints
+ */
+function spreadByDefault(pod: Pod, cluster: ClusterView): ((node: NodeView) => number) | undefined {
+  const perNode = similarPods(pod, cluster)
+  if (perNode === undefined || perNode.size === 0) return undefined
+  const perZone = new Map<string, number>()
+  for (const [name, count] of perNode) {
+    const zone = cluster.node(name)?.node.metadata.labels?.[ZONE]
+    if (zone !== undefined) perZone.set(zone, (perZone.get(zone) ?? 0) + count)
+  }
+  const nodeWeight = Math.log(cluster.nodes.length + 2)
+  const zoneWeight = perZone.size === 0 ? 0 : Math.log(cluster.zones + 2)
+  const cost = (name: string, zone: string | undefined): number =>
+    nodeWeight * (perNode.get(name) ?? 0) + (zone === undefined ? 0 : zoneWeight * (perZone.get(zone) ?? 0))
   let most = 0
-  for (const count of counts.values()) most = Math.max(most, count)
-  return ({ name }) => 100 * (1 - (counts.get(name) ?? 0) / most)
+  for (const name of perNode.keys()) most = Math.max(most, cost(name, cluster.node(name)?.node.metadata.labels?.[ZONE]))
+  return ({ name, node }) => 100 * (1 - cost(name, node.metadata.labels?.[ZONE]) / most)
+}
+
+/** How many pods each node has that have the pod's owner or, for a pod without an owner, that the Services select which select it. */
+function similarPods(pod: Pod, cluster: ClusterView): ReadonlyMap<string, number> | undefined {
+  const owner = ownerOf(pod)
+  if (owner !== undefined) return cluster.podsOfOwner(owner)
+  const selector = cluster.serviceSelector(pod)
+  if (selector === undefined) return undefined
+  const matcher = labelSelectorMatcher({ matchLabels: selector })
+  const counts = new Map<string, number>()
+  for (const node of cluster.nodes) {
+    const count = countMatching(node, pod.metadata.namespace, matcher)
+    if (count > 0) counts.set(node.name, count)
+  }
+  return counts
+}
+
+/** Pods of the namespace that match and are not being deleted. */
+function countMatching({ pods }: NodeView, namespace: string, matcher: LabelMatcher): number {
+  let count = 0
+  for (const { metadata } of pods.values()) {
+    if (metadata.namespace === namespace && metadata.deletionTimestamp === undefined && matcher.matches(metadata.labels)) count++
+  }
+  return count
 }
 
 function domainsOf(pod: Pod, cluster: ClusterView, when: TopologySpreadConstraint['whenUnsatisfiable']): Domains[] {
@@ -72,11 +108,7 @@ function domainsOf(pod: Pod, cluster: ClusterView, when: TopologySpreadConstrain
     for (const node of cluster.nodes) {
       const value = node.node.metadata.labels?.[constraint.topologyKey]
       if (value === undefined || !isEligible(constraint, constraints, pod, node)) continue
-      let count = counts.get(value) ?? 0
-      for (const other of node.pods.values()) {
-        if (other.metadata.namespace === pod.metadata.namespace && other.metadata.deletionTimestamp === undefined && matcher.matches(other.metadata.labels)) count++
-      }
-      counts.set(value, count)
+      counts.set(value, (counts.get(value) ?? 0) + countMatching(node, pod.metadata.namespace, matcher))
     }
     const least = counts.size < (constraint.minDomains ?? 1) ? 0 : Math.min(...counts.values())
     return { constraint, counts, least, own: matcher.matches(pod.metadata.labels) ? 1 : 0 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { podRequests } from '../../../controller/scheduler/amounts.ts'
+import { podRequests, unstatedRequests } from '../../../controller/scheduler/amounts.ts'
 import { SchedulerCache } from '../../../controller/scheduler/cache.ts'
 import type { FilterPlugin, ScorePlugin } from '../../../controller/scheduler/framework.ts'
 import { place } from '../../../controller/scheduler/placement.ts'
@@ -14,7 +14,7 @@ import { spread } from '../../../controller/scheduler/plugins/spread.ts'
 import { taints } from '../../../controller/scheduler/plugins/taints.ts'
 import { unschedulable } from '../../../controller/scheduler/plugins/unschedulable.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
-import type { Node, Pod, Toleration, TopologySpreadConstraint } from '../../../proto/gen/types.ts'
+import type { Node, Pod, Service, Toleration, TopologySpreadConstraint } from '../../../proto/gen/types.ts'
 import { node, pod, type NodeOptions, type PodOptions } from './cluster.ts'
 
 function clusterOf(nodes: readonly Node[], pods: readonly Pod[] = []): SchedulerCache {
@@ -142,6 +142,35 @@ describe('scheduler plugins', () => {
     assert.equal(scores(balanced, pod('nothing'), cluster), undefined)
   })
 
+  it('LeastAllocated counts 100m and 200Mi for each container that states no request, so that such pods do not pile up on one node', () => {
+    const base = { cpu: '250m', memory: '256Mi' }
+    const cluster = clusterOf([node('n1'), node('n2'), node('n3')], [on('n1', 'a', base), on('n2', 'b', base)])
+    const random = seededRandom(7)
+    const perNode = new Map<string, number>()
+    for (let index = 0; index < 12; index++) {
+      const asked = pod(`web-${index}`, { owner: `rs-${index}` })
+      const placement = place(asked, cluster, allPlugins, random)
+      assert.ok(placement.fits)
+      cluster.assume(asked, placement.node.name)
+      perNode.set(placement.node.name, (perNode.get(placement.node.name) ?? 0) + 1)
+    }
+    const [first = 0, second = 0, third = 0] = ['n1', 'n2', 'n3'].map((name) => perNode.get(name))
+    assert.ok(Math.min(first, second) >= 3 && third <= 6, `each pod of the base is worth two or three, and the nodes have ${first}, ${second} and ${third}`)
+  })
+
+  it('states what it does not request where nodes are compared, and nowhere else', () => {
+    const half = pod('half', { cpu: '300m' })
+    half.spec.containers.push({ ...half.spec.containers[0]!, name: 'second', resources: { requests: { cpu: '0', memory: '50Mi' } } })
+    assert.deepEqual([...unstatedRequests(half)], [['memory', 200 * 1024 ** 2]], 'an explicit 0 is a request')
+    assert.equal(podRequests(half).get('memory'), 50 * 1024 ** 2)
+    const cache = clusterOf([node('n1', { cpu: '100m' })], [on('n1', 'a'), on('n1', 'b')])
+    assert.deepEqual(refusals(resources, pod('asked'), cache), [''], 'what is not requested never refuses a pod')
+    assert.deepEqual([...cache.nodes[0]!.unstated], [['cpu', 200], ['memory', 400 * 1024 ** 2]])
+    cache.removePod('pod-a')
+    cache.removePod('pod-b')
+    assert.equal(cache.nodes[0]!.unstated.size, 0)
+  })
+
   describe('Spread', () => {
     const zone = (name: string, value: string): Node => node(name, { labels: { zone: value } })
     const constraint = (more: Partial<TopologySpreadConstraint> = {}): TopologySpreadConstraint => ({ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { app: 'web' } }, ...more })
@@ -194,6 +223,33 @@ describe('scheduler plugins', () => {
       const cluster = clusterOf(nodes, [on('n1', 'a', { owner: 'rs' }), on('n1', 'b', { owner: 'rs' }), on('n2', 'c', { owner: 'rs' }), on('n3', 'd', { owner: 'other' })])
       assert.deepEqual(scores(spread, pod('asked', { owner: 'rs' }), cluster), [0, 50, 100, 100])
       assert.equal(scores(spread, pod('asked'), cluster), undefined)
+      const going = on('n1', 'g', { owner: 'gone' })
+      going.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
+      cluster.setPod(going)
+      assert.equal(scores(spread, pod('asked', { owner: 'gone' }), cluster), undefined, 'pods that end do not count')
+      const own = pod('asked', { owner: 'rs', spec: { topologySpreadConstraints: [constraint({ topologyKey: 'disk' })] } })
+      assert.equal(scores(spread, own, cluster), undefined, 'a pod with constraints of its own is spread by those alone')
+    })
+
+    it('spreads pods of one owner over zones without being told', () => {
+      const inZone = (name: string, value: string): Node => node(name, { labels: { 'topology.kubernetes.io/zone': value } })
+      const cluster = clusterOf([inZone('n1', 'a'), inZone('n2', 'a'), inZone('n3', 'b')], [on('n1', 'a', { owner: 'rs' })])
+      const [first, second, third] = scores(spread, pod('asked', { owner: 'rs' }), cluster)!
+      assert.ok(first! < second! && second! < third!, 'another node is better, one in another zone is best')
+    })
+
+    it('spreads pods that Services select and nothing owns', () => {
+      const cluster = clusterOf(nodes, placed)
+      const bare = pod('asked', { labels: { app: 'web', tier: 'front' } })
+      assert.equal(scores(spread, bare, cluster), undefined)
+      const service = (name: string, selector: Record<string, string>): Service => ({ metadata: { namespace: 'default', name }, spec: { selector } }) as unknown as Service
+      cluster.setService(service('web', labels))
+      assert.deepEqual(scores(spread, bare, cluster), [0, 0, 0, 100])
+      cluster.setService(service('front', { tier: 'front' }))
+      assert.equal(scores(spread, bare, cluster), undefined, 'what counts is selected by each of the Services')
+      cluster.removeService(service('front', {}))
+      cluster.setService(service('web', { app: 'other' }))
+      assert.equal(scores(spread, bare, cluster), undefined)
     })
 
     it('holds the skew whatever is placed, one after the other', () => {
