@@ -5,7 +5,6 @@
 import { encodeFields } from '../../proto/api/codec.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { describeProblem, problem, type Problem } from '../../proto/api/problem.ts'
-import { unknownFields } from '../../proto/api/unknown-fields.ts'
 import { decode } from '../../proto/api/wire.ts'
 import { readYaml } from '../../proto/api/yaml.ts'
 import { withoutZeroValues } from '../../proto/api/zero-values.ts'
@@ -28,7 +27,7 @@ const BRACKET_LIMIT = 10_000
 /** A value that was read, and what was passed over in reading it. */
 export interface Received<T extends JsonValue = JsonValue> {
   readonly value: T
-  /** A key that comes twice, a field number that the message does not have: for strict validation. Paths as in proto/api/path.ts. */
+  /** A key that comes twice: for strict validation. Paths as in proto/api/path.ts. */
   readonly problems: readonly Problem[]
 }
 
@@ -128,7 +127,8 @@ function readProtobuf(bytes: Uint8Array, message: string): Received<JsonObject> 
   const { apiVersion, kind, raw } = envelope
   try {
     const value = { ...apiVersion !== '' && { apiVersion }, ...kind !== '' && { kind }, ...withoutZeroValues(message, encodeFields(message, decode(message as keyof Messages, raw) as object)) }
-    return { value, problems: unknownFields(message, raw) }
+    // A field that the schema does not have is dropped in silence, as Kubernetes does: a client may be newer than its server.
+    return { value, problems: [] }
   } catch (cause) {
     throw malformed(`the body's ${raw.length} bytes are not a protobuf message ${message}`, cause)
   }

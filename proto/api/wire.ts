@@ -155,10 +155,12 @@ function readMapEntry(reader: Reader, value: Value, map: Fields): void {
   let item: unknown
   while (reader.pos < end) {
     const tag = reader.uint32()
-    if (tag >>> 3 === 1) key = reader.string()
-    else if (tag >>> 3 === 2) item = value.read(reader, undefined)
+    if (tag === (1 << 3 | WIRE.bytes)) key = reader.string()
+    else if (tag === (2 << 3 | value.wireType)) item = value.read(reader, undefined)
+    else if (tag >>> 3 <= 2) throw new RangeError(`an entry of a map has wire type ${tag & 7}`)
     else reader.skipType(tag & 7)
   }
+  if (reader.pos !== end) throw new RangeError('an entry of a map is cut off')
   const found = item ?? value.zero()
   if (key === '__proto__') Object.defineProperty(map, key, { value: found, enumerable: true, writable: true, configurable: true })
   else map[key] = found
@@ -195,14 +197,21 @@ function fieldWriter(field: FieldSchema, value: Value): (writer: ByteWriter, fie
   }
 }
 
+/** Bytes in which a known field has another wire type than its own are not the message that was expected. */
+function refuseForm(tag: number, { name }: FieldSchema): never {
+  throw new RangeError(`the field ${name} is written with wire type ${tag & 7}`)
+}
+
 function readField(reader: Reader, tag: number, field: FieldSchema, value: Value, into: Fields): void {
   const { name } = field
+  const packed = field.label === 'repeated' && (tag & 7) === WIRE.bytes
+  if (!packed && (tag & 7) !== (field.label === 'map' ? WIRE.bytes : value.wireType)) refuseForm(tag, field)
   if (field.options.inline === true) value.read(reader, into)
   else if (field.oneof !== undefined) into[field.oneof] = { case: name, value: value.read(reader, undefined) }
   else if (field.label === 'map') readMapEntry(reader, value, (into[name] ??= {}) as Fields)
   else if (field.label === 'repeated') {
     const list = (into[name] ??= []) as unknown[]
-    if ((tag & 7) === WIRE.bytes && value.wireType !== WIRE.bytes) {
+    if (packed && value.wireType !== WIRE.bytes) {
       const end = reader.uint32() + reader.pos
       while (reader.pos < end) list.push(value.read(reader, undefined))
     } else list.push(value.read(reader, undefined))
@@ -238,6 +247,8 @@ function makeCodec(name: string, texts = false): Codec {
         if (item === undefined) reader.skipType(tag & 7)
         else readField(reader, tag, item.field, item.value, into)
       }
+      // What is inside went beyond the end of its parent.
+      if (reader.pos !== end) throw new RangeError(`a ${name} is cut off`)
       return into
     },
     fill(into) {
@@ -262,7 +273,7 @@ export function encode<M extends keyof Messages>(message: M, value: Input<Messag
   return writer.finish()
 }
 
-/** The message in these bytes; unknown fields are skipped. Bytes that are no such message: Internal. */
+/** The message in these bytes; unknown fields are dropped, whatever their wire type. Bytes that are no such message: Internal. */
 export function decode<M extends keyof Messages>(message: M, bytes: Uint8Array): Messages[M] {
   const codec = codecOf(message)
   const reader = protobuf.Reader.create(bytes)
