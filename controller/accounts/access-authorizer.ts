@@ -9,16 +9,12 @@ import { CONTROLLERS, MASTERS, NODES, type Attributes, type Authorizer, type Dec
 import type { User } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
 import { AUTHENTICATED_GROUP } from './token-authenticator.ts'
+import { leastAccess } from './access-rules.ts'
 import { accountOf } from './tokens.ts'
 
 const READ: ReadonlySet<string> = new Set(['get', 'list', 'watch'])
-const WRITE: ReadonlySet<string> = new Set([...READ, 'create', 'update', 'patch', 'delete', 'deletecollection'])
-/** Subresources that only show: beside them there is none that does no harm. */
-const SHOWING: ReadonlySet<string> = new Set(['', 'status', 'scale', 'log'])
 /** By these the processes of a pod are reached, and so what they hold. */
 const REACHING: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward', 'proxy', 'ephemeralcontainers'])
-/** Groups that say who is who, and who may do what. */
-const IDENTITY_GROUPS: ReadonlySet<string> = new Set(['authentication.k8s.io', 'authorization.k8s.io', 'rbac.authorization.k8s.io', 'certificates.k8s.io'])
 /** What everybody may ask about themselves. */
 const SELF_REVIEWS: ReadonlySet<string> = new Set(['authentication.k8s.io/selfsubjectreviews', 'authorization.k8s.io/selfsubjectaccessreviews', 'authorization.k8s.io/selfsubjectrulesreviews'])
 /** Paths beside the resources; one that ends in a slash stands for all below it. */
@@ -73,17 +69,10 @@ export class AccessAuthorizer implements Authorizer {
     const level = `ServiceAccount ${account.namespace}/${account.name} has access "${access}"`
     if (access === 'none') return no(level)
     // Its own namespace, by itself.
-    if (group === '' && resource === 'namespaces' && subresource === '' && verb === 'get' && name === account.namespace && (namespace === '' || namespace === name)) return YES
+    if (group === '' && resource === 'namespaces' && ['', 'status'].includes(subresource) && verb === 'get' && name === account.namespace && (namespace === '' || namespace === name)) return YES
     if (namespace !== account.namespace) return no(`${level}, which is about its own namespace`)
-    if (resource === '*' || group === '*' || subresource === '*' || IDENTITY_GROUPS.has(group)) return no(level)
-    if (!isAtLeast(access, 'edit')) {
-      const reads = READ.has(verb) && SHOWING.has(subresource) && !(group === '' && resource === 'secrets')
-      return reads ? YES : no(`${level}, which shows, and no Secrets`)
-    }
-    if (group === '' && resource === 'serviceaccounts' && (!READ.has(verb) || subresource !== '')) return no(`${level}, and who may write ServiceAccounts or have their tokens could be whoever they like`)
-    if (group === '' && resource === 'namespaces') return no(level)
-    if (subresource === 'binding' || (group === '' && resource === 'bindings')) return no(`${level}, and where pods run is the scheduler's affair`)
-    if (!WRITE.has(verb)) return no(level)
+    const least = leastAccess({ verb, group, resource, subresource })
+    if (!isAtLeast(access, least)) return no(`${level}, and this needs "${least}"`)
     return group === '' && resource === 'pods' && REACHING.has(subresource) ? this.#reach(namespace, subresource === 'proxy' ? proxiedName(name) : name, access, level) : YES
   }
 

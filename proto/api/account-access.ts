@@ -4,15 +4,15 @@ import type { ServiceAccount } from '../gen/types.ts'
 export const ACCESS_ANNOTATION = 'gantry.dev/access'
 
 /**
- * From the least to the most: nothing; reading in its namespace, but no Secrets; writing there, but no ServiceAccounts and no tokens; everything in
- * the whole cluster.
+ * From the least to the most: nothing but to discover what is served; reading in its namespace, but no Secrets; writing there, but no status, no
+ * ServiceAccounts and no tokens; everything in the whole cluster.
  */
 export const ACCESS_LEVELS = ['none', 'view', 'edit', 'admin'] as const
 
 export type Access = (typeof ACCESS_LEVELS)[number]
 
-/** Of an account that says nothing. */
-export const DEFAULT_ACCESS: Access = 'view'
+/** Of an account that says nothing: every pod has a token of its namespace's default account, so it does nothing but discover. */
+export const DEFAULT_ACCESS: Access = 'none'
 
 /** A word that is none of them gives nothing. */
 export function accessOf({ metadata: { annotations } }: Pick<ServiceAccount, 'metadata'>): Access {

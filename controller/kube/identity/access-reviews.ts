@@ -4,7 +4,8 @@
  */
 import type { NonResourceAttributes, ResourceAttributes, ResourceRule, SubjectAccessReviewSpec, SubjectAccessReviewStatus, SubjectRulesReviewStatus } from '../../../proto/gen/types.ts'
 import { EVERYBODY_PATHS } from '../../accounts/access-authorizer.ts'
-import { asKnown } from '../../accounts/token-authenticator.ts'
+import { accountGroups, asKnown } from '../../accounts/token-authenticator.ts'
+import { accountOf } from '../../accounts/tokens.ts'
 import type { Authorizer } from '../../api/authorization.ts'
 import type { User } from '../../api/contract.ts'
 import type { ServedResource, ServedSubresource, VirtualResource } from '../contract.ts'
@@ -35,10 +36,15 @@ export function accessReviews(parts: AccessReviewsParts): VirtualResource[] {
   ]
 }
 
-/** Whom a review is about. Who is named is known: a name alone is enough. */
+/**
+ * Whom a review is about, with the groups that a request of that user would have. A name alone is enough: who is named is known. A
+ * ServiceAccount is always in the groups of its namespace.
+ */
 function subjectOf({ user: name = '', groups = [], uid, extra = {} }: SubjectAccessReviewSpec): User {
   if (name === '' && groups.length === 0) throw invalid('spec.user', 'is required, or spec.groups')
   const user = { name, groups, extra, ...uid !== undefined && { uid } }
+  const account = accountOf(name)
+  if (account !== undefined) return { ...user, groups: [...new Set([...groups, ...accountGroups(account.namespace)])] }
   return groups.length === 0 ? asKnown(user) : user
 }
 

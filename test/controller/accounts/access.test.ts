@@ -5,6 +5,8 @@ import { accountUser } from '../../../controller/accounts/tokens.ts'
 import { authorize, CONTROLLERS, MASTERS, NODES, type Attributes } from '../../../controller/api/authorization.ts'
 import type { User } from '../../../controller/api/contract.ts'
 import { ACCESS_ANNOTATION, ACCESS_LEVELS, type Access } from '../../../proto/api/account-access.ts'
+import { customKindId, customKinds } from '../../../proto/api/custom/definitions.ts'
+import type { Kind } from '../../../proto/gen/types.ts'
 import { ControlPlane } from '../control-plane.ts'
 
 const CONTEXT = { fieldManager: 'test' }
@@ -12,6 +14,9 @@ const CONTEXT = { fieldManager: 'test' }
 describe('what ServiceAccounts may do', () => {
   let plane: ControlPlane
   let authorizer: AccessAuthorizer
+
+  const CUSTOM = [['crontabs', 'CronTab', true], ['galaxies', 'Galaxy', false]] as const
+  const customId = (kind: string): Kind => customKindId(kind, 'access.example.com')
 
   before(async () => {
     plane = await ControlPlane.start()
@@ -22,9 +27,14 @@ describe('what ServiceAccounts may do', () => {
     }
     await plane.api.create<'ServiceAccount'>({ kind: 'ServiceAccount', metadata: { name: 'plain', namespace: 'default' } }, CONTEXT)
     await plane.informer.reached(await plane.store.revision())
+    // The informer forgets, as it begins, what it has no definition of.
+    for (const [plural, kind, namespaced] of CUSTOM) customKinds.set({ id: customId(kind), versions: [], resource: { group: 'access.example.com', version: 'v1', kind, plural, namespaced, shortNames: [] } } as never)
   })
 
-  after(() => plane.stop())
+  after(async () => {
+    for (const [, kind] of CUSTOM) customKinds.delete(customId(kind))
+    await plane.stop()
+  })
 
   const account = (name: string, namespace = 'default'): User => ({ name: accountUser(namespace, name), groups: accountGroups(namespace) })
   type Wish = Omit<Attributes, 'user'>
@@ -38,7 +48,6 @@ describe('what ServiceAccounts may do', () => {
     ['reads a log', { verb: 'get', resource: 'pods', subresource: 'log', name: 'view', ...own }, 'view'],
     ['reads a scale', { verb: 'get', group: 'apps', resource: 'deployments', subresource: 'scale', name: 'd', ...own }, 'view'],
     ['reads ServiceAccounts', { verb: 'get', resource: 'serviceaccounts', name: 'view', ...own }, 'view'],
-    ['reads custom kinds', { verb: 'list', group: 'example.com', resource: 'crontabs', ...own }, 'view'],
     ['reads its own namespace', { verb: 'get', resource: 'namespaces', name: 'default', namespace: '' }, 'view'],
     ['measures pods', { verb: 'list', group: 'metrics.k8s.io', resource: 'pods', ...own }, 'view'],
     ['reads Secrets', { verb: 'get', resource: 'secrets', name: 's', ...own }, 'edit'],
@@ -102,8 +111,43 @@ describe('what ServiceAccounts may do', () => {
     })
   }
 
-  it('is view for an account that says nothing, and nothing for one that is not there', () => {
-    assert.equal(authorizer.accessOf(account('plain')), 'view')
+  /** For each resource: who reads it, and who writes it. `-`: administrators only. Kubernetes' roles view and edit are the model. */
+  const RESOURCES: readonly [resource: string, reads: Access | '-', writes: Access | '-'][] = [
+    ['pods', 'view', 'edit'], ['pods/status', 'view', '-'], ['pods/log', 'view', '-'], ['pods/binding', '-', '-'], ['pods/ephemeralcontainers', 'edit', 'edit'], ['pods/resize', 'edit', 'edit'],
+    ['pods/exec', 'edit', 'edit'], ['pods/attach', 'edit', 'edit'], ['pods/portforward', 'edit', 'edit'], ['pods/proxy', 'edit', 'edit'], ['pods/token', '-', '-'],
+    ['bindings', '-', '-'], ['configmaps', 'view', 'edit'], ['secrets', 'edit', 'edit'], ['events', 'view', 'edit'], ['events.events.k8s.io', 'view', 'edit'],
+    ['services', 'view', 'edit'], ['services/status', 'view', '-'], ['services/proxy', 'edit', 'edit'], ['endpoints', 'view', '-'], ['endpointslices.discovery.k8s.io', 'view', '-'],
+    ['serviceaccounts', 'view', '-'], ['serviceaccounts/token', '-', '-'], ['resourcequotas', 'view', '-'], ['resourcequotas/status', 'view', '-'], ['limitranges', 'view', '-'],
+    ['persistentvolumeclaims', 'view', 'edit'], ['persistentvolumeclaims/status', 'view', '-'], ['persistentvolumes', '-', '-'], ['podtemplates', '-', '-'],
+    ['deployments.apps', 'view', 'edit'], ['deployments.apps/status', 'view', '-'], ['deployments.apps/scale', 'view', 'edit'],
+    ['replicasets.apps', 'view', 'edit'], ['replicasets.apps/status', 'view', '-'], ['replicasets.apps/scale', 'view', 'edit'],
+    ['statefulsets.apps', 'view', 'edit'], ['daemonsets.apps/status', 'view', '-'], ['jobs.batch', 'view', 'edit'], ['controllerrevisions.apps', 'view', '-'],
+    ['poddisruptionbudgets.policy', 'view', 'edit'], ['leases.coordination.k8s.io', 'edit', 'edit'],
+    ['ingresses.networking.k8s.io', 'view', 'edit'], ['ingresses.networking.k8s.io/status', 'view', '-'], ['networkpolicies.networking.k8s.io', 'view', 'edit'], ['ingressclasses.networking.k8s.io', '-', '-'],
+    ['gateways.gateway.networking.k8s.io', 'view', 'edit'], ['gateways.gateway.networking.k8s.io/status', 'view', '-'], ['gatewayclasses.gateway.networking.k8s.io', '-', '-'],
+    ['httproutes.gateway.networking.k8s.io', 'view', 'edit'], ['httproutes.gateway.networking.k8s.io/status', 'view', '-'], ['referencegrants.gateway.networking.k8s.io', 'view', 'edit'],
+    ['networks.gantry.dev', 'view', 'edit'], ['networks.gantry.dev/status', 'view', '-'], ['pods.metrics.k8s.io', 'view', '-'], ['nodes.metrics.k8s.io', '-', '-'],
+    ['crontabs.access.example.com', 'view', 'edit'], ['crontabs.access.example.com/status', 'view', '-'], ['crontabs.access.example.com/scale', 'view', 'edit'],
+    ['galaxies.access.example.com', '-', '-'], ['unknown.access.example.com', '-', '-'],
+    ['namespaces', '-', '-'], ['namespaces/status', '-', '-'], ['namespaces/finalize', '-', '-'], ['nodes', '-', '-'], ['nodes/status', '-', '-'], ['nodes/proxy', '-', '-'],
+    ['customresourcedefinitions.apiextensions.k8s.io', '-', '-'], ['validatingwebhookconfigurations.admissionregistration.k8s.io', '-', '-'],
+    ['roles.rbac.authorization.k8s.io', '-', '-'], ['certificatesigningrequests.certificates.k8s.io', '-', '-'], ['tokenreviews.authentication.k8s.io', '-', '-'],
+    ['*', '-', '-'], ['pods/*', '-', '-'], ['*/status', '-', '-'],
+  ]
+  for (const [full, reads, writes] of RESOURCES) {
+    const [name, subresource = ''] = full.split('/') as [string, string?]
+    const [resource, ...group] = name.split('.') as [string, ...string[]]
+    const from = (least: Access | '-'): readonly Access[] => ACCESS_LEVELS.slice(ACCESS_LEVELS.indexOf(least === '-' ? 'admin' : least))
+    it(`of ${full}: reads from ${reads} on, writes from ${writes} on`, () => {
+      for (const [verbs, least] of [[['get', 'list', 'watch'], reads], [['create', 'update', 'patch', 'delete', 'deletecollection'], writes], [['*', 'impersonate', 'bind', 'escalate', 'approve'], '-']] as const) {
+        for (const verb of verbs) assert.deepEqual(ACCESS_LEVELS.filter((level) => may(account(level), { verb, group: group.join('.'), resource, subresource, ...own })), from(least), verb)
+      }
+    })
+  }
+
+  it('is nothing for an account that says nothing, and for one that is not there', () => {
+    assert.equal(authorizer.accessOf(account('plain')), 'none')
+    assert.ok(!may(account('plain'), { verb: 'list', resource: 'configmaps', ...own }))
     assert.equal(authorizer.accessOf(account('ghost')), 'none')
     assert.ok(!may(account('ghost'), { verb: 'list', resource: 'pods', ...own }))
     assert.ok(!may(account('admin', 'shop'), { verb: 'list', resource: 'pods', namespace: 'shop' }), 'of another namespace')

@@ -47,6 +47,27 @@ describe('Kubernetes face: who means harm', () => {
     assert.deepEqual(pods.forwarded.map(({ pod }) => pod), ['edit', 'edit', 'edit'])
   })
 
+  it('writes nothing that only the cluster writes: status, endpoints, places of pods', async () => {
+    const merge = 'application/merge-patch+json'
+    const slice = { metadata: { generateName: 'x-' }, addressType: 'IPv4', endpoints: [{ addresses: ['10.0.0.1'] }] }
+    for (const [method, path, body, type] of [
+      ['PATCH', `${BASE}/pods/edit/status`, { status: { podIPs: [{ ip: '10.9.9.9' }] } }, merge],
+      ['PUT', `${BASE}/pods/edit/status`, { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'edit' } }, undefined],
+      ['PATCH', `${BASE}/pods/edit/status?fieldManager=x`, { apiVersion: 'v1', kind: 'Pod', status: {} }, 'application/apply-patch+yaml'],
+      ['PATCH', `${BASE}/services/edit/status`, { status: { loadBalancer: { ingress: [{ ip: '10.96.0.1' }] } } }, merge],
+      ['POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', slice, undefined],
+      ['PATCH', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/edit', { endpoints: [{ addresses: ['10.0.0.9'] }] }, merge],
+      ['DELETE', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/edit', undefined, undefined],
+      ['PATCH', '/apis/gantry.dev/v1/namespaces/default/networks/n/status', { status: { id: 1 } }, merge],
+      ['POST', `${BASE}/pods/edit/binding`, { target: { kind: 'Node', name: 'n2' } }, undefined],
+    ] as const) {
+      const { status, json } = await face.send(method, path, { body: body === undefined ? undefined : type?.includes('yaml') === true ? JSON.stringify(body) : body, ...type !== undefined && { type }, token })
+      assert.equal(status, 403, `${method} ${path}: ${JSON.stringify(json)}`)
+      assert.match(json.message as string, /has access "edit", and this needs "admin"/)
+    }
+    assert.equal((await face.get(`${BASE}/pods/edit/status`, { token })).status, 200)
+  })
+
   it('takes the name of what is written from the path alone', async () => {
     const body = { metadata: { name: 'admin' }, spec: {} }
     for (const [method, path, wanted] of [

@@ -101,7 +101,7 @@ describe('Kubernetes face: who calls, and what they may', () => {
     })
 
     it('lets a token go with its account, and with the pod that it was made for', async () => {
-      await account('web')
+      await account('web', 'view')
       const pod = await face.api.create<'Pod'>({ kind: 'Pod', metadata: { name: 'p', namespace: 'default' }, spec: { serviceAccountName: 'web', containers: [{ name: 'c', image: 'i' }] } }, CONTEXT)
       const bound = await tokenOf('web', { boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'p', uid: pod.metadata.uid } })
       const free = await tokenOf('web')
@@ -128,7 +128,7 @@ describe('Kubernetes face: who calls, and what they may', () => {
     })
 
     it('does not take a token that is for others, or whose time is over', async () => {
-      await account('web')
+      await account('web', 'view')
       const vault = await tokenOf('web', { audiences: ['vault'] })
       assert.equal((await face.get(PODS, { token: vault })).status, 401)
       const short = await tokenOf('web', { expirationSeconds: 600 })

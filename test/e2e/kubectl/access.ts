@@ -10,6 +10,7 @@ export function access(root: () => Kubectl): void {
     before(async () => {
       kubectl = await root().within('access')
       await kubectl.ok('create serviceaccount bot')
+      await kubectl.ok('annotate serviceaccount bot gantry.dev/access=view')
     })
     after(() => kubectl.leave())
 

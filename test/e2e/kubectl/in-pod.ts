@@ -31,6 +31,7 @@ export function inPod(root: () => Kubectl): void {
       kubectl = await root().within('in-pod')
       await Promise.all(['viewer', 'editor'].map((name) => kubectl.ok(`create serviceaccount ${name}`)))
       await kubectl.ok('annotate serviceaccount editor gantry.dev/access=edit')
+      await kubectl.ok('annotate serviceaccount viewer gantry.dev/access=view')
       await kubectl.ready(client('viewer', 'viewer'), client('editor', 'editor'))
     })
     after(() => kubectl.leave())
@@ -76,6 +77,7 @@ export function inPod(root: () => Kubectl): void {
       await kubectl.ok('delete serviceaccount viewer')
       assert.notEqual((await within('viewer', 'kubectl', 'get', 'pods')).code, 0)
       await kubectl.ok('create serviceaccount viewer')
+      await kubectl.ok('annotate serviceaccount viewer gantry.dev/access=view')
       await eventually(async () => {
         assert.notEqual(await token(), before)
         await said('viewer', 'kubectl', 'get', 'pods')
