@@ -84,7 +84,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     run: parts.run, clock, logger: log.child({ component: 'network' }),
     owners: [...network.tableOwners, { name: 'pod network', tables: () => networking.network.tables?.() ?? [], restore: undefined }],
   })
-  const folders = new PodFolders(config.stateDir, config.runDir)
+  const folders = new PodFolders(config.stateDir, config.runDir, runtime.podFiles?.bind(runtime))
   const rotation = { size: quantityValue(config.logs.maxSize), files: config.logs.maxFiles }
   const steps = new RunGroup()
   await Promise.all([runtime.start(), images.start()])

@@ -123,6 +123,11 @@ export interface RuntimeDriver {
   stop(): Promise<void>
 
   createSandbox(spec: SandboxSpec): Promise<SandboxRecord>
+  /**
+   * A directory in memory, bounded in size, for files of the pod that its containers may write to, such as /etc/hosts. It is there as long as the
+   * sandbox. A driver without such a place: the caller finds one.
+   */
+  podFiles?(sandboxId: string): string
   /** Kills and removes what is left in it. The network is detached by the caller. */
   removeSandbox(id: string): Promise<void>
 

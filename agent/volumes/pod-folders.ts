@@ -8,6 +8,7 @@ import type { Pod } from '../../proto/gen/types.ts'
  *   <stateDir>/logs/<uid>/<container>/<attempt>.log   CRI logs
  *   <runDir>/volumes/<uid>/…                          in memory (tmpfs):
  *     volumes/<volume>                                configMap, secret, downwardAPI, projected
+ *   <sandbox's files>/…                               in memory, bounded, since containers may write to these files:
  *     etc/{hosts,hostname,…}                          bound over the image's own
  *     containers/<container>/                         termination messages, by attempt
  */
@@ -15,11 +16,14 @@ export class PodFolders {
   readonly pods: string
   readonly logs: string
   readonly memory: string
+  readonly #writable: (uid: string) => string
 
-  constructor(stateDir: string, runDir: string) {
+  /** `writable`: by pod, the place for what its containers may write to (default: with the files in memory). */
+  constructor(stateDir: string, runDir: string, writable?: (uid: string) => string) {
     this.pods = join(stateDir, 'pods')
     this.logs = join(stateDir, 'logs')
     this.memory = join(runDir, 'volumes')
+    this.#writable = writable ?? ((uid) => join(this.memory, uid))
   }
 
   pod(uid: string): string {
@@ -35,11 +39,11 @@ export class PodFolders {
   }
 
   etc(uid: string, name: string): string {
-    return join(this.memory, uid, 'etc', name)
+    return join(this.#writable(uid), 'etc', name)
   }
 
   terminationMessage(uid: string, container: string, attempt: number): string {
-    return join(this.memory, uid, 'containers', container, `${attempt}.termination`)
+    return join(this.#writable(uid), 'containers', container, `${attempt}.termination`)
   }
 
   subPath(uid: string, container: string, index: number): string {

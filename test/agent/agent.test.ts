@@ -30,11 +30,16 @@ describe('agent', () => {
   const guard: PodGuard = { adopt: (given) => void heard.push(`lives on: ${[...given.values()].join()}`), protect: () => Promise.resolve(), forget: () => undefined }
   const part: NetworkPart = { name: 'part', confirms: false, apply: async (view) => void heard.push(`revision ${view.revision}`), stop: () => Promise.resolve() }
 
+  /** Where the runtime lets files stand that a container may write to. */
+  function boundedPlace(sandboxId: string): string {
+    return join(directory, 'bounded', sandboxId)
+  }
+
   function start(): void {
     const stopping = new AbortController()
     const config = parseConfig(JSON.stringify({ name: 'n1', controllers: [controller.address], stateDir: join(directory, 'state'), runDir: join(directory, 'run') }), 'test', AGENT_SETTINGS)
     const running = runAgent({
-      config, version: '1', images, networking: () => ({ network, guard, parts: [part] }), run: runProgram, runtime: new FakeRuntime(systemClock, () => ({}), machine), state: new FileState(join(directory, 'state/state')),
+      config, version: '1', images, networking: () => ({ network, guard, parts: [part] }), run: runProgram, runtime: Object.assign(new FakeRuntime(systemClock, () => ({}), machine), { podFiles: boundedPlace }), state: new FileState(join(directory, 'state/state')),
       connect: (address) => connect(address), clock: systemClock, random: seededRandom(3), log: silentLogger,
     }, stopping.signal)
     agent = {
@@ -85,6 +90,11 @@ describe('agent', () => {
     await until('web runs', () => told(first, 'web')?.status?.phase === 'Running')
     assert.deepEqual(network.ranges?.podCidrs, ['10.1.0.0/24'])
     assert.equal(await isTmpfs(join(directory, 'run')), true)
+    const [container] = machine.containers.values()
+    for (const destination of ['/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/dev/termination-log']) {
+      const source = container!.spec.mounts.find((mount) => mount.destination === destination)!.source
+      assert.ok(source.startsWith(`${boundedPlace('uid-web')}/`), `${destination} is ${source}`)
+    }
     await until('events are told', () => first.received.some(({ message }) => message?.case === 'events' && message.value.events.some((event) => event.reason === 'Started')))
   })
 

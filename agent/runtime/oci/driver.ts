@@ -147,6 +147,11 @@ export class OciDriver implements RuntimeDriver {
     })
   }
 
+  podFiles(sandboxId: string): string {
+    checkId(sandboxId)
+    return this.#directories.files(sandboxId)
+  }
+
   removeSandbox(id: string): Promise<void> {
     return this.#locks.run(id, async () => {
       if (this.#sandboxes.has(id)) await this.#dropSandbox(id)
