@@ -28,6 +28,8 @@ export class Housekeeping {
   readonly #log: Logger
   readonly #rotation: RotationLimits
   readonly #retention: ImageRetention
+  /** Volumes may be so full of files that measuring them takes longer than a log takes to fill the disk: logs do not wait for it. */
+  #measuring: Promise<void> | undefined
 
   constructor(parts: { pods: Pods; images: ImageService; runtime: RuntimeDriver; clock: Clock; log: Logger; rotation: RotationLimits; retention?: ImageRetention }) {
     this.#pods = parts.pods
@@ -46,12 +48,12 @@ export class Housekeeping {
       try {
         await delay(this.#clock, INTERVAL, signal)
       } catch (thrown) {
-        if (signal.aborted) return
+        if (signal.aborted) return void await this.#measuring
         throw thrown
       }
       await this.rotateLogs()
       await this.#attempt('ends', () => this.findEnded())
-      await this.#attempt('volumes', () => this.#pods.evictOversized())
+      this.#measuring ??= this.#attempt('volumes', () => this.#pods.evictOversized()).finally(() => (this.#measuring = undefined))
       if (this.#clock.monotonic() < nextImages) continue
       nextImages = this.#clock.monotonic() + IMAGE_INTERVAL
       await this.#attempt('images', () => this.collectImages())

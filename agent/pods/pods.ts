@@ -185,8 +185,13 @@ export class Pods implements Workload {
     for (const machine of this.#machines.values()) {
       const { pod, tornDown } = machine.record
       if (tornDown) continue
-      const found = await this.#deps.volumes.oversized(pod)
-      if (found !== undefined) machine.evict(`emptyDir volume "${found.name}" holds ${found.size} bytes, more than its sizeLimit of ${found.limit}`)
+      try {
+        const found = await this.#deps.volumes.oversized(pod)
+        if (found !== undefined) machine.evict(`emptyDir volume "${found.name}" holds ${found.size} bytes, more than its sizeLimit of ${found.limit}`)
+      } catch (error) {
+        // What cannot be measured of one pod keeps no other from being measured.
+        this.#deps.log.error({ pod: machine.uid, error }, 'volumes cannot be measured')
+      }
     }
   }
 

@@ -7,6 +7,7 @@ import { quantityValue } from '../../proto/api/quantity.ts'
 import type { Container, EmptyDirVolumeSource, Pod, Volume, VolumeMount } from '../../proto/gen/types.ts'
 import type { ConfigSource } from '../pods/assigned-objects.ts'
 import type { PodPlace } from '../pods/fields.ts'
+import { removeTree } from '../remove-tree.ts'
 import type { Mount } from '../runtime/contract.ts'
 import { isWritten, writeAtomically } from './atomic-directory.ts'
 import { diskUsage } from './disk-usage.ts'
@@ -77,7 +78,7 @@ export class Volumes {
   async remove(uid: string): Promise<void> {
     for (const folder of [this.#folders.pod(uid), join(this.#folders.memory, uid)]) {
       await unmountUnder(folder)
-      await rm(folder, { recursive: true, force: true })
+      await removeTree(folder)
     }
   }
 

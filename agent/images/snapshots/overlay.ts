@@ -7,13 +7,14 @@
  */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, chownSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
-import { chmod, mkdir, readdir, readFile, rename, rm, rmdir, statfs, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rmdir, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { writeDurably } from '../durable-file.ts'
 import type { Run } from '../../launcher.ts'
+import { removeTree } from '../../remove-tree.ts'
 import { Holds } from '../holds.ts'
 import { KeyedLock } from '../../../proto/base/turns.ts'
 import { digestHex } from '../reference.ts'
@@ -221,7 +222,7 @@ export class OverlaySnapshotter implements Snapshotter {
     await rmdir(rootfs).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error
     })
-    await rm(path, { recursive: true, force: true })
+    await removeTree(path)
   }
 
   #unfinished(folder: 'staging' | 'trash'): string {
