@@ -1,10 +1,14 @@
 // One file per program in dist/: fewer files to read makes a program start sooner and weigh less.
 import { build } from 'esbuild'
-import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
-const programs = { gantry: 'cli/launch.ts', 'gantry-controller': 'controller/main.ts', 'gantry-agent': 'agent/main.ts', 'gantry-netcheck': 'agent/streams/netcheck/program.ts', 'gantry-rig': 'deploy/rig/main.ts', 'gantry-fault': 'deploy/rig/faults/program/main.ts' }
+/** Programs that a person or a machine starts: `launch.ts` under their name loads the bundle beside it with a code cache. */
+const programs = { gantry: 'cli/main.ts', 'gantry-controller': 'controller/main.ts', 'gantry-agent': 'agent/main.ts', 'gantry-rig': 'deploy/rig/main.ts' }
+/** Small ones, which those start. */
+const assistants = { 'gantry-netcheck': 'agent/streams/netcheck/program.ts', 'gantry-fault': 'deploy/rig/faults/program/main.ts' }
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
 // etcd3 reads its schema from beside its own files; in a bundle that is beside the bundle.
@@ -34,9 +38,16 @@ const options = {
   // Optional accelerators of its dependencies, which are not installed; and what only users of Docker need.
   external: ['pg-hstore', 'bufferutil', 'utf-8-validate', 'testcontainers'],
   logLevel: 'warning',
+  // Out of a code cache nothing can be imported; `import()` of what is not in the bundle becomes `require`.
+  supported: { 'dynamic-import': false },
 }
-await build({ ...options, entryPoints: programs, banner: { js: '#!/usr/bin/env node' }, external: [...options.external, './gantry-cli.cjs'] })
-await build({ ...options, entryPoints: { 'gantry-cli': 'cli/main.ts' }, minify: true })
+const executable = { banner: { js: '#!/usr/bin/env node' } }
+const named = (suffix, source) => Object.fromEntries(Object.keys(programs).map((name) => [`${name}${suffix}`, source ?? programs[name]]))
+rmSync('dist/complete', { force: true })
+await build({ ...options, ...executable, entryPoints: { ...named('', 'deploy/launch.ts'), ...assistants } })
+const { gantry, ...others } = named('-main')
+await build({ ...options, entryPoints: others })
+await build({ ...options, entryPoints: { 'gantry-main': programs.gantry }, minify: true })
 // A thread of the agent, which has nothing of the agent's.
 await build({ ...options, entryPoints: { 'gantry-resolver': 'agent/dns/main.ts' } })
 // What other projects import; the hooks share the library's classes, so that an error of the one is an error of the other.
@@ -44,5 +55,15 @@ const sharedLibrary = { name: 'shared-library', setup: ({ onResolve }) => onReso
 const libraries = { 'rig-mocha': 'deploy/rig/testing/mocha.ts', 'rig-testcontainers': 'deploy/rig/testing/gantry-container.ts' }
 await build({ ...options, entryPoints: { rig: 'deploy/rig/index.ts' } })
 await build({ ...options, entryPoints: libraries, plugins: [...options.plugins, sharedLibrary] })
-rmSync('dist/gantry-cli.cjs.cache', { force: true })
-for (const name of Object.keys(programs)) chmodSync(`dist/${name}.cjs`, 0o755)
+for (const name of [...Object.keys(programs), ...Object.keys(assistants)]) chmodSync(`dist/${name}.cjs`, 0o755)
+for (const name of Object.keys(programs)) asciiOnly(`dist/${name}-main.cjs`)
+rmSync('dist/cache', { recursive: true, force: true })
+// Controllers and agents are ended by signals, and each machine of a rig starts them: their code caches are made here. The first command of each kind makes the others.
+for (const name of ['gantry-controller', 'gantry-agent']) execFileSync(process.execPath, [`dist/${name}.cjs`, '--version'])
+// What tells `deploy/setup` that a build came to its end, and when.
+writeFileSync('dist/complete', '')
+
+/** esbuild leaves other characters in regular expressions and template literals; the launcher reads one byte a character. */
+function asciiOnly(file) {
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`))
+}
