@@ -9,7 +9,7 @@ import { describeProblem } from '../../proto/api/problem.ts'
 import { qualityOf } from '../../proto/api/quality.ts'
 import { apiVersionOf, describeObject, resourceOf, schema } from '../../proto/api/schema.ts'
 import { formatMicroTime, formatTime } from '../../proto/api/time.ts'
-import { validateNew, validateUpdate } from '../../proto/api/validation.ts'
+import { validateNew, validateStatus, validateUpdate } from '../../proto/api/validation.ts'
 import { decode, decodeResource, encode } from '../../proto/api/wire.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { AnyResource, ErrorDetail, Kind, ObjectMeta, Resources } from '../../proto/gen/types.ts'
@@ -51,7 +51,7 @@ export function draftNew<K extends Kind>(draft: Resources[K], uid: string, now: 
 export function settleNew<K extends Kind>(draft: Resources[K]): Resources[K] {
   const object = draft as AnyResource
   if (object.kind === 'Pod') object.status.qosClass = qualityOf(object.spec)
-  const problems = orBrokenRules(validateNew(object), object, undefined)
+  const problems = orBrokenRules([...validateNew(object), ...validateStatus(object)], object, undefined)
   if (problems.length > 0) throw invalid(object, problems)
   return object as Resources[K]
 }
@@ -161,12 +161,16 @@ export function settleUpdate<K extends Kind>(draft: Resources[K], stored: Resour
   return next as Resources[K]
 }
 
-/** The stored object with another's status. InvalidArgument if its kind has none. */
+/** The stored object with another's status. InvalidArgument if its kind has none, or for a status that is not of the form that the schema says. */
 export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resources[K]): Resources[K] {
   checkSame(wanted.metadata, stored)
   if (!hasStatus(wanted)) throw new GantryError('InvalidArgument', `a ${stored.kind} has no status`, { details: [{ field: 'status' }] })
   const next = { ...stored, apiVersion: wanted.apiVersion, status: clone((wanted as Halves).status) }
-  if (customKinds.get(stored.kind) === undefined) return next
+  if (customKinds.get(stored.kind) === undefined) {
+    const flaws = validateStatus(next, stored)
+    if (flaws.length > 0) throw invalid(next, flaws)
+    return next
+  }
   applyDefaults(next)
   const problems = orBrokenRules(validateUpdate(next, stored), next, stored)
   if (problems.length > 0) throw invalid(next, problems)

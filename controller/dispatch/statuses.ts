@@ -19,7 +19,7 @@ const CONCURRENCY = 200
 /** After so many failures in a row a pod's event tells, too. */
 const NOTICED = 5
 /** A status that is refused with one of these will be refused again. */
-const REFUSALS = ['InvalidArgument', 'Unsupported', 'Forbidden', 'FailedPrecondition'] as const
+const REFUSALS = ['InvalidArgument', 'Unsupported', 'Forbidden', 'FailedPrecondition', 'ResourceExhausted'] as const
 
 /** Conditions that are the node's alone, and not always there. */
 const NODES_OWN = ['PodResizePending', 'PodResizeInProgress']

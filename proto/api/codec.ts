@@ -96,6 +96,8 @@ class Decoder {
   readonly #options: DecodeOptions
   /** Set while a secret's value is read: no message may show it. */
   #secret = false
+  /** Set while something is read that only the control plane writes: what is stored already must not stand in the way of another change, and what is written is judged as such (validateStatus). */
+  #readOnly = false
 
   constructor(options: DecodeOptions) {
     this.#options = options
@@ -160,7 +162,10 @@ class Decoder {
     const { unsupported, readOnly } = field.options
     if (isBlank(field, value)) return
     if (unsupported !== undefined && !this.#accepts(field, value, path, unsupported)) return
+    const outside = this.#readOnly
+    this.#readOnly ||= readOnly === true
     const decoded = field.label === 'map' ? this.#map(field, value, path) : field.label === 'repeated' ? this.#list(field, value, path) : this.#value(field, value, path)
+    this.#readOnly = outside
     if (decoded !== undefined && !(readOnly === true && this.#options.dropReadOnly === true)) into[field.name] = decoded
   }
 
@@ -177,7 +182,7 @@ class Decoder {
     const into: Fields = {}
     for (const [key, item] of Object.entries(value)) {
       const at = entryPath(path, key)
-      const flaw: Flaw | undefined = key === '__proto__' ? { message: 'is a reserved name', remedy: 'choose another key' } : keyFlaw(field, key)
+      const flaw: Flaw | undefined = key === '__proto__' ? { message: 'is a reserved name', remedy: 'choose another key' } : this.#readOnly ? undefined : keyFlaw(field, key)
       if (flaw !== undefined) this.problems.push(problem(at, keyMessage(flaw), { key: true, unsupported: flaw.unsupported === true, remedy: flaw.remedy }))
       const decoded = item === null && field.kind === 'scalar' && field.type === 'string' ? '' : this.#value(field, item, at)
       if (decoded !== undefined && flaw === undefined) into[key] = decoded
@@ -189,7 +194,7 @@ class Decoder {
     if (!Array.isArray(value)) return this.#mistyped(path, value, 'a list', 'begin each item with "- "')
     const items = value.map((item, index) => this.#value(field, item, entryPath(path, index)))
     const { mergeKey } = field.options
-    if (mergeKey !== undefined) this.#refuseDuplicates(field.type, mergeKey, items, path)
+    if (mergeKey !== undefined && !this.#readOnly) this.#refuseDuplicates(field.type, mergeKey, items, path)
     return items.length === 0 ? undefined : items
   }
 
@@ -211,7 +216,7 @@ class Decoder {
   #value(field: FieldSchema, value: JsonValue, path: string): unknown {
     this.#secret = field.options.secret === true
     const decoded = this.#typed(field, value, path)
-    const flaw = typeof decoded === 'string' || typeof decoded === 'number' ? valueFlaw(field, decoded) : undefined
+    const flaw = !this.#readOnly && (typeof decoded === 'string' || typeof decoded === 'number') ? valueFlaw(field, decoded) : undefined
     const result = flaw === undefined ? decoded : this.#wrong(path, value, flaw.message, flaw.remedy)
     this.#secret = false
     return result

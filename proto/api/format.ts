@@ -2,7 +2,7 @@
  * The named rules of the option `format`: what a value must look like. Sources: RFC 1123 names and Kubernetes' labels
  * (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/, …/labels/), resource names, ports, file modes.
  */
-import { isIP } from 'node:net'
+import { readAddress, readCidr } from './cidr.ts'
 import { NOT_YET } from './problem.ts'
 
 /** What is wrong with a value and how it would be right. */
@@ -110,6 +110,21 @@ function relativePath(value: string | number): Flaw | undefined {
 /** signal(7) */
 const SIGNALS = new Set('ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT RTMAX RTMIN SEGV STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ'.split(' '))
 
+/** An address without a zone: what stands behind "%" is only checked by the machine that has the interface, and may be any text. */
+function ip(value: string | number): Flaw | undefined {
+  return readAddress(String(value)) === undefined ? { message: 'is not an IP address', remedy: 'write it as 10.0.0.1 or fd00::1' } : undefined
+}
+
+function cidr(value: string | number): Flaw | undefined {
+  return readCidr(String(value)) === undefined ? { message: 'is not a range of addresses', remedy: 'write it as 10.64.3.0/24 or fd00::/64' } : undefined
+}
+
+const hostName = text(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/i, 253, 'is neither an address nor a DNS name', 'write it as 10.0.0.1, fd00::1 or host.example.com')
+
+function host(value: string | number): Flaw | undefined {
+  return ip(value) === undefined ? undefined : hostName(value)
+}
+
 function signal(value: string | number): Flaw | undefined {
   const name = String(value)
   const known = name.startsWith('SIG') && (SIGNALS.has(name.slice(3)) || /^SIGRTMIN\+(?:[1-9]|1[0-5])$/.test(name) || /^SIGRTMAX-(?:[1-9]|1[0-4])$/.test(name))
@@ -138,12 +153,27 @@ export const formats = {
   sysctlName: text(/^[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*$/, 253, 'is not the name of a sysctl', 'write it as in sysctl(8), such as net.core.somaxconn'),
   capability: text(/^[A-Z0-9_]+$/, 64, 'is not the name of a capability', 'write it in capitals, such as NET_ADMIN, or ALL'),
   image: text(/^[A-Za-z0-9][\w.\-/:@+]*$/, 1024, 'is not an image reference', 'write [REGISTRY/]REPOSITORY[:TAG][@DIGEST]'),
-  ip: (value) => (isIP(String(value)) !== 0 ? undefined : { message: 'is not an IP address', remedy: 'write it as 10.0.0.1 or fd00::1' }),
+  ip,
+  cidr,
+  /** An address or the name of a host. */
+  host,
+  /** Of a network interface in Linux: at most 15 characters. */
+  interfaceName: text(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 15, 'is not the name of a network interface', 'use letters, digits, ".", "_" and "-", such as eth1'),
+  /** What a runtime or a registry knows an image by; empty where it is not known yet. */
+  imageId: text(/^[\w.\-/:@+]*$/, 4096, 'does not identify an image', 'write it as REPOSITORY@sha256:DIGEST'),
+  containerId: text(/^[a-z][a-z0-9.+-]*:\/\/[\w.-]+$/, 512, 'does not identify a container', 'write it as RUNTIME://ID'),
+  kindName: text(/^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$/, 63, 'is not the name of a kind', 'write it as in kind: Gateway'),
+  /** https://gateway-api.sigs.k8s.io/reference/spec/#gatewaycontroller */
+  controllerName: text(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[\w\-./~%!$&'()*+,;=:]+$/, 253, 'is not the name of a controller', 'write DOMAIN/PATH, such as example.com/gateway'),
+  /** A text for people that fits into one line: nothing that a terminal or another program would take for the end of it. */
+  line: text(/^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$/, 1024, 'has line breaks or other control characters', 'write it in one line'),
   signal,
   httpHeader: text(/^[-!#$%&'*+.^_`|~0-9A-Za-z]+$/, 256, 'is not the name of an HTTP header', 'use letters, digits and "-", such as X-Probe'),
   port: range(1, 65535),
   // 0: none.
   hostPort: range(0, 65535),
+  /** A VXLAN network identifier (RFC 7348). */
+  vni: range(1, 2 ** 24 - 1),
   fileMode: range(0, 0o777),
   userId: range(0, 2 ** 31 - 1),
   weight: range(1, 100),

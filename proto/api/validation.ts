@@ -1,6 +1,6 @@
 /**
  * Whether an object is as it must be: the options of its schema, then the rules that hold between fields, those of Kubernetes. Called by the
- * API on every write, after defaulting; status is not looked at. Each rule is in validation/, by what it is about.
+ * API on every write, after defaulting. Its status is judged by `validateStatus` alone. Each rule is in validation/, by what it is about.
  */
 import type { AnyResource, ErrorDetail, Kind, Resources } from '../gen/types.ts'
 import { customKinds } from './custom/definitions.ts'
@@ -22,6 +22,7 @@ import { Report } from './validation/report.ts'
 import { validateFields, validateFrozen } from './validation/schema.ts'
 import { validateServiceAccount } from './validation/service-account.ts'
 import { validateService, validateServiceUpdate } from './validation/service.ts'
+export { validateStatus } from './validation/status.ts'
 import { validateDeployment, validateReplicaSet } from './validation/workload.ts'
 
 type Rule<K extends Kind> = (report: Report, object: Resources[K]) => void

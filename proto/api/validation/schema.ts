@@ -10,7 +10,7 @@ import type { Report } from './report.ts'
 
 type Fields = Record<string, unknown>
 
-/** Fields that only the control plane writes (status, uid, …) are its own affair and not looked at. */
+/** Fields that only the control plane writes (uid, …) are its own affair and not looked at; of a status see status.ts. */
 export function validateFields(report: Report, message: string, fields: Fields, path = ''): void {
   for (const field of jsonFields(message).values()) {
     if (field.options.readOnly === true) continue
