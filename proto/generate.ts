@@ -141,6 +141,8 @@ function collect(namespace: protobuf.Namespace): { schema: Schema; docs: Record<
       shortNames: String(options['(resource).shortNames'] ?? '').split(',').filter((name) => name !== ''),
       ...options['(resource).kind'] === undefined ? {} : { message: item.name },
       ...options['(resource).virtual'] === true ? { virtual: true } : {},
+      ...options['(resource).statusMetadata'] === undefined ? {} : { statusMetadata: String(options['(resource).statusMetadata']).split(',') },
+      ...options['(resource).generation'] === undefined ? {} : { generation: options['(resource).generation'] === true },
     }
     messages[item.name] = { name: item.name, fields, ...(resource === undefined ? {} : { resource }) }
   }

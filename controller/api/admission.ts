@@ -8,6 +8,7 @@ import { GantryError } from '../../proto/api/errors.ts'
 import { describeProblem } from '../../proto/api/problem.ts'
 import { qualityOf } from '../../proto/api/quality.ts'
 import { apiVersionOf, describeObject, resourceOf, schema } from '../../proto/api/schema.ts'
+import { sameJson } from '../../proto/api/shape.ts'
 import { formatMicroTime, formatTime } from '../../proto/api/time.ts'
 import { validateNew, validateStatus, validateUpdate } from '../../proto/api/validation.ts'
 import { decode, decodeResource, encode } from '../../proto/api/wire.ts'
@@ -36,7 +37,7 @@ export function complete<K extends Kind>(draft: Draft<K> | Resources[K]): Resour
 export function draftNew<K extends Kind>(draft: Resources[K], uid: string, now: number): Resources[K] {
   const object = clone(draft) as AnyResource
   const { name, generateName, namespace, resourceVersion, labels, annotations, ownerReferences, finalizers, managedFields } = object.metadata
-  if (resourceVersion !== '') throw invalid(object, [{ field: 'metadata.resourceVersion', value: resourceVersion, message: 'is set on an object that is to be created', remedy: 'leave it out' }])
+  if (!isUnconditional(resourceVersion)) throw invalid(object, [{ field: 'metadata.resourceVersion', value: resourceVersion, message: 'is set on an object that is to be created', remedy: 'leave it out' }])
   checkScope(object)
   if (customKinds.get(object.kind)?.leaving === true) throw new GantryError('Forbidden', `${describeObject(object)} cannot be created: the definition of its kind is being deleted`)
   const generation = hasGeneration(object.kind) ? 1 : undefined
@@ -51,6 +52,8 @@ export function draftNew<K extends Kind>(draft: Resources[K], uid: string, now: 
 export function settleNew<K extends Kind>(draft: Resources[K]): Resources[K] {
   const object = draft as AnyResource
   if (object.kind === 'Pod') object.status.qosClass = qualityOf(object.spec)
+  // Here, since whoever makes a namespace does not own this.
+  if (object.kind === 'Namespace') object.spec = { finalizers: [NAMESPACE_FINALIZER] }
   const problems = orBrokenRules([...validateNew(object), ...validateStatus(object)], object, undefined)
   if (problems.length > 0) throw invalid(object, problems)
   return object as Resources[K]
@@ -81,7 +84,7 @@ function resetStatus(object: AnyResource, now: number): void {
       object.status = { phase: 'Pending', timeline: [{ step: 'accepted', time: formatMicroTime(now) }] }
       return
     case 'Namespace':
-      object.spec = { finalizers: [NAMESPACE_FINALIZER] }
+      object.spec = {}
       object.status = { phase: 'Active' }
       return
     case 'CustomResourceDefinition':
@@ -141,14 +144,20 @@ export function draftUpdate<K extends Kind>(wanted: Resources[K], stored: Resour
     else delete (next as Halves).status
   }
   if (next.kind === 'Namespace' && author === 'user') next.spec = (current as Resources['Namespace']).spec
-  const added = (next.metadata.finalizers ?? []).filter((finalizer) => kept.finalizers?.includes(finalizer) !== true)
-  if (kept.deletionTimestamp !== undefined && added.length > 0) {
-    throw new GantryError('Forbidden', `${describeObject(current)} is being deleted: no finalizer can be added`, { details: added.map((value) => ({ field: 'metadata.finalizers', value, message: 'is new' })) })
-  }
+  refuseNewFinalizers(next.metadata, current)
   if (next.kind === 'Service') carryOver(next.spec, (current as Resources['Service']).spec)
   applyDefaults(next)
   if (next.kind === 'Node') stampTaints(next, current as Resources['Node'], now)
   return next as Resources[K]
+}
+
+/** Forbidden for a finalizer that is new on what is being deleted. */
+function refuseNewFinalizers({ finalizers = [] }: ObjectMeta, stored: AnyResource): void {
+  if (stored.metadata.deletionTimestamp === undefined) return
+  const added = finalizers.filter((finalizer) => stored.metadata.finalizers?.includes(finalizer) !== true)
+  if (added.length === 0) return
+  const details = added.map((value) => ({ field: 'metadata.finalizers', value, message: 'is new' }))
+  throw new GantryError('Forbidden', `${describeObject(stored)} is being deleted: no finalizer can be added`, { details })
 }
 
 /** A draft of an update, in place, as it is to be stored. InvalidArgument with every problem. */
@@ -157,17 +166,21 @@ export function settleUpdate<K extends Kind>(draft: Resources[K], stored: Resour
   const current = stored as AnyResource
   const problems = orBrokenRules(validateUpdate(next, current, subresource), next, current)
   if (problems.length > 0) throw invalid(next, problems)
-  if (!sameSpec(next, current)) next.metadata.generation = (current.metadata.generation ?? 0) + 1
+  if (hasGeneration(next.kind) && !sameSpec(next, current)) next.metadata.generation = (current.metadata.generation ?? 0) + 1
   return next as Resources[K]
 }
 
-/** The stored object with another's status. InvalidArgument if its kind has none, or for a status that is not of the form that the schema says. */
+/**
+ * The stored object with another's status and what of its metadata goes with that, which differs by kind. InvalidArgument if its kind has no
+ * status, or for a status that is not of the form that the schema says; Forbidden for a new finalizer on what is being deleted.
+ */
 export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resources[K]): Resources[K] {
   checkSame(wanted.metadata, stored)
   if (!hasStatus(wanted)) throw new GantryError('InvalidArgument', `a ${stored.kind} has no status`, { details: [{ field: 'status' }] })
-  const next = { ...stored, apiVersion: wanted.apiVersion, status: clone((wanted as Halves).status) }
+  const metadata = statusMetadata(wanted, stored)
+  const next = { ...stored, apiVersion: wanted.apiVersion, metadata, status: clone((wanted as Halves).status) }
   if (customKinds.get(stored.kind) === undefined) {
-    const flaws = validateStatus(next, stored)
+    const flaws = [...metadata === stored.metadata ? [] : validateUpdate(next, stored), ...validateStatus(next, stored)]
     if (flaws.length > 0) throw invalid(next, flaws)
     return next
   }
@@ -177,10 +190,25 @@ export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resour
   return next
 }
 
+/** The stored metadata, the same one if nothing of it changes, with the fields that a write of the kind's status may change. */
+function statusMetadata({ metadata: wanted }: AnyResource, stored: AnyResource): ObjectMeta {
+  const writable = resourceOf(stored.kind).statusMetadata ?? []
+  const changed = (writable as readonly (keyof ObjectMeta)[]).filter((name) => !sameJson(wanted[name] ?? {}, stored.metadata[name] ?? {}))
+  if (changed.length === 0) return stored.metadata
+  const next = { ...stored.metadata, ...clone(Object.fromEntries(changed.map((name) => [name, wanted[name]]))) }
+  refuseNewFinalizers(next, stored)
+  return next
+}
+
 function checkSame(metadata: ObjectMeta, stored: AnyResource): void {
   const { uid, resourceVersion } = stored.metadata
   if (metadata.uid !== '' && metadata.uid !== uid) throw replaced(stored, metadata.uid)
-  if (metadata.resourceVersion !== '' && metadata.resourceVersion !== resourceVersion) throw stale(stored, metadata.resourceVersion)
+  if (!isUnconditional(metadata.resourceVersion) && metadata.resourceVersion !== resourceVersion) throw stale(stored, metadata.resourceVersion)
+}
+
+/** A write that names no version is of whichever there is; so is one that names 0, which none has. */
+export function isUnconditional(resourceVersion: string): boolean {
+  return resourceVersion === '' || resourceVersion === '0'
 }
 
 /** Conflict: the object has been deleted and made again since the caller read it. */

@@ -1,7 +1,7 @@
 /** The parts of an object that are written apart: spec, with metadata and all else, and status. Of custom kinds their definition says whether it is so. */
 import { contentOf, contentText } from '../../proto/api/custom/codec.ts'
 import { customKinds, versionOfObject } from '../../proto/api/custom/definitions.ts'
-import { messageSchema, schema } from '../../proto/api/schema.ts'
+import { messageSchema, resourceOf, schema } from '../../proto/api/schema.ts'
 import { encode } from '../../proto/api/wire.ts'
 import type { AnyResource, Kind, Messages } from '../../proto/gen/types.ts'
 
@@ -21,15 +21,19 @@ export function hasStatus({ kind, apiVersion }: Pick<AnyResource, 'kind' | 'apiV
 
 /** Whether changes of it are counted in metadata.generation. */
 export function hasGeneration(kind: Kind): boolean {
-  return customKinds.get(kind) !== undefined || halfOf(kind, 'spec') !== undefined
+  return resourceOf(kind).generation ?? (customKinds.get(kind) !== undefined || halfOf(kind, 'spec') !== undefined)
 }
 
 /** True if the two are the same but for metadata and status, as far as it is stored. */
 export function sameSpec(a: AnyResource, b: AnyResource): boolean {
   if (customKinds.get(a.kind) !== undefined) return specText(a) === specText(b)
   const message = halfOf(a.kind, 'spec')
-  if (message === undefined) return true
-  return Buffer.compare(encode(message, (a as Halves).spec as never), encode(message, (b as Halves).spec as never)) === 0
+  if (message !== undefined) return Buffer.compare(encode(message, (a as Halves).spec as never), encode(message, (b as Halves).spec as never)) === 0
+  return resourceOf(a.kind).generation !== true || Buffer.compare(contentBytes(a), contentBytes(b)) === 0
+}
+
+function contentBytes(object: AnyResource): Uint8Array {
+  return encode(object.kind, { ...object, metadata: undefined } as never)
 }
 
 function specText(object: AnyResource): string {

@@ -1,7 +1,7 @@
 /** How what is written comes to be admitted: its draft, the turn of the plugins that look at it, its validation. At once where no plugin does, so that writes of one turn stay together. */
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
-import type { AnyResource, JsonObject, Kind, Pod, Resources } from '../../proto/gen/types.ts'
+import type { AnyResource, JsonObject, Kind, ManagedFieldsEntry, Pod, Resources } from '../../proto/gen/types.ts'
 import { admitStatus, draftUpdate, settleNew, settleUpdate, type Author } from './admission.ts'
 import type { AdmissionAttributes, AdmissionOccasion, DeleteOptions, WriteContext, WriteSubresource } from './contract.ts'
 import { partOf } from './pod-parts.ts'
@@ -16,6 +16,8 @@ export interface Manner {
   readonly patch?: boolean
   readonly force?: boolean
 }
+
+type Owners<K extends Kind> = (draft: Resources[K]) => ManagedFieldsEntry[] | undefined
 
 export class ObjectAdmission {
   readonly #plugins: AdmissionPlugins
@@ -36,31 +38,35 @@ export class ObjectAdmission {
     return undefined
   }
 
-  /** The stored object as it is to become, without its status. */
-  update<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Manner, context: WriteContext, memory: AdmissionMemory): Resources[K] | Promise<Resources[K]> {
+  /** The stored object as it is to become, without its status. `owners` says whose its fields are, before plugins change some. */
+  update<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Manner, context: WriteContext, memory: AdmissionMemory, owners: Owners<K>): Resources[K] | Promise<Resources[K]> {
     const { author, subresource } = manner
     const object = draftUpdate(partOf(wanted, stored, subresource), stored, author, this.#clock.now())
     // What the control plane changes of a namespace is what lets it go, which is a subresource of its own in Kubernetes.
     const occasion = updateOf(stored, author === 'controller' && stored.kind === 'Namespace' ? 'finalize' : subresource, context)
     const plugins = this.#plugins.of(occasion)
-    if (plugins.length === 0) return settleUpdate(object, stored, subresource)
+    if (plugins.length === 0) return withOwners(settleUpdate(object, stored, subresource), owners(object))
+    const managedFields = owners(object)
+    object.metadata.managedFields = managedFields
     const settle = (): void => {
       if (subresource !== '' && subresource !== 'scale') replaceContent(object, partOf(object, stored, subresource) as AnyResource)
       settleUpdate(object, stored, subresource)
     }
-    return admitBy(plugins, attributesOf(occasion, object, stored, manner), settle, memory).then(() => object)
+    return admitBy(plugins, attributesOf(occasion, object, stored, manner), settle, memory).then(() => withOwners(object, managedFields))
   }
 
-  /** The stored object with another's status. */
-  status<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Pick<Manner, 'patch' | 'force'>, context: WriteContext, memory: AdmissionMemory): Resources[K] | Promise<Resources[K]> {
-    const next = admitStatus(wanted, stored)
+  /** The stored object with another's status. `owners` as for `update`. */
+  status<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Pick<Manner, 'patch' | 'force'>, context: WriteContext, memory: AdmissionMemory, owners: Owners<K>): Resources[K] | Promise<Resources[K]> {
+    const admitted = admitStatus(wanted, stored)
+    const next = withOwners(admitted, owners(admitted))
     // What is observed is written all the time.
     if (context.user === undefined) return next
     const occasion = updateOf(stored, 'status', context)
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) return next
     const object = clone(next)
-    return admitBy(plugins, attributesOf(occasion, object, stored, manner), () => admitStatus(object, stored), memory).then(() => admitStatus(object, stored))
+    return admitBy(plugins, attributesOf(occasion, object, stored, manner), () => admitStatus(object, stored), memory)
+      .then(() => withOwners(admitStatus(object, stored), next.metadata.managedFields))
   }
 
   deletion(stored: AnyResource, options: DeleteOptions, context: WriteContext, memory: AdmissionMemory): Promise<void> | undefined {
@@ -91,6 +97,10 @@ export class ObjectAdmission {
     const plugins = this.#plugins.of(occasion)
     if (plugins.length > 0) await admitBy(plugins, { ...occasion, name, object: undefined, oldObject: undefined, message }, () => undefined)
   }
+}
+
+export function withOwners<K extends Kind>(object: Resources[K], managedFields: ManagedFieldsEntry[] | undefined): Resources[K] {
+  return { ...object, metadata: { ...object.metadata, managedFields } }
 }
 
 function updateOf({ kind, metadata: { namespace } }: AnyResource, subresource: string, context: WriteContext): AdmissionOccasion {

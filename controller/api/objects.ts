@@ -19,7 +19,7 @@ import type { AdmissionPlugin, DeleteOptions, Draft, ObjectApi, PatchOptions, Po
 import { releasePod, requestDeletion, settleDeletion, type Step } from './deletion.ts'
 import { named } from './identity.ts'
 import { AppliedConfiguration, patched } from './patches.ts'
-import { ObjectAdmission, type Manner } from './object-admission.ts'
+import { ObjectAdmission, withOwners, type Manner } from './object-admission.ts'
 import { AdmissionMemory, AdmissionPlugins } from './plugins.ts'
 import { ServiceAllocator, type Allocation } from './services/service-allocator.ts'
 
@@ -110,9 +110,12 @@ export class ObjectCore implements ObjectApi {
         const { object, changed } = await this.#change(kind, namespace, name, context, (stored, memory) => {
           const merged = application.mergedInto(stored)
           if (merged === stored) return stored
-          const manner = { author: 'user', subresource, patch: true, force } as const
-          if (subresource !== 'status') return then(this.#admission.update(merged, stored, manner, context, memory), settleDeletion)
-          return then(this.#admission.status(merged, stored, manner, context, memory), (next) => withOwners(next, merged.metadata.managedFields))
+          const manner = { author: 'user', patch: true, force } as const
+          const owners = (): ManagedFieldsEntry[] | undefined => merged.metadata.managedFields
+          const written = subresource === 'status'
+            ? this.#admission.status(merged, stored, manner, context, memory, owners)
+            : this.#admission.update(merged, stored, { ...manner, subresource }, context, memory, owners)
+          return then(written, settleDeletion)
         })
         return { object, outcome: changed ? 'CONFIGURED' : 'UNCHANGED' }
       } catch (thrown) {
@@ -177,9 +180,12 @@ export class ObjectCore implements ObjectApi {
       wanted.metadata.name = name === '' ? `${generateName.slice(0, GENERATED_BASE)}${randomSuffix(this.#random)}` : name
       const object = draftNew(wanted, randomUuid(this.#random), this.#clock.now())
       await this.#requireNamespace(object)
+      // What admission adds, such as a pod's token, is nobody's: whoever leaves it out of what he applies later does not take it away.
+      const managedFields = owners(object)
+      object.metadata.managedFields = managedFields
       const admitted = this.#admission.creation(object, context, name === '')
       if (admitted !== undefined) await admitted
-      object.metadata.managedFields = owners(object)
+      object.metadata.managedFields = managedFields
       const made = context.dryRun === true ? await this.#tryNew(object) : await this.#putNew(object, context)
       if (made !== undefined) return made
       if (name !== '') break
@@ -245,19 +251,18 @@ export class ObjectCore implements ObjectApi {
   }
 
   #updated<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Manner & { readonly subresource: Exclude<WriteSubresource, 'status'> }, context: WriteContext, memory: AdmissionMemory): Step<K> | Promise<Step<K>> {
-    return then(this.#admission.update(wanted, stored, manner, context, memory), (next) => {
+    const owners = (next: Resources[K]): ManagedFieldsEntry[] => {
       const claimed = claimedOwners(next.metadata.managedFields, stored.metadata.managedFields)
-      next.metadata.managedFields = this.#owned(claimed === stored.metadata.managedFields ? stored : withOwners(stored, claimed), next, context, manner.subresource)
-      return settleDeletion(next)
-    })
+      return this.#owned(claimed === stored.metadata.managedFields ? stored : withOwners(stored, claimed), next, context, manner.subresource)
+    }
+    return then(this.#admission.update(wanted, stored, manner, context, memory, owners), settleDeletion)
   }
 
   /** Whose the fields of a status are is kept for what users write; a part of the control plane takes them over where that is so. */
-  #statusUpdated<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Pick<Manner, 'patch'>, context: WriteContext, memory: AdmissionMemory): Resources[K] | Promise<Resources[K]> {
-    return then(this.#admission.status(wanted, stored, manner, context, memory), (next) => {
-      const owned = context.user !== undefined || stored.metadata.managedFields?.some(({ subresource }) => subresource === 'status') === true
-      return owned ? withOwners(next, this.#owned(stored, next, context, 'status')) : next
-    })
+  #statusUpdated<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Pick<Manner, 'patch'>, context: WriteContext, memory: AdmissionMemory): Step<K> | Promise<Step<K>> {
+    const isKept = context.user !== undefined || stored.metadata.managedFields?.some(({ subresource }) => subresource === 'status') === true
+    const owners = (next: Resources[K]): ManagedFieldsEntry[] | undefined => (isKept ? this.#owned(stored, next, context, 'status') : stored.metadata.managedFields)
+    return then(this.#admission.status(wanted, stored, manner, context, memory, owners), settleDeletion)
   }
 
   #owned(previous: AnyResource | undefined, next: AnyResource, context: WriteContext, subresource: WriteSubresource = ''): ManagedFieldsEntry[] {
@@ -332,10 +337,6 @@ export class ObjectCore implements ObjectApi {
 
 function baseOf<K extends Kind>(kind: K, entry: Entry): Base<K> {
   return { object: decodeResource(kind, entry.value, String(entry.revision)), revision: entry.revision, bytes: entry.value, fresh: true }
-}
-
-function withOwners<K extends Kind>(object: Resources[K], managedFields: ManagedFieldsEntry[] | undefined): Resources[K] {
-  return { ...object, metadata: { ...object.metadata, managedFields } }
 }
 
 /** At once, if that is possible: writes of one turn stay together. */

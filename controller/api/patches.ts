@@ -6,7 +6,7 @@ import { applyConfiguration } from '../../proto/api/ownership.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../proto/api/patch.ts'
 import { describeObject } from '../../proto/api/schema.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
-import { stale } from './admission.ts'
+import { isUnconditional, stale } from './admission.ts'
 import type { PatchOptions, WriteContext, WriteSubresource } from './contract.ts'
 import { decodeObject } from './field-validation.ts'
 import { named } from './identity.ts'
@@ -67,7 +67,7 @@ export class AppliedConfiguration<K extends Kind> {
 
   /** The stored object as the configuration wants it, with its owners; the same one if nothing changes. Conflict. */
   mergedInto(stored: Resources[K]): Resources[K] {
-    if (this.#resourceVersion !== '' && this.#resourceVersion !== stored.metadata.resourceVersion) throw stale(stored, this.#resourceVersion)
+    if (!isUnconditional(this.#resourceVersion) && this.#resourceVersion !== stored.metadata.resourceVersion) throw stale(stored, this.#resourceVersion)
     const { fieldManager } = this.#options.context
     const { object, changed } = this.#merge(encodeJson(stored), lastApplied(stored as AnyResource, fieldManager))
     const told = tellLastApplied(object, this.#configuration, fieldManager)
@@ -77,7 +77,7 @@ export class AppliedConfiguration<K extends Kind> {
   /** What it makes where there is nothing. Conflict if it is meant for what was there. */
   alone(): Resources[K] {
     const object = decodeObject(this.#kind, this.#merge(undefined).object, {})
-    if (this.#resourceVersion !== '') throw new GantryError('Conflict', `${describeObject(object)} is not there: its version ${this.#resourceVersion} is gone`, { details: [{ field: 'metadata.resourceVersion', value: this.#resourceVersion, message: 'there is no such object', remedy: 'leave it out to create it' }] })
+    if (!isUnconditional(this.#resourceVersion)) throw new GantryError('Conflict', `${describeObject(object)} is not there: its version ${this.#resourceVersion} is gone`, { details: [{ field: 'metadata.resourceVersion', value: this.#resourceVersion, message: 'there is no such object', remedy: 'leave it out to create it' }] })
     return object
   }
 

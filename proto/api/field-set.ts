@@ -79,6 +79,11 @@ export class FieldSet {
     return FieldSet.of(this.member, map(this.children, (step, child) => child.without(roots.child(step))))
   }
 
+  /** With every path that leads to one of the set. */
+  withAncestors(): FieldSet {
+    return this.isEmpty ? this : FieldSet.of(true, map(this.children, (_step, child) => child.withAncestors()))
+  }
+
   /** Every path in the set, as its steps. */
   *paths(before: readonly string[] = []): Generator<readonly string[]> {
     if (this.member) yield before

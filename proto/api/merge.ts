@@ -105,6 +105,32 @@ export function fieldsOf(shape: Shape, value: Maybe): FieldSet {
   return FieldSet.LEAF
 }
 
+/**
+ * The paths of all fields that a value adds where there was nothing. Other than with `fieldsOf`, what holds fields (a map, a list, a message)
+ * is there itself, too, as it came with them: structured-merge-diff, which Kubernetes compares with, writes it as ".".
+ */
+function addedFields(shape: Shape, value: Maybe): FieldSet {
+  if (isAbsent(shape, value)) return FieldSet.EMPTY
+  if (holdsFields(shape, value)) {
+    return FieldSet.of(true, Object.keys(value).map((name) => {
+      const [child, part] = [childShape(shape, name), value[name]]
+      const saysNothing = isAlways(shape, name) && isObject(part) && isEmptyMessage(child, part)
+      return [`f:${name}`, saysNothing ? FieldSet.EMPTY : addedFields(child, part)]
+    }))
+  }
+  if ((shape.kind === 'keyed' || shape.kind === 'set') && Array.isArray(value)) {
+    const item = itemShape(shape)
+    return FieldSet.of(true, [...itemsOf(shape, value)].map(([step, part]) => [step, FieldSet.of(true, addedFields(item, part).children)]))
+  }
+  return FieldSet.LEAF
+}
+
+/** It is part of what holds it, so that nobody adds it: an object's metadata, its spec, a list that must be there. */
+function isGiven(parent: Shape, name: string): boolean {
+  const field = parent.kind === 'struct' ? parent.fields.get(name)?.field : undefined
+  return field !== undefined && (field.options.always === true || field.options.required === true || field.options.default === '{}' || field.type === 'ObjectMeta')
+}
+
 export interface Difference {
   /** Fields of the second value that the first does not have or has with another value. */
   readonly changed: FieldSet
@@ -117,14 +143,15 @@ const NO_DIFFERENCE: Difference = { changed: FieldSet.EMPTY, removed: FieldSet.E
 export function differenceOf(shape: Shape, before: Maybe, after: Maybe): Difference {
   if (before === after) return NO_DIFFERENCE
   if (isAbsent(shape, after)) return isAbsent(shape, before) ? NO_DIFFERENCE : { changed: FieldSet.EMPTY, removed: FieldSet.LEAF }
-  if (isAbsent(shape, before)) return { changed: fieldsOf(shape, after), removed: FieldSet.EMPTY }
+  if (isAbsent(shape, before)) return { changed: addedFields(shape, after), removed: FieldSet.EMPTY }
   if (holdsFields(shape, before) && holdsFields(shape, after)) {
     const emptied = isEmptyMessage(shape, after) && !isEmptyMessage(shape, before)
     return joined(emptied, [...new Set([...Object.keys(before), ...Object.keys(after)])].map((name) => {
       const [was, is, child] = [own(before, name), own(after, name), childShape(shape, name)]
-      if (child.kind !== 'struct' || !isAlways(shape, name)) return [`f:${name}`, differenceOf(child, was, is)]
-      const { changed, removed } = differenceOf(child, was ?? {}, is ?? {})
-      return [`f:${name}`, { changed: FieldSet.of(false, changed.children), removed }]
+      if (!isGiven(shape, name)) return [`f:${name}`, differenceOf(child, was, is)]
+      const isMessage = child.kind === 'struct'
+      const { changed, removed } = isMessage ? differenceOf(child, was ?? {}, is ?? {}) : differenceOf(child, was, is)
+      return [`f:${name}`, { changed: isMessage || changed.children.size > 0 ? FieldSet.of(false, changed.children) : changed, removed }]
     }))
   }
   if ((shape.kind === 'keyed' || shape.kind === 'set') && Array.isArray(before) && Array.isArray(after)) {
@@ -136,7 +163,7 @@ export function differenceOf(shape: Shape, before: Maybe, after: Maybe): Differe
 }
 
 function itemDifference(shape: Shape, before: Maybe, after: Maybe): Difference {
-  if (before === undefined) return { changed: FieldSet.of(true, fieldsOf(shape, after).children), removed: FieldSet.EMPTY }
+  if (before === undefined) return { changed: FieldSet.of(true, addedFields(shape, after).children), removed: FieldSet.EMPTY }
   if (after === undefined) return { changed: FieldSet.EMPTY, removed: FieldSet.LEAF }
   return differenceOf(shape, before, after)
 }

@@ -74,7 +74,7 @@ export function applyConfiguration({ kind, live: stored, configuration, manager,
   if (conflicts.length > 0 && live !== undefined && lastApplied !== undefined) conflicts = conflictsOf(conflicts, written.difference(unchangedFields(kind, lastApplied, live)))
   if (conflicts.length > 0) throw conflictError(conflicts)
 
-  const left = others.map((owner) => ({ ...owner, fields: owner.fields.difference(isOwn(owner) ? wanted : written) }))
+  const left = others.map((owner) => ({ ...owner, fields: owner.fields.difference(isOwn(owner) ? wanted.withAncestors() : written) }))
   const keep = left.reduce((all, { fields }) => all.union(fields), wanted)
   const object = removeFields(shape, merged, mine?.fields ?? FieldSet.EMPTY, keep) as JsonObject
 
@@ -98,7 +98,7 @@ export interface Update {
 
 /** metadata.managedFields of `next` after a plain write: fields that it changed now belong to its manager alone, fields that are gone to nobody. */
 export function updateOwnership({ kind, previous, next, manager, now, subresource = '' }: Update): ManagedFieldsEntry[] {
-  const { changed, removed } = differenceOf(shapeOf(kind), previous && ownable(kind, previous, subresource), ownable(kind, next, subresource))
+  const { changed, removed } = differenceOf(shapeOf(kind), previous === undefined ? {} : ownable(kind, previous, subresource), ownable(kind, next, subresource))
   const owners = ownersOf(previous)
   if (changed.isEmpty && removed.isEmpty) return owners.map(({ entry }) => entry)
   const apiVersion = versionIn(kind, next)
@@ -129,8 +129,12 @@ export function claimedOwners(sent: ManagedFieldsEntry[] | undefined, stored: Ma
 
 /** The part of an object that a write of this half can own. */
 function ownable(kind: Kind, object: JsonObject, subresource: Subresource): JsonObject {
-  if (subresource === 'status') return { status: own(object, 'status') ?? {} }
   const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = object
+  if (subresource === 'status') {
+    const { statusMetadata = [] } = resourceOf(kind)
+    const written = Object.entries(isObject(metadata) ? metadata : {}).filter(([name]) => statusMetadata.includes(name))
+    return { ...written.length > 0 && { metadata: Object.fromEntries(written) }, status: own(object, 'status') ?? {} }
+  }
   const custom = customKinds.get(kind)
   if (custom === undefined || versionOfObject(custom, versionIn(kind, object)).status) delete rest.status
   if (!isObject(metadata)) return rest
@@ -158,7 +162,7 @@ function ownersOf(object: JsonObject | undefined): Owner[] {
 function ownersBeforeApply(kind: Kind, live: JsonObject, subresource: Subresource, now: number): Owner[] {
   const owners = ownersOf(live)
   if (owners.length > 0) return owners
-  const fields = fieldsOf(shapeOf(kind), ownable(kind, live, subresource))
+  const fields = differenceOf(shapeOf(kind), {}, ownable(kind, live, subresource)).changed
   return fields.isEmpty ? [] : [{ entry: updateEntry(BEFORE_FIRST_APPLY, versionIn(kind, live), subresource, now), fields }]
 }
 

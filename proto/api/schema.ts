@@ -49,6 +49,10 @@ export interface ResourceSchema {
   readonly message?: string
   /** The store does not keep it. */
   readonly virtual?: boolean
+  /** Fields of metadata that a write of the status may change; absent for none. */
+  readonly statusMetadata?: readonly string[]
+  /** Whether metadata.generation counts changes; absent if that is so for what has a spec. */
+  readonly generation?: boolean
 }
 
 export interface MessageSchema {

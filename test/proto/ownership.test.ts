@@ -143,7 +143,7 @@ describe('apply', () => {
     assert.throws(() => apply(live, wanted), (error) => GantryError.is(error, 'Conflict') && error.details.length === 2)
     const { object } = apply(live, wanted, 'me', { lastApplied: applied })
     assert.deepEqual(bare(object), deployment({ replicas: 3, paused: true }, { labels: { a: '2' } }))
-    assert.deepEqual(fieldsOf(object, 'client-side'), { 'f:spec': { 'f:paused': {} } })
+    assert.deepEqual(fieldsOf(object, 'client-side'), { 'f:metadata': { 'f:labels': {} }, 'f:spec': { 'f:paused': {} } }, 'the map of labels was made by it')
 
     const scaled = update(live, deployment({ replicas: 5, paused: true }, { labels: { a: '1' } }), 'other')
     assert.throws(() => apply(scaled, wanted, 'me', { lastApplied: applied }), (error) => {
@@ -199,7 +199,7 @@ describe('update', () => {
     const first = apply(undefined, deployment({ replicas: 2 })).object
     const observed = update(first, { ...first, spec: { replicas: 9 }, status: { conditions: [{ type: 'Available', status: 'True' }] } }, 'controller', 'status')
     assert.deepEqual(entries(observed).map(({ manager, subresource }) => [manager, subresource]), [['me', undefined], ['controller', 'status']])
-    assert.deepEqual(fieldsOf(observed, 'controller'), { 'f:status': { 'f:conditions': { 'k:{"type":"Available"}': { '.': {}, 'f:status': {}, 'f:type': {} } } } })
+    assert.deepEqual(fieldsOf(observed, 'controller'), { 'f:status': { 'f:conditions': { '.': {}, 'k:{"type":"Available"}': { '.': {}, 'f:status': {}, 'f:type': {} } } } })
     assert.deepEqual(fieldsOf(observed, 'me'), { 'f:spec': { 'f:replicas': {} } })
   })
 
