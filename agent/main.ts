@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../proto/api/errors.ts'
 import { configure } from '../proto/api/program.ts'
+import { quantityValue } from '../proto/api/quantity.ts'
 import { connect } from '../proto/api/rpc.ts'
 import { clockFromEnvironment } from '../proto/base/clock.ts'
 import { createLogger } from '../proto/base/logger.ts'
@@ -42,6 +43,8 @@ async function main(): Promise<void> {
       runtime: new OciDriver({
         stateDir: join(config.runDir, 'runtime'), runDir: join(config.runDir, 'oci'), programDir: join(config.stateDir, 'runtime'), cgroupParent: config.cgroupParent,
         ...(config.runtime === 'auto' ? {} : { runtime: config.runtime }),
+        // As much as all files of a log together are to hold.
+        logSizeMax: quantityValue(config.logs.maxSize) * config.logs.maxFiles,
         launcher, clock, logger: log.child({ component: 'runtime' }),
       }),
       images: new ImageStore({ ...common, root: join(config.stateDir, 'images'), registries: config.registries, run: launcher.run, log: log.child({ component: 'images' }) }),

@@ -1,7 +1,7 @@
 /** What a container may do to harm the agent, tried with the real runtimes. */
 import assert from 'node:assert/strict'
 import { chmodSync, mkdirSync, statfsSync, writeFileSync } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ContainerSpec, ContainerState, Mount } from '../../agent/runtime/contract.ts'
 import type { OciDriver } from '../../agent/runtime/oci/driver.ts'
@@ -19,7 +19,7 @@ for (const runtime of ['crun', 'runc'] as const) {
 
     beforeEach(async () => {
       machine = await RuntimeMachine.make(runtime)
-      driver = machine.driver()
+      driver = machine.driver({ logSizeMax: MEBIBYTE })
       await driver.start()
     })
 
@@ -62,6 +62,22 @@ for (const runtime of ['crun', 'runc'] as const) {
       writeFileSync(folders.terminationMessage('pod', 'main', 1), '')
       await driver.removeSandbox('pod')
       await assert.rejects(stat(driver.podFiles('pod')), { code: 'ENOENT' })
+    })
+
+    it('cannot fill the disk by writing faster than its log is rotated', async () => {
+      await start('main', 'seq 400000; echo the end')
+      let largest = 0
+      const done = exited('main')
+      let over = false
+      void done.finally(() => (over = true))
+      while (!over) {
+        largest = Math.max(largest, (await stat(machine.logPath('main'))).size)
+        await machine.pass()
+      }
+      assert.equal((await done).exitCode, 0)
+      assert.ok(largest <= MEBIBYTE + 64 * 1024, `the log had ${largest} bytes`)
+      assert.match(await machine.log('main'), /the end\n$/)
+      assert.deepEqual(await readdir(join(machine.directory, 'logs')), ['main.log'])
     })
   })
 }

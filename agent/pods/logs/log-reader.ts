@@ -107,22 +107,23 @@ async function firstFile(paths: readonly string[], from: number): Promise<FileHa
   return undefined
 }
 
-/** The file written after the one that is open, if that one was rotated away. */
+/** The file written after the one that is open, if that one was rotated away or replaced. */
 async function newerFile(live: string, open: FileHandle): Promise<FileHandle | undefined> {
-  const { ino } = await open.stat()
+  const { ino, mtimeMs } = await open.stat()
   const newestFirst = (await logFiles(live)).reverse()
   let newer: FileHandle | undefined
   for (const path of newestFirst) {
     const handle = await openLog(path)
     if (handle === undefined) continue
-    if ((await handle.stat()).ino === ino) {
+    const stat = await handle.stat()
+    // One whose last write was before that of the open file was read before it: the open one is gone altogether.
+    if (stat.ino === ino || stat.mtimeMs < mtimeMs) {
       await handle.close()
       return newer
     }
     await newer?.close()
     newer = handle
   }
-  // The open file is gone altogether: go on with the oldest that is left.
   return newer
 }
 

@@ -21,6 +21,11 @@ export interface ConmonOptions {
   readonly exitDirectory: string
   /** Short: paths of sockets have 107 bytes at most, unix(7). */
   readonly socketDirectory: string
+  /**
+   * Bytes of a log at which conmon begins it anew and drops what was written before: between two rotations a fast writer would fill the disk. Undefined:
+   * no limit.
+   */
+  readonly logSizeMax?: number | undefined
   readonly launcher: Launcher
 }
 
@@ -52,7 +57,7 @@ export class Conmon {
 
   /** Creates the container of a bundle. Internal with the runtime's words as message when it refuses; DeadlineExceeded. */
   async create(request: ConmonRequest): Promise<Supervised> {
-    const { program, runtime, runtimeArgs, exitDirectory, socketDirectory } = this.#options
+    const { program, runtime, runtimeArgs, exitDirectory, socketDirectory, logSizeMax } = this.#options
     const shortId = socketName(request.id)
     const pidFile = `${request.bundle}/conmon.pid`
     const args = [
@@ -60,6 +65,7 @@ export class Conmon {
       ...[...runtimeArgs, ...logTo(request.bundle)].flatMap((arg) => ['--runtime-arg', arg]),
       '--container-pidfile', `${request.bundle}/init.pid`, '--conmon-pidfile', pidFile, '--exit-dir', exitDirectory,
       '--socket-dir-path', socketDirectory, '--log-path', `k8s-file:${request.logPath}`, '--log-level', 'error',
+      ...(logSizeMax === undefined ? [] : ['--log-size-max', String(logSizeMax)]),
       ...(request.tty ? ['--terminal'] : []), ...(request.stdin ? ['--stdin', ...(request.stdinOnce && !request.tty ? [] : ['--leave-stdin-open'])] : []),
     ]
     const pid = await this.#launch(program, args, request.bundle)

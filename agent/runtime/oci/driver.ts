@@ -33,6 +33,8 @@ export interface OciDriverOptions {
   readonly cgroupParent: string
   /** Undefined: crun, else runc. */
   readonly runtime?: RuntimeName
+  /** Bytes that a container's log file may have before what is in it is dropped; it is rotated before, unless it is written fast (default: no limit). */
+  readonly logSizeMax?: number
   /** Sandboxes kept ready (default 8). */
   readonly prepared?: number
   readonly launcher: Launcher
@@ -88,7 +90,7 @@ export class OciDriver implements RuntimeDriver {
   }
 
   async start(): Promise<void> {
-    const { stateDir, runDir, cgroupParent, launcher, clock, logger } = this.#options
+    const { stateDir, runDir, cgroupParent, launcher, clock, logger, logSizeMax } = this.#options
     const directories = { root: join(runDir, 'runtime'), sockets: join(runDir, 's'), exits: join(stateDir, 'exits') }
     for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true, mode: 0o700 })
     await this.#execs.start()
@@ -98,7 +100,7 @@ export class OciDriver implements RuntimeDriver {
     const program = await chooseRuntime(this.#options.runtime, cgroups.layout, this.#programDir)
     const runtimeArgs = ['--root', directories.root]
     const conmon = new Conmon({
-      program: conmonProgram, runtime: program.path, runtimeArgs, exitDirectory: directories.exits, socketDirectory: directories.sockets, launcher,
+      program: conmonProgram, runtime: program.path, runtimeArgs, exitDirectory: directories.exits, socketDirectory: directories.sockets, logSizeMax, launcher,
     })
     const containers = new Containers({
       directory: join(stateDir, 'containers'), runtime: program.path, runtimeArgs, run: launcher.run, conmon, exits: new ExitWatch(directories.exits, logger), cgroups, clock, logger,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -108,6 +108,28 @@ describe('container logs', () => {
     ended = true
     changed()
     await reading
+  })
+
+  it('follows a log that is begun anew, and tells nothing twice', async () => {
+    const old = new Date(Date.parse(time(1)))
+    await writeFile(`${live}.1`, entry(1, 'rotated away'))
+    await utimes(`${live}.1`, old, old)
+    await writeFile(live, entry(2, 'dropped'))
+    let ended = false
+    let changed = (): void => undefined
+    let text = ''
+    const source = { path: live, ended: () => ended, onChange: (handler: () => void) => ((changed = handler), () => undefined) }
+    const reading = (async () => {
+      for await (const chunk of readLog(source, { ...ALL, follow: true }, new AbortController().signal)) text += Buffer.from(chunk).toString()
+    })()
+    await until('what was there', () => text === 'rotated away\ndropped\n')
+    await writeFile(`${live}.tmp`, entry(3, 'begun anew'))
+    await rename(`${live}.tmp`, live)
+    await until('what was written anew', () => text.endsWith('begun anew\n'))
+    ended = true
+    changed()
+    await reading
+    assert.equal(text, 'rotated away\ndropped\nbegun anew\n')
   })
 
   it('ends a follower that is no longer wanted', async () => {
