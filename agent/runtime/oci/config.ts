@@ -33,6 +33,8 @@ export interface OciProcess {
   readonly capabilities: Readonly<Record<'bounding' | 'effective' | 'permitted', readonly string[]>>
   readonly noNewPrivileges: boolean
   readonly oomScoreAdj?: number
+  /** Of the terminal at first. */
+  readonly consoleSize?: { readonly height: number; readonly width: number }
 }
 
 export interface OciConfig {

@@ -31,6 +31,9 @@ export interface ExecResult {
 
 /** Milliseconds after which the runtime itself is killed: ended before its command is known, it would leave that behind. */
 const KILL_DEADLINE = 5000
+/** Tries to set the first size of a terminal, and milliseconds between them. */
+const SIZE_TRIES = 50
+const SIZE_PAUSE = 10
 /** The runtime's own exit code when it could not run the command. */
 const RUNTIME_FAILED = 255
 
@@ -85,7 +88,11 @@ export class Execs {
     const log = join(directory, 'log')
     const { env } = target.process
     const named = env.some((entry) => entry.startsWith('TERM='))
-    const process: OciProcess = { ...target.process, args: request.command, terminal: request.tty, env: request.tty && !named ? [...env, 'TERM=xterm'] : env }
+    const size = request.tty ? request.size : undefined
+    const process: OciProcess = {
+      ...target.process, args: request.command, terminal: request.tty, env: request.tty && !named ? [...env, 'TERM=xterm'] : env,
+      ...size !== undefined && { consoleSize: { height: size.height, width: size.width } },
+    }
     await writeFile(join(directory, 'process.json'), JSON.stringify(process))
     const command = [
       target.runtime, ...target.runtimeArgs, '--log', log, '--log-format', 'json',
@@ -93,7 +100,7 @@ export class Execs {
     ]
     const pid = new PidFile(directory)
     try {
-      const { child, streams } = request.tty ? underScript(command) : await withPipes(directory, command, request.stdin !== undefined)
+      const { child, streams } = request.tty ? underScript(command, size) : await withPipes(directory, command, request.stdin !== undefined)
       return await this.#converse(child, streams, pid, request, signal, async () => lastLogged(await readIfThere(log)))
     } finally {
       pid.close()
@@ -118,10 +125,10 @@ export class Execs {
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
     // With a terminal, nothing is typed before the command has it: until then it would be echoed twice.
-    const started = Promise.race([pid.written, ended]).then(() => (request.tty && request.size !== undefined ? resize(pid, request.size) : undefined))
+    const started = Promise.race([pid.written, ended]).then(() => (request.tty && request.size !== undefined ? this.#firstSize(pid, request.size, ended) : undefined))
     const pumps = Promise.all([
       request.stdin === undefined ? undefined : started.then(() => feed(request.stdin!, streams.stdin!, ended)),
-      request.tty ? started.then(() => consume(request.resizes, ended, (size) => resize(pid, size))) : undefined,
+      request.tty ? started.then(() => consume(request.resizes, ended, async (size) => void await resize(pid, size))) : undefined,
     ]).catch(fail)
     try {
       const exitCode = await ended
@@ -136,11 +143,21 @@ export class Execs {
       for (const [, stream] of streams.outputs) stream.destroy()
     }
   }
+
+  /** The runtime may tell the command's pid a moment before the command has its terminal; it may also never have one, or give it up. */
+  async #firstSize(pid: PidFile, size: TerminalSize, ended: Promise<unknown>): Promise<void> {
+    for (let tries = 0; tries < SIZE_TRIES && !(await resize(pid, size)); tries++) {
+      let timer: Timer | undefined
+      const over = await Promise.race([ended.then(() => true), new Promise<false>((resolve) => (timer = this.#clock.after(SIZE_PAUSE, () => resolve(false))))])
+      timer?.cancel()
+      if (over) return
+    }
+  }
 }
 
-/** Before the command is there nothing happens. */
-async function resize({ value }: PidFile, size: TerminalSize): Promise<void> {
-  if (value !== undefined) await resizeTerminal(run, value, size)
+/** Before the command is there nothing happens: false. */
+async function resize({ value }: PidFile, size: TerminalSize): Promise<boolean> {
+  return value !== undefined && await resizeTerminal(run, value, size)
 }
 
 async function verdict(exitCode: number, command: string, complaint: () => Promise<string | undefined>): Promise<ExecResult> {
@@ -191,9 +208,10 @@ class PidFile {
   }
 }
 
-/** Under script(1) the runtime has a terminal on its side, makes another one inside the container and copies between the two. */
-function underScript(command: readonly string[]): { child: ChildProcess; streams: Streams } {
-  const line = `exec ${command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')}`
+/** Under script(1) the runtime has a terminal on its side, makes another one inside the container and copies between the two, runc the size as well. */
+function underScript(command: readonly string[], size: TerminalSize | undefined): { child: ChildProcess; streams: Streams } {
+  const sized = size === undefined ? '' : `stty rows ${Number(size.height)} cols ${Number(size.width)}; `
+  const line = `${sized}exec ${command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')}`
   const child = spawn('script', ['--quiet', '--return', '--flush', '--echo', 'never', '--command', line, '/dev/null'], {
     stdio: ['pipe', 'pipe', 'ignore'],
     env: { PATH: process.env.PATH, SHELL: '/bin/sh', TERM: 'xterm' },
