@@ -3,6 +3,7 @@ import type { JsonValue, Pod, WhyResponse } from '../../proto/gen/types.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import type { Environment } from '../environment.ts'
 import { ageSince } from '../../proto/api/columns/age.ts'
+import { finalizerHold } from '../finalizer-hold.ts'
 import { palette } from '../output/color.ts'
 import { formatTable } from '../output/table.ts'
 import { mapSome } from '../plan.ts'
@@ -34,11 +35,17 @@ function format(pod: Pod, { node, summary, verdicts, time }: WhyResponse, { stdo
   const colors = palette(stdout, env)
   const { name } = pod.metadata
   const place = node !== '' ? `pod/${name} is on node ${node}` : `pod/${name} is on no node`
-  const headline = `${place}${summary === '' ? '' : `: ${summary}`}\n${waiting(pod).map((line) => `${line}\n`).join('')}`
+  const headline = `${place}${summary === '' ? '' : `: ${summary}`}\n${[...held(pod), ...waiting(pod)].map((line) => `${line}\n`).join('')}`
   if (verdicts.length === 0) return headline
   const rows = verdicts.map((one) => [one.node, one.fits ? colors.green('yes') : colors.red('no'), one.fits ? `score ${Math.round(one.score * 100) / 100}` : one.plugin, one.reason])
   const looked = time === '' ? '' : `\nlooked at ${ageSince(time, clock.now())} ago\n`
   return `${headline}\n${formatTable([['NODE', 'FITS', 'BY', 'REASON'], ...rows])}${looked}`
+}
+
+/** What keeps a pod that is deleted and has ended. */
+function held(pod: Pod): string[] {
+  const hold = finalizerHold(pod)
+  return hold === undefined ? [] : [`it is deleted and has ended, and is held by ${hold}`]
 }
 
 /** What each container that does not run waits for. */

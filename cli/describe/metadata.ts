@@ -1,6 +1,7 @@
 /** What descriptions of all kinds have in common: the beginning, conditions, and the events at the end. */
 import type { AnyResource, Event } from '../../proto/gen/types.ts'
 import { eventAge, eventSource } from '../../proto/api/columns/columns.ts'
+import { finalizerHold } from '../finalizer-hold.ts'
 import { formatTable } from '../output/table.ts'
 import { block, entry, mapValue, type Entry } from './page.ts'
 
@@ -13,12 +14,12 @@ export function markEntries({ metadata }: AnyResource): Entry[] {
 }
 
 /** Deletion that is under way, and what holds it. */
-export function deletionEntries({ metadata }: AnyResource): Entry[] {
-  const { deletionTimestamp, deletionGracePeriodSeconds, finalizers = [] } = metadata
+export function deletionEntries(object: AnyResource): Entry[] {
+  const { deletionTimestamp, deletionGracePeriodSeconds, finalizers = [] } = object.metadata
   if (deletionTimestamp === undefined) return []
   return [
     entry('Deletion', `ends by ${deletionTimestamp}${deletionGracePeriodSeconds === undefined ? '' : ` (grace ${deletionGracePeriodSeconds}s)`}`),
-    ...(finalizers.length === 0 ? [] : [entry('Held by', finalizers.join(', '))]),
+    ...(finalizers.length === 0 ? [] : [entry('Held by', finalizerHold(object) ?? finalizers.join(', '))]),
   ]
 }
 

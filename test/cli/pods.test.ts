@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { JsonObject } from '../../proto/gen/types.ts'
 import { PassThrough } from 'node:stream'
 import { Console } from './console.ts'
 import { deployment, pod } from './objects.ts'
@@ -215,6 +216,21 @@ describe('commands for pods', () => {
       console.server.put(pod('web-4', { status: { phase: 'Pending', containerStatuses: [{ name: 'main', state: { waiting: { reason: 'ImagePullBackOff', message: 'no such tag' } } }, { name: 'side', state: { running: {} } }] } }))
       console.server.verdicts.set('web-4', { node: 'n1', summary: '', time: '', verdicts: [] })
       assert.equal((await console.run('why web-4')).stdout, 'pod/web-4 is on node n1\ncontainer main waits: ImagePullBackOff: no such tag\n')
+    })
+
+    it('tells of a pod that has ended which finalizer holds it, and so does describe', async () => {
+      const status = { phase: 'Running', containerStatuses: [{ name: 'main', state: { terminated: { exitCode: 0, finishedAt: '2026-01-31T11:50:10Z' } } }] }
+      const ending = (grace: number): JsonObject => pod('web-5', {
+        status, spec: { terminationGracePeriodSeconds: 30 },
+        metadata: { finalizers: ['example.com/keep'], deletionTimestamp: '2026-01-31T11:50:35Z', deletionGracePeriodSeconds: grace },
+      })
+      console.server.put(ending(30))
+      console.server.verdicts.set('web-5', { node: 'n1', summary: '', time: '', verdicts: [] })
+      assert.equal((await console.run('why web-5')).stdout, 'pod/web-5 is on node n1\n', 'its processes may run still')
+      console.server.put(ending(0))
+      const hold = 'finalizer example.com/keep, since 2026-01-31T11:50:10Z'
+      assert.equal((await console.run('why web-5')).stdout, `pod/web-5 is on node n1\nit is deleted and has ended, and is held by ${hold}\n`)
+      assert.match((await console.run('describe pod web-5')).stdout, new RegExp(`^Held by: +${hold}$`, 'm'))
     })
 
     it('takes nothing for a pod, but says where one of that name may be', async () => {

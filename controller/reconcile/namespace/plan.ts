@@ -1,17 +1,47 @@
-/** How a namespace that is being deleted gets empty. Pure. https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/ */
+/**
+ * How a namespace that is being deleted gets empty: its pods go first, since they may need anything else that is in it, then the rest. Pure.
+ * https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
+ */
 import { resourceOf } from '../../../proto/api/schema.ts'
 import { formatTime } from '../../../proto/api/time.ts'
 import type { AnyResource, Kind, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
 import { NAMESPACE_FINALIZER } from '../../api/admission.ts'
 import { withCondition } from '../conditions.ts'
 
-/** What pods that are still ending may need: it goes after them. */
-const USED_BY_PODS: ReadonlySet<Kind> = new Set(['ConfigMap', 'Secret', 'ServiceAccount'])
+/** Reasons and messages of conditions are those of Kubernetes: tools look for them. */
+interface Aspect {
+  readonly type: string
+  readonly wellReason: string
+  readonly wellMessage: string
+  readonly badReason: string
+}
+
+const DISCOVERY: Aspect = {
+  type: 'NamespaceDeletionDiscoveryFailure', wellReason: 'ResourcesDiscovered', wellMessage: 'All resources successfully discovered', badReason: 'DiscoveryFailed',
+}
+const PARSING: Aspect = {
+  type: 'NamespaceDeletionGroupVersionParsingFailure', wellReason: 'ParsedGroupVersions', wellMessage: 'All legacy kube types successfully parsed',
+  badReason: 'GroupVersionParsingFailed',
+}
+const DELETION: Aspect = {
+  type: 'NamespaceDeletionContentFailure', wellReason: 'ContentDeleted', wellMessage: 'All content successfully deleted, may be waiting on finalization',
+  badReason: 'ContentDeletionFailed',
+}
+const CONTENT: Aspect = {
+  type: 'NamespaceContentRemaining', wellReason: 'ContentRemoved', wellMessage: 'All content successfully removed', badReason: 'SomeResourcesRemain',
+}
+const FINALIZERS: Aspect = {
+  type: 'NamespaceFinalizersRemaining', wellReason: 'ContentHasNoFinalizers', wellMessage: 'All content-preserving finalizers finished',
+  badReason: 'SomeFinalizersRemain',
+}
+/** Failures told one by one; of more, how many there are. */
+const TOLD = 5
 
 export interface NamespacePlan {
   /** Not being deleted yet, and to be now. */
   readonly remove: readonly AnyResource[]
-  readonly status: NamespaceStatus
+  /** The status to be written once that was tried; `failures`: why deletions failed, one text for each that did. */
+  status(failures: readonly string[]): NamespaceStatus
   /** Nothing is left: the finalizer may go. */
   readonly empty: boolean
 }
@@ -19,24 +49,40 @@ export interface NamespacePlan {
 /** `contents`: everything in the namespace. Undefined for a namespace that is not being deleted, or waits for others only. */
 export function planNamespace(namespace: Namespace, contents: readonly AnyResource[], now: number): NamespacePlan | undefined {
   if (namespace.metadata.deletionTimestamp === undefined || namespace.spec.finalizers?.includes(NAMESPACE_FINALIZER) !== true) return undefined
-  const remaining = countBy(contents, ({ kind }) => pluralOf(kind))
-  const finalizers = countBy(contents.flatMap(({ metadata }) => metadata.finalizers ?? []), (finalizer) => finalizer)
-  const set = (conditions: NamespaceStatus['conditions'], type: string, text: string, reasons: [some: string, none: string], none: string): NamespaceStatus['conditions'] =>
-    withCondition(conditions, { type, status: text === '' ? 'False' as const : 'True' as const, reason: reasons[text === '' ? 1 : 0], message: text === '' ? none : text, lastTransitionTime: formatTime(now) })
-  const podsLeft = contents.some(({ kind }) => kind === 'Pod')
-  let { conditions } = namespace.status
-  conditions = set(conditions, 'NamespaceContentRemaining', list(remaining, (plural, count) => `${count} ${plural}`, 'Still there: '), ['SomeResourcesRemain', 'ContentRemoved'], 'Everything in it is gone.')
-  conditions = set(conditions, 'NamespaceFinalizersRemaining', list(finalizers, (finalizer, count) => `${finalizer} on ${count}`, 'Held by finalizers: '), ['SomeFinalizersRemain', 'ContentHasNoFinalizers'], 'No finalizer holds anything in it.')
+  const pods = contents.filter(({ kind }) => kind === 'Pod')
+  const turn = pods.length > 0 ? pods : contents
   return {
-    remove: contents.filter(({ kind, metadata }) => metadata.deletionTimestamp === undefined && !(podsLeft && USED_BY_PODS.has(kind))),
-    status: { ...namespace.status, phase: 'Terminating', conditions },
+    remove: turn.filter(({ metadata }) => metadata.deletionTimestamp === undefined),
+    status: (failures) => ({ ...namespace.status, phase: 'Terminating', conditions: conditionsOf(namespace.status.conditions, contents, failures, now) }),
     empty: contents.length === 0,
   }
 }
 
-function pluralOf(kind: Kind): string {
+function conditionsOf(before: NamespaceStatus['conditions'], contents: readonly AnyResource[], failures: readonly string[], now: number): NamespaceStatus['conditions'] {
+  const remaining = list(countBy(contents, ({ kind }) => resourceName(kind)), (resource, count) => `${resource} has ${count} resource instances`)
+  const finalizers = list(countBy(contents.flatMap(({ metadata }) => metadata.finalizers ?? []), (finalizer) => finalizer), (finalizer, count) => `${finalizer} in ${count} resource instances`)
+  const aspects: readonly (readonly [aspect: Aspect, bad: string])[] = [
+    [DISCOVERY, ''],
+    [PARSING, ''],
+    [DELETION, failures.length === 0 ? '' : `Failed to delete all resource types, ${failures.length} remaining: ${told(failures)}`],
+    [CONTENT, remaining === '' ? '' : `Some resources are remaining: ${remaining}`],
+    [FINALIZERS, finalizers === '' ? '' : `Some content in the namespace has finalizers remaining: ${finalizers}`],
+  ]
+  return aspects.reduce((conditions, [{ type, wellReason, wellMessage, badReason }, bad]) => withCondition(conditions, {
+    type, lastTransitionTime: formatTime(now),
+    ...bad === '' ? { status: 'False' as const, reason: wellReason, message: wellMessage } : { status: 'True' as const, reason: badReason, message: bad },
+  }), before)
+}
+
+function told(failures: readonly string[]): string {
+  const some = failures.toSorted().slice(0, TOLD).join(', ')
+  return failures.length <= TOLD ? some : `${some}, and ${failures.length - TOLD} more`
+}
+
+/** "pods.", "deployments.apps": with a dot even where there is no group, as Kubernetes writes it. */
+function resourceName(kind: Kind): string {
   const { plural, group } = resourceOf(kind)
-  return group === '' ? plural : `${plural}.${group}`
+  return `${plural}.${group}`
 }
 
 function countBy<T>(items: readonly T[], name: (item: T) => string): Map<string, number> {
@@ -45,7 +91,6 @@ function countBy<T>(items: readonly T[], name: (item: T) => string): Map<string,
   return counts
 }
 
-function list(counts: ReadonlyMap<string, number>, text: (name: string, count: number) => string, before: string): string {
-  if (counts.size === 0) return ''
-  return `${before}${[...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, count]) => text(name, count)).join(', ')}.`
+function list(counts: ReadonlyMap<string, number>, text: (name: string, count: number) => string): string {
+  return [...counts].map(([name, count]) => text(name, count)).sort().join(', ')
 }

@@ -2,12 +2,10 @@
 import { GantryError } from '../../../proto/api/errors.ts'
 import { allKinds, resourceOf } from '../../../proto/api/schema.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
-import { formatTime } from '../../../proto/api/time.ts'
 import type { AnyResource, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
 import { NAMESPACE_FINALIZER } from '../../api/admission.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
-import { withCondition, withoutCondition } from '../conditions.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
 import { anyInput, input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { planNamespace } from './plan.ts'
@@ -41,7 +39,7 @@ export class NamespaceReconciler implements Reconciler {
     const plan = planNamespace(namespace, this.#contents(name), clock.now())
     if (plan === undefined) return undefined
     const failures = await this.#remove(plan.remove)
-    await this.#writeStatus(namespace, this.#withFailures(plan.status, failures))
+    await this.#writeStatus(namespace, plan.status(failures.map((failure) => GantryError.from(failure).message)))
     if (failures[0] !== undefined) throw failures[0]
     if (plan.empty) await this.#release(namespace)
     return undefined
@@ -66,13 +64,6 @@ export class NamespaceReconciler implements Reconciler {
       for (const result of results) if (result.status === 'rejected' && !GantryError.is(result.reason, 'NotFound')) failures.push(result.reason)
     }
     return failures
-  }
-
-  #withFailures(status: NamespaceStatus, failures: readonly unknown[]): NamespaceStatus {
-    const type = 'NamespaceDeletionContentFailure'
-    if (failures.length === 0) return { ...status, conditions: withoutCondition(status.conditions, type) }
-    const message = `${failures.length} deletions failed, such as: ${GantryError.from(failures[0]).message}`
-    return { ...status, conditions: withCondition(status.conditions, { type, status: 'True', reason: 'ContentDeletionFailed', message, lastTransitionTime: formatTime(this.#parts.clock.now()) }) }
   }
 
   async #writeStatus(namespace: Namespace, status: NamespaceStatus): Promise<void> {

@@ -17,6 +17,7 @@ async function running(work: (cluster: FakeCluster) => Promise<void>): Promise<v
   })
 }
 
+const conditions = (cluster: FakeCluster): string[] => (cluster.get('Namespace', 'default', '')?.status.conditions ?? []).map(({ type, status, reason, message }) => `${type} ${status} ${reason}: ${message}`)
 const message = (cluster: FakeCluster, type: string): string | undefined => findCondition(cluster.get('Namespace', 'default', '')?.status.conditions, type)?.message
 
 describe('namespace reconciler', () => {
@@ -29,11 +30,20 @@ describe('namespace reconciler', () => {
     assert.deepEqual(cluster.calls, [])
     await cluster.api.delete('Namespace', '', 'default', {}, context)
     await cluster.settle()
-    assert.deepEqual(cluster.list('Deployment'), [])
+    assert.equal(cluster.list('Deployment').length, 1, 'pods go first')
+    assert.equal(cluster.get('ConfigMap', 'held')!.metadata.deletionTimestamp, undefined)
     assert.equal(cluster.get('Namespace', 'default', '')!.status.phase, 'Terminating')
-    assert.equal(message(cluster, 'NamespaceContentRemaining'), 'Still there: 1 configmaps, 1 pods.')
-    assert.equal(message(cluster, 'NamespaceFinalizersRemaining'), 'Held by finalizers: example.org/keep on 1.')
+    assert.deepEqual(conditions(cluster), [
+      'NamespaceDeletionDiscoveryFailure False ResourcesDiscovered: All resources successfully discovered',
+      'NamespaceDeletionGroupVersionParsingFailure False ParsedGroupVersions: All legacy kube types successfully parsed',
+      'NamespaceDeletionContentFailure False ContentDeleted: All content successfully deleted, may be waiting on finalization',
+      'NamespaceContentRemaining True SomeResourcesRemain: Some resources are remaining: configmaps. has 1 resource instances, deployments.apps has 1 resource instances, pods. has 1 resource instances',
+      'NamespaceFinalizersRemaining True SomeFinalizersRemain: Some content in the namespace has finalizers remaining: example.org/keep in 1 resource instances',
+    ])
     cluster.remove('Pod', 'bound')
+    await cluster.settle()
+    assert.deepEqual(cluster.list('Deployment'), [], 'the rest goes when no pod is left')
+    assert.equal(message(cluster, 'NamespaceContentRemaining'), 'Some resources are remaining: configmaps. has 1 resource instances')
     cluster.remove('ConfigMap', 'held')
     await cluster.settle()
     assert.equal(cluster.get('Namespace', 'default', ''), undefined)
@@ -67,7 +77,7 @@ describe('namespace reconciler', () => {
     cluster.refuse = (verb, { kind }) => (verb === 'delete' && kind === 'Pod' ? new GantryError('Forbidden', 'protected') : undefined)
     await cluster.api.delete('Namespace', '', 'default', {}, context)
     await cluster.settle()
-    assert.equal(message(cluster, 'NamespaceDeletionContentFailure'), '1 deletions failed, such as: protected')
+    assert.equal(message(cluster, 'NamespaceDeletionContentFailure'), 'Failed to delete all resource types, 1 remaining: protected')
     cluster.refuse = () => undefined
     await cluster.clock.advance(60_000)
     await cluster.settle()
