@@ -38,5 +38,14 @@ export default tseslint.config(
     },
   },
   ...borders,
+  {
+    files: ['agent/**'],
+    ignores: ['agent/network/node-programs.ts'],
+    rules: {
+      'no-restricted-syntax': ['error', ...['Literal[value="-batch"]', 'ArrayExpression > Literal[value="-f"] + Literal[value="-"]'].map((selector) => (
+        { selector, message: 'hand text to ip, bridge and nft by network/node-programs.ts, which takes checked text only' }
+      ))],
+    },
+  },
   { files: ['proto/base/**', '*/main.ts', 'deploy/**', 'test/**'], rules: { 'no-restricted-globals': 'off', 'no-restricted-properties': 'off' } },
 )

@@ -5,6 +5,7 @@ import type { CommandResult } from '../../proto/base/command.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Run } from '../launcher.ts'
 import type { NetworkChange, NetworkPart, NetworkView } from '../network/contract.ts'
+import { inNode } from '../network/node-programs.ts'
 import type { ZoneRecord } from './encode.ts'
 import { DNS_ADDRESS, DNS_LINK, DNS_PORT, DNS_TABLE, dnsFirewall, resolverAddresses } from './node-link.ts'
 import { RecordBook, type ZoneChange } from './record-book.ts'
@@ -146,7 +147,7 @@ export class Names implements NetworkPart {
     const [link] = shown.code === 0 ? (JSON.parse(shown.stdout) as { addr_info?: { local: string }[] }[]) : []
     if (link?.addr_info?.some(({ local }) => local === DNS_ADDRESS) !== true) await this.#ip(['addr', 'add', `${DNS_ADDRESS}/32`, 'dev', DNS_LINK])
     await this.#ip(['link', 'set', DNS_LINK, 'up'])
-    await this.#options.run('nft', ['-f', '-'], { stdin: dnsFirewall(addresses, podCidrs) })
+    await inNode(this.#options.run, undefined).nft(dnsFirewall(addresses, podCidrs))
   }
 
   #ip(args: readonly string[], allow: readonly number[] = [0]): Promise<CommandResult> {

@@ -1,6 +1,7 @@
 /** What the node's kernel has for the resolver: a link that holds its address, and rules for packets to and from it. Texts for `nft -f` (nft(8)). */
 
 import ipaddr from 'ipaddr.js'
+import { nft, type NftText } from '../program-text.ts'
 import type { NodeRanges } from '../network/contract.ts'
 
 export const DNS_LINK = 'gantrydns0'
@@ -19,37 +20,36 @@ const CLIENT_BURST = 10_000
  * `podCidrs`: those of the whole cluster; who has no address of them and is not the node itself gets no answer, so that no machine on the node's link
  * uses the resolver, or has it answer others (RFC 5358).
  */
-export function dnsFirewall(addresses: readonly string[], podCidrs: readonly string[]): string {
-  const strangers = addresses.map((address) => `    ${family(address)} daddr ${address} ${notFrom(family(address), podCidrs)}fib saddr type != local drop`)
-  const to = addresses.flatMap((address) => ['udp', 'tcp'].map((protocol) => `    ${family(address)} daddr ${address} ${protocol} dport ${DNS_PORT} notrack`))
-  const from = addresses.flatMap((address) => ['udp', 'tcp'].map((protocol) => `    ${family(address)} saddr ${address} ${protocol} sport ${DNS_PORT} notrack`))
+export function dnsFirewall(addresses: readonly string[], podCidrs: readonly string[]): NftText {
+  const strangers = addresses.map((address) => nft`    ${family(address)} daddr ${address} ${notFrom(family(address), podCidrs)}fib saddr type != local drop`)
+  const to = addresses.flatMap((address) => ['udp', 'tcp'].map((protocol) => nft`    ${family(address)} daddr ${address} ${protocol} dport ${DNS_PORT} notrack`))
+  const from = addresses.flatMap((address) => ['udp', 'tcp'].map((protocol) => nft`    ${family(address)} saddr ${address} ${protocol} sport ${DNS_PORT} notrack`))
   const silence = addresses.flatMap((address) => [
-    address.includes(':') ? `    ip6 saddr ${address} icmpv6 type destination-unreachable icmpv6 code port-unreachable drop` : `    ip saddr ${address} icmp type destination-unreachable icmp code port-unreachable drop`,
+    address.includes(':') ? nft`    ip6 saddr ${address} icmpv6 type destination-unreachable icmpv6 code port-unreachable drop` : nft`    ip saddr ${address} icmp type destination-unreachable icmp code port-unreachable drop`,
     // What answers the first packet of a connection that nobody takes; those of connections that were there have other numbers.
-    `    ${family(address)} saddr ${address} tcp sport ${DNS_PORT} tcp flags & (rst | ack) == rst | ack tcp sequence 0 drop`,
+    nft`    ${family(address)} saddr ${address} tcp sport ${DNS_PORT} tcp flags & (rst | ack) == rst | ack tcp sequence 0 drop`,
   ])
-  const limits = addresses.map((address) => `    ${family(address)} daddr ${address} udp dport ${DNS_PORT} update @${clients(address)} { ${family(address)} saddr limit rate over ${CLIENT_RATE}/second burst ${CLIENT_BURST} packets } drop`)
-  return [
-    `table inet ${DNS_TABLE}`,
-    `delete table inet ${DNS_TABLE}`,
-    `table inet ${DNS_TABLE} {`,
-    ...[...new Set(addresses.map(clients))].map((set) => `  set ${set} { type ${set === 'clients6' ? 'ipv6_addr' : 'ipv4_addr'}; size 4096; flags dynamic,timeout; timeout 10s; }`),
-    '  chain prerouting {',
-    '    type filter hook prerouting priority raw; policy accept;',
+  const limits = addresses.map((address) => nft`    ${family(address)} daddr ${address} udp dport ${DNS_PORT} update @${clients(address)} { ${family(address)} saddr limit rate over ${CLIENT_RATE}/second burst ${CLIENT_BURST} packets } drop`)
+  return nft.lines(
+    nft`table inet ${DNS_TABLE}`,
+    nft`delete table inet ${DNS_TABLE}`,
+    nft`table inet ${DNS_TABLE} {`,
+    ...[...new Set(addresses.map(clients))].map((set) => nft`  set ${set} { type ${set === 'clients6' ? 'ipv6_addr' : 'ipv4_addr'}; size 4096; flags dynamic,timeout; timeout 10s; }`),
+    nft`  chain prerouting {`,
+    nft`    type filter hook prerouting priority raw; policy accept;`,
     ...strangers, ...limits, ...to, ...from,
-    '  }',
-    '  chain output {',
-    '    type filter hook output priority raw; policy accept;',
+    nft`  }`,
+    nft`  chain output {`,
+    nft`    type filter hook output priority raw; policy accept;`,
     ...silence, ...to, ...from,
-    '  }',
-    '}',
-    '',
-  ].join('\n')
+    nft`  }`,
+    nft`}`,
+  )
 }
 
-function notFrom(family: 'ip' | 'ip6', podCidrs: readonly string[]): string {
+function notFrom(family: 'ip' | 'ip6', podCidrs: readonly string[]): NftText {
   const own = podCidrs.filter((cidr) => cidr.includes(':') === (family === 'ip6'))
-  return own.length === 0 ? '' : `${family} saddr != { ${own.join(', ')} } `
+  return own.length === 0 ? nft`` : nft`${family} saddr != { ${nft.list(own)} } `
 }
 
 function clients(address: string): string {

@@ -4,6 +4,7 @@ import { apiVersionOf, findKind, resourceOf } from '../../proto/api/schema.ts'
 import { decodeResource, encode } from '../../proto/api/wire.ts'
 import type { Kind, NetworkEntry, NetworkUpdate, Resources } from '../../proto/gen/types.ts'
 import type { NetworkView, NodeRanges, ViewedKind } from './contract.ts'
+import { vetEntry, vetObject } from './vetting.ts'
 
 type AnyMap = Map<string, unknown>
 
@@ -20,10 +21,13 @@ export class ClusterView implements NetworkView {
   /** Where each key's content stands. */
   readonly #places = new Map<string, Place>()
   #revision = 0
+  readonly #leftOut: (key: string, what: string) => void
   ranges: NodeRanges
 
-  constructor(ranges: NodeRanges) {
+  /** Everything in the view is of its form (vetting.ts). `leftOut` is told what of the entry with a key was not, and is not in the view. */
+  constructor(ranges: NodeRanges, leftOut: (key: string, what: string) => void = () => undefined) {
     this.ranges = ranges
+    this.#leftOut = leftOut
   }
 
   get revision(): number {
@@ -71,14 +75,18 @@ export class ClusterView implements NetworkView {
     return changed
   }
 
-  #set({ key, entry }: NetworkEntry): boolean {
-    if (entry === undefined) return false
+  #set({ key, entry: told }: NetworkEntry): boolean {
+    if (told === undefined) return false
+    const leftOut = (what: string): void => this.#leftOut(key, what)
+    const entry = vetEntry(told, leftOut)
+    if (entry === undefined) return this.#remove(key)
     let place: Place
     let content: unknown
     if (entry.case === 'object') {
       const kind = findKind(entry.value.apiVersion, entry.value.kind)
       if (kind === undefined) return false
-      const object = decodeResource(kind, entry.value.raw)
+      const object = vetObject(decodeResource(kind, entry.value.raw), leftOut)
+      if (object === undefined) return this.#remove(key)
       const { namespace, name } = object.metadata
       place = { of: kind, map: mapOf(this.#objects, kind), name: namespace === '' ? name : `${namespace}/${name}` }
       content = object

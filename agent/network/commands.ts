@@ -1,6 +1,8 @@
 /** The texts handed to `ip -batch` (ip(8)) and to a shell. Pure, so that one process does many steps. */
 import { createHash } from 'node:crypto'
 import { familyOf, readAddress, type AddressFamily } from '../../proto/api/cidr.ts'
+import { GantryError } from '../../proto/api/errors.ts'
+import { ip, sh, type IpText, type ShellText } from '../program-text.ts'
 
 /** Holds the node's addresses in its pod ranges, whether there are pods or not: a bridge without ports, as not every kernel has dummy links. */
 export const GATEWAY = 'gantry0'
@@ -15,7 +17,9 @@ export const PORT_PREFIX = 'gv'
 
 /** 4 bytes that follow from an address: an IPv4 address itself, an IPv6 address's last ones mixed with a digest of the rest. */
 function shortForm(address: string): string {
-  const { family, value } = readAddress(address)!
+  const read = readAddress(address)
+  if (read === undefined) throw new GantryError('InvalidArgument', `${JSON.stringify(address.slice(0, 120))} is no address`)
+  const { family, value } = read
   if (family === 4) return value.toString(16).padStart(8, '0')
   return createHash('sha256').update(value.toString(16)).digest('hex').slice(0, 8)
 }
@@ -46,17 +50,17 @@ export interface PodLink {
  * Inside a new namespace: loopback, eth0 with its addresses and a way to the gateway alone, through which everything else is reached; the
  * other end lands in the node's namespace. The gateway's hardware address is known, so nobody asks for it, and nobody can answer falsely.
  */
-export function podSide({ addresses, mtu, nodeNetns }: PodLink): string {
+export function podSide({ addresses, mtu, nodeNetns }: PodLink): IpText {
   const first = addresses[0]!.address
-  return lines(
-    'link set lo up',
-    `link add eth0 address ${podMac(first)} mtu ${mtu} type veth peer name ${portName(first)} mtu ${mtu} netns ${nodeNetns}`,
-    'link set eth0 up',
+  return ip.lines(
+    ip`link set lo up`,
+    ip`link add eth0 address ${podMac(first)} mtu ${mtu} type veth peer name ${portName(first)} mtu ${mtu} netns ${nodeNetns}`,
+    ip`link set eth0 up`,
     ...addresses.flatMap(({ address, gateway }) => [
-      `addr add ${host(address)} dev eth0${nodad(address)}`,
-      `neigh replace ${gateway} lladdr ${GATEWAY_MAC} dev eth0 nud permanent`,
-      `route add ${host(gateway)} dev eth0`,
-      `route add default via ${gateway} dev eth0`,
+      ip`addr add ${host(address)} dev eth0${nodad(address)}`,
+      ip`neigh replace ${gateway} lladdr ${GATEWAY_MAC} dev eth0 nud permanent`,
+      ip`route add ${host(gateway)} dev eth0`,
+      ip`route add default via ${gateway} dev eth0`,
     ]),
   )
 }
@@ -66,95 +70,92 @@ export function podSide({ addresses, mtu, nodeNetns }: PodLink): string {
  * (a translated packet too) says who answers. `gateways`: one per family. Also for ports
  * that are all this already, or are in the bridge of an agent that had one.
  */
-export function joinPorts(pods: readonly (readonly string[])[], gateways: readonly string[]): string {
-  return lines(...pods.flatMap((addresses) => {
+export function joinPorts(pods: readonly (readonly string[])[], gateways: readonly string[]): IpText {
+  return ip.lines(...pods.flatMap((addresses) => {
     const port = portName(addresses[0]!)
     return [
-      `link set ${port} nomaster`,
-      `link set ${port} address ${GATEWAY_MAC}`,
+      ip`link set ${port} nomaster`,
+      ip`link set ${port} address ${GATEWAY_MAC}`,
       // Nobody speaks to the port by an address of its own; without IPv6 the kernel refuses the question.
-      ...(gateways.some((gateway) => familyOf(gateway) === 6) ? [`link set ${port} addrgenmode none`] : []),
-      `link set ${port} up`,
-      ...gateways.map((gateway) => `addr replace ${host(gateway)} dev ${port}${nodad(gateway)}`),
-      ...addresses.flatMap((address) => [`neigh replace ${address} lladdr ${podMac(addresses[0]!)} dev ${port} nud permanent`, `route replace ${host(address)} dev ${port}`]),
+      ...(gateways.some((gateway) => familyOf(gateway) === 6) ? [ip`link set ${port} addrgenmode none`] : []),
+      ip`link set ${port} up`,
+      ...gateways.map((gateway) => ip`addr replace ${host(gateway)} dev ${port}${nodad(gateway)}`),
+      ...addresses.flatMap((address) => [ip`neigh replace ${address} lladdr ${podMac(addresses[0]!)} dev ${port} nud permanent`, ip`route replace ${host(address)} dev ${port}`]),
     ]
   }))
 }
 
 /** What a port has of gateways that are no longer the node's. `addresses`: with their prefixes. */
-export function leaveGateways(port: string, addresses: readonly string[]): string {
-  return lines(...addresses.map((address) => `addr del ${address} dev ${port}`))
+export function leaveGateways(port: string, addresses: readonly string[]): IpText {
+  return ip.lines(...addresses.map((address) => ip`addr del ${address} dev ${port}`))
 }
 
 /**
  * For a shell on the node: a port tells its pod of no shorter way (out where it came in: a pod that calls itself), leads packets from 127.0.0.1 to
  * host ports (what pods send to there, the guard drops), and listens to no router.
  */
-export function portSettings(pods: readonly (readonly string[])[]): string {
-  return pods.map(([first]) => {
+export function portSettings(pods: readonly (readonly string[])[]): ShellText {
+  return sh.lines(...pods.flatMap(([first]) => {
     const port = portName(first!)
-    return [`echo 0 > /proc/sys/net/ipv4/conf/${port}/send_redirects`, `echo 1 > /proc/sys/net/ipv4/conf/${port}/route_localnet`, noAdvertisements(port)].join('\n')
-  }).join('\n')
+    return [sh`echo 0 > /proc/sys/net/ipv4/conf/${port}/send_redirects`, sh`echo 1 > /proc/sys/net/ipv4/conf/${port}/route_localnet`, noAdvertisements(port)]
+  }))
 }
 
-export function makeGateway(mtu: number): string {
-  return lines(`link add ${GATEWAY} address ${GATEWAY_MAC} mtu ${mtu} type bridge`)
+export function makeGateway(mtu: number): IpText {
+  return ip.lines(ip`link add ${GATEWAY} address ${GATEWAY_MAC} mtu ${mtu} type bridge`)
 }
 
 /** `add` and `remove`: with their prefixes. */
-export function addressGateway(mtu: number, add: readonly string[], remove: readonly string[]): string {
-  return lines(
-    `link set ${GATEWAY} mtu ${mtu} up`,
-    ...remove.map((address) => `addr del ${address} dev ${GATEWAY}`),
-    ...add.map((address) => `addr add ${address} dev ${GATEWAY}${nodad(address)}`),
+export function addressGateway(mtu: number, add: readonly string[], remove: readonly string[]): IpText {
+  return ip.lines(
+    ip`link set ${GATEWAY} mtu ${mtu} up`,
+    ...remove.map((address) => ip`addr del ${address} dev ${GATEWAY}`),
+    ...add.map((address) => ip`addr add ${address} dev ${GATEWAY}${nodad(address)}`),
   )
 }
 
 /** For a shell on the node: what is sent to an address of its ranges that no pod has comes back at once. Without ranges: no longer. */
-export function unusedAddresses(ranges: readonly string[]): string {
-  return [
-    `ip -4 route flush proto ${UNUSED_PROTOCOL}`,
-    `[ ! -e /proc/sys/net/ipv6 ] || ip -6 route flush proto ${UNUSED_PROTOCOL}`,
-    ...ranges.map((range) => `ip route replace unreachable ${range} proto ${UNUSED_PROTOCOL}`),
-  ].join('\n')
+export function unusedAddresses(ranges: readonly string[]): ShellText {
+  return sh.lines(
+    sh`ip -4 route flush proto ${UNUSED_PROTOCOL}`,
+    sh`[ ! -e /proc/sys/net/ipv6 ] || ip -6 route flush proto ${UNUSED_PROTOCOL}`,
+    ...ranges.map((range) => sh`ip route replace unreachable ${range} proto ${UNUSED_PROTOCOL}`),
+  )
 }
 
-export function deleteLinks(names: readonly string[]): string {
-  return lines(...names.map((name) => `link del ${name}`))
+export function deleteLinks(names: readonly string[]): IpText {
+  return ip.lines(...names.map((name) => ip`link del ${name}`))
 }
 
 /**
  * For a shell in the network namespace concerned: an interface ("default": those still to be made) takes no IPv6 router advertisements and no
  * redirects. A pod could send some, and have what others send pass through it (CVE-2020-10749).
  */
-export function noAdvertisements(device: string): string {
-  return ['accept_ra', 'accept_redirects'].map((name) => {
+export function noAdvertisements(device: string): ShellText {
+  const [ra, redirects] = ['accept_ra', 'accept_redirects'].map((name) => {
     const setting = `/proc/sys/net/ipv6/conf/${device}/${name}`
-    return `[ ! -e ${setting} ] || echo 0 > ${setting}`
-  }).join('; ')
+    return sh`[ ! -e ${setting} ] || echo 0 > ${setting}`
+  })
+  return sh`${ra!}; ${redirects!}`
 }
 
 /**
  * For a shell on the node: it passes packets on, also between pods of its own, whom it does not tell of shorter ways. Where IPv6 is passed on, an interface follows router advertisements only when told
  * to: those that did go on doing so.
  */
-export function forwarding(families: ReadonlySet<AddressFamily>): string {
-  const v4 = ['echo 1 > /proc/sys/net/ipv4/ip_forward', 'echo 0 > /proc/sys/net/ipv4/conf/all/send_redirects']
+export function forwarding(families: ReadonlySet<AddressFamily>): ShellText {
+  const v4 = [sh`echo 1 > /proc/sys/net/ipv4/ip_forward`, sh`echo 0 > /proc/sys/net/ipv4/conf/all/send_redirects`]
   const v6 = [
-    `for setting in /proc/sys/net/ipv6/conf/*/accept_ra; do case $setting in */${GATEWAY}/*) ;; *) if [ "$(cat $setting)" = 1 ]; then echo 2 > $setting; fi ;; esac; done`,
-    'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding',
+    sh`for setting in /proc/sys/net/ipv6/conf/*/accept_ra; do case $setting in */${GATEWAY}/*) ;; *) if [ "$(cat $setting)" = 1 ]; then echo 2 > $setting; fi ;; esac; done`,
+    sh`echo 1 > /proc/sys/net/ipv6/conf/all/forwarding`,
   ]
-  return ['set -e', ...v4, ...(families.has(6) ? v6 : [])].join('\n')
+  return sh.lines(sh`set -e`, ...v4, ...(families.has(6) ? v6 : []))
 }
 
-function nodad(address: string): string {
-  return familyOf(address) === 6 ? ' nodad' : ''
+function nodad(address: string): IpText {
+  return familyOf(address) === 6 ? ip` nodad` : ip``
 }
 
 function host(address: string): string {
   return `${address}/${familyOf(address) === 4 ? 32 : 128}`
-}
-
-function lines(...text: readonly string[]): string {
-  return text.map((line) => `${line}\n`).join('')
 }

@@ -1,5 +1,6 @@
 /** The texts handed to `nft -f` (nft(8)) for what concerns every pod: who it may say it is, and as whom it is seen outside. Pure. */
 import { familyOf } from '../../proto/api/cidr.ts'
+import { nft, type NftText } from '../program-text.ts'
 import { GATEWAY, OVERLAYS, PORT_PREFIX, portName } from './commands.ts'
 
 /** What comes out of a port. */
@@ -13,43 +14,43 @@ export const MASQUERADE_TABLE = 'gantry_masquerade'
  * no connection is tracked for it, nothing translated. Of hardware addresses and ARP nothing is believed anyway, as all neighbours are written down.
  * Packets between nodes in which pods' packets are (VXLAN) are not tracked: each connection in them would take a second entry, of no use.
  */
-export function guard(pods: readonly (readonly string[])[], vxlanPort: number, table: typeof GUARD_TABLE | typeof GUARD_DEPUTY = GUARD_TABLE): string {
-  return withoutTables(`inet ${table}`) + lines(
-    `table inet ${table} {`,
-    '  set pods4 { type ifname . ipv4_addr; }',
-    '  set pods6 { type ifname . ipv6_addr; }',
-    '  chain outer {',
-    `    udp dport ${vxlanPort} fib daddr type local notrack`,
-    '  }',
-    '  chain output {',
-    '    type filter hook output priority raw; policy accept;',
-    `    udp dport ${vxlanPort} notrack`,
-    '  }',
-    '  chain prerouting {',
-    '    type filter hook prerouting priority raw; policy accept;',
-    `    iifname != "${PORT_PREFIX}*" goto outer`,
+export function guard(pods: readonly (readonly string[])[], vxlanPort: number, table: typeof GUARD_TABLE | typeof GUARD_DEPUTY = GUARD_TABLE): NftText {
+  return nft.join(withoutTables(nft`inet ${table}`), nft.lines(
+    nft`table inet ${table} {`,
+    nft`  set pods4 { type ifname . ipv4_addr; }`,
+    nft`  set pods6 { type ifname . ipv6_addr; }`,
+    nft`  chain outer {`,
+    nft`    udp dport ${vxlanPort} fib daddr type local notrack`,
+    nft`  }`,
+    nft`  chain output {`,
+    nft`    type filter hook output priority raw; policy accept;`,
+    nft`    udp dport ${vxlanPort} notrack`,
+    nft`  }`,
+    nft`  chain prerouting {`,
+    nft`    type filter hook prerouting priority raw; policy accept;`,
+    nft`    iifname != "${PORT_PREFIX}*" goto outer`,
     // What ports let through for host ports at 127.0.0.1 (route_localnet) is nothing for pods to call (CVE-2020-8558).
-    '    ip daddr 127.0.0.0/8 drop',
-    '    iifname . ip saddr @pods4 accept',
-    '    iifname . ip6 saddr @pods6 accept',
-    '    drop',
-    '  }',
-    '}',
-  ) + admit(pods, table)
+    nft`    ip daddr 127.0.0.0/8 drop`,
+    nft`    iifname . ip saddr @pods4 accept`,
+    nft`    iifname . ip6 saddr @pods6 accept`,
+    nft`    drop`,
+    nft`  }`,
+    nft`}`,
+  ), admit(pods, table))
 }
 
 /** Pods that the guard is to know. */
-export function admit(pods: readonly (readonly string[])[], table: string = GUARD_TABLE): string {
-  return lines(...elements(pods).map(([set, element]) => `add element inet ${table} ${set} { ${element} }`))
+export function admit(pods: readonly (readonly string[])[], table: string = GUARD_TABLE): NftText {
+  return nft.lines(...elements(pods).map(([set, element]) => nft`add element inet ${table} ${set} { ${element} }`))
 }
 
 /** Pods that it is to forget; also those that it does not know. */
-export function dismiss(pods: readonly (readonly string[])[]): string {
-  return lines(...elements(pods).flatMap(([set, element]) => ['add', 'delete'].map((verb) => `${verb} element inet ${GUARD_TABLE} ${set} { ${element} }`)))
+export function dismiss(pods: readonly (readonly string[])[]): NftText {
+  return nft.lines(...elements(pods).flatMap(([set, element]) => ['add', 'delete'].map((verb) => nft`${verb} element inet ${GUARD_TABLE} ${set} { ${element} }`)))
 }
 
-function elements(pods: readonly (readonly string[])[]): [string, string][] {
-  return pods.flatMap((addresses) => addresses.map((address): [string, string] => [`pods${familyOf(address)}`, `"${portName(addresses[0]!)}" . ${address}`]))
+function elements(pods: readonly (readonly string[])[]): [string, NftText][] {
+  return pods.flatMap((addresses) => addresses.map((address): [string, NftText] => [`pods${familyOf(address)}`, nft`"${portName(addresses[0]!)}" . ${address}`]))
 }
 
 /**
@@ -58,38 +59,35 @@ function elements(pods: readonly (readonly string[])[]): [string, string][] {
  * the question went. Between pods, addresses stay as they are. What the node itself sends through the overlay (to a Service that leads to a
  * pod elsewhere) has its gateway's address, so that the answer comes the same way. `own`: addresses of pods here that are outside the ranges.
  */
-export function masquerade(clusterCidrs: readonly string[], own: readonly string[], gateways: readonly string[]): string {
-  const pods = (family: 4 | 6): string => {
+export function masquerade(clusterCidrs: readonly string[], own: readonly string[], gateways: readonly string[]): NftText {
+  const pods = (family: 4 | 6): NftText => {
     const members = [...new Set([...clusterCidrs, ...own])].filter((cidr) => familyOf(cidr) === family)
-    return `  set pods${family} { type ipv${family}_addr; flags interval; auto-merge;${members.length === 0 ? '' : ` elements = { ${members.join(', ')} };`} }`
+    return nft`  set pods${family} { type ipv${family}_addr; flags interval; auto-merge;${members.length === 0 ? nft`` : nft` elements = { ${nft.list(members)} };`} }`
   }
-  return lines(
-    `table inet ${MASQUERADE_TABLE}`,
-    `delete table inet ${MASQUERADE_TABLE}`,
-    `table inet ${MASQUERADE_TABLE} {`,
+  const overlays = nft.list(Object.values(OVERLAYS).map((name) => nft`"${name}"`))
+  return nft.lines(
+    nft`table inet ${MASQUERADE_TABLE}`,
+    nft`delete table inet ${MASQUERADE_TABLE}`,
+    nft`table inet ${MASQUERADE_TABLE} {`,
     pods(4),
     pods(6),
-    '  chain postrouting {',
-    '    type nat hook postrouting priority srcnat; policy accept;',
-    `    oifname "${PORT_PREFIX}*" accept`,
-    `    oifname { "${GATEWAY}", "lo" } accept`,
+    nft`  chain postrouting {`,
+    nft`    type nat hook postrouting priority srcnat; policy accept;`,
+    nft`    oifname "${PORT_PREFIX}*" accept`,
+    nft`    oifname { "${GATEWAY}", "lo" } accept`,
     ...gateways.map((gateway) => {
       const family = familyOf(gateway)
       const ip = family === 4 ? 'ip' : 'ip6'
-      return `    oifname { ${Object.values(OVERLAYS).map((name) => `"${name}"`).join(', ')} } ${ip} saddr != @pods${family} snat ${ip} to ${gateway}`
+      return nft`    oifname { ${overlays} } ${ip} saddr != @pods${family} snat ${ip} to ${gateway}`
     }),
-    '    ip saddr @pods4 ip daddr != @pods4 ip daddr != 224.0.0.0/4 masquerade',
-    '    ip6 saddr @pods6 ip6 daddr != @pods6 ip6 daddr != ff00::/8 masquerade',
-    '  }',
-    '}',
+    nft`    ip saddr @pods4 ip daddr != @pods4 ip daddr != 224.0.0.0/4 masquerade`,
+    nft`    ip6 saddr @pods6 ip6 daddr != @pods6 ip6 daddr != ff00::/8 masquerade`,
+    nft`  }`,
+    nft`}`,
   )
 }
 
 /** Tables and all in them, whether they are there or not. */
-export function withoutTables(...tables: readonly string[]): string {
-  return lines(...tables.flatMap((table) => [`table ${table}`, `delete table ${table}`]))
-}
-
-function lines(...text: readonly string[]): string {
-  return text.map((line) => `${line}\n`).join('')
+export function withoutTables(...tables: readonly NftText[]): NftText {
+  return nft.lines(...tables.flatMap((table) => [nft`table ${table}`, nft`delete table ${table}`]))
 }

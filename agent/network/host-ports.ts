@@ -1,6 +1,7 @@
 /** Ports of the node that lead to pods: who has which, and the nftables table that translates them (nft(8)). */
 import { familyOf, readAddress } from '../../proto/api/cidr.ts'
 import { GantryError } from '../../proto/api/errors.ts'
+import { nft, type NftText } from '../program-text.ts'
 import { PORT_PREFIX } from './commands.ts'
 import type { Attachment, HostPort } from './contract.ts'
 import { withoutTables } from './firewall.ts'
@@ -31,7 +32,7 @@ export class HostPorts {
   async start(pods: ReadonlyMap<string, Claimant>): Promise<void> {
     this.#owners.clear()
     for (const [id, { hostPorts = [] }] of pods) this.reserve(id, hostPorts)
-    await this.#node('nft', ['-f', '-'], table() + [...pods.values()].map((pod) => elements(pod).map(add).join('')).join(''))
+    await this.#node.nft(nft.join(table(), ...[...pods.values()].flatMap((pod) => elements(pod).map(add))))
   }
 
   /** Takes ports for a pod, before it has an address. Conflict if another has one of them; then none is taken. */
@@ -54,15 +55,15 @@ export class HostPorts {
   /** The kernel follows. */
   async open(pod: Claimant): Promise<void> {
     if ((pod.hostPorts ?? []).length === 0) return
-    await this.#node('nft', ['-f', '-'], elements(pod).map(add).join(''))
+    await this.#node.nft(nft.join(...elements(pod).map(add)))
     await this.#forgetFlows(pod)
   }
 
   /** The kernel follows, whether it knew of them or not. The ports stay the pods' until `release`: until nothing of it is left, the next run of the agent may find it. */
   async close(pods: readonly Claimant[]): Promise<void> {
-    const script = pods.flatMap(elements).map((element) => `${add(element)}delete element inet ${HOST_PORTS_TABLE} ${element.set} { ${element.key} }\n`).join('')
-    if (script === '') return
-    await this.#node('nft', ['-f', '-'], script)
+    const commands = pods.flatMap(elements).map((element) => nft`${add(element)}delete element inet ${HOST_PORTS_TABLE} ${element.set} { ${element.key} }\n`)
+    if (commands.length === 0) return
+    await this.#node.nft(nft.join(...commands))
     for (const pod of pods) await this.#forgetFlows(pod)
   }
 
@@ -75,7 +76,7 @@ export class HostPorts {
   }
 
   async remove(): Promise<void> {
-    await this.#node('nft', ['-f', '-'], withoutTables(`inet ${HOST_PORTS_TABLE}`))
+    await this.#node.nft(withoutTables(nft`inet ${HOST_PORTS_TABLE}`))
   }
 
   /** A client that goes on sending UDP from one port would for ever go where its first packet went. conntrack(8) answers 1 if there is nothing to delete. */
@@ -83,7 +84,7 @@ export class HostPorts {
     const families = new Set(addresses.map(familyOf))
     for (const { protocol, hostPort } of hostPorts) {
       if (protocol !== 'UDP') continue
-      for (const family of families) await this.#node('conntrack', ['-D', '-f', family === 4 ? 'ipv4' : 'ipv6', '-p', 'udp', '--orig-port-dst', String(hostPort)], undefined, [0, 1])
+      for (const family of families) await this.#node('conntrack', ['-D', '-f', family === 4 ? 'ipv4' : 'ipv6', '-p', 'udp', '--orig-port-dst', String(hostPort)], [0, 1])
     }
   }
 }
@@ -125,19 +126,19 @@ function elements({ addresses, hostPorts = [] }: Claimant): Element[] {
   })
 }
 
-function add({ set, key: at, value }: Element): string {
-  return `add element inet ${HOST_PORTS_TABLE} ${set} { ${at}${value === undefined ? '' : ` : ${value}`} }\n`
+function add({ set, key: at, value }: Element): NftText {
+  return nft`add element inet ${HOST_PORTS_TABLE} ${set} { ${at}${value === undefined ? nft`` : nft` : ${value}`} }\n`
 }
 
-function table(): string {
-  const rules = (family: 4 | 6, ip: 'ip' | 'ip6'): string => `
+function table(): NftText {
+  const rules = (family: 4 | 6, ip: 'ip' | 'ip6'): NftText => nft`
     dnat ${ip} to ${ip} daddr . meta l4proto . th dport map @one${family}
     meta nfproto ipv${family} dnat ${ip} to meta l4proto . th dport map @any${family}`
-  const maps = (family: 4 | 6): string => `
+  const maps = (family: 4 | 6): NftText => nft`
   map one${family} { type ipv${family}_addr . inet_proto . inet_service : ipv${family}_addr . inet_service; }
   map any${family} { type inet_proto . inet_service : ipv${family}_addr . inet_service; }
   set self${family} { type ipv${family}_addr . ipv${family}_addr; }`
-  return `${withoutTables(`inet ${HOST_PORTS_TABLE}`)}table inet ${HOST_PORTS_TABLE} {${maps(4)}${maps(6)}
+  return nft`${withoutTables(nft`inet ${HOST_PORTS_TABLE}`)}table inet ${HOST_PORTS_TABLE} {${maps(4)}${maps(6)}
   chain translate {${rules(4, 'ip')}${rules(6, 'ip6')}
   }
   chain prerouting {

@@ -19,6 +19,7 @@ import type { NetworkFollower } from '../session/contract.ts'
 import type { NetworkPart, NetworkView, NodeRanges } from './contract.ts'
 import { PartRunner } from './part-runner.ts'
 import type { TableOwner } from './table-watch.ts'
+import { vetRanges } from './vetting.ts'
 import { ViewFile } from './view-file.ts'
 
 /** Entries in one record of the file. */
@@ -39,7 +40,9 @@ export class NetworkSync implements NetworkFollower {
   readonly #directory: string
   readonly #logger: Logger
   readonly #applied: (revision: number) => void
-  readonly #view = new ClusterView({ podCidrs: [], cluster: { podCidrs: [], serviceCidrs: [], domain: '' } })
+  readonly #view = new ClusterView({ podCidrs: [], cluster: { podCidrs: [], serviceCidrs: [], domain: '' } }, (key, what) => {
+    this.#logger.warn({ key, leftOut: what }, 'a part of what the control plane tells of the network is not of its form and is left out')
+  })
   readonly #file: ViewFile
   readonly #runners: readonly PartRunner[]
   /** Parts of an update whose last part is not here yet. */
@@ -74,7 +77,7 @@ export class NetworkSync implements NetworkFollower {
   async load(): Promise<void> {
     try {
       for (const update of await this.#file.load()) this.#view.update([update])
-      this.#ranges = JSON.parse(await readFile(this.#rangesPath, 'utf8')) as NodeRanges
+      this.#ranges = vetRanges(JSON.parse(await readFile(this.#rangesPath, 'utf8')) as NodeRanges)
     } catch (thrown) {
       // The first run, or a file that cannot be read: the control plane tells everything again.
       if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') this.#logger.warn({ directory: this.#directory, err: GantryError.from(thrown) }, 'the view of the network that the run before kept cannot be read')
@@ -89,9 +92,10 @@ export class NetworkSync implements NetworkFollower {
     for (const runner of this.#runners) runner.changed(new Set(), true)
   }
 
-  /** The control plane knows the node. */
-  async welcome(ranges: NodeRanges): Promise<void> {
+  /** The control plane knows the node. InvalidArgument: these are no ranges. */
+  async welcome(told: NodeRanges): Promise<void> {
     this.#gathered = []
+    const ranges = vetRanges(told)
     if (isDeepStrictEqual(ranges, this.#ranges)) return
     this.#ranges = this.#view.ranges = ranges
     await writeFile(`${this.#rangesPath}.new`, JSON.stringify(ranges), { mode: 0o600 })

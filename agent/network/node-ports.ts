@@ -3,6 +3,7 @@ import type { Logger } from '../../proto/base/logger.ts'
 import { addressGateway, deleteLinks, forwarding, GATEWAY, isPortName, joinPorts, leaveGateways, makeGateway, noAdvertisements, portName, portSettings, unusedAddresses } from './commands.ts'
 import { admit, dismiss, guard, GUARD_DEPUTY, GUARD_TABLE, masquerade, MASQUERADE_TABLE, withoutTables } from './firewall.ts'
 import { readJson, type InNode } from './node-programs.ts'
+import { ip, nft, sh } from '../program-text.ts'
 import type { PodAddresses } from './pod-addresses.ts'
 
 interface Link {
@@ -52,13 +53,13 @@ export class NodePorts {
     const known = new Set(living.map(([first]) => portName(first!)))
     const stray = [...ports.keys()].filter((name) => !known.has(name))
     const gateways = new Set(this.#gateways)
-    const former = [...known].map((port) => leaveGateways(port, globals(ports.get(port)!).filter(({ local }) => !gateways.has(local)).map(withPrefix))).join('')
-    await this.#node('ip', ['-batch', '-'], deleteLinks(stray) + joinPorts(living, this.#gateways) + former)
-    await this.#node('nft', ['-f', '-'], guard(living, vxlanPort, GUARD_DEPUTY))
+    const former = [...known].map((port) => leaveGateways(port, globals(ports.get(port)!).filter(({ local }) => !gateways.has(local)).map(withPrefix)))
+    await this.#node.ipBatch(ip.join(deleteLinks(stray), joinPorts(living, this.#gateways), ...former))
+    await this.#node.nft(guard(living, vxlanPort, GUARD_DEPUTY))
     // Tables of agents that had one for all, and that had a bridge: they would hide pods of this node from those of others, and let nothing pass.
-    await this.#node('nft', ['-f', '-'], withoutTables('ip gantry', 'bridge gantry_guard') + guard(living, vxlanPort) + masquerade(clusterCidrs, foreign, this.#gateways))
-    await this.#node('nft', ['-f', '-'], withoutTables(`inet ${GUARD_DEPUTY}`))
-    await this.#node('sh', ['-c', [forwarding(new Set(addresses.pools.map(({ family }) => family))), noAdvertisements(GATEWAY), portSettings(living), unusedAddresses(addresses.pools.map(({ cidr }) => cidr))].join('\n')])
+    await this.#node.nft(nft.join(withoutTables(nft`ip gantry`, nft`bridge gantry_guard`), guard(living, vxlanPort), masquerade(clusterCidrs, foreign, this.#gateways)))
+    await this.#node.nft(withoutTables(nft`inet ${GUARD_DEPUTY}`))
+    await this.#node.sh(sh.lines(forwarding(new Set(addresses.pools.map(({ family }) => family))), noAdvertisements(GATEWAY), portSettings(living), unusedAddresses(addresses.pools.map(({ cidr }) => cidr))))
     return { resized: [...known].filter((name) => ports.get(name)!.mtu !== mtu), gone: new Set(gone.map(([first]) => first!)) }
   }
 
@@ -66,8 +67,8 @@ export class NodePorts {
   async join(pods: readonly (readonly string[])[]): Promise<void> {
     await Promise.all([
       // The kernel lets a pod send some time after its port is up. Nobody is in there yet who could advertise anything.
-      this.#node('ip', ['-batch', '-'], joinPorts(pods, this.#gateways)).then(() => this.#node('sh', ['-c', portSettings(pods)])),
-      this.#node('nft', ['-f', '-'], admit(pods)),
+      this.#node.ipBatch(joinPorts(pods, this.#gateways)).then(() => this.#node.sh(portSettings(pods))),
+      this.#node.nft(admit(pods)),
     ])
   }
 
@@ -76,24 +77,25 @@ export class NodePorts {
     const present = new Set((await this.#links()).map(({ ifname }) => ifname))
     const ports = pods.map(([first]) => portName(first!)).filter((name) => present.has(name))
     await Promise.all([
-      this.#node('ip', ['-batch', '-'], deleteLinks(ports)),
-      this.#node('nft', ['-f', '-'], dismiss(pods)),
+      this.#node.ipBatch(deleteLinks(ports)),
+      this.#node.nft(dismiss(pods)),
     ])
   }
 
   /** With no pod left nothing of the network is. */
   async remove(): Promise<void> {
-    if ((await this.#node('ip', ['link', 'show', 'dev', GATEWAY], undefined, [0, 1])).code === 0) await this.#node('ip', ['-batch', '-'], deleteLinks([GATEWAY]))
-    await this.#node('sh', ['-c', unusedAddresses([])])
-    await this.#node('nft', ['-f', '-'], withoutTables(`inet ${GUARD_TABLE}`, `inet ${GUARD_DEPUTY}`, `inet ${MASQUERADE_TABLE}`))
+    if ((await this.#node('ip', ['link', 'show', 'dev', GATEWAY], [0, 1])).code === 0) await this.#node.ipBatch(deleteLinks([GATEWAY]))
+    await this.#node.sh(unusedAddresses([]))
+    await this.#node.nft(withoutTables(nft`inet ${GUARD_TABLE}`, nft`inet ${GUARD_DEPUTY}`, nft`inet ${MASQUERADE_TABLE}`))
   }
 
   async #makeGateway(addresses: PodAddresses, mtu: number): Promise<void> {
-    const shown = await this.#node('ip', ['-json', 'addr', 'show', 'dev', GATEWAY], undefined, [0, 1])
+    const shown = await this.#node('ip', ['-json', 'addr', 'show', 'dev', GATEWAY], [0, 1])
     const [link] = shown.code === 0 ? readJson<Link>(shown.stdout) : []
     const present = link === undefined ? [] : globals(link).map(withPrefix)
     const wanted = addresses.pools.map(({ family, gateway }) => `${gateway}/${family === 4 ? 32 : 128}`)
-    await this.#node('ip', ['-batch', '-'], (link === undefined ? makeGateway(mtu) : '') + addressGateway(mtu, wanted.filter((address) => !present.includes(address)), present.filter((address) => !wanted.includes(address))))
+    const addressed = addressGateway(mtu, wanted.filter((address) => !present.includes(address)), present.filter((address) => !wanted.includes(address)))
+    await this.#node.ipBatch(link === undefined ? ip.join(makeGateway(mtu), addressed) : addressed)
   }
 
   /** Every interface that is a pod's, whatever it has. */

@@ -8,6 +8,7 @@ import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../launcher.ts'
 import { noAdvertisements, podSide, type PodLink } from './commands.ts'
+import { sh } from '../program-text.ts'
 
 export interface PodNamespacesOptions {
   /** They are pinned in its directory `netns`. */
@@ -57,7 +58,7 @@ export class PodNamespaces {
     mkdirSync(directory, { recursive: true, mode: 0o711 })
     const pin = join(directory, PIN)
     closeSync(openSync(pin, 'a'))
-    await run('unshare', [`--net=${pin}`, '--', 'sh', '-c', `${noAdvertisements('default')}; exec ip -batch -`], { stdin: podSide({ addresses: links, mtu, nodeNetns }) })
+    await run('unshare', [`--net=${pin}`, '--', 'sh', '-c', sh`${noAdvertisements('default')}; exec ip -batch -`.text], { stdin: podSide({ addresses: links, mtu, nodeNetns }).text })
   }
 
   /** From now on it is the pod's. Its pin. */

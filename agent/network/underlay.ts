@@ -37,7 +37,7 @@ export async function findPodMtu(node: InNode, address: string | undefined): Pro
   const [links, ...routes] = await Promise.all([
     node('ip', ['-json', 'addr']),
     node('ip', ['-json', 'route', 'show', 'default']),
-    node('ip', ['-json', '-6', 'route', 'show', 'default'], undefined, [0, 1, 2]),
+    node('ip', ['-json', '-6', 'route', 'show', 'default'], [0, 1, 2]),
   ])
   return podMtu(readJson<Link>(links.stdout), routes.flatMap(({ code, stdout }) => (code === 0 ? readJson<Route>(stdout) : [])), address)
 }

@@ -1,5 +1,6 @@
 /** What the node's kernel has of the fabric, and the making of changes to it: ip(8) and bridge(8). */
 import { familyOf } from '../../../proto/api/cidr.ts'
+import { ip, sh, type ShellText } from '../../program-text.ts'
 import { noAdvertisements, OVERLAYS } from '../commands.ts'
 import { readJson, type InNode } from '../node-programs.ts'
 import { ROUTE_PROTOCOL, type KernelFabric, type Steps, type Way } from './plan.ts'
@@ -44,7 +45,7 @@ export class FabricKernel {
       this.#node('ip', ['-json', '-details', 'link', 'show', 'type', 'vxlan']),
       this.#node('ip', ['-json', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)]),
       // A kernel without IPv6 says so.
-      this.#node('ip', ['-json', '-6', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)], undefined, [0, 1, 2]),
+      this.#node('ip', ['-json', '-6', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)], [0, 1, 2]),
     ])
     const devices = readJson<LinkJson>(links.stdout).filter(({ ifname }) => NAMES.includes(ifname))
     const [neighbours, forwardings] = await Promise.all([this.#each<NeighbourJson>(devices, 'ip', (name) => ['-json', 'neigh', 'show', 'dev', name, 'nud', 'permanent']), this.#each<ForwardingJson>(devices, 'bridge', (name) => ['-json', 'fdb', 'show', 'dev', name])])
@@ -62,7 +63,7 @@ export class FabricKernel {
   async ways(addresses: readonly string[]): Promise<ReadonlyMap<string, Way>> {
     if (addresses.length === 0) return new Map()
     // -force: what one address fails with does not keep the others from being asked for. The exit code then tells of it.
-    const { stdout } = await this.#node('ip', ['-force', '-json', '-batch', '-'], addresses.map((address) => `route get ${address}\n`).join(''), [0, 1, 2])
+    const { stdout } = await this.#node.ipBatch(ip.lines(...addresses.map((address) => ip`route get ${address}`)), ['-force', '-json'], [0, 1, 2])
     // One list a line.
     const answers = stdout.split('\n').flatMap((line) => readJson<RouteJson>(line))
     return new Map(answers.flatMap(({ type = 'unicast', dst, gateway, via, dev }): [string, Way][] => (
@@ -71,10 +72,10 @@ export class FabricKernel {
   }
 
   async apply({ devices, made, forwardings, routes }: Steps): Promise<void> {
-    if (devices !== '') await this.#node('ip', ['-batch', '-'], devices)
-    if (made.length > 0) await this.#node('sh', ['-c', made.map(settings).join('\n')])
-    if (forwardings !== '') await this.#node('bridge', ['-batch', '-'], forwardings)
-    if (routes !== '') await this.#node('ip', ['-batch', '-'], routes)
+    if (devices.text !== '') await this.#node.ipBatch(devices)
+    if (made.length > 0) await this.#node.sh(sh.lines(...made.map(settings)))
+    if (forwardings.text !== '') await this.#node.bridgeBatch(forwardings)
+    if (routes.text !== '') await this.#node.ipBatch(routes)
   }
 
   async #each<T>(devices: readonly LinkJson[], program: string, args: (name: string) => string[]): Promise<{ dev: string; item: T }[]> {
@@ -84,8 +85,8 @@ export class FabricKernel {
 }
 
 /** A pod's answer may come by the overlay although the node would go another way (RFC 3704, 2.4: a peer that has chosen otherwise); no router is listened to. */
-function settings(device: string): string {
-  return [`echo 2 > /proc/sys/net/ipv4/conf/${device}/rp_filter`, `echo 0 > /proc/sys/net/ipv4/conf/${device}/send_redirects`, noAdvertisements(device)].join('\n')
+function settings(device: string): ShellText {
+  return sh.lines(sh`echo 2 > /proc/sys/net/ipv4/conf/${device}/rp_filter`, sh`echo 0 > /proc/sys/net/ipv4/conf/${device}/send_redirects`, noAdvertisements(device))
 }
 
 /** iproute2 leaves out the prefix of a single address. */

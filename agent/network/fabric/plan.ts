@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { familyOf, readAddress, type AddressFamily } from '../../../proto/api/cidr.ts'
 import type { PeerNode } from '../../../proto/gen/types.ts'
+import { ip, type IpText } from '../../program-text.ts'
 import { OVERLAYS } from '../commands.ts'
 
 /** Marks our routes (iproute2's rt_protos): those with it that nobody wants are removed, others are never touched. */
@@ -142,28 +143,27 @@ export interface KernelFabric {
 
 /** Batches in their order: `ip` (devices and neighbours), `bridge` (forwardings), `ip` (routes, and what is no longer wanted). */
 export interface Steps {
-  readonly devices: string
+  readonly devices: IpText
   /** Devices that are made anew. */
   readonly made: readonly string[]
-  readonly forwardings: string
-  readonly routes: string
+  readonly forwardings: IpText
+  readonly routes: IpText
 }
 
-const text = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('')
 const isOverlay = (device: string): boolean => Object.values(OVERLAYS).includes(device)
 
 export function steps(wanted: Fabric, has: KernelFabric): Steps {
-  const deviceLines: string[] = []
+  const deviceLines: IpText[] = []
   const made: string[] = []
   for (const device of wanted.devices) {
     const present = has.devices.find(({ name }) => name === device.name)
     const fits = present?.vni === VNI && present.port === device.port && (device.family === 4 || present.local === device.local)
-    if (present !== undefined && !fits) deviceLines.push(`link del ${device.name}`)
+    if (present !== undefined && !fits) deviceLines.push(ip`link del ${device.name}`)
     if (present === undefined || !fits) {
       made.push(device.name)
       // An IPv4 one is bound to no address: it goes on sending when the node's changes.
-      deviceLines.push(`link add ${device.name} address ${device.mac} mtu ${device.mtu} type vxlan id ${VNI} dstport ${device.port} nolearning${device.family === 6 ? ` local ${device.local}` : ''}`, `link set ${device.name} up`)
-    } else if (present.mac !== device.mac || present.mtu !== device.mtu || !present.up) deviceLines.push(`link set ${device.name}${present.mac === device.mac ? '' : ` address ${device.mac}`} mtu ${device.mtu} up`)
+      deviceLines.push(ip`link add ${device.name} address ${device.mac} mtu ${device.mtu} type vxlan id ${VNI} dstport ${device.port} nolearning${device.family === 6 ? ip` local ${device.local}` : ip``}`, ip`link set ${device.name} up`)
+    } else if (present.mac !== device.mac || present.mtu !== device.mtu || !present.up) deviceLines.push(ip`link set ${device.name}${present.mac === device.mac ? ip`` : ip` address ${device.mac}`} mtu ${device.mtu} up`)
   }
   const gone = has.devices.filter(({ name }) => !wanted.devices.some((device) => device.name === name)).map(({ name }) => name)
   const lost = new Set([...gone, ...made])
@@ -174,18 +174,18 @@ export function steps(wanted: Fabric, has: KernelFabric): Steps {
   const forwardings = difference(wanted.forwardings, stays(has.forwardings), ({ dev, mac }) => `${dev} ${mac}`, ({ remote }) => remote)
   const routes = difference(wanted.routes, stays(has.routes), ({ to }) => to, ({ via, dev }) => `${via} ${dev}`)
   return {
-    devices: text([...deviceLines, ...neighbours.set.map(({ address, mac, dev }) => `neigh replace ${address} lladdr ${mac} dev ${dev} nud permanent`)]),
+    devices: ip.lines(...deviceLines, ...neighbours.set.map(({ address, mac, dev }) => ip`neigh replace ${address} lladdr ${mac} dev ${dev} nud permanent`)),
     made,
-    forwardings: text([
-      ...forwardings.set.map(({ mac, dev, remote }) => `fdb replace ${mac} dev ${dev} dst ${remote} self permanent`),
-      ...forwardings.removed.map(({ mac, dev, remote }) => `fdb del ${mac} dev ${dev} dst ${remote} self`),
-    ]),
-    routes: text([
-      ...routes.set.map(({ to, via, dev }) => `route replace ${to} via ${via} dev ${dev} proto ${ROUTE_PROTOCOL}${isOverlay(dev) ? ' onlink' : ''}`),
-      ...routes.removed.map(({ to, via, dev }) => `route del ${to} via ${via} dev ${dev} proto ${ROUTE_PROTOCOL}`),
-      ...neighbours.removed.map(({ address, dev }) => `neigh del ${address} dev ${dev}`),
-      ...gone.map((name) => `link del ${name}`),
-    ]),
+    forwardings: ip.lines(
+      ...forwardings.set.map(({ mac, dev, remote }) => ip`fdb replace ${mac} dev ${dev} dst ${remote} self permanent`),
+      ...forwardings.removed.map(({ mac, dev, remote }) => ip`fdb del ${mac} dev ${dev} dst ${remote} self`),
+    ),
+    routes: ip.lines(
+      ...routes.set.map(({ to, via, dev }) => ip`route replace ${to} via ${via} dev ${dev} proto ${ROUTE_PROTOCOL}${isOverlay(dev) ? ip` onlink` : ip``}`),
+      ...routes.removed.map(({ to, via, dev }) => ip`route del ${to} via ${via} dev ${dev} proto ${ROUTE_PROTOCOL}`),
+      ...neighbours.removed.map(({ address, dev }) => ip`neigh del ${address} dev ${dev}`),
+      ...gone.map((name) => ip`link del ${name}`),
+    ),
   }
 }
 

@@ -3,6 +3,7 @@ import { Semaphore } from '../../../proto/base/turns.ts'
 import { Waiters } from '../../../proto/base/waiters.ts'
 import type { Run } from '../../launcher.ts'
 import type { NetworkChange, NetworkPart, NetworkView, PodGuard } from '../contract.ts'
+import { inNode, type InNode } from '../node-programs.ts'
 import { changeScripts, TABLE } from './change-script.ts'
 import { LastTold } from './last-told.ts'
 import { NO_TABLE, policyTable, SetElements, type PolicyTable } from './ruleset.ts'
@@ -17,8 +18,7 @@ export class PolicyGuard implements NetworkPart, PodGuard {
   readonly name = 'policy'
   /** What a pod is no longer allowed to send need not be waited for before it ends. */
   readonly confirms = false
-  readonly #run: Run
-  readonly #netns: string | undefined
+  readonly #node: InNode
   readonly #turn = new Semaphore(1)
   readonly #given = new Map<string, readonly string[]>()
   readonly #elements = new SetElements()
@@ -30,8 +30,7 @@ export class PolicyGuard implements NetworkPart, PodGuard {
   readonly #waiting = new Waiters()
 
   constructor({ run, netns }: PolicyGuardParts) {
-    this.#run = run
-    this.#netns = netns
+    this.#node = inNode(run, netns)
   }
 
   async apply(view: NetworkView, { complete, keys }: NetworkChange): Promise<void> {
@@ -70,11 +69,7 @@ export class PolicyGuard implements NetworkPart, PodGuard {
     const after = policyTable(this.#lastTold.with(this.#view!, this.#given), this.#given, this.#elements)
     const scripts = changeScripts(complete ? undefined : this.#table, after)
     if (scripts.length > 0) this.#table = undefined
-    for (const script of scripts) await this.#nft(script)
+    for (const script of scripts) await this.#node.nft(script)
     this.#table = after
-  }
-
-  #nft(stdin: string): Promise<unknown> {
-    return this.#netns === undefined ? this.#run('nft', ['-f', '-'], { stdin }) : this.#run('nsenter', [`--net=${this.#netns}`, '--', 'nft', '-f', '-'], { stdin })
   }
 }

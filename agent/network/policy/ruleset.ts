@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { familyOf, type AddressFamily } from '../../../proto/api/cidr.ts'
 import type { AddressSet, GuardedPod, PolicyPort, PolicyRule, PolicyRules } from '../../../proto/gen/types.ts'
+import { nft, type NftText } from '../../program-text.ts'
 import type { NetworkView } from '../contract.ts'
 import { blockRanges, joined } from './address-ranges.ts'
 
@@ -17,7 +18,7 @@ export interface KernelSet {
 export interface PolicyTable {
   readonly sets: ReadonlyMap<string, KernelSet>
   /** Lines by chain; the name says the content. */
-  readonly chains: ReadonlyMap<string, readonly string[]>
+  readonly chains: ReadonlyMap<string, readonly NftText[]>
   /** Chains by pods' addresses, for each of `MAPS`. */
   readonly verdicts: ReadonlyMap<string, ReadonlyMap<string, string>>
 }
@@ -100,7 +101,7 @@ export function policyTable(view: Pick<NetworkView, 'entries'>, given: ReadonlyM
   const byName = new Map([...rules.values()].map((each) => [each.name, each]))
   const owners = new Map([...given].flatMap(([uid, addresses]) => addresses.map((address) => [address, uid])))
   const sets = new Map<string, KernelSet>()
-  const chains = new Map<string, readonly string[]>()
+  const chains = new Map<string, readonly NftText[]>()
   const verdicts = new Map<string, Map<string, string>>(MAPS.map((name) => [name, new Map()]))
   const self = { 4: new Set<string>(), 6: new Set<string>() }
   const made = new Map<string, string>()
@@ -110,7 +111,7 @@ export function policyTable(view: Pick<NetworkView, 'entries'>, given: ReadonlyM
     const known = made.get(key)
     if (known !== undefined) return known
     const lines = chainLines(direction, family, names.flatMap((name) => byName.get(name) ?? []), (name, type) => sets.set(name, allSets.get(name) ?? { type, elements: new Set() }))
-    const chain = `${direction}${family}_${digest(lines.join('\n'))}`
+    const chain = `${direction}${family}_${digest(lines.map(({ text }) => text).join('\n'))}`
     chains.set(chain, lines)
     made.set(key, chain)
     return chain
@@ -133,48 +134,49 @@ function addressesOf(pod: GuardedPod, given: ReadonlyMap<string, readonly string
 }
 
 /** `uses` is told the sets that the lines name. */
-function chainLines(direction: Direction, family: AddressFamily, policies: readonly PolicyRules[], uses: (name: string, type: string) => void): string[] {
+function chainLines(direction: Direction, family: AddressFamily, policies: readonly PolicyRules[], uses: (name: string, type: string) => void): NftText[] {
   const rules = policies.flatMap((policy) => (direction === 'in' ? policy.ingress : policy.egress))
   const words = family === 4 ? 'ip' : 'ip6'
-  const lines = new Set(rules.flatMap((rule) => {
+  const lines = new Map(rules.flatMap((rule) => {
     const peers = peerMatches(rule, direction, family, uses)
     const ports = portMatches(rule, family, uses)
-    return peers.flatMap((peer) => ports.map((port) => [peer, port, 'return'].filter((part) => part !== '').join(' ')))
-  }))
-  return [...(lines.has('return') ? ['return'] : lines), `${words} saddr . ${words} daddr @self${family} return`, `goto ${REFUSE}`]
+    return peers.flatMap((peer) => ports.map((port) => nft`${peer}${port}return`))
+  }).map((line) => [line.text, line]))
+  const all = lines.get('return')
+  return [...(all === undefined ? lines.values() : [all]), nft`${words} saddr . ${words} daddr @self${family} return`, nft`goto ${REFUSE}`]
 }
 
-/** Matches of the other side, one of which must fit; '' fits everything. */
-function peerMatches({ anyPeer, sets, blocks }: PolicyRule, direction: Direction, family: AddressFamily, uses: (name: string, type: string) => void): string[] {
-  if (anyPeer) return ['']
-  const other = `${family === 4 ? 'ip' : 'ip6'} ${direction === 'in' ? 'saddr' : 'daddr'}`
+/** Matches of the other side, one of which must fit, each with a space behind it; the empty one fits everything. */
+function peerMatches({ anyPeer, sets, blocks }: PolicyRule, direction: Direction, family: AddressFamily, uses: (name: string, type: string) => void): NftText[] {
+  if (anyPeer) return [nft``]
+  const other = nft`${family === 4 ? 'ip' : 'ip6'} ${direction === 'in' ? 'saddr' : 'daddr'}`
   const ranges = blockRanges(family, blocks)
   return [
     ...sets.map((set) => {
       const name = peersName(family, set)
       uses(name, addressType(family))
-      return `${other} @${name}`
+      return nft`${other} @${name} `
     }),
-    ...(ranges.length === 0 ? [] : [`${other} { ${ranges.join(', ')} }`]),
+    ...(ranges.length === 0 ? [] : [nft`${other} { ${nft.list(ranges)} } `]),
   ]
 }
 
-/** Matches of protocol and port, one of which must fit; '' fits everything. What has no ports fits only where no port is asked for. */
-function portMatches({ anyPort, ports, endpoints }: PolicyRule, family: AddressFamily, uses: (name: string, type: string) => void): string[] {
-  if (anyPort) return ['']
+/** Matches of protocol and port, one of which must fit, each with a space behind it; the empty one fits everything. What has no ports fits only where no port is asked for. */
+function portMatches({ anyPort, ports, endpoints }: PolicyRule, family: AddressFamily, uses: (name: string, type: string) => void): NftText[] {
+  if (anyPort) return [nft``]
   const protocols = [...new Set(ports.map(({ protocol }) => protocol))]
   return [
     ...protocols.map((protocol) => protocolMatch(protocol.toLowerCase(), ports.filter((port) => port.protocol === protocol))),
     ...endpoints.map((set) => {
       const name = endpointsName(family, set)
       uses(name, endpointType(family))
-      return `${family === 4 ? 'ip' : 'ip6'} daddr . meta l4proto . th dport @${name}`
+      return nft`${family === 4 ? 'ip' : 'ip6'} daddr . meta l4proto . th dport @${name} `
     }),
   ]
 }
 
-function protocolMatch(protocol: string, ports: readonly PolicyPort[]): string {
-  if (ports.some(({ port }) => port === 0)) return `meta l4proto ${protocol}`
+function protocolMatch(protocol: string, ports: readonly PolicyPort[]): NftText {
+  if (ports.some(({ port }) => port === 0)) return nft`meta l4proto ${protocol} `
   const ranges = joined(ports.map(({ port, endPort }) => ({ first: BigInt(port), last: BigInt(endPort === 0 ? port : endPort) })))
-  return `${protocol} dport { ${ranges.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(', ')} }`
+  return nft`${protocol} dport { ${nft.list(ranges.map(({ first, last }) => (first === last ? first : `${first}-${last}`)))} } `
 }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { formatAddress, readCidr, type AddressRange } from '../../../proto/api/cidr.ts'
 import type { Network, PeerNode } from '../../../proto/gen/types.ts'
+import { ip, type IpText } from '../../program-text.ts'
 
 const BRIDGE_PREFIX = 'gs'
 const VXLAN_PREFIX = 'gx'
@@ -62,24 +63,24 @@ export function segmentsOf(networks: ReadonlyMap<string, Network>, peers: Iterab
   return segments
 }
 
-/** Makes bridge and VXLAN device. */
-export function makeSegment({ vni, local }: Segment, mtu: number, port: number): string {
-  return lines(
-    `link add ${bridgeName(vni)} mtu ${mtu} type bridge`,
-    `link add ${vxlanName(vni)} mtu ${mtu} type vxlan id ${vni} local ${local} dstport ${port}`,
+/** Makes bridge and VXLAN device, but for what is among the links that are `present`. */
+export function makeSegment({ vni, local }: Segment, mtu: number, port: number, present: readonly string[]): IpText {
+  return ip.lines(
+    ...(present.includes(bridgeName(vni)) ? [] : [ip`link add ${bridgeName(vni)} mtu ${mtu} type bridge`]),
+    ...(present.includes(vxlanName(vni)) ? [] : [ip`link add ${vxlanName(vni)} mtu ${mtu} type vxlan id ${vni} local ${local} dstport ${port}`]),
     // No address of the node on the segment, not even a link-local one.
-    `link set ${vxlanName(vni)} master ${bridgeName(vni)} addrgenmode none`,
-    `link set ${bridgeName(vni)} addrgenmode none`,
-    `link set ${vxlanName(vni)} up`,
-    `link set ${bridgeName(vni)} up`,
+    ip`link set ${vxlanName(vni)} master ${bridgeName(vni)} addrgenmode none`,
+    ip`link set ${bridgeName(vni)} addrgenmode none`,
+    ip`link set ${vxlanName(vni)} up`,
+    ip`link set ${bridgeName(vni)} up`,
   )
 }
 
 /** For bridge(8): frames to whom nobody knows go to every node that has pods on the network; where an address is, is learned from its frames. */
-export function forward({ vni }: Segment, add: readonly string[], remove: readonly ForwardingEntry[]): string {
-  return lines(
-    ...remove.map(({ mac, dst }) => `fdb del ${mac} dev ${vxlanName(vni)} dst ${dst} self`),
-    ...add.map((remote) => `fdb append ${EVERYBODY} dev ${vxlanName(vni)} dst ${remote} self`),
+export function forward({ vni }: Segment, add: readonly string[], remove: readonly ForwardingEntry[]): IpText {
+  return ip.lines(
+    ...remove.map(({ mac, dst }) => ip`fdb del ${mac} dev ${vxlanName(vni)} dst ${dst} self`),
+    ...add.map((remote) => ip`fdb append ${EVERYBODY} dev ${vxlanName(vni)} dst ${remote} self`),
   )
 }
 
@@ -94,17 +95,17 @@ export interface SegmentPort {
 }
 
 /** Inside the pod's namespace. There is no way beyond the segment. */
-export function podSide({ segment, port, inside, addresses, mtu, nodeNetns }: SegmentPort): string {
+export function podSide({ segment, port, inside, addresses, mtu, nodeNetns }: SegmentPort): IpText {
   const prefixes = segment.ranges.map((cidr) => readCidr(cidr)!)
-  return lines(
-    `link add ${inside} mtu ${mtu} type veth peer name ${port} mtu ${mtu} netns ${nodeNetns}`,
-    ...addresses.map((address) => `addr add ${address}/${cidrPrefix(prefixes, address)} dev ${inside}${address.includes(':') ? ' nodad' : ''}`),
-    `link set ${inside} up`,
+  return ip.lines(
+    ip`link add ${inside} mtu ${mtu} type veth peer name ${port} mtu ${mtu} netns ${nodeNetns}`,
+    ...addresses.map((address) => ip`addr add ${address}/${cidrPrefix(prefixes, address)} dev ${inside}${address.includes(':') ? ip` nodad` : ip``}`),
+    ip`link set ${inside} up`,
   )
 }
 
-export function nodeSide({ segment: { vni }, port }: SegmentPort): string {
-  return lines(`link set ${port} master ${bridgeName(vni)} addrgenmode none`, `link set ${port} up`)
+export function nodeSide({ segment: { vni }, port }: SegmentPort): IpText {
+  return ip.lines(ip`link set ${port} master ${bridgeName(vni)} addrgenmode none`, ip`link set ${port} up`)
 }
 
 function cidrPrefix(ranges: readonly AddressRange[], address: string): number {
@@ -126,8 +127,4 @@ export function* freeAddresses({ blocks, ranges }: Segment, family: 4 | 6, used:
     }
   }
   return undefined
-}
-
-export function lines(...text: readonly string[]): string {
-  return text.map((line) => `${line}\n`).join('')
 }

@@ -8,10 +8,11 @@ import type { PodNetworkRequest } from '../../../proto/api/pod-networks.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { Waiters } from '../../../proto/base/waiters.ts'
 import type { Run } from '../../launcher.ts'
+import { ip, sh, type IpText } from '../../program-text.ts'
 import type { FurtherInterface, NetworkChange, NetworkPart, NetworkView, PodSegments } from '../contract.ts'
 import { inNode, readJson, type InNode } from '../node-programs.ts'
 import { findPodMtu } from '../underlay.ts'
-import { bridgeName, EVERYBODY, forward, freeAddresses, lines, makeSegment, nodeSide, podSide, portName, segmentsOf, vniOf, vxlanName, type ForwardingEntry, type Segment } from './plan.ts'
+import { bridgeName, EVERYBODY, forward, freeAddresses, makeSegment, nodeSide, podSide, portName, segmentsOf, vniOf, vxlanName, type ForwardingEntry, type Segment } from './plan.ts'
 
 export interface SegmentsOptions {
   readonly run: Run
@@ -88,8 +89,9 @@ export class Segments implements NetworkPart, PodSegments {
       this.#held.set(id, interfaces)
       try {
         // A pod on two networks joins them only if it says so (securityContext.sysctls); the namespace may have inherited it from the node's.
-        await this.#options.run('nsenter', [`--net=${netns}`, 'sh', '-c', `echo 0 > /proc/sys/net/ipv4/ip_forward; for f in ${ports.map(({ inside }) => inside).join(' ')}; do ip link del $f 2>/dev/null; done; ip -batch -`], { stdin: lines(...ports.map((port) => podSide(port).trimEnd())) })
-        await this.#ip(ports.map(nodeSide).join(''))
+        const prepared = sh.lines(sh`echo 0 > /proc/sys/net/ipv4/ip_forward`, ...ports.map(({ inside }) => sh`ip link del ${inside} 2>/dev/null`), sh`exec ip -batch -`)
+        await this.#options.run('nsenter', [`--net=${netns}`, 'sh', '-c', prepared.text], { stdin: ip.join(...ports.map(podSide)).text })
+        await this.#ip(ip.join(...ports.map(nodeSide)))
       } catch (thrown) {
         this.#held.delete(id)
         throw thrown
@@ -99,7 +101,7 @@ export class Segments implements NetworkPart, PodSegments {
   }
 
   async leaveCluster(netns: string): Promise<void> {
-    await this.#options.run('nsenter', [`--net=${netns}`, 'ip', '-batch', '-'], { stdin: lines('addr flush dev eth0', 'link set eth0 down') })
+    await inNode(this.#options.run, netns).ipBatch(ip.lines(ip`addr flush dev eth0`, ip`link set eth0 down`))
   }
 
   detach(id: string): void {
@@ -132,20 +134,19 @@ export class Segments implements NetworkPart, PodSegments {
       const local = await this.#localOf(segment)
       if (local !== undefined && local !== segment.local) await this.#inNode('ip', ['link', 'del', vxlanName(segment.vni)])
       const links = await this.#links()
-      const missing = makeSegment(segment, mtu, this.#options.vxlanPort).split('\n').filter((line) => !links.some((link) => line.startsWith(`link add ${link} `)))
-      await this.#ip(missing.join('\n'))
+      await this.#ip(makeSegment(segment, mtu, this.#options.vxlanPort, links))
     }
     const present = await this.#forwarding(segment)
     const add = segment.remotes.filter((remote) => !present.some(({ mac, dst }) => mac === EVERYBODY && dst === remote))
     // Also what was learned from a node that is not on the network any more, or has another address now.
     const remove = present.filter(({ dst }) => !segment.remotes.includes(dst))
-    if (add.length + remove.length > 0) await this.#inNode('bridge', ['-batch', '-'], forward(segment, add, remove))
+    if (add.length + remove.length > 0) await this.#inNode.bridgeBatch(forward(segment, add, remove))
     this.#made.set(segment.key, segment)
   }
 
   /** Where frames leave from now; undefined without a device. It may be of an earlier run of the agent, when the node had another address. */
   async #localOf({ vni }: Segment): Promise<string | undefined> {
-    const { code, stdout } = await this.#inNode('ip', ['-json', '-details', 'link', 'show', 'dev', vxlanName(vni)], undefined, [0, 1])
+    const { code, stdout } = await this.#inNode('ip', ['-json', '-details', 'link', 'show', 'dev', vxlanName(vni)], [0, 1])
     if (code !== 0) return undefined
     const [link] = readJson<{ linkinfo?: { info_data?: { local?: string; local6?: string } } }>(stdout)
     const { local, local6 } = link?.linkinfo?.info_data ?? {}
@@ -159,7 +160,7 @@ export class Segments implements NetworkPart, PodSegments {
 
   async #remove(key: string, { vni }: Segment): Promise<void> {
     this.#made.delete(key)
-    await this.#inNode('ip', ['-force', '-batch', '-'], lines(`link del ${vxlanName(vni)}`, `link del ${bridgeName(vni)}`), [0, 1])
+    await this.#inNode.ipBatch(ip.lines(ip`link del ${vxlanName(vni)}`, ip`link del ${bridgeName(vni)}`), ['-force'], [0, 1])
   }
 
   /** Segments of the run before that are no longer wanted. */
@@ -169,7 +170,7 @@ export class Segments implements NetworkPart, PodSegments {
       const vni = vniOf(link)
       return vni !== undefined && !wanted.has(vni)
     })
-    if (stray.length > 0) await this.#ip(lines(...stray.map((link) => `link del ${link}`)))
+    if (stray.length > 0) await this.#ip(ip.lines(...stray.map((link) => ip`link del ${link}`)))
     this.#swept = true
   }
 
@@ -183,8 +184,8 @@ export class Segments implements NetworkPart, PodSegments {
     return readJson<{ ifname: string }>(stdout).map(({ ifname }) => ifname)
   }
 
-  async #ip(batch: string): Promise<void> {
-    if (batch.trim() !== '') await this.#inNode('ip', ['-batch', '-'], batch)
+  async #ip(batch: IpText): Promise<void> {
+    if (batch.text !== '') await this.#inNode.ipBatch(batch)
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -1,5 +1,7 @@
 /** The table in the kernel: read and changed by nft(8), in the network namespace that the node's traffic passes. */
 import type { Run } from '../../launcher.ts'
+import { nft, type NftText } from '../../program-text.ts'
+import { inNode, type InNode } from '../node-programs.ts'
 import { readElements, readOutline, type Elements } from './content.ts'
 import { declarations, ELEMENT_MAPS, isPickChain, rules, SETS, TABLE, TABLE_NAME, type Ranges } from './layout.ts'
 import { transaction, type TableChange } from './transaction.ts'
@@ -17,10 +19,12 @@ const TIMEOUT = 60_000
 
 export class ServiceTable {
   readonly #run: Run
+  readonly #node: InNode
 
   /** `run`: where the table is. */
   constructor(run: Run) {
     this.#run = run
+    this.#node = inNode(run, undefined)
   }
 
   /** Everything that it holds now. Clients remembered for affinity are not read: there may be very many, and they are the kernel's own matter. */
@@ -42,7 +46,7 @@ export class ServiceTable {
   async replace(ranges: Ranges, change: TableChange, usable: boolean): Promise<void> {
     if (!usable) {
       // The empty table first: a deletion of one that is not there fails.
-      return this.#commit([`add table inet ${TABLE_NAME}`, `delete table inet ${TABLE_NAME}`, ...declarations(), ...rules(ranges), ...transaction(change)])
+      return this.#commit([nft`add table inet ${TABLE_NAME}`, nft`delete table inet ${TABLE_NAME}`, ...declarations(), ...rules(ranges), ...transaction(change)])
     }
     await this.#commit([...declarations(), ...chainsOf(change)])
     await this.#commit([...rules(ranges), ...transaction({ ...change, made: [] })])
@@ -54,8 +58,8 @@ export class ServiceTable {
     await this.#commit(transaction({ ...change, made: [] }))
   }
 
-  async #commit(commands: readonly string[]): Promise<void> {
-    if (commands.length > 0) await this.#run('nft', ['-f', '-'], { stdin: `${commands.join('\n')}\n`, timeout: TIMEOUT })
+  async #commit(commands: readonly NftText[]): Promise<void> {
+    if (commands.length > 0) await this.#node.nft(nft.lines(...commands), { timeout: TIMEOUT })
   }
 }
 
@@ -63,6 +67,6 @@ export class ServiceTable {
  * New chains, to be made in a transaction before: a packet on its way finds elements as they are when it looks, but chains as they were when it entered the
  * first one. In one made together with the element that leads to it, it would find no rule.
  */
-function chainsOf(change: TableChange): string[] {
+function chainsOf(change: TableChange): NftText[] {
   return transaction({ ...change, elements: [], removed: [] })
 }

@@ -12,7 +12,7 @@ describe('network commands', () => {
 
   it('set up a pod in one batch, with the other end on the node, and no way but through the gateway', () => {
     const addresses = [{ address: '10.1.0.2', gateway: '10.1.0.1' }, { address: 'fd00:1::2', gateway: 'fd00:1::1' }]
-    assert.equal(podSide({ addresses, mtu: 1400, nodeNetns: '/proc/7/ns/net' }), [
+    assert.equal(podSide({ addresses, mtu: 1400, nodeNetns: '/proc/7/ns/net' }).text, [
       'link set lo up',
       'link add eth0 address 02:67:0a:01:00:02 mtu 1400 type veth peer name gv0a010002 mtu 1400 netns /proc/7/ns/net',
       'link set eth0 up',
@@ -29,7 +29,7 @@ describe('network commands', () => {
   })
 
   it('make a port the one way to its pod, from the gateways, and nobody has to ask', () => {
-    assert.equal(joinPorts([['10.1.0.2', 'fd00:1::2']], ['10.1.0.1', 'fd00:1::1']), [
+    assert.equal(joinPorts([['10.1.0.2', 'fd00:1::2']], ['10.1.0.1', 'fd00:1::1']).text, [
       'link set gv0a010002 nomaster',
       'link set gv0a010002 address 02:67:74:72:79:00',
       'link set gv0a010002 addrgenmode none',
@@ -45,9 +45,9 @@ describe('network commands', () => {
   })
 
   it('give the gateway the wanted addresses and no others', () => {
-    assert.equal(addressGateway(1450, ['10.1.0.1/32', 'fd00:1::1/128'], ['10.2.0.1/32']), [
+    assert.equal(addressGateway(1450, ['10.1.0.1/32', 'fd00:1::1/128'], ['10.2.0.1/32']).text, [
       'link set gantry0 mtu 1450 up', 'addr del 10.2.0.1/32 dev gantry0', 'addr add 10.1.0.1/32 dev gantry0', 'addr add fd00:1::1/128 dev gantry0 nodad', '',
     ].join('\n'))
-    assert.equal(addressGateway(1450, [], []), 'link set gantry0 mtu 1450 up\n')
+    assert.equal(addressGateway(1450, [], []).text, 'link set gantry0 mtu 1450 up\n')
   })
 })

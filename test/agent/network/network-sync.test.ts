@@ -7,7 +7,7 @@ import type { NetworkChange, NetworkPart, NetworkView, NodeRanges } from '../../
 import { NetworkSync } from '../../../agent/network/network-sync.ts'
 import { encode } from '../../../proto/api/wire.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
-import { silentLogger } from '../../../proto/base/logger.ts'
+import { silentLogger, type Logger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import type { NetworkEntry, NetworkUpdate } from '../../../proto/gen/types.ts'
 import { eventually } from '../../eventually.ts'
@@ -18,8 +18,8 @@ function service(name: string, resourceVersion: string): NetworkEntry {
   return { key: `Service/default/${name}`, entry: { case: 'object', value: { apiVersion: 'v1', kind: 'Service', raw: encode('Service', { metadata: { name, namespace: 'default', uid: name, resourceVersion }, spec: { ports: [{ port: 80 }] } }) } } }
 }
 
-function peer(name: string, address: string): NetworkEntry {
-  return { key: `PeerNode/${name}`, entry: { case: 'peer', value: { name, addresses: [address], podCidrs: [], labels: {}, present: true } } }
+function peer(name: string, address: string, labels: Record<string, string> = {}): NetworkEntry {
+  return { key: `PeerNode/${name}`, entry: { case: 'peer', value: { name, addresses: [address], podCidrs: [], labels, present: true } } }
 }
 
 function update(revision: number, set: NetworkEntry[], rest: Partial<NetworkUpdate> = {}): NetworkUpdate {
@@ -245,16 +245,29 @@ describe('following the network', () => {
     assert.equal(kernel.calls.length, 1)
   })
 
+  it('leaves out what is not of its form, tells of it, and takes up the rest', async () => {
+    const warnings: unknown[] = []
+    const logger = { ...silentLogger, warn: (about: unknown) => void warnings.push(about) } as Logger
+    sync = new NetworkSync({ directory, parts: [(kernel = new ScriptedPart('kernel', true))], applied: () => undefined, clock, random: seededRandom(1), logger })
+    await sync.welcome(RANGES)
+    sync.update(update(5, [peer('bad', '10.9.9.9\nnetns add held'), peer('n1', '10.0.0.1')], { complete: true }))
+    await sync.settled()
+    assert.deepEqual([...sync.view.entries('peer').values()].map(({ name, addresses }) => [name, addresses]), [['bad', []], ['n1', ['10.0.0.1']]])
+    assert.deepEqual(warnings, [{ key: 'PeerNode/bad', leftOut: 'node bad: address "10.9.9.9\\nnetns add held"' }])
+    await assert.rejects(sync.welcome({ ...RANGES, cluster: { ...RANGES.cluster, domain: 'cluster.local\nnameserver 192.0.2.1' } }), { code: 'InvalidArgument' })
+    await assert.rejects(sync.welcome({ ...RANGES, podCidrs: ['10.244.1.0/24; flush ruleset'] }), { code: 'InvalidArgument' })
+  })
+
   it('writes its file anew when changes have made it large, with the same content', async () => {
     await sync.welcome(RANGES)
     sync.update(update(1, [service('a', '1')], { complete: true }))
     const big = 'x'.repeat(200_000)
-    for (let revision = 2; revision < 40; revision++) sync.update(update(revision, [peer(`n${revision % 3}`, big + revision)]))
+    for (let revision = 2; revision < 40; revision++) sync.update(update(revision, [peer(`n${revision % 3}`, '10.0.0.1', { big: big + revision })]))
     await sync.settled()
     assert.ok((await readFile(join(directory, 'view'))).length < 6_000_000)
     await sync.stop()
     sync = await make()
-    assert.deepEqual([...sync.view.entries('peer').values()].map(({ addresses }) => addresses[0]!.slice(big.length)).sort(), ['37', '38', '39'])
+    assert.deepEqual([...sync.view.entries('peer').values()].map(({ labels }) => labels.big!.slice(big.length)).sort(), ['37', '38', '39'])
     assert.equal(sync.view.revision, 39)
   })
 

@@ -56,7 +56,7 @@ async function asOnNode(lab: Lab, node: string): Promise<void> {
   view.service('web', { clusterIPs: ['10.96.0.10'], ports: [port(80)] })
   view.slice('web-1', 'web', [endpoint('10.244.9.9', 'n9')])
   await view.tell(new ServiceProxy({ node, logger: silentLogger, run, netns: lab.pin(node) }), true)
-  await run('nsenter', [`--net=${lab.pin(node)}`, '--', 'nft', '-f', '-'], { stdin: dnsFirewall([DNS_ADDRESS], ['10.0.0.0/8', 'fd00::/8']) })
+  await run('nsenter', [`--net=${lab.pin(node)}`, '--', 'nft', '-f', '-'], { stdin: dnsFirewall([DNS_ADDRESS], ['10.0.0.0/8', 'fd00::/8']).text })
 }
 
 async function throughput(lab: Lab, { from, to, address }: Lane): Promise<number> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { overlayDevices, overlayMac, planFabric, steps, VNI, type Fabric, type KernelFabric, type Way } from '../../../../agent/network/fabric/plan.ts'
+import { overlayDevices, overlayMac, planFabric, steps as plannedSteps, VNI, type Fabric, type KernelFabric, type Way } from '../../../../agent/network/fabric/plan.ts'
 import { podMtu } from '../../../../agent/network/underlay.ts'
 import type { PeerNode } from '../../../../proto/gen/types.ts'
 
@@ -14,6 +14,11 @@ const routed: Way = { dev: 'eth0', gateway: true, local: false }
 const devices = overlayDevices(own, 8472, () => 1450)
 const plan = (peers: PeerNode[], ways: [string, Way][] = [], overlay: 'auto' | 'vxlan' = 'auto'): ReturnType<typeof planFabric> => planFabric(own, [own, ...peers], new Map(ways), devices, overlay)
 const NOTHING: KernelFabric = { devices: [], routes: [], forwardings: [], neighbours: [] }
+
+function steps(wanted: Fabric, has: KernelFabric) {
+  const { devices: made, forwardings, routes, ...rest } = plannedSteps(wanted, has)
+  return { ...rest, devices: made.text, forwardings: forwardings.text, routes: routes.text }
+}
 
 /** As if all had been done. */
 function done({ devices: made, routes, forwardings, neighbours }: Fabric): KernelFabric {

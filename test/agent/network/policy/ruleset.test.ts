@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { blockRanges, joined, without, type NumberRange } from '../../../../agent/network/policy/address-ranges.ts'
-import { changeScripts } from '../../../../agent/network/policy/change-script.ts'
+import { changeScripts as changes } from '../../../../agent/network/policy/change-script.ts'
 import { NO_TABLE, policyTable, SetElements, type PolicyTable } from '../../../../agent/network/policy/ruleset.ts'
 import { namespaceOf, podOf, policyOf, PolicyWorld } from '../../../controller/dispatch/network/policy-world.ts'
+
+const changeScripts = (before: PolicyTable | undefined, after: PolicyTable): string[] => changes(before, after).map(({ text }) => text)
 
 const small = fc.tuple(fc.nat({ max: 40 }), fc.nat({ max: 10 })).map(([first, length]): NumberRange => ({ first: BigInt(first), last: BigInt(first + length) }))
 const numbers = (ranges: readonly NumberRange[]): number[] => ranges.flatMap(({ first, last }) => Array.from({ length: Number(last - first) + 1 }, (_, index) => Number(first) + index))
@@ -65,12 +67,12 @@ describe('the table of policies', () => {
     const { chains, verdicts } = table()
     assert.deepEqual([...verdicts.get('in4')!.keys()].sort(), ['10.9.1.2', '10.9.1.3'])
     assert.equal(new Set(verdicts.get('in4')!.values()).size, 1)
-    assert.deepEqual(chains.get(verdicts.get('in4')!.get('10.9.1.2')!), [
+    assert.deepEqual(chains.get(verdicts.get('in4')!.get('10.9.1.2')!)!.map(String), [
       'ip saddr { 10.0.0.0-10.0.1.255 } tcp dport { 80-81, 85-90 } return',
       'ip saddr { 10.0.0.0-10.0.1.255 } meta l4proto udp return',
       'ip saddr . ip daddr @self4 return', 'goto refuse',
     ])
-    assert.deepEqual(chains.get(verdicts.get('in6')!.get('fd00:9::2')!), ['ip6 saddr . ip6 daddr @self6 return', 'goto refuse'])
+    assert.deepEqual(chains.get(verdicts.get('in6')!.get('fd00:9::2')!)!.map(String), ['ip6 saddr . ip6 daddr @self6 return', 'goto refuse'])
     assert.equal(verdicts.get('out4')!.size, 0)
   })
 
@@ -128,6 +130,6 @@ describe('the table of policies', () => {
   it('refuses everything when a guard names rules and sets that were not told', () => {
     const view = { entries: (entry: string) => new Map(entry === 'guarded' ? [['GuardedPod/x', { uid: 'x', addresses: ['10.9.1.2'], ingress: true, egress: false, rules: ['default/gone'] }]] : []) }
     const { chains } = policyTable(view as never, new Map(), elements)
-    assert.deepEqual([...chains.values()], [['ip saddr . ip daddr @self4 return', 'goto refuse']])
+    assert.deepEqual([...chains.values()].map((lines) => lines.map(String)), [['ip saddr . ip daddr @self4 return', 'goto refuse']])
   })
 })

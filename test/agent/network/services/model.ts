@@ -1,5 +1,6 @@
 /** The table as the kernel would hold it, changed by the very text that nft is given: what the property tests compare with. */
 import assert from 'node:assert/strict'
+import type { NftText } from '../../../../agent/program-text.ts'
 
 const ELEMENT = /^(add|delete) element inet gantry_services (\S+) \{ (.*) \}$/
 const CHAIN = /^(add|flush|delete) chain inet gantry_services (\S+)$/
@@ -9,8 +10,8 @@ export class TableModel {
   readonly chains = new Set<string>()
 
   /** As the kernel: fails where it would, and then has changed nothing. */
-  execute(commands: readonly string[]): void {
-    for (const command of commands) {
+  execute(commands: readonly NftText[]): void {
+    for (const { text: command } of commands) {
       const [, verb, map, list] = ELEMENT.exec(command) ?? []
       if (list !== undefined) {
         for (const element of list.split(', ')) this.#element(verb!, map!, element)
