@@ -23,6 +23,8 @@ export interface FieldOptions {
   readonly set?: boolean
   readonly retainKeys?: boolean
   readonly atomic?: boolean
+  readonly presence?: boolean
+  readonly written?: boolean
 }
 
 export interface FieldSchema {
