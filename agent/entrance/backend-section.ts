@@ -1,7 +1,7 @@
 /** A backend's section of the configuration: what is done to requests, and the places for servers. */
 import type { HTTPHeaderFilter } from '../../proto/gen/types.ts'
 import type { Backend, Destination, Endpoint, PathChange, Protocol, Redirect, Treatment } from './model.ts'
-import { format, quote } from './words.ts'
+import { address as addressWord, format, name as nameWord, quote } from './words.ts'
 
 /** Requests that may be sent again when a connection broke after they were sent. RFC 9110, 9.2.2. */
 const IDEMPOTENT = 'GET HEAD OPTIONS PUT DELETE TRACE'
@@ -27,7 +27,7 @@ export interface Section {
 }
 
 export function backendSection({ name, destination, treatment }: Backend): Section {
-  const head = [`backend ${name}`]
+  const head = [`backend ${nameWord(name)}`]
   switch (destination.is) {
     case 'answer': {
       const lines = [...head, `  http-request return status ${destination.status} content-type text/plain string ${quote(`${ANSWERS[destination.status] ?? String(destination.status)}.`)}`]
@@ -55,7 +55,7 @@ const OWN_AFFAIR = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '::', '::1', '
 function resolvingLines(host: string): string[] {
   const refuse = (text: string): string => `  http-request return status 503 content-type text/plain string ${quote(`${text}.`)}`
   return [
-    `  http-request do-resolve(txn.address,names,ipv4) str(${host})`,
+    `  http-request do-resolve(txn.address,names,ipv4) str(${nameWord(host)})`,
     `${refuse("the backend's name has no address")} unless { var(txn.address) -m found }`,
     `${refuse("the backend's name leads to the node itself")} if { var(txn.address) -m ip ${OWN_AFFAIR.join(' ')} }`,
     '  http-request set-dst var(txn.address)',
@@ -73,7 +73,7 @@ function serverLines({ endpoints, protocol }: Extract<Destination, { is: 'endpoi
 }
 
 function socketAddress({ address, port }: Endpoint): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  return address.includes(':') ? `[${addressWord(address)}]:${port}` : `${addressWord(address)}:${port}`
 }
 
 function protocolWords(protocol: Protocol): string {

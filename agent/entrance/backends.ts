@@ -1,5 +1,6 @@
 /** Gathers the backends that rules end at: each different one once, under a name that says what it is. */
 import { createHash } from 'node:crypto'
+import { readAddress } from '../../proto/api/cidr.ts'
 import type { EndpointSlice, Service, ServicePort } from '../../proto/gen/types.ts'
 import type { Backend, Destination, Endpoint, Protocol, Treatment } from './model.ts'
 import { NO_TREATMENT } from './model.ts'
@@ -36,7 +37,7 @@ export function endpointsOf(slices: readonly EndpointSlice[], { name = '' }: Pic
     for (const { port } of ports.filter((candidate) => (candidate.name ?? '') === name)) {
       if (port === undefined) continue
       for (const { addresses = [], conditions } of endpoints) {
-        if (conditions?.ready === false || addresses[0] === undefined) continue
+        if (conditions?.ready === false || addresses[0] === undefined || addressType !== `IPv${readAddress(addresses[0])?.family}`) continue
         ofFamily.set(`${addresses[0]} ${port}`, { address: addresses[0], port })
       }
     }
@@ -64,7 +65,10 @@ export class Backends {
     const protocol = PROTOCOLS[port.appProtocol ?? ''] ?? 'http1'
     const { type, externalName, sessionAffinity, ipFamilies } = service.spec
     const base = `${namespace}.${name}.${port.port}`
-    if (type === 'ExternalName') return this.#add(base, { is: 'name', host: externalName ?? '', port: port.port, protocol }, treatment, owner)
+    if (type === 'ExternalName') {
+      if ((externalName ?? '') === '') return this.answer(503, owner)
+      return this.#add(base, { is: 'name', host: externalName!, port: port.port, protocol }, treatment, owner)
+    }
     const endpoints = endpointsOf(this.#slices.get(key) ?? [], port, ipFamilies)
     return this.#add(base, { is: 'endpoints', service: key, protocol, sticky: sessionAffinity === 'ClientIP', endpoints }, treatment, owner)
   }

@@ -2,6 +2,7 @@
 import { attach, isParent, listenerConflict, listenerProblem, portProtocols, type NamespaceLabels } from '../../proto/api/entrance/attachment.ts'
 import { byAge, servesGateway, servesIngress } from '../../proto/api/entrance/classes.ts'
 import { certificateReferences } from '../../proto/api/entrance/references.ts'
+import { GantryError } from '../../proto/api/errors.ts'
 import type { Gateway, HTTPRoute, Ingress, Listener, ReferenceGrant, Secret } from '../../proto/gen/types.ts'
 import type { NetworkView } from '../network/contract.ts'
 import { Backends, slicesByService } from './backends.ts'
@@ -10,6 +11,7 @@ import { hostPattern as ingressHostPattern, ingressRules } from './ingress-rules
 import type { Certificate, Model, Port, Rule } from './model.ts'
 import { hostPattern, routeRules } from './route-rules.ts'
 import { virtualHosts, type Scope } from './routing.ts'
+import { key } from './words.ts'
 
 export interface ModelSettings {
   /** The node's ports for Ingresses. */
@@ -18,6 +20,9 @@ export interface ModelSettings {
   /** Shown to who asks for a host without certificate: PEM. */
   readonly fallbackCertificate: string
 }
+
+/** A name, or a wildcard for one label. */
+const CERTIFICATE_HOST = /^(\*\.)?[a-z0-9][a-z0-9.-]*$/
 
 export type ObjectsView = Pick<NetworkView, 'objects'>
 
@@ -43,6 +48,17 @@ export function buildModel(view: ObjectsView, settings: ModelSettings, refused: 
   }
   const secretOf = (key: string) => view.objects('Secret').get(key)
   const ports = new Map<number, PortDraft>()
+  /** The API refuses the others. */
+  const expressible = ({ host, path, owner }: Rule): boolean => {
+    try {
+      key(host)
+      if (path.type !== 'expression') key(path.value)
+      return true
+    } catch (thrown) {
+      problem(owner, 'Refused', GantryError.from(thrown).message)
+      return false
+    }
+  }
   const draftOf = (port: number, tls: boolean): PortDraft => {
     const draft = ports.get(port) ?? { tls, common: [], scopes: [], owners: new Set<string>(), certificates: [] }
     ports.set(port, draft)
@@ -55,12 +71,12 @@ export function buildModel(view: ObjectsView, settings: ModelSettings, refused: 
       const rules = ingressRules(ingress, { backends, serviceOf, httpsPort: settings.https, problem })
       http.owners.add(ownerOf(ingress))
       https.owners.add(ownerOf(ingress))
-      http.common.push(...rules.http)
-      https.common.push(...rules.https)
+      http.common.push(...rules.http.filter(expressible))
+      https.common.push(...rules.https.filter(expressible))
       https.certificates.push(...ingressCertificates(ingress, secretOf, problem))
     }
   }
-  addGateways(view, settings, { refused, backends, serviceOf, secretOf, draftOf, problem })
+  addGateways(view, settings, { refused, backends, serviceOf, secretOf, draftOf, expressible, problem })
   const built = [...ports].sort(([a], [b]) => a - b).map(([port, { tls, common, scopes, certificates, owners }]): Port => ({
     port, certificates: tls ? orderCertificates(certificates, settings.fallbackCertificate) : undefined, hosts: virtualHosts(common, scopes), owners: [...owners],
   }))
@@ -97,7 +113,7 @@ function ingressCertificates(ingress: Ingress, secretOf: (key: string) => Secret
       problem(owner, 'InvalidCertificate', `Secret ${namespace}/${secretName} ${read.problem}`)
       return []
     }
-    return [{ certificate: { name: `${namespace}.${secretName}`, pem: read.pem, hosts: hosts.map(ingressHostPattern), owner }, first: hosts.length === 0 }]
+    return [{ certificate: { name: `${namespace}.${secretName}`, pem: read.pem, hosts: hosts.map(ingressHostPattern).filter((host) => CERTIFICATE_HOST.test(host)), owner }, first: hosts.length === 0 }]
   })
 }
 
@@ -107,6 +123,7 @@ interface GatewayParts {
   readonly serviceOf: Parameters<typeof routeRules>[2]['serviceOf']
   readonly secretOf: (key: string) => Secret | undefined
   readonly draftOf: (port: number, tls: boolean) => PortDraft
+  readonly expressible: (rule: Rule) => boolean
   readonly problem: (owner: string, reason: string, message: string) => void
 }
 
@@ -127,7 +144,7 @@ function addGateways(view: ObjectsView, settings: ModelSettings, parts: GatewayP
       const draft = parts.draftOf(listener.port, certificates !== undefined)
       draft.owners.add(ownerOf(gateway))
       draft.certificates.push(...certificates ?? [])
-      const rules = (attached.get(listener) ?? []).flatMap(({ route, hostnames }) => routeRules(route, hostnames, { backends: parts.backends, serviceOf: parts.serviceOf, grants }))
+      const rules = (attached.get(listener) ?? []).flatMap(({ route, hostnames }) => routeRules(route, hostnames, { backends: parts.backends, serviceOf: parts.serviceOf, grants }).filter(parts.expressible))
       draft.scopes.push({ hostname: (listener.hostname ?? '') === '' ? '*' : hostPattern(listener.hostname!.toLowerCase()), rules })
     }
   }

@@ -1,9 +1,11 @@
 /** The proxy's whole configuration, as files of one directory. Pure. https://docs.haproxy.org/3.0/configuration.html */
 import { createHash } from 'node:crypto'
+import { GantryError } from '../../proto/api/errors.ts'
 import { backendSection } from './backend-section.ts'
 import type { Backend, Model } from './model.ts'
 import { NO_TREATMENT } from './model.ts'
 import { portSection, type BindSettings, type Line } from './port-section.ts'
+import { name as nameWord } from './words.ts'
 
 export interface ConfigurationSettings extends BindSettings {
   /** Account that the workers run as; undefined: as whom the agent runs. */
@@ -70,7 +72,7 @@ export function renderConfiguration(model: Model, settings: ConfigurationSetting
   for (const port of model.ports) {
     const section = portSection(port, settings)
     for (const [name, content] of section.files) files.set(name, content)
-    for (const { name, pem } of port.certificates ?? []) files.set(`certificates/${name}.pem`, pem)
+    for (const { name, pem } of port.certificates ?? []) files.set(`certificates/${nameWord(name)}.pem`, pem)
     lines.push(...section.lines)
   }
   const structure = lines.map(({ text }) => text)
@@ -81,6 +83,8 @@ export function renderConfiguration(model: Model, settings: ConfigurationSetting
     structure.push(...section.structure)
   }
   const hash = createHash('sha256').update(JSON.stringify([structure, [...files].sort(([a], [b]) => (a < b ? -1 : 1))])).digest('hex')
+  const broken = lines.find(({ text }) => /[\n\r\0]/.test(text))
+  if (broken !== undefined) throw new GantryError('Internal', `a line of the proxy's configuration has a line break: ${JSON.stringify(broken.text)}`)
   files.set(CONFIGURATION_FILE, lines.map(({ text }) => `${text}\n`).join(''))
   return { files, owners: new Map(lines.flatMap(({ owner = '' }, index) => (owner === '' ? [] : [[index + 1, owner] as const]))), structure: hash }
 }

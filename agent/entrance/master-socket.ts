@@ -2,6 +2,7 @@
 import { createConnection } from 'node:net'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
+import { command } from './words.ts'
 
 /** Milliseconds for an answer; a reload is answered when the new worker is ready. */
 const TIMEOUT = 20_000
@@ -27,7 +28,7 @@ export interface ServerState {
 export interface Master {
   workers(): Promise<Worker[]>
   servers(pid: number): Promise<ServerState[]>
-  /** Runs commands in a worker, in order. Internal with the first answer that is a refusal. */
+  /** Runs commands in a worker, in order. InvalidArgument, with none run, for a text that is more than one command. Internal with the first answer that is a refusal. */
   run(pid: number, commands: readonly string[]): Promise<void>
   /** Loads the configuration again; resolves when the new worker serves. InvalidArgument with HAProxy's words if it does not: then the one before goes on. */
   reload(): Promise<void>
@@ -60,7 +61,7 @@ export class MasterSocket implements Master {
   }
 
   async run(pid: number, commands: readonly string[]): Promise<void> {
-    for (const line of packed(commands.map((command) => `@!${pid} ${command}`))) {
+    for (const line of packed(commands.map((one) => `@!${pid} ${command(one)}`))) {
       const refusal = (await this.#ask(line)).split('\n').find((answer) => !FINE.test(answer))
       if (refusal !== undefined) throw new GantryError('Internal', `haproxy refused a command: ${refusal.trim()}`)
     }
@@ -96,10 +97,10 @@ export class MasterSocket implements Master {
 /** Commands in as few lines as may be. */
 function packed(commands: readonly string[]): string[] {
   const lines: string[] = []
-  for (const command of commands) {
+  for (const one of commands) {
     const last = lines.at(-1)
-    if (last === undefined || last.length + command.length > LINE) lines.push(command)
-    else lines[lines.length - 1] = `${last};${command}`
+    if (last === undefined || last.length + one.length > LINE) lines.push(one)
+    else lines[lines.length - 1] = `${last};${one}`
   }
   return lines
 }

@@ -12,7 +12,7 @@
 import { createHash } from 'node:crypto'
 import { compareHosts, hostExpression } from './hosts.ts'
 import { isUnconditional, type Certificate, type Choice, type Condition, type Port, type Share } from './model.ts'
-import { argument, quote } from './words.ts'
+import { argument, key as keyWord, name as nameWord, quote } from './words.ts'
 
 /** A line, and the object that it comes from, if it is one object's. */
 export interface Line {
@@ -42,11 +42,11 @@ export function portSection(port: Port, { addresses, directory }: BindSettings):
   const files = new Map<string, string>()
   const ids = new Map([...port.hosts].map(({ pattern }, index) => [pattern, pattern === '*' ? 'v0' : `v${index + 1}`]))
   const put = (kind: string, entries: readonly string[]): void => void files.set(`${name}.${kind}`, entries.map((entry) => `${entry}\n`).join(''))
-  put('hosts', [...ids].filter(([pattern]) => !pattern.startsWith('*')).map(([pattern, id]) => `${pattern} ${id}`))
-  put('wildcards', [...ids].filter(([pattern]) => pattern.startsWith('*') && pattern !== '*').sort(([a], [b]) => compareHosts(a, b)).map(([pattern, id]) => `${hostExpression(pattern)} ${id}`))
+  put('hosts', [...ids].filter(([pattern]) => !pattern.startsWith('*')).map(([pattern, id]) => `${keyWord(pattern)} ${id}`))
+  put('wildcards', [...ids].filter(([pattern]) => pattern.startsWith('*') && pattern !== '*').sort(([a], [b]) => compareHosts(a, b)).map(([pattern, id]) => `${keyWord(hostExpression(pattern))} ${id}`))
   const nodes = port.hosts.flatMap(({ pattern, paths }) => paths.map((node) => ({ ...node, id: ids.get(pattern)! })))
-  put('exact', nodes.filter(({ type }) => type === 'exact').map(({ id, value, choices }) => `${id}|${value} ${tables.target(choices)}`))
-  put('prefixes', nodes.filter(({ type }) => type === 'prefix').map(({ id, value, choices }) => `${id}|${value === '/' ? '' : value}/ ${tables.target(choices)}`))
+  put('exact', nodes.filter(({ type }) => type === 'exact').map(({ id, value, choices }) => `${keyWord(`${id}|${value}`)} ${tables.target(choices)}`))
+  put('prefixes', nodes.filter(({ type }) => type === 'prefix').map(({ id, value, choices }) => `${keyWord(`${id}|${value === '/' ? '' : value}/`)} ${tables.target(choices)}`))
   if (port.certificates !== undefined) put('certificates', port.certificates.map(certificateLine))
   const lines = [
     `frontend ${name}`,
@@ -65,7 +65,12 @@ function bindWords(address: string): string {
 }
 
 function certificateLine({ name, hosts }: Certificate): string {
-  return [`certificates/${name}.pem`, ...hosts.filter((host) => host !== '*')].join(' ')
+  return [`certificates/${nameWord(name)}.pem`, ...hosts.filter((host) => host !== '*').map(certificateHost)].join(' ')
+}
+
+/** Without what has a meaning of its own in such a list: brackets, and "!" for "not this one". */
+function certificateHost(host: string): string {
+  return host.startsWith('*.') ? `*.${nameWord(host.slice(2))}` : nameWord(host)
 }
 
 /** Incoming X-Forwarded headers say what the client likes, so they are replaced. */
@@ -126,7 +131,7 @@ class Tables {
 
   #condition({ method, headers, queryParams, pathExpression }: Condition, owner: string): string[] {
     return [
-      ...(method === undefined ? [] : [this.#acl(`method ${method}`, owner)]),
+      ...(method === undefined ? [] : [this.#acl(`method ${nameWord(method)}`, owner)]),
       ...(pathExpression === undefined ? [] : [this.#acl(`path -m reg -- ${quote(`^(?:${pathExpression})$`)}`, owner)]),
       ...headers.map(({ type, name, value }) => this.#acl(`${quote(`req.fhdr(${argument(name)})`)} ${match(type, value)}`, owner)),
       ...queryParams.map(({ type, name, value }) => this.#acl(`${quote(`url_param(${argument(name)}),url_dec(1)`)} ${match(type, value)}`, owner)),
@@ -143,7 +148,7 @@ class Tables {
   }
 
   #shared({ shares, owner }: Choice): string {
-    if (shares.length === 1) return shares[0]!.backend
+    if (shares.length === 1) return nameWord(shares[0]!.backend)
     const key = JSON.stringify(shares)
     const known = this.#shares.get(key)
     if (known !== undefined) return known
@@ -168,7 +173,7 @@ function sharedLines(name: string, acl: string, shares: readonly Share[]): strin
     `  http-request set-var(txn.dice) rand(${total}) if ${acl}`,
     ...shares.map(({ backend, weight }, index) => {
       upTo += weight
-      return `  http-request set-var(txn.to) str(${backend}) if ${acl}${index === shares.length - 1 ? '' : ` { var(txn.dice) -m int lt ${upTo} }`}`
+      return `  http-request set-var(txn.to) str(${nameWord(backend)}) if ${acl}${index === shares.length - 1 ? '' : ` { var(txn.dice) -m int lt ${upTo} }`}`
     }),
   ]
 }

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Container, HostAlias, Pod } from '../../proto/gen/types.ts'
 import { parseResolvConf, RESOLV_CONF } from '../dns/resolv-conf.ts'
+import { lineWord } from '../file-words.ts'
 import type { Mount } from '../runtime/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
 import { podResolvConf, type ClusterDns } from './resolv-conf.ts'
@@ -45,14 +46,14 @@ export function hostsFile(names: readonly string[], addresses: readonly string[]
     'fe00::0\tip6-mcastprefix',
     'fe00::1\tip6-allnodes',
     'fe00::2\tip6-allrouters',
-    ...addresses.map((address) => [address, ...names].join('\t')),
+    ...addresses.map((address) => [address, ...names].map(lineWord).join('\t')),
     ...aliasLines(aliases),
     '',
   ].join('\n')
 }
 
 function aliasLines(aliases: readonly HostAlias[]): string[] {
-  return aliases.map(({ ip, hostnames }) => `${ip}\t${(hostnames ?? []).join('\t')}`)
+  return aliases.map(({ ip, hostnames }) => `${lineWord(ip)}\t${(hostnames ?? []).map(lineWord).join('\t')}`)
 }
 
 /** Of the node, and of its network. */
@@ -71,7 +72,7 @@ export function writePodFiles(folders: PodFolders, pod: Pod, { nodeHostname, add
   const full = podFullName(pod, dns.domain)
   const hosts = hostname !== undefined ? hostsFile(full === undefined ? [hostname] : [full, hostname], addresses, aliases) : [readFileSync('/etc/hosts', 'utf8'), ...aliasLines(aliases), ''].join('\n')
   writeFileSync(folders.etc(uid, 'hosts'), hosts, { mode: 0o644 })
-  writeFileSync(folders.etc(uid, 'hostname'), `${shownHostname(pod, dns.domain) ?? nodeHostname}\n`, { mode: 0o644 })
+  writeFileSync(folders.etc(uid, 'hostname'), `${lineWord(shownHostname(pod, dns.domain) ?? nodeHostname)}\n`, { mode: 0o644 })
   writeFileSync(folders.etc(uid, 'resolv.conf'), podResolvConf(pod, parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')), dns), { mode: 0o644 })
 }
 

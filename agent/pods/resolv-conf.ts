@@ -2,6 +2,7 @@
 import type { Pod } from '../../proto/gen/types.ts'
 import { NAMESERVER_LIMIT, SEARCH_LENGTH_LIMIT, SEARCH_LIMIT } from '../../proto/api/validation/pod-dns.ts'
 import type { ResolvConf } from '../dns/resolv-conf.ts'
+import { lineWord } from '../file-words.ts'
 
 /** What the cluster has to offer to one pod. */
 export interface ClusterDns {
@@ -25,9 +26,9 @@ export function podResolvConf(pod: Pod, node: ResolvConf, cluster: ClusterDns): 
   const search = fitting(distinct([...base.search, ...(dnsConfig.searches ?? [])]))
   const options = merged(base.options, (dnsConfig.options ?? []).map(({ name, value }) => (value === undefined || value === '' ? name! : `${name}:${value}`)))
   return [
-    ...(search.length > 0 ? [`search ${search.join(' ')}`] : []),
-    ...reached.map((address) => `nameserver ${address}`),
-    ...(options.length > 0 ? [`options ${options.join(' ')}`] : []),
+    ...(search.length > 0 ? [`search ${search.map(lineWord).join(' ')}`] : []),
+    ...reached.map((address) => `nameserver ${lineWord(address)}`),
+    ...(options.length > 0 ? [`options ${options.map(lineWord).join(' ')}`] : []),
     '',
   ].join('\n')
 }

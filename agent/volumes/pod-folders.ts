@@ -1,6 +1,7 @@
 /** Where the files of pods stand on a node. */
 import { join } from 'node:path'
 import type { Pod } from '../../proto/gen/types.ts'
+import { pathPart } from '../file-words.ts'
 
 /**
  *   <stateDir>/pods/<uid>/volumes/<volume>            emptyDir
@@ -27,34 +28,34 @@ export class PodFolders {
   }
 
   pod(uid: string): string {
-    return join(this.pods, uid)
+    return join(this.pods, pathPart(uid))
   }
 
   emptyDir(pod: Pod, volume: string): string {
-    return join(this.pod(pod.metadata.uid), 'volumes', volume)
+    return join(this.pod(pod.metadata.uid), 'volumes', pathPart(volume))
   }
 
   projected(pod: Pod, volume: string): string {
-    return join(this.memory, pod.metadata.uid, 'volumes', volume)
+    return join(this.memory, pathPart(pod.metadata.uid), 'volumes', pathPart(volume))
   }
 
   etc(uid: string, name: string): string {
-    return join(this.#writable(uid), 'etc', name)
+    return join(this.#writable(pathPart(uid)), 'etc', pathPart(name))
   }
 
   terminationMessage(uid: string, container: string, attempt: number): string {
-    return join(this.#writable(uid), 'containers', container, `${attempt}.termination`)
+    return join(this.#writable(pathPart(uid)), 'containers', pathPart(container), `${attempt}.termination`)
   }
 
   subPath(uid: string, container: string, index: number): string {
-    return join(this.pod(uid), 'subpaths', container, String(index))
+    return join(this.pod(uid), 'subpaths', pathPart(container), String(index))
   }
 
   podLogs(uid: string): string {
-    return join(this.logs, uid)
+    return join(this.logs, pathPart(uid))
   }
 
   log(uid: string, container: string, attempt: number): string {
-    return join(this.podLogs(uid), container, `${attempt}.log`)
+    return join(this.podLogs(uid), pathPart(container), `${attempt}.log`)
   }
 }
