@@ -1,8 +1,9 @@
 /** How kubectl and other clients of Kubernetes reach a cluster. https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/ */
 import type { Context, Credentials } from './context.ts'
+import { formatYaml } from './yaml-text.ts'
 
 /**
- * A kubeconfig with one context, in JSON, which is YAML, too. All that it needs stands in it, so that it is as secret as the key. `server`: host:port, for
+ * The YAML of a kubeconfig with one context, as kubectl writes it. All that it needs stands in it, so that it is as secret as the key. `server`: host:port, for
  * the file has room for one controller only.
  */
 export function kubeconfig({ name, namespace }: Pick<Context, 'name' | 'namespace'>, { ca, cert, key, serverName }: Credentials, server: string): string {
@@ -17,5 +18,5 @@ export function kubeconfig({ name, namespace }: Pick<Context, 'name' | 'namespac
     'current-context': name,
     preferences: {},
   }
-  return `${JSON.stringify(config, undefined, 2)}\n`
+  return formatYaml(config)
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { parse } from 'yaml'
 import { upsertContext, type Context } from '../../proto/api/context.ts'
 import { Console } from './console.ts'
 
@@ -39,13 +40,14 @@ describe('gantry kubeconfig', () => {
     const { exit, stdout, stderr } = await console.run('kubeconfig')
     assert.deepEqual([exit, stderr], [0, ''])
     const base64 = (text: string): string => Buffer.from(text).toString('base64')
-    assert.deepEqual(JSON.parse(stdout), {
+    assert.match(stdout, /^apiVersion: v1\nkind: Config\nclusters:\n- name: lab\n {2}cluster:\n {4}server: https:/, 'as kubectl writes it')
+    assert.deepEqual(parse(stdout), {
       apiVersion: 'v1', kind: 'Config', 'current-context': 'lab', preferences: {},
       clusters: [{ name: 'lab', cluster: { server: `https://${address}`, 'certificate-authority-data': base64(CREDENTIALS.ca), 'tls-server-name': 'gantry-controller' } }],
       users: [{ name: 'lab-admin', user: { 'client-certificate-data': base64(CREDENTIALS.cert), 'client-key-data': base64(CREDENTIALS.key) } }],
       contexts: [{ name: 'lab', context: { cluster: 'lab', user: 'lab-admin', namespace: 'shop' } }],
     })
-    const { contexts: [chosen] } = JSON.parse((await console.run('kubeconfig -n yard')).stdout) as { contexts: [{ context: { namespace: string } }] }
+    const { contexts: [chosen] } = parse((await console.run('kubeconfig -n yard')).stdout) as { contexts: [{ context: { namespace: string } }] }
     assert.equal(chosen.context.namespace, 'yard')
   })
 

@@ -97,7 +97,7 @@ export class Kubectl {
 
   /** `host`: of the only controller; else one that answers now. */
   async #settle(host?: string): Promise<void> {
-    const config = JSON.parse(await this.cluster.rig.kubeconfig()) as { contexts: { context: object }[]; clusters: { cluster: { server: string } }[] }
+    const config = parse(await this.cluster.rig.kubeconfig()) as { contexts: { context: object }[]; clusters: { cluster: { server: string } }[] }
     await mkdir(this.folder)
     if (host !== undefined) for (const { cluster } of config.clusters) cluster.server = cluster.server.replace(/\/\/[^:]+/, `//${host}`)
     for (const entry of config.contexts) entry.context = { ...entry.context, namespace: this.namespace }
