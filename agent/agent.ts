@@ -15,10 +15,11 @@ import type { Run } from './launcher.ts'
 import { NetworkSync } from './network/network-sync.ts'
 import { TableWatch } from './network/table-watch.ts'
 import type { Networking, NodePlace } from './networking.ts'
-import { readMachine } from './node/machine.ts'
+import { MachineGroup } from './node/machine-group.ts'
+import { readMachine, type Machine } from './node/machine.ts'
 import { nodeAddress, nodeAllocatable, nodeCapacity, nodeObject, type NodeSettings } from './node/node-object.ts'
 import { NodeWatch } from './node/node-watch.ts'
-import { pressureConditions, readLevels } from './node/pressure.ts'
+import { pressureConditions, readLevels, type Levels } from './node/pressure.ts'
 import { AssignedObjects } from './pods/assigned-objects.ts'
 import { Housekeeping } from './pods/housekeeping.ts'
 import { ImageAccounts } from './pods/image-accounts.ts'
@@ -27,6 +28,7 @@ import { EventRecorder } from './pods/pod-events.ts'
 import { Pods } from './pods/pods.ts'
 import { NodeActions } from './pods/probes/node-actions.ts'
 import type { RuntimeDriver } from './runtime/contract.ts'
+import { Cgroups } from './runtime/oci/cgroups.ts'
 import { Outbox } from './session/outbox.ts'
 import { Session } from './session/session.ts'
 import type { StateStore } from './state/contract.ts'
@@ -63,7 +65,16 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   claim(config.runDir)
   const viewDirectory = join(config.runDir, 'view')
   await mkdir(viewDirectory, { recursive: true, mode: 0o700 })
-  const machine = await readMachine(config.stateDir)
+  const group = config.machineCgroup === undefined ? undefined : new MachineGroup(await Cgroups.detect(clock), config.machineCgroup)
+  const readOwn = async (): Promise<Machine> => {
+    const host = await readMachine(config.stateDir)
+    return group === undefined ? host : group.machine(host)
+  }
+  const readOwnLevels = async (): Promise<Levels> => {
+    const host = await readLevels(config.stateDir)
+    return group === undefined ? host : group.levels(host)
+  }
+  const machine = await readOwn()
   const settings: NodeSettings = { ...config, name: config.name ?? machine.hostname.toLowerCase(), address: config.address }
   const capacity = nodeCapacity(machine, settings)
   const address = nodeAddress(machine, settings)
@@ -91,7 +102,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const versions = { agent: `v${version}`, runtime: `${runtime.name}://${runtime.version ?? ''}` }
   const watch = new NodeWatch({
     read: async () => {
-      const [now, levels, present] = await Promise.all([readMachine(config.stateDir), readLevels(config.stateDir), images.list()])
+      const [now, levels, present] = await Promise.all([readOwn(), readOwnLevels(), images.list()])
       return nodeObject(now, settings, versions, { conditions: pressureConditions(levels, clock.now()), images: present })
     },
     report: (status) => outbox.node(status),
@@ -128,7 +139,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const dialer = new PodDialer({ directory: join(config.runDir, 'doors'), clock, log: log.child({ component: 'streams' }) })
   const streams = new PodNodeStreams({
     find: (uid) => pods.target(uid), dialer, runtime, group: steps,
-    usage: new UsageMeter({ targets: () => pods.targets(), runtime, clock }),
+    usage: new UsageMeter({ targets: () => pods.targets(), runtime, clock, machine: group && (() => group.use()) }),
     checks: new NetworkChecks({ network: networking.network, nodeAddress: address, tables, run: parts.run, group: steps, clock, random, log: log.child({ component: 'streams' }) }),
   })
   const session = new Session({

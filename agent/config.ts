@@ -48,6 +48,8 @@ export interface AgentConfig {
   readonly stateDir: string
   readonly runDir: string
   readonly cgroupParent: string
+  /** The control group with everything on the machine, where that is only a part of the kernel's; undefined: the whole. */
+  readonly machineCgroup: string | undefined
   readonly runtime: 'auto' | 'crun' | 'runc'
   readonly registries: RegistriesConfig
   /** Resource → quantity: instead of what the machine has, or in addition. */
@@ -83,6 +85,7 @@ export const AGENT_SETTINGS: Settings<AgentConfig> = {
   runDir: withDefault(absolutePath, '/run/gantry/agent'),
   // The root has no limits, and what it holds is not the agent's.
   cgroupParent: withDefault(checked(absolutePath, (value) => (/^(\/(?!\.{1,2}(\/|$))[^/]+)+$/.test(value) ? undefined : 'must be a path below /')), '/gantry'),
+  machineCgroup: optional(absolutePath),
   runtime: withDefault(oneOf('auto', 'crun', 'runc'), 'auto'),
   registries: withDefault(section<RegistriesConfig>({ mirrors: withDefault(mapOf(listOf(text)), {}), insecure: withDefault(listOf(text), []), ca: withDefault(mapOf(text), {}) }), {}),
   capacity: withDefault(quantities, {}),

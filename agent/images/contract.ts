@@ -79,7 +79,11 @@ export interface ImageService {
 
 /** How registries are reached: `registries` in the agent's configuration. */
 export interface RegistriesConfig {
-  /** Registry host → base addresses tried in order before the registry itself, e.g. { "docker.io": ["http://10.0.0.1:5000"] }. */
+  /**
+   * Registry host → base addresses tried in order before the registry itself, e.g. { "docker.io": ["http://10.0.0.1:5000"] }. The host "*" stands for
+   * all that have no entry. What follows "/v2/" in an address is the folder there, in which "*" stands for the registry's host ("_" for the colon of a
+   * port): { "*": ["http://10.0.0.1:5000/v2/*"] } looks for registry.k8s.io/pause as 10.0.0.1:5000/registry.k8s.io/pause.
+   */
   readonly mirrors?: Readonly<Record<string, readonly string[]>>
   /** Hosts that may be spoken to in plain HTTP (a mirror's http:// address is allowed by being written down). */
   readonly insecure?: readonly string[]

@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { ContainerUsage, NodeUsage, PodUsage, Usage } from '../../proto/gen/types.ts'
+import type { MachineUse } from '../node/machine-group.ts'
 import { meminfoBytes } from '../node/machine.ts'
 import type { RuntimeDriver } from '../runtime/contract.ts'
 import type { StreamTarget } from './target.ts'
@@ -35,6 +36,8 @@ export interface UsageParts {
   readonly clock: Clock
   /** Default: the machine's own /proc. */
   readonly proc?: string
+  /** Counters of a machine that is only a part of what /proc tells of; undefined where there are none. */
+  readonly machine?: (() => Promise<MachineUse | undefined>) | undefined
 }
 
 export class UsageMeter {
@@ -83,7 +86,9 @@ export class UsageMeter {
   }
 
   async #machine(): Promise<Counter> {
-    const { proc = '/proc' } = this.#parts
+    const { proc = '/proc', machine } = this.#parts
+    const own = await machine?.()
+    if (own !== undefined) return own
     const [stat, meminfo] = await Promise.all([readFile(`${proc}/stat`, 'utf8'), readFile(`${proc}/meminfo`, 'utf8')])
     return { cpuNanos: busyTicks(stat) * TICK_NANOS, memory: meminfoBytes(meminfo, 'MemTotal') - meminfoBytes(meminfo, 'MemAvailable') }
   }

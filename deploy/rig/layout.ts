@@ -116,7 +116,7 @@ type Tls = Readonly<Record<'ca' | 'cert' | 'key', string>>
 /** Settings that the rig itself gives to programs. */
 export const OWN_SETTINGS: Readonly<Record<keyof RigSettings, readonly string[]>> = {
   controller: ['name', 'listen', 'kubeListen', 'dataDir', 'tls', 'members', 'etcd', 'nats'],
-  agent: ['name', 'controllers', 'tls', 'stateDir', 'runDir', 'cgroupParent', 'registries'],
+  agent: ['name', 'controllers', 'tls', 'stateDir', 'runDir', 'cgroupParent', 'machineCgroup', 'registries'],
 }
 
 function controllerSettings({ options: { controllers, etcd, nats, settings }, hostOf }: Scene, seat: Seat, dataDir: string, tls: Tls): unknown {
@@ -131,10 +131,13 @@ function controllerSettings({ options: { controllers, etcd, nats, settings }, ho
 
 function agentSettings({ rig, options: { controllers, settings }, hostOf }: Scene, seat: Seat, stateDir: string, runDir: string, tls: Tls): unknown {
   const mirror = `${hostOf(REGISTRY_SEAT)}:${REGISTRY_PORT}`
+  const group = `/gantry-rig/${rig}/${seat.name}`
   return {
     ...settings?.agent,
     name: seat.name, controllers: controllerSeats(controllers).map((controller) => `${hostOf(controller)}:${CONTROLLER_PORT}`), tls, stateDir, runDir,
-    cgroupParent: `/gantry-rig/${rig}/${seat.name}`, registries: { mirrors: { 'docker.io': [`http://${mirror}`] }, insecure: [mirror] },
+    cgroupParent: group, machineCgroup: group,
+    // The rig's registry stands in for all: images of docker.io are at its root, those of another registry in a folder of its name.
+    registries: { mirrors: { 'docker.io': [`http://${mirror}`], [mirror]: [], '*': [`http://${mirror}/v2/*`] }, insecure: [mirror] },
   }
 }
 

@@ -20,6 +20,8 @@ import { FaultEngine, type BeginOptions } from './faults/engine.ts'
 import { faultTypes } from './faults/index.ts'
 import { bundlePath } from './installation.ts'
 import { loadImage, type LoadedImage } from './images/load.ts'
+import { pushImages } from './images/push.ts'
+import { listRegistryImages, type RegistryImage } from './images/registry-images.ts'
 import { REGISTRY, REGISTRY_PORT } from './layout.ts'
 import { writeArchive, type ArchiveReport } from './logs/archive.ts'
 import { sourcesOf } from './logs/sources.ts'
@@ -62,7 +64,7 @@ export interface NodeRemoval {
  */
 export class Rig implements Faults, AsyncDisposable {
   readonly driver: Driver
-  /** host:port of the registry, which stands in for docker.io on every node. */
+  /** host:port of the registry, in which every node looks first for an image of whatever name. */
   readonly registry: string
   /** The cluster's API as an administrator, with objects in and out. */
   readonly client: Cluster
@@ -302,6 +304,16 @@ export class Rig implements Faults, AsyncDisposable {
     const record = await this.refresh()
     const nodes = record.machines.filter(({ spec }) => spec.role === 'node').map((machine) => openMachine(this.driver, record, machine))
     return loadImage(image, this.driver, nodes, { name, signal: this.#end.signal, progress: (done, all) => this.#tell.progress(`${image} is on ${done} of ${all} nodes`) })
+  }
+
+  /** Puts an image into the rig's registry, where nodes find it with every pull policy; `image` and `name` as of `load`. */
+  push(image: string, { name }: { readonly name?: string | undefined } = {}): Promise<readonly LoadedImage[]> {
+    return pushImages(image, this.registry, { name, signal: this.#end.signal })
+  }
+
+  /** What the registry holds. */
+  images(): Promise<RegistryImage[]> {
+    return listRegistryImages(this.registry, this.#end.signal)
   }
 
   /** Writes one archive (.tar.gz) with all that a report of a fault needs; its path. */

@@ -6,8 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { GenericContainer, getContainerRuntimeClient, Network, Wait, type StartedNetwork, type StartedTestContainer } from 'testcontainers'
-import { buildTar } from '../../deploy/image-builder.ts'
-import { pushDemoImages } from '../../deploy/rig/demo.ts'
+import { buildImage, buildTar, writeLayout } from '../../deploy/image-builder.ts'
 import type { DockerClient } from '../../deploy/rig/drivers/docker/engine.ts'
 import { contextFileText, GantryContainer, type StartedGantryContainer } from '../../deploy/rig/testing/gantry-container.ts'
 import { run } from '../../proto/base/command.ts'
@@ -51,7 +50,6 @@ describe('GantryContainer', function () {
         .withWaitStrategy(Wait.forLogMessage('ready')).start(),
       clusterOn(network).withLogConsumer((stream) => stream.on('data', (chunk) => (log += String(chunk)))).start(),
     ])
-    await pushDemoImages(cluster.getRegistry())
   })
 
   after(async () => {
@@ -85,6 +83,25 @@ describe('GantryContainer', function () {
     await rig.until('pod/short', '{.status.phase}=Succeeded')
     await rig.eventually(async () => (await rig.gantry(['logs', 'reader'])).stdout === 'from the database\n')
     await rig.delete('pod/reader', { graceSeconds: 0 })
+  })
+
+  it('takes images onto its nodes, and into its registry', async () => {
+    const rig = cluster!.getRig()
+    const folder = await mkdtemp(join(tmpdir(), 'gantry-load-test-'))
+    try {
+      await writeLayout(await buildImage({ layers: [{ files: { 'bin/busybox': { from: '/bin/busybox', mode: 0o755 }, 'bin/sh': { symlink: 'busybox' }, tmp: { dir: true } } }] }), folder, 'x')
+      const [loaded] = await rig.load(folder, { name: 'loaded:1' })
+      assert.equal(loaded!.reference, 'docker.io/library/loaded:1')
+      await rig.push(folder, { name: 'quay.io/team/pushed:1' })
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+    const container = (image: string, imagePullPolicy: string): object => ({ name: 'main', image, imagePullPolicy, command: ['sh', '-c', 'true'] })
+    const made = (name: string, image: string, policy: string): object => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { restartPolicy: 'Never', containers: [container(image, policy)] } })
+    await rig.apply([made('loaded', 'loaded:1', 'Never'), made('pushed', 'quay.io/team/pushed:1', 'Always')])
+    for (const name of ['loaded', 'pushed']) await rig.until(`pod/${name}`, '{.status.phase}=Succeeded')
+    assert.deepEqual((await rig.images()).map(({ image }) => image), ['busybox:1.37', 'busybox:latest', 'gantry/hello:1.0', 'quay.io/team/pushed:1'])
+    assert.doesNotMatch((await cluster!.exec(['ls', '/var/lib/gantry'])).stdout, /gantry-load/)
   })
 
   it('is reached by other containers: controller and registry', async () => {

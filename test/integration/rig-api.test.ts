@@ -1,6 +1,11 @@
 /** The rig in TypeScript, on two rigs side by side. */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buildImage, writeLayout } from '../../deploy/image-builder.ts'
+import { busyboxLayer } from '../../deploy/rig/demo.ts'
 import { readContexts } from '../../proto/api/context.ts'
 import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
 import type { Pod } from '../../proto/gen/types.ts'
@@ -76,6 +81,35 @@ describe('a rig in TypeScript', function () {
     const { code, stdout } = await rig.gantry(['get', 'nodes', '-o', 'name'])
     assert.deepEqual([code, stdout], [0, 'node/n1\nnode/n2\n'])
     assert.equal((await rig.gantry(['get', 'pod', 'nobody'])).code, 3)
+  })
+
+  it('has nodes with what their own machines have and use', async () => {
+    const [limited, whole] = await Promise.all([other, rig].map(async (one) => await one.client.get('Node', '', 'n1')))
+    assert.equal(limited!.status.capacity!.memory, '512Mi')
+    assert.notEqual(whole!.status.capacity!.memory, '512Mi')
+    // What the host uses is the same for all of its nodes, and more than a node of a rig has.
+    const used = async (one: Rig, node: string): Promise<number> => {
+      const { stdout } = await one.gantry(['top', 'nodes', '--no-headers'])
+      return Number(new RegExp(`^${node} .* (\\d+)Mi `, 'm').exec(stdout)?.[1])
+    }
+    const memory = [await used(other, 'n1'), await used(rig, 'n1'), await used(rig, 'n2')]
+    for (const mebibytes of memory) assert.ok(mebibytes > 0 && mebibytes < 400, String(memory))
+  })
+
+  it('has images of any registry in its own, for pods of every pull policy', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'gantry-rig-images-'))
+    try {
+      const image = await buildImage({ layers: [{ files: await busyboxLayer() }], config: { Cmd: ['sleep', '1000000'] } })
+      await writeLayout(image, folder, 'latest')
+      assert.deepEqual(await rig.push(folder, { name: 'registry.k8s.io/pause:3.10' }), [{ reference: 'registry.k8s.io/pause:3.10', digest: image.manifest.digest }])
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+    const containers = [{ name: 'c', image: 'registry.k8s.io/pause:3.10', imagePullPolicy: 'Always' }]
+    await rig.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'pause' }, spec: { terminationGracePeriodSeconds: 0, containers } })
+    await rig.until('pod/pause', 'Ready')
+    await rig.delete('pod/pause')
+    assert.deepEqual((await rig.images()).map(({ image }) => image), ['busybox:1.37', 'busybox:latest', 'gantry/hello:1.0', 'registry.k8s.io/pause:3.10'])
   })
 
   it('kills a machine, which heals or starts again; each is recorded', async () => {

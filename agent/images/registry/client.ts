@@ -59,7 +59,7 @@ export class RegistryClient {
   async resolveTag(repository: Repository, tag: string, signal: AbortSignal): Promise<string> {
     const path = `manifests/${tag}`
     const digest = await this.#read(repository, path, signal, async (endpoint) => {
-      const response = await this.#request(endpoint, repository, 'HEAD', path, manifestHeaders(), signal)
+      const response = await this.#request(endpoint, 'HEAD', path, manifestHeaders(), signal)
       response.body.resume()
       const header = response.headers['docker-content-digest']
       return typeof header === 'string' && header.startsWith('sha256:') ? header : ''
@@ -72,7 +72,7 @@ export class RegistryClient {
   manifest(repository: Repository, tagOrDigest: string, signal: AbortSignal): Promise<FetchedManifest> {
     const path = `manifests/${tagOrDigest}`
     return this.#read(repository, path, signal, async (endpoint) => {
-      const response = await this.#request(endpoint, repository, 'GET', path, manifestHeaders(), signal)
+      const response = await this.#request(endpoint, 'GET', path, manifestHeaders(), signal)
       const bytes = await readBody(response, LARGEST_MANIFEST, `manifest ${tagOrDigest}`)
       const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
       const expected = tagOrDigest.includes(':') ? tagOrDigest : digest
@@ -86,7 +86,7 @@ export class RegistryClient {
     const path = `blobs/${digest}`
     return this.#read(repository, path, signal, async (endpoint) => {
       const from = await offset()
-      const response = await this.#request(endpoint, repository, 'GET', path, { 'accept-encoding': 'identity', ...(from > 0 ? { range: `bytes=${from}-` } : {}) }, signal)
+      const response = await this.#request(endpoint, 'GET', path, { 'accept-encoding': 'identity', ...(from > 0 ? { range: `bytes=${from}-` } : {}) }, signal)
       const resumed = response.status === 206 && response.headers['content-range']?.startsWith(`bytes ${from}-`) === true
       if (response.status === 206 && !resumed) {
         response.body.destroy()
@@ -145,8 +145,9 @@ export class RegistryClient {
   }
 
   /** One request, with authorization; any status but 200 and 206 becomes an error. */
-  async #request(endpoint: Endpoint, { repository }: Repository, method: 'GET' | 'HEAD', path: string, headers: Record<string, string>, signal: AbortSignal): Promise<HttpResponse> {
-    const access: Access = { base: endpoint.base, repository, credential: endpoint.credential }
+  async #request(endpoint: Endpoint, method: 'GET' | 'HEAD', path: string, headers: Record<string, string>, signal: AbortSignal): Promise<HttpResponse> {
+    const { base, repository, credential } = endpoint
+    const access: Access = { base, repository, credential }
     const url = new URL(`${endpoint.base.pathname.replace(/\/$/, '')}/v2/${repository}/${path}`, endpoint.base)
     let authorization = this.#authorization.known(access)
     for (let answered = false; ; answered = true) {

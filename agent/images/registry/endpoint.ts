@@ -12,22 +12,27 @@ export interface Repository {
 export interface Endpoint {
   /** "https://registry-1.docker.io" or "http://10.0.0.1:5000/some/prefix", without a slash at its end. */
   readonly base: URL
+  /** What the repository is called there. A mirror may keep each registry's repositories in a folder of its own. */
+  readonly repository: string
   readonly mirror: boolean
   readonly credential: Credential | undefined
 }
 
 /** docker.io is served from another host. */
 const DOCKER_HOST = 'registry-1.docker.io'
+/** Among mirrors: the registries that have no entry of their own. */
+const OTHERS = '*'
 
 /** The endpoints of a repository in the order in which they are tried. A mirror gets only credentials for its own host. */
 export function endpoints({ registry, repository, credentials }: Repository, config: RegistriesConfig): readonly Endpoint[] {
-  const mirrors = (config.mirrors?.[registry] ?? []).map((address): Endpoint => {
-    const base = parseBase(address, `mirror of ${registry}`)
-    return { base, mirror: true, credential: credentialFor(base.host, repository, credentials) }
+  const mirrors = (config.mirrors?.[registry] ?? config.mirrors?.[OTHERS] ?? []).map((address): Endpoint => {
+    const { base, folder } = parseMirror(address, registry)
+    const there = `${folder}${repository}`
+    return { base, repository: there, mirror: true, credential: credentialFor(base.host, there, credentials) }
   })
   const host = registry === 'docker.io' ? DOCKER_HOST : registry
   const base = parseBase(`${isPlain(registry, config) ? 'http' : 'https'}://${host}`, 'registry')
-  return [...mirrors, { base, mirror: false, credential: credentialFor(registry, repository, credentials) }]
+  return [...mirrors, { base, repository, mirror: false, credential: credentialFor(registry, repository, credentials) }]
 }
 
 /** The one that says most of the repository's path; among those the first. https://kubernetes.io/docs/concepts/containers/images/#config-json */
@@ -43,7 +48,7 @@ function credentialFor(host: string, repository: string, credentials: readonly C
 
 /** Hosts that may be spoken to in plain HTTP: those named so, and mirrors written with http://. */
 export function plainHosts(config: RegistriesConfig): ReadonlySet<string> {
-  const mirrors = Object.values(config.mirrors ?? {}).flat().map((address) => parseBase(address, 'mirror')).filter((base) => base.protocol === 'http:')
+  const mirrors = Object.values(config.mirrors ?? {}).flat().map((address) => parseMirror(address, OTHERS).base).filter((base) => base.protocol === 'http:')
   return new Set([...(config.insecure ?? []).filter((host) => isPlain(host, config)).map((host) => parseBase(`http://${host}`, 'insecure registry').host), ...mirrors.map((base) => base.host)])
 }
 
@@ -62,6 +67,16 @@ function parseBase(address: string, name: string): URL {
   if (base === undefined || (base.protocol !== 'http:' && base.protocol !== 'https:')) throw new GantryError('InvalidArgument', `${name}: "${address}" is no http or https address`)
   base.pathname = base.pathname.replace(/\/+$/, '')
   return base
+}
+
+/**
+ * The base of a mirror, and the folder in which it keeps what is of this registry, with a slash at its end: what follows "/v2/" in the address, where
+ * "*" stands for the registry's name. A repository's name may hold no colon: the one before a port becomes "_".
+ */
+function parseMirror(address: string, registry: string): { readonly base: URL; readonly folder: string } {
+  const [, root = address, folder = ''] = /^([^?#]*?)\/v2\/([^?#]*?)\/*$/.exec(address) ?? []
+  const named = folder.replaceAll('*', registry.toLowerCase().replaceAll(/[^a-z0-9.-]/g, '_'))
+  return { base: parseBase(root, `mirror of ${registry === OTHERS ? 'registries' : registry}`), folder: named === '' ? '' : `${named}/` }
 }
 
 /** Host and path. Docker's tools write docker.io's credentials under "https://index.docker.io/v1/", and others' with the version, too. */

@@ -21,6 +21,17 @@ export interface CgroupStats {
   readonly processes: number
 }
 
+export interface CgroupLimits {
+  /** Bytes. */
+  readonly memory: number | undefined
+  /** Processors; 0.5 is half of one. */
+  readonly cpus: number | undefined
+  readonly processes: number | undefined
+}
+
+/** Version 1 has no word for memory without a limit: the highest multiple of a page that is a signed number of 64 bits. */
+const NO_LIMIT = 2 ** 62
+
 /** Controller, file, and what is written to it. */
 type Setting = readonly [controller: string, file: string, value: string]
 
@@ -200,6 +211,29 @@ export class Cgroups {
       cpuNanos: v2 ? Number(/^usage_usec (\d+)$/m.exec(cpu ?? '')?.[1] ?? 0) * 1000 : Number(cpu ?? 0),
       processes: Number(processes),
     }
+  }
+
+  /** What the processes of a group have at most: the least that it and its ancestors allow. Undefined: no limit. */
+  async limits(path: string): Promise<CgroupLimits> {
+    const parts = path.split('/').filter((part) => part !== '')
+    const found = await Promise.all(Array.from({ length: parts.length + 1 }, (_, depth) => this.#ownLimits(parts.slice(0, depth).join('/'))))
+    const least = (limits: readonly (number | undefined)[]): number | undefined => limits.reduce((a, b) => (a === undefined || (b !== undefined && b < a) ? b : a), undefined)
+    return { memory: least(found.map(({ memory }) => memory)), cpus: least(found.map(({ cpus }) => cpus)), processes: least(found.map(({ processes }) => processes)) }
+  }
+
+  async #ownLimits(path: string): Promise<CgroupLimits> {
+    const v2 = this.layout.version === 2
+    const [memory, cpu, period, processes] = await Promise.all([
+      readIfThere(this.#file('memory', path, v2 ? 'memory.max' : 'memory.limit_in_bytes')),
+      readIfThere(this.#file('cpu', path, v2 ? 'cpu.max' : 'cpu.cfs_quota_us')),
+      v2 ? undefined : readIfThere(this.#file('cpu', path, 'cpu.cfs_period_us')),
+      readIfThere(this.#file('pids', path, 'pids.max')),
+    ])
+    // Version 2 says "max"; version 1 -1, and of memory a number so high that it stands for none.
+    const limit = (text: string | undefined): number | undefined => (/^\d+$/.test(text?.trim() ?? '') && Number(text) < NO_LIMIT ? Number(text) : undefined)
+    const [quota, periodV2] = (cpu ?? '').trim().split(' ')
+    const micros = limit(quota)
+    return { memory: limit(memory), cpus: micros === undefined ? undefined : micros / Number((v2 ? periodV2 : period) ?? CPU_PERIOD_MICROS), processes: limit(processes) }
   }
 
   /** True if swap can be limited in groups below one that is there, which must not be the root: the root has no limits. */

@@ -27,6 +27,7 @@ const METHODS = {
   startMachine: (rig: Rig, name: string) => rig.startMachine(name),
   addNode: async (rig: Rig, count?: number) => machinesOf(await rig.addNode(count)),
   removeNode: (rig: Rig, name: string, removal?: NodeRemoval) => rig.removeNode(name, removal),
+  load: (rig: Rig, image: string, options?: { readonly name?: string }) => rig.load(image, options),
   logs: (rig: Rig, file: string) => rig.logs(file),
   state: (rig: Rig, machine: string) => rig.machine(machine).state(),
   run: (rig: Rig, machine: string, command: readonly string[], options?: CommandOptions) => rig.machine(machine).run(command, options),

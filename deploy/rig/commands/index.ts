@@ -15,6 +15,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   sweep: { group: RIGS, summary: 'remove what processes that have ended left', load: async () => (await import('./sweep.ts')).default },
   shell: { group: MACHINES, summary: 'a shell on a machine, or one command there', load: async () => (await import('./shell.ts')).default },
   load: { group: MACHINES, summary: 'put images onto every node, without a registry', load: async () => (await import('./load.ts')).default },
+  images: { group: MACHINES, summary: "list what the rig's registry holds, or put images there", load: async () => (await import('./images.ts')).default },
   logs: { group: MACHINES, summary: 'write one archive with every log, event and object', load: async () => (await import('./logs.ts')).default },
   call: { group: MACHINES, summary: "call a method of the rig's TypeScript API", load: async () => (await import('./call.ts')).default },
   node: { group: MACHINES, summary: 'add and remove nodes', load: async () => (await import('./node.ts')).default },

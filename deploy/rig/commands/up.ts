@@ -62,7 +62,7 @@ export default defineCommand({
     const progress = new Progress(`Rig "${name}"`, environment)
     const settings = { ...settingsFrom('controller', flags['controller-settings']), ...settingsFrom('agent', flags['agent-settings']) }
     const options: RigOptions = {
-      name, nodes: flags.nodes, controllers: flags.controllers, driver: flags.driver as DriverName, ephemeral: flags.ephemeral, demo: flags.demo, timeout: flags.timeout, signal,
+      name, nodes: flags.nodes, controllers: flags.controllers, driver: flags.driver as DriverName, ephemeral: flags.ephemeral, timeout: flags.timeout, signal,
       context: flags.context ? 'current' : false, contextFile: target.file,
       ...(flags.etcd.length === 0 ? {} : { etcd: flags.etcd }), ...(flags.nats.length === 0 ? {} : { nats: flags.nats }),
       ...(Object.keys(settings).length === 0 ? {} : { settings }),

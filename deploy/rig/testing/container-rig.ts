@@ -1,4 +1,9 @@
 /** The rig inside of a container, handled from outside: its cluster through a published port, its machines and faults by `gantry rig call`. */
+import { createWriteStream } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { Cluster } from '../../../cli/cluster.ts'
 import { firstReachable } from '../../../cli/kube-server.ts'
 import { kubeAddresses, type Context, type Credentials } from '../../../proto/api/context.ts'
@@ -11,6 +16,10 @@ import type { AnyResource } from '../../../proto/gen/types.ts'
 import type { Answer, Called, CalledMachine, Method, Parameters } from '../commands/call.ts'
 import type { FaultRecord } from '../faults/contract.ts'
 import type { BeginOptions } from '../faults/engine.ts'
+import { openImage } from '../images/image-source.ts'
+import type { LoadedImage } from '../images/load.ts'
+import { pushImages } from '../images/push.ts'
+import { listRegistryImages, type RegistryImage } from '../images/registry-images.ts'
 import { bundlePath } from '../installation.ts'
 import { applyManifests, deleteObjects, objectNamed, type Manifests } from '../objects.ts'
 import { Fault, RigMachine, type Faults, type Lasting } from '../rig-machine.ts'
@@ -30,13 +39,15 @@ export interface ContainerRigParts {
   /** host:port of the registry, from here. */
   readonly registry: string
   readonly machines: readonly CalledMachine[]
+  /** Copies a file of this host to a path in the container. */
+  readonly copyIn: (file: string, path: string) => Promise<void>
   /** Runs a program in the container. */
   readonly exec: (command: string[]) => Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>
 }
 
 /** As class Rig of 'gantry/rig', but for what only makes sense on the rig's own host. Errors are GantryErrors. */
 export class ContainerRig implements Faults, AsyncDisposable {
-  /** host:port of the registry, which stands in for docker.io on every node. */
+  /** host:port of the registry, in which every node looks first for an image of whatever name. */
   readonly registry: string
   /** The cluster's API as an administrator, with objects in and out. */
   readonly client: Cluster
@@ -164,6 +175,34 @@ export class ContainerRig implements Faults, AsyncDisposable {
   async removeNode(name: string, removal: NodeRemoval = {}): Promise<void> {
     await this.#call('removeNode', name, removal)
     this.#machines = await this.#call('machines')
+  }
+
+  /** Puts an image onto every node without a registry: an archive or OCI layout on this host by its path, or an image of the Docker engine here by its name. `name`: for one that its archive has no name for. */
+  async load(image: string, { name }: { readonly name?: string } = {}): Promise<readonly LoadedImage[]> {
+    const source = await openImage(image, this.#end.signal)
+    const folder = await mkdtemp(join(tmpdir(), 'gantry-load-'))
+    const there = `/var/lib/gantry/${basename(folder)}.tar`
+    try {
+      const file = join(folder, 'image.tar')
+      await pipeline(source.open(), createWriteStream(file), { signal: this.#end.signal })
+      await this.#parts.copyIn(file, there)
+      return await this.#call('load', there, name === undefined ? {} : { name })
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+      await source.close()
+      // A container that was stopped meanwhile has taken it along.
+      await this.#parts.exec(['rm', '-f', there]).catch(() => undefined)
+    }
+  }
+
+  /** Puts an image into the cluster's registry, where nodes find it with every pull policy; `image` and `name` as of `load`. */
+  push(image: string, { name }: { readonly name?: string } = {}): Promise<readonly LoadedImage[]> {
+    return pushImages(image, this.registry, { name, signal: this.#end.signal })
+  }
+
+  /** What the registry holds. */
+  images(): Promise<RegistryImage[]> {
+    return listRegistryImages(this.registry, this.#end.signal)
   }
 
   /** Writes one archive (.tar.gz) with all that a report of a fault needs, to a path in the container; the path. */

@@ -152,7 +152,10 @@ export class StartedGantryContainer extends AbstractStartedContainer {
   }
 
   #open({ machines }: Reached): ContainerRig {
-    return new ContainerRig({ context: this.getContext(), contextFile: () => this.getContextFile(), registry: this.getRegistry(), machines, exec: (command) => this.exec(command) })
+    return new ContainerRig({
+      context: this.getContext(), contextFile: () => this.getContextFile(), registry: this.getRegistry(), machines,
+      exec: (command) => this.exec(command), copyIn: (source, target) => this.copyFilesToContainer([{ source, target }]),
+    })
   }
 
   /** Makes the cluster anew, with other certificates: what `getRig` and `getContext` gave before is of no use then. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { tmpdir } from 'node:os'
 import { AGENT_SETTINGS } from '../../../agent/config.ts'
 import { defaultInterface, meminfoBytes, readMachine, type Machine } from '../../../agent/node/machine.ts'
+import { MachineGroup } from '../../../agent/node/machine-group.ts'
 import { nodeObject } from '../../../agent/node/node-object.ts'
 import { pressureConditions, readLevels } from '../../../agent/node/pressure.ts'
 import type { Image } from '../../../agent/images/contract.ts'
@@ -44,6 +45,23 @@ describe('node', () => {
       { names: ['docker.io/library/a@sha256:aa', 'docker.io/library/a:1', 'docker.io/library/a:latest'], sizeBytes: 5 },
     ])
     assert.equal(told(Array.from({ length: 60 }, (_, index) => image(`h/${index}:1`, `sha256:${index}`, index)))!.length, 50)
+  })
+
+  it('has what its control group has, where it shares its kernel with others', async () => {
+    const limits = { memory: 512 * 2 ** 20, cpus: 0.5, processes: 100 }
+    const stats = { memory: 500 * 2 ** 20, memoryPeak: 0, cpuNanos: 7, processes: 95 }
+    const group = (given: Partial<typeof limits>, found: typeof stats | undefined = stats): MachineGroup => new MachineGroup({
+      limits: () => Promise.resolve({ memory: undefined, cpus: undefined, processes: undefined, ...given }), stats: () => Promise.resolve(found),
+    }, '/lab/n1')
+    const own = await group(limits).machine(MACHINE)
+    assert.deepEqual([own.memory, own.cpus, own.disk], [limits.memory, 0.5, MACHINE.disk])
+    assert.deepEqual(nodeObject(own, { name: 'n1', labels: {}, taints: [], capacity: {}, reserved: {} }, { agent: 'v1', runtime: 'crun://' }, { conditions: [], images: [] }).status.capacity!.cpu, '500m')
+    assert.deepEqual(await group({}).machine(MACHINE), MACHINE)
+    const host = { memoryAvailable: 2 ** 30, diskFree: 0.5, inodesFree: 0.5, processes: 300, processLimit: 1000 }
+    assert.deepEqual(await group(limits).levels(host), { ...host, memoryAvailable: 12 * 2 ** 20, processes: 95, processLimit: 100 })
+    assert.deepEqual(await group({}).levels(host), host)
+    const gone = new MachineGroup({ limits: () => Promise.resolve(limits), stats: () => Promise.resolve(undefined) }, '/lab/n1')
+    assert.deepEqual(await gone.levels(host), host)
   })
 
   it('tells pressure', async () => {

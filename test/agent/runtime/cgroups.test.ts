@@ -57,6 +57,18 @@ describe('Cgroups, version 2', () => {
     assert.deepEqual((await readdir(join(mount, 'gantry/pod1'))).includes('cgroup.subtree_control'), false)
   })
 
+  it('tells what a group has at most: the least along its path', async () => {
+    const write = async (path: string, files: Readonly<Record<string, string>>): Promise<void> => {
+      await mkdir(join(mount, path), { recursive: true })
+      for (const [file, text] of Object.entries(files)) await writeFile(join(mount, path, file), `${text}\n`)
+    }
+    await write('a/b', { 'memory.max': 'max', 'cpu.max': 'max 100000', 'pids.max': 'max' })
+    assert.deepEqual(await cgroups.limits('/a/b'), { memory: undefined, cpus: undefined, processes: undefined })
+    await write('a', { 'memory.max': '1000', 'cpu.max': '50000 100000', 'pids.max': '70' })
+    await write('a/b', { 'memory.max': '2000', 'cpu.max': '25000 100000', 'pids.max': 'max' })
+    assert.deepEqual(await cgroups.limits('/a/b'), { memory: 1000, cpus: 0.25, processes: 70 })
+  })
+
   it('says which controllers an ancestor lacks', async () => {
     await writeFile(join(mount, 'cgroup.controllers'), 'cpuset cpu\n')
     await symlink(join(mount, 'refused/by-the-kernel'), join(mount, 'cgroup.subtree_control'))
@@ -97,5 +109,29 @@ describe('Cgroups, version 2', () => {
     await mkdir(join(mount, 'a/b/c'), { recursive: true })
     await cgroups.remove('/a')
     assert.deepEqual(await readdir(mount), [])
+  })
+})
+
+describe('Cgroups, version 1', () => {
+  let root: string
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'gantry-cgroup1-'))
+  })
+  afterEach(() => rm(root, { recursive: true }))
+
+  it('tells what a group has at most, in each hierarchy', async () => {
+    const controllers = new Map(['cpu', 'memory', 'pids'].map((name) => [name, join(root, name)]))
+    const cgroups = new Cgroups({ version: 1, mounts: [...controllers.values()], controllers, unified: undefined }, systemClock)
+    const write = async (controller: string, path: string, files: Readonly<Record<string, string>>): Promise<void> => {
+      await mkdir(join(root, controller, path), { recursive: true })
+      for (const [file, text] of Object.entries(files)) await writeFile(join(root, controller, path, file), `${text}\n`)
+    }
+    await write('memory', 'a', { 'memory.limit_in_bytes': '9223372036854771712' })
+    await write('cpu', 'a', { 'cpu.cfs_quota_us': '-1', 'cpu.cfs_period_us': '100000' })
+    assert.deepEqual(await cgroups.limits('/a'), { memory: undefined, cpus: undefined, processes: undefined })
+    await write('memory', 'a', { 'memory.limit_in_bytes': '536870912' })
+    await write('cpu', 'a', { 'cpu.cfs_quota_us': '150000', 'cpu.cfs_period_us': '100000' })
+    await write('pids', 'a', { 'pids.max': '100' })
+    assert.deepEqual(await cgroups.limits('/a'), { memory: 536_870_912, cpus: 1.5, processes: 100 })
   })
 })

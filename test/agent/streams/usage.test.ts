@@ -19,10 +19,10 @@ describe('what a node uses', () => {
     writeFile(join(proc, 'meminfo'), `MemTotal:       1000 kB\nMemAvailable:   ${available} kB\n`),
   ])
 
-  function meter(): UsageMeter {
+  function meter(own?: () => Promise<{ cpuNanos: number; memory: number } | undefined>): UsageMeter {
     const target = { pod: { metadata: { uid: 'u1' } }, get allRunning() { return running } } as unknown as StreamTarget
     return new UsageMeter({
-      targets: () => [target], clock, proc,
+      targets: () => [target], clock, proc, machine: own,
       runtime: { stats: (id) => { looks += 1; const found = counters.get(id); return Promise.resolve(found && { ...found, memoryPeak: 0, processes: 1 }) } },
     })
   }
@@ -64,6 +64,19 @@ describe('what a node uses', () => {
     const answer = await usage.measure()
     assert.equal(answer.windowMillis, 10_000)
     assert.deepEqual(answer.pods[0]!.containers, [{ name: 'web', usage: { cpuNanosPerSecond: 200_000_000, memoryBytes: 1 } }])
+  })
+
+  it('is that of the machine where it shares its kernel with others; of the whole kernel where its group is not there', async () => {
+    const own = { cpuNanos: 1_000_000_000, memory: 77 }
+    const measured = async (read: () => Promise<typeof own | undefined>): Promise<unknown> => {
+      const answer = meter(read).measure()
+      await eventually(() => clock.pending > 0 ? undefined : assert.fail('nobody waits'))
+      own.cpuNanos += 100_000_000
+      await clock.advance(500)
+      return (await answer).machine
+    }
+    assert.deepEqual(await measured(() => Promise.resolve({ ...own })), { cpuNanosPerSecond: 200_000_000, memoryBytes: 77 })
+    assert.deepEqual(await measured(() => Promise.resolve(undefined)), { cpuNanosPerSecond: 0, memoryBytes: 400 * 1024 })
   })
 
   it('counts what processors did, not what they waited for, nor guests twice', () => {

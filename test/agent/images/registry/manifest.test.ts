@@ -94,6 +94,18 @@ describe('challenges and endpoints', () => {
     refused(() => endpoints({ registry: 'a', repository: 'b', credentials: [] }, { mirrors: { a: ['10.0.0.1:5000'] } }), /"10\.0\.0\.1:5000" is no http or https address/)
   })
 
+  it('have mirrors for all registries that have no entry of their own, each in a folder there', () => {
+    const mine = { registry: 'r:5000/quay.io', username: 'me', password: 'p' }
+    const mirrors = { 'docker.io': ['http://r:5000'], 'r:5000': [], '*': ['http://r:5000/v2/*', 'http://r:5000/proxy/v2/cache/'] }
+    const places = (registry: string): string[] => endpoints({ registry, repository: 'a/b', credentials: [mine] }, { mirrors }).map(({ base, repository, credential }) => `${base.href} ${repository} ${credential?.username ?? ''}`.trim())
+    assert.deepEqual(places('docker.io'), ['http://r:5000/ a/b', 'https://registry-1.docker.io/ a/b'])
+    assert.deepEqual(places('quay.io'), ['http://r:5000/ quay.io/a/b me', 'http://r:5000/proxy cache/a/b', 'https://quay.io/ a/b'])
+    assert.deepEqual(places('Host:5001')[0], 'http://r:5000/ host_5001/a/b', 'a colon cannot stand in a name')
+    assert.deepEqual(places('r:5000'), ['https://r:5000/ a/b'])
+    assert.deepEqual([...plainHosts({ mirrors })], ['r:5000'])
+    refused(() => endpoints({ registry: 'a', repository: 'b', credentials: [] }, { mirrors: { '*': ['r:5000/v2/*'] } }), /mirror of a: "r:5000" is no http or https address/)
+  })
+
   it('give the credentials that say most of the repository', () => {
     const credentials = ['r.example', 'r.example/team', 'https://r.example/team/app/', 'other.example/team', 'hub.example/v2/'].map((registry) => ({ registry, username: registry, password: 'p' }))
     const user = (registry: string, repository: string): string | undefined => endpoints({ registry, repository, credentials }, {})[0]!.credential?.username
