@@ -35,6 +35,7 @@ import { ReplicaPeers } from './election/peers.ts'
 import { StoreReplicas } from './election/replicas.ts'
 import { ChangeNotices } from './events/changes.ts'
 import { NewsConnection } from './events/connection.ts'
+import { NamedEvents } from './events/named-events.ts'
 import { EventReader } from './events/reader.ts'
 import { EventRecorder } from './events/recorder.ts'
 import { StoreInformer } from './informer/informer.ts'
@@ -194,8 +195,12 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
   const scheduler = new Scheduler({ informer, api, events: recorder, clock, random, logger: logger.child({ component: 'scheduler' }) })
   const election = new Election({ store, clock, random, logger: logger.child({ component: 'election' }), name: config.name, nameIsOurs: embedded.etcd !== undefined })
 
+  const events = new EventReader({ connection: news, servers: config.members.length, clock, random, logger })
+  const namedEvents = new NamedEvents({ connection: news, reader: events, servers: config.members.length, clock })
+
   const lead = async (term: Term, leading: AbortSignal): Promise<void> => {
-    const parts = { api, informer, events: recorder, clock, random, logger: logger.child({ component: 'reconcile' }), controller: config.name, replicas, term, authority: tls.ca, caughtUp: () => reads.current(), clusterRanges: [...cluster.podCidrs, ...cluster.serviceCidrs] }
+    const endEvents = (namespace: string): Promise<void> => namedEvents.endNamespace(namespace, leading)
+    const parts = { api, informer, events: recorder, endEvents, clock, random, logger: logger.child({ component: 'reconcile' }), controller: config.name, replicas, term, authority: tls.ca, caughtUp: () => reads.current(), clusterRanges: [...cluster.podCidrs, ...cluster.serviceCidrs] }
     const duties = new RunGroup(leading)
     duties.add((ended) => scheduler.run(term, ended))
     duties.add((ended) => runReconcilers(createReconcilers(parts), parts, ended))
@@ -217,8 +222,7 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
   const watches = new Watches({ informer, reads, clock })
   const pods: PodStreams = new PodStreams({ informer, reads, dispatcher, peers, controller: config.name })
   const usage = new UsageReader({ informer, dispatcher, peers, controller: config.name, clock })
-  const events = new EventReader({ connection: news, servers: config.members.length, clock, random, logger })
-  const kube = createFace({ address: config.kubeListen, tls, api, informer, reads, pages, watches, pods, usage, events, publish: (event) => recorder.publish(event), accounts, available, clock, random, logger: logger.child({ component: 'kube' }) })
+  const kube = createFace({ address: config.kubeListen, tls, api, informer, reads, pages, watches, pods, usage, events, namedEvents, publish: (event) => recorder.publish(event), accounts, available, clock, random, logger: logger.child({ component: 'kube' }) })
   server.add('Resources', new ResourcesHandlers({ api, reads, pages, watches }))
   server.add('Cluster', new ClusterHandlers({ version: VERSION, controller: config.name, leader: () => election.leader(), events, usage, why: (namespace, pod) => scheduler.why(namespace, pod), confirmed: (revision, signal) => dispatcher.confirmations.here(revision, signal), peers, netCheck: new NetCheck({ informer, reads, dispatcher, peers, controller: config.name, cluster: { domain: config.clusterDomain }, clock }) }))
   server.add('Pods', new AdmittedPods(pods, api))

@@ -28,15 +28,20 @@ const CONFIG: Partial<StreamConfig> & { name: string } = {
  * Makes the stream, or gives it the present limits: events of 7 days, 256 MiB in all, 1,000 for one object; a copy on each of `servers` servers, on
  * three at most. False if there are not so many servers yet: it has the copies that it had, or one, until it is ensured again.
  */
-export async function ensureEventStream({ nats }: NewsSession, servers: number): Promise<boolean> {
+export function ensureEventStream(session: NewsSession, servers: number): Promise<boolean> {
+  return ensureStream(session, CONFIG, servers)
+}
+
+/** As ensureEventStream, for a stream of these limits. */
+export async function ensureStream({ nats }: NewsSession, limits: Partial<StreamConfig> & { name: string }, servers: number): Promise<boolean> {
   const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: 2_000 })
-  const config = { ...CONFIG, num_replicas: Math.min(MOST_COPIES, Math.max(1, servers)) }
+  const config = { ...limits, num_replicas: Math.min(MOST_COPIES, Math.max(1, servers)) }
   try {
-    await unless(NAME_EXISTS, streams.add(config), () => streams.update(EVENT_STREAM, config))
+    await unless(NAME_EXISTS, streams.add(config), () => streams.update(limits.name, config))
     return true
   } catch (thrown) {
     if (config.num_replicas === 1 || !isApiError(thrown, ...TOO_FEW_SERVERS)) throw thrown
-    await unless(NAME_EXISTS, streams.add({ ...config, num_replicas: 1 }), () => streams.info(EVENT_STREAM))
+    await unless(NAME_EXISTS, streams.add({ ...config, num_replicas: 1 }), () => streams.info(limits.name))
     return false
   }
 }

@@ -47,6 +47,7 @@ export interface FaceParts {
   readonly pods: PodStreams
   readonly usage: MetricsParts['usage']
   readonly events: EventResourceParts['events']
+  readonly namedEvents: EventResourceParts['named']
   readonly publish: EventResourceParts['publish']
   readonly accounts: Pick<Accounts, 'authorizer' | 'authenticator' | 'tokens'>
   /** Throws Unavailable while nothing can be served. */
@@ -58,7 +59,7 @@ export interface FaceParts {
 }
 
 export function createFace(parts: FaceParts): KubeServer {
-  const catalog: Catalog = new Catalog([...eventResources(parts), ...metricsResources(parts), bindingResource(parts), ...reviews(parts, () => catalog)])
+  const catalog: Catalog = new Catalog([...eventResources({ ...parts, named: parts.namedEvents }), ...metricsResources(parts), bindingResource(parts), ...reviews(parts, () => catalog)])
   for (const subresource of streamSubresources(catalog, parts)) catalog.addSubresource(subresource)
   const registry = new Registry()
   addProcessMetrics(registry, parts.clock)

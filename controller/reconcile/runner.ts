@@ -47,6 +47,8 @@ export interface ReconcileParts {
   readonly api: ObjectApi
   readonly informer: Informer
   readonly events: EventSink
+  /** Ends the events of a namespace that goes; absent where none are kept. Unavailable while they cannot be reached. */
+  readonly endEvents?: (namespace: string) => Promise<void>
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ChangeNotices, type ChangeNotice } from '../../controller/events/changes.ts'
 import { NewsConnection } from '../../controller/events/connection.ts'
+import { NamedEvents } from '../../controller/events/named-events.ts'
 import { EventReader, isDeletion } from '../../controller/events/reader.ts'
 import { EventRecorder } from '../../controller/events/recorder.ts'
 import { StoreInformer } from '../../controller/informer/informer.ts'
@@ -108,6 +109,68 @@ describe('events on NATS', function () {
     const told: string[] = []
     for await (const event of following) if (told.push(`${event.reason} ${isDeletion(event)}`) === 2) break
     assert.deepEqual(told, ['Pulled false', 'Started true'])
+  })
+
+  describe('by name, at three controllers', () => {
+    const named: NamedEvents[] = []
+    beforeEach(() => {
+      named.splice(0)
+      for (const name of ['one', 'two', 'three']) {
+        const own = new NewsConnection({ ...parts, servers: [nats.address], token: nats.token, name })
+        group.add((stop) => own.run(stop))
+        named.push(new NamedEvents({ connection: own, reader: new EventReader({ ...parts, connection: own }), clock: systemClock }))
+      }
+    })
+
+    const event = (name: string, namespace = 'default', more: Partial<Event> = {}): Event => ({
+      apiVersion: 'v1', kind: 'Event', metadata: { name, namespace, uid: `uid-${name}`, resourceVersion: '' }, involvedObject: { kind: 'Pod', name: 'web', namespace }, reason: 'Said', count: 1, ...more,
+    } as unknown as Event)
+
+    it('is found by each as soon as one has written it, and counted up by another', async () => {
+      const [one, two, three] = named as [NamedEvents, NamedEvents, NamedEvents]
+      for (let index = 0; index < 20; index++) {
+        const name = `e${index}`
+        assert.ok(await one.put(event(name), 0, signal()))
+        const { event: found, revision } = await two.find('default', name, signal())
+        assert.equal(found?.count, 1)
+        const place = await two.put({ ...found, count: 2 }, revision, signal())
+        assert.equal((await three.find('default', name, signal())).event?.count, 2)
+        const listed = (await reader.find({ name: 'web' }, signal())).filter(({ metadata }) => metadata.name === name)
+        assert.deepEqual(listed.map(({ count, metadata }) => [count, metadata.resourceVersion]), [[2, String(place)]])
+      }
+      assert.deepEqual(await three.find('default', 'none', signal()), { event: undefined, revision: 0 })
+    })
+
+    it('is made by one of those who make it at once', async () => {
+      const places = await Promise.all(named.map((one, index) => one.put(event('same', 'default', { message: `by ${index}` }), 0, signal())))
+      assert.equal(places.filter((place) => place !== undefined).length, 1)
+      const winner = places.findIndex((place) => place !== undefined)
+      for (const one of named) assert.equal((await one.find('default', 'same', signal())).event?.message, `by ${winner}`)
+      assert.equal((await reader.find({}, signal())).length, 1)
+      const { event: made, revision } = await named[0]!.find('default', 'same', signal())
+      await named[1]!.put({ ...made!, metadata: { ...made!.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } }, revision, signal())
+      const ended = await named[2]!.find('default', 'same', signal())
+      assert.equal(ended.event, undefined)
+      assert.ok(await named[2]!.put(event('same'), ended.revision, signal()), 'another of its name')
+    })
+
+    it('goes with its namespace, as what controllers recorded there, and who follows is told', async () => {
+      const [one, two] = named as [NamedEvents, NamedEvents]
+      await one.put(event('kept'), 0, signal())
+      await one.put(event('gone', 'team'), 0, signal())
+      record('web', 'Pulled', 'x', 'Normal', 'team')
+      assert.equal(await recorder.flush(10_000), true)
+      const { after } = await reader.list({}, signal())
+      await two.endNamespace('team', signal())
+      assert.deepEqual((await reader.find({}, signal())).map(({ metadata }) => metadata.name), ['kept'])
+      assert.deepEqual(await one.find('team', 'gone', signal()), { event: undefined, revision: 0 })
+      assert.equal((await one.find('default', 'kept', signal())).event?.metadata.name, 'kept')
+      const ends: string[] = []
+      for await (const ended of reader.follow({ namespace: 'team' }, after, signal())) if (ends.push(`${ended.reason} ${isDeletion(ended)}`) === 2) break
+      assert.deepEqual(ends.sort(), ['Pulled true', 'Said true'])
+      await one.put(event('gone', 'team', { reason: 'Again' }), 0, signal())
+      assert.deepEqual((await reader.find({ namespace: 'team' }, signal())).map(({ reason }) => reason), ['Again'])
+    })
   })
 
   it('goes on after NATS was killed: what was recorded meanwhile arrives, a follower sees all of it once', async () => {

@@ -11,8 +11,9 @@ import { formatTime } from '../../../proto/api/time.ts'
 import { encode } from '../../../proto/api/wire.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { randomSuffix, randomUuid, type Random } from '../../../proto/base/random.ts'
-import type { Event, JsonObject, JsonValue } from '../../../proto/gen/types.ts'
+import type { Event, JsonObject, JsonValue, Kind } from '../../../proto/gen/types.ts'
 import { settleNew } from '../../api/admission.ts'
+import type { NamedEvent, NamedEvents } from '../../events/named-events.ts'
 import { isDeletion, type EventQuery, type EventReader } from '../../events/reader.ts'
 import { readObject, readTyped, parseJson } from '../body.ts'
 import { servedResource } from '../catalog.ts'
@@ -25,12 +26,15 @@ import type { Sendable } from '../sendable.ts'
 import { HttpError } from '../status.ts'
 import { coreForm, coreSelector, otherForm } from './forms.ts'
 
+/** Tries of one write that meets others. */
+const ATTEMPTS = 10
 const VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 const OTHER = { group: 'events.k8s.io', version: 'v1', message: 'EventsEvent' } as const
 const PATCHES = { 'application/strategic-merge-patch+json': 'STRATEGIC', 'application/merge-patch+json': 'MERGE', 'application/json-patch+json': 'JSON' } as const
 
 export interface EventResourceParts {
   readonly events: Pick<EventReader, 'list' | 'follow'>
+  readonly named: Pick<NamedEvents, 'available' | 'find' | 'put'>
   readonly publish: (event: Event) => void
   readonly clock: Clock
   readonly random: Random
@@ -50,7 +54,7 @@ interface Wanted {
 class EventResource implements VirtualResource {
   readonly resource: ServedResource
   readonly verbs: VirtualResource['verbs'] = {
-    get: async (request) => this.#answer(await this.#find(request)),
+    get: async (request) => this.#answer(await this.#get(request)),
     list: (request) => this.#list(request),
     watch: (request) => this.#watch(request),
     create: (request) => this.#create(request),
@@ -86,12 +90,17 @@ class EventResource implements VirtualResource {
     const over = new AbortController()
     const timer = seconds > 0 ? this.#parts.clock.after(seconds * 1000, () => over.abort()) : undefined
     try {
-      for (const event of present) if (matches(event)) yield { type: 'ADDED', object: this.#sendable(event) }
+      const known = new Set<string>()
+      for (const event of present) {
+        known.add(event.metadata.uid)
+        if (matches(event)) yield { type: 'ADDED', object: this.#sendable(event) }
+      }
       for await (const event of this.#parts.events.follow(query, after, AbortSignal.any([signal, over.signal]))) {
         if (!matches(event)) continue
         const { deletionTimestamp: _deletionTimestamp, ...metadata } = event.metadata
         if (isDeletion(event)) yield { type: 'DELETED', object: this.#sendable({ ...event, metadata }) }
-        else yield { type: (event.count ?? 1) > 1 ? 'MODIFIED' : 'ADDED', object: this.#sendable(event) }
+        else yield { type: known.has(event.metadata.uid) || hasRepeated(event) ? 'MODIFIED' : 'ADDED', object: this.#sendable(event) }
+        known.add(event.metadata.uid)
       }
     } finally {
       timer?.cancel()
@@ -107,30 +116,65 @@ class EventResource implements VirtualResource {
     if (name === '' && generateName === '') throw new GantryError('InvalidArgument', 'an Event needs a name', { details: [{ field: 'metadata.name', message: 'is missing' }] })
     if (event.metadata.namespace !== '' && event.metadata.namespace !== namespace) throw new HttpError(400, 'BadRequest', `the namespace of the object (${event.metadata.namespace}) is not that of the request (${namespace})`)
     event.metadata = { ...event.metadata, namespace, name: name === '' ? `${generateName}${randomSuffix(random)}` : name, uid: randomUuid(random), creationTimestamp: formatTime(clock.now()), deletionTimestamp: undefined, resourceVersion: '' }
-    return this.#publish(event, request, 201)
+    settleNew<'Event'>(event)
+    return { ...this.#answer(await this.#make(event, request)), code: 201 }
+  }
+
+  /** AlreadyExists. While NATS is away nobody can tell: the event waits to be published. */
+  async #make(event: Event, request: ResourceRequest): Promise<Event> {
+    const { named, publish } = this.#parts
+    const { namespace, name } = event.metadata
+    const isDry = request.query.get('dryRun') !== null
+    if (!named.available) {
+      if (!isDry) publish(event)
+      return event
+    }
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const { event: existing, revision } = await this.#kept(namespace, name, request.signal, event.involvedObject)
+      if (existing !== undefined) {
+        const details = [{ field: 'metadata.name', value: name, message: 'is taken', remedy: 'choose another name, or patch the event that is there' }]
+        throw new GantryError('AlreadyExists', `Event ${namespace}/${name} already exists`, { details })
+      }
+      const written = isDry ? event : await this.#put(event, revision, request.signal)
+      if (written !== undefined) return written
+    }
+    throw contended(event)
   }
 
   async #update(request: ResourceRequest): Promise<Answer> {
     const event = this.#received((await readObject(request, this.resource.message)).value)
-    const { metadata } = await this.#find(request)
-    return this.#publish({ ...event, metadata: { ...metadata, labels: event.metadata.labels, annotations: event.metadata.annotations } }, request, 200)
+    return this.#change(request, () => event)
   }
 
   async #patch(request: ResourceRequest): Promise<Answer> {
     const { type, bytes } = await readTyped(request, Object.keys(PATCHES))
     const patch = parseJson(bytes).value
-    const stored = await this.#find(request)
-    const event = this.#received(patched(PATCHES[type as keyof typeof PATCHES], this.#json(stored), patch))
-    return this.#publish({ ...event, metadata: stored.metadata }, request, 200)
+    const shape = this.resource.group === '' ? 'Event' : OTHER.message
+    return this.#change(request, (stored) => this.#received(patched(PATCHES[type as keyof typeof PATCHES], shape as Kind, this.#json(stored), patch)))
+  }
+
+  /** Writes what a change makes of the event; from its newest state again if somebody else was faster. NotFound; Conflict. */
+  async #change(request: ResourceRequest, change: (stored: Event) => Event): Promise<Answer> {
+    const { target: { namespace, name }, signal } = request
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const { event: stored, revision } = await this.#kept(namespace, name, signal)
+      if (stored === undefined) throw notFound(namespace, name)
+      const { metadata: { labels, annotations }, ...content } = change(stored)
+      const next = { ...content, metadata: { ...stored.metadata, labels, annotations } } as Event
+      settleNew<'Event'>(next)
+      const written = request.query.get('dryRun') === null ? await this.#put(next, revision, signal) : next
+      if (written !== undefined) return this.#answer(written)
+    }
+    throw contended({ metadata: { namespace, name } })
   }
 
   async #delete(request: ResourceRequest): Promise<Answer> {
     const { options: { uid, resourceVersion }, context } = await deletionOf(request)
-    const event = await this.#find(request)
+    const event = await this.#get(request)
     for (const [field, wanted, is] of [['uid', uid, event.metadata.uid], ['resourceVersion', resourceVersion, event.metadata.resourceVersion]] as const) {
       if (wanted !== undefined && wanted !== is) throw new GantryError('Conflict', `the ${field} of the event is ${is}, not ${wanted}`, { details: [{ field: 'preconditions', value: wanted, message: `is not its ${field}` }] })
     }
-    if (context.dryRun !== true) this.#end(event)
+    if (context.dryRun !== true) await this.#end(event, request.signal)
     return success(event, this.resource)
   }
 
@@ -140,27 +184,46 @@ class EventResource implements VirtualResource {
     const { query, matches } = wanted(request)
     const { events, after } = await this.#parts.events.list(query, request.signal)
     const doomed = events.filter(matches)
-    if (context.dryRun !== true) for (const event of doomed) this.#end(event)
+    if (context.dryRun !== true) for (const event of doomed) await this.#end(event, request.signal)
     return { is: 'list', apiVersion: apiVersionOf(this.resource), kind: this.resource.listKind, metadata: { resourceVersion: String(after) }, items: doomed.map((event) => this.#sendable(event)) }
   }
 
-  #end(event: Event): void {
-    this.#parts.publish({ ...event, metadata: { ...event.metadata, deletionTimestamp: formatTime(this.#parts.clock.now()) } })
+  async #end(event: Event, signal: AbortSignal): Promise<void> {
+    const { named, clock } = this.#parts
+    const ended = { ...event, metadata: { ...event.metadata, deletionTimestamp: formatTime(clock.now()) } }
+    const { namespace, name } = event.metadata
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const { revision } = await named.find(namespace, name, signal)
+      if (await named.put(ended, revision, signal) !== undefined) return
+    }
+    throw contended(event)
   }
 
-  /** InvalidArgument with every problem. */
-  async #publish(event: Event, request: ResourceRequest, code: number): Promise<Answer> {
-    settleNew<'Event'>(event)
-    if (request.query.get('dryRun') === null) this.#parts.publish(event)
-    return { ...this.#answer(event), code }
+  /** The event as it was told, undefined if somebody wrote it since `revision`. */
+  async #put(event: Event, revision: number, signal: AbortSignal): Promise<Event | undefined> {
+    const place = await this.#parts.named.put(event, revision, signal)
+    return place === undefined ? undefined : { ...event, metadata: { ...event.metadata, resourceVersion: String(place) } }
   }
 
-  /** NotFound; Unavailable while the news cannot be read. */
-  async #find({ target: { namespace, name }, signal }: ResourceRequest): Promise<Event> {
-    const { events } = await this.#parts.events.list({ namespace }, signal)
-    const found = events.findLast(({ metadata }) => metadata.name === name)
-    if (found === undefined) throw new GantryError('NotFound', `Event ${namespace}/${name} not found`, { details: [{ field: 'metadata.name', value: name, message: 'there is no such event' }] })
-    return found
+  /**
+   * What is there under a name. An event that no client has written is looked for in the stream, where those about the same object are found
+   * faster, if it is known which that is.
+   */
+  async #kept(namespace: string, name: string, signal: AbortSignal, about?: Event['involvedObject']): Promise<NamedEvent> {
+    const kept = await this.#parts.named.find(namespace, name, signal)
+    if (kept.event !== undefined || kept.revision > 0) return kept
+    const { events } = await this.#parts.events.list({ namespace, ...about?.kind !== undefined && { kind: about.kind }, ...about?.name !== undefined && { name: about.name } }, signal)
+    return { event: events.findLast(({ metadata }) => metadata.name === name), revision: 0 }
+  }
+
+  /** The event with its place in the stream. NotFound; Unavailable while the news cannot be read. */
+  async #get({ target: { namespace, name }, signal }: ResourceRequest): Promise<Event> {
+    const { event } = await this.#kept(namespace, name, signal)
+    if (event === undefined) throw notFound(namespace, name)
+    if (event.metadata.resourceVersion !== '') return event
+    const { kind = '', name: about = '' } = event.involvedObject ?? {}
+    const { events } = await this.#parts.events.list({ namespace, kind, name: about }, signal)
+    return events.findLast(({ metadata }) => metadata.name === name) ?? event
   }
 
   #received(json: JsonObject): Event {
@@ -201,14 +264,27 @@ function wanted({ target: { namespace }, query }: ResourceRequest): Wanted {
   }
 }
 
+function notFound(namespace: string, name: string): GantryError {
+  return new GantryError('NotFound', `Event ${namespace}/${name} not found`, { details: [{ field: 'metadata.name', value: name, message: 'there is no such event' }] })
+}
+
+function contended({ metadata: { namespace, name } }: { metadata: { namespace: string; name: string } }): GantryError {
+  return new GantryError('Conflict', `Event ${namespace}/${name} was changed by others ${ATTEMPTS} times in a row`, { details: [{ remedy: 'try again' }] })
+}
+
+/** It has been told before, as its count says, or that of its series. */
+function hasRepeated({ count = 1, series }: Event): boolean {
+  return count > 1 || series !== undefined
+}
+
 function placeOf(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
   throw new HttpError(400, 'BadRequest', `"${text}" is not a resourceVersion`)
 }
 
-function patched(type: 'STRATEGIC' | 'MERGE' | 'JSON', target: JsonObject, patch: JsonValue): JsonObject {
+function patched(type: 'STRATEGIC' | 'MERGE' | 'JSON', shape: Kind, target: JsonObject, patch: JsonValue): JsonObject {
   switch (type) {
-    case 'STRATEGIC': return applyStrategicPatch('Event', target, patch) as JsonObject
+    case 'STRATEGIC': return applyStrategicPatch(shape, target, patch) as JsonObject
     case 'MERGE': return applyMergePatch(target, patch) as JsonObject
     case 'JSON': return applyJsonPatch(target, patch) as JsonObject
   }

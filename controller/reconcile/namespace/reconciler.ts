@@ -32,16 +32,31 @@ export class NamespaceReconciler implements Reconciler {
   async reconcile(key: string): Promise<undefined> {
     const { name } = splitKey(key)
     const { informer, clock } = this.#parts
-    if (informer.lister('Namespace').get('', name)?.metadata.deletionTimestamp === undefined) return undefined
+    const shown = informer.lister('Namespace').get('', name)
+    if (shown === undefined) return this.#gone(name)
+    if (shown.metadata.deletionTimestamp === undefined) return undefined
     await this.#parts.caughtUp() // what was made before the deletion began is to be seen
     const namespace = informer.lister('Namespace').get('', name)
-    if (namespace === undefined) return undefined
+    if (namespace === undefined) return this.#gone(name)
     const plan = planNamespace(namespace, this.#contents(name), clock.now())
     if (plan === undefined) return undefined
     const failures = await this.#remove(plan.remove)
     await this.#writeStatus(namespace, plan.status(failures.map((failure) => GantryError.from(failure).message)))
     if (failures[0] !== undefined) throw failures[0]
-    if (plan.empty) await this.#release(namespace)
+    if (!plan.empty) return undefined
+    try {
+      await this.#parts.endEvents?.(name)
+    } catch (thrown) {
+      // Events are news: that they cannot be reached does not hold a namespace. They are ended once it is gone.
+      this.#parts.logger.info({ error: GantryError.from(thrown).message, namespace: name }, 'the events of a namespace cannot be ended yet')
+    }
+    await this.#release(namespace)
+    return undefined
+  }
+
+  /** What was told while it went is not to be found in the next namespace of that name. */
+  async #gone(name: string): Promise<undefined> {
+    await this.#parts.endEvents?.(name)
     return undefined
   }
 

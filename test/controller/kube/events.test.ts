@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { NamedEvent } from '../../../controller/events/named-events.ts'
 import { isDeletion, type EventQuery } from '../../../controller/events/reader.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { Event } from '../../../proto/gen/types.ts'
@@ -26,6 +27,34 @@ class News {
     return Promise.resolve({ events, after: this.told.length })
   }
 
+  /** By name, the place where it was put last. */
+  readonly #names = new Map<string, { event: Event; revision: number }>()
+  available = true
+
+  find(namespace: string, name: string): Promise<NamedEvent> {
+    const { event, revision } = this.#names.get(`${namespace}/${name}`) ?? { event: undefined, revision: 0 }
+    return Promise.resolve({ event: event === undefined || isDeletion(event) ? undefined : event, revision })
+  }
+
+  /** Puts another state before the one that is about to be put, once. */
+  interpose: Event | undefined
+
+  async put(event: Event, revision: number): Promise<number | undefined> {
+    const { namespace, name } = event.metadata
+    const other = this.interpose
+    this.interpose = undefined
+    if (other !== undefined) await this.put(other, (await this.find(namespace, name)).revision)
+    if ((await this.find(namespace, name)).revision !== revision) return undefined
+    this.publish(event)
+    this.#names.set(`${namespace}/${name}`, { event: { ...event, metadata: { ...event.metadata, resourceVersion: '' } }, revision: this.told.length })
+    return this.told.length
+  }
+
+  clear(): void {
+    this.told.splice(0)
+    this.#names.clear()
+  }
+
   async *follow(_query: EventQuery, after: number, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
     const channel = new Channel<Event>()
     for (const event of this.told.slice(after)) channel.push(event)
@@ -45,10 +74,10 @@ describe('Kubernetes face: events', () => {
   const news = new News()
   let face: TestFace
   before(async () => {
-    face = await TestFace.start({ parts: { events: news, publish: news.publish } })
+    face = await TestFace.start({ parts: { events: news, namedEvents: news, publish: news.publish } })
   })
   after(() => face.stop())
-  beforeEach(() => void news.told.splice(0))
+  beforeEach(() => news.clear())
 
   const event = (name: string, about: string, more: object = {}): object => ({
     apiVersion: 'v1', kind: 'Event', metadata: { name, namespace: 'default' }, involvedObject: { kind: 'Pod', name: about, namespace: 'default', uid: `uid-${about}` },
@@ -96,6 +125,59 @@ describe('Kubernetes face: events', () => {
     const updated = await face.send('PUT', `${CORE}/b`, { body: event('b', 'web', { count: 3 }) })
     assert.deepEqual([updated.status, updated.json.count], [200, 3])
     assert.deepEqual(await frames.take(3), ['ADDED b', 'MODIFIED a', 'MODIFIED b'])
+  })
+
+  it('are made once under a name, until they are deleted', async () => {
+    await create('a', 'web')
+    const again = await face.send('POST', CORE, { body: event('a', 'web') })
+    assert.deepEqual([again.status, again.json.reason], [409, 'AlreadyExists'])
+    assert.equal((await face.send('POST', `${OTHER}?dryRun=All`, { body: { metadata: { name: 'a' }, regarding: { kind: 'Pod', name: 'other', namespace: 'default' } } })).status, 409)
+    news.publish({ ...news.told[0]!, metadata: { ...news.told[0]!.metadata, name: 'recorded', uid: 'recorded' } })
+    assert.equal((await face.send('POST', CORE, { body: event('recorded', 'web') })).status, 409, 'one that a controller has recorded')
+    assert.equal(news.told.length, 2)
+    assert.equal((await face.send('DELETE', `${CORE}/a`)).status, 200)
+    await create('a', 'web')
+    news.interpose = { ...news.told[0]!, metadata: { ...news.told[0]!.metadata, name: 'raced' } }
+    assert.equal((await face.send('POST', CORE, { body: event('raced', 'web') })).status, 409, 'of two at once the later is refused')
+  })
+
+  it('are changed by both groups with every field kept, labels and annotations among them', async () => {
+    const full = {
+      metadata: { name: 'full', namespace: 'default', labels: { a: '1' } }, regarding: { kind: 'Pod', name: 'web', namespace: 'default', uid: 'u', fieldPath: 'spec.containers{main}' },
+      related: { kind: 'Node', name: 'n1' }, action: 'Starting', reason: 'Started', note: 'it began', type: 'Normal', eventTime: '2026-01-01T00:00:00.123456Z',
+      reportingController: 'example.com/me', reportingInstance: 'me-1', series: { count: 2, lastObservedTime: '2026-01-01T00:01:00.000000Z' },
+      deprecatedCount: 1, deprecatedFirstTimestamp: '2026-01-01T00:00:00Z', deprecatedLastTimestamp: '2026-01-01T00:00:00Z', deprecatedSource: { component: 'me', host: 'n1' },
+    }
+    const made = await face.send('POST', OTHER, { body: full })
+    assert.equal(made.status, 201, made.body.toString())
+    const kept = (json: { metadata: { labels?: object; annotations?: object } }): object => {
+      const { apiVersion: _apiVersion, kind: _kind, metadata: { labels, annotations }, ...fields } = json as typeof json & { apiVersion: string; kind: string }
+      return { ...fields, metadata: { name: 'full', namespace: 'default', ...labels !== undefined && { labels }, ...annotations !== undefined && { annotations } } }
+    }
+    assert.deepEqual(kept(made.json), full)
+    const series = { count: 3, lastObservedTime: '2026-01-01T00:02:00.000000Z' }
+    const strategic = 'application/strategic-merge-patch+json'
+    const patched = await face.send('PATCH', `${OTHER}/full`, { type: strategic, body: { series, metadata: { annotations: { b: '2' } } } })
+    assert.deepEqual([patched.status, kept(patched.json)], [200, { ...full, series, metadata: { ...full.metadata, annotations: { b: '2' } } }])
+    const core = await face.send('PATCH', `${CORE}/full`, { type: strategic, body: { count: 4, involvedObject: { resourceVersion: '7' } } })
+    assert.deepEqual([core.status, core.json.count, core.json.involvedObject], [200, 4, { ...full.regarding, resourceVersion: '7' }])
+    const put = await face.send('PUT', `${OTHER}/full`, { body: { ...full, series, note: 'changed' } })
+    assert.deepEqual([put.status, kept(put.json)], [200, { ...full, series, note: 'changed' }])
+    assert.equal((await face.get(`${CORE}/full`)).json.message, 'changed')
+    news.interpose = { ...news.told.at(-1)!, action: 'Interposed' }
+    const raced = await face.send('PATCH', `${CORE}/full`, { type: strategic, body: { count: 5 } })
+    assert.deepEqual([raced.json.count, raced.json.action], [5, 'Interposed'], 'from the newest state')
+    assert.equal((await face.send('PATCH', `${CORE}/none`, { type: strategic, body: { count: 5 } })).status, 404)
+  })
+
+  it('wait to be published while NATS is away', async () => {
+    news.available = false
+    try {
+      await create('waits', 'web')
+      assert.deepEqual(news.told.map(({ metadata }) => metadata.name), ['waits'])
+    } finally {
+      news.available = true
+    }
   })
 
   it('are deleted one by one or as a collection, and who watches is told', async () => {

@@ -84,6 +84,23 @@ describe('namespace reconciler', () => {
     assert.equal(cluster.get('Namespace', 'default', ''), undefined)
   }))
 
+  it('ends its events before it goes and once more when it is gone, and does not wait for those who keep them', async () => {
+    const cluster = new FakeCluster()
+    const ended: string[] = []
+    let failures = 1
+    const endEvents = (name: string): Promise<void> => {
+      ended.push(`${name} ${cluster.get('Namespace', name, '') === undefined ? 'gone' : 'there'}`)
+      return failures-- > 0 ? Promise.reject(new GantryError('Unavailable', 'no news')) : Promise.resolve()
+    }
+    await cluster.running([new NamespaceReconciler({ ...cluster.parts, endEvents })], async () => {
+      cluster.put(namespace('default'))
+      await cluster.api.delete('Namespace', '', 'default', {}, context)
+      await cluster.settle()
+      assert.equal(cluster.get('Namespace', 'default', ''), undefined)
+      assert.deepEqual(ended, ['default there', 'default gone'])
+    })
+  })
+
   it('goes at once when it is empty', () => running(async (cluster) => {
     await cluster.api.delete('Namespace', '', 'default', {}, context)
     await cluster.settle()
