@@ -3,6 +3,7 @@ import { absolutePath, checked, count, format, hostPort, listOf, mapOf, oneOf, o
 import { asUpstream } from './dns/upstreams.ts'
 import type { Overlay } from './network/fabric/plan.ts'
 import { VXLAN_PORT } from './network/fabric/plan.ts'
+import { mayNodeSetLabel } from '../proto/api/node-labels.ts'
 import type { RegistriesConfig } from './images/contract.ts'
 
 /** PEM files. */
@@ -74,6 +75,13 @@ const DNS: DnsConfig = { upstream: [], cacheSize: '8Mi', serveStale: 3600 }
 const nameServer = checked(text, (value) => (asUpstream(value) === undefined ? 'must be an IP address, with a port as in 10.0.0.53:53 or [fd00::53]:53' : undefined))
 const quantities = mapOf(quantity, format('resourceName'))
 
+const labelKey = format('labelKey')
+
+/** A label that the control plane would refuse from a node. */
+function labelKeyProblem(key: string): string | undefined {
+  return labelKey(key) ?? (mayNodeSetLabel(key) ? undefined : 'is for administrators to give: use gantry label node')
+}
+
 const ENTRANCE: EntranceConfig = { http: 80, https: 443 }
 
 export const AGENT_SETTINGS: Settings<AgentConfig> = {
@@ -90,7 +98,7 @@ export const AGENT_SETTINGS: Settings<AgentConfig> = {
   registries: withDefault(section<RegistriesConfig>({ mirrors: withDefault(mapOf(listOf(text)), {}), insecure: withDefault(listOf(text), []), ca: withDefault(mapOf(text), {}) }), {}),
   capacity: withDefault(quantities, {}),
   reserved: withDefault(quantities, {}),
-  labels: withDefault(mapOf(checked(textOrEmpty, format('labelValue')), format('labelKey')), {}),
+  labels: withDefault(mapOf(checked(textOrEmpty, format('labelValue')), labelKeyProblem), {}),
   taints: withDefault(listOf(section<NodeTaint>({ key: checked(text, format('labelKey')), value: optional(checked(textOrEmpty, format('labelValue'))), effect: oneOf('NoSchedule', 'PreferNoSchedule', 'NoExecute') })), []),
   podPidsLimit: withDefault(count(1), 4096),
   entrance: withDefault(section<EntranceConfig>({ http: withDefault(port, ENTRANCE.http), https: withDefault(port, ENTRANCE.https) }), ENTRANCE),

@@ -1,5 +1,5 @@
 /** The pages of Ingresses and of the Gateway API's kinds. */
-import { CLASS_ANNOTATION, servesIngress } from '../../proto/api/entrance/classes.ts'
+import { CLASS_ANNOTATION, entranceNodes, NO_ENTRANCE, servesIngress } from '../../proto/api/entrance/classes.ts'
 import type { EndpointSlice, Gateway, GatewayClass, HTTPBackendRef, HTTPRoute, HTTPRouteMatch, Ingress, IngressBackend, IngressClass, IngressServiceBackend, ParentReference, ReferenceGrant, Service } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { ingressAddresses } from '../../proto/api/columns/entrance.ts'
@@ -16,25 +16,30 @@ export interface IngressSurroundings {
   readonly classes: readonly IngressClass[]
   /** By name; undefined for one that does not exist. */
   readonly services: ReadonlyMap<string, { readonly service: Service; readonly slices: readonly EndpointSlice[] } | undefined>
+  /** False where it has no address since no node is an entrance. */
+  readonly hasEntrance: boolean
 }
 
-export async function ingressSurroundings(cluster: Cluster, { metadata: { namespace }, spec }: Ingress): Promise<IngressSurroundings> {
+export async function ingressSurroundings(cluster: Cluster, ingress: Ingress): Promise<IngressSurroundings> {
+  const { metadata: { namespace }, spec } = ingress
   const backends = [spec.defaultBackend, ...(spec.rules ?? []).flatMap(({ http }) => (http?.paths ?? []).map(({ backend }) => backend))]
   const names = [...new Set(backends.flatMap((backend) => backend?.service?.name ?? []))]
   const behind = async (name: string) => {
     const [service, { items }] = await Promise.all([cluster.find('Service', namespace, name), cluster.list('EndpointSlice', { namespace, labelSelector: `kubernetes.io/service-name=${name}` })])
     return [name, service === undefined ? undefined : { service, slices: items }] as const
   }
-  const [classes, services] = await Promise.all([cluster.list('IngressClass', { namespace: '' }), Promise.all(names.map(behind))])
-  return { classes: classes.items, services: new Map(services) }
+  const nodes = ingressAddresses(ingress) === '' ? cluster.list('Node', { namespace: '' }) : undefined
+  const [classes, services, listed] = await Promise.all([cluster.list('IngressClass', { namespace: '' }), Promise.all(names.map(behind)), nodes])
+  return { classes: classes.items, services: new Map(services), hasEntrance: listed === undefined || entranceNodes(listed.items).length > 0 }
 }
 
-export function ingressEntries(ingress: Ingress, { classes, services }: IngressSurroundings): Entry[] {
+export function ingressEntries(ingress: Ingress, { classes, services, hasEntrance }: IngressSurroundings): Entry[] {
   const { spec } = ingress
+  const nowhere = hasEntrance || !servesIngress(ingress, classes) ? '<none>' : `<none> (${NO_ENTRANCE})`
   const backend = (of: IngressBackend): string => `${backendWord(of)}${of.service === undefined ? '' : ` (${behindWord(of.service, services.get(of.service.name))})`}`
   const rules = (spec.rules ?? []).flatMap(({ host = '*', http }) => (http?.paths ?? []).map(({ path = '/', pathType, backend: of }) => [host, path, pathType, backend(of)]))
   return [
-    ...nameEntries(ingress), ...markEntries(ingress), ...deletionEntries(ingress), entry('Ingress Class', classWord(ingress, classes)), entry('Address', ingressAddresses(ingress) || '<none>'),
+    ...nameEntries(ingress), ...markEntries(ingress), ...deletionEntries(ingress), entry('Ingress Class', classWord(ingress, classes)), entry('Address', ingressAddresses(ingress) || nowhere),
     entry('Default Backend', spec.defaultBackend === undefined ? '<none>' : backend(spec.defaultBackend)),
     ...(spec.tls === undefined ? [] : [tableEntry('TLS', ['Secret', 'Hosts'], spec.tls.map(({ secretName = "(the entrance's own)", hosts = [] }) => [secretName, hosts.join(',') || "(the certificate's)"]))]),
     tableEntry('Rules', ['Host', 'Path', 'Type', 'Backend'], rules),

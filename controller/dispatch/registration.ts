@@ -1,6 +1,7 @@
 /** A node's object: made when the node first dials in, and kept current with what the machine says. */
 import { familyOf, type AddressFamily } from '../../proto/api/cidr.ts'
 import { GantryError } from '../../proto/api/errors.ts'
+import { mayNodeSetLabel } from '../../proto/api/node-labels.ts'
 import { formatTime } from '../../proto/api/time.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Node, NodeStatus } from '../../proto/gen/types.ts'
@@ -18,9 +19,6 @@ export const SESSION_ANNOTATION = 'gantry.dev/session'
 
 /** Annotation with the name of the controller that holds that session: who asks the node for logs or commands asks it. */
 export const CONTROLLER_ANNOTATION = 'gantry.dev/controller'
-
-/** https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction */
-const RESTRICTED = /(^|\.)node-restriction\.kubernetes\.io\//
 
 /** Tries of a registration that meets others: a node deleted meanwhile, a range that another controller gave away first. */
 const ATTEMPTS = 10
@@ -60,7 +58,7 @@ export class NodeRegistry {
   /**
    * Makes or updates the object of a node that has dialled in with a session of this id; the object as stored, with address ranges that are its
    * alone, one per family: those it asks for in spec.podCIDRs if they are free. Labels that users put there stay, taints are set only on a new node.
-   * Forbidden for labels that only users may give.
+   * Forbidden for labels that only administrators may give.
    */
   async register(reported: Node, session: string): Promise<Node> {
     const { name } = reported.metadata
@@ -151,9 +149,11 @@ export class NodeRegistry {
   }
 }
 
-/** Users direct pods to nodes by these labels; a node that could give them to itself could draw pods, and their secrets, to it. */
+/** Users direct pods to nodes by other labels, and the control plane directs keys of TLS: a node that could give them to itself would draw these to it. */
 function refuseRestricted({ metadata: { labels } }: Node): void {
-  const given = Object.keys(labels ?? {}).find((key) => RESTRICTED.test(key))
-  if (given === undefined) return
-  throw new GantryError('Forbidden', `a node cannot give itself the label ${given}`, { details: [{ field: 'metadata.labels', value: given, message: 'is for users to give', remedy: "take it out of the agent's configuration and use gantry label node" }] })
+  const given = Object.keys(labels ?? {}).filter((key) => !mayNodeSetLabel(key))
+  if (given.length === 0) return
+  throw new GantryError('Forbidden', `a node cannot give itself the label ${given.join(', ')}`, {
+    details: given.map((value) => ({ field: 'metadata.labels', value, message: 'is for administrators to give', remedy: "take it out of the agent's configuration and use gantry label node" })),
+  })
 }

@@ -1,6 +1,8 @@
 /** How a rig comes to be: network, certificates, machines, context; all of it or nothing. */
 import { setMaxListeners } from 'node:events'
 import { upsertContext } from '../../proto/api/context.ts'
+import type { Cluster } from '../../cli/cluster.ts'
+import { ENTRANCE_LABEL } from '../../proto/api/entrance/classes.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { formatTime } from '../../proto/api/time.ts'
 import { systemClock } from '../../proto/base/clock.ts'
@@ -178,12 +180,18 @@ async function awaitCluster({ name, driver, timeout, progress }: Making, nodes: 
   try {
     await awaitController(cluster, timeout, signal)
     await awaitNodes(cluster, nodes, timeout, signal, (ready) => progress(`${ready} of ${nodes.length} nodes ready`))
+    await makeEntrance(cluster, nodes)
   } catch (thrown) {
     if (signal.aborted) throw thrown
     throw await withLogs(driver, name, GantryError.from(thrown), (machine) => (thrown instanceof NodesNotReady ? thrown.nodes.includes(machine.name) : machine.role === 'controller'))
   } finally {
     cluster.close()
   }
+}
+
+/** Makes the first node the rig's entrance, as an administrator of a cluster would: Ingresses and Gateways are served there. */
+async function makeEntrance(cluster: Cluster, [first]: readonly string[]): Promise<void> {
+  if (first !== undefined) await cluster.patch('Node', '', first, 'MERGE', { metadata: { labels: { [ENTRANCE_LABEL]: 'true' } } })
 }
 
 /** The error, and the last lines of the logs of these machines. */

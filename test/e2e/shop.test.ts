@@ -50,6 +50,8 @@ describe('the shop in three tiers', function () {
     certificate = await selfSigned(HOST)
     for (const [name, text] of Object.entries(certificate)) writeFileSync(join(folder, name), text)
     cluster = await Cluster.start('shop', 2)
+    // A rig's first node is an entrance already.
+    await cluster.ok(['label', 'node', 'n2', 'gantry.dev/entrance=true'])
     await pushShopImages(cluster.registry)
     await cluster.ok(['apply', '-f', join(ROOT, 'deploy/examples/shop/shop.yaml')])
     await run('create', 'secret', 'tls', 'shop-tls', '--cert', join(folder, 'cert'), '--key', join(folder, 'key'))

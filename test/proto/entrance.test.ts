@@ -45,9 +45,9 @@ describe('what an entrance serves', () => {
     assert.deepEqual([servesIngress(unnamed, [own, other]), servesIngress(unnamed, []), servesIngress(unnamed, [own, { ...other, metadata: make('other', '', true).metadata }])], [true, false, false])
   })
 
-  it('takes the labelled nodes, or all', () => {
+  it('takes the labelled nodes, and no others', () => {
     const node = (name: string, label?: string) => ({ metadata: { name, namespace: '', uid: '', resourceVersion: '', ...(label === undefined ? {} : { labels: { 'gantry.dev/entrance': label } }) } })
-    assert.equal(entranceNodes([node('a'), node('b')]).length, 2)
+    assert.equal(entranceNodes([node('a'), node('b')]).length, 0)
     assert.deepEqual(entranceNodes([node('a'), node('b', 'true'), node('c', 'false')]).map(({ metadata }) => metadata.name), ['b'])
   })
 

@@ -3,7 +3,7 @@ import { AGENT_SETTINGS } from '../../agent/config.ts'
 import { AGENT } from '../../agent/options.ts'
 import { CONTROLLER_SETTINGS } from '../../controller/config.ts'
 import { CONTROLLER } from '../../controller/options.ts'
-import type { Settings } from '../../proto/api/config-file.ts'
+import { parseConfig, type Settings } from '../../proto/api/config-file.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { configure, parseInvocation, type Program } from '../../proto/api/program.ts'
 
@@ -79,6 +79,12 @@ describe('programs', () => {
     assert.equal(await refusal(AGENT, AGENT_SETTINGS, ['--controller', 'c', '--runtime', 'docker']), '--controller: must be HOST:PORT\n--runtime: must be one of auto, crun, runc\n')
     for (const path of ['/', '/a/', '/a/../b']) assert.equal(await refusal(AGENT, AGENT_SETTINGS, ['--controller', 'c:1', '--cgroup-parent', path]), '--cgroup-parent: must be a path below /\n')
     assert.match(await refusal(AGENT, AGENT_SETTINGS, ['--config', '/nonexistent/agent.yaml']), /^cannot read the configuration file \/nonexistent\/agent\.yaml/)
+  })
+
+  it('refuse labels that are not for a node to give', () => {
+    const read = (key: string) => parseConfig(JSON.stringify({ controllers: ['c:1'], labels: { [key]: 'true' } }), 'test', AGENT_SETTINGS)
+    assert.deepEqual(read('topology.kubernetes.io/zone').labels, { 'topology.kubernetes.io/zone': 'true' })
+    assert.throws(() => read('gantry.dev/entrance'), { code: 'InvalidArgument', message: /labels\.gantry\.dev\/entrance is for administrators to give: use gantry label node/ })
   })
 
   it('print their help', async () => {

@@ -1,5 +1,6 @@
 /** What holds of a Gateway and its listeners. Pure. https://gateway-api.sigs.k8s.io/reference/spec/#gatewaystatus */
 import { attach, GATEWAY_GROUP, isParent, listenerConflict, listenerProblem, portProtocols, routeKinds, type NamespaceLabels, type Problem } from '../../../proto/api/entrance/attachment.ts'
+import { NO_ENTRANCE } from '../../../proto/api/entrance/classes.ts'
 import { certificateProblem, certificateReferences } from '../../../proto/api/entrance/references.ts'
 import type { Gateway, GatewayStatus, HTTPRoute, Listener, ListenerStatus, ReferenceGrant, Secret } from '../../../proto/gen/types.ts'
 import { withVerdicts, type Verdict } from './conditions.ts'
@@ -16,6 +17,8 @@ export interface GatewaySnapshot {
   readonly labelsOf: NamespaceLabels
   /** Of the entrance. */
   readonly addresses: readonly string[]
+  /** Whether any node is an entrance, ready or not. */
+  readonly hasEntrance: boolean
 }
 
 export function planGatewayStatus(gateway: Gateway, snapshot: GatewaySnapshot, now: number): GatewayStatus {
@@ -28,7 +31,7 @@ export function planGatewayStatus(gateway: Gateway, snapshot: GatewaySnapshot, n
     accepted === 0
       ? { type: 'Accepted', status: 'False', reason: 'ListenersNotValid', message: 'None of its listeners can be served' }
       : { type: 'Accepted', status: 'True', reason: accepted < all ? 'ListenersNotValid' : 'Accepted', message: accepted < all ? `${all - accepted} of its ${all} listeners cannot be served` : 'The entrance serves it' },
-    programmed(good, all, snapshot.addresses),
+    programmed(good, all, snapshot),
   ]
   return {
     ...gateway.status,
@@ -38,8 +41,8 @@ export function planGatewayStatus(gateway: Gateway, snapshot: GatewaySnapshot, n
   }
 }
 
-function programmed(good: number, all: number, addresses: readonly string[]): Verdict {
-  if (addresses.length === 0) return { type: 'Programmed', status: 'False', reason: 'AddressNotAssigned', message: 'No node of the entrance is ready' }
+function programmed(good: number, all: number, { addresses, hasEntrance }: GatewaySnapshot): Verdict {
+  if (addresses.length === 0) return { type: 'Programmed', status: 'False', reason: 'AddressNotAssigned', message: hasEntrance ? 'No node of the entrance is ready' : NO_ENTRANCE }
   if (good === 0) return { type: 'Programmed', status: 'False', reason: 'Invalid', message: 'None of its listeners is served' }
   return { type: 'Programmed', status: 'True', reason: 'Programmed', message: `${good} of its ${all} listeners ${good === 1 ? 'is' : 'are'} served by ${addresses.length} addresses` }
 }

@@ -1,5 +1,5 @@
 /** Says in a Gateway what holds of it. Keys are Gateways. */
-import { servesGateway } from '../../../proto/api/entrance/classes.ts'
+import { entranceNodes, servesGateway } from '../../../proto/api/entrance/classes.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
 import type { Gateway, HTTPRoute } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
@@ -36,13 +36,15 @@ export class GatewayStatusReconciler implements Reconciler {
     const gateway = informer.lister('Gateway').get(namespace, name)
     const classes = informer.lister('GatewayClass').list()
     if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined || !servesGateway(gateway, classes)) return undefined
+    const nodes = informer.lister('Node').list()
     const status = planGatewayStatus(gateway, {
       gateways: informer.lister('Gateway').list().filter((candidate) => servesGateway(candidate, classes)),
       routes: informer.lister('HTTPRoute').list(),
       grants: informer.lister('ReferenceGrant').list(),
       secretOf: (place) => informer.lister('Secret').get(...partsOf(place)),
       labelsOf: (place) => labelsOf(informer.lister('Namespace').get('', place)),
-      addresses: entranceAddresses(informer.lister('Node').list()),
+      addresses: entranceAddresses(nodes),
+      hasEntrance: entranceNodes(nodes).length > 0,
     }, clock.now())
     if (sameJson(status, gateway.status)) return undefined
     await api.mutate('Gateway', namespace, name, 'status', (stored) => {

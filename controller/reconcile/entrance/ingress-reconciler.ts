@@ -1,7 +1,7 @@
-/** Says in an Ingress where it is reached: at the ready nodes of the entrance. Keys are Ingresses. */
-import { servesIngress } from '../../../proto/api/entrance/classes.ts'
+/** Says in an Ingress where it is reached: at the ready nodes of the entrance; where there is none, an event says so. Keys are Ingresses. */
+import { entranceNodes, NO_ENTRANCE, servesIngress } from '../../../proto/api/entrance/classes.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
-import type { IngressStatus } from '../../../proto/gen/types.ts'
+import type { Ingress, IngressStatus } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, splitKey } from '../key.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
@@ -14,6 +14,8 @@ export class IngressStatusReconciler implements Reconciler {
   readonly inputs
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
+  /** Uids of Ingresses that have been told that there is no entrance, by key. */
+  readonly #told = new Map<string, string>()
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
@@ -26,8 +28,13 @@ export class IngressStatusReconciler implements Reconciler {
     const { namespace, name } = splitKey(key)
     const { informer, api } = this.#parts
     const ingress = informer.lister('Ingress').get(namespace, name)
-    if (ingress === undefined || ingress.metadata.deletionTimestamp !== undefined || !servesIngress(ingress, informer.lister('IngressClass').list())) return undefined
-    const addresses = entranceAddresses(informer.lister('Node').list())
+    if (ingress === undefined || ingress.metadata.deletionTimestamp !== undefined || !servesIngress(ingress, informer.lister('IngressClass').list())) {
+      this.#told.delete(key)
+      return undefined
+    }
+    const nodes = informer.lister('Node').list()
+    this.#tell(key, ingress, entranceNodes(nodes).length > 0)
+    const addresses = entranceAddresses(nodes)
     const status: IngressStatus = { loadBalancer: addresses.length === 0 ? {} : { ingress: addresses.map((ip) => ({ ip })) } }
     if (sameJson(status, { loadBalancer: {}, ...ingress.status })) return undefined
     await api.mutate('Ingress', namespace, name, 'status', (stored) => {
@@ -36,5 +43,12 @@ export class IngressStatusReconciler implements Reconciler {
       return undefined
     }, this.#context)
     return undefined
+  }
+  /** An Ingress has no conditions. Once for each Ingress, and again when the last entrance goes. */
+  #tell(key: string, ingress: Ingress, hasEntrance: boolean): void {
+    if (hasEntrance) return void this.#told.delete(key)
+    if (this.#told.get(key) === ingress.metadata.uid) return
+    this.#told.set(key, ingress.metadata.uid)
+    this.#parts.events.record({ regarding: ingress, type: 'Warning', reason: 'NoEntrance', message: NO_ENTRANCE, component: this.#context.fieldManager })
   }
 }

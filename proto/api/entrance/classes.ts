@@ -5,8 +5,10 @@ import type { Gateway, GatewayClass, Ingress, IngressClass, Node } from '../../g
 export const ENTRANCE_CONTROLLER = 'gantry.dev/entrance'
 /** The built-in classes' name. */
 export const ENTRANCE_CLASS = 'gantry'
-/** Label of nodes that are an entrance. */
+/** Label of nodes that are an entrance, which an administrator gives them. */
 export const ENTRANCE_LABEL = 'gantry.dev/entrance'
+/** What is said where there is none, and the administrator's remedy. */
+export const NO_ENTRANCE = `No node is an entrance: gantry label node NODE ${ENTRANCE_LABEL}=true makes one`
 /** On an IngressClass: serves what names no class. */
 export const DEFAULT_CLASS = 'ingressclass.kubernetes.io/is-default-class'
 /** How classes were named before spec.ingressClassName. */
@@ -27,10 +29,12 @@ export function servesGateway({ spec }: Gateway, classes: readonly GatewayClass[
   return classes.some(({ metadata, spec: { controllerName } }) => metadata.name === spec.gatewayClassName && controllerName === ENTRANCE_CONTROLLER)
 }
 
-/** The nodes that are an entrance: those with the label set to "true"; all of them where no node has it. */
+/**
+ * The nodes that are an entrance: those with the label set to "true". They are given the keys of TLS, so an administrator says which they are: a node
+ * cannot give itself the label.
+ */
 export function entranceNodes<N extends Pick<Node, 'metadata'>>(nodes: readonly N[]): N[] {
-  const labelled = nodes.filter(({ metadata }) => metadata.labels?.[ENTRANCE_LABEL] === 'true')
-  return labelled.length > 0 ? labelled : [...nodes]
+  return nodes.filter(({ metadata }) => metadata.labels?.[ENTRANCE_LABEL] === 'true')
 }
 
 /** Older first, then by namespace and name: who was there first wins a conflict. */

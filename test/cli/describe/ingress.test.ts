@@ -55,4 +55,12 @@ describe('an Ingress in a description', () => {
     assert.match((await console.run('describe ingress elsewhere')).stdout, /^Ingress Class: +nginx \(not served here: there is no IngressClass nginx, only gantry, other\)$/m)
     assert.match((await console.run('describe ingress others')).stdout, /^Ingress Class: +other \(not served here: IngressClass other is for the controller example\.com\/proxy\)$/m)
   })
+
+  it('tells where it is reached, or that no node is an entrance', async () => {
+    console.server.put(ingress('shop'))
+    const address = async (): Promise<string> => /^Address: +(.*)$/m.exec((await console.run('describe ingress shop')).stdout)![1]!
+    assert.equal(await address(), '<none> (No node is an entrance: gantry label node NODE gantry.dev/entrance=true makes one)')
+    console.server.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', uid: 'uid-n1', labels: { 'gantry.dev/entrance': 'true' }, ...CREATED }, spec: {}, status: {} } as JsonObject)
+    assert.equal(await address(), '<none>', 'it is not ready')
+  })
 })

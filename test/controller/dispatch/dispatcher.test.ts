@@ -148,10 +148,20 @@ describe('dispatcher', () => {
     assert.equal(events[1]!.metadata.uid, events[0]!.metadata.uid)
   })
 
-  it('refuses a node that gives itself a label by which users direct pods', async () => {
-    const ended = await new TestNode(dispatcher, 'n1', 'n1', { labels: { 'vault.node-restriction.kubernetes.io/pci': 'true' } }).ended
-    assert.ok(GantryError.is(ended, 'Forbidden') && /cannot give itself the label vault/.test(ended.message))
-    assert.equal(plane.informer.lister('Node').get('', 'n1'), undefined)
+  for (const key of ['vault.node-restriction.kubernetes.io/pci', 'gantry.dev/entrance', 'node-role.kubernetes.io/control-plane']) {
+    it(`refuses a node that gives itself the label ${key}, by which users direct pods and keys`, async () => {
+      const ended = await new TestNode(dispatcher, 'n1', 'n1', { labels: { [key]: 'true' } }).ended
+      assert.ok(GantryError.is(ended, 'Forbidden') && ended.message.includes(`cannot give itself the label ${key}`), String(ended))
+      assert.equal(plane.informer.lister('Node').get('', 'n1'), undefined)
+    })
+  }
+
+  it('refuses such a label of a node that is known already, and leaves its object as it is', async () => {
+    const known = new TestNode(dispatcher, 'n1', 'n1', { labels: { disk: 'ssd' } })
+    await eventually(() => known.assignments.length > 0)
+    const ended = await new TestNode(dispatcher, 'n1', 'n1', { labels: { 'gantry.dev/entrance': 'true' } }).ended
+    assert.ok(GantryError.is(ended, 'Forbidden'))
+    assert.deepEqual(Object.keys(plane.informer.lister('Node').get('', 'n1')!.metadata.labels ?? {}).sort(), ['disk', 'kubernetes.io/hostname'])
   })
 
   describe('streams', () => {

@@ -8,7 +8,8 @@ import type { Condition, Node } from '../../../proto/gen/types.ts'
 import { objects, service, tlsSecret } from '../../agent/entrance/objects.ts'
 import { FakeCluster, metadata } from './fake.ts'
 
-function node(name: string, address: string, { ready = true, labels = {} }: { ready?: boolean; labels?: Record<string, string> } = {}): Node {
+function node(name: string, address: string, { ready = true, entrance = false }: { ready?: boolean; entrance?: boolean } = {}): Node {
+  const labels = entrance ? { 'gantry.dev/entrance': 'true' } : {}
   return { apiVersion: 'v1', kind: 'Node', metadata: metadata(name, { namespace: '', labels }), spec: {}, status: { addresses: [{ type: 'InternalIP', address }], conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] } }
 }
 
@@ -48,8 +49,8 @@ async function running(work: (cluster: FakeCluster) => Promise<void>): Promise<v
   const { parts } = cluster
   await cluster.running([new EntranceClasses(parts), new IngressStatusReconciler(parts), new GatewayStatusReconciler(parts), new RouteStatusReconciler(parts)], async () => {
     await cluster.settle()
-    cluster.put(node('n1', '10.0.0.1'))
-    cluster.put(node('n2', '10.0.0.2', { ready: false }))
+    cluster.put(node('n1', '10.0.0.1', { entrance: true }))
+    cluster.put(node('n2', '10.0.0.2', { ready: false, entrance: true }))
     for (const object of objects(MANIFEST)) cluster.put(object)
     await cluster.settle()
     await work(cluster)
@@ -72,9 +73,28 @@ describe('entrance, control side', () => {
     cluster.change('Node', 'n2', ({ status }) => void (status.conditions = [{ type: 'Ready', status: 'True' }]), '')
     await cluster.settle()
     assert.deepEqual(addresses('shop'), ['10.0.0.1', '10.0.0.2'])
-    cluster.change('Node', 'n2', (object) => void (object.metadata.labels = { 'gantry.dev/entrance': 'true' }), '')
+    cluster.change('Node', 'n1', (object) => void delete object.metadata.labels, '')
     await cluster.settle()
     assert.deepEqual(addresses('shop'), ['10.0.0.2'])
+  }))
+
+  it('says so where no node is an entrance, and tells no node a key', () => running(async (cluster) => {
+    const said = (): string[] => cluster.events.filter((event) => event.startsWith('Warning NoEntrance'))
+    const programmed = () => cluster.get('Gateway', 'edge')!.status.conditions!.find(({ type }) => type === 'Programmed')!
+    assert.deepEqual(said(), [])
+    cluster.put(tlsSecret('shop', PAIR))
+    for (const name of ['n1', 'n2']) cluster.change('Node', name, (object) => void delete object.metadata.labels, '')
+    await cluster.settle()
+    const source = new EntranceSource()
+    const stop = source.start(cluster.informer, { all: () => assert.fail('everybody would be told'), node: () => undefined })
+    assert.deepEqual(['n1', 'n2'].map((name) => [...source.entriesOf(name).keys()]), [[], []])
+    stop()
+    assert.equal(cluster.get('Ingress', 'shop')!.status.loadBalancer?.ingress, undefined)
+    assert.deepEqual(said(), ['Warning NoEntrance No node is an entrance: gantry label node NODE gantry.dev/entrance=true makes one'])
+    assert.deepEqual([programmed().status, programmed().reason, programmed().message], ['False', 'AddressNotAssigned', 'No node is an entrance: gantry label node NODE gantry.dev/entrance=true makes one'])
+    cluster.change('Ingress', 'shop', (object) => void (object.metadata.labels = { any: 'change' }))
+    await cluster.settle()
+    assert.equal(said().length, 1, 'it is told once')
   }))
 
   it('says what holds of Gateways, their listeners and their routes', () => running(async (cluster) => {
@@ -112,7 +132,7 @@ describe('entrance, control side', () => {
     cluster.put(tlsSecret('more', PAIR))
     await cluster.settle()
     assert.deepEqual(asked, [])
-    cluster.change('Node', 'n1', (object) => void (object.metadata.labels = { 'gantry.dev/entrance': 'true' }), '')
+    cluster.change('Node', 'n2', (object) => void delete object.metadata.labels, '')
     await cluster.settle()
     // Only those for whom that makes a difference.
     assert.deepEqual(asked, ['n2'])
