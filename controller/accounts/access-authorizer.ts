@@ -2,13 +2,13 @@
  * Who may do what, until there are roles: administrators everything; a ServiceAccount what its level of access says, in its namespace; everybody
  * who is known may look at what there is to be had, and ask what they may do. Agents and controllers have their own services and nothing here.
  */
-import { isAtLeast, accessOf, type Access } from '../../proto/api/account-access.ts'
+import { accessOf, authorAccessOf, isAtLeast, lesserAccess, type Access } from '../../proto/api/account-access.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { parseProxyReference } from '../../proto/api/proxy-reference.ts'
 import { CONTROLLERS, MASTERS, NODES, type Attributes, type Authorizer, type Decision } from '../api/authorization.ts'
 import type { User } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
-import { AUTHENTICATED_GROUP } from './token-authenticator.ts'
+import { AUTHENTICATED_GROUP, POD_NAME } from './token-authenticator.ts'
 import { leastAccess } from './access-rules.ts'
 import { accountOf } from './tokens.ts'
 
@@ -43,11 +43,19 @@ export class AccessAuthorizer implements Authorizer {
     return this.#ofAccount(attributes)
   }
 
-  /** How powerful a user is, at the most: an account in its own namespace. */
-  accessOf({ name, groups }: User): Access {
+  /** How powerful a user is, at the most: an account in its own namespace; by a token of a pod no more than whoever wrote that pod. */
+  accessOf({ name, groups, extra }: Pick<User, 'name' | 'groups' | 'extra'>): Access {
     if (groups.includes(MASTERS)) return 'admin'
     const account = accountOf(name)
-    return account === undefined ? 'none' : this.accountAccess(account.namespace, account.name)
+    if (account === undefined) return 'none'
+    const access = this.accountAccess(account.namespace, account.name)
+    const pod = extra?.[POD_NAME]?.[0]
+    return pod === undefined || access === 'none' ? access : lesserAccess(access, this.#authorAccess(account.namespace, pod))
+  }
+
+  #authorAccess(namespace: string, name: string): Access {
+    const pod = this.#informer.lister('Pod').get(namespace, name)
+    return pod === undefined ? 'none' : authorAccessOf(pod)
   }
 
   /** As the cache shows it; an account that is not there may do nothing. */
@@ -65,8 +73,9 @@ export class AccessAuthorizer implements Authorizer {
     const { user, verb, group = '', resource = '', subresource = '', namespace = '', name = '' } = attributes
     const account = accountOf(user.name)
     if (account === undefined) return no(`only administrators and ServiceAccounts may do anything yet: use a certificate of the organisation ${MASTERS}`)
-    const access = this.accountAccess(account.namespace, account.name)
-    const level = `ServiceAccount ${account.namespace}/${account.name} has access "${access}"`
+    const access = this.accessOf(user)
+    const limited = this.accountAccess(account.namespace, account.name) !== access
+    const level = `ServiceAccount ${account.namespace}/${account.name} has access "${access}"${limited ? ' in this pod, as whoever wrote the pod' : ''}`
     if (access === 'none') return no(level)
     // Its own namespace, by itself.
     if (group === '' && resource === 'namespaces' && ['', 'status'].includes(subresource) && verb === 'get' && name === account.namespace && (namespace === '' || namespace === name)) return YES

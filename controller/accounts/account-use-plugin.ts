@@ -1,64 +1,67 @@
 /**
  * Nobody gets more power than they have by having a pod run for them: whoever writes a pod, or what pods are made of, must be as powerful as the
- * ServiceAccount that it names, and as the one that it named before.
+ * ServiceAccount that it names, and as the one that it named before. When a reconciler makes a pod, the same is asked again of whoever wrote its
+ * template, since the account may have been created or raised meanwhile.
  */
-import { isAtLeast } from '../../proto/api/account-access.ts'
+import { AUTHOR_ANNOTATION, authorAccessOf, isAtLeast, type Access } from '../../proto/api/account-access.ts'
 import { GantryError } from '../../proto/api/errors.ts'
-import { describeObject } from '../../proto/api/schema.ts'
-import type { AnyResource, PodSpec } from '../../proto/gen/types.ts'
-import type { AdmissionAttributes, AdmissionPlugin } from '../api/contract.ts'
+import type { AnyResource } from '../../proto/gen/types.ts'
+import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
 import type { AccessAuthorizer } from './access-authorizer.ts'
-import { DEFAULT_ACCOUNT } from './namespace-contents.ts'
-
-/** Where a PodSpec stands in what pods are made of. */
-const TEMPLATES = [['template', 'spec'], ['jobTemplate', 'spec', 'template', 'spec']] as const
+import { accountName, describeNew, podSpecOf } from './pod-specs.ts'
 
 export class AccountUsePlugin implements AdmissionPlugin {
   readonly name = 'ServiceAccountUse'
+  readonly intrinsic = true
   readonly #authorizer: Pick<AccessAuthorizer, 'accessOf' | 'accountAccess'>
 
   constructor(authorizer: Pick<AccessAuthorizer, 'accessOf' | 'accountAccess'>) {
     this.#authorizer = authorizer
   }
 
-  handles({ operation }: Parameters<AdmissionPlugin['handles']>[0]): boolean {
-    return operation === 'CREATE' || operation === 'UPDATE'
+  handles({ operation, kind, context: { user } }: AdmissionOccasion): boolean {
+    return operation === 'CREATE' ? user !== undefined || kind === 'Pod' : operation === 'UPDATE' && user !== undefined
   }
 
   /** Forbidden. */
-  validate({ object, oldObject, context }: AdmissionAttributes): void {
-    const { user } = context
+  validate({ object, oldObject, context: { user } }: AdmissionAttributes): void {
+    if (object?.kind === 'Pod' && oldObject === undefined) this.#checkAuthor(object)
     if (user === undefined) return
     const access = this.#authorizer.accessOf(user)
     if (access === 'admin') return
     for (const state of [object, oldObject]) {
-      const spec = state === undefined ? undefined : podSpecOf(state)
-      if (state === undefined || spec === undefined) continue
-      const { namespace } = state.metadata
-      const name = accountName(spec)
-      const used = this.#authorizer.accountAccess(namespace, name)
-      if (isAtLeast(access, used)) continue
-      throw new GantryError('Forbidden', `${describeObject(state)} is forbidden: User "${user.name}" has access "${access}" and cannot use the ServiceAccount ${namespace}/${name}, which has access "${used}"`, {
-        details: [{ field: 'spec.serviceAccountName', value: name, message: 'may do more than who writes this', remedy: 'name an account that may do no more than you' }],
-      })
+      const use = state === undefined ? undefined : this.#useOf(state)
+      if (state === undefined || use === undefined || isAtLeast(access, use.access)) continue
+      throw refused(state, use, `User "${user.name}" has access "${access}" and`, 'name an account that may do no more than you')
     }
   }
-}
 
-/** The account that pods of this spec have. */
-export function accountName({ serviceAccountName, serviceAccount }: PodSpec): string {
-  return [serviceAccountName, serviceAccount].find((name) => name !== undefined && name !== '') ?? DEFAULT_ACCOUNT
-}
-
-/** Of a pod, or of what it makes pods from; undefined for other objects. */
-function podSpecOf(object: AnyResource): PodSpec | undefined {
-  if (object.kind === 'Pod') return object.spec
-  const { spec } = object as { spec?: Record<string, unknown> }
-  for (const path of TEMPLATES) {
-    let value: unknown = spec
-    for (const step of path) value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[step] : undefined
-    // Whatever is of another kind, and looks like it, is looked at, too: who makes pods of it is not known here.
-    if (typeof value === 'object' && value !== null && Array.isArray((value as { containers?: unknown }).containers)) return value as PodSpec
+  /** A new pod, by what is recorded on it. */
+  #checkAuthor(pod: AnyResource): void {
+    const use = this.#useOf(pod)
+    const author = authorAccessOf(pod)
+    if (use === undefined || isAtLeast(author, use.access)) return
+    const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true)
+    const remedy = `an administrator who means it removes the annotation ${AUTHOR_ANNOTATION} of the workload and restarts it`
+    throw refused(pod, use, `its template${owner === undefined ? '' : ` in ${owner.kind} ${owner.name}`} was written with access "${author}", and such a pod`, remedy)
   }
-  return undefined
+
+  #useOf(object: AnyResource): Use | undefined {
+    const spec = podSpecOf(object)
+    if (spec === undefined) return undefined
+    const name = accountName(spec)
+    return { name, access: this.#authorizer.accountAccess(object.metadata.namespace, name) }
+  }
+}
+
+interface Use {
+  readonly name: string
+  /** Of the account that is used. */
+  readonly access: Access
+}
+
+function refused(object: AnyResource, { name, access }: Use, who: string, remedy: string): GantryError {
+  return new GantryError('Forbidden', `${describeNew(object)} is forbidden: ${who} cannot use the ServiceAccount ${object.metadata.namespace}/${name}, which has access "${access}"`, {
+    details: [{ field: 'spec.serviceAccountName', value: name, message: 'may do more than who writes this', remedy }],
+  })
 }

@@ -5,6 +5,7 @@ import type { Informer } from '../informer/contract.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Random } from '../../proto/base/random.ts'
 import { AccessAuthorizer } from './access-authorizer.ts'
+import { AuthorAccessPlugin } from './author-access-plugin.ts'
 import { AccountUsePlugin } from './account-use-plugin.ts'
 import { NamespaceContents } from './namespace-contents.ts'
 import { ServiceAccountPlugin } from './service-account-plugin.ts'
@@ -37,6 +38,11 @@ export class Accounts {
   }
 
   plugins(api: ObjectApi): readonly AdmissionPlugin[] {
-    return [new ServiceAccountPlugin({ ...this.#parts, contents: new NamespaceContents({ ...this.#parts, api }) }), new AccountUsePlugin(this.authorizer)]
+    const { informer } = this.#parts
+    return [
+      new ServiceAccountPlugin({ ...this.#parts, contents: new NamespaceContents({ ...this.#parts, api }) }),
+      new AuthorAccessPlugin(this.authorizer, informer),
+      new AccountUsePlugin(this.authorizer),
+    ]
   }
 }

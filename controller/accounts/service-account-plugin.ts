@@ -3,13 +3,13 @@
  * https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#service-account-admission-controller
  */
 import { GantryError } from '../../proto/api/errors.ts'
-import { describeObject } from '../../proto/api/schema.ts'
 import { randomSuffix, type Random } from '../../proto/base/random.ts'
 import type { Container, Pod, ServiceAccount, Volume } from '../../proto/gen/types.ts'
 import type { ConsistentReads } from '../api/consistent-reads.ts'
 import type { AdmissionAttributes, AdmissionPlugin, WriteContext } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
 import { DEFAULT_ACCOUNT, ROOT_CA, type NamespaceContents } from './namespace-contents.ts'
+import { describeNew } from './pod-specs.ts'
 
 /** Where clients in a pod look for their token. */
 export const TOKEN_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
@@ -63,7 +63,7 @@ export class ServiceAccountPlugin implements AdmissionPlugin {
     const account = this.#shown(namespace, name)
     if (account !== undefined) return this.#equip(pod, account)
     if (context.dryRun === true && name === DEFAULT_ACCOUNT) return this.#equip(pod, undefined)
-    throw new GantryError('Forbidden', `${describeObject(pod)} is forbidden: its ServiceAccount ${namespace}/${name} not found`, {
+    throw new GantryError('Forbidden', `${describeNew(pod)} is forbidden: its ServiceAccount ${namespace}/${name} not found`, {
       details: [{ field: 'spec.serviceAccountName', value: name, message: `is no ServiceAccount of namespace ${namespace}`, remedy: `create it: gantry create serviceaccount ${name} --namespace ${namespace}` }],
     })
   }

@@ -14,6 +14,9 @@ const FAREWELL = 60_000
 export const ACCOUNTS_GROUP = 'system:serviceaccounts'
 export const AUTHENTICATED_GROUP = 'system:authenticated'
 
+/** Of a user: the pod that the token is bound to. */
+export const POD_NAME = 'authentication.kubernetes.io/pod-name'
+
 export const UNAUTHENTICATED_GROUP = 'system:unauthenticated'
 /** Whoever shows nothing. */
 export const ANONYMOUS: User = { name: 'system:anonymous', groups: [UNAUTHENTICATED_GROUP] }
@@ -96,7 +99,7 @@ function userOf({ id, subject: { namespace, account, pod, node } }: VerifiedToke
     name: accountUser(namespace, account.name), uid: account.uid, groups: accountGroups(namespace),
     extra: {
       'authentication.kubernetes.io/credential-id': [`JTI=${id}`],
-      ...pod && { 'authentication.kubernetes.io/pod-name': [pod.name], 'authentication.kubernetes.io/pod-uid': [pod.uid] },
+      ...pod && { [POD_NAME]: [pod.name], 'authentication.kubernetes.io/pod-uid': [pod.uid] },
       ...node && { 'authentication.kubernetes.io/node-name': [node.name], 'authentication.kubernetes.io/node-uid': [node.uid] },
     },
   }

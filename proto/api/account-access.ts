@@ -20,6 +20,19 @@ export function accessOf({ metadata: { annotations } }: Pick<ServiceAccount, 'me
   return said === undefined ? DEFAULT_ACCESS : ACCESS_LEVELS.find((level) => level === said) ?? 'none'
 }
 
+/** On pods and what pods are made of: the access of whoever wrote their PodSpec, where it is less than admin. Only the control plane writes it. */
+export const AUTHOR_ANNOTATION = 'gantry.dev/author-access'
+
+/** Without the annotation an administrator or the control plane has written it. A word that is no level gives nothing. */
+export function authorAccessOf({ metadata: { annotations } }: { readonly metadata: Pick<ServiceAccount['metadata'], 'annotations'> }): Access {
+  const said = annotations?.[AUTHOR_ANNOTATION]
+  return said === undefined ? 'admin' : ACCESS_LEVELS.find((level) => level === said) ?? 'none'
+}
+
+export function lesserAccess(one: Access, other: Access): Access {
+  return isAtLeast(one, other) ? other : one
+}
+
 export function isAtLeast(access: Access, needed: Access): boolean {
   return ACCESS_LEVELS.indexOf(access) >= ACCESS_LEVELS.indexOf(needed)
 }

@@ -33,7 +33,7 @@ export class ReplicaSetReconciler implements Reconciler {
     this.#progress = new Progress(parts)
     this.#claims = new Claims(parts, { owner: 'ReplicaSet', owned: 'Pod', context: this.#context, progress: this.#progress, adoptable: (pod) => !isTerminal(pod) })
     this.inputs = [
-      input('ReplicaSet', (change) => [keyOf(change.cached.object)]),
+      input('ReplicaSet', ({ type, cached: { object }, previous }) => (type === 'modified' && differInConditionsOnly(object, previous!.object) ? [] : [keyOf(object)])),
       input('Pod', (change) => this.#claims.keys(change)),
     ]
   }
@@ -108,6 +108,18 @@ export class ReplicaSetReconciler implements Reconciler {
   #record(regarding: ReplicaSet, type: 'Normal' | 'Warning', reason: string, message: string): void {
     this.#parts.events.record({ regarding, type, reason, message, component: `${this.name}-controller` })
   }
+}
+
+/**
+ * Such a change is the reconciler's own word of a failed pass, which is tried again in time. Its text may differ with each try, by a generated name for
+ * example: if it counted as a change, the next try would follow at once.
+ */
+function differInConditionsOnly(one: ReplicaSet, other: ReplicaSet): boolean {
+  const rest = ({ metadata, spec, status }: ReplicaSet): unknown => {
+    const { resourceVersion: _resourceVersion, managedFields: _managedFields, ...kept } = metadata
+    return [kept, spec, comparable({ ...status, conditions: [] })]
+  }
+  return sameJson(rest(one), rest(other))
 }
 
 /** Counts that are absent are 0. */

@@ -9,7 +9,7 @@ import { objects, service, tlsSecret } from '../../agent/entrance/objects.ts'
 import { FakeCluster, metadata } from './fake.ts'
 
 function node(name: string, address: string, { ready = true, entrance = false }: { ready?: boolean; entrance?: boolean } = {}): Node {
-  const labels = entrance ? { 'gantry.dev/entrance': 'true' } : {}
+  const labels: Record<string, string> = entrance ? { 'gantry.dev/entrance': 'true' } : {}
   return { apiVersion: 'v1', kind: 'Node', metadata: metadata(name, { namespace: '', labels }), spec: {}, status: { addresses: [{ type: 'InternalIP', address }], conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] } }
 }
 

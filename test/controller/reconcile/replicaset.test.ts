@@ -196,6 +196,21 @@ describe('ReplicaSet reconciler', () => {
     })
   })
 
+  it('tries again in time, and not at once, where each refusal has other words', async () => {
+    const cluster = new FakeCluster()
+    cluster.put(replicaSet('rs', 1))
+    let tries = 0
+    // Ends by itself, so that a loop is a failure here and not a test that hangs.
+    cluster.refuse = (verb) => (verb === 'create' && tries < 100 ? new GantryError('Forbidden', `Pod rs-${++tries} is forbidden`) : undefined)
+    await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
+      await cluster.settle()
+      // The first pass also writes what it has counted, which is a change.
+      assert.ok(tries <= 2, `${tries} tries at once`)
+      await cluster.clock.advance(60_000)
+      assert.ok(tries > 1 && tries < 30, `${tries} tries in a minute`)
+    })
+  })
+
   it('counts pods as available when their time has come', async () => {
     const cluster = new FakeCluster()
     cluster.put(replicaSet('rs', 1, { minReadySeconds: 10 }))

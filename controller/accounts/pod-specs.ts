@@ -1,0 +1,46 @@
+/** Where objects say of pods what they are to be: a pod itself, and whatever makes pods of a template. */
+import { customKinds } from '../../proto/api/custom/definitions.ts'
+import { describeObject, messageSchema, resources } from '../../proto/api/schema.ts'
+import type { AnyResource, Kind, PodSpec } from '../../proto/gen/types.ts'
+import { DEFAULT_ACCOUNT } from './namespace-contents.ts'
+
+/** Where a PodSpec stands in what pods are made of. */
+const TEMPLATES = [['template', 'spec'], ['jobTemplate', 'spec', 'template', 'spec']] as const
+/** Fields of a spec that lead to it. */
+const TEMPLATE_FIELDS: ReadonlySet<string> = new Set(TEMPLATES.map(([field]) => field))
+
+const withPodSpec: ReadonlySet<string> = new Set(resources.filter(({ kind }) => kind === 'Pod' || hasTemplate(kind)).map(({ kind }) => kind))
+
+/** Whether objects of the kind may hold a PodSpec. A custom kind may: who makes pods of its objects is not known here. */
+export function mayHavePodSpec(kind: Kind): boolean {
+  return withPodSpec.has(kind) || customKinds.get(kind) !== undefined
+}
+
+function hasTemplate(kind: string): boolean {
+  const spec = messageSchema(kind).fields.find(({ name }) => name === 'spec')
+  return spec?.kind === 'message' && messageSchema(spec.type).fields.some(({ name }) => TEMPLATE_FIELDS.has(name))
+}
+
+/** Of a pod, or of what it makes pods from; undefined for other objects. */
+export function podSpecOf(object: AnyResource): PodSpec | undefined {
+  if (object.kind === 'Pod') return object.spec
+  const { spec } = object as { spec?: Record<string, unknown> }
+  for (const path of TEMPLATES) {
+    let value: unknown = spec
+    for (const step of path) value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[step] : undefined
+    // Whatever is of another kind, and looks like it, is looked at, too.
+    if (typeof value === 'object' && value !== null && Array.isArray((value as { containers?: unknown }).containers)) return value as PodSpec
+  }
+  return undefined
+}
+
+/** The account that pods of this spec have. */
+export function accountName({ serviceAccountName, serviceAccount }: PodSpec): string {
+  return [serviceAccountName, serviceAccount].find((name) => name !== undefined && name !== '') ?? DEFAULT_ACCOUNT
+}
+
+/** A new object as refusals name it: where the server makes up the name, by what it makes it of, so that each try is refused with the same words. */
+export function describeNew({ kind, metadata }: AnyResource): string {
+  const { generateName = '' } = metadata
+  return describeObject({ kind, metadata: { ...metadata, name: generateName === '' ? metadata.name : generateName } } as AnyResource)
+}
