@@ -129,6 +129,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
       memoryCapacity: quantityValue(capacity.memory!),
       pidsLimit: config.podPidsLimit,
       seccompFolder: join(config.stateDir, 'seccomp'),
+      allowedUnsafeSysctls: config.allowedUnsafeSysctls,
     },
     origin: { runtime: runtime.name, hostAddress: address },
   })

@@ -5,6 +5,7 @@ import type { Overlay } from './network/fabric/plan.ts'
 import { VXLAN_PORT } from './network/fabric/plan.ts'
 import { mayNodeSetLabel } from '../proto/api/node-labels.ts'
 import type { RegistriesConfig } from './images/contract.ts'
+import { flawOfAllowedSysctl } from './pods/sysctls.ts'
 
 /** PEM files. */
 export interface TlsFiles {
@@ -62,6 +63,8 @@ export interface AgentConfig {
   readonly taints: readonly NodeTaint[]
   /** Processes in a pod at most. */
   readonly podPidsLimit: number
+  /** Kernel settings that pods may set beside those that are safe; "*" at the end stands for the rest of the name. */
+  readonly allowedUnsafeSysctls: readonly string[]
   /** `overlay`: how pods of other nodes are reached; `mtu`: bytes of a pod's packet, worked out if it is not given; `vxlanPort`: UDP port, the same on all nodes. */
   readonly network: { readonly overlay: Overlay; readonly mtu: number | undefined; readonly vxlanPort: number }
   readonly logs: { readonly maxSize: string; readonly maxFiles: number }
@@ -101,6 +104,7 @@ export const AGENT_SETTINGS: Settings<AgentConfig> = {
   labels: withDefault(mapOf(checked(textOrEmpty, format('labelValue')), labelKeyProblem), {}),
   taints: withDefault(listOf(section<NodeTaint>({ key: checked(text, format('labelKey')), value: optional(checked(textOrEmpty, format('labelValue'))), effect: oneOf('NoSchedule', 'PreferNoSchedule', 'NoExecute') })), []),
   podPidsLimit: withDefault(count(1), 4096),
+  allowedUnsafeSysctls: withDefault(listOf(checked(text, flawOfAllowedSysctl)), []),
   entrance: withDefault(section<EntranceConfig>({ http: withDefault(port, ENTRANCE.http), https: withDefault(port, ENTRANCE.https) }), ENTRANCE),
   dns: withDefault(section<DnsConfig>({ upstream: withDefault(listOf(nameServer), DNS.upstream), cacheSize: withDefault(quantity, DNS.cacheSize), serveStale: withDefault(count(0), DNS.serveStale) }), DNS),
   // 1280 is the least that IPv6 works with (RFC 8200, section 5).

@@ -6,6 +6,7 @@ import type { Container } from '../../proto/gen/types.ts'
 import type { ContainerSpec, Mount } from '../runtime/contract.ts'
 import type { ContainerRecord, Instance } from '../state/contract.ts'
 import { containerSpec } from './container-spec.ts'
+import { environment, expandedSubPath } from './environment.ts'
 import { podPlace } from './fields.ts'
 import { removeFilesBefore } from './logs/log-files.ts'
 import { containerRecord, nextAttempt, type Provision } from './pod-state.ts'
@@ -94,10 +95,19 @@ export class ContainerStart {
   async #mounts(container: Container): Promise<Mount[]> {
     const { deps, record } = this.#host
     try {
-      return await deps.volumes.mounts(record.pod, container)
+      return await deps.volumes.mounts(record.pod, this.#withSubPaths(container))
     } catch (thrown) {
       throw new ConfigurationError(GantryError.from(thrown))
     }
+  }
+
+  /** The container with the places inside volumes that its environment tells. FailedPrecondition: what comes of it is no such place. */
+  #withSubPaths(container: Container): Container {
+    const { deps, record } = this.#host
+    if (container.volumeMounts?.some(({ subPathExpr = '' }) => subPathExpr !== '') !== true) return container
+    const pod = grantedPod(record)
+    const variables = environment(pod, container, deps.objects, podPlace(deps.node, record), serviceEnvironment(deps.services?.() ?? [], pod))
+    return { ...container, volumeMounts: container.volumeMounts.map((mount) => ((mount.subPathExpr ?? '') === '' ? mount : { ...mount, subPath: expandedSubPath(mount.subPathExpr!, variables) })) }
   }
 
   /** False: it is at an end already. */

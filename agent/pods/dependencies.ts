@@ -30,6 +30,8 @@ export interface NodeFacts {
   readonly pidsLimit: number
   /** Folder of seccomp profiles of type Localhost. */
   readonly seccompFolder: string
+  /** Kernel settings that pods may set beside the safe ones; one that ends in "*" is the beginning of names. */
+  readonly allowedUnsafeSysctls?: readonly string[]
 }
 
 export interface PodDependencies {

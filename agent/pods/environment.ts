@@ -4,9 +4,25 @@ import type { Container, EnvVar, Pod } from '../../proto/gen/types.ts'
 import type { ConfigSource } from './assigned-objects.ts'
 import { fieldValue, resourceValue, type PodPlace } from './fields.ts'
 
+const REFERENCE = /\$(?:\$|\(([^)]*)\))/g
+
 /** `$(NAME)` becomes the variable's value, `$$` a single `$`; a name that is not known stays as it is written. */
 export function expand(text: string, variables: ReadonlyMap<string, string>): string {
-  return text.replace(/\$(?:\$|\(([^)]*)\))/g, (written, name: string | undefined) => (name === undefined ? '$' : variables.get(name) ?? written))
+  return text.replace(REFERENCE, (written, name: string | undefined) => (name === undefined ? '$' : variables.get(name) ?? written))
+}
+
+/**
+ * A place inside a volume out of an expression. FailedPrecondition: it names a variable that the container does not have, or would lead out of the volume.
+ * https://kubernetes.io/docs/concepts/storage/volumes/#using-subpath-expanded-environment
+ */
+export function expandedSubPath(expression: string, variables: ReadonlyMap<string, string>): string {
+  const refuse = (reason: string): never => {
+    throw new GantryError('FailedPrecondition', `subPathExpr "${expression}" ${reason}`, { details: [{ field: 'subPathExpr', value: expression, message: reason }] })
+  }
+  const path = expression.replace(REFERENCE, (_, name: string | undefined) => (name === undefined ? '$' : variables.get(name) ?? refuse(`needs the variable ${name}, which the container does not have`)))
+  if (path.startsWith('/')) return refuse(`becomes "${path}", which must not be an absolute path`)
+  if (path.split('/').includes('..')) return refuse(`becomes "${path}", which must not contain ".."`)
+  return path
 }
 
 /** NotFound, about something that may appear: the container waits for it. */

@@ -36,10 +36,14 @@ export function shownHostname(pod: Pod, domain: string): string | undefined {
   })
 }
 
+/** The first line, by which programs know a file that is made for a pod. */
+const MANAGED = '# Kubernetes-managed hosts file.'
+const MANAGED_HOST_NETWORK = '# Kubernetes-managed hosts file (host network).'
+
 /** https://kubernetes.io/docs/tasks/network/customize-hosts-file-for-pods/ */
 export function hostsFile(names: readonly string[], addresses: readonly string[], aliases: readonly HostAlias[]): string {
   return [
-    '# Made by Gantry for this pod.',
+    MANAGED,
     '127.0.0.1\tlocalhost',
     '::1\tlocalhost ip6-localhost ip6-loopback',
     'fe00::0\tip6-localnet',
@@ -70,7 +74,7 @@ export function writePodFiles(folders: PodFolders, pod: Pod, { nodeHostname, add
   mkdirSync(dirname(folders.etc(uid, 'hosts')), { recursive: true, mode: 0o711 })
   const aliases = pod.spec.hostAliases ?? []
   const full = podFullName(pod, dns.domain)
-  const hosts = hostname !== undefined ? hostsFile(full === undefined ? [hostname] : [full, hostname], addresses, aliases) : [readFileSync('/etc/hosts', 'utf8'), ...aliasLines(aliases), ''].join('\n')
+  const hosts = hostname !== undefined ? hostsFile(full === undefined ? [hostname] : [full, hostname], addresses, aliases) : [MANAGED_HOST_NETWORK, readFileSync('/etc/hosts', 'utf8'), ...aliasLines(aliases), ''].join('\n')
   writeFileSync(folders.etc(uid, 'hosts'), hosts, { mode: 0o644 })
   writeFileSync(folders.etc(uid, 'hostname'), `${lineWord(shownHostname(pod, dns.domain) ?? nodeHostname)}\n`, { mode: 0o644 })
   writeFileSync(folders.etc(uid, 'resolv.conf'), podResolvConf(pod, parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')), dns), { mode: 0o644 })

@@ -18,6 +18,7 @@ import { PodMachine } from './pod-machine.ts'
 import { newRecord, peekContainer } from './pod-state.ts'
 import { awaitsGrant, grantedPod } from './resize.ts'
 import { hasEnded } from './status.ts'
+import { refuseSysctls } from './sysctls.ts'
 
 /** Pieces of a command's input or output that wait here at most: whoever sends more is made to wait. */
 const IN_FLIGHT = 4
@@ -217,7 +218,8 @@ export class Pods implements Workload {
       // Its record went with a power loss: what may run only once is not started again on a guess.
       record.failed = { reason: 'ContainerStatusUnknown', message: 'it had started, and the node has lost its record of it' }
     } else if (deletionTimestamp === undefined) {
-      const refusal = admit(pod, this.#holding(), this.#deps.node.allocatable)
+      const { allocatable, allowedUnsafeSysctls = [] } = this.#deps.node
+      const refusal = refuseSysctls(pod, allowedUnsafeSysctls) ?? admit(pod, this.#holding(), allocatable)
       if (refusal !== undefined) {
         record.failed = refusal
         this.#deps.events.record(pod, 'Warning', refusal.reason, refusal.message)

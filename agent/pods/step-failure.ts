@@ -47,8 +47,8 @@ function told(step: Step, container: Container | undefined, thrown: unknown, err
   switch (step.step) {
     case 'pull': {
       if (thrown instanceof RootFilesystemError) return { reason: 'CreateContainerError', message }
-      if (container?.imagePullPolicy === 'Never') return { reason: 'ErrImageNeverPull', message }
       if (error.code === 'InvalidArgument' && error.details.some((detail) => detail.field === 'reference' || detail.field === 'image')) return { reason: 'InvalidImageName', message }
+      if (container?.imagePullPolicy === 'Never') return { reason: 'ErrImageNeverPull', message }
       return count === 1 ? { reason: 'ErrImagePull', message } : { reason: 'ImagePullBackOff', message: `back-off after ${count} tries to pull image "${container?.image ?? ''}": ${message}` }
     }
     case 'start': return { reason: thrown instanceof ConfigurationError ? 'CreateContainerConfigError' : 'CreateContainerError', message }

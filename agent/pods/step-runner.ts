@@ -20,6 +20,7 @@ import { pullCredentials } from './pull-credentials.ts'
 import { containerResources, podResources } from './quality.ts'
 import { awaitsRestart, grantedPod, podInForce, roomiest, toResize } from './resize.ts'
 import { RootFilesystemError } from './step-failure.ts'
+import { sysctlName } from './sysctls.ts'
 import { lostTermination } from './termination.ts'
 
 /** The pod whose steps they are. */
@@ -103,7 +104,7 @@ export class StepRunner {
       hostPid: spec.hostPID === true,
       hostIpc: spec.hostIPC === true,
       shareProcessNamespace: spec.shareProcessNamespace === true,
-      sysctls: Object.fromEntries((spec.securityContext.sysctls ?? []).map(({ name, value }) => [withDots(name), value])),
+      sysctls: Object.fromEntries((spec.securityContext.sysctls ?? []).map(({ name, value }) => [sysctlName(name), value])),
       resources: podResources(grantedPod(record), deps.node.pidsLimit),
     })
     writePodFiles(deps.folders, pod, { nodeHostname: deps.node.hostname, addresses, dns })
@@ -226,9 +227,4 @@ export class StepRunner {
     record.released = true
     await this.#host.persist()
   }
-}
-
-/** As the runtime knows a kernel setting: parts divided by dots. sysctl(8) also takes slashes, and then a dot is part of a name. */
-function withDots(name: string): string {
-  return /^[^./]*\//.test(name) ? name.replace(/[./]/g, (divider) => (divider === '/' ? '.' : '/')) : name
 }

@@ -2,7 +2,7 @@
  * What an object gets that its manifest does not say: the option `default` of each field, and the few values that depend on others (those
  * of Kubernetes, https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/).
  */
-import type { AnyResource, Container, CustomResourceDefinitionSpec, Deployment, EphemeralContainer, JsonObject, Namespace, NetworkPolicySpec, PodSpec, Secret, ServiceSpec } from '../gen/types.ts'
+import type { AnyResource, Container, CustomResourceDefinitionSpec, Deployment, EphemeralContainer, JsonObject, Namespace, NetworkPolicySpec, Pod, PodSpec, Secret, ServiceSpec } from '../gen/types.ts'
 import { jsonFields } from './codec.ts'
 import { fillDefaults } from './custom/coerce.ts'
 import { customKinds, versionOfObject } from './custom/definitions.ts'
@@ -29,6 +29,10 @@ export function applyDefaults<T extends AnyResource>(object: T): T {
 const COMPUTED: Readonly<Record<string, (fields: never) => void>> = {
   Namespace(namespace: Namespace) {
     namespace.metadata.labels = { ...namespace.metadata.labels, 'kubernetes.io/metadata.name': namespace.metadata.name }
+  },
+  /** Of pods only: a template stays as it was written, as with Kubernetes. */
+  Pod({ spec }: Pod) {
+    if (spec !== undefined) spec.enableServiceLinks ??= true
   },
   PodSpec(spec: PodSpec) {
     for (const volume of spec.volumes ?? []) {

@@ -107,6 +107,18 @@ function relativePath(value: string | number): Flaw | undefined {
   return String(value).startsWith('/') ? { message: 'is not a relative path', remedy: 'write it without the leading "/"' } : path(value)
 }
 
+/** https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/ */
+function environmentName(name: string, message: string): Flaw | undefined {
+  return /^[ -<>-~]+$/.test(name) ? undefined : { message, remedy: 'use printable ASCII characters other than "="' }
+}
+
+/** Whether it is a reference at all is for the node to tell, which shows InvalidImageName where it is none: so it is with Kubernetes. */
+function image(value: string | number): Flaw | undefined {
+  const reference = String(value)
+  if (reference === '') return { message: 'is not an image reference', remedy: 'write [REGISTRY/]REPOSITORY[:TAG][@DIGEST]' }
+  return reference.trim() === reference ? undefined : { message: 'must not have leading or trailing whitespace', remedy: 'leave the whitespace out' }
+}
+
 /** signal(7) */
 const SIGNALS = new Set('ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT RTMAX RTMIN SEGV STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ'.split(' '))
 
@@ -147,12 +159,12 @@ export const formats = {
   absolutePath,
   mountPath,
   relativePath,
-  envName: text(/^[-._a-zA-Z][-._a-zA-Z0-9]*$/, 253, 'is not a name of an environment variable', 'use letters, digits, "_", "-" and ".", not beginning with a digit'),
-  /** What stands before environment names: they must still be valid with it. */
-  envPrefix: text(/^([-._a-zA-Z][-._a-zA-Z0-9]*)?$/, 253, 'is not a valid prefix', 'use letters, digits, "_", "-" and ".", not beginning with a digit'),
+  envName: (value) => environmentName(String(value), 'is not a name of an environment variable'),
+  /** What stands before environment names. */
+  envPrefix: (value) => (value === '' ? undefined : environmentName(String(value), 'is not a valid prefix')),
   sysctlName: text(/^[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*$/, 253, 'is not the name of a sysctl', 'write it as in sysctl(8), such as net.core.somaxconn'),
   capability: text(/^[A-Z0-9_]+$/, 64, 'is not the name of a capability', 'write it in capitals, such as NET_ADMIN, or ALL'),
-  image: text(/^[A-Za-z0-9][\w.\-/:@+]*$/, 1024, 'is not an image reference', 'write [REGISTRY/]REPOSITORY[:TAG][@DIGEST]'),
+  image,
   ip,
   cidr,
   /** An address or the name of a host. */

@@ -15,13 +15,18 @@ describe('applyDefaults', () => {
   it('fills in the defaults of the schema, at every depth', () => {
     const { spec } = pod({ containers: [{ name: 'c', image: 'busybox:1', ports: [{ containerPort: 80 }], env: [{ name: 'A', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }] }], volumes: [{ name: 'v', secret: { secretName: 's' } }, { name: 'h', hostPath: { path: '/' } }] })
     assert.deepEqual(spec, {
-      restartPolicy: 'Always', terminationGracePeriodSeconds: 30, dnsPolicy: 'ClusterFirst', securityContext: {}, schedulerName: 'default-scheduler',
+      restartPolicy: 'Always', terminationGracePeriodSeconds: 30, dnsPolicy: 'ClusterFirst', securityContext: {}, schedulerName: 'default-scheduler', enableServiceLinks: true,
       volumes: [{ name: 'v', secret: { secretName: 's', defaultMode: 0o644 } }, { name: 'h', hostPath: { path: '/', type: '' } }],
       containers: [{
         name: 'c', image: 'busybox:1', imagePullPolicy: 'IfNotPresent', terminationMessagePath: '/dev/termination-log', terminationMessagePolicy: 'File', resources: {},
         ports: [{ containerPort: 80, protocol: 'TCP' }], env: [{ name: 'A', valueFrom: { fieldRef: { fieldPath: 'metadata.name', apiVersion: 'v1' } } }],
       }],
     })
+  })
+
+  it('shows that pods have variables for Services, and leaves templates as they are written', () => {
+    assert.equal(pod({ containers: [], enableServiceLinks: false }).spec.enableServiceLinks, false)
+    assert.equal(deployment({ template: { spec: { containers: [] } } }).spec.template.spec.enableServiceLinks, undefined)
   })
 
   it('keeps what is said, also zero, false and empty', () => {

@@ -98,7 +98,7 @@ describe('formats', () => {
   const piece = fc.oneof(fc.constantFrom('10.0.0.1', 'fd00::1', '10.0.0.0/8', 'fd00::/64', 'eth0', 'n1.example.com', 'crun://0a', 'busybox@sha256:0a', 'fe80::1%eth0', ''), fc.string())
   const text = fc.tuple(piece, special, piece).map((parts) => parts.join(''))
 
-  for (const name of ['ip', 'cidr', 'host', 'interfaceName', 'dnsLabel', 'dnsSubdomain', 'labelKey', 'portName', 'image', 'imageId', 'containerId', 'kindName', 'signal'] as const) {
+  for (const name of ['ip', 'cidr', 'host', 'interfaceName', 'dnsLabel', 'dnsSubdomain', 'labelKey', 'portName', 'imageId', 'containerId', 'kindName', 'signal'] as const) {
     it(`${name} takes no text with a control character, space, quote or semicolon`, () => {
       fc.assert(fc.property(text, (value) => assert.notEqual(formats[name](value), undefined, JSON.stringify(value))), { numRuns: 500 })
     })

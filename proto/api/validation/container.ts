@@ -64,11 +64,12 @@ function validatePortNames(report: Report, path: string, { ports = [] }: Contain
 }
 
 function validateMounts(report: Report, path: string, { volumeMounts = [], securityContext }: Container, { volumes }: PodNames): void {
-  volumeMounts.forEach(({ name, mountPropagation }, index) => {
+  volumeMounts.forEach(({ name, mountPropagation, subPath = '', subPathExpr = '' }, index) => {
     const at = entryPath(path, index)
     if (name !== undefined && name !== '' && !volumes.has(name)) {
       report.wrong(fieldPath(at, 'name'), name, 'is not a volume of this pod', volumes.size === 0 ? 'add it under volumes' : `add it under volumes, or use ${[...volumes].join(', ')}`)
     }
+    if (subPath !== '' && subPathExpr !== '') report.wrong(fieldPath(at, 'subPathExpr'), subPathExpr, 'cannot stand beside subPath', 'keep one of the two')
     if (mountPropagation === 'Bidirectional' && securityContext?.privileged !== true) {
       report.wrong(fieldPath(at, 'mountPropagation'), mountPropagation, 'is for privileged containers only', 'use HostToContainer')
     }

@@ -30,7 +30,19 @@ export function validatePodSpec(report: Report, path: string, spec: PodSpec): vo
   validateHostPorts(report, path, spec)
   spec.tolerations?.forEach((toleration, index) => validateToleration(report, entryPath(fieldPath(path, 'tolerations'), index), toleration))
   spec.topologySpreadConstraints?.forEach((constraint, index) => validateSpread(report, entryPath(fieldPath(path, 'topologySpreadConstraints'), index), constraint))
+  validateProcMounts(report, path, spec)
   if (spec.securityContext !== undefined) validateSecurity(report, fieldPath(path, 'securityContext'), spec.securityContext, spec)
+}
+
+/** All of /proc is for the pod's own user namespace: without one, what /proc tells of and leads to is the node's. */
+function validateProcMounts(report: Report, path: string, { containers, initContainers = [], ephemeralContainers = [], hostUsers }: PodSpec): void {
+  if (hostUsers === false) return
+  for (const [field, list] of Object.entries({ initContainers, containers, ephemeralContainers })) {
+    list.forEach(({ securityContext }, index) => {
+      if (securityContext?.procMount !== 'Unmasked') return
+      report.wrong(fieldPath(entryPath(fieldPath(path, field), index), 'securityContext.procMount'), 'Unmasked', 'needs hostUsers: false', 'leave it out: pods have no user namespace of their own yet')
+    })
+  }
 }
 
 /** They come to a pod that runs. */

