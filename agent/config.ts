@@ -5,6 +5,7 @@ import type { Overlay } from './network/fabric/plan.ts'
 import { VXLAN_PORT } from './network/fabric/plan.ts'
 import { mayNodeSetLabel } from '../proto/api/node-labels.ts'
 import type { RegistriesConfig } from './images/contract.ts'
+import { DEFAULT_UNPACK_LIMITS } from './images/unpack/unpack-budget.ts'
 import { flawOfAllowedSysctl } from './pods/sysctls.ts'
 
 /** PEM files. */
@@ -54,6 +55,8 @@ export interface AgentConfig {
   readonly machineCgroup: string | undefined
   readonly runtime: 'auto' | 'crun' | 'runc'
   readonly registries: RegistriesConfig
+  /** Of each image: quantity of bytes that all its layers may have together when they are unpacked, and their files. */
+  readonly images: { readonly maxUnpackedSize: string; readonly maxFiles: number }
   /** Resource → quantity: instead of what the machine has, or in addition. */
   readonly capacity: Readonly<Record<string, string>>
   /** Resource → quantity kept back for the machine itself. */
@@ -73,6 +76,7 @@ export interface AgentConfig {
 }
 
 const NETWORK = { overlay: 'auto', mtu: undefined, vxlanPort: VXLAN_PORT } as const
+const IMAGES = { maxUnpackedSize: '32Gi', maxFiles: DEFAULT_UNPACK_LIMITS.files }
 const LOGS = { maxSize: '10Mi', maxFiles: 5 }
 const DNS: DnsConfig = { upstream: [], cacheSize: '8Mi', serveStale: 3600 }
 const nameServer = checked(text, (value) => (asUpstream(value) === undefined ? 'must be an IP address, with a port as in 10.0.0.53:53 or [fd00::53]:53' : undefined))
@@ -99,6 +103,7 @@ export const AGENT_SETTINGS: Settings<AgentConfig> = {
   machineCgroup: optional(absolutePath),
   runtime: withDefault(oneOf('auto', 'crun', 'runc'), 'auto'),
   registries: withDefault(section<RegistriesConfig>({ mirrors: withDefault(mapOf(listOf(text)), {}), insecure: withDefault(listOf(text), []), ca: withDefault(mapOf(text), {}) }), {}),
+  images: withDefault(section<AgentConfig['images']>({ maxUnpackedSize: withDefault(quantity, IMAGES.maxUnpackedSize), maxFiles: withDefault(count(1), IMAGES.maxFiles) }), IMAGES),
   capacity: withDefault(quantities, {}),
   reserved: withDefault(quantities, {}),
   labels: withDefault(mapOf(checked(textOrEmpty, format('labelValue')), labelKeyProblem), {}),

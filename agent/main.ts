@@ -47,7 +47,10 @@ async function main(): Promise<void> {
         logSizeMax: quantityValue(config.logs.maxSize) * config.logs.maxFiles,
         launcher, clock, logger: log.child({ component: 'runtime' }),
       }),
-      images: new ImageStore({ ...common, root: join(config.stateDir, 'images'), registries: config.registries, run: launcher.run, log: log.child({ component: 'images' }) }),
+      images: new ImageStore({
+        ...common, root: join(config.stateDir, 'images'), registries: config.registries, run: launcher.run, log: log.child({ component: 'images' }),
+        limits: { bytes: quantityValue(config.images.maxUnpackedSize), files: config.images.maxFiles },
+      }),
       networking: (node) => makeNetworking({ config, run: launcher.run, clock, log }, node),
       run: launcher.run,
       state: new FileState(join(config.stateDir, 'state')),

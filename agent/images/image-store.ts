@@ -19,6 +19,7 @@ import { RegistryClient, type RegistryClientOptions } from './registry/client.ts
 import { machinePlatform, type Platform } from './registry/manifest.ts'
 import { OverlaySnapshotter } from './snapshots/overlay.ts'
 import { decompressed } from './unpack/decompress.ts'
+import { isTooLarge, type UnpackLimits } from './unpack/unpack-budget.ts'
 
 export interface ImageStoreOptions {
   /** Where everything is kept; one file system that can carry overlayfs. Made if missing. */
@@ -30,6 +31,8 @@ export interface ImageStoreOptions {
   /** Default: this machine's. */
   readonly platform?: Platform
   readonly timeouts?: RegistryClientOptions['timeouts']
+  /** How large an image may become (default: DEFAULT_UNPACK_LIMITS). */
+  readonly limits?: UnpackLimits
   /** How programs are run (default: straight from this process). */
   readonly run?: Run
 }
@@ -60,7 +63,7 @@ export class ImageStore implements ImageService {
     this.#content = new ContentStore(join(root, 'content'), clock)
     this.#snapshots = new OverlaySnapshotter(join(root, 'snapshots'), log, options.run)
     this.#client = new RegistryClient({ registries, clock, random, ...(timeouts === undefined ? {} : { timeouts }) })
-    this.#puller = new Puller({ client: this.#client, content: this.#content, snapshots: this.#snapshots, platform })
+    this.#puller = new Puller({ client: this.#client, content: this.#content, snapshots: this.#snapshots, platform, limits: options.limits })
   }
 
   async start(): Promise<void> {
@@ -89,7 +92,7 @@ export class ImageStore implements ImageService {
       if (digest === known.target || digest === known.image.digest) return this.#use(known, name)
     }
     for (;;) {
-      const record = await this.#puller.pull(request, policy === 'Always' ? undefined : known)
+      const record = await this.#pull(request, policy === 'Always' ? undefined : known)
       await this.#index.put(record)
       // A collection between the pull and its record may have taken something: then once more.
       if (this.#isWhole(record)) return record.image
@@ -104,7 +107,7 @@ export class ImageStore implements ImageService {
       await spool(archive, path, either)
       const source = await ImageArchive.open(path, name)
       try {
-        const puller = new Puller({ client: source, content: this.#content, snapshots: this.#snapshots, platform: this.#platform })
+        const puller = new Puller({ client: source, content: this.#content, snapshots: this.#snapshots, platform: this.#platform, limits: this.#options.limits })
         for (;;) {
           const records: ImageRecord[] = []
           for (const { reference, digest } of source.images) {
@@ -193,6 +196,17 @@ export class ImageStore implements ImageService {
     if (record.image.reference === name) await this.#index.touch(name)
     else await this.#index.put({ ...record, image: { ...record.image, reference: name } })
     return this.#index.get(name)?.image ?? record.image
+  }
+
+  /** Of an image that is too large nothing is kept for another try: it would be as large then. */
+  async #pull(request: PullRequest, known: ImageRecord | undefined): Promise<ImageRecord> {
+    try {
+      return await this.#puller.pull(request, known)
+    } catch (thrown) {
+      const error = GantryError.from(thrown)
+      if (isTooLarge(error)) await this.#sweep(0)
+      throw error
+    }
   }
 
   /** Whether it can be mounted. Layers that a power loss took are unpacked again. */

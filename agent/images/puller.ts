@@ -18,6 +18,7 @@ import { choosePlatform, formatPlatform, parseConfig, parseManifest, type Config
 import { SharedWork } from './shared-work.ts'
 import type { Snapshotter } from './snapshots/contract.ts'
 import { unpackLayer } from './unpack/layer.ts'
+import { checkCompressedSize, DEFAULT_UNPACK_LIMITS, UnpackBudget, type UnpackLimits } from './unpack/unpack-budget.ts'
 
 /** Where images come from: registries, or an archive of images. */
 export type ImageSource = Pick<RegistryClient, 'resolveTag' | 'manifest' | 'blob'>
@@ -27,6 +28,8 @@ export interface PullerOptions {
   readonly content: ContentStore
   readonly snapshots: Snapshotter
   readonly platform: Platform
+  /** Of each image (default: DEFAULT_UNPACK_LIMITS). */
+  readonly limits?: UnpackLimits | undefined
 }
 
 export interface PullRequest {
@@ -117,7 +120,9 @@ export class Puller {
   }
 
   async #obtain(repository: Repository, name: string, digest: string, manifest: Resolved['manifest'], signal: AbortSignal): Promise<Pulled> {
-    const { content, snapshots, platform } = this.#options
+    const { content, snapshots, platform, limits = DEFAULT_UNPACK_LIMITS } = this.#options
+    const budget = new UnpackBudget(limits)
+    checkCompressedSize(name, manifest.layers.reduce((sum, layer) => sum + layer.size, 0), limits)
     const releases = [content.holds.take([digest, manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)])]
     const stopping = new AbortController()
     const either = AbortSignal.any([signal, stopping.signal])
@@ -143,7 +148,7 @@ export class Puller {
           // Committed when the pull began and swept since: its blob was not asked for.
           if (content.size(layer.digest) === undefined) await this.#download(repository, layer, either, (bytes) => progress.arrived(place, bytes))
           try {
-            return await unpackLayer({ digest: layer.digest, diffId: config.diffIds[place]!, open: () => content.stream(layer.digest) }, directory, lower, either)
+            return await unpackLayer({ digest: layer.digest, diffId: config.diffIds[place]!, open: () => content.stream(layer.digest) }, directory, lower, either, budget)
           } catch (error) {
             // A blob that cannot be used is not kept: what was damaged on disk comes whole the next time.
             if (GantryError.is(error, 'InvalidArgument')) await content.remove(layer.digest)

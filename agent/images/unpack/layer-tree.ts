@@ -5,6 +5,7 @@
  */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { readable, type TarEntry } from './tar-entry.ts'
+import { UnpackBudget } from './unpack-budget.ts'
 
 /** What the layers below have at a path, as a container would see it; paths are byte strings without a slash at either end. */
 export interface LowerLayers {
@@ -27,7 +28,8 @@ const AUFS = '.wh..wh.'
 const MOST_LINKS = 40
 const LONGEST_PATH = 4095
 const LONGEST_NAME = 255
-const MOST_ENTRIES = 2_000_000
+/** Directories within each other: what a path of LONGEST_PATH could have is a trick, and every one of them may have to be made. */
+const DEEPEST = 255
 /** Of what is remembered of all entries: paths, targets of links, attributes of directories. */
 const MOST_BYTES = 256 << 20
 /** Bits of a device's numbers: makedev(3). */
@@ -41,11 +43,12 @@ export class LayerTree {
   readonly #nodes = new Map<string, Node>()
   readonly #whiteouts = new Set<string>()
   readonly #opaque = new Set<string>()
-  #entries = 0
+  readonly #budget: UnpackBudget
   #bytes = 0
 
-  constructor(lower: LowerLayers) {
+  constructor(lower: LowerLayers, budget: UnpackBudget = new UnpackBudget()) {
     this.#lower = lower
+    this.#budget = budget
   }
 
   /**
@@ -116,9 +119,13 @@ export class LayerTree {
 
   /** What an archive makes the agent remember is bounded, however well it is compressed. */
   #count({ path, link, xattrs }: TarEntry): void {
-    this.#bytes += path.length + link.length
-    for (const [name, value] of xattrs) this.#bytes += name.length + value.length
-    if (++this.#entries > MOST_ENTRIES) throw new GantryError('InvalidArgument', `has more than ${MOST_ENTRIES} entries`)
+    this.#remember(path.length + link.length)
+    for (const [name, value] of xattrs) this.#remember(name.length + value.length)
+    this.#budget.takeFiles(1)
+  }
+
+  #remember(bytes: number): void {
+    this.#bytes += bytes
     if (this.#bytes > MOST_BYTES) throw new GantryError('InvalidArgument', `has more than ${MOST_BYTES} bytes of paths and attributes`)
   }
 
@@ -167,6 +174,8 @@ export class LayerTree {
       if (written !== undefined && !this.#nodes.has(next)) {
         const below = node?.type === 'directory' && 'mode' in node ? node : { mtime: raw.mtime }
         const entry: TarEntry = { ...DIRECTORY_DEFAULTS, ...below, path: next, type: 'directory' }
+        this.#budget.takeFiles(1)
+        this.#remember(next.length)
         this.#nodes.set(next, { type: 'directory', entry })
         written.push(entry)
       }
@@ -202,6 +211,7 @@ function splitPath(path: string, refused: (reason: string) => never): string[] {
   if (path.length > LONGEST_PATH) refused(`is longer than ${LONGEST_PATH} bytes`)
   if (path.includes('\0') || path === '') refused('is no path')
   const names = path.split('/').filter((name) => name !== '' && name !== '.')
+  if (names.length > DEEPEST) refused(`is nested deeper than ${DEEPEST} directories`)
   for (const name of names) {
     if (name === '..') refused('has ".." in its path')
     if (name.length > LONGEST_NAME) refused(`has a name longer than ${LONGEST_NAME} bytes`)

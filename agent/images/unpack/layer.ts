@@ -14,6 +14,7 @@ import { LayerTree, type LowerLayers } from './layer-tree.ts'
 import { startProgram } from './program-stream.ts'
 import { TarReader } from './tar-reader.ts'
 import { encodeHeader, END_OF_ARCHIVE, padding } from './tar-writer.ts'
+import { UnpackBudget } from './unpack-budget.ts'
 
 export interface LayerSource {
   /** Of the blob, for messages. */
@@ -32,15 +33,18 @@ const FULL_BYTES = 1 << 20
 
 /**
  * Unpacks a layer into an empty directory. Returns the directories that hide what is below them. After a failure the directory holds
- * rubbish. InvalidArgument: damaged, truncated, against the rules, or not what `diffId` says; ResourceExhausted: the disk is full.
+ * rubbish. InvalidArgument: damaged, truncated, against the rules, more than the budget has, or not what `diffId` says; ResourceExhausted: the disk
+ * is full, or nearly.
  */
-export async function unpackLayer(source: LayerSource, directory: string, lower: LowerLayers, signal: AbortSignal): Promise<{ readonly opaque: readonly string[] }> {
+export async function unpackLayer(
+  source: LayerSource, directory: string, lower: LowerLayers, signal: AbortSignal, budget: UnpackBudget = new UnpackBudget(),
+): Promise<{ readonly opaque: readonly string[] }> {
   const digest = createHash('sha256')
-  const tree = new LayerTree(lower)
+  const tree = new LayerTree(lower, budget)
   let opaque: readonly string[] = []
 
   async function* rewrite(): AsyncGenerator<Buffer> {
-    const reader = new ByteReader(hashed(decompressed(source.open(), signal), digest))
+    const reader = new ByteReader(hashed(bounded(decompressed(source.open(), signal), budget, directory), digest))
     try {
       const tar = new TarReader(reader)
       for (let entry = await tar.next(); entry !== undefined; entry = await tar.next()) {
@@ -71,6 +75,14 @@ export async function unpackLayer(source: LayerSource, directory: string, lower:
   if (fed.status === 'rejected' && (ended.status === 'fulfilled' || !isBrokenPipe(fed.reason))) throw inLayer(source.digest, fed.reason)
   if (ended.status === 'rejected') throw (await isFull(directory)) ? new GantryError('ResourceExhausted', `no space left on disk to unpack layer ${source.digest}`, { cause: ended.reason }) : inLayer(source.digest, ended.reason)
   return { opaque }
+}
+
+/** All that comes out of the blob counts, also what stands behind the archive's end. */
+async function* bounded(stream: AsyncIterable<Buffer>, budget: UnpackBudget, directory: string): AsyncGenerator<Buffer> {
+  for await (const chunk of stream) {
+    await budget.takeBytes(chunk.length, directory)
+    yield chunk
+  }
 }
 
 async function* hashed(stream: AsyncIterable<Buffer>, hash: { update(chunk: Buffer): unknown }): AsyncGenerator<Buffer> {
