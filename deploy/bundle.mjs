@@ -48,8 +48,8 @@ await build({ ...options, ...executable, entryPoints: { ...named('', 'deploy/lau
 const { gantry, ...others } = named('-main')
 await build({ ...options, entryPoints: others })
 await build({ ...options, entryPoints: { 'gantry-main': programs.gantry }, minify: true })
-// A thread of the agent, which has nothing of the agent's.
-await build({ ...options, entryPoints: { 'gantry-resolver': 'agent/dns/main.ts' } })
+// Threads of the agent and the controller, which have nothing else of theirs.
+await build({ ...options, entryPoints: { 'gantry-resolver': 'agent/dns/main.ts', 'gantry-yaml': 'controller/kube/yaml/main.ts' } })
 // What other projects import; the hooks share the library's classes, so that an error of the one is an error of the other.
 const sharedLibrary = { name: 'shared-library', setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/index\.ts$/ }, () => ({ path: './rig.cjs', external: true })) }
 const libraries = { 'rig-mocha': 'deploy/rig/testing/mocha.ts', 'rig-testcontainers': 'deploy/rig/testing/gantry-container.ts' }

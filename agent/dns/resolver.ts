@@ -1,17 +1,11 @@
 /** The resolver in a thread of its own, as the agent's main thread holds it: nothing that the agent does delays an answer. */
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
 import type { Logger } from '../../proto/base/logger.ts'
+import { startThread } from '../../proto/base/thread.ts'
 import type { Endpoint } from './listeners.ts'
 import type { ResolverCall, ResolverReply, ResolverRequest, ResolverSettings, ResolverStats } from './worker-messages.ts'
 
-/** From the source, as tests run it, or the bundle beside the agent's. */
-const SOURCE = join(import.meta.dirname, 'main.ts')
-const BUNDLE = join(import.meta.dirname, 'gantry-resolver.cjs')
 /** Megabytes of objects: beyond that the thread ends and is begun anew, and the agent lives. */
 const MEMORY = 512
 
@@ -32,8 +26,8 @@ export class Resolver {
 
   constructor({ settings, logger, ended }: ResolverOptions) {
     this.#logger = logger
-    const common = { workerData: settings, resourceLimits: { maxOldGenerationSizeMb: MEMORY }, execArgv: [] }
-    this.#worker = existsSync(SOURCE) ? new Worker(fromSource(), { ...common, eval: true }) : new Worker(BUNDLE, common)
+    const code = { folder: import.meta.dirname, source: 'main.ts', bundle: 'gantry-resolver.cjs' }
+    this.#worker = startThread(code, { workerData: settings, resourceLimits: { maxOldGenerationSizeMb: MEMORY } })
     this.#worker.on('message', (reply: ResolverReply) => this.#heard(reply))
     let cause: Error | undefined
     this.#worker.on('error', (error) => (cause = error))
@@ -90,11 +84,4 @@ export class Resolver {
         reply satisfies never
     }
   }
-}
-
-/** Threads do not take over the loader that TypeScript needs. */
-function fromSource(): string {
-  const folder = dirname(createRequire(SOURCE).resolve('tsx/package.json'))
-  const [loader, source] = [join(folder, 'dist/esm/api/index.mjs'), SOURCE].map((path) => JSON.stringify(pathToFileURL(path).href)) as [string, string]
-  return `import(${loader}).then(({ tsImport }) => tsImport(${source}, ${source})).catch((error) => { setImmediate(() => { throw error }) })`
 }

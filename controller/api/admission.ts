@@ -5,7 +5,7 @@
 import { customKinds } from '../../proto/api/custom/definitions.ts'
 import { applyDefaults } from '../../proto/api/defaults.ts'
 import { GantryError } from '../../proto/api/errors.ts'
-import { describeProblem } from '../../proto/api/problem.ts'
+import { describeProblem, TOLD } from '../../proto/api/problem.ts'
 import { qualityOf } from '../../proto/api/quality.ts'
 import { apiVersionOf, describeObject, resourceOf, schema } from '../../proto/api/schema.ts'
 import { sameJson } from '../../proto/api/shape.ts'
@@ -222,7 +222,9 @@ export function stale(stored: AnyResource, resourceVersion: string): GantryError
 }
 
 function invalid(object: AnyResource, problems: readonly ErrorDetail[]): GantryError {
-  return new GantryError('InvalidArgument', `${describeObject(object)} is invalid: ${problems.map(describeProblem).join('; ')}`, { details: problems })
+  const told = problems.slice(0, TOLD)
+  const more = problems.length > TOLD ? `; and ${problems.length - TOLD} more` : ''
+  return new GantryError('InvalidArgument', `${describeObject(object)} is invalid: ${told.map(describeProblem).join('; ')}${more}`, { details: told })
 }
 
 /** ResourceExhausted for an object that is too large to be stored. */

@@ -4,7 +4,7 @@
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
  */
 import { inspectJson, type DecodeOptions } from '../../proto/api/codec.ts'
-import { describeLenient, isLenient, problemError, type Problem } from '../../proto/api/problem.ts'
+import { describeLenient, isLenient, problemError, TOLD, type Problem } from '../../proto/api/problem.ts'
 import type { JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
 import type { WriteContext } from './contract.ts'
 
@@ -13,8 +13,15 @@ export type Validation = Pick<WriteContext, 'fieldValidation' | 'warn'>
 /** An object of the kind, as strictly as the context says. `earlier`: what the reading of its text found. DecodingError with every problem. */
 export function decodeObject<K extends Kind>(kind: K, value: JsonValue, validation: Validation, options: DecodeOptions = {}, earlier: readonly Problem[] = []): Resources[K] {
   const { object, problems } = inspectJson(kind, value, options)
-  settle(earlier.length === 0 ? problems : [...earlier, ...problems], validation)
+  settle(inOrder(problems, earlier), validation)
   return object as Resources[K]
+}
+
+/** Unknown fields before keys that come twice, as Kubernetes tells them; of a key that is both, that it is unknown. */
+export function inOrder(problems: readonly Problem[], earlier: readonly Problem[]): readonly Problem[] {
+  if (earlier.length === 0) return problems
+  const unknown = new Set(problems.filter(({ surplus }) => surplus === true).map(({ field }) => field))
+  return [...problems, ...earlier.filter(({ field }) => !unknown.has(field))]
 }
 
 /** Refuses, warns or passes over. DecodingError. */
@@ -22,5 +29,5 @@ export function settle(problems: readonly Problem[], { fieldValidation = 'Strict
   if (problems.length === 0) return
   const wrong = fieldValidation === 'Strict' ? problems : problems.filter((problem) => !isLenient(problem))
   if (wrong.length > 0) throw problemError(wrong)
-  if (fieldValidation === 'Warn') for (const problem of problems) warn?.(describeLenient(problem))
+  if (fieldValidation === 'Warn') for (const problem of problems.slice(0, TOLD)) warn?.(describeLenient(problem))
 }

@@ -4,14 +4,13 @@
  */
 import { encodeFields } from '../../proto/api/codec.ts'
 import { GantryError } from '../../proto/api/errors.ts'
-import { describeProblem, problem, type Problem } from '../../proto/api/problem.ts'
+import type { Problem } from '../../proto/api/problem.ts'
 import { decode } from '../../proto/api/wire.ts'
-import { readYaml } from '../../proto/api/yaml.ts'
 import { withoutZeroValues } from '../../proto/api/zero-values.ts'
 import type { JsonObject, JsonValue, Messages } from '../../proto/gen/types.ts'
 import type { KubeRequest } from './contract.ts'
 import { openEnvelope, type Envelope } from './envelope.ts'
-import { faultOf, placeOf, scanJson } from './json-scan.ts'
+import { checkValues, faultOf, placeOf, scanJson } from './json-scan.ts'
 import { HttpError } from './status.ts'
 
 export const JSON_TYPE = 'application/json'
@@ -20,10 +19,6 @@ export const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf'
 
 /** Characters of JSON in which the place of a fault is looked for. */
 const SEARCH_LIMIT = 512 * 1024
-/** Bytes of YAML, and brackets open in it. */
-const YAML_LIMIT = 512 * 1024
-const BRACKET_LIMIT = 10_000
-
 /** A value that was read, and what was passed over in reading it. */
 export interface Received<T extends JsonValue = JsonValue> {
   readonly value: T
@@ -33,7 +28,8 @@ export interface Received<T extends JsonValue = JsonValue> {
 
 /**
  * The object in the body. `message`: the schema's message that protobuf bytes hold; undefined if they have no such form (custom kinds). HttpError:
- * 415 for a type that is not taken, 400 for a body that is absent, malformed, nested too deep, or no object; 413 for one that is too large.
+ * 415 for a type that is not taken, 400 for a body that is absent, malformed, nested too deep, or no object; 413 for one that is too large or holds too many
+ * values.
  */
 export async function readObject(request: KubeRequest, message: string | undefined): Promise<Received<JsonObject>> {
   const received = await readOptions(request, message)
@@ -46,7 +42,7 @@ export async function readOptions(request: KubeRequest, message: string | undefi
   const types = message === undefined ? [JSON_TYPE, YAML_TYPE] : [JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE]
   const { type, bytes } = await readTyped(request, types)
   if (bytes.length === 0) return undefined
-  const { value, problems } = type === PROTOBUF_TYPE ? readProtobuf(bytes, message!) : type === YAML_TYPE ? parseYaml(bytes) : parseJson(bytes)
+  const { value, problems } = type === PROTOBUF_TYPE ? readProtobuf(bytes, message!) : type === YAML_TYPE ? await readYamlBody(request, bytes) : parseJson(bytes)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('the body is not an object')
   const { metadata } = value
   if (typeof metadata === 'object' && metadata !== null && 'name' in metadata && typeof metadata.name === 'string') request.objectName = metadata.name
@@ -74,26 +70,10 @@ export function parseJson(bytes: Uint8Array): Received {
   }
 }
 
-/**
- * One document; BadRequest with the place of what is no YAML, or has no form in JSON. Text that is JSON, which many send as YAML, is read as that.
- * HttpError 413 for what would take long: reading YAML costs a hundred times what JSON does, and everybody waits for it.
- */
-export function parseYaml(bytes: Uint8Array): Received {
+/** Text that is JSON, which many send as YAML, is read as that. HttpError as YamlReader. */
+export async function readYamlBody(request: Pick<KubeRequest, 'parseYaml'>, bytes: Uint8Array): Promise<Received> {
   const text = textOf(bytes)
-  const json = text.startsWith('{') ? jsonOf(text) : undefined
-  if (json !== undefined) return json
-  if (bytes.length > YAML_LIMIT) throw new HttpError(413, 'RequestEntityTooLarge', `the body is YAML of more than ${YAML_LIMIT} bytes: send it as JSON`, 'ResourceExhausted')
-  if (bracketsOpen(text) > BRACKET_LIMIT) throw malformed('the body is nested too deep')
-  const documents = readYaml(text)
-  const [document] = documents
-  if (document === undefined) return { value: null, problems: [] }
-  if (documents.length > 1) throw malformed(`the body holds ${documents.length} documents: send one`)
-  const fault = document.faults.find(({ duplicate }) => !duplicate)
-  if (fault !== undefined) {
-    const { position: { line, column }, path, message, remedy } = fault
-    throw malformed(`the body is not YAML at line ${line}, column ${column}: ${describeProblem({ field: path, value: '', message, remedy })}`)
-  }
-  return { value: document.value, problems: document.faults.map(({ path, remedy }) => problem(path, 'duplicate field', { key: true, surplus: true, remedy })) }
+  return (/^\s*[{["]/.test(text) ? jsonOf(text) : undefined) ?? request.parseYaml(text)
 }
 
 /** Undefined for text that is no JSON; BadRequest for what is nested too deep. */
@@ -106,17 +86,6 @@ function jsonOf(text: string): Received | undefined {
   }
 }
 
-/** How many brackets are open at most, those in quotes and comments among them: a bound of the depth, had without reading. */
-function bracketsOpen(text: string): number {
-  let [open, most] = [0, 0]
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (code === 91 || code === 123) most = Math.max(most, ++open)
-    else if (code === 93 || code === 125) open--
-  }
-  return most
-}
-
 function readProtobuf(bytes: Uint8Array, message: string): Received<JsonObject> {
   let envelope: Envelope
   try {
@@ -126,10 +95,13 @@ function readProtobuf(bytes: Uint8Array, message: string): Received<JsonObject> 
   }
   const { apiVersion, kind, raw } = envelope
   try {
-    const value = { ...apiVersion !== '' && { apiVersion }, ...kind !== '' && { kind }, ...withoutZeroValues(message, encodeFields(message, decode(message as keyof Messages, raw) as object)) }
+    const decoded = decode(message as keyof Messages, raw) as object
+    checkValues(decoded)
+    const value = { ...apiVersion !== '' && { apiVersion }, ...kind !== '' && { kind }, ...withoutZeroValues(message, encodeFields(message, decoded)) }
     // A field that the schema does not have is dropped in silence, as Kubernetes does: a client may be newer than its server.
     return { value, problems: [] }
   } catch (cause) {
+    if (cause instanceof HttpError) throw cause
     throw malformed(`the body's ${raw.length} bytes are not a protobuf message ${message}`, cause)
   }
 }

@@ -6,6 +6,8 @@ export class Call {
   isLong = false
   #controller: AbortController | undefined
   #reason: GantryError | undefined
+  #seat: (() => void) | undefined
+  #left = false
   #ended: ((reason: GantryError) => void) | undefined
 
   /** Aborted when the caller goes away, the deadline of the request passes or the server stops. */
@@ -40,6 +42,19 @@ export class Call {
         resolve(value)
       }, reject)
     })
+  }
+
+  /** `release`: gives back the place that the call takes among its user's. */
+  sit(release: () => void): void {
+    if (this.#left) release()
+    else this.#seat = release
+  }
+
+  /** It takes no place any more. */
+  leave(): void {
+    this.#left = true
+    this.#seat?.()
+    this.#seat = undefined
   }
 
   static gone(): GantryError {

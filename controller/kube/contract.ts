@@ -5,7 +5,8 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { JsonObject, Kind } from '../../proto/gen/types.ts'
+import type { Problem } from '../../proto/api/problem.ts'
+import type { JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
 import type { User } from '../api/contract.ts'
 import type { Sendable } from './sendable.ts'
 
@@ -77,6 +78,8 @@ export interface KubeRequest {
   readonly signal: AbortSignal
   /** The body, read once. ResourceExhausted beyond `limit` bytes (default 3 MiB, as Kubernetes has it). */
   body(limit?: number): Promise<Buffer>
+  /** The text of the body as one document of YAML. HttpError: 400, 413. */
+  parseYaml(text: string): Promise<{ readonly value: JsonValue; readonly problems: readonly Problem[] }>
   /** Name of the object in the body, once that has been read: for errors about an object that is to be created. */
   objectName?: string
   /** Adds a `Warning: 299` header to the answer (RFC 7234, section 5.5). */

@@ -17,6 +17,7 @@ import { admitConnection } from './connections.ts'
 import { serveCustomKinds } from './custom-resources.ts'
 import { eventResources, type EventResourceParts } from './events/event-resource.ts'
 import { Discovery } from './discovery/endpoints.ts'
+import type { Shares } from './fairness/seats.ts'
 import { healthChecks } from './health/checks.ts'
 import { healthEndpoints } from './health/endpoints.ts'
 import { Exchanges } from './health/exchanges.ts'
@@ -53,6 +54,7 @@ export interface FaceParts {
   /** Throws Unavailable while nothing can be served. */
   readonly available: () => void
   readonly timeouts?: Timeouts
+  readonly shares?: Shares
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -77,7 +79,7 @@ export function createFace(parts: FaceParts): KubeServer {
   catalog.addSubresource(tokenSubresource(catalog, { tokens: parts.accounts.tokens, reads: parts.reads }))
   const router = new Router({ catalog, endpoints, stored, authorizer: parts.accounts.authorizer, connecting: (request, subresource) => admitConnection(parts.api, request, subresource) })
   const { address, tls, available, timeouts = TIMEOUTS, clock, logger } = parts
-  return new KubeServer({ address, tls, available, timeouts, clock, logger, exchanges: new Exchanges(registry), authentication: new Authentication([parts.accounts.authenticator], parts.accounts.authorizer), router })
+  return new KubeServer({ ...parts.shares !== undefined && { shares: parts.shares }, address, tls, available, timeouts, clock, logger, exchanges: new Exchanges(registry), authentication: new Authentication([parts.accounts.authenticator], parts.accounts.authorizer), router })
 }
 
 /** Who is who, and who may do what. */

@@ -3,13 +3,23 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { User } from '../api/contract.ts'
 import type { Call } from './call.ts'
 import type { KubeRequest } from './contract.ts'
+import { Seats } from './fairness/seats.ts'
+import type { Turns } from './fairness/turns.ts'
 import { HttpError } from './status.ts'
+import type { ParsedYaml } from './yaml/parse.ts'
+import type { YamlReader } from './yaml/yaml-reader.ts'
 
 /** Bytes of a body, as Kubernetes has it. */
 const BODY_LIMIT = 3 * 1024 * 1024
 /** Characters of all warnings together, and of each: they are sent as headers. https://kubernetes.io/blog/2020/09/03/warnings/ */
 const WARNINGS_LIMIT = 4096
 const WARNING_LIMIT = 256
+
+/** What all requests share. */
+export interface Shared {
+  readonly turns: Turns
+  readonly yaml: YamlReader
+}
 
 export class Incoming implements KubeRequest {
   readonly method: string
@@ -27,7 +37,9 @@ export class Incoming implements KubeRequest {
   protected bytes: Promise<Buffer> | undefined
   protected parsed: URLSearchParams | undefined
 
-  constructor(message: IncomingMessage, call: Call) {
+  protected readonly shared: Shared
+
+  constructor(message: IncomingMessage, call: Call, shared: Shared) {
     const { method = 'GET', url = '/', headers } = message
     const mark = url.indexOf('?')
     this.method = method
@@ -36,6 +48,7 @@ export class Incoming implements KubeRequest {
     this.headers = headers
     this.message = message
     this.call = call
+    this.shared = shared
   }
 
   get query(): URLSearchParams {
@@ -52,7 +65,23 @@ export class Incoming implements KubeRequest {
   }
 
   body(limit = BODY_LIMIT): Promise<Buffer> {
-    return (this.bytes ??= readBody(this.message, limit))
+    return (this.bytes ??= this.inTurn(readBody(this.message, limit)))
+  }
+
+  parseYaml(text: string): Promise<ParsedYaml> {
+    return this.call.within(this.shared.yaml.read(text, this.seat))
+  }
+
+  /** For whom its work and its place count. Known once the caller is. */
+  get seat(): string {
+    return Seats.keyOf(this.user, this.peer)
+  }
+
+  /** What has come is worked on when it is the caller's turn. */
+  protected async inTurn(body: Promise<Buffer>): Promise<Buffer> {
+    const bytes = await body
+    await this.shared.turns.enter(this.seat)
+    return bytes
   }
 
   warn(text: string): void {

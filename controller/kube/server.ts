@@ -11,11 +11,14 @@ import { ANONYMOUS } from '../accounts/token-authenticator.ts'
 import { writeAnswer, writeStatus, type AnswerOptions } from './answer.ts'
 import type { Authentication } from './authentication.ts'
 import { Call } from './call.ts'
+import { Seats, type Shares } from './fairness/seats.ts'
+import { Turns } from './fairness/turns.ts'
 import type { Exchanges } from './health/exchanges.ts'
 import { refuse, refuseUpgrade } from './refusal.ts'
-import { Incoming } from './request.ts'
+import { Incoming, type Shared } from './request.ts'
 import { isLong, isWrite, type Place, type Router } from './router.ts'
 import { HttpError } from './status.ts'
+import { YamlReader } from './yaml/yaml-reader.ts'
 
 /** Milliseconds. What ends on its own when a client does nothing must not end while one that is slow does something. */
 export interface Timeouts {
@@ -51,6 +54,8 @@ export interface KubeServerOptions {
   /** Throws Unavailable while nothing can be served. */
   readonly available: () => void
   readonly timeouts: Timeouts
+  /** How many requests of a user may be under way. */
+  readonly shares?: Shares
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -63,11 +68,15 @@ export class KubeServer {
   readonly #onSocket = new WeakMap<Duplex, Set<Call>>()
   /** Connections that speak, or are to speak, another protocol: the HTTP server knows nothing of them any more. */
   readonly #upgraded = new Set<Duplex>()
+  readonly #seats: Seats
+  readonly #shared: Shared
   #stopping: GantryError | undefined
 
   constructor(options: KubeServerOptions) {
     this.#options = options
-    const { timeouts } = options
+    const { timeouts, clock } = options
+    this.#seats = new Seats(options.shares)
+    this.#shared = { turns: new Turns(clock), yaml: new YamlReader(clock) }
     this.#server = createServer({
       ...options.tls, minVersion: 'TLSv1.2',
       // A token says who a client without certificate is.
@@ -113,14 +122,19 @@ export class KubeServer {
     this.#server.closeIdleConnections()
     await closed
     for (const timer of timers) timer.cancel()
+    await this.#shared.yaml.stop()
   }
 
   async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
     const { clock, exchanges } = this.#options
     const call = this.#begin(message.socket)
     // An answer that is out leaves nobody to go away.
-    response.once('close', () => call.end(Call.gone()))
-    const incoming = new Incoming(message, call)
+    response.once('close', () => {
+      call.end(Call.gone())
+      // Not before: an answer that its client does not read is still held.
+      call.leave()
+    })
+    const incoming = new Incoming(message, call, this.#shared)
     const began = clock.monotonic()
     let place: Place | undefined
     const optionsOf = (): AnswerOptions => ({ query: incoming.query, target: place?.is === 'resource' ? place.target : undefined, warnings: incoming.warnings, call, clock, stall: this.#options.timeouts.stall })
@@ -128,8 +142,7 @@ export class KubeServer {
       place = await this.#place(incoming, call, message)
       call.isLong = isLong(place)
       exchanges.begin(place)
-      const answer = await this.#answer(incoming, place, call, message)
-      await writeAnswer({ request: message, response }, answer, optionsOf())
+      await writeAnswer({ request: message, response }, await this.#answer(incoming, place, call, message), optionsOf())
     } catch (thrown) {
       this.#report(thrown, message)
       // Nobody waits for this: a fault in telling of one ends the connection, and no more.
@@ -147,7 +160,7 @@ export class KubeServer {
     const limit = isLong(place) ? undefined : timeLimit(incoming.query, this.#options.timeouts.request)
     const timer = limit === undefined ? undefined : this.#options.clock.after(limit, () => call.end(new HttpError(504, 'Timeout', 'Timeout: request did not complete within the allotted timeout', 'DeadlineExceeded')))
     try {
-      const request = await call.within(this.#admitted(incoming, place, message))
+      const request = await call.within(this.#admitted(incoming, place, call, message))
       const answer = call.within(this.#options.router.answer(place, request))
       return await (isWrite(place) ? answer.catch(inDoubt) : answer)
     } finally {
@@ -166,18 +179,19 @@ export class KubeServer {
       call.end(Call.gone())
     })
     socket.on('error', () => call.end(Call.gone()))
-    const incoming = new Incoming(message, call)
+    const incoming = new Incoming(message, call, this.#shared)
     let place: Place | undefined
     let code = 101
     try {
       place = await this.#place(incoming, call, message)
       exchanges.begin(place)
-      await router.upgrade(place, await this.#admitted(incoming, place, message), { request: message, socket, head })
+      await router.upgrade(place, await call.within(this.#admitted(incoming, place, call, message)), { request: message, socket, head })
     } catch (thrown) {
       this.#report(thrown, message)
       code = refuseUpgrade(socket, thrown, place?.is === 'resource' ? place.target : undefined)
     } finally {
       this.#end(call, socket)
+      call.leave()
       exchanges.end(place, incoming.method, code, (clock.monotonic() - began) / 1000)
     }
   }
@@ -193,14 +207,17 @@ export class KubeServer {
     }
   }
 
-  /** The request, its caller known. Unauthenticated; Unavailable while nothing can be served. */
-  async #admitted(incoming: Incoming, place: Place, message: IncomingMessage): Promise<Incoming> {
-    if (place.is === 'endpoint' && place.endpoint.open === true) {
-      incoming.user = ANONYMOUS
-      return incoming
+  /** The request, its caller known, once it is the caller's turn. Unauthenticated; Unavailable while nothing can be served; TooManyRequests. */
+  async #admitted(incoming: Incoming, place: Place, call: Call, message: IncomingMessage): Promise<Incoming> {
+    if (place.is === 'endpoint' && place.endpoint.open === true) incoming.user = ANONYMOUS
+    else {
+      this.#options.available()
+      incoming.user = await this.#options.authentication.identify(message)
     }
-    this.#options.available()
-    incoming.user = await this.#options.authentication.identify(message)
+    const { seat, user } = incoming
+    const taken = this.#seats.take(seat, user, call.isLong, () => call.signal)
+    if (taken !== undefined) call.sit(await taken)
+    await this.#shared.turns.enter(seat)
     return incoming
   }
 

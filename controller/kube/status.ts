@@ -4,7 +4,7 @@
  */
 import { encodeFields } from '../../proto/api/codec.ts'
 import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
-import { DecodingError, describeLenient, describeProblem, isLenient } from '../../proto/api/problem.ts'
+import { DecodingError, describeProblem, describeStrict, isLenient } from '../../proto/api/problem.ts'
 import type { ErrorDetail, JsonObject } from '../../proto/gen/types.ts'
 import { AdmissionRefusal } from '../api/admission-refusal.ts'
 import type { Target } from './contract.ts'
@@ -92,7 +92,7 @@ function isUnreadable(error: GantryError): error is DecodingError {
 /** https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation */
 function unreadable({ problems }: DecodingError, { resource }: Target): string {
   const wrong = problems.filter((problem) => !isLenient(problem)).map(describeProblem)
-  const faults = wrong.length > 0 ? wrong.join(', ') : `strict decoding error: ${problems.map(describeLenient).join(', ')}`
+  const faults = wrong.length > 0 ? wrong.join(', ') : describeStrict(problems)
   return `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: ${faults}`
 }
 

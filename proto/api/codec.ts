@@ -11,7 +11,7 @@ import { customKinds } from './custom/definitions.ts'
 import { findAnyKind } from './kinds.ts'
 import { nearest } from './nearest.ts'
 import { entryPath, fieldPath } from './path.ts'
-import { problem, problemError, showValue, type Problem } from './problem.ts'
+import { problem, type Problem, problemError, showValue, TOLD } from './problem.ts'
 import { apiVersionOf, messageSchema, resourceOf, schema, SPECIAL_MESSAGES, type FieldSchema, type MessageSchema } from './schema.ts'
 import { readSpecial } from './special.ts'
 
@@ -152,7 +152,7 @@ class Decoder {
   }
 
   #unknown(key: string, path: string, message: string, fields: ReadonlyMap<string, FieldSchema>): void {
-    const meant = nearest(key, fields.keys())
+    const meant = this.problems.length < TOLD ? nearest(key, fields.keys()) : undefined
     const names = [...fields.keys()].join(', ')
     const remedy = meant !== undefined ? `did you mean ${meant}?` : fields.size === 0 ? '' : names.length <= 80 ? `known here: ${names}` : `see the fields of ${message} with "gantry explain"`
     this.problems.push(problem(path, 'unknown field', { key: true, surplus: true, remedy }))

@@ -32,8 +32,17 @@ export function isLenient({ surplus, unsupported }: Problem): boolean {
 
 /** A problem that only a strict reader has, as Kubernetes tells it: `unknown field "spec.foo"`. */
 export function describeLenient(item: Problem): string {
-  const { surplus, message, field, remedy } = item
-  return surplus === true ? `${message} ${JSON.stringify(field)}${remedy === '' ? '' : ` (${remedy})`}` : describeProblem(item)
+  return `${factOf(item)}${item.surplus === true && item.remedy !== '' ? ` (${item.remedy})` : ''}`
+}
+
+/** All problems that only a strict reader has, in one line in which Kubernetes' words stand unbroken: what would mend them comes after all of them. */
+export function describeStrict(problems: readonly Problem[]): string {
+  const hints = problems.filter(({ surplus, remedy }) => surplus === true && remedy !== '').map(({ field, remedy }) => `${field}: ${remedy}`)
+  return `strict decoding error: ${problems.map(factOf).join(', ')}${hints.length === 0 ? '' : ` (${hints.join('; ')})`}`
+}
+
+function factOf(item: Problem): string {
+  return item.surplus === true ? `${item.message} ${JSON.stringify(item.field)}` : describeProblem(item)
 }
 
 export function problem(field: string, message: string, more: Partial<Problem> = {}): Problem {
@@ -45,9 +54,23 @@ export function describeProblem({ field, value, message, remedy }: ErrorDetail):
   return `${field === '' ? '' : `${field}: `}${value === '' ? '' : `${value} `}${message}${remedy === '' ? '' : ` (${remedy})`}`
 }
 
-/** One error of all problems: Unsupported if that is all that is wrong with the input, else InvalidArgument. */
-export function problemError(problems: readonly Problem[], lines: readonly string[] = problems.map(describeProblem)): DecodingError {
-  return new DecodingError(problems, lines)
+/** Problems that one error tells of. A text of some megabytes can hold a hundred thousand. */
+export const TOLD = 100
+
+/** One error of all problems, of which it tells the first ones: Unsupported if that is all that is wrong with the input, else InvalidArgument. */
+export function problemError(problems: readonly Problem[], lines?: readonly string[]): DecodingError {
+  const told = firstOf(problems)
+  const more = problems.length - TOLD
+  const said = lines === undefined ? told.map(describeProblem) : lines.slice(0, TOLD)
+  return new DecodingError(told, more > 0 ? [...said, `and ${more} more`] : said)
+}
+
+/** The problems that are told of: the first ones, and one at least of those that no reader passes over. */
+function firstOf(problems: readonly Problem[]): readonly Problem[] {
+  if (problems.length <= TOLD) return problems
+  const told = problems.slice(0, TOLD)
+  const serious = told.every(isLenient) ? problems.find((item) => !isLenient(item)) : undefined
+  return serious === undefined ? told : [serious, ...told.slice(1)]
 }
 
 const SHOWN = 60

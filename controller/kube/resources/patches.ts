@@ -3,7 +3,7 @@ import { isObject } from '../../../proto/api/shape.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { PatchOptions, WriteContext } from '../../api/contract.ts'
 import { settle } from '../../api/field-validation.ts'
-import { parseJson, parseYaml, readTyped } from '../body.ts'
+import { parseJson, readTyped, readYamlBody } from '../body.ts'
 import type { ResourceRequest, Target } from '../contract.ts'
 import { HttpError } from '../status.ts'
 import { ofKind, place } from './received.ts'
@@ -23,7 +23,7 @@ export async function receivedPatch(request: ResourceRequest, context: WriteCont
   const types = [...Object.keys(TYPES).filter((type) => resource.message !== undefined || TYPES[type as keyof typeof TYPES] !== 'STRATEGIC'), APPLY]
   if (request.headers['content-type'] === undefined) throw new HttpError(415, 'UnsupportedMediaType', `the request does not say of what type the patch is: one of ${types.join(', ')}`)
   const { type, bytes } = await readTyped(request, types)
-  const { value, problems } = type === APPLY ? parseYaml(bytes) : parseJson(bytes)
+  const { value, problems } = type === APPLY ? await readYamlBody(request, bytes) : parseJson(bytes)
   settle(problems, context)
   if (type !== APPLY) {
     refuseForce(request)

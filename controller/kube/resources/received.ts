@@ -3,7 +3,7 @@ import { inspectMessage } from '../../../proto/api/codec.ts'
 import { apiVersionOf } from '../../../proto/api/schema.ts'
 import type { AnyResource, JsonObject, Messages } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
-import { decodeObject, settle } from '../../api/field-validation.ts'
+import { decodeObject, inOrder, settle } from '../../api/field-validation.ts'
 import { readObject } from '../body.ts'
 import type { ResourceRequest, Target } from '../contract.ts'
 import { HttpError } from '../status.ts'
@@ -21,7 +21,7 @@ export async function receivedObject(request: ResourceRequest, context: WriteCon
 export async function receivedMessage<M extends keyof Messages & string>(request: ResourceRequest, message: M, group: string, context: WriteContext): Promise<Messages[M]> {
   const { value, problems } = await readObject(request, message)
   const decoded = inspectMessage(message, ofKind(value, { group, version: 'v1', kind: message }))
-  settle([...problems, ...decoded.problems], context)
+  settle(inOrder(decoded.problems, problems), context)
   return decoded.object
 }
 

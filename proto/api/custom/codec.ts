@@ -4,7 +4,7 @@
  */
 import type { AnyResource, JsonObject, JsonValue } from '../../gen/types.ts'
 import { nearest } from '../nearest.ts'
-import { problem, type Problem } from '../problem.ts'
+import { problem, TOLD, type Problem } from '../problem.ts'
 import { isObject } from '../shape.ts'
 import { fillDefaults, prune } from './coerce.ts'
 import { versionOfObject, type CustomKind } from './definitions.ts'
@@ -22,7 +22,7 @@ export function readCustom(kind: CustomKind, value: JsonObject, metadata: Fields
   const version = versionOfObject(kind, typeof value.apiVersion === 'string' ? value.apiVersion : '')
   const content = structuredClone(contentOf(value))
   if (dropStatus && version.status) delete content.status
-  const problems = prune(content, version.schema).map((path) => problem(path, 'unknown field', { key: true, surplus: true, remedy: remedyFor(path, version.schema.properties) }))
+  const problems = prune(content, version.schema).map((path, index) => problem(path, 'unknown field', { key: true, surplus: true, remedy: index < TOLD ? remedyFor(path, version.schema.properties) : '' }))
   return { object: { apiVersion: version.apiVersion, kind: kind.id, metadata, ...content }, problems }
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { parseJson, parseYaml, readObject, readOptions, readTyped } from '../../../controller/kube/body.ts'
+import { parseJson, readObject, readOptions, readTyped, readYamlBody } from '../../../controller/kube/body.ts'
 import type { KubeRequest } from '../../../controller/kube/contract.ts'
 import { envelopeHead, openEnvelope, varint } from '../../../controller/kube/envelope.ts'
 import { DEPTH_LIMIT, faultOf } from '../../../controller/kube/json-scan.ts'
+import { parseYaml } from '../../../controller/kube/yaml/parse.ts'
 import { HttpError } from '../../../controller/kube/status.ts'
 import { decodeJson } from '../../../proto/api/codec.ts'
 import { messageSchema } from '../../../proto/api/schema.ts'
@@ -13,7 +14,7 @@ const PROTOBUF = 'application/vnd.kubernetes.protobuf'
 const NOT = messageSchema('JSONSchemaProps').fields.find(({ name }) => name === 'not')!.number
 
 function request(body: string | Uint8Array, type?: string, headers: Record<string, string> = {}): KubeRequest {
-  return { headers: { ...type !== undefined && { 'content-type': type }, ...headers }, body: () => Promise.resolve(Buffer.from(body)) } as unknown as KubeRequest
+  return { headers: { ...type !== undefined && { 'content-type': type }, ...headers }, body: () => Promise.resolve(Buffer.from(body)), parseYaml: async (text: string) => parseYaml(text) } as unknown as KubeRequest
 }
 
 async function refusal(work: Promise<unknown>): Promise<string> {
@@ -90,8 +91,8 @@ describe('Kubernetes face: bodies', () => {
     }
     const allowed = `${'['.repeat(DEPTH_LIMIT)}${']'.repeat(DEPTH_LIMIT)}`
     assert.deepEqual(parseJson(Buffer.from(allowed)).problems, [])
-    assert.match(await refusal((async () => parseYaml(Buffer.from('['.repeat(100_000))))()), /^400 the body is nested too deep/)
-    assert.match(await refusal((async () => parseYaml(Buffer.from('['.repeat(1_000))))()), /^400 the body is not YAML at line 1, column \d+: nested/)
+    assert.match(await refusal((async () => parseYaml('['.repeat(100_000)))()), /^400 the body is nested too deep/)
+    assert.match(await refusal((async () => parseYaml('['.repeat(1_000)))()), /^400 the body is not YAML at line 1, column \d+: nested/)
     // A schema that is the opposite of a schema that is the opposite of a schema …
     const heads: Buffer[] = []
     for (let level = 0, size = 0; level < 50_000; level++, size += heads.at(-1)!.length) heads.push(Buffer.concat([varint(NOT << 3 | 2), varint(size)]))
@@ -103,7 +104,7 @@ describe('Kubernetes face: bodies', () => {
     assert.deepEqual(parseJson(Buffer.from('{"spec":{"a":1,"c":[{"b":1,"\\u0062":2}],"a":{"x":"\\"a\\":"}},"a":{"a":"a"}}')).problems.map(({ field, message, surplus }) => [field, message, surplus]), [
       ['spec.c[0].b', 'duplicate field', true], ['spec.a', 'duplicate field', true],
     ])
-    const yaml = parseYaml(Buffer.from('a: 1\nb: 2\na: 3\n'))
+    const yaml = parseYaml('a: 1\nb: 2\na: 3\n')
     assert.deepEqual([yaml.value, yaml.problems.map(({ field, message }) => [field, message])], [{ a: 1, b: 2 }, [['a', 'duplicate field']]])
   })
 
@@ -142,15 +143,16 @@ describe('Kubernetes face: bodies', () => {
   })
 
   it('takes one YAML document, and says where it is wrong', async () => {
-    assert.match(await refusal((async () => parseYaml(Buffer.from('a: 1\n---\nb: 2\n')))()), /^400 the body holds 2 documents/)
-    assert.match(await refusal((async () => parseYaml(Buffer.from('a: 1\n b: [\n')))()), /^400 the body is not YAML at line \d, column \d/)
+    assert.match(await refusal((async () => parseYaml('a: 1\n---\nb: 2\n'))()), /^400 the body holds 2 documents/)
+    assert.match(await refusal((async () => parseYaml('a: 1\n b: [\n'))()), /^400 the body is not YAML at line \d, column \d/)
   })
 
   it('reads JSON that is said to be YAML as JSON, and no long YAML', async () => {
     const long = JSON.stringify({ data: { a: 'x'.repeat(1_000_000) } })
-    assert.deepEqual(parseYaml(Buffer.from(long)).value, JSON.parse(long))
-    assert.deepEqual(parseYaml(Buffer.from('{a: b}')).value, { a: 'b' })
-    assert.match(await refusal((async () => parseYaml(Buffer.from(`a: "${'x'.repeat(600_000)}"`)))()), /^413 the body is YAML of more than 524288 bytes/)
+    const unread = { parseYaml: () => Promise.reject(new Error('this is JSON')) }
+    for (const text of [long, ` \n${long}`, `[${long}]`]) assert.deepEqual((await readYamlBody(unread, Buffer.from(text))).value, JSON.parse(text))
+    assert.deepEqual(parseYaml('{a: b}').value, { a: 'b' })
+    assert.match(await refusal((async () => parseYaml(`a: "${'x'.repeat(600_000)}"`))()), /^413 the body is YAML of more than 524288 bytes/)
     assert.match(await refusal((async () => parseJson(Buffer.from(`{"a": "${'x'.repeat(600_000)}", b}`)))()), /^400 the body is not JSON: /)
   })
 

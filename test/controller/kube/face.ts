@@ -167,6 +167,12 @@ export class TestFace {
     return end
   }
 
+  /** Ends the connections of clients, with what is under way on them. */
+  disconnect(): void {
+    this.#agent?.destroy()
+    this.#stranger?.destroy()
+  }
+
   /** Begins to stop the server, while clients are there still. */
   stopServing(): Promise<void> {
     return this.#server!.stop()

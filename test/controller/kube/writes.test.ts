@@ -116,6 +116,10 @@ describe('Kubernetes face: writes', () => {
       await check([
         { what: 'unknown', send: ['POST', `${PODS}?fieldValidation=Strict`, { body: pod('x', '"hostPid":true') }], status: 400, reason: 'BadRequest', message: /^Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field "spec\.hostPid"/ },
         { what: 'twice', send: ['POST', `${PODS}?fieldValidation=Strict`, { body: pod('x', '"restartPolicy":"Never","restartPolicy":"Always"') }], status: 400, message: /strict decoding error: duplicate field "spec\.restartPolicy"/ },
+        {
+          what: 'unknown and twice', send: ['POST', `${PODS}?fieldValidation=Strict`, { body: pod('x', '"restartPolicy":"Never","hostPid":true,"restartPolicy":"Always","dup":1,"dup":2') }], status: 400,
+          message: /strict decoding error: unknown field "spec\.hostPid", unknown field "spec\.dup", duplicate field "spec\.restartPolicy" \(spec\.hostPid: did you mean hostPID\?; [^()]*spec\.restartPolicy: keep one\)$/,
+        },
         { what: 'not acted on', send: ['POST', `${PODS}?fieldValidation=Strict`, { body: pod('x', '"runtimeClassName":"gvisor"') }], status: 400, message: /strict decoding error: spec\.runtimeClassName: Kubernetes has it/ },
         { what: 'wrong otherwise', send: ['POST', `${PODS}?fieldValidation=Ignore`, { body: pod('x', '"restartPolicy":"Perhaps"') }], status: 422, reason: 'Invalid' },
       ])
