@@ -20,6 +20,7 @@ import { readMachine, type Machine } from './node/machine.ts'
 import { nodeAddress, nodeAllocatable, nodeCapacity, nodeObject, type NodeSettings } from './node/node-object.ts'
 import { NodeWatch } from './node/node-watch.ts'
 import { pressureConditions, readLevels, type Levels } from './node/pressure.ts'
+import { reservedPorts } from './node/reserved-ports.ts'
 import { AssignedObjects } from './pods/assigned-objects.ts'
 import { Housekeeping } from './pods/housekeeping.ts'
 import { ImageAccounts } from './pods/image-accounts.ts'
@@ -128,6 +129,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
       },
       memoryCapacity: quantityValue(capacity.memory!),
       pidsLimit: config.podPidsLimit,
+      reservedPorts: reservedPorts(config),
       seccompFolder: join(config.stateDir, 'seccomp'),
       allowedUnsafeSysctls: config.allowedUnsafeSysctls,
     },

@@ -11,9 +11,10 @@ import type { Run } from './launcher.ts'
 import { RoutedNetwork } from './network/routed-network.ts'
 import type { Network, NetworkPart, PodGuard, PodSegments } from './network/contract.ts'
 import { Fabric } from './network/fabric/fabric.ts'
+import { reservedPorts } from './node/reserved-ports.ts'
 import { PolicyGuard } from './network/policy/policy-guard.ts'
 import { Segments } from './network/segments/segments.ts'
-import { ServiceProxy, type ReservedPort } from './network/services/service-proxy.ts'
+import { ServiceProxy } from './network/services/service-proxy.ts'
 
 /** The node that it is for. */
 export interface NodePlace {
@@ -61,14 +62,6 @@ export function makeNetworking({ config, run, clock, log }: NetworkingParts, nod
     guard, segments,
     parts: [fabric, guard, segments, services, names, entrance],
   }
-}
-
-/** What the cluster itself needs at nodes' addresses: the way to the controllers, and to pods of other nodes. */
-function reservedPorts({ controllers, network }: AgentConfig): ReservedPort[] {
-  return [
-    ...controllers.map((address): ReservedPort => ({ protocol: 'TCP', port: Number(address.slice(address.lastIndexOf(':') + 1)) })),
-    { protocol: 'UDP', port: network.vxlanPort },
-  ]
 }
 
 function resolverSettings({ upstream, cacheSize, serveStale }: DnsConfig): ResolverSettings {

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { formatCidr, prefixLength, rangesOverlap, readCidr, splitCidrs, type AddressRange } from '../proto/api/cidr.ts'
 import { checked, format, hostPort, listOf, optional, port, section, text, withDefault, type Settings } from '../proto/api/config-file.ts'
 import { GantryError } from '../proto/api/errors.ts'
+import type { ReservedPort } from '../proto/api/reserved-ports.ts'
 import { PodRanges } from './dispatch/pod-ranges.ts'
 
 export interface TlsFiles {
@@ -34,6 +35,8 @@ export interface ControllerConfig {
   readonly podCidr: string
   /** Addresses of Services, likewise. */
   readonly serviceCidr: string
+  /** Ranges of addresses outside of the cluster's own at which Services may be reached (spec.externalIPs, status.loadBalancer); empty: none. */
+  readonly externalCidrs: readonly string[]
   /** Below it Services have names. */
   readonly clusterDomain: string
   /** Endpoints of an etcd that is there already, e.g. https://10.0.0.1:2379; empty: the controller runs its own. */
@@ -75,6 +78,11 @@ function serviceCidrProblem(value: string): string | undefined {
   return 'must be a range of a /8 to /29 (IPv6: /108 to /125) that begins at its first address, or one per family, such as 10.96.0.0/16,fd00:10:96::/112'
 }
 
+function externalCidrProblem(value: string): string | undefined {
+  const range = readCidr(value)
+  return range !== undefined && formatCidr(range) === value ? undefined : 'must be a range that begins at its first address, such as 203.0.113.0/24 or 2001:db8::/64'
+}
+
 const PORTS = { nats: 4222, etcdPeer: 2380, natsPeer: 6222 }
 
 const tlsFiles = section<TlsFiles>({ ca: text, cert: text, key: text })
@@ -88,6 +96,7 @@ export const CONTROLLER_SETTINGS: Settings<ControllerConfig> = {
   tls: tlsFiles,
   podCidr: withDefault(checked(text, podCidrProblem), '10.244.0.0/16'),
   serviceCidr: withDefault(checked(text, serviceCidrProblem), '10.96.0.0/16'),
+  externalCidrs: withDefault(listOf(checked(text, externalCidrProblem)), []),
   clusterDomain: withDefault(checked(text, format('dnsSubdomain')), 'cluster.local'),
   etcd: withDefault(listOf(text), []),
   etcdTls: optional(tlsFiles),
@@ -102,11 +111,15 @@ export function checkConfig(config: ControllerConfig): void {
   if (problems.length > 0) throw new GantryError('InvalidArgument', problems.join('\n'))
 }
 
-function rangeProblems({ podCidr, serviceCidr }: ControllerConfig): string[] {
+function rangeProblems({ podCidr, serviceCidr, externalCidrs }: ControllerConfig): string[] {
   const [pods, services] = [splitCidrs(podCidr), splitCidrs(serviceCidr)].map((texts) => texts.map((text) => ({ text, range: readCidr(text)! }))) as [{ text: string; range: AddressRange }[], { text: string; range: AddressRange }[]]
   const overlapping = pods.flatMap((pod) => services.filter((service) => rangesOverlap(pod.range, service.range)).map((service) => `serviceCidr: ${service.text} overlaps with podCidr ${pod.text}`))
   const without = services.filter((service) => !pods.some((pod) => pod.range.family === service.range.family)).map((service) => `serviceCidr: ${service.text} is IPv${service.range.family}, and podCidr ${podCidr} has no such range: no pod could answer there`)
-  return [...overlapping, ...without]
+  return [...overlapping, ...without, ...externalProblems(externalCidrs, [...pods, ...services])]
+}
+
+function externalProblems(externalCidrs: readonly string[], own: readonly { readonly text: string; readonly range: AddressRange }[]): string[] {
+  return externalCidrs.flatMap((cidr) => own.filter(({ range }) => rangesOverlap(range, readCidr(cidr)!)).map(({ text }) => `externalCidrs: ${cidr} overlaps with ${text}, which pods or Services have`))
 }
 
 function memberProblems({ name, members, etcd, nats, ports, listen, kubeListen }: ControllerConfig): string[] {
@@ -147,4 +160,16 @@ export function kubeAdvertisedAddress(config: ControllerConfig, listening: strin
   const { host, port: at } = /^(?<host>.*):(?<port>\d+)$/.exec(listening)!.groups as { host: string; port: string }
   if (!['0.0.0.0', '[::]'].includes(host)) return listening
   return advertisedAddress(config).replace(/\d+$/, at)
+}
+
+/** Every address of controllers that the configuration says: its own, and those of the members. */
+export function controllerAddresses({ listen, kubeListen, advertise, members }: ControllerConfig): string[] {
+  const hosts = [listen, kubeListen, ...advertise === undefined ? [] : [advertise]].map((address) => address.slice(0, address.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1'))
+  return [...hosts, ...members.map(({ address }) => address)]
+}
+
+/** Ports of controllers' machines that pods must not take over. */
+export function controllerPorts({ listen, kubeListen, ports }: ControllerConfig): ReservedPort[] {
+  const named = [['the controllers', portOf(listen)], ['the Kubernetes API', portOf(kubeListen)], ['NATS', ports.nats], ['etcd', ports.etcdPeer], ['NATS', ports.natsPeer]] as const
+  return named.map(([owner, number]) => ({ protocol: 'TCP', port: number, owner }))
 }

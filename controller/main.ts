@@ -24,7 +24,8 @@ import { ObjectCore } from './api/objects.ts'
 import { Pages } from './api/pages.ts'
 import { ResourcesHandlers } from './api/resources.ts'
 import { Watches } from './api/watches.ts'
-import { advertisedAddress, checkConfig, CONTROLLER_SETTINGS, kubeAdvertisedAddress, type ControllerConfig, type TlsFiles } from './config.ts'
+import { Traffic } from './traffic/traffic.ts'
+import { advertisedAddress, checkConfig, controllerAddresses, controllerPorts, CONTROLLER_SETTINGS, kubeAdvertisedAddress, type ControllerConfig, type TlsFiles } from './config.ts'
 import { AdmittedPods } from './dispatch/admitted-pods.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { NetCheck } from './dispatch/netcheck/net-check.ts'
@@ -186,12 +187,15 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
   const key = await signingKey(store, embedded, logger, signal)
   if (key === undefined) return store.close()
   const accounts = new Accounts({ key, clusterDomain: config.clusterDomain, authority: tls.ca, informer, reads, clock, random })
-  const api: ObjectCore = new ObjectCore({ reads, informer, commits: new GroupCommit(store), clock, random, serviceCidr: config.serviceCidr, plugins: (self) => [...accounts.plugins(self), ...admissionPlugins({ informer, reads, authorizer: accounts.authorizer, portForward: (inputs, ended) => pods.portForward(inputs, { signal: ended, peer: config.name, user: ADMISSION }), clock, random, logger: logger.child({ component: 'admission' }) })] })
+  const cluster = { podCidrs: splitCidrs(config.podCidr), serviceCidrs: splitCidrs(config.serviceCidr), domain: config.clusterDomain }
+  const traffic = new Traffic({
+    informer, allowed: config.externalCidrs, cluster: [...cluster.podCidrs, ...cluster.serviceCidrs], controllers: controllerAddresses(config), reservedPorts: controllerPorts(config),
+  })
+  const api: ObjectCore = new ObjectCore({ reads, informer, commits: new GroupCommit(store), clock, random, serviceCidr: config.serviceCidr, plugins: (self) => [...accounts.plugins(self), ...traffic.plugins, ...admissionPlugins({ informer, reads, authorizer: accounts.authorizer, portForward: (inputs, ended) => pods.portForward(inputs, { signal: ended, peer: config.name, user: ADMISSION }), clock, random, logger: logger.child({ component: 'admission' }) })] })
   let kubeAddress = config.kubeListen
   const replicas = new StoreReplicas({ store, clock, random, logger: logger.child({ component: 'replicas' }), name: config.name, address: advertisedAddress(config), kubeAddress: () => kubeAdvertisedAddress(config, kubeAddress) })
   const peers = new ReplicaPeers({ replicas, connect: (address) => connect(address, { ...tls, serverName: CONTROLLER_HOST }, PEER_LIVENESS) })
-  const cluster = { podCidrs: splitCidrs(config.podCidr), serviceCidrs: splitCidrs(config.serviceCidr), domain: config.clusterDomain }
-  const dispatcher = new Dispatcher({ api, informer, events: recorder, clock, random, logger: logger.child({ component: 'dispatch' }), controller: config.name, cutOff: () => replicas.cutOff, podCidr: config.podCidr, cluster, peers, tokens: accounts.tokens })
+  const dispatcher = new Dispatcher({ api, informer, events: recorder, clock, random, logger: logger.child({ component: 'dispatch' }), controller: config.name, cutOff: () => replicas.cutOff, podCidr: config.podCidr, cluster, external: traffic.addresses, peers, tokens: accounts.tokens })
   const scheduler = new Scheduler({ informer, api, events: recorder, clock, random, logger: logger.child({ component: 'scheduler' }) })
   const election = new Election({ store, clock, random, logger: logger.child({ component: 'election' }), name: config.name, nameIsOurs: embedded.etcd !== undefined })
 

@@ -1,5 +1,6 @@
 /** Whether a node can take a pod that it was given: the scheduler's view may be older than the node's own. */
 import { formatHostPort, hostPortClaims, portsClash } from '../../proto/api/host-ports.ts'
+import { ownerOfHostPort, type ReservedPort } from '../../proto/api/reserved-ports.ts'
 import { quantityMillis, quantityValue } from '../../proto/api/quantity.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { podRequests } from './quality.ts'
@@ -10,11 +11,15 @@ export interface Refusal {
   readonly message: string
 }
 
-/** Undefined: admitted. `others` are the pods that hold resources of the node now. */
-export function admit(pod: Pod, others: readonly Pod[], allocatable: Readonly<Record<string, string>>): Refusal | undefined {
+/** Undefined: admitted. `others` are the pods that hold resources of the node now; `reserved`: ports that this node needs beside those that every node does; not given for a pod that is here already. */
+export function admit(pod: Pod, others: readonly Pod[], allocatable: Readonly<Record<string, string>>, reserved?: readonly ReservedPort[]): Refusal | undefined {
   const most = allocatable.pods === undefined ? Infinity : quantityValue(allocatable.pods)
   if (others.length + 1 > most) return { reason: 'OutOfpods', message: `the node runs ${others.length} pods, of ${most} that it can` }
   const claims = hostPortClaims(pod)
+  for (const claim of reserved === undefined ? [] : claims) {
+    const owner = ownerOfHostPort(claim, reserved)
+    if (owner !== undefined) return { reason: 'HostPortReserved', message: `host port ${formatHostPort(claim)} of the node is reserved for ${owner}` }
+  }
   for (const other of claims.length === 0 ? [] : others) {
     const taken = claims.find((claim) => hostPortClaims(other).some((held) => portsClash(claim, held)))
     if (taken !== undefined) return { reason: 'NodePorts', message: `host port ${formatHostPort(taken)} is that of pod ${other.metadata.namespace}/${other.metadata.name} on this node` }

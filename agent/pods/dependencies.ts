@@ -1,4 +1,5 @@
 /** What the parts of agent/pods are handed. */
+import type { ReservedPort } from '../../proto/api/reserved-ports.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
@@ -28,6 +29,8 @@ export interface NodeFacts {
   readonly memoryCapacity: number
   /** Processes in a pod at most. */
   readonly pidsLimit: number
+  /** Ports that the node needs beside those that every node does. */
+  readonly reservedPorts?: readonly ReservedPort[]
   /** Folder of seccomp profiles of type Localhost. */
   readonly seccompFolder: string
   /** Kernel settings that pods may set beside the safe ones; one that ends in "*" is the beginning of names. */

@@ -218,8 +218,8 @@ export class Pods implements Workload {
       // Its record went with a power loss: what may run only once is not started again on a guess.
       record.failed = { reason: 'ContainerStatusUnknown', message: 'it had started, and the node has lost its record of it' }
     } else if (deletionTimestamp === undefined) {
-      const { allocatable, allowedUnsafeSysctls = [] } = this.#deps.node
-      const refusal = refuseSysctls(pod, allowedUnsafeSysctls) ?? admit(pod, this.#holding(), allocatable)
+      const { allocatable, allowedUnsafeSysctls = [], reservedPorts = [] } = this.#deps.node
+      const refusal = refuseSysctls(pod, allowedUnsafeSysctls) ?? admit(pod, this.#holding(), allocatable, reservedPorts)
       if (refusal !== undefined) {
         record.failed = refusal
         this.#deps.events.record(pod, 'Warning', refusal.reason, refusal.message)

@@ -16,6 +16,7 @@ import { LifeWatch } from './life-watch.ts'
 import { LOST_AFTER, type Liveness } from './liveness.ts'
 import { Confirmations } from './network/confirmations.ts'
 import { NetworkFeed } from './network/feed.ts'
+import type { ExternalAddresses } from '../traffic/external-addresses.ts'
 import { networkSources } from './network/sources.ts'
 import { Withdrawals } from './network/withdrawals.ts'
 import { acceptEvent } from './node-events.ts'
@@ -47,6 +48,8 @@ export interface DispatcherParts {
   /** Pod addresses of the cluster, cut into one range a node. */
   readonly podCidr: string
   readonly cluster: ClusterNetwork
+  /** Which addresses Services may have beside their own; without it nodes are told of all that they say. */
+  readonly external?: ExternalAddresses
   readonly peers: Pick<Peers, 'client'>
   /** Makes the tokens of pods; without it they get none. */
   readonly tokens?: TokenIssuer['tokens']
@@ -66,7 +69,7 @@ export class Dispatcher implements Handlers<NodesService> {
   readonly #lives: LifeWatch
   readonly #cluster: ClusterNetwork
   readonly #issuer: TokenIssuer | undefined
-  readonly #feed = new NetworkFeed(networkSources())
+  readonly #feed: NetworkFeed
   readonly #withdrawals: Withdrawals
   readonly confirmations: Confirmations
   readonly #sessions = new Map<string, NodeSession>()
@@ -92,6 +95,7 @@ export class Dispatcher implements Handlers<NodesService> {
     this.#following = new Promise((resolve) => (this.#follow = resolve))
     this.streams = new Streams(parts.clock, parts.random)
     this.#cluster = parts.cluster
+    this.#feed = new NetworkFeed(networkSources(parts.external))
     this.#issuer = parts.tokens === undefined ? undefined : { tokens: parts.tokens, clock: parts.clock }
     this.confirmations = new Confirmations({ ...parts, feed: this.#feed })
     this.#withdrawals = new Withdrawals({

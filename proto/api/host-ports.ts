@@ -10,7 +10,7 @@ export interface HostPortClaim {
 }
 
 /** What a pod takes of its node: its hostPorts, and in the node's network every port that it declares. */
-export function hostPortClaims({ spec }: Pod): HostPortClaim[] {
+export function hostPortClaims({ spec }: Pick<Pod, 'spec'>): HostPortClaim[] {
   return [...spec.containers, ...(spec.initContainers ?? [])].flatMap(({ ports = [] }) => ports.flatMap(({ hostPort = 0, containerPort, protocol, hostIP = '' }): HostPortClaim[] => {
     const port = hostPort !== 0 ? hostPort : spec.hostNetwork === true ? containerPort : 0
     return port === 0 ? [] : [{ protocol, port, address: hostIP }]

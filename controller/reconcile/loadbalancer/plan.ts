@@ -4,6 +4,8 @@
  */
 import { canonical } from '../../api/services/service-range.ts'
 import { formatTime } from '../../../proto/api/time.ts'
+import { rangeContains, readAddress, readCidr, type AddressRange } from '../../../proto/api/cidr.ts'
+import { specialAddress } from '../../../proto/api/validation/address.ts'
 import { familyOf } from '../../../proto/api/validation/service.ts'
 import type { EndpointSlice, LoadBalancerIngress, Node, Service, ServiceStatus } from '../../../proto/gen/types.ts'
 import { withCondition, withoutCondition } from '../conditions.ts'
@@ -60,15 +62,19 @@ export interface LoadBalancerSnapshot {
   /** Of the Service. */
   readonly slices: readonly EndpointSlice[]
   readonly rival: ReturnType<typeof rivalOf>
+  /** CIDRs of pods and Services: whatever a node says, no address of these is its own. */
+  readonly clusterRanges: readonly string[]
 }
 
 /** Its status as it should be. Other conditions stay. */
-export function loadBalancerStatus({ service, nodes, slices, rival }: LoadBalancerSnapshot, now: number): ServiceStatus {
+export function loadBalancerStatus({ service, nodes, slices, rival, clusterRanges }: LoadBalancerSnapshot, now: number): ServiceStatus {
   if (!isServed(service)) return service.spec.type === 'LoadBalancer' ? service.status : cleared(service.status)
   const { spec: { loadBalancerIP = '', ipFamilies = ['IPv4'] }, status } = service
-  const serving = servingNodes(service, nodes, slices).flatMap(internalAddresses).filter((address) => (ipFamilies as readonly (string | undefined)[]).includes(familyOf(address)))
+  const ranges = clusterRanges.flatMap((cidr) => readCidr(cidr) ?? [])
+  const addressesOf = (node: Node): string[] => internalAddresses(node).filter((address) => mayBeNodes(address, ranges))
+  const serving = servingNodes(service, nodes, slices).flatMap(addressesOf).filter((address) => (ipFamilies as readonly (string | undefined)[]).includes(familyOf(address)))
   const isAsked = (address: string): boolean => loadBalancerIP === '' || canonical(address) === canonical(loadBalancerIP)
-  const known = nodes.flatMap(internalAddresses).some(isAsked)
+  const known = nodes.flatMap(addressesOf).some(isAsked)
   const ingress: LoadBalancerIngress[] = rival === undefined ? [...new Set(serving.filter(isAsked))].sort().map((ip) => ({ ip, ipMode: 'VIP' })) : []
   const errors = [
     { type: PORTS_ERROR, reason: 'PortTaken', message: rival === undefined ? undefined : `port ${rival.port} is taken by Service ${rival.rival.metadata.namespace}/${rival.rival.metadata.name}, which is older: give this one another port, or another loadBalancerIP to each` },
@@ -76,6 +82,13 @@ export function loadBalancerStatus({ service, nodes, slices, rival }: LoadBalanc
   ]
   const conditions = errors.reduce((list, { type, reason, message }) => (message === undefined ? withoutCondition(list, type) : withCondition(list, { type, status: 'True' as const, reason, message, observedGeneration: service.metadata.generation, lastTransitionTime: formatTime(now) })), status.conditions ?? [])
   return { loadBalancer: ingress.length === 0 ? {} : { ingress }, ...(conditions.length > 0 && { conditions }) }
+}
+
+/** A node says itself which its addresses are: those that mean something else everywhere, and those of pods and Services, are not. */
+function mayBeNodes(text: string, ranges: readonly AddressRange[]): boolean {
+  const address = readAddress(text)
+  if (address === undefined || specialAddress(text) !== undefined) return false
+  return !ranges.some((range) => rangeContains(range, { family: address.family, first: address.value, last: address.value }))
 }
 
 function cleared({ conditions = [] }: ServiceStatus): ServiceStatus {

@@ -54,7 +54,7 @@ export class LoadBalancerReconciler implements Reconciler {
     }
     const nodes = isServed(service) ? informer.lister('Node').list().filter(({ metadata, status }) => status.conditions !== undefined && this.#nodes.of(metadata.name).standing !== 'silent') : []
     const rival = isServed(service) ? rivalOf(service, this.#meeting(key)) : undefined
-    const status = loadBalancerStatus({ service, nodes, slices: this.#slicesOf(key), rival }, clock.now())
+    const status = loadBalancerStatus({ service, nodes, slices: this.#slicesOf(key), rival, clusterRanges: this.#parts.clusterRanges }, clock.now())
     await this.#write(key, service, status)
     const { brake } = this.#nodes
     return this.#served.has(key) && brake.is === 'held' && brake.reason === 'NodesReturning' ? brake.millis : undefined

@@ -143,6 +143,12 @@ describe('resources of a pod', () => {
     assert.equal(admit(pod, [], { cpu: '1', pods: '1' })?.reason, 'OutOfexample.com/gpu')
     assert.equal(admit(pod, [pod], { cpu: '8', pods: '1' })?.reason, 'OutOfpods')
     const serving = makePod('serving', { containers: [makeContainer('c', { ports: [{ containerPort: 8080, hostPort: 80, protocol: 'TCP' }] })] })
+    const daring = (hostPort: number, protocol: 'TCP' | 'UDP') => makePod('daring', { containers: [makeContainer('c', { ports: [{ containerPort: 8080, hostPort, protocol }] })] })
+    const reserved = [{ protocol: 'UDP', port: 4789, owner: 'the pod network (VXLAN)' }] as const
+    assert.deepEqual(admit(daring(22, 'TCP'), [], { cpu: '8', pods: '9' }, reserved), { reason: 'HostPortReserved', message: 'host port 22/TCP of the node is reserved for SSH' })
+    assert.deepEqual(admit(daring(4789, 'UDP'), [], { cpu: '8', pods: '9' }, reserved)?.reason, 'HostPortReserved')
+    assert.equal(admit(daring(4789, 'TCP'), [], { cpu: '8', pods: '9' }, reserved), undefined)
+    assert.equal(admit(daring(22, 'TCP'), [], { cpu: '8', pods: '9' }), undefined, 'one that is here already')
     assert.deepEqual(admit(serving, [serving], { cpu: '8', pods: '9' }), { reason: 'NodePorts', message: 'host port 80/TCP is that of pod default/serving on this node' })
     assert.equal(admit(pod, Array.from({ length: 1000 }, () => makePod('other')), { cpu: '8', pods: '1k' })?.reason, 'OutOfpods')
     assert.equal(admit(pod, [pod], { cpu: '1', pods: '9', 'example.com/gpu': '2' })?.reason, 'OutOfcpu')

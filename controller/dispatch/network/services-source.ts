@@ -1,0 +1,66 @@
+/**
+ * Services, told to every node as they are stored, but for external addresses that no Service may have: whoever wrote them, and however long ago.
+ * What becomes of nodes' addresses is followed: one that comes to be a node's is taken from Services.
+ */
+import { sameJson } from '../../../proto/api/shape.ts'
+import { encodeResource } from '../../../proto/api/wire.ts'
+import type { Node, Service } from '../../../proto/gen/types.ts'
+import type { Cached, Informer } from '../../informer/contract.ts'
+import type { ExternalAddresses } from '../../traffic/external-addresses.ts'
+import { externalAddressesOf } from '../../traffic/external-addresses-plugin.ts'
+import type { EntrySink, NetworkSource } from './contract.ts'
+import { objectContent, objectKey } from './objects-source.ts'
+
+export class ServicesSource implements NetworkSource {
+  readonly name = 'Service'
+  readonly #addresses: Pick<ExternalAddresses, 'problem' | 'balancerProblem'>
+  /** Services with external addresses, by key. */
+  readonly #external = new Map<string, Cached<'Service'>>()
+
+  constructor(addresses: Pick<ExternalAddresses, 'problem' | 'balancerProblem'>) {
+    this.#addresses = addresses
+  }
+
+  start(informer: Informer, sink: EntrySink): () => void {
+    const stops = [
+      informer.on('Service', ({ type, cached }) => {
+        const key = objectKey('Service', cached as Cached)
+        if (type === 'deleted' || externalAddressesOf(cached.object).length === 0) this.#external.delete(key)
+        else this.#external.set(key, cached)
+        if (type === 'deleted') sink.all(key, '', undefined)
+        else this.#tell(key, cached, sink)
+      }),
+      informer.on('Node', ({ type, cached, previous }) => {
+        if (type === 'modified' && sameJson(addressesOf(cached.object), addressesOf(previous!.object))) return
+        for (const [key, service] of this.#external) this.#tell(key, service, sink)
+      }),
+    ]
+    return () => stops.forEach((stop) => stop())
+  }
+
+  #tell(key: string, cached: Cached<'Service'>, sink: EntrySink): void {
+    const { object, revision } = cached
+    const refused = this.#refusedOf(object)
+    const version = refused.size === 0 ? String(revision) : `${revision} without ${[...refused].join()}`
+    sink.all(key, version, () => objectContent('Service', refused.size === 0 ? cached as Cached : { ...cached, bytes: encodeResource(without(object, refused)) } as Cached))
+  }
+
+  #refusedOf(service: Service): ReadonlySet<string> {
+    const own = new Set(service.spec.externalIPs)
+    return new Set(externalAddressesOf(service).map(({ address }) => address).filter((address) => (own.has(address) ? this.#addresses.problem(address) : this.#addresses.balancerProblem(address)) !== undefined))
+  }
+}
+
+function addressesOf({ spec, status }: Node): unknown {
+  return [spec.podCIDRs, (status.addresses ?? []).map(({ address }) => address)]
+}
+
+function without(service: Service, refused: ReadonlySet<string>): Service {
+  const { spec, status } = service
+  const ingress = status.loadBalancer?.ingress
+  return {
+    ...service,
+    spec: { ...spec, ...spec.externalIPs !== undefined && { externalIPs: spec.externalIPs.filter((address) => !refused.has(address)) } },
+    status: { ...status, ...ingress !== undefined && { loadBalancer: { ...status.loadBalancer, ingress: ingress.filter(({ ip = '' }) => !refused.has(ip)) } } },
+  }
+}

@@ -1,0 +1,38 @@
+/** Refuses pods, and templates of pods, that want a port of their node that the cluster or its administrators need. */
+import { GantryError } from '../../proto/api/errors.ts'
+import { formatHostPort, hostPortClaims } from '../../proto/api/host-ports.ts'
+import { ownerOfHostPort, type ReservedPort } from '../../proto/api/reserved-ports.ts'
+import { sameJson } from '../../proto/api/shape.ts'
+import { describeNew, mayHavePodSpec, podSpecOf } from '../accounts/pod-specs.ts'
+import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
+
+export class HostPortsPlugin implements AdmissionPlugin {
+  readonly name = 'HostPorts'
+  readonly intrinsic = true
+  /** Beside those that are always reserved. */
+  readonly #reserved: readonly ReservedPort[]
+
+  constructor(reserved: readonly ReservedPort[]) {
+    this.#reserved = reserved
+  }
+
+  /** What pods are made of is looked at where users write it, so that they are told at once; a pod wherever it comes from. */
+  handles({ operation, kind, subresource, context: { user } }: AdmissionOccasion): boolean {
+    if (subresource !== '') return false
+    return kind === 'Pod' ? operation === 'CREATE' : user !== undefined && (operation === 'CREATE' || operation === 'UPDATE') && mayHavePodSpec(kind)
+  }
+
+  /** Forbidden. */
+  validate({ object, oldObject }: AdmissionAttributes): void {
+    const spec = object === undefined ? undefined : podSpecOf(object)
+    if (object === undefined || spec === undefined) return
+    if (oldObject !== undefined && sameJson(podSpecOf(oldObject), spec)) return
+    for (const claim of hostPortClaims({ spec })) {
+      const owner = ownerOfHostPort(claim, this.#reserved)
+      if (owner === undefined) continue
+      const value = formatHostPort(claim)
+      const remedy = spec.hostNetwork === true ? "give the container another port, or take it out of the node's network" : 'give another hostPort, or use a Service'
+      throw new GantryError('Forbidden', `${describeNew(object)} is forbidden: the port ${value} of nodes is reserved for ${owner} (${remedy})`, { details: [{ field: 'hostPort', value, message: `is reserved for ${owner}`, remedy }] })
+    }
+  }
+}
