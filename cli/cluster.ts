@@ -34,6 +34,9 @@ export interface WriteFlags {
   readonly fieldManager?: string | undefined
 }
 
+/** What becomes of what an object owns, as `--cascade` names it. */
+export const CASCADES: Readonly<Record<string, DeleteRequestPropagation>> = { background: 'BACKGROUND', foreground: 'FOREGROUND', orphan: 'ORPHAN' }
+
 export interface DeleteFlags extends WriteFlags {
   readonly propagation?: DeleteRequestPropagation | undefined
   readonly gracePeriodSeconds?: number | undefined

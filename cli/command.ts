@@ -7,6 +7,7 @@ import { GantryError } from '../proto/api/errors.ts'
 import { nearest } from '../proto/api/nearest.ts'
 import { formatDuration, parseDuration } from './duration.ts'
 import type { Environment } from './environment.ts'
+import { flagsElsewhere } from './flags-elsewhere.ts'
 import type { GlobalFlags, Target } from './target.ts'
 
 /** The command line itself is wrong: exit code 2. */
@@ -206,12 +207,6 @@ export interface ParsedLine {
   readonly rest: readonly string[] | undefined
 }
 
-/** What does the same as a flag of kubectl's that no command here has. */
-const FLAGS_ELSEWHERE: Readonly<Record<string, string>> = {
-  '-k': '`kubectl kustomize DIRECTORY | gantry apply -f -` applies what kustomize makes',
-  '--kustomize': '`kubectl kustomize DIRECTORY | gantry apply -f -` applies what kustomize makes',
-}
-
 /** Reads a command line; UsageError for one that is wrong, undefined when help was asked for. */
 export function parseLine(path: string, command: Command, globalFlags: Flags, argv: readonly string[]): ParsedLine | undefined {
   const known: Flags = { ...globalFlags, ...command.flags }
@@ -223,7 +218,7 @@ export function parseLine(path: string, command: Command, globalFlags: Flags, ar
     commander.parse(prepare(tokens, known), { from: 'user' })
   } catch (thrown) {
     if (thrown instanceof CommanderError) {
-      const elsewhere = FLAGS_ELSEWHERE[/unknown option '([^'=]+)/.exec(thrown.message)?.[1] ?? '']
+      const elsewhere = flagsElsewhere[/unknown option '([^'=]+)/.exec(thrown.message)?.[1] ?? '']
       throw new UsageError(commanderMessage(thrown, known), elsewhere ?? (dashes < 0 && command.usage.includes(' -- ') ? 'the command to run stands after "--", with its flags' : `\`${path} --help\` lists the flags`))
     }
     throw thrown

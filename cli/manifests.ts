@@ -1,12 +1,14 @@
 /** Manifests from where people keep them: files, directories, standard input, addresses. All are read before anything is done with one. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { customKindOf, customKinds } from '../proto/api/custom/definitions.ts'
 import { applyDefaults } from '../proto/api/defaults.ts'
 import { GantryError } from '../proto/api/errors.ts'
 import { definitionsIn, parseManifests, type ManifestDocument } from '../proto/api/manifest.ts'
 import { describeProblem } from '../proto/api/problem.ts'
 import { resourceOf } from '../proto/api/schema.ts'
+import { parseLabelSelector } from '../proto/api/selector.ts'
 import type { CustomResourceDefinition, Kind } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import { UsageError } from './command.ts'
@@ -44,8 +46,9 @@ export function rankOf(kind: Kind): number {
 /**
  * Every object of the sources, in the order they are to be written. Problems of all of them are told together. `given` is the namespace of the
  * command line, which manifests must not contradict; `fallback` is for those that name none. `cluster`: who is asked for kinds that are not known here.
+ * An object that is named twice is there once.
  */
-export async function readManifests(flags: { filename: readonly string[]; recursive: boolean }, environment: Environment, namespace: { given: string | undefined; fallback: string }, cluster?: () => Promise<Cluster>): Promise<Manifest[]> {
+export async function readManifests(flags: { filename: readonly string[]; recursive: boolean }, environment: Environment, namespace: { given: string | undefined; fallback: string }, cluster?: () => Promise<Cluster>, { twins = 'equal' }: ReadOptions = {}): Promise<Manifest[]> {
   if (flags.filename.length === 0) throw new UsageError('which manifests? Name them with -f FILE')
   const texts = (await Promise.all(flags.filename.map((source) => readSource(source, flags.recursive, environment)))).flat()
   let { documents, failures } = parseAll(texts)
@@ -54,11 +57,28 @@ export async function readManifests(flags: { filename: readonly string[]; recurs
     learnFrom(texts.map(({ text }) => text))
     ;({ documents, failures } = parseAll(texts))
   }
-  const manifests = documents.map((document) => place(document, namespace.given, namespace.fallback, failures))
-  refuseTwins(manifests, failures)
+  const placedAll = documents.map((document) => place(document, namespace.given, namespace.fallback, failures))
+  const manifests = withoutTwins(placedAll, twins, failures)
   throwFailures(failures)
   if (manifests.length === 0) throw new GantryError('InvalidArgument', `there are no objects in ${texts.map(({ name }) => name).join(', ') || flags.filename.join(', ')}`)
   return manifests.sort((a, b) => rankOf(a.kind) - rankOf(b.kind))
+}
+
+/** Those with these labels, as `-l` beside `-f` means it. FailedPrecondition if there are none: nothing done is not what was asked for. */
+export function selectManifests(manifests: readonly Manifest[], selector: string | undefined): readonly Manifest[] {
+  if (selector === undefined) return manifests
+  const matches = parseLabelSelector(selector)
+  const chosen = manifests.filter(({ document }) => matches.matches(document.object.metadata.labels ?? {}))
+  if (chosen.length === 0) throw new GantryError('FailedPrecondition', `no object of the manifests has the labels ${selector}`)
+  return chosen
+}
+
+/** How manifests are validated: strictly, always. */
+export const validateFlag = { type: 'text', value: 'how', bare: 'strict', default: 'strict', help: 'strict or true; there is no other way: nothing is accepted and then ignored' } as const
+
+/** UsageError for what kubectl knows beside. */
+export function requireValidation(how: string): void {
+  if (!['strict', 'true'].includes(how)) throw new UsageError(`--validate=${how}: Gantry always validates strictly`, 'leave the flag out, and what is not known out of the manifest')
 }
 
 function parseAll(texts: readonly SourceText[]): { documents: ManifestDocument[]; failures: GantryError[] } {
@@ -94,15 +114,24 @@ function place(document: ManifestDocument, given: string | undefined, fallback: 
   return { document, kind, namespace: namespace === '' ? fallback : namespace, name }
 }
 
-function refuseTwins(manifests: readonly Manifest[], failures: GantryError[]): void {
+export interface ReadOptions {
+  /** Of an object that is named twice: whether the two must be equal, which they must where their content counts, or only its name counts. */
+  readonly twins?: 'equal' | 'named'
+}
+
+/** Each object once. */
+function withoutTwins(manifests: readonly Manifest[], twins: 'equal' | 'named', failures: GantryError[]): Manifest[] {
   const seen = new Map<string, ManifestDocument>()
-  for (const { document, kind, namespace, name } of manifests) {
-    if (name === '') continue
+  return manifests.filter(({ document, kind, namespace, name }) => {
+    if (name === '') return true
     const key = `${kind}/${namespace}/${name}`
     const first = seen.get(key)
-    if (first === undefined) seen.set(key, document)
-    else failures.push(placed(document, 'metadata.name', `${kindWord(kind)}/${name} is already at ${placeOf(first, 'metadata.name')} (keep one)`))
-  }
+    if (first === undefined) return seen.set(key, document)
+    if (twins === 'equal' && !isDeepStrictEqual(first.json, document.json)) {
+      failures.push(placed(document, 'metadata.name', `${kindWord(kind)}/${name} is already at ${placeOf(first, 'metadata.name')}, and the two differ (keep one)`))
+    }
+    return false
+  })
 }
 
 function placeOf(document: ManifestDocument, field: string): string {

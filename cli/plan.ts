@@ -24,7 +24,11 @@ export interface Step {
   readonly outcome: ApplyResponseOutcome
   /** As it would be; undefined if its namespace does not exist before the plan is carried out. */
   readonly object: AnyResource | undefined
+  /** The object that is deleted first, because it cannot become what is asked for. */
+  readonly replaces?: AnyResource
 }
+
+type Trial = Pick<Step, 'outcome' | 'object' | 'replaces'>
 
 /** Objects tried at the same time. */
 const AT_ONCE = 50
@@ -34,6 +38,8 @@ export interface PlanOptions {
   readonly force: boolean
   /** Name of the set that the objects are put into. */
   readonly set: string | undefined
+  /** What cannot be changed as asked is made again; this deletes it and waits until it is gone. Undefined: it is refused. */
+  readonly remove?: (object: AnyResource) => Promise<void>
 }
 
 /** Tries every manifest; throws all refusals together, each with its place. */
@@ -62,14 +68,42 @@ function nameless(): GantryError {
   return new GantryError('InvalidArgument', message, { details: [{ field: 'metadata.name', message, remedy: '`gantry create` makes names up from generateName' }] })
 }
 
-async function tryApply(cluster: Cluster, { kind, namespace, name }: Manifest, configuration: JsonObject, options: PlanOptions, { made, defined }: { made: ReadonlySet<string>; defined: ReadonlySet<Kind> }): Promise<{ outcome: ApplyResponseOutcome; object: AnyResource | undefined }> {
+async function tryApply(cluster: Cluster, { kind, namespace, name }: Manifest, configuration: JsonObject, options: PlanOptions, { made, defined }: { made: ReadonlySet<string>; defined: ReadonlySet<Kind> }): Promise<Trial> {
   try {
     return await cluster.apply(kind, namespace, name, configuration, { dryRun: true, force: options.force, fieldManager: options.fieldManager })
   } catch (thrown) {
     const comes = (GantryError.is(thrown, 'NotFound') && made.has(namespace)) || (isUnknownKind(thrown) && defined.has(kind))
-    if (!comes) throw thrown
+    if (!comes) {
+      const replaces = options.remove === undefined || !GantryError.is(thrown, 'InvalidArgument', 'FailedPrecondition', 'Conflict') ? undefined : await cluster.find(kind, namespace, name)
+      if (replaces === undefined) throw thrown
+      // What is wrong in itself would be no better as a new object.
+      if (!isFaultless(kind, configuration)) throw thrown
+      return { outcome: 'CONFIGURED', object: undefined, replaces: replaces as AnyResource }
+    }
     checkHere(kind, configuration)
     return { outcome: 'CREATED', object: undefined }
+  }
+}
+
+function isFaultless(kind: Kind, configuration: JsonObject): boolean {
+  try {
+    checkHere(kind, configuration)
+    return true
+  } catch (thrown) {
+    if (GantryError.is(thrown, 'InvalidArgument')) return false
+    throw thrown
+  }
+}
+
+/** Deletes an object and makes it again. If the new one is refused, the old one is made again, as kubectl does. */
+async function replace(cluster: Cluster, replaced: AnyResource, remove: (object: AnyResource) => Promise<void>, make: () => ReturnType<Cluster['apply']>): ReturnType<Cluster['apply']> {
+  await remove(replaced)
+  try {
+    return { ...(await make()), outcome: 'CONFIGURED' }
+  } catch (thrown) {
+    const { uid: _uid, resourceVersion: _version, generation: _generation, creationTimestamp: _created, managedFields: _fields, ...metadata } = replaced.metadata
+    await cluster.create({ ...replaced, metadata: { ...metadata, uid: '', resourceVersion: '' } } as AnyResource)
+    throw thrown
   }
 }
 
@@ -106,8 +140,9 @@ export async function carryOut(cluster: Cluster, steps: readonly Step[], options
   for (const rank of ranks) {
     const failures: GantryError[] = []
     const some = steps.filter(({ manifest }) => rankOf(manifest.kind) === rank)
-    const answers = await mapSome(some, async ({ manifest: { kind, namespace, name }, configuration }) => {
-      const [answer] = await Promise.allSettled([cluster.apply(kind, namespace, name, configuration, { force: options.force, fieldManager: options.fieldManager })])
+    const answers = await mapSome(some, async ({ manifest: { kind, namespace, name }, configuration, replaces }) => {
+      const make = (): ReturnType<Cluster['apply']> => cluster.apply(kind, namespace, name, configuration, { force: options.force, fieldManager: options.fieldManager })
+      const [answer] = await Promise.allSettled([replaces === undefined ? make() : replace(cluster, replaces, options.remove!, make)])
       return answer
     })
     answers.forEach((answer, index) => {

@@ -1,15 +1,15 @@
 /** `gantry apply`: makes the cluster match manifests. */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { AnyResource, ApplyResponseOutcome } from '../../proto/gen/types.ts'
-import { FIELD_MANAGER, type Cluster } from '../cluster.ts'
+import { CASCADES, FIELD_MANAGER, type Cluster, type DeleteFlags } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
 import { EXIT, kindWord } from '../failure.ts'
-import { manifestFlags, readManifests, type Manifest } from '../manifests.ts'
+import { manifestFlags, readManifests, requireValidation, selectManifests, validateFlag, type Manifest } from '../manifests.ts'
 import { palette } from '../output/color.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
-import { carryOut, checkHere, planApply, planPrune, type Step } from '../plan.ts'
+import { carryOut, checkHere, planApply, planPrune, type PlanOptions, type Step } from '../plan.ts'
 import { awaitReady } from '../ready-wait.ts'
 
 const OUTCOMES: Record<ApplyResponseOutcome, string> = { CREATED: 'created', CONFIGURED: 'configured', UNCHANGED: 'unchanged' }
@@ -25,11 +25,15 @@ export default defineCommand({
     'dry-run': dryRunFlag,
     diff: { type: 'boolean', help: 'show what changes before changing it' },
     wait: { type: 'boolean', help: 'wait until everything applied is ready' },
-    timeout: { type: 'duration', default: 300_000, value: 'time', help: 'with --wait: give up after this time' },
+    timeout: { type: 'duration', default: 300_000, value: 'time', help: 'with --wait or --force: give up waiting after this time' },
     prune: { type: 'boolean', help: 'delete the objects of the set that no manifest names any more' },
     set: { type: 'text', value: 'name', help: 'put the objects into this set (label gantry.dev/set)' },
     'force-conflicts': { type: 'boolean', help: 'take over fields that others own' },
-    force: { type: 'boolean', help: 'the same as --force-conflicts' },
+    force: { type: 'boolean', help: 'take over fields, and delete and make again what cannot be changed as asked, such as a selector' },
+    'grace-period': { type: 'integer', value: 'seconds', default: -1, help: 'with --force: time to stop for what is deleted; negative: what it says itself' },
+    cascade: { type: 'text', value: 'how', bare: 'background', default: 'background', choices: Object.keys(CASCADES), help: 'with --force: what is done with what the deleted object owns' },
+    selector: { type: 'text', short: 'l', value: 'selector', help: 'only objects with these labels' },
+    validate: validateFlag,
     'server-side': { type: 'boolean', default: true, help: 'merge on the server; there is no other way' },
     'field-manager': { type: 'text', value: 'name', default: FIELD_MANAGER, help: 'owner of the fields applied' },
     output: { type: 'text', short: 'o', value: 'form', help: OUTPUT_HELP },
@@ -41,9 +45,14 @@ export default defineCommand({
     if (!flags['server-side']) throw new UsageError('--server-side=false: Gantry always merges on the server')
     const dryRun = parseDryRun(flags['dry-run'])
     const format = parseFormat(flags.output)
-    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster())
+    requireValidation(flags.validate)
+    const manifests = selectManifests(await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster()), flags.selector)
     const cluster = await target.cluster()
-    const options = { fieldManager: flags['field-manager'], force: flags.force || flags['force-conflicts'], set: flags.set }
+    const grace = flags['grace-period'] < 0 ? undefined : flags['grace-period']
+    const options: PlanOptions = {
+      fieldManager: flags['field-manager'], force: flags.force || flags['force-conflicts'], set: flags.set,
+      ...(flags.force ? { remove: (object) => remove(cluster, environment, object, { propagation: CASCADES[flags.cascade]!, gracePeriodSeconds: grace }, flags.timeout) } : {}),
+    }
     const shown: AnyResource[] = []
     const tell = ({ kind, name }: Manifest, outcome: ApplyResponseOutcome, object: AnyResource | undefined): void => {
       if (format.is === 'table') environment.stdout.write(`${kindWord(kind)}/${name} ${paintOutcome(outcome, environment)}${dryRunNote(dryRun)}\n`)
@@ -109,6 +118,12 @@ function sayPlan({ stderr }: Environment, steps: readonly Step[], pruned: readon
 async function showDiff(cluster: Cluster, steps: readonly Step[], environment: Environment): Promise<void> {
   const { diffStep } = await import('../object-diff.ts')
   for (const step of steps) environment.stdout.write(await diffStep(cluster, step, environment))
+}
+
+/** Deletes an object and waits until it is gone. */
+async function remove(cluster: Cluster, environment: Environment, { kind, metadata: { namespace, name, uid } }: AnyResource, flags: DeleteFlags, timeout: number): Promise<void> {
+  const { awaitGone } = await import('./delete.ts')
+  await awaitGone(cluster, environment, [await cluster.delete(kind, namespace, name, { ...flags, uid })], timeout)
 }
 
 async function prune(cluster: Cluster, { kind, metadata }: AnyResource): Promise<void> {

@@ -12,7 +12,7 @@ import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
 import { EXIT, kindWord, throwFailures } from '../failure.ts'
 import { ingressOf } from '../ingress-rules.ts'
-import { atManifest, manifestFlags, readManifests } from '../manifests.ts'
+import { atManifest, manifestFlags, readManifests, requireValidation, selectManifests, validateFlag } from '../manifests.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat, type Format } from '../output/format.ts'
 import { mapSome } from '../plan.ts'
 import { tlsFlags, tlsSecret } from './create-tls.ts'
@@ -174,7 +174,11 @@ export default defineCommand({
   summary: 'create objects, or fail if they exist',
   description: 'Creates objects that must not exist yet. With several, all are checked before the first is created.',
   examples: ['gantry create -f pod.yaml', 'gantry create deployment web --image=nginx', 'gantry create namespace shop', 'gantry create configmap web --from-literal=color=blue'],
-  flags: { ...manifestFlags, ...writeFlags },
+  flags: {
+    ...manifestFlags, ...writeFlags,
+    selector: { type: 'text', short: 'l', value: 'selector', help: 'only objects with these labels' },
+    validate: validateFlag,
+  },
   completes: 'none',
   subcommands: { deployment, deploy: deployment, namespace, ns: namespace, configmap, cm: configmap, secret, service, svc: service, ingress, ing: ingress, serviceaccount, sa: serviceaccount },
   async run({ flags, args, environment, global, target }) {
@@ -182,7 +186,8 @@ export default defineCommand({
     if (flags.filename.length === 0) throw new UsageError('what? Say -f FILE, or deployment, namespace, configmap, secret, service, ingress or serviceaccount with a name')
     const dryRun = parseDryRun(flags['dry-run'])
     const format = parseFormat(flags.output)
-    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster())
+    requireValidation(flags.validate)
+    const manifests = selectManifests(await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster()), flags.selector)
     const drafts = manifests.map((manifest) => {
       const { object } = manifest.document
       return { manifest, object: { ...object, metadata: { ...object.metadata, namespace: manifest.namespace } } as AnyResource }

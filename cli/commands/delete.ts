@@ -2,8 +2,8 @@
 import { GantryError } from '../../proto/api/errors.ts'
 import { parseTime } from '../../proto/api/time.ts'
 import { resourceOf } from '../../proto/api/schema.ts'
-import type { AnyResource, DeleteRequestPropagation, Kind } from '../../proto/gen/types.ts'
-import type { Cluster, DeleteFlags } from '../cluster.ts'
+import type { AnyResource, Kind } from '../../proto/gen/types.ts'
+import { CASCADES, type Cluster, type DeleteFlags } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
@@ -20,8 +20,6 @@ interface Doomed {
   readonly namespace: string
   readonly name: string
 }
-
-const CASCADES: Record<string, DeleteRequestPropagation> = { background: 'BACKGROUND', foreground: 'FOREGROUND', orphan: 'ORPHAN' }
 
 export default defineCommand({
   usage: '(-f FILE | TYPE [NAME… | -l SELECTOR | --all] | TYPE/NAME…) [flags]',
@@ -52,7 +50,7 @@ export default defineCommand({
     const fromFiles = flags.filename.length > 0
     if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
     const doomed: readonly Doomed[] = fromFiles
-      ? (await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster())).reverse()
+      ? (await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster(), { twins: 'named' })).reverse()
       : await select(cluster, args, flags, await target.namespace())
     if (doomed.length === 0) {
       environment.stdout.write('No resources found\n')

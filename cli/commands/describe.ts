@@ -31,7 +31,7 @@ export default defineCommand({
     const objects: AnyResource[] = []
     if (operands?.are === 'kinds') for (const kind of operands.kinds) objects.push(...await listOf(cluster, kind, selection))
     else {
-      const places = operands === undefined ? await readManifests(flags, environment, { given: global.namespace, fallback: selection.namespace }, () => target.cluster())
+      const places = operands === undefined ? await readManifests(flags, environment, { given: global.namespace, fallback: selection.namespace }, () => target.cluster(), { twins: 'named' })
         : operands.names.map((object) => ({ ...object, namespace: selection.namespace }))
       for (const { kind, namespace, name } of places) {
         try {

@@ -2,7 +2,7 @@
 import { FIELD_MANAGER } from '../cluster.ts'
 import { defineCommand } from '../command.ts'
 import { EXIT } from '../failure.ts'
-import { manifestFlags, readManifests } from '../manifests.ts'
+import { manifestFlags, readManifests, selectManifests } from '../manifests.ts'
 import { diffStep } from '../object-diff.ts'
 import { planApply } from '../plan.ts'
 
@@ -14,13 +14,14 @@ export default defineCommand({
   flags: {
     ...manifestFlags,
     set: { type: 'text', value: 'name', help: 'as apply --set' },
+    selector: { type: 'text', short: 'l', value: 'selector', help: 'only objects with these labels' },
     'force-conflicts': { type: 'boolean', help: 'as apply --force-conflicts' },
     'server-side': { type: 'boolean', default: true, help: 'merge on the server; there is no other way' },
     'field-manager': { type: 'text', value: 'name', default: FIELD_MANAGER, help: 'owner of the fields applied' },
   },
   completes: 'none',
   async run({ flags, environment, global, target }) {
-    const manifests = await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster())
+    const manifests = selectManifests(await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster()), flags.selector)
     const cluster = await target.cluster()
     const steps = await planApply(cluster, manifests, { fieldManager: flags['field-manager'], force: flags['force-conflicts'], set: flags.set })
     const texts = await Promise.all(steps.map((step) => diffStep(cluster, step, environment)))

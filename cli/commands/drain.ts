@@ -1,6 +1,7 @@
 /** `gantry drain`: empties nodes for their maintenance. https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/ */
 import { formatAge } from '../../proto/api/columns/age.ts'
 import { GantryError } from '../../proto/api/errors.ts'
+import { parseTime } from '../../proto/api/time.ts'
 import { delay } from '../../proto/base/clock.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
@@ -35,6 +36,9 @@ export default defineCommand({
     'delete-emptydir-data': { type: 'boolean', help: 'also pods with emptyDir volumes: what is in them is lost' },
     'grace-period': { type: 'integer', value: 'seconds', default: -1, help: 'time to stop; negative: what each pod says' },
     timeout: { type: 'duration', default: 0, value: 'time', help: 'give up waiting after this time; 0: never' },
+    'ignore-daemonsets': { type: 'boolean', help: 'leave pods of DaemonSets where they are; there are no DaemonSets yet, so that it changes nothing' },
+    'disable-eviction': { type: 'boolean', help: 'delete pods instead of evicting them, whatever a disruption budget says' },
+    'skip-wait-for-delete-timeout': { type: 'integer', value: 'seconds', default: 0, help: 'do not wait for pods that have been going for longer; 0: wait for all' },
     'dry-run': dryRunFlag,
   },
   completes: 'nodes',
@@ -54,9 +58,11 @@ export default defineCommand({
         continue
       }
       const begun = environment.clock.monotonic()
-      const gone = await new Eviction(cluster, environment, { dryRun, gracePeriodSeconds: graceOf(flags['grace-period']) }).all(items, flags.timeout)
+      const gone = await new Eviction(cluster, environment, { dryRun, eviction: !flags['disable-eviction'], gracePeriodSeconds: graceOf(flags['grace-period']) }).all(items, flags.timeout)
       const left = flags.timeout === 0 ? 0 : Math.max(1, flags.timeout - (environment.clock.monotonic() - begun))
-      if (dryRun === 'none') await awaitGone(cluster, environment, gone, left)
+      const patience = flags['skip-wait-for-delete-timeout'] * 1_000
+      const awaited = gone.filter(({ metadata: { deletionTimestamp } }) => patience === 0 || deletionTimestamp === undefined || environment.clock.now() - parseTime(deletionTimestamp) <= patience)
+      if (dryRun === 'none') await awaitGone(cluster, environment, awaited, left)
       environment.stdout.write(`node/${name} drained${dryRunNote(dryRun)}\n`)
     }
     throwFailures(failures)
@@ -64,12 +70,19 @@ export default defineCommand({
   },
 })
 
+interface EvictionOptions {
+  readonly dryRun: DryRun
+  /** False: they are deleted, and nobody is asked whether they may go. */
+  readonly eviction: boolean
+  readonly gracePeriodSeconds: number | undefined
+}
+
 class Eviction {
   readonly #cluster: Cluster
   readonly #environment: Environment
-  readonly #options: { readonly dryRun: DryRun; readonly gracePeriodSeconds: number | undefined }
+  readonly #options: EvictionOptions
 
-  constructor(cluster: Cluster, environment: Environment, options: { dryRun: DryRun; gracePeriodSeconds: number | undefined }) {
+  constructor(cluster: Cluster, environment: Environment, options: EvictionOptions) {
     this.#cluster = cluster
     this.#environment = environment
     this.#options = options
@@ -97,15 +110,15 @@ class Eviction {
 
   /** Whether it goes, is gone (also if another of its name is elsewhere), or why it may not go now. */
   async #ask({ metadata: { namespace, name, uid } }: Pod): Promise<'goes' | 'gone' | GantryError> {
-    const { dryRun, gracePeriodSeconds } = this.#options
+    const { dryRun, eviction, gracePeriodSeconds } = this.#options
     try {
-      if (dryRun !== 'client') await this.#cluster.delete('Pod', namespace, name, { uid, eviction: true, gracePeriodSeconds, dryRun: dryRun === 'server' })
+      if (dryRun !== 'client') await this.#cluster.delete('Pod', namespace, name, { uid, eviction, gracePeriodSeconds, dryRun: dryRun === 'server' })
     } catch (thrown) {
       if (GantryError.is(thrown, 'ResourceExhausted') && dryRun === 'none') return thrown
       if (!GantryError.is(thrown, 'NotFound', 'Conflict')) throw thrown
       return 'gone'
     }
-    this.#environment.stdout.write(`pod/${name} -n ${namespace} evicted${dryRunNote(dryRun)}\n`)
+    this.#environment.stdout.write(`pod/${name} -n ${namespace} ${eviction ? 'evicted' : 'deleted'}${dryRunNote(dryRun)}\n`)
     return 'goes'
   }
 }

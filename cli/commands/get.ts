@@ -66,7 +66,7 @@ export default defineCommand({
     if (named && (flags.selector !== undefined || flags['field-selector'] !== undefined)) throw new UsageError('give names or a selector, not both')
     const namespace = flags['all-namespaces'] ? '' : await target.namespace()
     const selection = { namespace, labelSelector: flags.selector, fieldSelector: flags['field-selector'], limit: flags['chunk-size'] }
-    const places: readonly NamedPlace[] | undefined = operands === undefined ? await readManifests(flags, environment, { given: global.namespace, fallback: namespace }, () => target.cluster())
+    const places: readonly NamedPlace[] | undefined = operands === undefined ? await readManifests(flags, environment, { given: global.namespace, fallback: namespace }, () => target.cluster(), { twins: 'named' })
       : operands.are === 'names' ? operands.names.map((object) => ({ ...object, namespace })) : undefined
     const kinds = operands?.are === 'kinds' ? operands.kinds : [...new Set(places?.map(({ kind }) => kind))]
     const request: Request = { cluster, environment, flags, format, selection, table: tableOptions(flags, format, environment, kinds.length > 1) }

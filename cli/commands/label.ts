@@ -5,6 +5,7 @@ import type { Cluster } from '../cluster.ts'
 import { defineCommand, UsageError, type Command } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import { EXIT, kindWord, pluralWord, throwFailures } from '../failure.ts'
+import { manifestFlags, readManifests } from '../manifests.ts'
 import { parseOperands } from '../operands.ts'
 import { formatLabels } from '../output/rows.ts'
 
@@ -13,10 +14,11 @@ type Changes = ReadonlyMap<string, string | null>
 
 function marker(field: 'labels' | 'annotations', verb: string, done: string): Command {
   return defineCommand({
-    usage: `(TYPE NAME… | TYPE/NAME… | TYPE -l SELECTOR | TYPE --all) KEY=VALUE… KEY-… [flags]`,
+    usage: `(TYPE NAME… | TYPE/NAME… | TYPE -l SELECTOR | TYPE --all | -f FILE) KEY=VALUE… KEY-… [flags]`,
     summary: `set or remove ${field}`,
     examples: [`gantry ${verb} pod web color=blue`, `gantry ${verb} node/n1 disk=ssd --overwrite`, `gantry ${verb} pods --all color-`],
     flags: {
+      ...manifestFlags,
       overwrite: { type: 'boolean', help: 'change values that are set already' },
       all: { type: 'boolean', help: 'every object of the type in the namespace' },
       selector: { type: 'text', short: 'l', value: 'selector', help: 'objects with these labels' },
@@ -26,14 +28,20 @@ function marker(field: 'labels' | 'annotations', verb: string, done: string): Co
       'dry-run': dryRunFlag,
     },
     completes: 'kinds-and-names',
-    async run({ flags, args, environment, target }) {
+    async run({ flags, args, environment, global, target }) {
       const isChange = (text: string): boolean => /^[^=]+=/.test(text) || /^[^=]+-$/.test(text)
       const changes = parseChanges(args.filter(isChange))
-      const operands = parseOperands(args.filter((arg) => !isChange(arg)))
+      const words = args.filter((arg) => !isChange(arg))
+      const fromFiles = flags.filename.length > 0
+      if (fromFiles && words.length > 0) throw new UsageError('give files or names, not both')
+      const operands = fromFiles ? undefined : parseOperands(words)
       if (changes.size === 0 && !flags.list) throw new UsageError(`which ${field}? Say KEY=VALUE to set one, KEY- to take one away`)
       const dryRun = parseDryRun(flags['dry-run'])
       const cluster = await target.cluster()
-      const objects = await find(cluster, operands, flags, await target.namespace())
+      const namespace = await target.namespace()
+      const objects = operands !== undefined
+        ? await find(cluster, operands, flags, namespace)
+        : await Promise.all((await readManifests(flags, environment, { given: global.namespace, fallback: namespace }, () => target.cluster(), { twins: 'named' })).map((manifest): Promise<AnyResource> => cluster.get(manifest.kind, manifest.namespace, manifest.name)))
       const answers = await Promise.allSettled(objects.map((object) => markOne(cluster, object, field, changes, { overwrite: flags.overwrite, dryRun, verb })))
       objects.forEach((object, index) => {
         const answer = answers[index]!

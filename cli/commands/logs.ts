@@ -20,6 +20,8 @@ const logFlags = {
   prefix: { type: 'boolean', help: 'begin each line with pod and container' },
   selector: { type: 'text', short: 'l', value: 'selector', help: 'of every pod with these labels' },
   'limit-bytes': { type: 'integer', value: 'bytes', help: 'at most so much of each container' },
+  'max-log-requests': { type: 'integer', value: 'number', help: 'with -f: refuse more containers than this; all if not given' },
+  'all-pods': { type: 'boolean', help: 'of every pod of a workload, which is so anyway; each line begins with pod and container' },
   'ignore-errors': { type: 'boolean', help: 'go on with the others when one fails' },
 } as const
 
@@ -51,7 +53,9 @@ export default defineCommand({
         ...(flags['limit-bytes'] === undefined ? {} : { limitBytes: flags['limit-bytes'] }),
       },
     })))
-    const options = { prefix: flags.prefix, timestamps: flags.timestamps, ignoreErrors: flags['ignore-errors'] }
+    const most = flags['max-log-requests']
+    if (flags.follow && most !== undefined && sources.length > most) throw new GantryError('FailedPrecondition', `these are the logs of ${sources.length} containers, more than the ${most} of --max-log-requests`, { details: [{ remedy: 'raise it, or select fewer' }] })
+    const options = { prefix: flags.prefix || flags['all-pods'], timestamps: flags.timestamps, ignoreErrors: flags['ignore-errors'] }
     await (flags.follow || sources.length === 1 ? copyLogs(cluster, environment, sources, options) : mergeLogs(cluster, environment, sources, options))
     return EXIT.ok
   },

@@ -2,11 +2,11 @@
 import { GantryError } from '../../proto/api/errors.ts'
 import { formatTime } from '../../proto/api/time.ts'
 import type { Deployment, JsonValue, ReplicaSet } from '../../proto/gen/types.ts'
+import { chooseObjects, choiceFlags } from '../chosen-objects.ts'
 import type { Cluster } from '../cluster.ts'
-import { defineCommand, UsageError, type Command, type Invocation } from '../command.ts'
+import { defineCommand, UsageError, type Command, type FlagValues, type Invocation } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import { EXIT, notFound, throwFailures } from '../failure.ts'
-import { parseNames } from '../operands.ts'
 import { formatAge } from '../../proto/api/columns/age.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
 import { formatTable } from '../output/table.ts'
@@ -16,32 +16,36 @@ import { observe, withDeadline } from '../watch.ts'
 
 interface Rollouts {
   readonly cluster: Cluster
-  readonly namespace: string
   readonly deployments: readonly Deployment[]
 }
 
-async function rolloutsOf({ args, target }: Pick<Invocation, 'args' | 'target'>): Promise<Rollouts> {
-  const names = parseNames(args, ['Deployment'])
-  if (names.length === 0) throw new UsageError('which deployment? Say deployment/NAME')
+const { filename, recursive, selector } = choiceFlags
+const choice = { filename, recursive, selector } as const
+
+async function rolloutsOf(invocation: Pick<Invocation<typeof choice>, 'flags' | 'args' | 'environment' | 'global' | 'target'>): Promise<Rollouts> {
+  const { flags, args, environment, target } = invocation
+  if (args.length === 0 && flags.filename.length === 0) throw new UsageError('which deployment? Say deployment/NAME')
+  const names = await chooseObjects({ ...invocation, kinds: ['Deployment'], typeIsAll: true })
+  if (names.length === 0) environment.stderr.write(`No resources found in ${await target.namespace()} namespace.\n`)
   const cluster = await target.cluster()
-  const namespace = await target.namespace()
-  return { cluster, namespace, deployments: await Promise.all(names.map(({ name }) => cluster.get('Deployment', namespace, name))) }
+  return { cluster, deployments: await Promise.all(names.map(({ namespace, name }) => cluster.get('Deployment', namespace, name))) }
 }
 
 const status = defineCommand({
-  usage: 'deployment/NAME [flags]',
+  usage: '(deployment/NAME… | deployment [-l SELECTOR] | -f FILE) [flags]',
   summary: 'follow a rollout to its end',
   examples: ['gantry rollout status deploy/web --timeout 2m'],
   flags: {
+    ...choice,
     watch: { type: 'boolean', short: 'w', default: true, help: 'until it ends' },
     timeout: { type: 'duration', default: 0, value: 'time', help: 'give up after this time; 0: never' },
     revision: { type: 'integer', value: 'number', default: 0, help: 'only while this revision is the newest' },
   },
   completes: 'deployments',
-  async run({ flags, args, environment, target }) {
-    const { cluster, namespace, deployments } = await rolloutsOf({ args, target })
+  async run({ flags, args, environment, global, target }) {
+    const { cluster, deployments } = await rolloutsOf({ flags, args, environment, global, target })
     const { clock, signal, stdout } = environment
-    for (const { metadata: { name } } of deployments) {
+    for (const { metadata: { namespace, name } } of deployments) {
       const limit = flags.timeout > 0 ? flags.timeout : undefined
       let last = ''
       await withDeadline(clock, limit, signal, () => `timed out after ${formatAge(flags.timeout)}: ${last}; \`gantry why deploy/${name}\` tells of its pods`, async (limited) => {
@@ -65,12 +69,13 @@ const history = defineCommand({
   summary: 'list the revisions that are kept',
   examples: ['gantry rollout history deploy/web', 'gantry rollout history deploy/web --revision=2'],
   flags: {
+    ...choice,
     revision: { type: 'integer', value: 'number', default: 0, help: 'tell everything about one revision' },
     output: { type: 'text', short: 'o', value: 'form', help: OUTPUT_HELP },
   },
   completes: 'deployments',
-  async run({ flags, args, environment, target }) {
-    const { cluster, deployments } = await rolloutsOf({ args, target })
+  async run({ flags, args, environment, global, target }) {
+    const { cluster, deployments } = await rolloutsOf({ flags, args, environment, global, target })
     const format = parseFormat(flags.output)
     const texts: string[] = []
     for (const deployment of deployments) {
@@ -96,19 +101,19 @@ function changer<F extends Command['flags']>(word: string, definition: { usage: 
     usage: definition.usage,
     summary: definition.summary,
     examples: [definition.example],
-    flags: { ...definition.flags, 'dry-run': dryRunFlag },
+    flags: { ...choice, ...definition.flags, 'dry-run': dryRunFlag },
     completes: 'deployments',
-    async run({ flags, args, environment, target }) {
+    async run({ flags, args, environment, global, target }) {
       const given = flags as Readonly<Record<string, unknown>>
       const dryRun: DryRun = parseDryRun(given['dry-run'] as string)
-      const rollouts = await rolloutsOf({ args, target })
+      const rollouts = await rolloutsOf({ flags: flags as unknown as FlagValues<typeof choice>, args, environment, global, target })
       const failures: GantryError[] = []
       for (const deployment of rollouts.deployments) {
-        const { name } = deployment.metadata
+        const { namespace, name } = deployment.metadata
         try {
           const made = await change(rollouts, deployment, given, environment.clock.now())
           if (typeof made !== 'string' && dryRun !== 'client') {
-            await rollouts.cluster.patch('Deployment', rollouts.namespace, name, made.type, made.patch, { dryRun: dryRun === 'server' })
+            await rollouts.cluster.patch('Deployment', namespace, name, made.type, made.patch, { dryRun: dryRun === 'server' })
           }
           environment.stdout.write(`deployment.apps/${name} ${typeof made === 'string' ? made : word}${dryRunNote(dryRun)}\n`)
         } catch (thrown) {
@@ -143,7 +148,7 @@ const undo = changer('rolled back', {
 const RESTARTED = 'gantry.dev/restartedAt'
 
 const restart = changer('restarted', {
-  usage: 'deployment/NAME [flags]',
+  usage: '(deployment/NAME… | deployment [-l SELECTOR] | -f FILE) [flags]',
   summary: 'replace all pods by new ones',
   example: 'gantry rollout restart deploy/web',
   flags: {},
@@ -156,7 +161,7 @@ const restart = changer('restarted', {
 function pauser(paused: boolean): Command {
   const word = paused ? 'paused' : 'resumed'
   return changer(word, {
-    usage: 'deployment/NAME [flags]',
+    usage: '(deployment/NAME… | deployment [-l SELECTOR] | -f FILE) [flags]',
     summary: paused ? 'hold a rollout where it is' : 'go on with a paused rollout',
     example: `gantry rollout ${paused ? 'pause' : 'resume'} deploy/web`,
     flags: {},

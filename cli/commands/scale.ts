@@ -3,11 +3,11 @@ import { fieldAt } from '../../proto/api/custom/codec.ts'
 import { customKinds } from '../../proto/api/custom/definitions.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
+import { chooseObjects, choiceFlags, type ChosenObject } from '../chosen-objects.ts'
 import type { Cluster } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import { EXIT, kindWord, pluralWord, throwFailures } from '../failure.ts'
-import { parseNames, type NamedObject } from '../operands.ts'
 import { awaitReady } from '../ready-wait.ts'
 
 /** Those that have replicas: of custom kinds their definitions say where. */
@@ -20,10 +20,11 @@ function replicasPath(kind: Kind): string[] {
 }
 
 export default defineCommand({
-  usage: '--replicas=COUNT (TYPE NAME… | TYPE/NAME…) [flags]',
+  usage: '--replicas=COUNT (TYPE NAME… | TYPE/NAME… | TYPE -l SELECTOR | TYPE --all | -f FILE) [flags]',
   summary: 'set how many replicas run',
   examples: ['gantry scale --replicas=3 deploy/web', 'gantry scale --current-replicas=2 --replicas=5 deployment web'],
   flags: {
+    ...choiceFlags,
     replicas: { type: 'integer', value: 'count', help: 'how many' },
     'current-replicas': { type: 'integer', value: 'count', default: -1, help: 'only if there are so many now' },
     wait: { type: 'boolean', help: 'wait until they are available' },
@@ -31,25 +32,25 @@ export default defineCommand({
     'dry-run': dryRunFlag,
   },
   completes: 'workloads',
-  async run({ flags, args, environment, target }) {
+  async run({ flags, args, environment, global, target }) {
     const { replicas } = flags
     if (replicas === undefined) throw new UsageError('how many? Say --replicas=COUNT')
     if (replicas < 0) throw new UsageError('--replicas is 0 or more')
-    const names = parseNames(args, scalableKinds())
-    if (names.length === 0) throw new UsageError('which workload? Say TYPE/NAME', 'such as deploy/web')
     const dryRun = parseDryRun(flags['dry-run'])
+    if (args.length === 0 && flags.filename.length === 0) throw new UsageError('which workload? Say TYPE/NAME', 'such as deploy/web')
+    const names = await chooseObjects({ flags, args, environment, global, target, kinds: scalableKinds() })
     const cluster = await target.cluster()
-    const namespace = await target.namespace()
-    const answers = await Promise.allSettled(names.map((name) => scaleOne(cluster, namespace, name, replicas, flags['current-replicas'], dryRun)))
+    const answers = await Promise.allSettled(names.map((name) => scaleOne(cluster, name, replicas, flags['current-replicas'], dryRun)))
     const scaled = names.filter((_, index) => answers[index]!.status === 'fulfilled')
+    if (names.length === 0) environment.stdout.write('No resources found\n')
     for (const { kind, name } of scaled) environment.stdout.write(`${kindWord(kind)}/${name} scaled${dryRunNote(dryRun)}\n`)
     throwFailures(answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])))
-    if (flags.wait && dryRun === 'none') await awaitReady(cluster, environment, scaled.map((object) => ({ ...object, namespace })), flags.timeout)
+    if (flags.wait && dryRun === 'none') await awaitReady(cluster, environment, scaled, flags.timeout)
     return EXIT.ok
   },
 })
 
-async function scaleOne(cluster: Cluster, namespace: string, { kind, name }: NamedObject, replicas: number, current: number, dryRun: 'none' | 'client' | 'server'): Promise<void> {
+async function scaleOne(cluster: Cluster, { kind, namespace, name }: ChosenObject, replicas: number, current: number, dryRun: 'none' | 'client' | 'server'): Promise<void> {
   const live = await cluster.get(kind, namespace, name) as AnyResource
   const path = replicasPath(kind)
   const present = fieldAt(live, path.join('.'))

@@ -2,10 +2,10 @@
 import { GantryError } from '../../proto/api/errors.ts'
 import { nearest } from '../../proto/api/nearest.ts'
 import type { Container, Deployment, JsonObject, Kind, Pod, PodSpec, ReplicaSet } from '../../proto/gen/types.ts'
+import { chooseObjects, choiceFlags } from '../chosen-objects.ts'
 import { defineCommand, UsageError, type Command, type Flags, type FlagValues } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import { EXIT, kindWord, throwFailures } from '../failure.ts'
-import { parseNames } from '../operands.ts'
 
 /** Those with containers; a lone name is of the first. */
 const KINDS = ['Deployment', 'ReplicaSet', 'Pod'] as const satisfies readonly Kind[]
@@ -31,16 +31,17 @@ interface Setter<F extends Flags> {
 function setter<const F extends Flags>({ what, isSetting, read, ...definition }: Setter<F>): Command {
   return defineCommand({
     ...definition,
-    flags: { ...definition.flags, 'dry-run': dryRunFlag },
+    flags: { ...choiceFlags, ...definition.flags, 'dry-run': dryRunFlag },
     completes: 'workloads',
-    async run({ flags, args, environment, target }) {
-      const names = parseNames(args.filter((arg) => !isSetting(arg)), KINDS)
-      if (names.length === 0) throw new UsageError('of which workload or pod? Say TYPE/NAME, such as deploy/web')
+    async run({ flags, args, environment, global, target }) {
+      const chosen = flags as unknown as FlagValues<typeof choiceFlags>
+      const operands = args.filter((arg) => !isSetting(arg))
+      if (operands.length === 0 && chosen.filename.length === 0) throw new UsageError('of which workload or pod? Say TYPE/NAME, such as deploy/web')
       const change = read(args.filter(isSetting), flags as unknown as FlagValues<F>)
       const dryRun = parseDryRun((flags as unknown as { 'dry-run': string })['dry-run'])
+      const names = await chooseObjects({ flags: chosen, args: operands, environment, global, target, kinds: KINDS })
       const cluster = await target.cluster()
-      const namespace = await target.namespace()
-      const answers = await Promise.allSettled(names.map(async ({ kind, name }) => {
+      const answers = await Promise.allSettled(names.map(async ({ kind, namespace, name }) => {
         const holder = await cluster.get(kind, namespace, name) as Holder
         const patch = podSpecPatch(holder, change)
         if (patch !== undefined && dryRun !== 'client') await cluster.patch(kind, namespace, name, 'STRATEGIC', patch, { dryRun: dryRun === 'server' })

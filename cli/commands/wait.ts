@@ -33,7 +33,7 @@ export default defineCommand({
     const cluster = await target.cluster()
     const namespace = await target.namespace()
     const places = flags.filename.length > 0
-      ? await readManifests(flags, environment, { given: global.namespace, fallback: namespace }, () => target.cluster())
+      ? await readManifests(flags, environment, { given: global.namespace, fallback: namespace }, () => target.cluster(), { twins: 'named' })
       : await placesOf(cluster, args, flags, namespace)
     if (places.length === 0) {
       if (wanted.is === 'delete') return EXIT.ok

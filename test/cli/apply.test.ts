@@ -105,9 +105,14 @@ describe('gantry apply', () => {
     assert.equal(console.server.get('Namespace', 'lab'), undefined)
   })
 
-  it('refuses two manifests of one object and a namespace that contradicts the flag', async () => {
+  it('takes two equal manifests of one object as one', async () => {
     await console.file('twice.yaml', `${CONFIG}---\n${CONFIG}`)
-    assert.equal((await console.run('apply -f twice.yaml')).stderr, 'twice.yaml:8:18: metadata.name: configmap/settings is already at twice.yaml:3:18 (keep one)\n')
+    assert.deepEqual(await console.run('apply -f twice.yaml'), { exit: 0, stdout: 'configmap/settings created\n', stderr: '' })
+  })
+
+  it('refuses two manifests of one object that differ, and a namespace that contradicts the flag', async () => {
+    await console.file('twice.yaml', `${CONFIG}---\n${CONFIG.replace('blue', 'red')}`)
+    assert.equal((await console.run('apply -f twice.yaml')).stderr, 'twice.yaml:8:18: metadata.name: configmap/settings is already at twice.yaml:3:18, and the two differ (keep one)\n')
     await console.file('other.yaml', CONFIG.replace('name: settings', 'name: settings, namespace: shop'))
     assert.match((await console.run('apply -f other.yaml -n default')).stderr, /^other\.yaml:3:\d+: metadata\.namespace: it is "shop", but --namespace is "default"/)
   })

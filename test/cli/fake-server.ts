@@ -8,7 +8,7 @@ import { problem, problemError } from '../../proto/api/problem.ts'
 import { Server, type Handlers } from '../../proto/api/rpc.ts'
 import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
 import { parseFieldSelector, parseLabelSelector } from '../../proto/api/selector.ts'
-import { validate } from '../../proto/api/validation.ts'
+import { validate, validateUpdate } from '../../proto/api/validation.ts'
 import { decodeResource, encodeResource, withResourceVersion, type Input } from '../../proto/api/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type {
@@ -132,7 +132,7 @@ export class FakeServer {
     const object = applyDefaults(decodeJson(undefined, json)) as AnyResource
     const { metadata } = object
     if (metadata.namespace !== '' && !this.objects.has(keyOf('Namespace', '', metadata.namespace))) throw new GantryError('NotFound', `namespace "${metadata.namespace}" does not exist`)
-    const faults = validate(object)
+    const faults = previous === undefined ? validate(object) : validateUpdate({ ...object, metadata: { ...metadata, uid: previous.metadata.uid } } as AnyResource, previous)
     if (faults.length > 0) throw problemError(faults.map(({ field, message, value, remedy }) => problem(field, message, { value, remedy })))
     if (previous !== undefined) {
       metadata.uid = previous.metadata.uid
