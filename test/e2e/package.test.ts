@@ -34,8 +34,8 @@ describe('the package in other projects', function () {
 
   it('runs the worked project: an application on three nodes, through what happens to nodes', async () => {
     const { scripts } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { scripts: { test: string } }
-    assert.equal(scripts.test, "mocha --require gantry/rig/mocha --timeout 60000 'test/**/*.test.mjs'", 'run here as it is run there')
-    const { code, stdout, stderr } = await mocha('--timeout', '60000', 'test/**/*.test.mjs')
+    assert.equal(scripts.test, "mocha --require gantry/rig/mocha --timeout 180000 'test/**/*.test.mjs'", 'run here as it is run there')
+    const { code, stdout, stderr } = await mocha('--timeout', '180000', 'test/**/*.test.mjs')
     assert.equal(code, 0, stdout + stderr)
     assert.match(stdout, /4 passing/)
   })
