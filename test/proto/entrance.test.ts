@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { attach, listenerConflict, portProtocols } from '../../proto/api/entrance/attachment.ts'
+import { attach, listenerConflict, listenerProblem, portProtocols } from '../../proto/api/entrance/attachment.ts'
 import { entranceNodes, servesIngress } from '../../proto/api/entrance/classes.ts'
 import { parseGatewayDuration } from '../../proto/api/entrance/duration.ts'
 import { isGranted } from '../../proto/api/entrance/grants.ts'
@@ -70,6 +70,12 @@ describe('what an entrance serves', () => {
     assert.equal(to(', sectionName: all'), 'NotAllowedByListeners')
     assert.equal(to(', sectionName: none'), 'NoMatchingParent')
     assert.equal(to(', port: 82'), 'NoMatchingParent')
+  })
+
+  it('leaves ports that machines need to them', () => {
+    const problem = (port: number): string | undefined => listenerProblem(read<Gateway>(gateway(`{ name: a, port: ${port}, protocol: HTTP }`)).spec.listeners[0]!)?.reason
+    assert.deepEqual([22, 53, 2379, 6443, 7443].map(problem), Array<string>(5).fill('PortUnavailable'))
+    assert.deepEqual([80, 8088, 8472].map(problem), [undefined, undefined, undefined])
   })
 
   it('gives a port to the first protocol that asks for it', () => {

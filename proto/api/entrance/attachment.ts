@@ -1,4 +1,5 @@
 /** Which listeners of a Gateway are served, and which routes attach to them. https://gateway-api.sigs.k8s.io/reference/spec/#listener */
+import { ownerOfHostPort } from '../reserved-ports.ts'
 import type { Gateway, HTTPRoute, Listener, ParentReference } from '../../gen/types.ts'
 import { labelSelectorMatcher } from '../selector.ts'
 import { byAge } from './classes.ts'
@@ -19,9 +20,12 @@ export type NamespaceLabels = (namespace: string) => Readonly<Record<string, str
 export type PortProtocols = ReadonlyMap<number, string>
 
 /** What the entrance does not do at all. */
-export function listenerProblem({ protocol, tls }: Listener): Problem | undefined {
+export function listenerProblem({ protocol, port, tls }: Listener): Problem | undefined {
   if (protocol !== 'HTTP' && protocol !== 'HTTPS') return { reason: 'UnsupportedProtocol', message: `Protocol ${protocol} is not served, HTTP and HTTPS are` }
   if (tls?.mode === 'Passthrough') return { reason: 'UnsupportedProtocol', message: 'TLS mode Passthrough is not served, Terminate is' }
+  // A listener has its port on every address of the entrance's nodes.
+  const owner = ownerOfHostPort({ protocol: 'TCP', port, address: '' })
+  if (owner !== undefined) return { reason: 'PortUnavailable', message: `Port ${port} of nodes is reserved for ${owner}` }
   return undefined
 }
 
