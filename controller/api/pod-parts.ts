@@ -1,4 +1,5 @@
 /** The parts of a pod that are written by subresources of their own: what else a write says counts for nothing, as in Kubernetes. Pure. */
+import { AUTHOR_ANNOTATION } from '../../proto/api/account-access.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { AnyResource, Container, Kind, Pod, Resources } from '../../proto/gen/types.ts'
 import type { WriteSubresource } from './contract.ts'
@@ -16,9 +17,17 @@ export function partOf<K extends Kind>(wanted: Resources[K], stored: Resources[K
       if (next.kind !== 'Pod' || current.kind !== 'Pod') throw new GantryError('InvalidArgument', `a ${stored.kind} has no subresource ${subresource}`, { details: [{ field: 'subresource', value: subresource, message: 'is one of pods' }] })
       const { uid, resourceVersion, managedFields } = next.metadata
       const spec = subresource === 'resize' ? withResources(current.spec, next.spec) : { ...current.spec, ephemeralContainers: next.spec.ephemeralContainers }
-      return { ...current, metadata: { ...current.metadata, uid, resourceVersion, managedFields }, spec } as Pod as Resources[K]
+      return { ...current, metadata: { ...current.metadata, annotations: withAuthor(current, next), uid, resourceVersion, managedFields }, spec } as Pod as Resources[K]
     }
   }
+}
+
+/** The record of who wrote the containers goes with them: an admission plugin keeps it. */
+function withAuthor({ metadata: { annotations } }: Pod, next: Pod): Record<string, string> | undefined {
+  const author = next.metadata.annotations?.[AUTHOR_ANNOTATION]
+  if (author === annotations?.[AUTHOR_ANNOTATION]) return annotations
+  const { [AUTHOR_ANNOTATION]: _before, ...others } = annotations ?? {}
+  return author === undefined ? others : { ...others, [AUTHOR_ANNOTATION]: author }
 }
 
 /** Containers are found by their names; one that is not there is not added. */

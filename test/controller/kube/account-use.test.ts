@@ -149,4 +149,18 @@ describe('Kubernetes face: an account that is created or raised later', () => {
     assert.equal(authorOf((await patch({ spec: { template: { spec: podSpec('small', 'newer') } } })).json as Deployment), 'edit')
     assert.equal(authorOf((await patch({ spec: { template: { spec: podSpec('tenant', 'newer') } } })).json as Deployment), undefined, 'an administrator has chosen the account')
   })
+  it('gives no power to a container that a tenant added to the pod of an administrator', async () => {
+    await account('small', 'view')
+    const { metadata: { name, uid } } = (await face.send('POST', PODS, { body: { metadata: { name: 'p', annotations: { kept: 'yes' } }, spec: podSpec('small') } })).json as Pod
+    const debug = { spec: { ephemeralContainers: [{ name: 'debug', image: 'mine' }] } }
+    const added = await face.send('PATCH', `${PODS}/${name}/ephemeralcontainers`, { body: debug, type: 'application/strategic-merge-patch+json', token: tenant })
+    assert.deepEqual([added.status, (added.json as Pod).metadata.annotations], [200, { kept: 'yes', [AUTHOR_ANNOTATION]: 'edit' }], JSON.stringify(added.json))
+    await raise('small', 'admin')
+    const token = await tokenOf('small', { boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name, uid } })
+    assert.equal((await face.get('/api/v1/nodes', { token })).status, 403)
+    // An administrator's own container changes nothing.
+    const mine = (await face.send('POST', PODS, { body: { metadata: { name: 'q' }, spec: podSpec('small') } })).json as Pod
+    const own = await face.send('PATCH', `${PODS}/q/ephemeralcontainers`, { body: debug, type: 'application/strategic-merge-patch+json' })
+    assert.deepEqual([own.status, authorOf(own.json as Pod), authorOf(mine)], [200, undefined, undefined])
+  })
 })
