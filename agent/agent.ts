@@ -15,6 +15,7 @@ import type { Run } from './launcher.ts'
 import { NetworkSync } from './network/network-sync.ts'
 import { TableWatch } from './network/table-watch.ts'
 import type { Networking, NodePlace } from './networking.ts'
+import { NodePages } from './metrics/node-pages.ts'
 import { MachineGroup } from './node/machine-group.ts'
 import { readMachine, type Machine } from './node/machine.ts'
 import { nodeAddress, nodeAllocatable, nodeCapacity, nodeObject, type NodeSettings } from './node/node-object.ts'
@@ -142,6 +143,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const dialer = new PodDialer({ directory: join(config.runDir, 'doors'), clock, log: log.child({ component: 'streams' }) })
   const streams = new PodNodeStreams({
     find: (uid) => pods.target(uid), dialer, runtime, group: steps,
+    pages: new NodePages({ node: settings.name, version: versions.agent, targets: () => pods.targets(), runtime, clock, stateDir: config.stateDir, machine: readOwn, use: group && (() => group.use()) }),
     usage: new UsageMeter({ targets: () => pods.targets(), runtime, clock, machine: group && (() => group.use()) }),
     checks: new NetworkChecks({ network: networking.network, nodeAddress: address, tables, run: parts.run, group: steps, clock, random, log: log.child({ component: 'streams' }) }),
   })

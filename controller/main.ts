@@ -30,6 +30,7 @@ import { AdmittedPods } from './dispatch/admitted-pods.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { NetCheck } from './dispatch/netcheck/net-check.ts'
 import { PodStreams } from './dispatch/pods.ts'
+import { NodePageReader } from './dispatch/node-pages.ts'
 import { UsageReader } from './dispatch/usage.ts'
 import { Election } from './election/election.ts'
 import { ReplicaPeers } from './election/peers.ts'
@@ -225,10 +226,11 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
   const pages = new Pages({ informer, reads, clock })
   const watches = new Watches({ informer, reads, clock })
   const pods: PodStreams = new PodStreams({ informer, reads, dispatcher, peers, controller: config.name })
+  const nodePages = new NodePageReader({ informer, dispatcher, peers, controller: config.name, clock })
   const usage = new UsageReader({ informer, dispatcher, peers, controller: config.name, clock })
-  const kube = createFace({ address: config.kubeListen, tls, api, informer, reads, pages, watches, pods, usage, events, namedEvents, publish: (event) => recorder.publish(event), accounts, available, clock, random, logger: logger.child({ component: 'kube' }) })
+  const kube = createFace({ address: config.kubeListen, tls, api, informer, reads, pages, watches, pods, usage, nodePages, events, namedEvents, publish: (event) => recorder.publish(event), accounts, available, clock, random, logger: logger.child({ component: 'kube' }) })
   server.add('Resources', new ResourcesHandlers({ api, reads, pages, watches }))
-  server.add('Cluster', new ClusterHandlers({ version: VERSION, controller: config.name, leader: () => election.leader(), events, usage, why: (namespace, pod) => scheduler.why(namespace, pod), confirmed: (revision, signal) => dispatcher.confirmations.here(revision, signal), peers, netCheck: new NetCheck({ informer, reads, dispatcher, peers, controller: config.name, cluster: { domain: config.clusterDomain }, clock }) }))
+  server.add('Cluster', new ClusterHandlers({ version: VERSION, controller: config.name, leader: () => election.leader(), events, usage, nodePages, why: (namespace, pod) => scheduler.why(namespace, pod), confirmed: (revision, signal) => dispatcher.confirmations.here(revision, signal), peers, netCheck: new NetCheck({ informer, reads, dispatcher, peers, controller: config.name, cluster: { domain: config.clusterDomain }, clock }) }))
   server.add('Pods', new AdmittedPods(pods, api))
   server.add('Nodes', dispatcher)
 

@@ -161,6 +161,31 @@ export interface RuntimeDriver {
   reopenLog(id: string): Promise<void>
   /** Memory in use and its peak in bytes, cpu time in nanoseconds, processes; undefined once it is gone. */
   stats(id: string): Promise<{ readonly memory: number; readonly memoryPeak: number; readonly cpuNanos: number; readonly processes: number } | undefined>
+  /** All that the kernel counts of a container, for monitoring; undefined once it is gone. */
+  counters(id: string): Promise<ContainerCounters | undefined>
+}
+
+/** Since the container began. Memory is in bytes. What the machine's control groups do not tell is 0. */
+export interface ContainerCounters {
+  readonly cpuNanos: number
+  readonly cpuUserNanos: number
+  readonly cpuSystemNanos: number
+  /** Periods in which it had a limit of processor time, and of those the ones in which it reached it; and how long it was held back. */
+  readonly cpuPeriods: number
+  readonly cpuThrottledPeriods: number
+  readonly cpuThrottledNanos: number
+  readonly memoryUsage: number
+  readonly memoryPeak: number
+  /** Without what the kernel can simply take back. */
+  readonly memoryWorkingSet: number
+  /** Of processes alone, of files that are cached, of files that are mapped. */
+  readonly memoryRss: number
+  readonly memoryCache: number
+  readonly memoryMapped: number
+  readonly pageFaults: number
+  readonly majorPageFaults: number
+  readonly oomKills: number
+  readonly processes: number
 }
 
 /** Thrown by createContainer and startContainer when the command itself is at fault: a GantryError whose details[0].field is 'command' and whose value is the exit code. */

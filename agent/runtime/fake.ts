@@ -1,7 +1,7 @@
 /** A runtime driver that only pretends, on the clock it is given: for unit tests and simulation. What containers do is scripted. */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
-import { START_FAILURE_FIELD, type ContainerInput, type ContainerRecord, type ContainerSpec, type ContainerState, type ExecRequest, type Resources, type RuntimeDriver, type SandboxRecord, type SandboxSpec } from './contract.ts'
+import { START_FAILURE_FIELD, type ContainerCounters, type ContainerInput, type ContainerRecord, type ContainerSpec, type ContainerState, type ExecRequest, type Resources, type RuntimeDriver, type SandboxRecord, type SandboxSpec } from './contract.ts'
 import { signalNumber } from './oci/signal.ts'
 
 /** What a container does. Nothing said: it runs until a signal ends it. All times in milliseconds on the clock. */
@@ -243,6 +243,16 @@ export class FakeRuntime implements RuntimeDriver {
     const container = this.machine.containers.get(id)
     if (container === undefined) return undefined
     return { memory: 1 << 20, memoryPeak: 2 << 20, cpuNanos: 1_000_000, processes: container.state.state === 'running' ? 1 : 0 }
+  }
+
+  async counters(id: string): Promise<ContainerCounters | undefined> {
+    const stats = await this.stats(id)
+    if (stats === undefined) return undefined
+    const { memory, memoryPeak, cpuNanos, processes } = stats
+    return {
+      cpuNanos, cpuUserNanos: cpuNanos / 2, cpuSystemNanos: cpuNanos / 2, cpuPeriods: 0, cpuThrottledPeriods: 0, cpuThrottledNanos: 0,
+      memoryUsage: memory, memoryPeak, memoryWorkingSet: memory, memoryRss: memory, memoryCache: 0, memoryMapped: 0, pageFaults: 1, majorPageFaults: 0, oomKills: 0, processes,
+    }
   }
 
   #check(): void {

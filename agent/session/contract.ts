@@ -1,6 +1,6 @@
 /** What the session asks of the node, and what the node tells through the session. */
 import type {
-  AnyResource, AttachStart, CopyInput, CopyOutput, CopyStart, Event, ExecInput, ExecOutput, ExecStart, LogsRequest, NetCheckInput, NetCheckOutput, NetCheckStart, NetworkUpdate, NodeUsage,
+  AnyResource, AttachStart, CopyInput, CopyOutput, CopyStart, Event, ExecInput, ExecOutput, ExecStart, LogsRequest, NetCheckInput, NetCheckOutput, NetCheckStart, NetworkUpdate, NodeUsage, Page,
   ObjectRef, ObservedPod, PodToken, PortForwardInput, PortForwardOutput, PortForwardStart,
 } from '../../proto/gen/types.ts'
 import type { NodeRanges } from '../network/contract.ts'
@@ -40,6 +40,8 @@ export interface NodeStreams {
   checkNetwork(start: NetCheckStart, inputs: AsyncIterable<NetCheckInput>, signal: AbortSignal): AsyncIterable<NetCheckOutput>
   /** What the node and its containers use, over at least half a second. */
   usage(): Promise<NodeUsage>
+  /** A page of the node's own, such as /metrics. */
+  page(path: string): Promise<Page>
 }
 
 /** Where the node's news go. Never waits and never fails. */

@@ -73,6 +73,9 @@ async function* output({ podUid, request }: OpenStream, { workload, streams }: S
     case 'usage':
       yield { message: { case: 'usage', value: await has(streams).usage() } }
       return
+    case 'page':
+      yield { message: { case: 'page', value: await has(streams).page(request.value.path) } }
+      return
     case undefined:
       throw new GantryError('Unsupported', 'this agent does not know what is asked of it; it may be older than the controller')
   }

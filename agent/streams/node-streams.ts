@@ -1,8 +1,9 @@
 /** What streams do with the node's pods and network: each kind of request has a file of its own. */
 import type {
-  AttachStart, CopyInput, CopyOutput, CopyStart, ExecInput, ExecOutput, NetCheckInput, NetCheckOutput, NetCheckStart, NodeUsage, PortForwardInput, PortForwardOutput, PortForwardStart,
+  AttachStart, CopyInput, CopyOutput, CopyStart, ExecInput, ExecOutput, NetCheckInput, NetCheckOutput, NetCheckStart, NodeUsage, Page, PortForwardInput, PortForwardOutput, PortForwardStart,
 } from '../../proto/gen/types.ts'
 import type { RunGroup } from '../../proto/base/run-group.ts'
+import type { NodePages } from '../metrics/node-pages.ts'
 import type { RuntimeDriver } from '../runtime/contract.ts'
 import type { NodeStreams } from '../session/contract.ts'
 import { attachTo } from './attach.ts'
@@ -19,6 +20,7 @@ export interface PodNodeStreamsParts {
   readonly runtime: RuntimeDriver
   readonly checks: NetworkChecks
   readonly usage: UsageMeter
+  readonly pages: NodePages
   /** Holds what goes on beside a stream. */
   readonly group: RunGroup
 }
@@ -51,5 +53,9 @@ export class PodNodeStreams implements NodeStreams {
 
   usage(): Promise<NodeUsage> {
     return this.#parts.usage.measure()
+  }
+
+  page(path: string): Promise<Page> {
+    return this.#parts.pages.page(path)
   }
 }

@@ -85,13 +85,17 @@ export class UsageMeter {
     return { at: clock.monotonic(), machine, containers }
   }
 
-  async #machine(): Promise<Counter> {
-    const { proc = '/proc', machine } = this.#parts
-    const own = await machine?.()
-    if (own !== undefined) return own
-    const [stat, meminfo] = await Promise.all([readFile(`${proc}/stat`, 'utf8'), readFile(`${proc}/meminfo`, 'utf8')])
-    return { cpuNanos: busyTicks(stat) * TICK_NANOS, memory: meminfoBytes(meminfo, 'MemTotal') - meminfoBytes(meminfo, 'MemAvailable') }
+  #machine(): Promise<Counter> {
+    return readMachineUse(this.#parts.proc ?? '/proc', this.#parts.machine)
   }
+}
+
+/** Counters of the whole machine: its own, where it is a part of what /proc tells of. */
+export async function readMachineUse(proc: string, machine: UsageParts['machine']): Promise<MachineUse> {
+  const own = await machine?.()
+  if (own !== undefined) return own
+  const [stat, meminfo] = await Promise.all([readFile(`${proc}/stat`, 'utf8'), readFile(`${proc}/meminfo`, 'utf8')])
+  return { cpuNanos: busyTicks(stat) * TICK_NANOS, memory: meminfoBytes(meminfo, 'MemTotal') - meminfoBytes(meminfo, 'MemAvailable') }
 }
 
 /** Ticks of all processors that were not idle: user, nice, system, irq, softirq and steal; time of guests is in user. */

@@ -3,7 +3,7 @@ import { GantryError } from '../../proto/api/errors.ts'
 import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
 import { parseTime } from '../../proto/api/time.ts'
 import { encode, type Input } from '../../proto/api/wire.ts'
-import type { ClusterService, Event, EventsRequest, NetCheckInput, NetCheckOutput, NetCheckRequest, NetCheckResult, ObjectBytes, NetworkConfirmedRequest, NodeUsage, NodeUsageRequest, VersionResponse, WhyRequest, WhyResponse } from '../../proto/gen/types.ts'
+import type { ClusterService, Event, EventsRequest, NetCheckInput, NetCheckOutput, NetCheckRequest, NetCheckResult, ObjectBytes, NetworkConfirmedRequest, NodePageRequest, NodeUsage, NodeUsageRequest, VersionResponse, WhyRequest, WhyResponse, Page } from '../../proto/gen/types.ts'
 import type { Peers } from '../election/peers.ts'
 import { isController } from './authorization.ts'
 import { DEFAULT_NAMESPACE } from './identity.ts'
@@ -28,6 +28,7 @@ export interface ClusterParts {
   readonly peers: Peers
   /** What a node and its containers use. */
   readonly usage: { of(node: string, user: CallContext['user']): Promise<NodeUsage> }
+  readonly nodePages: { read(node: string, path: string, call: CallContext): Promise<Page> }
   /** Resolves once the nodes that name this controller follow a revision of the network. */
   readonly confirmed: (revision: number, signal: AbortSignal) => Promise<void>
   /** Tries the network, and has one node do so; see controller/dispatch/netcheck. */
@@ -52,6 +53,10 @@ export class ClusterHandlers implements Handlers<ClusterService> {
   async networkConfirmed({ revision }: NetworkConfirmedRequest, call: CallContext): Promise<Record<string, never>> {
     await this.#parts.confirmed(revision, call.signal)
     return {}
+  }
+
+  nodePage({ node, path }: NodePageRequest, call: CallContext): Promise<Page> {
+    return this.#parts.nodePages.read(node, path, call)
   }
 
   async nodeUsage({ node }: NodeUsageRequest, call: CallContext): Promise<NodeUsage> {

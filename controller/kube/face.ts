@@ -35,6 +35,7 @@ import { storedSubresources } from './resources/subresources.ts'
 import { StoredWrites } from './resources/writes.ts'
 import { Router } from './router.ts'
 import { KubeServer, TIMEOUTS, type Timeouts } from './server.ts'
+import type { NodeProxyParts } from './streams/node-proxy.ts'
 import { streamSubresources } from './streams/subresources.ts'
 
 export interface FaceParts {
@@ -47,6 +48,7 @@ export interface FaceParts {
   readonly watches: Watches
   readonly pods: PodStreams
   readonly usage: MetricsParts['usage']
+  readonly nodePages: NodeProxyParts['nodePages']
   readonly events: EventResourceParts['events']
   readonly namedEvents: EventResourceParts['named']
   readonly publish: EventResourceParts['publish']

@@ -279,6 +279,7 @@ export class FakeServer {
       netCheckNode: () => {
         throw new GantryError('Unsupported', 'for other controllers')
       },
+      nodePage: () => Promise.reject(new GantryError('Unsupported', 'for other controllers')),
       why: async ({ pod }) => this.verdicts.get(pod) ?? { node: '', verdicts: [], summary: 'the scheduler has not seen it yet', time: '' },
     }
   }

@@ -45,7 +45,7 @@ class Replica {
     const server = new Server({ address: '127.0.0.1:0', tls: { ca: authority.cert, ...certificate }, authorize })
     server.add('Resources', new ResourcesHandlers({ api, reads, pages, watches: new Watches({ informer, reads, clock }) }))
     server.add('Cluster', new ClusterHandlers({
-      confirmed: () => Promise.resolve(), usage: { of: () => assert.fail('not asked for') }, netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
+      confirmed: () => Promise.resolve(), usage: { of: () => assert.fail('not asked for') }, nodePages: { read: () => assert.fail('not asked for') }, netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
       version: '1.2.3', controller: 'c1', leader: () => 'c1',
       why: (namespace, pod) => ({ summary: `${namespace}/${pod}` }),
       peers: { client: () => assert.fail('this one leads') },

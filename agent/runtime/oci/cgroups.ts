@@ -213,6 +213,11 @@ export class Cgroups {
     }
   }
 
+  /** The text of one of a group's files; undefined where there is no such file. `controller` is that of version 1. */
+  text(controller: string, path: string, file: string): Promise<string | undefined> {
+    return readIfThere(this.#file(controller, path, file))
+  }
+
   /** What the processes of a group have at most: the least that it and its ancestors allow. Undefined: no limit. */
   async limits(path: string): Promise<CgroupLimits> {
     const parts = path.split('/').filter((part) => part !== '')

@@ -6,8 +6,9 @@ import type { Clock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { Launcher } from '../../launcher.ts'
-import type { ContainerInput, ContainerRecord, ContainerSpec, ContainerState, ExecRequest, Resources, RuntimeDriver, SandboxRecord, SandboxSpec } from '../contract.ts'
+import type { ContainerCounters, ContainerInput, ContainerRecord, ContainerSpec, ContainerState, ExecRequest, Resources, RuntimeDriver, SandboxRecord, SandboxSpec } from '../contract.ts'
 import { capabilityNames } from './capabilities.ts'
+import { readCounters } from './counters.ts'
 import { Cgroups, type CgroupStats } from './cgroups.ts'
 import { containerConfig, hostDevices, readSeccompProfile, type HostFacts, type SharedNamespaces } from './config.ts'
 import { Conmon } from './conmon.ts'
@@ -238,6 +239,12 @@ export class OciDriver implements RuntimeDriver {
     const { containers, cgroups } = this.#ready()
     const entry = containers.find(id)
     return entry === undefined ? undefined : cgroups.stats(entry.cgroup)
+  }
+
+  async counters(id: string): Promise<ContainerCounters | undefined> {
+    const { containers, cgroups } = this.#ready()
+    const entry = containers.find(id)
+    return entry === undefined ? undefined : readCounters(cgroups, entry.cgroup)
   }
 
   #tell(): void {

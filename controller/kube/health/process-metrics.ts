@@ -1,6 +1,6 @@
 /** What this process uses, read when somebody asks. https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics */
 import { readdirSync } from 'node:fs'
-import { Gauge, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Clock } from '../../../proto/base/clock.ts'
 
 export function addProcessMetrics(registry: Registry, clock: Clock): void {
@@ -14,9 +14,14 @@ export function addProcessMetrics(registry: Registry, clock: Clock): void {
       },
     })
   }
-  gauge('process_cpu_seconds_total', 'Seconds of processors used.', () => {
-    const { user, system } = process.cpuUsage()
-    return (user + system) / 1e6
+  new Counter({
+    name: 'process_cpu_seconds_total', help: 'Seconds of processors used.',
+    registers: [registry],
+    collect() {
+      const { user, system } = process.cpuUsage()
+      this.reset()
+      this.inc((user + system) / 1e6)
+    },
   })
   gauge('process_resident_memory_bytes', 'Memory in use.', () => process.memoryUsage.rss())
   gauge('process_start_time_seconds', 'When the process began, in seconds since 1970.', () => started)

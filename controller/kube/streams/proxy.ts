@@ -20,7 +20,7 @@ export interface ProxyParts extends BackendParts {
 }
 
 export type FindBackend = (parts: BackendParts, target: Target) => Promise<Backend>
-/** By what is proxied. A node has no HTTP of its own to hand on to. */
+/** By what is proxied. A node has pages of its own: see node-proxy.ts. */
 export const PROXIED: Readonly<Record<string, FindBackend>> = { pods: podBackend, services: serviceBackend }
 
 export class Proxy {

@@ -4,12 +4,13 @@ import type { Answer, Subresource, Upgrade } from '../contract.ts'
 import { PodCommands, type CommandParts } from './commands.ts'
 import { PodLogs, type LogParts } from './logs.ts'
 import { badRequest } from './pod-target.ts'
+import { NodeProxy, type NodeProxyParts } from './node-proxy.ts'
 import { PodPortForward, type PortForwardParts } from './port-forward.ts'
 import { PROXIED, Proxy, type ProxyParts } from './proxy.ts'
 
-export type StreamParts = CommandParts & LogParts & PortForwardParts & ProxyParts
+export type StreamParts = CommandParts & LogParts & PortForwardParts & ProxyParts & NodeProxyParts
 
-/** log, exec, attach and portforward of pods; proxy of pods and services. */
+/** log, exec, attach and portforward of pods; proxy of pods, services and nodes. */
 export function streamSubresources(catalog: Catalog, parts: StreamParts): Subresource[] {
   const parent = catalog.find('', 'v1', 'pods')!
   const commands = new PodCommands(parts)
@@ -21,12 +22,20 @@ export function streamSubresources(catalog: Catalog, parts: StreamParts): Subres
     upgraded('exec', 'PodExecOptions', (request, connection) => commands.exec(request, connection)),
     upgraded('attach', 'PodAttachOptions', (request, connection) => commands.attach(request, connection)),
     upgraded('portforward', 'PodPortForwardOptions', (request, connection) => forwards.forward(request, connection)),
+    nodeProxy(catalog, parts),
     ...Object.entries(PROXIED).map(([plural, find]) => proxied(catalog, plural, new Proxy(parts, find))),
   ]
 }
 
 async function notUpgraded(): Promise<Answer> {
   throw badRequest('Upgrade request required: this is a connection upgraded to websocket or SPDY/3.1')
+}
+
+/** A node's pages are only read, and nothing is upgraded there. */
+function nodeProxy(catalog: Catalog, parts: NodeProxyParts): Subresource {
+  const parent = catalog.find('', 'v1', 'nodes')!
+  const proxy = new NodeProxy(parts)
+  return { served: { parent, name: 'proxy', kind: 'NodeProxyOptions', verbs: ['connect', 'get'] }, verbs: { connect: (request) => proxy.answer(request) } }
 }
 
 /** Every method is one of the pod's: all of them are asked for as the verbs of a proxy. */

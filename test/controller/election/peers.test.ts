@@ -93,7 +93,7 @@ describe('a question for the leader', () => {
 
   function handlers(leader: string): ClusterHandlers {
     return new ClusterHandlers({
-      usage: { of: () => assert.fail('not asked for') }, netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
+      usage: { of: () => assert.fail('not asked for') }, nodePages: { read: () => assert.fail('not asked for') }, netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
       version: '1', controller: 'c1', leader: () => leader, events: { read: () => assert.fail() }, confirmed: () => Promise.resolve(), why: () => answer('own'),
       peers: { client: (name) => Promise.resolve({ why: () => Promise.resolve(answer(`of ${name}`)) } as never) },
     })

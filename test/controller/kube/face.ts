@@ -99,7 +99,7 @@ export class TestFace {
     const missing = (name: string): unknown => new Proxy({}, { get: () => () => Promise.reject(new TypeError(`this test has no ${name}: hand one in`)) })
     this.#server = createFace({
       address: '127.0.0.1:0', tls: { ca, ...server }, api, informer, reads, pages, watches, accounts: this.accounts, available: () => undefined, clock, random, logger: silentLogger,
-      pods: missing('pods') as never, usage: missing('usage') as never, events: missing('events') as never, namedEvents: missing('events by name') as never, publish: () => undefined,
+      pods: missing('pods') as never, usage: missing('usage') as never, nodePages: missing('pages of nodes') as never, events: missing('events') as never, namedEvents: missing('events by name') as never, publish: () => undefined,
       ...this.#options.parts,
     })
     this.#address = await this.#server.start()

@@ -1,0 +1,38 @@
+/** nodes/proxy: the pages of a node's agent, by way of its session. https://kubernetes.io/docs/reference/using-api/api-concepts/ */
+import type { CallContext } from '../../../proto/api/rpc.ts'
+import type { Page } from '../../../proto/gen/types.ts'
+import { parseProxyReference } from '../../../proto/api/proxy-reference.ts'
+import type { Answer, ResourceRequest } from '../contract.ts'
+import { HttpError } from '../status.ts'
+import { badRequest, refusal } from './pod-target.ts'
+
+/** Where a kubelet would listen: a node says so in status.daemonEndpoints, and what monitors nodes names it. An agent listens nowhere. */
+const KUBELET_PORT = '10250'
+
+export interface NodeProxyParts {
+  readonly nodePages: { read(node: string, path: string, call: Pick<CallContext, 'user' | 'signal'>): Promise<Page> }
+}
+
+export class NodeProxy {
+  readonly #parts: NodeProxyParts
+
+  constructor(parts: NodeProxyParts) {
+    this.#parts = parts
+  }
+
+  async answer({ method, target, user, signal }: ResourceRequest): Promise<Answer> {
+    const { name, port } = referenceOf(target.name)
+    if (port !== '' && port !== KUBELET_PORT) throw badRequest(`node ${name} has pages at port ${KUBELET_PORT} only: other ports of nodes are not proxied`)
+    if (method !== 'GET' && method !== 'HEAD') throw new HttpError(405, 'MethodNotAllowed', `the pages of a node are read with GET, not with ${method}`)
+    const { code, contentType, body } = await this.#parts.nodePages.read(name, target.rest === '' ? '/' : target.rest, { user, signal })
+    return { is: 'bytes', code, type: contentType, body: Buffer.from(body), headers: { 'X-Content-Type-Options': 'nosniff' } }
+  }
+}
+
+function referenceOf(text: string): { name: string; port: string } {
+  try {
+    return parseProxyReference(text)
+  } catch (thrown) {
+    throw refusal(thrown)
+  }
+}
