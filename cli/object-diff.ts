@@ -4,6 +4,7 @@ import type { AnyResource, JsonObject } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import type { Environment } from './environment.ts'
 import { kindWord } from './failure.ts'
+import { LAST_APPLIED } from './last-applied.ts'
 import { palette } from './output/color.ts'
 import { unifiedDiff } from './output/diff.ts'
 import { formatYaml } from '../proto/api/yaml-text.ts'
@@ -28,7 +29,7 @@ function comparable(object: AnyResource): JsonObject {
 
 const SECRET_FIELDS = ['data', 'stringData'] as const
 
-/** Values become stars; where one differs the two sides say so. */
+/** Values become stars, also those that the annotation of `kubectl apply` repeats; where one differs the two sides say so. */
 function maskSecrets(kind: string, before: JsonObject | undefined, after: JsonObject): [JsonObject | undefined, JsonObject] {
   if (kind !== 'Secret') return [before, after]
   const masked = (side: JsonObject, other: JsonObject | undefined, word: string): JsonObject => {
@@ -38,7 +39,17 @@ function maskSecrets(kind: string, before: JsonObject | undefined, after: JsonOb
       const others = other?.[field] as JsonObject | undefined
       if (values !== undefined) copy[field] = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, others !== undefined && key in others && others[key] !== value ? `*** (${word})` : '***']))
     }
+    const annotations = annotationsOf(side)
+    if (annotations?.[LAST_APPLIED] !== undefined) {
+      const others = other === undefined ? undefined : annotationsOf(other)
+      const differs = others?.[LAST_APPLIED] !== undefined && others[LAST_APPLIED] !== annotations[LAST_APPLIED]
+      copy.metadata = { ...(side.metadata as JsonObject), annotations: { ...annotations, [LAST_APPLIED]: differs ? `*** (${word})` : '***' } }
+    }
     return copy
   }
   return [before === undefined ? undefined : masked(before, after, 'before'), masked(after, before, 'after')]
+}
+
+function annotationsOf({ metadata }: JsonObject): JsonObject | undefined {
+  return (metadata as JsonObject | undefined)?.annotations as JsonObject | undefined
 }

@@ -3,14 +3,22 @@ import type { AnyResource, Event } from '../../proto/gen/types.ts'
 import { eventAge, eventSource } from '../../proto/api/columns/columns.ts'
 import { finalizerHold } from '../finalizer-hold.ts'
 import { formatTable } from '../output/table.ts'
+import { LAST_APPLIED } from '../last-applied.ts'
 import { block, entry, mapValue, type Entry } from './page.ts'
 
 export function nameEntries({ metadata }: AnyResource): Entry[] {
   return [entry('Name', metadata.name), ...(metadata.namespace === '' ? [] : [entry('Namespace', metadata.namespace)])]
 }
 
+/** Without what `kubectl apply` keeps of the configuration that it applied last: it repeats the object, and of a Secret the values as well. */
+export function shownAnnotations(annotations: Readonly<Record<string, string>> | undefined): Record<string, string> | undefined {
+  if (annotations === undefined) return undefined
+  const { [LAST_APPLIED]: _, ...shown } = annotations
+  return Object.keys(shown).length === 0 ? undefined : shown
+}
+
 export function markEntries({ metadata }: AnyResource): Entry[] {
-  return [entry('Labels', mapValue(metadata.labels)), entry('Annotations', mapValue(metadata.annotations, ': '))]
+  return [entry('Labels', mapValue(metadata.labels)), entry('Annotations', mapValue(shownAnnotations(metadata.annotations), ': '))]
 }
 
 /** Deletion that is under way, and what holds it. */

@@ -178,7 +178,12 @@ class Decoder {
   }
 
   #map(field: FieldSchema, value: JsonValue, path: string): Fields | undefined {
-    if (!isObject(value)) return this.#mistyped(path, value, 'a map of keys and values')
+    if (!isObject(value)) {
+      this.#secret = field.options.secret === true
+      this.#mistyped(path, value, 'a map of keys and values')
+      this.#secret = false
+      return undefined
+    }
     const into: Fields = {}
     for (const [key, item] of Object.entries(value)) {
       const at = entryPath(path, key)

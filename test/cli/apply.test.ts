@@ -204,6 +204,17 @@ describe('gantry apply', () => {
       assert.match(stdout, /\n- {2}password: '?"?\*\*\* \(before\)'?"?\n\+ {2}password: '?"?\*\*\* \(after\)'?"?\n/)
       assert.doesNotMatch(stdout, /hunter|aHVudGVy/)
     })
+
+    it('never shows what kubectl has kept of a secret either', async () => {
+      const kept = (value: string): string => `    kubectl.kubernetes.io/last-applied-configuration: '{"stringData":{"password":"${value}"}}'\n`
+      const secret = (value: string): string => `apiVersion: v1\nkind: Secret\nmetadata:\n  name: kept\n  annotations:\n${kept(value)}type: Opaque\n`
+      await console.file('kept.yaml', secret('hunter2'))
+      await console.run('apply -f kept.yaml')
+      await console.file('kept.yaml', secret('hunter3'))
+      const { stdout } = await console.run('diff -f kept.yaml')
+      assert.match(stdout, /last-applied-configuration: '?"?\*\*\* \(before\)[^]*last-applied-configuration: '?"?\*\*\* \(after\)/)
+      assert.doesNotMatch(stdout, /hunter/)
+    })
   })
 
   describe('gantry create', () => {

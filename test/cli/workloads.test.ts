@@ -166,7 +166,7 @@ describe('commands for workloads and nodes', () => {
     console.server.put(node('n1'))
     console.server.put(deployment('web'))
     console.server.put(replicaSet('web-2', 'web', 2, 'busybox:2', 3))
-    console.server.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'db' }, data: { password: 'czNjcmV0' } })
+    console.server.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'db', annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{"data":{"password":"czNjcmV0"}}', team: 'a' } }, data: { password: 'czNjcmV0' } })
     console.server.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c' }, data: { 'app.conf': 'x=1\ny=2\n' } })
     console.server.events.push(decodeJson('Event', event('e1', { kind: 'Pod', name: 'web-1' })))
     const text = (await console.run('describe pod web-1')).stdout
@@ -181,6 +181,7 @@ describe('commands for workloads and nodes', () => {
     assert.match((await console.run('describe rs web-2')).stdout, /Controlled By: +Deployment\/web/)
     const secret = (await console.run('describe secret db')).stdout
     assert.match(secret, /password: +6 bytes/)
+    assert.match(secret, /\nAnnotations: +team: a\n/)
     assert.doesNotMatch(secret, /czNjcmV0|s3cret/)
     assert.match((await console.run('describe cm c')).stdout, /Data:\n {2}app\.conf:\n {4}x=1\n {4}y=2\n/)
     assert.match((await console.run('describe ns default')).stdout, /Status: +Active/)

@@ -99,6 +99,7 @@ describe('decodeJson', () => {
   it('never shows a secret', () => {
     const lines = problems({ apiVersion: 'v1', kind: 'Secret', data: { a: 'pässword' }, stringData: { b: 12345, c: ['pässword'] } }).join()
     assert.match(lines, /data\[a\]: \(secret\) is not base64.*stringData\[b\]: is a number, a string is needed \(write it in quotes\)/)
+    assert.doesNotMatch(problems({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data: 'hunter2', stringData: 'hunter3' }).join('\n'), /hunter/)
     assert.doesNotMatch(lines, /pässword|12345/)
   })
 
