@@ -50,7 +50,8 @@ export interface ImageService {
   stop(): Promise<void>
 
   /**
-   * The image, pulled if the policy asks for it. One pull per digest, whoever waits. Errors: NotFound (no such image), Forbidden or
+   * The image, pulled if the policy asks for it. One pull per digest, whoever waits. An image that is here because somebody pulled it with credentials is
+   * given to others once the registry has said that they may have it, whatever the policy. Errors: NotFound (no such image), Forbidden or
    * Unauthenticated (registry refuses), Unavailable (registry unreachable), FailedPrecondition (policy Never and absent, or no such
    * platform), InvalidArgument (bad reference, or a layer that breaks the rules), ResourceExhausted (disk full).
    */

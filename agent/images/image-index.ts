@@ -6,6 +6,7 @@ import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Image } from './contract.ts'
 import { UNFINISHED, writeDurably } from './durable-file.ts'
+import type { ImageAccess } from './image-access.ts'
 
 export interface ImageRecord {
   readonly image: Image
@@ -15,6 +16,8 @@ export interface ImageRecord {
   readonly blobs: readonly string[]
   /** Chain id of its topmost layer; '' without layers. */
   readonly chainId: string
+  /** Who has shown its registry that he may have it; undefined: nobody pulled it (or an agent did that did not note so yet). */
+  readonly access?: ImageAccess | undefined
 }
 
 export interface IndexedImage extends ImageRecord {

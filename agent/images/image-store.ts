@@ -11,7 +11,8 @@ import type { Random } from '../../proto/base/random.ts'
 import type { Run } from '../launcher.ts'
 import { ImageArchive } from './archive/image-archive.ts'
 import { ContentStore } from './content/content-store.ts'
-import type { Image, ImageService, RegistriesConfig } from './contract.ts'
+import type { Image, ImageService, PullPolicy, RegistriesConfig } from './contract.ts'
+import { credentialText, grantAccess, mayUse } from './image-access.ts'
 import { ImageIndex, type ImageRecord, type IndexedImage } from './image-index.ts'
 import { Puller, type PullRequest } from './puller.ts'
 import { formatReference, isDigest, parseReference } from './reference.ts'
@@ -84,15 +85,18 @@ export class ImageStore implements ImageService {
     const reference = parseReference(text)
     const name = formatReference(reference)
     const known = this.#find(name)
-    if (policy !== 'Always' && known !== undefined && this.#isWhole(known)) return this.#use(known, name)
+    const shown = (): string | undefined => credentialText({ ...reference, credentials }, this.#options.registries)
+    const theirs = known !== undefined && mayUse(known.access, shown)
+    if (policy !== 'Always' && theirs && this.#isWhole(known)) return this.#use(known, name)
     if (policy === 'Never' && known === undefined) throw new GantryError('FailedPrecondition', `image ${name} is not on this node, and its pull policy is Never`)
     const request: PullRequest = { reference, credentials, signal: AbortSignal.any([signal, this.#stopping.signal]), progress }
     if (known !== undefined && this.#isWhole(known)) {
-      const digest = await this.#puller.currentDigest(request)
-      if (digest === known.target || digest === known.image.digest) return this.#use(known, name)
+      const current = policy === 'Always' ? await this.#puller.currentDigest(request) : await this.#prove(known, request, policy)
+      if (current === known.target || current === known.image.digest) return this.#use(granted(known, shown(), known), name)
     }
     for (;;) {
-      const record = await this.#pull(request, policy === 'Always' ? undefined : known)
+      // What is here is no proof that it may be had.
+      const record = granted(await this.#pull(request, policy === 'Always' || !theirs ? undefined : known), shown(), this.#index.get(name))
       await this.#index.put(record)
       // A collection between the pull and its record may have taken something: then once more.
       if (this.#isWhole(record)) return record.image
@@ -192,8 +196,23 @@ export class ImageStore implements ImageService {
     }))
   }
 
+  /**
+   * Has the registry say whether an image that is here may be used by somebody who has not pulled it: its digest if so, undefined if the registry has it no
+   * more. Errors: those of the registry, with what they are about.
+   */
+  async #prove(known: IndexedImage, { reference, credentials, signal }: PullRequest, policy: PullPolicy): Promise<string | undefined> {
+    try {
+      await this.#puller.currentDigest({ reference: { ...reference, digest: known.target }, credentials, signal })
+      return known.target
+    } catch (thrown) {
+      const error = GantryError.from(thrown)
+      if (error.code === 'NotFound' && policy !== 'Never') return undefined
+      throw new GantryError(error.code, `image ${known.image.reference} is on this node, pulled with credentials that this pod does not have: ${error.message}`, { cause: error, details: error.details })
+    }
+  }
+
   async #use({ lastUsed: _, ...record }: IndexedImage, name: string): Promise<Image> {
-    if (record.image.reference === name) await this.#index.touch(name)
+    if (record.image.reference === name && this.#index.get(name)?.access === record.access) await this.#index.touch(name)
     else await this.#index.put({ ...record, image: { ...record.image, reference: name } })
     return this.#index.get(name)?.image ?? record.image
   }
@@ -226,6 +245,13 @@ export class ImageStore implements ImageService {
     const used = blocks - bfree
     return (100 * used) / Math.max(1, used + bavail)
   }
+}
+
+/** The record of an image that its registry has just given to whoever shows this. `before`: what was known under the same reference. */
+function granted<T extends ImageRecord>(record: T, shown: string | undefined, before: ImageRecord | undefined): T {
+  const same = before?.image.digest === record.image.digest
+  if (same && mayUse(before.access, () => shown)) return { ...record, access: before.access }
+  return { ...record, access: grantAccess(same ? before.access : undefined, shown) }
 }
 
 /** Writes an archive to a file, uncompressed. */
