@@ -12,6 +12,7 @@ import { RoutedNetwork } from './network/routed-network.ts'
 import type { Network, NetworkPart, PodGuard, PodSegments } from './network/contract.ts'
 import { Fabric } from './network/fabric/fabric.ts'
 import { reservedPorts } from './node/reserved-ports.ts'
+import { OverlayGuard } from './network/overlay-guard/overlay-guard.ts'
 import { PolicyGuard } from './network/policy/policy-guard.ts'
 import { Segments } from './network/segments/segments.ts'
 import { ServiceProxy } from './network/services/service-proxy.ts'
@@ -46,8 +47,9 @@ export function makeNetworking({ config, run, clock, log }: NetworkingParts, nod
   const logger = log.child({ component: 'network' })
   const guard = new PolicyGuard({ run })
   const { overlay, vxlanPort, mtu } = config.network
-  const fabric = new Fabric({ node: node.name, run, logger, clock, overlay, vxlanPort, mtu })
-  const segments = new Segments({ run, logger, node: node.name, vxlanPort, mtu, address: node.address })
+  const overlayGuard = new OverlayGuard({ node: node.name, run, vxlanPort })
+  const fabric = new Fabric({ node: node.name, run, logger, clock, overlay, vxlanPort, mtu, overlayGuard })
+  const segments = new Segments({ run, logger, node: node.name, vxlanPort, mtu, address: node.address, overlayGuard })
   const names = new Names({ run, logger: log.child({ component: 'dns' }), clock, settings: resolverSettings(config.dns) })
   const services = new ServiceProxy({
     node: node.name, run, logger, reservedPorts: () => reservedPorts(config),
@@ -60,7 +62,7 @@ export function makeNetworking({ config, run, clock, log }: NetworkingParts, nod
   return {
     network: new RoutedNetwork({ stateDir: join(config.runDir, 'network'), run, clock, logger, address: node.address, vxlanPort, ...(mtu === undefined ? {} : { mtu }) }),
     guard, segments,
-    parts: [fabric, guard, segments, services, names, entrance],
+    parts: [overlayGuard, fabric, guard, segments, services, names, entrance],
   }
 }
 

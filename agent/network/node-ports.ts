@@ -57,7 +57,7 @@ export class NodePorts {
     await this.#node.ipBatch(ip.join(deleteLinks(stray), joinPorts(living, this.#gateways), ...former))
     await this.#node.nft(guard(living, vxlanPort, GUARD_DEPUTY))
     // Tables of agents that had one for all, and that had a bridge: they would hide pods of this node from those of others, and let nothing pass.
-    await this.#node.nft(nft.join(withoutTables(nft`ip gantry`, nft`bridge gantry_guard`), guard(living, vxlanPort), masquerade(clusterCidrs, foreign, this.#gateways)))
+    await this.#node.nft(nft.join(withoutTables(nft`ip gantry`, nft`bridge gantry_guard`), guard(living, vxlanPort), masquerade(clusterCidrs, foreign, this.#gateways, vxlanPort)))
     await this.#node.nft(withoutTables(nft`inet ${GUARD_DEPUTY}`))
     await this.#node.sh(sh.lines(forwarding(new Set(addresses.pools.map(({ family }) => family))), noAdvertisements(GATEWAY), portSettings(living), unusedAddresses(addresses.pools.map(({ cidr }) => cidr))))
     return { resized: [...known].filter((name) => ports.get(name)!.mtu !== mtu), gone: new Set(gone.map(([first]) => first!)) }

@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ClusterView } from '../../agent/network/cluster-view.ts'
 import type { FurtherInterface } from '../../agent/network/contract.ts'
+import { OverlayGuard } from '../../agent/network/overlay-guard/overlay-guard.ts'
 import { Segments } from '../../agent/network/segments/segments.ts'
 import type { PodNetworkRequest } from '../../proto/api/pod-networks.ts'
 import { encode } from '../../proto/api/wire.ts'
 import { run } from '../../proto/base/command.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import type { NetworkEntry } from '../../proto/gen/types.ts'
+import { Arrivals, forge, forgeArp, send } from '../agent/network/overlay-guard/vxlan.ts'
 import { until } from '../eventually.ts'
 
 const never = new AbortController().signal
@@ -81,6 +83,7 @@ class SegmentNode {
   readonly held = new Map<string, readonly FurtherInterface[]>()
   view = new ClusterView({ podCidrs: [], cluster: { podCidrs: [], serviceCidrs: [], domain: '' } })
   segments!: Segments
+  overlayGuard!: OverlayGuard
 
   constructor(machines: Machines, name: string) {
     this.machines = machines
@@ -89,7 +92,9 @@ class SegmentNode {
   }
 
   restart(): void {
-    this.segments = new Segments({ run, logger: silentLogger, node: this.name, netns: this.machines.path(this.name), vxlanPort: 8472, mtu: 1450 })
+    const netns = this.machines.path(this.name)
+    this.overlayGuard = new OverlayGuard({ node: this.name, run, netns })
+    this.segments = new Segments({ run, logger: silentLogger, node: this.name, netns, vxlanPort: 8472, mtu: 1450, overlayGuard: this.overlayGuard })
     this.segments.adopt(this.held)
   }
 
@@ -195,6 +200,33 @@ describe('Networks of their own', function () {
     assert.equal(again!.addresses[0], '10.50.0.2')
     await both((node) => node.removed('Network/default/a'))
     for (const name of ['n1', 'n2']) assert.deepEqual((await machines.links(name)).filter((link) => !link.startsWith('gp')), [])
+  })
+
+  it('take packets from a node only as what its pods on the network have', async () => {
+    await tell(
+      network('a', 100, ['10.50.0.0/16', 'fd50::/64'], { n1: ['10.50.0.0/26', 'fd50::/122'], n2: ['10.50.0.64/26', 'fd50::40/122'] }, '1'),
+      network('b', 101, ['10.60.0.0/16'], { n1: ['10.60.0.0/26'] }, '1'),
+    )
+    await n1.pod('a1', { network: 'a', interface: 'net1' })
+    await n1.pod('b1', { network: 'b', interface: 'net1' })
+    const [inA, inB] = [await Arrivals.at(machines.path('a1')), await Arrivals.at(machines.path('b1'))]
+    await machines.in('a1', 'nft', ['table arp test { chain input { type filter hook input priority 0; arp saddr ip 10.50.0.9 counter; }; }'])
+    const macOf = async (pod: string): Promise<string> => (JSON.parse((await machines.in(pod, 'ip', ['-json', 'link', 'show', 'net1'])).stdout) as { address: string }[])[0]!.address
+    const [toA, toB] = [await macOf('a1'), await macOf('b1')]
+    const fromN2 = (content: Buffer, count = 3): Promise<void> => send(machines.path('n2'), '192.0.2.1', content, count)
+    // Another node's addresses in the network, also in what says where an address is; a network that the node is not on.
+    await fromN2(forge({ vni: 100, toMac: toA, from: '10.50.0.9', to: '10.50.0.1', port: 4000 }))
+    await fromN2(forge({ vni: 100, toMac: toA, from: 'fd50::9', to: 'fd50::1', port: 4000 }))
+    await fromN2(forge({ vni: 100, toMac: toA, from: 'fe80::9', to: 'fd50::1', port: 4000 }))
+    await fromN2(forgeArp(100, toA, '02:00:00:00:00:66', '10.50.0.9', '10.50.0.1'))
+    await fromN2(forge({ vni: 101, toMac: toB, from: '10.60.0.64', to: '10.60.0.1', port: 4000 }))
+    await fromN2(forge({ vni: 101, toMac: toB, from: '10.50.0.64', to: '10.60.0.1', port: 4000 }))
+    await fromN2(forge({ vni: 100, toMac: toA, from: '10.50.0.70', to: '10.50.0.1', port: 4001 }), 1)
+    await fromN2(forge({ vni: 100, toMac: toA, from: 'fd50::50', to: 'fd50::1', port: 4001 }), 1)
+    await until('what is right has arrived', async () => (await inA.count(4001)) === 2, 5000)
+    assert.equal(await inA.count(4000), 0)
+    assert.equal(await inB.count(4000), 0)
+    assert.match((await machines.in('a1', 'nft', ['list', 'table', 'arp', 'test'])).stdout, /counter packets 0 /)
   })
 
   it('forget what an agent left that is gone from the cluster', async () => {

@@ -6,6 +6,7 @@ import type { PeerNode } from '../../../proto/gen/types.ts'
 import type { Run } from '../../launcher.ts'
 import type { NetworkChange, NetworkPart, NetworkView } from '../contract.ts'
 import { inNode, type InNode } from '../node-programs.ts'
+import type { OverlayGuard } from '../overlay-guard/overlay-guard.ts'
 import { findPodMtu } from '../underlay.ts'
 import { FabricKernel } from './kernel.ts'
 import { overlayDevices, planFabric, steps, VXLAN_PORT, type Overlay } from './plan.ts'
@@ -24,6 +25,8 @@ export interface FabricParts {
   readonly vxlanPort?: number
   /** Bytes of a pod's packet; worked out if undefined. */
   readonly mtu?: number | undefined
+  /** Guards the devices, and does before there are any. */
+  readonly overlayGuard?: OverlayGuard | undefined
 }
 
 /** Milliseconds between looks at the kernel: routes go with an interface that was down for a moment, and nobody is told. */
@@ -62,6 +65,7 @@ export class Fabric implements NetworkPart {
     if (!change.complete && text === this.#made) return
     this.#made = undefined
     this.#peers = peers
+    await this.#parts.overlayGuard?.ready(view)
     await this.#follow()
     this.#made = text
     this.#lookLater()

@@ -27,7 +27,7 @@ export interface OverlayDevice {
   readonly family: AddressFamily
   readonly name: string
   readonly mac: string
-  /** The node's address; IPv6 devices are bound to it. */
+  /** The node's address, from which it sends: peers take packets from no other. */
   readonly local: string
   readonly mtu: number
   readonly port: number
@@ -157,12 +157,11 @@ export function steps(wanted: Fabric, has: KernelFabric): Steps {
   const made: string[] = []
   for (const device of wanted.devices) {
     const present = has.devices.find(({ name }) => name === device.name)
-    const fits = present?.vni === VNI && present.port === device.port && (device.family === 4 || present.local === device.local)
+    const fits = present?.vni === VNI && present.port === device.port && present.local === device.local
     if (present !== undefined && !fits) deviceLines.push(ip`link del ${device.name}`)
     if (present === undefined || !fits) {
       made.push(device.name)
-      // An IPv4 one is bound to no address: it goes on sending when the node's changes.
-      deviceLines.push(ip`link add ${device.name} address ${device.mac} mtu ${device.mtu} type vxlan id ${VNI} dstport ${device.port} nolearning${device.family === 6 ? ip` local ${device.local}` : ip``}`, ip`link set ${device.name} up`)
+      deviceLines.push(ip`link add ${device.name} address ${device.mac} mtu ${device.mtu} type vxlan id ${VNI} dstport ${device.port} nolearning local ${device.local}`, ip`link set ${device.name} up`)
     } else if (present.mac !== device.mac || present.mtu !== device.mtu || !present.up) deviceLines.push(ip`link set ${device.name}${present.mac === device.mac ? ip`` : ip` address ${device.mac}`} mtu ${device.mtu} up`)
   }
   const gone = has.devices.filter(({ name }) => !wanted.devices.some((device) => device.name === name)).map(({ name }) => name)

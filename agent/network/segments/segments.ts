@@ -11,6 +11,7 @@ import type { Run } from '../../launcher.ts'
 import { ip, sh, type IpText } from '../../program-text.ts'
 import type { FurtherInterface, NetworkChange, NetworkPart, NetworkView, PodSegments } from '../contract.ts'
 import { inNode, readJson, type InNode } from '../node-programs.ts'
+import type { OverlayGuard } from '../overlay-guard/overlay-guard.ts'
 import { findPodMtu } from '../underlay.ts'
 import { bridgeName, EVERYBODY, forward, freeAddresses, makeSegment, nodeSide, podSide, portName, segmentsOf, vniOf, vxlanName, type ForwardingEntry, type Segment } from './plan.ts'
 
@@ -27,6 +28,8 @@ export interface SegmentsOptions {
   readonly mtu?: number | undefined
   /** The node's own address. */
   readonly address?: string | undefined
+  /** Guards the devices, and does before there are any. */
+  readonly overlayGuard?: OverlayGuard | undefined
 }
 
 export class Segments implements NetworkPart, PodSegments {
@@ -61,6 +64,7 @@ export class Segments implements NetworkPart, PodSegments {
     const networks = view.objects('Network')
     this.#known = new Set(networks.keys())
     this.#wanted = segmentsOf(networks, view.entries('peer').values(), this.#options.node)
+    await this.#options.overlayGuard?.ready(view)
     await this.#inTurn(async () => {
       if (!this.#swept) await this.#sweep()
       for (const segment of this.#wanted.values()) await this.#make(segment)

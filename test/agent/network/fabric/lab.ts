@@ -6,6 +6,7 @@ import { RoutedNetwork } from '../../../../agent/network/routed-network.ts'
 import { ClusterView } from '../../../../agent/network/cluster-view.ts'
 import type { Attachment, NodeRanges } from '../../../../agent/network/contract.ts'
 import { Fabric } from '../../../../agent/network/fabric/fabric.ts'
+import { OverlayGuard } from '../../../../agent/network/overlay-guard/overlay-guard.ts'
 import type { Overlay } from '../../../../agent/network/fabric/plan.ts'
 import { run } from '../../../../proto/base/command.ts'
 import { silentLogger } from '../../../../proto/base/logger.ts'
@@ -125,6 +126,7 @@ export class LabNode {
   readonly pods = new Map<string, Attachment>()
   network!: RoutedNetwork
   fabric!: Fabric
+  overlayGuard!: OverlayGuard
 
   constructor(lab: Lab, name: string, options: LabNodeOptions, addresses: readonly string[]) {
     this.lab = lab
@@ -148,7 +150,8 @@ export class LabNode {
   async start(): Promise<void> {
     const netns = this.lab.pin(this.name)
     this.network = new RoutedNetwork({ stateDir: this.lab.pin(`${this.name}-state`), logger: silentLogger, netns, prepared: 0, address: this.address })
-    this.fabric = new Fabric({ node: this.name, run, logger: silentLogger, netns, overlay: this.#options.overlay ?? 'auto' })
+    this.overlayGuard = new OverlayGuard({ node: this.name, run, netns })
+    this.fabric = new Fabric({ node: this.name, run, logger: silentLogger, netns, overlay: this.#options.overlay ?? 'auto', overlayGuard: this.overlayGuard })
     await this.network.start(this.ranges, this.pods)
   }
 
@@ -160,7 +163,9 @@ export class LabNode {
 
   async follow(update = this.lab.update()): Promise<void> {
     const view = new ClusterView(this.ranges)
-    await this.fabric.apply(view, { complete: true, keys: view.update([update]) })
+    const change = { complete: true, keys: view.update([update]) }
+    await this.overlayGuard.apply(view, change)
+    await this.fabric.apply(view, change)
   }
 
   /** The machine has another address, and says so. */
