@@ -75,7 +75,7 @@ describe('the plan of the fabric', () => {
     const wanted = plan([peer(3, ['198.51.100.3'])], [['198.51.100.3', routed]])
     const { devices: lines, made, forwardings, routes } = steps(wanted, { ...done(wanted), devices: done(wanted).devices.map((device) => ({ ...device, port: 4789 })) })
     assert.deepEqual(made, ['gantryvx', 'gantryvx6'])
-    assert.match(lines, /^link del gantryvx\nlink add gantryvx address 02:76:c0:00:02:01 mtu 1450 type vxlan id 26478 dstport 8472 nolearning\n/)
+    assert.match(lines, /^link del gantryvx\nlink add gantryvx address 02:76:c0:00:02:01 mtu 1450 type vxlan id 26478 dstport 8472 nolearning local 192\.0\.2\.1\n/)
     assert.match(lines, /neigh replace 10\.244\.3\.0/)
     assert.match(forwardings, /fdb replace/)
     assert.match(routes, /route replace 10\.244\.3\.0\/24 via 10\.244\.3\.0 dev gantryvx proto 71 onlink/)
