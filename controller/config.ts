@@ -37,6 +37,8 @@ export interface ControllerConfig {
   readonly serviceCidr: string
   /** Ranges of addresses outside of the cluster's own at which Services may be reached (spec.externalIPs, status.loadBalancer); empty: none. */
   readonly externalCidrs: readonly string[]
+  /** Ranges from which nodes may have addresses that their sessions do not come from, such as those behind NAT. */
+  readonly nodeAddresses: readonly string[]
   /** Below it Services have names. */
   readonly clusterDomain: string
   /** Endpoints of an etcd that is there already, e.g. https://10.0.0.1:2379; empty: the controller runs its own. */
@@ -97,6 +99,7 @@ export const CONTROLLER_SETTINGS: Settings<ControllerConfig> = {
   podCidr: withDefault(checked(text, podCidrProblem), '10.244.0.0/16'),
   serviceCidr: withDefault(checked(text, serviceCidrProblem), '10.96.0.0/16'),
   externalCidrs: withDefault(listOf(checked(text, externalCidrProblem)), []),
+  nodeAddresses: withDefault(listOf(checked(text, format('cidr'))), []),
   clusterDomain: withDefault(checked(text, format('dnsSubdomain')), 'cluster.local'),
   etcd: withDefault(listOf(text), []),
   etcdTls: optional(tlsFiles),

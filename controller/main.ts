@@ -196,7 +196,7 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
   let kubeAddress = config.kubeListen
   const replicas = new StoreReplicas({ store, clock, random, logger: logger.child({ component: 'replicas' }), name: config.name, address: advertisedAddress(config), kubeAddress: () => kubeAdvertisedAddress(config, kubeAddress) })
   const peers = new ReplicaPeers({ replicas, connect: (address) => connect(address, { ...tls, serverName: CONTROLLER_HOST }, PEER_LIVENESS) })
-  const dispatcher = new Dispatcher({ api, informer, events: recorder, clock, random, logger: logger.child({ component: 'dispatch' }), controller: config.name, cutOff: () => replicas.cutOff, podCidr: config.podCidr, cluster, external: traffic.addresses, peers, tokens: accounts.tokens })
+  const dispatcher = new Dispatcher({ api, informer, events: recorder, clock, random, logger: logger.child({ component: 'dispatch' }), controller: config.name, cutOff: () => replicas.cutOff, podCidr: config.podCidr, cluster, external: traffic.addresses, peers, tokens: accounts.tokens, nodeAddresses: config.nodeAddresses, controllers: () => [...replicas.kubeAddresses()].flatMap(([name, kube]) => [kube, replicas.addressOf(name) ?? kube]) })
   const scheduler = new Scheduler({ informer, api, events: recorder, clock, random, logger: logger.child({ component: 'scheduler' }) })
   const election = new Election({ store, clock, random, logger: logger.child({ component: 'election' }), name: config.name, nameIsOurs: embedded.etcd !== undefined })
 

@@ -19,7 +19,10 @@ import { NetworkFeed } from './network/feed.ts'
 import type { ExternalAddresses } from '../traffic/external-addresses.ts'
 import { networkSources } from './network/sources.ts'
 import { Withdrawals } from './network/withdrawals.ts'
-import { acceptEvent } from './node-events.ts'
+import { Complaints } from './complaints.ts'
+import type { NodeAddressParts } from './node-address-book.ts'
+import { peerAddress } from './node-addresses.ts'
+import { NodeEvents } from './node-events.ts'
 import { NodeReports } from './node-reports.ts'
 import type { TokenIssuer } from './pod-tokens.ts'
 import { controllerOf, DISPATCH_CONTEXT, NodeRegistry, sessionOf } from './registration.ts'
@@ -51,6 +54,10 @@ export interface DispatcherParts {
   /** Which addresses Services may have beside their own; without it nodes are told of all that they say. */
   readonly external?: ExternalAddresses
   readonly peers: Pick<Peers, 'client'>
+  /** host:port of each controller that is present: no node has their addresses that is not on their machine. */
+  readonly controllers?: () => readonly string[]
+  /** Ranges from which nodes may have addresses that their sessions do not come from, as those behind NAT; none if not given. */
+  readonly nodeAddresses?: readonly string[]
   /** Makes the tokens of pods; without it they get none. */
   readonly tokens?: TokenIssuer['tokens']
 }
@@ -67,6 +74,8 @@ export class Dispatcher implements Handlers<NodesService> {
   readonly #statuses: StatusWriter
   readonly #health: HealthRecord
   readonly #lives: LifeWatch
+  readonly #complaints: Complaints
+  readonly #nodeEvents: NodeEvents
   readonly #cluster: ClusterNetwork
   readonly #issuer: TokenIssuer | undefined
   readonly #feed: NetworkFeed
@@ -88,10 +97,16 @@ export class Dispatcher implements Handlers<NodesService> {
     this.#random = parts.random
     this.#logger = parts.logger
     this.#health = new HealthRecord({ ...parts, context: DISPATCH_CONTEXT })
-    this.#registry = new NodeRegistry(parts)
+    this.#complaints = new Complaints(parts)
+    this.#nodeEvents = new NodeEvents(parts)
+    const addresses: NodeAddressParts = {
+      ...parts.controllers !== undefined && { controllers: parts.controllers }, listed: parts.nodeAddresses ?? [],
+      given: [...parts.cluster.podCidrs, ...parts.cluster.serviceCidrs],
+    }
+    this.#registry = new NodeRegistry({ ...parts, addresses, refused: (node, reason, message) => this.#complaints.tell(node, reason, message) })
     this.#lives = new LifeWatch({ ...parts, write: (node, session, liveness) => this.#health.write(node, session, liveness), changed: (node, session, liveness) => this.#judged(node, session, liveness) })
-    this.#reports = new NodeReports(this.#registry, parts)
-    this.#statuses = new StatusWriter(parts)
+    this.#reports = new NodeReports(this.#registry, this.#complaints, parts)
+    this.#statuses = new StatusWriter({ ...parts, complaints: this.#complaints })
     this.#following = new Promise((resolve) => (this.#follow = resolve))
     this.streams = new Streams(parts.clock, parts.random)
     this.#cluster = parts.cluster
@@ -140,7 +155,7 @@ export class Dispatcher implements Handlers<NodesService> {
     const { node: reported, agentId } = await this.#hello(messages)
     if (reported.metadata.name !== name) throw new GantryError('Forbidden', `the certificate of node ${name} cannot register node ${reported.metadata.name}`)
     await this.#following
-    const session = await this.#register(reported, agentId)
+    const session = await this.#register(reported, agentId, peerAddress(call.peer))
     this.#open(session)
     const interrupted = (): void => session.end(GantryError.from(call.signal.reason, 'Cancelled'))
     call.signal.addEventListener('abort', interrupted, { once: true })
@@ -182,10 +197,10 @@ export class Dispatcher implements Handlers<NodesService> {
     }
   }
 
-  async #register(reported: Node, agentId: string): Promise<NodeSession> {
+  async #register(reported: Node, agentId: string, peer: string | undefined): Promise<NodeSession> {
     const id = randomUuid(this.#random)
     const before = this.#informer.lister('Node').get('', reported.metadata.name)
-    const node = await this.#registry.register(reported, id)
+    const node = await this.#registry.register(reported, id, peer)
     if (before !== undefined && isMissed(before)) this.#health.tell(node)
     await this.#informer.reached(Number(node.metadata.resourceVersion))
     return new NodeSession({
@@ -195,7 +210,7 @@ export class Dispatcher implements Handlers<NodesService> {
         observed: (from, pods) => this.#statuses.observe(from, pods),
         assigned: (pods) => pods.forEach((uid) => this.#statuses.assigned(uid)),
         events: (from, events) => this.#publish(from, events),
-        reported: (from, status) => this.#reports.observe(from, id, status),
+        reported: (from, status) => this.#reports.observe(from, { session: id, status, peer }),
         confirmed: () => this.confirmations.changed(),
       },
     })
@@ -203,9 +218,9 @@ export class Dispatcher implements Handlers<NodesService> {
 
   #publish(node: string, events: readonly Event[]): void {
     for (const event of events) {
-      const accepted = acceptEvent(event, node, (kind, namespace, name) => this.#informer.lister(kind).get(namespace, name))
-      if (accepted !== undefined) this.#events.publish(accepted)
-      else this.#logger.warn({ node, about: event.involvedObject, reason: event.reason }, 'a node tells of what is not its own')
+      const verdict = this.#nodeEvents.judge(event, node)
+      if (verdict.is === 'accepted') this.#events.publish(verdict.event)
+      else this.#complaints.tell(node, 'EventRefused', `node ${node} ${verdict.why}`)
     }
   }
 
@@ -238,6 +253,7 @@ export class Dispatcher implements Handlers<NodesService> {
   /** A node whose object was deleted is to register anew; one that has registered with another controller is that one's. */
   #nodeChanged(change: Change<'Node'>): void {
     this.#registry.note(change)
+    if (change.type === 'deleted') for (const kept of [this.#complaints, this.#nodeEvents]) kept.forget(change.cached.object.metadata.name)
     this.#watch(change)
     const session = this.#sessions.get(change.cached.object.metadata.name)
     if (session !== undefined && change.revision > session.revision) this.#checkObject(session)
@@ -261,7 +277,10 @@ export class Dispatcher implements Handlers<NodesService> {
   }
 
   #podChanged({ type, cached, previous }: Change<'Pod'>): void {
-    if (type === 'deleted') this.#statuses.forget(cached.object.metadata.uid)
+    if (type === 'deleted') {
+      this.#statuses.forget(cached.object)
+      this.#nodeEvents.gone(cached.object)
+    }
     for (const node of [cached.object.spec.nodeName, previous?.object.spec.nodeName]) if (node !== undefined) this.#dirty.add(node)
   }
 

@@ -1,29 +1,44 @@
-/** What nodes report of themselves on its way to the store: the latest of each node, one write of a node at a time, tried until it is written. */
+/** What nodes report of themselves on its way to the store: the latest of each node, one write of a node at a time, tried until it is written or refused. */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import { WorkQueue } from '../../proto/base/workqueue.ts'
 import type { NodeStatus } from '../../proto/gen/types.ts'
+import type { Complaints } from './complaints.ts'
 import type { NodeRegistry } from './registration.ts'
 
 /** Writes under way at once. */
 const CONCURRENCY = 50
+/** A report that is refused with one of these will be refused again. */
+const REFUSALS = ['InvalidArgument', 'Unsupported', 'Forbidden', 'FailedPrecondition', 'ResourceExhausted'] as const
+
+/** Characters of what is wrong, as an event says it. */
+const LONGEST_REASON = 900
+
+interface Report {
+  readonly session: string
+  readonly status: NodeStatus
+  /** The address that the session comes from. */
+  readonly peer: string | undefined
+}
 
 export class NodeReports {
   readonly #registry: NodeRegistry
   readonly #logger: Logger
   readonly #queue: WorkQueue
-  readonly #latest = new Map<string, { readonly session: string; readonly status: NodeStatus }>()
+  readonly #complaints: Complaints
+  readonly #latest = new Map<string, Report>()
 
-  constructor(registry: NodeRegistry, parts: { clock: Clock; random: Random; logger: Logger }) {
+  constructor(registry: NodeRegistry, complaints: Complaints, parts: { clock: Clock; random: Random; logger: Logger }) {
     this.#registry = registry
+    this.#complaints = complaints
     this.#logger = parts.logger
     this.#queue = new WorkQueue(parts.clock, parts.random, { first: 50, max: 10_000 })
   }
 
-  observe(node: string, session: string, status: NodeStatus): void {
-    this.#latest.set(node, { session, status })
+  observe(node: string, report: Report): void {
+    this.#latest.set(node, report)
     this.#queue.add(node)
   }
 
@@ -37,10 +52,10 @@ export class NodeReports {
     const entry = this.#latest.get(node)
     if (entry === undefined) return
     try {
-      await this.#registry.report(node, entry.session, entry.status)
+      await this.#registry.report(node, entry.session, entry.status, entry.peer)
     } catch (thrown) {
-      if (!GantryError.is(thrown, 'InvalidArgument')) throw thrown
-      this.#logger.error({ node, err: thrown }, 'report of a node refused')
+      if (!GantryError.is(thrown, ...REFUSALS)) throw thrown
+      this.#complaints.tell(node, 'NodeStatusRefused', `the status that node ${node} reports of itself cannot be stored: ${thrown.message.slice(0, LONGEST_REASON)}`, { err: thrown })
     }
     if (this.#latest.get(node) === entry) this.#latest.delete(node)
   }

@@ -20,10 +20,16 @@ export function rangesOf(node: Node): readonly string[] {
 }
 
 export class RangeOwners {
+  readonly #claimsOf: (node: Node) => readonly string[]
   /** Range → node. */
   readonly #owners = new Map<string, string>()
   /** Node → the ranges that its object says. */
   readonly #claims = new Map<string, readonly string[]>()
+
+  /** `claimsOf`: what a node's object says that it has, its ranges if not given. Addresses are owned in the same way. */
+  constructor(claimsOf: (node: Node) => readonly string[] = rangesOf) {
+    this.#claimsOf = claimsOf
+  }
 
   /** Ranges that nodes have. */
   get taken(): readonly string[] {
@@ -37,7 +43,7 @@ export class RangeOwners {
   /** Takes every change of a node, in order. */
   note({ type, cached }: Change<'Node'>): void {
     const { name } = cached.object.metadata
-    const claimed = type === 'deleted' ? [] : rangesOf(cached.object)
+    const claimed = type === 'deleted' ? [] : this.#claimsOf(cached.object)
     const before = this.#claims.get(name) ?? []
     if (claimed.length === 0) this.#claims.delete(name)
     else this.#claims.set(name, claimed)
@@ -47,7 +53,7 @@ export class RangeOwners {
 
   /** True if the node has or is to have ranges, and all of them are its alone. */
   has(node: Node): boolean {
-    const ranges = rangesOf(node)
+    const ranges = this.#claimsOf(node)
     return ranges.length > 0 && ranges.every((range) => this.#owners.get(range) === node.metadata.name)
   }
 

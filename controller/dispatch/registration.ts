@@ -2,12 +2,15 @@
 import { familyOf, type AddressFamily } from '../../proto/api/cidr.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { mayNodeSetLabel } from '../../proto/api/node-labels.ts'
+import { describeProblem } from '../../proto/api/problem.ts'
 import { formatTime } from '../../proto/api/time.ts'
+import { validateStatus } from '../../proto/api/validation.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Node, NodeStatus } from '../../proto/gen/types.ts'
 import type { ObjectApi } from '../api/contract.ts'
 import type { Change, Informer } from '../informer/contract.ts'
 import { heard, mergeNodeStatus } from './health.ts'
+import { NodeAddressBook, withoutAddresses, type NodeAddressParts } from './node-address-book.ts'
 import { mergeLabels } from './node-labels.ts'
 import { PodRanges } from './pod-ranges.ts'
 import { podCidrsOf, RANGE_ANNOTATION, RangeOwners, rangesOf } from './range-owners.ts'
@@ -19,6 +22,9 @@ export const SESSION_ANNOTATION = 'gantry.dev/session'
 
 /** Annotation with the name of the controller that holds that session: who asks the node for logs or commands asks it. */
 export const CONTROLLER_ANNOTATION = 'gantry.dev/controller'
+
+/** Reason of the event that tells of an address that a node cannot have. */
+const ADDRESS_REFUSED = 'NodeAddressRefused'
 
 /** Tries of a registration that meets others: a node deleted meanwhile, a range that another controller gave away first. */
 const ATTEMPTS = 10
@@ -32,6 +38,18 @@ export function controllerOf(node: Node): string | undefined {
   return node.metadata.annotations?.[CONTROLLER_ANNOTATION]
 }
 
+export interface NodeRegistryParts {
+  readonly api: ObjectApi
+  readonly informer: Informer
+  readonly clock: Clock
+  /** This controller's name. */
+  readonly controller: string
+  readonly podCidr: string
+  readonly addresses?: NodeAddressParts
+  /** Told of what a node says of itself that is not so; `message`: a sentence. */
+  readonly refused?: (node: string, reason: string, message: string) => void
+}
+
 export class NodeRegistry {
   readonly #api: ObjectApi
   readonly #informer: Informer
@@ -39,39 +57,47 @@ export class NodeRegistry {
   readonly #controller: string
   readonly #ranges: PodRanges
   readonly #owners = new RangeOwners()
+  readonly #addresses: NodeAddressBook
+  readonly #refused: NodeRegistryParts['refused']
   #choosing: Promise<unknown> = Promise.resolve()
 
-  /** `controller` is this controller's name. */
-  constructor(parts: { api: ObjectApi; informer: Informer; clock: Clock; controller: string; podCidr: string }) {
+  constructor(parts: NodeRegistryParts) {
     this.#api = parts.api
     this.#informer = parts.informer
     this.#clock = parts.clock
     this.#controller = parts.controller
     this.#ranges = new PodRanges(parts.podCidr)
+    this.#addresses = new NodeAddressBook(parts.informer, parts.addresses ?? { given: [] })
+    this.#refused = parts.refused
   }
 
   /** Takes every change of a node, in order, before the first registration. */
   note(change: Change<'Node'>): void {
     this.#owners.note(change)
+    this.#addresses.note(change)
   }
 
   /**
    * Makes or updates the object of a node that has dialled in with a session of this id; the object as stored, with address ranges that are its
    * alone, one per family: those it asks for in spec.podCIDRs if they are free. Labels that users put there stay, taints are set only on a new node.
-   * Forbidden for labels that only administrators may give.
+   * Forbidden for labels that only administrators may give, and for an address that the node cannot have. `peer`: the address that its session comes from.
    */
-  async register(reported: Node, session: string): Promise<Node> {
+  async register(reported: Node, session: string, peer?: string): Promise<Node> {
     const { name } = reported.metadata
     refuseRestricted(reported)
+    this.#requireForm(reported)
+    this.#requireAddresses(reported, peer)
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#create(reported)
         const known = await this.#identify(reported, session)
         await this.#informer.reached(Number(known.metadata.resourceVersion))
         await this.#requireRanges(known, podCidrsOf(reported))
-        return await this.#api.mutate('Node', '', name, 'status', (node) => {
+        await this.#takeOver(name, reported.status)
+        const registered = await this.#api.mutate('Node', '', name, 'status', (node) => {
           node.status = heard(mergeNodeStatus(node.status, reported.status), formatTime(this.#clock.now()))
         }, DISPATCH_CONTEXT)
+        return await this.#settled(registered)
       } catch (thrown) {
         // Deleted by somebody since it was made.
         if (!GantryError.is(thrown, 'NotFound') || attempt === ATTEMPTS) throw thrown
@@ -79,16 +105,58 @@ export class NodeRegistry {
     }
   }
 
-  /** Writes what a node reports of itself, unless it has registered with another session since. */
-  async report(name: string, session: string, status: NodeStatus): Promise<void> {
+  /** Writes what a node reports of itself, unless it has registered with another session since. Addresses that it cannot have stay what they were. */
+  async report(name: string, session: string, status: NodeStatus, peer?: string): Promise<void> {
+    const flaw = this.#addresses.flaw(name, status.addresses ?? [], peer)
     try {
-      await this.#api.mutate('Node', '', name, 'status', (node) => {
-        if (sessionOf(node) !== session) return false
-        node.status = mergeNodeStatus(node.status, status)
+      const node = await this.#api.mutate('Node', '', name, 'status', (stored) => {
+        if (sessionOf(stored) !== session) return false
+        stored.status = mergeNodeStatus(stored.status, flaw === undefined ? status : { ...status, addresses: stored.status.addresses })
       }, DISPATCH_CONTEXT)
+      if (flaw !== undefined) this.#refused?.(name, ADDRESS_REFUSED, addressMessage(name, flaw))
+      else if (status.addresses !== undefined && sessionOf(node) === session) await this.#settled(node)
     } catch (thrown) {
       if (!GantryError.is(thrown, 'NotFound')) throw thrown
     }
+  }
+
+  /** InvalidArgument for a status that could not be stored, before anything is. */
+  #requireForm(reported: Node): void {
+    const flaws = validateStatus(reported)
+    if (flaws.length === 0) return
+    const message = `node ${reported.metadata.name} reports a status of itself that cannot be stored: ${flaws.slice(0, 10).map(describeProblem).join('; ')}`
+    this.#refused?.(reported.metadata.name, 'NodeStatusRefused', message)
+    throw new GantryError('InvalidArgument', message, { details: flaws })
+  }
+
+  /** Forbidden for an address that the node cannot have: other nodes would send to it what is meant for another. */
+  #requireAddresses({ metadata: { name }, status: { addresses = [] } }: Node, peer: string | undefined): void {
+    const flaw = this.#addresses.flaw(name, addresses, peer)
+    if (flaw === undefined) return
+    const message = addressMessage(name, flaw)
+    this.#refused?.(name, ADDRESS_REFUSED, message)
+    throw new GantryError('Forbidden', message, { details: [{ field: 'status.addresses', message: 'is not an address that the node may have', remedy: "give the agent the address that it reaches the controllers from (setting address), or list the range in the controllers' setting nodeAddresses" }] })
+  }
+
+  /** Nodes that are lost, in whose place this one has come, have the addresses no more. */
+  async #takeOver(name: string, { addresses = [] }: NodeStatus): Promise<void> {
+    for (const { metadata } of this.#addresses.holders(name, addresses)) {
+      const left = await this.#api.mutate('Node', '', metadata.name, 'status', ({ status }) => void (status.addresses = withoutAddresses(status.addresses ?? [], addresses)), DISPATCH_CONTEXT)
+      await this.#informer.reached(Number(left.metadata.resourceVersion))
+      this.#refused?.(metadata.name, 'NodeAddressTaken', `node ${name} has taken the place of node ${metadata.name}, which is lost, and has its address now`)
+    }
+  }
+
+  /** The node, if its addresses are its alone: another may have said the same at another controller at the same time. FailedPrecondition. */
+  async #settled(node: Node): Promise<Node> {
+    const { metadata: { name, resourceVersion }, status: { addresses = [] } } = node
+    await this.#informer.reached(Number(resourceVersion))
+    const [other] = this.#addresses.holders(name, addresses)
+    if (other === undefined) return node
+    await this.#api.mutate('Node', '', name, 'status', ({ status }) => void (status.addresses = withoutAddresses(status.addresses ?? [], addresses)), DISPATCH_CONTEXT)
+    const message = `an address of node ${name} is that of node ${other.metadata.name}, too`
+    this.#refused?.(name, ADDRESS_REFUSED, message)
+    throw new GantryError('FailedPrecondition', message)
   }
 
   async #create({ metadata: { name, labels }, spec: { taints } }: Node): Promise<void> {
@@ -147,6 +215,10 @@ export class NodeRegistry {
       spec.podCIDRs = [...ranges]
     }, DISPATCH_CONTEXT)
   }
+}
+
+function addressMessage(name: string, flaw: string): string {
+  return `node ${name} cannot have the address that it reports: its ${flaw}`
 }
 
 /** Users direct pods to nodes by other labels, and the control plane directs keys of TLS: a node that could give them to itself would draw these to it. */

@@ -3,14 +3,17 @@
  * object. The node alone says what runs; the control plane's own share of a status (scheduling, the first steps of the timeline) stays.
  */
 import { GantryError } from '../../proto/api/errors.ts'
+import { formats } from '../../proto/api/format.ts'
 import { formatMicroTime } from '../../proto/api/time.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import { WorkQueue } from '../../proto/base/workqueue.ts'
-import type { ObservedPod, Pod, PodStatus, TimelineStep } from '../../proto/gen/types.ts'
+import type { AnyResource, ObservedPod, Pod, PodStatus, TimelineStep } from '../../proto/gen/types.ts'
 import type { EventSink, ObjectApi } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
+import type { Complaints } from './complaints.ts'
+import { claimFlaw, foreignConditions, ownPart } from './pod-claims.ts'
 
 const CONTEXT = { fieldManager: 'gantry-agent' }
 /** Writes under way at once; those of one moment go to the store in one transaction. */
@@ -24,6 +27,9 @@ const REFUSALS = ['InvalidArgument', 'Unsupported', 'Forbidden', 'FailedPrecondi
 /** Conditions that are the node's alone, and not always there. */
 const NODES_OWN = ['PodResizePending', 'PodResizeInProgress']
 
+/** Reports of one node about pods that are not known here (yet) that are looked into at once. */
+const MOST_UNKNOWN = 1000
+
 const TERMINAL = new Set(['Succeeded', 'Failed'])
 
 function mergeTimeline(stored: readonly TimelineStep[] | undefined, observed: readonly TimelineStep[] | undefined): TimelineStep[] {
@@ -32,13 +38,30 @@ function mergeTimeline(stored: readonly TimelineStep[] | undefined, observed: re
   return [...steps.values()].sort((a, b) => a.time.localeCompare(b.time))
 }
 
-/** The status to store: what the node observed, with what others wrote kept. Undefined if it would take a finished pod back. */
+/** The status to store: what the node observed and may say, with what others wrote kept. Undefined if it would take a finished pod back. */
 export function mergeStatus(stored: PodStatus, observed: PodStatus, assignedAt: string | undefined): PodStatus | undefined {
   if (TERMINAL.has(stored.phase ?? '') && stored.phase !== observed.phase) return undefined
-  const observedTypes = new Set([...NODES_OWN, ...(observed.conditions ?? []).map(({ type }) => type)])
-  const conditions = [...(stored.conditions ?? []).filter(({ type }) => !observedTypes.has(type)), ...(observed.conditions ?? [])]
+  const own = ownPart(observed)
+  const observedTypes = new Set([...NODES_OWN, ...(own.conditions ?? []).map(({ type }) => type)])
+  const conditions = [...(stored.conditions ?? []).filter(({ type }) => !observedTypes.has(type)), ...(own.conditions ?? [])]
   const assigned: TimelineStep[] = assignedAt === undefined ? [] : [{ step: 'assigned', time: assignedAt }]
-  return { ...observed, qosClass: observed.qosClass ?? stored.qosClass, conditions, timeline: mergeTimeline(stored.timeline, [...assigned, ...(observed.timeline ?? [])]) }
+  const { qosClass = observed.qosClass, nominatedNodeName, resourceClaimStatuses } = stored
+  const kept = { qosClass, ...nominatedNodeName !== undefined && { nominatedNodeName }, ...resourceClaimStatuses !== undefined && { resourceClaimStatuses } }
+  return { ...own, ...kept, conditions, timeline: mergeTimeline(stored.timeline, [...assigned, ...(own.timeline ?? [])]) }
+}
+
+/** Characters that are told of a uid. */
+const LONGEST_UID = 128
+
+function keyOf(node: string, uid: string): string {
+  return `${node}\n${uid}`
+}
+
+/** Why a node cannot say anything of an object. */
+function foreignFlaw(node: string, { namespace, name }: ObservedPod, object: AnyResource): string | undefined {
+  const same = object.kind === 'Pod' && object.metadata.namespace === namespace && object.metadata.name === name
+  if (!same) return 'a pod by a uid that is another object\'s'
+  return object.spec.nodeName === node ? undefined : `pod ${namespace}/${name}, which is not its own`
 }
 
 export class StatusWriter {
@@ -48,15 +71,20 @@ export class StatusWriter {
   readonly #logger: Logger
   readonly #events: EventSink
   readonly #queue: WorkQueue
+  readonly #complaints: Complaints
+  /** By node and uid: of a pod that is not known here yet, what another node says must not take the place of what its own does. */
   readonly #latest = new Map<string, { node: string; observed: ObservedPod }>()
   readonly #assigned = new Map<string, string>()
+  /** Reports under way about pods that are not known here, by node. */
+  readonly #unknown = new Map<string, Set<string>>()
 
-  constructor(parts: { api: ObjectApi; informer: Informer; events: EventSink; clock: Clock; random: Random; logger: Logger }) {
+  constructor(parts: { api: ObjectApi; informer: Informer; events: EventSink; clock: Clock; random: Random; logger: Logger; complaints: Complaints }) {
     this.#api = parts.api
     this.#informer = parts.informer
     this.#clock = parts.clock
     this.#logger = parts.logger
     this.#events = parts.events
+    this.#complaints = parts.complaints
     this.#queue = new WorkQueue(parts.clock, parts.random, { first: 20, max: 30_000 })
   }
 
@@ -68,51 +96,77 @@ export class StatusWriter {
   }
 
   /** The pod's object is gone: nothing about it is kept. */
-  forget(uid: string): void {
+  forget({ metadata: { uid }, spec: { nodeName } }: Pod): void {
     this.#assigned.delete(uid)
-    this.#latest.delete(uid)
+    if (nodeName !== undefined) this.#latest.delete(keyOf(nodeName, uid))
   }
 
   /** Pods about which something is kept. */
   get size(): number {
-    return new Set([...this.#latest.keys(), ...this.#assigned.keys()]).size
+    return new Set([...[...this.#latest.values()].map(({ observed }) => observed.uid), ...this.#assigned.keys()]).size
   }
 
-  /** Takes over what a node reports, but nothing of pods that are known to be another's: it must not take the place of what that one says. */
+  /** Takes over what a node reports of its own pods. */
   observe(node: string, pods: readonly ObservedPod[]): void {
     for (const observed of pods) {
       const pod = this.#informer.byUid(observed.uid)
-      if (pod?.kind === 'Pod' && pod.spec.nodeName !== node) continue
-      this.#latest.set(observed.uid, { node, observed })
-      this.#queue.add(observed.uid)
+      // A pod that is not bound yet, as far as is known here, may be bound already.
+      const unknown = pod === undefined || (pod.kind === 'Pod' && pod.spec.nodeName === undefined)
+      const flaw = unknown ? this.#unknownFlaw(node, observed) : foreignFlaw(node, observed, pod)
+      if (flaw !== undefined) {
+        this.#complaints.tell(node, 'StatusRefused', `node ${node} reports ${flaw}`, { uid: observed.uid.slice(0, LONGEST_UID) })
+        continue
+      }
+      const key = keyOf(node, observed.uid)
+      this.#latest.set(key, { node, observed })
+      this.#queue.add(key)
     }
   }
 
+  /** A pod that is not known here may be new, or gone; who tells of very many makes them up. */
+  #unknownFlaw(node: string, { namespace, name, uid }: ObservedPod): string | undefined {
+    if (formats.dnsLabel(namespace) !== undefined || formats.dnsSubdomain(name) !== undefined || uid.length > LONGEST_UID) return 'a pod by a name that no pod can have'
+    const known = this.#unknown.get(node) ?? new Set()
+    this.#unknown.set(node, known.add(uid))
+    if (known.size <= MOST_UNKNOWN) return undefined
+    known.delete(uid)
+    return 'many pods that there are not'
+  }
+
   async run(signal: AbortSignal): Promise<void> {
-    await this.#queue.run((uid) => this.#write(uid), (uid, error, failures) => {
-      this.#logger.warn({ uid, failures, err: error }, 'status not written, trying again')
-      const observed = this.#latest.get(uid)?.observed
-      if (failures === NOTICED && observed !== undefined) this.#tell(observed, 'StatusNotWritten', error)
+    await this.#queue.run((key) => this.#write(key), (key, error, failures) => {
+      const { node, observed } = this.#latest.get(key) ?? {}
+      this.#logger.warn({ node, uid: observed?.uid, failures, err: error }, 'status not written, trying again')
+      if (failures === NOTICED && observed !== undefined) this.#tell(node!, observed, 'StatusNotWritten', error)
     }, signal, CONCURRENCY)
   }
 
-  async #write(uid: string): Promise<void> {
-    const entry = this.#latest.get(uid)
-    if (entry === undefined) return
-    const { node, observed } = entry
+  async #write(key: string): Promise<void> {
+    const entry = this.#latest.get(key)
+    const [node = '', uid = ''] = key.split('\n')
+    if (entry === undefined) return this.#known(node, uid)
+    const { observed } = entry
     try {
       await this.#store(node, observed)
     } catch (thrown) {
       if (GantryError.is(thrown, ...REFUSALS)) {
         // The same again would be refused again; what the node reports next may not be.
         this.#logger.error({ uid, node, err: thrown }, 'status refused')
-        this.#tell(observed, 'StatusRefused', thrown)
+        this.#tell(node, observed, 'StatusRefused', thrown)
       } else if (!GantryError.is(thrown, 'NotFound')) {
         throw thrown
       }
     }
-    if (this.#latest.get(uid) === entry) this.#latest.delete(uid)
+    if (this.#latest.get(key) === entry) this.#latest.delete(key)
     this.#assigned.delete(uid)
+    this.#known(node, uid)
+  }
+
+  /** The report has been looked into. */
+  #known(node: string, uid: string): void {
+    const unknown = this.#unknown.get(node)
+    unknown?.delete(uid)
+    if (unknown?.size === 0) this.#unknown.delete(node)
   }
 
   /** A pod that is not the node's (any more), or another of the same name, is left alone in both respects. */
@@ -121,13 +175,29 @@ export class StatusWriter {
     const pod = await this.#api.mutate('Pod', namespace, name, 'status', (stored) => {
       const status = mine(stored) && seen !== undefined ? mergeStatus(stored.status, seen, this.#assigned.get(uid)) : undefined
       if (status === undefined) return false
+      this.#requireTrue(node, stored, status)
       stored.status = status
     }, CONTEXT)
+    if (seen !== undefined && mine(pod)) this.#tellForeign(node, pod, seen)
     if (released && mine(pod)) await this.#api.release(namespace, name, uid, CONTEXT)
   }
 
-  #tell({ namespace, name, uid }: ObservedPod, reason: string, error: unknown): void {
-    const message = `The status that node ${this.#latest.get(uid)?.node} reports cannot be stored: ${GantryError.from(error).message}`
+  /** Forbidden for a status that says what cannot be on the node. Unavailable while the node has no object: it registers again. */
+  #requireTrue(node: string, pod: Pod, status: PodStatus): void {
+    const stored = this.#informer.lister('Node').get('', node)
+    if (stored === undefined) throw new GantryError('Unavailable', `node ${node} has no object: it is not known which addresses it has`)
+    const flaw = claimFlaw(pod, status, { node: stored, network: (name) => this.#informer.lister('Network').get(pod.metadata.namespace, name) })
+    if (flaw !== undefined) throw new GantryError('Forbidden', flaw)
+  }
+
+  /** Conditions of others that a node tells of are left as they are. */
+  #tellForeign(node: string, { metadata: { namespace, name } }: Pod, seen: PodStatus): void {
+    const foreign = foreignConditions(seen)
+    if (foreign.length > 0) this.#complaints.tell(node, 'ConditionRefused', `node ${node} reports a condition of pod ${namespace}/${name} that is not a node's to judge`, { conditions: foreign.slice(0, 10) })
+  }
+
+  #tell(node: string, { namespace, name, uid }: ObservedPod, reason: string, error: unknown): void {
+    const message = `The status that node ${node} reports cannot be stored: ${GantryError.from(error).message}`
     this.#events.record({ regarding: { kind: 'Pod', metadata: { namespace, name, uid } }, type: 'Warning', reason, message, component: CONTEXT.fieldManager })
   }
 }

@@ -14,8 +14,6 @@ const REDIAL = 200
 
 interface Parts {
   readonly name: string
-  /** Of its pods' addresses. */
-  readonly number: number
   /** Which of the controllers it dials first. */
   readonly first: number
   /** Of the controllers that answer. */
@@ -57,6 +55,8 @@ export class SimulatedAgent {
   readonly #leaving = new Map<string, { readonly since: number; readonly late: Timer }>()
   /** Endpoints that take connections, by slice, as the node follows them: pods' uids. */
   readonly #endpoints = new Map<string, ReadonlySet<string>>()
+  /** Of its pods' addresses, as the control plane gave it. */
+  #range = ''
   readonly #addresses = new Map<string, string>()
   readonly #parts: Parts
   readonly #running = new Map<string, Running>()
@@ -170,6 +170,7 @@ export class SimulatedAgent {
   #receive({ message }: ControllerMessage): void {
     if (!this.#reachable) return
     if (message?.case === 'welcome') {
+      this.#range = message.value.node?.spec.podCIDR ?? ''
       this.#heartbeat()
       this.#report([...this.#running.values()].map((running) => this.#observed(running)))
     } else if (message?.case === 'assignments') this.#assign(message.value)
@@ -251,7 +252,7 @@ export class SimulatedAgent {
   }
 
   #addressOf(uid: string): string {
-    const known = this.#addresses.get(uid) ?? `10.244.${this.#parts.number}.${this.#addresses.size + 2}`
+    const known = this.#addresses.get(uid) ?? this.#range.replace(/\.0\/24$/, `.${this.#addresses.size + 2}`)
     this.#addresses.set(uid, known)
     return known
   }

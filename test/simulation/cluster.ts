@@ -151,7 +151,7 @@ export class SimulatedCluster {
 
   /** `first`: the controller that it dials first. */
   addAgent(name: string, first = 0): SimulatedAgent {
-    const agent = new SimulatedAgent({ name, first, number: this.agents.size + 1, dispatchers: () => this.controllers.filter(({ up }) => up).map(({ dispatcher }) => dispatcher), clock: this.clock })
+    const agent = new SimulatedAgent({ name, first, dispatchers: () => this.controllers.filter(({ up }) => up).map(({ dispatcher }) => dispatcher), clock: this.clock })
     this.agents.set(name, agent)
     agent.start()
     return agent

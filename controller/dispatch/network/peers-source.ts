@@ -1,4 +1,5 @@
 /** The nodes, as each of them reaches the others and their pods. */
+import { readAddress, readCidr } from '../../../proto/api/cidr.ts'
 import type { Node, PeerNode } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
 import { healthOf } from '../health.ts'
@@ -16,12 +17,13 @@ export class PeersSource implements NetworkSource {
   }
 }
 
+/** What is stored since before statuses were validated may be anything: nodes are told of addresses and ranges only. */
 export function peerOf(node: Node): PeerNode {
   const { metadata: { name, labels = {} }, spec: { podCIDR, podCIDRs }, status } = node
   return {
     name,
-    addresses: (status.addresses ?? []).filter(({ type }) => type === 'InternalIP').map(({ address }) => address ?? ''),
-    podCidrs: podCIDRs ?? (podCIDR === undefined ? [] : [podCIDR]),
+    addresses: (status.addresses ?? []).flatMap(({ type, address = '' }) => (type === 'InternalIP' && readAddress(address) !== undefined ? address : [])),
+    podCidrs: (podCIDRs ?? (podCIDR === undefined ? [] : [podCIDR])).filter((range) => readCidr(range) !== undefined),
     labels,
     present: healthOf(node).is !== 'lost',
   }

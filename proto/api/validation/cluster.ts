@@ -1,14 +1,13 @@
 /** Node and Event: what is about the cluster itself. Namespace and Lease have no rules beyond the schema's. */
 import type { Event, Node } from '../../gen/types.ts'
+import { readCidr } from '../cidr.ts'
 import { entryPath } from '../path.ts'
 import type { Report } from './report.ts'
-
-const CIDR = /^[0-9a-fA-F.:]+\/\d{1,3}$/
 
 export function validateNode(report: Report, { spec }: Node): void {
   const { podCIDR, podCIDRs = [] } = spec
   for (const [path, range] of [['spec.podCIDR', podCIDR] as const, ...podCIDRs.map((item, index) => [entryPath('spec.podCIDRs', index), item] as const)]) {
-    if (range !== undefined && range !== '' && !CIDR.test(range)) report.wrong(path, range, 'is not a range of addresses', 'write it as 10.64.3.0/24')
+    if (range !== undefined && range !== '' && readCidr(range) === undefined) report.wrong(path, range, 'is not a range of addresses', 'write it as 10.64.3.0/24')
   }
   if (podCIDR !== undefined && podCIDRs.length > 0 && podCIDRs[0] !== podCIDR) report.wrong('spec.podCIDRs[0]', podCIDRs[0], 'differs from podCIDR', `it must be ${podCIDR}`)
 }

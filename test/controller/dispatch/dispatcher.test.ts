@@ -130,12 +130,13 @@ describe('dispatcher', () => {
     const foreign = await bound('foreign', 'n2')
     const node = new TestNode(dispatcher, 'n1')
     const about = (reason: string, name: string, uid: string, change: object = {}): Event => ({
-      apiVersion: 'v1', kind: 'Event', metadata: { name: 'e', namespace: 'default', uid: 'chosen', resourceVersion: '' }, involvedObject: { kind: 'Pod', namespace: 'default', name, uid },
-      reason, message: 'm'.repeat(10_000), source: { component: 'agent', host: 'liar' }, ...change,
+      apiVersion: 'v1', kind: 'Event', metadata: { name: `${name}.0a1b`, namespace: 'default', uid: 'chosen', resourceVersion: '' }, involvedObject: { kind: 'Pod', namespace: 'default', name, uid },
+      type: 'Normal', reason, message: 'm'.repeat(10_000), source: { component: 'agent', host: 'liar' }, ...change,
     })
     node.sent.push({ message: { case: 'events', value: { events: [
       about('Foreign', 'foreign', foreign.metadata.uid),
-      about('Replaced', 'own', 'another'),
+      about('Renamed', 'other', own.metadata.uid),
+      about('NamedLikeAnother', 'own', own.metadata.uid, { metadata: { name: 'foreign.0a1b', namespace: 'default', uid: '', resourceVersion: '' } }),
       about('OtherKind', 'own', own.metadata.uid, { involvedObject: { kind: 'Deployment', namespace: 'default', name: 'own' } }),
       about('OtherNamespace', 'own', own.metadata.uid, { involvedObject: { kind: 'Pod', namespace: 'kube-system', name: 'own' } }),
       about('Pulled', 'own', own.metadata.uid),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ObjectApi } from '../../../controller/api/contract.ts'
+import { Complaints } from '../../../controller/dispatch/complaints.ts'
 import { StatusWriter } from '../../../controller/dispatch/statuses.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
@@ -17,6 +18,8 @@ describe('writer of statuses', () => {
   let plane: ControlPlane
   let writer: StatusWriter
   let recorded: Recorded[]
+  /** Of nodes. */
+  let told: Recorded[]
   let writes: number
   let refusal: GantryError | undefined
   let stop: AbortController
@@ -26,6 +29,7 @@ describe('writer of statuses', () => {
     clock = new FakeClock()
     plane = await ControlPlane.start(clock)
     recorded = []
+    told = []
     writes = 0
     refusal = undefined
     const api = new Proxy<ObjectApi>(plane.api, {
@@ -40,7 +44,8 @@ describe('writer of statuses', () => {
         }
       },
     })
-    writer = new StatusWriter({ api, informer: plane.informer, events: sink([], recorded), clock, random: seededRandom(1), logger: silentLogger })
+    writer = new StatusWriter({ api, informer: plane.informer, events: sink([], recorded), clock, random: seededRandom(1), logger: silentLogger, complaints: new Complaints({ informer: plane.informer, events: sink([], told), clock, logger: silentLogger }) })
+    for (const name of ['n1', 'n2']) await plane.api.create({ kind: 'Node', metadata: { name } }, CONTEXT)
     stop = new AbortController()
     running = writer.run(stop.signal)
   })
@@ -70,6 +75,7 @@ describe('writer of statuses', () => {
     observe(pod, { phase: 'Running' })
     observe(pod, { phase: 'Failed' }, { node: 'n2', released: true })
     await eventually(() => stored('a')?.status.phase === 'Running')
+    assert.deepEqual(told.map(({ regarding, reason, message }) => [regarding.kind, regarding.metadata.name, reason, message]), [['Node', 'n2', 'StatusRefused', 'node n2 reports pod default/a, which is not its own']])
   })
 
   it('does not try again what is refused, says so on the pod, and takes the next one', async () => {
@@ -102,7 +108,7 @@ describe('writer of statuses', () => {
     const pods = [await bound('a'), await bound('b')]
     for (const { metadata } of pods) writer.assigned(metadata.uid)
     assert.equal(writer.size, 2)
-    writer.forget(pods[0]!.metadata.uid)
+    writer.forget(pods[0]!)
     observe(pods[1]!, { phase: 'Running' })
     await eventually(() => writer.size === 0)
     assert.ok(stored('b')?.status.timeline?.some(({ step }) => step === 'assigned'))

@@ -17,9 +17,9 @@ export function sink(published: Event[], recorded: Recorded[] = []): DispatcherP
 export const CLUSTER_NETWORK = { podCidrs: ['10.244.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' }
 export const NO_PEERS: DispatcherParts['peers'] = { client: (name) => Promise.reject(new GantryError('Unavailable', `controller ${name} is not present`)) }
 
-export function caller(name: string): CallContext & { abort: () => void } {
+export function caller(name: string, peer = 'test'): CallContext & { abort: () => void } {
   const controller = new AbortController()
-  return { signal: controller.signal, user: { name, groups: [] }, peer: 'test', abort: () => controller.abort(new GantryError('Cancelled', 'gone')) }
+  return { signal: controller.signal, user: { name, groups: [] }, peer, abort: () => controller.abort(new GantryError('Cancelled', 'gone')) }
 }
 
 export class TestNode {
@@ -29,15 +29,17 @@ export class TestNode {
   /** Whether it says at once that it follows what it is told of the network. */
   follows = true
 
-  /** `change` is of what the node says it is. */
-  constructor(dispatcher: Dispatcher, name: string, certificate = name, change: { labels?: Record<string, string>; spec?: Node['spec']; status?: Node['status'] } = {}, hello = true) {
+  /** `change` is of what the node says it is; `peer` is where its session comes from, the address that it reports if not given. */
+  constructor(dispatcher: Dispatcher, name: string, certificate = name, change: { labels?: Record<string, string>; spec?: Node['spec']; status?: Node['status']; peer?: string } = {}, hello = true) {
     const node: Node = {
       apiVersion: 'v1', kind: 'Node', metadata: { name, namespace: '', uid: '', resourceVersion: '', labels: { 'kubernetes.io/hostname': name, ...change.labels } },
       spec: { ...change.spec }, status: { capacity: { cpu: '2' }, ...change.status },
     }
+    const address = change.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address
+    const peer = change.peer ?? (address === undefined ? undefined : `${address.includes(':') ? `[${address}]` : address}:40000`)
     if (hello) this.sent.push({ message: { case: 'hello', value: { agentId: 'a', version: '1', node } } })
     this.ended = (async () => {
-      for await (const message of dispatcher.session(this.sent, caller(`system:node:${certificate}`))) this.#receive(message as ControllerMessage)
+      for await (const message of dispatcher.session(this.sent, caller(`system:node:${certificate}`, peer))) this.#receive(message as ControllerMessage)
     })().then(() => undefined, (thrown: unknown) => thrown)
   }
 
