@@ -130,7 +130,10 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
       },
       memoryCapacity: quantityValue(capacity.memory!),
       pidsLimit: config.podPidsLimit,
-      reservedPorts: reservedPorts(config),
+      // Classes are told to nodes that are an entrance, and to no others.
+      get reservedPorts() {
+        return reservedPorts(config, network.view.objects('IngressClass').size > 0)
+      },
       seccompFolder: join(config.stateDir, 'seccomp'),
       allowedUnsafeSysctls: config.allowedUnsafeSysctls,
     },

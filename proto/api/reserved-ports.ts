@@ -21,6 +21,12 @@ export const RESERVED_PORTS: readonly ReservedPort[] = [
   { protocol: 'UDP', port: 8472, owner: 'the pod network (VXLAN)' },
 ]
 
+/** On nodes that are an entrance, unless the agent's settings say others. */
+export const ENTRANCE_PORTS: readonly ReservedPort[] = [
+  { protocol: 'TCP', port: 80, owner: "the entrance's Ingresses" },
+  { protocol: 'TCP', port: 443, owner: "the entrance's Ingresses" },
+]
+
 /** The resolver answers pods at link-local addresses of the node. */
 const RESOLVER_PORT = 53
 

@@ -4,6 +4,8 @@
  */
 import { canonical } from '../../api/services/service-range.ts'
 import { formatTime } from '../../../proto/api/time.ts'
+import { entranceNodes } from '../../../proto/api/entrance/classes.ts'
+import { ENTRANCE_PORTS } from '../../../proto/api/reserved-ports.ts'
 import { rangeContains, readAddress, readCidr, type AddressRange } from '../../../proto/api/cidr.ts'
 import { specialAddress } from '../../../proto/api/validation/address.ts'
 import { familyOf } from '../../../proto/api/validation/service.ts'
@@ -75,9 +77,11 @@ export function loadBalancerStatus({ service, nodes, slices, rival, clusterRange
   const serving = servingNodes(service, nodes, slices).flatMap(addressesOf).filter((address) => (ipFamilies as readonly (string | undefined)[]).includes(familyOf(address)))
   const isAsked = (address: string): boolean => loadBalancerIP === '' || canonical(address) === canonical(loadBalancerIP)
   const known = nodes.flatMap(addressesOf).some(isAsked)
+  const ofEntrance = portOfEntrance(service)
   const ingress: LoadBalancerIngress[] = rival === undefined ? [...new Set(serving.filter(isAsked))].sort().map((ip) => ({ ip, ipMode: 'VIP' })) : []
+  const onlyEntrance = rival === undefined && ingress.length === 0 && ofEntrance !== undefined && entranceNodes(nodes).some((node) => addressesOf(node).some(isAsked))
   const errors = [
-    { type: PORTS_ERROR, reason: 'PortTaken', message: rival === undefined ? undefined : `port ${rival.port} is taken by Service ${rival.rival.metadata.namespace}/${rival.rival.metadata.name}, which is older: give this one another port, or another loadBalancerIP to each` },
+    { type: PORTS_ERROR, reason: 'PortTaken', message: onlyEntrance ? `port ${ofEntrance} of nodes that are an entrance is for Ingresses: give this Service another port, or make other nodes the entrance` : rival === undefined ? undefined : `port ${rival.port} is taken by Service ${rival.rival.metadata.namespace}/${rival.rival.metadata.name}, which is older: give this one another port, or another loadBalancerIP to each` },
     { type: ADDRESS_ERROR, reason: 'NoNodeHasAddress', message: loadBalancerIP === '' || known ? undefined : `no node that is ready has the address ${loadBalancerIP} that loadBalancerIP asks for` },
   ]
   const conditions = errors.reduce((list, { type, reason, message }) => (message === undefined ? withoutCondition(list, type) : withCondition(list, { type, status: 'True' as const, reason, message, observedGeneration: service.metadata.generation, lastTransitionTime: formatTime(now) })), status.conditions ?? [])
@@ -96,9 +100,16 @@ function cleared({ conditions = [] }: ServiceStatus): ServiceStatus {
   return { loadBalancer: {}, ...(left.length > 0 && { conditions: left }) }
 }
 
+/** "443/TCP": a port of the Service that Ingresses have on nodes that are an entrance; who takes it there has the traffic of all of them. */
+function portOfEntrance(service: Service): string | undefined {
+  return portsTaken(service).find((taken) => ENTRANCE_PORTS.some(({ port, protocol }) => taken === `${port}/${protocol}`))
+}
+
 /** With externalTrafficPolicy Local those that have an endpoint of it themselves. */
-function servingNodes({ spec }: Service, nodes: readonly Node[], slices: readonly EndpointSlice[]): readonly Node[] {
-  const able = nodes.filter(({ metadata }) => metadata.labels?.[EXCLUDE_LABEL] === undefined)
+function servingNodes(service: Service, nodes: readonly Node[], slices: readonly EndpointSlice[]): readonly Node[] {
+  const { spec } = service
+  const entrance = portOfEntrance(service) === undefined ? new Set<Node>() : new Set(entranceNodes(nodes))
+  const able = nodes.filter((node) => node.metadata.labels?.[EXCLUDE_LABEL] === undefined && !entrance.has(node))
   if (spec.externalTrafficPolicy !== 'Local') return able
   const local = new Set(slices.flatMap(({ endpoints = [] }) => endpoints.filter(({ conditions }) => conditions?.ready !== false).map(({ nodeName }) => nodeName)))
   return able.filter(({ metadata }) => local.has(metadata.name))

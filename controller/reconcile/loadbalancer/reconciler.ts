@@ -1,4 +1,5 @@
 /** Says in the status of Services of type LoadBalancer where they are reached. Keys are Services. */
+import { ENTRANCE_LABEL } from '../../../proto/api/entrance/classes.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
@@ -36,7 +37,7 @@ export class LoadBalancerReconciler implements Reconciler {
       input('Service', (change) => this.#serviceKeys(change)),
       input('EndpointSlice', (change) => this.#sliceKeys(change)),
       input('Node', ({ type, cached: { object }, previous }) => {
-        const looks = (node: typeof object): unknown => [looksOfNode(node), node.metadata.labels?.[EXCLUDE_LABEL]]
+        const looks = (node: typeof object): unknown => [looksOfNode(node), node.metadata.labels?.[EXCLUDE_LABEL], node.metadata.labels?.[ENTRANCE_LABEL]]
         if (type === 'modified' && sameJson(looks(object), looks(previous!.object))) return []
         this.#nodes.changed()
         return [...this.#served]

@@ -1,5 +1,7 @@
-/** Two pods with one host port do not share a node. */
+/** Two pods with one host port do not share a node, and none has that of Ingresses on a node that is an entrance. */
 import { formatHostPort, hostPortClaims, portsClash, type HostPortClaim } from '../../../proto/api/host-ports.ts'
+import { ENTRANCE_LABEL } from '../../../proto/api/entrance/classes.ts'
+import { ENTRANCE_PORTS } from '../../../proto/api/reserved-ports.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import type { FilterPlugin } from '../framework.ts'
 
@@ -14,11 +16,13 @@ function claims(pod: Pod): readonly HostPortClaim[] {
 
 export const nodePorts: FilterPlugin = {
   name: 'NodePorts',
-  helpedBy: ['node-added', 'pod-removed'],
+  helpedBy: ['node-added', 'node-changed', 'pod-removed'],
   prepareFilter(pod) {
     const wanted = hostPortClaims(pod)
     if (wanted.length === 0) return undefined
-    return ({ pods }) => {
+    const ofEntrance = wanted.find((claim) => ENTRANCE_PORTS.some((reserved) => reserved.protocol === claim.protocol && reserved.port === claim.port))
+    return ({ node, pods }) => {
+      if (ofEntrance !== undefined && node.metadata.labels?.[ENTRANCE_LABEL] === 'true') return { reason: 'host port taken', detail: `host port ${formatHostPort(ofEntrance)} is for Ingresses, since the node is an entrance` }
       for (const other of pods.values()) {
         const taken = wanted.find((claim) => claims(other).some((held) => portsClash(claim, held)))
         if (taken !== undefined) return { reason: 'host port taken', detail: `host port ${formatHostPort(taken)} is that of pod ${other.metadata.namespace}/${other.metadata.name}` }

@@ -216,4 +216,18 @@ describe('Services', () => {
     await eventually(() => service('web').status.conditions?.[0]?.type === 'LoadBalancerAddressError')
     assert.deepEqual(reached(), [])
   })
+  it('do not take the ports of Ingresses at nodes that are an entrance', async () => {
+    const reached = (name: string): string[] => (service(name).status.loadBalancer?.ingress ?? []).map(({ ip }) => ip!)
+    const problem = (name: string): string | undefined => service(name).status.conditions?.find(({ type }) => type === 'LoadBalancerPortsError')?.message
+    await addNode('n1', '192.0.2.11', { 'gantry.dev/entrance': 'true' })
+    await addNode('n2', '192.0.2.12')
+    await create('secure', { type: 'LoadBalancer', selector: { app: 'a' }, ports: [{ port: 443 }] })
+    await create('other', { type: 'LoadBalancer', selector: { app: 'a' }, ports: [{ port: 8443 }] })
+    await eventually(() => reached('secure').length > 0 && reached('other').length === 2)
+    assert.deepEqual([reached('secure'), problem('secure')], [['192.0.2.12'], undefined])
+    await plane.api.mutate('Node', '', 'n2', '', ({ metadata }) => void (metadata.labels = { 'gantry.dev/entrance': 'true' }), user)
+    await eventually(() => reached('secure').length === 0)
+    assert.match(problem('secure')!, /^port 443\/TCP of nodes that are an entrance is for Ingresses/)
+    assert.deepEqual(reached('other'), ['192.0.2.11', '192.0.2.12'])
+  })
 })

@@ -58,6 +58,8 @@ const filterCases: { plugin: FilterPlugin; what: string; node?: NodeOptions; pod
   { plugin: nodePorts, what: 'has the host port free', pod: withPort({ hostPort: 80 }), placed: [withPort({ hostPort: 81 }), withPort({ hostPort: 80, protocol: 'UDP' }), withPort({})], refused: '' },
   { plugin: nodePorts, what: 'has a pod with the host port', pod: withPort({ hostPort: 80 }), placed: [withPort({ hostPort: 80, hostIP: '10.0.0.1' })], refused: 'host port 80/TCP is that of pod default/placed0' },
   { plugin: nodePorts, what: 'has the host port on another address', pod: withPort({ hostPort: 80, hostIP: '10.0.0.2' }), placed: [withPort({ hostPort: 80, hostIP: '10.0.0.1' }), withPort({ hostPort: 80, hostIP: '::' })], refused: '' },
+  { plugin: nodePorts, what: 'is an entrance, of the port of Ingresses', pod: withPort({ hostPort: 443 }), node: { labels: { 'gantry.dev/entrance': 'true' } }, refused: 'host port 443/TCP is for Ingresses, since the node is an entrance' },
+  { plugin: nodePorts, what: 'is an entrance, of another port', pod: withPort({ hostPort: 8443 }), node: { labels: { 'gantry.dev/entrance': 'true' } }, refused: '' },
   { plugin: nodePorts, what: 'has a pod in its network with the port', pod: withPort({ hostPort: 8080, hostIP: '0.0.0.0' }), placed: [withPort({}, true)], refused: 'host port 0.0.0.0:8080/TCP is that of pod default/placed0' },
   { plugin: resources, what: 'has room', pod: { cpu: '4', memory: '8Gi' }, refused: '' },
   { plugin: resources, what: 'has too little left', pod: { cpu: '1', memory: '5Gi' }, placed: [{ cpu: '3400m', memory: '4Gi' }], refused: 'cpu 400m short (requested 1, free 600m), memory 1Gi short (requested 5Gi, free 4Gi)' },
