@@ -124,7 +124,7 @@ export class Subject {
     const { [which]: object, message } = this.attributes
     if (object === undefined) return which === 'object' ? message ?? null : null
     const paths = this.requested.subresource === 'scale' ? scalePathsOf(object) : undefined
-    return paths !== undefined ? scaleOf(object, paths) : encodeJson(object, apiVersionOf({ ...this.requested.resource, version }))
+    return paths !== undefined ? scaleOf(object, paths) : encodeJson(object, { apiVersion: apiVersionOf({ ...this.requested.resource, version }), full: true })
   }
 }
 

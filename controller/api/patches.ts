@@ -15,7 +15,7 @@ import { lastApplied, tellLastApplied } from './last-applied.ts'
 /** The stored object with a patch. InvalidArgument for a patch that does not fit, that renames the object, or that makes something else of it. */
 export function patched<K extends Kind>(stored: Resources[K], patch: Pick<PatchOptions, 'type' | 'patch' | 'apiVersion'>, context: WriteContext): Resources[K] {
   const { kind, metadata: { name, namespace } } = stored as AnyResource
-  const wanted = decodeObject(kind as K, result(kind, encodeJson(stored, patch.apiVersion), patch), context)
+  const wanted = decodeObject(kind as K, result(kind, encodeJson(stored, { apiVersion: patch.apiVersion, full: true }), patch), context)
   if (wanted.metadata.name === name && wanted.metadata.namespace === namespace) return wanted
   throw new GantryError('InvalidArgument', `a patch cannot rename ${describeObject(stored)}`, { details: [{ field: 'metadata.name', value: wanted.metadata.name, message: 'is part of the patch' }] })
 }

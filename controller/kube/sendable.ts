@@ -54,7 +54,7 @@ export function sendResource(object: AnyResource, served: Served = ofStored(obje
     apiVersion,
     kind,
     object,
-    json: () => (json ??= Buffer.from(JSON.stringify(encodeJson(object, apiVersion)))),
+    json: () => (json ??= Buffer.from(JSON.stringify(encodeJson(object, { apiVersion, full: true })))),
     protobuf: () => (message === undefined ? undefined : (protobuf ??= bytes())),
   }
 }

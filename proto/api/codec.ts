@@ -166,7 +166,9 @@ class Decoder {
     this.#readOnly ||= readOnly === true
     const decoded = field.label === 'map' ? this.#map(field, value, path) : field.label === 'repeated' ? this.#list(field, value, path) : this.#value(field, value, path)
     this.#readOnly = outside
-    if (decoded !== undefined && !(readOnly === true && this.#options.dropReadOnly === true)) into[field.name] = decoded
+    if (decoded === undefined || (readOnly === true && this.#options.dropReadOnly === true)) return
+    // What is written even if it is empty says nothing by being there.
+    if (field.options.written !== true || !isEmpty(decoded)) into[field.name] = decoded
   }
 
   /** False for a value that asks for what is not acted on; one that Kubernetes would not take either goes on to be refused as that. */
@@ -301,41 +303,69 @@ function filler({ name, label, kind, type, options }: FieldSchema): Filler | und
   if (label !== 'optional') return options.required === true ? { name, zero: () => (label === 'map' ? {} : []) } : undefined
   if (options.always !== true) return undefined
   if (kind === 'message') return { name, zero: () => fill(type, {}) }
-  return { name, zero: () => (type === 'string' || type === 'bytes' ? '' : type === 'bool' ? false : 0) }
+  return { name, zero: () => zeroOf(type) }
 }
 
-/** An object's JSON, in the order apiVersion, kind, metadata, spec, status; what is absent or only filled in is left out. `apiVersion`: another served version of a custom kind. */
-export function encodeJson(object: Resources[Kind], apiVersion?: string): JsonObject {
+function zeroOf(type: string): string | number | boolean {
+  return type === 'string' || type === 'bytes' ? '' : type === 'bool' ? false : 0
+}
+
+export interface EncodeOptions {
+  /** Another served version of a custom kind. */
+  readonly apiVersion?: string | undefined
+  /** With what Kubernetes' JSON has even if it is empty, such as `status: {}`: clients with strict types rely on it. */
+  readonly full?: boolean
+}
+
+/** An object's JSON, in the order apiVersion, kind, metadata, spec, status; what is absent or only filled in is left out. */
+export function encodeJson(object: Resources[Kind], { apiVersion, full = false }: EncodeOptions = {}): JsonObject {
   const { kind } = object
   const custom = customKinds.get(kind)
   if (custom !== undefined) return writeCustom(custom, object, encodeMessage(messageSchema('ObjectMeta'), object.metadata as unknown as Fields), apiVersion)
-  return { apiVersion: apiVersionOf(resourceOf(kind)), kind, ...encodeMessage(messageSchema(kind), object as unknown as Fields) }
+  return { apiVersion: apiVersionOf(resourceOf(kind)), kind, ...encodeMessage(messageSchema(kind), object as unknown as Fields, full) }
 }
 
 /** A message's JSON, for one that is no kind by its name: options of a request, an answer. */
-export function encodeFields(message: string, fields: object): JsonObject {
-  return encodeMessage(messageSchema(message), fields as Fields)
+export function encodeFields(message: string, fields: object, full = false): JsonObject {
+  return encodeMessage(messageSchema(message), fields as Fields, full)
 }
 
-function encodeMessage(message: MessageSchema, fields: Fields): JsonObject {
+function encodeMessage(message: MessageSchema, fields: Fields, full = false): JsonObject {
   const json: JsonObject = {}
   for (const field of jsonFields(message.name).values()) {
-    const value = fields[field.name]
-    if (value === undefined || value === null) continue
-    const encoded = encodeField(field, value)
-    if (field.options.always === true && (encoded === '' || encoded === 0 || encoded === false || (isObject(encoded) && Object.keys(encoded).length === 0))) continue
-    if (field.label !== 'optional' && Object.keys(encoded as object).length === 0) continue
+    const value = fields[field.name] ?? undefined
+    if (value === undefined) {
+      if (full && isWritten(field)) json[field.name] = emptyOf(field)
+      continue
+    }
+    const encoded = encodeField(field, value, full)
+    const { label, options } = field
+    if ((options.always === true || label !== 'optional') && isEmpty(encoded) && !(full && isWritten(field))) continue
     json[field.name] = encoded
   }
   return json
 }
 
-function encodeField(field: FieldSchema, value: unknown): JsonValue {
+/** True for what Kubernetes' JSON has even if it is empty. */
+function isWritten({ kind, label, options }: FieldSchema): boolean {
+  return options.written === true || (options.always === true && kind === 'message' && label === 'optional')
+}
+
+function emptyOf({ kind, label, type }: FieldSchema): JsonValue {
+  if (label !== 'optional') return label === 'map' ? {} : []
+  return kind === 'message' ? encodeMessage(messageSchema(type), {}, true) : (zeroOf(type) as JsonValue)
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === '' || value === 0 || value === false || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
+}
+
+function encodeField(field: FieldSchema, value: unknown, full: boolean): JsonValue {
   if (field.kind !== 'message' || SPECIAL_MESSAGES.has(field.type)) return value as JsonValue
   const message = messageSchema(field.type)
   switch (field.label) {
-    case 'optional': return encodeMessage(message, value as Fields)
-    case 'repeated': return (value as Fields[]).map((item) => encodeMessage(message, item))
-    case 'map': return Object.fromEntries(Object.entries(value as Record<string, Fields>).map(([key, item]) => [key, encodeMessage(message, item)]))
+    case 'optional': return encodeMessage(message, value as Fields, full)
+    case 'repeated': return (value as Fields[]).map((item) => encodeMessage(message, item, full))
+    case 'map': return Object.fromEntries(Object.entries(value as Record<string, Fields>).map(([key, item]) => [key, encodeMessage(message, item, full)]))
   }
 }

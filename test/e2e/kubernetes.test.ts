@@ -4,6 +4,7 @@ import { admission } from './kubectl/admission.ts'
 import { applying } from './kubectl/applying.ts'
 import { changing } from './kubectl/changing.ts'
 import { clientNode } from './kubectl/client-node.ts'
+import { clientPython } from './kubectl/client-python.ts'
 import { creating } from './kubectl/creating.ts'
 import { deleting } from './kubectl/deleting.ts'
 import { inPod } from './kubectl/in-pod.ts'
@@ -27,5 +28,5 @@ describe('clients of Kubernetes', function () {
     await kubectl?.stop()
   })
 
-  for (const suite of [output, applying, changing, creating, rollouts, runningPods, streaming, deleting, access, clientNode, inPod, manifestsOfOthers, nodes, admission]) suite(() => kubectl!)
+  for (const suite of [output, applying, changing, creating, rollouts, runningPods, streaming, deleting, access, clientNode, clientPython, inPod, manifestsOfOthers, nodes, admission]) suite(() => kubectl!)
 })

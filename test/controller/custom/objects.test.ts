@@ -145,7 +145,7 @@ describe('objects of custom kinds', () => {
     const kind = await plane.define(cronTabs({}, { versions }))
     await plane.create(cronTab('a'))
     const stored = await plane.api.get(kind, 'default', 'a') as AnyResource
-    const shown = encodeJson(stored, 'stable.example.com/v2beta1')
+    const shown = encodeJson(stored, { apiVersion: 'stable.example.com/v2beta1' })
     assert.deepEqual([shown.apiVersion, (shown.spec as JsonObject).zone, (encodeJson(stored).spec as JsonObject).zone], ['stable.example.com/v2beta1', 'UTC', undefined])
     const patch = (apiVersion?: string) => plane.api.patch(kind, 'default', 'a', { type: 'MERGE', patch: { spec: { zone: 'CET' } }, ...apiVersion !== undefined && { apiVersion } }, context)
     await assert.rejects(patch(), refused('InvalidArgument', 'spec.zone', /unknown field/))

@@ -29,7 +29,7 @@ describe('Kubernetes face: parts of a pod', () => {
       await pod('a')
       const added = await patch('a', 'ephemeralcontainers', { ephemeralContainers: [debug], activeDeadlineSeconds: 5 })
       assert.equal(added.status, 200, added.body.toString())
-      assert.deepEqual(added.json.spec.ephemeralContainers, [{ ...debug, imagePullPolicy: 'Always', terminationMessagePath: '/dev/termination-log', terminationMessagePolicy: 'File' }])
+      assert.deepEqual(added.json.spec.ephemeralContainers, [{ ...debug, resources: {}, imagePullPolicy: 'Always', terminationMessagePath: '/dev/termination-log', terminationMessagePolicy: 'File' }])
       assert.deepEqual([added.json.spec.activeDeadlineSeconds, added.json.metadata.generation], [undefined, 2])
       assert.ok(added.json.metadata.managedFields.some(({ subresource }: { subresource?: string }) => subresource === 'ephemeralcontainers'))
       assert.equal((await face.get(`${PODS}/a/ephemeralcontainers`)).json.spec.ephemeralContainers.length, 1)

@@ -122,8 +122,13 @@ export class Kubectl {
     return running(this.#spawn('script', args, { ...env, SHELL: '/bin/sh' }))
   }
 
-  async run(command: Command, { stdin = '', env }: KubectlOptions = {}): Promise<Said> {
-    const child = this.#spawn('kubectl', wordsOf(command), env)
+  run(command: Command, options: KubectlOptions = {}): Promise<Said> {
+    return this.other('kubectl', wordsOf(command), options)
+  }
+
+  /** Another program in the same folder, home and environment. */
+  async other(program: string, args: readonly string[], { stdin = '', env }: KubectlOptions = {}): Promise<Said> {
+    const child = this.#spawn(program, args, env)
     const [out, err]: [Buffer[], Buffer[]] = [[], []]
     child.stdout!.on('data', (chunk: Buffer) => out.push(chunk))
     child.stderr!.on('data', (chunk: Buffer) => err.push(chunk))
