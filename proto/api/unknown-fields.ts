@@ -1,6 +1,6 @@
 /**
- * What protobuf bytes hold that the schema does not know. Decoding passes over it, as protobuf wants; of an object that a client sends nothing
- * may be accepted and then ignored. A scan of its own, so that bytes that are trusted (the store's) are decoded without it.
+ * What protobuf bytes hold that the schema does not know. Decoding drops it, as protobuf and Kubernetes want; over gRPC, where both sides are of
+ * Gantry, nothing is accepted and then ignored. The scan is separate, so that the store's bytes and those of Kubernetes' clients do without it.
  * https://protobuf.dev/programming-guides/encoding/
  */
 import protobuf from 'protobufjs/minimal.js'
