@@ -28,6 +28,7 @@ import { Traffic } from './traffic/traffic.ts'
 import { advertisedAddress, checkConfig, controllerAddresses, controllerPorts, CONTROLLER_SETTINGS, kubeAdvertisedAddress, type ControllerConfig, type TlsFiles } from './config.ts'
 import { AdmittedPods } from './dispatch/admitted-pods.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
+import { OwnFieldsPlugin } from './dispatch/own-fields-plugin.ts'
 import { NetCheck } from './dispatch/netcheck/net-check.ts'
 import { PodStreams } from './dispatch/pods.ts'
 import { NodePageReader } from './dispatch/node-pages.ts'
@@ -192,7 +193,7 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
   const traffic = new Traffic({
     informer, allowed: config.externalCidrs, cluster: [...cluster.podCidrs, ...cluster.serviceCidrs], controllers: controllerAddresses(config), reservedPorts: controllerPorts(config),
   })
-  const api: ObjectCore = new ObjectCore({ reads, informer, commits: new GroupCommit(store), clock, random, serviceCidr: config.serviceCidr, plugins: (self) => [...accounts.plugins(self), ...traffic.plugins, ...admissionPlugins({ informer, reads, authorizer: accounts.authorizer, portForward: (inputs, ended) => pods.portForward(inputs, { signal: ended, peer: config.name, user: ADMISSION }), clock, random, logger: logger.child({ component: 'admission' }) })] })
+  const api: ObjectCore = new ObjectCore({ reads, informer, commits: new GroupCommit(store), clock, random, serviceCidr: config.serviceCidr, plugins: (self) => [...accounts.plugins(self), ...traffic.plugins, new OwnFieldsPlugin(), ...admissionPlugins({ informer, reads, authorizer: accounts.authorizer, portForward: (inputs, ended) => pods.portForward(inputs, { signal: ended, peer: config.name, user: ADMISSION }), clock, random, logger: logger.child({ component: 'admission' }) })] })
   let kubeAddress = config.kubeListen
   const replicas = new StoreReplicas({ store, clock, random, logger: logger.child({ component: 'replicas' }), name: config.name, address: advertisedAddress(config), kubeAddress: () => kubeAdvertisedAddress(config, kubeAddress) })
   const peers = new ReplicaPeers({ replicas, connect: (address) => connect(address, { ...tls, serverName: CONTROLLER_HOST }, PEER_LIVENESS) })

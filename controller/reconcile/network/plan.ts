@@ -2,19 +2,11 @@
  * What a Network is given: its ranges, its number, and the parts of its ranges that nodes give addresses from. Pure. A node keeps its parts for
  * as long as a pod there is on the network: no address can be given twice.
  */
-import { formatCidr, readCidr, prefixLength, rangesOverlap, type AddressRange } from '../../../proto/api/cidr.ts'
+import { formatCidr, readCidr, rangesOverlap, type AddressRange } from '../../../proto/api/cidr.ts'
 import { formatTime } from '../../../proto/api/time.ts'
 import type { Network, NetworkBlock, NetworkStatus } from '../../../proto/gen/types.ts'
 import { withCondition } from '../conditions.ts'
-
-/** Ranges of Networks that name none: 128 of 4,094 addresses each. */
-const OWN_CHOICE = readCidr('172.24.0.0/13')!
-const OWN_CHOICE_PREFIX = 20
-/** Below these numbers are those of the pod network itself. */
-const FIRST_VNI = 100
-const LAST_VNI = 2 ** 24 - 1
-/** Bits of a part: 64 addresses, or fewer where the whole range has not many. */
-const PART_BITS = 6
+import { FIRST_VNI, holdingsOf, LAST_VNI, OWN_CHOICE, OWN_CHOICE_PREFIX, partBits } from './holdings.ts'
 
 export interface NetworkSituation {
   readonly network: Network
@@ -33,21 +25,22 @@ export function planNetwork({ network, others, pods, taken }: NetworkSituation, 
     ...status, ...next, observedGeneration: metadata.generation,
     conditions: withCondition(status.conditions, { type: 'Ready', status: holds ? 'True' : 'False', observedGeneration: metadata.generation, reason, message, lastTransitionTime: formatTime(now) }),
   })
-  const cidrs = status.cidrs ?? choose(spec.cidrs, others, taken)
-  if (cidrs === undefined) return settle({}, false, 'NoRangeFree', `every range of ${formatCidr(OWN_CHOICE)} is taken: give spec.cidrs`)
+  const held = holdingsOf(network, others)
+  const cidrs = held.cidrs ?? choose(spec.cidrs, others, taken)
+  if (cidrs === undefined) return settle({ cidrs: undefined, vni: held.vni, blocks: undefined }, false, 'NoRangeFree', `every range of ${formatCidr(OWN_CHOICE)} is taken: give spec.cidrs`)
   const ranges = cidrs.map((cidr) => readCidr(cidr)!)
   const clash = taken.find((other) => ranges.some((range) => rangesOverlap(range, readCidr(other)!)))
-  if (clash !== undefined) return settle({}, false, 'RangeOverlaps', `${cidrs.join(', ')} overlaps ${clash}, from which the cluster gives addresses to pods or Services: make the Network again with another range`)
-  const vni = status.vni ?? freeVni(others)
-  if (vni === undefined) return settle({ cidrs }, false, 'NoNumberFree', 'every VXLAN network identifier is taken')
-  const { blocks, short } = giveParts(ranges, status.blocks ?? [], pods)
-  if (short.length > 0) return settle({ cidrs, vni, blocks }, false, 'RangeExhausted', `${cidrs.join(', ')} has no part left for ${short.join(', ')}: pods there wait for others to go`)
-  return settle({ cidrs, vni, blocks }, true, 'Provided', `${blocks.length === 0 ? 'no pod is on it yet' : `${new Set(blocks.map(({ node }) => node)).size} nodes give addresses`}`)
+  if (clash !== undefined) return settle({ cidrs: held.cidrs && [...held.cidrs], vni: held.vni, blocks: [...held.blocks] }, false, 'RangeOverlaps', `${cidrs.join(', ')} overlaps ${clash}, from which the cluster gives addresses to pods or Services: make the Network again with another range`)
+  const vni = held.vni ?? freeVni(others)
+  if (vni === undefined) return settle({ cidrs: [...cidrs], vni, blocks: [...held.blocks] }, false, 'NoNumberFree', 'every VXLAN network identifier is taken')
+  const { blocks, short } = giveParts(ranges, held.blocks, pods)
+  if (short.length > 0) return settle({ cidrs: [...cidrs], vni, blocks }, false, 'RangeExhausted', `${cidrs.join(', ')} has no part left for ${short.join(', ')}: pods there wait for others to go`)
+  return settle({ cidrs: [...cidrs], vni, blocks }, true, 'Provided', `${blocks.length === 0 ? 'no pod is on it yet' : `${new Set(blocks.map(({ node }) => node)).size} nodes give addresses`}`)
 }
 
 function choose(asked: readonly string[] | undefined, others: readonly Network[], taken: readonly string[]): string[] | undefined {
   if (asked !== undefined && asked.length > 0) return [...asked]
-  const used = [...others.flatMap(({ spec, status }) => status.cidrs ?? spec.cidrs ?? []), ...taken].map((cidr) => readCidr(cidr)!)
+  const used = [...others.flatMap(({ spec, status }) => status.cidrs ?? spec.cidrs ?? []), ...taken].flatMap((cidr) => readCidr(cidr) ?? [])
   for (const range of parts(OWN_CHOICE, 32 - OWN_CHOICE_PREFIX)) if (!used.some((other) => rangesOverlap(other, range))) return [formatCidr(range)]
   return undefined
 }
@@ -82,11 +75,6 @@ function giveParts(ranges: readonly AddressRange[], present: readonly NetworkBlo
     }
   }
   return { blocks, short: [...short].sort() }
-}
-
-function partBits(range: AddressRange): number {
-  const free = (range.family === 4 ? 32 : 128) - prefixLength(range)
-  return Math.max(2, Math.min(PART_BITS, free - 3))
 }
 
 function* freeParts(range: AddressRange, bits: number, used: ReadonlySet<string>): Generator<string, undefined, undefined> {

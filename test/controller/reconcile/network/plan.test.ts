@@ -46,6 +46,34 @@ describe('a Network', () => {
     assert.deepEqual(given({ network: network('a', ['10.50.0.0/16'], after), pods: new Map([['n2', 1], ['n3', 1]]) }), after)
   })
 
+  describe('whose status somebody else has written', () => {
+    const victim = network('a', undefined, { cidrs: ['172.24.0.0/20'], vni: 100, blocks: [{ node: 'n1', cidr: '172.24.0.0/26' }] })
+    const forged = (cidrs: string[] | undefined, status: NetworkStatus): NetworkStatus => given({ network: network('b', cidrs, status), others: [victim], pods: new Map([['n1', 1]]) })
+
+    it('gets neither the number nor the range of another', () => {
+      const { vni, cidrs, blocks } = forged(undefined, victim.status)
+      assert.deepEqual([vni, cidrs, blocks], [101, ['172.24.16.0/20'], [{ node: 'n1', cidr: '172.24.16.0/26' }]])
+      assert.equal(forged(['10.50.0.0/16'], { ...victim.status }).vni, 101)
+    })
+
+    it('gets no other range than the one that it asks for, or that could be chosen for it', () => {
+      assert.deepEqual(forged(['10.50.0.0/16'], { cidrs: ['10.0.0.0/8'], vni: 200 }).cidrs, ['10.50.0.0/16'])
+      for (const cidr of ['10.0.0.0/8', '172.24.0.0/13', '192.168.0.0/20', '172.24.16.5/20', 'nothing']) assert.deepEqual(forged(undefined, { cidrs: [cidr], vni: 200 }).cidrs, ['172.24.16.0/20'], cidr)
+      assert.deepEqual(forged(undefined, { cidrs: ['172.25.0.0/20'], vni: 200 }).cidrs, ['172.25.0.0/20'])
+    })
+
+    it('gets no number that is none of Networks, and no part twice or outside of its range', () => {
+      for (const vni of [1, 99, 2 ** 24]) assert.equal(forged(['10.50.0.0/16'], { cidrs: ['10.50.0.0/16'], vni }).vni, 101, String(vni))
+      const blocks = ['10.50.0.64/26', '10.50.0.64/26', '10.60.0.0/26', '10.50.0.0/16', '10.50.0.1/26', 'x'].map((cidr) => ({ node: 'n1', cidr }))
+      assert.deepEqual(forged(['10.50.0.0/16'], { cidrs: ['10.50.0.0/16'], vni: 200, blocks }).blocks, [{ node: 'n1', cidr: '10.50.0.64/26' }])
+    })
+
+    it('takes nothing from the elder, which keeps what it has', () => {
+      const { vni, cidrs, blocks } = given({ network: victim, others: [network('b', undefined, victim.status)], pods: new Map([['n1', 1]]) })
+      assert.deepEqual([vni, cidrs, blocks], [100, ['172.24.0.0/20'], victim.status.blocks])
+    })
+  })
+
   it('says why it cannot be used', () => {
     assert.equal(ready(given({ network: network('a', ['10.244.9.0/24']) })), 'Ready False RangeOverlaps')
     const small = given({ network: network('a', ['10.50.0.0/28']), pods: new Map(['n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7', 'n8'].map((node) => [node, 1])) })
