@@ -47,6 +47,13 @@ export interface RigOptions {
   readonly signal?: AbortSignal
 }
 
+/** Every name of RigOptions: the record makes one that is missing or too many a type error. */
+const NAMES: Readonly<Record<keyof RigOptions, true>> = {
+  name: true, nodes: true, controllers: true, driver: true, etcd: true, nats: true, settings: true, diskBytes: true, memoryBytes: true, cpus: true, ephemeral: true,
+  context: true, contextFile: true, demo: true, fillRegistry: true, timeout: true, progress: true, warn: true, signal: true,
+}
+export const RIG_OPTIONS: readonly string[] = Object.keys(NAMES)
+
 /** What a rig that is there already is opened with. */
 export type OpenOptions = Pick<RigOptions, 'progress' | 'warn' | 'signal'>
 

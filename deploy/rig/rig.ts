@@ -10,6 +10,7 @@ import { systemRandom } from '../../proto/base/random.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { Cluster } from '../../cli/cluster.ts'
 import { firstReachable } from '../../cli/kube-server.ts'
+import { checkOptionsOf, PATIENCE, patienceOf, type Waiting } from './call-options.ts'
 import { openCluster, rigContext } from './cluster-access.ts'
 import { kubeconfigFile, ownContextFile } from './cluster-files.ts'
 import type { Driver, MachineRecord } from './contract.ts'
@@ -28,7 +29,7 @@ import { sourcesOf } from './logs/sources.ts'
 import { openMachine, openMachines, requireMachine } from './machines.ts'
 import { makeRig } from './making.ts'
 import { applyManifests, deleteObjects, objectNamed, type Manifests } from './objects.ts'
-import { checkName, checkOptions, type OpenOptions, type RigOptions } from './options.ts'
+import { checkName, checkOptions, RIG_OPTIONS, type OpenOptions, type RigOptions } from './options.ts'
 import { removeRig, sweepRigs, type Swept } from './removal.ts'
 import { addNodes, removeNode, sweepJoining, type Resizing } from './resizing.ts'
 import { isForeign, listRigs, requireRig, rigNames, type RigRecord } from './rig-record.ts'
@@ -37,9 +38,7 @@ import { rigStage } from './stage.ts'
 import { summarizeRigs, type RigSummary } from './summary.ts'
 import { awaitObject, eventually, type Goal } from './until.ts'
 
-/** Milliseconds that `until` and `delete` wait unless said. */
-const PATIENCE = 60_000
-/** The same for one run of the command line. */
+/** Milliseconds for one run of the command line. */
 const COMMAND_PATIENCE = 120_000
 const ANY_CODE = Array.from({ length: 256 }, (_, code) => code)
 
@@ -94,6 +93,7 @@ export class Rig implements Faults, AsyncDisposable {
    * a cluster that does not come up. When it fails nothing of it is left.
    */
   static async up(options: RigOptions = {}): Promise<Rig> {
+    checkOptionsOf('Rig.up', options, RIG_OPTIONS)
     const { ephemeral = true, demo = true, context = false, contextFile = contextFilePath(process.env), timeout = PATIENCE, progress = () => undefined, warn = warnProcess, signal = new AbortController().signal, fillRegistry } = options
     const recorded = checkOptions(options)
     const name = options.name ?? await freeName()
@@ -117,7 +117,9 @@ export class Rig implements Faults, AsyncDisposable {
   }
 
   /** A rig that is up, made by whichever process; `signal` ends what is under way, not the rig. NotFound if there is none, FailedPrecondition for one that is half-made or another version's. */
-  static async open(name: string, { progress = () => undefined, warn = warnProcess, signal }: OpenOptions = {}): Promise<Rig> {
+  static async open(name: string, options: OpenOptions = {}): Promise<Rig> {
+    checkOptionsOf('Rig.open', options, ['progress', 'warn', 'signal'])
+    const { progress = () => undefined, warn = warnProcess, signal } = options
     const record = await requireRig(name)
     if (record.phase !== 'ready') throw new GantryError('FailedPrecondition', `the rig "${name}" is not up: process ${record.maker.pid} is ${record.phase} it, or did not finish`, { details: [{ field: 'name', value: name, remedy: `wait for that, or \`gantry rig down ${name}\`` }] })
     const rig = await Rig.#over(await openDriver(record.driver), record, false, { progress, warn })
@@ -186,29 +188,33 @@ export class Rig implements Faults, AsyncDisposable {
    * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as they are then. If one is refused
    * nothing is written, and the error names each field with its place.
    */
-  apply(manifests: Manifests, { namespace }: InNamespace = {}): Promise<AnyResource[]> {
+  async apply(manifests: Manifests, options: InNamespace = {}): Promise<AnyResource[]> {
+    checkOptionsOf('apply', options, ['namespace'])
+    const { namespace } = options
     return applyManifests(this.client, manifests, namespace, this.#end.signal)
   }
 
   /** Deletes what manifests, or "deployment/web", name, and waits until it is gone. What is not there is no error. `graceSeconds`: instead of the pods' own. */
-  delete(objects: Manifests, { namespace, graceSeconds, timeout = PATIENCE }: InNamespace & { readonly graceSeconds?: number; readonly timeout?: number } = {}): Promise<void> {
-    return deleteObjects(this.client, objects, { namespace, graceSeconds, timeout }, this.#end.signal)
+  async delete(objects: Manifests, options: InNamespace & Waiting & { readonly graceSeconds?: number } = {}): Promise<void> {
+    const timeout = patienceOf('delete', options, ['namespace', 'graceSeconds'])
+    await deleteObjects(this.client, objects, { namespace: options.namespace, graceSeconds: options.graceSeconds, timeout }, this.#end.signal)
   }
 
   /**
    * Waits for an object, "deployment/web": see `Goal` for what it may be waited for. The object then; undefined once it is deleted.
-   * DeadlineExceeded, with what it was like last, after `timeout` milliseconds (60,000 unless said).
+   * DeadlineExceeded, with what it was like last, after `within` (60 s unless said).
    */
-  until(object: string, goal: Goal, { namespace, timeout = PATIENCE }: InNamespace & { readonly timeout?: number } = {}): Promise<AnyResource | undefined> {
-    return awaitObject(this.client, objectNamed(object, namespace), goal, timeout, this.#end.signal)
+  async until(object: string, goal: Goal = 'Ready', options: InNamespace & Waiting = {}): Promise<AnyResource | undefined> {
+    const timeout = patienceOf('until', options, ['namespace'])
+    return awaitObject(this.client, objectNamed(object, options.namespace), goal, timeout, this.#end.signal)
   }
 
   /**
    * Waits for what only the application knows: asks again and again until the answer is true. Any other answer, and any error, says why it is not so
-   * yet; DeadlineExceeded with the last after `timeout` milliseconds (60,000 unless said).
+   * yet; DeadlineExceeded with the last after `within` (60 s unless said).
    */
-  eventually(probe: () => unknown, { timeout = PATIENCE }: { readonly timeout?: number } = {}): Promise<void> {
-    return eventually(probe, systemClock, timeout, this.#end.signal)
+  async eventually(probe: () => unknown, options: Waiting = {}): Promise<void> {
+    await eventually(probe, systemClock, patienceOf('eventually', options), this.#end.signal)
   }
 
   /** Runs the command line against this cluster; whatever its exit code is, it is the answer. */
@@ -259,6 +265,7 @@ export class Rig implements Faults, AsyncDisposable {
    * do not fit, FailedPrecondition for what the driver cannot do.
    */
   async fault(kind: string, values: Readonly<Record<string, unknown>>, options: BeginOptions = {}): Promise<Fault> {
+    checkOptionsOf('fault', options, ['for', 'source'])
     return new Fault(await this.#engine.begin(kind, values, options), this)
   }
 
@@ -290,8 +297,9 @@ export class Rig implements Faults, AsyncDisposable {
   }
 
   /** Empties a node politely, then takes it away with its machine. */
-  async removeNode(name: string, { now = false }: NodeRemoval = {}): Promise<void> {
-    await removeNode(this.name, name, now, this.#resizing())
+  async removeNode(name: string, removal: NodeRemoval = {}): Promise<void> {
+    checkOptionsOf('removeNode', removal, ['now'])
+    await removeNode(this.name, name, removal.now ?? false, this.#resizing())
     await this.refresh()
   }
 
@@ -300,14 +308,18 @@ export class Rig implements Faults, AsyncDisposable {
   }
 
   /** Puts an image onto every node without a registry: an archive or OCI layout by its path, or an image of the Docker engine here by its name. `name`: for one that its archive has no name for. */
-  async load(image: string, { name }: { readonly name?: string | undefined } = {}): Promise<readonly LoadedImage[]> {
+  async load(image: string, options: { readonly name?: string | undefined } = {}): Promise<readonly LoadedImage[]> {
+    checkOptionsOf('load', options, ['name'])
+    const { name } = options
     const record = await this.refresh()
     const nodes = record.machines.filter(({ spec }) => spec.role === 'node').map((machine) => openMachine(this.driver, record, machine))
     return loadImage(image, this.driver, nodes, { name, signal: this.#end.signal, progress: (done, all) => this.#tell.progress(`${image} is on ${done} of ${all} nodes`) })
   }
 
   /** Puts an image into the rig's registry, where nodes find it with every pull policy; `image` and `name` as of `load`. */
-  push(image: string, { name }: { readonly name?: string | undefined } = {}): Promise<readonly LoadedImage[]> {
+  async push(image: string, options: { readonly name?: string | undefined } = {}): Promise<readonly LoadedImage[]> {
+    checkOptionsOf('push', options, ['name'])
+    const { name } = options
     return pushImages(image, this.registry, { name, signal: this.#end.signal })
   }
 

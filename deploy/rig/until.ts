@@ -26,6 +26,7 @@ type Check = (object: AnyResource | undefined) => boolean
 /** InvalidArgument for words that are none of the above. */
 export function checkOf(goal: Goal): Check {
   if (typeof goal === 'function') return (object) => object !== undefined && goal(object)
+  if (typeof goal !== 'string') throw new GantryError('InvalidArgument', `until: what is waited for is text, such as "Ready", or a function, not ${JSON.stringify(goal)}`, { details: [{ field: 'goal', value: String(goal) }] })
   switch (goal.toLowerCase()) {
     case 'deleted': case 'delete': return (object) => object === undefined
     case 'created': case 'create': return (object) => object !== undefined

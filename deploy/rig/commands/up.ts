@@ -14,6 +14,7 @@ import { pushDemoImages } from '../demo.ts'
 import { driverNames } from '../drivers/index.ts'
 import { isInForce } from '../faults/engine.ts'
 import { bundlePath, installationRoot } from '../installation.ts'
+import { nextSteps } from '../next-steps.ts'
 import { DEFAULT_NODES, type RigOptions } from '../options.ts'
 import { Progress } from '../progress.ts'
 import { removeRig } from '../removal.ts'
@@ -55,7 +56,7 @@ export default defineCommand({
       stdout.write(`The rig "${name}" is already running, with ${nodes} node${nodes === 1 ? '' : 's'}.\n`)
       const state = await rigState(found)
       if (state !== 'running') stdout.write(`It is ${state}: \`gantry rig status ${name}\` tells which machines.\n`)
-      if (given.has('nodes') && flags.nodes !== nodes) stdout.write(`For another number of nodes: gantry rig node add or remove, or gantry rig down ${name} first.\n`)
+      if (given.has('nodes') && flags.nodes !== nodes) stdout.write(`For another number of nodes: \`gantry rig node add\` or \`remove\`, or \`gantry rig down ${name}\` first.\n`)
       if (flags.again && flags.demo) await fillAndStartDemo(name, environment)
       return EXIT.ok
     }
@@ -79,7 +80,7 @@ export default defineCommand({
     try {
       stdout.write(`${introduction(rig)}\n`)
       if (flags.demo) await startDemo(rig, environment)
-      stdout.write(`\nNext:\n${next(rig, flags.demo, environment)}\n`)
+      stdout.write(`\nNext:\n${nextSteps({ rig: rig.name, nodes: rig.nodes.map((node) => node.name), contextFile: flags.context ? undefined : rig.context().file, kubeconfigFile: rig.kubeconfigFile, demo: flags.demo }, environment)}\n`)
       if (flags.ephemeral) await ended(environment)
     } finally {
       if (flags.ephemeral || signal.aborted) {
@@ -167,28 +168,6 @@ async function fillAndStartDemo(name: string, environment: Environment): Promise
   } finally {
     rig.close()
   }
-}
-
-/** Longer commands stand out of line, that the others fit a terminal of 80 columns with what they do. */
-const COLUMN = 44
-
-/** What to type next, and what it does. */
-function next(rig: Rig, demo: boolean, { env }: Environment): string {
-  const gantry = env.npm_lifecycle_event === undefined ? 'gantry' : 'npx gantry'
-  const named = rig.name === DEFAULT_RIG ? '' : ` ${rig.name}`
-  const lines: [string, string][] = [
-    [`${gantry} get nodes`, 'the machines'],
-    ...(demo ? [
-      [`${gantry} logs deploy/hello`, 'what the pods print'], [`${gantry} exec -it deploy/hello -- sh`, 'a shell in one'],
-      [`${gantry} scale deploy/hello --replicas 5`, ''], [`${gantry} describe deploy/hello`, ''],
-    ] as [string, string][] : []),
-    [`export KUBECONFIG=${rig.kubeconfigFile}`, 'for kubectl'],
-    [`${gantry} rig status${named}`, 'its machines, and the faults in force'],
-    [`${gantry} rig kill n1 --for 10s${named === '' ? '' : ` --rig${named}`}`, 'a machine that fails'],
-    env.npm_lifecycle_event === 'up' && named === '' ? ['npm run down', 'ends it all'] : [`${gantry} rig down${named}`, 'ends it all'],
-  ]
-  const width = Math.max(...lines.map(([command, what]) => (what === '' || command.length > COLUMN ? 0 : command.length)))
-  return lines.map(([command, what]) => `  ${command.padEnd(width)}   ${what}`.trimEnd()).join('\n')
 }
 
 const DAY = 86_400_000

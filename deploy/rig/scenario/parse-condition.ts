@@ -56,7 +56,7 @@ function readCondition(slot: Slot, scope: Scope, besides: readonly string[]): Co
   const word = firstWord(slot, FIRST_WORDS, 'a condition')
   if (word === undefined) return undefined
   if (word === 'unchanged') return readUnchanged(slot, scope, besides)
-  const fields = slot.fields<string>([...PROBES[word as ProbeWord], ...EXPECTATIONS[word as ProbeWord], 'every', ...besides], `a condition about ${word}`)
+  const fields = slot.fields<string>([...PROBES[word as ProbeWord], ...EXPECTATIONS[word as ProbeWord], 'every', ...besides], `a condition about ${word}`, timeHints(besides))
   if (fields === undefined) return undefined
   const probe = readProbeFields(fields, word as ProbeWord, scope)
   return probe === undefined ? undefined : readExpectation(fields, probe, scope)
@@ -85,7 +85,7 @@ function readReadiness(slot: Slot, scope: Scope): Condition | undefined {
 }
 
 function readUnchanged(slot: Slot, scope: Scope, besides: readonly string[]): Condition | undefined {
-  const fields = slot.fields<string>(['unchanged', 'every', ...besides], 'a condition about unchanged')
+  const fields = slot.fields<string>(['unchanged', 'every', ...besides], 'a condition about unchanged', timeHints(besides))
   const name = fields?.get('unchanged')?.text()
   if (fields === undefined || name === undefined) return undefined
   const wrong = unknownReference(name, scope.remembered)
@@ -357,4 +357,9 @@ export function describeProbe(probe: Probe): string {
     case 'text': return probe.text
     case 'http': return `${probe.address}${probe.from.is === 'host' ? '' : ` ${probe.from.is === 'machine' ? `from ${probe.from.name}` : `of pods ${probe.from.selector}`}`}`
   }
+}
+
+/** What people write for "within". */
+function timeHints(besides: readonly string[]): Record<string, string> {
+  return besides.includes('within') ? { timeout: '"within" says how long it may take' } : {}
 }

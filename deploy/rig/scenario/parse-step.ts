@@ -19,6 +19,7 @@ type Word = (typeof WORDS)[number]
 /** Words that people try. */
 const HINTS: Readonly<Record<string, string>> = {
   wait: '"until" waits for a state, "pause" lets time pass', sleep: '"pause" lets time pass; better is "until", which waits for a state', expect: '"check" looks once, "until" waits', assert: '"check" looks once, "until" waits',
+  eventually: '"until" waits until something holds',
   exec: '"run" with "on: pod/NAME" runs a command in a pod', http: '"check" and "until" ask by http', logs: '"check" and "until" look into logs', create: '"apply" makes objects', let: '"remember" keeps what is seen', set: '"remember" keeps what is seen',
 }
 
@@ -56,6 +57,7 @@ function readStep(slot: Slot, number: string, scope: StepScope): Step | undefine
   const type = scope.faults.find(({ kind }) => kind === word)
   const fields = slot.fields<string>([word, 'name', ...beside(word as Word, type)], `the step "${word}"`, {
     ...(word === 'check' ? { within: 'check looks once; until waits' } : {}), during: 'only always and faults last', for: 'only faults have an end; until and others have "within"',
+    ...(word === 'pause' || word === 'check' ? {} : { timeout: '"within" says how long it may take' }),
   })
   if (fields === undefined) return undefined
   const name = fields.get('name')?.text()

@@ -15,6 +15,7 @@ import { run, type CommandResult } from '../../../proto/base/command.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'
 import type { Answer, Called, CalledMachine, Method, Parameters } from '../commands/call.ts'
 import type { FaultRecord } from '../faults/contract.ts'
+import { checkOptionsOf, patienceOf, type Waiting } from '../call-options.ts'
 import type { BeginOptions } from '../faults/engine.ts'
 import { openImage } from '../images/image-source.ts'
 import type { LoadedImage } from '../images/load.ts'
@@ -26,8 +27,7 @@ import { Fault, RigMachine, type Faults, type Lasting } from '../rig-machine.ts'
 import type { InNamespace, NodeRemoval } from '../rig.ts'
 import { awaitObject, eventually, type Goal } from '../until.ts'
 
-/** Milliseconds that `until` and `delete` wait unless said; those for one answer of the API; those for one run of the command line. */
-const PATIENCE = 60_000
+/** Milliseconds for one answer of the API, and for one run of the command line. */
 const ANSWER = 15_000
 const COMMAND_PATIENCE = 120_000
 const ANY_CODE = Array.from({ length: 256 }, (_, code) => code)
@@ -82,23 +82,27 @@ export class ContainerRig implements Faults, AsyncDisposable {
    * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as they are then. If one is refused
    * nothing is written, and the error names each field with its place.
    */
-  apply(manifests: Manifests, { namespace }: InNamespace = {}): Promise<AnyResource[]> {
+  async apply(manifests: Manifests, options: InNamespace = {}): Promise<AnyResource[]> {
+    checkOptionsOf('apply', options, ['namespace'])
+    const { namespace } = options
     return applyManifests(this.client, manifests, namespace, this.#end.signal)
   }
 
   /** Deletes what manifests, or "deployment/web", name, and waits until it is gone. What is not there is no error. `graceSeconds`: instead of the pods' own. */
-  delete(objects: Manifests, { namespace, graceSeconds, timeout = PATIENCE }: InNamespace & { readonly graceSeconds?: number; readonly timeout?: number } = {}): Promise<void> {
-    return deleteObjects(this.client, objects, { namespace, graceSeconds, timeout }, this.#end.signal)
+  async delete(objects: Manifests, options: InNamespace & Waiting & { readonly graceSeconds?: number } = {}): Promise<void> {
+    const timeout = patienceOf('delete', options, ['namespace', 'graceSeconds'])
+    await deleteObjects(this.client, objects, { namespace: options.namespace, graceSeconds: options.graceSeconds, timeout }, this.#end.signal)
   }
 
-  /** Waits for an object, "deployment/web": see `Goal`. The object then; undefined once it is deleted. DeadlineExceeded after `timeout` milliseconds (60,000 unless said). */
-  until(object: string, goal: Goal, { namespace, timeout = PATIENCE }: InNamespace & { readonly timeout?: number } = {}): Promise<AnyResource | undefined> {
-    return awaitObject(this.client, objectNamed(object, namespace), goal, timeout, this.#end.signal)
+  /** Waits for an object, "deployment/web": see `Goal`. The object then; undefined once it is deleted. DeadlineExceeded after `within` (60 s unless said). */
+  async until(object: string, goal: Goal = 'Ready', options: InNamespace & Waiting = {}): Promise<AnyResource | undefined> {
+    const timeout = patienceOf('until', options, ['namespace'])
+    return awaitObject(this.client, objectNamed(object, options.namespace), goal, timeout, this.#end.signal)
   }
 
-  /** Asks again and again until the answer is true; DeadlineExceeded with the last answer or error after `timeout` milliseconds (60,000 unless said). */
-  eventually(probe: () => unknown, { timeout = PATIENCE }: { readonly timeout?: number } = {}): Promise<void> {
-    return eventually(probe, systemClock, timeout, this.#end.signal)
+  /** Asks again and again until the answer is true; DeadlineExceeded with the last answer or error after `within` (60 s unless said). */
+  async eventually(probe: () => unknown, options: Waiting = {}): Promise<void> {
+    await eventually(probe, systemClock, patienceOf('eventually', options), this.#end.signal)
   }
 
   /** Runs the command line, on this host, against this cluster; whatever its exit code is, it is the answer. */
@@ -141,6 +145,7 @@ export class ContainerRig implements Faults, AsyncDisposable {
 
   /** Begins a fault of any kind: see Rig.fault. */
   async fault(kind: string, values: Readonly<Record<string, unknown>>, options: BeginOptions = {}): Promise<Fault> {
+    checkOptionsOf('fault', options, ['for', 'source'])
     return new Fault(await this.#call('fault', kind, values, options), this)
   }
 
@@ -173,12 +178,15 @@ export class ContainerRig implements Faults, AsyncDisposable {
 
   /** Empties a node politely, then takes it away with its machine. */
   async removeNode(name: string, removal: NodeRemoval = {}): Promise<void> {
+    checkOptionsOf('removeNode', removal, ['now'])
     await this.#call('removeNode', name, removal)
     this.#machines = await this.#call('machines')
   }
 
   /** Puts an image onto every node without a registry: an archive or OCI layout on this host by its path, or an image of the Docker engine here by its name. `name`: for one that its archive has no name for. */
-  async load(image: string, { name }: { readonly name?: string } = {}): Promise<readonly LoadedImage[]> {
+  async load(image: string, options: { readonly name?: string } = {}): Promise<readonly LoadedImage[]> {
+    checkOptionsOf('load', options, ['name'])
+    const { name } = options
     const source = await openImage(image, this.#end.signal)
     const folder = await mkdtemp(join(tmpdir(), 'gantry-load-'))
     const there = `/var/lib/gantry/${basename(folder)}.tar`
@@ -196,7 +204,9 @@ export class ContainerRig implements Faults, AsyncDisposable {
   }
 
   /** Puts an image into the cluster's registry, where nodes find it with every pull policy; `image` and `name` as of `load`. */
-  push(image: string, { name }: { readonly name?: string } = {}): Promise<readonly LoadedImage[]> {
+  async push(image: string, options: { readonly name?: string } = {}): Promise<readonly LoadedImage[]> {
+    checkOptionsOf('push', options, ['name'])
+    const { name } = options
     return pushImages(image, this.registry, { name, signal: this.#end.signal })
   }
 

@@ -13,7 +13,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { AbstractStartedContainer, GenericContainer, getContainerRuntimeClient, ImageName, Wait, type RestartOptions, type StartedTestContainer } from 'testcontainers'
+import { AbstractStartedContainer, GenericContainer, getContainerRuntimeClient, ImageName, Wait, type RestartOptions, type StartedTestContainer, type StopOptions, type StoppedTestContainer } from 'testcontainers'
 import { parse } from 'yaml'
 import { formatContexts, loadCredentials, upsertContext, type Context, type Contexts, type Credentials } from '../../../proto/api/context.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -35,6 +35,9 @@ const STATE = '/var/lib/gantry'
 /** What one container may hold: each node takes a loop device and about 60 MiB of memory. */
 const MAX_NODES = 50
 const STARTUP_TIMEOUT = 120_000
+const RYUK_DISABLED = 'TESTCONTAINERS_RYUK_DISABLED'
+const RYUK_LABEL = 'org.testcontainers.ryuk=true'
+const RYUK_MISSING = `testcontainers' own cleaner, Ryuk, does not run. Where its image cannot be had, set ${RYUK_DISABLED}=true; containers are then removed by stop() alone`
 /** Lines of the container's log that are in the error when it does not start. */
 const LAST_LINES = 15
 
@@ -50,6 +53,8 @@ export class GantryContainer extends GenericContainer {
   /** What was asked for has been told to GenericContainer. */
   #described = false
   #lastLines = ''
+  /** The container of the start under way, once the engine has made it. */
+  #created: string | undefined
 
   constructor(image?: string) {
     super(image ?? REPOSITORY)
@@ -95,13 +100,32 @@ export class GantryContainer extends GenericContainer {
       this.withExposedPorts(...ports.controllers, ...ports.kube, REGISTRY_PORT)
       this.#keepLastLines()
     }
-    let started: StartedTestContainer
+    this.#created = undefined
     try {
-      started = await super.start()
+      return await StartedGantryContainer.over(await super.start(), ports)
     } catch (cause) {
-      throw new Error(`the cluster did not come up: ${(cause as Error).message}\n${this.#lastLines.trim().split('\n').slice(-LAST_LINES).join('\n')}`, { cause })
+      const remedy = await this.#removeFailed()
+      const lines = [`the cluster did not come up: ${(cause as Error).message}`, remedy, this.#lastLines.trim().split('\n').slice(-LAST_LINES).join('\n')]
+      throw new Error(lines.filter((line) => line !== '').join('\n'), { cause })
     }
-    return StartedGantryContainer.over(started, ports)
+  }
+
+  protected override containerCreated(containerId: string): Promise<void> {
+    this.#created = containerId
+    return Promise.resolve()
+  }
+
+  /** Of a start that failed half-way nobody has a handle to stop it by: its container is removed. Answers with what to do, where that is known. */
+  async #removeFailed(): Promise<string> {
+    try {
+      const { container: { dockerode } } = await getContainerRuntimeClient()
+      if (this.#created !== undefined) await dockerode.getContainer(this.#created).remove({ force: true, v: true })
+      else if (process.env[RYUK_DISABLED] !== 'true' && !(await dockerode.listContainers({ filters: { label: [RYUK_LABEL] } })).some(({ State }) => State === 'running')) return RYUK_MISSING
+    } catch (thrown) {
+      // Gone already, as testcontainers removes what does not become ready; or the engine is, which the start's own error tells.
+      if (statusOf(thrown) === undefined) return ''
+    }
+    return ''
   }
 
   /** One of each controller. */
@@ -139,6 +163,7 @@ export class StartedGantryContainer extends AbstractStartedContainer {
   #context: GantryContext
   #rig: ContainerRig
   #folder: Promise<string> | undefined
+  #stopping: Promise<StoppedTestContainer> | undefined
 
   private constructor(started: StartedTestContainer, ports: Ports, reached: Reached) {
     super(started)
@@ -197,10 +222,43 @@ export class StartedGantryContainer extends AbstractStartedContainer {
     return this.#rig
   }
 
-  protected override async containerStopping(): Promise<void> {
-    this.#rig.close()
-    if (this.#folder !== undefined) await rm(await this.#folder, { recursive: true, force: true })
+  /**
+   * Stops the container and removes what belongs to it, however far it came: again is no error, nor is a container that is gone already. Unavailable
+   * if the engine does not answer; what is here is removed even so.
+   */
+  override stop(options?: Partial<StopOptions>): Promise<StoppedTestContainer> {
+    this.#stopping ??= this.#stop(options).catch((thrown: unknown) => {
+      this.#stopping = undefined // may be tried again
+      throw thrown
+    })
+    return this.#stopping
   }
+
+  async #stop(options: Partial<StopOptions> | undefined): Promise<StoppedTestContainer> {
+    this.#rig.close()
+    const id = this.getId()
+    const [stopped] = await Promise.allSettled([this.startedTestContainer.stop(options), this.#removeFolder()])
+    if (stopped.status === 'fulfilled') return stopped.value
+    switch (statusOf(stopped.reason)) {
+      case 304: case 404: // stopped or removed by another
+        return { getId: () => id, copyArchiveFromContainer: () => Promise.reject(new GantryError('NotFound', `the container ${id} is gone`)) }
+      case undefined:
+        throw new GantryError('Unavailable', `the Docker engine does not answer: the container ${id} may go on running: ${(stopped.reason as Error).message}`, { cause: stopped.reason })
+      default:
+        throw stopped.reason
+    }
+  }
+
+  async #removeFolder(): Promise<void> {
+    const folder = await this.#folder?.catch(() => undefined) // one that was not made need not be removed
+    this.#folder = undefined
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Of an answer of the engine; undefined for what is none. */
+function statusOf(thrown: unknown): number | undefined {
+  return (thrown as { statusCode?: number }).statusCode
 }
 
 /** Asks the container how its cluster is reached. */

@@ -185,4 +185,11 @@ describe('scenario files', () => {
       }
     }), { numRuns: 400 })
   })
+
+  it('name the word for how long, where people write another', () => {
+    for (const text of ['- until: { object: pod/web, exists: true, timeout: 5s }', '- until: pod/web\n  timeout: 5s', '- run: true\n  timeout: 5s']) {
+      assert.match(refusal(steps(text)).join('\n'), /timeout: .* has no "timeout" \("within" says how long it may take\)/)
+    }
+    assert.match(refusal(steps('- eventually: pod/web')).join('\n'), /is not a step \("until" waits until something holds\)/)
+  })
 })
