@@ -47,7 +47,7 @@ function notes(field: ExplainedField, indent: number): string[] {
     ...(field.enum.length === 0 ? [] : [`Values: ${field.enum.map((value) => (value === '' ? '""' : value)).join(', ')}.`]),
     ...(field.default === undefined ? [] : [`Default: ${field.default}.`]),
     ...(field.mergeKey.length === 0 ? [] : [`Items are told apart by ${field.mergeKey.join(' and ')}.`]),
-    ...(unsupported === undefined ? [] : [`Refused: ${unsupported.reason}${unsupported.accepted.length === 0 ? '' : ` (accepted: ${unsupported.accepted.join(', ')})`}.`]),
+    ...(unsupported === undefined ? [] : [`Refused: ${unsupported.reason}${acceptedText(unsupported.accepted)}.`]),
   ]
   return texts.flatMap((text) => wrap(text, indent))
 }
@@ -62,4 +62,10 @@ function wrap(text: string, indent: number): string[] {
     }
     return lines.map((line) => ' '.repeat(indent) + line)
   })
+}
+
+/** What may be written all the same; an empty text or map is as good as nothing, which needs no telling. */
+export function acceptedText(accepted: readonly string[]): string {
+  const told = accepted.filter((value) => value !== '' && value !== '{}')
+  return told.length === 0 ? '' : ` (accepted: ${told.join(', ')})`
 }

@@ -31,7 +31,7 @@ export function nextSteps({ rig, nodes, contextFile, kubeconfigFile, demo }: Mad
       [`${inCluster} scale deploy/hello --replicas 5`, ''], [`${inCluster} describe deploy/hello`, ''],
     ] as [string, string][] : []),
     [`export KUBECONFIG=${shellWord(kubeconfigFile)}`, 'for kubectl'],
-    [`${gantry} rig status${named}`, 'its machines and the faults in force'],
+    [`${gantry} rig status${named}`, 'its machines, faults in force'],
     [`${gantry} rig kill ${victim} --for 10s${named === '' ? '' : ` --rig${named}`}`, 'a machine that fails'],
     env.npm_lifecycle_event === 'up' && named === '' ? ['npm run down', 'ends it all'] : [`${gantry} rig down${named}`, 'ends it all'],
   ]

@@ -2,7 +2,7 @@
 import { formatRule, type Flaw } from './format.ts'
 import { nearest } from './nearest.ts'
 import { NOT_YET } from './problem.ts'
-import type { FieldSchema } from './schema.ts'
+import { messageSchema, type FieldSchema } from './schema.ts'
 
 /** True for the empty string in a field that need not be there: it means the same as leaving the field out, as in Kubernetes. */
 export function isBlank({ label, options }: FieldSchema, value: unknown): boolean {
@@ -42,7 +42,24 @@ export function unsupportedMessage(reason: string): string {
   return reason === PLAIN_REASON ? NOT_YET : `${NOT_YET}: ${reason}`
 }
 
+/** Messages of which exactly one field says what is meant: of such a field, leaving it out leaves nothing. */
+const ONE_OF = ['VolumeSource', 'VolumeProjection', 'LifecycleHandler', 'HTTPRouteFilter', 'IngressBackend'] as const
+
+/** Field that is not acted on → what is, in its place. */
+let instead: ReadonlyMap<FieldSchema, readonly string[]> | undefined
+
+function alternativesTo(field: FieldSchema): readonly string[] {
+  instead ??= new Map(ONE_OF.flatMap((name) => {
+    const fields = messageSchema(name).fields.filter(({ kind }) => kind === 'message')
+    const served = fields.filter(({ options }) => options.unsupported === undefined).map((one) => one.name)
+    return fields.filter(({ options }) => options.unsupported !== undefined).map((one) => [one, served] as const)
+  }))
+  return instead.get(field) ?? []
+}
+
 export function unsupportedRemedy(field: FieldSchema): string {
+  const others = alternativesTo(field)
+  if (others.length > 0) return `use ${others.length === 1 ? others[0]! : `${others.slice(0, -1).join(', ')} or ${others.at(-1)!}`} instead`
   const allowed = (field.options.inert ?? []).filter((value) => value !== '' && !value.startsWith('{'))
   return allowed.length === 0 ? 'leave it out' : `leave it out, or write ${allowed.join(' or ')}`
 }

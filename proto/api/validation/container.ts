@@ -6,6 +6,9 @@ import { refuseProbes, validateProbes } from './probe.ts'
 import { exactlyOne, type Report } from './report.ts'
 import { validateResources } from './resources.ts'
 
+/** What the volume's name begins with that the control plane adds to a pod for its account's token. */
+const ACCOUNT_VOLUME = 'kube-api-access-'
+
 /** What of the pod a container may refer to. */
 export interface PodNames {
   readonly volumes: ReadonlySet<string>
@@ -67,7 +70,9 @@ function validateMounts(report: Report, path: string, { volumeMounts = [], secur
   volumeMounts.forEach(({ name, mountPropagation, subPath = '', subPathExpr = '' }, index) => {
     const at = entryPath(path, index)
     if (name !== undefined && name !== '' && !volumes.has(name)) {
-      report.wrong(fieldPath(at, 'name'), name, 'is not a volume of this pod', volumes.size === 0 ? 'add it under volumes' : `add it under volumes, or use ${[...volumes].join(', ')}`)
+      // The volume of the account's token is there for every container by itself, and nobody names it.
+      const known = [...volumes].filter((volume) => !volume.startsWith(ACCOUNT_VOLUME))
+      report.wrong(fieldPath(at, 'name'), name, 'is not a volume of this pod', known.length === 0 ? 'add it under volumes' : `add it under volumes, or use ${known.join(', ')}`)
     }
     if (subPath !== '' && subPathExpr !== '') report.wrong(fieldPath(at, 'subPathExpr'), subPathExpr, 'cannot stand beside subPath', 'keep one of the two')
     if (mountPropagation === 'Bidirectional' && securityContext?.privileged !== true) {
