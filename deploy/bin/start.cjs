@@ -14,9 +14,9 @@ module.exports = function start(name) {
   process.stderr.write(
     'error: ' + name + ' is not built yet in ' + root + '\n\n' +
     'Run one of these there:\n' +
-    '  npm run up                  installs what is missing, builds, and starts a cluster on this machine (as root)\n' +
-    '  npm run setup               installs what is missing and builds (as root)\n' +
-    '  npm ci && npm run build     only builds\n'
+    '  npm run up                # builds, and starts a cluster here (as root)\n' +
+    '  npm run setup             # builds, and installs what is missing (as root)\n' +
+    '  npm ci && npm run build   # only builds\n'
   )
   process.exitCode = 1
 }
