@@ -11,6 +11,8 @@ import { GantryError } from '../../proto/api/errors.ts'
 const O_PATH = 0o10000000
 /** As the kernel has it (ELOOP). */
 const LINK_LIMIT = 40
+/** Directories held open at once for one path: each takes a descriptor of the agent, and links may make a path as long as they like. */
+const DEPTH_LIMIT = 256
 
 export interface WithinOptions {
   /** What an absolute link means: `root` begins at the tree's own root (an image), `refuse` is an error (a volume). */
@@ -25,7 +27,7 @@ export interface WithinOptions {
 
 /**
  * Opens a path within a tree, for reference only (O_PATH): its content is read or bound through `procPath`. The caller closes it.
- * NotFound; Forbidden: it would lead out of the tree.
+ * NotFound; Forbidden: it would lead out of the tree, or is too deep.
  */
 export async function openWithin(root: string, path: string, options: WithinOptions): Promise<FileHandle> {
   const held: FileHandle[] = [await open(root, O_PATH | constants.O_DIRECTORY)]
@@ -40,6 +42,7 @@ export async function openWithin(root: string, path: string, options: WithinOpti
         await held.pop()!.close()
         continue
       }
+      if (held.length > DEPTH_LIMIT) throw new GantryError('Forbidden', `"${path}" leads through more than ${DEPTH_LIMIT} directories`)
       options.permit?.(await held.at(-1)!.stat())
       const place = `${procPath(held.at(-1)!)}/${name}`
       const next = await openComponent(place, options.create)

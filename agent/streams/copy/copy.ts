@@ -21,7 +21,7 @@ export async function* copyOut(target: StreamTarget, start: CopyStart, signal: A
     await packing
     await source.close()
   }
-  yield { output: { case: 'end', value: { files: packer.files, bytes: packer.bytes, warnings: packer.warnings } } }
+  yield { output: { case: 'end', value: { files: packer.files, bytes: packer.bytes, warnings: packer.warnings.list() } } }
 }
 
 /** As cp(1) does: into a directory that is there under the name given, else under the path itself, whose directory must be there. */
@@ -33,7 +33,7 @@ export async function* copyInto(target: StreamTarget, start: CopyStart, inputs: 
   } finally {
     await unpacker.close()
   }
-  yield { output: { case: 'end', value: { files: unpacker.files, bytes: unpacker.bytes, warnings: unpacker.warnings } } }
+  yield { output: { case: 'end', value: { files: unpacker.files, bytes: unpacker.bytes, warnings: unpacker.warnings.list() } } }
 }
 
 async function placeFor(files: ContainerFiles, { path, name }: CopyStart): Promise<string> {

@@ -1,17 +1,23 @@
 /** A file or directory of a container as an archive, read no faster than the archive is taken. */
 import { constants, type Stats } from 'node:fs'
-import { open, readdir, readlink, type FileHandle } from 'node:fs/promises'
+import { open, opendir, readlink, type FileHandle } from 'node:fs/promises'
 import { ArchiveWriter, type EntryFacts } from '../../../proto/api/copy-archive.ts'
 import { procPath } from '../../volumes/safe-path.ts'
 import { openEntry, placed, type ContainerFiles } from './container-files.ts'
 import { READ, SEARCH } from './identity.ts'
+import { Warnings } from './warnings.ts'
+
+/** Directories within each other: every one is held open, and the descriptors are the agent's. */
+const DEEPEST = 255
+/** Names as bytes; Node.js' types know of texts only. */
+const RAW_NAMES = { encoding: 'buffer' as BufferEncoding }
 
 export class Packer {
   readonly archive = new ArchiveWriter()
   files = 0
   bytes = 0
   /** What was left out, and why. */
-  readonly warnings: string[] = []
+  readonly warnings = new Warnings()
   readonly #files: ContainerFiles
   readonly #signal: AbortSignal
 
@@ -40,15 +46,18 @@ export class Packer {
     } else if (stat.isFile()) {
       this.#files.permit(stat, READ, path)
       await this.#content(handle, components, stat, path)
-    } else this.warnings.push(`${path} is neither a file nor a directory and was left out`)
+    } else this.warnings.add(`${path} is neither a file nor a directory and was left out`)
   }
 
   async #children(directory: FileHandle, components: readonly string[], path: string): Promise<void> {
-    for (const raw of await readdir(procPath(directory), { encoding: 'buffer' })) {
+    if (components.length >= DEEPEST) return this.warnings.add(`${path} is nested deeper than ${DEEPEST} directories; what is in it was left out`)
+    // An entry at a time: a container may have made millions.
+    for await (const entry of await opendir(procPath(directory), RAW_NAMES)) {
+      const raw = entry.name as unknown as Buffer
       const child = raw.toString()
       const below = `${path === '/' ? '' : path}/${child}`
       if (!Buffer.from(child).equals(raw)) {
-        this.warnings.push(`${below}: its name is not UTF-8; it was left out`)
+        this.warnings.add(`${below}: its name is not UTF-8; it was left out`)
         continue
       }
       const handle = await openEntry(directory, child)
@@ -62,7 +71,7 @@ export class Packer {
       } catch (thrown) {
         const error = placed(thrown, below)
         if (this.#signal.aborted || error.code === 'Internal') throw error
-        this.warnings.push(error.message)
+        this.warnings.add(error.message)
       } finally {
         await handle.close()
       }
@@ -77,7 +86,7 @@ export class Packer {
         this.#signal.throwIfAborted()
         return (await file.read(buffer, 0, buffer.length, null)).bytesRead
       })
-      if (!whole) this.warnings.push(`${path} became shorter while it was read; the rest is zeros`)
+      if (!whole) this.warnings.add(`${path} became shorter while it was read; the rest is zeros`)
       this.files++
       this.bytes += stat.size
     } finally {

@@ -7,6 +7,8 @@ import type { ArchiveEntry } from '../../../proto/api/copy-archive.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { procPath } from '../../volumes/safe-path.ts'
 import { openEntry, placed, type ContainerFiles } from './container-files.ts'
+import { WRITE } from './identity.ts'
+import { Warnings } from './warnings.ts'
 
 const BLOCK = 64 * 1024
 /** Permission bits that are left of those asked for where they are not to be preserved: the usual umask. */
@@ -16,7 +18,7 @@ const PERMISSIONS = 0o777
 export class Unpacker {
   files = 0
   bytes = 0
-  readonly warnings: string[] = []
+  readonly warnings = new Warnings()
   readonly #files: ContainerFiles
   readonly #preserve: boolean
   /** Where what is copied goes. */
@@ -41,7 +43,7 @@ export class Unpacker {
       const directory = await this.#open(posix.dirname(path))
       switch (entry.type) {
         case 'directory': return await this.#directory(directory, name, path, entry)
-        case 'file': return await this.#file(directory, name, entry, content)
+        case 'file': return await this.#file(directory, name, path, entry, content)
         case 'symlink': return await this.#link(directory, name, entry)
       }
     } catch (thrown) {
@@ -78,7 +80,7 @@ export class Unpacker {
     }
   }
 
-  async #file(parent: FileHandle, name: string, entry: ArchiveEntry, content: AsyncIterable<Uint8Array>): Promise<void> {
+  async #file(parent: FileHandle, name: string, path: string, entry: ArchiveEntry, content: AsyncIterable<Uint8Array>): Promise<void> {
     const directory = procPath(parent)
     const unfinished = `${directory}/${unfinishedName()}`
     const file = await open(unfinished, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
@@ -87,7 +89,7 @@ export class Unpacker {
       await this.#own(procPath(file), entry)
       await rename(unfinished, `${directory}/${name}`).catch((thrown: NodeJS.ErrnoException) => {
         // A mount of its own, as /etc/hosts is: only its content can be replaced.
-        if (thrown.code === 'EBUSY') return overwrite(file, `${directory}/${name}`)
+        if (thrown.code === 'EBUSY') return this.#overwrite(file, parent, name, path)
         throw thrown
       })
       this.files++
@@ -95,6 +97,25 @@ export class Unpacker {
     } finally {
       await file.close()
       await rm(unfinished, { force: true })
+    }
+  }
+
+  /** Only a regular file, and only where the container's user may: to open a FIFO would wait for its other end, and a device is not to be written to. */
+  async #overwrite(source: FileHandle, parent: FileHandle, name: string, path: string): Promise<void> {
+    const found = await openEntry(parent, name)
+    if (found === undefined) throw new GantryError('Conflict', `${path} was removed by the container while it was written`)
+    try {
+      const stat = await found.stat()
+      if (!stat.isFile()) throw new GantryError('InvalidArgument', `${path} is neither a file nor a directory`, { details: [{ field: 'path', value: path }] })
+      this.#files.permit(stat, WRITE, path)
+      const target = await open(procPath(found), constants.O_WRONLY | constants.O_TRUNC)
+      try {
+        await copyContent(source, target)
+      } finally {
+        await target.close()
+      }
+    } finally {
+      await found.close()
     }
   }
 
@@ -130,17 +151,12 @@ function unfinishedName(): string {
   return `.gantry-cp-${randomBytes(8).toString('hex')}`
 }
 
-async function overwrite(source: FileHandle, path: string): Promise<void> {
-  const target = await open(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NOFOLLOW)
-  try {
-    const buffer = Buffer.allocUnsafe(BLOCK)
-    for (let at = 0; ;) {
-      const { bytesRead } = await source.read(buffer, 0, BLOCK, at)
-      if (bytesRead === 0) return
-      await target.writeFile(buffer.subarray(0, bytesRead))
-      at += bytesRead
-    }
-  } finally {
-    await target.close()
+async function copyContent(source: FileHandle, target: FileHandle): Promise<void> {
+  const buffer = Buffer.allocUnsafe(BLOCK)
+  for (let at = 0; ;) {
+    const { bytesRead } = await source.read(buffer, 0, BLOCK, at)
+    if (bytesRead === 0) return
+    await target.writeFile(buffer.subarray(0, bytesRead))
+    at += bytesRead
   }
 }

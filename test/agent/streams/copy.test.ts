@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, chownSync, copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, constants, copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -9,6 +9,7 @@ import { mayAccess, parseIdentity, READ, SEARCH, WRITE } from '../../../agent/st
 import type { StreamTarget } from '../../../agent/streams/target.ts'
 import { ArchiveWriter, readArchive } from '../../../proto/api/copy-archive.ts'
 import { GantryError, type ErrorCode } from '../../../proto/api/errors.ts'
+import { run } from '../../../proto/base/command.ts'
 import { readProcess } from '../../../proto/base/process.ts'
 import type { CopyInput, CopyStart } from '../../../proto/gen/types.ts'
 import { eventually } from '../../eventually.ts'
@@ -212,6 +213,63 @@ describe('files of a container', () => {
     symlinkSync('nowhere', join(root, 'd/link'))
     const { items, warnings } = await get(target, '/d')
     assert.deepEqual([items, warnings], [['/', 'link -> nowhere'], ['/d/pipe is neither a file nor a directory and was left out']])
+  })
+
+  it('that are no files are told of a hundred times at most', async () => {
+    const target = await container()
+    mkdirSync(join(root, 'd'))
+    await run('mkfifo', Array.from({ length: 250 }, (_, index) => join(root, `d/pipe${index}`)))
+    const { warnings } = await get(target, '/d')
+    assert.deepEqual([warnings.length, warnings.at(-1)], [101, '150 more of the kind'])
+  })
+
+  it('are copied as deep as the agent can hold directories open, and the rest is told of', async () => {
+    const target = await container()
+    let held = openSync(root, constants.O_DIRECTORY)
+    for (let level = 0; level < 400; level++) {
+      const place = `/proc/self/fd/${held}/d`
+      mkdirSync(place)
+      const below = openSync(place, constants.O_DIRECTORY)
+      closeSync(held)
+      held = below
+    }
+    closeSync(held)
+    const { items, warnings } = await get(target, '/d')
+    assert.equal(items.length, 256)
+    assert.match(warnings.join(), /^\/d\/d\/[d/]* is nested deeper than 255 directories; what is in it was left out$/)
+  })
+
+  it('are not looked for through more directories than the agent can hold open', async () => {
+    const target = await container()
+    mkdirSync(join(root, 'far/'.repeat(300)), { recursive: true })
+    symlinkSync('far/'.repeat(300), join(root, 'link'))
+    await assert.rejects(get(target, '/link'), fails('Forbidden', /more than 256 directories/))
+  })
+
+  it('never wait for the other end of a FIFO that stands in their place and cannot be replaced', async () => {
+    const target = await container()
+    await run('mkfifo', [join(folder, 'pipe')])
+    writeFileSync(join(root, 'file'), '')
+    await run('mount', ['--bind', join(folder, 'pipe'), join(root, 'file')])
+    try {
+      await assert.rejects(put(target, start('/file'), [{ name: '', text: 'x' }]), fails('InvalidArgument', /\/file is neither a file nor a directory/))
+    } finally {
+      await run('umount', [join(root, 'file')])
+    }
+  })
+
+  it('are not written by another user than may, though they cannot be replaced', async () => {
+    const target = await container(OTHER)
+    chmodSync(root, 0o777)
+    writeFileSync(join(folder, 'hosts'), 'old', { mode: 0o644 })
+    writeFileSync(join(root, 'hosts'), '')
+    await run('mount', ['--bind', join(folder, 'hosts'), join(root, 'hosts')])
+    try {
+      await assert.rejects(put(target, start('/hosts'), [{ name: '', text: 'x' }]), fails('Forbidden', /may not write to \/hosts/))
+      assert.equal(readFileSync(join(folder, 'hosts'), 'utf8'), 'old')
+    } finally {
+      await run('umount', [join(root, 'hosts')])
+    }
   })
 })
 
