@@ -18,6 +18,9 @@ export interface StatusOrigin {
   readonly hostAddress: string
 }
 
+/** Bytes of all termination messages of a pod together. https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/ */
+const TERMINATION_MESSAGES = 12 * 1024
+
 type Phase = NonNullable<PodStatus['phase']>
 
 export function podStatus(state: PodState, origin: StatusOrigin, now: number): PodStatus {
@@ -69,7 +72,7 @@ function containerStatus(state: PodState, container: Container, origin: StatusOr
   return {
     name: container.name,
     state: current,
-    lastState: previous === undefined ? undefined : { terminated: terminated(previous, origin) },
+    lastState: previous === undefined ? undefined : { terminated: terminated(previous, origin, messageLimit(state)) },
     ready: initDone || (ready && state.record.failed === undefined),
     restartCount: known.attempt,
     image: known.image?.reference ?? container.image ?? '',
@@ -95,16 +98,27 @@ function imageId({ reference, digest }: { reference: string; digest: string }): 
   return `${repository}@${digest}`
 }
 
-function terminated(ended: Termination, origin: StatusOrigin): NonNullable<ContainerState['terminated']> {
+function terminated(ended: Termination, origin: StatusOrigin, most: number): NonNullable<ContainerState['terminated']> {
   return {
     exitCode: ended.exitCode,
     signal: ended.signal,
     reason: ended.reason,
-    message: ended.message === '' ? undefined : ended.message,
+    message: ended.message === '' ? undefined : shortened(ended.message, most),
     startedAt: ended.startedAt === 0 ? undefined : formatTime(ended.startedAt),
     finishedAt: formatTime(ended.finishedAt),
     containerID: `${origin.runtime}://${ended.id}`,
   }
+}
+
+/** Bytes of one termination message: what containers write must not make a status too large to be stored. */
+function messageLimit({ record }: PodState): number {
+  return Math.floor(TERMINATION_MESSAGES / allContainers(record.pod).length)
+}
+
+/** The beginning of a text, whole characters of it. */
+function shortened(text: string, bytes: number): string {
+  const encoded = Buffer.from(text)
+  return encoded.length <= bytes ? text : encoded.subarray(0, bytes).toString().replace(/\ufffd+$/, '')
 }
 
 function containerState(state: PodState, container: Container, origin: StatusOrigin, now: number): ContainerState {
@@ -125,14 +139,14 @@ function containerState(state: PodState, container: Container, origin: StatusOri
     }
   }
   const stopping = isStopping(record)
-  if (ended !== undefined && (stopping || !restarts(record.pod, container.name, ended))) return { terminated: terminated(ended, origin) }
+  if (ended !== undefined && (stopping || !restarts(record.pod, container.name, ended))) return { terminated: terminated(ended, origin, messageLimit(state)) }
   const failure = stopping ? undefined : state.failures.get(`pull/${container.name}`) ?? state.failures.get(`start/${container.name}`)
   if (failure !== undefined) return { waiting: { reason: failure.reason, message: failure.message } }
   if (ended !== undefined) {
-    if (retryAt <= now) return { terminated: terminated(ended, origin) }
+    if (retryAt <= now) return { terminated: terminated(ended, origin, messageLimit(state)) }
     const wait = `next start at ${formatTime(retryAt)}, after ${failures} ends in a row`
-    if (ended.startFailed && failures <= 2) return { waiting: { reason: 'RunContainerError', message: `${ended.message}; ${wait}` } }
-    return { waiting: { reason: 'CrashLoopBackOff', message: `${wait}; the last: ${ended.reason}, exit code ${ended.exitCode}${ended.message === '' ? '' : `, ${ended.message}`}` } }
+    if (ended.startFailed && failures <= 2) return { waiting: { reason: 'RunContainerError', message: `${shortened(ended.message, messageLimit(state))}; ${wait}` } }
+    return { waiting: { reason: 'CrashLoopBackOff', message: `${wait}; the last: ${ended.reason}, exit code ${ended.exitCode}${ended.message === '' ? '' : `, ${shortened(ended.message, messageLimit(state))}`}` } }
   }
   return { waiting: waitingFor(state, container, stopping) }
 }
