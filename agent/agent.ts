@@ -1,4 +1,5 @@
 /** The agent put together: its parts by construction, its start and its end in order. */
+import { KUBERNETES_VERSION } from '../proto/base/version.ts'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { quantityValue } from '../proto/api/quantity.ts'
@@ -101,7 +102,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const rotation = { size: quantityValue(config.logs.maxSize), files: config.logs.maxFiles }
   const steps = new RunGroup()
   await Promise.all([runtime.start(), images.start()])
-  const versions = { agent: `v${version}`, runtime: `${runtime.name}://${runtime.version ?? ''}` }
+  const versions = { agent: KUBERNETES_VERSION, runtime: `${runtime.name}://${runtime.version ?? ''}` }
   const watch = new NodeWatch({
     read: async () => {
       const [now, levels, present] = await Promise.all([readOwn(), readOwnLevels(), images.list()])

@@ -1,5 +1,6 @@
 /** The revisions of a deployment: its ReplicaSets by the number that the deployment's reconciler gives them. */
 import { GantryError } from '../proto/api/errors.ts'
+import { compareInt64, parseInt64 } from '../proto/api/int64.ts'
 import { formatLabelSelector } from '../proto/api/selector.ts'
 import type { Deployment, ReplicaSet } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
@@ -10,8 +11,8 @@ const CHANGE_CAUSE = 'kubernetes.io/change-cause'
 export const HASH_LABEL = 'pod-template-hash'
 
 /** 0 for one that has no number yet. */
-export function revisionOf({ metadata }: Pick<Deployment | ReplicaSet, 'metadata'>): number {
-  return Number(metadata.annotations?.[REVISION] ?? 0)
+export function revisionOf({ metadata }: Pick<Deployment | ReplicaSet, 'metadata'>): bigint {
+  return parseInt64(metadata.annotations?.[REVISION] ?? '') ?? 0n
 }
 
 export function changeCause({ metadata }: ReplicaSet): string {
@@ -22,10 +23,10 @@ export function changeCause({ metadata }: ReplicaSet): string {
 export async function revisionsOf(cluster: Cluster, { metadata, spec }: Deployment): Promise<ReplicaSet[]> {
   const { items } = await cluster.list('ReplicaSet', { namespace: metadata.namespace, labelSelector: formatLabelSelector(spec.selector) })
   const owned = items.filter((replicaSet) => replicaSet.metadata.ownerReferences?.some((owner) => owner.uid === metadata.uid) === true)
-  return owned.sort((a, b) => revisionOf(a) - revisionOf(b))
+  return owned.sort((a, b) => compareInt64(revisionOf(a), revisionOf(b)))
 }
 
-export function findRevision({ metadata }: Deployment, revisions: readonly ReplicaSet[], revision: number): ReplicaSet {
+export function findRevision({ metadata }: Deployment, revisions: readonly ReplicaSet[], revision: bigint): ReplicaSet {
   const found = revisions.find((replicaSet) => revisionOf(replicaSet) === revision)
   if (found !== undefined) return found
   throw new GantryError('NotFound', `deployment "${metadata.name}" has no revision ${revision}; it keeps ${revisions.map(revisionOf).join(', ') || 'none'}`)

@@ -20,6 +20,8 @@ export interface NodeSettings {
 /** Pods at most, unless the configuration says otherwise. */
 export const DEFAULT_PODS = 250
 
+const KUBELET_PORT = 10250
+
 /** Images told of at most, as kubelet's --node-status-max-images. */
 const MOST_IMAGES = 50
 
@@ -45,10 +47,12 @@ export function nodeObject(machine: Machine, settings: NodeSettings, versions: {
       conditions: [...present.conditions],
       images: nodeImages(present.images),
       addresses: [{ type: 'InternalIP', address: nodeAddress(machine, settings) }, { type: 'Hostname', address: settings.name }],
+      // Nothing listens there: it is the port at which the API server's proxy answers with the node's pages.
+      daemonEndpoints: { kubeletEndpoint: { Port: KUBELET_PORT } },
       nodeInfo: {
-        machineID: machine.machineId, systemUUID: machine.systemUuid, bootID: machine.bootId,
+        machineID: machine.machineId, systemUUID: machine.systemUuid || machine.machineId, bootID: machine.bootId,
         kernelVersion: machine.kernelVersion, osImage: machine.osImage,
-        containerRuntimeVersion: versions.runtime, kubeletVersion: versions.agent, kubeProxyVersion: '',
+        containerRuntimeVersion: versions.runtime, kubeletVersion: versions.agent, kubeProxyVersion: versions.agent,
         operatingSystem: 'linux', architecture: machine.architecture,
       },
     },

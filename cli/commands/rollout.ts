@@ -51,7 +51,7 @@ const status = defineCommand({
       await withDeadline(clock, limit, signal, () => `timed out after ${formatAge(flags.timeout)}: ${last}; \`gantry why deploy/${name}\` tells of its pods`, async (limited) => {
         for await (const deployment of observe(cluster, clock, 'Deployment', namespace, name, limited)) {
           if (deployment === undefined) throw notFound('Deployment', namespace, name)
-          if (flags.revision > 0 && revisionOf(deployment) !== flags.revision) throw new GantryError('FailedPrecondition', `the newest revision of deployment "${name}" is ${revisionOf(deployment)}, not ${flags.revision}`)
+          if (flags.revision > 0 && revisionOf(deployment) !== BigInt(flags.revision)) throw new GantryError('FailedPrecondition', `the newest revision of deployment "${name}" is ${revisionOf(deployment)}, not ${flags.revision}`)
           const readiness = rolloutReadiness(deployment)
           if (readiness.is === 'failed') throw new GantryError('FailedPrecondition', readiness.text, { details: [{ remedy: `\`gantry describe deployment ${name}\` tells why, \`gantry rollout undo deployment/${name}\` goes back` }] })
           if (readiness.text !== last) stdout.write(`${readiness.text}\n`)
@@ -80,7 +80,7 @@ const history = defineCommand({
     const texts: string[] = []
     for (const deployment of deployments) {
       const revisions = await revisionsOf(cluster, deployment)
-      const chosen = flags.revision > 0 ? [findRevision(deployment, revisions, flags.revision)] : revisions
+      const chosen = flags.revision > 0 ? [findRevision(deployment, revisions, BigInt(flags.revision))] : revisions
       const title = `deployment.apps/${deployment.metadata.name}`
       if (format.is !== 'table') texts.push(await formatObjects(format, chosen, flags.revision > 0))
       else if (flags.revision > 0) texts.push(`${title} with revision #${flags.revision}\n${await describeRevision(chosen[0]!)}`)
@@ -136,7 +136,7 @@ const undo = changer('rolled back', {
   const revisions = await revisionsOf(cluster, deployment)
   const wanted = flags['to-revision'] as number
   if (wanted === 0 && revisions.length < 2) throw new GantryError('FailedPrecondition', `deployment "${name}" has no earlier revision`)
-  const chosen = wanted === 0 ? revisions.at(-2)! : findRevision(deployment, revisions, wanted)
+  const chosen = wanted === 0 ? revisions.at(-2)! : findRevision(deployment, revisions, BigInt(wanted))
   if (chosen === revisions.at(-1)) return `skipped rollback (current template already matches revision ${revisionOf(chosen)})`
   const { encodeJson } = await import('../../proto/api/codec.ts')
   const template = (encodeJson(chosen).spec as { template: { metadata?: { labels?: Record<string, string> } } }).template

@@ -8,7 +8,7 @@ import { formatTime, parseTime } from '../../proto/api/time.ts'
 import type { AnyResource, Kind, ObjectMeta, Pod, Resources } from '../../proto/gen/types.ts'
 import { replaced, stale } from './admission.ts'
 import type { DeleteOptions } from './contract.ts'
-import { FIRST_NAMESPACES } from './identity.ts'
+import { PROTECTED_NAMESPACES } from './identity.ts'
 
 /** What the garbage collector removes once dependents are gone, or have no owner any more. */
 export const FOREGROUND_FINALIZER = 'foregroundDeletion'
@@ -25,7 +25,7 @@ export function requestDeletion<K extends Kind>(stored: Resources[K], options: D
   const { uid, resourceVersion } = options
   if (uid !== undefined && uid !== stored.metadata.uid) throw replaced(stored, uid)
   if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion) throw stale(stored, resourceVersion)
-  if (stored.kind === 'Namespace' && FIRST_NAMESPACES.includes(stored.metadata.name)) throw new GantryError('Forbidden', `namespace ${stored.metadata.name} cannot be deleted`)
+  if (stored.kind === 'Namespace' && PROTECTED_NAMESPACES.includes(stored.metadata.name)) throw new GantryError('Forbidden', `namespace ${stored.metadata.name} cannot be deleted`)
   const metadata = withCleanup(stored, withPropagation(stored.metadata, options.propagation))
   const grace = graceOf(stored, options.gracePeriodSeconds)
   const marked = { ...stored, metadata: marks(metadata, grace, now) }

@@ -91,7 +91,7 @@ function definitionOf({ name, type = 'string', format, description = '', wide }:
 
 /** Of the column's type; null for what is not there. */
 function cellOf(column: Column<Kind>, object: AnyResource, now: number): JsonValue {
-  const text = column.cell(object, now)
+  const text = column.kubernetesCell?.(object, now) ?? column.cell(object, now)
   switch (column.type) {
     case 'integer': case 'number': return Number.isFinite(Number(text)) && text !== '' ? Number(text) : null
     case 'boolean': return text === 'true' ? true : text === 'false' ? false : null

@@ -12,6 +12,7 @@ import { GarbageReconciler } from './garbage/reconciler.ts'
 import { NetworkReconciler } from './network/reconciler.ts'
 import { LoadBalancerReconciler } from './loadbalancer/reconciler.ts'
 import { NamespaceReconciler } from './namespace/reconciler.ts'
+import { NeverReportedNodes } from './nodehealth/never-reported.ts'
 import { OrphanWatch } from './nodehealth/orphans.ts'
 import { PodHealthReconciler } from './nodehealth/pod-reconciler.ts'
 import { NodeHealthReconciler } from './nodehealth/reconciler.ts'
@@ -24,7 +25,7 @@ import { ServiceAccountReconciler } from './serviceaccount/reconciler.ts'
 export function createReconcilers(parts: ReconcileParts): Reconciler[] {
   return [
     new DefinitionReconciler(parts), new DeploymentReconciler(parts), new ReplicaSetReconciler(parts), new GarbageReconciler(parts), new NamespaceReconciler(parts), new PodCollector(parts),
-    new TaintEvictor(parts), new NetworkReconciler(parts), new OrphanWatch(parts), new NodeHealthReconciler(parts), new PodHealthReconciler(parts), new EndpointSliceReconciler(parts), new LoadBalancerReconciler(parts), new ApiServiceReconciler(parts), new ServiceAccountReconciler(parts),
+    new TaintEvictor(parts), new NetworkReconciler(parts), new OrphanWatch(parts), new NodeHealthReconciler(parts), new NeverReportedNodes(parts), new PodHealthReconciler(parts), new EndpointSliceReconciler(parts), new LoadBalancerReconciler(parts), new ApiServiceReconciler(parts), new ServiceAccountReconciler(parts),
     new EntranceClasses(parts), new IngressStatusReconciler(parts), new GatewayStatusReconciler(parts), new RouteStatusReconciler(parts),
   ]
 }

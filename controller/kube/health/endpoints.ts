@@ -1,13 +1,11 @@
 /** What tells of the face itself: whether it is well, which version it is, and its numbers. https://kubernetes.io/docs/reference/using-api/health-checks/ */
 import { Registry } from 'prom-client'
-import { VERSION } from '../../../proto/base/version.ts'
+import { KUBERNETES, KUBERNETES_VERSION } from '../../../proto/base/version.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { Answer, Endpoint, KubeRequest } from '../contract.ts'
 import { HttpError } from '../status.ts'
 import type { Check, CheckResult, Checks } from './checks.ts'
 
-/** Of the Kubernetes whose API this is: the middle one of the versions whose clients are served: kubectl warns of a server that is more than one away from it. */
-const KUBERNETES = { major: '1', minor: '33' } as const
 const TEXT = 'text/plain; charset=utf-8'
 
 export function healthEndpoints(checks: Checks, registry: Registry): Endpoint[] {
@@ -26,7 +24,7 @@ export function healthEndpoints(checks: Checks, registry: Registry): Endpoint[] 
 function version(): JsonObject {
   return {
     ...KUBERNETES,
-    gitVersion: `v${KUBERNETES.major}.${KUBERNETES.minor}.0+gantry-${VERSION}`,
+    gitVersion: KUBERNETES_VERSION,
     gitCommit: '',
     gitTreeState: '',
     buildDate: '',

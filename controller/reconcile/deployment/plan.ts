@@ -2,6 +2,7 @@
  * The next step of a Deployment: which ReplicaSets to make, size, annotate and delete. Pure; a rollout is many such steps, each planned from
  * what is there. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
  */
+import { compareInt64 } from '../../../proto/api/int64.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
 import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
 import type { Draft } from '../../api/contract.ts'
@@ -110,9 +111,9 @@ function isOccupied(replicaSet: ReplicaSet, podsOf: DeploymentSnapshot['podsOf']
 }
 
 /** The present template's revision is the highest: a template taken up again gets a new one. */
-function currentRevision(current: ReplicaSet | undefined, old: readonly ReplicaSet[]): number {
-  const highest = Math.max(0, ...old.map(revisionOf))
-  return current !== undefined && revisionOf(current) > highest ? revisionOf(current) : highest + 1
+function currentRevision(current: ReplicaSet | undefined, old: readonly ReplicaSet[]): bigint {
+  const highest = old.map(revisionOf).reduce((most, revision) => (revision > most ? revision : most), 0n)
+  return current !== undefined && revisionOf(current) > highest ? revisionOf(current) : highest + 1n
 }
 
 function sizeAnnotations(deployment: Deployment): Record<string, string> {
@@ -148,7 +149,7 @@ function renumbered(replicaSet: ReplicaSet, revision: string): Record<string, st
 
 /** Old ReplicaSets beyond revisionHistoryLimit, oldest revisions first; only those that are empty for certain. */
 function history(deployment: Deployment, old: readonly ReplicaSet[]): ReplicaSet[] {
-  const kept = old.filter(({ metadata }) => metadata.deletionTimestamp === undefined).sort((a, b) => revisionOf(a) - revisionOf(b))
+  const kept = old.filter(({ metadata }) => metadata.deletionTimestamp === undefined).sort((a, b) => compareInt64(revisionOf(a), revisionOf(b)))
   const surplus = kept.slice(0, Math.max(0, kept.length - deployment.spec.revisionHistoryLimit))
   return surplus.filter(({ metadata, spec, status }) => spec.replicas === 0 && (status.replicas ?? 0) === 0 && (status.observedGeneration ?? 0) >= (metadata.generation ?? 0))
 }

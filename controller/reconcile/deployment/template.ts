@@ -1,4 +1,5 @@
 /** Templates, their hashes, and the ReplicaSet that stands for one. */
+import { parseInt64 } from '../../../proto/api/int64.ts'
 import { createHash } from 'node:crypto'
 import { sameJson } from '../../../proto/api/shape.ts'
 import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../../proto/gen/types.ts'
@@ -62,7 +63,7 @@ export function replicaSetDraft(deployment: Deployment, hash: string, replicas: 
   }
 }
 
-export function revisionOf(replicaSet: ReplicaSet): number {
-  const revision = Number(replicaSet.metadata.annotations?.[REVISION] ?? 0)
-  return Number.isSafeInteger(revision) ? revision : 0
+/** The number of a ReplicaSet's template: a signed integer of 64 bits, as in Kubernetes; 0 for what is none. */
+export function revisionOf(replicaSet: ReplicaSet): bigint {
+  return parseInt64(replicaSet.metadata.annotations?.[REVISION] ?? '') ?? 0n
 }

@@ -27,6 +27,8 @@ export interface Column<K extends Kind> {
   cell(object: Resources[K], now: number): string
   /** What the cell says with `-o wide`, if that is more. */
   wideCell?(object: Resources[K], now: number): string
+  /** What the cell says to clients of Kubernetes, which know words of their own, if that is another. */
+  kubernetesCell?(object: Resources[K], now: number): string
 }
 
 function name<K extends Kind>(): Column<K> {
@@ -62,6 +64,13 @@ export function nodeStatus({ status: { conditions = [] }, spec }: Node): string 
     ...(conditions.some((condition) => condition.type === 'EvictionHeld' && condition.status === 'True') ? ['EvictionHeld'] : []),
     ...(spec.unschedulable === true ? ['SchedulingDisabled'] : []),
   ].join(',')
+}
+
+/** In kubectl's words: a node that is not ready is NotReady, whatever keeps it. */
+function kubernetesNodeStatus({ status: { conditions = [] }, spec }: Node): string {
+  const ready = conditions.find((condition) => condition.type === 'Ready')
+  const word = ready === undefined ? 'Unknown' : ready.status === 'True' ? 'Ready' : 'NotReady'
+  return spec.unschedulable === true ? `${word},SchedulingDisabled` : word
 }
 
 /** With since when, for a node that is not heard from: "Lost since 12:03:07". */
@@ -148,7 +157,7 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
   ],
   Node: [
     name(),
-    { name: 'Status', status: true, cell: nodeStatus, wideCell: wideNodeStatus },
+    { name: 'Status', status: true, cell: nodeStatus, wideCell: wideNodeStatus, kubernetesCell: kubernetesNodeStatus },
     { name: 'Roles', cell: nodeRoles },
     age(),
     { name: 'Version', cell: ({ status }) => status.nodeInfo?.kubeletVersion ?? '' },

@@ -46,7 +46,8 @@ function validateLevel(report: Report, schema: JSONSchemaProps, path: string, de
   for (const name of FORBIDDEN) if (schema[name] !== undefined) report.refused(fieldPath(path, name), 'is not allowed in a structural schema')
   if (schema.uniqueItems === true) report.refused(fieldPath(path, 'uniqueItems'), 'cannot be true', 'x-kubernetes-list-type: set says it')
   if (schema.additionalProperties === false) report.refused(fieldPath(path, 'additionalProperties'), 'cannot be false', 'leave it out: fields that the schema does not name are not kept anyway')
-  if (schema.additionalProperties !== undefined && schema.properties !== undefined) report.refused(fieldPath(path, 'additionalProperties'), 'and properties exclude each other', 'keep one')
+  // True adds nothing to what is named; a schema would make a map of what is a structure.
+  if (typeof schema.additionalProperties === 'object' && Object.keys(schema.properties ?? {}).length > 0) report.refused(fieldPath(path, 'additionalProperties'), 'and properties exclude each other', 'keep one')
   if (Array.isArray(schema.items)) report.refused(fieldPath(path, 'items'), 'must be one schema, not a list of them')
   if (schema.type === 'array' && schema.items === undefined) report.missing(fieldPath(path, 'items'), 'say what each item is')
   if (schema['x-kubernetes-preserve-unknown-fields'] === false) report.refused(fieldPath(path, 'x-kubernetes-preserve-unknown-fields'), 'must be true or left out')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { KUBERNETES_VERSION } from '../../../proto/base/version.ts'
 import { tmpdir } from 'node:os'
 import { AGENT_SETTINGS } from '../../../agent/config.ts'
 import { defaultInterface, meminfoBytes, readMachine, type Machine } from '../../../agent/node/machine.ts'
@@ -33,7 +34,11 @@ describe('node', () => {
     assert.deepEqual(node.status.allocatable, { cpu: '1500m', memory: '7Gi', 'ephemeral-storage': '100Gi', pods: '250', 'example.com/gpu': '2' })
     assert.deepEqual(node.status.addresses, [{ type: 'InternalIP', address: '192.0.2.1' }, { type: 'Hostname', address: 'n1' }])
     assert.deepEqual(node.spec.taints, [{ key: 'k', value: undefined, effect: 'NoSchedule' }])
-    assert.equal(node.status.nodeInfo!.containerRuntimeVersion, 'crun://1.21')
+    const { containerRuntimeVersion, kubeletVersion, kubeProxyVersion, systemUUID, machineID, bootID, architecture } = node.status.nodeInfo!
+    assert.deepEqual([containerRuntimeVersion, kubeletVersion, kubeProxyVersion, architecture], ['crun://1.21', 'v1', 'v1', 'amd64'])
+    assert.deepEqual([systemUUID, machineID, bootID], [MACHINE.systemUuid || MACHINE.machineId, MACHINE.machineId, MACHINE.bootId])
+    assert.deepEqual(node.status.daemonEndpoints, { kubeletEndpoint: { Port: 10250 } })
+    assert.match(KUBERNETES_VERSION, /^v\d+\.\d+\.\d+\+[0-9A-Za-z.-]+$/, 'semantic versioning, as programs parse it')
   })
 
   it('tells the images that are there, the largest first and fifty at most', () => {

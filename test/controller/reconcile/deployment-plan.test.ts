@@ -4,7 +4,7 @@ import { formatTime } from '../../../proto/api/time.ts'
 import { findCondition } from '../../../controller/reconcile/conditions.ts'
 import { HISTORY_LENGTH, planDeployment, type DeploymentPlan } from '../../../controller/reconcile/deployment/plan.ts'
 import { boundsOf } from '../../../controller/reconcile/deployment/scale.ts'
-import { DESIRED_REPLICAS, MAX_REPLICAS, replicaSetDraft, REVISION, REVISION_HISTORY, templateHash } from '../../../controller/reconcile/deployment/template.ts'
+import { DESIRED_REPLICAS, MAX_REPLICAS, replicaSetDraft, REVISION, REVISION_HISTORY, revisionOf, templateHash } from '../../../controller/reconcile/deployment/template.ts'
 import { planReplicaSet } from '../../../controller/reconcile/replicaset/plan.ts'
 import type { Deployment, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
 import { deployment, metadata, pod, template } from './fake.ts'
@@ -12,14 +12,14 @@ import { deployment, metadata, pod, template } from './fake.ts'
 const NOW = Date.UTC(2026, 0, 1)
 
 /** A ReplicaSet of the Deployment for a template, with `size` pods wanted and as many available unless said otherwise. */
-function replicaSetOf(owner: Deployment, image: string, size: number, revision: number, more: { available?: number; age?: number; annotations?: Record<string, string> } = {}): ReplicaSet {
+function replicaSetOf(owner: Deployment, image: string, size: number, revision: number | string, more: { available?: number; age?: number; annotations?: Record<string, string> } = {}): ReplicaSet {
   const draft = replicaSetDraft({ ...owner, spec: { ...owner.spec, template: template(image) } }, templateHash(template(image), 0), size, {
     [REVISION]: String(revision), [DESIRED_REPLICAS]: String(owner.spec.replicas), [MAX_REPLICAS]: String(boundsOf(owner).most), ...more.annotations,
   })
   const { available = size } = more
   return {
     apiVersion: 'apps/v1', kind: 'ReplicaSet', spec: draft.spec as ReplicaSet['spec'],
-    metadata: metadata(draft.metadata.name!, { ...draft.metadata, uid: `uid-${image}`, generation: 1, creationTimestamp: formatTime(NOW - (more.age ?? 100 - revision) * 1000) }),
+    metadata: metadata(draft.metadata.name!, { ...draft.metadata, uid: `uid-${image}`, generation: 1, creationTimestamp: formatTime(NOW - (more.age ?? 100 - Number(revision)) * 1000) }),
     status: { replicas: size, readyReplicas: available, availableReplicas: available, observedGeneration: 1 },
   }
 }
@@ -87,6 +87,15 @@ describe('Deployment plan', () => {
     const web = deployment('web', 10, { template: template('three') })
     const old = [replicaSetOf(web, 'one', 4, 1, { available: 1 }), replicaSetOf(web, 'two', 6, 2, { available: 6 })]
     assert.deepEqual(sizes(plan(web, [...old, replicaSetOf(web, 'three', 3, 3, { available: 1 })])), ['uid-one 1'])
+  })
+
+  it('counts revisions beyond 2^53 exactly', () => {
+    const web = deployment('web', 2)
+    const { revision } = plan(web, [replicaSetOf(web, 'one', 0, '9007199254740992', { age: 2 }), replicaSetOf(web, 'two', 2, '9007199254740993', { age: 1 })])
+    assert.equal(revision, '9007199254740994')
+    for (const [text, number] of [['9223372036854775807', 9223372036854775807n], ['9223372036854775808', 0n], ['-1', -1n], ['1e3', 0n], ['1.5', 0n], ['0x10', 0n], ['', 0n], ['+7', 7n]] as const) {
+      assert.equal(revisionOf(replicaSetOf(web, 'one', 0, text, { age: 1 })), number, text)
+    }
   })
 
   it('forgets the oldest of many revisions that a ReplicaSet had', () => {
