@@ -160,15 +160,13 @@ class Decoder {
 
   #field(field: FieldSchema, value: JsonValue, path: string, into: Fields): void {
     const { unsupported, readOnly } = field.options
-    if (isBlank(field, value)) return
+    if (isBlank(field, value) || isUnset(field, value)) return
     if (unsupported !== undefined && !this.#accepts(field, value, path, unsupported)) return
     const outside = this.#readOnly
     this.#readOnly ||= readOnly === true
     const decoded = field.label === 'map' ? this.#map(field, value, path) : field.label === 'repeated' ? this.#list(field, value, path) : this.#value(field, value, path)
     this.#readOnly = outside
-    if (decoded === undefined || (readOnly === true && this.#options.dropReadOnly === true)) return
-    // What is written even if it is empty says nothing by being there.
-    if (field.options.written !== true || !isEmpty(decoded)) into[field.name] = decoded
+    if (decoded !== undefined && !(readOnly === true && this.#options.dropReadOnly === true)) into[field.name] = decoded
   }
 
   /** False for a value that asks for what is not acted on; one that Kubernetes would not take either goes on to be refused as that. */
@@ -284,6 +282,22 @@ class Decoder {
   }
 }
 
+/** True for what is in JSON only because Kubernetes writes it even if it is empty: it says nothing by being there. */
+function isUnset(field: FieldSchema, value: JsonValue): boolean {
+  return field.options.written === true && (field.kind === 'message' && field.label === 'optional' ? isHollow(field.type, value) : isEmpty(value))
+}
+
+/** True for an object of a message in which nothing is set. */
+function isHollow(message: string, value: JsonValue): boolean {
+  if (!isObject(value)) return false
+  const fields = jsonFields(message)
+  return Object.entries(value).every(([key, item]) => {
+    const field = fields.get(key)
+    if (field === undefined) return false
+    return field.kind === 'message' && field.label === 'optional' && isObject(item) ? isHollow(field.type, item) : isEmpty(item)
+  })
+}
+
 interface Filler {
   readonly name: string
   readonly zero: () => unknown
@@ -335,7 +349,7 @@ function encodeMessage(message: MessageSchema, fields: Fields, full = false): Js
   for (const field of jsonFields(message.name).values()) {
     const value = fields[field.name] ?? undefined
     if (value === undefined) {
-      if (full && isWritten(field)) json[field.name] = emptyOf(field)
+      if (full && (isWritten(field) || isNeeded(field))) json[field.name] = emptyOf(field)
       continue
     }
     const encoded = encodeField(field, value, full)
@@ -349,6 +363,11 @@ function encodeMessage(message: MessageSchema, fields: Fields, full = false): Js
 /** True for what Kubernetes' JSON has even if it is empty. */
 function isWritten({ kind, label, options }: FieldSchema): boolean {
   return options.written === true || (options.always === true && kind === 'message' && label === 'optional')
+}
+
+/** What must be there, in a structure in which nothing is set. */
+function isNeeded({ kind, label, options }: FieldSchema): boolean {
+  return options.required === true && options.presence !== true && kind !== 'message' && label === 'optional'
 }
 
 function emptyOf({ kind, label, type }: FieldSchema): JsonValue {

@@ -139,7 +139,6 @@ items:
             self.core.list_namespaced_secret(NAMESPACE),
             self.core.list_namespaced_service_account(NAMESPACE),
             self.core.list_namespaced_event(NAMESPACE),
-            client.EventsV1Api().list_namespaced_event(NAMESPACE),
             self.apps.list_namespaced_replica_set(NAMESPACE),
             client.CoordinationV1Api().list_lease_for_all_namespaces(),
             client.DiscoveryV1Api().list_namespaced_endpoint_slice("default"),

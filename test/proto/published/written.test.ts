@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { decodeJson, encodeFields, encodeJson } from '../../../proto/api/codec.ts'
+import { decodeJson, encodeFields, encodeJson, inspectMessage } from '../../../proto/api/codec.ts'
 import { messageSchema, SPECIAL_MESSAGES, type FieldSchema } from '../../../proto/api/schema.ts'
 import { decode } from '../../../proto/api/wire.ts'
 import type { JsonObject, JsonValue, Messages as OurMessages } from '../../../proto/gen/types.ts'
@@ -27,13 +27,12 @@ describe('what Kubernetes writes in JSON even if it is empty', () => {
     })
   }
 
-  /** What must be there is never empty, or is refused, and what has a default has a value once an object has been accepted. */
+  /** A message that must be there is never empty, and what has a default has a value once an object has been accepted. */
   function hasEmptyForm({ kind, type, label, options }: FieldSchema): boolean {
-    return (
-      options.required !== true &&
-      options.default === undefined &&
-      !(kind === 'message' && label === 'optional' && SPECIAL_MESSAGES.has(type))
-    )
+    if (options.default !== undefined) return false
+    const required = options.required === true
+    if (kind === 'message' && label === 'optional') return !required && !SPECIAL_MESSAGES.has(type)
+    return label === 'optional' || !required
   }
 
   for (const pair of kinds) {
@@ -62,6 +61,18 @@ describe('what Kubernetes writes in JSON even if it is empty', () => {
   })
 
   it('is nothing that anybody set', () => {
+    const definition = encodeFields('CustomResourceDefinition', { status: {} }, true)
+    const accepted = { kind: '', plural: '' }
+    assert.deepEqual(definition.status, { conditions: [], acceptedNames: accepted, storedVersions: [] })
+    assert.deepEqual(inspectMessage('CustomResourceDefinitionStatus', { acceptedNames: accepted }), {
+      object: {},
+      problems: [],
+    })
+    const strange = inspectMessage('CustomResourceDefinitionStatus', { acceptedNames: { ...accepted, other: '' } })
+    assert.deepEqual(
+      strange.problems.map(({ field }) => field),
+      ['acceptedNames.plural', 'acceptedNames.other'],
+    )
     const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'a', namespace: 'b' }, spec: {} }
     const full = encodeJson(decodeJson('Service', service), { full: true })
     assert.deepEqual(decodeJson('Service', full), decodeJson('Service', service))
