@@ -80,7 +80,7 @@ class Objects(ClusterTest):
             if name == "dependents-go":
                 self.until(lambda event: event["type"] == "DELETED", sets, NAMESPACE, **later)
             else:
-                orphan = self.until(lambda event: not event["object"].metadata.owner_references, sets, NAMESPACE, **later)
+                orphan = self.until(has_no_owner, sets, NAMESPACE, **later)
                 self.assertEqual(orphan.spec.replicas, 0)
 
     def test_come_from_yaml(self):
@@ -124,7 +124,7 @@ items:
         self.assertEqual(scale.spec.replicas, 1)
         deployments = self.apps.list_namespaced_deployment
         selector = "metadata.name=scaled"
-        self.until(lambda event: event["object"].status.ready_replicas == 1, deployments, NAMESPACE, field_selector=selector)
+        self.until(has_one_ready, deployments, NAMESPACE, field_selector=selector)
 
     def test_of_every_kind_are_read_into_the_clients_types(self):
         self.core.create_namespaced_pod(NAMESPACE, pod("typed", "sleep 1000"))
@@ -149,6 +149,14 @@ items:
         ):
             self.assertIsNotNone(listed.metadata.resource_version)
         self.assertTrue(client.VersionApi().get_code().git_version)
+
+
+def has_no_owner(event):
+    return not event["object"].metadata.owner_references
+
+
+def has_one_ready(event):
+    return event["object"].status.ready_replicas == 1
 
 
 def deployment(name):

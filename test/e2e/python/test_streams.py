@@ -32,7 +32,11 @@ class Streams(ClusterTest):
         self.assertEqual((session.read_stdout(), session.read_stderr(), session.returncode), ("got this\n", "err\n", 7))
 
     def test_a_command_has_a_terminal(self):
-        self.assertIn("/dev/", self.execute("tty", tty=True))
+        session = self.execute("sh", "-c", "tty; read line", stdin=True, tty=True, _preload_content=False)
+        self.assertIn("/dev/", session.readline_stdout(timeout=PATIENCE))
+        session.write_stdin("\n")
+        session.run_forever(timeout=PATIENCE)
+        self.assertEqual(session.returncode, 0)
 
     def test_a_command_that_is_none_is_refused(self):
         session = self.execute("no-such-command", _preload_content=False)

@@ -1,4 +1,4 @@
-"""Watches, as controllers written in Python use them: list, then watch from there, and begin anew where the history is gone."""
+"""Watches, as controllers written in Python use them: list, watch from there, and begin anew where the history is gone."""
 
 import threading
 
