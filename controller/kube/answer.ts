@@ -67,11 +67,17 @@ function statusMedia(accept: string | undefined): Media {
   }
 }
 
+/** The answer in the form that the client wants. HttpError 406. */
+export function negotiated(accept: string | undefined, answer: Negotiated, { query, target, clock }: Pick<AnswerOptions, 'query' | 'target' | 'clock'>): { readonly form: Form; readonly shown: Negotiated } {
+  const form = negotiate(accept, { yaml: answer.is !== 'watch', protobuf: () => hasProtobuf(answer, target), views: hasViews(answer) })
+  const shown = form.view === 'whole' ? answer : viewed(answer, form, { resource: target?.resource, include: includeObject(query), now: () => clock.now() })
+  return { form, shown }
+}
+
 async function writeNegotiated(response: ServerResponse, answer: Negotiated, options: AnswerOptions): Promise<void> {
   const { headers } = response.req
-  const { query, target, clock } = options
-  const form = negotiate(headers.accept, { yaml: answer.is !== 'watch', protobuf: () => hasProtobuf(answer, target), views: hasViews(answer) })
-  const shown = form.view === 'whole' ? answer : viewed(answer, form, { resource: target?.resource, include: includeObject(query), now: () => clock.now() })
+  const { query } = options
+  const { form, shown } = negotiated(headers.accept, answer, options)
   if (shown.is === 'watch') return writeWatch(response, shown.frames, form, options)
   const pieces = shown.is === 'object' ? encodeObject(shown.object, form.media) : encodeList(shown, form.media)
   const laidOut = form.media === 'json' && wantsPretty(query, headers['user-agent']) ? pretty(pieces) : pieces
@@ -106,7 +112,7 @@ async function writeWatch(response: ServerResponse, frames: AsyncIterable<WatchF
 /** Those of the newest changes: all who watch are told one after the other. */
 const frames = new Map<string, { readonly frame: WatchFrame; readonly bytes: Buffer }>()
 
-function frameOf(frame: WatchFrame, media: 'json' | 'protobuf'): Buffer {
+export function frameOf(frame: WatchFrame, media: 'json' | 'protobuf'): Buffer {
   const key = `${frame.type} ${media}`
   const last = frames.get(key)
   if (last?.frame.object === frame.object) return last.bytes

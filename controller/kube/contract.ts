@@ -147,6 +147,8 @@ export interface Subresource {
   readonly served: ServedSubresource
   readonly verbs: Readonly<Partial<Record<Verb, Handle>>>
   readonly upgrade?: Upgrade
+  /** Its answer goes on for as long as the client wants, and is sent over a WebSocket to who asks for one. */
+  readonly streams?: boolean
 }
 
 /** Answers a path outside the resources: discovery, OpenAPI, health. */

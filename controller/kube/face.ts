@@ -37,6 +37,7 @@ import { Router } from './router.ts'
 import { KubeServer, TIMEOUTS, type Timeouts } from './server.ts'
 import type { NodeProxyParts } from './streams/node-proxy.ts'
 import { streamSubresources } from './streams/subresources.ts'
+import { answerOverWebSocket } from './streams/web-socket-answer.ts'
 
 export interface FaceParts {
   readonly address: string
@@ -79,7 +80,7 @@ export function createFace(parts: FaceParts): KubeServer {
   serveCustomKinds(catalog, parts.informer, subresourceParts)
   for (const subresource of placementSubresources(catalog, parts)) catalog.addSubresource(subresource)
   catalog.addSubresource(tokenSubresource(catalog, { tokens: parts.accounts.tokens, reads: parts.reads }))
-  const router = new Router({ catalog, endpoints, stored, authorizer: parts.accounts.authorizer, connecting: (request, subresource) => admitConnection(parts.api, request, subresource) })
+  const router = new Router({ catalog, endpoints, stored, authorizer: parts.accounts.authorizer, connecting: (request, subresource) => admitConnection(parts.api, request, subresource), overWebSocket: (...exchange) => answerOverWebSocket(parts.clock, ...exchange) })
   const { address, tls, available, timeouts = TIMEOUTS, clock, logger } = parts
   return new KubeServer({ ...parts.shares !== undefined && { shares: parts.shares }, address, tls, available, timeouts, clock, logger, exchanges: new Exchanges(registry), authentication: new Authentication([parts.accounts.authenticator], parts.accounts.authorizer), router })
 }

@@ -13,6 +13,8 @@ export interface RouterParts {
   readonly authorizer: Authorizer
   /** Asks admission about a connection to a subresource; rejects with what refuses it. */
   readonly connecting: (request: ResourceRequest, subresource: ServedSubresource) => Promise<void>
+  /** Sends what would go on in an answer of HTTP, a watch or a log, in the messages of a WebSocket. */
+  readonly overWebSocket: (request: ResourceRequest, connection: UpgradedConnection, answer: () => Promise<Answer>) => Promise<void>
 }
 
 /** The exchange's place is a resource, or a path of its own. */
@@ -43,21 +45,25 @@ export class Router {
   /** NotFound for a path that is nobody's. `path` is percent-encoded. An endpoint's prefix catches only what is no resource. */
   place(method: string, path: string, query: URLSearchParams): Place {
     const { endpoints } = this.#parts
-    const exact = endpoints.find((candidate) => candidate.path === path)
+    const exact = endpoints.find((candidate) => candidate.path === path) ?? (path.endsWith('/') ? endpoints.find((candidate) => `${candidate.path}/` === path) : undefined)
     if (exact !== undefined) return { is: 'endpoint', endpoint: exact }
-    const target = this.#target(path)
+    const watched = watchedPath(path)
+    const target = this.#target(watched ?? path)
     const prefix = target === undefined ? endpoints.find((candidate) => candidate.path.length > 1 && candidate.path.endsWith('/') && path.startsWith(candidate.path)) : undefined
     if (prefix !== undefined) return { is: 'endpoint', endpoint: prefix }
     if (target === undefined) throw new HttpError(404, 'NotFound', 'the server could not find the requested resource', 'NotFound')
     const subresource = this.#subresource(target)
     if (target.subresource !== '' && subresource === undefined) throw new HttpError(404, 'NotFound', `the server could not find the requested resource: ${target.resource.plural} have no ${target.subresource}`, 'NotFound')
+    if (watched !== undefined) return watchPlace(method, target, query)
     return { is: 'resource', target, verb: verbOf(method, target, query, subresource) }
   }
 
   /** Forbidden; a Status with code 405 for a verb that the resource does not have. */
   async answer(place: Place, request: KubeRequest): Promise<Answer> {
     if (place.is === 'endpoint') {
-      if (place.endpoint.open !== true) this.#authorize(request, { verb: request.method.toLowerCase(), path: request.path })
+      const { open, path } = place.endpoint
+      // What is written with one slash more is the same.
+      if (open !== true) this.#authorize(request, { verb: request.method.toLowerCase(), path: `${path}/` === request.path ? path : request.path })
       return place.endpoint.handle(request)
     }
     const resourceRequest = this.#allowed(place, request)
@@ -70,6 +76,10 @@ export class Router {
 
   async upgrade(place: Place, request: KubeRequest, connection: UpgradedConnection): Promise<void> {
     const subresource = place.is === 'resource' ? this.#subresource(place.target) : undefined
+    if (place.is === 'resource' && (place.verb === 'watch' || (place.verb === 'get' && subresource?.streams === true))) {
+      const resourceRequest = this.#allowed(place, request)
+      return this.#parts.overWebSocket(resourceRequest, connection, () => this.#handle(place.target, place.verb)(resourceRequest))
+    }
     if (place.is !== 'resource' || subresource?.upgrade === undefined) throw new HttpError(400, 'BadRequest', 'this path cannot be upgraded to another protocol')
     const resourceRequest = this.#allowed(place, request)
     await this.#parts.connecting(resourceRequest, subresource.served)
@@ -122,6 +132,25 @@ export class Router {
     const decoded = [below === undefined ? '' : namespace!, name, subresource].map(decode)
     return { resource, namespace: decoded[0]!, name: decoded[1]!, subresource: decoded[2]!, rest: more.length === 0 ? '' : `/${more.join('/')}` }
   }
+}
+
+/**
+ * The path whose watch /api/v1/watch/… or /apis/GROUP/VERSION/watch/… is; undefined for other paths. Kubernetes has deprecated them, and serves them.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+ */
+function watchedPath(path: string): string | undefined {
+  const [, base, rest] = /^(\/api\/[^/]+|\/apis\/[^/]+\/[^/]+)\/watch(\/.+)$/.exec(path) ?? []
+  return base === undefined ? undefined : `${base}${rest}`
+}
+
+/** A watch of the collection, or of the one object that the path names. */
+function watchPlace(method: string, target: Target, query: URLSearchParams): Place {
+  if (method !== 'GET') throw new HttpError(405, 'MethodNotAllowed', `a watch is asked for with GET, not with ${method}`)
+  if (target.subresource !== '') throw new HttpError(404, 'NotFound', 'the server could not find the requested resource', 'NotFound')
+  const selected = query.get('fieldSelector') ?? ''
+  // Whoever answers the watch looks there.
+  if (target.name !== '') query.set('fieldSelector', `${selected}${selected === '' ? '' : ','}metadata.name=${target.name}`)
+  return { is: 'resource', target, verb: 'watch' }
 }
 
 function decode(text: string): string {

@@ -18,7 +18,7 @@ export function streamSubresources(catalog: Catalog, parts: StreamParts): Subres
   const forwards = new PodPortForward(parts)
   const upgraded = (name: string, kind: string, upgrade: Upgrade): Subresource => ({ served: { parent, name, kind, verbs: ['connect'] }, verbs: { connect: notUpgraded }, upgrade })
   return [
-    { served: { parent, name: 'log', kind: 'Pod', verbs: ['get'] }, verbs: { get: (request) => logs.get(request) } },
+    { served: { parent, name: 'log', kind: 'Pod', verbs: ['get'] }, verbs: { get: (request) => logs.get(request) }, streams: true },
     upgraded('exec', 'PodExecOptions', (request, connection) => commands.exec(request, connection)),
     upgraded('attach', 'PodAttachOptions', (request, connection) => commands.attach(request, connection)),
     upgraded('portforward', 'PodPortForwardOptions', (request, connection) => forwards.forward(request, connection)),
