@@ -4,14 +4,14 @@
  * see manifest.ts, for bytes wire.ts.
  */
 import type { JsonObject, JsonValue, Kind, Messages, Resources } from '../gen/types.ts'
-import { isBlank, isInert, keyFlaw, keyMessage, unsupportedMessage, unsupportedRemedy, valueFlaw } from './field-rules.ts'
+import { duplicateField, isBlank, isInert, keyFlaw, keyMessage, unsupportedMessage, unsupportedRemedy, valueFlaw } from './field-rules.ts'
 import type { Flaw } from './format.ts'
 import { readCustom, writeCustom } from './custom/codec.ts'
 import { customKinds } from './custom/definitions.ts'
 import { findAnyKind } from './kinds.ts'
 import { nearest } from './nearest.ts'
 import { entryPath, fieldPath } from './path.ts'
-import { problem, type Problem, problemError, showValue, TOLD } from './problem.ts'
+import { type FaultReason, problem, type Problem, problemError, showValue, TOLD } from './problem.ts'
 import { apiVersionOf, messageSchema, resourceOf, schema, SPECIAL_MESSAGES, type FieldSchema, type MessageSchema } from './schema.ts'
 import { readSpecial } from './special.ts'
 
@@ -103,8 +103,8 @@ class Decoder {
     this.#options = options
   }
 
-  #wrong(path: string, value: JsonValue, message: string, remedy = ''): undefined {
-    this.problems.push(problem(path, message, { value: this.#secret ? '(secret)' : showValue(value), remedy }))
+  #wrong(path: string, value: JsonValue, message: string, remedy = '', reason?: FaultReason): undefined {
+    this.problems.push(problem(path, message, { value: this.#secret ? '(secret)' : showValue(value), remedy, ...reason !== undefined && { reason } }))
     return undefined
   }
 
@@ -180,7 +180,7 @@ class Decoder {
   #map(field: FieldSchema, value: JsonValue, path: string): Fields | undefined {
     if (!isObject(value)) {
       this.#secret = field.options.secret === true
-      this.#mistyped(path, value, 'a map of keys and values')
+      this.#mistyped(path, value, 'a map of keys and values', typeof value === 'string' ? 'cannot restore map from string' : '')
       this.#secret = false
       return undefined
     }
@@ -214,7 +214,7 @@ class Decoder {
       const first = seen.get(text)
       if (first === undefined) return void seen.set(text, index)
       const what = keys.map((name, position) => `${name} ${showValue(key[position])}`).join(' and ')
-      this.problems.push(problem(entryPath(path, index), `is the second item with ${what}`, { remedy: `the first is ${entryPath(path, first)}; keep one` }))
+      this.problems.push(problem(duplicateField(entryPath(path, index), keys), `is the second item with ${what}`, { remedy: `the first is ${entryPath(path, first)}; keep one`, reason: 'FieldValueDuplicate' }))
     })
   }
 
@@ -222,7 +222,7 @@ class Decoder {
     this.#secret = field.options.secret === true
     const decoded = this.#typed(field, value, path)
     const flaw = !this.#readOnly && (typeof decoded === 'string' || typeof decoded === 'number') ? valueFlaw(field, decoded) : undefined
-    const result = flaw === undefined ? decoded : this.#wrong(path, value, flaw.message, flaw.remedy)
+    const result = flaw === undefined ? decoded : this.#wrong(path, value, flaw.message, flaw.remedy, flaw.reason)
     this.#secret = false
     return result
   }
@@ -278,7 +278,7 @@ class Decoder {
     if (typeof value !== 'string') return this.#needsString(value, path)
     const text = value.replace(/[\r\n]/g, '')
     if (BASE64.test(text)) return text
-    return this.#wrong(path, value, 'is not base64', `encode it, or put plain text under ${this.#secret ? 'stringData' : 'data'}`)
+    return this.#wrong(path, value, 'is not base64: illegal base64 data', `encode it, or put plain text under ${this.#secret ? 'stringData' : 'data'}`, 'FieldValueTypeInvalid')
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a field's options say about one value of it: used alike for JSON that comes in and for objects that are validated. */
 import { formatRule, type Flaw } from './format.ts'
 import { nearest } from './nearest.ts'
+import { fieldPath } from './path.ts'
 import { NOT_YET } from './problem.ts'
 import { messageSchema, type FieldSchema } from './schema.ts'
 
@@ -15,9 +16,15 @@ export function valueFlaw(field: FieldSchema, value: string | number): Flaw | un
   if (allowed !== undefined && !allowed.includes(String(value))) {
     const meant = nearest(String(value), allowed)
     const names = allowed.filter((name) => name !== '').join(', ')
-    return { message: 'is not one of the values allowed', remedy: `${meant === undefined || meant === '' ? 'use' : `did you mean ${meant}? Allowed:`} ${names}` }
+    return { message: 'is not one of the values allowed', remedy: `${meant === undefined || meant === '' ? 'use' : `did you mean ${meant}? Allowed:`} ${names}`, reason: 'FieldValueNotSupported' }
   }
   return format === undefined || isBlank(field, value) ? undefined : formatRule(format)(value)
+}
+
+/** The field of which a second item with the same key is told: the key itself, if it is one field. */
+export function duplicateField(item: string, keys: readonly string[]): string {
+  const [key] = keys
+  return keys.length === 1 ? fieldPath(item, key!) : item
 }
 
 /** What is wrong with a map's key by its field's `keyFormat`. */

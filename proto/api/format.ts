@@ -3,7 +3,7 @@
  * (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/, …/labels/), resource names, ports, file modes.
  */
 import { readAddress, readCidr } from './cidr.ts'
-import { NOT_YET } from './problem.ts'
+import { NOT_YET, type FaultReason } from './problem.ts'
 
 /** What is wrong with a value and how it would be right. */
 export interface Flaw {
@@ -11,6 +11,8 @@ export interface Flaw {
   readonly remedy: string
   /** True if it is refused only because Gantry does not act on it. */
   readonly unsupported?: boolean
+  /** FieldValueInvalid, if it says none. */
+  readonly reason?: FaultReason
 }
 
 export type Format = (value: string | number) => Flaw | undefined

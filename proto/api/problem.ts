@@ -5,6 +5,11 @@ import { GantryError } from './errors.ts'
 /** Said of what Kubernetes has and Gantry refuses rather than ignores. */
 export const NOT_YET = 'Kubernetes has it, Gantry does not act on it yet'
 
+/** Why a value is refused, as the causes of a Status say it. https://pkg.go.dev/k8s.io/apimachinery/pkg/util/validation/field#ErrorType */
+export type FaultReason =
+  | 'FieldValueInvalid' | 'FieldValueTypeInvalid' | 'FieldValueRequired' | 'FieldValueNotSupported' | 'FieldValueDuplicate' | 'FieldValueNotFound'
+  | 'FieldValueForbidden' | 'FieldValueTooLong' | 'FieldValueTooMany'
+
 export interface Problem extends ErrorDetail {
   /** True if the key itself is wrong (an unknown field), not its value. */
   readonly key: boolean

@@ -5,7 +5,7 @@ import { formatQuantity, readQuantity } from './quantity.ts'
 import { formatDuration, formatTime, parseDuration, parseTime } from './time.ts'
 
 /** The canonical value, or what is wrong; `mistyped` if a value of another type is needed. */
-export type SpecialValue = { readonly value: unknown } | { readonly message: string; readonly remedy: string; readonly mistyped?: boolean }
+export type SpecialValue = { readonly value: unknown } | { readonly message: string; readonly remedy: string; readonly mistyped?: boolean; readonly reason?: undefined }
 
 const INT32 = 2 ** 31
 

@@ -1,7 +1,7 @@
 /** Times as Kubernetes writes them: RFC 3339 in UTC, seconds for Time, microseconds for MicroTime. */
 import { GantryError } from './errors.ts'
 
-const RFC3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/
+const RFC3339 = /^\d{4}-\d{2}-\d{2}T(?:[01]\d|2[0-3]):\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/
 
 /** Milliseconds since 1970 of an RFC 3339 text; InvalidArgument otherwise. */
 export function parseTime(text: string): number {

@@ -35,7 +35,7 @@ describe('decodeJson', () => {
       assert(GantryError.is(error, 'InvalidArgument'))
       assert.deepEqual(error.details, [
         { field: 'spec.containers[0].imagee', value: '', message: 'unknown field', remedy: 'did you mean image?' },
-        { field: 'spec.restartPolicy', value: '"Sometimes"', message: 'is not one of the values allowed', remedy: 'use Always, OnFailure, Never' },
+        { field: 'spec.restartPolicy', value: '"Sometimes"', message: 'is not one of the values allowed', reason: 'FieldValueNotSupported', remedy: 'use Always, OnFailure, Never' },
         { field: 'spec.hostPID', value: '', message: '"yes" is a string, a boolean is needed', remedy: 'write true or false, without quotes', reason: 'FieldValueTypeInvalid' },
       ])
       return true
@@ -59,12 +59,12 @@ describe('decodeJson', () => {
     ['null in a list', container({ command: [null] }), 'spec.containers[0].command[0]: is nothing, a string is needed'],
     ['a bad quantity', container({ resources: { limits: { cpu: '1 core' } } }), 'spec.containers[0].resources.limits[cpu]: "1 core" is not a quantity (write it as 250m, 1.5, 64Mi or 2G)'],
     ['a bad time', { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', spec: { renewTime: '2026-02-31T00:00:00Z' } }, 'spec.renewTime: "2026-02-31T00:00:00Z" is not a time (write it as "2026-01-31T12:00:00Z" (RFC 3339))'],
-    ['bad base64', { apiVersion: 'v1', kind: 'ConfigMap', binaryData: { a: 'x' } }, 'binaryData[a]: "x" is not base64 (encode it, or put plain text under data)'],
+    ['bad base64', { apiVersion: 'v1', kind: 'ConfigMap', binaryData: { a: 'x' } }, 'binaryData[a]: "x" is not base64: illegal base64 data (encode it, or put plain text under data)'],
     ['a boolean for a count or share', { apiVersion: 'apps/v1', kind: 'Deployment', spec: { strategy: { rollingUpdate: { maxSurge: true } } } }, 'spec.strategy.rollingUpdate.maxSurge: true is a boolean, a whole number or a string is needed'],
     ['a bad label', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { labels: { a: 'b c' } } }, 'metadata.labels[a]: "b c" is not a valid name (use letters, digits, "-", "_" and ".", beginning and ending with a letter or digit)'],
     ['a bad key', { apiVersion: 'v1', kind: 'ConfigMap', data: { '../x': 'b' } }, 'data[../x]: the key would be a special file name (choose a key that is not "." and does not begin with "..")'],
     ['a key that JavaScript keeps for itself', { apiVersion: 'v1', kind: 'ConfigMap', data: JSON.parse('{"__proto__": "b"}') as JsonObject }, 'data[__proto__]: the key is a reserved name (choose another key)'],
-    ['two items with one key', container({ env: [{ name: 'A' }, { name: 'B' }, { name: 'A' }] }), 'spec.containers[0].env[2]: is the second item with name "A" (the first is spec.containers[0].env[0]; keep one)'],
+    ['two items with one key', container({ env: [{ name: 'A' }, { name: 'B' }, { name: 'A' }] }), 'spec.containers[0].env[2].name: is the second item with name "A" (the first is spec.containers[0].env[0]; keep one)'],
     ['two items that defaults make the same', container({ ports: [{ containerPort: 1 }, { containerPort: 1, protocol: 'TCP' }] }), 'spec.containers[0].ports[1]: is the second item with containerPort 1 and protocol "TCP" (the first is spec.containers[0].ports[0]; keep one)'],
     ['what is not acted on', container({ volumeDevices: [{ name: 'v', devicePath: '/dev/v' }] }), 'spec.containers[0].volumeDevices: Kubernetes has it, Gantry does not act on it yet (leave it out)'],
     ['what is not acted on, with the reason', pod({ schedulerName: 'mine' }), 'spec.schedulerName: Kubernetes has it, Gantry does not act on it yet: there is one scheduler (leave it out, or write default-scheduler)'],

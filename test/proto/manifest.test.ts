@@ -109,7 +109,7 @@ spec:
       'web.yaml:5:3: metadata.label: unknown field (did you mean labels?)',
       'web.yaml:16:14: spec.containers[0].env[0].value: 8080 is a number, a string is needed (write it in quotes: "8080")',
       'web.yaml:18:14: spec.containers[0].env[1].value: 1.10 is a number, a string is needed (write it in quotes: "1.10")',
-      'web.yaml:19:7: spec.containers[0].env[2]: is the second item with name "PORT" (the first is spec.containers[0].env[0]; keep one)',
+      'web.yaml:19:13: spec.containers[0].env[2].name: is the second item with name "PORT" (the first is spec.containers[0].env[0]; keep one)',
       'web.yaml:21:5: spec.containers[0].volumeDevices: Kubernetes has it, Gantry does not act on it yet (leave it out)',
     ])
   })

@@ -88,10 +88,10 @@ describe('Services', () => {
     const both: JsonObject = { ipFamilyPolicy: 'PreferDualStack', ipFamilies: ['IPv4', 'IPv6'], clusterIP: '10.96.0.7', clusterIPs: ['10.96.0.7', 'fd00::1'] }
     assert.deepEqual(updates(both, both), [])
     assert.deepEqual(updates({ ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv4'], clusterIP: '10.96.0.7' }, both), [])
-    assert.deepEqual(updates({ ...both, clusterIP: '10.96.0.8', clusterIPs: ['10.96.0.8', 'fd00::1'] }, both), ['spec.clusterIP cannot be changed'])
-    assert.deepEqual(updates({ ...both, clusterIPs: ['10.96.0.7', 'fd00::2'] }, both), ['spec.clusterIPs[1] cannot be changed'])
+    assert.deepEqual(updates({ ...both, clusterIP: '10.96.0.8', clusterIPs: ['10.96.0.8', 'fd00::1'] }, both), ['spec.clusterIP may not change once set'])
+    assert.deepEqual(updates({ ...both, clusterIPs: ['10.96.0.7', 'fd00::2'] }, both), ['spec.clusterIPs[1] may not change once set'])
     assert.deepEqual(updates({ type: 'ExternalName', externalName: 'a.b', ports: [] }, both), [])
-    assert.deepEqual(updates({ type: 'LoadBalancer', loadBalancerClass: 'a.b/d' }, { type: 'LoadBalancer', loadBalancerClass: 'a.b/c' }), ['spec.loadBalancerClass cannot be changed'])
+    assert.deepEqual(updates({ type: 'LoadBalancer', loadBalancerClass: 'a.b/d' }, { type: 'LoadBalancer', loadBalancerClass: 'a.b/c' }), ['spec.loadBalancerClass may not change once set'])
   })
 })
 

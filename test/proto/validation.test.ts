@@ -99,7 +99,7 @@ describe('validate', () => {
     })
     assert.deepEqual(lines(bad), [
       'spec.containers[0].ports[0].containerPort: 0 is out of range (give a number from 1 to 65535)',
-      'spec.containers[1]: is the second item with name "c" (the first is spec.containers[0]; keep one)',
+      'spec.containers[1].name: is the second item with name "c" (the first is spec.containers[0]; keep one)',
       'spec.restartPolicy: "Perhaps" is not one of the values allowed (use Always, OnFailure, Never)',
       'spec.hostUsers: Kubernetes has it, Gantry does not act on it yet (leave it out, or write true)',
     ])

@@ -22,8 +22,8 @@ const FORCE = query('force', 'boolean', 'Of an apply patch: fields that others o
 
 const CONTINUE = query('continue', 'string', 'From the page before: what is listed goes on behind it.')
 const LIMIT = query('limit', 'integer', 'Objects on a page, at most.')
-const FIELD_SELECTOR = query('fieldSelector', 'string', 'Only objects with these values of fields.')
-const LABEL_SELECTOR = query('labelSelector', 'string', 'Only objects with such labels.')
+const FIELD_SELECTOR = query('fieldSelector', 'string', 'A selector to restrict the list of returned objects by their fields. Defaults to everything.')
+const LABEL_SELECTOR = query('labelSelector', 'string', 'A selector to restrict the list of returned objects by their labels. Defaults to everything.')
 const RESOURCE_VERSION = query('resourceVersion', 'string', 'The state of the store that is to be shown, or from which a watch goes on.')
 const RESOURCE_VERSION_MATCH = query('resourceVersionMatch', 'string', 'How resourceVersion is meant: Exact or NotOlderThan.')
 const SEND_INITIAL_EVENTS = query('sendInitialEvents', 'boolean', 'Of a watch: what there is comes first, then a bookmark.')
@@ -34,7 +34,7 @@ export const PATCHING: readonly Parameter[] = [...WRITING, FORCE]
 
 export const LISTING: readonly Parameter[] = [
   query('allowWatchBookmarks', 'boolean', 'Of a watch: bookmarks say from where it could go on.'), CONTINUE, FIELD_SELECTOR, LABEL_SELECTOR, LIMIT,
-  RESOURCE_VERSION, RESOURCE_VERSION_MATCH, SEND_INITIAL_EVENTS, TIMEOUT, query('watch', 'boolean', 'Changes are told as they happen.'),
+  RESOURCE_VERSION, RESOURCE_VERSION_MATCH, SEND_INITIAL_EVENTS, TIMEOUT, query('watch', 'boolean', 'Watch for changes to the described resources, which are told as they happen.'),
 ]
 
 export const DELETION: readonly Parameter[] = [

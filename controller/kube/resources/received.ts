@@ -11,7 +11,7 @@ import { HttpError } from '../status.ts'
 /** The object, in the namespace of the path, and of its name if it has one there. BadRequest for another; DecodingError. */
 export async function receivedObject(request: ResourceRequest, context: WriteContext): Promise<AnyResource> {
   const { target } = request
-  const { value, problems } = await readObject(request, target.resource.message)
+  const { value, problems } = await recognised(readObject(request, target.resource.message), target.resource.kind)
   const object = decodeObject(target.resource.stored!, ofKind(value, target.resource), context, {}, problems)
   place(object.metadata, target)
   return object
@@ -19,17 +19,31 @@ export async function receivedObject(request: ResourceRequest, context: WriteCon
 
 /** What is sent to a subresource: a message that the store does not keep. BadRequest for another; DecodingError. */
 export async function receivedMessage<M extends keyof Messages & string>(request: ResourceRequest, message: M, group: string, context: WriteContext): Promise<Messages[M]> {
-  const { value, problems } = await readObject(request, message)
+  const { value, problems } = await recognised(readObject(request, message), message)
   const decoded = inspectMessage(message, ofKind(value, { group, version: 'v1', kind: message }))
   settle(inOrder(decoded.problems, problems), context)
   return decoded.object
+}
+
+/** What is read; what cannot be is refused with the words by which tools know that, before the place and the reason. */
+async function recognised<T>(reading: Promise<T>, kind: string): Promise<T> {
+  try {
+    return await reading
+  } catch (thrown) {
+    if (!(thrown instanceof HttpError) || thrown.reason !== 'BadRequest') throw thrown
+    throw new HttpError(400, 'BadRequest', `${unrecognised(kind)}: ${thrown.message}`, thrown.code, thrown)
+  }
+}
+
+function unrecognised(kind: string): string {
+  return `the object provided is unrecognized (must be of type ${kind})`
 }
 
 /** The value with its kind and version, which a client may leave out. BadRequest for others. */
 export function ofKind(value: JsonObject, wanted: { readonly group: string; readonly version: string; readonly kind: string }): JsonObject {
   const apiVersion = apiVersionOf(wanted)
   const { kind = wanted.kind, apiVersion: said = apiVersion } = value
-  if (kind !== wanted.kind) throw new HttpError(400, 'BadRequest', `the object provided is a ${JSON.stringify(kind)}: it must be of kind ${wanted.kind}, version ${apiVersion}`)
+  if (kind !== wanted.kind) throw new HttpError(400, 'BadRequest', `${unrecognised(wanted.kind)}: it is a ${JSON.stringify(kind)}, and version ${apiVersion} of ${wanted.kind} is needed`)
   if (said !== apiVersion) throw new HttpError(400, 'BadRequest', `the API version in the data (${typeof said === 'string' ? said : JSON.stringify(said)}) does not match the expected API version (${apiVersion})`)
   return { ...value, apiVersion, kind }
 }

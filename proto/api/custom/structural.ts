@@ -41,7 +41,7 @@ function validateMetadataSchema(report: Report, metadata: JSONSchemaProps | unde
 }
 
 function validateLevel(report: Report, schema: JSONSchemaProps, path: string, depth: number): void {
-  if (depth > DEEPEST) return report.refused(path, `lies deeper than ${DEEPEST} levels`, 'let a field of unknown structure say x-kubernetes-preserve-unknown-fields: true')
+  if (depth > DEEPEST) return report.refused(path, `lies deeper than ${DEEPEST} levels`, 'let a field of unknown structure say x-kubernetes-preserve-unknown-fields: true', 'FieldValueInvalid')
   validateType(report, schema, path)
   for (const name of FORBIDDEN) if (schema[name] !== undefined) report.refused(fieldPath(path, name), 'is not allowed in a structural schema')
   if (schema.uniqueItems === true) report.refused(fieldPath(path, 'uniqueItems'), 'cannot be true', 'x-kubernetes-list-type: set says it')

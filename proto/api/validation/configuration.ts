@@ -33,7 +33,7 @@ export function validateSecret(report: Report, { type, data = {}, stringData = {
   if (type === 'kubernetes.io/basic-auth' && !present('username') && !present('password')) report.missing('data', 'a Secret of type kubernetes.io/basic-auth has username, password or both')
   const json = type === 'kubernetes.io/dockerconfigjson' ? '.dockerconfigjson' : type === 'kubernetes.io/dockercfg' ? '.dockercfg' : undefined
   if (json !== undefined && data[json] !== undefined && !isJson(Buffer.from(data[json], 'base64').toString())) {
-    report.refused(entryPath('data', json), 'is not JSON', 'write it as in the file that a registry login makes')
+    report.refused(entryPath('data', json), 'is not JSON', 'write it as in the file that a registry login makes', 'FieldValueInvalid')
   }
   validateSize(report, 'data', base64Size(data) + textSize(stringData))
 }
@@ -61,7 +61,7 @@ function base64Size(values: Readonly<Record<string, string>>): number {
 }
 
 function validateSize(report: Report, path: string, size: number): void {
-  if (size > SIZE_LIMIT) report.refused(path, `has ${size} bytes, at most ${SIZE_LIMIT} are allowed`, 'split it, or put large files into an image or a volume')
+  if (size > SIZE_LIMIT) report.refused(path, `has ${size} bytes, at most ${SIZE_LIMIT} are allowed`, 'split it, or put large files into an image or a volume', 'FieldValueTooLong')
 }
 
 function validateImmutable<T extends { immutable?: boolean | undefined }>(report: Report, next: T, previous: T, fields: readonly (keyof T & string)[]): void {

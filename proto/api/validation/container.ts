@@ -42,7 +42,7 @@ function validateVariable(report: Report, path: string, { value, valueFrom }: En
     validateResourceReference(report, fieldPath(at, 'resourceFieldRef'), resourceFieldRef)
     const { containerName } = resourceFieldRef
     if (containerName !== undefined && containerName !== '' && !pod.containers.has(containerName)) {
-      report.wrong(fieldPath(at, 'resourceFieldRef.containerName'), containerName, 'is not a container of this pod', `use ${[...pod.containers].join(', ')}`)
+      report.wrong(fieldPath(at, 'resourceFieldRef.containerName'), containerName, 'is not a container of this pod', `use ${[...pod.containers].join(', ')}`, 'FieldValueNotFound')
     }
   }
   for (const [name, reference] of Object.entries({ configMapKeyRef, secretKeyRef })) {
@@ -72,7 +72,7 @@ function validateMounts(report: Report, path: string, { volumeMounts = [], secur
     if (name !== undefined && name !== '' && !volumes.has(name)) {
       // The volume of the account's token is there for every container by itself, and nobody names it.
       const known = [...volumes].filter((volume) => !volume.startsWith(ACCOUNT_VOLUME))
-      report.wrong(fieldPath(at, 'name'), name, 'is not a volume of this pod', known.length === 0 ? 'add it under volumes' : `add it under volumes, or use ${known.join(', ')}`)
+      report.wrong(fieldPath(at, 'name'), name, 'is not a volume of this pod', known.length === 0 ? 'add it under volumes' : `add it under volumes, or use ${known.join(', ')}`, 'FieldValueNotFound')
     }
     if (subPath !== '' && subPathExpr !== '') report.wrong(fieldPath(at, 'subPathExpr'), subPathExpr, 'cannot stand beside subPath', 'keep one of the two')
     if (mountPropagation === 'Bidirectional' && securityContext?.privileged !== true) {

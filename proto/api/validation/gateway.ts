@@ -6,7 +6,7 @@ import { atMost, validateHeaderName, validateHeaderValue, validateHostname, vali
 import type { Report } from './report.ts'
 
 export function validateGatewayClass(report: Report, { spec }: GatewayClass): void {
-  if ((spec.description ?? '').length > 64) report.refused('spec.description', 'is too long', 'give at most 64 characters')
+  if ((spec.description ?? '').length > 64) report.refused('spec.description', 'is too long', 'give at most 64 characters', 'FieldValueTooLong')
 }
 
 export function validateGateway(report: Report, { spec }: Gateway): void {
@@ -19,7 +19,7 @@ export function validateGateway(report: Report, { spec }: Gateway): void {
     if (hostname !== undefined && hostname !== '') validateHostname(report, `${at}.hostname`, hostname)
     const key = `${port} ${protocol} ${hostname ?? ''}`
     const before = seen.get(key)
-    if (before !== undefined) report.refused(at, 'has the same port, protocol and hostname as another listener', `the other is ${before}; keep one`)
+    if (before !== undefined) report.refused(at, 'has the same port, protocol and hostname as another listener', `the other is ${before}; keep one`, 'FieldValueDuplicate')
     else seen.set(key, at)
     if (tls !== undefined && ['HTTP', 'TCP', 'UDP'].includes(protocol)) report.refused(`${at}.tls`, `is not allowed with protocol ${protocol}`)
     if (protocol === 'HTTPS' && tls?.mode !== 'Passthrough' && (tls?.certificateRefs ?? []).length === 0) report.missing(`${at}.tls.certificateRefs`, 'name a Secret of type kubernetes.io/tls')
@@ -36,7 +36,7 @@ export function validateHTTPRoute(report: Report, { spec }: HTTPRoute): void {
   const parents = new Set<string>()
   spec.parentRefs?.forEach(({ group, kind, namespace = '', name, sectionName = '', port = 0 }, index) => {
     const key = JSON.stringify([group, kind, namespace, name, sectionName, port])
-    if (parents.has(key)) report.refused(entryPath('spec.parentRefs', index), 'names the same parent twice', 'keep one, or give them different sectionName or port')
+    if (parents.has(key)) report.refused(entryPath('spec.parentRefs', index), 'names the same parent twice', 'keep one, or give them different sectionName or port', 'FieldValueDuplicate')
     parents.add(key)
   })
   spec.hostnames?.forEach((hostname, index) => validateHostname(report, entryPath('spec.hostnames', index), hostname))
@@ -69,7 +69,7 @@ function validateMatch(report: Report, at: string, { path, headers = [], queryPa
   atMost(report, `${at}.headers`, headers, 16)
   atMost(report, `${at}.queryParams`, queryParams, 16)
   if (path !== undefined) {
-    if (path.value.length > 1024) report.refused(`${at}.path.value`, 'is too long', 'give at most 1024 characters')
+    if (path.value.length > 1024) report.refused(`${at}.path.value`, 'is too long', 'give at most 1024 characters', 'FieldValueTooLong')
     else if (path.type === 'RegularExpression') validateExpression(report, `${at}.path.value`, path.value)
     else validatePath(report, `${at}.path.value`, path.value)
   }
@@ -106,7 +106,7 @@ function validateFilters(report: Report, path: string, filters: readonly HTTPRou
   filters.forEach((filter, index) => {
     const at = entryPath(path, index)
     const { type, requestHeaderModifier, responseHeaderModifier, requestRedirect, urlRewrite } = filter
-    if (types.has(type)) report.refused(at, `is the second filter of type ${type}`, 'put them together in one')
+    if (types.has(type)) report.refused(at, `is the second filter of type ${type}`, 'put them together in one', 'FieldValueDuplicate')
     types.add(type)
     const wanted = FIELDS[type]
     if (wanted !== undefined && filter[wanted] === undefined) report.missing(`${at}.${wanted}`, `type ${type} needs it`)
@@ -141,7 +141,7 @@ function validateModifiedPath(report: Report, at: string, { type, replaceFullPat
   if (value === undefined) report.missing(`${at}.${wanted}`, `type ${type} needs it`)
   else if (value !== '') validatePath(report, `${at}.${wanted}`, value)
   if (values[other] !== undefined) report.refused(`${at}.${other}`, `does not belong to type ${type}`)
-  if (type === 'ReplacePrefixMatch' && matches.some(({ path }) => path !== undefined && path.type !== 'PathPrefix')) report.refused(at, 'replaces a prefix, but a match of the rule is no PathPrefix', 'use ReplaceFullPath, or match by PathPrefix only')
+  if (type === 'ReplacePrefixMatch' && matches.some(({ path }) => path !== undefined && path.type !== 'PathPrefix')) report.refused(at, 'replaces a prefix, but a match of the rule is no PathPrefix', 'use ReplaceFullPath, or match by PathPrefix only', 'FieldValueInvalid')
 }
 
 export function validateReferenceGrant(report: Report, { spec }: ReferenceGrant): void {

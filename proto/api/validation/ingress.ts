@@ -52,7 +52,7 @@ export function validatePath(report: Report, path: string, value: string): void 
 /** One line of visible text, as a header's value. RFC 9110, 5.5. */
 export function validateHeaderValue(report: Report, path: string, value: string): void {
   if (/[\x00-\x08\x0a-\x1f\x7f]/.test(value)) report.wrong(path, value, 'has control characters', 'give one line of text')
-  else if (value.length > 4096) report.refused(path, `has ${value.length} characters, at most 4096 are allowed`, 'shorten it')
+  else if (value.length > 4096) report.refused(path, `has ${value.length} characters, at most 4096 are allowed`, 'shorten it', 'FieldValueTooLong')
 }
 
 export function validateHeaderName(report: Report, path: string, name: string): void {
@@ -61,6 +61,6 @@ export function validateHeaderName(report: Report, path: string, name: string): 
 
 /** No more than so many items. */
 export function atMost(report: Report, path: string, list: readonly unknown[] | undefined, most: number): void {
-  if (list !== undefined && list.length > most) report.refused(path, `has ${list.length} items, at most ${most} are allowed`, 'divide the object')
+  if (list !== undefined && list.length > most) report.refused(path, `has ${list.length} items, at most ${most} are allowed`, 'divide the object', 'FieldValueTooMany')
 }
 

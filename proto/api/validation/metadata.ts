@@ -30,13 +30,13 @@ function validateName(report: Report, path: string, name: string, format: Format
 /** Also of a pod template. */
 export function validateAnnotations(report: Report, path: string, { annotations = {} }: ObjectMeta): void {
   const size = Object.entries(annotations).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value), 0)
-  if (size > ANNOTATIONS_LIMIT) report.refused(fieldPath(path, 'annotations'), `have ${size} bytes, at most ${ANNOTATIONS_LIMIT} are allowed`, 'keep large texts in a ConfigMap')
+  if (size > ANNOTATIONS_LIMIT) report.refused(fieldPath(path, 'annotations'), `have ${size} bytes, at most ${ANNOTATIONS_LIMIT} are allowed`, 'keep large texts in a ConfigMap', 'FieldValueTooLong')
 }
 
 function validateOwners(report: Report, { ownerReferences = [] }: ObjectMeta): void {
   const controllers = ownerReferences.filter((owner) => owner.controller === true)
   if (controllers.length > 1) {
-    report.refused('metadata.ownerReferences', `have ${controllers.length} controllers (${controllers.map((owner) => `${owner.kind} ${owner.name}`).join(', ')}), at most one is allowed`, 'keep one')
+    report.refused('metadata.ownerReferences', `have ${controllers.length} controllers (${controllers.map((owner) => `${owner.kind} ${owner.name}`).join(', ')}), at most one is allowed`, 'keep one', 'FieldValueInvalid')
   }
 }
 

@@ -59,7 +59,7 @@ function validateContainerResize(report: Report, path: string, { resources }: Co
       const at = entryPath(fieldPath(path, `resources.${which}`), name)
       if (now[name] === then[name]) continue
       if (name !== 'cpu' && name !== 'memory') report.refused(at, 'cannot be changed once the pod exists', 'only cpu and memory can be')
-      else if (now[name] === undefined) report.refused(at, 'cannot be taken away', 'give another amount, or create a new pod')
+      else if (now[name] === undefined) report.refused(at, 'cannot be taken away', 'give another amount, or create a new pod', 'FieldValueInvalid')
     }
   }
 }

@@ -71,7 +71,7 @@ function validateContainers(report: Report, path: string, { containers, initCont
     const at = entryPath(fieldPath(path, 'ephemeralContainers'), index)
     if (pod.containers.has(container.name)) report.wrong(fieldPath(at, 'name'), container.name, 'is the name of another container of the pod', 'choose another')
     const { targetContainerName: target = '' } = container
-    if (target !== '' && !pod.containers.has(target)) report.wrong(fieldPath(at, 'targetContainerName'), target, 'is not a container of this pod', `use ${[...pod.containers].join(', ')}`)
+    if (target !== '' && !pod.containers.has(target)) report.wrong(fieldPath(at, 'targetContainerName'), target, 'is not a container of this pod', `use ${[...pod.containers].join(', ')}`, 'FieldValueNotFound')
     validateContainer(report, at, container, { ...pod, init: false })
   })
 }

@@ -1,13 +1,13 @@
 /** The details of a validation as they are collected. */
 import type { ErrorDetail } from '../../gen/types.ts'
-import { showValue } from '../problem.ts'
+import { showValue, type FaultReason } from '../problem.ts'
 
 export class Report {
   readonly details: ErrorDetail[] = []
 
   /** A value that is not allowed: what is wrong with it and what is allowed. */
-  wrong(field: string, value: unknown, message: string, remedy = ''): void {
-    this.details.push({ field, value: showValue(value), message, remedy })
+  wrong(field: string, value: unknown, message: string, remedy = '', reason?: FaultReason): void {
+    this.details.push({ field, value: showValue(value), message, remedy, ...reason !== undefined && { reason } })
   }
 
   missing(field: string, remedy = ''): void {
@@ -24,9 +24,9 @@ export class Report {
     this.details.push({ field, value: showValue(value), message: 'is a duplicate', remedy: 'keep one', reason: 'FieldValueDuplicate' })
   }
 
-  /** Something that may not be there, whatever its value. */
-  refused(field: string, message: string, remedy = 'leave it out'): void {
-    this.details.push({ field, value: '', message, remedy })
+  /** Something that may not be there, whatever its value; or, with another reason, what is wrong with something whose value is not shown. */
+  refused(field: string, message: string, remedy = 'leave it out', reason: FaultReason = 'FieldValueForbidden'): void {
+    this.details.push({ field, value: '', message, remedy, reason })
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the schema's options ask of an object: required, enum, format, keyFormat, mergeKey, unsupported, and frozen on an update. */
 import { jsonFields } from '../codec.ts'
-import { isInert, keyFlaw, keyMessage, unsupportedMessage, unsupportedRemedy, valueFlaw } from '../field-rules.ts'
+import { duplicateField, isInert, keyFlaw, keyMessage, unsupportedMessage, unsupportedRemedy, valueFlaw } from '../field-rules.ts'
 import { entryPath, fieldPath } from '../path.ts'
 import { showValue } from '../problem.ts'
 import { SPECIAL_MESSAGES, type FieldSchema } from '../schema.ts'
@@ -46,7 +46,7 @@ function validateField(report: Report, field: FieldSchema, value: unknown, path:
 
 function validateEntry(report: Report, field: FieldSchema, key: string, value: unknown, path: string): void {
   const flaw = keyFlaw(field, key)
-  if (flaw !== undefined) report.refused(path, keyMessage(flaw), flaw.remedy)
+  if (flaw !== undefined) report.refused(path, keyMessage(flaw), flaw.remedy, 'FieldValueInvalid')
   validateValue(report, field, value, path)
 }
 
@@ -55,7 +55,7 @@ function validateValue(report: Report, field: FieldSchema, value: unknown, path:
   if (typeof value !== 'string' && typeof value !== 'number') return
   const special = field.kind === 'message' ? readSpecial(field.type, value) : undefined
   const flaw = special !== undefined && 'message' in special ? special : valueFlaw(field, value)
-  if (flaw !== undefined) report.wrong(path, field.options.secret === true ? '(secret)' : value, flaw.message, flaw.remedy)
+  if (flaw !== undefined) report.wrong(path, field.options.secret === true ? '(secret)' : value, flaw.message, flaw.remedy, flaw.reason)
 }
 
 function validateUnique(report: Report, message: string, keys: readonly string[], items: readonly Fields[], path: string): void {
@@ -66,7 +66,7 @@ function validateUnique(report: Report, message: string, keys: readonly string[]
     const first = seen.get(key.join('\n'))
     if (first === undefined) return void seen.set(key.join('\n'), index)
     const what = keys.map((name, position) => `${name} ${showValue(key[position])}`).join(' and ')
-    report.refused(entryPath(path, index), `is the second item with ${what}`, `the first is ${entryPath(path, first)}; keep one`)
+    report.refused(duplicateField(entryPath(path, index), keys), `is the second item with ${what}`, `the first is ${entryPath(path, first)}; keep one`, 'FieldValueDuplicate')
   })
 }
 
@@ -75,7 +75,7 @@ export function validateFrozen(report: Report, message: string, next: Fields, pr
   for (const { name, options, kind, type, label } of jsonFields(message).values()) {
     if (options.readOnly === true || next[name] === previous[name]) continue
     const at = fieldPath(path, name)
-    if (options.frozen === true && !sameJson(next[name], previous[name])) report.refused(at, 'cannot be changed', 'delete the object and create it anew')
+    if (options.frozen === true && !sameJson(next[name], previous[name])) report.refused(at, 'cannot be changed', 'delete the object and create it anew', 'FieldValueInvalid')
     else if (options.frozen !== true && kind === 'message' && label === 'optional' && !SPECIAL_MESSAGES.has(type) && next[name] !== undefined && previous[name] !== undefined) {
       validateFrozen(report, type, next[name] as Fields, previous[name] as Fields, at)
     }

@@ -56,7 +56,7 @@ function validateExternalName(report: Report, { externalName = '', clusterIP = '
 function validateAddresses(report: Report, { type, clusterIP = '', clusterIPs = [] }: ServiceSpec): void {
   if (clusterIP === HEADLESS && (type === 'NodePort' || type === 'LoadBalancer')) report.wrong('spec.clusterIP', clusterIP, `is not allowed with type ${type}`, 'use type ClusterIP, or leave the address out')
   if (clusterIPs.length > 0 && clusterIPs[0] !== clusterIP) report.wrong('spec.clusterIPs[0]', clusterIPs[0], 'differs from clusterIP', clusterIP === '' ? 'set clusterIP, too' : `it must be ${clusterIP}`)
-  if (clusterIPs.length > FAMILIES) report.refused('spec.clusterIPs', `are ${clusterIPs.length}, at most one of each family is allowed`, 'keep two')
+  if (clusterIPs.length > FAMILIES) report.refused('spec.clusterIPs', `are ${clusterIPs.length}, at most one of each family is allowed`, 'keep two', 'FieldValueInvalid')
   const list = clusterIPs.length > 0 ? clusterIPs : clusterIP === '' ? [] : [clusterIP]
   const pathOf = (index: number): string => (clusterIPs.length > 0 ? entryPath('spec.clusterIPs', index) : 'spec.clusterIP')
   list.forEach((text, index) => {
@@ -83,8 +83,8 @@ function validateFamilies(report: Report, { ipFamilies = [], ipFamilyPolicy, clu
   })
   if (ipFamilyPolicy !== 'PreferDualStack' && ipFamilyPolicy !== 'RequireDualStack') {
     const remedy = 'set ipFamilyPolicy to PreferDualStack or RequireDualStack, or keep one'
-    if (ipFamilies.length > 1) report.refused('spec.ipFamilies', 'are two, but the Service has one family', remedy)
-    if (clusterIPs.length > 1) report.refused('spec.clusterIPs', 'are two, but the Service has one family', remedy)
+    if (ipFamilies.length > 1) report.refused('spec.ipFamilies', 'are two, but the Service has one family', remedy, 'FieldValueInvalid')
+    if (clusterIPs.length > 1) report.refused('spec.clusterIPs', 'are two, but the Service has one family', remedy, 'FieldValueInvalid')
   }
 }
 
@@ -141,18 +141,18 @@ function validateOutside(report: Report, spec: ServiceSpec): void {
 /** Addresses stay for as long as the Service has any: clients know them. */
 export function validateServiceUpdate(report: Report, { spec: next }: Service, { spec: previous }: Service): void {
   if (previous.type === 'LoadBalancer' && next.type === 'LoadBalancer' && next.loadBalancerClass !== previous.loadBalancerClass) {
-    report.wrong('spec.loadBalancerClass', next.loadBalancerClass ?? '', 'cannot be changed', previous.loadBalancerClass === undefined ? 'leave it out' : `it is ${previous.loadBalancerClass}`)
+    report.wrong('spec.loadBalancerClass', next.loadBalancerClass ?? '', 'may not change once set', previous.loadBalancerClass === undefined ? 'leave it out' : `it is ${previous.loadBalancerClass}`)
   }
   if (previous.type === 'ExternalName' || next.type === 'ExternalName') return
   previous.clusterIPs?.forEach((address, index) => {
     const wanted = next.clusterIPs?.[index]
     if (wanted === address || (index > 0 && wanted === undefined && next.ipFamilyPolicy === 'SingleStack')) return
     const path = index === 0 && next.clusterIP !== address ? 'spec.clusterIP' : entryPath('spec.clusterIPs', index)
-    report.wrong(path, wanted ?? '', 'cannot be changed', index === 0 ? `it is ${address}; delete the Service and create it anew` : `it is ${address}; it can be given up with ipFamilyPolicy SingleStack`)
+    report.wrong(path, wanted ?? '', 'may not change once set', index === 0 ? `it is ${address}; delete the Service and create it anew` : `it is ${address}; it can be given up with ipFamilyPolicy SingleStack`)
   })
   previous.ipFamilies?.forEach((family, index) => {
     const wanted = next.ipFamilies?.[index]
     if (wanted === family || (index > 0 && wanted === undefined && next.ipFamilyPolicy === 'SingleStack')) return
-    report.wrong(entryPath('spec.ipFamilies', index), wanted ?? '', 'cannot be changed', `it is ${family}`)
+    report.wrong(entryPath('spec.ipFamilies', index), wanted ?? '', 'may not change once set', `it is ${family}`)
   })
 }

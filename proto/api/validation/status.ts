@@ -88,7 +88,7 @@ function validateMessage(report: Report, message: string, fields: Fields, path: 
 
 function validateList(report: Report, field: FieldSchema, items: readonly unknown[], path: string): void {
   const most = field.name === 'conditions' ? MOST_CONDITIONS : MOST_ITEMS
-  if (items.length > most) return report.refused(path, `are ${items.length}, at most ${most} are allowed`, 'tell fewer')
+  if (items.length > most) return report.refused(path, `are ${items.length}, at most ${most} are allowed`, 'tell fewer', 'FieldValueTooMany')
   items.forEach((item, index) => validateValue(report, field, item, entryPath(path, index)))
   if (field.options.mergeKey !== undefined && field.type !== 'NodeAddress') validateKeys(report, field.options.mergeKey, items as readonly Fields[], path)
 }
@@ -107,7 +107,7 @@ function validateKeys(report: Report, keys: readonly string[], items: readonly F
 
 function validateMap(report: Report, field: FieldSchema, map: Fields, path: string): void {
   const entries = Object.entries(map)
-  if (entries.length > MOST_ITEMS) return report.refused(path, `has ${entries.length} entries, at most ${MOST_ITEMS} are allowed`, 'tell fewer')
+  if (entries.length > MOST_ITEMS) return report.refused(path, `has ${entries.length} entries, at most ${MOST_ITEMS} are allowed`, 'tell fewer', 'FieldValueTooMany')
   for (const [key, value] of entries) {
     const flaw = keyFlaw(field, key)
     const at = entryPath(path, key)

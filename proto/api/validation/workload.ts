@@ -35,7 +35,7 @@ function validateTemplate(report: Report, selector: LabelSelector | undefined, t
 function validateWorkloadSelector(report: Report, selector: LabelSelector, template: PodTemplateSpec | undefined): void {
   const { matchLabels = {}, matchExpressions = [] } = selector
   if (Object.keys(matchLabels).length + matchExpressions.length === 0) {
-    report.refused('spec.selector', 'is empty: it would match every pod of the namespace', 'give matchLabels')
+    report.refused('spec.selector', 'is empty: it would match every pod of the namespace', 'give matchLabels', 'FieldValueInvalid')
     return
   }
   if (!validateSelector(report, 'spec.selector', selector) || template === undefined) return

@@ -80,7 +80,7 @@ describe('Kubernetes face: writes', () => {
       await face.send('POST', CONFIGS, { body: { metadata: { name: 'taken' } } })
       await check([
         { what: 'a name that is taken', send: ['POST', CONFIGS, { body: { metadata: { name: 'taken' } } }], status: 409, reason: 'AlreadyExists', message: /^configmaps "taken" already exists$/ },
-        { what: 'another kind', send: ['POST', CONFIGS, { body: { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'x' } } }], status: 400, reason: 'BadRequest', message: /must be of kind ConfigMap/ },
+        { what: 'another kind', send: ['POST', CONFIGS, { body: { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'x' } } }], status: 400, reason: 'BadRequest', message: /must be of type ConfigMap\): it is a "Pod"/ },
         { what: 'another version', send: ['POST', DEPLOYMENTS, { body: { ...deployment('x'), apiVersion: 'apps/v1beta1' } }], status: 400, reason: 'BadRequest', message: /apps\/v1beta1\) does not match the expected API version \(apps\/v1\)/ },
         { what: 'another namespace', send: ['POST', CONFIGS, { body: { metadata: { name: 'x', namespace: 'other' } } }], status: 400, reason: 'BadRequest', message: /does not match the namespace sent/ },
         { what: 'a namespace where there is none', send: ['POST', '/api/v1/namespaces', { body: { metadata: { name: 'x', namespace: 'default' } } }], status: 400, reason: 'BadRequest' },
