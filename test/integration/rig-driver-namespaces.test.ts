@@ -77,6 +77,32 @@ describe('machines of namespaces', function () {
     await beating(machine, 2)
   })
 
+  it('have network namespaces of their own names, which neither the host nor another machine sees, nor they the host\'s', async () => {
+    const [one, two] = [await bench.start(bench.spec(3)), await bench.start(bench.spec(4))]
+    const named = `gantry-test-${process.pid}`
+    const names = async (list: Promise<{ readonly stdout: string }>): Promise<string[]> => (await list).stdout.split('\n').map((line) => line.split(' ')[0]!).filter((name) => name.startsWith(named))
+    const onHost = (): Promise<string[]> => names(run('ip', ['netns', 'list']))
+    await run('ip', ['netns', 'add', `${named}-host`])
+    try {
+      await one.run(['ip', 'netns', 'add', `${named}-one`])
+      await two.run(['ip', 'netns', 'add', `${named}-two`])
+      assert.deepEqual(await onHost(), [`${named}-host`])
+      assert.deepEqual(await names(one.run(['ip', 'netns', 'list'])), [`${named}-one`])
+      assert.deepEqual(await names(two.run(['ip', 'netns', 'list'])), [`${named}-two`])
+      assert.equal((await one.run(['ip', 'netns', 'exec', `${named}-one`, 'echo', 'inside'])).stdout, 'inside\n')
+      // One that was there when the machine started is not held by it.
+      await one.kill()
+      await one.start()
+      await run('ip', ['netns', 'delete', `${named}-host`])
+      assert.deepEqual(await onHost(), [])
+      assert.deepEqual(await names(one.run(['ip', 'netns', 'list'])), [])
+      assert.doesNotMatch((await one.run(['cat', '/proc/self/mountinfo'])).stdout, new RegExp(named))
+    } finally {
+      if ((await onHost()).length > 0) await run('ip', ['netns', 'delete', `${named}-host`])
+      for (const name of ['n3', 'n4']) await bench.removeMachine(name)
+    }
+  })
+
   it('say why they do not start, with the last lines of their log', async () => {
     const spec = bench.spec(2)
     const wrong = { ...spec, files: [{ path: `${spec.log}/below-a-file`, content: '' }] }
