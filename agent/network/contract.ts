@@ -20,6 +20,8 @@ export interface FurtherInterface {
   readonly network: string
   readonly interface: string
   readonly addresses: readonly string[]
+  /** Its hardware address; undefined where the kernel chose it. */
+  readonly mac?: string | undefined
 }
 
 /** A pod's network: kept in its record, so that the next run of the agent carries on with it. */

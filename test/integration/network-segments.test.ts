@@ -137,8 +137,9 @@ describe('Networks of their own', function () {
     await tell(network('a', 100, ['10.50.0.0/16', 'fd50::/64'], { n1: ['10.50.0.0/26', 'fd50::/122'], n2: ['10.50.0.64/26', 'fd50::40/122'] }, '1'))
     const [one] = await n1.pod('p1', { network: 'a', interface: 'back' })
     const [two] = await n2.pod('p2', { network: 'a', interface: 'net1' })
-    assert.deepEqual(one, { network: 'default/a', interface: 'back', addresses: ['10.50.0.1', 'fd50::1'] })
-    assert.deepEqual(two, { network: 'default/a', interface: 'net1', addresses: ['10.50.0.64', 'fd50::40'] })
+    assert.match(one!.mac!, /^02(:[0-9a-f]{2}){5}$/)
+    assert.deepEqual(one, { mac: one!.mac, network: 'default/a', interface: 'back', addresses: ['10.50.0.1', 'fd50::1'] })
+    assert.deepEqual(two, { mac: two!.mac, network: 'default/a', interface: 'net1', addresses: ['10.50.0.64', 'fd50::40'] })
     for (const [from, to] of [['p1', two!], ['p2', one!]] as const) {
       for (const address of to.addresses) assert.ok(await machines.reaches(from, address), `${from} reaches ${address}`)
       assert.ok(await machines.reaches(from, to.addresses[0]!, 1500 - 50 - 28))
@@ -227,6 +228,31 @@ describe('Networks of their own', function () {
     assert.equal(await inA.count(4000), 0)
     assert.equal(await inB.count(4000), 0)
     assert.match((await machines.in('a1', 'nft', ['list', 'table', 'arp', 'test'])).stdout, /counter packets 0 /)
+  })
+
+  it('let a pod say only what is its own, on its node and to others', async () => {
+    await tell(network('a', 100, ['10.50.0.0/16', 'fd50::/64'], { n1: ['10.50.0.0/26', 'fd50::/122'], n2: ['10.50.0.64/26', 'fd50::40/122'] }, '1'))
+    const [mine] = await n1.pod('a1', { network: 'a', interface: 'net1' })
+    const [near] = await n1.pod('a2', { network: 'a', interface: 'net1' })
+    const [far] = await n2.pod('a3', { network: 'a', interface: 'net1' })
+    const counted = [await Arrivals.at(machines.path('a2')), await Arrivals.at(machines.path('a3'))]
+    const targets = [near!, far!]
+    const say = async (port: number): Promise<void> => {
+      for (const { addresses } of targets) for (const address of addresses) await send(machines.path('a1'), address, Buffer.from('x'), 1, port)
+    }
+    await say(4001)
+    await until('what is right has arrived', async () => (await Promise.all(counted.map((one) => one.count(4001)))).every((count) => count === 2), 5000)
+    // As another: first by its addresses, then by its hardware address.
+    const neighbours = targets.flatMap(({ addresses, mac }) => addresses.map((address) => `neigh replace ${address} lladdr ${mac!} dev net1 nud permanent\n`)).join('')
+    await machines.in('a1', 'ip', ['-batch', '-'], `addr flush dev net1\naddr add 10.50.0.9/16 dev net1\naddr add fd50::9/64 dev net1 nodad\n${neighbours}`)
+    await say(4000)
+    const own = mine!.addresses.map((address) => `addr add ${address}${address.includes(':') ? '/64 dev net1 nodad' : '/16 dev net1'}\n`).join('')
+    await machines.in('a1', 'ip', ['-batch', '-'], `addr flush dev net1\n${own}link set net1 address ${near!.mac!}\n${neighbours}`)
+    await say(4000)
+    await machines.in('a1', 'ip', ['-batch', '-'], `link set net1 address ${mine!.mac!}\n${neighbours}`)
+    await say(4001)
+    await until('what is right has arrived', async () => (await Promise.all(counted.map((one) => one.count(4001)))).every((count) => count === 4), 5000)
+    for (const one of counted) assert.equal(await one.count(4000), 0)
   })
 
   it('forget what an agent left that is gone from the cluster', async () => {

@@ -9,7 +9,7 @@ import { ip, type IpText } from '../../program-text.ts'
 
 const BRIDGE_PREFIX = 'gs'
 const VXLAN_PREFIX = 'gx'
-const PORT_PREFIX = 'gp'
+export const PORT_PREFIX = 'gp'
 
 /** For whom frames go that are for nobody known. */
 export const EVERYBODY = '00:00:00:00:00:00'
@@ -40,6 +40,11 @@ export const vxlanName = (vni: number): string => `${VXLAN_PREFIX}${vni}`
 /** The node's end of a pod's interface, at most 15 characters. */
 export function portName(id: string, inside: string): string {
   return PORT_PREFIX + createHash('sha256').update(`${id}/${inside}`).digest('hex').slice(0, 12)
+}
+
+/** The hardware address of a pod's interface: locally administered, and the same each time. */
+export function segmentMac(id: string, inside: string): string {
+  return ['02', ...portName(id, inside).slice(PORT_PREFIX.length, PORT_PREFIX.length + 10).match(/../g)!].join(':')
 }
 
 /** The number of a segment that a link belongs to; undefined for a link that is none of ours. */
@@ -89,16 +94,17 @@ export interface SegmentPort {
   /** The node's end, and the pod's. */
   readonly port: string
   readonly inside: string
+  readonly mac: string
   readonly addresses: readonly string[]
   readonly mtu: number
   readonly nodeNetns: string
 }
 
 /** Inside the pod's namespace. There is no way beyond the segment. */
-export function podSide({ segment, port, inside, addresses, mtu, nodeNetns }: SegmentPort): IpText {
+export function podSide({ segment, port, inside, mac, addresses, mtu, nodeNetns }: SegmentPort): IpText {
   const prefixes = segment.ranges.map((cidr) => readCidr(cidr)!)
   return ip.lines(
-    ip`link add ${inside} mtu ${mtu} type veth peer name ${port} mtu ${mtu} netns ${nodeNetns}`,
+    ip`link add ${inside} address ${mac} mtu ${mtu} type veth peer name ${port} mtu ${mtu} netns ${nodeNetns}`,
     ...addresses.map((address) => ip`addr add ${address}/${cidrPrefix(prefixes, address)} dev ${inside}${address.includes(':') ? ip` nodad` : ip``}`),
     ip`link set ${inside} up`,
   )

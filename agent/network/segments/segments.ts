@@ -8,12 +8,13 @@ import type { PodNetworkRequest } from '../../../proto/api/pod-networks.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { Waiters } from '../../../proto/base/waiters.ts'
 import type { Run } from '../../launcher.ts'
-import { ip, sh, type IpText } from '../../program-text.ts'
+import { ip, nft, sh, type IpText } from '../../program-text.ts'
 import type { FurtherInterface, NetworkChange, NetworkPart, NetworkView, PodSegments } from '../contract.ts'
 import { inNode, readJson, type InNode } from '../node-programs.ts'
 import type { OverlayGuard } from '../overlay-guard/overlay-guard.ts'
 import { findPodMtu } from '../underlay.ts'
-import { bridgeName, EVERYBODY, forward, freeAddresses, makeSegment, nodeSide, podSide, portName, segmentsOf, vniOf, vxlanName, type ForwardingEntry, type Segment } from './plan.ts'
+import { bridgeName, EVERYBODY, forward, freeAddresses, makeSegment, nodeSide, podSide, portName, segmentMac, segmentsOf, vniOf, vxlanName, type ForwardingEntry, type Segment } from './plan.ts'
+import { admitPorts, dismissPorts, portGuard, SEGMENTS_TABLE } from './port-guard.ts'
 
 export interface SegmentsOptions {
   readonly run: Run
@@ -39,6 +40,9 @@ export class Segments implements NetworkPart, PodSegments {
   readonly #inNode: InNode
   /** By pod. */
   readonly #held = new Map<string, readonly FurtherInterface[]>()
+  /** Of pods that are gone, and are still in the table. */
+  readonly #gone = new Map<string, readonly FurtherInterface[]>()
+  #guarded = false
   /** In the kernel. */
   readonly #made = new Map<string, Segment>()
   /** Networks as they are, by "namespace/name". */
@@ -66,11 +70,16 @@ export class Segments implements NetworkPart, PodSegments {
     this.#wanted = segmentsOf(networks, view.entries('peer').values(), this.#options.node)
     await this.#options.overlayGuard?.ready(view)
     await this.#inTurn(async () => {
+      if ((complete || !this.#guarded) && this.#wanted.size + this.#held.size > 0) await this.#guard()
       if (!this.#swept) await this.#sweep()
       for (const segment of this.#wanted.values()) await this.#make(segment)
       for (const [key, segment] of this.#made) if (!this.#wanted.has(key)) await this.#remove(key, segment)
     })
     this.#waiting.wake()
+  }
+
+  tables(): readonly string[] {
+    return this.#guarded ? [`bridge ${SEGMENTS_TABLE}`] : []
   }
 
   stop(): Promise<void> {
@@ -84,14 +93,18 @@ export class Segments implements NetworkPart, PodSegments {
     for (const { network } of requests) await this.#ready(`${namespace}/${network}`, signal)
     return this.#inTurn(async () => {
       signal.throwIfAborted()
-      const interfaces = requests.map(({ network, interface: inside }) => ({ network: `${namespace}/${network}`, interface: inside, addresses: this.#choose(`${namespace}/${network}`) }))
+      const interfaces = requests.map(({ network, interface: inside }) => ({
+        network: `${namespace}/${network}`, interface: inside, addresses: this.#choose(`${namespace}/${network}`), mac: segmentMac(id, inside),
+      }))
       const { netns: own } = this.#options
       const mtu = await this.#podMtu()
-      const ports = interfaces.map(({ network, interface: inside, addresses }) => ({
-        segment: this.#made.get(network)!, port: portName(id, inside), inside, addresses, mtu, nodeNetns: own ?? `/proc/${process.pid}/ns/net`,
+      const ports = interfaces.map(({ network, interface: inside, addresses, mac }) => ({
+        segment: this.#made.get(network)!, port: portName(id, inside), inside, mac, addresses, mtu, nodeNetns: own ?? `/proc/${process.pid}/ns/net`,
       }))
       this.#held.set(id, interfaces)
       try {
+        await this.#inNode.nft(nft.join(dismissPorts(this.#gone), admitPorts([[id, interfaces]])))
+        this.#gone.clear()
         // A pod on two networks joins them only if it says so (securityContext.sysctls); the namespace may have inherited it from the node's.
         const prepared = sh.lines(sh`echo 0 > /proc/sys/net/ipv4/ip_forward`, ...ports.map(({ inside }) => sh`ip link del ${inside} 2>/dev/null`), sh`exec ip -batch -`)
         await this.#options.run('nsenter', [`--net=${netns}`, 'sh', '-c', prepared.text], { stdin: ip.join(...ports.map(podSide)).text })
@@ -109,7 +122,17 @@ export class Segments implements NetworkPart, PodSegments {
   }
 
   detach(id: string): void {
+    const interfaces = this.#held.get(id)
+    // Its port goes with its namespace; what is said of that port goes with the next that comes.
+    if (interfaces !== undefined) this.#gone.set(id, interfaces)
     this.#held.delete(id)
+  }
+
+  async #guard(): Promise<void> {
+    this.#guarded = false
+    await this.#inNode.nft(portGuard(this.#held))
+    this.#gone.clear()
+    this.#guarded = true
   }
 
   async #ready(key: string, signal: AbortSignal): Promise<void> {
