@@ -6,6 +6,7 @@ import { request as makeRequest, ServerResponse, type ClientRequest, type Incomi
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
+import { HtmlLinks } from './html-links.ts'
 
 export interface Onward {
   /** To the other side; used for this request only. */
@@ -88,8 +89,12 @@ async function exchange(request: IncomingMessage, onward: Onward, headers: Outgo
 function pass(reply: IncomingMessage, response: ServerResponse, onward: Onward): Promise<void> {
   const { statusCode = 0 } = reply
   if (statusCode < 200) throw new Error(`the other side answers with status ${statusCode}`)
-  response.writeHead(statusCode, phraseOf(reply), replyHeaders(reply, response.req, onward))
-  reply.pipe(response)
+  const headers = replyHeaders(reply, response.req, onward)
+  // Links become longer: how long the page is, and what its bytes are, is not known any more.
+  const changed = isPage(reply) ? ['content-length', 'content-md5', 'digest', 'etag', 'accept-ranges'] : []
+  response.writeHead(statusCode, phraseOf(reply), Object.fromEntries(Object.entries(headers).filter(([name]) => !changed.includes(name))))
+  if (isPage(reply)) reply.pipe(new HtmlLinks(onward.prefix, response.req.headers.host ?? '')).pipe(response)
+  else reply.pipe(response)
   reply.once('error', () => response.destroy()) // cut in the middle: to be seen as such
   return new Promise((resolve) => {
     for (const end of ['finish', 'close']) response.once(end, resolve)
@@ -97,6 +102,11 @@ function pass(reply: IncomingMessage, response: ServerResponse, onward: Onward):
       if (!reply.complete) response.destroy()
     })
   })
+}
+
+/** Whether its links are to be rewritten. One that is compressed passes as it is: the other side is asked for none. */
+function isPage({ headers }: IncomingMessage): boolean {
+  return /^text\/html(?:\s*;|\s*$)/i.test(headers['content-type'] ?? '') && (headers['content-encoding'] ?? 'identity') === 'identity'
 }
 
 /** The reason phrase; nothing in the place of one that cannot be said on (RFC 9112, section 4: it means nothing). */

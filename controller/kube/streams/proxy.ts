@@ -59,7 +59,9 @@ export class Proxy {
   #onward(request: ResourceRequest, { start, tls }: Backend, message: IncomingMessage): Onward {
     const socket = connectPod((inputs, signal) => this.#parts.pods.portForward(inputs, callOf(request, signal)), start, tls, request.signal)
     const protocols = protocolsOf(message.headers)
-    return { ...pathsOf(request), socket, withheld: credentials(message), added: protocols.length === 0 ? {} : { 'sec-websocket-protocol': protocols.join(', ') } }
+    // The links of a page can be rewritten only if it comes as it is.
+    const wantsPage = (message.headers.accept ?? '').includes('text/html')
+    return { ...pathsOf(request), socket, withheld: credentials(message), added: { ...protocols.length > 0 && { 'sec-websocket-protocol': protocols.join(', ') }, ...wantsPage && { 'accept-encoding': 'identity' } } }
   }
 }
 

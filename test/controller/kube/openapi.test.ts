@@ -237,6 +237,18 @@ describe('OpenAPI', () => {
       assert.equal((await ask(api, '/openapi/v3')).paths['apis/shop.example.com/v1'], undefined)
     })
 
+    it('says no extension that is false, as clients of Go write them', async () => {
+      const catalog = new Catalog([])
+      const api = new OpenApi(catalog)
+      define({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true, 'x-kubernetes-embedded-resource': false, properties: { spec: { type: 'object', 'x-kubernetes-int-or-string': false, allOf: [{ 'x-kubernetes-preserve-unknown-fields': false }] } } } as JSONSchemaProps)
+      catalog.setCustom([served()], [])
+      for (const path of ['/openapi/v2', '/openapi/v3/apis/shop.example.com/v1']) {
+        const text = JSON.stringify(await ask(api, path))
+        assert.doesNotMatch(text, /"x-kubernetes-[a-z-]+":false/)
+        assert.match(text, /"x-kubernetes-preserve-unknown-fields":true/)
+      }
+    })
+
     it('has everything that a schema can say in protobuf, too', async () => {
       const any: JSONSchemaProps = {
         type: 'object', $schema: 'http://json-schema.org/schema#', title: 'An order', description: 'x', nullable: true, required: ['a'], minProperties: 1, maxProperties: 9, example: { a: 1 }, externalDocs: { url: 'http://docs', description: 'd' },

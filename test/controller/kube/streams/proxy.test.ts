@@ -7,6 +7,7 @@ import { createAuthority, issue } from '../../../../deploy/ca.ts'
 import { eventually } from '../../../eventually.ts'
 import { StreamsFixture } from './fixture.ts'
 
+const PAGE = '<a href="/x">/x</a><img alt="é" src=/y><a href="z"><script src="//example.com/s"></script>'
 const BASE = '/api/v1/namespaces/default'
 
 describe('proxy of the Kubernetes face', () => {
@@ -43,6 +44,7 @@ describe('proxy of the Kubernetes face', () => {
         response.write('half')
         return void setImmediate(() => response.destroy())
       }
+      if (path === '/page') return void response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', 'Content-Length': Buffer.byteLength(PAGE) }).end(PAGE)
       if (path === '/big') return void response.end('x'.repeat(5_000_000))
       response.writeHead(path === '/missing' ? 404 : 201, { 'X-Kind': 'test', 'Set-Cookie': ['a=1', 'b=2'], Connection: 'keep-alive, x-hop', 'X-Hop': 'here' }).end(`${request.method} ${request.url}`)
     }
@@ -95,6 +97,17 @@ describe('proxy of the Kubernetes face', () => {
     assert.deepEqual([status, headers['x-kind'], headers['set-cookie'], headers['x-hop'], answer.toString()], [201, 'test', ['a=1', 'b=2'], undefined, 'POST /a%20b/?c=d&e=%26'])
     assert.deepEqual([body, asked.headers['x-own'], asked.headers['x-hop'], asked.headers['content-type']], ['{"x":1}', 'mine', undefined, 'application/json'])
     assert.deepEqual(['for', 'host', 'proto', 'uri'].map((what) => asked.headers[`x-forwarded-${what}`]), ['10.9.9.9, 127.0.0.1', fixture.face.address, 'https', `${BASE}/services/web:80/proxy/a%20b/`])
+    await idle()
+  })
+
+  it('leads the links of a page through the proxy, and leaves other documents as they are', async () => {
+    const { status, body: page } = await fixture.face.get(`${BASE}/pods/web/proxy/page`)
+    const prefix = `${BASE}/pods/web/proxy`
+    assert.deepEqual([status, page.toString()], [200, `<a href="${prefix}/x">/x</a><img alt="é" src=${prefix}/y><a href="z"><script src="//example.com/s"></script>`])
+    await fixture.face.get(`${BASE}/pods/web/proxy/page`, { headers: { Accept: 'text/html', 'Accept-Encoding': 'gzip' } })
+    assert.equal(asked.headers['accept-encoding'], 'identity')
+    await fixture.face.get(`${BASE}/pods/web/proxy/x`, { headers: { 'Accept-Encoding': 'gzip' } })
+    assert.equal(asked.headers['accept-encoding'], 'gzip')
     await idle()
   })
 
