@@ -33,6 +33,7 @@ export class Catalog {
   readonly #subresources = new Map<string, Subresource>()
   readonly #listeners = new Set<() => void>()
   #served = new Map<string, ServedResource>()
+  #listed: readonly ServedResource[] = []
   #custom: readonly ServedResource[] = []
   #revision = 0
 
@@ -46,9 +47,9 @@ export class Catalog {
     return this.#revision
   }
 
-  /** Every resource: the store's, custom ones, virtual ones. A new list whenever it changes. */
+  /** Every resource that discovery names: the store's, custom ones, virtual ones. A new list whenever it changes. */
   resources(): readonly ServedResource[] {
-    return [...this.#served.values()]
+    return this.#listed
   }
 
   find(group: string, version: string, plural: string): ServedResource | undefined {
@@ -92,8 +93,11 @@ export class Catalog {
 
   #refresh(): void {
     const own = resources.filter(({ kind }) => kind !== 'Event').map(servedResource)
-    const all = [...own, ...this.#virtual.map(({ resource }) => resource), ...this.#custom]
-    this.#served = new Map(all.map((resource) => [pathOf(resource.group, resource.version, resource.plural), resource]))
+    const byPath = (all: readonly ServedResource[]): Map<string, ServedResource> => new Map(all.map((resource) => [pathOf(resource.group, resource.version, resource.plural), resource]))
+    const virtual = (unlisted: boolean): ServedResource[] => this.#virtual.filter((one) => (one.unlisted === true) === unlisted).map(({ resource }) => resource)
+    const listed = byPath([...own, ...virtual(false), ...this.#custom])
+    this.#listed = [...listed.values()]
+    this.#served = new Map([...byPath(virtual(true)), ...listed])
     this.#revision++
   }
 }

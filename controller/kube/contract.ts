@@ -140,6 +140,8 @@ export interface UpgradedConnection {
 export interface VirtualResource {
   readonly resource: ServedResource
   readonly verbs: Readonly<Partial<Record<Verb, Handle>>>
+  /** It is served, but neither discovery nor OpenAPI names it. */
+  readonly unlisted?: boolean
 }
 
 /** Who answers for a subresource. */

@@ -28,6 +28,7 @@ import { identityReviews } from './identity/reviews.ts'
 import { tokenSubresource } from './identity/token-request.ts'
 import { metricsResources, type MetricsParts } from './metrics/metrics-resources.ts'
 import { OpenApi } from './openapi/endpoints.ts'
+import { absentKinds } from './resources/absent-kinds.ts'
 import { withNodeLeases } from './resources/node-leases.ts'
 import { bindingResource, placementSubresources } from './resources/placement.ts'
 import { StoredReads } from './resources/reads.ts'
@@ -64,7 +65,7 @@ export interface FaceParts {
 }
 
 export function createFace(parts: FaceParts): KubeServer {
-  const catalog: Catalog = new Catalog([...eventResources({ ...parts, named: parts.namedEvents }), ...metricsResources(parts), bindingResource(parts), ...reviews(parts, () => catalog)])
+  const catalog: Catalog = new Catalog([...eventResources({ ...parts, named: parts.namedEvents }), ...metricsResources(parts), bindingResource(parts), ...absentKinds(parts), ...reviews(parts, () => catalog)])
   for (const subresource of streamSubresources(catalog, parts)) catalog.addSubresource(subresource)
   const registry = new Registry()
   addProcessMetrics(registry, parts.clock)
