@@ -6,7 +6,7 @@ import { GantryError } from '../../../../proto/api/errors.ts'
 
 const LONG = `data:\n${Array.from({ length: 200 }, (_, index) => `  key${index}: value`).join('\n')}\n`
 /** Takes a good part of a second, though it is small. */
-const SLOW = `x: [${'a,'.repeat(60_000)}a]`
+const SLOW = `x: [${'a,'.repeat(40_000)}a]`
 
 async function refusal(work: Promise<unknown>): Promise<string> {
   const thrown = await work.then(() => undefined, (error: unknown) => error)
