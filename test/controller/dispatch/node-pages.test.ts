@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { NodePageReader } from '../../../controller/dispatch/node-pages.ts'
+import { Streams } from '../../../controller/dispatch/streams.ts'
+import { CONTROLLERS } from '../../../controller/api/authorization.ts'
+import { GantryError } from '../../../proto/api/errors.ts'
+import type { Input } from '../../../proto/api/wire.ts'
+import { FakeClock } from '../../../proto/base/clock.ts'
+import { seededRandom } from '../../../proto/base/random.ts'
+import type { ControllerMessage, Node, OpenStream, Page, StreamUp } from '../../../proto/gen/types.ts'
+
+const PAGE: Page = { code: 200, contentType: 'text/plain', body: Buffer.from('x 1\n') }
+
+describe('pages of nodes', () => {
+  const clock = new FakeClock()
+  const signal = new AbortController().signal
+  const user = { name: 'anna', groups: [] }
+
+  function reader(answers: boolean, peer: (path: string) => Promise<Page> = () => Promise.reject(new Error('no peer is asked'))): NodePageReader {
+    const streams = new Streams(clock, seededRandom(1))
+    const node = (name: string, controller: string): Node => ({ metadata: { name, annotations: { 'gantry.dev/session': 's', 'gantry.dev/controller': controller } }, status: {} }) as unknown as Node
+    const nodes = new Map([['n1', node('n1', 'c1')], ['n2', node('n2', 'c2')]])
+    const tell = (name: string, { message }: Input<ControllerMessage>): boolean => {
+      if (message?.case !== 'openStream' || !answers) return answers || message?.case !== 'openStream' || name === 'n1'
+      const { streamId = '', request } = message.value as OpenStream
+      assert.deepEqual(request, { case: 'page', value: { path: '/metrics' } })
+      const up = async function* (): AsyncGenerator<StreamUp> {
+        yield { message: { case: 'opened', value: streamId } }
+        yield { message: { case: 'page', value: PAGE } }
+      }
+      void (async () => {
+        for await (const _down of streams.serve(name, up(), signal)) continue
+      })()
+      return true
+    }
+    const lister = { get: (_namespace: string, name: string) => nodes.get(name) }
+    return new NodePageReader({
+      informer: { lister: () => lister } as never, dispatcher: { streams, tell } as never, controller: 'c1', clock,
+      peers: { client: (name: string) => Promise.resolve({ nodePage: ({ node: asked, path }: { node: string; path: string }) => peer(`${name} ${asked} ${path}`) }) } as never,
+    })
+  }
+
+  it('come through the session of the node', async () => {
+    assert.deepEqual(await reader(true).read('n1', '/metrics', { user, signal }), PAGE)
+  })
+
+  it('come by way of the controller that holds the session, which asks nobody else', async () => {
+    const asked: string[] = []
+    const peer = (what: string): Promise<Page> => {
+      asked.push(what)
+      return Promise.resolve(PAGE)
+    }
+    assert.deepEqual(await reader(false, peer).read('n2', '/metrics', { user, signal }), PAGE)
+    assert.deepEqual(asked, ['c2 n2 /metrics'])
+    const byController = reader(true)
+    assert.deepEqual(await byController.read('n2', '/metrics', { user: { name: 'c2', groups: [CONTROLLERS] }, signal }), PAGE)
+  })
+
+  it('are not there of a node that is unknown or does not answer in time', async () => {
+    await assert.rejects(reader(true).read('none', '/metrics', { user, signal }), (error) => GantryError.is(error, 'NotFound'))
+    const silent = reader(false).read('n1', '/metrics', { user, signal })
+    silent.catch(() => undefined)
+    await clock.advance(8_000)
+    await assert.rejects(silent, (error) => GantryError.is(error, 'Unavailable'))
+    assert.equal(clock.pending, 0)
+  })
+})
