@@ -77,7 +77,7 @@ export function silent(status: NodeStatus, { is, since, by, now }: Silence): Nod
 const REPORTED = new Set(['MemoryPressure', 'DiskPressure', 'PIDPressure'])
 
 /** The stored status with what the agent reports; Ready and conditions that the agent does not know stay. */
-export function mergeNodeStatus(stored: NodeStatus, { capacity, allocatable, addresses, images, nodeInfo, conditions }: NodeStatus): NodeStatus {
+export function mergeNodeStatus(stored: NodeStatus, { capacity, allocatable, addresses, daemonEndpoints, images, nodeInfo, conditions }: NodeStatus): NodeStatus {
   const observed = (conditions ?? []).filter(({ type }) => type !== 'Ready')
-  return { ...stored, capacity, allocatable, addresses, images, nodeInfo, conditions: withConditions(stored.conditions, observed) }
+  return { ...stored, capacity, allocatable, addresses, daemonEndpoints, images, nodeInfo, conditions: withConditions(stored.conditions, observed) }
 }

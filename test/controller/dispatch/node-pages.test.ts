@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { mergeNodeStatus } from '../../../controller/dispatch/health.ts'
 import { NodePageReader } from '../../../controller/dispatch/node-pages.ts'
 import { Streams } from '../../../controller/dispatch/streams.ts'
 import { CONTROLLERS } from '../../../controller/api/authorization.ts'
@@ -53,6 +54,11 @@ describe('pages of nodes', () => {
     assert.deepEqual(asked, ['c2 n2 /metrics'])
     const byController = reader(true)
     assert.deepEqual(await byController.read('n2', '/metrics', { user: { name: 'c2', groups: [CONTROLLERS] }, signal }), PAGE)
+  })
+
+  it('are told to be at the port that the node names', () => {
+    const daemonEndpoints = { kubeletEndpoint: { Port: 10250 } }
+    assert.deepEqual(mergeNodeStatus({ phase: 'Running' }, { daemonEndpoints, conditions: [] }).daemonEndpoints, daemonEndpoints)
   })
 
   it('are not there of a node that is unknown or does not answer in time', async () => {
