@@ -255,6 +255,26 @@ describe('Networks of their own', function () {
     for (const one of counted) assert.equal(await one.count(4000), 0)
   })
 
+  it('are no way to the node, nor through it: a pod that says it is a node puts nothing into the overlay', async () => {
+    await tell(network('a', 100, ['10.50.0.0/16'], onBoth, '1'))
+    await n1.pod('a1', { network: 'a', interface: 'net1' })
+    await n1.pod('a2', { network: 'a', interface: 'net1' })
+    const count = (hook: string): string => `chain ${hook} { type filter hook ${hook} priority 0; iifname "gs*" udp dport { 4000, 8472 } counter; }`
+    await machines.in('n1', 'nft', [`table inet test { ${count('input')}; ${count('forward')}; }`])
+    const arrivals = await Arrivals.at(machines.path('a2'))
+    const linkOf = async (name: string, device: string): Promise<string> => (JSON.parse((await machines.in(name, 'ip', ['-json', 'link', 'show', device])).stdout) as { address: string }[])[0]!.address
+    const [bridge, victim] = [await linkOf('n1', 'gs100'), await linkOf('a2', 'net1')]
+    // As its neighbour on the link between nodes: what it sends has that node's address.
+    await machines.in('a1', 'ip', ['-batch', '-'], ['192.0.2.1', '192.0.2.2'].map((to) => `route add ${to}/32 dev net1\nneigh replace ${to} lladdr ${bridge} dev net1 nud permanent\n`).join(''))
+    for (const to of ['192.0.2.1', '192.0.2.2']) await send(machines.path('a1'), to, Buffer.from('x'), 3, 4000)
+    await machines.in('a1', 'ip', ['-batch', '-'], 'addr add 192.0.2.2/32 dev net1\nroute replace 192.0.2.1/32 dev net1 src 192.0.2.2\n')
+    await send(machines.path('a1'), '192.0.2.1', forge({ vni: 100, toMac: victim, from: '10.50.0.64', to: '10.50.0.2', port: 4000 }))
+    await send(machines.path('a1'), '10.50.0.2', Buffer.from('x'), 1, 4001)
+    await until('what goes from pod to pod has arrived', async () => (await arrivals.count(4001)) === 1, 5000)
+    assert.equal(await arrivals.count(4000), 0)
+    for (const [, packets] of (await machines.in('n1', 'nft', ['list', 'table', 'inet', 'test'])).stdout.matchAll(/counter packets (\d+)/g)) assert.equal(packets, '0')
+  })
+
   it('forget what an agent left that is gone from the cluster', async () => {
     await tell(network('a', 100, ['10.50.0.0/16'], onBoth, '1'))
     assert.deepEqual(await machines.links('n1'), ['gs100', 'gx100'])

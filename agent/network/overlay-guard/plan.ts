@@ -10,6 +10,7 @@ import { nft, type NftText } from '../../program-text.ts'
 import { PORT_PREFIX } from '../commands.ts'
 import { VNI } from '../fabric/plan.ts'
 import { joined, type NumberRange } from '../policy/address-ranges.ts'
+import { SEGMENT_PREFIXES } from '../segments/plan.ts'
 
 export const OVERLAY_TABLE = 'gantry_overlay'
 
@@ -137,6 +138,21 @@ export function overlayTable(vxlanPort: number, elements: OverlayElements): NftT
     nft`  chain prerouting {`,
     nft`    type filter hook prerouting priority raw; policy accept;`,
     nft`    udp dport ${vxlanPort} fib daddr type local goto arriving`,
+    nft`  }`,
+    // A segment ends on this node. The kernel, though, would answer at its bridge for every address of the node, and
+    // route what a pod sends there with whatever source the pod likes: that of a peer, or that of another's pod.
+    nft`  chain input {`,
+    nft`    type filter hook input priority raw; policy accept;`,
+    ...SEGMENT_PREFIXES.map((prefix) => nft`    iifname "${prefix}*" drop`),
+    nft`  }`,
+    nft`  chain forward {`,
+    nft`    type filter hook forward priority raw; policy accept;`,
+    ...SEGMENT_PREFIXES.map((prefix) => nft`    iifname "${prefix}*" goto segment`),
+    nft`  }`,
+    // Frames from pod to pod pass here, too, where the kernel is told to (net.bridge.bridge-nf-call-iptables).
+    nft`  chain segment {`,
+    ...SEGMENT_PREFIXES.map((prefix) => nft`    oifname "${prefix}*" return`),
+    nft`    drop`,
     nft`  }`,
     nft`}`,
     ...changes(new Map(), elements),

@@ -10,6 +10,8 @@ import { ip, type IpText } from '../../program-text.ts'
 const BRIDGE_PREFIX = 'gs'
 const VXLAN_PREFIX = 'gx'
 export const PORT_PREFIX = 'gp'
+/** Begin the names of all devices of segments. */
+export const SEGMENT_PREFIXES = [BRIDGE_PREFIX, VXLAN_PREFIX, PORT_PREFIX] as const
 
 /** For whom frames go that are for nobody known. */
 export const EVERYBODY = '00:00:00:00:00:00'
