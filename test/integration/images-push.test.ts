@@ -12,8 +12,8 @@ import { run } from '../../proto/base/command.ts'
 import { startRegistry, type TestRegistry } from './images-registry.ts'
 
 describe('images for a registry', function () {
-  this.timeout(30_000)
-  const signal = AbortSignal.timeout(300_000)
+  this.timeout(60_000)
+  let signal: AbortSignal
   let registry: TestRegistry
   let folder: string
   let image: BuiltImage
@@ -23,7 +23,10 @@ describe('images for a registry', function () {
     image = await buildImage({ layers: [{ files: { 'etc/motd': { content: 'hello' } } }, { files: { big: { content: Buffer.alloc(3 << 20, 7) } }, compression: 'none' }] })
   })
   after(() => registry.stop())
-  beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'gantry-push-test-'))))
+  beforeEach(async () => {
+    signal = AbortSignal.timeout(30_000)
+    folder = await mkdtemp(join(tmpdir(), 'gantry-push-test-'))
+  })
   afterEach(() => rm(folder, { recursive: true }))
 
   const listed = async (name: string): Promise<{ image: string; digest: string; size: number | undefined }> => {

@@ -207,7 +207,7 @@ metadata: {name: db}
 `
     assert.deepEqual(refusal(hub), [
       'web.yaml:13:9: spec.template.spec.containers[0].volumeDevices: Kubernetes has it, Gantry does not act on it yet (leave it out)',
-      'web.yaml:17:9: spec.template.spec.volumes[0].persistentVolumeClaim: Kubernetes has it, Gantry does not act on it yet (leave it out)',
+      'web.yaml:17:9: spec.template.spec.volumes[0].persistentVolumeClaim: Kubernetes has it, Gantry does not act on it yet (use hostPath, emptyDir, secret, downwardAPI, configMap or projected instead)',
       'web.yaml:24:7: kind: StatefulSet: Kubernetes has it, Gantry does not act on it yet (leave this object out)',
     ])
     assert.throws(() => parseManifests(hub, 'web.yaml'), (error) => GantryError.is(error, 'Unsupported'))

@@ -70,7 +70,7 @@ describe('programs', () => {
 
   it('the controller takes flags alone', async () => {
     const start = await configure(CONTROLLER, CONTROLLER_SETTINGS, ['--name', 'c1', '--listen', '127.0.0.1:7443', '--data-dir', '/d', '--pod-cidr', '10.8.0.0/16', '--tls-ca', 'a', '--tls-cert', 'b', '--tls-key', 'c', '--nats', 'nats://h:1', '--nats-port', '5'], new Printed())
-    assert.deepEqual(start, { settings: { name: 'c1', listen: '127.0.0.1:7443', kubeListen: '0.0.0.0:6443', advertise: undefined, dataDir: '/d', tls: { ca: 'a', cert: 'b', key: 'c' }, podCidr: '10.8.0.0/16', serviceCidr: '10.96.0.0/16', clusterDomain: 'cluster.local', etcd: [], etcdTls: undefined, externalCidrs: [], nats: ['nats://h:1'], members: [], ports: { nats: 5, etcdPeer: 2380, natsPeer: 6222 } } })
+    assert.deepEqual(start, { settings: { name: 'c1', listen: '127.0.0.1:7443', kubeListen: '0.0.0.0:6443', advertise: undefined, dataDir: '/d', tls: { ca: 'a', cert: 'b', key: 'c' }, podCidr: '10.8.0.0/16', serviceCidr: '10.96.0.0/16', clusterDomain: 'cluster.local', etcd: [], etcdTls: undefined, externalCidrs: [], nodeAddresses: [], nats: ['nats://h:1'], members: [], ports: { nats: 5, etcdPeer: 2380, natsPeer: 6222 } } })
   })
 
   it('refuse with what is wrong and exit code 2', async () => {
