@@ -77,12 +77,16 @@ export function formatLabelSelector(selector: LabelSelector): string {
 const LABEL_KEY = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
 const LABEL_VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/
 
+/** Requirements in a text. A watch looks at all of them for each event, and a user may have many watches. */
+const MOST_REQUIREMENTS = 200
+
 /** Reads "a=b,c!=d,e in (x,y),f notin (z),g,!h"; InvalidArgument says where the text is wrong. '' matches everything. */
 export function parseLabelSelector(text: string): LabelMatcher {
   const scanner = new Scanner('label selector', text)
   const requirements: LabelRequirement[] = []
   while (!scanner.atEnd()) {
     if (requirements.length > 0) scanner.expect(',')
+    scanner.another(requirements.length)
     requirements.push(labelRequirement(scanner))
   }
   return new LabelMatcher(requirements)
@@ -153,6 +157,7 @@ export function parseFieldSelector(text: string, kind?: Kind): FieldMatcher {
   const requirements: FieldRequirement[] = []
   while (!scanner.atEnd()) {
     if (requirements.length > 0) scanner.expect(',')
+    scanner.another(requirements.length)
     const start = scanner.position
     const path = scanner.word(/^[A-Za-z][A-Za-z0-9]*(\.[A-Za-z][A-Za-z0-9]*)*$/, 'a field path')
     if (kind !== undefined) checkPath(scanner, start, kind, path)
@@ -203,6 +208,13 @@ class Scanner {
     if (!this.peek(token)) return false
     this.#at += token.length
     return true
+  }
+
+  /** A further requirement, after so many. The text is not told again: it is long. */
+  another(before: number): void {
+    if (before < MOST_REQUIREMENTS) return
+    const message = `has more than ${MOST_REQUIREMENTS} requirements`
+    throw new GantryError('InvalidArgument', `the ${this.#what} ${message}`, { details: [{ message, remedy: 'select fewer at a time' }] })
   }
 
   expect(token: string): void {

@@ -42,6 +42,17 @@ describe('label selector', () => {
     refuses(() => parseLabelSelector('a=b c'), /character 5: expected ","/)
   })
 
+  it('has a bounded number of requirements: each is looked at for every object and every event of a watch', () => {
+    const of = (count: number): string => Array.from({ length: count }, (_, index) => `!k${index}`).join(',')
+    assert.ok(parseLabelSelector(of(200)).matches({}))
+    assert.throws(() => parseLabelSelector(of(201)), { code: 'InvalidArgument', message: /more than 200 requirements/ })
+    const fields = (count: number): string => Array.from({ length: count }, (_, index) => `metadata.name!=x${index}`).join(',')
+    assert.equal(parseFieldSelector(fields(200), 'Pod').requirements.length, 200)
+    assert.throws(() => parseFieldSelector(fields(201), 'Pod'), { code: 'InvalidArgument', message: /more than 200 requirements/ })
+    // Values are looked up.
+    assert.ok(!parseLabelSelector(`k in (${Array.from({ length: 5000 }, (_, index) => `v${index}`).join(',')})`).matches({ k: 'w' }))
+  })
+
   it('matches everything when empty and nothing when there is none', () => {
     assert.equal(labelSelectorMatcher({}).matches({ a: 'b' }), true)
     assert.equal(labelSelectorMatcher(undefined).matches({ a: 'b' }), false)
