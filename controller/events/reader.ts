@@ -16,6 +16,8 @@ import { EVENT_STREAM, eventFilter } from './subjects.ts'
 const PATIENCE = 3_000
 /** Distinct events that one look back shows at most: the newest of them. */
 const LOOK_BACK = 10_000
+/** Bytes of them together, at most: many may look back at the same time. */
+const LOOK_BACK_BYTES = 16 * 1024 * 1024
 const RETRY: BackoffOptions = { first: 100, max: 2_000 }
 
 /** Which events; an absent or empty part means any. */
@@ -115,7 +117,7 @@ export class EventReader {
   async #lookBack(session: NewsSession, query: EventQuery, position: { after: number }): Promise<Event[]> {
     await ensureEventStream(session, this.#options.servers ?? 1)
     const { consumer, pending, last } = await this.#consumer(session, query, 0)
-    const latest = new Map<string, Event>()
+    const latest = new Latest()
     if (pending > 0) {
       const messages = await consumer.consume({ max_messages: 500, idle_heartbeat: 1_000, abort_on_missing_resource: true })
       const stop = (): void => messages.stop(session.lost.reason as Error)
@@ -123,11 +125,7 @@ export class EventReader {
       for await (const message of messages) {
         position.after = message.seq
         const event = read(message, query)
-        if (event !== undefined) {
-          latest.delete(event.metadata.uid)
-          if (!isDeletion(event)) latest.set(event.metadata.uid, event)
-          if (latest.size > LOOK_BACK) latest.delete(latest.keys().next().value!)
-        }
+        if (event !== undefined) latest.take(event, message.data.length)
         if (message.info.pending === 0) break
       }
       session.lost.removeEventListener('abort', stop)
@@ -135,7 +133,7 @@ export class EventReader {
     if (session.lost.aborted) throw session.lost.reason
     position.after = Math.max(position.after, last)
     await consumer.delete()
-    return [...latest.values()]
+    return latest.events()
   }
 
   /** What comes after the position, until the session is lost or the signal aborted. */
@@ -168,6 +166,29 @@ export class EventReader {
     const { state } = await jetstream.streams.info(EVENT_STREAM)
     const made = await jetstream.consumers.add(EVENT_STREAM, { ...start, filter_subject: eventFilter(query), ack_policy: AckPolicy.None, mem_storage: true, inactive_threshold: 60_000_000_000, num_replicas: 1 })
     return { consumer: await jetstream.jetstream().consumers.get(EVENT_STREAM, made.name), pending: made.num_pending, last: state.last_seq }
+  }
+}
+
+/** Events by uid in their latest state, the newest of them. */
+class Latest {
+  readonly #events = new Map<string, { readonly event: Event; readonly bytes: number }>()
+  #bytes = 0
+
+  take(event: Event, bytes: number): void {
+    this.#drop(event.metadata.uid)
+    if (isDeletion(event)) return
+    this.#events.set(event.metadata.uid, { event, bytes })
+    this.#bytes += bytes
+    while (this.#events.size > LOOK_BACK || this.#bytes > LOOK_BACK_BYTES) this.#drop(this.#events.keys().next().value!)
+  }
+
+  events(): Event[] {
+    return Array.from(this.#events.values(), ({ event }) => event)
+  }
+
+  #drop(uid: string): void {
+    this.#bytes -= this.#events.get(uid)?.bytes ?? 0
+    this.#events.delete(uid)
   }
 }
 

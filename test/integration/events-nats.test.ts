@@ -154,6 +154,12 @@ describe('events on NATS', function () {
       assert.ok(await named[2]!.put(event('same'), ended.revision, signal()), 'another of its name')
     })
 
+    it('is one of the newest that a look back has room for, whoever fills the stream', async () => {
+      for (let index = 0; index < 20; index++) assert.ok(await named[0]!.put(event(`e${index}`, 'default', { message: 'x'.repeat(1_000_000) }), 0, signal()))
+      const { events, after } = await reader.list({}, signal())
+      assert.deepEqual([events.length, events.at(-1)?.metadata.name, after], [16, 'e19', 20])
+    })
+
     it('goes with its namespace, as what controllers recorded there, and who follows is told', async () => {
       const [one, two] = named as [NamedEvents, NamedEvents]
       await one.put(event('kept'), 0, signal())

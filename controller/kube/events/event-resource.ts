@@ -8,7 +8,7 @@ import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../../p
 import { apiVersionOf, resourceOf } from '../../../proto/api/schema.ts'
 import { parseFieldSelector, parseLabelSelector } from '../../../proto/api/selector.ts'
 import { formatTime } from '../../../proto/api/time.ts'
-import { encode } from '../../../proto/api/wire.ts'
+import { encode, encodeResource } from '../../../proto/api/wire.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { randomSuffix, randomUuid, type Random } from '../../../proto/base/random.ts'
 import type { Event, JsonObject, JsonValue, Kind } from '../../../proto/gen/types.ts'
@@ -28,6 +28,8 @@ import { coreForm, coreSelector, otherForm } from './forms.ts'
 
 /** Tries of one write that meets others. */
 const ATTEMPTS = 10
+/** Bytes of an event that a client writes. All namespaces share the stream, and what is told last pushes out what was told first. */
+const LARGEST = 16 * 1024
 const VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 const OTHER = { group: 'events.k8s.io', version: 'v1', message: 'EventsEvent' } as const
 const PATCHES = { 'application/strategic-merge-patch+json': 'STRATEGIC', 'application/merge-patch+json': 'MERGE', 'application/json-patch+json': 'JSON' } as const
@@ -117,6 +119,7 @@ class EventResource implements VirtualResource {
     if (event.metadata.namespace !== '' && event.metadata.namespace !== namespace) throw new HttpError(400, 'BadRequest', `the namespace of the object (${event.metadata.namespace}) is not that of the request (${namespace})`)
     event.metadata = { ...event.metadata, namespace, name: name === '' ? `${generateName}${randomSuffix(random)}` : name, uid: randomUuid(random), creationTimestamp: formatTime(clock.now()), deletionTimestamp: undefined, resourceVersion: '' }
     settleNew<'Event'>(event)
+    requireSmall(event)
     return { ...this.#answer(await this.#make(event, request)), code: 201 }
   }
 
@@ -162,6 +165,7 @@ class EventResource implements VirtualResource {
       const { metadata: { labels, annotations }, ...content } = change(stored)
       const next = { ...content, metadata: { ...stored.metadata, labels, annotations } } as Event
       settleNew<'Event'>(next)
+      requireSmall(next)
       const written = request.query.get('dryRun') === null ? await this.#put(next, revision, signal) : next
       if (written !== undefined) return this.#answer(written)
     }
@@ -262,6 +266,13 @@ function wanted({ target: { namespace }, query }: ResourceRequest): Wanted {
     query: { ...namespace !== '' && { namespace }, ...about.kind !== undefined && { kind: about.kind }, ...about.name !== undefined && { name: about.name } },
     matches: (event) => (namespace === '' || event.metadata.namespace === namespace) && fields.matches(event) && labels.matches(event.metadata.labels),
   }
+}
+
+function requireSmall(event: Event): void {
+  const { length } = encodeResource(event)
+  if (length <= LARGEST) return
+  const { namespace, name } = event.metadata
+  throw new HttpError(413, 'RequestEntityTooLarge', `Event ${namespace}/${name} takes ${length} bytes, the limit is ${LARGEST}: tell it in fewer words`, 'ResourceExhausted')
 }
 
 function notFound(namespace: string, name: string): GantryError {

@@ -245,4 +245,20 @@ describe('Kubernetes face: events', () => {
     assert.equal((await face.send('POST', `${CORE}?dryRun=All`, { body: event('dry', 'web') })).status, 201)
     assert.deepEqual(news.told, [])
   })
+
+  it('are small: one namespace does not push out what is told of all others, nor fill the memory of who reads', async () => {
+    const large = { message: 'x'.repeat(17_000) }
+    const refused = await face.send('POST', CORE, { body: event('large', 'web', large) })
+    assert.equal(refused.status, 413)
+    assert.match(refused.json.message as string, /Event default\/large takes 17\d\d\d bytes, the limit is 16384/)
+    await create('a', 'web')
+    assert.equal((await face.send('PATCH', `${CORE}/a`, { body: large, type: 'application/merge-patch+json' })).status, 413)
+    news.available = false
+    try {
+      assert.equal((await face.send('POST', CORE, { body: event('large', 'web', large) })).status, 413)
+    } finally {
+      news.available = true
+    }
+    assert.equal(news.told.length, 1)
+  })
 })
