@@ -2,6 +2,11 @@ import assert from 'node:assert/strict'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { TestFace } from './face.ts'
 
+/** What nodes answer whose agents are not what they should be, by node. */
+const STRANGE: Readonly<Record<string, { readonly code?: number; readonly contentType?: string }>> = {
+  html: { contentType: 'text/html' }, split: { contentType: 'text/plain\r\nSet-Cookie: a=b' }, none: { code: 0 }, upgrade: { code: 101 }, elsewhere: { code: 302 }, huge: { code: 70_000 },
+}
+
 describe('Kubernetes face: pages of nodes', () => {
   const asked: string[] = []
   let face: TestFace
@@ -10,6 +15,8 @@ describe('Kubernetes face: pages of nodes', () => {
       read: (node: string, path: string) => {
         asked.push(`${node} ${path}`)
         if (node === 'away') return Promise.reject(new GantryError('Unavailable', 'node away has no session'))
+        const strange = STRANGE[node]
+        if (strange !== undefined) return Promise.resolve({ code: 200, contentType: 'text/plain', body: Buffer.from('<script>1</script>'), ...strange })
         return Promise.resolve({ code: path.startsWith('/metrics') ? 200 : 404, contentType: 'text/plain; version=0.0.4', body: Buffer.from(`${path}\n`) })
       },
     }
@@ -34,6 +41,14 @@ describe('Kubernetes face: pages of nodes', () => {
     assert.equal((await face.get('/api/v1/nodes/away/proxy/metrics')).status, 503)
     const stranger = await face.get('/api/v1/nodes/n1/proxy/metrics', { token: '' })
     assert.ok([401, 403].includes(stranger.status))
+  })
+
+  it('are text or JSON, whatever a node says: a browser would take a page of HTML for one of the API server', async () => {
+    for (const node of Object.keys(STRANGE)) {
+      const reply = await face.get(`/api/v1/nodes/${node}/proxy/metrics`)
+      assert.equal(reply.status, 503, node)
+      assert.match(reply.json.message as string, new RegExp(`node ${node} answers with what is no page of a node`))
+    }
   })
 
   it('leave a counter a counter', async () => {
