@@ -59,12 +59,19 @@ export async function createAuthority(name: string, now: number): Promise<KeyPai
     notAfter: new Date(now + 3650 * DAY),
     keys,
     signingAlgorithm: ALGORITHM,
-    extensions: [new x509.BasicConstraintsExtension(true, 0, true), new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true)],
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
   })
   return { cert: `${certificate.toString('pem')}\n`, key: `${await exportKey(keys.privateKey)}\n` }
 }
 
-/** A certificate of the authority with a new key. */
+/**
+ * A certificate of the authority with a new key. It names its own key and the authority's: strict clients, such as Python since 3.13, refuse one that does
+ * not. https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.1
+ */
 export async function issue(authority: KeyPair, request: CertificateRequest, now: number): Promise<KeyPair> {
   const { commonName, organizations = [], hosts = [], days = 365 } = request
   const issuer = new x509.X509Certificate(authority.cert)
@@ -84,6 +91,8 @@ export async function issue(authority: KeyPair, request: CertificateRequest, now
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension(usages),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
       ...(hosts.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(hosts.map((host) => ({ type: isIP(host) === 0 ? 'dns' as const : 'ip' as const, value: host })))]),
     ],
   })

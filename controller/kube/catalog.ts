@@ -7,12 +7,15 @@ import type { Kind } from '../../proto/gen/types.ts'
 import type { ServedResource, Subresource, Verb, VirtualResource } from './contract.ts'
 
 const STORED_VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+/** Kinds that are deleted by name only, as in Kubernetes: one request never takes all of them. */
+const DELETED_BY_NAME: ReadonlySet<string> = new Set(['Namespace'])
 /** Kinds that `kubectl get all` shows. */
 const ALL: ReadonlySet<string> = new Set(['pods', 'services', 'deployments', 'replicasets', 'statefulsets', 'daemonsets', 'jobs', 'cronjobs'])
 
 /** A kind that the store keeps, as it is served. */
 export function servedResource(schema: ResourceSchema): ServedResource {
-  return { ...servedVirtual(schema, STORED_VERBS), stored: schema.kind as Kind }
+  const verbs = DELETED_BY_NAME.has(schema.kind) ? STORED_VERBS.filter((verb) => verb !== 'deletecollection') : STORED_VERBS
+  return { ...servedVirtual(schema, verbs), stored: schema.kind as Kind }
 }
 
 /** A kind that is made on the spot, as it is served. */

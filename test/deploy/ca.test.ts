@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
-import { createSecureContext } from 'node:tls'
+import { spawnSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import { createAuthority, issue } from '../../deploy/ca.ts'
 
 const NOW = Date.UTC(2026, 0, 31)
@@ -18,6 +22,22 @@ describe('certificate authority', () => {
     assert.equal(Date.parse(certificate.validTo), NOW + 30 * 86_400_000)
     assert.equal(certificate.ca, false)
     createSecureContext({ ca: authority.cert, cert: pair.cert, key: pair.key }) // throws if the key is not the certificate's
+  })
+
+  it('names the keys, so that strict clients accept the certificates', async () => {
+    const authority = await createAuthority('gantry-test', Date.now())
+    const folder = await mkdtemp(join(tmpdir(), 'gantry-ca-'))
+    try {
+      const [ca, leaf] = [join(folder, 'ca.crt'), join(folder, 'leaf.crt')]
+      await writeFile(ca, authority.cert)
+      for (const hosts of [['10.0.0.1', 'controller'], []]) {
+        await writeFile(leaf, (await issue(authority, { commonName: 'someone', hosts }, Date.now())).cert)
+        const { status, stderr } = spawnSync('openssl', ['verify', '-x509_strict', '-CAfile', ca, leaf], { encoding: 'utf8' })
+        assert.equal(status, 0, stderr)
+      }
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 
   it('makes a client\'s certificate of no use to a server', async () => {

@@ -37,6 +37,17 @@ describe('Kubernetes face: deletions and placement', () => {
     assert.equal((await face.get(`${CONFIGS}/held`)).status, 404)
   })
 
+  it('deletes namespaces by name only, never all of them at once', async () => {
+    await face.send('POST', '/api/v1/namespaces', { body: { metadata: { name: 'stays' } } })
+    const { status, json } = await remove('/api/v1/namespaces')
+    assert.deepEqual([status, json.reason], [405, 'MethodNotAllowed'])
+    assert.equal((await face.get('/api/v1/namespaces/stays')).json.status.phase, 'Active')
+    const { json: discovered } = await face.get('/api/v1')
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- JSON
+    const { verbs } = discovered.resources.find(({ name }: any) => name === 'namespaces')
+    assert.deepEqual(verbs, ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'])
+  })
+
   it('takes options from the body, as JSON or protobuf, or from the query', async () => {
     const packed = encode('DeleteOptions', { gracePeriodSeconds: 7 })
     const cases: readonly (readonly [what: string, query: string, sent: Sent | undefined])[] = [
