@@ -57,7 +57,7 @@ interface Counted {
 }
 
 export function cadvisorFamilies({ machine, use, disk, pods, time }: NodeSnapshot): Family[] {
-  const ids = { machine_id: machine.machineId, system_uuid: machine.systemUuid, boot_id: machine.bootId }
+  const ids = { machine_id: machine.machineId, system_uuid: machine.systemUuid || machine.machineId, boot_id: machine.bootId }
   const of = (name: string, help: string, value: number, labels: Labels = ids): Family => ({ name, help, type: 'gauge', samples: [{ labels, value }] })
   const counted = pods.flatMap(countedOf)
   const node: Labels = { container: '', id: '/', image: '', name: '', namespace: '', pod: '' }

@@ -25,7 +25,7 @@ export function requestDeletion<K extends Kind>(stored: Resources[K], options: D
   const { uid, resourceVersion } = options
   if (uid !== undefined && uid !== stored.metadata.uid) throw replaced(stored, uid)
   if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion) throw stale(stored, resourceVersion)
-  if (stored.kind === 'Namespace' && PROTECTED_NAMESPACES.includes(stored.metadata.name)) throw new GantryError('Forbidden', `namespace ${stored.metadata.name} cannot be deleted`)
+  if (stored.kind === 'Namespace' && PROTECTED_NAMESPACES.includes(stored.metadata.name)) throw new GantryError('Forbidden', `namespaces "${stored.metadata.name}" is forbidden: this namespace may not be deleted`)
   const metadata = withCleanup(stored, withPropagation(stored.metadata, options.propagation))
   const grace = graceOf(stored, options.gracePeriodSeconds)
   const marked = { ...stored, metadata: marks(metadata, grace, now) }

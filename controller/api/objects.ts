@@ -175,7 +175,7 @@ export class ObjectCore implements ObjectApi {
   /** Creates what `wanted` says; `owners` says who owns the fields of the object that becomes of it. */
   async #create<K extends Kind>(wanted: Resources[K], context: WriteContext, owners: (object: Resources[K]) => ManagedFieldsEntry[]): Promise<Resources[K]> {
     const { name, generateName = '', namespace } = wanted.metadata
-    if (name === '' && generateName === '') throw new GantryError('InvalidArgument', `a ${wanted.kind} needs a name`, { details: [{ field: 'metadata.name', message: 'is missing', remedy: 'set metadata.name or metadata.generateName' }] })
+    if (name === '' && generateName === '') throw new GantryError('InvalidArgument', `a ${wanted.kind} needs a name`, { details: [{ field: 'metadata.name', message: 'name or generateName is required', remedy: 'set metadata.name or metadata.generateName', reason: 'FieldValueRequired' }] })
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       wanted.metadata.name = name === '' ? `${generateName.slice(0, GENERATED_BASE)}${randomSuffix(this.#random)}` : name
       const object = draftNew(wanted, randomUuid(this.#random), this.#clock.now())

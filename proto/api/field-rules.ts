@@ -18,7 +18,9 @@ export function valueFlaw(field: FieldSchema, value: string | number): Flaw | un
     const names = allowed.filter((name) => name !== '').join(', ')
     return { message: 'is not one of the values allowed', remedy: `${meant === undefined || meant === '' ? 'use' : `did you mean ${meant}? Allowed:`} ${names}`, reason: 'FieldValueNotSupported' }
   }
-  return format === undefined || isBlank(field, value) ? undefined : formatRule(format)(value)
+  if (format === undefined || isBlank(field, value)) return undefined
+  const flaw = formatRule(format)(value)
+  return flaw !== undefined && value === '' && field.options.required === true ? { message: 'is required', remedy: flaw.remedy, reason: 'FieldValueRequired' } : flaw
 }
 
 /** The field of which a second item with the same key is told: the key itself, if it is one field. */

@@ -115,7 +115,7 @@ class EventResource implements VirtualResource {
     const { random, clock } = this.#parts
     const { namespace } = request.target
     const { name, generateName = '' } = event.metadata
-    if (name === '' && generateName === '') throw new GantryError('InvalidArgument', 'an Event needs a name', { details: [{ field: 'metadata.name', message: 'is missing' }] })
+    if (name === '' && generateName === '') throw new GantryError('InvalidArgument', 'an Event needs a name', { details: [{ field: 'metadata.name', message: 'name or generateName is required', reason: 'FieldValueRequired' }] })
     if (event.metadata.namespace !== '' && event.metadata.namespace !== namespace) throw new HttpError(400, 'BadRequest', `the namespace of the object (${event.metadata.namespace}) is not that of the request (${namespace})`)
     event.metadata = { ...event.metadata, namespace, name: name === '' ? `${generateName}${randomSuffix(random)}` : name, uid: randomUuid(random), creationTimestamp: formatTime(clock.now()), deletionTimestamp: undefined, resourceVersion: '' }
     settleNew<'Event'>(event)

@@ -67,6 +67,6 @@ function validateSize(report: Report, path: string, size: number): void {
 function validateImmutable<T extends { immutable?: boolean | undefined }>(report: Report, next: T, previous: T, fields: readonly (keyof T & string)[]): void {
   if (next.immutable !== true) report.wrong('immutable', next.immutable ?? false, 'cannot be taken back', 'delete the object and create it anew')
   for (const field of fields) {
-    if (!sameJson(next[field] ?? {}, previous[field] ?? {})) report.refused(field, 'cannot be changed: the object is immutable', 'create one with another name')
+    if (!sameJson(next[field] ?? {}, previous[field] ?? {})) report.refused(field, 'field is immutable when `immutable` is set', 'create one with another name')
   }
 }

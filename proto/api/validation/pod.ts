@@ -92,7 +92,7 @@ function validateHostPorts(report: Report, path: string, { containers, initConta
       const place = entryPath(fieldPath(entryPath(fieldPath(path, field), index), 'ports'), at)
       const claim = { protocol, port: hostPort, address: hostIP }
       if (hostNetwork === true && hostPort !== containerPort) report.wrong(fieldPath(place, 'hostPort'), hostPort, `differs from containerPort, and the pod is in the node's network`, `leave it out, or say ${containerPort}`)
-      if (field === 'containers' && seen.some((other) => portsClash(claim, other))) report.wrong(fieldPath(place, 'hostPort'), hostPort, 'is the host port of another port of the pod', 'choose another')
+      if (field === 'containers' && seen.some((other) => portsClash(claim, other))) report.wrong(fieldPath(place, 'hostPort'), hostPort, 'is the host port of another port of the pod', 'choose another', 'FieldValueDuplicate')
       seen.push(claim)
     }))
   }

@@ -58,8 +58,8 @@ describe('pages of a node', () => {
   })
   afterEach(() => rm(proc, { recursive: true }))
 
-  const pages = (): NodePages => new NodePages({
-    node: 'n1', version: 'v1.33.0+gantry-0.1.0', targets: () => targets, clock, stateDir: '/', proc, machine: () => Promise.resolve(machine),
+  const pages = (described = machine): NodePages => new NodePages({
+    node: 'n1', version: 'v1.33.0+gantry-0.1.0', targets: () => targets, clock, stateDir: '/', proc, machine: () => Promise.resolve(described),
     runtime: { counters: (id) => Promise.resolve(id === 'web-side' ? undefined : counters(1_500_000_000)) },
   })
   const read = async (path: string): Promise<string> => Buffer.from((await pages().page(path)).body).toString()
@@ -78,6 +78,8 @@ describe('pages of a node', () => {
     assert.deepEqual(lines(text, 'container_network_receive_bytes_total{'), [`container_network_receive_bytes_total{${all},interface="eth0"} 1000`], 'a pod in the node\'s network has none of its own')
     assert.deepEqual(lines(text, 'container_network_transmit_packets_dropped_total{'), [`container_network_transmit_packets_dropped_total{${all},interface="eth0"} 4`])
     assert.deepEqual(lines(text, 'machine_'), ['machine_cpu_cores{machine_id="m",system_uuid="s",boot_id="b"} 4', `machine_memory_bytes{machine_id="m",system_uuid="s",boot_id="b"} ${8 << 20}`])
+    const unnamed = Buffer.from((await pages({ ...machine, systemUuid: '' }).page('/metrics/cadvisor')).body).toString()
+    assert.deepEqual(lines(unnamed, 'machine_cpu_cores'), ['machine_cpu_cores{machine_id="m",system_uuid="m",boot_id="b"} 4'], 'the same as nodeInfo.systemUUID')
     assert.ok(text.includes('osVersion="Debian \\"13\\""'))
     assert.deepEqual(lines(text, 'container_cpu_usage_seconds_total{').filter((line) => line.includes('starting')), [], 'a pod without containers')
   })

@@ -23,6 +23,12 @@ describe('Kubernetes face: causes and phrases of errors', () => {
       ['FieldValueForbidden', 'spec.volumes[0]', 'pods', pod({ volumes: [{ name: 'v', emptyDir: {}, hostPath: { path: '/' } }] })],
       ['FieldValueInvalid', 'spec.containers[0].name', 'pods', pod({}, [{ name: 'A_B', image: 'b' }])],
       ['FieldValueNotFound', 'spec.containers[0].volumeMounts[0].name', 'pods', pod({}, main({ volumeMounts: [{ name: 'none', mountPath: '/x' }] }))],
+      ['FieldValueRequired', 'metadata.name', 'pods', { ...pod({}), metadata: {} }],
+      ['FieldValueRequired', 'metadata.name', 'events', { metadata: {}, involvedObject: { namespace: 'default' } }],
+      ['FieldValueRequired', 'spec.containers[0].name', 'pods', pod({}, [{ name: '', image: 'b' }])],
+      ['FieldValueRequired', 'spec.containers[0].env[0].name', 'pods', pod({}, main({ env: [{ name: '' }] }))],
+      ['FieldValueRequired', 'spec.containers[0].volumeMounts[0].mountPath', 'pods', pod({ volumes: [{ name: 'v', emptyDir: {} }] }, main({ volumeMounts: [{ name: 'v', mountPath: '' }] }))],
+      ['FieldValueDuplicate', 'spec.containers[0].ports[1].hostPort', 'pods', pod({}, main({ ports: [{ containerPort: 80, hostPort: 8080 }, { containerPort: 81, hostPort: 8080 }] }))],
       ['FieldValueTooLong', 'data', 'configmaps', { metadata: { name: 'x' }, data: { a: 'x'.repeat(1_100_000) } }],
       ['FieldValueTooLong', 'metadata.annotations', 'configmaps', { metadata: { name: 'x', annotations: { a: 'x'.repeat(300_000) } } }],
     ] as const) {
@@ -51,6 +57,16 @@ describe('Kubernetes face: causes and phrases of errors', () => {
     await post('services', { metadata: { name: 'x' }, spec: { clusterIP: 'None', ports: [{ port: 80 }] } })
     const moved = await face.send('PATCH', `${BASE}/services/x`, { type: 'application/merge-patch+json', body: { spec: { clusterIP: '10.96.1.1', clusterIPs: ['10.96.1.1'] } } })
     assert.match(moved.json.message as string, /may not change once set/)
+    const selected = (app: string): object => ({ selector: { matchLabels: { app } }, template: { metadata: { labels: { app } }, spec: { containers: main({}) } } })
+    const deployments = '/apis/apps/v1/namespaces/default/deployments'
+    await post(deployments, { metadata: { name: 'x' }, spec: selected('a') })
+    const again = await face.send('PATCH', `${deployments}/x`, { type: 'application/merge-patch+json', body: { spec: selected('b') } })
+    assert.match(again.json.message as string, /field is immutable/)
+    await post('configmaps', { metadata: { name: 'fixed' }, immutable: true, data: { a: 'b' } })
+    const filled = await face.send('PATCH', `${BASE}/configmaps/fixed`, { type: 'application/merge-patch+json', body: { data: { a: 'c' } } })
+    assert.match(filled.json.message as string, /field is immutable when `immutable` is set/)
+    const kept = await face.send('DELETE', '/api/v1/namespaces/default')
+    assert.equal(kept.json.message, 'namespaces "default" is forbidden: this namespace may not be deleted')
     await post('pods', pod({}))
     for (const type of ['application/strategic-merge-patch+json', 'application/merge-patch+json']) {
       const { status, json } = await face.send('PATCH', `${BASE}/pods/x`, { type, body: { metadata: { labels: 'invalid' } } })
