@@ -87,10 +87,10 @@ describe('what an entrance serves', () => {
 
 describe('validation of what an entrance serves', () => {
   const wrong: [string, string[]][] = [
-    [ingress('{}'), ['spec: is required']],
+    [ingress('{}'), ['spec: has neither rules nor a defaultBackend']],
     [ingress(`{ rules: [{ host: 10.0.0.1, http: { paths: [{ path: a, pathType: Prefix, ${BACKEND} }] } }] }`), ['spec.rules[0].host: is an address', 'spec.rules[0].http.paths[0].path: is not an absolute path']],
-    [ingress(`{ rules: [{ host: "a.*.x", http: { paths: [{ pathType: Exact, ${BACKEND} }] } }] }`), ['spec.rules[0].host: has a "*" in the wrong place', 'spec.rules[0].http.paths[0].path: is required']],
-    [ingress(`{ rules: [{ http: { paths: [{ path: "/a/../b", pathType: Prefix, backend: { service: { name: web, port: { name: a, number: 1 } } } }] } }] }`), ['spec.rules[0].http.paths[0].path: contains "/../"', 'spec.rules[0].http.paths[0].backend.service.port: has name and number, only one is allowed']],
+    [ingress(`{ rules: [{ host: "a.*.x", http: { paths: [{ pathType: Exact, ${BACKEND} }] } }] }`), ['spec.rules[0].host: has a "*" in the wrong place', 'spec.rules[0].http.paths[0].path: is not an absolute path']],
+    [ingress(`{ rules: [{ http: { paths: [{ path: "/a/../b", pathType: Prefix, backend: { service: { name: web, port: { name: a, number: 1 } } } }] } }] }`), ['spec.rules[0].http.paths[0].path: contains "/../"', 'spec.rules[0].http.paths[0].backend: has name and number, only one is allowed']],
     [gateway('{ name: a, port: 80, protocol: HTTP, tls: {} }, { name: b, port: 80, protocol: HTTP }, { name: c, port: 443, protocol: HTTPS }'), ['spec.listeners[0].tls: is not allowed with protocol HTTP', 'spec.listeners[1]: has the same port, protocol and hostname as another listener', 'spec.listeners[2].tls.certificateRefs: is required']],
     [route('{ rules: [{ filters: [{ type: RequestRedirect, requestRedirect: { statusCode: 307 } }], backendRefs: [{ name: web, port: 80 }] }] }'), ['spec.rules[0].filters[0].requestRedirect.statusCode: is not allowed', 'spec.rules[0].backendRefs: cannot stand beside the filter RequestRedirect']],
     [route('{ rules: [{ matches: [{ path: { type: Exact, value: /a } }], filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplacePrefixMatch, replacePrefixMatch: /b } } }], backendRefs: [{ name: web }], timeouts: { request: 1s, backendRequest: 2s } }] }'), ['spec.rules[0].filters[0].urlRewrite.path: replaces a prefix, but a match of the rule is no PathPrefix', 'spec.rules[0].backendRefs[0].port: is required', 'spec.rules[0].timeouts.backendRequest: is longer than the timeout of the whole request']],

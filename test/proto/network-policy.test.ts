@@ -24,12 +24,12 @@ describe('NetworkPolicy', () => {
   })
 
   for (const [what, spec, line] of [
-    ['an endPort without port', { ingress: [{ ports: [{ endPort: 90 }] }] }, 'spec.ingress[0].ports[0].endPort: has no port that the range begins with (give port too)'],
-    ['an endPort with a named port', { egress: [{ ports: [{ port: 'http', endPort: 90 }] }] }, 'spec.egress[0].ports[0].endPort: is not allowed with a named port (give port as a number)'],
+    ['an endPort without port', { ingress: [{ ports: [{ endPort: 90 }] }] }, 'spec.ingress[0].ports[0].endPort: 90 has no port that the range begins with (give port too)'],
+    ['an endPort with a named port', { egress: [{ ports: [{ port: 'http', endPort: 90 }] }] }, 'spec.egress[0].ports[0].endPort: 90 is not allowed with a named port (give port as a number)'],
     ['an endPort before port', { ingress: [{ ports: [{ port: 80, endPort: 79 }] }] }, 'spec.ingress[0].ports[0].endPort: 79 is less than port, 80 (give the last port of the range)'],
     ['a port out of range', { ingress: [{ ports: [{ port: 0 }] }] }, 'spec.ingress[0].ports[0].port: 0 is out of range (give a number from 1 to 65535)'],
     ['a port whose name is none', { ingress: [{ ports: [{ port: 'HTTP' }] }] }, 'spec.ingress[0].ports[0].port: "HTTP" is not a port name (use at most 15 lower-case letters, digits and single "-", with at least one letter (RFC 6335))'],
-    ['a block beside a selector', { ingress: [{ from: [{ podSelector: {}, ipBlock: { cidr: '10.0.0.0/8' } }] }] }, 'spec.ingress[0].from[0].ipBlock: is not allowed beside podSelector and namespaceSelector (make it a peer of its own)'],
+    ['a block beside a selector', { ingress: [{ from: [{ podSelector: {}, ipBlock: { cidr: '10.0.0.0/8' } }] }] }, 'spec.ingress[0].from[0]: has ipBlock beside podSelector or namespaceSelector (make ipBlock a peer of its own)'],
     ['a peer that is nobody', { egress: [{ to: [{}] }] }, 'spec.egress[0].to[0]: selects nobody (give podSelector, namespaceSelector or ipBlock; for everybody leave out the whole list)'],
     ['a block that is none', { ingress: [{ from: [{ ipBlock: { cidr: '10.0.0.0' } }] }] }, `spec.ingress[0].from[0].ipBlock.cidr: "10.0.0.0" is not a range of addresses ${CIDR_REMEDY}`],
     ['a gap outside of its block', { ingress: [{ from: [{ ipBlock: { cidr: '10.0.0.0/8', except: ['11.0.0.0/16'] } }] }] }, 'spec.ingress[0].from[0].ipBlock.except[0]: "11.0.0.0/16" is not inside 10.0.0.0/8 (give a range inside it)'],

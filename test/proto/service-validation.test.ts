@@ -50,7 +50,7 @@ describe('Services', () => {
     ['a node port inside', { ports: [{ port: 80, nodePort: 30001 }] }, 'spec.ports[0].nodePort is not allowed with type ClusterIP'],
     ['a port beyond', { ports: [{ port: 65536 }] }, 'spec.ports[0].port is out of range'],
     ['a port name of pods', { ports: [{ port: 80, targetPort: 'Web_1' }] }, 'spec.ports[0].targetPort is not a port name'],
-    ['headless at nodes', { type: 'NodePort', clusterIP: 'None' }, 'spec.clusterIP is not allowed with type NodePort'],
+    ['headless at nodes', { type: 'NodePort', clusterIP: 'None' }, 'spec.clusterIPs[0] is not allowed with type NodePort'],
     ['no address', { clusterIP: '10.96.0' }, 'spec.clusterIPs[0] is not an IP address'],
     ['a loopback address', { clusterIP: '127.0.0.1' }, 'spec.clusterIPs[0] is a loopback address'],
     ['two lists that differ', { clusterIP: '10.96.0.7', clusterIPs: ['10.96.0.8'] }, 'spec.clusterIPs[0] differs from clusterIP'],

@@ -24,12 +24,12 @@ const deployment = (spec: Json, template: Json = {}): Resources['Deployment'] =>
   spec: { selector: { matchLabels: { app: 'web' } }, template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'c', image: 'busybox' }], ...template } }, ...spec },
 })
 
-/** What, the object, the one problem that it has. */
-type Table = [string, () => Resources[Kind], string][]
+/** What, the object, the one problem that it has; rarely several. */
+type Table = [string, () => Resources[Kind], ...string[]][]
 
 function refuses(table: Table): void {
-  for (const [what, object, line] of table) {
-    it(`refuses ${what}`, () => assert.deepEqual(lines(object()), [line]))
+  for (const [what, object, ...told] of table) {
+    it(`refuses ${what}`, () => assert.deepEqual(lines(object()), told))
   }
 }
 
@@ -69,15 +69,15 @@ describe('validate', () => {
     const init = (fields: Json): Resources['Pod'] => pod({ initContainers: [{ name: 'i', image: 'busybox', ...fields }] })
     refuses([
       ['a probe without a check', () => container({ livenessProbe: { periodSeconds: 5 } }), 'spec.containers[0].livenessProbe: is required (give one of exec, httpGet, tcpSocket, grpc)'],
-      ['a probe with two', () => container({ livenessProbe: { ...tcp, exec: { command: ['true'] } } }), 'spec.containers[0].livenessProbe: has exec and tcpSocket, only one is allowed (keep one)'],
+      ['a probe with two', () => container({ livenessProbe: { ...tcp, exec: { command: ['true'] } } }), 'spec.containers[0].livenessProbe.tcpSocket: cannot stand beside exec, only one is allowed (keep one)'],
       ['a liveness probe that needs two successes', () => container({ livenessProbe: { ...tcp, successThreshold: 2 } }), 'spec.containers[0].livenessProbe.successThreshold: 2 must be 1 (leave it out; only a readinessProbe may need more)'],
       ['a startup probe that needs two successes', () => container({ startupProbe: { ...tcp, successThreshold: 2 } }), 'spec.containers[0].startupProbe.successThreshold: 2 must be 1 (leave it out; only a readinessProbe may need more)'],
-      ['a grace of a readiness probe', () => container({ readinessProbe: { ...tcp, terminationGracePeriodSeconds: 5 } }), 'spec.containers[0].readinessProbe.terminationGracePeriodSeconds: is not for a readinessProbe, which ends nothing (leave it out)'],
+      ['a grace of a readiness probe', () => container({ readinessProbe: { ...tcp, terminationGracePeriodSeconds: 5 } }), 'spec.containers[0].readinessProbe.terminationGracePeriodSeconds: 5 is not for a readinessProbe, which ends nothing (leave it out)'],
       ['a port out of range', () => container({ livenessProbe: { tcpSocket: { port: 70_000 } } }), 'spec.containers[0].livenessProbe.tcpSocket.port: 70000 is out of range (give a number from 1 to 65535)'],
       ['a command of nothing', () => container({ livenessProbe: { exec: {} } }), 'spec.containers[0].livenessProbe.exec.command: is required (give a program and its arguments)'],
       ['a host that is a URL', () => container({ livenessProbe: { httpGet: { port: 80, host: 'http://web/' } } }), 'spec.containers[0].livenessProbe.httpGet.host: "http://web/" is not the name or address of a host (write only the host; path and port have fields of their own)'],
       ['a hook without an action', () => container({ lifecycle: { preStop: {} } }), 'spec.containers[0].lifecycle.preStop: is required (give one of exec, httpGet, sleep)'],
-      ['a hook that sleeps longer than the grace', () => container({ lifecycle: { preStop: { sleep: { seconds: 31 } } } }), 'spec.containers[0].lifecycle.preStop.sleep.seconds: 31 is more than terminationGracePeriodSeconds, 30 (shorten it, or give the pod more grace)'],
+      ['a hook that sleeps longer than the grace', () => container({ lifecycle: { preStop: { sleep: { seconds: 31 } } } }), 'spec.containers[0].lifecycle.preStop.sleep: 31 is more than terminationGracePeriodSeconds, 30 (shorten it, or give the pod more grace)'],
       ['a probe of an init container', () => init({ readinessProbe: tcp }), 'spec.initContainers[0].readinessProbe: is not for init containers that end (leave it out, or say restartPolicy: Always for one that runs beside the others)'],
       ['hooks of an init container', () => init({ lifecycle: { postStart: { sleep: { seconds: 1 } } } }), 'spec.initContainers[0].lifecycle: is not for init containers that end (leave it out, or say restartPolicy: Always for one that runs beside the others)'],
       ['a restart policy of a container', () => container({ restartPolicy: 'Always' }), 'spec.containers[0].restartPolicy: is for init containers only (say it of the pod, or make it an init container to run beside the others)'],
@@ -150,11 +150,11 @@ describe('validate', () => {
     refuses([
       ['no container', () => pod({ containers: [] }), 'spec.containers: is required'],
       ['a container without image', () => pod({ containers: [{ name: 'c' }] }), 'spec.containers[0].image: is required'],
-      ['one name for two containers', () => pod({ initContainers: [{ name: 'c', image: 'a' }] }), 'spec.containers[0].name: "c" is the name of an init container (choose another)'],
-      ['hostPID beside one process tree', () => pod({ hostPID: true, shareProcessNamespace: true }), 'spec.shareProcessNamespace: cannot stand beside hostPID: the processes are the node\'s then (keep one of the two)'],
+      ['one name for two containers', () => pod({ initContainers: [{ name: 'c', image: 'a' }] }), 'spec.initContainers[0].name: "c" is the name of a container, too (choose another)'],
+      ['hostPID beside one process tree', () => pod({ hostPID: true, shareProcessNamespace: true }), 'spec.shareProcessNamespace: true cannot stand beside hostPID: the processes are the node\'s then (keep one of the two)'],
       ['a deadline of more than 32 bits', () => pod({ activeDeadlineSeconds: 2 ** 31 }), 'spec.activeDeadlineSeconds: 2147483648 is too large (give a number from 1 to 2147483647)'],
       ['a pull secret without name', () => pod({ imagePullSecrets: [{}] }), 'spec.imagePullSecrets[0].name: is required'],
-      ['two sources of a volume', () => pod({ volumes: [{ name: 'v', emptyDir: {}, hostPath: { path: '/' } }] }), 'spec.volumes[0]: has hostPath and emptyDir, a volume has only one source (keep one, or use projected)'],
+      ['two sources of a volume', () => pod({ volumes: [{ name: 'v', emptyDir: {}, hostPath: { path: '/' } }] }), 'spec.volumes[0].emptyDir: cannot stand beside hostPath, a volume has only one source (keep one, or use projected)'],
       ['a secret volume without secret', () => pod({ volumes: [{ name: 'v', secret: {} }] }), 'spec.volumes[0].secret.secretName: is required'],
       ['a ConfigMap volume without name', () => pod({ volumes: [{ name: 'v', configMap: {} }] }), 'spec.volumes[0].configMap.name: is required'],
       ['a negative size', () => pod({ volumes: [{ name: 'v', emptyDir: { sizeLimit: '-1' } }] }), 'spec.volumes[0].emptyDir.sizeLimit: "-1" is negative (give 0 (no limit) or more)'],
@@ -164,8 +164,8 @@ describe('validate', () => {
       ['an empty projection', () => pod({ volumes: [{ name: 'v', projected: { sources: [{}] } }] }), 'spec.volumes[0].projected.sources[0]: is required (give one of secret, configMap, downwardAPI, serviceAccountToken, clusterTrustBundle)'],
       ['a file of a resource of no container', () => pod({ volumes: [{ name: 'v', downwardAPI: { items: [{ path: 'a', resourceFieldRef: { resource: 'limits.cpu' } }] } }] }), 'spec.volumes[0].downwardAPI.items[0].resourceFieldRef.containerName: is required (a volume belongs to all containers: name one)'],
       ['a toleration of no key', () => pod({ tolerations: [{ value: 'a' }] }), 'spec.tolerations[0].operator: "Equal" needs a key (give a key, or use Exists for every taint)'],
-      ['a value that need only exist', () => pod({ tolerations: [{ key: 'a', operator: 'Exists', value: 'b' }] }), 'spec.tolerations[0].value: "b" is not allowed with Exists (leave it out, or use Equal)'],
-      ['seconds of another effect', () => pod({ tolerations: [{ key: 'a', effect: 'NoSchedule', tolerationSeconds: 1 }] }), 'spec.tolerations[0].tolerationSeconds: 1 is for effect NoExecute only (leave it out, or say effect: NoExecute)'],
+      ['a value that need only exist', () => pod({ tolerations: [{ key: 'a', operator: 'Exists', value: 'b' }] }), 'spec.tolerations[0].operator: "Exists" does not go with a value (leave the value out, or use Equal)'],
+      ['seconds of another effect', () => pod({ tolerations: [{ key: 'a', effect: 'NoSchedule', tolerationSeconds: 1 }] }), 'spec.tolerations[0].effect: "NoSchedule" does not go with tolerationSeconds (leave tolerationSeconds out, or say effect: NoExecute)'],
       ['minDomains where nothing waits', () => pod({ topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway', minDomains: 2 }] }), 'spec.topologySpreadConstraints[0].minDomains: 2 is for DoNotSchedule only (leave it out)'],
       ['a label key in both places', () => pod({ topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway', labelSelector: { matchLabels: { b: 'c' } }, matchLabelKeys: ['b'] }] }), 'spec.topologySpreadConstraints[0].matchLabelKeys[0]: "b" is in labelSelector already (name it in one of the two)'],
       ['a sysctl of the node', () => pod({ securityContext: { sysctls: [{ name: 'vm.swappiness', value: '1' }] } }), 'spec.securityContext.sysctls[0].name: "vm.swappiness" does not belong to a pod\'s namespaces (use kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* or net.*; set others on the node)'],
@@ -190,14 +190,14 @@ describe('validate', () => {
       ['cpu counted in bytes', () => container({ env: [{ name: 'A', valueFrom: { resourceFieldRef: { resource: 'limits.cpu', divisor: '1Mi' } } }] }), `${at}.env[0].valueFrom.resourceFieldRef.divisor: "1Mi" is not a unit of limits.cpu (use 1, 1m)`],
       ['all keys of nothing', () => container({ envFrom: [{ prefix: 'A' }] }), `${at}.envFrom[0]: is required (give one of configMapRef, secretRef)`],
       ['all keys of the nameless', () => container({ envFrom: [{ configMapRef: {} }] }), `${at}.envFrom[0].configMapRef.name: is required`],
-      ['a request over the limit', () => container({ resources: { limits: { memory: '1Gi' }, requests: { memory: '1025Mi' } } }), `${at}.resources.requests[memory]: "1025Mi" is more than the limit, 1Gi (request at most the limit)`],
+      ['a request over the limit', () => container({ resources: { limits: { memory: '1Gi' }, requests: { memory: '1025Mi' } } }), `${at}.resources.requests: "1025Mi" of memory is more than the limit, 1Gi (request at most the limit)`],
       ['a negative request', () => container({ resources: { requests: { cpu: '-1' } } }), `${at}.resources.requests[cpu]: "-1" is negative (give 0 or more)`],
       ['a part of a byte', () => container({ resources: { requests: { memory: '100m' } } }), `${at}.resources.requests[memory]: "100m" is too fine (memory is counted in whole units)`],
       ['a part of a thousandth of a core', () => container({ resources: { requests: { cpu: '1u' } } }), `${at}.resources.requests[cpu]: "1u" is too fine (cpu is counted in 1m (a thousandth of a core))`],
-      ['pods in a pod', () => container({ resources: { requests: { pods: '1' } } }), `${at}.resources.requests[pods]: is a resource of nodes, not of containers (leave it out)`],
-      ['a shared device', () => container({ resources: { limits: { 'a.b/c': '2' }, requests: { 'a.b/c': '1' } } }), `${at}.resources.requests[a.b/c]: "1" differs from the limit, 2 (a.b/c cannot be shared: request the limit)`],
-      ['a device without limit', () => container({ resources: { requests: { 'a.b/c': '1' } } }), `${at}.resources.requests[a.b/c]: "1" has no limit (a.b/c cannot be shared: set the same limit)`],
-      ['privileged without escalation', () => container({ securityContext: { privileged: true, allowPrivilegeEscalation: false } }), `${at}.securityContext.allowPrivilegeEscalation: false cannot be held with privileged: true (leave one of the two out)`],
+      ['pods in a pod', () => container({ resources: { requests: { pods: '1' } } }), `${at}.resources.requests[pods]: "1" is a resource of nodes, not of containers (leave it out)`],
+      ['a shared device', () => container({ resources: { limits: { 'a.b/c': '2' }, requests: { 'a.b/c': '1' } } }), `${at}.resources.requests: "1" of a.b/c differs from the limit, 2 (a.b/c cannot be shared: request the limit)`],
+      ['a device without limit', () => container({ resources: { requests: { 'a.b/c': '1' } } }), `${at}.resources.limits: is required (a.b/c cannot be shared: set a limit that is the request)`],
+      ['privileged without escalation', () => container({ securityContext: { privileged: true, allowPrivilegeEscalation: false } }), `${at}.securityContext: has allowPrivilegeEscalation: false, which cannot be held with privileged: true (leave one of the two out)`],
       ['a seccomp file without name', () => container({ securityContext: { seccompProfile: { type: 'Localhost' } } }), `${at}.securityContext.seccompProfile.localhostProfile: is required (name a file of the node)`],
       ['a seccomp file that is not used', () => container({ securityContext: { seccompProfile: { type: 'Unconfined', localhostProfile: 'a' } } }), `${at}.securityContext.seccompProfile.localhostProfile: "a" is not allowed with type Unconfined (leave it out, or use type Localhost)`],
     ])
@@ -210,7 +210,7 @@ describe('validate', () => {
       ['a selector that does not match', () => deployment({ selector: { matchLabels: { app: 'api' } } }), 'spec.template.metadata.labels: {"app":"web"} are not matched by spec.selector (give the template the labels that the selector asks for)'],
       ['In without values', () => deployment({ selector: { matchExpressions: [{ key: 'app', operator: 'In' }] } }), 'spec.selector.matchExpressions[0].values: is required (In needs at least one)'],
       ['Exists with values', () => deployment({ selector: { matchExpressions: [{ key: 'app', operator: 'Exists', values: ['a'] }] } }), 'spec.selector.matchExpressions[0].values: ["a"] are not allowed with Exists (leave them out)'],
-      ['pods that end', () => deployment({}, { restartPolicy: 'Never' }), `${template}.restartPolicy: "Never" is not allowed here (pods of this kind are kept running: use Always)`],
+      ['pods that end', () => deployment({}, { restartPolicy: 'Never' }), `${template}.restartPolicy: "Never" is not supported here: supported values: "Always" (pods of this kind are kept running: use Always)`],
       ['pods with a deadline', () => deployment({}, { activeDeadlineSeconds: 5 }), `${template}.activeDeadlineSeconds: is not allowed here: pods of this kind are kept running (leave it out)`],
       ['a template that is no pod', () => deployment({}, { containers: [] }), `${template}.containers: is required`],
       ['a rollout that cannot move', () => deployment({ strategy: { rollingUpdate: { maxSurge: 0, maxUnavailable: '0%' } } }), 'spec.strategy.rollingUpdate.maxUnavailable: "0%" cannot be 0 when maxSurge is 0 too (no pod could ever be replaced: raise one of the two)'],
@@ -225,12 +225,15 @@ describe('validate', () => {
 
   describe('the others', () => {
     refuses([
-      ['one key in data and binaryData', () => make('ConfigMap', { data: { a: 'b' }, binaryData: { a: 'Yg==' } }), 'binaryData[a]: is a key of data too (keep it in one of the two)'],
+      ['one key in data and binaryData', () => make('ConfigMap', { data: { a: 'b' }, binaryData: { a: 'Yg==' } }), 'data[a]: "a" is a key of binaryData too (keep it in one of the two)'],
       ['a ConfigMap of more than 1 MiB', () => make('ConfigMap', { data: { a: 'x'.repeat(1024 * 1024) }, binaryData: { b: 'Yg==' } }), 'data: has 1048577 bytes, at most 1048576 are allowed (split it, or put large files into an image or a volume)'],
       ['a certificate without key', () => make('Secret', { type: 'kubernetes.io/tls', stringData: { 'tls.crt': 'x' } }), 'data[tls.key]: is required (a Secret of type kubernetes.io/tls has it)'],
       ['a token without end', () => make('Secret', { type: 'kubernetes.io/service-account-token' }), 'type: "kubernetes.io/service-account-token" is not made: a token in a Secret would never end (mount one into pods (volumes[].projected), or ask for one: kubectl create token ACCOUNT)'],
       ['credentials that are no JSON', () => make('Secret', { type: 'kubernetes.io/dockerconfigjson', stringData: { '.dockerconfigjson': 'x' } }), 'data[.dockerconfigjson]: is not JSON (write it as in the file that a registry login makes)'],
-      ['an account without name and password', () => make('Secret', { type: 'kubernetes.io/basic-auth' }), 'data: is required (a Secret of type kubernetes.io/basic-auth has username, password or both)'],
+      [
+        'an account without name and password', () => make('Secret', { type: 'kubernetes.io/basic-auth' }),
+        ...['username', 'password'].map((key) => `data[${key}]: is required (a Secret of type kubernetes.io/basic-auth has username, password or both)`),
+      ],
       ['a taint without effect', () => make('Node', { spec: { taints: [{ key: 'a' }] } }), 'spec.taints[0].effect: is required'],
       ['a range that is none', () => make('Node', { spec: { podCIDR: '10.0.0.1' } }), 'spec.podCIDR: "10.0.0.1" is not a range of addresses (write it as 10.64.3.0/24)'],
       ['an event elsewhere', () => make('Event', { metadata: { name: 'e', namespace: 'a' }, involvedObject: { namespace: 'b' } }), 'involvedObject.namespace: "b" is not the namespace of the event (it must be a)'],
@@ -270,7 +273,7 @@ describe('validateUpdate', () => {
 
   const bound = pod({ nodeName: 'n1', activeDeadlineSeconds: 10, tolerations: [{ key: 'a', operator: 'Exists' }] })
   const table: [string, () => string[], string[]][] = [
-    ['another name, namespace and uid', () => update(make('ConfigMap', {}), ({ metadata }) => void Object.assign(metadata, { name: 'y', uid: 'u' })), ['metadata.name: "y" cannot be changed (it is x)', 'metadata.uid: "u" cannot be changed (it is )']],
+    ['another name, namespace and uid', () => update(make('ConfigMap', {}), ({ metadata }) => void Object.assign(metadata, { name: 'y', uid: 'u' })), ['metadata.name: "y" field is immutable (it is x)', 'metadata.uid: "u" field is immutable (it is )']],
     ['another node', () => update(bound, ({ spec }) => void (spec.nodeName = 'n2')), ['spec.nodeName: "n2" cannot be changed once the pod is bound (it runs on n1)']],
     ['a later deadline', () => update(bound, ({ spec }) => void (spec.activeDeadlineSeconds = 11)), ['spec.activeDeadlineSeconds: 11 cannot be put off or taken away (give at most 10)']],
     ['fewer tolerations', () => update(bound, ({ spec }) => void (spec.tolerations = [])), ['spec.tolerations: {"key":"a","operator":"Exists"} cannot be taken away (tolerations can only be added)']],
@@ -280,11 +283,11 @@ describe('validateUpdate', () => {
       'metadata.annotations[gantry.dev/cluster-network]: "none" cannot be changed once the pod exists (leave it out, or create a new pod)',
     ]],
     ['a further container', () => update(bound, ({ spec }) => void spec.containers.push({ ...spec.containers[0]!, name: 'd' })), [`spec.containers: ${fixed}`]],
-    ['another selector', () => update(deployment({}), ({ spec }) => void ((spec.selector = { matchLabels: { a: 'b' } }), (spec.template.metadata.labels = { a: 'b' }))), ['spec.selector: field is immutable (delete the object and create it anew)']],
-    ['another type of Secret', () => update(make('Secret', {}), (secret) => void (secret.type = 'x')), ['type: field is immutable (delete the object and create it anew)']],
+    ['another selector', () => update(deployment({}), ({ spec }) => void ((spec.selector = { matchLabels: { a: 'b' } }), (spec.template.metadata.labels = { a: 'b' }))), ['spec.selector: {"matchLabels":{"a":"b"}} field is immutable (delete the object and create it anew)']],
+    ['another type of Secret', () => update(make('Secret', {}), (secret) => void (secret.type = 'x')), ['type: "x" field is immutable (delete the object and create it anew)']],
     ['immutable data', () => update(make('ConfigMap', { immutable: true, data: { a: 'b' } }), (map) => void (map.data = { a: 'c' })), ['data: field is immutable when `immutable` is set (create one with another name)']],
-    ['immutable data made mutable', () => update(make('Secret', { immutable: true }), (secret) => void (secret.immutable = false)), ['immutable: false cannot be taken back (delete the object and create it anew)']],
-    ['another range of addresses', () => update(make('Node', { spec: { podCIDR: '10.0.0.0/24' } }), ({ spec }) => void (spec.podCIDR = '10.0.1.0/24')), ['spec.podCIDR: "10.0.1.0/24" cannot be changed (it is 10.0.0.0/24)']],
+    ['immutable data made mutable', () => update(make('Secret', { immutable: true }), (secret) => void (secret.immutable = false)), ['immutable: field is immutable when `immutable` is set (delete the object and create it anew)']],
+    ['another range of addresses', () => update(make('Node', { spec: { podCIDR: '10.0.0.0/24' } }), ({ spec }) => void (spec.podCIDR = '10.0.1.0/24')), ['spec.podCIDRs: "10.0.1.0/24" cannot be changed: podCIDR stays once it is set (it is 10.0.0.0/24)']],
     ['a finalizer on what is being deleted', () => update(make('ConfigMap', { metadata: { name: 'x', deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: ['a.b/c'] } }), ({ metadata }) => void metadata.finalizers!.push('a.b/d')), ['metadata.finalizers: "a.b/d" cannot be added, the object is being deleted (finalizers can only be taken out now)']],
   ]
   for (const [what, run, expected] of table) {

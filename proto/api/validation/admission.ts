@@ -35,7 +35,7 @@ export function validateWebhooks(report: Report, { webhooks = [] }: MutatingWebh
 }
 
 function validateClient(report: Report, client: WebhookClientConfig, path: string): void {
-  exactlyOne(report, path, client, ['url', 'service'])
+  exactlyOne(report, path, client, ['url', 'service'], { many: 'FieldValueRequired' })
   const { url, service } = client
   if (url !== undefined) validateUrl(report, url, fieldPath(path, 'url'))
   const place = service?.path
@@ -44,7 +44,7 @@ function validateClient(report: Report, client: WebhookClientConfig, path: strin
 
 function validateUrl(report: Report, text: string, path: string): void {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined) report.wrong(path, text, 'url must be a valid URL', 'write it as https://HOST:PORT/PATH')
+  if (url === undefined) report.wrong(path, text, 'url must be a valid URL', 'write it as https://HOST:PORT/PATH', 'FieldValueRequired')
   else if (url.protocol !== 'https:') report.wrong(path, text, "'https' is the only allowed URL scheme", 'write it as https://HOST:PORT/PATH')
   else if (url.hostname === '') report.wrong(path, text, 'host must be specified')
   else if (url.username !== '' || url.password !== '') report.wrong(path, `${url.protocol}//${url.host}`, 'user information is not permitted in the URL', 'leave it out')
@@ -79,7 +79,7 @@ function validateResources(report: Report, resources: readonly string[], path: s
 }
 
 function validateConditions(report: Report, conditions: readonly MatchCondition[], path: string): void {
-  if (conditions.length > CONDITIONS) report.wrong(path, conditions.length, `must have at most ${CONDITIONS} items`)
+  if (conditions.length > CONDITIONS) report.wrong(path, conditions.length, `must have at most ${CONDITIONS} items`, '', 'FieldValueTooMany')
   conditions.forEach(({ expression }, index) => validateExpression(report, expression, fieldPath(entryPath(path, index), 'expression')))
 }
 

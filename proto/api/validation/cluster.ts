@@ -15,7 +15,7 @@ export function validateNode(report: Report, { spec }: Node): void {
 /** Pods have addresses of the range: it stays. */
 export function validateNodeUpdate(report: Report, { spec: next }: Node, { spec: previous }: Node): void {
   if (previous.podCIDR !== undefined && previous.podCIDR !== '' && next.podCIDR !== previous.podCIDR) {
-    report.wrong('spec.podCIDR', next.podCIDR ?? '', 'cannot be changed', `it is ${previous.podCIDR}`)
+    report.wrong('spec.podCIDRs', next.podCIDR ?? '', 'cannot be changed: podCIDR stays once it is set', `it is ${previous.podCIDR}`, 'FieldValueForbidden')
   }
 }
 

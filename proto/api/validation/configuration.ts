@@ -9,7 +9,7 @@ const SIZE_LIMIT = 1024 * 1024
 
 export function validateConfigMap(report: Report, { data = {}, binaryData = {} }: ConfigMap): void {
   for (const key of Object.keys(binaryData)) {
-    if (Object.hasOwn(data, key)) report.refused(entryPath('binaryData', key), 'is a key of data too', 'keep it in one of the two')
+    if (Object.hasOwn(data, key)) report.wrong(entryPath('data', key), key, 'is a key of binaryData too', 'keep it in one of the two')
   }
   validateSize(report, 'data', textSize(data) + base64Size(binaryData))
 }
@@ -30,7 +30,9 @@ export function validateSecret(report: Report, { type, data = {}, stringData = {
   if (type === 'kubernetes.io/service-account-token') report.wrong('type', type, 'is not made: a token in a Secret would never end', 'mount one into pods (volumes[].projected), or ask for one: kubectl create token ACCOUNT')
   const present = (key: string): boolean => Object.hasOwn(data, key) || Object.hasOwn(stringData, key)
   for (const key of NEEDED[type] ?? []) if (!present(key)) report.missing(entryPath('data', key), `a Secret of type ${type} has it`)
-  if (type === 'kubernetes.io/basic-auth' && !present('username') && !present('password')) report.missing('data', 'a Secret of type kubernetes.io/basic-auth has username, password or both')
+  if (type === 'kubernetes.io/basic-auth' && !present('username') && !present('password')) {
+    for (const key of ['username', 'password']) report.missing(entryPath('data', key), 'a Secret of type kubernetes.io/basic-auth has username, password or both')
+  }
   const json = type === 'kubernetes.io/dockerconfigjson' ? '.dockerconfigjson' : type === 'kubernetes.io/dockercfg' ? '.dockercfg' : undefined
   if (json !== undefined && data[json] !== undefined && !isJson(Buffer.from(data[json], 'base64').toString())) {
     report.refused(entryPath('data', json), 'is not JSON', 'write it as in the file that a registry login makes', 'FieldValueInvalid')
@@ -65,7 +67,7 @@ function validateSize(report: Report, path: string, size: number): void {
 }
 
 function validateImmutable<T extends { immutable?: boolean | undefined }>(report: Report, next: T, previous: T, fields: readonly (keyof T & string)[]): void {
-  if (next.immutable !== true) report.wrong('immutable', next.immutable ?? false, 'cannot be taken back', 'delete the object and create it anew')
+  if (next.immutable !== true) report.refused('immutable', 'field is immutable when `immutable` is set', 'delete the object and create it anew')
   for (const field of fields) {
     if (!sameJson(next[field] ?? {}, previous[field] ?? {})) report.refused(field, 'field is immutable when `immutable` is set', 'create one with another name')
   }

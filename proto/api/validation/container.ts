@@ -34,9 +34,9 @@ export function validateContainer(report: Report, path: string, container: Conta
 function validateVariable(report: Report, path: string, { value, valueFrom }: EnvVar, pod: PodNames): void {
   if (valueFrom === undefined) return
   const at = fieldPath(path, 'valueFrom')
-  if (value !== undefined && value !== '') report.refused(at, 'cannot stand beside value', 'keep one of the two')
+  if (value !== undefined && value !== '') report.refused(at, 'cannot stand beside value', 'keep one of the two', 'FieldValueInvalid')
   const { fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef } = valueFrom
-  exactlyOne(report, at, valueFrom, ['fieldRef', 'resourceFieldRef', 'configMapKeyRef', 'secretKeyRef'])
+  exactlyOne(report, at, valueFrom, ['fieldRef', 'resourceFieldRef', 'configMapKeyRef', 'secretKeyRef'], { none: 'FieldValueInvalid', many: 'FieldValueInvalid' })
   if (fieldRef !== undefined) validateFieldReference(report, fieldPath(at, 'fieldRef'), fieldRef, ENVIRONMENT_FIELDS)
   if (resourceFieldRef !== undefined) {
     validateResourceReference(report, fieldPath(at, 'resourceFieldRef'), resourceFieldRef)
@@ -51,7 +51,7 @@ function validateVariable(report: Report, path: string, { value, valueFrom }: En
 }
 
 function validateEnvFrom(report: Report, path: string, source: EnvFromSource): void {
-  const name = exactlyOne(report, path, source, ['configMapRef', 'secretRef'])
+  const name = exactlyOne(report, path, source, ['configMapRef', 'secretRef'], { none: 'FieldValueInvalid', many: 'FieldValueInvalid' })
   if (name === 'configMapRef' || name === 'secretRef') {
     if ((source[name]?.name ?? '') === '') report.missing(fieldPath(path, `${name}.name`))
   }
@@ -61,7 +61,7 @@ function validatePortNames(report: Report, path: string, { ports = [] }: Contain
   const seen = new Set<string>()
   ports.forEach(({ name }, index) => {
     if (name === undefined) return
-    if (seen.has(name)) report.wrong(fieldPath(entryPath(path, index), 'name'), name, 'is the name of a port before', 'choose another')
+    if (seen.has(name)) report.wrong(fieldPath(entryPath(path, index), 'name'), name, 'is the name of a port before', 'choose another', 'FieldValueDuplicate')
     seen.add(name)
   })
 }
@@ -76,7 +76,7 @@ function validateMounts(report: Report, path: string, { volumeMounts = [], secur
     }
     if (subPath !== '' && subPathExpr !== '') report.wrong(fieldPath(at, 'subPathExpr'), subPathExpr, 'cannot stand beside subPath', 'keep one of the two')
     if (mountPropagation === 'Bidirectional' && securityContext?.privileged !== true) {
-      report.wrong(fieldPath(at, 'mountPropagation'), mountPropagation, 'is for privileged containers only', 'use HostToContainer')
+      report.wrong(fieldPath(at, 'mountPropagation'), mountPropagation, 'is for privileged containers only', 'use HostToContainer', 'FieldValueForbidden')
     }
   })
 }
@@ -85,7 +85,7 @@ function validateSecurityContext(report: Report, path: string, context: Security
   const { privileged, capabilities, allowPrivilegeEscalation, seccompProfile } = context
   const added = (capabilities?.add ?? []).map((name) => name.replace(/^CAP_/, ''))
   if (allowPrivilegeEscalation === false && (privileged === true || added.includes('SYS_ADMIN'))) {
-    report.wrong(fieldPath(path, 'allowPrivilegeEscalation'), false, `cannot be held with ${privileged === true ? 'privileged: true' : 'capability SYS_ADMIN'}`, 'leave one of the two out')
+    report.refused(path, `has allowPrivilegeEscalation: false, which cannot be held with ${privileged === true ? 'privileged: true' : 'capability SYS_ADMIN'}`, 'leave one of the two out', 'FieldValueInvalid')
   }
   if (seccompProfile !== undefined) validateSeccomp(report, fieldPath(path, 'seccompProfile'), seccompProfile)
 }

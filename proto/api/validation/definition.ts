@@ -32,7 +32,7 @@ export function validateDefinition(report: Report, { metadata, spec }: CustomRes
   if (stored.length !== 1) report.wrong('spec.versions', stored.map(({ name }) => name), 'must have exactly one version marked as storage version')
   versions.forEach((version, index) => {
     const path = entryPath('spec.versions', index)
-    if (versions.findIndex(({ name }) => name === version.name) !== index) report.duplicate(fieldPath(path, 'name'), version.name)
+    if (versions.findIndex(({ name }) => name === version.name) !== index) report.wrong('spec.versions', version.name, 'comes twice: must contain unique version names', 'keep one')
     validateVersion(report, version, path)
   })
 }
@@ -50,7 +50,7 @@ function validateVersion(report: Report, version: CustomResourceDefinitionVersio
     if (priority < 0) report.wrong(fieldPath(at, 'priority'), priority, 'must be greater than or equal to 0')
     if (jsonPath !== '') validateColumnPath(report, jsonPath, fieldPath(at, 'jsonPath'))
   })
-  if (selectableFields.length > SELECTABLE) report.wrong(fieldPath(path, 'selectableFields'), selectableFields.length, `must have at most ${SELECTABLE} items`)
+  if (selectableFields.length > SELECTABLE) report.wrong(fieldPath(path, 'selectableFields'), selectableFields.length, `must have at most ${SELECTABLE} items`, '', 'FieldValueTooMany')
   selectableFields.forEach(({ jsonPath = '' }, index) => validateSelectable(report, jsonPath, root, fieldPath(entryPath(fieldPath(path, 'selectableFields'), index), 'jsonPath')))
 }
 
@@ -85,9 +85,9 @@ function validateSelectable(report: Report, jsonPath: string, root: JSONSchemaPr
 /** What of a definition may change. */
 export function validateDefinitionUpdate(report: Report, next: CustomResourceDefinition, previous: CustomResourceDefinition): void {
   const kept = new Set(next.spec.versions.map(({ name }) => name))
-  for (const version of previous.status.storedVersions ?? []) {
-    if (!kept.has(version)) report.wrong('spec.versions', version, 'is in status.storedVersions and cannot be removed', 'write every object once in the version that is stored, and take it out of status.storedVersions')
+  for (const [index, version] of (previous.status.storedVersions ?? []).entries()) {
+    if (!kept.has(version)) report.wrong(entryPath('status.storedVersions', index), version, 'must appear in spec.versions: objects are stored in it', 'write every object once in the version that is stored, and take it out of status.storedVersions')
   }
   const established = previous.status.conditions?.some(({ type, status }) => type === 'Established' && status === 'True') === true
-  if (established && next.spec.names.kind !== previous.spec.names.kind) report.wrong('spec.names.kind', next.spec.names.kind, 'cannot be changed once the definition is established', `it is ${previous.spec.names.kind}`)
+  if (established && next.spec.names.kind !== previous.spec.names.kind) report.wrong('spec.names.kind', next.spec.names.kind, 'cannot be changed once the definition is established: field is immutable', `it is ${previous.spec.names.kind}`)
 }

@@ -7,7 +7,7 @@ import { exactlyOne, type Report } from './report.ts'
 
 export function validateIngress(report: Report, { spec }: Ingress): void {
   const { defaultBackend, rules = [], tls = [] } = spec
-  if (defaultBackend === undefined && rules.length === 0) report.missing('spec', 'give rules or a defaultBackend')
+  if (defaultBackend === undefined && rules.length === 0) report.refused('spec', 'has neither rules nor a defaultBackend', 'give one of the two', 'FieldValueInvalid')
   if (defaultBackend !== undefined) validateBackend(report, 'spec.defaultBackend', defaultBackend)
   tls.forEach(({ hosts = [] }, index) => hosts.forEach((host, place) => validateHostname(report, entryPath(`${entryPath('spec.tls', index)}.hosts`, place), host)))
   rules.forEach(({ host, http }, index) => {
@@ -16,7 +16,7 @@ export function validateIngress(report: Report, { spec }: Ingress): void {
     http?.paths.forEach(({ path, pathType, backend }, place) => {
       const here = entryPath(`${at}.http.paths`, place)
       if (path === undefined || path === '') {
-        if (pathType !== 'ImplementationSpecific') report.missing(`${here}.path`, `with pathType ${pathType} it must begin with "/"`)
+        if (pathType !== 'ImplementationSpecific') report.wrong(`${here}.path`, path ?? '', 'is not an absolute path', `with pathType ${pathType} it must begin with "/"`)
       } else validatePath(report, `${here}.path`, path)
       if (backend !== undefined) validateBackend(report, `${here}.backend`, backend)
     })
@@ -24,8 +24,8 @@ export function validateIngress(report: Report, { spec }: Ingress): void {
 }
 
 function validateBackend(report: Report, path: string, { service }: IngressBackend): void {
-  if (service === undefined) return report.missing(`${path}.service`)
-  if (service.port !== undefined) exactlyOne(report, `${path}.service.port`, service.port, ['name', 'number'])
+  if (service === undefined) return report.refused(path, 'has no service', 'name the Service that requests go to', 'FieldValueInvalid')
+  if (service.port !== undefined) exactlyOne(report, path, service.port, ['name', 'number'], { many: 'FieldValueInvalid' })
 }
 
 /** A DNS name, or one whose first label is "*". */

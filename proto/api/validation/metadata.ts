@@ -17,7 +17,7 @@ export function validateMetadata(report: Report, { kind, metadata }: AnyResource
   else if (name !== '') validateName(report, 'metadata.name', name, format)
   else validateName(report, 'metadata.generateName', generateName, (value) => format(String(value) + 'x'.repeat(SUFFIX_LENGTH)))
   const { namespaced } = resourceOf(kind)
-  if (!namespaced && namespace !== '') report.wrong('metadata.namespace', namespace, `is not allowed, a ${kind} belongs to no namespace`, 'leave it out')
+  if (!namespaced && namespace !== '') report.wrong('metadata.namespace', namespace, `is not allowed, a ${kind} belongs to no namespace`, 'leave it out', 'FieldValueForbidden')
   validateAnnotations(report, 'metadata', metadata)
   validateOwners(report, metadata)
 }
@@ -43,11 +43,11 @@ function validateOwners(report: Report, { ownerReferences = [] }: ObjectMeta): v
 /** Identity does not change. */
 export function validateMetadataUpdate(report: Report, next: ObjectMeta, previous: ObjectMeta): void {
   for (const name of ['name', 'namespace', 'uid'] as const) {
-    if (next[name] !== previous[name]) report.wrong(`metadata.${name}`, next[name], 'cannot be changed', `it is ${previous[name]}`)
+    if (next[name] !== previous[name]) report.immutable(`metadata.${name}`, next[name], `it is ${previous[name]}`)
   }
   if (previous.deletionTimestamp === undefined) return
   const added = (next.finalizers ?? []).filter((finalizer) => previous.finalizers?.includes(finalizer) !== true)
-  for (const finalizer of added) report.wrong('metadata.finalizers', finalizer, 'cannot be added, the object is being deleted', 'finalizers can only be taken out now')
+  for (const finalizer of added) report.wrong('metadata.finalizers', finalizer, 'cannot be added, the object is being deleted', 'finalizers can only be taken out now', 'FieldValueForbidden')
 }
 
 /** Operators have the values they need; true if they do. */
@@ -61,7 +61,7 @@ export function validateSelector(report: Report, path: string, { matchExpression
         if (values.length === 0) report.missing(at, `${operator} needs at least one`)
         break
       case 'Exists': case 'DoesNotExist':
-        if (values.length > 0) report.wrong(at, values, `are not allowed with ${operator}`, 'leave them out')
+        if (values.length > 0) report.wrong(at, values, `are not allowed with ${operator}`, 'leave them out', 'FieldValueForbidden')
         break
       default: // absent or unknown: the schema's rules report it
         known = false

@@ -17,7 +17,7 @@ export function validateDns(report: Report, path: string, { dnsPolicy, dnsConfig
   if (setHostnameAsFQDN === true && hostNetwork === true) report.refused(fieldPath(path, 'setHostnameAsFQDN'), 'cannot stand beside hostNetwork: the host name is the node\'s then', 'keep one of the two')
   const at = fieldPath(path, 'dnsConfig')
   const { nameservers = [], searches = [], options = [] } = dnsConfig ?? {}
-  if (dnsPolicy === 'None' && nameservers.length === 0) report.missing(fieldPath(at, 'nameservers'))
+  if (dnsPolicy === 'None' && nameservers.length === 0) report.missing(dnsConfig === undefined ? at : fieldPath(at, 'nameservers'), 'with dnsPolicy None, name at least one nameserver in it')
   if (nameservers.length > NAMESERVER_LIMIT) report.wrong(fieldPath(at, 'nameservers'), nameservers.length, 'are too many', `give ${NAMESERVER_LIMIT} at most`)
   if (searches.length > SEARCH_LIMIT) report.wrong(fieldPath(at, 'searches'), searches.length, 'are too many', `give ${SEARCH_LIMIT} at most`)
   else if (searches.join(' ').length > SEARCH_LENGTH_LIMIT) report.wrong(fieldPath(at, 'searches'), searches.join(' ').length, 'characters are too many', `give ${SEARCH_LENGTH_LIMIT} at most`)

@@ -13,7 +13,7 @@ export function validatePodUpdate(report: Report, { metadata, spec: next }: Pod,
   if (subresource === 'ephemeralcontainers') return validateAdded(report, next, previous)
   if (subresource === 'resize') return validateResize(report, next, previous)
   if (previous.nodeName !== undefined && previous.nodeName !== '' && next.nodeName !== previous.nodeName) {
-    report.wrong('spec.nodeName', next.nodeName ?? '', 'cannot be changed once the pod is bound', `it runs on ${previous.nodeName}`)
+    report.wrong('spec.nodeName', next.nodeName ?? '', 'cannot be changed once the pod is bound', `it runs on ${previous.nodeName}`, 'FieldValueForbidden')
   }
   validateDeadline(report, next.activeDeadlineSeconds, previous.activeDeadlineSeconds)
   validateTolerations(report, next.tolerations ?? [], previous.tolerations ?? [])
@@ -47,7 +47,7 @@ function validateResize(report: Report, next: PodSpec, previous: PodSpec): void 
     containers.forEach((container, index) => validateContainerResize(report, entryPath(`spec.${field}`, index), container, before[index]!, field === 'containers' || container.restartPolicy === 'Always'))
   }
   const [quality, had] = [qualityOf(next), qualityOf(previous)]
-  if (quality !== had) report.refused('spec.containers', `would make the pod's quality of service ${quality}, and it is ${had} for good`, 'change requests and limits alike, or create a new pod')
+  if (quality !== had) report.refused('spec', `would make the pod's quality of service ${quality}, and it is ${had} for good`, 'change requests and limits alike, or create a new pod', 'FieldValueInvalid')
 }
 
 function validateContainerResize(report: Report, path: string, { resources }: Container, { resources: before }: Container, lasting: boolean): void {
@@ -59,7 +59,7 @@ function validateContainerResize(report: Report, path: string, { resources }: Co
       const at = entryPath(fieldPath(path, `resources.${which}`), name)
       if (now[name] === then[name]) continue
       if (name !== 'cpu' && name !== 'memory') report.refused(at, 'cannot be changed once the pod exists', 'only cpu and memory can be')
-      else if (now[name] === undefined) report.refused(at, 'cannot be taken away', 'give another amount, or create a new pod', 'FieldValueInvalid')
+      else if (now[name] === undefined) report.refused(fieldPath(path, `resources.${which}`), `${name} cannot be taken away: resource ${which} cannot be removed`, 'give another amount, or create a new pod')
     }
   }
 }
@@ -74,7 +74,7 @@ function validateDeadline(report: Report, next: number | undefined, previous: nu
 function validateTolerations(report: Report, next: readonly Toleration[], previous: readonly Toleration[]): void {
   const without = ({ tolerationSeconds: _seconds, ...rest }: Toleration): object => rest
   const missing = previous.filter((toleration) => !next.some((other) => sameJson(without(other), without(toleration))))
-  for (const toleration of missing) report.wrong('spec.tolerations', toleration, 'cannot be taken away', 'tolerations can only be added')
+  for (const toleration of missing) report.wrong('spec.tolerations', toleration, 'cannot be taken away', 'tolerations can only be added', 'FieldValueForbidden')
 }
 
 /** The spec without what may change. */

@@ -18,7 +18,7 @@ export function validatePodSpec(report: Report, path: string, spec: PodSpec): vo
     report.wrong(fieldPath(path, 'activeDeadlineSeconds'), spec.activeDeadlineSeconds, 'is too large', `give a number from 1 to ${DEADLINE_LIMIT}`)
   }
   if (spec.hostPID === true && spec.shareProcessNamespace === true) {
-    report.refused(fieldPath(path, 'shareProcessNamespace'), 'cannot stand beside hostPID: the processes are the node\'s then', 'keep one of the two')
+    report.wrong(fieldPath(path, 'shareProcessNamespace'), true, 'cannot stand beside hostPID: the processes are the node\'s then', 'keep one of the two')
   }
   if (spec.serviceAccount !== undefined && spec.serviceAccountName !== undefined && spec.serviceAccount !== spec.serviceAccountName) {
     report.wrong(fieldPath(path, 'serviceAccount'), spec.serviceAccount, 'differs from serviceAccountName', 'keep serviceAccountName')
@@ -51,7 +51,7 @@ export function refuseEphemeralContainers(report: Report, path: string, { epheme
 }
 
 function validateContainers(report: Report, path: string, { containers, initContainers = [], ephemeralContainers = [], volumes = [], restartPolicy, terminationGracePeriodSeconds }: PodSpec): void {
-  const names = new Set<string>()
+  const names = new Set(containers.map(({ name }) => name))
   const pod = {
     volumes: new Set(volumes.map((volume) => volume.name)),
     containers: new Set([...initContainers, ...containers].map((container) => container.name)),
@@ -60,8 +60,7 @@ function validateContainers(report: Report, path: string, { containers, initCont
   for (const [field, list] of Object.entries({ initContainers, containers })) {
     list.forEach((container, index) => {
       const at = entryPath(fieldPath(path, field), index)
-      if (field === 'containers' && names.has(container.name)) report.wrong(fieldPath(at, 'name'), container.name, 'is the name of an init container', 'choose another')
-      else if (field === 'initContainers') names.add(container.name)
+      if (field === 'initContainers' && names.has(container.name)) report.wrong(fieldPath(at, 'name'), container.name, 'is the name of a container, too', 'choose another', 'FieldValueDuplicate')
       if (field === 'containers' && container.restartPolicy !== undefined) report.refused(fieldPath(at, 'restartPolicy'), 'is for init containers only', 'say it of the pod, or make it an init container to run beside the others')
       validateContainer(report, at, container, { ...pod, init: field === 'initContainers' && container.restartPolicy !== 'Always' })
       validateResizePolicy(report, fieldPath(at, 'resizePolicy'), container, restartPolicy)
@@ -69,7 +68,7 @@ function validateContainers(report: Report, path: string, { containers, initCont
   }
   ephemeralContainers.forEach((container, index) => {
     const at = entryPath(fieldPath(path, 'ephemeralContainers'), index)
-    if (pod.containers.has(container.name)) report.wrong(fieldPath(at, 'name'), container.name, 'is the name of another container of the pod', 'choose another')
+    if (pod.containers.has(container.name)) report.wrong(fieldPath(at, 'name'), container.name, 'is the name of another container of the pod', 'choose another', 'FieldValueDuplicate')
     const { targetContainerName: target = '' } = container
     if (target !== '' && !pod.containers.has(target)) report.wrong(fieldPath(at, 'targetContainerName'), target, 'is not a container of this pod', `use ${[...pod.containers].join(', ')}`, 'FieldValueNotFound')
     validateContainer(report, at, container, { ...pod, init: false })
@@ -78,8 +77,8 @@ function validateContainers(report: Report, path: string, { containers, initCont
 
 /** A restart with the new resources is none where nothing is ever started again. https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/ */
 function validateResizePolicy(report: Report, path: string, { resizePolicy = [], restartPolicy: own }: Container, restartPolicy: PodSpec['restartPolicy']): void {
-  resizePolicy.forEach(({ restartPolicy: asked }, index) => {
-    if (asked === 'RestartContainer' && restartPolicy === 'Never' && own !== 'Always') report.wrong(fieldPath(entryPath(path, index), 'restartPolicy'), asked, 'cannot be: the pod\'s restartPolicy is Never', 'use NotRequired')
+  resizePolicy.forEach(({ restartPolicy: asked }) => {
+    if (asked === 'RestartContainer' && restartPolicy === 'Never' && own !== 'Always') report.wrong(path, asked, 'cannot be: the pod\'s restartPolicy is Never', 'use NotRequired')
   })
 }
 
@@ -100,8 +99,8 @@ function validateHostPorts(report: Report, path: string, { containers, initConta
 
 function validateToleration(report: Report, path: string, { key = '', operator = 'Equal', value = '', effect, tolerationSeconds }: Toleration): void {
   if (key === '' && operator !== 'Exists') report.wrong(fieldPath(path, 'operator'), operator, 'needs a key', 'give a key, or use Exists for every taint')
-  if (operator === 'Exists' && value !== '') report.wrong(fieldPath(path, 'value'), value, 'is not allowed with Exists', 'leave it out, or use Equal')
-  if (tolerationSeconds !== undefined && effect !== 'NoExecute') report.wrong(fieldPath(path, 'tolerationSeconds'), tolerationSeconds, 'is for effect NoExecute only', 'leave it out, or say effect: NoExecute')
+  if (operator === 'Exists' && value !== '') report.wrong(fieldPath(path, 'operator'), operator, 'does not go with a value', 'leave the value out, or use Equal')
+  if (tolerationSeconds !== undefined && effect !== 'NoExecute') report.wrong(fieldPath(path, 'effect'), effect ?? '', 'does not go with tolerationSeconds', 'leave tolerationSeconds out, or say effect: NoExecute')
 }
 
 function validateSpread(report: Report, path: string, constraint: TopologySpreadConstraint): void {
@@ -131,7 +130,7 @@ function validateSecurity(report: Report, path: string, { sysctls = [], seccompP
     const rule = SYSCTLS.find(({ pattern }) => pattern.test(setting))
     if (rule === undefined) report.wrong(at, name, 'does not belong to a pod\'s namespaces', 'use kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* or net.*; set others on the node')
     else if (spec[rule.host] === true) report.wrong(at, name, `cannot be set with ${rule.host}: it is the node's then`, 'set it on the node')
-    if (seen.has(setting)) report.wrong(at, name, 'is set twice', 'keep one')
+    if (seen.has(setting)) report.wrong(at, name, 'is set twice', 'keep one', 'FieldValueDuplicate')
     seen.add(setting)
   })
 }

@@ -36,7 +36,7 @@ export function validateProbes(report: Report, path: string, container: Containe
 function validateProbe(report: Report, path: string, probe: Probe, readiness: boolean): void {
   const { successThreshold = 1, terminationGracePeriodSeconds } = probe
   if (!readiness && successThreshold !== 1) report.wrong(fieldPath(path, 'successThreshold'), successThreshold, 'must be 1', 'leave it out; only a readinessProbe may need more')
-  if (readiness && terminationGracePeriodSeconds !== undefined) report.refused(fieldPath(path, 'terminationGracePeriodSeconds'), 'is not for a readinessProbe, which ends nothing')
+  if (readiness && terminationGracePeriodSeconds !== undefined) report.wrong(fieldPath(path, 'terminationGracePeriodSeconds'), terminationGracePeriodSeconds, 'is not for a readinessProbe, which ends nothing', 'leave it out')
   exactlyOne(report, path, probe as ProbeHandler, ['exec', 'httpGet', 'tcpSocket', 'grpc'])
   validateAction(report, path, probe as ProbeHandler)
 }
@@ -46,7 +46,7 @@ function validateHook(report: Report, path: string, handler: LifecycleHandler, {
   validateAction(report, path, handler)
   const { sleep } = handler
   if (sleep !== undefined && sleep.seconds > grace) {
-    report.wrong(fieldPath(path, 'sleep.seconds'), sleep.seconds, `is more than terminationGracePeriodSeconds, ${grace}`, 'shorten it, or give the pod more grace')
+    report.wrong(fieldPath(path, 'sleep'), sleep.seconds, `is more than terminationGracePeriodSeconds, ${grace}`, 'shorten it, or give the pod more grace')
   }
 }
 

@@ -75,7 +75,7 @@ export function validateFrozen(report: Report, message: string, next: Fields, pr
   for (const { name, options, kind, type, label } of jsonFields(message).values()) {
     if (options.readOnly === true || next[name] === previous[name]) continue
     const at = fieldPath(path, name)
-    if (options.frozen === true && !sameJson(next[name], previous[name])) report.refused(at, 'field is immutable', 'delete the object and create it anew', 'FieldValueInvalid')
+    if (options.frozen === true && !sameJson(next[name], previous[name])) report.immutable(at, options.secret === true ? undefined : next[name], 'delete the object and create it anew')
     else if (options.frozen !== true && kind === 'message' && label === 'optional' && !SPECIAL_MESSAGES.has(type) && next[name] !== undefined && previous[name] !== undefined) {
       validateFrozen(report, type, next[name] as Fields, previous[name] as Fields, at)
     }

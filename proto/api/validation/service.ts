@@ -54,7 +54,7 @@ function validateExternalName(report: Report, { externalName = '', clusterIP = '
 }
 
 function validateAddresses(report: Report, { type, clusterIP = '', clusterIPs = [] }: ServiceSpec): void {
-  if (clusterIP === HEADLESS && (type === 'NodePort' || type === 'LoadBalancer')) report.wrong('spec.clusterIP', clusterIP, `is not allowed with type ${type}`, 'use type ClusterIP, or leave the address out')
+  if (clusterIP === HEADLESS && (type === 'NodePort' || type === 'LoadBalancer')) report.wrong('spec.clusterIPs[0]', clusterIP, `is not allowed with type ${type}`, 'use type ClusterIP, or leave the address out')
   if (clusterIPs.length > 0 && clusterIPs[0] !== clusterIP) report.wrong('spec.clusterIPs[0]', clusterIPs[0], 'differs from clusterIP', clusterIP === '' ? 'set clusterIP, too' : `it must be ${clusterIP}`)
   if (clusterIPs.length > FAMILIES) report.refused('spec.clusterIPs', `are ${clusterIPs.length}, at most one of each family is allowed`, 'keep two', 'FieldValueInvalid')
   const list = clusterIPs.length > 0 ? clusterIPs : clusterIP === '' ? [] : [clusterIP]
@@ -78,7 +78,7 @@ function validateFamilies(report: Report, { ipFamilies = [], ipFamilyPolicy, clu
   ipFamilies.forEach((family, index) => {
     const path = entryPath('spec.ipFamilies', index)
     const address = clusterIPs[index]
-    if (ipFamilies.indexOf(family) < index) report.wrong(path, family, 'is there twice', 'name each family once')
+    if (ipFamilies.indexOf(family) < index) report.wrong(path, family, 'is there twice', 'name each family once', 'FieldValueDuplicate')
     else if (address !== undefined && familyOf(address) !== undefined && familyOf(address) !== family) report.wrong(entryPath('spec.clusterIPs', index), address, `is not of family ${family}, as ipFamilies says`, 'let both lists have one order')
   })
   if (ipFamilyPolicy !== 'PreferDualStack' && ipFamilyPolicy !== 'RequireDualStack') {
@@ -97,15 +97,15 @@ function validatePorts(report: Report, spec: ServiceSpec): void {
 function validatePort(report: Report, path: string, port: ServicePort, ports: readonly ServicePort[], index: number, { type }: ServiceSpec): void {
   const { name = '', appProtocol, targetPort, nodePort = 0, protocol } = port
   if (name === '' && ports.length > 1) report.missing(fieldPath(path, 'name'), 'a Service with several ports names each')
-  if (name !== '' && ports.findIndex((other) => other.name === name) < index) report.wrong(fieldPath(path, 'name'), name, 'is the name of another port, too', 'give each its own')
+  if (name !== '' && ports.findIndex((other) => other.name === name) < index) report.wrong(fieldPath(path, 'name'), name, 'is the name of another port, too', 'give each its own', 'FieldValueDuplicate')
   const rules = [['appProtocol', appProtocol, formats.labelKey], ['targetPort', targetPort, typeof targetPort === 'string' ? formats.portName : formats.port], ['nodePort', nodePort === 0 ? undefined : nodePort, formats.port]] as const
   for (const [field, value, rule] of rules) {
     const flaw = value === undefined ? undefined : rule(value)
     if (flaw !== undefined) report.wrong(fieldPath(path, field), value, flaw.message, flaw.remedy)
   }
   if (nodePort === 0) return
-  if (type === 'ClusterIP' || type === 'ExternalName') report.wrong(fieldPath(path, 'nodePort'), nodePort, `is not allowed with type ${type}`, 'use type NodePort or LoadBalancer, or leave it out')
-  if (ports.findIndex((other) => other.nodePort === nodePort && other.protocol === protocol) < index) report.wrong(fieldPath(path, 'nodePort'), nodePort, `is the ${protocol} nodePort of another port, too`, 'give each its own')
+  if (type === 'ClusterIP' || type === 'ExternalName') report.wrong(fieldPath(path, 'nodePort'), nodePort, `is not allowed with type ${type}`, 'use type NodePort or LoadBalancer, or leave it out', 'FieldValueForbidden')
+  if (ports.findIndex((other) => other.nodePort === nodePort && other.protocol === protocol) < index) report.wrong(fieldPath(path, 'nodePort'), nodePort, `is the ${protocol} nodePort of another port, too`, 'give each its own', 'FieldValueDuplicate')
 }
 
 function validateAffinity(report: Report, { sessionAffinity, sessionAffinityConfig }: ServiceSpec): void {
@@ -121,8 +121,8 @@ function validateAffinity(report: Report, { sessionAffinity, sessionAffinityConf
 function validateOutside(report: Report, spec: ServiceSpec): void {
   const { type, externalIPs = [], externalTrafficPolicy, healthCheckNodePort = 0, loadBalancerIP = '', loadBalancerClass, loadBalancerSourceRanges = [], allocateLoadBalancerNodePorts } = spec
   externalIPs.forEach((address, index) => validateReachable(report, entryPath('spec.externalIPs', index), address))
-  if (externalTrafficPolicy !== undefined && !isExternal(spec)) report.refused('spec.externalTrafficPolicy', `is not for type ${type}`, 'use type NodePort or LoadBalancer, or leave it out')
-  if (healthCheckNodePort !== 0 && !hasHealthCheckPort(spec)) report.refused('spec.healthCheckNodePort', 'is for type LoadBalancer with externalTrafficPolicy Local only')
+  if (externalTrafficPolicy !== undefined && !isExternal(spec)) report.wrong('spec.externalTrafficPolicy', externalTrafficPolicy, `is not for type ${type}`, 'use type NodePort or LoadBalancer, or leave it out')
+  if (healthCheckNodePort !== 0 && !hasHealthCheckPort(spec)) report.wrong('spec.healthCheckNodePort', healthCheckNodePort, 'is for type LoadBalancer with externalTrafficPolicy Local only', 'leave it out')
   const flaw = healthCheckNodePort === 0 ? undefined : formats.port(healthCheckNodePort)
   if (flaw !== undefined) report.wrong('spec.healthCheckNodePort', healthCheckNodePort, flaw.message, flaw.remedy)
   if (loadBalancerIP !== '' && readAddress(loadBalancerIP) === undefined) report.wrong('spec.loadBalancerIP', loadBalancerIP, 'is not an IP address', 'write it as 10.0.0.1 or fd00::1')

@@ -15,7 +15,7 @@ export function validateVolume(report: Report, path: string, volume: Volume): vo
   validateSource(report, path, volume)
   const { emptyDir, secret, configMap, downwardAPI, projected } = volume
   if ((amountOf(emptyDir?.sizeLimit) ?? 0n) < 0n) {
-    report.wrong(fieldPath(path, 'emptyDir.sizeLimit'), emptyDir!.sizeLimit, 'is negative', 'give 0 (no limit) or more')
+    report.wrong(fieldPath(path, 'emptyDir.sizeLimit'), emptyDir!.sizeLimit, 'is negative', 'give 0 (no limit) or more', 'FieldValueForbidden')
   }
   if (secret !== undefined) {
     if (secret.secretName === undefined || secret.secretName === '') report.missing(fieldPath(path, 'secret.secretName'))
@@ -33,7 +33,7 @@ export function validateVolume(report: Report, path: string, volume: Volume): vo
 /** One source at most: with none it is an empty directory (see defaults.ts). */
 function validateSource(report: Report, path: string, volume: Volume): void {
   const given = SOURCES.filter((name) => volume[name] !== undefined)
-  if (given.length > 1) report.refused(path, `has ${given.join(' and ')}, a volume has only one source`, 'keep one, or use projected')
+  if (given.length > 1) report.refused(fieldPath(path, given[1]!), `cannot stand beside ${given[0]}, a volume has only one source`, 'keep one, or use projected')
 }
 
 function validateProjection(report: Report, path: string, source: VolumeProjection): void {
@@ -72,7 +72,7 @@ function validateFiles(report: Report, path: string, items: readonly DownwardAPI
   validatePaths(report, path, items)
   items.forEach((item, index) => {
     const at = entryPath(path, index)
-    exactlyOne(report, at, item, ['fieldRef', 'resourceFieldRef'])
+    exactlyOne(report, at, item, ['fieldRef', 'resourceFieldRef'], { many: 'FieldValueInvalid' })
     if (item.fieldRef !== undefined) validateFieldReference(report, fieldPath(at, 'fieldRef'), item.fieldRef, VOLUME_FIELDS)
     if (item.resourceFieldRef === undefined) return
     validateResourceReference(report, fieldPath(at, 'resourceFieldRef'), item.resourceFieldRef)

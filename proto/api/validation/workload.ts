@@ -28,7 +28,7 @@ function validateTemplate(report: Report, selector: LabelSelector | undefined, t
   refuseEphemeralContainers(report, 'spec.template.spec', template.spec)
   validatePodNetworks(report, 'spec.template.metadata', template.metadata, template.spec)
   const { restartPolicy, activeDeadlineSeconds } = template.spec
-  if (restartPolicy !== undefined && restartPolicy !== 'Always') report.wrong('spec.template.spec.restartPolicy', restartPolicy, 'is not allowed here', 'pods of this kind are kept running: use Always')
+  if (restartPolicy !== undefined && restartPolicy !== 'Always') report.wrong('spec.template.spec.restartPolicy', restartPolicy, 'is not supported here: supported values: "Always"', 'pods of this kind are kept running: use Always', 'FieldValueNotSupported')
   if (activeDeadlineSeconds !== undefined) report.refused('spec.template.spec.activeDeadlineSeconds', 'is not allowed here: pods of this kind are kept running')
 }
 

@@ -74,7 +74,7 @@ describe("a pod's DNS settings", () => {
     return report.details.map(({ field, message }) => `${field} ${message}`)
   }
   const cases: [what: string, spec: Partial<PodSpec>, flaw: string][] = [
-    ['nobody to ask', { dnsPolicy: 'None' }, 'spec.dnsConfig.nameservers is required'],
+    ['nobody to ask', { dnsPolicy: 'None' }, 'spec.dnsConfig is required'],
     ['too many servers', { dnsConfig: { nameservers: ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'] } }, 'spec.dnsConfig.nameservers are too many'],
     ['too many domains', { dnsConfig: { searches: Array.from({ length: 33 }, (_, at) => `d${at}`) } }, 'spec.dnsConfig.searches are too many'],
     ['domains that are too long', { dnsConfig: { searches: Array.from({ length: 12 }, () => `${'x'.repeat(60)}.`.repeat(3) + 'y') } }, 'spec.dnsConfig.searches characters are too many'],

@@ -20,7 +20,7 @@ describe('Kubernetes face: causes and phrases of errors', () => {
       ['FieldValueDuplicate', 'spec.containers[1].name', 'pods', pod({}, [{ name: 'a', image: 'b' }, { name: 'a', image: 'b' }])],
       ['FieldValueNotSupported', 'spec.restartPolicy', 'pods', pod({ restartPolicy: 'Perhaps' })],
       ['FieldValueRequired', 'spec.containers', 'pods', { metadata: { name: 'x' }, spec: {} }],
-      ['FieldValueForbidden', 'spec.volumes[0]', 'pods', pod({ volumes: [{ name: 'v', emptyDir: {}, hostPath: { path: '/' } }] })],
+      ['FieldValueForbidden', 'spec.volumes[0].emptyDir', 'pods', pod({ volumes: [{ name: 'v', emptyDir: {}, hostPath: { path: '/' } }] })],
       ['FieldValueInvalid', 'spec.containers[0].name', 'pods', pod({}, [{ name: 'A_B', image: 'b' }])],
       ['FieldValueNotFound', 'spec.containers[0].volumeMounts[0].name', 'pods', pod({}, main({ volumeMounts: [{ name: 'none', mountPath: '/x' }] }))],
       ['FieldValueRequired', 'metadata.name', 'pods', { ...pod({}), metadata: {} }],
@@ -37,6 +37,73 @@ describe('Kubernetes face: causes and phrases of errors', () => {
       const cause = causes?.find((one) => one.field === field)
       assert.deepEqual([status, json.reason, cause?.reason], [422, 'Invalid', reason], `${field}: ${JSON.stringify(json).slice(0, 400)}`)
     }
+  })
+
+  it('carry the reasons and fields of rules between fields', async () => {
+    const probe = { exec: { command: ['true'] } }
+    const service = (spec: object): object => ({ metadata: { name: 's' }, spec })
+    const deployment = (template: object, spec: object = {}): object => ({
+      metadata: { name: 'd' },
+      spec: { selector: { matchLabels: { a: 'b' } }, template: { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'main', image: 'b' }], ...template } }, ...spec },
+    })
+    const slice = (more: object): object => ({ metadata: { name: 'x' }, addressType: 'IPv4', ...more })
+    const at = 'spec.containers[0]'
+    for (const [reason, field, path, body] of [
+      ['FieldValueDuplicate', 'spec.initContainers[0].name', 'pods', pod({ initContainers: [{ name: 'main', image: 'b' }] })],
+      ['FieldValueInvalid', `${at}.env[0].valueFrom`, 'pods', pod({}, main({ env: [{ name: 'A', value: 'b', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }] }))],
+      ['FieldValueInvalid', `${at}.env[0].valueFrom`, 'pods', pod({}, main({ env: [{ name: 'A', valueFrom: {} }] }))],
+      ['FieldValueInvalid', `${at}.envFrom[0]`, 'pods', pod({}, main({ envFrom: [{}] }))],
+      ['FieldValueNotSupported', `${at}.env[0].valueFrom.fieldRef.fieldPath`, 'pods', pod({}, main({ env: [{ name: 'A', valueFrom: { fieldRef: { fieldPath: 'metadata.labels' } } }] }))],
+      ['FieldValueInvalid', `${at}.env[0].valueFrom.fieldRef.fieldPath`, 'pods', pod({}, main({ env: [{ name: 'A', valueFrom: { fieldRef: { fieldPath: 'spec.nothing' } } }] }))],
+      ['FieldValueNotSupported', `${at}.env[0].valueFrom.resourceFieldRef.resource`, 'pods', pod({}, main({ env: [{ name: 'A', valueFrom: { resourceFieldRef: { resource: 'limits.pods' } } }] }))],
+      ['FieldValueDuplicate', `${at}.ports[1].name`, 'pods', pod({}, main({ ports: [{ name: 'a', containerPort: 1 }, { name: 'a', containerPort: 2 }] }))],
+      ['FieldValueDuplicate', `${at}.ports[1].hostPort`, 'pods', pod({}, main({ ports: [{ hostPort: 30, containerPort: 1 }, { hostPort: 30, containerPort: 2 }] }))],
+      ['FieldValueForbidden', `${at}.volumeMounts[0].mountPropagation`, 'pods', pod({ volumes: [{ name: 'v', emptyDir: {} }] }, main({ volumeMounts: [{ name: 'v', mountPath: '/v', mountPropagation: 'Bidirectional' }] }))],
+      ['FieldValueInvalid', `${at}.securityContext`, 'pods', pod({}, main({ securityContext: { privileged: true, allowPrivilegeEscalation: false } }))],
+      ['FieldValueForbidden', `${at}.livenessProbe.tcpSocket`, 'pods', pod({}, main({ livenessProbe: { ...probe, tcpSocket: { port: 1 } } }))],
+      ['FieldValueInvalid', `${at}.readinessProbe.terminationGracePeriodSeconds`, 'pods', pod({}, main({ readinessProbe: { ...probe, terminationGracePeriodSeconds: 3 } }))],
+      ['FieldValueInvalid', `${at}.lifecycle.preStop.sleep`, 'pods', pod({}, main({ lifecycle: { preStop: { sleep: { seconds: 3000 } } } }))],
+      ['FieldValueInvalid', `${at}.resources.requests`, 'pods', pod({}, main({ resources: { requests: { cpu: '2' }, limits: { cpu: '1' } } }))],
+      ['FieldValueRequired', `${at}.resources.limits`, 'pods', pod({}, main({ resources: { requests: { 'example.com/gpu': '2' } } }))],
+      ['FieldValueInvalid', 'spec.shareProcessNamespace', 'pods', pod({ hostPID: true, shareProcessNamespace: true })],
+      ['FieldValueInvalid', 'spec.tolerations[0].operator', 'pods', pod({ tolerations: [{ key: 'a', operator: 'Exists', value: 'b' }] })],
+      ['FieldValueInvalid', 'spec.tolerations[0].effect', 'pods', pod({ tolerations: [{ key: 'a', operator: 'Exists', tolerationSeconds: 3 }] })],
+      ['FieldValueDuplicate', 'spec.securityContext.sysctls[1].name', 'pods', pod({ securityContext: { sysctls: [{ name: 'kernel.sem', value: '1' }, { name: 'kernel/sem', value: '1' }] } })],
+      ['FieldValueForbidden', 'spec.volumes[0].emptyDir.sizeLimit', 'pods', pod({ volumes: [{ name: 'v', emptyDir: { sizeLimit: '-1' } }] })],
+      ['FieldValueRequired', 'spec.dnsConfig', 'pods', pod({ dnsPolicy: 'None' })],
+      ['FieldValueInvalid', 'data[a]', 'configmaps', { metadata: { name: 'x' }, data: { a: '' }, binaryData: { a: '' } }],
+      ['FieldValueRequired', 'data[username]', 'secrets', { metadata: { name: 'x' }, type: 'kubernetes.io/basic-auth' }],
+      ['FieldValueDuplicate', 'spec.ports[1].name', 'services', service({ ports: [{ name: 'a', port: 1 }, { name: 'a', port: 2 }] })],
+      ['FieldValueForbidden', 'spec.ports[0].nodePort', 'services', service({ ports: [{ port: 1, nodePort: 30_000 }] })],
+      ['FieldValueInvalid', 'spec.clusterIPs[0]', 'services', service({ type: 'NodePort', clusterIP: 'None', ports: [{ port: 1 }] })],
+      ['FieldValueInvalid', 'spec.externalTrafficPolicy', 'services', service({ externalTrafficPolicy: 'Local', ports: [{ port: 1 }] })],
+      ['FieldValueInvalid', 'spec.healthCheckNodePort', 'services', service({ healthCheckNodePort: 30_000, ports: [{ port: 1 }] })],
+      ['FieldValueDuplicate', 'spec.ipFamilies[1]', 'services', service({ ipFamilyPolicy: 'PreferDualStack', ipFamilies: ['IPv4', 'IPv4'], ports: [{ port: 1 }] })],
+      ['FieldValueNotSupported', 'spec.template.spec.restartPolicy', '/apis/apps/v1/namespaces/default/deployments', deployment({ restartPolicy: 'Never' })],
+      ['FieldValueForbidden', 'spec.selector.matchExpressions[0].values', '/apis/apps/v1/namespaces/default/deployments', deployment({}, { selector: { matchExpressions: [{ key: 'a', operator: 'Exists', values: ['b'] }] } })],
+      ['FieldValueTooMany', 'ports', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', slice({ endpoints: [], ports: Array.from({ length: 101 }, (_, index) => ({ name: `p${index}`, port: 1 })) })],
+      ['FieldValueDuplicate', 'ports[1].name', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', slice({ endpoints: [], ports: [{ name: 'a', port: 1 }, { name: 'a', port: 2 }] })],
+      ['FieldValueInvalid', 'spec', '/apis/networking.k8s.io/v1/namespaces/default/ingresses', { metadata: { name: 'x' }, spec: {} }],
+      ['FieldValueRequired', 'spec.defaultBackend', '/apis/networking.k8s.io/v1/namespaces/default/ingresses', { metadata: { name: 'x' }, spec: { defaultBackend: { service: { name: 'a', port: {} } } } }],
+      ['FieldValueRequired', 'spec.ingress[0].from[0]', '/apis/networking.k8s.io/v1/namespaces/default/networkpolicies', { metadata: { name: 'x' }, spec: { podSelector: {}, ingress: [{ from: [{}] }] } }],
+      ['FieldValueInvalid', 'spec.ingress[0].ports[0].endPort', '/apis/networking.k8s.io/v1/namespaces/default/networkpolicies', { metadata: { name: 'x' }, spec: { podSelector: {}, ingress: [{ ports: [{ endPort: 3 }] }] } }],
+    ] as const) {
+      const { status, json } = await post(path, body)
+      const causes = (json.details?.causes ?? []) as Cause[]
+      assert.ok(status === 422 && causes.some((one) => one.field === field && one.reason === reason), `${reason} ${field}: ${JSON.stringify(json).slice(0, 400)}`)
+    }
+  })
+
+  it('say of fields that keep their value that they are immutable', async () => {
+    const change = async (path: string, body: object): Promise<Cause[]> => (await face.send('PATCH', `${BASE}/${path}`, { type: 'application/merge-patch+json', body })).json.details?.causes
+    await post('secrets', { metadata: { name: 'kept' }, type: 'Opaque' })
+    const [type] = await change('secrets/kept', { type: 'example.com/other' })
+    assert.deepEqual([type?.reason, type?.field], ['FieldValueInvalid', 'type'])
+    assert.match(type!.message, /field is immutable$|field is immutable /)
+    await post('configmaps', { metadata: { name: 'kept' }, immutable: true, data: { a: 'b' } })
+    const causes = await change('configmaps/kept', { immutable: false, data: { a: 'c' } })
+    assert.deepEqual(causes.map(({ reason, field }) => [reason, field]), [['FieldValueForbidden', 'immutable'], ['FieldValueForbidden', 'data']])
+    for (const { message } of causes) assert.match(message, /field is immutable when `immutable` is set/)
   })
 
   it('say 400 of bad base64', async () => {

@@ -158,7 +158,7 @@ describe('addresses and node ports of Services', () => {
     assert.equal(replaced.spec.clusterIP, made.spec.clusterIP)
     assert.equal(replaced.spec.ports![0]!.nodePort, made.spec.ports![1]!.nodePort)
     assert.deepEqual(await controllers.claims(), Object.fromEntries(said([replaced])))
-    await assert.rejects(controllers.change('web', (spec) => Object.assign(spec, { clusterIP: '10.96.0.99', clusterIPs: ['10.96.0.99'] })), refused('InvalidArgument', /cannot be changed/))
+    await assert.rejects(controllers.change('web', (spec) => Object.assign(spec, { clusterIP: '10.96.0.99', clusterIPs: ['10.96.0.99'] })), refused('InvalidArgument', /may not change once set/))
     await assert.rejects(controllers.change('web', (spec) => Object.assign(spec, { clusterIP: 'None' })), refused('InvalidArgument', /None/))
     const { object, outcome } = await controllers.api.apply<'Service'>('Service', 'default', 'web', { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' }, spec: { type: 'NodePort', ports: [{ name: 'b', port: 81 }, { name: 'c', port: 82 }] } }, true, context)
     assert.equal(outcome, 'CONFIGURED')
