@@ -19,6 +19,8 @@ export interface AnswerOptions {
   readonly warnings: readonly string[]
   readonly call: Pick<Call, 'isOver'>
   readonly clock: Clock
+  /** Resolves when it is the caller's turn to cost the thread that all share something; undefined: it is at once. */
+  readonly turn?: () => Promise<void> | undefined
   /** Milliseconds that a client may take for reading what waits for it: one that takes longer is cut off. */
   readonly stall: number
 }
@@ -27,6 +29,8 @@ type Negotiated = Extract<Answer, { is: 'object' | 'list' | 'watch' }>
 type Headers = Readonly<Record<string, string>>
 
 const JSON_TYPE = MEDIA_TYPES.json
+/** Bytes of a frame that others are let before: encryption takes its time, and a user may have a thousand watches of one large object. */
+export const LARGE_FRAME = 16 * 1024
 
 /** Resolves once all is handed to the connection, or that is gone. HttpError if the client takes none of the forms that there are. */
 export async function writeAnswer(exchange: RawExchange, answer: Answer, options: AnswerOptions): Promise<void> {
@@ -100,7 +104,11 @@ async function writeWatch(response: ServerResponse, frames: AsyncIterable<WatchF
   begin(response, 200, media === 'json' ? JSON_TYPE : `${MEDIA_TYPES.protobuf};stream=watch`, options)
   response.flushHeaders()
   try {
-    for await (const frame of frames) await write(response, frameOf(frame, media), options)
+    for await (const frame of frames) {
+      const bytes = frameOf(frame, media)
+      if (bytes.length >= LARGE_FRAME) await options.turn?.()
+      await write(response, bytes, options)
+    }
   } catch (thrown) {
     // The client learns why in the words of a watch; after that it is over.
     const object = sendMessage('Status', statusOf(thrown, options.target).body)

@@ -80,6 +80,8 @@ export interface KubeRequest {
   body(limit?: number): Promise<Buffer>
   /** The text of the body as one document of YAML. HttpError: 400, 413. */
   parseYaml(text: string): Promise<{ readonly value: JsonValue; readonly problems: readonly Problem[] }>
+  /** Resolves when it is the caller's turn to cost the thread that all share something; undefined: it is at once. */
+  turn?(): Promise<void> | undefined
   /** Name of the object in the body, once that has been read: for errors about an object that is to be created. */
   objectName?: string
   /** Adds a `Warning: 299` header to the answer (RFC 7234, section 5.5). */

@@ -77,10 +77,14 @@ export class Incoming implements KubeRequest {
     return Seats.keyOf(this.user, this.peer)
   }
 
+  turn(): Promise<void> | undefined {
+    return this.shared.turns.enter(this.seat)
+  }
+
   /** What has come is worked on when it is the caller's turn. */
   protected async inTurn(body: Promise<Buffer>): Promise<Buffer> {
     const bytes = await body
-    await this.shared.turns.enter(this.seat)
+    await this.turn()
     return bytes
   }
 

@@ -137,7 +137,7 @@ export class KubeServer {
     const incoming = new Incoming(message, call, this.#shared)
     const began = clock.monotonic()
     let place: Place | undefined
-    const optionsOf = (): AnswerOptions => ({ query: incoming.query, target: place?.is === 'resource' ? place.target : undefined, warnings: incoming.warnings, call, clock, stall: this.#options.timeouts.stall })
+    const optionsOf = (): AnswerOptions => ({ query: incoming.query, target: place?.is === 'resource' ? place.target : undefined, warnings: incoming.warnings, call, clock, stall: this.#options.timeouts.stall, turn: () => incoming.turn() })
     try {
       place = await this.#place(incoming, call, message)
       call.isLong = isLong(place)

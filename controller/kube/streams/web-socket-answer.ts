@@ -4,7 +4,7 @@
  */
 import type { WebSocket } from 'ws'
 import type { Clock } from '../../../proto/base/clock.ts'
-import { frameOf, negotiated } from '../answer.ts'
+import { frameOf, LARGE_FRAME, negotiated } from '../answer.ts'
 import type { Answer, ResourceRequest, UpgradedConnection } from '../contract.ts'
 import { encodeFrame } from '../encoding.ts'
 import { sendMessage } from '../sendable.ts'
@@ -44,7 +44,11 @@ async function sendWatch(clock: Clock, request: ResourceRequest, connection: Upg
   // A protocol has no meaning here: who names one wants to hear it again.
   const socket = await acceptWebSocket(request, connection, protocolsOf(headers)[0] ?? '', clock)
   try {
-    for await (const frame of (shown as typeof answer).frames) await send(socket, message(frameOf(frame, media)))
+    for await (const frame of (shown as typeof answer).frames) {
+      const bytes = frameOf(frame, media)
+      if (bytes.length >= LARGE_FRAME) await request.turn?.()
+      await send(socket, message(bytes))
+    }
   } catch (thrown) {
     await send(socket, message(encodeFrame({ type: 'ERROR', object: sendMessage('Status', statusOf(thrown, target).body) }, media)))
   }
