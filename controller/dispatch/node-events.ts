@@ -70,6 +70,9 @@ export class NodeEvents {
       return own ? undefined : 'tells an event about a pod that is not its own'
     }
     if (this.#gone.has(uid)) return this.#gone.get(uid) === node ? undefined : 'tells an event about a pod that was not its own'
+    // Who reads events of the other pod, which is there, looks for them by its name.
+    const present = this.#informer.lister('Pod').get(namespace, name)?.spec.nodeName
+    if (present !== undefined && present !== node) return 'tells an event about a pod that is not its own'
     return this.#unknown.take(node) ? undefined : 'tells many events about pods that there are not'
   }
 }

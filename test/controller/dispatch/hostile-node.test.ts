@@ -247,7 +247,7 @@ describe('a hostile node', () => {
       for (const { metadata: { name } } of [late, foreignLate]) await plane.api.delete('Pod', 'default', name, { gracePeriodSeconds: 0 }, CONTEXT)
       await eventually(() => plane.informer.lister('Pod').list().length === 2)
       tell(
-        n1, about(foreign, 'Foreign'), about(foreignLate, 'ForeignLate'), about(own, 'Secret', { involvedObject: { apiVersion: 'v1', kind: 'Secret', namespace: 'default', name: 'own', uid: 'u' } }),
+        n1, about(foreign, 'Foreign'), about(gone('foreign', 'made-up'), 'MadeUp'), about(foreignLate, 'ForeignLate'), about(own, 'Secret', { involvedObject: { apiVersion: 'v1', kind: 'Secret', namespace: 'default', name: 'own', uid: 'u' } }),
         about(own, 'Odd\nname'), about(own, 'Fine', { type: 'Odd' as never }), about(own, 'Named', { metadata: { name: 'foreign.0', namespace: 'default', uid: '', resourceVersion: '' } }),
         about(late, 'Late'), about(own, 'Own', { message: 'm'.repeat(10_000), related: { kind: 'Node', name: 'n2' } }),
       )
