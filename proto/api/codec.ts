@@ -234,7 +234,7 @@ class Decoder {
       if (schemas !== undefined) return schemas
       const read = readSpecial(field.type, value)
       if ('value' in read) return read.value
-      return read.mistyped === true ? this.#mistyped(path, value, read.message, read.remedy) : this.#wrong(path, value, read.message, read.remedy)
+      return read.mistyped === true ? this.#mistyped(path, value, read.message, read.remedy) : this.#wrong(path, value, read.message, read.remedy, 'FieldValueTypeInvalid')
     }
     if (field.kind === 'enum') return this.#enum(field.type, value, path)
     switch (field.type) {

@@ -112,6 +112,18 @@ describe('Kubernetes face: causes and phrases of errors', () => {
     assert.match(json.message as string, /^Secret in version "v1" cannot be handled as a Secret: .*illegal base64 data/)
   })
 
+  it('say 400 of texts that are no quantity and no time, which Kubernetes cannot decode', async () => {
+    for (const [field, path, body] of [
+      ['spec.containers[0].resources.limits[cpu]', 'pods', pod({}, main({ resources: { limits: { cpu: 'much' } } }))],
+      ['spec.renewTime', '/apis/coordination.k8s.io/v1/namespaces/default/leases', { metadata: { name: 'x' }, spec: { renewTime: 'noon' } }],
+      ['firstTimestamp', 'events', { metadata: { name: 'x' }, involvedObject: { namespace: 'default' }, firstTimestamp: 'noon' }],
+    ] as const) {
+      const { status, json } = await post(path, body)
+      assert.deepEqual([status, json.reason, json.details.causes[0].field], [400, 'BadRequest', field], JSON.stringify(json))
+      assert.match(json.message as string, /^\w+ in version "v1" cannot be handled as a/)
+    }
+  })
+
   it('tell of a hundred faults at most', async () => {
     const { json, body } = await post('configmaps', { metadata: { name: 'x' }, data: Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`a/${index}`, ''])) })
     assert.equal(json.details.causes.length, 100)
