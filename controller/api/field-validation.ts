@@ -12,7 +12,7 @@ export type Validation = Pick<WriteContext, 'fieldValidation' | 'warn'>
 
 /** An object of the kind, as strictly as the context says. `earlier`: what the reading of its text found. DecodingError with every problem. */
 export function decodeObject<K extends Kind>(kind: K, value: JsonValue, validation: Validation, options: DecodeOptions = {}, earlier: readonly Problem[] = []): Resources[K] {
-  const { object, problems } = inspectJson(kind, value, options)
+  const { object, problems } = inspectJson(kind, value, { repeats: true, ...options })
   settle(inOrder(problems, earlier), validation)
   return object as Resources[K]
 }

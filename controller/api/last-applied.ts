@@ -24,7 +24,7 @@ export function lastApplied({ kind, metadata }: AnyResource, manager: string): J
     return undefined
   }
   if (!isObject(value)) return undefined
-  const { object, problems } = inspectJson(kind, value, { dropReadOnly: true })
+  const { object, problems } = inspectJson(kind, value, { dropReadOnly: true, repeats: true })
   return object !== undefined && problems.every(isLenient) ? encodeJson(object) : undefined
 }
 

@@ -1,6 +1,7 @@
 /** How what is written comes to be admitted: its draft, the turn of the plugins that look at it, its validation. At once where no plugin does, so that writes of one turn stay together. */
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
+import { warningsOf } from '../../proto/api/pod-warnings.ts'
 import type { AnyResource, JsonObject, Kind, ManagedFieldsEntry, Pod, Resources } from '../../proto/gen/types.ts'
 import { admitStatus, draftUpdate, settleNew, settleUpdate, type Author } from './admission.ts'
 import type { AdmissionAttributes, AdmissionOccasion, DeleteOptions, WriteContext, WriteSubresource } from './contract.ts'
@@ -33,8 +34,9 @@ export class ObjectAdmission {
     const { kind, metadata: { namespace, name } } = object
     const occasion: AdmissionOccasion = { operation: 'CREATE', kind, namespace, subresource: '', context }
     const plugins = this.#plugins.of(occasion)
-    if (plugins.length > 0) return admitBy(plugins, { ...occasion, name: generated ? '' : name, object, oldObject: undefined, options: optionsOf('CreateOptions', context) }, () => settleNew(object))
+    if (plugins.length > 0) return admitBy(plugins, { ...occasion, name: generated ? '' : name, object, oldObject: undefined, options: optionsOf('CreateOptions', context) }, () => settleNew(object)).then(() => warn(object, context))
     settleNew(object)
+    warn(object, context)
     return undefined
   }
 
@@ -45,14 +47,21 @@ export class ObjectAdmission {
     // What the control plane changes of a namespace is what lets it go, which is a subresource of its own in Kubernetes.
     const occasion = updateOf(stored, author === 'controller' && stored.kind === 'Namespace' ? 'finalize' : subresource, context)
     const plugins = this.#plugins.of(occasion)
-    if (plugins.length === 0) return withOwners(settleUpdate(object, stored, subresource), owners(object))
+    if (plugins.length === 0) {
+      const settled = settleUpdate(object, stored, subresource)
+      warn(settled, context, stored)
+      return withOwners(settled, owners(object))
+    }
     const managedFields = owners(object)
     object.metadata.managedFields = managedFields
     const settle = (): void => {
       if (subresource !== '' && subresource !== 'scale') replaceContent(object, partOf(object, stored, subresource) as AnyResource)
       settleUpdate(object, stored, subresource)
     }
-    return admitBy(plugins, attributesOf(occasion, object, stored, manner), settle, memory).then(() => withOwners(object, managedFields))
+    return admitBy(plugins, attributesOf(occasion, object, stored, manner), settle, memory).then(() => {
+      warn(object, context, stored)
+      return withOwners(object, managedFields)
+    })
   }
 
   /** The stored object with another's status. `owners` as for `update`. */
@@ -97,6 +106,12 @@ export class ObjectAdmission {
     const plugins = this.#plugins.of(occasion)
     if (plugins.length > 0) await admitBy(plugins, { ...occasion, name, object: undefined, oldObject: undefined, message }, () => undefined)
   }
+}
+
+/** Tells who writes what is accepted and probably not meant; of an update, if it changes what is asked for. */
+function warn(object: AnyResource, { warn: tell }: WriteContext, stored?: AnyResource): void {
+  if (tell === undefined || (stored !== undefined && object.metadata.generation === stored.metadata.generation)) return
+  for (const text of warningsOf(object)) tell(text)
 }
 
 export function withOwners<K extends Kind>(object: Resources[K], managedFields: ManagedFieldsEntry[] | undefined): Resources[K] {

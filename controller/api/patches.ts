@@ -49,7 +49,7 @@ export class AppliedConfiguration<K extends Kind> {
 
   /** InvalidArgument for a configuration of another object. DecodingError. */
   constructor(kind: K, namespace: string, name: string, configuration: JsonValue, options: ApplyOptions) {
-    const decoded = decodeObject(kind, configuration, options.context, { dropReadOnly: options.subresource !== 'status' })
+    const decoded = decodeObject(kind, configuration, options.context, { dropReadOnly: options.subresource !== 'status', repeats: false })
     const { metadata } = decoded
     for (const [field, said, meant] of [['name', metadata.name, name], ['namespace', metadata.namespace, namespace]] as const) {
       if (said !== '' && said !== meant) throw new GantryError('InvalidArgument', `the configuration is not of ${named(kind, namespace, name)}`, { details: [{ field: `metadata.${field}`, value: said, message: `is not ${JSON.stringify(meant)}` }] })

@@ -93,7 +93,7 @@ function received(bytes: ObjectBytes | undefined, call: CallContext): Resources[
   if (bytes === undefined) throw new GantryError('InvalidArgument', 'the request holds no object', { details: [{ field: 'object' }] })
   const kind = storedKind(bytes.apiVersion, bytes.kind)
   authorizeKind(kind, call.user)
-  const object = decodeJson(kind, readBytes(kind, bytes))
+  const object = decodeJson(kind, readBytes(kind, bytes), { repeats: true })
   object.metadata.namespace = namespaceOf(kind, object.metadata.namespace)
   return object
 }

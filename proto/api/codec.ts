@@ -20,6 +20,8 @@ export interface DecodeOptions {
   readonly dropReadOnly?: boolean
   /** The text that a scalar was written with, by path: so that a remedy can show 1.10 and not 1.1. */
   readonly written?: (path: string) => string | undefined
+  /** Accept keys that come twice in lists where the API accepts them (the option `repeats`). */
+  readonly repeats?: boolean
 }
 
 type Fields = Record<string, unknown>
@@ -198,8 +200,9 @@ class Decoder {
   #list(field: FieldSchema, value: JsonValue, path: string): unknown[] | undefined {
     if (!Array.isArray(value)) return this.#mistyped(path, value, 'a list', 'begin each item with "- "')
     const items = value.map((item, index) => this.#value(field, item, entryPath(path, index)))
-    const { mergeKey } = field.options
-    if (mergeKey !== undefined && !this.#readOnly) this.#refuseDuplicates(field.type, mergeKey, items, path)
+    const { mergeKey, repeats } = field.options
+    const mayRepeat = repeats === true && this.#options.repeats === true
+    if (mergeKey !== undefined && !mayRepeat && !this.#readOnly) this.#refuseDuplicates(field.type, mergeKey, items, path)
     return items.length === 0 ? undefined : items
   }
 

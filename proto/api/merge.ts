@@ -52,9 +52,21 @@ function itemsOf(shape: Shape & { kind: 'keyed' | 'set' }, list: readonly JsonVa
   return items
 }
 
+/** The steps of items that are not alone. */
+function repeatedSteps(shape: Shape & { kind: 'keyed' | 'set' }, list: readonly JsonValue[]): Set<string> {
+  const [seen, repeated] = [new Set<string>(), new Set<string>()]
+  for (const item of list) {
+    const step = stepOf(shape, item)
+    if (seen.has(step)) repeated.add(step)
+    seen.add(step)
+  }
+  return repeated
+}
+
 /**
  * `live` with the fields of `configuration`: keyed lists merge item by item (live order, new items behind in the configuration's order), sets
- * and maps join, all else is replaced. InvalidArgument names an item whose key comes twice in the configuration.
+ * and maps join, all else is replaced. Live items that share a key give way to the configuration's item with it. InvalidArgument names an item
+ * whose key comes twice in the configuration.
  */
 export function mergeFields(shape: Shape, live: Maybe, configuration: JsonValue, path: readonly string[] = []): JsonValue {
   if (holdsFields(shape, configuration)) {
@@ -77,12 +89,16 @@ export function mergeFields(shape: Shape, live: Maybe, configuration: JsonValue,
       wanted.set(step, item)
     }
     const merge = (step: string, item: Maybe, value: JsonValue): JsonValue => mergeFields(itemShape(shape), item, value, [...path, step])
-    const kept = (Array.isArray(live) ? live : []).map((item) => {
+    const present = Array.isArray(live) ? live : []
+    const repeated = repeatedSteps(shape, present)
+    const merged = new Set<string>()
+    const kept = present.flatMap((item) => {
       const step = stepOf(shape, item)
       const value = wanted.get(step)
-      if (value === undefined) return item
+      if (value === undefined) return merged.has(step) ? [] : [item]
       wanted.delete(step)
-      return merge(step, item, value)
+      merged.add(step)
+      return [merge(step, repeated.has(step) ? undefined : item, value)]
     })
     return [...kept, ...[...wanted].map(([step, value]) => merge(step, undefined, value))]
   }
@@ -157,7 +173,13 @@ export function differenceOf(shape: Shape, before: Maybe, after: Maybe): Differe
   if ((shape.kind === 'keyed' || shape.kind === 'set') && Array.isArray(before) && Array.isArray(after)) {
     if (sameJson(before, after)) return NO_DIFFERENCE // most lists, and telling their items apart costs more
     const [was, is] = [itemsOf(shape, before), itemsOf(shape, after)]
-    return joined(false, [...new Set([...was.keys(), ...is.keys()])].map((step) => [step, itemDifference(itemShape(shape), was.get(step), is.get(step))]))
+    const repeated = new Set([...repeatedSteps(shape, before), ...repeatedSteps(shape, after)])
+    const all = (list: readonly JsonValue[], step: string): JsonValue[] => list.filter((item) => stepOf(shape, item) === step)
+    return joined(false, [...new Set([...was.keys(), ...is.keys()])].map((step) => {
+      if (!repeated.has(step) || !was.has(step) || !is.has(step)) return [step, itemDifference(itemShape(shape), was.get(step), is.get(step))]
+      // Items with one key cannot be told apart: they differ as a whole.
+      return [step, sameJson(all(before, step), all(after, step)) ? NO_DIFFERENCE : itemDifference(itemShape(shape), undefined, is.get(step))]
+    }))
   }
   return sameJson(before, after) ? NO_DIFFERENCE : { changed: FieldSet.LEAF, removed: FieldSet.EMPTY }
 }

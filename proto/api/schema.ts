@@ -25,6 +25,7 @@ export interface FieldOptions {
   readonly atomic?: boolean
   readonly presence?: boolean
   readonly written?: boolean
+  readonly repeats?: boolean
 }
 
 export interface FieldSchema {

@@ -90,7 +90,7 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
         set(object, paths.replicas, scale.spec.replicas ?? 0)
         return
       }
-      const next = this.#read(webhook, subject, inspectJson(object.kind, patched)) as AnyResource
+      const next = this.#read(webhook, subject, inspectJson(object.kind, patched, { repeats: true })) as AnyResource
       confine(next, object, subresource)
       applyDefaults(next)
       replaceContent(object, next)

@@ -26,7 +26,7 @@ function isMissing({ label, options }: FieldSchema, value: unknown): boolean {
 }
 
 function validateField(report: Report, field: FieldSchema, value: unknown, path: string): void {
-  const { unsupported, mergeKey } = field.options
+  const { unsupported, mergeKey, repeats } = field.options
   if (unsupported !== undefined && !isInert(field, value)) {
     report.refused(path, unsupportedMessage(unsupported), unsupportedRemedy(field))
     return
@@ -37,7 +37,7 @@ function validateField(report: Report, field: FieldSchema, value: unknown, path:
       break
     case 'repeated':
       ;(value as unknown[]).forEach((item, index) => validateValue(report, field, item, entryPath(path, index)))
-      if (mergeKey !== undefined) validateUnique(report, field.type, mergeKey, value as Fields[], path)
+      if (mergeKey !== undefined && repeats !== true) validateUnique(report, field.type, mergeKey, value as Fields[], path)
       break
     case 'map':
       for (const [key, item] of Object.entries(value as Fields)) validateEntry(report, field, key, item, entryPath(path, key))
