@@ -96,6 +96,11 @@ describe('Services', () => {
 })
 
 describe('EndpointSlices', () => {
+  it('keep what says of an endpoint that it is not ready', () => {
+    const [endpoint] = decodeJson('EndpointSlice', { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata: { name: 'a' }, addressType: 'IPv4', endpoints: [{ addresses: ['192.0.2.1'], conditions: { ready: false } }] }).endpoints ?? []
+    assert.deepEqual(endpoint!.conditions, { ready: false })
+  })
+
   const one: JsonObject = { addresses: ['10.244.0.1'] }
 
   it('have reachable addresses of their type', () => {
