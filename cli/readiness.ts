@@ -75,7 +75,7 @@ export function readinessOf(object: AnyResource): Readiness {
     case 'Gateway': return conditionReadiness(object, object.status.conditions, 'Programmed')
     case 'HTTPRoute': return routeReadiness(object)
     case 'CustomResourceDefinition': return definitionReadiness(object)
-    case 'Namespace': case 'Node': case 'ConfigMap': case 'Secret': case 'Event': case 'Lease': case 'NetworkPolicy': case 'EndpointSlice': case 'ServiceAccount':
+    case 'Namespace': case 'Node': case 'ConfigMap': case 'Secret': case 'Event': case 'Lease': case 'NetworkPolicy': case 'EndpointSlice': case 'Endpoints': case 'ServiceAccount':
     case 'IngressClass': case 'GatewayClass': case 'ReferenceGrant': return ready(`${kindWord(object.kind)}/${object.metadata.name}`)
     default: return customReadiness(object)
   }

@@ -49,6 +49,7 @@ async function entriesOf(cluster: Cluster, object: AnyResource, now: number): Pr
       return serviceEntries(object, await serviceSurroundings(cluster, object))
     }
     case 'EndpointSlice': return (await import('./service.ts')).endpointSliceEntries(object)
+    case 'Endpoints': return (await import('./service.ts')).endpointsEntries(object)
     case 'Namespace': return namespaceEntries(object)
     case 'ConfigMap': return configMapEntries(object)
     case 'Secret': return secretEntries(object)

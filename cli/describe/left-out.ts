@@ -9,7 +9,7 @@ const NAMES = 3
 /** `port`: undefined for a Service that has none. Undefined where every pod that is selected takes traffic. `pods` are those that the selector matches, `similar` those with labels of the same keys. */
 export function leftOut(service: Service, port: ServicePort | undefined, slices: readonly EndpointSlice[], pods: readonly Pod[], similar: readonly Pod[]): string | undefined {
   const { metadata: { name }, spec: { selector = {} } } = service
-  if (Object.keys(selector).length === 0) return slices.length > 0 ? undefined : `without a selector it has the endpoints of EndpointSlices with the label kubernetes.io/service-name=${name}, and there is none`
+  if (Object.keys(selector).length === 0) return slices.length > 0 ? undefined : `without a selector it has the endpoints of EndpointSlices with the label kubernetes.io/service-name=${name}, or of Endpoints of its name, and there is none`
   if (pods.length === 0) return slices.some(({ endpoints = [] }) => endpoints.length > 0) ? undefined : `no pod has the labels ${serviceSelector(service)}${hint(selector, similar)}`
   const reasons = new Map<string, string[]>()
   for (const pod of pods) {

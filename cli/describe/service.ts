@@ -1,6 +1,6 @@
-/** Services and EndpointSlices: addresses and ports, and who is behind them. */
+/** Services, EndpointSlices and Endpoints: addresses and ports, and who is behind them. */
 import { isIPv6 } from 'node:net'
-import type { Endpoint, EndpointSlice, Pod, Service, ServicePort } from '../../proto/gen/types.ts'
+import type { Endpoint, EndpointAddress, Endpoints, EndpointSlice, Pod, Service, ServicePort } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { clusterAddress, serviceSelector, someOf } from '../../proto/api/columns/service.ts'
 import { leftOut } from './left-out.ts'
@@ -111,5 +111,21 @@ function endpointEntries({ conditions = {}, hostname, targetRef, nodeName, zone,
     ...optional('NodeName', nodeName),
     ...optional('Zone', zone),
     ...optional('Hints', [...hints?.forZones ?? [], ...hints?.forNodes ?? []].map(({ name }) => name).join(',')),
+  ]
+}
+
+export function endpointsEntries(endpoints: Endpoints): Entry[] {
+  const { subsets = [] } = endpoints
+  const listed = (addresses: readonly EndpointAddress[] = []): string => addresses.map(({ ip }) => ip).join(',') || '<none>'
+  return [
+    ...nameEntries(endpoints),
+    ...markEntries(endpoints),
+    ...deletionEntries(endpoints),
+    ...controllerEntries(endpoints),
+    entry('Subsets', subsets.length === 0 ? '<none>' : subsets.flatMap(({ addresses, notReadyAddresses, ports = [] }) => [
+      entry('Addresses', listed(addresses)),
+      entry('NotReadyAddresses', listed(notReadyAddresses)),
+      tableEntry('Ports', ['Name', 'Port', 'Protocol'], ports.map(({ name, port, protocol }) => [name || '<unset>', String(port), protocol])),
+    ])),
   ]
 }

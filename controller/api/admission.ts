@@ -111,6 +111,7 @@ function resetStatus(object: AnyResource, now: number): void {
     case 'Lease':
     case 'Event':
     case 'EndpointSlice':
+    case 'Endpoints':
     case 'NetworkPolicy':
       return
   }

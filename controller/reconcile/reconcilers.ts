@@ -2,6 +2,8 @@
 import { ApiServiceReconciler } from './apiservice/reconciler.ts'
 import { DefinitionReconciler } from './definition/reconciler.ts'
 import { DeploymentReconciler } from './deployment/reconciler.ts'
+import { EndpointsReconciler } from './endpoints/reconciler.ts'
+import { EndpointSliceMirror } from './endpointslicemirroring/reconciler.ts'
 import { EndpointSliceReconciler } from './endpointslice/reconciler.ts'
 import { EntranceClasses } from './entrance/classes-reconciler.ts'
 import { GatewayStatusReconciler } from './entrance/gateway-reconciler.ts'
@@ -26,6 +28,7 @@ export function createReconcilers(parts: ReconcileParts): Reconciler[] {
   return [
     new DefinitionReconciler(parts), new DeploymentReconciler(parts), new ReplicaSetReconciler(parts), new GarbageReconciler(parts), new NamespaceReconciler(parts), new PodCollector(parts),
     new TaintEvictor(parts), new NetworkReconciler(parts), new OrphanWatch(parts), new NodeHealthReconciler(parts), new NeverReportedNodes(parts), new PodHealthReconciler(parts), new EndpointSliceReconciler(parts), new LoadBalancerReconciler(parts), new ApiServiceReconciler(parts), new ServiceAccountReconciler(parts),
+    new EndpointsReconciler(parts), new EndpointSliceMirror(parts),
     new EntranceClasses(parts), new IngressStatusReconciler(parts), new GatewayStatusReconciler(parts), new RouteStatusReconciler(parts),
   ]
 }

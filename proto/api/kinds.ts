@@ -6,7 +6,7 @@ import { allResources, apiVersionOf, findKind } from './schema.ts'
 
 /** Kinds of Kubernetes' own API that Gantry does not serve, by group. https://kubernetes.io/docs/reference/kubernetes-api/ */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  '': 'ComponentStatus Endpoints LimitRange PersistentVolume PersistentVolumeClaim PodTemplate ReplicationController ResourceQuota',
+  '': 'ComponentStatus LimitRange PersistentVolume PersistentVolumeClaim PodTemplate ReplicationController ResourceQuota',
   'apiregistration.k8s.io': 'APIService',
   apps: 'ControllerRevision DaemonSet StatefulSet',
   autoscaling: 'HorizontalPodAutoscaler',
@@ -25,13 +25,12 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 
 /** What does the same here. */
 const INSTEAD: Readonly<Record<string, string>> = {
-  Endpoints: 'an EndpointSlice says the same; its label kubernetes.io/service-name says whose it is',
   GRPCRoute: 'an HTTPRoute serves gRPC, too: each method is a path',
 }
 
 /** Short names that people type for some of them. */
 const ELSEWHERE_SHORT: Readonly<Record<string, string>> = {
-  cj: 'CronJob', ds: 'DaemonSet', ep: 'Endpoints', hpa: 'HorizontalPodAutoscaler', limits: 'LimitRange',
+  cj: 'CronJob', ds: 'DaemonSet', hpa: 'HorizontalPodAutoscaler', limits: 'LimitRange',
   pc: 'PriorityClass', pdb: 'PodDisruptionBudget', pv: 'PersistentVolume', pvc: 'PersistentVolumeClaim', quota: 'ResourceQuota',
   rc: 'ReplicationController', sc: 'StorageClass', sts: 'StatefulSet',
 }

@@ -11,6 +11,7 @@ import { validateEvent, validateNode, validateNodeUpdate } from './validation/cl
 import { validateConfigMap, validateConfigMapUpdate, validateSecret, validateSecretUpdate } from './validation/configuration.ts'
 import { validateDefinition, validateDefinitionUpdate } from './validation/definition.ts'
 import { validateEndpointSlice } from './validation/endpoint-slice.ts'
+import { validateEndpoints } from './validation/endpoints.ts'
 import { validateGateway, validateGatewayClass, validateHTTPRoute, validateReferenceGrant } from './validation/gateway.ts'
 import { validateIngress } from './validation/ingress.ts'
 import { validateMetadata, validateMetadataUpdate } from './validation/metadata.ts'
@@ -49,6 +50,7 @@ const RULES: { readonly [K in Kind]?: Rule<K> } = {
   ValidatingAdmissionPolicy: validatePolicy,
   ValidatingAdmissionPolicyBinding: validatePolicyBinding,
   EndpointSlice: validateEndpointSlice,
+  Endpoints: validateEndpoints,
   NetworkPolicy: validateNetworkPolicy,
   Ingress: validateIngress,
   GatewayClass: validateGatewayClass,

@@ -82,15 +82,27 @@ describe('services on the command line', () => {
     assert.deepEqual(await lines('typo'), ['Endpoints: <none>', 'Left Out: 2 of 2 pods without a TCP port named "htpp", did you mean "http"? (web-1, web-2)'])
     assert.deepEqual(await lines('nobody'), ['Endpoints: <none>', 'Left Out: no pod has the labels app=wbe; 2 pods have app=web'])
     assert.deepEqual(await lines('other'), ['Endpoints: <none>', 'Left Out: no pod has the labels team=a'])
-    assert.deepEqual(await lines('manual'), ['Endpoints: <none>', 'Left Out: without a selector it has the endpoints of EndpointSlices with the label kubernetes.io/service-name=manual, and there is none'])
+    assert.deepEqual(await lines('manual'), ['Endpoints: <none>', 'Left Out: without a selector it has the endpoints of EndpointSlices with the label kubernetes.io/service-name=manual, or of Endpoints of its name, and there is none'])
     console.server.put(service('names', { clusterIP: 'None', ports: [], selector: { app: 'late' } }))
     console.server.put(slice('names-1', 'names', 1, [{ addresses: ['10.1.0.5'], conditions: { ready: true } }, { addresses: ['10.1.0.6'], conditions: { ready: false } }]))
     assert.deepEqual((await lines('names'))[0], 'Endpoints: 10.1.0.5')
     assert.deepEqual(await lines('late'), ['Endpoints: <none>', 'Left Out: 1 of 4 pods not ready (late-1); 1 of 4 pods not running yet (late-2); 1 of 4 pods ended (late-3)'])
   })
 
-  it('have slices, and no Endpoints', async () => {
-    assert.deepEqual(await console.run('get ep'), { exit: 2, stdout: '', stderr: 'error: Endpoints: Kubernetes has it, Gantry does not act on it yet; an EndpointSlice says the same; its label kubernetes.io/service-name says whose it is\n' })
+  it('have Endpoints, too, which are listed and described as by kubectl', async () => {
+    console.server.put({
+      apiVersion: 'v1', kind: 'Endpoints', metadata: { name: 'web', namespace: 'default', uid: 'uid-web', ...CREATED },
+      subsets: [{ addresses: ['10.1.0.1', '10.1.0.2', '10.1.0.3', 'fd00::1'].map((ip) => ({ ip })), notReadyAddresses: [{ ip: '10.1.0.9' }], ports: [{ name: 'http', port: 8080, protocol: 'TCP' }] }],
+    })
+    console.server.put({ apiVersion: 'v1', kind: 'Endpoints', metadata: { name: 'none', namespace: 'default', uid: 'uid-none', ...CREATED } })
+    const { stdout } = await console.run('get ep')
+    assert.deepEqual(stdout.trimEnd().split('\n').map((line) => line.replace(/\s{2,}/g, '  ').replace(/  \S+$/, '')), ['NAME  ENDPOINTS', 'web  10.1.0.1:8080,10.1.0.2:8080,10.1.0.3:8080 + 1 more...', 'none  <none>'])
+    const described = (await console.run('describe endpoints web')).stdout
+    assert.match(described, /Subsets:\n +Addresses: +10\.1\.0\.1,10\.1\.0\.2,10\.1\.0\.3,fd00::1\n +NotReadyAddresses: +10\.1\.0\.9\n +Ports:\n +Name +Port +Protocol\n[ -]+\n +http +8080 +TCP\n/)
+    assert.match((await console.run('describe ep none')).stdout, /Subsets: +<none>\n/)
+  })
+
+  it('have no kinds of routes that are not served', async () => {
     assert.match((await console.run('get grpcroutes')).stderr, /^error: GRPCRoute: .*; an HTTPRoute serves gRPC, too/)
   })
 

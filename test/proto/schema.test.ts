@@ -22,7 +22,7 @@ describe('schema', () => {
   it('serves the kinds', () => {
     assert.deepEqual(resources.map((resource) => `${apiVersionOf(resource)} ${resource.kind}`).sort(), [
       'admissionregistration.k8s.io/v1 MutatingWebhookConfiguration', 'admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy', 'admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding', 'admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration',
-      'apiextensions.k8s.io/v1 CustomResourceDefinition', 'apps/v1 Deployment', 'apps/v1 ReplicaSet', 'coordination.k8s.io/v1 Lease', 'discovery.k8s.io/v1 EndpointSlice', 'gantry.dev/v1 Network', 'gateway.networking.k8s.io/v1 Gateway', 'gateway.networking.k8s.io/v1 GatewayClass', 'gateway.networking.k8s.io/v1 HTTPRoute', 'gateway.networking.k8s.io/v1beta1 ReferenceGrant', 'networking.k8s.io/v1 Ingress', 'networking.k8s.io/v1 IngressClass', 'networking.k8s.io/v1 NetworkPolicy', 'v1 ConfigMap', 'v1 Event', 'v1 Namespace', 'v1 Node', 'v1 Pod', 'v1 Secret', 'v1 Service', 'v1 ServiceAccount',
+      'apiextensions.k8s.io/v1 CustomResourceDefinition', 'apps/v1 Deployment', 'apps/v1 ReplicaSet', 'coordination.k8s.io/v1 Lease', 'discovery.k8s.io/v1 EndpointSlice', 'gantry.dev/v1 Network', 'gateway.networking.k8s.io/v1 Gateway', 'gateway.networking.k8s.io/v1 GatewayClass', 'gateway.networking.k8s.io/v1 HTTPRoute', 'gateway.networking.k8s.io/v1beta1 ReferenceGrant', 'networking.k8s.io/v1 Ingress', 'networking.k8s.io/v1 IngressClass', 'networking.k8s.io/v1 NetworkPolicy', 'v1 ConfigMap', 'v1 Endpoints', 'v1 Event', 'v1 Namespace', 'v1 Node', 'v1 Pod', 'v1 Secret', 'v1 Service', 'v1 ServiceAccount',
     ])
   })
 

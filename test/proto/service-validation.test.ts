@@ -27,6 +27,40 @@ function slice(content: JsonObject): string[] {
   return validate(object).map(({ field, message }) => `${field} ${message}`)
 }
 
+function endpoints(subsets: JsonObject[]): string[] {
+  const told = (details: readonly { readonly field: string; readonly message: string }[]): string[] => details.map(({ field, message }) => `${field} ${message}`)
+  try {
+    return told(validate(applyDefaults(decodeJson('Endpoints', { apiVersion: 'v1', kind: 'Endpoints', metadata: { name: 'web', namespace: 'default' }, subsets }))))
+  } catch (thrown) {
+    return told(GantryError.from(thrown).details)
+  }
+}
+
+describe('Endpoints', () => {
+  const address = [{ ip: '192.0.2.1' }]
+  const cases: [string, JsonObject, string[]][] = [
+    ['have addresses and ports', { addresses: [{ ip: '192.0.2.1', hostname: 'a', nodeName: 'n1', targetRef: { kind: 'Pod', name: 'a' } }, { ip: '2001:db8::1' }], ports: [{ port: 80, appProtocol: 'http' }] }, []],
+    ['may have no ports', { notReadyAddresses: address }, []],
+    ['have an address in each set', { ports: [{ port: 80 }] }, ['subsets[0] is required']],
+    ['name the ports where there are several', { addresses: address, ports: [{ port: 80 }, { name: 'b', port: 81 }] }, ['subsets[0].ports[0].name is required']],
+    ['have no address that is none', { addresses: [{ ip: 'web.example.com' }] }, ['subsets[0].addresses[0].ip is not an IP address']],
+    ['have no empty address', { addresses: [{}] }, ['subsets[0].addresses[0].ip is required']],
+    ['have no loopback address', { addresses: [{ ip: '127.0.0.1' }] }, ['subsets[0].addresses[0].ip is a loopback address']],
+    ['have no link-local address', { notReadyAddresses: [{ ip: '169.254.169.254' }] }, ['subsets[0].notReadyAddresses[0].ip is a link-local address']],
+    ['have no multicast address', { addresses: [{ ip: 'ff02::1' }] }, ['subsets[0].addresses[0].ip is a link-local multicast address']],
+    ['have no unspecified address', { addresses: [{ ip: '0.0.0.0' }] }, ['subsets[0].addresses[0].ip is no address']],
+    ['have ports in range', { addresses: address, ports: [{ port: 65536 }] }, ['subsets[0].ports[0].port is out of range']],
+    ['have protocols that there are', { addresses: address, ports: [{ port: 80, protocol: 'ICMP' }] }, ['subsets[0].ports[0].protocol is not one of the values allowed']],
+    ['have names of hosts that are labels', { addresses: [{ ip: '192.0.2.1', hostname: 'a.b' }] }, ['subsets[0].addresses[0].hostname is not a DNS label']],
+  ]
+  for (const [what, subset, wanted] of cases) {
+    it(what, () => {
+      const found = endpoints([subset])
+      assert.deepEqual(found, wanted)
+    })
+  }
+})
+
 describe('Services', () => {
   const right: [string, JsonObject][] = [
     ['plain', {}],

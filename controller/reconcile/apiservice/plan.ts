@@ -4,6 +4,9 @@ import { Report } from '../../../proto/api/validation/report.ts'
 import { validateReachable } from '../../../proto/api/validation/address.ts'
 import type { Endpoint, EndpointPort, ServiceSpec } from '../../../proto/gen/types.ts'
 
+/** Marks the EndpointSlices of Service default/kubernetes that the control plane keeps. */
+export const API_SLICES_MANAGER = 'apiservice-controller.gantry.dev'
+
 export const PORT_NAME = 'https'
 const PORT = 443
 

@@ -9,12 +9,12 @@ import { MANAGED_BY, SERVICE_NAME } from '../endpointslice/endpoints.ts'
 import { keyOf, makeKey } from '../key.ts'
 import { Progress } from '../progress.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
-import { planApi, type ApiPlan, type ApiSlice } from './plan.ts'
+import { API_SLICES_MANAGER, planApi, type ApiPlan, type ApiSlice } from './plan.ts'
 
 const KEY = makeKey(API_SERVICE.namespace, API_SERVICE.name)
 /** Labels of the same Service in Kubernetes. */
 const LABELS = { component: 'apiserver', provider: 'kubernetes' }
-const SLICE_LABELS = { [SERVICE_NAME]: API_SERVICE.name, [MANAGED_BY]: 'apiservice-controller.gantry.dev' }
+const SLICE_LABELS = { [SERVICE_NAME]: API_SERVICE.name, [MANAGED_BY]: API_SLICES_MANAGER }
 
 export class ApiServiceReconciler implements Reconciler {
   readonly name = 'apiservice'

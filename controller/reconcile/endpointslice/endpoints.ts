@@ -125,10 +125,15 @@ export function portsKey(ports: readonly EndpointPort[]): string {
 /** Labels by which slices of a Service are known. Others of the Service are passed on. */
 export const SERVICE_NAME = 'kubernetes.io/service-name'
 export const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by'
-const HEADLESS_LABEL = 'service.kubernetes.io/headless'
+export const HEADLESS_LABEL = 'service.kubernetes.io/headless'
 /** Kubernetes' own word for slices made from a selector: what reads them looks for it. */
 export const MANAGER = 'endpointslice-controller.k8s.io'
 export const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time'
+
+/** Whether its endpoints are found by the control plane. Those of a Service without a selector are somebody else's to write; a name has none. */
+export function hasEndpoints({ spec: { selector = {}, type } }: Service): boolean {
+  return type !== 'ExternalName' && Object.keys(selector).length > 0
+}
 
 export function sliceLabels({ metadata: { name, labels }, spec }: Service): Record<string, string> {
   return { ...labels, [SERVICE_NAME]: name, [MANAGED_BY]: MANAGER, ...(isHeadless(spec) && { [HEADLESS_LABEL]: '' }) }

@@ -12,7 +12,7 @@ import { keyOf, makeKey, splitKey } from '../key.ts'
 import { isTerminal } from '../pod-state.ts'
 import { Progress } from '../progress.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
-import { desiredEndpoints, MANAGED_BY, MANAGER, SERVICE_NAME, sliceLabels, TRIGGER_TIME, type DesiredEndpoints } from './endpoints.ts'
+import { desiredEndpoints, hasEndpoints, MANAGED_BY, MANAGER, SERVICE_NAME, sliceLabels, TRIGGER_TIME, type DesiredEndpoints } from './endpoints.ts'
 import { looksOfNode, NodeViews } from './node-views.ts'
 import { planSlices, type SliceContent } from './plan.ts'
 import { SelectionIndex } from './selection-index.ts'
@@ -177,11 +177,6 @@ export class EndpointSliceReconciler implements Reconciler {
     if (this.#written.delete(writtenKey(object)) || !isManaged(object) || service === undefined) return []
     return [makeKey(object.metadata.namespace, service)]
   }
-}
-
-/** The slices of a Service without a selector are somebody else's to write; a name has none. */
-function hasEndpoints({ spec: { selector = {}, type } }: Service): boolean {
-  return type !== 'ExternalName' && Object.keys(selector).length > 0
 }
 
 function writtenKey({ metadata }: EndpointSlice): string {

@@ -9,7 +9,7 @@ import { ageSince, sinceText } from './age.ts'
 import { customColumns } from './custom.ts'
 import { conditionWord, ingressAddresses, ingressHosts } from './entrance.ts'
 import { formatRestarts, podStatusSince, summarizePod } from './pod-status.ts'
-import { clusterAddress, externalAddress, servicePorts, serviceSelector, sliceEndpoints, slicePorts } from './service.ts'
+import { clusterAddress, endpointsAddresses, externalAddress, servicePorts, serviceSelector, sliceEndpoints, slicePorts } from './service.ts'
 
 /** https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#type */
 export type ColumnType = 'string' | 'integer' | 'number' | 'boolean' | 'date'
@@ -197,6 +197,7 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
     { name: 'Selector', wide: true, cell: serviceSelector },
   ],
   EndpointSlice: [name(), { name: 'AddressType', cell: ({ addressType }) => addressType }, { name: 'Ports', cell: slicePorts }, { name: 'Endpoints', cell: sliceEndpoints }, age()],
+  Endpoints: [name(), { name: 'Endpoints', cell: endpointsAddresses }, age()],
   NetworkPolicy: [name(), { name: 'Pod-Selector', cell: ({ spec }) => formatSelector(spec.podSelector) }, age()],
   Ingress: [
     name(),

@@ -1,5 +1,5 @@
-/** What a Service and an EndpointSlice are in one line, in kubectl's words. */
-import type { EndpointSlice, Service } from '../../gen/types.ts'
+/** What a Service, an EndpointSlice and Endpoints are in one line, in kubectl's words. */
+import type { Endpoints, EndpointSlice, Service } from '../../gen/types.ts'
 
 /** As many items as a cell of a table names. */
 const SHOWN = 3
@@ -47,4 +47,13 @@ export function slicePorts({ ports = [] }: EndpointSlice): string {
 
 export function sliceEndpoints({ endpoints = [] }: EndpointSlice): string {
   return someOf(endpoints.flatMap(({ addresses = [] }) => addresses), '<unset>')
+}
+
+/** "10.244.1.7:8080" for each ready address and port; the address alone where a set has no ports. */
+export function endpointsAddresses({ subsets = [] }: Endpoints): string {
+  if (subsets.length === 0) return '<none>'
+  const texts = subsets.flatMap(({ addresses = [], ports = [] }) =>
+    ports.length === 0 ? addresses.map(({ ip }) => ip) : ports.flatMap(({ port }) => addresses.map(({ ip }) => `${ip.includes(':') ? `[${ip}]` : ip}:${port}`)),
+  )
+  return someOf(texts, '')
 }

@@ -58,6 +58,9 @@ describe('Kubernetes face: who means harm', () => {
       ['POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', slice, undefined],
       ['PATCH', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/edit', { endpoints: [{ addresses: ['10.0.0.9'] }] }, merge],
       ['DELETE', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/edit', undefined, undefined],
+      ['POST', `${BASE}/endpoints`, { metadata: { name: 'edit' }, subsets: [{ addresses: [{ ip: '10.0.0.1' }] }] }, undefined],
+      ['PATCH', `${BASE}/endpoints/edit`, { subsets: [] }, merge],
+      ['DELETE', `${BASE}/endpoints/edit`, undefined, undefined],
       ['PATCH', '/apis/gantry.dev/v1/namespaces/default/networks/n/status', { status: { id: 1 } }, merge],
       ['POST', `${BASE}/pods/edit/binding`, { target: { kind: 'Node', name: 'n2' } }, undefined],
     ] as const) {
