@@ -85,7 +85,7 @@ export class DeploymentReconciler implements Reconciler {
     try {
       const created = await this.#parts.api.create(draft, this.#context)
       this.#progress.wrote(key, created)
-      this.#record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled up replica set ${created.metadata.name} from 0 to ${replicas}`)
+      if (replicas > 0) this.#record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled up replica set ${created.metadata.name} from 0 to ${replicas}`)
     } catch (thrown) {
       this.#progress.failed(key, thrown)
       if (GantryError.is(thrown, 'AlreadyExists')) return this.#resolveCollision(key, deployment, draft)

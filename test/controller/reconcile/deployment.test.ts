@@ -54,6 +54,13 @@ describe('Deployment reconciler', () => {
     assert.equal(cluster.get('Deployment', 'web')!.metadata.annotations?.[REVISION], '3')
   }))
 
+  it('tells of no scaling when it makes a ReplicaSet of no pods', () => running(async (cluster) => {
+    cluster.put(deployment('web', 0))
+    await cluster.settle()
+    assert.equal(cluster.list('ReplicaSet').length, 1)
+    assert.deepEqual(cluster.events.filter((event) => event.includes('ScalingReplicaSet')), [])
+  }))
+
   it('with Recreate starts new pods when the last old one is gone', () => running(async (cluster) => {
     const available = (): string | undefined => findCondition(cluster.get('Deployment', 'web')!.status.conditions, 'Available')?.status
     cluster.put(deployment('web', 2, { strategy: { type: 'Recreate' } }))
