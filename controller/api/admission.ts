@@ -37,7 +37,7 @@ export function complete<K extends Kind>(draft: Draft<K> | Resources[K]): Resour
 export function draftNew<K extends Kind>(draft: Resources[K], uid: string, now: number): Resources[K] {
   const object = clone(draft) as AnyResource
   const { name, generateName, namespace, resourceVersion, labels, annotations, ownerReferences, finalizers, managedFields } = object.metadata
-  if (!isUnconditional(resourceVersion)) throw invalid(object, [{ field: 'metadata.resourceVersion', value: resourceVersion, message: 'is set on an object that is to be created', remedy: 'leave it out' }])
+  if (!isUnconditional(resourceVersion)) throw invalid(object, [{ field: 'metadata.resourceVersion', value: resourceVersion, message: 'resourceVersion should not be set on objects to be created', remedy: 'leave it out' }])
   checkScope(object)
   if (customKinds.get(object.kind)?.leaving === true) throw new GantryError('Forbidden', `${describeObject(object)} cannot be created: the definition of its kind is being deleted`)
   const generation = hasGeneration(object.kind) ? 1 : undefined

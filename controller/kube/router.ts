@@ -125,7 +125,7 @@ export class Router {
     if (resource === undefined || (below !== undefined && !below.namespaced)) return undefined
     const own = below === undefined ? rest.slice(1) : rest.slice(3)
     // Of all namespaces there are only collections.
-    if (below === undefined && resource.namespaced && own.length > 0) return undefined
+    if (below === undefined && resource.namespaced && own.some((step) => step !== '')) return undefined
     const [name = '', subresource = '', ...more] = own
     // Whose it is must stand in the path: there it is looked at whether the caller may.
     if (name === '' && own.length > 1) return undefined

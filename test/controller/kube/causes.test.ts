@@ -144,6 +144,7 @@ describe('Kubernetes face: causes and phrases of errors', () => {
     await post('configmaps', { metadata: { name: 'fixed' }, immutable: true, data: { a: 'b' } })
     const filled = await face.send('PATCH', `${BASE}/configmaps/fixed`, { type: 'application/merge-patch+json', body: { data: { a: 'c' } } })
     assert.match(filled.json.message as string, /field is immutable when `immutable` is set/)
+    assert.match((await post('configmaps', { metadata: { name: 'again', resourceVersion: '1' } })).json.message as string, /resourceVersion should not be set on objects to be created/)
     const kept = await face.send('DELETE', '/api/v1/namespaces/default')
     assert.equal(kept.json.message, 'namespaces "default" is forbidden: this namespace may not be deleted')
     await post('pods', pod({}))

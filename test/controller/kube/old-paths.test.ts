@@ -22,6 +22,9 @@ describe('Kubernetes face: paths as older clients write them', () => {
     }
     assert.equal((await face.get(`${BASE}/configmaps/`)).json.kind, 'ConfigMapList')
     assert.equal((await face.get(`${BASE}/configmaps/a/`)).json.metadata.name, 'a')
+    assert.equal((await face.get('/api/v1/configmaps/')).json.kind, 'ConfigMapList', 'of all namespaces')
+    assert.equal((await face.get('/apis/apps/v1/deployments/')).json.kind, 'DeploymentList')
+    assert.equal((await face.get('/api/v1/configmaps//a')).status, 404)
     assert.equal((await face.get('/version//')).status, 404)
     assert.equal((await face.get('/metrics/', { token })).status, 403)
   })
@@ -30,7 +33,7 @@ describe('Kubernetes face: paths as older clients write them', () => {
     for (const [path, expected] of [
       ['/api/v1/watch/configmaps', ['ADDED a', 'ADDED b']], ['/api/v1/watch/namespaces/default/configmaps', ['ADDED a', 'ADDED b']], ['/api/v1/watch/namespaces/default/configmaps/b', ['ADDED b']],
       ['/api/v1/watch/namespaces/default/configmaps/b?fieldSelector=metadata.namespace%3Ddefault', ['ADDED b']],
-      ['/apis/apps/v1/watch/namespaces/default/deployments/web', ['ADDED web']], ['/apis/apps/v1/watch/deployments', ['ADDED web']], ['/api/v1/watch/namespaces/default', ['ADDED default']], ['/api/v1/watch/namespaces', ['ADDED default']],
+      ['/apis/apps/v1/watch/namespaces/default/deployments/web', ['ADDED web']], ['/apis/apps/v1/watch/deployments', ['ADDED web']], ['/api/v1/watch/configmaps/', ['ADDED a', 'ADDED b']], ['/api/v1/watch/namespaces/default', ['ADDED default']], ['/api/v1/watch/namespaces', ['ADDED default']],
     ] as const) {
       const frames = await face.watch(path)
       assert.deepEqual(await frames.take(expected.length), expected, path)
