@@ -1,8 +1,10 @@
 /** How what is written comes to be admitted: its draft, the turn of the plugins that look at it, its validation. At once where no plugin does, so that writes of one turn stay together. */
+import { encodeJson } from '../../proto/api/codec.ts'
+import { warningsOf } from '../../proto/api/pod-warnings.ts'
+import { sameJson } from '../../proto/api/shape.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
-import { warningsOf } from '../../proto/api/pod-warnings.ts'
-import type { AnyResource, JsonObject, Kind, ManagedFieldsEntry, Pod, Resources } from '../../proto/gen/types.ts'
+import type { AnyResource, JsonObject, JsonValue, Kind, ManagedFieldsEntry, Pod, Resources } from '../../proto/gen/types.ts'
 import { admitStatus, draftUpdate, settleNew, settleUpdate, type Author } from './admission.ts'
 import type { AdmissionAttributes, AdmissionOccasion, DeleteOptions, WriteContext, WriteSubresource } from './contract.ts'
 import { partOf } from './pod-parts.ts'
@@ -136,4 +138,15 @@ function deleteOptionsOf({ propagation, uid, resourceVersion, gracePeriodSeconds
     kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1', ...gracePeriodSeconds !== undefined && { gracePeriodSeconds }, ...Object.keys(preconditions).length > 0 && { preconditions },
     ...propagation !== undefined && { propagationPolicy: PROPAGATION[propagation] }, ...dryRun === true && { dryRun: ['All'] },
   }
+}
+
+/**
+ * True if an application changed nothing but the times of owners: a configuration that leaves out what is defaulted within an atomic list
+ * differs from the stored object until the defaults are set.
+ */
+export function hasNewTimesOnly<K extends Kind>(object: Resources[K], stored: Resources[K]): boolean {
+  const [owners, before] = [object.metadata.managedFields ?? [], stored.metadata.managedFields ?? []]
+  const timeless = ({ time: _, ...entry }: ManagedFieldsEntry): JsonValue => entry as unknown as JsonValue
+  if (!sameJson(owners.map(timeless), before.map(timeless))) return false
+  return sameJson(encodeJson(withOwners(object, before) as AnyResource), encodeJson(stored as AnyResource))
 }

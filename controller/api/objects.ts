@@ -19,7 +19,7 @@ import type { AdmissionPlugin, DeleteOptions, Draft, ObjectApi, PatchOptions, Po
 import { releasePod, requestDeletion, settleDeletion, type Step } from './deletion.ts'
 import { named } from './identity.ts'
 import { AppliedConfiguration, patched } from './patches.ts'
-import { ObjectAdmission, withOwners, type Manner } from './object-admission.ts'
+import { hasNewTimesOnly, ObjectAdmission, withOwners, type Manner } from './object-admission.ts'
 import { AdmissionMemory, AdmissionPlugins } from './plugins.ts'
 import { ServiceAllocator, type Allocation } from './services/service-allocator.ts'
 
@@ -115,7 +115,7 @@ export class ObjectCore implements ObjectApi {
           const written = subresource === 'status'
             ? this.#admission.status(merged, stored, manner, context, memory, owners)
             : this.#admission.update(merged, stored, { ...manner, subresource }, context, memory, owners)
-          return then(written, settleDeletion)
+          return then(written, (next) => settleDeletion(hasNewTimesOnly(next, stored) ? stored : next))
         })
         return { object, outcome: changed ? 'CONFIGURED' : 'UNCHANGED' }
       } catch (thrown) {

@@ -230,6 +230,16 @@ describe('ObjectCore', () => {
     const manifest = (data: Record<string, string>) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'default' }, data })
     const apply = (data: Record<string, string>, manager = 'gantry', force = false, dryRun = false) => bench.api.apply('ConfigMap', 'default', 'c', manifest(data), force, { fieldManager: manager, dryRun })
 
+    it('leaves alone what a manifest repeats that leaves out defaults within an atomic list', async () => {
+      const route = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute', metadata: { name: 'r', namespace: 'default' }, spec: { parentRefs: [{ name: 'edge' }], rules: [{ backendRefs: [{ name: 'web', port: 80 }] }] } }
+      const again = (hostnames?: string[]) => bench.api.apply('HTTPRoute', 'default', 'r', { ...route, spec: { ...route.spec, ...hostnames && { hostnames } } }, false, { fieldManager: 'gantry' })
+      const { object } = await again()
+      await bench.clock.advance(60_000)
+      const repeated = await again()
+      assert.deepEqual([repeated.outcome, repeated.object.metadata.resourceVersion], ['UNCHANGED', object.metadata.resourceVersion])
+      assert.equal((await again(['a.example.com'])).outcome, 'CONFIGURED')
+    })
+
     it('creates, changes, leaves alone, and takes away what is named no more', async () => {
       assert.equal((await apply({ a: '1', b: '2' })).outcome, 'CREATED')
       const writes = bench.writes.length
