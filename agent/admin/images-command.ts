@@ -14,7 +14,7 @@ usage: gantry-agent images list [--run-dir DIR]
        gantry-agent images load [FILE] [--name REPOSITORY:TAG] [--run-dir DIR]
 
   FILE           an archive: an OCI image layout or what \`docker save\` writes, as tar, perhaps compressed (default: standard input)
-  --name NAME    for an image that the archive has no name for
+  --name NAME    the name of the image, if the archive holds one image or one without a name
   --run-dir DIR  the agent's setting runDir (default: /run/gantry/agent)
 `
 const DEFAULT_RUN_DIR = '/run/gantry/agent'

@@ -59,7 +59,7 @@ export interface ImageService {
 
   /**
    * Takes the images of an archive (an OCI image layout or what `docker save` writes, as tar, perhaps compressed by gzip or zstd): all of them or
-   * none. `name` is for an image that the archive has no name for. They are kept as those that were pulled are. Errors: InvalidArgument (no such
+   * none. `name` is that of the only image, or of the only one without a name. They are kept as those that were pulled are. Errors: InvalidArgument (no such
    * archive, damaged, a bad name), FailedPrecondition (made for another platform), ResourceExhausted (disk full).
    */
   load(archive: AsyncIterable<Uint8Array>, options: { name?: string | undefined; signal: AbortSignal }): Promise<readonly Image[]>

@@ -103,6 +103,22 @@ describe('images out of archives', () => {
     assert.equal(loaded!.reference, 'docker.io/library/mine:7')
   })
 
+  it('calls the only image of an archive by the name given', async () => {
+    const loaded = await load(await skopeo('docker-archive', 'example.com/team/app:1.0'), 'registry.example.com/mine:8')
+    assert.deepEqual(loaded.map(({ reference }) => reference), ['registry.example.com/mine:8'])
+  })
+
+  it('refuses a name for one of several images', async () => {
+    const manifestsOf = (files: Record<string, LayerFile>): unknown[] => (JSON.parse(String(files['index.json']!.content)) as { manifests: unknown[] }).manifests
+    let other: Record<string, LayerFile> = {}
+    await layout('b:1', (files) => void (other = { ...files }), await buildImage({ layers: [{ files: { other: { content: 'x' } } }] }))
+    const both = await layout('a:1', (files) => {
+      const manifests = [...manifestsOf(files), ...manifestsOf(other)]
+      Object.assign(files, { ...other, 'index.json': { content: JSON.stringify({ schemaVersion: 2, manifests }) } })
+    })
+    await refuses(both, /holds 2 images, each with a name/, 'c:1')
+  })
+
   const blobOf = (files: Record<string, LayerFile>): string => Object.keys(files).find((path) => path.endsWith(image.layers[0]!.digest.slice('sha256:'.length)))!
   const damaged: [string, (files: Record<string, LayerFile>) => void, RegExp][] = [
     ['a layer is missing', (files) => delete files[blobOf(files)], /names the blob sha256:\w+ and does not hold it/],

@@ -66,7 +66,8 @@ export class ImageArchive implements ImageSource {
   }
 
   /**
-   * Reads what an uncompressed archive holds. `name` is for an image that the archive has no name for. InvalidArgument, with the place in the
+   * Reads what an uncompressed archive holds. `name` is what its only image is called, or the only one that the archive
+   * has no name for. InvalidArgument, with the place in the
    * archive and what to do, for one that holds no images or is damaged.
    */
   static async open(path: string, name?: string): Promise<ImageArchive> {
@@ -122,8 +123,14 @@ export class ImageArchive implements ImageSource {
 
 function named({ images }: Contents, name: string | undefined): NamedImage[] {
   if (images.length === 0) throw new GantryError('InvalidArgument', 'the archive holds no image')
+  const [digest, ...others] = new Set(images.map((image) => image.digest))
+  if (name !== undefined && digest !== undefined && others.length === 0) return [{ reference: parseReference(name), digest }]
   const nameless = images.filter((image) => image.name === undefined)
   if (nameless.length > 0 && name === undefined) throw new GantryError('InvalidArgument', `the archive does not say what the image ${nameless[0]!.digest} is called`, { details: [{ field: 'name', message: 'is missing', remedy: 'give a name: --name REPOSITORY:TAG' }] })
+  if (nameless.length === 0 && name !== undefined) {
+    const remedy = 'leave --name out, or give an archive of one image'
+    throw new GantryError('InvalidArgument', `the archive holds ${others.length + 1} images, each with a name`, { details: [{ field: 'name', value: name, remedy }] })
+  }
   if (nameless.length > 1) throw new GantryError('InvalidArgument', `the archive holds ${nameless.length} images without a name, and one name is given`)
   return images.map((image) => ({ reference: parseReference(image.name ?? name!), digest: image.digest }))
 }

@@ -38,7 +38,7 @@ const push = defineCommand({
   description: 'Puts images into the rig\'s registry: an archive (`docker save`, `skopeo copy … oci-archive:FILE`; compressed or not), an OCI image layout in a folder, or an image of the Docker engine on this host by its name. '
     + 'The registry stands in for every other one: a node looks there first for an image of whatever name, and with every pull policy. `gantry rig load` puts images onto the nodes themselves.',
   examples: ['gantry rig images push app.tar', 'gantry rig images push build/oci --name registry.k8s.io/pause:3.10', 'gantry rig images push app:dev --rig lab'],
-  flags: { rig: rigFlag, name: { type: 'text', value: 'repository:tag', help: 'for an image that the archive has no name for' } },
+  flags: { rig: rigFlag, name: { type: 'text', value: 'repository:tag', help: 'name of the image, if the archive holds one image or one without a name' } },
   completes: 'none',
   async run({ flags, args, environment: { env, stdout, signal } }) {
     if (args.length === 0) throw new UsageError('which image?', 'name an archive, a folder or an image')

@@ -8,7 +8,7 @@ export default defineCommand({
   summary: 'put images onto every node, without a registry',
   description: 'Puts images onto every node: an archive (`docker save`, `skopeo copy … oci-archive:FILE`; compressed or not), an OCI image layout in a folder, or an image of the Docker engine on this host by its name. Pods whose pull policy is IfNotPresent or Never then start from it.',
   examples: ['gantry rig load app.tar', 'gantry rig load build/oci --name app:dev', 'gantry rig load app:dev --rig lab'],
-  flags: { rig: rigFlag, name: { type: 'text', value: 'repository:tag', help: 'for an image that the archive has no name for' } },
+  flags: { rig: rigFlag, name: { type: 'text', value: 'repository:tag', help: 'name of the image, if the archive holds one image or one without a name' } },
   completes: 'none',
   async run({ flags, args, environment }) {
     if (args.length === 0) throw new UsageError('which image?', 'name an archive, a folder or an image')

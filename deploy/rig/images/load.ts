@@ -11,7 +11,7 @@ export interface LoadedImage {
 }
 
 export interface LoadOptions {
-  /** For an image that the archive has no name for: REPOSITORY:TAG. */
+  /** What the archive's only image is called, or its only one without a name: REPOSITORY:TAG. */
   readonly name?: string | undefined
   readonly signal: AbortSignal
   /** Told after each node. */

@@ -18,7 +18,7 @@ import type { LoadedImage } from './load.ts'
 import { imageName, repositoryInRig } from './registry-names.ts'
 
 export interface PushOptions {
-  /** For an image that the archive has no name for: REPOSITORY:TAG. */
+  /** What the archive's only image is called, or its only one without a name: REPOSITORY:TAG. */
   readonly name?: string | undefined
   readonly signal: AbortSignal
 }
