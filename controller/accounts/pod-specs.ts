@@ -23,13 +23,18 @@ function hasTemplate(kind: string): boolean {
 
 /** Of a pod, or of what it makes pods from; undefined for other objects. */
 export function podSpecOf(object: AnyResource): PodSpec | undefined {
-  if (object.kind === 'Pod') return object.spec
+  return findPodSpec(object)?.spec
+}
+
+/** As podSpecOf, with the path of the field in which the spec stands. */
+export function findPodSpec(object: AnyResource): { readonly path: string; readonly spec: PodSpec } | undefined {
+  if (object.kind === 'Pod') return { path: 'spec', spec: object.spec }
   const { spec } = object as { spec?: Record<string, unknown> }
-  for (const path of TEMPLATES) {
+  for (const steps of TEMPLATES) {
     let value: unknown = spec
-    for (const step of path) value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[step] : undefined
+    for (const step of steps) value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[step] : undefined
     // Whatever is of another kind, and looks like it, is looked at, too.
-    if (typeof value === 'object' && value !== null && Array.isArray((value as { containers?: unknown }).containers)) return value as PodSpec
+    if (typeof value === 'object' && value !== null && Array.isArray((value as { containers?: unknown }).containers)) return { path: ['spec', ...steps].join('.'), spec: value as PodSpec }
   }
   return undefined
 }

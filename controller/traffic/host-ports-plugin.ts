@@ -1,9 +1,10 @@
 /** Refuses pods, and templates of pods, that want a port of their node that the cluster or its administrators need. */
 import { GantryError } from '../../proto/api/errors.ts'
-import { formatHostPort, hostPortClaims } from '../../proto/api/host-ports.ts'
+import { formatHostPort, hostPortClaims, type HostPortClaim } from '../../proto/api/host-ports.ts'
 import { ownerOfHostPort, type ReservedPort } from '../../proto/api/reserved-ports.ts'
 import { sameJson } from '../../proto/api/shape.ts'
-import { describeNew, mayHavePodSpec, podSpecOf } from '../accounts/pod-specs.ts'
+import type { PodSpec } from '../../proto/gen/types.ts'
+import { describeNew, findPodSpec, mayHavePodSpec, podSpecOf } from '../accounts/pod-specs.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
 
 export class HostPortsPlugin implements AdmissionPlugin {
@@ -24,15 +25,27 @@ export class HostPortsPlugin implements AdmissionPlugin {
 
   /** Forbidden. */
   validate({ object, oldObject }: AdmissionAttributes): void {
-    const spec = object === undefined ? undefined : podSpecOf(object)
-    if (object === undefined || spec === undefined) return
+    const found = object === undefined ? undefined : findPodSpec(object)
+    if (object === undefined || found === undefined) return
+    const { spec, path } = found
     if (oldObject !== undefined && sameJson(podSpecOf(oldObject), spec)) return
     for (const claim of hostPortClaims({ spec })) {
       const owner = ownerOfHostPort(claim, this.#reserved)
       if (owner === undefined) continue
       const value = formatHostPort(claim)
       const remedy = spec.hostNetwork === true ? "give the container another port, or take it out of the node's network" : 'give another hostPort, or use a Service'
-      throw new GantryError('Forbidden', `${describeNew(object)} is forbidden: the port ${value} of nodes is reserved for ${owner} (${remedy})`, { details: [{ field: 'hostPort', value, message: `is reserved for ${owner}`, remedy }] })
+      throw new GantryError('Forbidden', `${describeNew(object)} is forbidden: the port ${value} of nodes is reserved for ${owner} (${remedy})`, { details: [{ field: fieldOf(spec, path, claim), value, message: `is reserved for ${owner}`, remedy }] })
     }
   }
+}
+
+/** Where a spec asks for the port. */
+function fieldOf(spec: PodSpec, path: string, { port, protocol, address }: HostPortClaim): string {
+  for (const list of ['containers', 'initContainers'] as const) {
+    for (const [at, { ports = [] }] of (spec[list] ?? []).entries()) {
+      const index = ports.findIndex(({ hostPort = 0, containerPort, hostIP = '', ...one }) => (hostPort === 0 ? containerPort : hostPort) === port && one.protocol === protocol && hostIP === address)
+      if (index !== -1) return `${path}.${list}[${at}].ports[${index}].${ports[index]!.hostPort === undefined ? 'containerPort' : 'hostPort'}`
+    }
+  }
+  return path
 }

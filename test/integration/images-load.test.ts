@@ -109,7 +109,10 @@ describe('images out of archives', () => {
   })
 
   it('refuses a name for one of several images', async () => {
-    const manifestsOf = (files: Record<string, LayerFile>): unknown[] => (JSON.parse(String(files['index.json']!.content)) as { manifests: unknown[] }).manifests
+    const manifestsOf = (files: Record<string, LayerFile>): unknown[] => {
+      const { content } = files['index.json'] as { content: Buffer }
+      return (JSON.parse(String(content)) as { manifests: unknown[] }).manifests
+    }
     let other: Record<string, LayerFile> = {}
     await layout('b:1', (files) => void (other = { ...files }), await buildImage({ layers: [{ files: { other: { content: 'x' } } }] }))
     const both = await layout('a:1', (files) => {

@@ -107,6 +107,8 @@ describe('Kubernetes face: addresses and ports that nobody may take', () => {
     stop()
   })
 
+  const fieldOf = (json: unknown): string => (json as { details: { causes: { field: string }[] } }).details.causes[0]!.field
+
   for (const [what, pod, message] of [
     ['SSH', podOf('p', [{ containerPort: 80, hostPort: 22 }]), /the port 22\/TCP of nodes is reserved for SSH/],
     ['the pod network', podOf('p', [{ containerPort: 80, hostPort: 8472, protocol: 'UDP' }]), /8472\/UDP of nodes is reserved for the pod network/],
@@ -124,6 +126,8 @@ describe('Kubernetes face: addresses and ports that nobody may take', () => {
       const template = { metadata: { labels: { a: 'b' } }, spec }
       const deployment = await face.send('POST', '/apis/apps/v1/namespaces/default/deployments', { body: { metadata: { name: 'd' }, spec: { selector: { matchLabels: { a: 'b' } }, template } }, token: tenant })
       assert.equal(deployment.status, 403, JSON.stringify(deployment.json))
+      assert.match(fieldOf(json), /^spec\.containers\[0\]\.ports\[0\]\.(hostPort|containerPort)$/)
+      assert.equal(fieldOf(deployment.json), `spec.template.${fieldOf(json)}`)
     })
   }
 
