@@ -7,7 +7,7 @@ import { firstReachable } from '../kube-server.ts'
 
 export default defineCommand({
   usage: '[flags]',
-  summary: 'print a kubeconfig, for kubectl and its like',
+  summary: 'print a kubeconfig, for kubectl and other clients',
   description: 'Prints a kubeconfig with the context in use: whoever has it is who the context is. Certificates and key stand in it, so keep it as you keep keys. '
     + 'A kubeconfig names one server; of several controllers it is the first that can be reached now.',
   examples: ['gantry kubeconfig > lab.kubeconfig && kubectl --kubeconfig lab.kubeconfig get pods', 'gantry kubeconfig --context lab --namespace shop'],

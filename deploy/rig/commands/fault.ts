@@ -68,7 +68,7 @@ export function faultCommand(type: FaultType): Command {
 /** What was done, how, until when, and how to undo it. */
 function tell({ id, description, note, until, ended }: FaultRecord, lasting: number | undefined, rigWords: string): string {
   const heal = `\`gantry rig heal${rigWords} ${id}\``
-  const end = ended !== undefined ? undefined : until === undefined || lasting === undefined ? `${heal} ends it` : `ends by itself in ${formatDuration(lasting)}, at ${until.slice(11, 19)} UTC; ${heal} ends it before`
+  const end = ended !== undefined ? undefined : until === undefined || lasting === undefined ? `${heal} ends it` : `ends by itself in ${formatDuration(lasting)}, at ${until.slice(11, 19)} UTC; ${heal} ends it earlier`
   return `${id}: ${[description, note, end].filter((part) => part !== undefined).join('\n    ')}\n`
 }
 

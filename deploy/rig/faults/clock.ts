@@ -32,7 +32,7 @@ export const clockFault = defineFault({
     const undo = { id, file }
     await record(undo)
     await write(machine, undo, values.offset)
-    return { undo, note: "noticed within half a second; spans, and the judgement of certificates, go by the machine's clock" }
+    return { undo, note: "takes effect within half a second; timers and the validity of certificates still follow the machine's clock" }
   },
 
   async end(field, undo, values) {

@@ -23,7 +23,7 @@ export const lossFault = defineFault({
   describe: (values) => `${Number((values.share * 100).toFixed(4))}% of packets ${betweenWords(values)} lost`,
 
   async begin(field, values, { id, record }) {
-    return { undo: await beginRules(field, id, values, fateOf(values.share), record), note: 'by the kernel (nftables); chance falls on each packet as it arrives' }
+    return { undo: await beginRules(field, id, values, fateOf(values.share), record), note: 'by the kernel (nftables); each packet is dropped at random where it arrives' }
   },
 
   end: (field, undo) => removeRules(field, undo as unknown as Undo),
