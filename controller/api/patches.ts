@@ -1,9 +1,11 @@
 /** What a patch, or a configuration that is applied, makes of a stored object. Pure. */
 import { encodeJson } from '../../proto/api/codec.ts'
+import { customKinds } from '../../proto/api/custom/definitions.ts'
 import { applyDefaults } from '../../proto/api/defaults.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { applyConfiguration } from '../../proto/api/ownership.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../proto/api/patch.ts'
+import { DecodingError, problemError } from '../../proto/api/problem.ts'
 import { describeObject } from '../../proto/api/schema.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
 import { isUnconditional, stale } from './admission.ts'
@@ -39,6 +41,19 @@ export interface ApplyOptions {
   readonly now: () => number
 }
 
+/** The configuration as an object. A field that a custom kind does not have is refused however strictly it is to be read, as Kubernetes does. DecodingError. */
+function decodeApplied<K extends Kind>(kind: K, configuration: JsonValue, { context, subresource }: ApplyOptions): Resources[K] {
+  const { fieldValidation, warn } = context
+  const isCustom = customKinds.get(kind) !== undefined
+  const decoding = { dropReadOnly: subresource !== 'status', repeats: false }
+  try {
+    return decodeObject(kind, configuration, { fieldValidation: isCustom ? 'Strict' : fieldValidation, warn }, decoding)
+  } catch (thrown) {
+    if (!(thrown instanceof DecodingError)) throw thrown
+    throw problemError(thrown.problems.map((problem) => (problem.surplus === true ? { ...problem, undeclared: true } : problem)))
+  }
+}
+
 /** A configuration as it is merged: decoded, in canonical form, of one object and no other, plain secret text as data. */
 export class AppliedConfiguration<K extends Kind> {
   readonly #kind: K
@@ -49,7 +64,7 @@ export class AppliedConfiguration<K extends Kind> {
 
   /** InvalidArgument for a configuration of another object. DecodingError. */
   constructor(kind: K, namespace: string, name: string, configuration: JsonValue, options: ApplyOptions) {
-    const decoded = decodeObject(kind, configuration, options.context, { dropReadOnly: options.subresource !== 'status', repeats: false })
+    const decoded = decodeApplied(kind, configuration, options)
     const { metadata } = decoded
     for (const [field, said, meant] of [['name', metadata.name, name], ['namespace', metadata.namespace, namespace]] as const) {
       if (said !== '' && said !== meant) throw new GantryError('InvalidArgument', `the configuration is not of ${named(kind, namespace, name)}`, { details: [{ field: `metadata.${field}`, value: said, message: `is not ${JSON.stringify(meant)}` }] })

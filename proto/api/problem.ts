@@ -17,6 +17,8 @@ export interface Problem extends ErrorDetail {
   readonly unsupported: boolean
   /** True for what is only too much, so that a reader who is not strict can pass over it: an unknown field, a key that comes twice. Its message names the fault: "unknown field". */
   readonly surplus?: boolean
+  /** True for an unknown field of a configuration that is applied: Kubernetes has words of its own for that. */
+  readonly undeclared?: boolean
 }
 
 /** What was read is not what it must be. */
@@ -42,8 +44,15 @@ export function describeLenient(item: Problem): string {
 
 /** All problems that only a strict reader has, in one line in which Kubernetes' words stand unbroken: what would mend them comes after all of them. */
 export function describeStrict(problems: readonly Problem[]): string {
-  const hints = problems.filter(({ surplus, remedy }) => surplus === true && remedy !== '').map(({ field, remedy }) => `${field}: ${remedy}`)
+  const hints = problems.map(hintOf).filter((hint) => hint !== undefined)
   return `strict decoding error: ${problems.map(factOf).join(', ')}${hints.length === 0 ? '' : ` (${hints.join('; ')})`}`
+}
+
+/** What follows the facts about a field: how it would be right, or, of what is applied, Kubernetes' phrase. */
+function hintOf({ field, surplus, undeclared, remedy }: Problem): string | undefined {
+  if (surplus !== true) return undefined
+  if (undeclared === true) return `.${field}: field not declared in schema${remedy === '' ? '' : `, ${remedy}`}`
+  return remedy === '' ? undefined : `${field}: ${remedy}`
 }
 
 function factOf(item: Problem): string {

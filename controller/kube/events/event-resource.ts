@@ -24,6 +24,7 @@ import { deletionOf } from '../resources/write-options.ts'
 import { requirePlace, success } from '../resources/writes.ts'
 import type { Sendable } from '../sendable.ts'
 import { HttpError } from '../status.ts'
+import { chunkOf, page } from './chunks.ts'
 import { coreForm, coreSelector, otherForm } from './forms.ts'
 
 /** Tries of one write that meets others. */
@@ -74,9 +75,10 @@ class EventResource implements VirtualResource {
 
   async #list(request: ResourceRequest): Promise<Answer> {
     const { query, matches } = wanted(request)
+    const chunk = chunkOf(request.query)
     const { events, after } = await this.#parts.events.list(query, request.signal)
-    const items = events.filter(matches).map((event) => this.#sendable(event))
-    return { is: 'list', apiVersion: apiVersionOf(this.resource), kind: this.resource.listKind, metadata: { resourceVersion: String(after) }, items }
+    const { items, metadata } = page(events.filter(matches), after, chunk)
+    return { is: 'list', apiVersion: apiVersionOf(this.resource), kind: this.resource.listKind, metadata, items: items.map((event) => this.#sendable(event)) }
   }
 
   async #watch(request: ResourceRequest): Promise<Answer> {

@@ -118,7 +118,11 @@ const SUCCESS: JsonObject = { metadata: {}, status: 'Success' }
 
 /** As the CRI's streaming server words it, which clients take the exit code from. */
 function exitStatus({ code = 0, message = '' }: { readonly code?: number | undefined; readonly message?: string | undefined }): JsonObject {
-  if (message !== '') return statusOf(new HttpError(500, 'InternalError', `Internal error occurred: error executing command in container: ${message}`, 'FailedPrecondition')).body
+  if (message !== '') {
+    const cause = `error executing command in container: ${message}`
+    // Clients read the first cause of every failure; an internal error's has a message alone.
+    return { ...statusOf(new HttpError(500, 'InternalError', `Internal error occurred: ${cause}`, 'FailedPrecondition')).body, details: { causes: [{ message: cause }] } }
+  }
   if (code === 0) return SUCCESS
   return {
     metadata: {}, status: 'Failure', reason: 'NonZeroExitCode', message: `command terminated with non-zero exit code: exit status ${code}`,

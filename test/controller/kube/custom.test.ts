@@ -55,6 +55,17 @@ describe('custom kinds in the Kubernetes face', () => {
     return reply
   }
 
+  it('refuses to apply a field that the schema does not declare, in Kubernetes\' words, however strictly it is to be read', async () => {
+    await define(cronTabs())
+    const configuration = { ...cronTab('a'), spec: { ...(cronTab('a') as { spec: object }).spec, foo: 1 } }
+    for (const strictness of ['Strict', 'Warn', 'Ignore']) {
+      const path = `${V1}/a?fieldManager=m&fieldValidation=${strictness}`
+      const { status, json } = await face.send('PATCH', path, { type: 'application/apply-patch+yaml', body: configuration })
+      assert.equal(status, 400, strictness)
+      assert.match(json.message as string, /strict decoding error: unknown field "spec\.foo".*\.spec\.foo: field not declared in schema/)
+    }
+  })
+
   it('serves a kind as soon as its definition is accepted, and no longer once it is gone', async () => {
     await define(cronTabs())
     made(await face.send('POST', V1, { body: cronTab('a') }))

@@ -21,7 +21,7 @@ class News {
 
   /** In their latest state; the place is the number of events told. */
   list({ namespace, kind, name }: EventQuery): Promise<{ events: Event[]; after: number }> {
-    const latest = new Map(this.told.map((event) => [event.metadata.name, event]))
+    const latest = new Map(this.told.map((event, index) => [event.metadata.name, { ...event, metadata: { ...event.metadata, resourceVersion: String(index + 1) } }]))
     const events = [...latest.values()].filter((event) => !isDeletion(event)).filter(({ metadata, involvedObject }) => (
       (namespace === undefined || metadata.namespace === namespace) && (kind === undefined || involvedObject?.kind === kind) && (name === undefined || involvedObject?.name === name)))
     return Promise.resolve({ events, after: this.told.length })
@@ -168,6 +168,23 @@ describe('Kubernetes face: events', () => {
     const raced = await face.send('PATCH', `${CORE}/full`, { type: strategic, body: { count: 5 } })
     assert.deepEqual([raced.json.count, raced.json.action], [5, 'Interposed'], 'from the newest state')
     assert.equal((await face.send('PATCH', `${CORE}/none`, { type: strategic, body: { count: 5 } })).status, 404)
+  })
+
+  it('are listed in chunks, of the state that the first was taken from', async () => {
+    const PLACE = '/api/v1/namespaces/chunks/events'
+    const event = (name: string): object => ({ metadata: { name, namespace: 'chunks' }, involvedObject: { kind: 'Pod', name: 'p', namespace: 'chunks' }, reason: 'R', message: 'm', type: 'Normal' })
+    await face.send('POST', '/api/v1/namespaces', { body: { metadata: { name: 'chunks' } } })
+    for (const name of ['a', 'b', 'c', 'd', 'e']) assert.equal((await face.send('POST', PLACE, { body: event(name) })).status, 201)
+    const names = (json: { items: { metadata: { name: string } }[] }): string[] => json.items.map(({ metadata }) => metadata.name)
+    const { json: first } = await face.get(`${PLACE}?limit=2`)
+    assert.deepEqual([names(first as never), first.metadata.remainingItemCount], [['a', 'b'], 3])
+    assert.equal((await face.send('POST', PLACE, { body: event('f') })).status, 201)
+    const { json: second } = await face.get(`${PLACE}?limit=2&continue=${first.metadata.continue}`)
+    assert.deepEqual([names(second as never), second.metadata.resourceVersion], [['c', 'd'], first.metadata.resourceVersion])
+    const { json: third } = await face.get(`${PLACE}?limit=2&continue=${second.metadata.continue}`)
+    assert.deepEqual([names(third as never), third.metadata.continue], [['e'], undefined])
+    assert.equal((await face.get(`${PLACE}?limit=2&continue=nonsense`)).status, 400)
+    assert.deepEqual(names((await face.get(PLACE)).json as never), ['a', 'b', 'c', 'd', 'e', 'f'])
   })
 
   it('wait to be published while NATS is away', async () => {

@@ -97,6 +97,11 @@ describe('commands of the Kubernetes face', () => {
       }
     })
 
+    it('give the cause of a command that cannot be started, as clients read it', async () => {
+      const { details } = (await exec('command=missing&stdout=true').end()).status as { details?: { causes?: { message: string }[] } }
+      assert.match(details?.causes?.[0]?.message ?? '', /^error executing command in container: .*no such program/)
+    })
+
     it('pass what is typed and its end: v5 closes a channel', async () => {
       const channels = await exec('command=cat&stdin=true&stdout=true').opened()
       channels.send(0, 'typed')
