@@ -29,7 +29,7 @@ describe('packets in the overlay that are not what they say', function () {
     ;[attacker, victim, remote] = [await one.pod('attacker'), await one.pod('victim'), await three.pod('remote')]
     arrivals = await Arrivals.at(victim.netns)
     marks = 0
-    assert.ok(await lab.reaches(remote.netns, victim.address))
+    await until('the pods of both nodes reach each other', () => lab.reaches(remote.netns, victim.address))
   })
   afterEach(() => lab.remove())
 
