@@ -102,7 +102,7 @@ function portsOf({ spec }: Service, pod: Pod): EndpointPort[] {
   return (spec.ports ?? []).flatMap((port) => {
     const number = targetOf(port, pod)
     const { name = '', protocol, appProtocol } = port
-    return number === undefined ? [] : [{ ...(name !== '' && { name }), protocol, port: number, ...(appProtocol !== undefined && { appProtocol }) }]
+    return number === undefined ? [] : [{ name, protocol, port: number, ...(appProtocol !== undefined && { appProtocol }) }]
   })
 }
 

@@ -31,7 +31,7 @@ export function mirroredGroups({ subsets = [] }: Endpoints, most = MOST_ADDRESSE
 }
 
 function portOf({ name = '', port, protocol, appProtocol }: EndpointsPort): EndpointPort {
-  return { ...(name !== '' && { name }), protocol, port, ...(appProtocol !== undefined && { appProtocol }) }
+  return { name, protocol, port, ...(appProtocol !== undefined && { appProtocol }) }
 }
 
 function endpointOf({ ip, hostname = '', nodeName, targetRef }: EndpointAddress, ready: boolean): Endpoint {

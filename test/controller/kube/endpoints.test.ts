@@ -54,4 +54,11 @@ describe('Kubernetes face: Endpoints', () => {
     assert.deepEqual(Object.keys(schemas['io.k8s.api.core.v1.EndpointPort']!.properties).sort(), ['appProtocol', 'name', 'port', 'protocol'])
     assert.ok(schemas['io.k8s.api.core.v1.Endpoints'] !== undefined && schemas['io.k8s.api.core.v1.EndpointSubset'] !== undefined)
   })
+
+  it('name every port of an EndpointSlice, as kubectl describe service needs', async () => {
+    const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices'
+    const made = await face.send('POST', slices, { body: { metadata: { name: 'unnamed' }, addressType: 'IPv4', endpoints: [{ addresses: ['192.0.2.1'] }], ports: [{ port: 80 }] } })
+    assert.deepEqual([made.status, made.json.ports], [201, [{ name: '', port: 80, protocol: 'TCP' }]])
+    assert.deepEqual((await face.get(`${slices}/unnamed`)).json.ports, [{ name: '', port: 80, protocol: 'TCP' }])
+  })
 })
