@@ -43,11 +43,13 @@ export interface DeleteOptions {
   readonly eviction?: boolean
 }
 
-/** Which part of an object is written: all but status, status, all but status by way of the subresource scale, or of a pod what pod-parts.ts says. */
-export type WriteSubresource = '' | 'status' | 'scale' | PodPart
+/** Which part of an object is written: all but status, status, all but status by way of the subresource scale, or what pod-parts.ts says of a pod or a namespace. */
+export type WriteSubresource = '' | 'status' | 'scale' | ObjectPart
 
 /** The parts of a pod that are written by subresources of their own. */
 export type PodPart = 'ephemeralcontainers' | 'resize'
+/** Those of all kinds: of a namespace, what still holds it. */
+export type ObjectPart = PodPart | 'finalize'
 
 export interface PatchOptions {
   readonly type: 'MERGE' | 'STRATEGIC' | 'JSON'
@@ -64,8 +66,8 @@ export interface ObjectApi {
   /** Consistent: shows every write acknowledged before the call. Shared with the cache: copy before changing. NotFound. */
   get<K extends Kind>(kind: K, namespace: string, name: string): Promise<Resources[K]>
   create<K extends Kind>(draft: Draft<K>, context: WriteContext): Promise<Resources[K]>
-  /** Replaces metadata and spec; Conflict if metadata.resourceVersion is set and stale. Status stays as stored. metadata.managedFields, if it has entries, says whose the fields are; one empty entry: nobody's. `part`: everything else of the pod stays as stored. */
-  update<K extends Kind>(object: Resources[K], context: WriteContext, part?: PodPart): Promise<Resources[K]>
+  /** Replaces metadata and spec; Conflict if metadata.resourceVersion is set and stale. Status stays as stored. metadata.managedFields, if it has entries, says whose the fields are; one empty entry: nobody's. `part`: everything else of the object stays as stored. */
+  update<K extends Kind>(object: Resources[K], context: WriteContext, part?: ObjectPart): Promise<Resources[K]>
   /** Replaces status; everything else stays as stored. */
   updateStatus<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K]>
   patch<K extends Kind>(kind: K, namespace: string, name: string, options: PatchOptions, context: WriteContext): Promise<Resources[K]>

@@ -15,7 +15,7 @@ import { objectKey } from '../store/keys.ts'
 import { checkSize, complete, draftNew } from './admission.ts'
 import { bindPod } from './binding.ts'
 import { notFound, type ConsistentReads } from './consistent-reads.ts'
-import type { AdmissionPlugin, DeleteOptions, Draft, ObjectApi, PatchOptions, PodPart, WriteContext, WriteSubresource } from './contract.ts'
+import type { AdmissionPlugin, DeleteOptions, Draft, ObjectApi, ObjectPart, PatchOptions, WriteContext, WriteSubresource } from './contract.ts'
 import { releasePod, requestDeletion, settleDeletion, type Step } from './deletion.ts'
 import { named } from './identity.ts'
 import { AppliedConfiguration, patched } from './patches.ts'
@@ -83,10 +83,10 @@ export class ObjectCore implements ObjectApi {
     return this.#create(wanted, context, (object) => this.#owned(undefined, object, context))
   }
 
-  async update<K extends Kind>(object: Resources[K], context: WriteContext, part?: PodPart): Promise<Resources[K]> {
+  async update<K extends Kind>(object: Resources[K], context: WriteContext, part?: ObjectPart): Promise<Resources[K]> {
     const { namespace, name } = object.metadata
     const wanted = complete(object)
-    return (await this.#change(object.kind as K, namespace, name, context, (stored, memory) => this.#updated(wanted, stored, { author: 'user', subresource: part ?? '' }, context, memory))).object
+    return (await this.#change(object.kind as K, namespace, name, context, (stored, memory) => this.#updated(wanted, stored, { author: part === 'finalize' ? 'controller' : 'user', subresource: part ?? '' }, context, memory))).object
   }
 
   async updateStatus<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K]> {

@@ -1,4 +1,4 @@
-/** The parts of a pod that are written by subresources of their own: what else a write says counts for nothing, as in Kubernetes. Pure. */
+/** The parts of a pod, and of a namespace, that are written by subresources of their own: what else a write says counts for nothing, as in Kubernetes. Pure. */
 import { AUTHOR_ANNOTATION } from '../../proto/api/account-access.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { AnyResource, Container, Kind, Pod, Resources } from '../../proto/gen/types.ts'
@@ -11,6 +11,12 @@ export function partOf<K extends Kind>(wanted: Resources[K], stored: Resources[K
     case 'status':
     case 'scale':
       return wanted
+    case 'finalize': {
+      const [next, current] = [wanted as AnyResource, stored as AnyResource]
+      if (next.kind !== 'Namespace' || current.kind !== 'Namespace') throw new GantryError('InvalidArgument', `a ${stored.kind} has no subresource finalize`, { details: [{ field: 'subresource', value: subresource, message: 'is one of namespaces' }] })
+      const { uid, resourceVersion, managedFields } = next.metadata
+      return { ...current, metadata: { ...current.metadata, uid, resourceVersion, managedFields }, spec: next.spec } as AnyResource as Resources[K]
+    }
     case 'ephemeralcontainers':
     case 'resize': {
       const [next, current] = [wanted as AnyResource, stored as AnyResource]

@@ -24,7 +24,7 @@ const UNOWNED_METADATA: ReadonlySet<string> = new Set([
 const BEFORE_FIRST_APPLY = 'before-first-apply'
 
 /** By way of what a write came: all but status write the same half as ''. */
-export type Subresource = '' | 'status' | 'scale' | 'ephemeralcontainers' | 'resize'
+export type Subresource = '' | 'status' | 'scale' | 'ephemeralcontainers' | 'resize' | 'finalize'
 
 export interface Application {
   readonly kind: Kind

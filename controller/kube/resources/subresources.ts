@@ -6,7 +6,7 @@ import { scalePaths } from '../../api/scale-form.ts'
 import type { ServedResource, Subresource } from '../contract.ts'
 import type { StoredReads } from './reads.ts'
 import { scaleSubresource } from './scale.ts'
-import { podPartSubresource } from './pod-parts.ts'
+import { finalizeSubresource, podPartSubresource } from './pod-parts.ts'
 import { statusSubresource } from './status.ts'
 import type { StoredWrites } from './writes.ts'
 
@@ -28,6 +28,7 @@ export function storedSubresources(resources: readonly ServedResource[], parts: 
     return [
       ...halfOf(resource.stored, 'status') !== undefined ? [statusSubresource(resource, parts)] : [],
       ...resource.stored === 'Pod' ? POD_PARTS.map((part) => podPartSubresource(resource, part, parts)) : [],
+      ...resource.stored === 'Namespace' ? [finalizeSubresource(resource, parts)] : [],
       ...paths === undefined ? [] : [scaleSubresource(resource, paths, { api, reads: consistent })],
     ]
   })

@@ -2,7 +2,7 @@
 import { apiVersionOf } from '../../../proto/api/schema.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { AnyResource, Kind } from '../../../proto/gen/types.ts'
-import type { Draft, ObjectApi, PodPart, WriteSubresource } from '../../api/contract.ts'
+import type { Draft, ObjectApi, ObjectPart, WriteSubresource } from '../../api/contract.ts'
 import type { Answer, Handle, ResourceRequest, ServedResource, Verb } from '../contract.ts'
 import { flag } from '../query-flag.ts'
 import { sendCached, sendMessage, sendResource } from '../sendable.ts'
@@ -39,7 +39,7 @@ export class StoredWrites {
     return { is: 'object', code: 201, object: sendResource(await this.#api.create(object as Draft<Kind>, context), request.target.resource) }
   }
 
-  async update(request: ResourceRequest, subresource: '' | 'status' | PodPart): Promise<Answer> {
+  async update(request: ResourceRequest, subresource: '' | 'status' | ObjectPart): Promise<Answer> {
     const context = writeContext(request, 'UpdateOptions')
     const object = await receivedObject(request, context)
     return { is: 'object', object: sendResource(await (subresource === 'status' ? this.#api.updateStatus(object, context) : this.#api.update(object, context, subresource === '' ? undefined : subresource)), request.target.resource) }
