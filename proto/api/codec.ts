@@ -290,14 +290,18 @@ function isUnset(field: FieldSchema, value: JsonValue): boolean {
   return field.options.written === true && (field.kind === 'message' && field.label === 'optional' ? isHollow(field.type, value) : isEmpty(value))
 }
 
-/** True for an object of a message in which nothing is set. A field with the option `presence` is set by being there, also as 0 or false. */
+/**
+ * True for an object of a message in which nothing is set. What is a pointer in Go is set by being there, whatever it holds: a field with the option
+ * `presence`, and a message that Kubernetes does not write when it is empty.
+ */
 function isHollow(message: string, value: JsonValue): boolean {
   if (!isObject(value)) return false
   const fields = jsonFields(message)
   return Object.entries(value).every(([key, item]) => {
     const field = fields.get(key)
     if (field === undefined || field.options.presence === true) return false
-    return field.kind === 'message' && field.label === 'optional' && isObject(item) ? isHollow(field.type, item) : isEmpty(item)
+    if (field.kind !== 'message' || field.label !== 'optional' || !isObject(item)) return isEmpty(item)
+    return (field.options.written === true || field.options.always === true) && isHollow(field.type, item)
   })
 }
 

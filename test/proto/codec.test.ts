@@ -25,6 +25,15 @@ describe('decodeJson', () => {
     })
   })
 
+  it('keeps what is a pointer in Go inside of what Kubernetes writes even if it is empty', () => {
+    const status = (state: JsonObject): JsonObject => ({ ...pod({ containers: [{ name: 'c', image: 'i' }] }), status: { containerStatuses: [{ name: 'c', state, lastState: {} }] } })
+    for (const state of [{ terminated: { exitCode: 0 } }, { running: {} }] as JsonObject[]) {
+      const [shown] = decodeJson('Pod', status(state)).status.containerStatuses!
+      assert.deepEqual(Object.keys(shown!.state ?? {}), Object.keys(state))
+      assert.equal(shown!.lastState, undefined)
+    }
+  })
+
   it('takes the kind from the caller when the value has none, and refuses another', () => {
     assert.equal(decodeJson('ConfigMap', { metadata: { name: 'a' } }).kind, 'ConfigMap')
     assert.throws(() => decodeJson('ConfigMap', pod({})), /kind: "Pod" is not the kind asked for, ConfigMap/)
