@@ -4,6 +4,7 @@ import { createServer, type Server as HttpsServer } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
@@ -87,6 +88,7 @@ export class KubeServer {
       maxHeaderSize: HEADERS_SIZE, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE,
     })
     this.#server.on('request', (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response))
+    this.#server.on('secureConnection', parseInTurn)
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head))
     this.#server.on('clientError', (error: Error, socket: Duplex) => this.#malformed(error, socket))
   }
@@ -271,4 +273,14 @@ function timeLimit(query: URLSearchParams, most: number): number {
   let millis = 0
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) millis += Number(amount) * UNITS[unit!]!
   return millis === 0 ? most : Math.min(millis, most)
+}
+
+/**
+ * Has Node.js parse a connection's bytes as stream events, and not directly out of TLS. While an answer is not written yet, Node.js pauses the
+ * parser for the next request; bytes that TLS had decrypted already reached the paused parser all the same, which counted as malformed
+ * (HPE_PAUSED) and ended the connection. A listener for "data", even for a moment, makes Node.js change over.
+ */
+function parseInTurn(socket: TLSSocket): void {
+  const ignore = (): void => undefined
+  socket.on('data', ignore).off('data', ignore)
 }

@@ -85,6 +85,8 @@ describe('clients of Kubernetes while controllers fail', function () {
       config.loadFromFile(at[controller].kubeconfig)
       return [controller, config]
     })) as typeof configs
+    // The pod `inside` reads a Lease with the token of its account.
+    await kubectl.ok('annotate serviceaccount default gantry.dev/access=edit')
     await kubectl.apply(
       DEFINITION, inside(), deployment('talk', { command: ['sh', '-c', 'while echo line; do sleep 0.2; done'] }),
       { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'counted' }, spec: { leaseTransitions: 0 } },
