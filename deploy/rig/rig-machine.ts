@@ -1,6 +1,7 @@
 /** A rig's machine as tests and scenarios handle it: what is done to it goes through the faults of the rig, so that it is recorded and can be undone. */
 import type { CommandOptions, CommandResult } from '../../proto/base/command.ts'
 import type { JsonValue } from '../../proto/gen/types.ts'
+import { checkOptionsOf } from './call-options.ts'
 import type { Machine, MachineState, ProgramName, Role } from './contract.ts'
 import type { BeginOptions } from './faults/engine.ts'
 import type { FaultRecord } from './faults/contract.ts'
@@ -76,6 +77,8 @@ export class RigProgram {
   }
 }
 
+const COMMAND_OPTIONS: readonly (keyof CommandOptions)[] = ['timeout', 'signal', 'stdin', 'cwd', 'env', 'allow']
+
 /** What is asked of a machine itself, and not of its rig's faults. */
 export type OpenMachine = Pick<Machine, 'state' | 'run' | 'readLog'>
 
@@ -105,6 +108,7 @@ export class RigMachine {
    * DeadlineExceeded (30 s unless said), Internal for an exit code that `allow` does not name, FailedPrecondition while the machine is off.
    */
   async run(command: readonly string[], options?: CommandOptions): Promise<CommandResult> {
+    checkOptionsOf('run', options, COMMAND_OPTIONS)
     return (await this.#open()).run(command, options)
   }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { checkOptionsOf, patienceOf } from '../../../deploy/rig/call-options.ts'
 import { Rig } from '../../../deploy/rig/index.ts'
+import { RigMachine } from '../../../deploy/rig/rig-machine.ts'
 import { checkOf } from '../../../deploy/rig/until.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 
@@ -23,6 +24,12 @@ describe('options of the TypeScript API', () => {
     refused(() => patienceOf('eventually', 5_000 as never), /eventually: options are an object, not 5000/)
     refused(() => checkOptionsOf('removeNode', { force: true }, ['now']), /there is no option "force" it has now/)
     refused(() => checkOf(5 as never), /what is waited for is text/)
+  })
+
+  it('are refused by a machine that is to run a command, before it runs', async () => {
+    const open = (): never => assert.fail('the machine was asked')
+    const machine = new RigMachine({ name: 'n1', role: 'node', address: '10.0.0.1' }, open, {} as never)
+    await assert.rejects(machine.run(['true'], { within: 5 } as never), /run: there is no option "within"/)
   })
 
   it('are looked at before a rig is made', async () => {
