@@ -39,7 +39,8 @@ async function ask({ to, port = 7000, count = 3 }) {
       if (error !== null) failures.add(error.code)
       resolve()
     }))
-    if (number % 20 === 19) await new Promise((resolve) => setTimeout(resolve, 1))
+    // The receiver's buffer holds about 270 packets. What a busy machine lets run over there would count as lost on the way.
+    if (number % 20 === 19) await new Promise((resolve) => setTimeout(resolve, number % 120 === 119 ? 50 : 1))
   }
   await within(all)
   socket.close()
