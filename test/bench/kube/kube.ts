@@ -105,8 +105,10 @@ async function withAdmission(controller: BenchController, measured: () => Promis
   for (const [plural] of objects) await controller.send('DELETE', `${group.path}/${plural}/bench`)
 }
 
-/** MB that so many watches add, which are told of nothing: to a controller that has done nothing else, once it has collected the garbage of their beginning. */
-/** A user may have 1,000 watches at most; an administrator's certificate any number. */
+/**
+ * MB that so many watches add, which are told of nothing: to a controller that has done nothing else, once it has collected the garbage of their beginning.
+ * An account may have 1,000 watches at most; an administrator's certificate any number.
+ */
 async function idleFigure(watchers: number, credentials: 'token' | 'certificate'): Promise<Figure> {
   const controller = await BenchController.start()
   try {
