@@ -58,17 +58,23 @@ export interface AgentParts {
   readonly log: Logger
 }
 
-/** Runs until the signal is aborted; containers live on. Rejects when the machine cannot do it (FailedPrecondition names what is missing). */
+/**
+ * Runs until the signal is aborted; containers live on. Rejects when the machine cannot do it (FailedPrecondition names
+ * what is missing).
+ */
 export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<void> {
   const { config, version, runtime, images, state, clock, random, log } = parts
-  // Secrets, logs and what pods write stand below: nobody but root has any business there, containers reach their part through mounts.
+  // Secrets, logs and what pods write stand below: nobody but root has any business there, containers reach their part
+  // through mounts.
   for (const directory of [config.stateDir, config.runDir]) await mkdir(directory, { recursive: true, mode: 0o700 })
-  // What stands there is written for each container and lives no longer than the machine's boot: no disk is to be waited for.
+  // What stands there is written for each container and lives no longer than the machine's boot: no disk is to be
+  // waited for.
   if (!(await isTmpfs(config.runDir))) await mountTmpfs(config.runDir, 'mode=0700')
   claim(config.runDir)
   const viewDirectory = join(config.runDir, 'view')
   await mkdir(viewDirectory, { recursive: true, mode: 0o700 })
-  const group = config.machineCgroup === undefined ? undefined : new MachineGroup(await Cgroups.detect(clock), config.machineCgroup)
+  const group =
+    config.machineCgroup === undefined ? undefined : new MachineGroup(await Cgroups.detect(clock), config.machineCgroup)
   const readOwn = async (): Promise<Machine> => {
     const host = await readMachine(config.stateDir)
     return group === undefined ? host : group.machine(host)
@@ -78,25 +84,39 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     return group === undefined ? host : group.levels(host)
   }
   const machine = await readOwn()
-  const settings: NodeSettings = { ...config, name: config.name ?? machine.hostname.toLowerCase(), address: config.address }
+  const settings: NodeSettings = {
+    ...config,
+    name: config.name ?? machine.hostname.toLowerCase(),
+    address: config.address,
+  }
   const capacity = nodeCapacity(machine, settings)
   const address = nodeAddress(machine, settings)
   const outbox = new Outbox()
   const events = new EventRecorder(settings.name, clock, random, (event) => outbox.event(event))
   const networking = parts.networking({
-    name: settings.name, address,
+    name: settings.name,
+    address,
     warn(about, reason, message) {
       const object = network.view.objects(about.kind).get(`${about.namespace}/${about.name}`)
       if (object !== undefined) events.recordOf(object, 'Warning', reason, message)
     },
   })
   const network = new NetworkSync({
-    directory: viewDirectory, parts: networking.parts, applied: (revision) => outbox.applied(revision),
-    clock, random, logger: log.child({ component: 'network' }),
+    directory: viewDirectory,
+    parts: networking.parts,
+    applied: (revision) => outbox.applied(revision),
+    clock,
+    random,
+    logger: log.child({ component: 'network' }),
   })
   const tables = new TableWatch({
-    run: parts.run, clock, logger: log.child({ component: 'network' }),
-    owners: [...network.tableOwners, { name: 'pod network', tables: () => networking.network.tables?.() ?? [], restore: undefined }],
+    run: parts.run,
+    clock,
+    logger: log.child({ component: 'network' }),
+    owners: [
+      ...network.tableOwners,
+      { name: 'pod network', tables: () => networking.network.tables?.() ?? [], restore: undefined },
+    ],
   })
   const folders = new PodFolders(config.stateDir, config.runDir, runtime.podFiles?.bind(runtime))
   const rotation = { size: quantityValue(config.logs.maxSize), files: config.logs.maxFiles }
@@ -106,14 +126,22 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const watch = new NodeWatch({
     read: async () => {
       const [now, levels, present] = await Promise.all([readOwn(), readOwnLevels(), images.list()])
-      return nodeObject(now, settings, versions, { conditions: pressureConditions(levels, clock.now()), images: present })
+      return nodeObject(now, settings, versions, {
+        conditions: pressureConditions(levels, clock.now()),
+        images: present,
+      })
     },
     report: (status) => outbox.node(status),
     clock,
     log: log.child({ component: 'node' }),
   })
   const pods = new Pods({
-    clock, random, runtime, images, state, folders,
+    clock,
+    random,
+    runtime,
+    images,
+    state,
+    folders,
     actions: new NodeActions({ runtime, version }),
     log: log.child({ component: 'pods' }),
     group: steps,
@@ -125,7 +153,9 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     events,
     reports: outbox,
     node: {
-      name: settings.name, hostname: machine.hostname, address,
+      name: settings.name,
+      hostname: machine.hostname,
+      address,
       get allocatable() {
         return watch.latest?.status.allocatable ?? nodeAllocatable(capacity, settings)
       },
@@ -144,12 +174,37 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   await pods.start()
   // Not before the guard knows the addresses of the pods that live on: the control plane may never have heard of them.
   network.start()
-  const dialer = new PodDialer({ directory: join(config.runDir, 'doors'), clock, log: log.child({ component: 'streams' }) })
+  const dialer = new PodDialer({
+    directory: join(config.runDir, 'doors'),
+    clock,
+    log: log.child({ component: 'streams' }),
+  })
   const streams = new PodNodeStreams({
-    find: (uid) => pods.target(uid), dialer, runtime, group: steps,
-    pages: new NodePages({ node: settings.name, version: versions.agent, targets: () => pods.targets(), runtime, clock, stateDir: config.stateDir, machine: readOwn, use: group && (() => group.use()) }),
+    find: (uid) => pods.target(uid),
+    dialer,
+    runtime,
+    group: steps,
+    pages: new NodePages({
+      node: settings.name,
+      version: versions.agent,
+      targets: () => pods.targets(),
+      runtime,
+      clock,
+      stateDir: config.stateDir,
+      machine: readOwn,
+      use: group && (() => group.use()),
+    }),
     usage: new UsageMeter({ targets: () => pods.targets(), runtime, clock, machine: group && (() => group.use()) }),
-    checks: new NetworkChecks({ network: networking.network, nodeAddress: address, tables, run: parts.run, group: steps, clock, random, log: log.child({ component: 'streams' }) }),
+    checks: new NetworkChecks({
+      network: networking.network,
+      nodeAddress: address,
+      tables,
+      run: parts.run,
+      group: steps,
+      clock,
+      random,
+      log: log.child({ component: 'streams' }),
+    }),
   })
   const session = new Session({
     controllers: config.controllers,
@@ -160,10 +215,19 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     outbox,
     node: () => watch.hello(),
     agentId: randomUuid(random),
-    version, clock, random,
+    version,
+    clock,
+    random,
     log: log.child({ component: 'session' }),
   })
-  const housekeeping = new Housekeeping({ pods, images, runtime, clock, rotation, log: log.child({ component: 'housekeeping' }) })
+  const housekeeping = new Housekeeping({
+    pods,
+    images,
+    runtime,
+    clock,
+    rotation,
+    log: log.child({ component: 'housekeeping' }),
+  })
   const tasks = new RunGroup(signal)
   tasks.add((stop) => session.run(stop))
   tasks.add((stop) => housekeeping.run(stop))

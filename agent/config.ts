@@ -1,5 +1,22 @@
 /** What an agent is told: its settings. */
-import { absolutePath, checked, count, format, hostPort, listOf, mapOf, oneOf, optional, port, quantity, section, text, textOrEmpty, withDefault, type Settings } from '../proto/api/config-file.ts'
+import {
+  absolutePath,
+  checked,
+  count,
+  format,
+  hostPort,
+  listOf,
+  mapOf,
+  oneOf,
+  optional,
+  port,
+  quantity,
+  section,
+  text,
+  textOrEmpty,
+  withDefault,
+  type Settings,
+} from '../proto/api/config-file.ts'
 import { asUpstream } from './dns/upstreams.ts'
 import type { Overlay } from './network/fabric/plan.ts'
 import { VXLAN_PORT } from './network/fabric/plan.ts'
@@ -51,7 +68,9 @@ export interface AgentConfig {
   readonly stateDir: string
   readonly runDir: string
   readonly cgroupParent: string
-  /** The control group with everything on the machine, where that is only a part of the kernel's; undefined: the whole. */
+  /**
+   * The control group with everything on the machine, where that is only a part of the kernel's; undefined: the whole.
+   */
   readonly machineCgroup: string | undefined
   readonly runtime: 'auto' | 'crun' | 'runc'
   readonly registries: RegistriesConfig
@@ -68,7 +87,10 @@ export interface AgentConfig {
   readonly podPidsLimit: number
   /** Kernel settings that pods may set beside those that are safe; "*" at the end stands for the rest of the name. */
   readonly allowedUnsafeSysctls: readonly string[]
-  /** `overlay`: how pods of other nodes are reached; `mtu`: bytes of a pod's packet, worked out if it is not given; `vxlanPort`: UDP port, the same on all nodes. */
+  /**
+   * `overlay`: how pods of other nodes are reached; `mtu`: bytes of a pod's packet, worked out if it is not given;
+   * `vxlanPort`: UDP port, the same on all nodes.
+   */
   readonly network: { readonly overlay: Overlay; readonly mtu: number | undefined; readonly vxlanPort: number }
   readonly logs: { readonly maxSize: string; readonly maxFiles: number }
   readonly dns: DnsConfig
@@ -79,7 +101,11 @@ const NETWORK = { overlay: 'auto', mtu: undefined, vxlanPort: VXLAN_PORT } as co
 const IMAGES = { maxUnpackedSize: '32Gi', maxFiles: DEFAULT_UNPACK_LIMITS.files }
 const LOGS = { maxSize: '10Mi', maxFiles: 5 }
 const DNS: DnsConfig = { upstream: [], cacheSize: '8Mi', serveStale: 3600 }
-const nameServer = checked(text, (value) => (asUpstream(value) === undefined ? 'must be an IP address, with a port as in 10.0.0.53:53 or [fd00::53]:53' : undefined))
+const nameServer = checked(text, (value) =>
+  asUpstream(value) === undefined
+    ? 'must be an IP address, with a port as in 10.0.0.53:53 or [fd00::53]:53'
+    : undefined,
+)
 const quantities = mapOf(quantity, format('resourceName'))
 
 const labelKey = format('labelKey')
@@ -99,20 +125,67 @@ export const AGENT_SETTINGS: Settings<AgentConfig> = {
   stateDir: withDefault(absolutePath, '/var/lib/gantry/agent'),
   runDir: withDefault(absolutePath, '/run/gantry/agent'),
   // The root has no limits, and what it holds is not the agent's.
-  cgroupParent: withDefault(checked(absolutePath, (value) => (/^(\/(?!\.{1,2}(\/|$))[^/]+)+$/.test(value) ? undefined : 'must be a path below /')), '/gantry'),
+  cgroupParent: withDefault(
+    checked(absolutePath, (value) =>
+      /^(\/(?!\.{1,2}(\/|$))[^/]+)+$/.test(value) ? undefined : 'must be a path below /',
+    ),
+    '/gantry',
+  ),
   machineCgroup: optional(absolutePath),
   runtime: withDefault(oneOf('auto', 'crun', 'runc'), 'auto'),
-  registries: withDefault(section<RegistriesConfig>({ mirrors: withDefault(mapOf(listOf(text)), {}), insecure: withDefault(listOf(text), []), ca: withDefault(mapOf(text), {}) }), {}),
-  images: withDefault(section<AgentConfig['images']>({ maxUnpackedSize: withDefault(quantity, IMAGES.maxUnpackedSize), maxFiles: withDefault(count(1), IMAGES.maxFiles) }), IMAGES),
+  registries: withDefault(
+    section<RegistriesConfig>({
+      mirrors: withDefault(mapOf(listOf(text)), {}),
+      insecure: withDefault(listOf(text), []),
+      ca: withDefault(mapOf(text), {}),
+    }),
+    {},
+  ),
+  images: withDefault(
+    section<AgentConfig['images']>({
+      maxUnpackedSize: withDefault(quantity, IMAGES.maxUnpackedSize),
+      maxFiles: withDefault(count(1), IMAGES.maxFiles),
+    }),
+    IMAGES,
+  ),
   capacity: withDefault(quantities, {}),
   reserved: withDefault(quantities, {}),
   labels: withDefault(mapOf(checked(textOrEmpty, format('labelValue')), labelKeyProblem), {}),
-  taints: withDefault(listOf(section<NodeTaint>({ key: checked(text, format('labelKey')), value: optional(checked(textOrEmpty, format('labelValue'))), effect: oneOf('NoSchedule', 'PreferNoSchedule', 'NoExecute') })), []),
+  taints: withDefault(
+    listOf(
+      section<NodeTaint>({
+        key: checked(text, format('labelKey')),
+        value: optional(checked(textOrEmpty, format('labelValue'))),
+        effect: oneOf('NoSchedule', 'PreferNoSchedule', 'NoExecute'),
+      }),
+    ),
+    [],
+  ),
   podPidsLimit: withDefault(count(1), 4096),
   allowedUnsafeSysctls: withDefault(listOf(checked(text, flawOfAllowedSysctl)), []),
-  entrance: withDefault(section<EntranceConfig>({ http: withDefault(port, ENTRANCE.http), https: withDefault(port, ENTRANCE.https) }), ENTRANCE),
-  dns: withDefault(section<DnsConfig>({ upstream: withDefault(listOf(nameServer), DNS.upstream), cacheSize: withDefault(quantity, DNS.cacheSize), serveStale: withDefault(count(0), DNS.serveStale) }), DNS),
+  entrance: withDefault(
+    section<EntranceConfig>({ http: withDefault(port, ENTRANCE.http), https: withDefault(port, ENTRANCE.https) }),
+    ENTRANCE,
+  ),
+  dns: withDefault(
+    section<DnsConfig>({
+      upstream: withDefault(listOf(nameServer), DNS.upstream),
+      cacheSize: withDefault(quantity, DNS.cacheSize),
+      serveStale: withDefault(count(0), DNS.serveStale),
+    }),
+    DNS,
+  ),
   // 1280 is the least that IPv6 works with (RFC 8200, section 5).
-  network: withDefault(section<AgentConfig['network']>({ overlay: withDefault(oneOf('auto', 'vxlan'), NETWORK.overlay), mtu: optional(count(1280)), vxlanPort: withDefault(port, NETWORK.vxlanPort) }), NETWORK),
-  logs: withDefault(section({ maxSize: withDefault(quantity, LOGS.maxSize), maxFiles: withDefault(count(2), LOGS.maxFiles) }), LOGS),
+  network: withDefault(
+    section<AgentConfig['network']>({
+      overlay: withDefault(oneOf('auto', 'vxlan'), NETWORK.overlay),
+      mtu: optional(count(1280)),
+      vxlanPort: withDefault(port, NETWORK.vxlanPort),
+    }),
+    NETWORK,
+  ),
+  logs: withDefault(
+    section({ maxSize: withDefault(quantity, LOGS.maxSize), maxFiles: withDefault(count(2), LOGS.maxFiles) }),
+    LOGS,
+  ),
 }

@@ -1,7 +1,10 @@
 /** Texts that become a word of a file that programs read line by line, or a part of a path. */
 import { GantryError } from '../proto/api/errors.ts'
 
-/** One word of a line, as in hosts(5) and resolv.conf(5): InvalidArgument for what is empty, has white space, or begins a comment. */
+/**
+ * One word of a line, as in hosts(5) and resolv.conf(5): InvalidArgument for what is empty, has white space, or begins
+ * a comment.
+ */
 export function lineWord(text: string): string {
   if (!/^[^\s\p{Cc}\p{Z}#;][^\s\p{Cc}\p{Z}#]*$/u.test(text)) throw refused(text, 'cannot stand in a line')
   return text

@@ -1,5 +1,6 @@
 /**
- * Starts programs from a process that stays small. Node.js starts one by copying the table of all its own memory, which stops the agent for some
+ * Starts programs from a process that stays small. Node.js starts one by copying the table of all its own memory, which
+ * stops the agent for some
  * milliseconds each time; so a shell is kept, to be told what to run.
  *
  *   agent ── commands ──▶ sh ──▶ program            one line back for each: <number> pid <pid>, <number> exit <code>
@@ -17,7 +18,11 @@ import type { Clock } from '../proto/base/clock.ts'
 import type { CommandOptions, CommandResult } from '../proto/base/command.ts'
 
 /** Runs a program to its end; `run` of proto/base/command.ts and `Launcher.run` are two ways to. */
-export type Run = (program: string, args: readonly string[], options?: CommandOptions & { readonly stdin?: string | Uint8Array }) => Promise<CommandResult>
+export type Run = (
+  program: string,
+  args: readonly string[],
+  options?: CommandOptions & { readonly stdin?: string | Uint8Array },
+) => Promise<CommandResult>
 
 export interface AnswerOptions {
   /** Where it runs. */
@@ -64,34 +69,56 @@ export class Launcher {
   }
 
   /**
-   * As `run` of proto/base/command.ts, with the same errors, but for a program killed by a signal (its exit code is 128 and the signal's number) and
+   * As `run` of proto/base/command.ts, with the same errors, but for a program killed by a signal (its exit code is 128
+   * and the signal's number) and
    * for the environment: PATH, and what `env` says beside it.
    */
   readonly run: Run = async (program, args, options = {}) => {
     const { allow = [0], stdin, timeout = DEFAULT_TIMEOUT, signal } = options
     if (signal?.aborted === true) throw GantryError.from(signal.reason, 'Cancelled')
-    const result = await this.#submit((number, file) => {
-      if (stdin !== undefined) writeFileSync(file('in'), stdin, { mode: 0o600 })
-      const command = `${words(program, args, options.env)} <${stdin === undefined ? '/dev/null' : quote(file('in'))} >${quote(file('out'))} 2>${quote(file('err'))}`
-      const whole = `${command} & echo ${number} pid $!; wait $!; echo ${number} exit $?`
-      return options.cwd === undefined ? whole : `if cd ${quote(options.cwd)} 2>${quote(file('err'))}; then ${whole}; else : >${quote(file('out'))}; echo ${number} exit 1; fi`
-    }, timeout, signal, true)
+    const result = await this.#submit(
+      (number, file) => {
+        if (stdin !== undefined) writeFileSync(file('in'), stdin, { mode: 0o600 })
+        const command = `${words(program, args, options.env)} <${stdin === undefined ? '/dev/null' : quote(file('in'))} >${quote(file('out'))} 2>${quote(file('err'))}`
+        const whole = `${command} & echo ${number} pid $!; wait $!; echo ${number} exit $?`
+        return options.cwd === undefined
+          ? whole
+          : `if cd ${quote(options.cwd)} 2>${quote(file('err'))}; then ${whole}; else : >${quote(file('out'))}; echo ${number} exit 1; fi`
+      },
+      timeout,
+      signal,
+      true,
+    )
     const { code } = result
     if (allow.includes(code)) return result
     const detail = result.stderr.trim().slice(-2000)
     if (code === NOT_FOUND) throw new GantryError('NotFound', `cannot start ${program}: ${detail}`)
-    throw new GantryError('Internal', `${program} ${args.slice(0, 3).join(' ')} exited with ${code}${detail === '' ? '' : `: ${detail}`}`, { details: [{ field: 'exitCode', value: String(code) }] })
+    throw new GantryError(
+      'Internal',
+      `${program} ${args.slice(0, 3).join(' ')} exited with ${code}${detail === '' ? '' : `: ${detail}`}`,
+      { details: [{ field: 'exitCode', value: String(code) }] },
+    )
   }
 
   /**
-   * Starts a program that goes on by itself, and waits for the first line that it writes to ANSWER_DESCRIPTOR; undefined if it closes it without.
+   * Starts a program that goes on by itself, and waits for the first line that it writes to ANSWER_DESCRIPTOR;
+   * undefined if it closes it without.
    * A program that does not answer in time is left running: DeadlineExceeded.
    */
-  async answer(program: string, args: readonly string[], { cwd, env, timeout, stderr }: AnswerOptions): Promise<string | undefined> {
-    const { stdout } = await this.#submit((number, file) => {
-      const command = `${words(program, args, env)} ${ANSWER_DESCRIPTOR}>&1 </dev/null >/dev/null 2>${quote(stderr)}`
-      return `: >${quote(file('err'))}; { cd ${quote(cwd)} && ${command}; } | { IFS= read -r line; printf %s "$line" >${quote(file('out'))}; echo ${number} exit 0; }`
-    }, timeout, undefined, false)
+  async answer(
+    program: string,
+    args: readonly string[],
+    { cwd, env, timeout, stderr }: AnswerOptions,
+  ): Promise<string | undefined> {
+    const { stdout } = await this.#submit(
+      (number, file) => {
+        const command = `${words(program, args, env)} ${ANSWER_DESCRIPTOR}>&1 </dev/null >/dev/null 2>${quote(stderr)}`
+        return `: >${quote(file('err'))}; { cd ${quote(cwd)} && ${command}; } | { IFS= read -r line; printf %s "$line" >${quote(file('out'))}; echo ${number} exit 0; }`
+      },
+      timeout,
+      undefined,
+      false,
+    )
     return stdout === '' ? undefined : stdout
   }
 
@@ -102,8 +129,16 @@ export class Launcher {
     this.#shell = undefined
   }
 
-  /** Resolves at the command's end, whatever its exit code; rejects once it was killed for being late or unwanted, or at once if it cannot be. */
-  #submit(command: (number: number, file: (kind: 'in' | 'out' | 'err') => string) => string, timeout: number, signal: AbortSignal | undefined, killable: boolean): Promise<CommandResult> {
+  /**
+   * Resolves at the command's end, whatever its exit code; rejects once it was killed for being late or unwanted, or at
+   * once if it cannot be.
+   */
+  #submit(
+    command: (number: number, file: (kind: 'in' | 'out' | 'err') => string) => string,
+    timeout: number,
+    signal: AbortSignal | undefined,
+    killable: boolean,
+  ): Promise<CommandResult> {
     const number = ++this.#count
     const shell = (this.#shell ??= this.#begin())
     const place = this.#free.pop() ?? this.#places++
@@ -124,7 +159,9 @@ export class Launcher {
         if (shell.pending.size === 0) hold(shell, false)
       }
       const abort = (): void => end(GantryError.from(signal!.reason, 'Cancelled'))
-      const timer = this.#clock.after(timeout, () => end(new GantryError('DeadlineExceeded', `no end after ${timeout} ms`)))
+      const timer = this.#clock.after(timeout, () =>
+        end(new GantryError('DeadlineExceeded', `no end after ${timeout} ms`)),
+      )
       signal?.addEventListener('abort', abort, { once: true })
       if (shell.pending.size === 0) hold(shell, true)
       shell.pending.set(number, {
@@ -154,7 +191,11 @@ export class Launcher {
 
   #begin(): Shell {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
-    const child = spawn('/bin/sh', [], { detached: true, stdio: ['pipe', 'pipe', 'ignore'], env: { PATH: process.env.PATH } })
+    const child = spawn('/bin/sh', [], {
+      detached: true,
+      stdio: ['pipe', 'pipe', 'ignore'],
+      env: { PATH: process.env.PATH },
+    })
     const shell: Shell = { child, pending: new Map() }
     hold(shell, false)
     let text = ''
@@ -165,7 +206,12 @@ export class Launcher {
     })
     const gone = (cause?: Error): void => {
       if (this.#shell === shell) this.#shell = undefined
-      this.#fail(shell, new GantryError('Internal', `the launcher's shell ended${cause === undefined ? '' : `: ${cause.message}`}`, { cause }))
+      this.#fail(
+        shell,
+        new GantryError('Internal', `the launcher's shell ended${cause === undefined ? '' : `: ${cause.message}`}`, {
+          cause,
+        }),
+      )
     }
     child.on('error', gone)
     // Not 'close': a command under way may hold its output open.
@@ -182,14 +228,15 @@ export class Launcher {
   }
 
   #fail(shell: Shell | undefined, error: GantryError): void {
-    for (const { failed } of [...shell?.pending.values() ?? []]) failed(error)
+    for (const { failed } of [...(shell?.pending.values() ?? [])]) failed(error)
   }
 }
 
 /** Node.js goes on while it waits for an answer, and no longer. */
 function hold({ child }: Shell, on: boolean): void {
-  for (const part of [child, child.stdin as Socket, child.stdout as Socket]) if (on) part.ref()
-  else part.unref()
+  for (const part of [child, child.stdin as Socket, child.stdout as Socket])
+    if (on) part.ref()
+    else part.unref()
 }
 
 function kill(pid: number): void {
@@ -201,12 +248,15 @@ function kill(pid: number): void {
 }
 
 function words(program: string, args: readonly string[], env: NodeJS.ProcessEnv | undefined): string {
-  const settings = Object.entries(env ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [`${variable(name)}=${quote(value)}`]))
+  const settings = Object.entries(env ?? {}).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${variable(name)}=${quote(value)}`],
+  )
   return [...settings, quote(program), ...args.map(quote)].join(' ')
 }
 
 function variable(name: string): string {
-  if (!/^[A-Za-z_]\w*$/.test(name)) throw new GantryError('InvalidArgument', `"${name}" cannot name an environment variable`)
+  if (!/^[A-Za-z_]\w*$/.test(name))
+    throw new GantryError('InvalidArgument', `"${name}" cannot name an environment variable`)
   return name
 }
 

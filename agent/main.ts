@@ -29,33 +29,47 @@ async function main(): Promise<void> {
   const config = start.settings
   const log = createLogger('gantry-agent')
   const stopping = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(new GantryError('Cancelled', `${signal} received`)))
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => stopping.abort(new GantryError('Cancelled', `${signal} received`)))
   const clock = clockFromEnvironment(process.env)
   const common = { clock, random: systemRandom }
   const launcher = new Launcher(join(config.runDir, 'launch'), clock)
   let failed = false
   try {
     const tls = config.tls === undefined ? undefined : await readTls(config.tls)
-    await runAgent({
-      ...common,
-      log, config,
-      version: VERSION,
-      runtime: new OciDriver({
-        stateDir: join(config.runDir, 'runtime'), runDir: join(config.runDir, 'oci'), programDir: join(config.stateDir, 'runtime'), cgroupParent: config.cgroupParent,
-        ...(config.runtime === 'auto' ? {} : { runtime: config.runtime }),
-        // As much as all files of a log together are to hold.
-        logSizeMax: quantityValue(config.logs.maxSize) * config.logs.maxFiles,
-        launcher, clock, logger: log.child({ component: 'runtime' }),
-      }),
-      images: new ImageStore({
-        ...common, root: join(config.stateDir, 'images'), registries: config.registries, run: launcher.run, log: log.child({ component: 'images' }),
-        limits: { bytes: quantityValue(config.images.maxUnpackedSize), files: config.images.maxFiles },
-      }),
-      networking: (node) => makeNetworking({ config, run: launcher.run, clock, log }, node),
-      run: launcher.run,
-      state: new FileState(join(config.stateDir, 'state')),
-      connect: (address) => connect(address, tls, livenessWith(config.controllers.length)),
-    }, stopping.signal)
+    await runAgent(
+      {
+        ...common,
+        log,
+        config,
+        version: VERSION,
+        runtime: new OciDriver({
+          stateDir: join(config.runDir, 'runtime'),
+          runDir: join(config.runDir, 'oci'),
+          programDir: join(config.stateDir, 'runtime'),
+          cgroupParent: config.cgroupParent,
+          ...(config.runtime === 'auto' ? {} : { runtime: config.runtime }),
+          // As much as all files of a log together are to hold.
+          logSizeMax: quantityValue(config.logs.maxSize) * config.logs.maxFiles,
+          launcher,
+          clock,
+          logger: log.child({ component: 'runtime' }),
+        }),
+        images: new ImageStore({
+          ...common,
+          root: join(config.stateDir, 'images'),
+          registries: config.registries,
+          run: launcher.run,
+          log: log.child({ component: 'images' }),
+          limits: { bytes: quantityValue(config.images.maxUnpackedSize), files: config.images.maxFiles },
+        }),
+        networking: (node) => makeNetworking({ config, run: launcher.run, clock, log }, node),
+        run: launcher.run,
+        state: new FileState(join(config.stateDir, 'state')),
+        connect: (address) => connect(address, tls, livenessWith(config.controllers.length)),
+      },
+      stopping.signal,
+    )
   } catch (error) {
     const { message, details } = GantryError.from(error)
     log.fatal({ error: GantryError.from(error) }, 'agent failed')
@@ -65,7 +79,8 @@ async function main(): Promise<void> {
   } finally {
     launcher.stop()
   }
-  // What could not be stopped in order would keep the process, and nobody would begin another: any end is one that the next beginning puts right.
+  // What could not be stopped in order would keep the process, and nobody would begin another: any end is one that the
+  // next beginning puts right.
   if (failed) process.exit(1)
 }
 
@@ -74,14 +89,21 @@ async function askForImages(words: readonly string[]): Promise<void> {
     await runImagesCommand(words, process)
   } catch (thrown) {
     const { code, message, details } = GantryError.from(thrown)
-    process.stderr.write(`gantry-agent: ${message}${details.flatMap(({ remedy }) => (remedy === '' ? [] : [`; ${remedy}`])).join('')}\n`)
+    process.stderr.write(
+      `gantry-agent: ${message}${details.flatMap(({ remedy }) => (remedy === '' ? [] : [`; ${remedy}`])).join('')}\n`,
+    )
     process.exitCode = code === 'InvalidArgument' ? 2 : 1
   }
 }
 
 async function readTls(files: TlsFiles): Promise<{ ca: string; cert: string; key: string; serverName?: string }> {
   const [ca, cert, key] = await Promise.all([files.ca, files.cert, files.key].map((file) => readFile(file, 'utf8')))
-  return { ca: ca!, cert: cert!, key: key!, ...(files.serverName === undefined ? {} : { serverName: files.serverName }) }
+  return {
+    ca: ca!,
+    cert: cert!,
+    key: key!,
+    ...(files.serverName === undefined ? {} : { serverName: files.serverName }),
+  }
 }
 
 void main()

@@ -1,4 +1,6 @@
-/** The node's network put together: what gives pods their namespaces, and the parts that follow the cluster's network. */
+/**
+ * The node's network put together: what gives pods their namespaces, and the parts that follow the cluster's network.
+ */
 import { join } from 'node:path'
 import { quantityValue } from '../proto/api/quantity.ts'
 import type { Clock } from '../proto/base/clock.ts'
@@ -23,7 +25,15 @@ export interface NodePlace {
   /** Its own address in the cluster. */
   readonly address: string
   /** Tells the cluster, as a warning, what the node does not serve of an object. */
-  readonly warn: (about: { readonly kind: 'Service' | 'Ingress' | 'Gateway' | 'HTTPRoute'; readonly namespace: string; readonly name: string }, reason: string, message: string) => void
+  readonly warn: (
+    about: {
+      readonly kind: 'Service' | 'Ingress' | 'Gateway' | 'HTTPRoute'
+      readonly namespace: string
+      readonly name: string
+    },
+    reason: string,
+    message: string,
+  ) => void
 }
 
 export interface Networking {
@@ -50,18 +60,44 @@ export function makeNetworking({ config, run, clock, log }: NetworkingParts, nod
   const overlayGuard = new OverlayGuard({ node: node.name, run, vxlanPort })
   const fabric = new Fabric({ node: node.name, run, logger, clock, overlay, vxlanPort, mtu, overlayGuard })
   const segments = new Segments({ run, logger, node: node.name, vxlanPort, mtu, address: node.address, overlayGuard })
-  const names = new Names({ run, logger: log.child({ component: 'dns' }), clock, settings: resolverSettings(config.dns) })
+  const names = new Names({
+    run,
+    logger: log.child({ component: 'dns' }),
+    clock,
+    settings: resolverSettings(config.dns),
+  })
   const services = new ServiceProxy({
-    node: node.name, run, logger, reservedPorts: () => reservedPorts(config),
-    refused: (service, text) => node.warn({ kind: 'Service', namespace: service.split('/')[0]!, name: service.split('/')[1]! }, 'NotServedByNode', text),
+    node: node.name,
+    run,
+    logger,
+    reservedPorts: () => reservedPorts(config),
+    refused: (service, text) =>
+      node.warn(
+        { kind: 'Service', namespace: service.split('/')[0]!, name: service.split('/')[1]! },
+        'NotServedByNode',
+        text,
+      ),
   })
   const entrance = new Entrance({
-    directory: join(config.runDir, 'entrance'), ...config.entrance, run, clock, logger: log.child({ component: 'entrance' }),
+    directory: join(config.runDir, 'entrance'),
+    ...config.entrance,
+    run,
+    clock,
+    logger: log.child({ component: 'entrance' }),
     report: ({ kind, namespace, name, reason, message }) => node.warn({ kind, namespace, name }, reason, message),
   })
   return {
-    network: new RoutedNetwork({ stateDir: join(config.runDir, 'network'), run, clock, logger, address: node.address, vxlanPort, ...(mtu === undefined ? {} : { mtu }) }),
-    guard, segments,
+    network: new RoutedNetwork({
+      stateDir: join(config.runDir, 'network'),
+      run,
+      clock,
+      logger,
+      address: node.address,
+      vxlanPort,
+      ...(mtu === undefined ? {} : { mtu }),
+    }),
+    guard,
+    segments,
     parts: [overlayGuard, fabric, guard, segments, services, names, entrance],
   }
 }

@@ -1,6 +1,8 @@
 /**
- * Commands as typed data: flags, help and the function that runs. Parsing is commander's; what kubectl's users type beyond it is made
- * ready first: `--flag=false`, flags that may stand without a value (`--dry-run`), and everything behind `--` left alone.
+ * Commands as typed data: flags, help and the function that runs. Parsing is commander's; what kubectl's users type
+ * beyond it is made
+ * ready first: `--flag=false`, flags that may stand without a value (`--dry-run`), and everything behind `--` left
+ * alone.
  */
 import { Command as Commander, CommanderError, Option } from 'commander'
 import { GantryError } from '../proto/api/errors.ts'
@@ -36,9 +38,18 @@ export interface Flag {
 
 export type Flags = Readonly<Record<string, Flag>>
 
-type Parsed<F extends Flag> = F['type'] extends 'boolean' ? boolean : F['type'] extends 'list' ? string[] : F['type'] extends 'text' ? string : number
-type Value<F extends Flag> = F['type'] extends 'boolean' | 'list' ? Parsed<F>
-  : F extends { default: string | number | boolean } ? Parsed<F> : Parsed<F> | undefined
+type Parsed<F extends Flag> = F['type'] extends 'boolean'
+  ? boolean
+  : F['type'] extends 'list'
+    ? string[]
+    : F['type'] extends 'text'
+      ? string
+      : number
+type Value<F extends Flag> = F['type'] extends 'boolean' | 'list'
+  ? Parsed<F>
+  : F extends { default: string | number | boolean }
+    ? Parsed<F>
+    : Parsed<F> | undefined
 
 /** Values by flag name, dashes as in the flag: `flags['dry-run']`. */
 export type FlagValues<F extends Flags> = { readonly [K in keyof F]: Value<F[K]> }
@@ -58,7 +69,18 @@ export interface Invocation<F extends Flags = Flags> {
 }
 
 /** What completion may offer for operands. */
-export type Completes = 'kinds' | 'kinds-and-names' | 'pods' | 'pods-and-workloads' | 'nodes' | 'workloads' | 'deployments' | 'contexts' | 'rigs' | 'machines' | 'none'
+export type Completes =
+  | 'kinds'
+  | 'kinds-and-names'
+  | 'pods'
+  | 'pods-and-workloads'
+  | 'nodes'
+  | 'workloads'
+  | 'deployments'
+  | 'contexts'
+  | 'rigs'
+  | 'machines'
+  | 'none'
 
 export interface Command<F extends Flags = Flags> {
   /** After the command's name in the usage line. */
@@ -95,7 +117,8 @@ function findFlag(flags: Flags, text: string): { name: string; flag: Flag; attac
     const found = Object.entries(flags).find(([, flag]) => flag.short === text[at])
     if (found === undefined) return undefined
     const [name, flag] = found
-    if (flag.type !== 'boolean') return { name, flag, attached: at + 1 < text.length ? text.slice(at + 1).replace(/^=/, '') : undefined }
+    if (flag.type !== 'boolean')
+      return { name, flag, attached: at + 1 < text.length ? text.slice(at + 1).replace(/^=/, '') : undefined }
     if (at + 1 === text.length) return { name, flag, attached: 'true' }
   }
   return undefined
@@ -103,7 +126,12 @@ function findFlag(flags: Flags, text: string): { name: string; flag: Flag; attac
 
 function takesNext(flags: Flags, text: string): boolean {
   const found = findFlag(flags, text)
-  return found !== undefined && found.attached === undefined && found.flag.type !== 'boolean' && found.flag.bare === undefined
+  return (
+    found !== undefined &&
+    found.attached === undefined &&
+    found.flag.type !== 'boolean' &&
+    found.flag.bare === undefined
+  )
 }
 
 /** Tells flags, their values and operands apart; stops before `--`. */
@@ -153,10 +181,18 @@ function declare(name: string, flag: Flag): Option[] {
     return isNegation(name) ? [option] : [option, new Option(`--no-${name}`).hideHelp()]
   }
   const placeholder = flag.value ?? { text: 'text', list: 'text', integer: 'number', duration: 'time' }[flag.type]
-  const option = new Option(`${short}--${name} <${placeholder}>`, flag.default === undefined ? flag.help : `${flag.help} (default ${flag.type === 'duration' ? formatDuration(flag.default as number) : flag.default})`)
+  const option = new Option(
+    `${short}--${name} <${placeholder}>`,
+    flag.default === undefined
+      ? flag.help
+      : `${flag.help} (default ${flag.type === 'duration' ? formatDuration(flag.default as number) : flag.default})`,
+  )
   if (flag.choices !== undefined) option.choices(flag.choices)
   if (flag.type === 'list') {
-    option.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), ...(flag.commas === true ? value.split(',') : [value])])
+    option.argParser((value: string, previous: string[] | undefined) => [
+      ...(previous ?? []),
+      ...(flag.commas === true ? value.split(',') : [value]),
+    ])
   }
   return [option]
 }
@@ -181,22 +217,36 @@ function readValue(name: string, flag: Flag, raw: unknown): unknown {
 
 /** The library's own parser of a command: for help and for parsing. */
 export function commanderOf(path: string, command: Command, globalFlags: Flags): Commander {
-  const commander = new Commander(path).exitOverride().configureOutput({ writeErr: () => undefined, writeOut: () => undefined })
-  commander.usage(command.usage).description(command.description ?? command.summary).helpOption('-h, --help', 'show this text').argument('[operands...]').allowExcessArguments()
-  for (const [name, flag] of Object.entries(command.flags)) for (const option of declare(name, flag)) commander.addOption(option)
+  const commander = new Commander(path)
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined, writeOut: () => undefined })
+  commander
+    .usage(command.usage)
+    .description(command.description ?? command.summary)
+    .helpOption('-h, --help', 'show this text')
+    .argument('[operands...]')
+    .allowExcessArguments()
+  for (const [name, flag] of Object.entries(command.flags))
+    for (const option of declare(name, flag)) commander.addOption(option)
   commander.optionsGroup('Options for every command:')
-  for (const [name, flag] of Object.entries(globalFlags)) for (const option of declare(name, flag)) commander.addOption(option)
+  for (const [name, flag] of Object.entries(globalFlags))
+    for (const option of declare(name, flag)) commander.addOption(option)
   commander.configureHelp({ visibleArguments: () => [] })
-  const subcommands = Object.entries(command.subcommands ?? {}).map(([name, { summary }]) => `  ${name.padEnd(18)} ${summary}`)
+  const subcommands = Object.entries(command.subcommands ?? {}).map(
+    ([name, { summary }]) => `  ${name.padEnd(18)} ${summary}`,
+  )
   if (subcommands.length > 0) commander.addHelpText('after', `\nCommands:\n${subcommands.join('\n')}`)
-  if (command.examples.length > 0) commander.addHelpText('after', `\nExamples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`)
+  if (command.examples.length > 0)
+    commander.addHelpText('after', `\nExamples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`)
   return commander
 }
 
 /** Help as text. */
 export function helpText(path: string, command: Command, globalFlags: Flags): string {
   let text = ''
-  commanderOf(path, command, globalFlags).configureOutput({ writeOut: (part) => void (text += part) }).outputHelp()
+  commanderOf(path, command, globalFlags)
+    .configureOutput({ writeOut: (part) => void (text += part) })
+    .outputHelp()
   return text
 }
 
@@ -208,7 +258,12 @@ export interface ParsedLine {
 }
 
 /** Reads a command line; UsageError for one that is wrong, undefined when help was asked for. */
-export function parseLine(path: string, command: Command, globalFlags: Flags, argv: readonly string[]): ParsedLine | undefined {
+export function parseLine(
+  path: string,
+  command: Command,
+  globalFlags: Flags,
+  argv: readonly string[],
+): ParsedLine | undefined {
   const known: Flags = { ...globalFlags, ...command.flags }
   const dashes = argv.indexOf('--')
   const tokens = tokenize(argv, known)
@@ -219,17 +274,25 @@ export function parseLine(path: string, command: Command, globalFlags: Flags, ar
   } catch (thrown) {
     if (thrown instanceof CommanderError) {
       const elsewhere = flagsElsewhere[/unknown option '([^'=]+)/.exec(thrown.message)?.[1] ?? '']
-      throw new UsageError(commanderMessage(thrown, known), elsewhere ?? (dashes < 0 && command.usage.includes(' -- ') ? 'the command to run stands after "--", with its flags' : `\`${path} --help\` lists the flags`))
+      throw new UsageError(
+        commanderMessage(thrown, known),
+        elsewhere ??
+          (dashes < 0 && command.usage.includes(' -- ')
+            ? 'the command to run stands after "--", with its flags'
+            : `\`${path} --help\` lists the flags`),
+      )
     }
     throw thrown
   }
   const raw = commander.opts<Record<string, unknown>>()
   const given = new Set<string>()
-  const flags = Object.fromEntries(Object.entries(known).map(([name, flag]) => {
-    const value = isNegation(name) ? raw[camelCase(name.slice(3))] === false || undefined : raw[camelCase(name)]
-    if (value !== undefined) given.add(name)
-    return [name, readValue(name, flag, value)]
-  }))
+  const flags = Object.fromEntries(
+    Object.entries(known).map(([name, flag]) => {
+      const value = isNegation(name) ? raw[camelCase(name.slice(3))] === false || undefined : raw[camelCase(name)]
+      if (value !== undefined) given.add(name)
+      return [name, readValue(name, flag, value)]
+    }),
+  )
   return { flags, given, args: commander.args, rest: dashes < 0 ? undefined : argv.slice(dashes + 1) }
 }
 
@@ -238,7 +301,13 @@ function camelCase(name: string): string {
 }
 
 function commanderMessage(error: CommanderError, flags: Flags): string {
-  const text = error.message.replace(/^error: /, '').split('\n')[0]!.replace(/'/g, '"').replace(/\.$/, '').replace('unknown option', 'unknown flag').replace(/^option /, 'flag ')
+  const text = error.message
+    .replace(/^error: /, '')
+    .split('\n')[0]!
+    .replace(/'/g, '"')
+    .replace(/\.$/, '')
+    .replace('unknown option', 'unknown flag')
+    .replace(/^option /, 'flag ')
   const typed = /unknown flag "--([^"=]+)/.exec(text)?.[1]
   const meant = typed === undefined ? undefined : nearest(typed, Object.keys(flags))
   return meant === undefined ? text : `${text}; did you mean --${meant}?`

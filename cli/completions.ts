@@ -24,23 +24,40 @@ export interface Offering {
 }
 
 /** Candidates that fit, one a line; each with a tab and what it is if `descriptions`. */
-export async function completions(words: readonly string[], environment: Environment, offering: Offering, descriptions: boolean): Promise<string> {
+export async function completions(
+  words: readonly string[],
+  environment: Environment,
+  offering: Offering,
+  descriptions: boolean,
+): Promise<string> {
   const prefix = words.at(-1) ?? ''
   // Of a list of names the last one is completed.
   const list = prefix.slice(0, prefix.lastIndexOf(',') + 1)
   const candidates = await offer(words.slice(0, -1), prefix, environment, offering)
   const fitting = candidates.flatMap(({ word, description }) => {
-    const whole = word.startsWith(prefix) ? word : list !== '' && word.startsWith(prefix.slice(list.length)) ? `${list}${word}` : undefined
+    const whole = word.startsWith(prefix)
+      ? word
+      : list !== '' && word.startsWith(prefix.slice(list.length))
+        ? `${list}${word}`
+        : undefined
     return whole === undefined ? [] : [{ word: whole, description }]
   })
   return fitting.map(({ word, description }) => (descriptions ? `${word}\t${description}\n` : `${word}\n`)).join('')
 }
 
-async function offer(words: readonly string[], prefix: string, environment: Environment, offering: Offering): Promise<Candidate[]> {
+async function offer(
+  words: readonly string[],
+  prefix: string,
+  environment: Environment,
+  offering: Offering,
+): Promise<Candidate[]> {
   const { commands } = offering
   if (words.includes('--')) return []
   const found = await commandIn(words, offering)
-  if (found === undefined) return Object.entries(commands).flatMap(([word, { summary, hidden }]) => (hidden === true ? [] : [{ word, description: summary }]))
+  if (found === undefined)
+    return Object.entries(commands).flatMap(([word, { summary, hidden }]) =>
+      hidden === true ? [] : [{ word, description: summary }],
+    )
   const { command, rest } = found
   const known: Flags = { ...offering.globalFlags, ...command.flags }
   const tokens = tokenize(rest, known)
@@ -49,13 +66,28 @@ async function offer(words: readonly string[], prefix: string, environment: Envi
   const complete = open === undefined ? rest : rest.slice(0, -1)
   const target = targetOf(command, complete, environment)
   if (open !== undefined) return offerValue(open, target, words, offering)
-  if (prefix.startsWith('-')) return Object.entries(known).map(([name, { help }]) => ({ word: `--${name}`, description: help }))
+  if (prefix.startsWith('-'))
+    return Object.entries(known).map(([name, { help }]) => ({ word: `--${name}`, description: help }))
   const operands = tokens.filter(({ is }) => is === 'operand').map(({ text }) => text)
-  const subcommands = Object.entries(command.subcommands ?? {}).map(([word, { summary }]) => ({ word, description: summary }))
-  return operands.length === 0 && subcommands.length > 0 ? subcommands : offerOperand(command.completes, operands, prefix, target, () => offering.own?.(command.completes as 'rigs' | 'machines', words) ?? Promise.resolve([]))
+  const subcommands = Object.entries(command.subcommands ?? {}).map(([word, { summary }]) => ({
+    word,
+    description: summary,
+  }))
+  return operands.length === 0 && subcommands.length > 0
+    ? subcommands
+    : offerOperand(
+        command.completes,
+        operands,
+        prefix,
+        target,
+        () => offering.own?.(command.completes as 'rigs' | 'machines', words) ?? Promise.resolve([]),
+      )
 }
 
-async function commandIn(words: readonly string[], { commands, globalFlags: global }: Offering): Promise<{ command: Command; rest: string[] } | undefined> {
+async function commandIn(
+  words: readonly string[],
+  { commands, globalFlags: global }: Offering,
+): Promise<{ command: Command; rest: string[] } | undefined> {
   const name = tokenize(words, global).find(({ is }) => is === 'operand')?.text
   if (name === undefined || commands[name] === undefined) return undefined
   let command = await commands[name].load()
@@ -76,7 +108,9 @@ function without(words: readonly string[], word: string): string[] {
 
 /** The flag whose value the next word is. */
 function valueFlag(known: Flags, text: string): Flag | undefined {
-  const found = text.startsWith('--') ? known[text.slice(2)] : Object.values(known).find(({ short }) => short === text.at(-1))
+  const found = text.startsWith('--')
+    ? known[text.slice(2)]
+    : Object.values(known).find(({ short }) => short === text.at(-1))
   return found === undefined || found.type === 'boolean' || found.bare !== undefined ? undefined : found
 }
 
@@ -86,36 +120,72 @@ function targetOf(command: Command, words: readonly string[], environment: Envir
   return new Target({ ...flags, server: flags.server ?? [], 'request-timeout': PATIENCE_MS }, environment)
 }
 
-async function offerValue(flag: Flag, target: Target, words: readonly string[], { own }: Offering): Promise<Candidate[]> {
+async function offerValue(
+  flag: Flag,
+  target: Target,
+  words: readonly string[],
+  { own }: Offering,
+): Promise<Candidate[]> {
   if (flag.choices !== undefined) return flag.choices.map((word) => ({ word, description: '' }))
   switch (flag.completes) {
-    case 'namespace': return namesOf('Namespace', target)
-    case 'context': return contextsOf(target)
-    case 'rig': return await own?.('rigs', words) ?? []
-    case 'file': case 'container': case undefined: return []
+    case 'namespace':
+      return namesOf('Namespace', target)
+    case 'context':
+      return contextsOf(target)
+    case 'rig':
+      return (await own?.('rigs', words)) ?? []
+    case 'file':
+    case 'container':
+    case undefined:
+      return []
   }
 }
 
 async function contextsOf(target: Target): Promise<Candidate[]> {
-  return (await readContexts(target.file)).contexts.map(({ name, server }) => ({ word: name, description: server.join(',') }))
+  return (await readContexts(target.file)).contexts.map(({ name, server }) => ({
+    word: name,
+    description: server.join(','),
+  }))
 }
 
-async function offerOperand(completes: Completes, operands: readonly string[], prefix: string, target: Target, own: () => Promise<Candidate[]>): Promise<Candidate[]> {
+async function offerOperand(
+  completes: Completes,
+  operands: readonly string[],
+  prefix: string,
+  target: Target,
+  own: () => Promise<Candidate[]>,
+): Promise<Candidate[]> {
   switch (completes) {
-    case 'none': return []
-    case 'rigs': return operands.length === 0 ? own() : []
-    case 'machines': return own()
-    case 'contexts': return contextsOf(target)
-    case 'kinds': return operands.length === 0 ? kinds(prefix, target) : []
-    case 'nodes': return namesOf('Node', target)
-    case 'pods': return operands.length === 0 ? namesOf('Pod', target) : []
-    case 'pods-and-workloads': return operands.length > 0 ? [] : prefix.includes('/') ? pairs(prefix, target) : [...await namesOf('Pod', target), ...words(['Deployment', 'ReplicaSet'], '/')]
-    case 'deployments': return prefix.includes('/') ? pairs(prefix, target) : words(['Deployment'], '/')
-    case 'workloads': return prefix.includes('/') ? pairs(prefix, target) : words(['Deployment', 'ReplicaSet'], '/')
+    case 'none':
+      return []
+    case 'rigs':
+      return operands.length === 0 ? own() : []
+    case 'machines':
+      return own()
+    case 'contexts':
+      return contextsOf(target)
+    case 'kinds':
+      return operands.length === 0 ? kinds(prefix, target) : []
+    case 'nodes':
+      return namesOf('Node', target)
+    case 'pods':
+      return operands.length === 0 ? namesOf('Pod', target) : []
+    case 'pods-and-workloads':
+      return operands.length > 0
+        ? []
+        : prefix.includes('/')
+          ? pairs(prefix, target)
+          : [...(await namesOf('Pod', target)), ...words(['Deployment', 'ReplicaSet'], '/')]
+    case 'deployments':
+      return prefix.includes('/') ? pairs(prefix, target) : words(['Deployment'], '/')
+    case 'workloads':
+      return prefix.includes('/') ? pairs(prefix, target) : words(['Deployment', 'ReplicaSet'], '/')
     case 'kinds-and-names': {
       if (prefix.includes('/')) return pairs(prefix, target)
       const kind = operands[0] === undefined ? undefined : await kindCalled(operands[0], target)
-      return kind === undefined ? kinds(prefix, target) : (await namesOf(kind, target)).filter(({ word }) => !operands.includes(word))
+      return kind === undefined
+        ? kinds(prefix, target)
+        : (await namesOf(kind, target)).filter(({ word }) => !operands.includes(word))
     }
   }
 }
@@ -145,14 +215,18 @@ function words(list: readonly Kind[], end: string): Candidate[] {
 async function pairs(prefix: string, target: Target): Promise<Candidate[]> {
   const word = prefix.slice(0, prefix.indexOf('/'))
   const kind = await kindCalled(word, target)
-  return kind === undefined ? [] : (await namesOf(kind, target)).map((candidate) => ({ ...candidate, word: `${word}/${candidate.word}` }))
+  return kind === undefined
+    ? []
+    : (await namesOf(kind, target)).map((candidate) => ({ ...candidate, word: `${word}/${candidate.word}` }))
 }
 
 async function namesOf(kind: Kind, target: Target): Promise<Candidate[]> {
   if (kind === 'Event') return []
   try {
     const cluster = await target.cluster()
-    const { items } = await cluster.list(kind, { namespace: resourceOf(kind).namespaced ? await target.namespace() : '' })
+    const { items } = await cluster.list(kind, {
+      namespace: resourceOf(kind).namespaced ? await target.namespace() : '',
+    })
     return items.map(({ metadata }) => ({ word: metadata.name, description: resourceOf(kind).kind }))
   } finally {
     target.close()

@@ -11,16 +11,29 @@ export interface Merged {
 }
 
 /** `base`: what both began with; undefined for a field that was not there. */
-export function mergeEdits(base: JsonValue | undefined, mine: JsonValue | undefined, theirs: JsonValue | undefined, path = ''): Merged {
+export function mergeEdits(
+  base: JsonValue | undefined,
+  mine: JsonValue | undefined,
+  theirs: JsonValue | undefined,
+  path = '',
+): Merged {
   if (sameJson(mine, base) || sameJson(mine, theirs)) return { value: theirs, conflicts: [] }
   if (sameJson(theirs, base)) return { value: mine, conflicts: [] }
   if (!isObject(mine) || !isObject(theirs)) return { value: theirs, conflicts: [{ path, theirs }] }
   const before = isObject(base) ? base : {}
   const parts = [...new Set([...Object.keys(theirs), ...Object.keys(mine)])].map((name) => ({
-    name, ...mergeEdits(before[name], mine[name], theirs[name], path === '' ? name : /^\w+$/.test(name) ? fieldPath(path, name) : entryPath(path, name)),
+    name,
+    ...mergeEdits(
+      before[name],
+      mine[name],
+      theirs[name],
+      path === '' ? name : /^\w+$/.test(name) ? fieldPath(path, name) : entryPath(path, name),
+    ),
   }))
   return {
-    value: Object.fromEntries(parts.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const]))),
+    value: Object.fromEntries(
+      parts.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const])),
+    ),
     conflicts: parts.flatMap(({ conflicts }) => conflicts),
   }
 }

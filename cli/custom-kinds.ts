@@ -1,4 +1,7 @@
-/** The kinds that CustomResourceDefinitions of a cluster define: learned from the server when a command meets a word that it does not know. */
+/**
+ * The kinds that CustomResourceDefinitions of a cluster define: learned from the server when a command meets a word
+ * that it does not know.
+ */
 import { customKindOf, customKinds } from '../proto/api/custom/definitions.ts'
 import { GantryError } from '../proto/api/errors.ts'
 import { UNDEFINED_KIND } from '../proto/api/kinds.ts'
@@ -26,21 +29,29 @@ export function kindDefinedBy(definition: string): Kind | undefined {
 
 /** True of an error about a kind that is not known and that a definition may define. */
 export function isUnknownKind(thrown: unknown): boolean {
-  return GantryError.is(thrown, 'InvalidArgument', 'Unsupported') && thrown.details.some(({ field, reason }) => reason === UNDEFINED_KIND && /(^|\.)(kind|apiVersion)$/.test(field))
+  return (
+    GantryError.is(thrown, 'InvalidArgument', 'Unsupported') &&
+    thrown.details.some(({ field, reason }) => reason === UNDEFINED_KIND && /(^|\.)(kind|apiVersion)$/.test(field))
+  )
 }
 
-/** Resolves when the definitions are established: objects of their kinds can be made. FailedPrecondition if their names are taken; DeadlineExceeded. */
+/**
+ * Resolves when the definitions are established: objects of their kinds can be made. FailedPrecondition if their names
+ * are taken; DeadlineExceeded.
+ */
 export async function awaitEstablished(cluster: Cluster, names: readonly string[]): Promise<void> {
   const waiting = new Set(names)
   const missing = (): string => `not established after ${ESTABLISHED_MS / 1000} s: ${[...waiting].join(', ')}`
   await withDeadline(cluster.clock, ESTABLISHED_MS, cluster.signal, missing, async (limited) => {
-    await Promise.all(names.map(async (name) => {
-      for await (const definition of observe(cluster, cluster.clock, 'CustomResourceDefinition', '', name, limited)) {
-        if (definition === undefined) continue
-        const readiness = readinessOf(definition)
-        if (readiness.is === 'failed') throw new GantryError('FailedPrecondition', readiness.text)
-        if (readiness.is === 'ready') return void waiting.delete(name)
-      }
-    }))
+    await Promise.all(
+      names.map(async (name) => {
+        for await (const definition of observe(cluster, cluster.clock, 'CustomResourceDefinition', '', name, limited)) {
+          if (definition === undefined) continue
+          const readiness = readinessOf(definition)
+          if (readiness.is === 'failed') throw new GantryError('FailedPrecondition', readiness.text)
+          if (readiness.is === 'ready') return void waiting.delete(name)
+        }
+      }),
+    )
   })
 }

@@ -4,7 +4,10 @@ import { resourceOf } from '../proto/api/schema.ts'
 import type { ErrorDetail, Kind } from '../proto/gen/types.ts'
 import { UsageError } from './command.ts'
 
-/** https://www.gnu.org/software/libc/manual/html_node/Exit-Status.html leaves their meaning to the program; these are Gantry's. */
+/**
+ * https://www.gnu.org/software/libc/manual/html_node/Exit-Status.html leaves their meaning to the program; these are
+ * Gantry's.
+ */
 export const EXIT = {
   ok: 0,
   /** Refused, failed, or (diff) different. */
@@ -60,11 +63,24 @@ export function throwFailures(failures: readonly GantryError[]): void {
 export function exitCodeOf(error: GantryError): number {
   if (error instanceof UsageError) return EXIT.usage
   switch (error.code) {
-    case 'NotFound': return EXIT.notFound
-    case 'Unavailable': case 'DeadlineExceeded': return EXIT.unavailable
-    case 'Cancelled': return EXIT.interrupted
-    case 'InvalidArgument': case 'AlreadyExists': case 'Forbidden': case 'ResourceExhausted': case 'FailedPrecondition': case 'Conflict':
-    case 'Expired': case 'Unsupported': case 'Internal': case 'Unauthenticated': return EXIT.refused
+    case 'NotFound':
+      return EXIT.notFound
+    case 'Unavailable':
+    case 'DeadlineExceeded':
+      return EXIT.unavailable
+    case 'Cancelled':
+      return EXIT.interrupted
+    case 'InvalidArgument':
+    case 'AlreadyExists':
+    case 'Forbidden':
+    case 'ResourceExhausted':
+    case 'FailedPrecondition':
+    case 'Conflict':
+    case 'Expired':
+    case 'Unsupported':
+    case 'Internal':
+    case 'Unauthenticated':
+      return EXIT.refused
   }
 }
 
@@ -78,10 +94,20 @@ export interface Origin {
 export function formatFailure(error: GantryError, origin: Origin | undefined): string {
   if (error instanceof Failures) return error.all.map((one) => formatFailure(one, origin)).join('')
   if (error instanceof PlacedFailure) return `${error.message}\n`
-  const remedies = [...new Set(error.details.map((detail) => detail.remedy).filter((remedy) => remedy !== '' && !error.message.includes(remedy)))]
-  const details = error.code === 'AlreadyExists' ? [] : error.details.flatMap((detail) => detailLine(detail, error.message)) // which name is taken, the headline says
+  const remedies = [
+    ...new Set(
+      error.details.map((detail) => detail.remedy).filter((remedy) => remedy !== '' && !error.message.includes(remedy)),
+    ),
+  ]
+  const details =
+    error.code === 'AlreadyExists' ? [] : error.details.flatMap((detail) => detailLine(detail, error.message)) // which name is taken, the headline says
   const head = headline(error, origin)
-  const remedy = remedies.length === 1 && details.length === 0 ? (head.endsWith('?') ? ` ${remedies[0]![0]!.toUpperCase()}${remedies[0]!.slice(1)}` : `; ${remedies[0]}`) : remedies.map((text) => `\n  ${text}`).join('')
+  const remedy =
+    remedies.length === 1 && details.length === 0
+      ? head.endsWith('?')
+        ? ` ${remedies[0]![0]!.toUpperCase()}${remedies[0]!.slice(1)}`
+        : `; ${remedies[0]}`
+      : remedies.map((text) => `\n  ${text}`).join('')
   return `error: ${head}${details.map((line) => `\n  ${line}`).join('')}${remedy}\n`
 }
 
@@ -89,12 +115,29 @@ function headline(error: GantryError, origin: Origin | undefined): string {
   const where = origin === undefined ? '' : ` at ${origin.server} (context "${origin.context}")`
   switch (error.code) {
     // What a controller has answered with a remedy is about something behind it.
-    case 'Unavailable': return origin === undefined || error.details.length > 0 ? error.message : `the controller${where} is unavailable: ${error.message}; check that it runs, or choose another with --context or --server`
-    case 'DeadlineExceeded': return error.cause === undefined || origin === undefined ? error.message : `no answer in time from the controller${where}: ${error.message}; --request-timeout allows more`
-    case 'Unauthenticated': return `the controller${where} does not accept this certificate: ${error.message}; \`gantry config view\` shows the one in use`
-    case 'Internal': return `${error.message} (a defect of Gantry${where === '' ? '' : `'s controller${where}`})`
-    case 'InvalidArgument': case 'NotFound': case 'AlreadyExists': case 'Forbidden': case 'ResourceExhausted': case 'FailedPrecondition': case 'Conflict':
-    case 'Expired': case 'Unsupported': case 'Cancelled': return error.message
+    case 'Unavailable':
+      return origin === undefined || error.details.length > 0
+        ? error.message
+        : `the controller${where} is unavailable: ${error.message}; check that it runs, or choose another with --context or --server`
+    case 'DeadlineExceeded':
+      return error.cause === undefined || origin === undefined
+        ? error.message
+        : `no answer in time from the controller${where}: ${error.message}; --request-timeout allows more`
+    case 'Unauthenticated':
+      return `the controller${where} does not accept this certificate: ${error.message}; \`gantry config view\` shows the one in use`
+    case 'Internal':
+      return `${error.message} (a defect of Gantry${where === '' ? '' : `'s controller${where}`})`
+    case 'InvalidArgument':
+    case 'NotFound':
+    case 'AlreadyExists':
+    case 'Forbidden':
+    case 'ResourceExhausted':
+    case 'FailedPrecondition':
+    case 'Conflict':
+    case 'Expired':
+    case 'Unsupported':
+    case 'Cancelled':
+      return error.message
   }
 }
 

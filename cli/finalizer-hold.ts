@@ -2,10 +2,14 @@
 import { parseTime } from '../proto/api/time.ts'
 import type { AnyResource, Pod } from '../proto/gen/types.ts'
 
-/** "finalizer example.com/keep, since 2026-01-01T00:00:00Z"; undefined if no finalizer holds the object, or something else holds it as well, such as processes. */
+/**
+ * "finalizer example.com/keep, since 2026-01-01T00:00:00Z"; undefined if no finalizer holds the object, or something
+ * else holds it as well, such as processes.
+ */
 export function finalizerHold(object: AnyResource): string | undefined {
   const { deletionTimestamp, finalizers = [] } = object.metadata
-  if (deletionTimestamp === undefined || finalizers.length === 0 || (object.kind === 'Pod' && !hasEnded(object))) return undefined
+  if (deletionTimestamp === undefined || finalizers.length === 0 || (object.kind === 'Pod' && !hasEnded(object)))
+    return undefined
   const since = object.kind === 'Pod' ? endedAt(object, deletionTimestamp) : deletionTimestamp
   return `${finalizers.length === 1 ? 'finalizer' : 'finalizers'} ${finalizers.join(', ')}, since ${since}`
 }
@@ -14,10 +18,16 @@ function hasEnded({ metadata, status: { phase } }: Pod): boolean {
   return (metadata.deletionGracePeriodSeconds ?? 0) === 0 || phase === 'Succeeded' || phase === 'Failed'
 }
 
-/** When the last container ended, if that was within the grace; otherwise when the grace ended, which for a pod that had ended before is when it was deleted. */
+/**
+ * When the last container ended, if that was within the grace; otherwise when the grace ended, which for a pod that had
+ * ended before is when it was deleted.
+ */
 function endedAt({ spec, status }: Pod, deletionTimestamp: string): string {
   const ends = parseTime(deletionTimestamp)
-  const last = (status.containerStatuses ?? []).flatMap(({ state }) => state?.terminated?.finishedAt ?? []).sort().at(-1)
+  const last = (status.containerStatuses ?? [])
+    .flatMap(({ state }) => state?.terminated?.finishedAt ?? [])
+    .sort()
+    .at(-1)
   if (last === undefined) return deletionTimestamp
   const at = parseTime(last)
   return at <= ends && at >= ends - spec.terminationGracePeriodSeconds * 1000 ? last : deletionTimestamp

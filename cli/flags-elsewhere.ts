@@ -1,4 +1,7 @@
-/** What does the same as a flag of kubectl's that no command here has, by the flag. It must be right for every command of kubectl's that has the flag. */
+/**
+ * What does the same as a flag of kubectl's that no command here has, by the flag. It must be right for every command
+ * of kubectl's that has the flag.
+ */
 const KUSTOMIZE = '`kubectl kustomize DIRECTORY | gantry apply -f -` applies what kustomize makes'
 const CONTEXT = 'a context says which cluster is meant and who you are: --context, and `gantry config`'
 const ALWAYS_VALID = 'Gantry always validates strictly'

@@ -11,12 +11,15 @@ export interface IngressWords {
 }
 
 /** Metadata and spec. Rules of one host stand together, in the order of its first. */
-export function ingressOf(rules: readonly string[], { class: ingressClassName, fallback, annotations }: IngressWords): JsonObject {
+export function ingressOf(
+  rules: readonly string[],
+  { class: ingressClassName, fallback, annotations }: IngressWords,
+): JsonObject {
   const hosts = new Map<string, JsonObject[]>()
   const secrets = new Map<string, Set<string>>()
   for (const rule of rules) {
     const { host, path, backend, secret } = parseRule(rule)
-    hosts.set(host, [...hosts.get(host) ?? [], { path: path.text, pathType: path.type, backend }])
+    hosts.set(host, [...(hosts.get(host) ?? []), { path: path.text, pathType: path.type, backend }])
     if (secret !== undefined) secrets.set(secret, (secrets.get(secret) ?? new Set<string>()).add(host))
   }
   const tls = [...secrets].map(([secretName, names]): JsonObject => {
@@ -34,7 +37,14 @@ export function ingressOf(rules: readonly string[], { class: ingressClassName, f
       ...(ingressClassName === undefined ? {} : { ingressClassName }),
       ...(fallback === undefined ? {} : { defaultBackend: parseBackend(fallback, '--default-backend') }),
       ...(tls.length === 0 ? {} : { tls }),
-      ...(hosts.size === 0 ? {} : { rules: [...hosts].map(([host, paths]): JsonObject => ({ ...(host === '' ? {} : { host }), http: { paths } })) }),
+      ...(hosts.size === 0
+        ? {}
+        : {
+            rules: [...hosts].map(([host, paths]): JsonObject => ({
+              ...(host === '' ? {} : { host }),
+              http: { paths },
+            })),
+          }),
     },
   }
 }
@@ -42,16 +52,29 @@ export function ingressOf(rules: readonly string[], { class: ingressClassName, f
 function parseRule(rule: string) {
   const [, place = '', service = '', options] = /^([^=]*)=([^,]+)(?:,(.*))?$/.exec(rule) ?? []
   const at = place.indexOf('/')
-  if (at === -1 || service === '') throw new UsageError(`--rule="${rule}" is not HOST/PATH=SERVICE:PORT[,tls[=SECRET]]`, 'write it as shop.example.com/*=web:80; begin with "/" to mean every host')
+  if (at === -1 || service === '')
+    throw new UsageError(
+      `--rule="${rule}" is not HOST/PATH=SERVICE:PORT[,tls[=SECRET]]`,
+      'write it as shop.example.com/*=web:80; begin with "/" to mean every host',
+    )
   const text = place.slice(at)
   const path = text.endsWith('*') ? { text: text.slice(0, -1), type: 'Prefix' } : { text, type: 'Exact' }
-  return { host: place.slice(0, at), path, backend: parseBackend(service, `--rule="${rule}"`), secret: parseOptions(rule, options) }
+  return {
+    host: place.slice(0, at),
+    path,
+    backend: parseBackend(service, `--rule="${rule}"`),
+    secret: parseOptions(rule, options),
+  }
 }
 
 /** The Secret; '' for a certificate of the entrance's own; undefined without TLS. */
 function parseOptions(rule: string, options: string | undefined): string | undefined {
   if (options === undefined) return undefined
-  const [, secret = ''] = /^tls(?:=(.+))?$/.exec(options) ?? (() => { throw new UsageError(`--rule="${rule}": "${options}" is not tls or tls=SECRET`) })()
+  const [, secret = ''] =
+    /^tls(?:=(.+))?$/.exec(options) ??
+    (() => {
+      throw new UsageError(`--rule="${rule}": "${options}" is not tls or tls=SECRET`)
+    })()
   return secret
 }
 

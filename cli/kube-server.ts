@@ -4,7 +4,10 @@ import { connect } from 'node:net'
 /** Milliseconds that a controller has to take a connection. */
 const PATIENCE = 1_000
 
-/** The first of host:port, in their order, that takes a connection; undefined if none does. What is under way ends with the signal. */
+/**
+ * The first of host:port, in their order, that takes a connection; undefined if none does. What is under way ends with
+ * the signal.
+ */
 export async function firstReachable(addresses: readonly string[], signal: AbortSignal): Promise<string | undefined> {
   const reached = await Promise.all(addresses.map((address) => isReachable(address, signal)))
   return addresses.find((_, index) => reached[index])

@@ -22,13 +22,19 @@ export interface LogOptions {
 }
 
 /** Each as it comes, whole lines at a time. */
-export async function copyLogs(cluster: Cluster, environment: Environment, sources: readonly LogSource[], options: LogOptions): Promise<void> {
+export async function copyLogs(
+  cluster: Cluster,
+  environment: Environment,
+  sources: readonly LogSource[],
+  options: LogOptions,
+): Promise<void> {
   const failures = await readAll(sources, async (source) => {
     if (!options.prefix && sources.length === 1) {
       for await (const bytes of cluster.logs(source.request)) environment.stdout.write(bytes)
       return
     }
-    for await (const line of linesOf(cluster.logs(source.request))) environment.stdout.write(`${options.prefix ? source.label : ''}${line}`)
+    for await (const line of linesOf(cluster.logs(source.request)))
+      environment.stdout.write(`${options.prefix ? source.label : ''}${line}`)
   })
   tellFailures(environment, failures, options)
 }
@@ -39,7 +45,12 @@ interface TimedLine {
 }
 
 /** What is there now, in the order of time. */
-export async function mergeLogs(cluster: Cluster, environment: Environment, sources: readonly LogSource[], options: LogOptions): Promise<void> {
+export async function mergeLogs(
+  cluster: Cluster,
+  environment: Environment,
+  sources: readonly LogSource[],
+  options: LogOptions,
+): Promise<void> {
   const lists: TimedLine[][] = sources.map(() => [])
   const failures = await readAll(sources, async (source, index) => {
     // The times are asked for only to order by: they must not count towards the limit.
@@ -50,23 +61,34 @@ export async function mergeLogs(cluster: Cluster, environment: Environment, sour
       const size = Buffer.byteLength(whole)
       const text = size <= left ? whole : Buffer.from(whole).subarray(0, left).toString('utf8')
       left -= size
-      lists[index]!.push({ time: line.slice(0, at).replace('Z', ''), text: `${options.prefix ? source.label : ''}${text.endsWith('\n') ? text : `${text}\n`}` })
+      lists[index]!.push({
+        time: line.slice(0, at).replace('Z', ''),
+        text: `${options.prefix ? source.label : ''}${text.endsWith('\n') ? text : `${text}\n`}`,
+      })
       if (left <= 0) break
     }
   })
-  // Times are RFC 3339 in UTC: without the Z their order is that of the text, however many digits there are. Lines of one container keep theirs.
+  // Times are RFC 3339 in UTC: without the Z their order is that of the text, however many digits there are. Lines of
+  // one container keep theirs.
   const merged = lists.flat().sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0))
   environment.stdout.write(merged.map(({ text }) => text).join(''))
   tellFailures(environment, failures, options)
 }
 
-async function readAll(sources: readonly LogSource[], read: (source: LogSource, index: number) => Promise<void>): Promise<GantryError[]> {
+async function readAll(
+  sources: readonly LogSource[],
+  read: (source: LogSource, index: number) => Promise<void>,
+): Promise<GantryError[]> {
   const answers = await Promise.allSettled(sources.map(read))
   return answers.flatMap((answer, index) => {
     if (answer.status === 'fulfilled') return []
     const failure = GantryError.from(answer.reason)
     const { waits } = sources[index]!
-    return [failure.code === 'FailedPrecondition' && waits !== '' ? new GantryError(failure.code, `${failure.message}: ${waits}`, { details: failure.details, cause: failure }) : failure]
+    return [
+      failure.code === 'FailedPrecondition' && waits !== ''
+        ? new GantryError(failure.code, `${failure.message}: ${waits}`, { details: failure.details, cause: failure })
+        : failure,
+    ]
   })
 }
 
@@ -83,7 +105,13 @@ async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<strin
     const bytes = Buffer.concat([rest, chunk])
     const end = bytes.lastIndexOf(10) + 1
     rest = bytes.subarray(end)
-    if (end > 0) yield* bytes.subarray(0, end).toString('utf8').match(/[^\n]*\n/g) ?? []
+    if (end > 0)
+      yield* (
+        bytes
+          .subarray(0, end)
+          .toString('utf8')
+          .match(/[^\n]*\n/g) ?? []
+      )
   }
   if (rest.length > 0) yield rest.toString('utf8')
 }

@@ -13,7 +13,10 @@ process.on('SIGINT', () => {
 })
 endWithReader()
 
-/** Whoever interrupted a shell's loop wants the loop to end: only a death by the signal itself tells the shell so, and makes it begin a new line. */
+/**
+ * Whoever interrupted a shell's loop wants the loop to end: only a death by the signal itself tells the shell so, and
+ * makes it begin a new line.
+ */
 function end(exit: number): void {
   if (exit !== EXIT.interrupted || !interrupt.signal.aborted) process.exit(exit)
   process.removeAllListeners('SIGINT')
@@ -21,4 +24,6 @@ function end(exit: number): void {
 }
 
 // Open sockets and standard input would keep the process: it ends once the last write is through.
-void runProgram(process.argv.slice(2), processEnvironment(interrupt.signal)).then((exit) => process.stdout.write('', () => end(exit)))
+void runProgram(process.argv.slice(2), processEnvironment(interrupt.signal)).then((exit) =>
+  process.stdout.write('', () => end(exit)),
+)

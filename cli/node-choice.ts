@@ -6,8 +6,13 @@ import { UsageError } from './command.ts'
 import { parseNames } from './operands.ts'
 
 /** Those that are there, and what is wrong with the others. */
-export async function findNodes(cluster: Cluster, args: readonly string[], selector: string | undefined): Promise<{ nodes: Node[]; failures: GantryError[] }> {
-  if (selector !== undefined) return { nodes: (await cluster.list('Node', { namespace: '', labelSelector: selector })).items, failures: [] }
+export async function findNodes(
+  cluster: Cluster,
+  args: readonly string[],
+  selector: string | undefined,
+): Promise<{ nodes: Node[]; failures: GantryError[] }> {
+  if (selector !== undefined)
+    return { nodes: (await cluster.list('Node', { namespace: '', labelSelector: selector })).items, failures: [] }
   const found = await Promise.allSettled(parseNames(args, ['Node']).map(({ name }) => cluster.get('Node', '', name)))
   return {
     nodes: found.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : [])),
@@ -18,5 +23,7 @@ export async function findNodes(cluster: Cluster, args: readonly string[], selec
 /** Names or a selector, one of the two. */
 export function requireNodes(args: readonly string[], selector: string | undefined): void {
   if ((args.length === 0) !== (selector === undefined)) return
-  throw new UsageError(args.length === 0 ? 'which node? Name it, or select with -l' : 'give names or a selector, not both')
+  throw new UsageError(
+    args.length === 0 ? 'which node? Name it, or select with -l' : 'give names or a selector, not both',
+  )
 }

@@ -11,39 +11,69 @@ import { formatYaml } from '../proto/api/yaml-text.ts'
 import type { Step } from './plan.ts'
 
 /** Empty if nothing changes. */
-export async function diffStep(cluster: Cluster, { manifest, object, configuration }: Step, { stdout, env }: Environment): Promise<string> {
+export async function diffStep(
+  cluster: Cluster,
+  { manifest, object, configuration }: Step,
+  { stdout, env }: Environment,
+): Promise<string> {
   const { kind, namespace, name } = manifest
   const live = await cluster.find(kind, namespace, name)
-  const [before, after] = maskSecrets(kind, live === undefined ? undefined : comparable(live), object === undefined ? configuration : comparable(object))
+  const [before, after] = maskSecrets(
+    kind,
+    live === undefined ? undefined : comparable(live),
+    object === undefined ? configuration : comparable(object),
+  )
   const file = `${namespace === '' ? '' : `${namespace}/`}${kindWord(kind)}/${name}`
-  return unifiedDiff(before === undefined ? '' : formatYaml(before), formatYaml(after), { before: `live/${file}`, after: `merged/${file}` }, palette(stdout, env))
+  return unifiedDiff(
+    before === undefined ? '' : formatYaml(before),
+    formatYaml(after),
+    { before: `live/${file}`, after: `merged/${file}` },
+    palette(stdout, env),
+  )
 }
 
 /** Without what the server counts up by itself. */
 function comparable(object: AnyResource): JsonObject {
   const { status: _, ...json } = encodeJson(object)
-  const { managedFields, resourceVersion, generation, uid, creationTimestamp, ...metadata } = json.metadata as JsonObject
+  const { managedFields, resourceVersion, generation, uid, creationTimestamp, ...metadata } =
+    json.metadata as JsonObject
   void [managedFields, resourceVersion, generation, uid, creationTimestamp]
   return { ...json, metadata }
 }
 
 const SECRET_FIELDS = ['data', 'stringData'] as const
 
-/** Values become stars, also those that the annotation of `kubectl apply` repeats; where one differs the two sides say so. */
-function maskSecrets(kind: string, before: JsonObject | undefined, after: JsonObject): [JsonObject | undefined, JsonObject] {
+/**
+ * Values become stars, also those that the annotation of `kubectl apply` repeats; where one differs the two sides say
+ * so.
+ */
+function maskSecrets(
+  kind: string,
+  before: JsonObject | undefined,
+  after: JsonObject,
+): [JsonObject | undefined, JsonObject] {
   if (kind !== 'Secret') return [before, after]
   const masked = (side: JsonObject, other: JsonObject | undefined, word: string): JsonObject => {
     const copy = { ...side }
     for (const field of SECRET_FIELDS) {
       const values = side[field] as JsonObject | undefined
       const others = other?.[field] as JsonObject | undefined
-      if (values !== undefined) copy[field] = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, others !== undefined && key in others && others[key] !== value ? `*** (${word})` : '***']))
+      if (values !== undefined)
+        copy[field] = Object.fromEntries(
+          Object.entries(values).map(([key, value]) => [
+            key,
+            others !== undefined && key in others && others[key] !== value ? `*** (${word})` : '***',
+          ]),
+        )
     }
     const annotations = annotationsOf(side)
     if (annotations?.[LAST_APPLIED] !== undefined) {
       const others = other === undefined ? undefined : annotationsOf(other)
       const differs = others?.[LAST_APPLIED] !== undefined && others[LAST_APPLIED] !== annotations[LAST_APPLIED]
-      copy.metadata = { ...(side.metadata as JsonObject), annotations: { ...annotations, [LAST_APPLIED]: differs ? `*** (${word})` : '***' } }
+      copy.metadata = {
+        ...(side.metadata as JsonObject),
+        annotations: { ...annotations, [LAST_APPLIED]: differs ? `*** (${word})` : '***' },
+      }
     }
     return copy
   }

@@ -1,4 +1,7 @@
-/** Which objects the operands of a command name: `pods`, `pods,deploy`, `all`, `pod web`, `pod a b`, `pod/web deploy/api`. */
+/**
+ * Which objects the operands of a command name: `pods`, `pods,deploy`, `all`, `pod web`, `pod a b`, `pod/web
+ * deploy/api`.
+ */
 import { insteadOf, kindElsewhere } from '../proto/api/kinds.ts'
 import { nearest } from '../proto/api/nearest.ts'
 import { NOT_YET } from '../proto/api/problem.ts'
@@ -23,14 +26,25 @@ export function kindOf(word: string): Kind {
   const found = findResource(word)
   if (found !== undefined) return schemaKind(found)
   const elsewhere = kindElsewhere(word)
-  if (elsewhere !== undefined) throw new UsageError(`${elsewhere}: ${NOT_YET}`, insteadOf(elsewhere) ?? '`gantry api-resources` lists the kinds that it has')
-  const meant = nearest(word, allResources().flatMap((resource) => [resource.plural, resource.kind.toLowerCase(), ...resource.shortNames]))
-  throw new UsageError(`no kind is called "${word}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? '`gantry api-resources` lists the kinds' : '')
+  if (elsewhere !== undefined)
+    throw new UsageError(
+      `${elsewhere}: ${NOT_YET}`,
+      insteadOf(elsewhere) ?? '`gantry api-resources` lists the kinds that it has',
+    )
+  const meant = nearest(
+    word,
+    allResources().flatMap((resource) => [resource.plural, resource.kind.toLowerCase(), ...resource.shortNames]),
+  )
+  throw new UsageError(
+    `no kind is called "${word}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+    meant === undefined ? '`gantry api-resources` lists the kinds' : '',
+  )
 }
 
 export function parseOperands(args: readonly string[]): Operands {
   const [first, ...names] = args
-  if (first === undefined) throw new UsageError('which objects? Say TYPE, TYPE NAME or TYPE/NAME', '`gantry api-resources` lists the types')
+  if (first === undefined)
+    throw new UsageError('which objects? Say TYPE, TYPE NAME or TYPE/NAME', '`gantry api-resources` lists the types')
   if (args.some((arg) => arg.includes('/'))) return { are: 'names', names: args.map(parsePair) }
   const kinds = first.split(',').flatMap((word) => (word === 'all' ? ALL : [kindOf(word)]))
   if (names.length === 0) return { are: 'kinds', kinds: [...new Set(kinds)] }
@@ -40,19 +54,30 @@ export function parseOperands(args: readonly string[]): Operands {
 function parsePair(text: string): NamedObject {
   const [word, name, ...more] = text.split('/')
   if (word === undefined || word === '' || name === undefined || name === '' || more.length > 0) {
-    throw new UsageError(`"${text}" is not TYPE/NAME; a line has either TYPE/NAME operands only or TYPE followed by names`)
+    throw new UsageError(
+      `"${text}" is not TYPE/NAME; a line has either TYPE/NAME operands only or TYPE followed by names`,
+    )
   }
   return { kind: kindOf(word), name }
 }
 
-/** Operands that must name objects of some kinds, such as what can be scaled; a lone name is of the first kind. None for none. */
+/**
+ * Operands that must name objects of some kinds, such as what can be scaled; a lone name is of the first kind. None for
+ * none.
+ */
 export function parseNames(args: readonly string[], kinds: readonly Kind[]): NamedObject[] {
   const first = args[0]
   if (first === undefined) return []
-  const bare = !args.some((arg) => arg.includes('/')) && (args.length === 1 || findResource(first.split(',')[0]!) === undefined)
-  const operands: Operands = bare ? { are: 'names', names: args.map((name) => ({ kind: kinds[0]!, name })) } : parseOperands(args)
+  const bare =
+    !args.some((arg) => arg.includes('/')) && (args.length === 1 || findResource(first.split(',')[0]!) === undefined)
+  const operands: Operands = bare
+    ? { are: 'names', names: args.map((name) => ({ kind: kinds[0]!, name })) }
+    : parseOperands(args)
   if (operands.are === 'kinds') throw new UsageError(`a name is missing after "${first}"`)
   const wrong = operands.names.find(({ kind }) => !kinds.includes(kind))
-  if (wrong !== undefined) throw new UsageError(`${wrong.kind} ${wrong.name}: this works on ${new Intl.ListFormat('en-GB').format(kinds.map((kind) => `${kind}s`))} only`)
+  if (wrong !== undefined)
+    throw new UsageError(
+      `${wrong.kind} ${wrong.name}: this works on ${new Intl.ListFormat('en-GB').format(kinds.map((kind) => `${kind}s`))} only`,
+    )
   return [...operands.names]
 }

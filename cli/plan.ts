@@ -1,5 +1,6 @@
 /**
- * What applying manifests will do, worked out by the server without writing: every object is tried before the first is written, so that one that
+ * What applying manifests will do, worked out by the server without writing: every object is tried before the first is
+ * written, so that one that
  * is refused keeps all from being applied.
  */
 import { inspectJson } from '../proto/api/codec.ts'
@@ -38,23 +39,35 @@ export interface PlanOptions {
   readonly force: boolean
   /** Name of the set that the objects are put into. */
   readonly set: string | undefined
-  /** What cannot be changed as asked is made again; this deletes it and waits until it is gone. Undefined: it is refused. */
+  /**
+   * What cannot be changed as asked is made again; this deletes it and waits until it is gone. Undefined: it is
+   * refused.
+   */
   readonly remove?: (object: AnyResource) => Promise<void>
 }
 
 /** Tries every manifest; throws all refusals together, each with its place. */
-export async function planApply(cluster: Cluster, manifests: readonly Manifest[], options: PlanOptions): Promise<Step[]> {
+export async function planApply(
+  cluster: Cluster,
+  manifests: readonly Manifest[],
+  options: PlanOptions,
+): Promise<Step[]> {
   const made = new Set(manifests.filter(({ kind }) => kind === 'Namespace').map(({ name }) => name))
-  const defined = new Set(manifests.flatMap(({ kind, name }) => (kind === 'CustomResourceDefinition' ? kindDefinedBy(name) ?? [] : [])))
+  const defined = new Set(
+    manifests.flatMap(({ kind, name }) => (kind === 'CustomResourceDefinition' ? (kindDefinedBy(name) ?? []) : [])),
+  )
   const failures: GantryError[] = []
   const steps = await mapSome(manifests, async (manifest): Promise<Step[]> => {
     const configuration = configurationOf(manifest, options.set)
     try {
       if (manifest.name === '') throw nameless()
-      return [{ manifest, configuration, ...(await tryApply(cluster, manifest, configuration, options, { made, defined })) }]
+      return [
+        { manifest, configuration, ...(await tryApply(cluster, manifest, configuration, options, { made, defined })) },
+      ]
     } catch (thrown) {
       const failure = atManifest(manifest, thrown)
-      if (failure.code === 'Unavailable' || failure.code === 'Cancelled' || failure.code === 'DeadlineExceeded') throw failure
+      if (failure.code === 'Unavailable' || failure.code === 'Cancelled' || failure.code === 'DeadlineExceeded')
+        throw failure
       failures.push(failure)
       return []
     }
@@ -65,16 +78,32 @@ export async function planApply(cluster: Cluster, manifests: readonly Manifest[]
 
 function nameless(): GantryError {
   const message = 'is required: apply must know which object it is'
-  return new GantryError('InvalidArgument', message, { details: [{ field: 'metadata.name', message, remedy: '`gantry create` makes names up from generateName' }] })
+  return new GantryError('InvalidArgument', message, {
+    details: [{ field: 'metadata.name', message, remedy: '`gantry create` makes names up from generateName' }],
+  })
 }
 
-async function tryApply(cluster: Cluster, { kind, namespace, name }: Manifest, configuration: JsonObject, options: PlanOptions, { made, defined }: { made: ReadonlySet<string>; defined: ReadonlySet<Kind> }): Promise<Trial> {
+async function tryApply(
+  cluster: Cluster,
+  { kind, namespace, name }: Manifest,
+  configuration: JsonObject,
+  options: PlanOptions,
+  { made, defined }: { made: ReadonlySet<string>; defined: ReadonlySet<Kind> },
+): Promise<Trial> {
   try {
-    return await cluster.apply(kind, namespace, name, configuration, { dryRun: true, force: options.force, fieldManager: options.fieldManager })
+    return await cluster.apply(kind, namespace, name, configuration, {
+      dryRun: true,
+      force: options.force,
+      fieldManager: options.fieldManager,
+    })
   } catch (thrown) {
-    const comes = (GantryError.is(thrown, 'NotFound') && made.has(namespace)) || (isUnknownKind(thrown) && defined.has(kind))
+    const comes =
+      (GantryError.is(thrown, 'NotFound') && made.has(namespace)) || (isUnknownKind(thrown) && defined.has(kind))
     if (!comes) {
-      const replaces = options.remove === undefined || !GantryError.is(thrown, 'InvalidArgument', 'FailedPrecondition', 'Conflict') ? undefined : await cluster.find(kind, namespace, name)
+      const replaces =
+        options.remove === undefined || !GantryError.is(thrown, 'InvalidArgument', 'FailedPrecondition', 'Conflict')
+          ? undefined
+          : await cluster.find(kind, namespace, name)
       if (replaces === undefined) throw thrown
       // What is wrong in itself would be no better as a new object.
       if (!isFaultless(kind, configuration)) throw thrown
@@ -96,23 +125,39 @@ function isFaultless(kind: Kind, configuration: JsonObject): boolean {
 }
 
 /** Deletes an object and makes it again. If the new one is refused, the old one is made again, as kubectl does. */
-async function replace(cluster: Cluster, replaced: AnyResource, remove: (object: AnyResource) => Promise<void>, make: () => ReturnType<Cluster['apply']>): ReturnType<Cluster['apply']> {
+async function replace(
+  cluster: Cluster,
+  replaced: AnyResource,
+  remove: (object: AnyResource) => Promise<void>,
+  make: () => ReturnType<Cluster['apply']>,
+): ReturnType<Cluster['apply']> {
   await remove(replaced)
   try {
     return { ...(await make()), outcome: 'CONFIGURED' }
   } catch (thrown) {
-    const { uid: _uid, resourceVersion: _version, generation: _generation, creationTimestamp: _created, managedFields: _fields, ...metadata } = replaced.metadata
+    const {
+      uid: _uid,
+      resourceVersion: _version,
+      generation: _generation,
+      creationTimestamp: _created,
+      managedFields: _fields,
+      ...metadata
+    } = replaced.metadata
     await cluster.create({ ...replaced, metadata: { ...metadata, uid: '', resourceVersion: '' } } as AnyResource)
     throw thrown
   }
 }
 
-/** The server's own rules, for an object that the server cannot try because its namespace, or its kind, is made by the same plan. */
+/**
+ * The server's own rules, for an object that the server cannot try because its namespace, or its kind, is made by the
+ * same plan.
+ */
 export function checkHere(kind: Kind, configuration: JsonObject): void {
   const { object, problems } = inspectJson(kind, configuration, { dropReadOnly: true })
   if (problems.length > 0 || object === undefined) throw problemError(problems)
   const faults = validate(applyDefaults(object))
-  if (faults.length > 0) throw problemError(faults.map(({ field, message, value, remedy }) => problem(field, message, { value, remedy })))
+  if (faults.length > 0)
+    throw problemError(faults.map(({ field, message, value, remedy }) => problem(field, message, { value, remedy })))
 }
 
 /** What the manifest says, with the namespace it goes to and the label of its set. */
@@ -128,21 +173,35 @@ export async function planPrune(cluster: Cluster, set: string, manifests: readon
   const kept = new Set(manifests.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`))
   await learnKinds(cluster)
   const kinds = allKinds().filter((kind) => kind !== 'Event' && kind !== 'Lease')
-  const lists = await Promise.all(kinds.map((kind) => cluster.list(kind, { namespace: '', labelSelector: `${SET_LABEL}=${set}` })))
-  return lists.flatMap((list): AnyResource[] => list.items)
+  const lists = await Promise.all(
+    kinds.map((kind) => cluster.list(kind, { namespace: '', labelSelector: `${SET_LABEL}=${set}` })),
+  )
+  return lists
+    .flatMap((list): AnyResource[] => list.items)
     .filter(({ kind, metadata }) => !kept.has(`${kind}/${metadata.namespace}/${metadata.name}`))
     .sort((a, b) => rankOf(b.kind) - rankOf(a.kind))
 }
 
 /** Writes rank by rank, those of one rank at once; calls `done` in the order of the manifests. */
-export async function carryOut(cluster: Cluster, steps: readonly Step[], options: PlanOptions, done: (step: Step, object: AnyResource, outcome: ApplyResponseOutcome) => void): Promise<void> {
+export async function carryOut(
+  cluster: Cluster,
+  steps: readonly Step[],
+  options: PlanOptions,
+  done: (step: Step, object: AnyResource, outcome: ApplyResponseOutcome) => void,
+): Promise<void> {
   const ranks = [...new Set(steps.map(({ manifest }) => rankOf(manifest.kind)))]
   for (const rank of ranks) {
     const failures: GantryError[] = []
     const some = steps.filter(({ manifest }) => rankOf(manifest.kind) === rank)
     const answers = await mapSome(some, async ({ manifest: { kind, namespace, name }, configuration, replaces }) => {
-      const make = (): ReturnType<Cluster['apply']> => cluster.apply(kind, namespace, name, configuration, { force: options.force, fieldManager: options.fieldManager })
-      const [answer] = await Promise.allSettled([replaces === undefined ? make() : replace(cluster, replaces, options.remove!, make)])
+      const make = (): ReturnType<Cluster['apply']> =>
+        cluster.apply(kind, namespace, name, configuration, {
+          force: options.force,
+          fieldManager: options.fieldManager,
+        })
+      const [answer] = await Promise.allSettled([
+        replaces === undefined ? make() : replace(cluster, replaces, options.remove!, make),
+      ])
       return answer
     })
     answers.forEach((answer, index) => {
@@ -152,14 +211,18 @@ export async function carryOut(cluster: Cluster, steps: readonly Step[], options
     })
     throwFailures(failures)
     // Objects of their kinds come with the ranks behind.
-    const definitions = some.filter(({ manifest: { kind } }) => kind === 'CustomResourceDefinition').map(({ manifest: { name } }) => name)
-    if (definitions.length > 0 && steps.some(({ manifest }) => rankOf(manifest.kind) > rank)) await awaitEstablished(cluster, definitions)
+    const definitions = some
+      .filter(({ manifest: { kind } }) => kind === 'CustomResourceDefinition')
+      .map(({ manifest: { name } }) => name)
+    if (definitions.length > 0 && steps.some(({ manifest }) => rankOf(manifest.kind) > rank))
+      await awaitEstablished(cluster, definitions)
   }
 }
 
 /** As Promise.all over a map, but only so many at once. */
 export async function mapSome<T, R>(items: readonly T[], call: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = []
-  for (let at = 0; at < items.length; at += AT_ONCE) results.push(...await Promise.all(items.slice(at, at + AT_ONCE).map(call)))
+  for (let at = 0; at < items.length; at += AT_ONCE)
+    results.push(...(await Promise.all(items.slice(at, at + AT_ONCE).map(call))))
   return results
 }

@@ -14,21 +14,30 @@ async function podNamed(cluster: Cluster, namespace: string, name: string): Prom
   try {
     return await cluster.get('Pod', namespace, name)
   } catch (thrown) {
-    if (!GantryError.is(thrown, 'NotFound') || await cluster.find('Deployment', namespace, name) === undefined) throw thrown
-    throw new GantryError('NotFound', thrown.message, { details: [{ field: 'name', value: name, remedy: `there is a deployment of that name: write deploy/${name}` }], cause: thrown })
+    if (!GantryError.is(thrown, 'NotFound') || (await cluster.find('Deployment', namespace, name)) === undefined)
+      throw thrown
+    throw new GantryError('NotFound', thrown.message, {
+      details: [{ field: 'name', value: name, remedy: `there is a deployment of that name: write deploy/${name}` }],
+      cause: thrown,
+    })
   }
 }
 
 /** At least one pod. NotFound if the pod or workload is not there, FailedPrecondition if the workload has no pods. */
 export async function findPods(cluster: Cluster, operand: string, namespace: string): Promise<Pod[]> {
-  const [word, name] = operand.includes('/') ? operand.split('/', 2) as [string, string] : ['pod', operand]
+  const [word, name] = operand.includes('/') ? (operand.split('/', 2) as [string, string]) : ['pod', operand]
   const kind = kindOf(word)
   if (kind === 'Pod') return [await podNamed(cluster, namespace, name)]
-  if (kind !== 'Deployment' && kind !== 'ReplicaSet') throw new UsageError(`a ${kind} has no pods; this works on pods and ${WORKLOADS.map((workload) => `${workload}s`).join(' and ')}`)
+  if (kind !== 'Deployment' && kind !== 'ReplicaSet')
+    throw new UsageError(
+      `a ${kind} has no pods; this works on pods and ${WORKLOADS.map((workload) => `${workload}s`).join(' and ')}`,
+    )
   const { spec } = await cluster.get(kind, namespace, name)
   const { items } = await cluster.list('Pod', { namespace, labelSelector: formatLabelSelector(spec.selector) })
   if (items.length === 0) {
-    throw new GantryError('FailedPrecondition', `${kindWord(kind)}/${name} has no pods now`, { details: [{ remedy: `\`gantry describe ${kind.toLowerCase()} ${name}\` tells why` }] })
+    throw new GantryError('FailedPrecondition', `${kindWord(kind)}/${name} has no pods now`, {
+      details: [{ remedy: `\`gantry describe ${kind.toLowerCase()} ${name}\` tells why` }],
+    })
   }
   return items
 }

@@ -1,4 +1,7 @@
-/** The environment of a command line that is this process's own: its streams, clock and terminal. For composition roots only. */
+/**
+ * The environment of a command line that is this process's own: its streams, clock and terminal. For composition roots
+ * only.
+ */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { systemClock } from '../proto/base/clock.ts'
@@ -44,7 +47,7 @@ function runOnTerminal(program: string, args: readonly string[]): Promise<number
     child.on('error', reject)
     child.on('close', (exit, signal) => {
       process.off('SIGTERM', passOn)
-      resolve(signal === null ? exit ?? 1 : 128 + constants.signals[signal])
+      resolve(signal === null ? (exit ?? 1) : 128 + constants.signals[signal])
     })
   })
 }

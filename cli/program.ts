@@ -1,7 +1,19 @@
-/** From the words of a command line to an exit code: finds the command, loads only that one, runs it, tells what failed. */
+/**
+ * From the words of a command line to an exit code: finds the command, loads only that one, runs it, tells what failed.
+ */
 import { GantryError } from '../proto/api/errors.ts'
 import { nearest } from '../proto/api/nearest.ts'
-import { helpText, parseLine, tokenize, UsageError, type Command, type Flag, type FlagValues, type Flags, type ParsedLine } from './command.ts'
+import {
+  helpText,
+  parseLine,
+  tokenize,
+  UsageError,
+  type Command,
+  type Flag,
+  type FlagValues,
+  type Flags,
+  type ParsedLine,
+} from './command.ts'
 import { commands, type Entry } from './commands/index.ts'
 import type { Environment } from './environment.ts'
 import { EXIT, exitCodeOf, formatFailure, type Origin } from './failure.ts'
@@ -22,7 +34,10 @@ export interface Program {
 }
 
 const GANTRY: Program = {
-  name: 'gantry', says: 'gantry runs containers on many machines.', commands, globalFlags,
+  name: 'gantry',
+  says: 'gantry runs containers on many machines.',
+  commands,
+  globalFlags,
   elsewhere: async () => (await import('./commands/elsewhere.ts')).elsewhere,
 }
 
@@ -44,11 +59,21 @@ export async function runProgram(argv: readonly string[], environment: Environme
     if (command.run === undefined) throw unknownSubcommand(path, command, line.args[0])
     const global = globalValues(program, line.flags)
     target = new Target(global, environment)
-    const invocation = { flags: line.flags as FlagValues<Flags>, global, given: line.given, args: found.verbatim ? rest : line.args, rest: line.rest, environment, target }
+    const invocation = {
+      flags: line.flags as FlagValues<Flags>,
+      global,
+      given: line.given,
+      args: found.verbatim ? rest : line.args,
+      rest: line.rest,
+      environment,
+      target,
+    }
     if (!found.verbatim && namesUnknownKind(command.completes, line.args)) await learn(target)
     return (await command.run(invocation)) ?? EXIT.ok
   } catch (thrown) {
-    const error = environment.signal.aborted ? GantryError.from(environment.signal.reason, 'Cancelled') : GantryError.from(thrown)
+    const error = environment.signal.aborted
+      ? GantryError.from(environment.signal.reason, 'Cancelled')
+      : GantryError.from(thrown)
     if (error.code === 'Cancelled') return EXIT.interrupted
     environment.stderr.write(formatFailure(error, await originOf(target)))
     return exitCodeOf(error)
@@ -74,7 +99,16 @@ const VERBATIM: ParsedLine = { flags: {}, given: new Set(), args: [], rest: unde
 
 /** Values of the program's own global flags; the others are as if they were not given. */
 function globalValues(program: Program, flags: ParsedLine['flags']): FlagValues<GlobalFlags> {
-  return Object.fromEntries(Object.entries<Flag>(globalFlags).map(([name, flag]) => [name, Object.hasOwn(program.globalFlags, name) && Object.hasOwn(flags, name) ? flags[name] : flag.type === 'list' ? [] : flag.default])) as FlagValues<GlobalFlags>
+  return Object.fromEntries(
+    Object.entries<Flag>(globalFlags).map(([name, flag]) => [
+      name,
+      Object.hasOwn(program.globalFlags, name) && Object.hasOwn(flags, name)
+        ? flags[name]
+        : flag.type === 'list'
+          ? []
+          : flag.default,
+    ]),
+  ) as FlagValues<GlobalFlags>
 }
 
 async function originOf(target: Target | undefined): Promise<Origin | undefined> {
@@ -99,17 +133,29 @@ async function findCommand(program: Program, argv: readonly string[]): Promise<F
   const word = tokenize(argv, flags).find((token) => token.is === 'operand')
   const first = argv[0]
   if (word === undefined) {
-    if (first === '--version' && commands.version !== undefined) return { path: `${self} version`, command: await commands.version.load(), rest: argv.slice(1), verbatim: false }
-    if (first !== undefined && !argv.some((text) => text === '-h' || text === '--help')) throw new UsageError(`no command in "${self} ${argv.join(' ')}"`, `\`${self} --help\` lists the commands`)
+    if (first === '--version' && commands.version !== undefined)
+      return { path: `${self} version`, command: await commands.version.load(), rest: argv.slice(1), verbatim: false }
+    if (first !== undefined && !argv.some((text) => text === '-h' || text === '--help'))
+      throw new UsageError(`no command in "${self} ${argv.join(' ')}"`, `\`${self} --help\` lists the commands`)
     return undefined
   }
-  if (word.text === 'help') return findCommand(program, [...argv.filter((text) => text !== 'help'), ...(argv.length > 1 ? ['--help'] : [])])
-  const found = Object.entries(commands).find(([known, { aliases }]) => known === word.text || aliases?.includes(word.text) === true)
+  if (word.text === 'help')
+    return findCommand(program, [...argv.filter((text) => text !== 'help'), ...(argv.length > 1 ? ['--help'] : [])])
+  const found = Object.entries(commands).find(
+    ([known, { aliases }]) => known === word.text || aliases?.includes(word.text) === true,
+  )
   if (found === undefined) {
     const elsewhere = await program.elsewhere()
-    if (Object.hasOwn(elsewhere, word.text)) throw new UsageError(`${self} has no command "${word.text}"`, elsewhere[word.text])
-    const meant = nearest(word.text, Object.keys(commands).filter((known) => commands[known]!.hidden !== true))
-    throw new UsageError(`unknown command "${word.text}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? `\`${self} --help\` lists the commands` : '')
+    if (Object.hasOwn(elsewhere, word.text))
+      throw new UsageError(`${self} has no command "${word.text}"`, elsewhere[word.text])
+    const meant = nearest(
+      word.text,
+      Object.keys(commands).filter((known) => commands[known]!.hidden !== true),
+    )
+    throw new UsageError(
+      `unknown command "${word.text}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+      meant === undefined ? `\`${self} --help\` lists the commands` : '',
+    )
   }
   const [name, { load, verbatim = false }] = found
   const whole = { path: `${self} ${name}`, command: await load(), rest: without(argv, word.text), verbatim }
@@ -121,7 +167,9 @@ function descend(found: Found, globalFlags: Flags): Found {
   const { command, path, rest } = found
   const word = tokenize(rest, { ...globalFlags, ...command.flags }).find((token) => token.is === 'operand')?.text
   const subcommand = word === undefined ? undefined : command.subcommands?.[word]
-  return subcommand === undefined ? found : descend({ ...found, path: `${path} ${word}`, command: subcommand, rest: without(rest, word!) }, globalFlags)
+  return subcommand === undefined
+    ? found
+    : descend({ ...found, path: `${path} ${word}`, command: subcommand, rest: without(rest, word!) }, globalFlags)
 }
 
 function without(argv: readonly string[], word: string): string[] {
@@ -133,7 +181,10 @@ function unknownSubcommand(path: string, command: Command, word: string | undefi
   const names = Object.keys(command.subcommands ?? {})
   if (word === undefined) return new UsageError(`${path} needs one of: ${names.join(', ')}`)
   const meant = nearest(word, names)
-  return new UsageError(`unknown command "${path} ${word}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? `it is one of ${names.join(', ')}` : '')
+  return new UsageError(
+    `unknown command "${path} ${word}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+    meant === undefined ? `it is one of ${names.join(', ')}` : '',
+  )
 }
 
 function overview({ name: self, says, commands }: Program): string {

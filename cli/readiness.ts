@@ -1,5 +1,14 @@
 /** How far an object is from being what its spec says: what `rollout status`, `apply --wait` and `run` wait for. */
-import type { AnyResource, Condition, CustomResourceDefinition, Deployment, HTTPRoute, Pod, ReplicaSet, Service } from '../proto/gen/types.ts'
+import type {
+  AnyResource,
+  Condition,
+  CustomResourceDefinition,
+  Deployment,
+  HTTPRoute,
+  Pod,
+  ReplicaSet,
+  Service,
+} from '../proto/gen/types.ts'
 import { kindWord } from './failure.ts'
 import { summarizePod } from '../proto/api/columns/pod-status.ts'
 
@@ -18,11 +27,15 @@ export function rolloutReadiness({ metadata, spec, status }: Deployment): Readin
   const { observedGeneration = 0, updatedReplicas = 0, replicas = 0, availableReplicas = 0, conditions = [] } = status
   if (observedGeneration < generation) return waiting('Waiting for deployment spec update to be observed...')
   const progressing = conditions.find((condition) => condition.type === 'Progressing')
-  if (progressing?.reason === 'ProgressDeadlineExceeded') return { is: 'failed', text: `deployment "${name}" exceeded its progress deadline` }
+  if (progressing?.reason === 'ProgressDeadlineExceeded')
+    return { is: 'failed', text: `deployment "${name}" exceeded its progress deadline` }
   const begin = `Waiting for deployment "${name}" rollout to finish: `
-  if (updatedReplicas < spec.replicas) return waiting(`${begin}${updatedReplicas} out of ${spec.replicas} new replicas have been updated...`)
-  if (replicas > updatedReplicas) return waiting(`${begin}${replicas - updatedReplicas} old replicas are pending termination...`)
-  if (availableReplicas < updatedReplicas) return waiting(`${begin}${availableReplicas} of ${updatedReplicas} updated replicas are available...`)
+  if (updatedReplicas < spec.replicas)
+    return waiting(`${begin}${updatedReplicas} out of ${spec.replicas} new replicas have been updated...`)
+  if (replicas > updatedReplicas)
+    return waiting(`${begin}${replicas - updatedReplicas} old replicas are pending termination...`)
+  if (availableReplicas < updatedReplicas)
+    return waiting(`${begin}${availableReplicas} of ${updatedReplicas} updated replicas are available...`)
   return ready(`deployment "${name}" successfully rolled out`)
 }
 
@@ -30,13 +43,18 @@ function replicaSetReadiness({ metadata, spec, status }: ReplicaSet): Readiness 
   const word = `replicaset.apps/${metadata.name}`
   if ((status.observedGeneration ?? 0) < (metadata.generation ?? 0)) return waiting(`${word}: not seen yet`)
   const { availableReplicas = 0 } = status
-  return availableReplicas < spec.replicas ? waiting(`${word}: ${availableReplicas} of ${spec.replicas} replicas are available`) : ready(`${word} is available`)
+  return availableReplicas < spec.replicas
+    ? waiting(`${word}: ${availableReplicas} of ${spec.replicas} replicas are available`)
+    : ready(`${word} is available`)
 }
 
 function podReadiness(pod: Pod): Readiness {
   const word = `pod/${pod.metadata.name}`
-  if (pod.status.phase === 'Failed') return { is: 'failed', text: `${word} failed: ${pod.status.message ?? summarizePod(pod).status}` }
-  const done = pod.status.phase === 'Succeeded' || pod.status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true
+  if (pod.status.phase === 'Failed')
+    return { is: 'failed', text: `${word} failed: ${pod.status.message ?? summarizePod(pod).status}` }
+  const done =
+    pod.status.phase === 'Succeeded' ||
+    pod.status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true
   return done ? ready(`${word} is ready`) : waiting(`${word}: ${summarizePod(pod).status}`)
 }
 
@@ -44,40 +62,74 @@ function podReadiness(pod: Pod): Readiness {
 function serviceReadiness({ metadata, spec, status }: Service): Readiness {
   const word = `service/${metadata.name}`
   if (spec.type !== 'LoadBalancer' || (status.loadBalancer?.ingress ?? []).length > 0) return ready(`${word} is ready`)
-  const problem = status.conditions?.find(({ type, status: said }) => type === 'LoadBalancerPortsError' && said === 'True')
+  const problem = status.conditions?.find(
+    ({ type, status: said }) => type === 'LoadBalancerPortsError' && said === 'True',
+  )
   return waiting(`${word}: ${problem?.message ?? 'has no address to be reached at from outside'}`)
 }
 
 /** A condition that must hold of the object's present generation. */
-function conditionReadiness({ kind, metadata }: AnyResource, conditions: readonly Condition[] | undefined, type: string): Readiness {
+function conditionReadiness(
+  { kind, metadata }: AnyResource,
+  conditions: readonly Condition[] | undefined,
+  type: string,
+): Readiness {
   const word = `${kindWord(kind)}/${metadata.name}`
   const condition = conditions?.find((candidate) => candidate.type === type)
-  if (condition === undefined || (condition.observedGeneration ?? 0) < (metadata.generation ?? 0)) return waiting(`${word}: not seen yet`)
-  return condition.status === 'True' ? ready(`${word} is ${type.toLowerCase()}`) : waiting(`${word}: ${condition.message ?? condition.reason ?? `not ${type}`}`)
+  if (condition === undefined || (condition.observedGeneration ?? 0) < (metadata.generation ?? 0))
+    return waiting(`${word}: not seen yet`)
+  return condition.status === 'True'
+    ? ready(`${word} is ${type.toLowerCase()}`)
+    : waiting(`${word}: ${condition.message ?? condition.reason ?? `not ${type}`}`)
 }
 
 function routeReadiness(route: HTTPRoute): Readiness {
   const parents = route.status.parents ?? []
   const states = parents.map(({ conditions }) => conditionReadiness(route, conditions, 'Accepted'))
-  if (parents.length < (route.spec.parentRefs ?? []).length) return waiting(`${kindWord('HTTPRoute')}/${route.metadata.name}: not seen yet`)
+  if (parents.length < (route.spec.parentRefs ?? []).length)
+    return waiting(`${kindWord('HTTPRoute')}/${route.metadata.name}: not seen yet`)
   return states.find(({ is }) => is !== 'ready') ?? ready(`${kindWord('HTTPRoute')}/${route.metadata.name} is accepted`)
 }
 
 /** Kinds without a state of their own are ready once they exist. */
 export function readinessOf(object: AnyResource): Readiness {
   switch (object.kind) {
-    case 'Deployment': return rolloutReadiness(object)
-    case 'ReplicaSet': return replicaSetReadiness(object)
-    case 'Pod': return podReadiness(object)
-    case 'Service': return serviceReadiness(object)
-    case 'Ingress': return (object.status.loadBalancer?.ingress ?? []).length > 0 ? ready(`${kindWord('Ingress')}/${object.metadata.name} is served`) : waiting(`${kindWord('Ingress')}/${object.metadata.name}: no node serves it`)
-    case 'Network': return conditionReadiness(object, object.status.conditions, 'Ready')
-    case 'Gateway': return conditionReadiness(object, object.status.conditions, 'Programmed')
-    case 'HTTPRoute': return routeReadiness(object)
-    case 'CustomResourceDefinition': return definitionReadiness(object)
-    case 'Namespace': case 'Node': case 'ConfigMap': case 'Secret': case 'Event': case 'Lease': case 'NetworkPolicy': case 'EndpointSlice': case 'Endpoints': case 'ServiceAccount':
-    case 'IngressClass': case 'GatewayClass': case 'ReferenceGrant': return ready(`${kindWord(object.kind)}/${object.metadata.name}`)
-    default: return customReadiness(object)
+    case 'Deployment':
+      return rolloutReadiness(object)
+    case 'ReplicaSet':
+      return replicaSetReadiness(object)
+    case 'Pod':
+      return podReadiness(object)
+    case 'Service':
+      return serviceReadiness(object)
+    case 'Ingress':
+      return (object.status.loadBalancer?.ingress ?? []).length > 0
+        ? ready(`${kindWord('Ingress')}/${object.metadata.name} is served`)
+        : waiting(`${kindWord('Ingress')}/${object.metadata.name}: no node serves it`)
+    case 'Network':
+      return conditionReadiness(object, object.status.conditions, 'Ready')
+    case 'Gateway':
+      return conditionReadiness(object, object.status.conditions, 'Programmed')
+    case 'HTTPRoute':
+      return routeReadiness(object)
+    case 'CustomResourceDefinition':
+      return definitionReadiness(object)
+    case 'Namespace':
+    case 'Node':
+    case 'ConfigMap':
+    case 'Secret':
+    case 'Event':
+    case 'Lease':
+    case 'NetworkPolicy':
+    case 'EndpointSlice':
+    case 'Endpoints':
+    case 'ServiceAccount':
+    case 'IngressClass':
+    case 'GatewayClass':
+    case 'ReferenceGrant':
+      return ready(`${kindWord(object.kind)}/${object.metadata.name}`)
+    default:
+      return customReadiness(object)
   }
 }
 
@@ -86,13 +138,19 @@ function definitionReadiness({ kind, metadata, status: { conditions = [] } }: Cu
   const word = `${kindWord(kind)}/${metadata.name}`
   const refused = conditions.find(({ type, status }) => type === 'NamesAccepted' && status === 'False')
   if (refused !== undefined) return { is: 'failed', text: `${word}: ${refused.message ?? 'its names are taken'}` }
-  return conditions.some(({ type, status }) => type === 'Established' && status === 'True') ? ready(`${word} is established`) : waiting(`${word}: not established yet`)
+  return conditions.some(({ type, status }) => type === 'Established' && status === 'True')
+    ? ready(`${word} is established`)
+    : waiting(`${word}: not established yet`)
 }
 
 /** What a CustomResourceDefinition defines is as ready as it says itself, if it says it as other kinds do. */
 function customReadiness(object: AnyResource): Readiness {
   const { conditions } = ((object as { status?: unknown }).status ?? {}) as { conditions?: unknown }
-  const said = Array.isArray(conditions) ? (conditions as Condition[]).find((condition) => condition.type === 'Ready') : undefined
+  const said = Array.isArray(conditions)
+    ? (conditions as Condition[]).find((condition) => condition.type === 'Ready')
+    : undefined
   const word = `${kindWord(object.kind)}/${object.metadata.name}`
-  return said === undefined || said.status === 'True' ? ready(word) : waiting(`${word}: ${said.message ?? said.reason ?? 'not Ready'}`)
+  return said === undefined || said.status === 'True'
+    ? ready(word)
+    : waiting(`${word}: ${said.message ?? said.reason ?? 'not Ready'}`)
 }

@@ -18,31 +18,47 @@ interface Place {
 /** Kinds that take time to get ready; the others are so once they exist. */
 const HAVE_STATE: ReadonlySet<Kind> = new Set<Kind>(['Pod', 'Deployment', 'ReplicaSet'])
 
-/** Ends with a line that says so. FailedPrecondition for an object that will not get ready by itself, DeadlineExceeded with what is missing after `millis`. */
-export async function awaitReady(cluster: Cluster, environment: Environment, places: readonly Place[], millis: number): Promise<void> {
+/**
+ * Ends with a line that says so. FailedPrecondition for an object that will not get ready by itself, DeadlineExceeded
+ * with what is missing after `millis`.
+ */
+export async function awaitReady(
+  cluster: Cluster,
+  environment: Environment,
+  places: readonly Place[],
+  millis: number,
+): Promise<void> {
   const { clock, signal, stderr } = environment
   const progress = new Progress(stderr)
   const open = new Map<Place, string>()
   const ready: string[] = []
   const show = (): void => {
     const texts = [...open.values()].filter((text) => text !== '')
-    if (texts.length > 0) progress.update(texts.length === 1 ? texts[0]! : `${places.length - open.size} of ${places.length} ready; ${texts[0]!}`)
+    if (texts.length > 0)
+      progress.update(
+        texts.length === 1 ? texts[0]! : `${places.length - open.size} of ${places.length} ready; ${texts[0]!}`,
+      )
   }
-  const missing = (): string => `not ready after ${formatAge(millis)}: ${[...open].map(([{ kind, name }, text]) => text || `${kindWord(kind)}/${name}`).join('; ')}`
+  const missing = (): string =>
+    `not ready after ${formatAge(millis)}: ${[...open].map(([{ kind, name }, text]) => text || `${kindWord(kind)}/${name}`).join('; ')}`
   try {
     await withDeadline(clock, millis, signal, missing, async (limited) => {
       for (const place of places) open.set(place, '')
-      const answers = await Promise.allSettled(places.map(async (place) => {
-        const text = await awaitOne(cluster, environment, place, limited, (text) => {
-          open.set(place, text)
+      const answers = await Promise.allSettled(
+        places.map(async (place) => {
+          const text = await awaitOne(cluster, environment, place, limited, (text) => {
+            open.set(place, text)
+            show()
+          })
+          if (HAVE_STATE.has(place.kind)) ready.push(text)
+          open.delete(place)
           show()
-        })
-        if (HAVE_STATE.has(place.kind)) ready.push(text)
-        open.delete(place)
-        show()
-      }))
+        }),
+      )
       limited.throwIfAborted()
-      throwFailures(answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])))
+      throwFailures(
+        answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])),
+      )
     })
   } finally {
     progress.clear()
@@ -50,14 +66,22 @@ export async function awaitReady(cluster: Cluster, environment: Environment, pla
   if (ready.length > 0) stderr.write(`${ready.length === 1 ? ready[0]! : `all ${ready.length} are ready`}\n`)
 }
 
-async function awaitOne(cluster: Cluster, { clock }: Environment, { kind, namespace, name }: Place, signal: AbortSignal, waiting: (text: string) => void): Promise<string> {
+async function awaitOne(
+  cluster: Cluster,
+  { clock }: Environment,
+  { kind, namespace, name }: Place,
+  signal: AbortSignal,
+  waiting: (text: string) => void,
+): Promise<string> {
   for await (const object of observe(cluster, clock, kind, namespace, name, signal)) {
     if (object === undefined) throw notFound(kind, namespace, name)
     const readiness = readinessOf(object)
     if (readiness.is === 'ready') return readiness.text
     if (readiness.is === 'failed') {
       waiting(readiness.text) // others may still be waited for until time is up
-      throw new GantryError('FailedPrecondition', readiness.text, { details: [{ remedy: `\`gantry describe ${kind.toLowerCase()} ${name} -n ${namespace}\` tells more` }] })
+      throw new GantryError('FailedPrecondition', readiness.text, {
+        details: [{ remedy: `\`gantry describe ${kind.toLowerCase()} ${name} -n ${namespace}\` tells more` }],
+      })
     }
     waiting(readiness.text)
   }

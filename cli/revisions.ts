@@ -21,13 +21,21 @@ export function changeCause({ metadata }: ReplicaSet): string {
 
 /** Oldest first. */
 export async function revisionsOf(cluster: Cluster, { metadata, spec }: Deployment): Promise<ReplicaSet[]> {
-  const { items } = await cluster.list('ReplicaSet', { namespace: metadata.namespace, labelSelector: formatLabelSelector(spec.selector) })
-  const owned = items.filter((replicaSet) => replicaSet.metadata.ownerReferences?.some((owner) => owner.uid === metadata.uid) === true)
+  const { items } = await cluster.list('ReplicaSet', {
+    namespace: metadata.namespace,
+    labelSelector: formatLabelSelector(spec.selector),
+  })
+  const owned = items.filter(
+    (replicaSet) => replicaSet.metadata.ownerReferences?.some((owner) => owner.uid === metadata.uid) === true,
+  )
   return owned.sort((a, b) => compareInt64(revisionOf(a), revisionOf(b)))
 }
 
 export function findRevision({ metadata }: Deployment, revisions: readonly ReplicaSet[], revision: bigint): ReplicaSet {
   const found = revisions.find((replicaSet) => revisionOf(replicaSet) === revision)
   if (found !== undefined) return found
-  throw new GantryError('NotFound', `deployment "${metadata.name}" has no revision ${revision}; it keeps ${revisions.map(revisionOf).join(', ') || 'none'}`)
+  throw new GantryError(
+    'NotFound',
+    `deployment "${metadata.name}" has no revision ${revision}; it keeps ${revisions.map(revisionOf).join(', ') || 'none'}`,
+  )
 }

@@ -1,4 +1,6 @@
-/** Which of a context's controllers is spoken to: any of them serves, so one that does not answer is left for the next. */
+/**
+ * Which of a context's controllers is spoken to: any of them serves, so one that does not answer is left for the next.
+ */
 import type { Credentials } from '../proto/api/context.ts'
 import { GantryError } from '../proto/api/errors.ts'
 import type { Connection, Liveness } from '../proto/api/rpc.ts'
@@ -36,8 +38,10 @@ export class Servers {
   }
 
   /**
-   * The connection in use; else to the first that answers. Unavailable if none does. A single one is not greeted: the call itself tells.
-   * One that is lost is left at once: calls that still wait for it fail as Unavailable, instead of waiting for a machine that may be gone.
+   * The connection in use; else to the first that answers. Unavailable if none does. A single one is not greeted: the
+   * call itself tells.
+   * One that is lost is left at once: calls that still wait for it fail as Unavailable, instead of waiting for a
+   * machine that may be gone.
    */
   connection(): Promise<Connection> {
     if (this.#current !== undefined) return this.#current
@@ -84,20 +88,28 @@ export class Servers {
         if (won || greeted.length === this.count) return
         const connection = this.#dial((this.#first + greeted.length) % this.count)
         greeted.push(connection)
-        greet(connection).then(() => {
-          if (won) return
-          won = true
-          timer?.cancel()
-          for (const other of greeted) if (other !== connection) this.#close(other)
-          resolve(connection)
-          connection.onLost(() => void this.leave(connection))
-        }, (thrown: unknown) => {
-          if (won) return
-          this.#close(connection)
-          failures.push(GantryError.from(thrown, 'Unavailable'))
-          if (greeted.length < this.count) greetNext()
-          else if (failures.length === this.count) reject(new GantryError('Unavailable', failures.map(({ message }) => message).join('; '), { cause: failures[0] }))
-        })
+        greet(connection).then(
+          () => {
+            if (won) return
+            won = true
+            timer?.cancel()
+            for (const other of greeted) if (other !== connection) this.#close(other)
+            resolve(connection)
+            connection.onLost(() => void this.leave(connection))
+          },
+          (thrown: unknown) => {
+            if (won) return
+            this.#close(connection)
+            failures.push(GantryError.from(thrown, 'Unavailable'))
+            if (greeted.length < this.count) greetNext()
+            else if (failures.length === this.count)
+              reject(
+                new GantryError('Unavailable', failures.map(({ message }) => message).join('; '), {
+                  cause: failures[0],
+                }),
+              )
+          },
+        )
         if (greeted.length < this.count) timer = this.#options.clock.after(STAGGER, greetNext)
       }
       greetNext()
@@ -113,6 +125,9 @@ async function greet(connection: Connection): Promise<void> {
   } catch (thrown) {
     // Whatever else it answers, it is there: the call itself will be told.
     if (GantryError.is(thrown, 'Unavailable')) throw thrown
-    if (GantryError.is(thrown, 'DeadlineExceeded')) throw new GantryError('Unavailable', `${connection.address} does not answer within ${PATIENCE} ms`, { cause: thrown })
+    if (GantryError.is(thrown, 'DeadlineExceeded'))
+      throw new GantryError('Unavailable', `${connection.address} does not answer within ${PATIENCE} ms`, {
+        cause: thrown,
+      })
   }
 }

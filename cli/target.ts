@@ -10,9 +10,19 @@ import type { Environment } from './environment.ts'
 export const globalFlags = {
   namespace: { type: 'text', short: 'n', value: 'name', help: 'namespace to work in', completes: 'namespace' },
   context: { type: 'text', value: 'name', help: 'context of the context file to use', completes: 'context' },
-  server: { type: 'list', commas: true, value: 'host:port', help: 'controller to speak to instead of the context\'s' },
-  config: { type: 'text', value: 'file', help: 'context file (default $GANTRY_CONFIG or ~/.config/gantry/config.yaml)', completes: 'file' },
-  'request-timeout': { type: 'duration', value: 'time', default: 15_000, help: 'give up on a single answer after this time' },
+  server: { type: 'list', commas: true, value: 'host:port', help: "controller to speak to instead of the context's" },
+  config: {
+    type: 'text',
+    value: 'file',
+    help: 'context file (default $GANTRY_CONFIG or ~/.config/gantry/config.yaml)',
+    completes: 'file',
+  },
+  'request-timeout': {
+    type: 'duration',
+    value: 'time',
+    default: 15_000,
+    help: 'give up on a single answer after this time',
+  },
 } as const
 
 export type GlobalFlags = typeof globalFlags
@@ -60,7 +70,14 @@ export class Target {
   async #open(): Promise<Cluster> {
     const [connect, context] = await Promise.all([this.#environment.loadConnect(), this.context()])
     const credentials = await loadCredentials(context, this.file)
-    this.#opened = new Cluster({ context, credentials, connect, clock: this.#environment.clock, signal: this.#environment.signal, timeout: this.#flags['request-timeout'] })
+    this.#opened = new Cluster({
+      context,
+      credentials,
+      connect,
+      clock: this.#environment.clock,
+      signal: this.#environment.signal,
+      timeout: this.#flags['request-timeout'],
+    })
     return this.#opened
   }
 
@@ -71,14 +88,32 @@ export class Target {
     const found = contexts.find((context) => context.name === name)
     if (found !== undefined) return server.length > 0 ? { ...found, server, kube: undefined } : found
     if (name !== undefined && (wanted !== undefined || server.length === 0)) {
-      const meant = nearest(name, contexts.map((context) => context.name))
-      throw new GantryError('InvalidArgument', `no context "${name}" in ${this.file}${meant === undefined ? '' : `; did you mean "${meant}"?`}`, {
-        details: [{ remedy: '`gantry config get-contexts` lists them' }],
-      })
+      const meant = nearest(
+        name,
+        contexts.map((context) => context.name),
+      )
+      throw new GantryError(
+        'InvalidArgument',
+        `no context "${name}" in ${this.file}${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+        { details: [{ remedy: '`gantry config get-contexts` lists them' }] },
+      )
     }
     if (server.length > 0) return { name: server[0]!, server }
-    throw new GantryError('InvalidArgument', contexts.length === 0 ? `no cluster is known: ${this.file} has no contexts` : `no context is current in ${this.file}`, {
-      details: [{ remedy: contexts.length === 0 ? '`npm run up` starts a cluster here and writes its context; or name a file with --config' : '`gantry config use-context NAME` chooses one' }],
-    })
+    throw new GantryError(
+      'InvalidArgument',
+      contexts.length === 0
+        ? `no cluster is known: ${this.file} has no contexts`
+        : `no context is current in ${this.file}`,
+      {
+        details: [
+          {
+            remedy:
+              contexts.length === 0
+                ? '`npm run up` starts a cluster here and writes its context; or name a file with --config'
+                : '`gantry config use-context NAME` chooses one',
+          },
+        ],
+      },
+    )
   }
 }

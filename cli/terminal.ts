@@ -12,19 +12,40 @@ const IN_FLIGHT = 4
 const DETACH_KEYS = Buffer.from([0x10, 0x11])
 
 /** Runs to its end; the command's own exit code. The terminal is put back into its state whatever happens. */
-export async function runExec(cluster: Cluster, environment: Environment, start: Omit<ExecStart, 'size'>): Promise<number> {
+export async function runExec(
+  cluster: Cluster,
+  environment: Environment,
+  start: Omit<ExecStart, 'size'>,
+): Promise<number> {
   const tty = withTerminal(environment, start.tty)
   const value = { ...start, tty, ...(tty ? { size: sizeOf(environment) } : {}) }
-  const code = await converse(environment, (inputs) => cluster.exec(inputs), { case: 'start', value }, { stdin: start.stdin, tty, detachable: false })
-  if (code === undefined) throw new GantryError('Unavailable', 'the connection ended before the command did', { details: [{ remedy: 'the command may still run' }] })
+  const code = await converse(
+    environment,
+    (inputs) => cluster.exec(inputs),
+    { case: 'start', value },
+    { stdin: start.stdin, tty, detachable: false },
+  )
+  if (code === undefined)
+    throw new GantryError('Unavailable', 'the connection ended before the command did', {
+      details: [{ remedy: 'the command may still run' }],
+    })
   return code
 }
 
 /** Until the container ends: its exit code; or until the person lets go of it with ctrl-p ctrl-q: undefined. */
-export async function runAttach(cluster: Cluster, environment: Environment, start: Omit<AttachStart, 'size'>): Promise<number | undefined> {
+export async function runAttach(
+  cluster: Cluster,
+  environment: Environment,
+  start: Omit<AttachStart, 'size'>,
+): Promise<number | undefined> {
   const tty = withTerminal(environment, start.tty)
   const value = { ...start, tty, ...(tty ? { size: sizeOf(environment) } : {}) }
-  return converse(environment, (inputs) => cluster.attach(inputs), { case: 'attach', value }, { stdin: start.stdin, tty, detachable: tty && start.stdin })
+  return converse(
+    environment,
+    (inputs) => cluster.attach(inputs),
+    { case: 'attach', value },
+    { stdin: start.stdin, tty, detachable: tty && start.stdin },
+  )
 }
 
 function withTerminal({ stdin, stdout, stderr }: Environment, wanted: boolean): boolean {
@@ -40,13 +61,23 @@ interface Conversation {
 }
 
 /** The exit code; undefined if the person let go. */
-async function converse(environment: Environment, open: (inputs: AsyncIterable<Input<ExecInput>>) => AsyncIterable<ExecOutput>, first: Input<ExecInput>['input'], { stdin, tty, detachable }: Conversation): Promise<number | undefined> {
+async function converse(
+  environment: Environment,
+  open: (inputs: AsyncIterable<Input<ExecInput>>) => AsyncIterable<ExecOutput>,
+  first: Input<ExecInput>['input'],
+  { stdin, tty, detachable }: Conversation,
+): Promise<number | undefined> {
   const { stdout, stderr } = environment
   const inputs = new Channel<Input<ExecInput>>()
   inputs.push({ input: first })
   let detach = (): void => undefined
-  const detached = new Promise<IteratorReturnResult<undefined>>((resolve) => (detach = () => resolve({ done: true, value: undefined })))
-  const release = [...(stdin ? [passInput(environment, inputs, detachable ? detach : undefined)] : []), ...(tty ? [passTerminal(environment, inputs)] : [])]
+  const detached = new Promise<IteratorReturnResult<undefined>>(
+    (resolve) => (detach = () => resolve({ done: true, value: undefined })),
+  )
+  const release = [
+    ...(stdin ? [passInput(environment, inputs, detachable ? detach : undefined)] : []),
+    ...(tty ? [passTerminal(environment, inputs)] : []),
+  ]
   const outputs = open(inputs)[Symbol.asyncIterator]()
   let ended = false
   void detached.then(() => (ended = true))
@@ -55,16 +86,23 @@ async function converse(environment: Environment, open: (inputs: AsyncIterable<I
       const next: IteratorResult<ExecOutput, undefined> = await Promise.race([outputs.next(), detached])
       if (next.done === true) {
         if (ended) return undefined
-        throw new GantryError('Unavailable', 'the connection ended before its time', { details: [{ remedy: 'what ran may still run' }] })
+        throw new GantryError('Unavailable', 'the connection ended before its time', {
+          details: [{ remedy: 'what ran may still run' }],
+        })
       }
       const { output } = next.value
       switch (output?.case) {
-        case 'stdout': stdout.write(output.value); break
-        case 'stderr': stderr.write(output.value); break
+        case 'stdout':
+          stdout.write(output.value)
+          break
+        case 'stderr':
+          stderr.write(output.value)
+          break
         case 'exit':
           if (output.value.message !== '') stderr.write(`error: ${output.value.message}\n`)
           return output.value.code
-        case undefined: break
+        case undefined:
+          break
       }
     }
   } finally {
@@ -80,7 +118,11 @@ function sizeOf({ stdout }: Environment): TerminalSize {
 }
 
 /** Sends standard input on until it ends, no faster than it is taken; answers with the call that lets go of it. */
-function passInput({ stdin }: Environment, inputs: Channel<Input<ExecInput>>, detach: (() => void) | undefined): () => void {
+function passInput(
+  { stdin }: Environment,
+  inputs: Channel<Input<ExecInput>>,
+  detach: (() => void) | undefined,
+): () => void {
   let released = false
   const keys = detach === undefined ? undefined : new DetachKeys(detach)
   const chunk = (raw: Uint8Array | string): void => {

@@ -36,14 +36,28 @@ export function parseWanted(text: string): Wanted {
     const close = rest.lastIndexOf('}')
     const end = close >= 0 ? close + 1 : /^[^=]*/.exec(rest)![0].length
     const tail = rest.slice(end)
-    if (tail !== '' && !tail.startsWith('=')) throw new UsageError(`--for=${text}: "=" is expected after the path, not "${tail}"`)
-    return { is: 'path', path: parseSinglePath(rest.slice(0, end).replace(/^["']|["']$/g, '')), value: tail === '' ? undefined : tail.slice(1).replace(/^["'](.*)["']$/, '$1') }
+    if (tail !== '' && !tail.startsWith('='))
+      throw new UsageError(`--for=${text}: "=" is expected after the path, not "${tail}"`)
+    return {
+      is: 'path',
+      path: parseSinglePath(rest.slice(0, end).replace(/^["']|["']$/g, '')),
+      value: tail === '' ? undefined : tail.slice(1).replace(/^["'](.*)["']$/, '$1'),
+    }
   }
-  throw new UsageError(`--for=${text} is unknown`, 'it is condition=NAME[=VALUE], delete, create, or jsonpath=PATH[=VALUE]')
+  throw new UsageError(
+    `--for=${text} is unknown`,
+    'it is condition=NAME[=VALUE], delete, create, or jsonpath=PATH[=VALUE]',
+  )
 }
 
 /** Resolves when the object is in the state; NotFound for one that is not there, unless that is what is waited for. */
-export async function awaitState(cluster: Cluster, clock: Clock, { kind, namespace, name, uid }: Place, wanted: Wanted, signal: AbortSignal): Promise<void> {
+export async function awaitState(
+  cluster: Cluster,
+  clock: Clock,
+  { kind, namespace, name, uid }: Place,
+  wanted: Wanted,
+  signal: AbortSignal,
+): Promise<void> {
   for await (const object of observe(cluster, clock, kind, namespace, name, signal)) {
     if (object === undefined && wanted.is !== 'delete' && wanted.is !== 'create') throw notFound(kind, namespace, name)
     const replaced = wanted.is === 'delete' && uid !== undefined && object !== undefined && object.metadata.uid !== uid
@@ -56,19 +70,31 @@ export function isIn(object: AnyResource | undefined, wanted: Wanted): boolean {
   if (wanted.is === 'delete') return object === undefined
   if (object === undefined) return false
   switch (wanted.is) {
-    case 'create': return true
-    case 'condition': return hasCondition(object, wanted.type, wanted.status)
+    case 'create':
+      return true
+    case 'condition':
+      return hasCondition(object, wanted.type, wanted.status)
     case 'path': {
       const json = encodeJson(object)
       const values = findValues(wanted.path, json, json)
-      return wanted.value === undefined ? values.length > 0 : values.length === 1 && showValue(values[0]!) === wanted.value
+      return wanted.value === undefined
+        ? values.length > 0
+        : values.length === 1 && showValue(values[0]!) === wanted.value
     }
   }
 }
 
 /** A condition that was set for an older spec does not count. */
 function hasCondition(object: AnyResource, type: string, status: string): boolean {
-  const seen = (encodeJson(object).status ?? {}) as { observedGeneration?: number; conditions?: { type: string; status: string }[] }
+  const seen = (encodeJson(object).status ?? {}) as {
+    observedGeneration?: number
+    conditions?: { type: string; status: string }[]
+  }
   if (seen.observedGeneration !== undefined && seen.observedGeneration < (object.metadata.generation ?? 0)) return false
-  return seen.conditions?.some((condition) => condition.type.toLowerCase() === type.toLowerCase() && condition.status.toLowerCase() === status.toLowerCase()) === true
+  return (
+    seen.conditions?.some(
+      (condition) =>
+        condition.type.toLowerCase() === type.toLowerCase() && condition.status.toLowerCase() === status.toLowerCase(),
+    ) === true
+  )
 }

@@ -5,15 +5,27 @@ import { delay, type Clock } from '../proto/base/clock.ts'
 import type { Kind, Resources } from '../proto/gen/types.ts'
 import type { Change, Cluster, Selection } from './cluster.ts'
 
-/** RESTARTED: every present object follows as ADDED, up to a BOOKMARK; what was known and does not come again is gone. */
+/**
+ * RESTARTED: every present object follows as ADDED, up to a BOOKMARK; what was known and does not come again is gone.
+ */
 export type Followed<K extends Kind> = Change<K> | { readonly type: 'RESTARTED' }
 
 const RETRY_MS = 500
 /** Failures in a row until the controller counts as gone: half a minute. */
 const RETRIES = 60
 
-/** Changes after a revision ('' begins with everything present). Ends only by the signal, or by an error that trying again does not mend. */
-export async function* follow<K extends Kind>(cluster: Cluster, clock: Clock, kind: K, selection: Selection, revision: string, signal: AbortSignal): AsyncGenerator<Followed<K>, void, undefined> {
+/**
+ * Changes after a revision ('' begins with everything present). Ends only by the signal, or by an error that trying
+ * again does not mend.
+ */
+export async function* follow<K extends Kind>(
+  cluster: Cluster,
+  clock: Clock,
+  kind: K,
+  selection: Selection,
+  revision: string,
+  signal: AbortSignal,
+): AsyncGenerator<Followed<K>, void, undefined> {
   let after = revision
   let failures = 0
   for (;;) {
@@ -24,7 +36,8 @@ export async function* follow<K extends Kind>(cluster: Cluster, clock: Clock, ki
         else {
           // The server tells the changes of the revision itself again: the caller has listed them.
           if (after === '' || Number(change.object.metadata.resourceVersion) > Number(revision)) yield change
-          // Until the first BOOKMARK objects come in the order of their keys: only a revision that was handed in can be gone on from.
+          // Until the first BOOKMARK objects come in the order of their keys: only a revision that was handed in can be
+          // gone on from.
           if (after !== '') after = change.object.metadata.resourceVersion
         }
       }
@@ -39,11 +52,26 @@ export async function* follow<K extends Kind>(cluster: Cluster, clock: Clock, ki
 }
 
 /** One object's states: now and at every change; undefined while there is none. */
-export async function* observe<K extends Kind>(cluster: Cluster, clock: Clock, kind: K, namespace: string, name: string, signal: AbortSignal): AsyncGenerator<Resources[K] | undefined, void, undefined> {
+export async function* observe<K extends Kind>(
+  cluster: Cluster,
+  clock: Clock,
+  kind: K,
+  namespace: string,
+  name: string,
+  signal: AbortSignal,
+): AsyncGenerator<Resources[K] | undefined, void, undefined> {
   let present = false
-  for await (const change of follow(cluster, clock, kind, { namespace, fieldSelector: `metadata.name=${name}` }, '', signal)) {
+  for await (const change of follow(
+    cluster,
+    clock,
+    kind,
+    { namespace, fieldSelector: `metadata.name=${name}` },
+    '',
+    signal,
+  )) {
     switch (change.type) {
-      case 'ADDED': case 'MODIFIED':
+      case 'ADDED':
+      case 'MODIFIED':
         present = true
         yield change.object
         break
@@ -61,9 +89,16 @@ export async function* observe<K extends Kind>(cluster: Cluster, clock: Clock, k
 }
 
 /**
- * Runs with a signal that ends after `millis` (never, if undefined): what waits on it then throws DeadlineExceeded with the text given.
+ * Runs with a signal that ends after `millis` (never, if undefined): what waits on it then throws DeadlineExceeded with
+ * the text given.
  */
-export async function withDeadline<T>(clock: Clock, millis: number | undefined, signal: AbortSignal, text: () => string, body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function withDeadline<T>(
+  clock: Clock,
+  millis: number | undefined,
+  signal: AbortSignal,
+  text: () => string,
+  body: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   if (millis === undefined) return body(signal)
   const controller = new AbortController()
   setMaxListeners(0, controller.signal)

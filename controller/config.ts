@@ -2,7 +2,18 @@
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import { formatCidr, prefixLength, rangesOverlap, readCidr, splitCidrs, type AddressRange } from '../proto/api/cidr.ts'
-import { checked, format, hostPort, listOf, optional, port, section, text, withDefault, type Settings } from '../proto/api/config-file.ts'
+import {
+  checked,
+  format,
+  hostPort,
+  listOf,
+  optional,
+  port,
+  section,
+  text,
+  withDefault,
+  type Settings,
+} from '../proto/api/config-file.ts'
 import { GantryError } from '../proto/api/errors.ts'
 import type { ReservedPort } from '../proto/api/reserved-ports.ts'
 import { PodRanges } from './dispatch/pod-ranges.ts'
@@ -31,11 +42,17 @@ export interface ControllerConfig {
   readonly advertise: string | undefined
   readonly dataDir: string
   readonly tls: TlsFiles
-  /** Pod addresses of the whole cluster, a /24 (of IPv6 a /64) of them for each node: a range, or one per family with a comma between, the preferred first. */
+  /**
+   * Pod addresses of the whole cluster, a /24 (of IPv6 a /64) of them for each node: a range, or one per family with a
+   * comma between, the preferred first.
+   */
   readonly podCidr: string
   /** Addresses of Services, likewise. */
   readonly serviceCidr: string
-  /** Ranges of addresses outside of the cluster's own at which Services may be reached (spec.externalIPs, status.loadBalancer); empty: none. */
+  /**
+   * Ranges of addresses outside of the cluster's own at which Services may be reached (spec.externalIPs,
+   * status.loadBalancer); empty: none.
+   */
   readonly externalCidrs: readonly string[]
   /** Ranges from which nodes may have addresses that their sessions do not come from, such as those behind NAT. */
   readonly nodeAddresses: readonly string[]
@@ -44,10 +61,14 @@ export interface ControllerConfig {
   /** Endpoints of an etcd that is there already, e.g. https://10.0.0.1:2379; empty: the controller runs its own. */
   readonly etcd: readonly string[]
   readonly etcdTls: TlsFiles | undefined
-  /** All controllers that run etcd and NATS together, this one among them by its name, in any order; empty: it runs them alone. */
+  /**
+   * All controllers that run etcd and NATS together, this one among them by its name, in any order; empty: it runs them
+   * alone.
+   */
   readonly members: readonly Member[]
   /**
-   * `nats`: on loopback, of its own NATS (its own etcd is on a socket in the data directory). Of every member alike, on its address: `etcdPeer`
+   * `nats`: on loopback, of its own NATS (its own etcd is on a socket in the data directory). Of every member alike, on
+   * its address: `etcdPeer`
    * and `natsPeer`, for the other members' etcd and NATS.
    */
   readonly ports: { readonly nats: number; readonly etcdPeer: number; readonly natsPeer: number }
@@ -61,7 +82,8 @@ function podCidrProblem(value: string): string | undefined {
     new PodRanges(value)
     return undefined
   } catch (thrown) {
-    if (GantryError.is(thrown, 'InvalidArgument')) return 'must be a range of a /24 or larger (IPv6: /64) that begins at its first address, or one per family, such as 10.244.0.0/16,fd00:10:244::/48'
+    if (GantryError.is(thrown, 'InvalidArgument'))
+      return 'must be a range of a /24 or larger (IPv6: /64) that begins at its first address, or one per family, such as 10.244.0.0/16,fd00:10:244::/48'
     throw thrown
   }
 }
@@ -75,14 +97,23 @@ function serviceCidrProblem(value: string): string | undefined {
     return range !== undefined && formatCidr(range) === text ? range : undefined
   })
   const families = new Set(ranges.map((range) => range?.family))
-  const fits = (range: AddressRange): boolean => prefixLength(range) >= SERVICE_PREFIXES[range.family].least && prefixLength(range) <= SERVICE_PREFIXES[range.family].most
-  if (ranges.length > 0 && families.size === ranges.length && ranges.every((range) => range !== undefined && fits(range))) return undefined
+  const fits = (range: AddressRange): boolean =>
+    prefixLength(range) >= SERVICE_PREFIXES[range.family].least &&
+    prefixLength(range) <= SERVICE_PREFIXES[range.family].most
+  if (
+    ranges.length > 0 &&
+    families.size === ranges.length &&
+    ranges.every((range) => range !== undefined && fits(range))
+  )
+    return undefined
   return 'must be a range of a /8 to /29 (IPv6: /108 to /125) that begins at its first address, or one per family, such as 10.96.0.0/16,fd00:10:96::/112'
 }
 
 function externalCidrProblem(value: string): string | undefined {
   const range = readCidr(value)
-  return range !== undefined && formatCidr(range) === value ? undefined : 'must be a range that begins at its first address, such as 203.0.113.0/24 or 2001:db8::/64'
+  return range !== undefined && formatCidr(range) === value
+    ? undefined
+    : 'must be a range that begins at its first address, such as 203.0.113.0/24 or 2001:db8::/64'
 }
 
 const PORTS = { nats: 4222, etcdPeer: 2380, natsPeer: 6222 }
@@ -104,8 +135,18 @@ export const CONTROLLER_SETTINGS: Settings<ControllerConfig> = {
   etcd: withDefault(listOf(text), []),
   etcdTls: optional(tlsFiles),
   nats: withDefault(listOf(text), []),
-  members: withDefault(listOf(section<Member>({ name: checked(text, format('dnsSubdomain')), address: checked(text, format('ip')) })), []),
-  ports: withDefault(section({ nats: withDefault(port, PORTS.nats), etcdPeer: withDefault(port, PORTS.etcdPeer), natsPeer: withDefault(port, PORTS.natsPeer) }), PORTS),
+  members: withDefault(
+    listOf(section<Member>({ name: checked(text, format('dnsSubdomain')), address: checked(text, format('ip')) })),
+    [],
+  ),
+  ports: withDefault(
+    section({
+      nats: withDefault(port, PORTS.nats),
+      etcdPeer: withDefault(port, PORTS.etcdPeer),
+      natsPeer: withDefault(port, PORTS.natsPeer),
+    }),
+    PORTS,
+  ),
 }
 
 /** InvalidArgument for settings that do not go together, each problem on a line of its own. */
@@ -115,26 +156,54 @@ export function checkConfig(config: ControllerConfig): void {
 }
 
 function rangeProblems({ podCidr, serviceCidr, externalCidrs }: ControllerConfig): string[] {
-  const [pods, services] = [splitCidrs(podCidr), splitCidrs(serviceCidr)].map((texts) => texts.map((text) => ({ text, range: readCidr(text)! }))) as [{ text: string; range: AddressRange }[], { text: string; range: AddressRange }[]]
-  const overlapping = pods.flatMap((pod) => services.filter((service) => rangesOverlap(pod.range, service.range)).map((service) => `serviceCidr: ${service.text} overlaps with podCidr ${pod.text}`))
-  const without = services.filter((service) => !pods.some((pod) => pod.range.family === service.range.family)).map((service) => `serviceCidr: ${service.text} is IPv${service.range.family}, and podCidr ${podCidr} has no such range: no pod could answer there`)
+  const [pods, services] = [splitCidrs(podCidr), splitCidrs(serviceCidr)].map((texts) =>
+    texts.map((text) => ({ text, range: readCidr(text)! })),
+  ) as [{ text: string; range: AddressRange }[], { text: string; range: AddressRange }[]]
+  const overlapping = pods.flatMap((pod) =>
+    services
+      .filter((service) => rangesOverlap(pod.range, service.range))
+      .map((service) => `serviceCidr: ${service.text} overlaps with podCidr ${pod.text}`),
+  )
+  const without = services
+    .filter((service) => !pods.some((pod) => pod.range.family === service.range.family))
+    .map(
+      (service) =>
+        `serviceCidr: ${service.text} is IPv${service.range.family}, and podCidr ${podCidr} has no such range: no pod could answer there`,
+    )
   return [...overlapping, ...without, ...externalProblems(externalCidrs, [...pods, ...services])]
 }
 
-function externalProblems(externalCidrs: readonly string[], own: readonly { readonly text: string; readonly range: AddressRange }[]): string[] {
-  return externalCidrs.flatMap((cidr) => own.filter(({ range }) => rangesOverlap(range, readCidr(cidr)!)).map(({ text }) => `externalCidrs: ${cidr} overlaps with ${text}, which pods or Services have`))
+function externalProblems(
+  externalCidrs: readonly string[],
+  own: readonly { readonly text: string; readonly range: AddressRange }[],
+): string[] {
+  return externalCidrs.flatMap((cidr) =>
+    own
+      .filter(({ range }) => rangesOverlap(range, readCidr(cidr)!))
+      .map(({ text }) => `externalCidrs: ${cidr} overlaps with ${text}, which pods or Services have`),
+  )
 }
 
 function memberProblems({ name, members, etcd, nats, ports, listen, kubeListen }: ControllerConfig): string[] {
   if (members.length === 0) return []
   const problems: string[] = []
-  if (etcd.length > 0 || nats.length > 0) problems.push(`members: the controllers named there run etcd and NATS themselves, but ${etcd.length > 0 ? 'etcd' : 'nats'} names servers that are there already: leave out one or the other`)
+  if (etcd.length > 0 || nats.length > 0)
+    problems.push(
+      `members: the controllers named there run etcd and NATS themselves, but ${etcd.length > 0 ? 'etcd' : 'nats'} names servers that are there already: leave out one or the other`,
+    )
   for (const field of ['name', 'address'] as const) {
     const twice = members.find((member, index) => members.findIndex((other) => other[field] === member[field]) < index)
     if (twice !== undefined) problems.push(`members: two of them have the ${field} ${twice[field]}`)
   }
-  if (!members.some((member) => member.name === name)) problems.push(`members: none of them is this controller, ${name}; they are ${members.map((member) => member.name).join(', ')}`)
-  const own = [['listen', portOf(listen)], ['kubeListen', portOf(kubeListen)], ...Object.entries(ports).map(([key, value]) => [`ports.${key}`, value])] as [string, number][]
+  if (!members.some((member) => member.name === name))
+    problems.push(
+      `members: none of them is this controller, ${name}; they are ${members.map((member) => member.name).join(', ')}`,
+    )
+  const own = [
+    ['listen', portOf(listen)],
+    ['kubeListen', portOf(kubeListen)],
+    ...Object.entries(ports).map(([key, value]) => [`ports.${key}`, value]),
+  ] as [string, number][]
   for (const [index, [key, value]] of own.entries()) {
     const other = own.slice(0, index).find(([, taken]) => taken === value)
     if (other !== undefined) problems.push(`${key}: ${value} is the port of ${other[0]}, too`)
@@ -147,7 +216,8 @@ function portOf(address: string): number {
 }
 
 /**
- * host:port where agents and the other controllers reach this one: what `advertise` says; else where it listens, if that is one address; else
+ * host:port where agents and the other controllers reach this one: what `advertise` says; else where it listens, if
+ * that is one address; else
  * its address among the members; else the machine's name.
  */
 export function advertisedAddress({ name, advertise, listen, members }: ControllerConfig): string {
@@ -158,7 +228,10 @@ export function advertisedAddress({ name, advertise, listen, members }: Controll
   return `${isIP(address) === 6 ? `[${address}]` : address}:${at}`
 }
 
-/** host:port where agents, pods and other controllers reach the Kubernetes API of this one. `listening`: where it listens, with the port in use. */
+/**
+ * host:port where agents, pods and other controllers reach the Kubernetes API of this one. `listening`: where it
+ * listens, with the port in use.
+ */
 export function kubeAdvertisedAddress(config: ControllerConfig, listening: string): string {
   const { host, port: at } = /^(?<host>.*):(?<port>\d+)$/.exec(listening)!.groups as { host: string; port: string }
   if (!['0.0.0.0', '[::]'].includes(host)) return listening
@@ -167,12 +240,20 @@ export function kubeAdvertisedAddress(config: ControllerConfig, listening: strin
 
 /** Every address of controllers that the configuration says: its own, and those of the members. */
 export function controllerAddresses({ listen, kubeListen, advertise, members }: ControllerConfig): string[] {
-  const hosts = [listen, kubeListen, ...advertise === undefined ? [] : [advertise]].map((address) => address.slice(0, address.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1'))
+  const hosts = [listen, kubeListen, ...(advertise === undefined ? [] : [advertise])].map((address) =>
+    address.slice(0, address.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1'),
+  )
   return [...hosts, ...members.map(({ address }) => address)]
 }
 
 /** Ports of controllers' machines that pods must not take over. */
 export function controllerPorts({ listen, kubeListen, ports }: ControllerConfig): ReservedPort[] {
-  const named = [['the controllers', portOf(listen)], ['the Kubernetes API', portOf(kubeListen)], ['NATS', ports.nats], ['etcd', ports.etcdPeer], ['NATS', ports.natsPeer]] as const
+  const named = [
+    ['the controllers', portOf(listen)],
+    ['the Kubernetes API', portOf(kubeListen)],
+    ['NATS', ports.nats],
+    ['etcd', ports.etcdPeer],
+    ['NATS', ports.natsPeer],
+  ] as const
   return named.map(([owner, number]) => ({ protocol: 'TCP', port: number, owner }))
 }

@@ -25,7 +25,16 @@ import { Pages } from './api/pages.ts'
 import { ResourcesHandlers } from './api/resources.ts'
 import { Watches } from './api/watches.ts'
 import { Traffic } from './traffic/traffic.ts'
-import { advertisedAddress, checkConfig, controllerAddresses, controllerPorts, CONTROLLER_SETTINGS, kubeAdvertisedAddress, type ControllerConfig, type TlsFiles } from './config.ts'
+import {
+  advertisedAddress,
+  checkConfig,
+  controllerAddresses,
+  controllerPorts,
+  CONTROLLER_SETTINGS,
+  kubeAdvertisedAddress,
+  type ControllerConfig,
+  type TlsFiles,
+} from './config.ts'
 import { AdmittedPods } from './dispatch/admitted-pods.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { OwnFieldsPlugin } from './dispatch/own-fields-plugin.ts'
@@ -77,17 +86,33 @@ async function readTls(files: TlsFiles): Promise<{ ca: string; cert: string; key
 function membershipOf({ name, members, tls }: ControllerConfig): Membership | undefined {
   const self = members.find((member) => member.name === name)
   // The programs run in folders of their own.
-  return self === undefined ? undefined : { self, members, tls: { ca: resolve(tls.ca), cert: resolve(tls.cert), key: resolve(tls.key) } }
+  return self === undefined
+    ? undefined
+    : { self, members, tls: { ca: resolve(tls.ca), cert: resolve(tls.cert), key: resolve(tls.key) } }
 }
 
 /** The controller's own etcd and NATS, where none were given. They outlive everything else: `stop` is called last. */
-async function startEmbedded(config: ControllerConfig, logger: Logger): Promise<{ etcd: EmbeddedEtcd | undefined; nats: EmbeddedNats | undefined; group: RunGroup }> {
+async function startEmbedded(
+  config: ControllerConfig,
+  logger: Logger,
+): Promise<{ etcd: EmbeddedEtcd | undefined; nats: EmbeddedNats | undefined; group: RunGroup }> {
   const supervise = { clock, random, logger }
   const { dataDir, members, ports } = config
   const membership = membershipOf(config)
-  if (members.length > 0 && members.length % 2 === 0) logger.warn({ members: members.length }, 'an even number of members bears no more failures than one less: let there be three, or five')
+  if (members.length > 0 && members.length % 2 === 0)
+    logger.warn(
+      { members: members.length },
+      'an even number of members bears no more failures than one less: let there be three, or five',
+    )
   if (config.etcd.length === 0 || config.nats.length === 0) await claimDirectory(dataDir)
-  const etcd = config.etcd.length > 0 ? undefined : await EmbeddedEtcd.prepare({ ...supervise, dataDir: join(dataDir, 'etcd'), cluster: membership && { membership, port: ports.etcdPeer } })
+  const etcd =
+    config.etcd.length > 0
+      ? undefined
+      : await EmbeddedEtcd.prepare({
+          ...supervise,
+          dataDir: join(dataDir, 'etcd'),
+          cluster: membership && { membership, port: ports.etcdPeer },
+        })
   const secret = async (signal: AbortSignal): Promise<string> => {
     await orStopped(etcd!.ready(), signal)
     const store = new EtcdStore({ endpoints: [etcd!.address], clock }, random)
@@ -97,7 +122,15 @@ async function startEmbedded(config: ControllerConfig, logger: Logger): Promise<
       await store.close()
     }
   }
-  const nats = config.nats.length > 0 ? undefined : await EmbeddedNats.prepare({ ...supervise, dataDir: join(dataDir, 'nats'), port: ports.nats, cluster: membership && { membership, port: ports.natsPeer, secret } })
+  const nats =
+    config.nats.length > 0
+      ? undefined
+      : await EmbeddedNats.prepare({
+          ...supervise,
+          dataDir: join(dataDir, 'nats'),
+          port: ports.nats,
+          cluster: membership && { membership, port: ports.natsPeer, secret },
+        })
   const group = new RunGroup()
   for (const child of [etcd, nats]) if (child !== undefined) group.add((signal) => child.run(signal))
   return { etcd, nats, group }
@@ -114,7 +147,12 @@ function orStopped<T>(start: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 /** However long the store is away; undefined if a stop comes first. */
-async function signingKey(store: EtcdStore, { etcd }: Embedded, logger: Logger, signal: AbortSignal): Promise<SigningKey | undefined> {
+async function signingKey(
+  store: EtcdStore,
+  { etcd }: Embedded,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<SigningKey | undefined> {
   try {
     if (etcd !== undefined) await orStopped(etcd.ready(), signal)
     return await clusterSigningKey(store, { clock, random, logger }, signal)
@@ -153,9 +191,21 @@ async function serve(config: ControllerConfig, logger: Logger, signal: AbortSign
 }
 
 /** Everything that has news, within the life of what tells it: what happens at the very end is told too. */
-async function tellNews(config: ControllerConfig, embedded: Embedded, logger: Logger, signal: AbortSignal): Promise<void> {
+async function tellNews(
+  config: ControllerConfig,
+  embedded: Embedded,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
   const log = logger.child({ component: 'events' })
-  const news = new NewsConnection({ servers: embedded.nats === undefined ? config.nats : [embedded.nats.address], token: embedded.nats?.token, name: config.name, clock, random, logger: log })
+  const news = new NewsConnection({
+    servers: embedded.nats === undefined ? config.nats : [embedded.nats.address],
+    token: embedded.nats?.token,
+    name: config.name,
+    clock,
+    random,
+    logger: log,
+  })
   const recorder = new EventRecorder({ connection: news, servers: config.members.length, clock, random, logger: log })
   const group = new RunGroup()
   group.add((inner) => news.run(inner))
@@ -163,50 +213,169 @@ async function tellNews(config: ControllerConfig, embedded: Embedded, logger: Lo
   const ends = AbortSignal.any([signal, embedded.group.signal, group.signal])
   try {
     await work(config, embedded, { news, recorder }, logger, ends)
-    if (!await recorder.flush(FLUSH)) logger.warn({ waiting: recorder.waiting }, 'events are lost: NATS did not take them in time')
+    if (!(await recorder.flush(FLUSH)))
+      logger.warn({ waiting: recorder.waiting }, 'events are lost: NATS did not take them in time')
   } finally {
     group.stop()
     await group.wait()
   }
 }
 
-/** Certificates that were made for an older version serve people and agents as before; pods would not take the API for what it is. */
+/**
+ * Certificates that were made for an older version serve people and agents as before; pods would not take the API for
+ * what it is.
+ */
 function checkCertificate(pem: string, logger: Logger): void {
   if (new X509Certificate(pem).checkHost(API_HOST) !== undefined) return
-  logger.warn({ missing: API_HOST, remedy: 'issue the controller a certificate that names it, and the first address for Services: docs/controllers.md' }, 'clients in pods do not trust this controller: its certificate does not name the API as they reach it')
+  logger.warn(
+    {
+      missing: API_HOST,
+      remedy:
+        'issue the controller a certificate that names it, and the first address for Services: docs/controllers.md',
+    },
+    'clients in pods do not trust this controller: its certificate does not name the API as they reach it',
+  )
 }
 
 /** All the work of a controller, until the signal is aborted. */
-async function work(config: ControllerConfig, embedded: Embedded, { news, recorder }: { news: NewsConnection; recorder: EventRecorder }, logger: Logger, signal: AbortSignal): Promise<void> {
-  const [tls, etcdTls] = await Promise.all([readTls(config.tls), config.etcdTls === undefined ? undefined : readTls(config.etcdTls)])
+async function work(
+  config: ControllerConfig,
+  embedded: Embedded,
+  { news, recorder }: { news: NewsConnection; recorder: EventRecorder },
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const [tls, etcdTls] = await Promise.all([
+    readTls(config.tls),
+    config.etcdTls === undefined ? undefined : readTls(config.etcdTls),
+  ])
   checkCertificate(tls.cert, logger)
-  const store = new EtcdStore({
-    endpoints: embedded.etcd === undefined ? config.etcd : [embedded.etcd.address], clock,
-    ...(etcdTls === undefined ? {} : { tls: { ca: Buffer.from(etcdTls.ca), cert: Buffer.from(etcdTls.cert), key: Buffer.from(etcdTls.key) } }),
-  }, random)
+  const store = new EtcdStore(
+    {
+      endpoints: embedded.etcd === undefined ? config.etcd : [embedded.etcd.address],
+      clock,
+      ...(etcdTls === undefined
+        ? {}
+        : { tls: { ca: Buffer.from(etcdTls.ca), cert: Buffer.from(etcdTls.cert), key: Buffer.from(etcdTls.key) } }),
+    },
+    random,
+  )
   const informer = new StoreInformer({ store, clock, random, logger: logger.child({ component: 'informer' }) })
   const reads = new ConsistentReads(store, informer)
   const key = await signingKey(store, embedded, logger, signal)
   if (key === undefined) return store.close()
-  const accounts = new Accounts({ key, clusterDomain: config.clusterDomain, authority: tls.ca, informer, reads, clock, random })
-  const cluster = { podCidrs: splitCidrs(config.podCidr), serviceCidrs: splitCidrs(config.serviceCidr), domain: config.clusterDomain }
-  const traffic = new Traffic({
-    informer, allowed: config.externalCidrs, cluster: [...cluster.podCidrs, ...cluster.serviceCidrs], controllers: controllerAddresses(config), reservedPorts: controllerPorts(config),
+  const accounts = new Accounts({
+    key,
+    clusterDomain: config.clusterDomain,
+    authority: tls.ca,
+    informer,
+    reads,
+    clock,
+    random,
   })
-  const api: ObjectCore = new ObjectCore({ reads, informer, commits: new GroupCommit(store), clock, random, serviceCidr: config.serviceCidr, plugins: (self) => [...accounts.plugins(self), ...traffic.plugins, new OwnFieldsPlugin(), ...admissionPlugins({ informer, reads, authorizer: accounts.authorizer, portForward: (inputs, ended) => pods.portForward(inputs, { signal: ended, peer: config.name, user: ADMISSION }), clock, random, logger: logger.child({ component: 'admission' }) })] })
+  const cluster = {
+    podCidrs: splitCidrs(config.podCidr),
+    serviceCidrs: splitCidrs(config.serviceCidr),
+    domain: config.clusterDomain,
+  }
+  const traffic = new Traffic({
+    informer,
+    allowed: config.externalCidrs,
+    cluster: [...cluster.podCidrs, ...cluster.serviceCidrs],
+    controllers: controllerAddresses(config),
+    reservedPorts: controllerPorts(config),
+  })
+  const api: ObjectCore = new ObjectCore({
+    reads,
+    informer,
+    commits: new GroupCommit(store),
+    clock,
+    random,
+    serviceCidr: config.serviceCidr,
+    plugins: (self) => [
+      ...accounts.plugins(self),
+      ...traffic.plugins,
+      new OwnFieldsPlugin(),
+      ...admissionPlugins({
+        informer,
+        reads,
+        authorizer: accounts.authorizer,
+        portForward: (inputs, ended) => pods.portForward(inputs, { signal: ended, peer: config.name, user: ADMISSION }),
+        clock,
+        random,
+        logger: logger.child({ component: 'admission' }),
+      }),
+    ],
+  })
   let kubeAddress = config.kubeListen
-  const replicas = new StoreReplicas({ store, clock, random, logger: logger.child({ component: 'replicas' }), name: config.name, address: advertisedAddress(config), kubeAddress: () => kubeAdvertisedAddress(config, kubeAddress) })
-  const peers = new ReplicaPeers({ replicas, connect: (address) => connect(address, { ...tls, serverName: CONTROLLER_HOST }, PEER_LIVENESS) })
-  const dispatcher = new Dispatcher({ api, informer, events: recorder, clock, random, logger: logger.child({ component: 'dispatch' }), controller: config.name, cutOff: () => replicas.cutOff, podCidr: config.podCidr, cluster, external: traffic.addresses, peers, tokens: accounts.tokens, nodeAddresses: config.nodeAddresses, controllers: () => [...replicas.kubeAddresses()].flatMap(([name, kube]) => [kube, replicas.addressOf(name) ?? kube]) })
-  const scheduler = new Scheduler({ informer, api, events: recorder, clock, random, logger: logger.child({ component: 'scheduler' }) })
-  const election = new Election({ store, clock, random, logger: logger.child({ component: 'election' }), name: config.name, nameIsOurs: embedded.etcd !== undefined })
+  const replicas = new StoreReplicas({
+    store,
+    clock,
+    random,
+    logger: logger.child({ component: 'replicas' }),
+    name: config.name,
+    address: advertisedAddress(config),
+    kubeAddress: () => kubeAdvertisedAddress(config, kubeAddress),
+  })
+  const peers = new ReplicaPeers({
+    replicas,
+    connect: (address) => connect(address, { ...tls, serverName: CONTROLLER_HOST }, PEER_LIVENESS),
+  })
+  const dispatcher = new Dispatcher({
+    api,
+    informer,
+    events: recorder,
+    clock,
+    random,
+    logger: logger.child({ component: 'dispatch' }),
+    controller: config.name,
+    cutOff: () => replicas.cutOff,
+    podCidr: config.podCidr,
+    cluster,
+    external: traffic.addresses,
+    peers,
+    tokens: accounts.tokens,
+    nodeAddresses: config.nodeAddresses,
+    controllers: () =>
+      [...replicas.kubeAddresses()].flatMap(([name, kube]) => [kube, replicas.addressOf(name) ?? kube]),
+  })
+  const scheduler = new Scheduler({
+    informer,
+    api,
+    events: recorder,
+    clock,
+    random,
+    logger: logger.child({ component: 'scheduler' }),
+  })
+  const election = new Election({
+    store,
+    clock,
+    random,
+    logger: logger.child({ component: 'election' }),
+    name: config.name,
+    nameIsOurs: embedded.etcd !== undefined,
+  })
 
   const events = new EventReader({ connection: news, servers: config.members.length, clock, random, logger })
   const namedEvents = new NamedEvents({ connection: news, reader: events, servers: config.members.length, clock })
 
   const lead = async (term: Term, leading: AbortSignal): Promise<void> => {
     const endEvents = (namespace: string): Promise<void> => namedEvents.endNamespace(namespace, leading)
-    const parts = { api, informer, events: recorder, endEvents, clock, random, logger: logger.child({ component: 'reconcile' }), controller: config.name, replicas, term, authority: tls.ca, caughtUp: () => reads.current(), clusterRanges: [...cluster.podCidrs, ...cluster.serviceCidrs] }
+    const parts = {
+      api,
+      informer,
+      events: recorder,
+      endEvents,
+      clock,
+      random,
+      logger: logger.child({ component: 'reconcile' }),
+      controller: config.name,
+      replicas,
+      term,
+      authority: tls.ca,
+      caughtUp: () => reads.current(),
+      clusterRanges: [...cluster.podCidrs, ...cluster.serviceCidrs],
+    }
     const duties = new RunGroup(leading)
     duties.add((ended) => scheduler.run(term, ended))
     duties.add((ended) => runReconcilers(createReconcilers(parts), parts, ended))
@@ -218,7 +387,8 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
     if (replicas.cutOff) throw cutOff(config, embedded.etcd?.trouble)
   }
   const server = new Server({
-    address: config.listen, tls,
+    address: config.listen,
+    tls,
     authorize(service, user) {
       authorize(service, user, accounts.authorizer)
       available()
@@ -229,9 +399,50 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
   const pods: PodStreams = new PodStreams({ informer, reads, dispatcher, peers, controller: config.name })
   const nodePages = new NodePageReader({ informer, dispatcher, peers, controller: config.name, clock })
   const usage = new UsageReader({ informer, dispatcher, peers, controller: config.name, clock })
-  const kube = createFace({ address: config.kubeListen, tls, api, informer, reads, pages, watches, pods, usage, nodePages, events, namedEvents, publish: (event) => recorder.publish(event), accounts, available, clock, random, logger: logger.child({ component: 'kube' }) })
+  const kube = createFace({
+    address: config.kubeListen,
+    tls,
+    api,
+    informer,
+    reads,
+    pages,
+    watches,
+    pods,
+    usage,
+    nodePages,
+    events,
+    namedEvents,
+    publish: (event) => recorder.publish(event),
+    accounts,
+    available,
+    clock,
+    random,
+    logger: logger.child({ component: 'kube' }),
+  })
   server.add('Resources', new ResourcesHandlers({ api, reads, pages, watches }))
-  server.add('Cluster', new ClusterHandlers({ version: VERSION, controller: config.name, leader: () => election.leader(), events, usage, nodePages, why: (namespace, pod) => scheduler.why(namespace, pod), confirmed: (revision, signal) => dispatcher.confirmations.here(revision, signal), peers, netCheck: new NetCheck({ informer, reads, dispatcher, peers, controller: config.name, cluster: { domain: config.clusterDomain }, clock }) }))
+  server.add(
+    'Cluster',
+    new ClusterHandlers({
+      version: VERSION,
+      controller: config.name,
+      leader: () => election.leader(),
+      events,
+      usage,
+      nodePages,
+      why: (namespace, pod) => scheduler.why(namespace, pod),
+      confirmed: (revision, signal) => dispatcher.confirmations.here(revision, signal),
+      peers,
+      netCheck: new NetCheck({
+        informer,
+        reads,
+        dispatcher,
+        peers,
+        controller: config.name,
+        cluster: { domain: config.clusterDomain },
+        clock,
+      }),
+    }),
+  )
   server.add('Pods', new AdmittedPods(pods, api))
   server.add('Nodes', dispatcher)
 
@@ -267,11 +478,21 @@ async function work(config: ControllerConfig, embedded: Embedded, { news, record
 function cutOff({ name, members }: ControllerConfig, trouble: string | undefined): GantryError {
   const why = trouble === undefined ? '' : `: its own etcd does not run (${trouble})`
   if (members.length === 0) {
-    const remedy = trouble === undefined ? 'it is tried again by itself; see that etcd runs and that its machine and disk are not overloaded' : 'mend that: etcd is started again by itself'
-    return new GantryError('Unavailable', `controller ${name} gets no answer from its store, etcd${why}`, { details: [{ field: 'controller', value: name, remedy }] })
+    const remedy =
+      trouble === undefined
+        ? 'it is tried again by itself; see that etcd runs and that its machine and disk are not overloaded'
+        : 'mend that: etcd is started again by itself'
+    return new GantryError('Unavailable', `controller ${name} gets no answer from its store, etcd${why}`, {
+      details: [{ field: 'controller', value: name, remedy }],
+    })
   }
-  const remedy = trouble === undefined ? 'ask another controller, and see that the controllers reach each other' : 'ask another controller, and mend that: etcd is started again by itself'
-  return new GantryError('Unavailable', `controller ${name} does not reach a majority of the cluster's store${why}`, { details: [{ field: 'controller', value: name, remedy }] })
+  const remedy =
+    trouble === undefined
+      ? 'ask another controller, and see that the controllers reach each other'
+      : 'ask another controller, and mend that: etcd is started again by itself'
+  return new GantryError('Unavailable', `controller ${name} does not reach a majority of the cluster's store${why}`, {
+    details: [{ field: 'controller', value: name, remedy }],
+  })
 }
 
 async function main(): Promise<void> {
@@ -284,12 +505,15 @@ async function main(): Promise<void> {
   await serve(config, logger, stop.signal)
 }
 
-main().catch((thrown: unknown) => {
-  const { message, details } = GantryError.from(thrown)
-  const remedies = details.flatMap(({ remedy }) => (remedy === '' ? [] : [`; ${remedy}`]))
-  process.stderr.write(`gantry-controller: ${message}${remedies.join('')}\n`)
-  process.exitCode = 1
-}).finally(() => {
-  // Everything has ended; a socket that the client of NATS left open to a server that never greeted it must not keep the process.
-  process.exit()
-})
+main()
+  .catch((thrown: unknown) => {
+    const { message, details } = GantryError.from(thrown)
+    const remedies = details.flatMap(({ remedy }) => (remedy === '' ? [] : [`; ${remedy}`]))
+    process.stderr.write(`gantry-controller: ${message}${remedies.join('')}\n`)
+    process.exitCode = 1
+  })
+  .finally(() => {
+    // Everything has ended; a socket that the client of NATS left open to a server that never greeted it must not keep
+    // the process.
+    process.exit()
+  })

@@ -5,10 +5,21 @@ import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
-/** Programs that a person or a machine starts: `launch.ts` under their name loads the bundle beside it with a code cache. */
-const programs = { gantry: 'cli/main.ts', 'gantry-controller': 'controller/main.ts', 'gantry-agent': 'agent/main.ts', 'gantry-rig': 'deploy/rig/main.ts' }
+/**
+ * Programs that a person or a machine starts: `launch.ts` under their name loads the bundle beside it with a code
+ * cache.
+ */
+const programs = {
+  gantry: 'cli/main.ts',
+  'gantry-controller': 'controller/main.ts',
+  'gantry-agent': 'agent/main.ts',
+  'gantry-rig': 'deploy/rig/main.ts',
+}
 /** Small ones, which those start. */
-const assistants = { 'gantry-netcheck': 'agent/streams/netcheck/program.ts', 'gantry-fault': 'deploy/rig/faults/program/main.ts' }
+const assistants = {
+  'gantry-netcheck': 'agent/streams/netcheck/program.ts',
+  'gantry-fault': 'deploy/rig/faults/program/main.ts',
+}
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
 // etcd3 reads its schema from beside its own files; in a bundle that is beside the bundle.
@@ -42,28 +53,50 @@ const options = {
   supported: { 'dynamic-import': false },
 }
 const executable = { banner: { js: '#!/usr/bin/env node' } }
-const named = (suffix, source) => Object.fromEntries(Object.keys(programs).map((name) => [`${name}${suffix}`, source ?? programs[name]]))
+const named = (suffix, source) =>
+  Object.fromEntries(Object.keys(programs).map((name) => [`${name}${suffix}`, source ?? programs[name]]))
 rmSync('dist/complete', { force: true })
 await build({ ...options, ...executable, entryPoints: { ...named('', 'deploy/launch.ts'), ...assistants } })
 const { gantry, ...others } = named('-main')
 await build({ ...options, entryPoints: others })
 await build({ ...options, entryPoints: { 'gantry-main': programs.gantry }, minify: true })
 // Threads of the agent and the controller, which have nothing else of theirs.
-await build({ ...options, entryPoints: { 'gantry-resolver': 'agent/dns/main.ts', 'gantry-yaml': 'controller/kube/yaml/main.ts' } })
-// What other projects import; the hooks share the library's classes, so that an error of the one is an error of the other.
-const sharedLibrary = { name: 'shared-library', setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/index\.ts$/ }, () => ({ path: './rig.cjs', external: true })) }
-const libraries = { 'rig-mocha': 'deploy/rig/testing/mocha.ts', 'rig-testcontainers': 'deploy/rig/testing/gantry-container.ts' }
+await build({
+  ...options,
+  entryPoints: { 'gantry-resolver': 'agent/dns/main.ts', 'gantry-yaml': 'controller/kube/yaml/main.ts' },
+})
+// What other projects import; the hooks share the library's classes, so that an error of the one is an error of the
+// other.
+const sharedLibrary = {
+  name: 'shared-library',
+  setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/index\.ts$/ }, () => ({ path: './rig.cjs', external: true })),
+}
+const libraries = {
+  'rig-mocha': 'deploy/rig/testing/mocha.ts',
+  'rig-testcontainers': 'deploy/rig/testing/gantry-container.ts',
+}
 await build({ ...options, entryPoints: { rig: 'deploy/rig/index.ts' } })
 await build({ ...options, entryPoints: libraries, plugins: [...options.plugins, sharedLibrary] })
 for (const name of [...Object.keys(programs), ...Object.keys(assistants)]) chmodSync(`dist/${name}.cjs`, 0o755)
 for (const name of Object.keys(programs)) asciiOnly(`dist/${name}-main.cjs`)
 rmSync('dist/cache', { recursive: true, force: true })
-// Controllers and agents are ended by signals, and each machine of a rig starts them: their code caches are made here. The first command of each kind makes the others.
-for (const name of ['gantry-controller', 'gantry-agent']) execFileSync(process.execPath, [`dist/${name}.cjs`, '--version'])
+// Controllers and agents are ended by signals, and each machine of a rig starts them: their code caches are made here.
+// The first command of each kind makes the others.
+for (const name of ['gantry-controller', 'gantry-agent'])
+  execFileSync(process.execPath, [`dist/${name}.cjs`, '--version'])
 // What tells `deploy/setup` that a build came to its end, and when.
 writeFileSync('dist/complete', '')
 
-/** esbuild leaves other characters in regular expressions and template literals; the launcher reads one byte a character. */
+/**
+ * esbuild leaves other characters in regular expressions and template literals; the launcher reads one byte a
+ * character.
+ */
 function asciiOnly(file) {
-  writeFileSync(file, readFileSync(file, 'utf8').replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`))
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace(
+      /[^\0-\x7f]/g,
+      (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    ),
+  )
 }

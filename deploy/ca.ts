@@ -19,11 +19,17 @@ export interface KeyPair {
 }
 
 /**
- * By which pods reach the API, beside a controller's own names and addresses. `serviceCidr`: ranges of Services' addresses, one or one per family with a
+ * By which pods reach the API, beside a controller's own names and addresses. `serviceCidr`: ranges of Services'
+ * addresses, one or one per family with a
  * comma between; the first address of each is the API's. https://kubernetes.io/docs/setup/best-practices/certificates/
  */
 export function apiHosts(serviceCidr: string, clusterDomain: string): string[] {
-  const names = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', `kubernetes.default.svc.${clusterDomain}`]
+  const names = [
+    'kubernetes',
+    'kubernetes.default',
+    'kubernetes.default.svc',
+    `kubernetes.default.svc.${clusterDomain}`,
+  ]
   const addresses = splitCidrs(serviceCidr).flatMap((text) => {
     const range = readCidr(text)
     return range === undefined ? [] : [formatAddress(range.family, range.first + 1n)]
@@ -46,7 +52,9 @@ async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
 }
 
 function serialNumber(): string {
-  return Buffer.from(webcrypto.getRandomValues(new Uint8Array(16))).toString('hex').replace(/^[89a-f]/, '1')
+  return Buffer.from(webcrypto.getRandomValues(new Uint8Array(16)))
+    .toString('hex')
+    .replace(/^[89a-f]/, '1')
 }
 
 /** A new authority, valid for ten years. `now` in milliseconds since 1970. */
@@ -69,18 +77,28 @@ export async function createAuthority(name: string, now: number): Promise<KeyPai
 }
 
 /**
- * A certificate of the authority with a new key. It names its own key and the authority's: strict clients, such as Python since 3.13, refuse one that does
+ * A certificate of the authority with a new key. It names its own key and the authority's: strict clients, such as
+ * Python since 3.13, refuse one that does
  * not. https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.1
  */
 export async function issue(authority: KeyPair, request: CertificateRequest, now: number): Promise<KeyPair> {
   const { commonName, organizations = [], hosts = [], days = 365 } = request
   const issuer = new x509.X509Certificate(authority.cert)
-  const signingKey = await webcrypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(authority.key), ALGORITHM, false, ['sign'])
+  const signingKey = await webcrypto.subtle.importKey(
+    'pkcs8',
+    x509.PemConverter.decodeFirst(authority.key),
+    ALGORITHM,
+    false,
+    ['sign'],
+  )
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
   const usages = [x509.ExtendedKeyUsage.clientAuth, ...(hosts.length === 0 ? [] : [x509.ExtendedKeyUsage.serverAuth])]
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
-    subject: new x509.Name([...organizations.map((organization) => ({ O: [organization] })), { CN: [commonName] }]).toString(),
+    subject: new x509.Name([
+      ...organizations.map((organization) => ({ O: [organization] })),
+      { CN: [commonName] },
+    ]).toString(),
     issuer: issuer.subject,
     notBefore: new Date(now - SKEW),
     notAfter: new Date(now + days * DAY),
@@ -93,7 +111,13 @@ export async function issue(authority: KeyPair, request: CertificateRequest, now
       new x509.ExtendedKeyUsageExtension(usages),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
-      ...(hosts.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(hosts.map((host) => ({ type: isIP(host) === 0 ? 'dns' as const : 'ip' as const, value: host })))]),
+      ...(hosts.length === 0
+        ? []
+        : [
+            new x509.SubjectAlternativeNameExtension(
+              hosts.map((host) => ({ type: isIP(host) === 0 ? ('dns' as const) : ('ip' as const), value: host })),
+            ),
+          ]),
     ],
   })
   return { cert: `${certificate.toString('pem')}\n`, key: `${await exportKey(keys.privateKey)}\n` }

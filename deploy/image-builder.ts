@@ -1,4 +1,7 @@
-/** Makes small images from a description, pushes them to a registry, writes them as OCI layouts: for the demo image and for tests. */
+/**
+ * Makes small images from a description, pushes them to a registry, writes them as OCI layouts: for the demo image and
+ * for tests.
+ */
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -53,28 +56,53 @@ export interface BuiltIndex {
 }
 
 const TYPES = {
-  oci: { manifest: 'application/vnd.oci.image.manifest.v1+json', config: 'application/vnd.oci.image.config.v1+json', index: 'application/vnd.oci.image.index.v1+json', gzip: 'application/vnd.oci.image.layer.v1.tar+gzip', none: 'application/vnd.oci.image.layer.v1.tar' },
-  docker: { manifest: 'application/vnd.docker.distribution.manifest.v2+json', config: 'application/vnd.docker.container.image.v1+json', index: 'application/vnd.docker.distribution.manifest.list.v2+json', gzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip', none: 'application/vnd.docker.image.rootfs.diff.tar' },
+  oci: {
+    manifest: 'application/vnd.oci.image.manifest.v1+json',
+    config: 'application/vnd.oci.image.config.v1+json',
+    index: 'application/vnd.oci.image.index.v1+json',
+    gzip: 'application/vnd.oci.image.layer.v1.tar+gzip',
+    none: 'application/vnd.oci.image.layer.v1.tar',
+  },
+  docker: {
+    manifest: 'application/vnd.docker.distribution.manifest.v2+json',
+    config: 'application/vnd.docker.container.image.v1+json',
+    index: 'application/vnd.docker.distribution.manifest.list.v2+json',
+    gzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
+    none: 'application/vnd.docker.image.rootfs.diff.tar',
+  },
 } as const
 
 /** The same description always gives the same digests. */
 const BUILT_AT = new Date(Date.UTC(2026, 0, 1))
 
 export async function buildImage(spec: ImageSpec): Promise<BuiltImage> {
-  const { format = 'oci', platform = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch } } = spec
+  const { format = 'oci', platform = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch } } =
+    spec
   const built = await Promise.all(spec.layers.map((layer) => buildLayer(layer, format)))
-  const config = jsonBlob(TYPES[format].config, { created: BUILT_AT.toISOString(), ...platform, config: spec.config ?? {}, rootfs: { type: 'layers', diff_ids: built.map(({ diffId }) => diffId) } })
+  const config = jsonBlob(TYPES[format].config, {
+    created: BUILT_AT.toISOString(),
+    ...platform,
+    config: spec.config ?? {},
+    rootfs: { type: 'layers', diff_ids: built.map(({ diffId }) => diffId) },
+  })
   const layers = built.map(({ blob }) => blob)
-  const manifest = jsonBlob(TYPES[format].manifest, { schemaVersion: 2, mediaType: TYPES[format].manifest, config: descriptor(config), layers: layers.map(descriptor) })
+  const manifest = jsonBlob(TYPES[format].manifest, {
+    schemaVersion: 2,
+    mediaType: TYPES[format].manifest,
+    config: descriptor(config),
+    layers: layers.map(descriptor),
+  })
   return { manifest, config, layers, platform }
 }
 
 /** Images for several platforms under one name. */
 export function buildIndex(images: readonly BuiltImage[], format: 'oci' | 'docker' = 'oci'): BuiltIndex {
   const manifests = images.map((image) => ({ ...descriptor(image.manifest), platform: image.platform }))
-  return { manifest: jsonBlob(TYPES[format].index, { schemaVersion: 2, mediaType: TYPES[format].index, manifests }), images }
+  return {
+    manifest: jsonBlob(TYPES[format].index, { schemaVersion: 2, mediaType: TYPES[format].index, manifests }),
+    images,
+  }
 }
-
 
 export interface PushTarget {
   /** "host:port" */
@@ -88,27 +116,58 @@ export interface PushTarget {
 }
 
 /**
- * Uploads what the registry lacks, then the manifest under its tag. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#push
+ * Uploads what the registry lacks, then the manifest under its tag.
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#push
  * Throws an Error that says which request was answered how.
  */
 export async function pushImage(image: BuiltImage | BuiltIndex, target: PushTarget): Promise<void> {
   const base = `${target.insecure === true ? 'http' : 'https'}://${target.registry}/v2/${target.repository}`
-  const authorization: Record<string, string> = target.username === undefined ? {} : { authorization: `Basic ${Buffer.from(`${target.username}:${target.password ?? ''}`).toString('base64')}` }
-  const send = async (method: string, url: string, expected: readonly number[], headers: Record<string, string> = {}, body?: Buffer): Promise<Response> => {
-    const response = await fetch(url, { method, headers: { ...authorization, ...headers }, ...(body === undefined ? {} : { body }) })
+  const authorization: Record<string, string> =
+    target.username === undefined
+      ? {}
+      : { authorization: `Basic ${Buffer.from(`${target.username}:${target.password ?? ''}`).toString('base64')}` }
+  const send = async (
+    method: string,
+    url: string,
+    expected: readonly number[],
+    headers: Record<string, string> = {},
+    body?: Buffer,
+  ): Promise<Response> => {
+    const response = await fetch(url, {
+      method,
+      headers: { ...authorization, ...headers },
+      ...(body === undefined ? {} : { body }),
+    })
     const answer = await response.text()
-    if (!expected.includes(response.status)) throw new Error(`${method} ${url}: ${response.status} ${answer.slice(0, 500)}`)
+    if (!expected.includes(response.status))
+      throw new Error(`${method} ${url}: ${response.status} ${answer.slice(0, 500)}`)
     return response
   }
   const images = 'images' in image ? image.images : [image]
   for (const blob of images.flatMap(({ config, layers }) => [config, ...layers])) {
     if ((await send('HEAD', `${base}/blobs/${blob.digest}`, [200, 404])).status === 200) continue
-    const location = new URL((await send('POST', `${base}/blobs/uploads/`, [202])).headers.get('location') ?? '', `${base}/`)
+    const location = new URL(
+      (await send('POST', `${base}/blobs/uploads/`, [202])).headers.get('location') ?? '',
+      `${base}/`,
+    )
     location.searchParams.set('digest', blob.digest)
     await send('PUT', location.href, [201], { 'content-type': 'application/octet-stream' }, blob.bytes)
   }
-  for (const { manifest } of 'images' in image ? image.images : []) await send('PUT', `${base}/manifests/${manifest.digest}`, [201], { 'content-type': manifest.mediaType }, manifest.bytes)
-  await send('PUT', `${base}/manifests/${target.tag}`, [201], { 'content-type': image.manifest.mediaType }, image.manifest.bytes)
+  for (const { manifest } of 'images' in image ? image.images : [])
+    await send(
+      'PUT',
+      `${base}/manifests/${manifest.digest}`,
+      [201],
+      { 'content-type': manifest.mediaType },
+      manifest.bytes,
+    )
+  await send(
+    'PUT',
+    `${base}/manifests/${target.tag}`,
+    [201],
+    { 'content-type': image.manifest.mediaType },
+    image.manifest.bytes,
+  )
 }
 
 /** Writes an OCI layout. https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md */
@@ -116,10 +175,17 @@ export async function writeLayout(image: BuiltImage | BuiltIndex, folder: string
   const blobs = join(folder, 'blobs', 'sha256')
   await mkdir(blobs, { recursive: true })
   const images = 'images' in image ? image.images : [image]
-  for (const { digest, bytes } of [image.manifest, ...images.flatMap(({ manifest, config, layers }) => [manifest, config, ...layers])]) await writeFile(join(blobs, digest.slice('sha256:'.length)), bytes)
+  for (const { digest, bytes } of [
+    image.manifest,
+    ...images.flatMap(({ manifest, config, layers }) => [manifest, config, ...layers]),
+  ])
+    await writeFile(join(blobs, digest.slice('sha256:'.length)), bytes)
   await writeFile(join(folder, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }))
   const manifests = [{ ...descriptor(image.manifest), annotations: { 'org.opencontainers.image.ref.name': tag } }]
-  await writeFile(join(folder, 'index.json'), JSON.stringify({ schemaVersion: 2, mediaType: TYPES.oci.index, manifests }))
+  await writeFile(
+    join(folder, 'index.json'),
+    JSON.stringify({ schemaVersion: 2, mediaType: TYPES.oci.index, manifests }),
+  )
 }
 
 export function sha256(bytes: Buffer): string {
@@ -127,7 +193,8 @@ export function sha256(bytes: Buffer): string {
 }
 
 async function buildLayer(spec: LayerSpec, format: 'oci' | 'docker'): Promise<{ blob: BuiltBlob; diffId: string }> {
-  if ('blob' in spec) return { blob: { mediaType: spec.mediaType, digest: sha256(spec.blob), bytes: spec.blob }, diffId: spec.diffId }
+  if ('blob' in spec)
+    return { blob: { mediaType: spec.mediaType, digest: sha256(spec.blob), bytes: spec.blob }, diffId: spec.diffId }
   const tar = 'tar' in spec ? spec.tar : await buildTar(spec.files)
   const { compression = 'gzip' } = spec
   const bytes = compression === 'gzip' ? await promisify(gzip)(tar) : tar
@@ -144,7 +211,11 @@ export async function buildTar(files: Readonly<Record<string, LayerFile>>): Prom
     if ('dir' in file) tar.entry({ ...header, type: 'directory', mode: file.mode ?? 0o755 })
     else if ('symlink' in file) tar.entry({ ...header, type: 'symlink', linkname: file.symlink, mode: 0o777 })
     else if ('hardlink' in file) tar.entry({ ...header, type: 'link', linkname: file.hardlink })
-    else tar.entry({ ...header, type: 'file', mode: file.mode ?? 0o644 }, 'from' in file ? await readFile(file.from) : Buffer.from(file.content))
+    else
+      tar.entry(
+        { ...header, type: 'file', mode: file.mode ?? 0o644 },
+        'from' in file ? await readFile(file.from) : Buffer.from(file.content),
+      )
   }
   tar.finalize()
   return bytes

@@ -1,7 +1,10 @@
 /**
- * What `dist/PROGRAM.cjs` runs: loads the bundle beside it, `PROGRAM-main.cjs`, together with V8's compiled code for it, which saves most of the
- * time that Node.js would spend on compiling megabytes of source. Each command of a program has a code cache of its own, since a cache holds the
- * functions that ran when it was made, and loading takes longer the more it holds. A cache is written at the end of the first run, and again when
+ * What `dist/PROGRAM.cjs` runs: loads the bundle beside it, `PROGRAM-main.cjs`, together with V8's compiled code for
+ * it, which saves most of the
+ * time that Node.js would spend on compiling megabytes of source. Each command of a program has a code cache of its
+ * own, since a cache holds the
+ * functions that ran when it was made, and loading takes longer the more it holds. A cache is written at the end of the
+ * first run, and again when
  * V8 refuses it (another version of Node.js); without one, or where none can be written, everything works all the same.
  */
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
@@ -17,11 +20,12 @@ function load(bundle: string, name: string): (...names: unknown[]) => void {
   const cache = cachePath(bundle, name)
   const cachedData = readCache(cache)
   // Bundles are plain ASCII (bundle.mjs sees to it), which takes less time to read than UTF-8.
-  const script = new Script(`(function (exports, require, module, __filename, __dirname) {${readFileSync(bundle, 'latin1')}\n})`, {
-    filename: bundle,
-    ...(cachedData === undefined ? {} : { cachedData }),
-  })
-  if (cachedData === undefined || script.cachedDataRejected === true) process.once('exit', (code) => code === USAGE || writeCache(cache, script))
+  const script = new Script(
+    `(function (exports, require, module, __filename, __dirname) {${readFileSync(bundle, 'latin1')}\n})`,
+    { filename: bundle, ...(cachedData === undefined ? {} : { cachedData }) },
+  )
+  if (cachedData === undefined || script.cachedDataRejected === true)
+    process.once('exit', (code) => code === USAGE || writeCache(cache, script))
   return script.runInThisContext() as (...names: unknown[]) => void
 }
 
@@ -47,7 +51,8 @@ function writeCache(cache: string, script: Script): void {
     writeFileSync(`${cache}.${process.pid}`, script.createCachedData())
     renameSync(`${cache}.${process.pid}`, cache)
   } catch (thrown) {
-    // An installation that this user may not write to: every start is a little slower, which is no reason to fail a command that has succeeded.
+    // An installation that this user may not write to: every start is a little slower, which is no reason to fail a
+    // command that has succeeded.
     if (process.env.GANTRY_LOG_LEVEL === 'debug') process.stderr.write(`no code cache: ${(thrown as Error).message}\n`)
   }
 }

@@ -1,11 +1,21 @@
 /**
- * Makes proto/gen from proto/gantry/v1: `schema.ts` (what the codec reads at run time), `types.ts` (the same as TypeScript), `docs.ts`
- * (the comments, loaded only by `explain` and OpenAPI) and `definitions.ts` (the messages' names in OpenAPI). Run by the build; nothing in proto/gen is committed.
+ * Makes proto/gen from proto/gantry/v1: `schema.ts` (what the codec reads at run time), `types.ts` (the same as
+ * TypeScript), `docs.ts`
+ * (the comments, loaded only by `explain` and OpenAPI) and `definitions.ts` (the messages' names in OpenAPI). Run by
+ * the build; nothing in proto/gen is committed.
  */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import protobuf from 'protobufjs'
-import type { EnumSchema, FieldOptions, FieldSchema, MessageSchema, ResourceSchema, Schema, ServiceSchema } from './api/schema.ts'
+import type {
+  EnumSchema,
+  FieldOptions,
+  FieldSchema,
+  MessageSchema,
+  ResourceSchema,
+  Schema,
+  ServiceSchema,
+} from './api/schema.ts'
 
 const here = import.meta.dirname
 const source = join(here, 'gantry', 'v1')
@@ -27,8 +37,15 @@ const SPECIAL: Record<string, string> = {
 }
 
 const SCALARS: Record<string, string> = {
-  string: 'string', bool: 'boolean', bytes: 'Uint8Array',
-  int32: 'number', uint32: 'number', int64: 'number', uint64: 'number', double: 'number', float: 'number',
+  string: 'string',
+  bool: 'boolean',
+  bytes: 'Uint8Array',
+  int32: 'number',
+  uint32: 'number',
+  int64: 'number',
+  uint64: 'number',
+  double: 'number',
+  float: 'number',
 }
 
 interface Parsed {
@@ -41,7 +58,9 @@ function parse(): Parsed {
   const root = new protobuf.Root()
   const namespace = root.define('gantry.v1')
   const definitions: Record<string, string> = {}
-  for (const file of readdirSync(source).filter((name) => name.endsWith('.proto') && name !== 'options.proto').sort()) {
+  for (const file of readdirSync(source)
+    .filter((name) => name.endsWith('.proto') && name !== 'options.proto')
+    .sort()) {
     const before = new Set(namespace.nestedArray)
     protobuf.parse(readFileSync(join(source, file), 'utf8'), root, { keepCase: true, alternateCommentMode: true })
     const added = namespace.nestedArray.filter((item) => !before.has(item))
@@ -53,12 +72,21 @@ function parse(): Parsed {
   return { namespace, definitions }
 }
 
-function addDefinitions(file: string, added: readonly protobuf.ReflectionObject[], prefix: unknown, definitions: Record<string, string>): void {
+function addDefinitions(
+  file: string,
+  added: readonly protobuf.ReflectionObject[],
+  prefix: unknown,
+  definitions: Record<string, string>,
+): void {
   for (const { name, options } of added.filter((item) => item instanceof protobuf.Type)) {
     const whole = options?.['(definition)']
     if (whole !== undefined) definitions[name] = String(whole)
-    else if (prefix !== undefined) definitions[name] = `${String(prefix)}.${String(options?.['(resource).kind'] ?? name)}`
-    else if (options?.['(resource).version'] !== undefined) throw new Error(`${file}: ${name} has no name in OpenAPI: write \`option (definitions) = "io.k8s.api.GROUP.VERSION";\` below the imports`)
+    else if (prefix !== undefined)
+      definitions[name] = `${String(prefix)}.${String(options?.['(resource).kind'] ?? name)}`
+    else if (options?.['(resource).version'] !== undefined)
+      throw new Error(
+        `${file}: ${name} has no name in OpenAPI: write \`option (definitions) = "io.k8s.api.GROUP.VERSION";\` below the imports`,
+      )
   }
 }
 
@@ -82,8 +110,14 @@ function nameOf(field: protobuf.Field): string {
 function fieldSchema(field: protobuf.Field): FieldSchema {
   const oneof = field.partOf !== null && !field.partOf.name.startsWith('_') ? field.partOf.name : undefined
   const optional = field.options?.proto3_optional === true
-  const implicit = (field.parent as unknown as { _edition: string })._edition === 'proto3' && !optional && oneof === undefined
-  const kind = field.resolvedType instanceof protobuf.Type ? 'message' : field.resolvedType instanceof protobuf.Enum ? 'enum' : 'scalar'
+  const implicit =
+    (field.parent as unknown as { _edition: string })._edition === 'proto3' && !optional && oneof === undefined
+  const kind =
+    field.resolvedType instanceof protobuf.Type
+      ? 'message'
+      : field.resolvedType instanceof protobuf.Enum
+        ? 'enum'
+        : 'scalar'
   return {
     name: nameOf(field),
     number: field.id,
@@ -124,26 +158,38 @@ function collect(namespace: protobuf.Namespace): { schema: Schema; docs: Record<
     if (!(item instanceof protobuf.Type)) continue
     note(item.name, item.comment)
     for (const nested of item.nestedArray) {
-      if (nested instanceof protobuf.Enum) enums[item.name + nested.name] = { name: item.name + nested.name, values: { ...nested.values } }
+      if (nested instanceof protobuf.Enum)
+        enums[item.name + nested.name] = { name: item.name + nested.name, values: { ...nested.values } }
     }
     const fields = item.fieldsArray.map((field) => {
       note(`${item.name}.${nameOf(field)}`, field.comment)
       const schema = fieldSchema(field)
-      return schema.kind === 'enum' && field.resolvedType?.parent === item ? { ...schema, type: item.name + schema.type } : schema
+      return schema.kind === 'enum' && field.resolvedType?.parent === item
+        ? { ...schema, type: item.name + schema.type }
+        : schema
     })
     const options = item.options ?? {}
-    const resource: ResourceSchema | undefined = options['(resource).version'] === undefined ? undefined : {
-      group: String(options['(resource).group'] ?? ''),
-      version: String(options['(resource).version']),
-      kind: String(options['(resource).kind'] ?? item.name),
-      plural: String(options['(resource).plural']),
-      namespaced: options['(resource).namespaced'] === true,
-      shortNames: String(options['(resource).shortNames'] ?? '').split(',').filter((name) => name !== ''),
-      ...options['(resource).kind'] === undefined ? {} : { message: item.name },
-      ...options['(resource).virtual'] === true ? { virtual: true } : {},
-      ...options['(resource).statusMetadata'] === undefined ? {} : { statusMetadata: String(options['(resource).statusMetadata']).split(',') },
-      ...options['(resource).generation'] === undefined ? {} : { generation: options['(resource).generation'] === true },
-    }
+    const resource: ResourceSchema | undefined =
+      options['(resource).version'] === undefined
+        ? undefined
+        : {
+            group: String(options['(resource).group'] ?? ''),
+            version: String(options['(resource).version']),
+            kind: String(options['(resource).kind'] ?? item.name),
+            plural: String(options['(resource).plural']),
+            namespaced: options['(resource).namespaced'] === true,
+            shortNames: String(options['(resource).shortNames'] ?? '')
+              .split(',')
+              .filter((name) => name !== ''),
+            ...(options['(resource).kind'] === undefined ? {} : { message: item.name }),
+            ...(options['(resource).virtual'] === true ? { virtual: true } : {}),
+            ...(options['(resource).statusMetadata'] === undefined
+              ? {}
+              : { statusMetadata: String(options['(resource).statusMetadata']).split(',') }),
+            ...(options['(resource).generation'] === undefined
+              ? {}
+              : { generation: options['(resource).generation'] === true }),
+          }
     messages[item.name] = { name: item.name, fields, ...(resource === undefined ? {} : { resource }) }
   }
   return { schema: { messages, enums, services }, docs }
@@ -151,8 +197,9 @@ function collect(namespace: protobuf.Namespace): { schema: Schema; docs: Record<
 
 function tsType(field: FieldSchema): string {
   const options = field.options
-  let type = field.kind === 'scalar' ? SCALARS[field.type]! : SPECIAL[field.type] ?? field.type
-  if (options.enum !== undefined && field.type === 'string') type = options.enum.map((value) => `'${value}'`).join(' | ')
+  let type = field.kind === 'scalar' ? SCALARS[field.type]! : (SPECIAL[field.type] ?? field.type)
+  if (options.enum !== undefined && field.type === 'string')
+    type = options.enum.map((value) => `'${value}'`).join(' | ')
   if (options.base64 === true) type = 'string'
   if (field.label === 'map') return `Record<string, ${type}>`
   if (field.label === 'repeated') return /[ |]/.test(type) ? `(${type})[]` : `${type}[]`
@@ -161,7 +208,11 @@ function tsType(field: FieldSchema): string {
 
 function tsField(field: FieldSchema, doc: string | undefined): string {
   const { required, always, default: fallback } = field.options
-  const present = required === true || always === true || fallback !== undefined || (field.implicit && (field.kind !== 'message' || field.label !== 'optional'))
+  const present =
+    required === true ||
+    always === true ||
+    fallback !== undefined ||
+    (field.implicit && (field.kind !== 'message' || field.label !== 'optional'))
   const comment = doc === undefined ? '' : `  /** ${doc.replaceAll('*/', '*\\/')} */\n`
   return `${comment}  ${/^\w+$/.test(field.name) ? field.name : JSON.stringify(field.name)}${present ? '' : '?'}: ${tsType(field)}${present ? '' : ' | undefined'}`
 }
@@ -171,7 +222,10 @@ function tsMessage(message: MessageSchema, schema: Schema, docs: Record<string, 
   const inlined: string[] = []
   if (message.resource !== undefined) {
     const { group, version } = message.resource
-    lines.push(`  apiVersion: '${group === '' ? version : `${group}/${version}`}'`, `  kind: '${message.resource.kind}'`)
+    lines.push(
+      `  apiVersion: '${group === '' ? version : `${group}/${version}`}'`,
+      `  kind: '${message.resource.kind}'`,
+    )
   }
   const oneofs = new Map<string, FieldSchema[]>()
   for (const field of message.fields) {
@@ -191,7 +245,13 @@ function tsMessage(message: MessageSchema, schema: Schema, docs: Record<string, 
 function tsService(service: ServiceSchema): string {
   const lines = service.methods.map((method) => {
     const name = method.name[0]!.toLowerCase() + method.name.slice(1)
-    const shape = method.requestStream ? (method.responseStream ? 'Duplex' : 'ClientStream') : method.responseStream ? 'ServerStream' : 'Unary'
+    const shape = method.requestStream
+      ? method.responseStream
+        ? 'Duplex'
+        : 'ClientStream'
+      : method.responseStream
+        ? 'ServerStream'
+        : 'Unary'
     return `  ${name}: { shape: '${shape}'; request: ${method.request}; response: ${method.response} }`
   })
   return `export interface ${service.name}Service {\n${lines.join('\n')}\n}\n`
@@ -199,19 +259,30 @@ function tsService(service: ServiceSchema): string {
 
 function tsTypes(schema: Schema, docs: Record<string, string>): string {
   const messages = Object.values(schema.messages)
-  const resources = messages.filter(({ resource }) => resource !== undefined && resource.virtual !== true).map((message) => message.name)
+  const resources = messages
+    .filter(({ resource }) => resource !== undefined && resource.virtual !== true)
+    .map((message) => message.name)
   const special = Object.entries(SPECIAL).map(([name, type]) => `export type ${name} = ${type}\n`)
   return [
     '/* Generated from proto/gantry/v1 by proto/generate.ts. */\n',
     'export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject\nexport interface JsonObject { [key: string]: JsonValue }\n',
     ...special,
-    ...Object.values(schema.enums).map((item) => `export type ${item.name} = ${Object.keys(item.values).map((name) => `'${name}'`).join(' | ')}\n`),
-    ...messages.filter((message) => SPECIAL[message.name] === undefined).map((message) => tsMessage(message, schema, docs)),
+    ...Object.values(schema.enums).map(
+      (item) =>
+        `export type ${item.name} = ${Object.keys(item.values)
+          .map((name) => `'${name}'`)
+          .join(' | ')}\n`,
+    ),
+    ...messages
+      .filter((message) => SPECIAL[message.name] === undefined)
+      .map((message) => tsMessage(message, schema, docs)),
     ...Object.values(schema.services).map(tsService),
     `/** Every message by its name. */\nexport interface Messages {\n${messages.map((message) => `  ${message.name}: ${message.name}`).join('\n')}\n}\n`,
     `/** Every resource by its kind. */\nexport interface Resources {\n${resources.map((name) => `  ${name}: ${name}`).join('\n')}\n}\n`,
     'export type Kind = keyof Resources\n/** Any resource; `kind` tells which. */\nexport type AnyResource = Resources[Kind]\n',
-    `export interface Services {\n${Object.keys(schema.services).map((name) => `  ${name}: ${name}Service`).join('\n')}\n}\n`,
+    `export interface Services {\n${Object.keys(schema.services)
+      .map((name) => `  ${name}: ${name}Service`)
+      .join('\n')}\n}\n`,
   ].join('\n')
 }
 
@@ -219,7 +290,16 @@ const { namespace, definitions } = parse()
 const { schema, docs } = collect(namespace)
 mkdirSync(target, { recursive: true })
 const header = '/* Generated from proto/gantry/v1 by proto/generate.ts. */\n'
-writeFileSync(join(target, 'schema.ts'), `${header}import type { Schema } from '../api/schema.ts'\nexport const schema = JSON.parse(${JSON.stringify(JSON.stringify(schema))}) as Schema\n`)
+writeFileSync(
+  join(target, 'schema.ts'),
+  `${header}import type { Schema } from '../api/schema.ts'\nexport const schema = JSON.parse(${JSON.stringify(JSON.stringify(schema))}) as Schema\n`,
+)
 writeFileSync(join(target, 'types.ts'), tsTypes(schema, docs))
-writeFileSync(join(target, 'docs.ts'), `${header}export const docs: Record<string, string> = ${JSON.stringify(docs, undefined, 1)}\n`)
-writeFileSync(join(target, 'definitions.ts'), `${header}export const definitions: Record<string, string> = ${JSON.stringify(definitions, undefined, 1)}\n`)
+writeFileSync(
+  join(target, 'docs.ts'),
+  `${header}export const docs: Record<string, string> = ${JSON.stringify(docs, undefined, 1)}\n`,
+)
+writeFileSync(
+  join(target, 'definitions.ts'),
+  `${header}export const definitions: Record<string, string> = ${JSON.stringify(definitions, undefined, 1)}\n`,
+)

@@ -1,6 +1,8 @@
 /**
- * A Docker engine for tests: the one that is there (DOCKER_HOST, /var/run/docker.sock), else the distribution's dockerd, started for as long as tests
- * need it. The started one has process, mount and network namespaces of its own, so that the host's interfaces, firewall and settings stay as they
+ * A Docker engine for tests: the one that is there (DOCKER_HOST, /var/run/docker.sock), else the distribution's
+ * dockerd, started for as long as tests
+ * need it. The started one has process, mount and network namespaces of its own, so that the host's interfaces,
+ * firewall and settings stay as they
  * are, and ends with the process that started it.
  *
  *   this process ── gantry-dkN 10.X.255.1 ──veth── 10.X.255.2 dockerd ── its bridges: 10.X.0.0/17, a /24 each
@@ -20,7 +22,10 @@ const SOCKET = '/var/run/docker.sock'
 /** Engines of tests that a host may have at a time. */
 const MOST = 16
 
-/** Waits for its number (N, X, folder), then becomes the engine. Its /run is its own: it finds nothing of another engine there. */
+/**
+ * Waits for its number (N, X, folder), then becomes the engine. Its /run is its own: it finds nothing of another engine
+ * there.
+ */
 const BECOME = `
 read -r number prefix folder
 exec > "$folder/log" 2>&1
@@ -48,7 +53,24 @@ export class DockerEngine {
 
   /** Starts one without images; fails with its last words if it does not answer within a minute. */
   static async start(): Promise<DockerEngine> {
-    const holder = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', '--pid', '--fork', '--kill-child', '--mount', '--mount-proc', '--net', 'sh', '-euc', BECOME], { stdio: ['pipe', 'ignore', 'inherit'] })
+    const holder = spawn(
+      'setpriv',
+      [
+        '--pdeathsig',
+        'KILL',
+        'unshare',
+        '--pid',
+        '--fork',
+        '--kill-child',
+        '--mount',
+        '--mount-proc',
+        '--net',
+        'sh',
+        '-euc',
+        BECOME,
+      ],
+      { stdio: ['pipe', 'ignore', 'inherit'] },
+    )
     try {
       const init = await initOf(holder)
       const number = await claim(init)
@@ -65,16 +87,22 @@ export class DockerEngine {
     const [cable, prefix] = [this.#cable, this.#prefix]
     await this.#clean() // of an engine whose process was killed
     await mkdir(this.#folder, { mode: 0o700 })
-    const inside = (...command: string[]): Promise<unknown> => run('nsenter', ['--target', String(init), '--net', ...command])
-    await run('ip', ['-batch', '-'], { stdin: `addr add ${prefix}.255.1/30 dev ${cable}\nlink set ${cable} up\nroute add ${prefix}.0.0/16 via ${prefix}.255.2\n` })
-    await run('nsenter', ['--target', String(init), '--net', 'ip', '-batch', '-'], { stdin: `link set lo up
+    const inside = (...command: string[]): Promise<unknown> =>
+      run('nsenter', ['--target', String(init), '--net', ...command])
+    await run('ip', ['-batch', '-'], {
+      stdin: `addr add ${prefix}.255.1/30 dev ${cable}\nlink set ${cable} up\nroute add ${prefix}.0.0/16 via ${prefix}.255.2\n`,
+    })
+    await run('nsenter', ['--target', String(init), '--net', 'ip', '-batch', '-'], {
+      stdin: `link set lo up
 addr add ${prefix}.255.2/30 dev host
 link set host up
 link add containers type bridge
 addr add ${prefix}.128.1/24 dev containers
 link set containers up
-` })
-    // A host reaches the containers of its engine without published ports; so does this one, by a rule where the engine leaves its users theirs.
+`,
+    })
+    // A host reaches the containers of its engine without published ports; so does this one, by a rule where the engine
+    // leaves its users theirs.
     await inside('iptables', '-N', 'DOCKER-USER')
     await inside('iptables', '-A', 'DOCKER-USER', '-i', 'host', '-j', 'ACCEPT')
     this.#holder.stdin!.end(`${number} ${prefix} ${this.#folder}\n`)
@@ -84,7 +112,9 @@ link set containers up
         return answers(`${this.#folder}/docker.sock`)
       }, 60_000)
     } catch (cause) {
-      const words = existsSync(`${this.#folder}/log`) ? (await readFile(`${this.#folder}/log`, 'utf8')).trim().split('\n').slice(-10).join('\n') : ''
+      const words = existsSync(`${this.#folder}/log`)
+        ? (await readFile(`${this.#folder}/log`, 'utf8')).trim().split('\n').slice(-10).join('\n')
+        : ''
       await this.stop()
       throw new Error(`the Docker engine did not start: ${(cause as Error).message}\n${words}`, { cause })
     }
@@ -98,7 +128,20 @@ link set containers up
   }
 
   async #clean(): Promise<void> {
-    await eventually(() => run('find', ['/sys/fs/cgroup', '-depth', '-path', `*/${this.#cable}*`, '-type', 'd', '-exec', 'rmdir', '{}', '+']))
+    await eventually(() =>
+      run('find', [
+        '/sys/fs/cgroup',
+        '-depth',
+        '-path',
+        `*/${this.#cable}*`,
+        '-type',
+        'd',
+        '-exec',
+        'rmdir',
+        '{}',
+        '+',
+      ]),
+    )
     await rm(this.#folder, { recursive: true, force: true })
   }
 }
@@ -107,7 +150,10 @@ function cableOf(number: number): string {
   return `gantry-dk${number}`
 }
 
-/** Takes a number by the name of a network interface: the kernel gives it to one only, and takes it back when the engine has ended. */
+/**
+ * Takes a number by the name of a network interface: the kernel gives it to one only, and takes it back when the engine
+ * has ended.
+ */
 async function claim(init: number): Promise<number> {
   for (let number = 0; number < MOST; number++) {
     try {
@@ -140,15 +186,21 @@ async function end(holder: ChildProcess): Promise<void> {
 /** https://docs.docker.com/reference/api/engine/version/v1.45/#tag/System/operation/SystemPing */
 function answers(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const asked = request({ socketPath, path: '/_ping', timeout: 5_000 }, (response) => resolve(response.resume().statusCode === 200))
-    asked.on('error', () => resolve(false)).on('timeout', () => asked.destroy()).end()
+    const asked = request({ socketPath, path: '/_ping', timeout: 5_000 }, (response) =>
+      resolve(response.resume().statusCode === 200),
+    )
+    asked
+      .on('error', () => resolve(false))
+      .on('timeout', () => asked.destroy())
+      .end()
   })
 }
 
 let started: Promise<() => Promise<void>> | undefined
 
 /**
- * Inside `describe`: the tests of this suite have a Docker engine, which testcontainers finds. One that was started for them ends with the last test
+ * Inside `describe`: the tests of this suite have a Docker engine, which testcontainers finds. One that was started for
+ * them ends with the last test
  * of all.
  */
 export function usesDockerEngine(): void {
@@ -163,7 +215,10 @@ export function usesDockerEngine(): void {
   })
 }
 
-/** After that, the image of the machines: the first who needs it installs a system into it, which takes a slow machine minutes. */
+/**
+ * After that, the image of the machines: the first who needs it installs a system into it, which takes a slow machine
+ * minutes.
+ */
 export function usesNodeImage(): void {
   before(async function () {
     this.timeout(900_000)
@@ -172,11 +227,12 @@ export function usesNodeImage(): void {
 }
 
 /**
- * Until the answer is called, this process has a Docker engine, which testcontainers finds: the one that is there, else one of its own. testcontainers'
+ * Until the answer is called, this process has a Docker engine, which testcontainers finds: the one that is there, else
+ * one of its own. testcontainers'
  * cleaner is off: its image is in a public registry.
  */
 export async function useDockerEngine(): Promise<() => Promise<void>> {
-  const engine = await isThere() ? undefined : await DockerEngine.start()
+  const engine = (await isThere()) ? undefined : await DockerEngine.start()
   const environment: Record<string, string> = { ...engine?.environment, TESTCONTAINERS_RYUK_DISABLED: 'true' }
   const previous = Object.keys(environment).map((name) => [name, process.env[name]] as const)
   Object.assign(process.env, environment)
@@ -190,7 +246,7 @@ export async function useDockerEngine(): Promise<() => Promise<void>> {
 }
 
 async function isThere(): Promise<boolean> {
-  return process.env.DOCKER_HOST !== undefined || (existsSync(SOCKET) && await answers(SOCKET))
+  return process.env.DOCKER_HOST !== undefined || (existsSync(SOCKET) && (await answers(SOCKET)))
 }
 
 function rootOf(suite: Mocha.Suite): Mocha.Suite {

@@ -3,7 +3,10 @@ import { setInterval } from 'node:timers/promises'
 
 /** Milliseconds between looks. */
 const INTERVAL = 5
-/** Milliseconds until what does not come is given up: a machine that is slow, and busy with other things, takes many times its usual time. */
+/**
+ * Milliseconds until what does not come is given up: a machine that is slow, and busy with other things, takes many
+ * times its usual time.
+ */
 const PATIENCE = 40_000
 
 /** Tries until `check` neither throws nor answers false; after `timeout` milliseconds fails with the last reason. */

@@ -1,12 +1,17 @@
 /**
- * Runs every test (`npm test`): in two lanes beside each other, because those with machines of rigs mostly wait. Within a lane one test file
- * follows the other. The first lane's output is shown as it comes, the other's after it; at the end stand the sums of both, as mocha words
- * them. Arguments go to mocha. Ends with 1 if a test failed or a lane ended without telling its result, which counts as one failure.
+ * Runs every test (`npm test`): in two lanes beside each other, because those with machines of rigs mostly wait. Within
+ * a lane one test file
+ * follows the other. The first lane's output is shown as it comes, the other's after it; at the end stand the sums of
+ * both, as mocha words
+ * them. Arguments go to mocha. Ends with 1 if a test failed or a lane ended without telling its result, which counts as
+ * one failure.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 
-/** What has a host's networks, cgroups and loop devices to itself: `up` and `down` look whether the host is as it was. */
+/**
+ * What has a host's networks, cgroups and loop devices to itself: `up` and `down` look whether the host is as it was.
+ */
 const RIGS = ['test/e2e/**/*.test.ts', 'test/integration/rig-*.test.ts', 'test/integration/gantry-container.test.ts']
 const LANES: readonly { readonly name: string; readonly files: readonly string[] }[] = [
   { name: 'tests with rigs', files: RIGS },
@@ -27,10 +32,14 @@ class Lane {
   #output = ''
   #shown = false
 
-  constructor({ name, files }: typeof LANES[number], args: readonly string[]) {
+  constructor({ name, files }: (typeof LANES)[number], args: readonly string[]) {
     this.name = name
     // A process group of its own: mocha runs the tests in a child, and does not pass signals on to it.
-    const child = spawn(process.execPath, [MOCHA, ...files, ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const child = spawn(process.execPath, [MOCHA, ...files, ...args], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    })
     this.#process = child
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -85,5 +94,7 @@ for (const lane of lanes) {
   results.push(await lane.result)
 }
 const sum = (what: keyof Result): number => results.reduce((total, result) => total + result[what], 0)
-process.stdout.write(`\n== both ==\n  ${sum('passing')} passing\n${sum('failing') === 0 ? '' : `  ${sum('failing')} failing\n`}`)
+process.stdout.write(
+  `\n== both ==\n  ${sum('passing')} passing\n${sum('failing') === 0 ? '' : `  ${sum('failing')} failing\n`}`,
+)
 process.exitCode = sum('failing') === 0 ? 0 : 1

@@ -26,7 +26,10 @@ export interface Streams {
   readonly stdout: { write(text: string): unknown }
 }
 
-/** `words`: what follows "images". Prints one line an image: its name and digest. InvalidArgument for words that it does not know. */
+/**
+ * `words`: what follows "images". Prints one line an image: its name and digest. InvalidArgument for words that it does
+ * not know.
+ */
 export async function runImagesCommand(words: readonly string[], { stdin, stdout }: Streams): Promise<void> {
   const { verb, file, name, runDir, help } = parse(words)
   if (help) return void stdout.write(USAGE)
@@ -36,28 +39,54 @@ export async function runImagesCommand(words: readonly string[], { stdin, stdout
     if (verb === 'list') {
       for (const image of (await images.list({})).images) stdout.write(`${image.reference} ${image.digest}\n`)
     } else {
-      for await (const image of images.load(chunks(file === undefined ? stdin : await contentOf(file), name))) stdout.write(`${image.reference} ${image.digest}\n`)
+      for await (const image of images.load(chunks(file === undefined ? stdin : await contentOf(file), name)))
+        stdout.write(`${image.reference} ${image.digest}\n`)
     }
   } catch (thrown) {
     if (!GantryError.is(thrown, 'Unavailable')) throw thrown
-    throw new GantryError('Unavailable', `no agent answers on ${socketPath(runDir)}`, { cause: thrown, details: [{ field: 'runDir', value: runDir, remedy: "start the agent, or name its runDir with --run-dir" }] })
+    throw new GantryError('Unavailable', `no agent answers on ${socketPath(runDir)}`, {
+      cause: thrown,
+      details: [{ field: 'runDir', value: runDir, remedy: 'start the agent, or name its runDir with --run-dir' }],
+    })
   } finally {
     connection.close()
   }
 }
 
-function parse(words: readonly string[]): { verb: 'list' | 'load'; file: string | undefined; name: string; runDir: string; help: boolean } {
+function parse(words: readonly string[]): {
+  verb: 'list' | 'load'
+  file: string | undefined
+  name: string
+  runDir: string
+  help: boolean
+} {
   const { values, positionals } = (() => {
     try {
-      return parseArgs({ args: [...words], allowPositionals: true, options: { name: { type: 'string', default: '' }, 'run-dir': { type: 'string', default: DEFAULT_RUN_DIR }, help: { type: 'boolean', short: 'h', default: false } } })
+      return parseArgs({
+        args: [...words],
+        allowPositionals: true,
+        options: {
+          name: { type: 'string', default: '' },
+          'run-dir': { type: 'string', default: DEFAULT_RUN_DIR },
+          help: { type: 'boolean', short: 'h', default: false },
+        },
+      })
     } catch (cause) {
       throw usage((cause as Error).message, cause)
     }
   })()
   const [verb, file, ...more] = positionals
-  if (!values.help && verb !== 'list' && verb !== 'load') throw usage(verb === undefined ? 'list or load?' : `unknown command "images ${verb}"`)
-  if (more.length > 0 || (verb === 'list' && file !== undefined)) throw usage(`"${more[0] ?? file}" is one word too many`)
-  return { verb: verb === 'list' ? 'list' : 'load', file, name: values.name, runDir: values['run-dir'], help: values.help }
+  if (!values.help && verb !== 'list' && verb !== 'load')
+    throw usage(verb === undefined ? 'list or load?' : `unknown command "images ${verb}"`)
+  if (more.length > 0 || (verb === 'list' && file !== undefined))
+    throw usage(`"${more[0] ?? file}" is one word too many`)
+  return {
+    verb: verb === 'list' ? 'list' : 'load',
+    file,
+    name: values.name,
+    runDir: values['run-dir'],
+    help: values.help,
+  }
 }
 
 function usage(problem: string, cause?: unknown): GantryError {

@@ -22,7 +22,8 @@ export async function serveLocally(runDir: string, images: ImageService, signal:
   server.add('Images', new ImagesHandlers(images))
   await server.start()
   await chmod(path, 0o600)
-  if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  if (!signal.aborted)
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   await server.stop()
   await rm(path, { force: true })
 }
@@ -40,9 +41,14 @@ class ImagesHandlers implements Handlers<ImagesService> {
     if (first.done === true) throw new GantryError('InvalidArgument', 'the archive is empty')
     const { name } = first.value
     async function* content(): AsyncGenerator<Uint8Array> {
-      for (let next: IteratorResult<LoadChunk> = first; next.done !== true; next = await chunks.next()) yield next.value.content
+      for (let next: IteratorResult<LoadChunk> = first; next.done !== true; next = await chunks.next())
+        yield next.value.content
     }
-    for (const image of await this.#images.load(content(), { name: name === '' ? undefined : name, signal: call.signal })) yield localImage(image)
+    for (const image of await this.#images.load(content(), {
+      name: name === '' ? undefined : name,
+      signal: call.signal,
+    }))
+      yield localImage(image)
   }
 
   async list(): Promise<Input<LocalImages>> {

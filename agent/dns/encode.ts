@@ -1,4 +1,6 @@
-/** Our own records as an Answer, with names compressed (RFC 1035, 4.1.4): in 512 bytes there is room for 30 addresses. */
+/**
+ * Our own records as an Answer, with names compressed (RFC 1035, 4.1.4): in 512 bytes there is room for 30 addresses.
+ */
 import ipaddr from 'ipaddr.js'
 import { CLASS_IN, HEADER, scanResponse, TCP_SIZE, TYPE, type Answer } from './message.ts'
 import { splitName } from './wire-name.ts'
@@ -10,7 +12,10 @@ export type ZoneRecord = { readonly name: string } & (
   | { readonly type: 'TXT'; readonly data: string }
   | { readonly type: 'HINFO'; readonly data: string }
   | { readonly type: 'SRV'; readonly data: { readonly weight: number; readonly port: number; readonly target: string } }
-  | { readonly type: 'SOA'; readonly data: { readonly host: string; readonly mailbox: string; readonly serial: number; readonly ttl: number } }
+  | {
+      readonly type: 'SOA'
+      readonly data: { readonly host: string; readonly mailbox: string; readonly serial: number; readonly ttl: number }
+    }
 )
 
 export interface Sections {
@@ -29,8 +34,9 @@ export function encodeAnswer(question: Buffer, sections: Sections, ttl: number):
   const writer = new Writer(question)
   const counts = [sections.answer, sections.authority, sections.additional].map((records) => {
     let count = 0
-    for (const record of records) if (writer.record(record, ttl)) count++
-    else break
+    for (const record of records)
+      if (writer.record(record, ttl)) count++
+      else break
     return count
   })
   return { ...scanResponse(writer.finish(counts, sections.rcode))!, authoritative: true }
@@ -129,7 +135,11 @@ class Writer {
   #remember(wire: string, begin: number): void {
     let at = begin
     let rest = wire
-    for (let split = splitName(rest); split !== undefined && at < POINTER_LIMIT && !this.#names.has(rest); split = splitName(rest)) {
+    for (
+      let split = splitName(rest);
+      split !== undefined && at < POINTER_LIMIT && !this.#names.has(rest);
+      split = splitName(rest)
+    ) {
       this.#names.set(rest, at)
       at += 1 + split.label.length
       rest = split.parent
@@ -153,4 +163,3 @@ class Writer {
 function nameIn(question: Buffer): string {
   return question.toString('latin1', 0, question.length - 5).replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
-

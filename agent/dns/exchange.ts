@@ -2,13 +2,23 @@
 import { createSocket } from 'node:dgram'
 import { connect } from 'node:net'
 import type { Random } from '../../proto/base/random.ts'
-import { answersQuestion, isTruncated, RCODE, renderQuestion, scanResponse, type Answer, type Question } from './message.ts'
+import {
+  answersQuestion,
+  isTruncated,
+  RCODE,
+  renderQuestion,
+  scanResponse,
+  type Answer,
+  type Question,
+} from './message.ts'
 import { Frames, frame } from './tcp-frames.ts'
 import type { Upstream } from './upstreams.ts'
 
 /** `undefined`: the server cannot be asked (refused, unreachable, ended the connection). */
 export type Done = (answer: Answer | undefined) => void
-/** Asks; the call returned ends it without an answer. `done` is called once at most, never while `Exchange` itself runs. */
+/**
+ * Asks; the call returned ends it without an answer. `done` is called once at most, never while `Exchange` itself runs.
+ */
 export type Exchange = (server: Upstream, question: Question, done: Done) => () => void
 
 export function exchangeWith(random: Random): Exchange {
@@ -25,7 +35,9 @@ export function exchangeWith(random: Random): Exchange {
         if (ended) return
         if (packet === undefined) return finish(undefined)
         if (isTruncated(packet)) {
-          cancel = overTcp(server, question, random, (whole) => finish(whole === undefined ? undefined : scanResponse(whole)))
+          cancel = overTcp(server, question, random, (whole) =>
+            finish(whole === undefined ? undefined : scanResponse(whole)),
+          )
           return
         }
         const answer = scanResponse(packet)
@@ -42,7 +54,13 @@ export function exchangeWith(random: Random): Exchange {
   }
 }
 
-function overUdp({ address, port }: Upstream, question: Question, random: Random, withEdns: boolean, done: (packet: Buffer | undefined) => void): () => void {
+function overUdp(
+  { address, port }: Upstream,
+  question: Question,
+  random: Random,
+  withEdns: boolean,
+  done: (packet: Buffer | undefined) => void,
+): () => void {
   const id = Math.floor(random.next() * 65_536)
   const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
   let open = true
@@ -59,7 +77,11 @@ function overUdp({ address, port }: Upstream, question: Question, random: Random
   })
   // Connected: the kernel takes packets of that server only, and tells when its port is closed.
   socket.connect(port, address, () => {
-    if (open) socket.send(renderQuestion(question, id, withEdns), (error) => void (error === null || error === undefined || end(undefined)))
+    if (open)
+      socket.send(
+        renderQuestion(question, id, withEdns),
+        (error) => void (error === null || error === undefined || end(undefined)),
+      )
   })
   return () => {
     if (!open) return
@@ -68,7 +90,12 @@ function overUdp({ address, port }: Upstream, question: Question, random: Random
   }
 }
 
-function overTcp({ address, port }: Upstream, question: Question, random: Random, done: (packet: Buffer | undefined) => void): () => void {
+function overTcp(
+  { address, port }: Upstream,
+  question: Question,
+  random: Random,
+  done: (packet: Buffer | undefined) => void,
+): () => void {
   const id = Math.floor(random.next() * 65_536)
   const socket = connect({ host: address, port })
   const frames = new Frames()

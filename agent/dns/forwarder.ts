@@ -2,9 +2,11 @@
  * Questions that are for others: answered from the cache, else asked of the node's servers, equal ones once.
  *
  *   ask ──▶ cache ──▶ under way? ──▶ flight: server 1 ──0.7 s──▶ server 2 ──1 s──▶ … ──▶ cache, everybody who waits
- *                                    └─ nothing after 1.8 s, or nobody answers: what was known before (RFC 8767), else SERVFAIL
+ *                                    └─ nothing after 1.8 s, or nobody answers: what was known before (RFC 8767), else
+ * SERVFAIL
  *
- * How many flights there are, and how many of one client's questions wait, is bounded: beyond that SERVFAIL is said at once.
+ * How many flights there are, and how many of one client's questions wait, is bounded: beyond that SERVFAIL is said at
+ * once.
  */
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Done, Exchange } from './exchange.ts'
@@ -33,7 +35,9 @@ const FORWARD_LIMITS: ForwardLimits = { flights: 1000, perClient: 200 }
 const PAUSES = [700, 1000, 1300]
 /** Milliseconds to the end: a client that waits 5 s gets an answer, if only this. */
 const DEADLINE = 4500
-/** RFC 8767, 5: a client is not let wait longer than this while something old is at hand, and that is given for 30 s. */
+/**
+ * RFC 8767, 5: a client is not let wait longer than this while something old is at hand, and that is given for 30 s.
+ */
 const CLIENT_PATIENCE = 1800
 const STALE_TTL = 30
 
@@ -74,9 +78,22 @@ export class Forwarder {
   readonly #limits: ForwardLimits
   readonly #flights = new Map<string, Flight>()
   readonly #waiting = new Map<string, number>()
-  readonly counts: ForwarderCounts = { cacheHits: 0, staleAnswers: 0, forwarded: 0, upstreamQueries: 0, upstreamFailures: 0, refusedForLimits: 0 }
+  readonly counts: ForwarderCounts = {
+    cacheHits: 0,
+    staleAnswers: 0,
+    forwarded: 0,
+    upstreamQueries: 0,
+    upstreamFailures: 0,
+    refusedForLimits: 0,
+  }
 
-  constructor(parts: { readonly upstreams: Upstreams; readonly cache: ForwardCache; readonly clock: Clock; readonly exchange: Exchange; readonly limits?: ForwardLimits }) {
+  constructor(parts: {
+    readonly upstreams: Upstreams
+    readonly cache: ForwardCache
+    readonly clock: Clock
+    readonly exchange: Exchange
+    readonly limits?: ForwardLimits
+  }) {
     this.#upstreams = parts.upstreams
     this.#cache = parts.cache
     this.#clock = parts.clock
@@ -99,7 +116,8 @@ export class Forwarder {
     }
     const waiting = this.#waiting.get(client) ?? 0
     const known = this.#flights.get(key)
-    if (cached !== undefined && (known?.impatient === true || now < (cached.recheck ?? 0))) return done(this.#stale(cached))
+    if (cached !== undefined && (known?.impatient === true || now < (cached.recheck ?? 0)))
+      return done(this.#stale(cached))
     if (waiting >= this.#limits.perClient || (known === undefined && this.#flights.size >= this.#limits.flights)) {
       this.counts.refusedForLimits++
       return done(this.#failure(question, cached, now))
@@ -107,12 +125,23 @@ export class Forwarder {
     this.#waiting.set(client, waiting + 1)
     this.counts.forwarded++
     if (known !== undefined) return void known.waiters.push({ client, done })
-    const flight: Flight = { question, key, waiters: [{ client, done }], servers: this.#upstreams.get(), asked: new Map(), timers: new Set(), tries: 0, impatient: false, failure: undefined }
+    const flight: Flight = {
+      question,
+      key,
+      waiters: [{ client, done }],
+      servers: this.#upstreams.get(),
+      asked: new Map(),
+      timers: new Set(),
+      tries: 0,
+      impatient: false,
+      failure: undefined,
+    }
     this.#flights.set(key, flight)
-    if (cached !== undefined) this.#after(flight, CLIENT_PATIENCE, () => {
-      flight.impatient = true
-      this.#tell(flight, this.#stale(cached))
-    })
+    if (cached !== undefined)
+      this.#after(flight, CLIENT_PATIENCE, () => {
+        flight.impatient = true
+        this.#tell(flight, this.#stale(cached))
+      })
     this.#after(flight, DEADLINE, () => this.#end(flight, undefined))
     this.#next(flight)
   }
@@ -126,7 +155,11 @@ export class Forwarder {
   #next(flight: Flight): void {
     const { servers } = flight
     const server = servers[flight.tries % Math.max(1, servers.length)]
-    if (server === undefined || flight.tries > PAUSES.length || (flight.tries >= servers.length && flight.failure !== undefined)) {
+    if (
+      server === undefined ||
+      flight.tries > PAUSES.length ||
+      (flight.tries >= servers.length && flight.failure !== undefined)
+    ) {
       if (flight.asked.size === 0) this.#end(flight, undefined)
       return
     }
@@ -189,7 +222,9 @@ export class Forwarder {
   }
 
   #failure(question: Question, cached: CachedAnswer | undefined, now: number): Forwarded {
-    return cached === undefined ? { answer: emptyAnswer(questionBytes(question), RCODE.SERVFAIL), stored: now, expires: now } : this.#stale(cached)
+    return cached === undefined
+      ? { answer: emptyAnswer(questionBytes(question), RCODE.SERVFAIL), stored: now, expires: now }
+      : this.#stale(cached)
   }
 
   #stale(cached: CachedAnswer): Forwarded {
@@ -209,7 +244,10 @@ export class Forwarder {
 
 /** How long what was known before is given at once, after nobody has answered (RFC 8767, 5: failure recheck timer). */
 const RECHECK_MILLIS = 5000
-/** How long it is remembered that nobody answered (RFC 2308, 7.2): who asks again at once does not start everything anew. */
+/**
+ * How long it is remembered that nobody answered (RFC 2308, 7.2): who asks again at once does not start everything
+ * anew.
+ */
 const FAILURE_MILLIS = 1000
 
 function questionKey({ name, type, class: of, secure, checkingDisabled }: Question): string {

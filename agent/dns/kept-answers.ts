@@ -1,4 +1,7 @@
-/** Answers by the bytes of the queries that they were given to; the oldest go first when there are too many, or too large ones. */
+/**
+ * Answers by the bytes of the queries that they were given to; the oldest go first when there are too many, or too
+ * large ones.
+ */
 import type { Answer, Query } from './message.ts'
 
 /** What was answered to a query of these bytes. */
@@ -63,5 +66,7 @@ export class KeptAnswers {
 }
 
 function weight(key: string, { answer, query }: Kept): number {
-  return key.length + query.question.length + answer.bytes.length + 8 * (answer.ends.length + answer.ttls.length) + OVERHEAD
+  return (
+    key.length + query.question.length + answer.bytes.length + 8 * (answer.ends.length + answer.ttls.length) + OVERHEAD
+  )
 }

@@ -1,4 +1,7 @@
-/** The ports that queries come in at, UDP and TCP (RFC 7766: several on one connection, answered as they are ready), each address with its own. */
+/**
+ * The ports that queries come in at, UDP and TCP (RFC 7766: several on one connection, answered as they are ready),
+ * each address with its own.
+ */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { createServer, type Server, type Socket } from 'node:net'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -42,14 +45,17 @@ export class Listeners {
     this.#clock = clock
   }
 
-  /** Exactly these from now on. Their ports, in order. A GantryError names the address that cannot be listened at; those before it are open then. */
+  /**
+   * Exactly these from now on. Their ports, in order. A GantryError names the address that cannot be listened at; those
+   * before it are open then.
+   */
   async listen(endpoints: readonly Endpoint[]): Promise<number[]> {
     const wanted = new Set(endpoints.map(endpointKey))
     for (const [key, listening] of this.#open) if (!wanted.has(key)) await this.#close(key, listening)
     const ports: number[] = []
     for (const endpoint of endpoints) {
       const key = endpointKey(endpoint)
-      const listening = this.#open.get(key) ?? await this.#listen(endpoint)
+      const listening = this.#open.get(key) ?? (await this.#listen(endpoint))
       this.#open.set(key, listening)
       ports.push(listening.port)
     }
@@ -62,8 +68,12 @@ export class Listeners {
 
   async #close(key: string, { udp, tcp }: Listening): Promise<void> {
     this.#open.delete(key)
-    const closed = Promise.all([new Promise<void>((resolve) => udp.close(resolve)), new Promise<void>((resolve) => tcp.close(() => resolve()))])
-    for (const connection of this.#connections) if (this.#open.size === 0 || connection.localAddress === key.slice(0, key.lastIndexOf(' '))) connection.destroy()
+    const closed = Promise.all([
+      new Promise<void>((resolve) => udp.close(resolve)),
+      new Promise<void>((resolve) => tcp.close(() => resolve())),
+    ])
+    for (const connection of this.#connections)
+      if (this.#open.size === 0 || connection.localAddress === key.slice(0, key.lastIndexOf(' '))) connection.destroy()
     await closed
   }
 
@@ -81,7 +91,8 @@ export class Listeners {
   #listenUdp({ address, port }: Endpoint): Promise<UdpSocket> {
     const type = address.includes(':') ? 'udp6' : 'udp4'
     // Every destination is an address already.
-    const lookup = (host: string, _: unknown, done: (error: null, address: string, family: number) => void): void => done(null, host, type === 'udp6' ? 6 : 4)
+    const lookup = (host: string, _: unknown, done: (error: null, address: string, family: number) => void): void =>
+      done(null, host, type === 'udp6' ? 6 : 4)
     const socket = createSocket({ type, recvBufferSize: RECEIVE_BUFFER, lookup: lookup as never })
     const sent = (error: Error | null): void => void (error === null || this.counts.sendFailures++)
     socket.on('message', (packet, from) => {
@@ -94,7 +105,12 @@ export class Listeners {
       })
     })
     return new Promise((resolve, reject) => {
-      const failed = (cause: Error): void => reject(new GantryError('FailedPrecondition', `cannot answer at ${address} port ${port} (UDP): ${cause.message}`, { cause }))
+      const failed = (cause: Error): void =>
+        reject(
+          new GantryError('FailedPrecondition', `cannot answer at ${address} port ${port} (UDP): ${cause.message}`, {
+            cause,
+          }),
+        )
       socket.once('error', failed)
       socket.bind({ address, port, exclusive: true }, () => {
         socket.off('error', failed)
@@ -108,7 +124,12 @@ export class Listeners {
   #listenTcp({ address, port }: Endpoint): Promise<Server> {
     const server = createServer({ allowHalfOpen: true }, (connection) => this.#accept(connection))
     return new Promise((resolve, reject) => {
-      const failed = (cause: Error): void => reject(new GantryError('FailedPrecondition', `cannot answer at ${address} port ${port} (TCP): ${cause.message}`, { cause }))
+      const failed = (cause: Error): void =>
+        reject(
+          new GantryError('FailedPrecondition', `cannot answer at ${address} port ${port} (TCP): ${cause.message}`, {
+            cause,
+          }),
+        )
       server.once('error', failed)
       server.listen({ host: address, port, exclusive: true, backlog: CONNECTIONS }, () => {
         server.off('error', failed)

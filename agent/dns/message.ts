@@ -1,14 +1,32 @@
 /**
- * DNS messages in wire form (RFC 1035, 4; EDNS0: RFC 6891). Queries are taken apart, responses are walked once, so that later only bytes have to be
+ * DNS messages in wire form (RFC 1035, 4; EDNS0: RFC 6891). Queries are taken apart, responses are walked once, so that
+ * later only bytes have to be
  * copied. What comes in may be anything: nothing here throws for it, and no pointer is followed twice.
  */
 import { LABEL_LIMIT, NAME_LIMIT } from './wire-name.ts'
 
-export const TYPE = { A: 1, NS: 2, CNAME: 5, SOA: 6, PTR: 12, HINFO: 13, TXT: 16, AAAA: 28, SRV: 33, OPT: 41, IXFR: 251, AXFR: 252, ANY: 255 } as const
+export const TYPE = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  PTR: 12,
+  HINFO: 13,
+  TXT: 16,
+  AAAA: 28,
+  SRV: 33,
+  OPT: 41,
+  IXFR: 251,
+  AXFR: 252,
+  ANY: 255,
+} as const
 export const RCODE = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5, BADVERS: 16 } as const
 export const CLASS_IN = 1
 export const HEADER = 12
-/** Bytes of UDP that need no fragmentation on any usual path (DNS flag day 2020); what we say that we take, and send at most. */
+/**
+ * Bytes of UDP that need no fragmentation on any usual path (DNS flag day 2020); what we say that we take, and send at
+ * most.
+ */
 const UDP_SIZE = 1232
 /** What clients take that say nothing (RFC 1035, 4.2.1). */
 const PLAIN_UDP_SIZE = 512
@@ -71,7 +89,10 @@ export interface Answer {
   readonly ttl: number
 }
 
-/** undefined: nothing that deserves an answer (too short, or a response itself: two servers would answer each other for ever). */
+/**
+ * undefined: nothing that deserves an answer (too short, or a response itself: two servers would answer each other for
+ * ever).
+ */
 export function parseQuery(packet: Buffer): Query | Malformed | undefined {
   if (packet.length < HEADER) return undefined
   const flags = packet.readUInt16BE(2)
@@ -79,8 +100,15 @@ export function parseQuery(packet: Buffer): Query | Malformed | undefined {
   const head = { id: packet.readUInt16BE(0), opcode: (flags & OPCODE) >> 11, recursive: (flags & FLAG.RD) !== 0 }
   const malformed = (rcode: number): Malformed => ({ ...head, malformed: true, rcode })
   if (head.opcode !== 0) return malformed(RCODE.NOTIMP)
-  // No record belongs into the sections of answers; more than one additional one would be a signature that nobody here can check.
-  if (packet.readUInt16BE(4) !== 1 || packet.readUInt16BE(6) !== 0 || packet.readUInt16BE(8) !== 0 || packet.readUInt16BE(10) > 1) return malformed(RCODE.FORMERR)
+  // No record belongs into the sections of answers; more than one additional one would be a signature that nobody here
+  // can check.
+  if (
+    packet.readUInt16BE(4) !== 1 ||
+    packet.readUInt16BE(6) !== 0 ||
+    packet.readUInt16BE(8) !== 0 ||
+    packet.readUInt16BE(10) > 1
+  )
+    return malformed(RCODE.FORMERR)
   const nameEnd = plainNameEnd(packet, HEADER)
   if (nameEnd === undefined || nameEnd + 4 > packet.length) return malformed(RCODE.FORMERR)
   const edns = packet.readUInt16BE(10) === 0 ? undefined : parseEdns(packet, nameEnd + 4)
@@ -103,7 +131,12 @@ function parseEdns(packet: Buffer, at: number): Edns | 'malformed' | undefined {
   if (start + 10 + length > packet.length) return 'malformed'
   if (packet.readUInt16BE(start) !== TYPE.OPT) return undefined
   if (start !== at + 1) return 'malformed' // its name is the root's
-  return { udpSize: packet.readUInt16BE(start + 2), version: packet[start + 5]!, secure: (packet.readUInt16BE(start + 6) & DO) !== 0, options: length > 0 }
+  return {
+    udpSize: packet.readUInt16BE(start + 2),
+    version: packet[start + 5]!,
+    secure: (packet.readUInt16BE(start + 6) & DO) !== 0,
+    options: length > 0,
+  }
 }
 
 /** After a name without pointers, which a question's is. */
@@ -133,19 +166,26 @@ function nameEnd(packet: Buffer, from: number): number | undefined {
 
 function lowerName(packet: Buffer, start: number, end: number): string {
   const name = packet.toString('latin1', start, end)
-  // Not toLowerCase: it also changes letters beyond ASCII, and then two names would be one (RFC 4343). Lengths of labels are below 'A'.
+  // Not toLowerCase: it also changes letters beyond ASCII, and then two names would be one (RFC 4343). Lengths of
+  // labels are below 'A'.
   return /[A-Z]/.test(name) ? name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name
 }
 
 /** As long as an answer of a server that failed is kept; RFC 2308, 7.1 allows five minutes, users see 5 s as long. */
 const FAILURE_TTL = 2
-/** Seconds that an absence is believed at most; RFC 2308, 5 suggests up to three hours, but things are made while others look for them. */
+/**
+ * Seconds that an absence is believed at most; RFC 2308, 5 suggests up to three hours, but things are made while others
+ * look for them.
+ */
 const NEGATIVE_LIMIT = 300
 const POSITIVE_LIMIT = 86_400
 
-/** Walks a response with one question: undefined if it is not well-formed. OPT, and what stands behind it, is left out. */
+/**
+ * Walks a response with one question: undefined if it is not well-formed. OPT, and what stands behind it, is left out.
+ */
 export function scanResponse(packet: Buffer): Answer | undefined {
-  if (packet.length < HEADER || (packet.readUInt16BE(2) & FLAG.QR) === 0 || packet.readUInt16BE(4) !== 1) return undefined
+  if (packet.length < HEADER || (packet.readUInt16BE(2) & FLAG.QR) === 0 || packet.readUInt16BE(4) !== 1)
+    return undefined
   const flags = packet.readUInt16BE(2)
   const rcode = flags & 15
   const name = plainNameEnd(packet, HEADER)
@@ -178,7 +218,8 @@ export function scanResponse(packet: Buffer): Answer | undefined {
         const length = packet.readUInt16BE(at) === 0xc00c && (type === TYPE.A || type === TYPE.AAAA) ? end - at : 0
         turn = turn === -1 || turn === length ? length : 0
       }
-      if (section === 1 && type === TYPE.SOA && end - start >= 14) negative = Math.min(ttl, ttlValue(packet.readUInt32BE(end - 4)), NEGATIVE_LIMIT)
+      if (section === 1 && type === TYPE.SOA && end - start >= 14)
+        negative = Math.min(ttl, ttlValue(packet.readUInt32BE(end - 4)), NEGATIVE_LIMIT)
       if (section === 2) additional++
       at = end
     }
@@ -189,8 +230,18 @@ export function scanResponse(packet: Buffer): Answer | undefined {
   const bytes = Buffer.from(packet.subarray(0, at))
   bytes.fill(0, 0, HEADER)
   return {
-    bytes, rcode, authoritative: (flags & FLAG.AA) !== 0, authenticated: (flags & FLAG.AD) !== 0,
-    ends, questionEnd, authority: counts[1]!, additional, additionalStart, ttls, turn: ends.length > 1 ? Math.max(0, turn) : 0, ttl,
+    bytes,
+    rcode,
+    authoritative: (flags & FLAG.AA) !== 0,
+    authenticated: (flags & FLAG.AD) !== 0,
+    ends,
+    questionEnd,
+    authority: counts[1]!,
+    additional,
+    additionalStart,
+    ttls,
+    turn: ends.length > 1 ? Math.max(0, turn) : 0,
+    ttl,
   }
 }
 
@@ -208,7 +259,20 @@ export function emptyAnswer(question: Buffer, rcode: number, authoritative = fal
   const bytes = Buffer.alloc(HEADER + question.length)
   question.copy(bytes, HEADER)
   const end = bytes.length
-  return { bytes, rcode, authoritative, authenticated: false, ends: [], questionEnd: end, authority: 0, additional: 0, additionalStart: end, ttls: [], turn: 0, ttl: 0 }
+  return {
+    bytes,
+    rcode,
+    authoritative,
+    authenticated: false,
+    ends: [],
+    questionEnd: end,
+    authority: 0,
+    additional: 0,
+    additionalStart: end,
+    ttls: [],
+    turn: 0,
+    ttl: 0,
+  }
 }
 
 export interface Rendering {
@@ -225,8 +289,16 @@ export function udpLimit(edns: Edns | undefined): number {
   return edns === undefined ? PLAIN_UDP_SIZE : Math.max(PLAIN_UDP_SIZE, Math.min(edns.udpSize, UDP_SIZE))
 }
 
-/** The answer to this query in at most `limit` bytes: first the additional records go, then with TC set as many others as must. */
-export function render(answer: Answer, query: Query, limit: number, { age = 0, ttl, first = 0 }: Rendering = {}): Buffer {
+/**
+ * The answer to this query in at most `limit` bytes: first the additional records go, then with TC set as many others
+ * as must.
+ */
+export function render(
+  answer: Answer,
+  query: Query,
+  limit: number,
+  { age = 0, ttl, first = 0 }: Rendering = {},
+): Buffer {
   const { ends, questionEnd, turn } = answer
   const room = query.edns === undefined ? limit : limit - OPT_SIZE
   let { authority, additional } = answer
@@ -248,7 +320,12 @@ export function render(answer: Answer, query: Query, limit: number, { age = 0, t
   if (turn > 0) {
     const shift = (first % ends.length) * turn
     const last = ends[ends.length - 1]!
-    const copied = answer.bytes.copy(out, questionEnd, questionEnd + shift, Math.min(last, questionEnd + shift + count * turn))
+    const copied = answer.bytes.copy(
+      out,
+      questionEnd,
+      questionEnd + shift,
+      Math.min(last, questionEnd + shift + count * turn),
+    )
     answer.bytes.copy(out, questionEnd + copied, questionEnd, questionEnd + count * turn - copied)
   }
   query.question.copy(out, HEADER)
@@ -259,8 +336,17 @@ export function render(answer: Answer, query: Query, limit: number, { age = 0, t
     }
   }
   out.writeUInt16BE(query.id, 0)
-  out.writeUInt16BE(FLAG.QR | FLAG.RA | (answer.authoritative ? FLAG.AA : 0) | (answer.authenticated ? FLAG.AD : 0) | (truncated && limit < TCP_SIZE ? FLAG.TC : 0) |
-    (query.recursive ? FLAG.RD : 0) | (query.checkingDisabled ? FLAG.CD : 0) | (answer.rcode & 15), 2)
+  out.writeUInt16BE(
+    FLAG.QR |
+      FLAG.RA |
+      (answer.authoritative ? FLAG.AA : 0) |
+      (answer.authenticated ? FLAG.AD : 0) |
+      (truncated && limit < TCP_SIZE ? FLAG.TC : 0) |
+      (query.recursive ? FLAG.RD : 0) |
+      (query.checkingDisabled ? FLAG.CD : 0) |
+      (answer.rcode & 15),
+    2,
+  )
   out.writeUInt16BE(1, 4)
   out.writeUInt16BE(count, 6)
   out.writeUInt16BE(authority, 8)
@@ -334,8 +420,18 @@ export function renderQuestion(question: Question, id: number, withEdns: boolean
 
 /** Whether a packet is the response to this question. */
 export function answersQuestion(packet: Buffer, id: number, question: Question): boolean {
-  if (packet.length < HEADER || packet.readUInt16BE(0) !== id || (packet.readUInt16BE(2) & FLAG.QR) === 0 || packet.readUInt16BE(4) !== 1) return false
+  if (
+    packet.length < HEADER ||
+    packet.readUInt16BE(0) !== id ||
+    (packet.readUInt16BE(2) & FLAG.QR) === 0 ||
+    packet.readUInt16BE(4) !== 1
+  )
+    return false
   const end = plainNameEnd(packet, HEADER)
   if (end === undefined || end + 4 > packet.length) return false
-  return lowerName(packet, HEADER, end - 1) === question.name && packet.readUInt16BE(end) === question.type && packet.readUInt16BE(end + 2) === question.class
+  return (
+    lowerName(packet, HEADER, end - 1) === question.name &&
+    packet.readUInt16BE(end) === question.type &&
+    packet.readUInt16BE(end + 2) === question.class
+  )
 }

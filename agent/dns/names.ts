@@ -1,4 +1,6 @@
-/** The node's names: keeps the resolver's thread, its address and its firewall rules, and tells it what the views say. */
+/**
+ * The node's names: keeps the resolver's thread, its address and its firewall rules, and tells it what the views say.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { CommandResult } from '../../proto/base/command.ts'
@@ -81,7 +83,8 @@ export class Names implements NetworkPart {
     if (this.#stopped) return
     this.#view = view
     const ranges = JSON.stringify(view.ranges)
-    if (!change.complete && this.#resolver !== undefined && ranges === this.#ranges) return this.#tellChanges(view, change)
+    if (!change.complete && this.#resolver !== undefined && ranges === this.#ranges)
+      return this.#tellChanges(view, change)
     this.#ranges = ''
     await this.#prepareNode(resolverAddresses(view.ranges), view.ranges.cluster.podCidrs)
     const resolver = (this.#resolver ??= this.#begin())
@@ -104,15 +107,23 @@ export class Names implements NetworkPart {
 
   async #tellAll(resolver: ResolverHandle, view: NetworkView): Promise<void> {
     const { domain, podCidrs, serviceCidrs } = view.ranges.cluster
-    await resolver.zone({ begin: { domain, podCidrs, serviceCidrs, address: resolverAddresses(view.ranges)[0]! }, set: [] })
+    await resolver.zone({
+      begin: { domain, podCidrs, serviceCidrs, address: resolverAddresses(view.ranges)[0]! },
+      set: [],
+    })
     for (const set of portions(this.#book.all(view))) await resolver.zone({ set })
     await resolver.zone({ set: [], commit: view.revision })
   }
 
   #begin(): ResolverHandle {
-    const { settings, logger, begin = (options: ResolverOptions): ResolverHandle => new Resolver(options) } = this.#options
+    const {
+      settings,
+      logger,
+      begin = (options: ResolverOptions): ResolverHandle => new Resolver(options),
+    } = this.#options
     const resolver: ResolverHandle = begin({
-      settings, logger,
+      settings,
+      logger,
       ended: (cause) => {
         if (this.#resolver !== resolver) return
         this.#resolver = undefined
@@ -129,7 +140,8 @@ export class Names implements NetworkPart {
     this.#again?.cancel()
     this.#again = this.#options.clock.after(delay, () => {
       this.#inTurn(async () => {
-        if ((this.#resolver === undefined || this.#ranges === '') && this.#view !== undefined) await this.#apply(this.#view, { complete: true, keys: new Set() })
+        if ((this.#resolver === undefined || this.#ranges === '') && this.#view !== undefined)
+          await this.#apply(this.#view, { complete: true, keys: new Set() })
       }).catch((thrown: unknown) => {
         this.#options.logger.warn({ err: GantryError.from(thrown) }, 'the resolver cannot be begun')
         this.#beginAgain()
@@ -145,7 +157,8 @@ export class Names implements NetworkPart {
       if (made.code !== 0) await this.#ip(['link', 'add', DNS_LINK, 'type', 'bridge'])
     }
     const [link] = shown.code === 0 ? (JSON.parse(shown.stdout) as { addr_info?: { local: string }[] }[]) : []
-    if (link?.addr_info?.some(({ local }) => local === DNS_ADDRESS) !== true) await this.#ip(['addr', 'add', `${DNS_ADDRESS}/32`, 'dev', DNS_LINK])
+    if (link?.addr_info?.some(({ local }) => local === DNS_ADDRESS) !== true)
+      await this.#ip(['addr', 'add', `${DNS_ADDRESS}/32`, 'dev', DNS_LINK])
     await this.#ip(['link', 'set', DNS_LINK, 'up'])
     await inNode(this.#options.run, undefined).nft(dnsFirewall(addresses, podCidrs))
   }
@@ -155,7 +168,7 @@ export class Names implements NetworkPart {
   }
 }
 
-function * portions(changes: ZoneChange): Generator<[string, readonly ZoneRecord[]][]> {
+function* portions(changes: ZoneChange): Generator<[string, readonly ZoneRecord[]][]> {
   let portion: [string, readonly ZoneRecord[]][] = []
   for (const [source, records] of changes) {
     if (records.length > 0) portion.push([source, records])

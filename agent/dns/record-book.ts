@@ -1,4 +1,7 @@
-/** What of a view is names: which Services' records differ since the last change. Pure, but for the slices' owners that it remembers. */
+/**
+ * What of a view is names: which Services' records differ since the last change. Pure, but for the slices' owners that
+ * it remembers.
+ */
 import type { EndpointSlice } from '../../proto/gen/types.ts'
 import type { NetworkChange, NetworkView } from '../network/contract.ts'
 import type { ZoneRecord } from './encode.ts'
@@ -41,11 +44,16 @@ export class RecordBook {
     return new Map(this.#records(view, services))
   }
 
-  * #records(view: NetworkView, services: Iterable<string>): Generator<[string, ZoneRecord[]]> {
+  *#records(view: NetworkView, services: Iterable<string>): Generator<[string, ZoneRecord[]]> {
     const objects = view.objects('Service')
     for (const key of services) {
       const service = objects.get(key)
-      yield [key, service === undefined ? [] : serviceRecords(service, [...this.#slices.get(key)?.values() ?? []], view.ranges.cluster.domain)]
+      yield [
+        key,
+        service === undefined
+          ? []
+          : serviceRecords(service, [...(this.#slices.get(key)?.values() ?? [])], view.ranges.cluster.domain),
+      ]
     }
   }
 

@@ -32,12 +32,38 @@ export class ResolverCore {
   #zone: Zone | undefined
   #building: Zone | undefined
 
-  constructor({ settings, clock, random, logger }: { readonly settings: ResolverSettings; readonly clock: Clock; readonly random: Random; readonly logger: Pick<Logger, 'info' | 'warn'> }) {
+  constructor({
+    settings,
+    clock,
+    random,
+    logger,
+  }: {
+    readonly settings: ResolverSettings
+    readonly clock: Clock
+    readonly random: Random
+    readonly logger: Pick<Logger, 'info' | 'warn'>
+  }) {
     this.#clock = clock
     this.#random = random
-    this.#upstreams = new Upstreams({ configured: settings.upstream, file: settings.resolvConf, own: () => this.#own, clock, logger, changed: (servers) => this.#probe(servers) })
-    this.#cache = new ForwardCache({ entries: CACHE_ENTRIES, bytes: settings.cacheBytes, stale: settings.serveStale * 1000 })
-    this.#forwarder = new Forwarder({ upstreams: this.#upstreams, cache: this.#cache, clock, exchange: exchangeWith(random) })
+    this.#upstreams = new Upstreams({
+      configured: settings.upstream,
+      file: settings.resolvConf,
+      own: () => this.#own,
+      clock,
+      logger,
+      changed: (servers) => this.#probe(servers),
+    })
+    this.#cache = new ForwardCache({
+      entries: CACHE_ENTRIES,
+      bytes: settings.cacheBytes,
+      stale: settings.serveStale * 1000,
+    })
+    this.#forwarder = new Forwarder({
+      upstreams: this.#upstreams,
+      cache: this.#cache,
+      clock,
+      exchange: exchangeWith(random),
+    })
     this.#responder = new Responder({ clock, forwarder: this.#forwarder, looped: (token) => this.#looped(token) })
     this.#listeners = new Listeners(this.#responder, clock)
   }
@@ -78,12 +104,19 @@ export class ResolverCore {
 
   #stats(): ResolverStats {
     return {
-      ...this.#responder.counts, ...this.#forwarder.counts, ...this.#listeners.counts,
-      revision: this.#zone?.revision ?? 0, cached: this.#cache.size, cachedBytes: this.#cache.bytes, flights: this.#forwarder.flights,
+      ...this.#responder.counts,
+      ...this.#forwarder.counts,
+      ...this.#listeners.counts,
+      revision: this.#zone?.revision ?? 0,
+      cached: this.#cache.size,
+      cachedBytes: this.#cache.bytes,
+      flights: this.#forwarder.flights,
     }
   }
 
-  /** Asks each server for a name that only it is told: if that question comes to us, what it cannot answer it asks us. */
+  /**
+   * Asks each server for a name that only it is told: if that question comes to us, what it cannot answer it asks us.
+   */
   #probe(servers: readonly Upstream[]): void {
     for (const end of [...this.#probing]) end()
     this.#probes.clear()
@@ -96,7 +129,11 @@ export class ResolverCore {
         timer.cancel()
         this.#probing.delete(end)
       }
-      const cancel = ask(server, { name: wireName(token) + LOOP_PROBE, type: TYPE.TXT, class: CLASS_IN, secure: false, checkingDisabled: false }, () => end())
+      const cancel = ask(
+        server,
+        { name: wireName(token) + LOOP_PROBE, type: TYPE.TXT, class: CLASS_IN, secure: false, checkingDisabled: false },
+        () => end(),
+      )
       const timer = this.#clock.after(PROBE_TIMEOUT, end)
       this.#probing.add(end)
     }

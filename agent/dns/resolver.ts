@@ -1,10 +1,19 @@
-/** The resolver in a thread of its own, as the agent's main thread holds it: nothing that the agent does delays an answer. */
+/**
+ * The resolver in a thread of its own, as the agent's main thread holds it: nothing that the agent does delays an
+ * answer.
+ */
 import type { Worker } from 'node:worker_threads'
 import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { startThread } from '../../proto/base/thread.ts'
 import type { Endpoint } from './listeners.ts'
-import type { ResolverCall, ResolverReply, ResolverRequest, ResolverSettings, ResolverStats } from './worker-messages.ts'
+import type {
+  ResolverCall,
+  ResolverReply,
+  ResolverRequest,
+  ResolverSettings,
+  ResolverStats,
+} from './worker-messages.ts'
 
 /** Megabytes of objects: beyond that the thread ends and is begun anew, and the agent lives. */
 const MEMORY = 512
@@ -19,7 +28,10 @@ export interface ResolverOptions {
 export class Resolver {
   readonly #worker: Worker
   readonly #logger: Logger
-  readonly #pending = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: GantryError) => void }>()
+  readonly #pending = new Map<
+    number,
+    { readonly resolve: (value: unknown) => void; readonly reject: (error: GantryError) => void }
+  >()
   #number = 0
   #stopping = false
   #ended: GantryError | undefined
@@ -32,7 +44,13 @@ export class Resolver {
     let cause: Error | undefined
     this.#worker.on('error', (error) => (cause = error))
     this.#worker.on('exit', (code) => {
-      const error = new GantryError('Unavailable', this.#stopping ? 'the resolver is stopped' : `the resolver's thread ended with ${code}${cause === undefined ? '' : `: ${cause.message}`}`, { cause })
+      const error = new GantryError(
+        'Unavailable',
+        this.#stopping
+          ? 'the resolver is stopped'
+          : `the resolver's thread ended with ${code}${cause === undefined ? '' : `: ${cause.message}`}`,
+        { cause },
+      )
       this.#ended = error
       for (const { reject } of this.#pending.values()) reject(error)
       this.#pending.clear()
@@ -57,7 +75,10 @@ export class Resolver {
   /** Nothing is listened at any more; the thread is gone. */
   async stop(): Promise<void> {
     this.#stopping = true
-    if (this.#ended === undefined) await this.#call({ kind: 'stop' }).catch((thrown: unknown) => this.#logger.warn({ err: GantryError.from(thrown) }, 'the resolver did not stop in order'))
+    if (this.#ended === undefined)
+      await this.#call({ kind: 'stop' }).catch((thrown: unknown) =>
+        this.#logger.warn({ err: GantryError.from(thrown) }, 'the resolver did not stop in order'),
+      )
     await this.#worker.terminate()
   }
 

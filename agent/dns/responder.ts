@@ -1,5 +1,6 @@
 /**
- * From a query's bytes to its answer's: what was answered before by comparing bytes, the zone's names at once, all others through the forwarder.
+ * From a query's bytes to its answer's: what was answered before by comparing bytes, the zone's names at once, all
+ * others through the forwarder.
  *
  *   packet ──▶ the same bytes before? ──yes──▶ copy, new id
  *                 └─no─▶ take apart ──▶ zone ──▶ encode ──▶ keep
@@ -10,7 +11,22 @@ import type { Clock } from '../../proto/base/clock.ts'
 import { encodeAnswer, type ZoneRecord } from './encode.ts'
 import type { Forwarded, Forwarder } from './forwarder.ts'
 import { KeptAnswers } from './kept-answers.ts'
-import { CLASS_IN, emptyAnswer, parseQuery, RCODE, render, renderMalformed, scanResponse, TCP_SIZE, TYPE, udpLimit, wholeMessage, type Answer, type Query, type Question } from './message.ts'
+import {
+  CLASS_IN,
+  emptyAnswer,
+  parseQuery,
+  RCODE,
+  render,
+  renderMalformed,
+  scanResponse,
+  TCP_SIZE,
+  TYPE,
+  udpLimit,
+  wholeMessage,
+  type Answer,
+  type Query,
+  type Question,
+} from './message.ts'
 import { isAtOrBelow, labelsOf, splitName, textName, wireName } from './wire-name.ts'
 import { ZONE_TTL, type Zone } from './zone.ts'
 
@@ -43,7 +59,11 @@ export class Responder {
   readonly counts: ResponderCounts = { queries: 0, kept: 0, zone: 0, malformed: 0, ignored: 0, refused: 0 }
 
   /** `looped` is told the first label of a probe that came back. */
-  constructor(parts: { readonly clock: Clock; readonly forwarder: Forwarder; readonly looped: (token: string) => void }) {
+  constructor(parts: {
+    readonly clock: Clock
+    readonly forwarder: Forwarder
+    readonly looped: (token: string) => void
+  }) {
     this.#clock = parts.clock
     this.#forwarder = parts.forwarder
     this.#looped = parts.looped
@@ -55,11 +75,15 @@ export class Responder {
     this.#generation++
   }
 
-  /** `reply` is called once, unless the answer is false: the packet deserves none. `client` is who shares a bound with whom: the source address. */
+  /**
+   * `reply` is called once, unless the answer is false: the packet deserves none. `client` is who shares a bound with
+   * whom: the source address.
+   */
   handle(packet: Buffer, transport: Transport, client: string, reply: (response: Buffer) => void): boolean {
     this.counts.queries++
     const now = this.#clock.monotonic()
-    const key = transport === 'udp' && packet.length <= KEPT_QUERY && packet.length > 2 ? packet.toString('latin1', 2) : undefined
+    const key =
+      transport === 'udp' && packet.length <= KEPT_QUERY && packet.length > 2 ? packet.toString('latin1', 2) : undefined
     const kept = key === undefined ? undefined : this.#kept.get(key)
     if (kept !== undefined && kept.generation === this.#generation && now < kept.expires) {
       this.counts.kept++
@@ -82,9 +106,16 @@ export class Responder {
     }
     const limit = transport === 'udp' ? udpLimit(query.edns) : TCP_SIZE
     this.#answer(query, client, ({ answer, stored, expires, staleTtl }) => {
-      if (key !== undefined && expires > now && query.edns?.options !== true) this.#kept.put(key, { answer, query, limit, generation: this.#generation, stored, expires })
+      if (key !== undefined && expires > now && query.edns?.options !== true)
+        this.#kept.put(key, { answer, query, limit, generation: this.#generation, stored, expires })
       const age = Math.max(0, Math.floor((this.#clock.monotonic() - stored) / 1000))
-      reply(render(answer, query, limit, { age, first: this.#turn++, ...(staleTtl === undefined ? {} : { ttl: staleTtl }) }))
+      reply(
+        render(answer, query, limit, {
+          age,
+          first: this.#turn++,
+          ...(staleTtl === undefined ? {} : { ttl: staleTtl }),
+        }),
+      )
     })
     return true
   }
@@ -106,17 +137,30 @@ export class Responder {
       this.#looped(splitName(query.name)!.label)
       return done(once(emptyAnswer(query.question, RCODE.NXDOMAIN)))
     }
-    // Before the first view nothing is known of the cluster, but its names are nobody else's: the client is to ask again.
+    // Before the first view nothing is known of the cluster, but its names are nobody else's: the client is to ask
+    // again.
     if (this.#zone === undefined) return done(once(emptyAnswer(query.question, RCODE.SERVFAIL)))
     this.#forwarder.ask(questionOf(query, query.name), client, done)
   }
 
   /** The aliases, and what others know of the name that they end at. */
-  #chase(query: Query, records: readonly ZoneRecord[], target: string, client: string, done: (forwarded: Forwarded) => void): void {
+  #chase(
+    query: Query,
+    records: readonly ZoneRecord[],
+    target: string,
+    client: string,
+    done: (forwarded: Forwarded) => void,
+  ): void {
     this.#forwarder.ask(questionOf(query, target), client, (forwarded) => {
       const now = this.#clock.monotonic()
       const age = Math.max(0, Math.floor((now - forwarded.stored) / 1000))
-      const answer = joined(query, records, forwarded.answer, forwarded.staleTtl ?? age, forwarded.staleTtl !== undefined)
+      const answer = joined(
+        query,
+        records,
+        forwarded.answer,
+        forwarded.staleTtl ?? age,
+        forwarded.staleTtl !== undefined,
+      )
       done({ answer, stored: now, expires: Math.max(now, Math.min(forwarded.expires, now + ZONE_TTL * 1000)) })
     })
   }
@@ -144,26 +188,51 @@ function questionOf({ type, class: of, edns, checkingDisabled }: Query, name: st
 /** RFC 6761, 6.3. */
 function localhost(query: Query): Answer {
   const { name, type } = query
-  const records: ZoneRecord[] = type === TYPE.A ? [{ name, type: 'A', data: '127.0.0.1' }] : type === TYPE.AAAA ? [{ name, type: 'AAAA', data: '::1' }] : []
-  return encodeAnswer(query.question, { rcode: RCODE.NOERROR, answer: records, authority: [], additional: [] }, ZONE_TTL)
+  const records: ZoneRecord[] =
+    type === TYPE.A
+      ? [{ name, type: 'A', data: '127.0.0.1' }]
+      : type === TYPE.AAAA
+        ? [{ name, type: 'AAAA', data: '::1' }]
+        : []
+  return encodeAnswer(
+    query.question,
+    { rcode: RCODE.NOERROR, answer: records, authority: [], additional: [] },
+    ZONE_TTL,
+  )
 }
 
 /** One message of our aliases and another server's records, written anew: in its message names are pointers. */
-function joined(query: Query, records: readonly ZoneRecord[], answer: Answer, ageOrTtl: number, stale: boolean): Answer {
-  const aliases = records.map((record): dnsPacket.Answer => ({ type: 'CNAME', name: textName(record.name), ttl: ZONE_TTL, data: textName(record.data as string) }))
+function joined(
+  query: Query,
+  records: readonly ZoneRecord[],
+  answer: Answer,
+  ageOrTtl: number,
+  stale: boolean,
+): Answer {
+  const aliases = records.map((record): dnsPacket.Answer => ({
+    type: 'CNAME',
+    name: textName(record.name),
+    ttl: ZONE_TTL,
+    data: textName(record.data as string),
+  }))
   const failed = answer.rcode !== RCODE.NOERROR && answer.rcode !== RCODE.NXDOMAIN
   try {
     const { answers = [], authorities = [] } = dnsPacket.decode(wholeMessage(answer))
-    const aged = (record: dnsPacket.Answer): dnsPacket.Answer => ('ttl' in record ? { ...record, ttl: Math.min(ZONE_TTL, stale ? ageOrTtl : Math.max(0, (record.ttl ?? 0) - ageOrTtl)) } : record)
+    const aged = (record: dnsPacket.Answer): dnsPacket.Answer =>
+      'ttl' in record
+        ? { ...record, ttl: Math.min(ZONE_TTL, stale ? ageOrTtl : Math.max(0, (record.ttl ?? 0) - ageOrTtl)) }
+        : record
     const name = labelsOf(query.name).join('.')
     const bytes = dnsPacket.encode({
-      type: 'response', flags: answer.rcode,
+      type: 'response',
+      flags: answer.rcode,
       questions: [{ name, type: 'A' }],
       answers: failed ? [] : [...aliases, ...answers.map(aged)],
       authorities: failed ? [] : authorities.map(aged),
     })
     const scanned = scanResponse(bytes)
-    if (scanned !== undefined && scanned.questionEnd === query.question.length + 12) return { ...scanned, rcode: answer.rcode, authoritative: false }
+    if (scanned !== undefined && scanned.questionEnd === query.question.length + 12)
+      return { ...scanned, rcode: answer.rcode, authoritative: false }
   } catch {
     // Records of a form that cannot be decoded: what the alias stands for is not known then.
   }

@@ -15,8 +15,11 @@ export function serviceRecords(service: Service, slices: readonly EndpointSlice[
   const { name, namespace } = service.metadata
   const own = wireName(`${name}.${namespace}.svc.${domain}`)
   const { type, clusterIP, clusterIPs, externalName, ports = [] } = service.spec
-  if (type === 'ExternalName') return externalName === undefined ? [] : [{ name: own, type: 'CNAME', data: wireName(externalName) }]
-  const addresses = (clusterIPs ?? [clusterIP]).filter((address): address is string => address !== undefined && address !== '' && address !== NONE)
+  if (type === 'ExternalName')
+    return externalName === undefined ? [] : [{ name: own, type: 'CNAME', data: wireName(externalName) }]
+  const addresses = (clusterIPs ?? [clusterIP]).filter(
+    (address): address is string => address !== undefined && address !== '' && address !== NONE,
+  )
   if (addresses.length > 0) {
     return [
       ...addresses.flatMap((address) => [addressRecord(own, address), pointerRecord(address, own)]),
@@ -29,12 +32,15 @@ export function serviceRecords(service: Service, slices: readonly EndpointSlice[
 /** Without any endpoint there is no record, so that the name does not exist: specification, 2.4.1. */
 function headlessRecords(service: Service, slices: readonly EndpointSlice[], own: string): ZoneRecord[] {
   const found = new Map<string, ZoneRecord>()
-  const add = (record: ZoneRecord): void => void found.set(JSON.stringify([record.name, record.type, record.data]), record)
+  const add = (record: ZoneRecord): void =>
+    void found.set(JSON.stringify([record.name, record.type, record.data]), record)
   const unready = service.spec.publishNotReadyAddresses === true
-  const published = slices.filter(({ addressType }) => addressType !== 'FQDN').map((slice) => ({
-    ports: slice.ports ?? [],
-    endpoints: (slice.endpoints ?? []).filter(({ conditions }) => unready || conditions?.ready !== false),
-  }))
+  const published = slices
+    .filter(({ addressType }) => addressType !== 'FQDN')
+    .map((slice) => ({
+      ports: slice.ports ?? [],
+      endpoints: (slice.endpoints ?? []).filter(({ conditions }) => unready || conditions?.ready !== false),
+    }))
   const targets = new Set(published.flatMap(({ endpoints }) => endpoints.map(endpointLabel))).size
   const weight = Math.max(1, Math.floor(WEIGHTS / Math.max(1, targets)))
   for (const { ports, endpoints } of published) {
@@ -47,7 +53,8 @@ function headlessRecords(service: Service, slices: readonly EndpointSlice[], own
         add(addressRecord(target, address))
         add(pointerRecord(address, target))
       }
-      for (const port of ports) if (port.port !== undefined) portRecord(own, port, port.port, target, weight).forEach(add)
+      for (const port of ports)
+        if (port.port !== undefined) portRecord(own, port, port.port, target, weight).forEach(add)
     }
   }
   return [...found.values()]
@@ -55,7 +62,11 @@ function headlessRecords(service: Service, slices: readonly EndpointSlice[], own
 
 /** The hostname, or the address with dashes, which is unique in the Service. */
 function endpointLabel({ hostname, addresses }: Endpoint): string | undefined {
-  return hostname !== undefined && hostname !== '' ? hostname : addresses?.[0] === undefined ? undefined : dashed(addresses[0])
+  return hostname !== undefined && hostname !== ''
+    ? hostname
+    : addresses?.[0] === undefined
+      ? undefined
+      : dashed(addresses[0])
 }
 
 /** 10.1.2.3 → "10-1-2-3", fd00::5 → "fd00--5"; a label neither begins nor ends with a dash: ::1 → "0--1". */
@@ -72,7 +83,19 @@ function pointerRecord(address: string, target: string): ZoneRecord {
 }
 
 /** Ports without a name have no SRV record. */
-function portRecord(own: string, port: { readonly name?: string | undefined; readonly protocol?: string | undefined }, number: number, target: string, weight: number): ZoneRecord[] {
+function portRecord(
+  own: string,
+  port: { readonly name?: string | undefined; readonly protocol?: string | undefined },
+  number: number,
+  target: string,
+  weight: number,
+): ZoneRecord[] {
   if (port.name === undefined || port.name === '') return []
-  return [{ name: wireName(`_${port.name}._${port.protocol ?? 'TCP'}`) + own, type: 'SRV', data: { weight, port: number, target } }]
+  return [
+    {
+      name: wireName(`_${port.name}._${port.protocol ?? 'TCP'}`) + own,
+      type: 'SRV',
+      data: { weight, port: number, target },
+    },
+  ]
 }

@@ -1,4 +1,7 @@
-/** The servers that the node itself asks: those of its settings, or of its resolv.conf(5), which is read again when it has changed. */
+/**
+ * The servers that the node itself asks: those of its settings, or of its resolv.conf(5), which is read again when it
+ * has changed.
+ */
 import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -71,7 +74,10 @@ export class Upstreams {
   loops(server: Upstream): void {
     if (this.#looping.has(upstreamKey(server))) return
     this.#looping.add(upstreamKey(server))
-    this.#options.logger.warn({ server: upstreamKey(server) }, 'this name server asks us what we ask it: it is left out; name another one in dns.upstream of the agent\'s settings')
+    this.#options.logger.warn(
+      { server: upstreamKey(server) },
+      "this name server asks us what we ask it: it is left out; name another one in dns.upstream of the agent's settings",
+    )
   }
 
   #look(): void {
@@ -90,12 +96,23 @@ export class Upstreams {
         this.#version = version
       }
     } catch (thrown) {
-      logger.warn({ err: GantryError.from(thrown), file }, 'the node\'s name servers cannot be read: those known are asked on')
+      logger.warn(
+        { err: GantryError.from(thrown), file },
+        "the node's name servers cannot be read: those known are asked on",
+      )
       return
     }
     const others = servers.filter((server) => server.port !== 53 || !own().has(server.address))
-    if (others.length < servers.length) logger.info({ servers: servers.map(upstreamKey) }, 'the node\'s name servers include this resolver itself, which is left out')
-    if (others.length === 0) logger.warn({ file: configured.length > 0 ? undefined : file }, 'the node has no name server: names outside the cluster are not found; name one in dns.upstream of the agent\'s settings')
+    if (others.length < servers.length)
+      logger.info(
+        { servers: servers.map(upstreamKey) },
+        "the node's name servers include this resolver itself, which is left out",
+      )
+    if (others.length === 0)
+      logger.warn(
+        { file: configured.length > 0 ? undefined : file },
+        "the node has no name server: names outside the cluster are not found; name one in dns.upstream of the agent's settings",
+      )
     this.#servers = others
     this.#looping.clear()
     this.#failing.clear()

@@ -1,4 +1,6 @@
-/** What the agent's main thread and the resolver's thread say to each other. Each request is answered once, in order. */
+/**
+ * What the agent's main thread and the resolver's thread say to each other. Each request is answered once, in order.
+ */
 import type { ZoneRecord } from './encode.ts'
 import type { ForwarderCounts } from './forwarder.ts'
 import type { Endpoint } from './listeners.ts'
@@ -18,8 +20,16 @@ export interface ResolverSettings {
 export type ResolverCall =
   /** Exactly these ports; answered with their numbers. */
   | { readonly kind: 'listen'; readonly endpoints: readonly Endpoint[] }
-  /** Records in place of those before. With `begin` a new zone is begun beside the one in use; with `commit` what has been told is what is answered. */
-  | { readonly kind: 'zone'; readonly begin?: ZoneSettings; readonly set: readonly (readonly [source: string, records: readonly ZoneRecord[]])[]; readonly commit?: number }
+  /**
+   * Records in place of those before. With `begin` a new zone is begun beside the one in use; with `commit` what has
+   * been told is what is answered.
+   */
+  | {
+      readonly kind: 'zone'
+      readonly begin?: ZoneSettings
+      readonly set: readonly (readonly [source: string, records: readonly ZoneRecord[]])[]
+      readonly commit?: number
+    }
   | { readonly kind: 'stats' }
   | { readonly kind: 'stop' }
 
@@ -42,4 +52,9 @@ export interface ResolverRequest {
 export type ResolverReply =
   | { readonly kind: 'done'; readonly number: number; readonly value: unknown }
   | { readonly kind: 'failed'; readonly number: number; readonly code: string; readonly message: string }
-  | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly fields: Readonly<Record<string, unknown>>; readonly message: string }
+  | {
+      readonly kind: 'log'
+      readonly level: 'info' | 'warn'
+      readonly fields: Readonly<Record<string, unknown>>
+      readonly message: string
+    }

@@ -1,6 +1,8 @@
 /**
- * The names that this node answers for itself: those below the cluster's domain, and those of the cluster's addresses. Records come by source (a
- * Service); a name exists as long as it has a record or a name below it has one (RFC 8020), which decides between "no such name" and "no such record".
+ * The names that this node answers for itself: those below the cluster's domain, and those of the cluster's addresses.
+ * Records come by source (a
+ * Service); a name exists as long as it has a record or a name below it has one (RFC 8020), which decides between "no
+ * such name" and "no such record".
  */
 import ipaddr from 'ipaddr.js'
 import type { Sections, ZoneRecord } from './encode.ts'
@@ -23,7 +25,9 @@ export interface ZoneSettings {
 }
 
 /** `chase`: the answer goes on with a name that is somebody else's. */
-export type Finding = { readonly kind: 'found'; readonly sections: Sections } | { readonly kind: 'chase'; readonly records: readonly ZoneRecord[]; readonly target: string }
+export type Finding =
+  | { readonly kind: 'found'; readonly sections: Sections }
+  | { readonly kind: 'chase'; readonly records: readonly ZoneRecord[]; readonly target: string }
 
 interface Node {
   readonly records: ZoneRecord[]
@@ -78,7 +82,8 @@ export class Zone {
       const node = this.#nodes.get(at)
       const alias = type === TYPE.CNAME ? undefined : node?.records.find((record) => record.type === 'CNAME')
       if (alias === undefined) return { kind: 'found', sections: this.#sections(at, type, node, chain) }
-      if (chain.length === CHAIN_LIMIT) return { kind: 'found', sections: { rcode: RCODE.SERVFAIL, answer: [], authority: [], additional: [] } }
+      if (chain.length === CHAIN_LIMIT)
+        return { kind: 'found', sections: { rcode: RCODE.SERVFAIL, answer: [], authority: [], additional: [] } }
       chain.push(alias)
       at = alias.data as string
     }
@@ -86,22 +91,40 @@ export class Zone {
 
   #sections(name: string, type: number, node: Node | undefined, chain: readonly ZoneRecord[]): Sections {
     const present = node?.records.filter((record) => TYPE[record.type] === type) ?? []
-    const records = type === TYPE.ANY && node !== undefined ? [minimal(name)] : present.length > 0 ? present : this.#podRecords(name, type)
-    if (records === undefined) return { rcode: RCODE.NXDOMAIN, answer: chain, authority: [this.#soa(this.#apex(name))], additional: [] }
-    if (records.length === 0) return { rcode: RCODE.NOERROR, answer: chain, authority: [this.#soa(this.#apex(name))], additional: [] }
+    const records =
+      type === TYPE.ANY && node !== undefined
+        ? [minimal(name)]
+        : present.length > 0
+          ? present
+          : this.#podRecords(name, type)
+    if (records === undefined)
+      return { rcode: RCODE.NXDOMAIN, answer: chain, authority: [this.#soa(this.#apex(name))], additional: [] }
+    if (records.length === 0)
+      return { rcode: RCODE.NOERROR, answer: chain, authority: [this.#soa(this.#apex(name))], additional: [] }
     const seen = new Set<string>()
-    const distinct = records.map((record) => (record.type === 'SOA' ? this.#soa(name) : record)).filter(({ name: owner, data }) => !seen.has(JSON.stringify([owner, data])) && seen.add(JSON.stringify([owner, data])))
+    const distinct = records
+      .map((record) => (record.type === 'SOA' ? this.#soa(name) : record))
+      .filter(
+        ({ name: owner, data }) => !seen.has(JSON.stringify([owner, data])) && seen.add(JSON.stringify([owner, data])),
+      )
     return { rcode: RCODE.NOERROR, answer: [...chain, ...distinct], authority: [], additional: this.#targets(distinct) }
   }
 
   /** Addresses of what SRV and NS records name. */
   #targets(records: readonly ZoneRecord[]): ZoneRecord[] {
-    const names = new Set(records.flatMap((record) => (record.type === 'SRV' ? [record.data.target] : record.type === 'NS' ? [record.data] : [])))
-    return [...names].flatMap((name) => this.#nodes.get(name)?.records.filter(({ type }) => type === 'A' || type === 'AAAA') ?? [])
+    const names = new Set(
+      records.flatMap((record) =>
+        record.type === 'SRV' ? [record.data.target] : record.type === 'NS' ? [record.data] : [],
+      ),
+    )
+    return [...names].flatMap(
+      (name) => this.#nodes.get(name)?.records.filter(({ type }) => type === 'A' || type === 'AAAA') ?? [],
+    )
   }
 
   /**
-   * What a name has that is not written down: that of a pod, a-b-c-d.namespace.pod.domain, has the address that it says, if it is one that pods
+   * What a name has that is not written down: that of a pod, a-b-c-d.namespace.pod.domain, has the address that it
+   * says, if it is one that pods
    * have (specification, 2.6). undefined: the name does not exist.
    */
   #podRecords(name: string, type: number): readonly ZoneRecord[] | undefined {
@@ -119,18 +142,28 @@ export class Zone {
   }
 
   #owns(name: string): boolean {
-    if (isAtOrBelow(name, this.#origin) || this.#nodes.get(name)?.records.some(({ type }) => type === 'PTR') === true) return true
+    if (isAtOrBelow(name, this.#origin) || this.#nodes.get(name)?.records.some(({ type }) => type === 'PTR') === true)
+      return true
     const address = reversed(name)
     return address !== undefined && contains(this.#ranges, address)
   }
 
   /** Where the zone begins that a name is in: of an address, its neighbours'. */
   #apex(name: string): string {
-    return isAtOrBelow(name, this.#origin) ? this.#origin : splitName(name)?.parent ?? ''
+    return isAtOrBelow(name, this.#origin) ? this.#origin : (splitName(name)?.parent ?? '')
   }
 
   #soa(name: string): Extract<ZoneRecord, { type: 'SOA' }> {
-    return { name, type: 'SOA', data: { host: this.#host, mailbox: wireName('hostmaster') + this.#origin, serial: this.revision % 2 ** 32, ttl: ZONE_TTL } }
+    return {
+      name,
+      type: 'SOA',
+      data: {
+        host: this.#host,
+        mailbox: wireName('hostmaster') + this.#origin,
+        serial: this.revision % 2 ** 32,
+        ttl: ZONE_TTL,
+      },
+    }
   }
 
   #grow(name: string): Node {
@@ -187,5 +220,7 @@ function reversed(name: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
 }
 
 function contains(ranges: readonly Range[], address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
-  return ranges.some(([base, prefix]) => base.kind() === address.kind() && address.match(base as ipaddr.IPv4 & ipaddr.IPv6, prefix))
+  return ranges.some(
+    ([base, prefix]) => base.kind() === address.kind() && address.match(base as ipaddr.IPv4 & ipaddr.IPv6, prefix),
+  )
 }

@@ -30,30 +30,54 @@ export function backendSection({ name, destination, treatment }: Backend): Secti
   const head = [`backend ${nameWord(name)}`]
   switch (destination.is) {
     case 'answer': {
-      const lines = [...head, `  http-request return status ${destination.status} content-type text/plain string ${quote(`${ANSWERS[destination.status] ?? String(destination.status)}.`)}`]
+      const lines = [
+        ...head,
+        `  http-request return status ${destination.status} content-type text/plain string ${quote(`${ANSWERS[destination.status] ?? String(destination.status)}.`)}`,
+      ]
       return { lines, structure: lines }
     }
     case 'redirect': {
-      const lines = [...head, ...redirectLines(destination.redirect), ...responseLines(treatment).map((line) => line.replace('http-response', 'http-after-response'))]
+      const lines = [
+        ...head,
+        ...redirectLines(destination.redirect),
+        ...responseLines(treatment).map((line) => line.replace('http-response', 'http-after-response')),
+      ]
       return { lines, structure: lines }
     }
     case 'name': {
-      const lines = [...head, ...treatmentLines(treatment), ...resolvingLines(destination.host), `  server s 0.0.0.0:${destination.port}${protocolWords(destination.protocol)}`]
+      const lines = [
+        ...head,
+        ...treatmentLines(treatment),
+        ...resolvingLines(destination.host),
+        `  server s 0.0.0.0:${destination.port}${protocolWords(destination.protocol)}`,
+      ]
       return { lines, structure: lines }
     }
     case 'endpoints': {
-      const common = [...head, `  balance ${destination.sticky ? 'source' : 'roundrobin'}`, ...(destination.sticky ? ['  hash-type consistent'] : []), ...treatmentLines(treatment)]
-      return { lines: [...common, ...serverLines(destination)], structure: [...common, `  servers${protocolWords(destination.protocol)}`] }
+      const common = [
+        ...head,
+        `  balance ${destination.sticky ? 'source' : 'roundrobin'}`,
+        ...(destination.sticky ? ['  hash-type consistent'] : []),
+        ...treatmentLines(treatment),
+      ]
+      return {
+        lines: [...common, ...serverLines(destination)],
+        structure: [...common, `  servers${protocolWords(destination.protocol)}`],
+      }
     }
   }
 }
 
-/** Addresses that are this machine's own affair: whoever may name a name could reach what the node's programs say to each other only. RFC 6890. */
+/**
+ * Addresses that are this machine's own affair: whoever may name a name could reach what the node's programs say to
+ * each other only. RFC 6890.
+ */
 const OWN_AFFAIR = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '::', '::1', 'fe80::/10']
 
 /** The name's address, looked up again when it is old; of IPv6 where it has none of IPv4. */
 function resolvingLines(host: string): string[] {
-  const refuse = (text: string): string => `  http-request return status 503 content-type text/plain string ${quote(`${text}.`)}`
+  const refuse = (text: string): string =>
+    `  http-request return status 503 content-type text/plain string ${quote(`${text}.`)}`
   return [
     `  http-request do-resolve(txn.address,names,ipv4) str(${nameWord(host)})`,
     `${refuse("the backend's name has no address")} unless { var(txn.address) -m found }`,
@@ -62,7 +86,11 @@ function resolvingLines(host: string): string[] {
   ]
 }
 
-const ANSWERS: Readonly<Record<number, string>> = { 404: 'no route matches this request', 500: 'the route has no valid backend', 503: 'the backend does not exist' }
+const ANSWERS: Readonly<Record<number, string>> = {
+  404: 'no route matches this request',
+  500: 'the route has no valid backend',
+  503: 'the backend does not exist',
+}
 
 function serverLines({ endpoints, protocol }: Extract<Destination, { is: 'endpoints' }>): string[] {
   const words = protocolWords(protocol)
@@ -78,10 +106,13 @@ function socketAddress({ address, port }: Endpoint): string {
 
 function protocolWords(protocol: Protocol): string {
   switch (protocol) {
-    case 'http1': return ''
-    case 'http2': return ' proto h2'
+    case 'http1':
+      return ''
+    case 'http2':
+      return ' proto h2'
     // The certificate of a pod has no name that could be checked.
-    case 'https': return ' ssl verify none alpn h2,http/1.1 sni req.hdr(host),host_only'
+    case 'https':
+      return ' ssl verify none alpn h2,http/1.1 sni req.hdr(host),host_only'
   }
 }
 
@@ -92,7 +123,9 @@ function treatmentLines(treatment: Treatment): string[] {
     `  http-request disable-l7-retry unless { method ${IDEMPOTENT} }`,
     ...requestHeaders.flatMap((filter) => headerLines('http-request', filter)),
     ...(rewrite?.hostname === undefined ? [] : [`  http-request set-header host ${format(rewrite.hostname)}`]),
-    ...(rewrite?.path === undefined ? [] : pathCases(rewrite.path).map(({ path, condition }) => `  http-request set-path ${format(...path)}${condition}`)),
+    ...(rewrite?.path === undefined
+      ? []
+      : pathCases(rewrite.path).map(({ path, condition }) => `  http-request set-path ${format(...path)}${condition}`)),
     ...responseLines(treatment),
   ]
 }
@@ -111,23 +144,37 @@ function headerLines(rule: string, { set = [], add = [], remove = [] }: HTTPHead
 
 type FormatPart = string | { readonly expression: string }
 
-/** The new path, with the condition under which it is that. The old one is in txn.path, so that the cases do not disturb each other. */
+/**
+ * The new path, with the condition under which it is that. The old one is in txn.path, so that the cases do not disturb
+ * each other.
+ */
 function pathCases(change: PathChange): { readonly path: readonly FormatPart[]; readonly condition: string }[] {
   if ('full' in change) return [{ path: [change.full], condition: '' }]
   const prefix = change.prefix === '/' ? '' : change.prefix
   const replacement = change.replacement.replace(/\/+$/, '')
   const same = `{ var(txn.path) -m len ${prefix.length} }`
   const rest = { expression: `var(txn.path),bytes(${prefix.length})` }
-  return [{ path: [replacement, rest], condition: ` unless ${same}` }, { path: [replacement === '' ? '/' : replacement], condition: ` if ${same}` }]
+  return [
+    { path: [replacement, rest], condition: ` unless ${same}` },
+    { path: [replacement === '' ? '/' : replacement], condition: ` if ${same}` },
+  ]
 }
 
 /** With the query as it was. */
 function redirectLines({ scheme, hostname, port, path, code }: Redirect): string[] {
-  const authority: FormatPart[] = [scheme ?? { expression: 'var(txn.scheme)' }, '://', hostname ?? { expression: 'var(txn.host)' }, ...portParts(scheme, port)]
+  const authority: FormatPart[] = [
+    scheme ?? { expression: 'var(txn.scheme)' },
+    '://',
+    hostname ?? { expression: 'var(txn.host)' },
+    ...portParts(scheme, port),
+  ]
   const cases = path === undefined ? [{ path: [{ expression: 'var(txn.path)' }], condition: '' }] : pathCases(path)
   return [
     `  http-request set-var-fmt(txn.query) ${format('?', { expression: 'query' })} if { query -m found }`,
-    ...cases.map((one) => `  http-request redirect location ${format(...authority, ...one.path, { expression: 'var(txn.query)' })} code ${code}${one.condition}`),
+    ...cases.map(
+      (one) =>
+        `  http-request redirect location ${format(...authority, ...one.path, { expression: 'var(txn.query)' })} code ${code}${one.condition}`,
+    ),
   ]
 }
 

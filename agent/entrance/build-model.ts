@@ -1,5 +1,12 @@
 /** From what the control plane tells to what the proxy is to do. Pure. */
-import { attach, isParent, listenerConflict, listenerProblem, portProtocols, type NamespaceLabels } from '../../proto/api/entrance/attachment.ts'
+import {
+  attach,
+  isParent,
+  listenerConflict,
+  listenerProblem,
+  portProtocols,
+  type NamespaceLabels,
+} from '../../proto/api/entrance/attachment.ts'
 import { byAge, servesGateway, servesIngress } from '../../proto/api/entrance/classes.ts'
 import { certificateReferences } from '../../proto/api/entrance/references.ts'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -37,9 +44,14 @@ interface PortDraft {
 }
 
 /** Objects of which the proxy has refused something, by "Kind/namespace/name", are left out by `refused`. */
-export function buildModel(view: ObjectsView, settings: ModelSettings, refused: (owner: string) => boolean = () => false): Model {
+export function buildModel(
+  view: ObjectsView,
+  settings: ModelSettings,
+  refused: (owner: string) => boolean = () => false,
+): Model {
   const problems: Model['problems'][number][] = []
-  const problem = (owner: string, reason: string, message: string): void => void problems.push({ owner, reason, message })
+  const problem = (owner: string, reason: string, message: string): void =>
+    void problems.push({ owner, reason, message })
   const backends = new Backends(slicesByService(view.objects('EndpointSlice').values()))
   const services = new Set<string>()
   const serviceOf = (key: string) => {
@@ -77,19 +89,35 @@ export function buildModel(view: ObjectsView, settings: ModelSettings, refused: 
     }
   }
   addGateways(view, settings, { refused, backends, serviceOf, secretOf, draftOf, expressible, problem })
-  const built = [...ports].sort(([a], [b]) => a - b).map(([port, { tls, common, scopes, certificates, owners }]): Port => ({
-    port, certificates: tls ? orderCertificates(certificates, settings.fallbackCertificate) : undefined, hosts: virtualHosts(common, scopes), owners: [...owners],
-  }))
+  const built = [...ports]
+    .sort(([a], [b]) => a - b)
+    .map(([port, { tls, common, scopes, certificates, owners }]): Port => ({
+      port,
+      certificates: tls ? orderCertificates(certificates, settings.fallbackCertificate) : undefined,
+      hosts: virtualHosts(common, scopes),
+      owners: [...owners],
+    }))
   for (const { port, owners } of built) {
     const key = balancerAt(view, port)
-    if (key !== undefined) for (const owner of owners) problem(owner, 'PortTaken', `port ${port} leads to Service ${key} of type LoadBalancer, which is before the entrance at the nodes' addresses: give that Service another port`)
+    if (key !== undefined)
+      for (const owner of owners)
+        problem(
+          owner,
+          'PortTaken',
+          `port ${port} leads to Service ${key} of type LoadBalancer, which is before the entrance at the nodes' addresses: give that Service another port`,
+        )
   }
   return { ports: built, backends: backends.all, services, problems }
 }
 
 /** The Service of type LoadBalancer that has a port of the nodes: the kernel translates before HAProxy is asked. */
 function balancerAt(view: ObjectsView, port: number): string | undefined {
-  return [...view.objects('Service')].find(([, { spec, status }]) => spec.type === 'LoadBalancer' && (status.loadBalancer?.ingress ?? []).length > 0 && spec.ports?.some((other) => other.port === port && other.protocol === 'TCP') === true)?.[0]
+  return [...view.objects('Service')].find(
+    ([, { spec, status }]) =>
+      spec.type === 'LoadBalancer' &&
+      (status.loadBalancer?.ingress ?? []).length > 0 &&
+      spec.ports?.some((other) => other.port === port && other.protocol === 'TCP') === true,
+  )?.[0]
 }
 
 export function ownerOf({ kind, metadata }: Ingress | Gateway | HTTPRoute): string {
@@ -103,8 +131,15 @@ function servedIngresses(view: ObjectsView): Ingress[] {
 
 type Draft = PortDraft['certificates'][number]
 
-function ingressCertificates(ingress: Ingress, secretOf: (key: string) => Secret | undefined, problem: (owner: string, reason: string, message: string) => void): Draft[] {
-  const { metadata: { namespace }, spec } = ingress
+function ingressCertificates(
+  ingress: Ingress,
+  secretOf: (key: string) => Secret | undefined,
+  problem: (owner: string, reason: string, message: string) => void,
+): Draft[] {
+  const {
+    metadata: { namespace },
+    spec,
+  } = ingress
   const owner = ownerOf(ingress)
   return (spec.tls ?? []).flatMap(({ hosts = [], secretName = '' }): Draft[] => {
     if (secretName === '') return []
@@ -113,7 +148,17 @@ function ingressCertificates(ingress: Ingress, secretOf: (key: string) => Secret
       problem(owner, 'InvalidCertificate', `Secret ${namespace}/${secretName} ${read.problem}`)
       return []
     }
-    return [{ certificate: { name: `${namespace}.${secretName}`, pem: read.pem, hosts: hosts.map(ingressHostPattern).filter((host) => CERTIFICATE_HOST.test(host)), owner }, first: hosts.length === 0 }]
+    return [
+      {
+        certificate: {
+          name: `${namespace}.${secretName}`,
+          pem: read.pem,
+          hosts: hosts.map(ingressHostPattern).filter((host) => CERTIFICATE_HOST.test(host)),
+          owner,
+        },
+        first: hosts.length === 0,
+      },
+    ]
   })
 }
 
@@ -129,23 +174,39 @@ interface GatewayParts {
 
 function addGateways(view: ObjectsView, settings: ModelSettings, parts: GatewayParts): void {
   const classes = [...view.objects('GatewayClass').values()]
-  const gateways = [...view.objects('Gateway').values()].filter((gateway) => servesGateway(gateway, classes) && !parts.refused(ownerOf(gateway))).sort(byAge)
+  const gateways = [...view.objects('Gateway').values()]
+    .filter((gateway) => servesGateway(gateway, classes) && !parts.refused(ownerOf(gateway)))
+    .sort(byAge)
   const grants = [...view.objects('ReferenceGrant').values()]
   const routes = [...view.objects('HTTPRoute').values()].filter((route) => !parts.refused(ownerOf(route)))
   const labelsOf: NamespaceLabels = (namespace) => view.objects('Namespace').get(namespace)?.metadata.labels
-  const protocols = portProtocols(gateways, new Map([[settings.http, 'HTTP'], [settings.https, 'HTTPS']]))
+  const protocols = portProtocols(
+    gateways,
+    new Map([
+      [settings.http, 'HTTP'],
+      [settings.https, 'HTTPS'],
+    ]),
+  )
   for (const gateway of gateways) {
     const attached = attachedRoutes(gateway, routes, labelsOf)
     for (const listener of gateway.spec.listeners) {
       const wrong = listenerProblem(listener) ?? listenerConflict(listener, protocols)
       if (wrong !== undefined) continue
-      const certificates = listener.protocol === 'HTTPS' ? listenerCertificates(gateway, listener, grants, parts) : undefined
+      const certificates =
+        listener.protocol === 'HTTPS' ? listenerCertificates(gateway, listener, grants, parts) : undefined
       if (certificates?.length === 0) continue
       const draft = parts.draftOf(listener.port, certificates !== undefined)
       draft.owners.add(ownerOf(gateway))
-      draft.certificates.push(...certificates ?? [])
-      const rules = (attached.get(listener) ?? []).flatMap(({ route, hostnames }) => routeRules(route, hostnames, { backends: parts.backends, serviceOf: parts.serviceOf, grants }).filter(parts.expressible))
-      draft.scopes.push({ hostname: (listener.hostname ?? '') === '' ? '*' : hostPattern(listener.hostname!.toLowerCase()), rules })
+      draft.certificates.push(...(certificates ?? []))
+      const rules = (attached.get(listener) ?? []).flatMap(({ route, hostnames }) =>
+        routeRules(route, hostnames, { backends: parts.backends, serviceOf: parts.serviceOf, grants }).filter(
+          parts.expressible,
+        ),
+      )
+      draft.scopes.push({
+        hostname: (listener.hostname ?? '') === '' ? '*' : hostPattern(listener.hostname!.toLowerCase()),
+        rules,
+      })
     }
   }
 }
@@ -159,13 +220,21 @@ function attachedRoutes(gateway: Gateway, routes: readonly HTTPRoute[], labelsOf
     for (const parent of (route.spec.parentRefs ?? []).filter((candidate) => isParent(candidate, route, gateway))) {
       const attachments = attach(route, parent, gateway, labelsOf)
       if ('reason' in attachments) continue
-      for (const { listener, hostnames } of attachments) found.set(listener, (found.get(listener) ?? new Map<HTTPRoute, readonly string[]>()).set(route, hostnames))
+      for (const { listener, hostnames } of attachments)
+        found.set(listener, (found.get(listener) ?? new Map<HTTPRoute, readonly string[]>()).set(route, hostnames))
     }
   }
-  return new Map([...found].map(([listener, own]) => [listener, [...own].map(([route, hostnames]) => ({ route, hostnames }))]))
+  return new Map(
+    [...found].map(([listener, own]) => [listener, [...own].map(([route, hostnames]) => ({ route, hostnames }))]),
+  )
 }
 
-function listenerCertificates(gateway: Gateway, listener: Listener, grants: readonly ReferenceGrant[], { secretOf, problem }: GatewayParts): Draft[] {
+function listenerCertificates(
+  gateway: Gateway,
+  listener: Listener,
+  grants: readonly ReferenceGrant[],
+  { secretOf, problem }: GatewayParts,
+): Draft[] {
   const owner = ownerOf(gateway)
   const hostname = listener.hostname ?? ''
   return certificateReferences(gateway, listener, grants).flatMap((reference, index): Draft[] => {
@@ -180,13 +249,23 @@ function listenerCertificates(gateway: Gateway, listener: Listener, grants: read
     }
     // Of several certificates for one hostname each is shown for its own names, the first for all others.
     const hosts = hostname === '' || index > 0 ? [] : [hostname.toLowerCase()]
-    return [{ certificate: { name: reference.key.replace('/', '.'), pem: read.pem, hosts, owner }, first: hostname === '' && index === 0 }]
+    return [
+      {
+        certificate: { name: reference.key.replace('/', '.'), pem: read.pem, hosts, owner },
+        first: hostname === '' && index === 0,
+      },
+    ]
   })
 }
 
 /** The one for clients that nothing fits comes first; of equal ones the first stays. */
 function orderCertificates(drafts: readonly Draft[], fallback: string): Certificate[] {
-  const first = drafts.find((draft) => draft.first)?.certificate ?? { name: 'fallback', pem: fallback, hosts: [], owner: '' }
+  const first = drafts.find((draft) => draft.first)?.certificate ?? {
+    name: 'fallback',
+    pem: fallback,
+    hosts: [],
+    owner: '',
+  }
   const seen = new Set<string>()
   return [first, ...drafts.map(({ certificate }) => certificate)].filter(({ name, hosts }) => {
     const key = JSON.stringify([name, hosts])

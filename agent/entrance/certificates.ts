@@ -1,11 +1,17 @@
-/** Certificates out of Secrets, checked before the proxy sees them: one that it cannot read would make it refuse everything. */
+/**
+ * Certificates out of Secrets, checked before the proxy sees them: one that it cannot read would make it refuse
+ * everything.
+ */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { Secret } from '../../proto/gen/types.ts'
 
 export type ReadCertificate = { readonly pem: string } | { readonly problem: string }
 
-/** What the distribution's OpenSSL asks of certificates (SSL_CTX_set_security_level(3)): no RSA below 2048 bits, no curve below 224. */
+/**
+ * What the distribution's OpenSSL asks of certificates (SSL_CTX_set_security_level(3)): no RSA below 2048 bits, no
+ * curve below 224.
+ */
 const SECURITY = 'DEFAULT@SECLEVEL=2'
 
 /** Reading takes a millisecond, and all are asked for with each endpoint that comes or goes. */
@@ -20,7 +26,11 @@ export function readCertificate(secret: Secret | undefined): ReadCertificate {
 }
 
 function read(secret: Secret): ReadCertificate {
-  const [chain, key] = ['tls.crt', 'tls.key'].map((name) => Buffer.from(secret.data?.[name] ?? '', 'base64').toString('utf8').trim())
+  const [chain, key] = ['tls.crt', 'tls.key'].map((name) =>
+    Buffer.from(secret.data?.[name] ?? '', 'base64')
+      .toString('utf8')
+      .trim(),
+  )
   if (chain === '' || key === '') return { problem: `has no ${chain === '' ? 'tls.crt' : 'tls.key'}` }
   const certificates = chain!.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
   if (certificates[0] === undefined) return { problem: 'has no certificate in PEM form in tls.crt' }
@@ -28,7 +38,8 @@ function read(secret: Secret): ReadCertificate {
   if (keys === null) return { problem: 'has no private key in PEM form in tls.key' }
   try {
     const parsed = certificates.map((certificate) => new X509Certificate(certificate))
-    if (!parsed[0]!.checkPrivateKey(createPrivateKey(keys[0]))) return { problem: 'has a key that does not belong to its certificate' }
+    if (!parsed[0]!.checkPrivateKey(createPrivateKey(keys[0])))
+      return { problem: 'has a key that does not belong to its certificate' }
     createSecureContext({ cert: certificates.join('\n'), key: keys[0], ciphers: SECURITY })
   } catch (thrown) {
     return { problem: `cannot be read: ${(thrown as Error).message}` }

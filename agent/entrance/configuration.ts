@@ -51,7 +51,8 @@ function preamble({ account, nameServers }: ConfigurationSettings): string[] {
     '  option redispatch 1',
     '  retry-on conn-failure empty-response',
     '  http-reuse safe',
-    // A client that sends its next request while the configuration changes is answered; the connection closes after that.
+    // A client that sends its next request while the configuration changes is answered; the connection closes after
+    // that.
     '  option idle-close-on-response',
     '  option dontlognull',
     'resolvers names',
@@ -64,7 +65,12 @@ function preamble({ account, nameServers }: ConfigurationSettings): string[] {
 }
 
 /** Backends that sections name although no rule does. */
-const ALWAYS: Backend = { name: 'answer.404', destination: { is: 'answer', status: 404 }, treatment: NO_TREATMENT, owner: '' }
+const ALWAYS: Backend = {
+  name: 'answer.404',
+  destination: { is: 'answer', status: 404 },
+  treatment: NO_TREATMENT,
+  owner: '',
+}
 
 export function renderConfiguration(model: Model, settings: ConfigurationSettings): Configuration {
   const files = new Map<string, string>()
@@ -82,9 +88,19 @@ export function renderConfiguration(model: Model, settings: ConfigurationSetting
     lines.push(...section.lines.map((text) => ({ text, owner: backend.owner })))
     structure.push(...section.structure)
   }
-  const hash = createHash('sha256').update(JSON.stringify([structure, [...files].sort(([a], [b]) => (a < b ? -1 : 1))])).digest('hex')
+  const hash = createHash('sha256')
+    .update(JSON.stringify([structure, [...files].sort(([a], [b]) => (a < b ? -1 : 1))]))
+    .digest('hex')
   const broken = lines.find(({ text }) => /[\n\r\0]/.test(text))
-  if (broken !== undefined) throw new GantryError('Internal', `a line of the proxy's configuration has a line break: ${JSON.stringify(broken.text)}`)
+  if (broken !== undefined)
+    throw new GantryError(
+      'Internal',
+      `a line of the proxy's configuration has a line break: ${JSON.stringify(broken.text)}`,
+    )
   files.set(CONFIGURATION_FILE, lines.map(({ text }) => `${text}\n`).join(''))
-  return { files, owners: new Map(lines.flatMap(({ owner = '' }, index) => (owner === '' ? [] : [[index + 1, owner] as const]))), structure: hash }
+  return {
+    files,
+    owners: new Map(lines.flatMap(({ owner = '' }, index) => (owner === '' ? [] : [[index + 1, owner] as const]))),
+    structure: hash,
+  }
 }

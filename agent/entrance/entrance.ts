@@ -1,6 +1,8 @@
 /**
- * The node's part in serving Ingresses and Gateways: makes HAProxy do what the view says. Endpoints that come and go are told to the running
- * process; everything else is a new configuration. Confirms: when `apply` has ended, no endpoint that is gone gets a new request from here.
+ * The node's part in serving Ingresses and Gateways: makes HAProxy do what the view says. Endpoints that come and go
+ * are told to the running
+ * process; everything else is a new configuration. Confirms: when `apply` has ended, no endpoint that is gone gets a
+ * new request from here.
  */
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { existsSync, readFileSync } from 'node:fs'
@@ -52,7 +54,16 @@ const PATIENCE = 5
 /** Configurations tried without what HAProxy refuses in the one before. */
 const ATTEMPTS = 5
 /** Kinds whose every change may mean another configuration. */
-const STRUCTURAL: ReadonlySet<string> = new Set(['Ingress', 'IngressClass', 'Gateway', 'GatewayClass', 'HTTPRoute', 'ReferenceGrant', 'Namespace', 'Secret'])
+const STRUCTURAL: ReadonlySet<string> = new Set([
+  'Ingress',
+  'IngressClass',
+  'Gateway',
+  'GatewayClass',
+  'HTTPRoute',
+  'ReferenceGrant',
+  'Namespace',
+  'Secret',
+])
 /** Milliseconds between looks whether servers have their addresses, and looks at most. */
 const MOVE_LOOK = 2
 const MOVE_LOOKS = 1_000
@@ -108,7 +119,8 @@ export class Entrance implements NetworkPart {
     if (STRUCTURAL.has(kind)) return true
     if (this.#model === undefined) return false
     const rest = key.slice(kind.length + 1)
-    if (kind === 'Service') return this.#model.services.has(rest) || view.objects('Service').get(rest)?.spec.type === 'LoadBalancer'
+    if (kind === 'Service')
+      return this.#model.services.has(rest) || view.objects('Service').get(rest)?.spec.type === 'LoadBalancer'
     if (kind !== 'EndpointSlice') return false
     const slice = view.objects('EndpointSlice').get(rest)
     const now = slice === undefined ? undefined : serviceOfSlice(slice)
@@ -121,10 +133,12 @@ export class Entrance implements NetworkPart {
   async #follow(view: NetworkView): Promise<void> {
     if (!this.#adopted) await this.#proxy.adopt()
     this.#adopted = true
-    this.#slices = new Map([...view.objects('EndpointSlice')].flatMap(([key, slice]) => {
-      const service = serviceOfSlice(slice)
-      return service === undefined ? [] : [[key, service] as const]
-    }))
+    this.#slices = new Map(
+      [...view.objects('EndpointSlice')].flatMap(([key, slice]) => {
+        const service = serviceOfSlice(slice)
+        return service === undefined ? [] : [[key, service] as const]
+      }),
+    )
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#serve(view)
@@ -139,25 +153,32 @@ export class Entrance implements NetworkPart {
     this.#model = model
     this.#report(view, model)
     if (model.ports.length === 0) {
-      if (await this.#proxy.structure() !== undefined || this.#proxy.running) await this.#proxy.end()
+      if ((await this.#proxy.structure()) !== undefined || this.#proxy.running) await this.#proxy.end()
       return
     }
     const configuration = this.#render(model)
     const { running } = this.#proxy
-    const same = running && await this.#proxy.structure() === configuration.structure
+    const same = running && (await this.#proxy.structure()) === configuration.structure
     // First what must not be used any more: a new configuration takes longer.
-    const crowded = running && await this.#tellWorker(model)
+    const crowded = running && (await this.#tellWorker(model))
     if (same && !crowded) return
     this.#lastOwners = configuration.owners
     await this.#proxy.load(configuration)
-    this.#options.logger.info({ ports: model.ports.map(({ port }) => port), backends: model.backends.size }, running ? 'entrance changed' : 'entrance opened')
+    this.#options.logger.info(
+      { ports: model.ports.map(({ port }) => port), backends: model.backends.size },
+      running ? 'entrance changed' : 'entrance opened',
+    )
   }
 
   async #buildModel(view: NetworkView): Promise<Model> {
     const { http = 80, https = 443 } = this.#options
     const wanted = [...view.objects('Ingress').values(), ...view.objects('Gateway').values()].length > 0
     const fallbackCertificate = wanted ? await this.#fallbackCertificate() : ''
-    const model = buildModel(view, { http, https, fallbackCertificate }, (owner) => this.#refused.get(owner)?.version === versionOf(view, owner))
+    const model = buildModel(
+      view,
+      { http, https, fallbackCertificate },
+      (owner) => this.#refused.get(owner)?.version === versionOf(view, owner),
+    )
     return this.#withoutTaken(model)
   }
 
@@ -173,9 +194,19 @@ export class Entrance implements NetworkPart {
     }
     const problems = model.ports.flatMap(({ port, owners }) => {
       const trouble = this.#taken.get(port)
-      return trouble === undefined ? [] : owners.map((owner): Problem => ({ owner, reason: 'PortUnavailable', message: `port ${port} of this node cannot be served: ${trouble}` }))
+      return trouble === undefined
+        ? []
+        : owners.map((owner): Problem => ({
+            owner,
+            reason: 'PortUnavailable',
+            message: `port ${port} of this node cannot be served: ${trouble}`,
+          }))
     })
-    return { ...model, ports: model.ports.filter(({ port }) => !this.#taken.has(port)), problems: [...model.problems, ...problems] }
+    return {
+      ...model,
+      ports: model.ports.filter(({ port }) => !this.#taken.has(port)),
+      problems: [...model.problems, ...problems],
+    }
   }
 
   get #addresses(): readonly string[] {
@@ -184,20 +215,30 @@ export class Entrance implements NetworkPart {
 
   #render(model: Model) {
     const { nameServers = [CLUSTER_NAME_SERVER] } = this.#options
-    return renderConfiguration(model, { addresses: this.#addresses, account: this.#account, nameServers, directory: this.#options.directory })
+    return renderConfiguration(model, {
+      addresses: this.#addresses,
+      account: this.#account,
+      nameServers,
+      directory: this.#options.directory,
+    })
   }
 
   /** Makes the servers of the worker those of the model; true if a backend has no place for all of them. */
   async #tellWorker(model: Model): Promise<boolean> {
     const { master } = this.#proxy
-    const wanted = new Map([...model.backends.values()].flatMap(({ name, destination }) => (destination.is === 'endpoints' ? [[name, destination.endpoints] as const] : [])))
+    const wanted = new Map(
+      [...model.backends.values()].flatMap(({ name, destination }) =>
+        destination.is === 'endpoints' ? [[name, destination.endpoints] as const] : [],
+      ),
+    )
     const current = (await master.workers()).find((worker) => worker.current)
     if (current === undefined) throw new GantryError('Unavailable', 'haproxy has no worker')
     const { moves, commands, crowded, moved } = serverChanges(await master.servers(current.pid), wanted)
     if (moves.length > 0) {
       await master.run(current.pid, moves)
       for (let looks = 0; !moved(await master.servers(current.pid)); looks++) {
-        if (looks === MOVE_LOOKS) throw new GantryError('DeadlineExceeded', 'haproxy has not taken the addresses of new endpoints')
+        if (looks === MOVE_LOOKS)
+          throw new GantryError('DeadlineExceeded', 'haproxy has not taken the addresses of new endpoints')
         await delay(this.#options.clock, MOVE_LOOK)
       }
     }
@@ -216,14 +257,27 @@ export class Entrance implements NetworkPart {
   }
 
   #report(view: NetworkView, model: Model): void {
-    for (const [owner, { version }] of this.#refused) if (version !== versionOf(view, owner)) this.#refused.delete(owner)
-    const refused = [...this.#refused].map(([owner, { message }]): Problem => ({ owner, reason: 'Refused', message: `the proxy refuses it: ${message}` }))
+    for (const [owner, { version }] of this.#refused)
+      if (version !== versionOf(view, owner)) this.#refused.delete(owner)
+    const refused = [...this.#refused].map(([owner, { message }]): Problem => ({
+      owner,
+      reason: 'Refused',
+      message: `the proxy refuses it: ${message}`,
+    }))
     const problems = new Map([...model.problems, ...refused].map((problem) => [JSON.stringify(problem), problem]))
     for (const [key, { owner, reason, message }] of problems) {
       if (this.#reported.has(key)) continue
       this.#options.logger.warn({ object: owner, reason }, message)
       const object = objectOf(view, owner)
-      if (object !== undefined) this.#options.report?.({ kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name, uid: object.metadata.uid, reason, message })
+      if (object !== undefined)
+        this.#options.report?.({
+          kind: object.kind,
+          namespace: object.metadata.namespace,
+          name: object.metadata.name,
+          uid: object.metadata.uid,
+          reason,
+          message,
+        })
     }
     this.#reported = new Set(problems.keys())
   }
@@ -268,7 +322,9 @@ export class Entrance implements NetworkPart {
 
 function objectOf(view: NetworkView, owner: string) {
   const [kind, namespace, name] = owner.split('/')
-  return kind === 'Ingress' || kind === 'Gateway' || kind === 'HTTPRoute' ? view.objects(kind).get(`${namespace}/${name}`) : undefined
+  return kind === 'Ingress' || kind === 'Gateway' || kind === 'HTTPRoute'
+    ? view.objects(kind).get(`${namespace}/${name}`)
+    : undefined
 }
 
 function versionOf(view: NetworkView, owner: string): string {
@@ -278,6 +334,9 @@ function versionOf(view: NetworkView, owner: string): string {
 /** The account that the distribution's package makes, if it is there and the agent may change to it. */
 function accountOf(name: string): { readonly user: string; readonly group: string } | undefined {
   if (process.getuid?.() !== 0) return undefined
-  const exists = (file: string): boolean => readFileSync(file, 'utf8').split('\n').some((line) => line.startsWith(`${name}:`))
+  const exists = (file: string): boolean =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .some((line) => line.startsWith(`${name}:`))
   return exists('/etc/passwd') && exists('/etc/group') ? { user: name, group: name } : undefined
 }

@@ -1,4 +1,7 @@
-/** Speaks to HAProxy's master process, and through it to each of its workers. https://docs.haproxy.org/3.0/management.html#9.4 */
+/**
+ * Speaks to HAProxy's master process, and through it to each of its workers.
+ * https://docs.haproxy.org/3.0/management.html#9.4
+ */
 import { createConnection } from 'node:net'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
@@ -28,14 +31,21 @@ export interface ServerState {
 export interface Master {
   workers(): Promise<Worker[]>
   servers(pid: number): Promise<ServerState[]>
-  /** Runs commands in a worker, in order. InvalidArgument, with none run, for a text that is more than one command. Internal with the first answer that is a refusal. */
+  /**
+   * Runs commands in a worker, in order. InvalidArgument, with none run, for a text that is more than one command.
+   * Internal with the first answer that is a refusal.
+   */
   run(pid: number, commands: readonly string[]): Promise<void>
-  /** Loads the configuration again; resolves when the new worker serves. InvalidArgument with HAProxy's words if it does not: then the one before goes on. */
+  /**
+   * Loads the configuration again; resolves when the new worker serves. InvalidArgument with HAProxy's words if it does
+   * not: then the one before goes on.
+   */
   reload(): Promise<void>
 }
 
 /**
- * Bits of srv_admin_state that keep requests away: maintenance asked for, inherited, and for want of an address. 0x04 does not: it says for ever that
+ * Bits of srv_admin_state that keep requests away: maintenance asked for, inherited, and for want of an address. 0x04
+ * does not: it says for ever that
  * the configuration had the server disabled, also once it has been made ready.
  */
 const MAINTENANCE = 0x01 | 0x02 | 0x20 | 0x40
@@ -70,7 +80,10 @@ export class MasterSocket implements Master {
   async reload(): Promise<void> {
     const answer = await this.#ask('reload')
     if (answer.startsWith('Success=1')) return
-    throw new GantryError('InvalidArgument', `haproxy cannot use its configuration: ${alertsIn(answer) || answer.trim().slice(-500)}`)
+    throw new GantryError(
+      'InvalidArgument',
+      `haproxy cannot use its configuration: ${alertsIn(answer) || answer.trim().slice(-500)}`,
+    )
   }
 
   /** One line, one connection, everything that it answers. Unavailable if nobody is there. */
@@ -78,12 +91,20 @@ export class MasterSocket implements Master {
     return new Promise((resolve, reject) => {
       const socket = createConnection({ path: this.#path, allowHalfOpen: true })
       let text = ''
-      const timer = this.#clock.after(TIMEOUT, () => socket.destroy(new GantryError('DeadlineExceeded', `haproxy did not answer "${line.slice(0, 60)}" within ${TIMEOUT} ms`)))
+      const timer = this.#clock.after(TIMEOUT, () =>
+        socket.destroy(
+          new GantryError('DeadlineExceeded', `haproxy did not answer "${line.slice(0, 60)}" within ${TIMEOUT} ms`),
+        ),
+      )
       socket.setEncoding('utf8')
       socket.on('data', (chunk: string) => void (text += chunk))
       socket.on('error', (cause) => {
         timer.cancel()
-        reject(cause instanceof GantryError ? cause : new GantryError('Unavailable', `haproxy does not answer: ${cause.message}`, { cause }))
+        reject(
+          cause instanceof GantryError
+            ? cause
+            : new GantryError('Unavailable', `haproxy does not answer: ${cause.message}`, { cause }),
+        )
       })
       socket.on('close', () => {
         timer.cancel()
@@ -107,7 +128,12 @@ function packed(commands: readonly string[]): string[] {
 
 /** The lines that say what is wrong, without their marks. */
 export function alertsIn(text: string): string {
-  return text.split('\n').filter((line) => line.startsWith('[ALERT]')).map((line) => line.replace(/^\[ALERT\]\s*\(\d+\)\s*:\s*/, '')).slice(0, 5).join('; ')
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith('[ALERT]'))
+    .map((line) => line.replace(/^\[ALERT\]\s*\(\d+\)\s*:\s*/, ''))
+    .slice(0, 5)
+    .join('; ')
 }
 
 function parseWorkers(text: string): Worker[] {
@@ -124,6 +150,14 @@ function parseServers(text: string): ServerState[] {
   return text.split('\n').flatMap((line): ServerState[] => {
     const words = line.split(' ')
     if (!/^\d+$/.test(words[0] ?? '') || words.length < 19) return []
-    return [{ backend: words[1]!, name: words[3]!, address: words[4]!, port: Number(words[18]), enabled: (Number(words[6]) & MAINTENANCE) === 0 }]
+    return [
+      {
+        backend: words[1]!,
+        name: words[3]!,
+        address: words[4]!,
+        port: Number(words[18]),
+        enabled: (Number(words[6]) & MAINTENANCE) === 0,
+      },
+    ]
   })
 }

@@ -1,10 +1,14 @@
 /**
- * What the proxy is to do, free of how it is told: ports, the hosts and paths of each, and the backends that requests end at. Everything is
+ * What the proxy is to do, free of how it is told: ports, the hosts and paths of each, and the backends that requests
+ * end at. Everything is
  * plain data, so that two models are the same if their JSON is.
  */
 import type { HTTPHeaderFilter, HTTPHeaderMatch, HTTPQueryParamMatch } from '../../proto/gen/types.ts'
 
-/** A host: "a.example.com", "*.example.com" for one label more, "**.example.com" for one or more labels more, "*" for all. */
+/**
+ * A host: "a.example.com", "*.example.com" for one label more, "**.example.com" for one or more labels more, "*" for
+ * all.
+ */
 export type HostPattern = string
 
 /** What a request must be like beside its host and path. */
@@ -103,7 +107,13 @@ export interface Redirect {
 export type Protocol = 'http1' | 'http2' | 'https'
 
 export type Destination =
-  | { readonly is: 'endpoints'; readonly service: string; readonly protocol: Protocol; readonly sticky: boolean; readonly endpoints: readonly Endpoint[] }
+  | {
+      readonly is: 'endpoints'
+      readonly service: string
+      readonly protocol: Protocol
+      readonly sticky: boolean
+      readonly endpoints: readonly Endpoint[]
+    }
   /** A name outside the cluster, looked up again and again. */
   | { readonly is: 'name'; readonly host: string; readonly port: number; readonly protocol: Protocol }
   | { readonly is: 'answer'; readonly status: number }

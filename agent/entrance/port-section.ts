@@ -2,12 +2,16 @@
  * A port's section of the configuration, with the maps that it looks things up in.
  *
  *   host ──hosts, wildcards──▶ virtual host ─┬─ exact ──┐
- *                                            └ prefixes ┴▶ backend, or "=sN": candidates with conditions ──▶ backend, or "=wN": shares ──▶ backend
+ *                                            └ prefixes ┴▶ backend, or "=sN": candidates with conditions ──▶ backend,
+ * or "=wN": shares ──▶ backend
  *
- * A worker whose configuration has been replaced finishes what it has begun; what comes to it later, on connections that are still open, it hands
- * on to its successor, by way of a socket that every port has beside its addresses. So the endpoints that it knows need not be kept up to date.
+ * A worker whose configuration has been replaced finishes what it has begun; what comes to it later, on connections
+ * that are still open, it hands
+ * on to its successor, by way of a socket that every port has beside its addresses. So the endpoints that it knows need
+ * not be kept up to date.
  *
- * The virtual host "v0" is that of all hosts. Prefixes end with a slash, and so does what is looked up among them: "/a" is not in "/ab".
+ * The virtual host "v0" is that of all hosts. Prefixes end with a slash, and so does what is looked up among them: "/a"
+ * is not in "/ab".
  */
 import { createHash } from 'node:crypto'
 import { compareHosts, hostExpression } from './hosts.ts'
@@ -41,23 +45,56 @@ export function portSection(port: Port, { addresses, directory }: BindSettings):
   const tables = new Tables()
   const files = new Map<string, string>()
   const ids = new Map([...port.hosts].map(({ pattern }, index) => [pattern, pattern === '*' ? 'v0' : `v${index + 1}`]))
-  const put = (kind: string, entries: readonly string[]): void => void files.set(`${name}.${kind}`, entries.map((entry) => `${entry}\n`).join(''))
-  put('hosts', [...ids].filter(([pattern]) => !pattern.startsWith('*')).map(([pattern, id]) => `${keyWord(pattern)} ${id}`))
-  put('wildcards', [...ids].filter(([pattern]) => pattern.startsWith('*') && pattern !== '*').sort(([a], [b]) => compareHosts(a, b)).map(([pattern, id]) => `${keyWord(hostExpression(pattern))} ${id}`))
+  const put = (kind: string, entries: readonly string[]): void =>
+    void files.set(`${name}.${kind}`, entries.map((entry) => `${entry}\n`).join(''))
+  put(
+    'hosts',
+    [...ids].filter(([pattern]) => !pattern.startsWith('*')).map(([pattern, id]) => `${keyWord(pattern)} ${id}`),
+  )
+  put(
+    'wildcards',
+    [...ids]
+      .filter(([pattern]) => pattern.startsWith('*') && pattern !== '*')
+      .sort(([a], [b]) => compareHosts(a, b))
+      .map(([pattern, id]) => `${keyWord(hostExpression(pattern))} ${id}`),
+  )
   const nodes = port.hosts.flatMap(({ pattern, paths }) => paths.map((node) => ({ ...node, id: ids.get(pattern)! })))
-  put('exact', nodes.filter(({ type }) => type === 'exact').map(({ id, value, choices }) => `${keyWord(`${id}|${value}`)} ${tables.target(choices)}`))
-  put('prefixes', nodes.filter(({ type }) => type === 'prefix').map(({ id, value, choices }) => `${keyWord(`${id}|${value === '/' ? '' : value}/`)} ${tables.target(choices)}`))
+  put(
+    'exact',
+    nodes
+      .filter(({ type }) => type === 'exact')
+      .map(({ id, value, choices }) => `${keyWord(`${id}|${value}`)} ${tables.target(choices)}`),
+  )
+  put(
+    'prefixes',
+    nodes
+      .filter(({ type }) => type === 'prefix')
+      .map(({ id, value, choices }) => `${keyWord(`${id}|${value === '/' ? '' : value}/`)} ${tables.target(choices)}`),
+  )
   if (port.certificates !== undefined) put('certificates', port.certificates.map(certificateLine))
   const lines = [
     `frontend ${name}`,
-    ...addresses.map((address) => `  bind ${address}:${port.port}${bindWords(address)}${port.certificates === undefined ? '' : ` ssl crt-list ${name}.certificates alpn h2,http/1.1`}`),
+    ...addresses.map(
+      (address) =>
+        `  bind ${address}:${port.port}${bindWords(address)}${port.certificates === undefined ? '' : ` ssl crt-list ${name}.certificates alpn h2,http/1.1`}`,
+    ),
     `  bind ${door} accept-proxy`,
     ...lookUp(name, port),
   ].map((text): Line => ({ text }))
-  return { lines: [...lines, ...tables.lines, ...[
-    `  use_backend next.${name} if { stopping }`, '  use_backend %[var(txn.to)]', `  default_backend ${NOT_FOUND}`,
-    `backend next.${name}`, `  server next ${door} send-proxy-v2 proto h2 ws h1`,
-  ].map((text) => ({ text }))], files }
+  return {
+    lines: [
+      ...lines,
+      ...tables.lines,
+      ...[
+        `  use_backend next.${name} if { stopping }`,
+        '  use_backend %[var(txn.to)]',
+        `  default_backend ${NOT_FOUND}`,
+        `backend next.${name}`,
+        `  server next ${door} send-proxy-v2 proto h2 ws h1`,
+      ].map((text) => ({ text })),
+    ],
+    files,
+  }
 }
 
 function bindWords(address: string): string {
@@ -124,7 +161,10 @@ class Tables {
     this.#acls.push({ text: `  acl ${acl} var(txn.to) -m str ${quote(name)}` })
     for (const choice of choices) {
       const conditions = this.#condition(choice.condition, choice.owner)
-      this.#choices.push({ text: `  http-request set-var(txn.to) str(${this.#shared(choice)}) if ${[acl, ...conditions].join(' ')}`, owner: choice.owner })
+      this.#choices.push({
+        text: `  http-request set-var(txn.to) str(${this.#shared(choice)}) if ${[acl, ...conditions].join(' ')}`,
+        owner: choice.owner,
+      })
     }
     return name
   }
@@ -133,8 +173,12 @@ class Tables {
     return [
       ...(method === undefined ? [] : [this.#acl(`method ${nameWord(method)}`, owner)]),
       ...(pathExpression === undefined ? [] : [this.#acl(`path -m reg -- ${quote(`^(?:${pathExpression})$`)}`, owner)]),
-      ...headers.map(({ type, name, value }) => this.#acl(`${quote(`req.fhdr(${argument(name)})`)} ${match(type, value)}`, owner)),
-      ...queryParams.map(({ type, name, value }) => this.#acl(`${quote(`url_param(${argument(name)}),url_dec(1)`)} ${match(type, value)}`, owner)),
+      ...headers.map(({ type, name, value }) =>
+        this.#acl(`${quote(`req.fhdr(${argument(name)})`)} ${match(type, value)}`, owner),
+      ),
+      ...queryParams.map(({ type, name, value }) =>
+        this.#acl(`${quote(`url_param(${argument(name)}),url_dec(1)`)} ${match(type, value)}`, owner),
+      ),
     ]
   }
 

@@ -1,10 +1,12 @@
 /**
  * The HAProxy of this node: a master process that outlives the agent, and the directory that it reads.
  *
- *   <directory>/pid   its master's process, known again by the directory in its command line; <directory>/master.sock   its master's socket
+ *   <directory>/pid   its master's process, known again by the directory in its command line; <directory>/master.sock
+ * its master's socket
  *   <directory>/current ──▶ g<N>/   the configuration in force, and its `structure`
  *
- * A new configuration is written beside the one in force, tried by `haproxy -c`, put in its place by one rename, and loaded. One that cannot be
+ * A new configuration is written beside the one in force, tried by `haproxy -c`, put in its place by one rename, and
+ * loaded. One that cannot be
  * loaded is taken back, so that a start of HAProxy, too, finds the one that worked.
  */
 import { createServer } from 'node:net'
@@ -52,9 +54,11 @@ export class Proxy {
   /** Takes up the process that an earlier agent has left, if it still runs. */
   async adopt(): Promise<void> {
     await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
-    const pid = Number((await readIfThere(this.#path('pid')) ?? '').split('\n')[0])
+    const pid = Number(((await readIfThere(this.#path('pid'))) ?? '').split('\n')[0])
     const process = pid > 0 ? identify(pid) : undefined
-    const own = process !== undefined && readProcess(pid, 'cmdline')?.split('\0').includes(this.#path('current', CONFIGURATION_FILE)) === true
+    const own =
+      process !== undefined &&
+      readProcess(pid, 'cmdline')?.split('\0').includes(this.#path('current', CONFIGURATION_FILE)) === true
     this.#process = own ? process : undefined
   }
 
@@ -70,11 +74,14 @@ export class Proxy {
   /** The ports that it listens at. */
   async ports(): Promise<ReadonlySet<number>> {
     if (!this.running) return new Set()
-    const text = await readIfThere(this.#path('current', CONFIGURATION_FILE)) ?? ''
+    const text = (await readIfThere(this.#path('current', CONFIGURATION_FILE))) ?? ''
     return new Set([...text.matchAll(/^ {2}bind \S*:(\d+)/gm)].map(([, port]) => Number(port)))
   }
 
-  /** Puts a configuration into force, and starts HAProxy if it does not run. Refusal, or the start's error: what was in force stays so. */
+  /**
+   * Puts a configuration into force, and starts HAProxy if it does not run. Refusal, or the start's error: what was in
+   * force stays so.
+   */
   async load(configuration: Configuration): Promise<void> {
     const before = await linkTarget(this.#path('current'))
     const name = `g${Number(before?.slice(1) ?? 0) + 1}`
@@ -121,9 +128,17 @@ export class Proxy {
   }
 
   async #check(name: string): Promise<void> {
-    const { code, stderr } = await this.#options.run('haproxy', ['-c', '-f', this.#path(name, CONFIGURATION_FILE)], { timeout: PATIENCE, allow: [0, 1] })
+    const { code, stderr } = await this.#options.run('haproxy', ['-c', '-f', this.#path(name, CONFIGURATION_FILE)], {
+      timeout: PATIENCE,
+      allow: [0, 1],
+    })
     if (code === 0) return
-    const lines = new Map([...stderr.matchAll(/\[[^\]\s]*haproxy\.cfg:(\d+)\]\s*:?\s*(.*)/g)].map(([, line, words]) => [Number(line), words!]))
+    const lines = new Map(
+      [...stderr.matchAll(/\[[^\]\s]*haproxy\.cfg:(\d+)\]\s*:?\s*(.*)/g)].map(([, line, words]) => [
+        Number(line),
+        words!,
+      ]),
+    )
     throw new Refusal(`haproxy refuses the configuration: ${alertsIn(stderr) || stderr.trim().slice(-500)}`, lines)
   }
 
@@ -138,19 +153,27 @@ export class Proxy {
   async #start(): Promise<void> {
     const pidFile = this.#path('pid')
     await rm(pidFile, { force: true })
-    await this.#options.run('haproxy', ['-W', '-D', '-S', this.#path('master.sock'), '-p', pidFile, '-f', this.#path('current', CONFIGURATION_FILE)], { timeout: PATIENCE })
+    await this.#options.run(
+      'haproxy',
+      ['-W', '-D', '-S', this.#path('master.sock'), '-p', pidFile, '-f', this.#path('current', CONFIGURATION_FILE)],
+      { timeout: PATIENCE },
+    )
     const process = await this.#begun(pidFile)
     this.#process = process
     await this.#answering(process)
   }
 
-  /** What is started returns when its ports are bound; the process in the background, which has them, then writes who it is. */
+  /**
+   * What is started returns when its ports are bound; the process in the background, which has them, then writes who it
+   * is.
+   */
   async #begun(pidFile: string): Promise<ProcessIdentity> {
     for (let looks = 0; ; looks++) {
-      const text = await readIfThere(pidFile) ?? ''
+      const text = (await readIfThere(pidFile)) ?? ''
       const process = text.includes('\n') ? identify(Number(text.split('\n')[0])) : undefined
       if (process !== undefined) return process
-      if (looks === LOOKS || text.includes('\n')) throw new GantryError('Internal', 'haproxy ended as soon as it had begun')
+      if (looks === LOOKS || text.includes('\n'))
+        throw new GantryError('Internal', 'haproxy ended as soon as it had begun')
       await delay(this.#options.clock, LOOK)
     }
   }
@@ -159,7 +182,7 @@ export class Proxy {
   async #answering(process: ProcessIdentity): Promise<void> {
     for (let looks = 0; ; looks++) {
       try {
-        return void await this.master.workers()
+        return void (await this.master.workers())
       } catch (thrown) {
         if (!GantryError.is(thrown, 'Unavailable') || looks === LOOKS || !isAlive(process)) throw thrown
       }
@@ -195,7 +218,9 @@ async function linkTarget(path: string): Promise<string | undefined> {
 export function portTrouble(port: number, host: string | undefined): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EADDRINUSE' ? 'another program listens there' : error.message))
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      resolve(error.code === 'EADDRINUSE' ? 'another program listens there' : error.message),
+    )
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(undefined)))
   })
 }

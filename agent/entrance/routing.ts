@@ -1,8 +1,11 @@
 /**
- * From rules to a table that a proxy can look up: for each host pattern the rules of all patterns that cover it, for each path the rules of all
- * its prefixes, in order of precedence. So a request needs one look-up of its host, one of its path, and then the conditions of few candidates.
+ * From rules to a table that a proxy can look up: for each host pattern the rules of all patterns that cover it, for
+ * each path the rules of all
+ * its prefixes, in order of precedence. So a request needs one look-up of its host, one of its path, and then the
+ * conditions of few candidates.
  *
- * Precedence (https://gateway-api.sigs.k8s.io/reference/spec/#httproute; Ingress agrees where both speak): the more specific host; Exact path,
+ * Precedence (https://gateway-api.sigs.k8s.io/reference/spec/#httproute; Ingress agrees where both speak): the more
+ * specific host; Exact path,
  * then expressions, then the longer prefix; a method; more headers; more query parameters; then the older object.
  */
 import { compareHosts, coversPattern } from './hosts.ts'
@@ -50,32 +53,58 @@ export function normalPrefix(path: string): string {
 }
 
 /**
- * `common`: rules of Ingresses, which belong to no listener: those with a host count in every scope, those without in that of all hosts. The
+ * `common`: rules of Ingresses, which belong to no listener: those with a host count in every scope, those without in
+ * that of all hosts. The
  * pattern '*' is always among the answers.
  */
 export function virtualHosts(common: readonly Rule[], scopes: readonly Scope[]): VirtualHost[] {
-  const patterns = new Set<HostPattern>(['*', ...common.map(({ host }) => host), ...scopes.flatMap(({ hostname, rules }) => [hostname, ...rules.map(({ host }) => host)])])
+  const patterns = new Set<HostPattern>([
+    '*',
+    ...common.map(({ host }) => host),
+    ...scopes.flatMap(({ hostname, rules }) => [hostname, ...rules.map(({ host }) => host)]),
+  ])
   const merged = new Map<HostPattern, Rule[]>()
-  for (const { hostname, rules } of scopes) merged.set(hostname, [...merged.get(hostname) ?? [], ...rules])
+  for (const { hostname, rules } of scopes) merged.set(hostname, [...(merged.get(hostname) ?? []), ...rules])
   const scopeNames = [...merged.keys()].sort(compareHosts)
   const byHost = groupBy(common, ({ host }) => host)
-  return [...patterns].sort((a, b) => compareHosts(a, b) || (a < b ? -1 : 1)).map((pattern): VirtualHost => {
-    const scope = scopeNames.find((name) => coversPattern(name, pattern)) ?? '*'
-    const covering = [...byHost].filter(([host]) => coversPattern(host, pattern) && (host !== '*' || scope === '*')).flatMap(([, rules]) => rules)
-    const rules = [...covering, ...(merged.get(scope) ?? []).filter(({ host }) => coversPattern(host, pattern))]
-    return { pattern, paths: pathNodes(rules) }
-  })
+  return [...patterns]
+    .sort((a, b) => compareHosts(a, b) || (a < b ? -1 : 1))
+    .map((pattern): VirtualHost => {
+      const scope = scopeNames.find((name) => coversPattern(name, pattern)) ?? '*'
+      const covering = [...byHost]
+        .filter(([host]) => coversPattern(host, pattern) && (host !== '*' || scope === '*'))
+        .flatMap(([, rules]) => rules)
+      const rules = [...covering, ...(merged.get(scope) ?? []).filter(({ host }) => coversPattern(host, pattern))]
+      return { pattern, paths: pathNodes(rules) }
+    })
 }
 
 function pathNodes(rules: readonly Rule[]): PathNode[] {
   const sorted = [...rules].sort(compareRules)
   const expressions = sorted.filter(({ path }) => path.type === 'expression')
-  const prefixes = groupBy(sorted.filter(({ path }) => path.type === 'prefix'), ({ path }) => normalPrefix(path.value))
-  const exact = groupBy(sorted.filter(({ path }) => path.type === 'exact'), ({ path }) => path.value)
-  const below = (path: string): Rule[] => [...expressions, ...prefixesOf(path).flatMap((prefix) => prefixes.get(prefix) ?? [])]
+  const prefixes = groupBy(
+    sorted.filter(({ path }) => path.type === 'prefix'),
+    ({ path }) => normalPrefix(path.value),
+  )
+  const exact = groupBy(
+    sorted.filter(({ path }) => path.type === 'exact'),
+    ({ path }) => path.value,
+  )
+  const below = (path: string): Rule[] => [
+    ...expressions,
+    ...prefixesOf(path).flatMap((prefix) => prefixes.get(prefix) ?? []),
+  ]
   return [
-    ...[...exact].map(([value, own]): PathNode => ({ type: 'exact', value, choices: choices([...own, ...below(value)]) })),
-    ...[...new Set(['/', ...prefixes.keys()])].map((value): PathNode => ({ type: 'prefix', value, choices: choices(below(value)) })),
+    ...[...exact].map(([value, own]): PathNode => ({
+      type: 'exact',
+      value,
+      choices: choices([...own, ...below(value)]),
+    })),
+    ...[...new Set(['/', ...prefixes.keys()])].map((value): PathNode => ({
+      type: 'prefix',
+      value,
+      choices: choices(below(value)),
+    })),
   ].sort((a, b) => (a.type === b.type ? (a.value < b.value ? -1 : 1) : a.type < b.type ? -1 : 1))
 }
 
@@ -83,7 +112,11 @@ function pathNodes(rules: readonly Rule[]): PathNode[] {
 function choices(rules: Rule[]): Choice[] {
   const sorted = rules.sort(compareRules)
   const last = sorted.findIndex(({ condition }) => isUnconditional(condition))
-  return (last === -1 ? sorted : sorted.slice(0, last + 1)).map(({ condition, shares, owner }) => ({ condition, shares, owner }))
+  return (last === -1 ? sorted : sorted.slice(0, last + 1)).map(({ condition, shares, owner }) => ({
+    condition,
+    shares,
+    owner,
+  }))
 }
 
 function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {

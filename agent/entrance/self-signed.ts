@@ -1,4 +1,7 @@
-/** The certificate that clients see who ask for a host that has none: it proves nothing, but lets the connection be made. */
+/**
+ * The certificate that clients see who ask for a host that has none: it proves nothing, but lets the connection be
+ * made.
+ */
 import { webcrypto } from 'node:crypto'
 import type { Clock } from '../../proto/base/clock.ts'
 

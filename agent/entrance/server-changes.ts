@@ -3,9 +3,15 @@ import type { Endpoint } from './model.ts'
 import type { ServerState } from './master-socket.ts'
 
 export interface ServerChanges {
-  /** Addresses for places that are given no requests. They take effect a moment after they are acknowledged: `moved` says when. */
+  /**
+   * Addresses for places that are given no requests. They take effect a moment after they are acknowledged: `moved`
+   * says when.
+   */
   readonly moves: readonly string[]
-  /** What is to be done once the addresses are in effect: additions, then withdrawals, so that no backend is empty in between. */
+  /**
+   * What is to be done once the addresses are in effect: additions, then withdrawals, so that no backend is empty in
+   * between.
+   */
   readonly commands: readonly string[]
   /** Backends without a free place for all that is new. */
   readonly crowded: readonly string[]
@@ -15,8 +21,14 @@ export interface ServerChanges {
 
 const keyOf = ({ address, port }: Endpoint): string => `${address} ${port}`
 
-/** `wanted`: endpoints by backend; servers of other backends are left alone. A server that is left gets nothing new; what is under way goes on. */
-export function serverChanges(servers: readonly ServerState[], wanted: ReadonlyMap<string, readonly Endpoint[]>): ServerChanges {
+/**
+ * `wanted`: endpoints by backend; servers of other backends are left alone. A server that is left gets nothing new;
+ * what is under way goes on.
+ */
+export function serverChanges(
+  servers: readonly ServerState[],
+  wanted: ReadonlyMap<string, readonly Endpoint[]>,
+): ServerChanges {
   const byBackend = new Map<string, ServerState[]>()
   for (const server of servers) {
     const own = byBackend.get(server.backend)

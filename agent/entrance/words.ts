@@ -2,13 +2,20 @@
 import { readAddress } from '../../proto/api/cidr.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 
-/** One word, whatever is in it: nothing has a meaning between single quotes. A line cannot hold a line break: InvalidArgument. */
+/**
+ * One word, whatever is in it: nothing has a meaning between single quotes. A line cannot hold a line break:
+ * InvalidArgument.
+ */
 export function quote(text: string): string {
-  if (/[\n\r\0]/.test(text)) throw new GantryError('InvalidArgument', 'a text for the proxy has a line break or a zero byte')
+  if (/[\n\r\0]/.test(text))
+    throw new GantryError('InvalidArgument', 'a text for the proxy has a line break or a zero byte')
   return `'${text.replaceAll("'", `'\\''`)}'`
 }
 
-/** The name of a section, a server or a host, as it stands without quotes: InvalidArgument for what is more than one plain word. */
+/**
+ * The name of a section, a server or a host, as it stands without quotes: InvalidArgument for what is more than one
+ * plain word.
+ */
 export function name(text: string): string {
   if (!/^[A-Za-z0-9_=][A-Za-z0-9._=-]*$/.test(text)) throw refused(text, 'cannot be a name')
   return text

@@ -1,6 +1,8 @@
 /**
- * Who may use an image that is on the node. Whoever pulled it has shown its registry that he may; another pod without those credentials is not given it
- * for nothing, but has to show so, too. https://kubernetes.io/docs/concepts/containers/images/#ensureimagepullcredentialverification
+ * Who may use an image that is on the node. Whoever pulled it has shown its registry that he may; another pod without
+ * those credentials is not given it
+ * for nothing, but has to show so, too.
+ * https://kubernetes.io/docs/concepts/containers/images/#ensureimagepullcredentialverification
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { RegistriesConfig } from './contract.ts'
@@ -18,12 +20,15 @@ const MOST = 64
 
 /** What a registry and its mirrors would be shown for a repository; undefined: nothing. It is a secret. */
 export function credentialText(repository: Repository, config: RegistriesConfig): string | undefined {
-  const shown = endpoints(repository, config).flatMap(({ base, credential }) => (credential === undefined ? [] : [[base.href, credential.username, credential.password]]))
+  const shown = endpoints(repository, config).flatMap(({ base, credential }) =>
+    credential === undefined ? [] : [[base.href, credential.username, credential.password]],
+  )
   return shown.length === 0 ? undefined : JSON.stringify(shown)
 }
 
 /**
- * Whether an image is theirs without asking its registry. `access` is undefined for an image that nobody pulled: it was put on the node by whoever runs
+ * Whether an image is theirs without asking its registry. `access` is undefined for an image that nobody pulled: it was
+ * put on the node by whoever runs
  * it, for all. `text` is only asked for where it counts.
  */
 export function mayUse(access: ImageAccess | undefined, text: () => string | undefined): boolean {

@@ -1,4 +1,7 @@
-/** The images of the node by reference: one file each in `index/`, named by the reference's digest; its time of change is the time of last use. */
+/**
+ * The images of the node by reference: one file each in `index/`, named by the reference's digest; its time of change
+ * is the time of last use.
+ */
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,7 +19,10 @@ export interface ImageRecord {
   readonly blobs: readonly string[]
   /** Chain id of its topmost layer; '' without layers. */
   readonly chainId: string
-  /** Who has shown its registry that he may have it; undefined: nobody pulled it (or an agent did that did not note so yet). */
+  /**
+   * Who has shown its registry that he may have it; undefined: nobody pulled it (or an agent did that did not note so
+   * yet).
+   */
   readonly access?: ImageAccess | undefined
 }
 
@@ -45,7 +51,8 @@ export class ImageIndex {
     for (const name of await readdir(this.#folder)) {
       const path = join(this.#folder, name)
       const record = name.startsWith(UNFINISHED) ? undefined : parseRecord(await readFile(path, 'utf8'))
-      if (record !== undefined) this.#images.set(record.image.reference, { ...record, lastUsed: (await stat(path)).mtimeMs })
+      if (record !== undefined)
+        this.#images.set(record.image.reference, { ...record, lastUsed: (await stat(path)).mtimeMs })
       else {
         this.#log.warn({ path }, 'removing an unreadable image record')
         await rm(path, { force: true })
@@ -93,7 +100,11 @@ export class ImageIndex {
 function parseRecord(text: string): ImageRecord | undefined {
   try {
     const record = JSON.parse(text) as Partial<ImageRecord> | null
-    return typeof record?.image?.reference === 'string' && typeof record.chainId === 'string' && Array.isArray(record.blobs) ? (record as ImageRecord) : undefined
+    return typeof record?.image?.reference === 'string' &&
+      typeof record.chainId === 'string' &&
+      Array.isArray(record.blobs)
+      ? (record as ImageRecord)
+      : undefined
   } catch (error) {
     if (error instanceof SyntaxError) return undefined
     throw error

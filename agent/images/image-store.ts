@@ -64,7 +64,13 @@ export class ImageStore implements ImageService {
     this.#content = new ContentStore(join(root, 'content'), clock)
     this.#snapshots = new OverlaySnapshotter(join(root, 'snapshots'), log, options.run)
     this.#client = new RegistryClient({ registries, clock, random, ...(timeouts === undefined ? {} : { timeouts }) })
-    this.#puller = new Puller({ client: this.#client, content: this.#content, snapshots: this.#snapshots, platform, limits: options.limits })
+    this.#puller = new Puller({
+      client: this.#client,
+      content: this.#content,
+      snapshots: this.#snapshots,
+      platform,
+      limits: options.limits,
+    })
   }
 
   async start(): Promise<void> {
@@ -81,29 +87,47 @@ export class ImageStore implements ImageService {
     await this.#client.close()
   }
 
-  async ensure(text: string, { policy, credentials, signal, progress }: Parameters<ImageService['ensure']>[1]): Promise<Image> {
+  async ensure(
+    text: string,
+    { policy, credentials, signal, progress }: Parameters<ImageService['ensure']>[1],
+  ): Promise<Image> {
     const reference = parseReference(text)
     const name = formatReference(reference)
     const known = this.#find(name)
     const shown = (): string | undefined => credentialText({ ...reference, credentials }, this.#options.registries)
     const theirs = known !== undefined && mayUse(known.access, shown)
     if (policy !== 'Always' && theirs && this.#isWhole(known)) return this.#use(known, name)
-    if (policy === 'Never' && known === undefined) throw new GantryError('FailedPrecondition', `image ${name} is not on this node, and its pull policy is Never`)
-    const request: PullRequest = { reference, credentials, signal: AbortSignal.any([signal, this.#stopping.signal]), progress }
+    if (policy === 'Never' && known === undefined)
+      throw new GantryError('FailedPrecondition', `image ${name} is not on this node, and its pull policy is Never`)
+    const request: PullRequest = {
+      reference,
+      credentials,
+      signal: AbortSignal.any([signal, this.#stopping.signal]),
+      progress,
+    }
     if (known !== undefined && this.#isWhole(known)) {
-      const current = policy === 'Always' ? await this.#puller.currentDigest(request) : await this.#prove(known, request, policy)
-      if (current === known.target || current === known.image.digest) return this.#use(granted(known, shown(), known), name)
+      const current =
+        policy === 'Always' ? await this.#puller.currentDigest(request) : await this.#prove(known, request, policy)
+      if (current === known.target || current === known.image.digest)
+        return this.#use(granted(known, shown(), known), name)
     }
     for (;;) {
       // What is here is no proof that it may be had.
-      const record = granted(await this.#pull(request, policy === 'Always' || !theirs ? undefined : known), shown(), this.#index.get(name))
+      const record = granted(
+        await this.#pull(request, policy === 'Always' || !theirs ? undefined : known),
+        shown(),
+        this.#index.get(name),
+      )
       await this.#index.put(record)
       // A collection between the pull and its record may have taken something: then once more.
       if (this.#isWhole(record)) return record.image
     }
   }
 
-  async load(archive: AsyncIterable<Uint8Array>, { name, signal }: Parameters<ImageService['load']>[1]): Promise<readonly Image[]> {
+  async load(
+    archive: AsyncIterable<Uint8Array>,
+    { name, signal }: Parameters<ImageService['load']>[1],
+  ): Promise<readonly Image[]> {
     const either = AbortSignal.any([signal, this.#stopping.signal])
     const path = join(this.#loads, randomBytes(8).toString('hex'))
     await mkdir(this.#loads, { recursive: true, mode: 0o700 })
@@ -111,11 +135,22 @@ export class ImageStore implements ImageService {
       await spool(archive, path, either)
       const source = await ImageArchive.open(path, name)
       try {
-        const puller = new Puller({ client: source, content: this.#content, snapshots: this.#snapshots, platform: this.#platform, limits: this.#options.limits })
+        const puller = new Puller({
+          client: source,
+          content: this.#content,
+          snapshots: this.#snapshots,
+          platform: this.#platform,
+          limits: this.#options.limits,
+        })
         for (;;) {
           const records: ImageRecord[] = []
           for (const { reference, digest } of source.images) {
-            const record = await puller.pull({ reference: { ...reference, digest }, credentials: [], signal: either, progress: undefined })
+            const record = await puller.pull({
+              reference: { ...reference, digest },
+              credentials: [],
+              signal: either,
+              progress: undefined,
+            })
             records.push({ ...record, image: { ...record.image, reference: formatReference(reference) } })
           }
           for (const record of records) await this.#index.put(record)
@@ -133,7 +168,9 @@ export class ImageStore implements ImageService {
   async find(reference: string): Promise<Image | undefined> {
     const digest = /^[0-9a-f]{64}$/.test(reference) ? `sha256:${reference}` : reference
     const found = isDigest(digest)
-      ? this.#index.all().find(({ image, target }) => image.id === digest || image.digest === digest || target === digest)
+      ? this.#index
+          .all()
+          .find(({ image, target }) => image.id === digest || image.digest === digest || target === digest)
       : this.#find(formatReference(parseReference(reference)))
     return found?.image
   }
@@ -145,7 +182,8 @@ export class ImageStore implements ImageService {
   async mountRootfs(key: string, image: Image): Promise<{ readonly path: string }> {
     const record = this.#index.all().find((one) => one.image.digest === image.digest)
     const chainId = record?.chainId ?? this.#snapshots.active().get(key)
-    if (chainId === undefined) throw new GantryError('NotFound', `image ${image.reference} (${image.digest}) is not on this node any more`)
+    if (chainId === undefined)
+      throw new GantryError('NotFound', `image ${image.reference} (${image.digest}) is not on this node any more`)
     return this.#snapshots.mount(key, chainId)
   }
 
@@ -157,13 +195,22 @@ export class ImageStore implements ImageService {
     return Promise.resolve([...this.#snapshots.active().keys()])
   }
 
-  async collect({ inUse, olderThanMillis, highPercent, lowPercent }: Parameters<ImageService['collect']>[0]): Promise<readonly Image[]> {
+  async collect({
+    inUse,
+    olderThanMillis,
+    highPercent,
+    lowPercent,
+  }: Parameters<ImageService['collect']>[0]): Promise<readonly Image[]> {
     const { clock, log } = this.#options
     const removed: Image[] = []
     const unused = (minimumAge: number): readonly IndexedImage[] => {
       const mounted = new Set(this.#snapshots.active().values())
-      return this.#index.all()
-        .filter(({ image, chainId, lastUsed }) => !inUse.has(image.digest) && !mounted.has(chainId) && clock.now() - lastUsed > minimumAge)
+      return this.#index
+        .all()
+        .filter(
+          ({ image, chainId, lastUsed }) =>
+            !inUse.has(image.digest) && !mounted.has(chainId) && clock.now() - lastUsed > minimumAge,
+        )
         .sort((a, b) => a.lastUsed - b.lastUsed)
     }
     const remove = async ({ image }: IndexedImage): Promise<void> => {
@@ -178,7 +225,10 @@ export class ImageStore implements ImageService {
     while ((await this.#usedPercent()) > lowPercent) {
       const oldest = unused(FRESH_MILLIS)[0]
       if (oldest === undefined) {
-        log.warn({ usedPercent: await this.#usedPercent(), lowPercent }, 'no unused image is left to remove, yet the disk is full')
+        log.warn(
+          { usedPercent: await this.#usedPercent(), lowPercent },
+          'no unused image is left to remove, yet the disk is full',
+        )
         break
       }
       await remove(oldest)
@@ -190,29 +240,48 @@ export class ImageStore implements ImageService {
   /** By normalised reference; one by digest also under another name. */
   #find(name: string): IndexedImage | undefined {
     const { registry, repository, digest } = parseReference(name)
-    return this.#index.get(name) ?? (digest === '' ? undefined : this.#index.all().find(({ image, target }) => {
-      const other = parseReference(image.reference)
-      return (target === digest || image.digest === digest) && other.registry === registry && other.repository === repository
-    }))
+    return (
+      this.#index.get(name) ??
+      (digest === ''
+        ? undefined
+        : this.#index.all().find(({ image, target }) => {
+            const other = parseReference(image.reference)
+            return (
+              (target === digest || image.digest === digest) &&
+              other.registry === registry &&
+              other.repository === repository
+            )
+          }))
+    )
   }
 
   /**
-   * Has the registry say whether an image that is here may be used by somebody who has not pulled it: its digest if so, undefined if the registry has it no
+   * Has the registry say whether an image that is here may be used by somebody who has not pulled it: its digest if so,
+   * undefined if the registry has it no
    * more. Errors: those of the registry, with what they are about.
    */
-  async #prove(known: IndexedImage, { reference, credentials, signal }: PullRequest, policy: PullPolicy): Promise<string | undefined> {
+  async #prove(
+    known: IndexedImage,
+    { reference, credentials, signal }: PullRequest,
+    policy: PullPolicy,
+  ): Promise<string | undefined> {
     try {
       await this.#puller.currentDigest({ reference: { ...reference, digest: known.target }, credentials, signal })
       return known.target
     } catch (thrown) {
       const error = GantryError.from(thrown)
       if (error.code === 'NotFound' && policy !== 'Never') return undefined
-      throw new GantryError(error.code, `image ${known.image.reference} is on this node, pulled with credentials that this pod does not have: ${error.message}`, { cause: error, details: error.details })
+      throw new GantryError(
+        error.code,
+        `image ${known.image.reference} is on this node, pulled with credentials that this pod does not have: ${error.message}`,
+        { cause: error, details: error.details },
+      )
     }
   }
 
   async #use({ lastUsed: _, ...record }: IndexedImage, name: string): Promise<Image> {
-    if (record.image.reference === name && this.#index.get(name)?.access === record.access) await this.#index.touch(name)
+    if (record.image.reference === name && this.#index.get(name)?.access === record.access)
+      await this.#index.touch(name)
     else await this.#index.put({ ...record, image: { ...record.image, reference: name } })
     return this.#index.get(name)?.image ?? record.image
   }
@@ -247,7 +316,10 @@ export class ImageStore implements ImageService {
   }
 }
 
-/** The record of an image that its registry has just given to whoever shows this. `before`: what was known under the same reference. */
+/**
+ * The record of an image that its registry has just given to whoever shows this. `before`: what was known under the
+ * same reference.
+ */
 function granted<T extends ImageRecord>(record: T, shown: string | undefined, before: ImageRecord | undefined): T {
   const same = before?.image.digest === record.image.digest
   if (same && mayUse(before.access, () => shown)) return { ...record, access: before.access }
@@ -257,16 +329,25 @@ function granted<T extends ImageRecord>(record: T, shown: string | undefined, be
 /** Writes an archive to a file, uncompressed. */
 async function spool(archive: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> {
   try {
-    await pipeline(decompressed(buffers(archive), signal), createWriteStream(path, { flags: 'wx', mode: 0o600 }), { signal })
+    await pipeline(decompressed(buffers(archive), signal), createWriteStream(path, { flags: 'wx', mode: 0o600 }), {
+      signal,
+    })
   } catch (error) {
     if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
     const code = (error as NodeJS.ErrnoException).code ?? ''
-    if (code === 'ENOSPC') throw new GantryError('ResourceExhausted', 'the disk is full: the archive could not be written down', { cause: error })
-    if (code.startsWith('Z_')) throw new GantryError('InvalidArgument', `the archive is damaged: ${(error as Error).message}`, { cause: error })
-    throw GantryError.is(error, 'InvalidArgument') ? new GantryError('InvalidArgument', `the archive ${error.message}`, { cause: error }) : error
+    if (code === 'ENOSPC')
+      throw new GantryError('ResourceExhausted', 'the disk is full: the archive could not be written down', {
+        cause: error,
+      })
+    if (code.startsWith('Z_'))
+      throw new GantryError('InvalidArgument', `the archive is damaged: ${(error as Error).message}`, { cause: error })
+    throw GantryError.is(error, 'InvalidArgument')
+      ? new GantryError('InvalidArgument', `the archive ${error.message}`, { cause: error })
+      : error
   }
 }
 
 async function* buffers(archive: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  for await (const chunk of archive) if (chunk.length > 0) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+  for await (const chunk of archive)
+    if (chunk.length > 0) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
 }

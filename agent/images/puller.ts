@@ -1,5 +1,6 @@
 /**
- * Brings images: resolves a reference to this platform's manifest, gets config and layers in parallel, unpacks them in order as they come.
+ * Brings images: resolves a reference to this platform's manifest, gets config and layers in parallel, unpacks them in
+ * order as they come.
  *
  *     reference ─▶ manifest ─▶ config ─▶ layer 1 ═▶ unpack
  *                                     ├▶ layer 2 ══════▶ unpack        downloads overlap, at most 4 at once on the node
@@ -14,7 +15,16 @@ import { Semaphore } from '../../proto/base/turns.ts'
 import { formatReference, type Reference } from './reference.ts'
 import type { RegistryClient } from './registry/client.ts'
 import type { Repository } from './registry/endpoint.ts'
-import { choosePlatform, formatPlatform, parseConfig, parseManifest, type Config, type Descriptor, type Manifest, type Platform } from './registry/manifest.ts'
+import {
+  choosePlatform,
+  formatPlatform,
+  parseConfig,
+  parseManifest,
+  type Config,
+  type Descriptor,
+  type Manifest,
+  type Platform,
+} from './registry/manifest.ts'
 import { SharedWork } from './shared-work.ts'
 import type { Snapshotter } from './snapshots/contract.ts'
 import { unpackLayer } from './unpack/layer.ts'
@@ -67,23 +77,37 @@ export class Puller {
 
   /** The digest that a reference stands for in its registry now. */
   async currentDigest({ reference, credentials, signal }: Omit<PullRequest, 'progress'>): Promise<string> {
-    return this.#options.client.resolveTag({ ...reference, credentials }, reference.digest === '' ? reference.tag : reference.digest, signal)
+    return this.#options.client.resolveTag(
+      { ...reference, credentials },
+      reference.digest === '' ? reference.tag : reference.digest,
+      signal,
+    )
   }
 
   /**
-   * The image, whole and unpacked. Whoever asks for the same manifest at the same time shares the work, but each is let in by the registry
-   * for himself. A known record, whose layers were lost, is made whole from the blobs that are here, and from the registry only what is not.
+   * The image, whole and unpacked. Whoever asks for the same manifest at the same time shares the work, but each is let
+   * in by the registry
+   * for himself. A known record, whose layers were lost, is made whole from the blobs that are here, and from the
+   * registry only what is not.
    */
   async pull(request: PullRequest, known?: ImageRecord): Promise<ImageRecord> {
     const { reference, credentials, signal } = request
     const repository: Repository = { registry: reference.registry, repository: reference.repository, credentials }
     const text = formatReference(reference)
-    const { target, digest, manifest } = (known && await this.#known(known)) ?? await this.#resolving.run(JSON.stringify([text, credentials]), signal, (shared) => this.#resolve(repository, reference, shared))
-    const { config, chainId } = await this.#listening(digest, request, () => this.#pulling.run(digest, signal, (shared) => this.#obtain(repository, text, digest, manifest, shared)))
+    const { target, digest, manifest } =
+      (known && (await this.#known(known))) ??
+      (await this.#resolving.run(JSON.stringify([text, credentials]), signal, (shared) =>
+        this.#resolve(repository, reference, shared),
+      ))
+    const { config, chainId } = await this.#listening(digest, request, () =>
+      this.#pulling.run(digest, signal, (shared) => this.#obtain(repository, text, digest, manifest, shared)),
+    )
     const size = manifest.layers.reduce((sum, layer) => sum + layer.size, 0)
     return {
       image: { reference: text, digest, id: manifest.config.digest, size, config: config.image },
-      target, chainId, blobs: [...new Set([target, digest, manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)])],
+      target,
+      chainId,
+      blobs: [...new Set([target, digest, manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)])],
     }
   }
 
@@ -111,26 +135,44 @@ export class Puller {
       if (manifest.kind === 'image') return { target, digest: fetched.digest, manifest }
       const chosen = choosePlatform(manifest, this.#options.platform)
       if (chosen === undefined) {
-        const offered = manifest.manifests.flatMap(({ platform }) => (platform === undefined || platform.os === 'unknown' ? [] : [formatPlatform(platform)]))
-        throw new GantryError('FailedPrecondition', `${name} is not made for ${formatPlatform(this.#options.platform)}, only for ${[...new Set(offered)].join(', ') || 'no platform at all'}`)
+        const offered = manifest.manifests.flatMap(({ platform }) =>
+          platform === undefined || platform.os === 'unknown' ? [] : [formatPlatform(platform)],
+        )
+        throw new GantryError(
+          'FailedPrecondition',
+          `${name} is not made for ${formatPlatform(this.#options.platform)}, only for ${[...new Set(offered)].join(', ') || 'no platform at all'}`,
+        )
       }
       wanted = chosen.digest
     }
     throw new GantryError('InvalidArgument', `manifest of ${name} is more than ${DEEPEST_INDEX} indexes deep`)
   }
 
-  async #obtain(repository: Repository, name: string, digest: string, manifest: Resolved['manifest'], signal: AbortSignal): Promise<Pulled> {
+  async #obtain(
+    repository: Repository,
+    name: string,
+    digest: string,
+    manifest: Resolved['manifest'],
+    signal: AbortSignal,
+  ): Promise<Pulled> {
     const { content, snapshots, platform, limits = DEFAULT_UNPACK_LIMITS } = this.#options
     const budget = new UnpackBudget(limits)
-    checkCompressedSize(name, manifest.layers.reduce((sum, layer) => sum + layer.size, 0), limits)
-    const releases = [content.holds.take([digest, manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)])]
+    checkCompressedSize(
+      name,
+      manifest.layers.reduce((sum, layer) => sum + layer.size, 0),
+      limits,
+    )
+    const releases = [
+      content.holds.take([digest, manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)]),
+    ]
     const stopping = new AbortController()
     const either = AbortSignal.any([signal, stopping.signal])
     const downloads: Promise<void>[] = []
     try {
       await this.#download(repository, manifest.config, either, () => undefined)
       const bytes = await content.read(manifest.config.digest)
-      if (bytes === undefined) throw new GantryError('Unavailable', `config of ${name} was damaged on disk and is removed`)
+      if (bytes === undefined)
+        throw new GantryError('Unavailable', `config of ${name} was damaged on disk and is removed`)
       const config = parseConfig(bytes, `config of ${name}`)
       checkConfig(config, manifest, platform, name)
       const chain = chainIds(config.diffIds)
@@ -138,7 +180,14 @@ export class Puller {
       const progress = new Progress(manifest.layers, (now) => this.#tell(digest, now))
       for (const [place, layer] of manifest.layers.entries()) {
         const needed = !snapshots.committed(chain[place]!)
-        downloads.push(needed ? this.#downloads.run(() => this.#download(repository, layer, either, (bytes) => progress.arrived(place, bytes)), either) : Promise.resolve())
+        downloads.push(
+          needed
+            ? this.#downloads.run(
+                () => this.#download(repository, layer, either, (bytes) => progress.arrived(place, bytes)),
+                either,
+              )
+            : Promise.resolve(),
+        )
       }
       // The first to fail ends the others, and they with its error; each is awaited below.
       for (const download of downloads) download.catch((error: unknown) => stopping.abort(GantryError.from(error)))
@@ -146,9 +195,16 @@ export class Puller {
         await downloads[place]
         await snapshots.commit(chain[place]!, chain[place - 1] ?? '', async (directory, lower) => {
           // Committed when the pull began and swept since: its blob was not asked for.
-          if (content.size(layer.digest) === undefined) await this.#download(repository, layer, either, (bytes) => progress.arrived(place, bytes))
+          if (content.size(layer.digest) === undefined)
+            await this.#download(repository, layer, either, (bytes) => progress.arrived(place, bytes))
           try {
-            return await unpackLayer({ digest: layer.digest, diffId: config.diffIds[place]!, open: () => content.stream(layer.digest) }, directory, lower, either, budget)
+            return await unpackLayer(
+              { digest: layer.digest, diffId: config.diffIds[place]!, open: () => content.stream(layer.digest) },
+              directory,
+              lower,
+              either,
+              budget,
+            )
           } catch (error) {
             // A blob that cannot be used is not kept: what was damaged on disk comes whole the next time.
             if (GantryError.is(error, 'InvalidArgument')) await content.remove(layer.digest)
@@ -166,11 +222,28 @@ export class Puller {
   }
 
   /** One blob, if it is not here: shared by every image that has it. */
-  #download(repository: Repository, blob: Descriptor, signal: AbortSignal, arrived: (bytes: number) => void): Promise<void> {
+  #download(
+    repository: Repository,
+    blob: Descriptor,
+    signal: AbortSignal,
+    arrived: (bytes: number) => void,
+  ): Promise<void> {
     const { client, content } = this.#options
     if (content.size(blob.digest) !== undefined) return Promise.resolve()
-    return this.#downloading.run(blob.digest, signal, (shared) => content.ingest(
-      blob, (ingest) => client.blob(repository, blob.digest, () => ingest.offset(), (body) => ingest.write(body), shared), arrived))
+    return this.#downloading.run(blob.digest, signal, (shared) =>
+      content.ingest(
+        blob,
+        (ingest) =>
+          client.blob(
+            repository,
+            blob.digest,
+            () => ingest.offset(),
+            (body) => ingest.write(body),
+            shared,
+          ),
+        arrived,
+      ),
+    )
   }
 
   async #listening<T>(digest: string, { reference, progress }: PullRequest, work: () => Promise<T>): Promise<T> {
@@ -228,20 +301,32 @@ class Progress {
   }
 }
 
-/** Chain ids of each layer with those below it. https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#layer-chainid */
+/**
+ * Chain ids of each layer with those below it.
+ * https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#layer-chainid
+ */
 export function chainIds(diffIds: readonly string[]): readonly string[] {
   const chain: string[] = []
   for (const diffId of diffIds) {
     const below = chain.at(-1)
-    chain.push(below === undefined ? diffId : `sha256:${createHash('sha256').update(`${below} ${diffId}`).digest('hex')}`)
+    chain.push(
+      below === undefined ? diffId : `sha256:${createHash('sha256').update(`${below} ${diffId}`).digest('hex')}`,
+    )
   }
   return chain
 }
 
 function checkConfig(config: Config, manifest: Resolved['manifest'], platform: Platform, name: string): void {
-  if (config.diffIds.length !== manifest.layers.length) throw new GantryError('InvalidArgument', `config of ${name} names ${config.diffIds.length} layers, its manifest ${manifest.layers.length}`)
+  if (config.diffIds.length !== manifest.layers.length)
+    throw new GantryError(
+      'InvalidArgument',
+      `config of ${name} names ${config.diffIds.length} layers, its manifest ${manifest.layers.length}`,
+    )
   const { os, architecture } = config.platform
   if ((os !== '' && os !== platform.os) || (architecture !== '' && architecture !== platform.architecture)) {
-    throw new GantryError('FailedPrecondition', `${name} is made for ${formatPlatform(config.platform)}, not for ${formatPlatform(platform)}`)
+    throw new GantryError(
+      'FailedPrecondition',
+      `${name} is made for ${formatPlatform(config.platform)}, not for ${formatPlatform(platform)}`,
+    )
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Names of images: `[registry/]repository[:tag][@digest]`, with Docker's short forms ("busybox" is docker.io/library/busybox:latest).
+ * Names of images: `[registry/]repository[:tag][@digest]`, with Docker's short forms ("busybox" is
+ * docker.io/library/busybox:latest).
  * Grammar: https://github.com/distribution/reference/blob/v0.6.0/reference.go and
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
  */
@@ -17,7 +18,8 @@ export interface Reference {
 }
 
 const DEFAULT_REGISTRY = 'docker.io'
-const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*)(?::[0-9]{1,5})?$/
+const HOST =
+  /^(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*)(?::[0-9]{1,5})?$/
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
 const TAG = /^\w[\w.-]{0,127}$/
 const DIGEST = /^sha256:[0-9a-f]{64}$/
@@ -25,7 +27,9 @@ const DIGEST = /^sha256:[0-9a-f]{64}$/
 /** The parts of a reference, short forms made long. InvalidArgument says which part is wrong. */
 export function parseReference(text: string): Reference {
   const refuse = (reason: string): never => {
-    throw new GantryError('InvalidArgument', `image reference "${text}": ${reason}`, { details: [{ field: 'image', value: text, message: reason }] })
+    throw new GantryError('InvalidArgument', `image reference "${text}": ${reason}`, {
+      details: [{ field: 'image', value: text, message: reason }],
+    })
   }
   if (text === '') return refuse('is empty')
   const at = text.indexOf('@')
@@ -49,7 +53,11 @@ export function parseReference(text: string): Reference {
   if (repository.length > 255) return refuse('repository is longer than 255 characters')
   for (const component of repository.split('/')) {
     if (!COMPONENT.test(component)) {
-      return refuse(/[A-Z]/.test(component) ? `repository "${repository}" has upper-case letters` : `repository "${repository}" is not lower-case words divided by "/", ".", "_" or "-"`)
+      return refuse(
+        /[A-Z]/.test(component)
+          ? `repository "${repository}" has upper-case letters`
+          : `repository "${repository}" is not lower-case words divided by "/", ".", "_" or "-"`,
+      )
     }
   }
   return { registry, repository, tag: tag === '' && digest === '' ? 'latest' : tag, digest }

@@ -8,8 +8,10 @@ interface Job<T> {
 }
 
 /**
- * One job per key, whoever waits for it. A waiter whose signal is aborted leaves with that signal's reason; the job itself is aborted only
- * when its last waiter has left, and whoever asks for the key after that waits for the old job to end and starts a new one.
+ * One job per key, whoever waits for it. A waiter whose signal is aborted leaves with that signal's reason; the job
+ * itself is aborted only
+ * when its last waiter has left, and whoever asks for the key after that waits for the old job to end and starts a new
+ * one.
  */
 export class SharedWork<T> {
   readonly #jobs = new Map<string, Job<T>>()
@@ -31,7 +33,9 @@ export class SharedWork<T> {
 
   #begin(key: string, work: (signal: AbortSignal) => Promise<T>): Job<T> {
     const controller = new AbortController()
-    const result = Promise.resolve().then(() => work(controller.signal)).finally(() => this.#jobs.delete(key))
+    const result = Promise.resolve()
+      .then(() => work(controller.signal))
+      .finally(() => this.#jobs.delete(key))
     const job = { result, controller, waiters: 0 }
     this.#jobs.set(key, job)
     return job
@@ -50,7 +54,10 @@ export class SharedWork<T> {
         reject(GantryError.from(signal.reason, 'Cancelled'))
       }
       signal.addEventListener('abort', abort, { once: true })
-      job.result.then((value) => (leave(), resolve(value)), (error: unknown) => (leave(), reject(error as Error)))
+      job.result.then(
+        (value) => (leave(), resolve(value)),
+        (error: unknown) => (leave(), reject(error as Error)),
+      )
     })
   }
 }

@@ -1,4 +1,7 @@
-/** The pages that an agent has for who monitors nodes: those of a kubelet. They are read by way of the control plane; the agent listens nowhere. */
+/**
+ * The pages that an agent has for who monitors nodes: those of a kubelet. They are read by way of the control plane;
+ * the agent listens nowhere.
+ */
 import type { Page } from '../../proto/gen/types.ts'
 import { cadvisorFamilies } from './cadvisor.ts'
 import { EXPOSITION_TYPE, formatFamilies, type Family } from './exposition.ts'
@@ -22,12 +25,22 @@ export class NodePages {
   /** The page at a path, which may have a query; one with the code 404 where there is none. */
   async page(path: string): Promise<Page> {
     switch (path.replace(/\?.*$/s, '').replace(/(?<=.)\/$/, '')) {
-      case '/healthz': return page('text/plain; charset=utf-8', 'ok')
-      case '/metrics': return metrics(kubeletFamilies(await this.#snapshot(), this.#parts.version))
-      case '/metrics/cadvisor': return metrics(cadvisorFamilies(await this.#snapshot()))
-      case '/metrics/resource': return metrics(resourceFamilies(await this.#snapshot()))
-      case '/stats/summary': return page('application/json', JSON.stringify(summaryOf(await this.#snapshot())))
-      default: return page('text/plain; charset=utf-8', '404 page not found\nThe pages are /healthz, /metrics, /metrics/cadvisor, /metrics/resource and /stats/summary.\n', 404)
+      case '/healthz':
+        return page('text/plain; charset=utf-8', 'ok')
+      case '/metrics':
+        return metrics(kubeletFamilies(await this.#snapshot(), this.#parts.version))
+      case '/metrics/cadvisor':
+        return metrics(cadvisorFamilies(await this.#snapshot()))
+      case '/metrics/resource':
+        return metrics(resourceFamilies(await this.#snapshot()))
+      case '/stats/summary':
+        return page('application/json', JSON.stringify(summaryOf(await this.#snapshot())))
+      default:
+        return page(
+          'text/plain; charset=utf-8',
+          '404 page not found\nThe pages are /healthz, /metrics, /metrics/cadvisor, /metrics/resource and /stats/summary.\n',
+          404,
+        )
     }
   }
 

@@ -47,7 +47,12 @@ export interface NodeSnapshot {
   readonly machine: Machine
   readonly use: MachineUse
   /** Bytes and inodes of the file system that holds the agent's state, images and logs. */
-  readonly disk: { readonly capacity: number; readonly available: number; readonly inodes: number; readonly inodesFree: number }
+  readonly disk: {
+    readonly capacity: number
+    readonly available: number
+    readonly inodes: number
+    readonly inodesFree: number
+  }
   readonly pods: readonly PodSnapshot[]
 }
 
@@ -67,28 +72,69 @@ export interface SnapshotParts {
 
 export async function takeSnapshot(parts: SnapshotParts): Promise<NodeSnapshot> {
   const { node, targets, clock, stateDir, proc = '/proc' } = parts
-  const [machine, use, disk, stat] = await Promise.all([parts.machine(), readMachineUse(proc, parts.use), statfs(stateDir), readFile(`${proc}/stat`, 'utf8')])
+  const [machine, use, disk, stat] = await Promise.all([
+    parts.machine(),
+    readMachineUse(proc, parts.use),
+    statfs(stateDir),
+    readFile(`${proc}/stat`, 'utf8'),
+  ])
   const booted = Number(/^btime (\d+)$/m.exec(stat)?.[1] ?? NaN)
-  const pods = await Promise.all(targets().filter(({ gone }) => !gone).map((target) => podSnapshot(parts, target, proc, booted)))
+  const pods = await Promise.all(
+    targets()
+      .filter(({ gone }) => !gone)
+      .map((target) => podSnapshot(parts, target, proc, booted)),
+  )
   return {
-    node, time: clock.now(), machine, use, pods,
-    disk: { capacity: disk.bsize * disk.blocks, available: disk.bsize * disk.bavail, inodes: disk.files, inodesFree: disk.ffree },
+    node,
+    time: clock.now(),
+    machine,
+    use,
+    pods,
+    disk: {
+      capacity: disk.bsize * disk.blocks,
+      available: disk.bsize * disk.bavail,
+      inodes: disk.files,
+      inodesFree: disk.ffree,
+    },
   }
 }
 
-async function podSnapshot({ runtime }: SnapshotParts, { pod, allRunning, anyRunning }: StreamTarget, proc: string, booted: number): Promise<PodSnapshot> {
+async function podSnapshot(
+  { runtime }: SnapshotParts,
+  { pod, allRunning, anyRunning }: StreamTarget,
+  proc: string,
+  booted: number,
+): Promise<PodSnapshot> {
   const { namespace, name, uid, creationTimestamp } = pod.metadata
   const { spec } = pod
-  const images = new Map([...spec.initContainers ?? [], ...spec.containers, ...spec.ephemeralContainers ?? []].map((container) => [container.name, container.image ?? '']))
-  const containers = await Promise.all(allRunning.map(async (container): Promise<ContainerSnapshot[]> => {
-    const [counters, startedAt] = await Promise.all([runtime.counters(container.id), startOf(container, proc, booted)])
-    return counters === undefined ? [] : [{ name: container.name, id: container.id, image: images.get(container.name) ?? '', startedAt, counters }]
-  }))
-  const interfaces = spec.hostNetwork === true || anyRunning === undefined ? [] : parseInterfaces(await readOptional(`${proc}/${anyRunning.pid}/net/dev`))
+  const images = new Map(
+    [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])].map((container) => [
+      container.name,
+      container.image ?? '',
+    ]),
+  )
+  const containers = await Promise.all(
+    allRunning.map(async (container): Promise<ContainerSnapshot[]> => {
+      const [counters, startedAt] = await Promise.all([
+        runtime.counters(container.id),
+        startOf(container, proc, booted),
+      ])
+      return counters === undefined
+        ? []
+        : [{ name: container.name, id: container.id, image: images.get(container.name) ?? '', startedAt, counters }]
+    }),
+  )
+  const interfaces =
+    spec.hostNetwork === true || anyRunning === undefined
+      ? []
+      : parseInterfaces(await readOptional(`${proc}/${anyRunning.pid}/net/dev`))
   return { namespace, name, uid, createdAt: creationTimestamp, interfaces, containers: containers.flat() }
 }
 
-/** When its first process began: in hundredths of a second since the boot, the 22nd field. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
+/**
+ * When its first process began: in hundredths of a second since the boot, the 22nd field.
+ * https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+ */
 async function startOf({ pid }: TargetContainer, proc: string, booted: number): Promise<number | undefined> {
   const text = await readOptional(`${proc}/${pid}/stat`)
   // The second field, the program's name, may hold anything, parentheses and spaces too.
@@ -102,8 +148,27 @@ export function parseInterfaces(dev: string): InterfaceCounters[] {
   return dev.split('\n').flatMap((line) => {
     const [, name, numbers] = /^\s*([^:\s]+):\s*(.*)$/.exec(line) ?? []
     if (name === undefined || name === 'lo') return []
-    const [bytes = 0, packets = 0, errors = 0, dropped = 0, , , , , sent = 0, sentPackets = 0, sentErrors = 0, sentDropped = 0] = numbers!.trim().split(/\s+/).map(Number)
-    return [{ name, receive: { bytes, packets, errors, dropped }, transmit: { bytes: sent, packets: sentPackets, errors: sentErrors, dropped: sentDropped } }]
+    const [
+      bytes = 0,
+      packets = 0,
+      errors = 0,
+      dropped = 0,
+      ,
+      ,
+      ,
+      ,
+      sent = 0,
+      sentPackets = 0,
+      sentErrors = 0,
+      sentDropped = 0,
+    ] = numbers!.trim().split(/\s+/).map(Number)
+    return [
+      {
+        name,
+        receive: { bytes, packets, errors, dropped },
+        transmit: { bytes: sent, packets: sentPackets, errors: sentErrors, dropped: sentDropped },
+      },
+    ]
   })
 }
 

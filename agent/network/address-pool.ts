@@ -1,5 +1,12 @@
 /** Addresses of one node's pods. */
-import { formatAddress, formatCidr, prefixLength, readAddress, readCidr, type AddressFamily } from '../../proto/api/cidr.ts'
+import {
+  formatAddress,
+  formatCidr,
+  prefixLength,
+  readAddress,
+  readCidr,
+  type AddressFamily,
+} from '../../proto/api/cidr.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 
 /** Prefixes that a node's range may have. */
@@ -7,7 +14,10 @@ const PREFIXES = { 4: { least: 8, most: 30 }, 6: { least: 48, most: 126 } } as c
 /** Of an IPv6 range only the first addresses are given out: nobody needs more, and what is kept of each stays small. */
 const LARGEST = 2 ** 24
 
-/** A range with one address taken by the node itself (the first); the network's and the broadcast address are never handed out. */
+/**
+ * A range with one address taken by the node itself (the first); the network's and the broadcast address are never
+ * handed out.
+ */
 export class AddressPool {
   readonly family: AddressFamily
   /** Bits of the network part. */
@@ -25,11 +35,13 @@ export class AddressPool {
   /** A range like "10.1.2.0/24", /8 to /30, or "fd00:1:2::/64", /48 to /126. InvalidArgument for anything else. */
   constructor(cidr: string) {
     const range = readCidr(cidr)
-    if (range === undefined) throw new GantryError('InvalidArgument', `pod range "${cidr}" is none, such as 10.244.1.0/24`)
+    if (range === undefined)
+      throw new GantryError('InvalidArgument', `pod range "${cidr}" is none, such as 10.244.1.0/24`)
     this.family = range.family
     this.prefix = prefixLength(range)
     const { least, most } = PREFIXES[range.family]
-    if (this.prefix < least || this.prefix > most) throw new GantryError('InvalidArgument', `pod range "${cidr}": the prefix must be /${least} to /${most}`)
+    if (this.prefix < least || this.prefix > most)
+      throw new GantryError('InvalidArgument', `pod range "${cidr}": the prefix must be /${least} to /${most}`)
     this.#base = range.first
     this.#size = Number(range.last - range.first + 1n > LARGEST ? LARGEST : range.last - range.first + 1n)
     this.cidr = formatCidr(range)

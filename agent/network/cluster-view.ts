@@ -24,7 +24,10 @@ export class ClusterView implements NetworkView {
   readonly #leftOut: (key: string, what: string) => void
   ranges: NodeRanges
 
-  /** Everything in the view is of its form (vetting.ts). `leftOut` is told what of the entry with a key was not, and is not in the view. */
+  /**
+   * Everything in the view is of its form (vetting.ts). `leftOut` is told what of the entry with a key was not, and is
+   * not in the view.
+   */
   constructor(ranges: NodeRanges, leftOut: (key: string, what: string) => void = () => undefined) {
     this.ranges = ranges
     this.#leftOut = leftOut
@@ -59,7 +62,10 @@ export class ClusterView implements NetworkView {
     }
   }
 
-  /** Takes a whole update (no more parts to come); the keys whose content is another now. What this agent does not know is left out. */
+  /**
+   * Takes a whole update (no more parts to come); the keys whose content is another now. What this agent does not know
+   * is left out.
+   */
   update(parts: readonly NetworkUpdate[]): ReadonlySet<string> {
     const changed = new Set<string>()
     const named = new Set<string>()
@@ -70,7 +76,8 @@ export class ClusterView implements NetworkView {
       }
       for (const key of removed) if (this.#remove(key)) changed.add(key)
     }
-    if (parts[0]?.complete === true) for (const key of this.#places.keys()) if (!named.has(key) && this.#remove(key)) changed.add(key)
+    if (parts[0]?.complete === true)
+      for (const key of this.#places.keys()) if (!named.has(key) && this.#remove(key)) changed.add(key)
     this.#revision = parts.at(-1)?.revision ?? this.#revision
     return changed
   }
@@ -91,7 +98,11 @@ export class ClusterView implements NetworkView {
       place = { of: kind, map: mapOf(this.#objects, kind), name: namespace === '' ? name : `${namespace}/${name}` }
       content = object
       const before = place.map.get(place.name) as Resources[typeof kind] | undefined
-      if (before?.metadata.uid === object.metadata.uid && before.metadata.resourceVersion === object.metadata.resourceVersion) return false
+      if (
+        before?.metadata.uid === object.metadata.uid &&
+        before.metadata.resourceVersion === object.metadata.resourceVersion
+      )
+        return false
     } else {
       place = { of: entry.case, map: mapOf(this.#entries, entry.case), name: key }
       content = entry.value
@@ -108,9 +119,16 @@ export class ClusterView implements NetworkView {
     const place = this.#places.get(key)
     const content = place?.map.get(place.name)
     if (place === undefined || content === undefined) return undefined
-    if (place.map !== this.#objects.get(place.of)) return { key, entry: { case: place.of, value: content } as NetworkEntry['entry'] & {} }
+    if (place.map !== this.#objects.get(place.of))
+      return { key, entry: { case: place.of, value: content } as NetworkEntry['entry'] & {} }
     const kind = place.of as Kind
-    return { key, entry: { case: 'object', value: { apiVersion: apiVersionOf(resourceOf(kind)), kind, raw: encode(kind, content as never) } } }
+    return {
+      key,
+      entry: {
+        case: 'object',
+        value: { apiVersion: apiVersionOf(resourceOf(kind)), kind, raw: encode(kind, content as never) },
+      },
+    }
   }
 
   #remove(key: string): boolean {

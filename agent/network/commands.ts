@@ -4,9 +4,15 @@ import { familyOf, readAddress, type AddressFamily } from '../../proto/api/cidr.
 import { GantryError } from '../../proto/api/errors.ts'
 import { ip, sh, type IpText, type ShellText } from '../program-text.ts'
 
-/** Holds the node's addresses in its pod ranges, whether there are pods or not: a bridge without ports, as not every kernel has dummy links. */
+/**
+ * Holds the node's addresses in its pod ranges, whether there are pods or not: a bridge without ports, as not every
+ * kernel has dummy links.
+ */
 export const GATEWAY = 'gantry0'
-/** Of every port on every node: pods hold it for their gateway's, whatever range the node has or comes to have, and it is seen by nobody but them. */
+/**
+ * Of every port on every node: pods hold it for their gateway's, whatever range the node has or comes to have, and it
+ * is seen by nobody but them.
+ */
 const GATEWAY_MAC = '02:67:74:72:79:00'
 /** Marks the routes of addresses that no pod has (iproute2's rt_protos). */
 const UNUSED_PROTOCOL = 72
@@ -15,16 +21,23 @@ export const OVERLAYS: Readonly<Record<AddressFamily, string>> = { 4: 'gantryvx'
 /** Begins the name of each pod's interface on the node's side. */
 export const PORT_PREFIX = 'gv'
 
-/** 4 bytes that follow from an address: an IPv4 address itself, an IPv6 address's last ones mixed with a digest of the rest. */
+/**
+ * 4 bytes that follow from an address: an IPv4 address itself, an IPv6 address's last ones mixed with a digest of the
+ * rest.
+ */
 function shortForm(address: string): string {
   const read = readAddress(address)
-  if (read === undefined) throw new GantryError('InvalidArgument', `${JSON.stringify(address.slice(0, 120))} is no address`)
+  if (read === undefined)
+    throw new GantryError('InvalidArgument', `${JSON.stringify(address.slice(0, 120))} is no address`)
   const { family, value } = read
   if (family === 4) return value.toString(16).padStart(8, '0')
   return createHash('sha256').update(value.toString(16)).digest('hex').slice(0, 8)
 }
 
-/** The node's end of a pod's pair: named by the pod's first address, so that it can be found again without a record. At most 15 characters. */
+/**
+ * The node's end of a pod's pair: named by the pod's first address, so that it can be found again without a record. At
+ * most 15 characters.
+ */
 export function portName(address: string): string {
   return `${PORT_PREFIX}${familyOf(address) === 6 ? '6' : ''}${shortForm(address)}`
 }
@@ -47,8 +60,10 @@ export interface PodLink {
 }
 
 /**
- * Inside a new namespace: loopback, eth0 with its addresses and a way to the gateway alone, through which everything else is reached; the
- * other end lands in the node's namespace. The gateway's hardware address is known, so nobody asks for it, and nobody can answer falsely.
+ * Inside a new namespace: loopback, eth0 with its addresses and a way to the gateway alone, through which everything
+ * else is reached; the
+ * other end lands in the node's namespace. The gateway's hardware address is known, so nobody asks for it, and nobody
+ * can answer falsely.
  */
 export function podSide({ addresses, mtu, nodeNetns }: PodLink): IpText {
   const first = addresses[0]!.address
@@ -66,23 +81,29 @@ export function podSide({ addresses, mtu, nodeNetns }: PodLink): IpText {
 }
 
 /**
- * On the node: each port is a link of its own with one pod behind it, and has the gateways' addresses as well, so that whatever the node sends there
+ * On the node: each port is a link of its own with one pod behind it, and has the gateways' addresses as well, so that
+ * whatever the node sends there
  * (a translated packet too) says who answers. `gateways`: one per family. Also for ports
  * that are all this already, or are in the bridge of an agent that had one.
  */
 export function joinPorts(pods: readonly (readonly string[])[], gateways: readonly string[]): IpText {
-  return ip.lines(...pods.flatMap((addresses) => {
-    const port = portName(addresses[0]!)
-    return [
-      ip`link set ${port} nomaster`,
-      ip`link set ${port} address ${GATEWAY_MAC}`,
-      // Nobody speaks to the port by an address of its own; without IPv6 the kernel refuses the question.
-      ...(gateways.some((gateway) => familyOf(gateway) === 6) ? [ip`link set ${port} addrgenmode none`] : []),
-      ip`link set ${port} up`,
-      ...gateways.map((gateway) => ip`addr replace ${host(gateway)} dev ${port}${nodad(gateway)}`),
-      ...addresses.flatMap((address) => [ip`neigh replace ${address} lladdr ${podMac(addresses[0]!)} dev ${port} nud permanent`, ip`route replace ${host(address)} dev ${port}`]),
-    ]
-  }))
+  return ip.lines(
+    ...pods.flatMap((addresses) => {
+      const port = portName(addresses[0]!)
+      return [
+        ip`link set ${port} nomaster`,
+        ip`link set ${port} address ${GATEWAY_MAC}`,
+        // Nobody speaks to the port by an address of its own; without IPv6 the kernel refuses the question.
+        ...(gateways.some((gateway) => familyOf(gateway) === 6) ? [ip`link set ${port} addrgenmode none`] : []),
+        ip`link set ${port} up`,
+        ...gateways.map((gateway) => ip`addr replace ${host(gateway)} dev ${port}${nodad(gateway)}`),
+        ...addresses.flatMap((address) => [
+          ip`neigh replace ${address} lladdr ${podMac(addresses[0]!)} dev ${port} nud permanent`,
+          ip`route replace ${host(address)} dev ${port}`,
+        ]),
+      ]
+    }),
+  )
 }
 
 /** What a port has of gateways that are no longer the node's. `addresses`: with their prefixes. */
@@ -91,14 +112,21 @@ export function leaveGateways(port: string, addresses: readonly string[]): IpTex
 }
 
 /**
- * For a shell on the node: a port tells its pod of no shorter way (out where it came in: a pod that calls itself), leads packets from 127.0.0.1 to
+ * For a shell on the node: a port tells its pod of no shorter way (out where it came in: a pod that calls itself),
+ * leads packets from 127.0.0.1 to
  * host ports (what pods send to there, the guard drops), and listens to no router.
  */
 export function portSettings(pods: readonly (readonly string[])[]): ShellText {
-  return sh.lines(...pods.flatMap(([first]) => {
-    const port = portName(first!)
-    return [sh`echo 0 > /proc/sys/net/ipv4/conf/${port}/send_redirects`, sh`echo 1 > /proc/sys/net/ipv4/conf/${port}/route_localnet`, noAdvertisements(port)]
-  }))
+  return sh.lines(
+    ...pods.flatMap(([first]) => {
+      const port = portName(first!)
+      return [
+        sh`echo 0 > /proc/sys/net/ipv4/conf/${port}/send_redirects`,
+        sh`echo 1 > /proc/sys/net/ipv4/conf/${port}/route_localnet`,
+        noAdvertisements(port),
+      ]
+    }),
+  )
 }
 
 export function makeGateway(mtu: number): IpText {
@@ -114,7 +142,10 @@ export function addressGateway(mtu: number, add: readonly string[], remove: read
   )
 }
 
-/** For a shell on the node: what is sent to an address of its ranges that no pod has comes back at once. Without ranges: no longer. */
+/**
+ * For a shell on the node: what is sent to an address of its ranges that no pod has comes back at once. Without ranges:
+ * no longer.
+ */
 export function unusedAddresses(ranges: readonly string[]): ShellText {
   return sh.lines(
     sh`ip -4 route flush proto ${UNUSED_PROTOCOL}`,
@@ -128,7 +159,8 @@ export function deleteLinks(names: readonly string[]): IpText {
 }
 
 /**
- * For a shell in the network namespace concerned: an interface ("default": those still to be made) takes no IPv6 router advertisements and no
+ * For a shell in the network namespace concerned: an interface ("default": those still to be made) takes no IPv6 router
+ * advertisements and no
  * redirects. A pod could send some, and have what others send pass through it (CVE-2020-10749).
  */
 export function noAdvertisements(device: string): ShellText {
@@ -140,7 +172,8 @@ export function noAdvertisements(device: string): ShellText {
 }
 
 /**
- * For a shell on the node: it passes packets on, also between pods of its own, whom it does not tell of shorter ways. Where IPv6 is passed on, an interface follows router advertisements only when told
+ * For a shell on the node: it passes packets on, also between pods of its own, whom it does not tell of shorter ways.
+ * Where IPv6 is passed on, an interface follows router advertisements only when told
  * to: those that did go on doing so.
  */
 export function forwarding(families: ReadonlySet<AddressFamily>): ShellText {

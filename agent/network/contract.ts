@@ -1,5 +1,6 @@
 /**
- * A node's network: pods' namespaces and addresses (`Network`), and what the node follows of the cluster's network (`NetworkView`, followed by
+ * A node's network: pods' namespaces and addresses (`Network`), and what the node follows of the cluster's network
+ * (`NetworkView`, followed by
  * each `NetworkPart`). Every address is text, IPv4 dotted or IPv6 in canonical form (RFC 5952).
  */
 import type { PodNetworks } from '../../proto/api/pod-networks.ts'
@@ -47,13 +48,24 @@ export interface AttachRequest {
 /** The ranges that a node gives addresses from, and what lies beyond. CIDRs, one per family, the preferred first. */
 export interface NodeRanges {
   readonly podCidrs: readonly string[]
-  readonly cluster: { readonly podCidrs: readonly string[]; readonly serviceCidrs: readonly string[]; readonly domain: string }
+  readonly cluster: {
+    readonly podCidrs: readonly string[]
+    readonly serviceCidrs: readonly string[]
+    readonly domain: string
+  }
 }
 
 export interface Network {
-  /** Makes the node's gateway and firewall rules for its ranges, or adopts them; `known` are attachments that live on. Leftovers that nobody knows are removed. */
+  /**
+   * Makes the node's gateway and firewall rules for its ranges, or adopts them; `known` are attachments that live on.
+   * Leftovers that nobody knows are removed.
+   */
   start(ranges: NodeRanges, known: ReadonlyMap<string, Attachment>): Promise<void>
-  /** A network namespace with loopback, eth0 and an address, by id. Taken from those made ahead if there is one. The same again for an id that has one, unless its interface was gone at the start or its removal has failed: then another. ResourceExhausted: no address is free. Conflict: a host port is taken. */
+  /**
+   * A network namespace with loopback, eth0 and an address, by id. Taken from those made ahead if there is one. The
+   * same again for an id that has one, unless its interface was gone at the start or its removal has failed: then
+   * another. ResourceExhausted: no address is free. Conflict: a host port is taken.
+   */
   attach(id: string, request?: AttachRequest): Promise<Attachment>
   /** Removes it and frees its addresses and host ports. Not there: nothing happens. */
   detach(id: string): Promise<void>
@@ -68,10 +80,17 @@ export interface PodSegments {
   /** Interfaces of pods that live on, by uid: of an earlier run. */
   adopt(known: ReadonlyMap<string, readonly FurtherInterface[]>): void
   /**
-   * Gives a pod's namespace its interfaces; waits while a Network has not been given a part for this node yet. Repeated, it answers the same.
+   * Gives a pod's namespace its interfaces; waits while a Network has not been given a part for this node yet.
+   * Repeated, it answers the same.
    * NotFound: no such Network; ResourceExhausted: no address is free; Cancelled.
    */
-  attach(uid: string, netns: string, namespace: string, requests: PodNetworks['further'], signal: AbortSignal): Promise<readonly FurtherInterface[]>
+  attach(
+    uid: string,
+    netns: string,
+    namespace: string,
+    requests: PodNetworks['further'],
+    signal: AbortSignal,
+  ): Promise<readonly FurtherInterface[]>
   /** Takes a pod's namespace off the cluster's own network. */
   leaveCluster(netns: string): Promise<void>
   /** The namespace is gone or about to be: its addresses are free. Not there: nothing happens. */
@@ -82,14 +101,28 @@ export interface PodSegments {
 export interface PodGuard {
   /** Pods that have addresses already, by uid: of an earlier run. Takes effect with the next change. */
   adopt(given: ReadonlyMap<string, readonly string[]>): void
-  /** Resolves when what the pod (by uid) sends and is sent is judged as its policies want; at once if it has none. Rejects if that cannot be: Cancelled, or what nft says. */
+  /**
+   * Resolves when what the pod (by uid) sends and is sent is judged as its policies want; at once if it has none.
+   * Rejects if that cannot be: Cancelled, or what nft says.
+   */
   protect(uid: string, addresses: readonly string[], signal: AbortSignal): Promise<void>
   /** The pod's addresses may be given to another. */
   forget(uid: string): void
 }
 
 /** Kinds of objects in a view. */
-export type ViewedKind = 'Service' | 'EndpointSlice' | 'Network' | 'Ingress' | 'IngressClass' | 'Gateway' | 'GatewayClass' | 'HTTPRoute' | 'ReferenceGrant' | 'Namespace' | 'Secret'
+export type ViewedKind =
+  | 'Service'
+  | 'EndpointSlice'
+  | 'Network'
+  | 'Ingress'
+  | 'IngressClass'
+  | 'Gateway'
+  | 'GatewayClass'
+  | 'HTTPRoute'
+  | 'ReferenceGrant'
+  | 'Namespace'
+  | 'Secret'
 
 type EntryCase = NonNullable<NetworkEntry['entry']>['case']
 type EntryValue<C extends EntryCase> = Extract<NonNullable<NetworkEntry['entry']>, { case: C }>['value']
@@ -107,23 +140,37 @@ export interface NetworkView {
 
 /** What differs from the view that the part was last given. */
 export interface NetworkChange {
-  /** Anything may have changed: the first view, one after a gap, or one after this part failed. What is in the kernel must be compared, not assumed. */
+  /**
+   * Anything may have changed: the first view, one after a gap, or one after this part failed. What is in the kernel
+   * must be compared, not assumed.
+   */
   readonly complete: boolean
-  /** Keys set or removed, e.g. "Service/default/web"; what stands there now is in the view. With `complete` it names all. */
+  /**
+   * Keys set or removed, e.g. "Service/default/web"; what stands there now is in the view. With `complete` it names
+   * all.
+   */
   readonly keys: ReadonlySet<string>
 }
 
 /**
- * One part of the node that makes the network as the view says: routes, service translation, policies, names, the entrance. `apply` is never
- * called twice at once; views that arrive meanwhile are merged into one further call. When it rejects, it is called again, after a growing
+ * One part of the node that makes the network as the view says: routes, service translation, policies, names, the
+ * entrance. `apply` is never
+ * called twice at once; views that arrive meanwhile are merged into one further call. When it rejects, it is called
+ * again, after a growing
  * pause, with `complete`. It must leave what works working: what is in the kernel stays while the agent is gone.
  */
 export interface NetworkPart {
   readonly name: string
-  /** Until its `apply` has ended, the revision is not confirmed to the control plane: a pod is ended only when no node sends it anything any more. */
+  /**
+   * Until its `apply` has ended, the revision is not confirmed to the control plane: a pod is ended only when no node
+   * sends it anything any more.
+   */
   readonly confirms: boolean
   apply(view: NetworkView, change: NetworkChange): Promise<void>
-  /** Tables of nftables that it has made, if any, as "inet gantry_services": where one is gone it is called with `complete`. */
+  /**
+   * Tables of nftables that it has made, if any, as "inet gantry_services": where one is gone it is called with
+   * `complete`.
+   */
   tables?(): readonly string[]
   /** The agent ends; what pods use stays. */
   stop(): Promise<void>

@@ -15,9 +15,12 @@ const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
 type Claimant = Pick<Attachment, 'addresses' | 'hostPorts'>
 
 /**
- * A packet to the node's address is looked up in two maps (by address, by port alone), so that it costs the same however many there are; a pod
- * that comes or goes adds or removes its elements. Answers find their way back by connection tracking. A pod that calls itself through the
- * node's port, and the node that calls from 127.0.0.1, are seen with the gateway's address: the answer would not come back otherwise.
+ * A packet to the node's address is looked up in two maps (by address, by port alone), so that it costs the same
+ * however many there are; a pod
+ * that comes or goes adds or removes its elements. Answers find their way back by connection tracking. A pod that calls
+ * itself through the
+ * node's port, and the node that calls from 127.0.0.1, are seen with the gateway's address: the answer would not come
+ * back otherwise.
  */
 export class HostPorts {
   readonly #node: InNode
@@ -39,10 +42,22 @@ export class HostPorts {
   reserve(id: string, ports: readonly HostPort[]): void {
     for (const port of ports) {
       const owners = this.#owners.get(key(port))
-      const taken = [...owners ?? []].find(([address, owner]) => owner !== id && overlaps(address, hostAddress(port)))
+      const taken = [...(owners ?? [])].find(([address, owner]) => owner !== id && overlaps(address, hostAddress(port)))
       if (taken !== undefined) {
         const [address, owner] = taken
-        throw new GantryError('Conflict', `host port ${port.hostPort}/${port.protocol}${address === '' ? '' : ` of ${address}`} is that of pod ${owner}`, { details: [{ field: 'hostPort', value: String(port.hostPort), remedy: 'let the pod run on another node, or give it another host port' }] })
+        throw new GantryError(
+          'Conflict',
+          `host port ${port.hostPort}/${port.protocol}${address === '' ? '' : ` of ${address}`} is that of pod ${owner}`,
+          {
+            details: [
+              {
+                field: 'hostPort',
+                value: String(port.hostPort),
+                remedy: 'let the pod run on another node, or give it another host port',
+              },
+            ],
+          },
+        )
       }
     }
     for (const port of ports) {
@@ -59,9 +74,14 @@ export class HostPorts {
     await this.#forgetFlows(pod)
   }
 
-  /** The kernel follows, whether it knew of them or not. The ports stay the pods' until `release`: until nothing of it is left, the next run of the agent may find it. */
+  /**
+   * The kernel follows, whether it knew of them or not. The ports stay the pods' until `release`: until nothing of it
+   * is left, the next run of the agent may find it.
+   */
   async close(pods: readonly Claimant[]): Promise<void> {
-    const commands = pods.flatMap(elements).map((element) => nft`${add(element)}delete element inet ${HOST_PORTS_TABLE} ${element.set} { ${element.key} }\n`)
+    const commands = pods
+      .flatMap(elements)
+      .map((element) => nft`${add(element)}delete element inet ${HOST_PORTS_TABLE} ${element.set} { ${element.key} }\n`)
     if (commands.length === 0) return
     await this.#node.nft(nft.join(...commands))
     for (const pod of pods) await this.#forgetFlows(pod)
@@ -79,12 +99,20 @@ export class HostPorts {
     await this.#node.nft(withoutTables(nft`inet ${HOST_PORTS_TABLE}`))
   }
 
-  /** A client that goes on sending UDP from one port would for ever go where its first packet went. conntrack(8) answers 1 if there is nothing to delete. */
+  /**
+   * A client that goes on sending UDP from one port would for ever go where its first packet went. conntrack(8) answers
+   * 1 if there is nothing to delete.
+   */
   async #forgetFlows({ addresses, hostPorts = [] }: Claimant): Promise<void> {
     const families = new Set(addresses.map(familyOf))
     for (const { protocol, hostPort } of hostPorts) {
       if (protocol !== 'UDP') continue
-      for (const family of families) await this.#node('conntrack', ['-D', '-f', family === 4 ? 'ipv4' : 'ipv6', '-p', 'udp', '--orig-port-dst', String(hostPort)], [0, 1])
+      for (const family of families)
+        await this.#node(
+          'conntrack',
+          ['-D', '-f', family === 4 ? 'ipv4' : 'ipv6', '-p', 'udp', '--orig-port-dst', String(hostPort)],
+          [0, 1],
+        )
     }
   }
 }
@@ -120,9 +148,15 @@ function elements({ addresses, hostPorts = [] }: Claimant): Element[] {
       if (host !== '' && familyOf(host) !== family) return []
       const value = `${address} . ${port.containerPort}`
       const at = `${port.protocol.toLowerCase()} . ${port.hostPort}`
-      return [host === '' || WILDCARDS.has(host) ? { set: `any${family}`, key: at, value } : { set: `one${family}`, key: `${host} . ${at}`, value }]
+      return [
+        host === '' || WILDCARDS.has(host)
+          ? { set: `any${family}`, key: at, value }
+          : { set: `one${family}`, key: `${host} . ${at}`, value },
+      ]
     })
-    return mapped.length === 0 ? [] : [...mapped, { set: `self${family}`, key: `${address} . ${address}`, value: undefined }]
+    return mapped.length === 0
+      ? []
+      : [...mapped, { set: `self${family}`, key: `${address} . ${address}`, value: undefined }]
   })
 }
 

@@ -1,5 +1,6 @@
 /**
- * Follows what the control plane tells of the cluster's network: keeps the view, lets every part make it so, and confirms the revision that the
+ * Follows what the control plane tells of the cluster's network: keeps the view, lets every part make it so, and
+ * confirms the revision that the
  * parts follow. The view outlives the agent, so that the next run knows it before it has reached the control plane.
  *
  *   session ─ welcome, update ─▶ view ─▶ part, part, …   (each at its own pace)
@@ -40,9 +41,15 @@ export class NetworkSync implements NetworkFollower {
   readonly #directory: string
   readonly #logger: Logger
   readonly #applied: (revision: number) => void
-  readonly #view = new ClusterView({ podCidrs: [], cluster: { podCidrs: [], serviceCidrs: [], domain: '' } }, (key, what) => {
-    this.#logger.warn({ key, leftOut: what }, 'a part of what the control plane tells of the network is not of its form and is left out')
-  })
+  readonly #view = new ClusterView(
+    { podCidrs: [], cluster: { podCidrs: [], serviceCidrs: [], domain: '' } },
+    (key, what) => {
+      this.#logger.warn(
+        { key, leftOut: what },
+        'a part of what the control plane tells of the network is not of its form and is left out',
+      )
+    },
+  )
   readonly #file: ViewFile
   readonly #runners: readonly PartRunner[]
   /** Parts of an update whose last part is not here yet. */
@@ -55,7 +62,9 @@ export class NetworkSync implements NetworkFollower {
     this.#logger = logger
     this.#applied = applied
     this.#file = new ViewFile(join(directory, 'view'), logger)
-    this.#runners = parts.map((part) => new PartRunner({ part, view: this.#view, clock, random, logger, advanced: () => this.#advanced() }))
+    this.#runners = parts.map(
+      (part) => new PartRunner({ part, view: this.#view, clock, random, logger, advanced: () => this.#advanced() }),
+    )
   }
 
   /** Shared and live: it moves on while somebody reads it over several turns. */
@@ -70,7 +79,11 @@ export class NetworkSync implements NetworkFollower {
 
   /** The parts, as those who make tables of nftables. */
   get tableOwners(): TableOwner[] {
-    return this.#runners.map((runner) => ({ name: runner.name, tables: () => runner.tables, restore: () => runner.changed(new Set(), true) }))
+    return this.#runners.map((runner) => ({
+      name: runner.name,
+      tables: () => runner.tables,
+      restore: () => runner.changed(new Set(), true),
+    }))
   }
 
   /** Takes up what the run before knew, if there is any: it can be read, and nobody acts on it yet. */
@@ -80,13 +93,20 @@ export class NetworkSync implements NetworkFollower {
       this.#ranges = vetRanges(JSON.parse(await readFile(this.#rangesPath, 'utf8')) as NodeRanges)
     } catch (thrown) {
       // The first run, or a file that cannot be read: the control plane tells everything again.
-      if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') this.#logger.warn({ directory: this.#directory, err: GantryError.from(thrown) }, 'the view of the network that the run before kept cannot be read')
+      if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT')
+        this.#logger.warn(
+          { directory: this.#directory, err: GantryError.from(thrown) },
+          'the view of the network that the run before kept cannot be read',
+        )
       return
     }
     this.#view.ranges = this.#ranges
   }
 
-  /** The parts begin to follow what was loaded; those that are told of pods by others must have heard of the pods that live on. */
+  /**
+   * The parts begin to follow what was loaded; those that are told of pods by others must have heard of the pods that
+   * live on.
+   */
   start(): void {
     if (this.#ranges === undefined) return
     for (const runner of this.#runners) runner.changed(new Set(), true)
@@ -111,7 +131,8 @@ export class NetworkSync implements NetworkFollower {
     this.#gathered = []
     const first = this.#view.revision === 0
     const changed = this.#view.update(parts)
-    if (changed.size > 0) this.#file.add(first ? parts : this.#kept(parts, changed), () => this.#view.updates(RECORD_ENTRIES))
+    if (changed.size > 0)
+      this.#file.add(first ? parts : this.#kept(parts, changed), () => this.#view.updates(RECORD_ENTRIES))
     for (const runner of this.#runners) runner.changed(changed)
   }
 
@@ -126,10 +147,18 @@ export class NetworkSync implements NetworkFollower {
     await this.#file.settled()
   }
 
-  /** What of an update is to be remembered: of a further complete one only what differs from what is known, and what is gone because it is not in it. */
+  /**
+   * What of an update is to be remembered: of a further complete one only what differs from what is known, and what is
+   * gone because it is not in it.
+   */
   #kept(parts: readonly NetworkUpdate[], changed: ReadonlySet<string>): NetworkUpdate[] {
     const gone = [...changed].filter((key) => !this.#view.has(key))
-    return parts.map((part, index) => ({ ...part, complete: false, set: part.set.filter(({ key }) => changed.has(key)), removed: index === 0 ? gone : [] }))
+    return parts.map((part, index) => ({
+      ...part,
+      complete: false,
+      set: part.set.filter(({ key }) => changed.has(key)),
+      removed: index === 0 ? gone : [],
+    }))
   }
 
   get #rangesPath(): string {

@@ -1,7 +1,29 @@
 /** The node's end of the pod network: the gateway, a port for each pod, and the rules for what passes. */
 import type { Logger } from '../../proto/base/logger.ts'
-import { addressGateway, deleteLinks, forwarding, GATEWAY, isPortName, joinPorts, leaveGateways, makeGateway, noAdvertisements, portName, portSettings, unusedAddresses } from './commands.ts'
-import { admit, dismiss, guard, GUARD_DEPUTY, GUARD_TABLE, masquerade, MASQUERADE_TABLE, withoutTables } from './firewall.ts'
+import {
+  addressGateway,
+  deleteLinks,
+  forwarding,
+  GATEWAY,
+  isPortName,
+  joinPorts,
+  leaveGateways,
+  makeGateway,
+  noAdvertisements,
+  portName,
+  portSettings,
+  unusedAddresses,
+} from './commands.ts'
+import {
+  admit,
+  dismiss,
+  guard,
+  GUARD_DEPUTY,
+  GUARD_TABLE,
+  masquerade,
+  MASQUERADE_TABLE,
+  withoutTables,
+} from './firewall.ts'
 import { readJson, type InNode } from './node-programs.ts'
 import { ip, nft, sh } from '../program-text.ts'
 import type { PodAddresses } from './pod-addresses.ts'
@@ -42,7 +64,10 @@ export class NodePorts {
     this.#logger = logger
   }
 
-  /** Makes everything, or makes what is there right: pods that live on are not disturbed. Ports that nobody knows are removed. */
+  /**
+   * Makes everything, or makes what is there right: pods that live on are not disturbed. Ports that nobody knows are
+   * removed.
+   */
   async start({ addresses, clusterCidrs, mtu, vxlanPort, pods, foreign }: NodeSide): Promise<FoundPorts> {
     this.#gateways = addresses.pools.map(({ gateway }) => gateway)
     await this.#makeGateway(addresses, mtu)
@@ -53,14 +78,38 @@ export class NodePorts {
     const known = new Set(living.map(([first]) => portName(first!)))
     const stray = [...ports.keys()].filter((name) => !known.has(name))
     const gateways = new Set(this.#gateways)
-    const former = [...known].map((port) => leaveGateways(port, globals(ports.get(port)!).filter(({ local }) => !gateways.has(local)).map(withPrefix)))
+    const former = [...known].map((port) =>
+      leaveGateways(
+        port,
+        globals(ports.get(port)!)
+          .filter(({ local }) => !gateways.has(local))
+          .map(withPrefix),
+      ),
+    )
     await this.#node.ipBatch(ip.join(deleteLinks(stray), joinPorts(living, this.#gateways), ...former))
     await this.#node.nft(guard(living, vxlanPort, GUARD_DEPUTY))
-    // Tables of agents that had one for all, and that had a bridge: they would hide pods of this node from those of others, and let nothing pass.
-    await this.#node.nft(nft.join(withoutTables(nft`ip gantry`, nft`bridge gantry_guard`), guard(living, vxlanPort), masquerade(clusterCidrs, foreign, this.#gateways, vxlanPort)))
+    // Tables of agents that had one for all, and that had a bridge: they would hide pods of this node from those of
+    // others, and let nothing pass.
+    await this.#node.nft(
+      nft.join(
+        withoutTables(nft`ip gantry`, nft`bridge gantry_guard`),
+        guard(living, vxlanPort),
+        masquerade(clusterCidrs, foreign, this.#gateways, vxlanPort),
+      ),
+    )
     await this.#node.nft(withoutTables(nft`inet ${GUARD_DEPUTY}`))
-    await this.#node.sh(sh.lines(forwarding(new Set(addresses.pools.map(({ family }) => family))), noAdvertisements(GATEWAY), portSettings(living), unusedAddresses(addresses.pools.map(({ cidr }) => cidr))))
-    return { resized: [...known].filter((name) => ports.get(name)!.mtu !== mtu), gone: new Set(gone.map(([first]) => first!)) }
+    await this.#node.sh(
+      sh.lines(
+        forwarding(new Set(addresses.pools.map(({ family }) => family))),
+        noAdvertisements(GATEWAY),
+        portSettings(living),
+        unusedAddresses(addresses.pools.map(({ cidr }) => cidr)),
+      ),
+    )
+    return {
+      resized: [...known].filter((name) => ports.get(name)!.mtu !== mtu),
+      gone: new Set(gone.map(([first]) => first!)),
+    }
   }
 
   /** Pods whose interfaces have just been made. */
@@ -76,17 +125,17 @@ export class NodePorts {
   async leave(pods: readonly (readonly string[])[]): Promise<void> {
     const present = new Set((await this.#links()).map(({ ifname }) => ifname))
     const ports = pods.map(([first]) => portName(first!)).filter((name) => present.has(name))
-    await Promise.all([
-      this.#node.ipBatch(deleteLinks(ports)),
-      this.#node.nft(dismiss(pods)),
-    ])
+    await Promise.all([this.#node.ipBatch(deleteLinks(ports)), this.#node.nft(dismiss(pods))])
   }
 
   /** With no pod left nothing of the network is. */
   async remove(): Promise<void> {
-    if ((await this.#node('ip', ['link', 'show', 'dev', GATEWAY], [0, 1])).code === 0) await this.#node.ipBatch(deleteLinks([GATEWAY]))
+    if ((await this.#node('ip', ['link', 'show', 'dev', GATEWAY], [0, 1])).code === 0)
+      await this.#node.ipBatch(deleteLinks([GATEWAY]))
     await this.#node.sh(unusedAddresses([]))
-    await this.#node.nft(withoutTables(nft`inet ${GUARD_TABLE}`, nft`inet ${GUARD_DEPUTY}`, nft`inet ${MASQUERADE_TABLE}`))
+    await this.#node.nft(
+      withoutTables(nft`inet ${GUARD_TABLE}`, nft`inet ${GUARD_DEPUTY}`, nft`inet ${MASQUERADE_TABLE}`),
+    )
   }
 
   async #makeGateway(addresses: PodAddresses, mtu: number): Promise<void> {
@@ -94,7 +143,11 @@ export class NodePorts {
     const [link] = shown.code === 0 ? readJson<Link>(shown.stdout) : []
     const present = link === undefined ? [] : globals(link).map(withPrefix)
     const wanted = addresses.pools.map(({ family, gateway }) => `${gateway}/${family === 4 ? 32 : 128}`)
-    const addressed = addressGateway(mtu, wanted.filter((address) => !present.includes(address)), present.filter((address) => !wanted.includes(address)))
+    const addressed = addressGateway(
+      mtu,
+      wanted.filter((address) => !present.includes(address)),
+      present.filter((address) => !wanted.includes(address)),
+    )
     await this.#node.ipBatch(link === undefined ? ip.join(makeGateway(mtu), addressed) : addressed)
   }
 

@@ -28,18 +28,15 @@ interface Input {
 /** `netns`: path of the namespace, if it is not the agent's own. */
 export function inNode(run: Run, netns: string | undefined): InNode {
   type Start = (program: string, args: readonly string[], options: ProgramOptions & Input) => Promise<CommandResult>
-  const start: Start = (program, args, options) => (
+  const start: Start = (program, args, options) =>
     netns === undefined
       ? run(program, args, options)
       : run('nsenter', [`--net=${netns}`, '--', program, ...args], options)
-  )
-  const plain = (program: string, args: readonly string[], allow: readonly number[] = [0]) => (
+  const plain = (program: string, args: readonly string[], allow: readonly number[] = [0]) =>
     start(program, args, { allow })
-  )
   return Object.assign(plain, {
-    ipBatch: ({ text }: IpText, flags: readonly string[] = [], allow: readonly number[] = [0]) => (
-      start('ip', [...flags, '-batch', '-'], { allow, stdin: text })
-    ),
+    ipBatch: ({ text }: IpText, flags: readonly string[] = [], allow: readonly number[] = [0]) =>
+      start('ip', [...flags, '-batch', '-'], { allow, stdin: text }),
     bridgeBatch: ({ text }: IpText) => start('bridge', ['-batch', '-'], { stdin: text }),
     nft: ({ text }: NftText, options: ProgramOptions = {}) => start('nft', ['-f', '-'], { ...options, stdin: text }),
     sh: ({ text }: ShellText) => start('sh', ['-c', text], {}),

@@ -1,4 +1,7 @@
-/** Lets one part follow the view: one call at a time, what comes meanwhile in one further call, what failed again after a growing pause. */
+/**
+ * Lets one part follow the view: one call at a time, what comes meanwhile in one further call, what failed again after
+ * a growing pause.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
@@ -103,7 +106,10 @@ export class PartRunner {
       } catch (thrown) {
         this.#complete = true
         this.#failures++
-        logger.error({ part: part.name, failures: this.#failures, err: GantryError.from(thrown) }, 'a part of the network does not follow')
+        logger.error(
+          { part: part.name, failures: this.#failures, err: GantryError.from(thrown) },
+          'a part of the network does not follow',
+        )
         if (!this.#due) return this.#later()
       }
     }

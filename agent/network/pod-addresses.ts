@@ -10,7 +10,8 @@ export class PodAddresses {
   constructor(cidrs: readonly string[]) {
     this.pools = cidrs.map((cidr) => new AddressPool(cidr))
     if (this.pools.length === 0) throw new GantryError('InvalidArgument', 'the node has no pod range')
-    if (new Set(this.pools.map(({ family }) => family)).size < this.pools.length) throw new GantryError('InvalidArgument', `pod ranges ${cidrs.join(', ')}: there can be one per family`)
+    if (new Set(this.pools.map(({ family }) => family)).size < this.pools.length)
+      throw new GantryError('InvalidArgument', `pod ranges ${cidrs.join(', ')}: there can be one per family`)
   }
 
   /** As people know them. */
@@ -43,6 +44,8 @@ export class PodAddresses {
 
   /** The gateways that pods with these addresses use. */
   gatewaysOf(addresses: readonly string[]): { readonly address: string; readonly gateway: string }[] {
-    return addresses.flatMap((address) => this.pools.filter(({ family }) => family === familyOf(address)).map(({ gateway }) => ({ address, gateway })))
+    return addresses.flatMap((address) =>
+      this.pools.filter(({ family }) => family === familyOf(address)).map(({ gateway }) => ({ address, gateway })),
+    )
   }
 }

@@ -1,6 +1,8 @@
 /**
- * Pods' network namespaces on disk: each a directory `netns/<id>` with the pin `net` in it (those made ahead: `netns/ready-<first address>`). Giving one to
- * a pod is one rename of the directory, which the mount inside follows; its interface on the node's side is named by the first address. So there is nothing
+ * Pods' network namespaces on disk: each a directory `netns/<id>` with the pin `net` in it (those made ahead:
+ * `netns/ready-<first address>`). Giving one to
+ * a pod is one rename of the directory, which the mount inside follows; its interface on the node's side is named by
+ * the first address. So there is nothing
  * else to record.
  */
 import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs'
@@ -58,7 +60,11 @@ export class PodNamespaces {
     mkdirSync(directory, { recursive: true, mode: 0o711 })
     const pin = join(directory, PIN)
     closeSync(openSync(pin, 'a'))
-    await run('unshare', [`--net=${pin}`, '--', 'sh', '-c', sh`${noAdvertisements('default')}; exec ip -batch -`.text], { stdin: podSide({ addresses: links, mtu, nodeNetns }).text })
+    await run(
+      'unshare',
+      [`--net=${pin}`, '--', 'sh', '-c', sh`${noAdvertisements('default')}; exec ip -batch -`.text],
+      { stdin: podSide({ addresses: links, mtu, nodeNetns }).text },
+    )
   }
 
   /** From now on it is the pod's. Its pin. */
@@ -81,7 +87,9 @@ export class PodNamespaces {
 
   /** Everything but what these pins stand in. */
   async removeLeftovers(living: ReadonlySet<string>): Promise<void> {
-    const directories = (await readdir(this.#root)).map((name) => join(this.#root, name)).filter((directory) => !living.has(join(directory, PIN)))
+    const directories = (await readdir(this.#root))
+      .map((name) => join(this.#root, name))
+      .filter((directory) => !living.has(join(directory, PIN)))
     await this.unmount(directories)
     for (const directory of directories) await this.remove(directory)
   }

@@ -93,7 +93,12 @@ export class RoutedNetwork implements Network {
     this.#address = options.address
     this.#vxlanPort = options.vxlanPort ?? VXLAN_PORT
     this.#run = options.run ?? run
-    this.#namespaces = new PodNamespaces({ stateDir: options.stateDir, run: this.#run, nodeNetns: options.netns, mountPoints: options.mountPoints })
+    this.#namespaces = new PodNamespaces({
+      stateDir: options.stateDir,
+      run: this.#run,
+      nodeNetns: options.netns,
+      mountPoints: options.mountPoints,
+    })
     const node = inNode(this.#run, options.netns)
     this.#ports = new NodePorts(node, options.logger)
     this.#hostPorts = new HostPorts(node)
@@ -105,10 +110,15 @@ export class RoutedNetwork implements Network {
   }
 
   tables(): readonly string[] {
-    return this.#state === 'started' ? [GUARD_TABLE, MASQUERADE_TABLE, HOST_PORTS_TABLE].map((name) => `inet ${name}`) : []
+    return this.#state === 'started'
+      ? [GUARD_TABLE, MASQUERADE_TABLE, HOST_PORTS_TABLE].map((name) => `inet ${name}`)
+      : []
   }
 
-  /** Also to go over to other ranges: pods that have addresses of the old ones keep them, and are reached. InvalidArgument: these are no ranges; nothing is changed then. */
+  /**
+   * Also to go over to other ranges: pods that have addresses of the old ones keep them, and are reached.
+   * InvalidArgument: these are no ranges; nothing is changed then.
+   */
   async start(ranges: NodeRanges, known: ReadonlyMap<string, Attachment>): Promise<void> {
     const addresses = new PodAddresses(ranges.podCidrs)
     this.#state = 'starting'
@@ -124,14 +134,25 @@ export class RoutedNetwork implements Network {
     const foreign: string[] = []
     for (const [id, attachment] of this.#attached) {
       const outside = addresses.reserve(attachment.addresses)
-      if (outside.length > 0) this.#logger.warn({ id, addresses: outside, podCidrs: ranges.podCidrs }, 'a living pod has an address outside the pod ranges')
+      if (outside.length > 0)
+        this.#logger.warn(
+          { id, addresses: outside, podCidrs: ranges.podCidrs },
+          'a living pod has an address outside the pod ranges',
+        )
       foreign.push(...outside)
     }
     this.#addresses = addresses
     this.#ready.length = 0
     this.#mtu ??= await findPodMtu(inNode(this.#run, this.#netns), this.#address)
     const pods = [...this.#attached.values()].map((attachment) => attachment.addresses)
-    const { resized, gone } = await this.#ports.start({ addresses, clusterCidrs: ranges.cluster.podCidrs, mtu: this.#mtu, vxlanPort: this.#vxlanPort, pods, foreign })
+    const { resized, gone } = await this.#ports.start({
+      addresses,
+      clusterCidrs: ranges.cluster.podCidrs,
+      mtu: this.#mtu,
+      vxlanPort: this.#vxlanPort,
+      pods,
+      foreign,
+    })
     for (const [id, { address }] of this.#attached) if (gone.has(address)) this.#cutOff.add(id)
     await this.#resize(resized, this.#mtu)
     await this.#hostPorts.start(this.#attached)
@@ -144,7 +165,8 @@ export class RoutedNetwork implements Network {
     const under = this.#attaching.get(id)
     if (under !== undefined) return under
     const known = this.#attached.get(id)
-    if (known !== undefined && !this.#removals.has(this.#namespaces.of(id)) && !this.#cutOff.has(id)) return Promise.resolve(known)
+    if (known !== undefined && !this.#removals.has(this.#namespaces.of(id)) && !this.#cutOff.has(id))
+      return Promise.resolve(known)
     const attaching = this.#attach(id, request).finally(() => this.#attaching.delete(id))
     this.#attaching.set(id, attaching)
     return attaching
@@ -171,12 +193,14 @@ export class RoutedNetwork implements Network {
   }
 
   async #attach(id: string, { hostPorts = [] }: AttachRequest): Promise<Attachment> {
-    if (!NAME.test(id) || id.startsWith(READY_PREFIX)) throw new GantryError('InvalidArgument', `"${id}" cannot name a network namespace`)
+    if (!NAME.test(id) || id.startsWith(READY_PREFIX))
+      throw new GantryError('InvalidArgument', `"${id}" cannot name a network namespace`)
     await this.#detaching.get(id)
     const left = this.#attached.get(id)
     // What could not be removed of it before, or what is of no use.
     if (left !== undefined) await this.#release(id, left)
-    if (this.#state === 'new' || this.#state === 'stopped') throw new GantryError('FailedPrecondition', 'the pod network is not started')
+    if (this.#state === 'new' || this.#state === 'stopped')
+      throw new GantryError('FailedPrecondition', 'the pod network is not started')
     this.#hostPorts.reserve(id, hostPorts)
     let taken: Attachment | undefined
     try {
@@ -253,9 +277,12 @@ export class RoutedNetwork implements Network {
   #wanted(): boolean {
     switch (this.#state) {
       case 'new':
-      case 'starting': return false
-      case 'started': return this.#waiting.length > 0 || this.#ready.length < this.#prepared
-      case 'stopped': return this.#waiting.length > 0
+      case 'starting':
+        return false
+      case 'started':
+        return this.#waiting.length > 0 || this.#ready.length < this.#prepared
+      case 'stopped':
+        return this.#waiting.length > 0
     }
   }
 
@@ -264,31 +291,42 @@ export class RoutedNetwork implements Network {
       const count = Math.min(BATCH, this.#waiting.length + Math.max(0, this.#prepared - this.#ready.length))
       try {
         const made = await this.#make(Math.max(1, count))
-        if (made.length === 0) throw new GantryError('ResourceExhausted', `no address is free in ${this.#addresses!.cidrs}`)
+        if (made.length === 0)
+          throw new GantryError('ResourceExhausted', `no address is free in ${this.#addresses!.cidrs}`)
         for (const addresses of made) {
           const waiter = this.#waiting.shift()
           if (waiter === undefined) this.#ready.push(addresses)
-          else try {
-            waiter.resolve(this.#give(waiter.id, addresses))
-          } catch (thrown) {
-            waiter.reject(GantryError.from(thrown))
-          }
+          else
+            try {
+              waiter.resolve(this.#give(waiter.id, addresses))
+            } catch (thrown) {
+              waiter.reject(GantryError.from(thrown))
+            }
         }
       } catch (thrown) {
         const error = GantryError.from(thrown)
-        if (this.#waiting.length === 0 && error.code !== 'ResourceExhausted') this.#logger.warn({ err: error }, 'cannot make a network namespace ahead')
+        if (this.#waiting.length === 0 && error.code !== 'ResourceExhausted')
+          this.#logger.warn({ err: error }, 'cannot make a network namespace ahead')
         for (const waiter of this.#waiting.splice(0)) waiter.reject(error)
         return
       }
     }
   }
 
-  /** Makes up to `count` namespaces joined to the node; fewer when addresses run out. What a failure leaves half-made is removed. */
+  /**
+   * Makes up to `count` namespaces joined to the node; fewer when addresses run out. What a failure leaves half-made is
+   * removed.
+   */
   async #make(count: number): Promise<(readonly string[])[]> {
     const pool = this.#addresses!
     const take = (): (readonly string[])[] => {
       const taken: (readonly string[])[] = []
-      for (let addresses = pool.take(); addresses !== undefined; addresses = taken.length < count ? pool.take() : undefined) taken.push(addresses)
+      for (
+        let addresses = pool.take();
+        addresses !== undefined;
+        addresses = taken.length < count ? pool.take() : undefined
+      )
+        taken.push(addresses)
       return taken
     }
     let taken = take()
@@ -297,7 +335,9 @@ export class RoutedNetwork implements Network {
       await this.#remove()
       taken = take()
     }
-    const made = await Promise.allSettled(taken.map((addresses) => this.#namespaces.make(addresses, pool.gatewaysOf(addresses), this.#mtu!)))
+    const made = await Promise.allSettled(
+      taken.map((addresses) => this.#namespaces.make(addresses, pool.gatewaysOf(addresses), this.#mtu!)),
+    )
     const failed = made.find((result) => result.status === 'rejected')
     try {
       if (failed !== undefined) throw failed.reason
@@ -312,14 +352,21 @@ export class RoutedNetwork implements Network {
 
   /** Pods that live on from a time when packets could be of another size. */
   async #resize(ports: readonly string[], mtu: number): Promise<void> {
-    const byPort = new Map([...this.#attached.values()].map((attachment) => [portName(attachment.address), attachment.netns]))
-    await Promise.all(ports.map(async (port) => {
-      await inNode(this.#run, this.#netns)('ip', ['link', 'set', port, 'mtu', String(mtu)])
-      await inNode(this.#run, byPort.get(port))('ip', ['link', 'set', 'eth0', 'mtu', String(mtu)])
-    }))
+    const byPort = new Map(
+      [...this.#attached.values()].map((attachment) => [portName(attachment.address), attachment.netns]),
+    )
+    await Promise.all(
+      ports.map(async (port) => {
+        await inNode(this.#run, this.#netns)('ip', ['link', 'set', port, 'mtu', String(mtu)])
+        await inNode(this.#run, byPort.get(port))('ip', ['link', 'set', 'eth0', 'mtu', String(mtu)])
+      }),
+    )
   }
 
-  /** Removes everything that is queued for it; callers who come meanwhile share the next round. Whether the round under way fails is not theirs. */
+  /**
+   * Removes everything that is queued for it; callers who come meanwhile share the next round. Whether the round under
+   * way fails is not theirs.
+   */
   async #remove(): Promise<void> {
     await this.#removing?.catch(() => undefined)
     if (this.#removals.size === 0) return
@@ -329,7 +376,7 @@ export class RoutedNetwork implements Network {
 
   async #removeBatch(): Promise<void> {
     const batch = [...this.#removals]
-    await this.#hostPorts.close(batch.flatMap(([, { id }]) => (id === undefined ? [] : this.#attached.get(id) ?? [])))
+    await this.#hostPorts.close(batch.flatMap(([, { id }]) => (id === undefined ? [] : (this.#attached.get(id) ?? []))))
     await this.#ports.leave(batch.map(([, { addresses }]) => addresses))
     await this.#namespaces.unmount(batch.map(([directory]) => directory))
     for (const [directory, { addresses, id }] of batch) {

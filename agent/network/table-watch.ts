@@ -1,5 +1,6 @@
 /**
- * Sees that somebody has removed tables of nftables that the node's network is made of, as `nft flush ruleset` and a firewall that is started again do:
+ * Sees that somebody has removed tables of nftables that the node's network is made of, as `nft flush ruleset` and a
+ * firewall that is started again do:
  * pods would be without policies, Services and names, and nothing of the agent's would fail.
  */
 import { GantryError } from '../../proto/api/errors.ts'
@@ -49,7 +50,10 @@ export class TableWatch {
     return expected().filter(({ table }) => before.has(table) && !present.has(table))
   }
 
-  /** Until the signal is aborted. FailedPrecondition: a table is gone that only the agent's next beginning makes again, which therefore must come. */
+  /**
+   * Until the signal is aborted. FailedPrecondition: a table is gone that only the agent's next beginning makes again,
+   * which therefore must come.
+   */
   async watch(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#parts
     while (await elapsed(clock, EVERY, signal)) {
@@ -57,12 +61,28 @@ export class TableWatch {
       try {
         missing = await this.missing()
       } catch (thrown) {
-        logger.warn({ err: GantryError.from(thrown) }, 'nft cannot be asked whether the tables of the network are there')
+        logger.warn(
+          { err: GantryError.from(thrown) },
+          'nft cannot be asked whether the tables of the network are there',
+        )
         continue
       }
-      for (const { table, owner } of missing) logger.error({ table, part: owner.name }, 'a table of the network was removed by somebody else and is made again')
+      for (const { table, owner } of missing)
+        logger.error(
+          { table, part: owner.name },
+          'a table of the network was removed by somebody else and is made again',
+        )
       const lasting = missing.find(({ owner }) => owner.restore === undefined)
-      if (lasting !== undefined) throw new GantryError('FailedPrecondition', `somebody has removed table ${lasting.table} of nftables; the agent begins anew and makes it again`, { details: [{ field: 'table', value: lasting.table, remedy: 'keep other firewalls from flushing the whole ruleset' }] })
+      if (lasting !== undefined)
+        throw new GantryError(
+          'FailedPrecondition',
+          `somebody has removed table ${lasting.table} of nftables; the agent begins anew and makes it again`,
+          {
+            details: [
+              { field: 'table', value: lasting.table, remedy: 'keep other firewalls from flushing the whole ruleset' },
+            ],
+          },
+        )
       for (const owner of new Set(missing.map((one) => one.owner))) owner.restore?.()
     }
   }

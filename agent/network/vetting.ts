@@ -7,8 +7,18 @@
 import { formatAddress, formatCidr, readAddress, readCidr } from '../../proto/api/cidr.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import type {
-  AddressBlock, AddressSet, AnyResource, EndpointSlice, GuardedPod, Network, NetworkEntry, PeerNode, PolicyPort,
-  PolicyRule, PolicyRules, Service,
+  AddressBlock,
+  AddressSet,
+  AnyResource,
+  EndpointSlice,
+  GuardedPod,
+  Network,
+  NetworkEntry,
+  PeerNode,
+  PolicyPort,
+  PolicyRule,
+  PolicyRules,
+  Service,
 } from '../../proto/gen/types.ts'
 import type { NodeRanges } from './contract.ts'
 
@@ -27,20 +37,31 @@ const LARGEST_VNI = (1 << 24) - 1
  * written as IPv6. RFC 6890.
  */
 const NOT_OF_NODES = [
-  '0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/96', '::ffff:0:0/96', 'fe80::/10', 'ff00::/8',
+  '0.0.0.0/8',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '224.0.0.0/3',
+  '::/96',
+  '::ffff:0:0/96',
+  'fe80::/10',
+  'ff00::/8',
 ].map((cidr) => readCidr(cidr)!)
 
 /** The entry with all that is of its form; undefined if nothing of it can be used. */
 export function vetEntry(entry: NonNullable<NetworkEntry['entry']>, leftOut: LeftOut): NetworkEntry['entry'] {
   switch (entry.case) {
-    case 'object': return entry
+    case 'object':
+      return entry
     case 'peer': {
       const value = vetPeer(entry.value, leftOut)
       return value === undefined ? undefined : { case: 'peer', value }
     }
-    case 'guarded': return { case: 'guarded', value: vetGuarded(entry.value, leftOut) }
-    case 'rules': return { case: 'rules', value: vetRules(entry.value, leftOut) }
-    case 'addresses': return { case: 'addresses', value: vetSet(entry.value, leftOut) }
+    case 'guarded':
+      return { case: 'guarded', value: vetGuarded(entry.value, leftOut) }
+    case 'rules':
+      return { case: 'rules', value: vetRules(entry.value, leftOut) }
+    case 'addresses':
+      return { case: 'addresses', value: vetSet(entry.value, leftOut) }
   }
 }
 
@@ -68,11 +89,12 @@ export function vetObject<T extends AnyResource>(object: T, leftOut: LeftOut): T
 
 /** InvalidArgument for ranges that are none, or a domain that is none: they are settings of the whole cluster. */
 export function vetRanges({ podCidrs, cluster }: NodeRanges): NodeRanges {
-  const ranges = (cidrs: readonly string[]): string[] => cidrs.map((cidr) => {
-    const range = readCidr(cidr)
-    if (range === undefined) throw untrue(`the range ${shown(cidr)}`)
-    return formatCidr(range)
-  })
+  const ranges = (cidrs: readonly string[]): string[] =>
+    cidrs.map((cidr) => {
+      const range = readCidr(cidr)
+      if (range === undefined) throw untrue(`the range ${shown(cidr)}`)
+      return formatCidr(range)
+    })
   const { domain } = cluster
   if (domain !== '' && !isName(domain)) throw untrue(`the domain ${shown(domain)}`)
   return {
@@ -144,17 +166,17 @@ function vetService(service: Service, leftOut: LeftOut): void {
   const { spec, status, metadata } = service
   const what = `Service ${metadata.namespace}/${metadata.name}`
   const read = (text: string): string | undefined => (text === '' || text === 'None' ? text : canonical(text))
-  const addresses = (list: string[] | undefined, field: string): string[] | undefined => (
+  const addresses = (list: string[] | undefined, field: string): string[] | undefined =>
     list && kept(list, read, leftOut, `${what}: ${field}`)
-  )
   spec.clusterIPs = addresses(spec.clusterIPs, 'clusterIP')
   if (spec.clusterIP !== undefined) spec.clusterIP = addresses([spec.clusterIP], 'clusterIP')![0] ?? ''
   spec.externalIPs = addresses(spec.externalIPs, 'external address')
   const balancer = status.loadBalancer
-  if (balancer !== undefined) balancer.ingress = balancer.ingress?.flatMap((ingress) => {
-    const [ip] = addresses([ingress.ip ?? ''], "load balancer's address")!
-    return ip === undefined ? [] : [{ ...ingress, ...(ingress.ip === undefined ? {} : { ip }) }]
-  })
+  if (balancer !== undefined)
+    balancer.ingress = balancer.ingress?.flatMap((ingress) => {
+      const [ip] = addresses([ingress.ip ?? ''], "load balancer's address")!
+      return ip === undefined ? [] : [{ ...ingress, ...(ingress.ip === undefined ? {} : { ip }) }]
+    })
   spec.ports = spec.ports?.filter(({ protocol, port, nodePort = 0 }) => {
     const good = PROTOCOLS.has(protocol ?? 'TCP') && isPort(port) && (nodePort === 0 || isPort(nodePort))
     if (!good) leftOut(`${what}: port ${shown(`${protocol} ${port} ${nodePort}`)}`)

@@ -1,6 +1,8 @@
 /**
- * What the control plane told of the network, kept for the agent's next run: a file of updates, each behind its length (4 bytes, big endian),
- * written in a row and now and then anew. It has TLS keys in it where the node is an entrance, so it belongs on a tmpfs that only root reads.
+ * What the control plane told of the network, kept for the agent's next run: a file of updates, each behind its length
+ * (4 bytes, big endian),
+ * written in a row and now and then anew. It has TLS keys in it where the node is an entrance, so it belongs on a tmpfs
+ * that only root reads.
  */
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
@@ -26,7 +28,10 @@ export class ViewFile {
     this.#logger = logger
   }
 
-  /** Everything that was written; what a stop in the middle of writing left half is left out. Rejects, and removes the file, if it holds something else. */
+  /**
+   * Everything that was written; what a stop in the middle of writing left half is left out. Rejects, and removes the
+   * file, if it holds something else.
+   */
   async load(): Promise<NetworkUpdate[]> {
     let bytes: Buffer
     try {
@@ -53,7 +58,10 @@ export class ViewFile {
     return updates
   }
 
-  /** Adds updates; `whole` gives all there is in parts, when it is time to write the file anew. Never fails: a view that cannot be kept is told again by the control plane. */
+  /**
+   * Adds updates; `whole` gives all there is in parts, when it is time to write the file anew. Never fails: a view that
+   * cannot be kept is told again by the control plane.
+   */
   add(updates: readonly NetworkUpdate[], whole: () => Iterable<NetworkUpdate>): void {
     this.#work = this.#work.then(async () => {
       try {
@@ -63,7 +71,10 @@ export class ViewFile {
       } catch (thrown) {
         // Half a record may be there, and what is missing would be missing for ever.
         this.#damaged = true
-        this.#logger.warn({ path: this.#path, err: GantryError.from(thrown) }, 'the view of the network cannot be kept for the next run')
+        this.#logger.warn(
+          { path: this.#path, err: GantryError.from(thrown) },
+          'the view of the network cannot be kept for the next run',
+        )
       }
     })
   }

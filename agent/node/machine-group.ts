@@ -1,5 +1,6 @@
 /**
- * A machine that shares its kernel with others, such as one of a rig: what it has and uses is what its control group says, not what /proc tells of the
+ * A machine that shares its kernel with others, such as one of a rig: what it has and uses is what its control group
+ * says, not what /proc tells of the
  * whole host.
  */
 import type { Cgroups } from '../runtime/oci/cgroups.ts'
@@ -36,12 +37,18 @@ export class MachineGroup {
 
   /** The levels within the group. What the whole host runs out of, the machine does, too. */
   async levels(host: Levels): Promise<Levels> {
-    const [{ memory, processes }, use] = await Promise.all([this.#cgroups.limits(this.#path), this.#cgroups.stats(this.#path)])
+    const [{ memory, processes }, use] = await Promise.all([
+      this.#cgroups.limits(this.#path),
+      this.#cgroups.stats(this.#path),
+    ])
     if (use === undefined) return host
     return {
       ...host,
-      memoryAvailable: memory === undefined ? host.memoryAvailable : Math.min(host.memoryAvailable, Math.max(0, memory - use.memory)),
-      ...(processes === undefined || processes > host.processLimit ? {} : { processes: use.processes, processLimit: processes }),
+      memoryAvailable:
+        memory === undefined ? host.memoryAvailable : Math.min(host.memoryAvailable, Math.max(0, memory - use.memory)),
+      ...(processes === undefined || processes > host.processLimit
+        ? {}
+        : { processes: use.processes, processLimit: processes }),
     }
   }
 }

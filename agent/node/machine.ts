@@ -47,7 +47,14 @@ export async function readMachine(stateDir: string): Promise<Machine> {
   }
 }
 
-const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm', ppc64: 'ppc64le', s390x: 's390x', riscv64: 'riscv64' }
+const ARCHITECTURES: Readonly<Record<string, string>> = {
+  x64: 'amd64',
+  arm64: 'arm64',
+  arm: 'arm',
+  ppc64: 'ppc64le',
+  s390x: 's390x',
+  riscv64: 'riscv64',
+}
 
 /** '' if it is not there or may not be read. */
 async function readOptional(path: string): Promise<string> {
@@ -67,11 +74,17 @@ export function meminfoBytes(text: string, name: string): number {
 
 /** Destination 00000000 in /proc/net/route. */
 export function defaultInterface(routes: string): string | undefined {
-  return routes.split('\n').map((line) => line.split('\t')).find((fields) => fields[1] === '00000000')?.[0]
+  return routes
+    .split('\n')
+    .map((line) => line.split('\t'))
+    .find((fields) => fields[1] === '00000000')?.[0]
 }
 
 function machineAddress(preferred: string | undefined): string {
   const all = Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
-    (addresses ?? []).filter((address) => address.family === 'IPv4' && !address.internal).map((address) => ({ name, address: address.address })))
+    (addresses ?? [])
+      .filter((address) => address.family === 'IPv4' && !address.internal)
+      .map((address) => ({ name, address: address.address })),
+  )
   return (all.find((found) => found.name === preferred) ?? all[0])?.address ?? '127.0.0.1'
 }

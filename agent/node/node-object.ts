@@ -1,4 +1,7 @@
-/** The Node that an agent registers as: a pure function of the machine and the configuration. https://kubernetes.io/docs/reference/labels-annotations-taints/ */
+/**
+ * The Node that an agent registers as: a pure function of the machine and the configuration.
+ * https://kubernetes.io/docs/reference/labels-annotations-taints/
+ */
 import { canonicalQuantity, quantityMillis, quantityValue } from '../../proto/api/quantity.ts'
 import type { ContainerImage, Node, NodeCondition } from '../../proto/gen/types.ts'
 import type { NodeTaint } from '../config.ts'
@@ -31,14 +34,27 @@ export interface NodePresent {
   readonly images: readonly Image[]
 }
 
-export function nodeObject(machine: Machine, settings: NodeSettings, versions: { readonly agent: string; readonly runtime: string }, present: NodePresent): Node {
+export function nodeObject(
+  machine: Machine,
+  settings: NodeSettings,
+  versions: { readonly agent: string; readonly runtime: string },
+  present: NodePresent,
+): Node {
   const capacity = nodeCapacity(machine, settings)
   return {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: {
-      name: settings.name, namespace: '', uid: '', resourceVersion: '',
-      labels: { 'kubernetes.io/arch': machine.architecture, 'kubernetes.io/hostname': settings.name, 'kubernetes.io/os': 'linux', ...settings.labels },
+      name: settings.name,
+      namespace: '',
+      uid: '',
+      resourceVersion: '',
+      labels: {
+        'kubernetes.io/arch': machine.architecture,
+        'kubernetes.io/hostname': settings.name,
+        'kubernetes.io/os': 'linux',
+        ...settings.labels,
+      },
     },
     spec: settings.taints.length === 0 ? {} : { taints: [...settings.taints] },
     status: {
@@ -46,14 +62,23 @@ export function nodeObject(machine: Machine, settings: NodeSettings, versions: {
       allocatable: nodeAllocatable(capacity, settings),
       conditions: [...present.conditions],
       images: nodeImages(present.images),
-      addresses: [{ type: 'InternalIP', address: nodeAddress(machine, settings) }, { type: 'Hostname', address: settings.name }],
+      addresses: [
+        { type: 'InternalIP', address: nodeAddress(machine, settings) },
+        { type: 'Hostname', address: settings.name },
+      ],
       // Nothing listens there: it is the port at which the API server's proxy answers with the node's pages.
       daemonEndpoints: { kubeletEndpoint: { Port: KUBELET_PORT } },
       nodeInfo: {
-        machineID: machine.machineId, systemUUID: machine.systemUuid || machine.machineId, bootID: machine.bootId,
-        kernelVersion: machine.kernelVersion, osImage: machine.osImage,
-        containerRuntimeVersion: versions.runtime, kubeletVersion: versions.agent, kubeProxyVersion: versions.agent,
-        operatingSystem: 'linux', architecture: machine.architecture,
+        machineID: machine.machineId,
+        systemUUID: machine.systemUuid || machine.machineId,
+        bootID: machine.bootId,
+        kernelVersion: machine.kernelVersion,
+        osImage: machine.osImage,
+        containerRuntimeVersion: versions.runtime,
+        kubeletVersion: versions.agent,
+        kubeProxyVersion: versions.agent,
+        operatingSystem: 'linux',
+        architecture: machine.architecture,
       },
     },
   }
@@ -68,7 +93,10 @@ function nodeImages(images: readonly Image[]): ContainerImage[] {
     image.names.add(`${repositoryOf(reference)}@${digest}`).add(reference)
   }
   return [...byDigest.values()]
-    .map(({ names, sizeBytes }) => ({ names: [...names].sort((a, b) => Number(b.includes('@')) - Number(a.includes('@')) || (a < b ? -1 : 1)), sizeBytes }))
+    .map(({ names, sizeBytes }) => ({
+      names: [...names].sort((a, b) => Number(b.includes('@')) - Number(a.includes('@')) || (a < b ? -1 : 1)),
+      sizeBytes,
+    }))
     .sort((a, b) => b.sizeBytes - a.sizeBytes || (a.names[0]! < b.names[0]! ? -1 : 1))
     .slice(0, MOST_IMAGES)
 }
@@ -95,11 +123,20 @@ export function nodeCapacity(machine: Machine, settings: NodeSettings): Record<s
 }
 
 /** Capacity less what is reserved, never below zero. */
-export function nodeAllocatable(capacity: Readonly<Record<string, string>>, { reserved }: NodeSettings): Record<string, string> {
-  return Object.fromEntries(Object.entries(capacity).map(([name, whole]) => {
-    const kept = reserved[name]
-    if (kept === undefined) return [name, whole]
-    if (name === 'cpu') return [name, canonicalQuantity(`${Math.max(0, quantityMillis(whole) - quantityMillis(kept))}m`)]
-    return [name, canonicalQuantity(`${Math.max(0, Math.floor((quantityValue(whole) - quantityValue(kept)) / 1024))}Ki`)]
-  }))
+export function nodeAllocatable(
+  capacity: Readonly<Record<string, string>>,
+  { reserved }: NodeSettings,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(capacity).map(([name, whole]) => {
+      const kept = reserved[name]
+      if (kept === undefined) return [name, whole]
+      if (name === 'cpu')
+        return [name, canonicalQuantity(`${Math.max(0, quantityMillis(whole) - quantityMillis(kept))}m`)]
+      return [
+        name,
+        canonicalQuantity(`${Math.max(0, Math.floor((quantityValue(whole) - quantityValue(kept)) / 1024))}Ki`),
+      ]
+    }),
+  )
 }

@@ -1,4 +1,7 @@
-/** The node as the machine is now: told whole at the beginning of each session, and again whenever something of it has changed. */
+/**
+ * The node as the machine is now: told whole at the beginning of each session, and again whenever something of it has
+ * changed.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
@@ -6,7 +9,10 @@ import type { Node, NodeCondition, NodeStatus } from '../../proto/gen/types.ts'
 
 /** Milliseconds between looks at the machine. */
 const PERIOD = 10_000
-/** Milliseconds that pressure must be gone before it is said to be, so that a machine at the edge does not waver. As kubelet's --eviction-pressure-transition-period. */
+/**
+ * Milliseconds that pressure must be gone before it is said to be, so that a machine at the edge does not waver. As
+ * kubelet's --eviction-pressure-transition-period.
+ */
 const LINGER = 300_000
 
 export interface NodeWatchParts {
@@ -79,7 +85,8 @@ export class NodeWatch {
     }
     const seen = this.#pressed.get(condition.type)
     if (seen === undefined) return condition
-    if (now - seen < LINGER) return this.#latest?.status.conditions?.find(({ type }) => type === condition.type) ?? condition
+    if (now - seen < LINGER)
+      return this.#latest?.status.conditions?.find(({ type }) => type === condition.type) ?? condition
     this.#pressed.delete(condition.type)
     return condition
   }
@@ -87,5 +94,8 @@ export class NodeWatch {
 
 /** What makes a difference to somebody: not when it was looked at, nor the figures in a condition's message. */
 function essence(status: NodeStatus): string {
-  return JSON.stringify({ ...status, conditions: status.conditions?.map(({ type, status: holds, reason }) => [type, holds, reason]) })
+  return JSON.stringify({
+    ...status,
+    conditions: status.conditions?.map(({ type, status: holds, reason }) => [type, holds, reason]),
+  })
 }

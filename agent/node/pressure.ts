@@ -1,4 +1,7 @@
-/** Signs that a machine runs out of something. https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-conditions */
+/**
+ * Signs that a machine runs out of something.
+ * https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-conditions
+ */
 import { readFile, statfs } from 'node:fs/promises'
 import { formatTime } from '../../proto/api/time.ts'
 import type { NodeCondition } from '../../proto/gen/types.ts'
@@ -22,7 +25,10 @@ const MOST_PROCESSES = 0.9
 
 export async function readLevels(stateDir: string): Promise<Levels> {
   const [meminfo, disk, loadavg, pidMax] = await Promise.all([
-    readFile('/proc/meminfo', 'utf8'), statfs(stateDir), readFile('/proc/loadavg', 'utf8'), readFile('/proc/sys/kernel/pid_max', 'utf8'),
+    readFile('/proc/meminfo', 'utf8'),
+    statfs(stateDir),
+    readFile('/proc/loadavg', 'utf8'),
+    readFile('/proc/sys/kernel/pid_max', 'utf8'),
   ])
   return {
     memoryAvailable: meminfoBytes(meminfo, 'MemAvailable'),
@@ -37,13 +43,38 @@ export async function readLevels(stateDir: string): Promise<Levels> {
 export function pressureConditions(levels: Levels, now: number): NodeCondition[] {
   const { memoryAvailable, diskFree, inodesFree, processes, processLimit } = levels
   const time = formatTime(now)
-  const condition = (type: string, holds: boolean, reasons: readonly [pressed: string, free: string], message: string): NodeCondition => ({
-    type, status: holds ? 'True' : 'False', reason: reasons[holds ? 0 : 1], message, lastHeartbeatTime: time, lastTransitionTime: time,
+  const condition = (
+    type: string,
+    holds: boolean,
+    reasons: readonly [pressed: string, free: string],
+    message: string,
+  ): NodeCondition => ({
+    type,
+    status: holds ? 'True' : 'False',
+    reason: reasons[holds ? 0 : 1],
+    message,
+    lastHeartbeatTime: time,
+    lastTransitionTime: time,
   })
   return [
-    condition('MemoryPressure', memoryAvailable < LEAST_MEMORY, ['InsufficientMemory', 'SufficientMemory'], `${Math.floor(memoryAvailable / 1024 / 1024)} MiB of memory available`),
-    condition('DiskPressure', diskFree < LEAST_DISK || inodesFree < LEAST_INODES, ['DiskFull', 'SufficientDisk'], `${percent(diskFree)} of the disk and ${percent(inodesFree)} of its inodes free`),
-    condition('PIDPressure', processes > processLimit * MOST_PROCESSES, ['TooManyProcesses', 'SufficientPIDs'], `${processes} of ${processLimit} processes`),
+    condition(
+      'MemoryPressure',
+      memoryAvailable < LEAST_MEMORY,
+      ['InsufficientMemory', 'SufficientMemory'],
+      `${Math.floor(memoryAvailable / 1024 / 1024)} MiB of memory available`,
+    ),
+    condition(
+      'DiskPressure',
+      diskFree < LEAST_DISK || inodesFree < LEAST_INODES,
+      ['DiskFull', 'SufficientDisk'],
+      `${percent(diskFree)} of the disk and ${percent(inodesFree)} of its inodes free`,
+    ),
+    condition(
+      'PIDPressure',
+      processes > processLimit * MOST_PROCESSES,
+      ['TooManyProcesses', 'SufficientPIDs'],
+      `${processes} of ${processLimit} processes`,
+    ),
   ]
 }
 

@@ -1,6 +1,13 @@
 /** The ConfigMaps, Secrets and tokens that the control plane gave this node, in memory only. */
 import { allContainers } from '../../proto/api/containers.ts'
-import type { ConfigMap, Container, Pod, PodToken, Secret, ServiceAccountTokenProjection } from '../../proto/gen/types.ts'
+import type {
+  ConfigMap,
+  Container,
+  Pod,
+  PodToken,
+  Secret,
+  ServiceAccountTokenProjection,
+} from '../../proto/gen/types.ts'
 
 export interface ConfigSource {
   configMap(namespace: string, name: string): ConfigMap | undefined
@@ -60,7 +67,10 @@ export class AssignedObjects implements ConfigSource {
     return this.#token(podUid, wanted)?.token
   }
 
-  #token(podUid: string, { audience = '', expirationSeconds = TOKEN_SECONDS }: TokenWish): { readonly token: string; readonly version: number } | undefined {
+  #token(
+    podUid: string,
+    { audience = '', expirationSeconds = TOKEN_SECONDS }: TokenWish,
+  ): { readonly token: string; readonly version: number } | undefined {
     return this.#tokens.get(podUid)?.get(`${expirationSeconds} ${audience}`)
   }
 
@@ -72,7 +82,10 @@ export class AssignedObjects implements ConfigSource {
     return this.#secrets.get(`${namespace}/${name}`)
   }
 
-  /** Changes whenever anything that the pod refers to does (its own labels and annotations included); undefined while that is not known. */
+  /**
+   * Changes whenever anything that the pod refers to does (its own labels and annotations included); undefined while
+   * that is not known.
+   */
   version(pod: Pod): string | undefined {
     const { namespace, labels, annotations } = pod.metadata
     const references = configReferences(pod)
@@ -90,11 +103,19 @@ export class AssignedObjects implements ConfigSource {
 }
 
 function tokenWishes(pod: Pod): TokenWish[] {
-  return (pod.spec.volumes ?? []).flatMap(({ projected }) => projected?.sources?.flatMap((source) => source.serviceAccountToken ?? []) ?? [])
+  return (pod.spec.volumes ?? []).flatMap(
+    ({ projected }) => projected?.sources?.flatMap((source) => source.serviceAccountToken ?? []) ?? [],
+  )
 }
 
 function readsItself(pod: Pod): boolean {
-  return pod.spec.volumes?.some((volume) => volume.downwardAPI !== undefined || volume.projected?.sources?.some((source) => source.downwardAPI !== undefined) === true) === true
+  return (
+    pod.spec.volumes?.some(
+      (volume) =>
+        volume.downwardAPI !== undefined ||
+        volume.projected?.sources?.some((source) => source.downwardAPI !== undefined) === true,
+    ) === true
+  )
 }
 
 /** "ConfigMap/name" and "Secret/name" of everything that a pod's volumes, environments and image pulls refer to. */
@@ -116,14 +137,21 @@ export function configReferences(pod: Pod): Set<string> {
   return found
 }
 
-/** True if the pod's containers have values of ConfigMaps or Secrets in their environment: nothing of that outlives the agent. */
+/**
+ * True if the pod's containers have values of ConfigMaps or Secrets in their environment: nothing of that outlives the
+ * agent.
+ */
 export function hasConfiguredEnvironment(pod: Pod): boolean {
   let found = false
-  for (const container of allContainers(pod)) addEnvironment(container, (_kind, name) => void (found ||= name !== undefined && name !== ''))
+  for (const container of allContainers(pod))
+    addEnvironment(container, (_kind, name) => void (found ||= name !== undefined && name !== ''))
   return found
 }
 
-function addEnvironment(container: Container, add: (kind: 'ConfigMap' | 'Secret', name: string | undefined) => void): void {
+function addEnvironment(
+  container: Container,
+  add: (kind: 'ConfigMap' | 'Secret', name: string | undefined) => void,
+): void {
   for (const source of container.envFrom ?? []) {
     add('ConfigMap', source.configMapRef?.name)
     add('Secret', source.secretRef?.name)

@@ -34,7 +34,10 @@ export interface ContainerContext {
   readonly seccompFolder: string
 }
 
-/** Errors: NotFound (a reference that may appear), FailedPrecondition (user), InvalidArgument (nothing to run, a bad field reference). */
+/**
+ * Errors: NotFound (a reference that may appear), FailedPrecondition (user), InvalidArgument (nothing to run, a bad
+ * field reference).
+ */
 export function containerSpec(context: ContainerContext): ContainerSpec {
   const { pod, container, image } = context
   const asked = environment(pod, container, context.objects, context.place, context.links)
@@ -43,7 +46,7 @@ export function containerSpec(context: ContainerContext): ContainerSpec {
   return {
     id: context.id,
     sandboxId: pod.metadata.uid,
-    ...context.processesOf !== undefined && { processesOf: context.processesOf },
+    ...(context.processesOf !== undefined && { processesOf: context.processesOf }),
     rootfs: context.rootfs,
     args: commandLine(container, image, asked),
     env: environmentLines(context, asked),
@@ -55,7 +58,10 @@ export function containerSpec(context: ContainerContext): ContainerSpec {
     privileged,
     readOnlyRootfs: security.readOnlyRootFilesystem === true,
     allowPrivilegeEscalation: privileged || security.allowPrivilegeEscalation !== false,
-    capabilities: { add: (security.capabilities?.add ?? []).map(capability), drop: (security.capabilities?.drop ?? []).map(capability) },
+    capabilities: {
+      add: (security.capabilities?.add ?? []).map(capability),
+      drop: (security.capabilities?.drop ?? []).map(capability),
+    },
     seccomp: seccomp(context, privileged),
     unmaskedProc: security.procMount === 'Unmasked',
     tty: container.tty === true,
@@ -65,8 +71,15 @@ export function containerSpec(context: ContainerContext): ContainerSpec {
   }
 }
 
-/** https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/: command replaces both, args replaces the image's cmd. */
-export function commandLine(container: Container, image: Pick<ImageConfig, 'entrypoint' | 'cmd'>, variables: ReadonlyMap<string, string>): string[] {
+/**
+ * https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/: command replaces both,
+ * args replaces the image's cmd.
+ */
+export function commandLine(
+  container: Container,
+  image: Pick<ImageConfig, 'entrypoint' | 'cmd'>,
+  variables: ReadonlyMap<string, string>,
+): string[] {
   const command = container.command ?? []
   const args = container.args ?? []
   const asked = [...command, ...args].map((text) => expand(text, variables))
@@ -74,8 +87,14 @@ export function commandLine(container: Container, image: Pick<ImageConfig, 'entr
   return [...image.entrypoint, ...(args.length > 0 ? asked : image.cmd)]
 }
 
-function environmentLines({ image, hostname, container }: ContainerContext, asked: ReadonlyMap<string, string>): string[] {
-  const all = new Map<string, string>([['PATH', DEFAULT_PATH], ['HOSTNAME', hostname]])
+function environmentLines(
+  { image, hostname, container }: ContainerContext,
+  asked: ReadonlyMap<string, string>,
+): string[] {
+  const all = new Map<string, string>([
+    ['PATH', DEFAULT_PATH],
+    ['HOSTNAME', hostname],
+  ])
   if (container.tty === true) all.set('TERM', 'xterm')
   for (const line of image.env) {
     const equals = line.indexOf('=')
@@ -93,5 +112,7 @@ function capability(name: string): string {
 function seccomp({ pod, container, seccompFolder }: ContainerContext, privileged: boolean): ContainerSpec['seccomp'] {
   const profile = container.securityContext?.seccompProfile ?? pod.spec.securityContext.seccompProfile
   if (profile === undefined) return { type: privileged ? 'Unconfined' : 'RuntimeDefault' }
-  return profile.type === 'Localhost' ? { type: 'Localhost', path: `${seccompFolder}/${profile.localhostProfile ?? ''}` } : { type: profile.type }
+  return profile.type === 'Localhost'
+    ? { type: 'Localhost', path: `${seccompFolder}/${profile.localhostProfile ?? ''}` }
+    : { type: profile.type }
 }

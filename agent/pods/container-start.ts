@@ -25,7 +25,8 @@ export class ContainerStart {
   }
 
   /**
-   * ConfigurationError: what the pod says cannot be made a container of. A command that cannot be run, and a start that the runtime refuses, are
+   * ConfigurationError: what the pod says cannot be made a container of. A command that cannot be run, and a start that
+   * the runtime refuses, are
    * no errors here but ends of the instance; any other error leaves no instance.
    */
   async run(container: Container, signal: AbortSignal): Promise<void> {
@@ -63,26 +64,35 @@ export class ContainerStart {
     const [volumeMounts, accounts] = await Promise.all([
       this.#mounts(container),
       deps.accounts.read(image, rootfs),
-      ...attempt < 2 ? [] : [logPath, message].map((path) => removeFilesBefore(dirname(path), attempt - 1)),
+      ...(attempt < 2 ? [] : [logPath, message].map((path) => removeFilesBefore(dirname(path), attempt - 1))),
     ])
     makeFile(message)
     mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 })
     const own: Mount = { type: 'bind', source: message, destination: container.terminationMessagePath, readOnly: false }
-    return configured(() => containerSpec({
-      pod, container, id, rootfs,
-      processesOf: this.#target(container),
-      image: image.config,
-      accounts,
-      objects: deps.objects,
-      place: podPlace(deps.node, record),
-      links: serviceEnvironment(deps.services?.() ?? [], pod),
-      hostname: shownHostname(pod, deps.network.domain) ?? deps.node.hostname,
-      mounts: [...podFileMounts(deps.folders, pod, container), ...volumeMounts, ...(container.terminationMessagePath === '' ? [] : [own])],
-      logPath,
-      pidsLimit: deps.node.pidsLimit,
-      memoryCapacity: deps.node.memoryCapacity,
-      seccompFolder: deps.node.seccompFolder,
-    }))
+    return configured(() =>
+      containerSpec({
+        pod,
+        container,
+        id,
+        rootfs,
+        processesOf: this.#target(container),
+        image: image.config,
+        accounts,
+        objects: deps.objects,
+        place: podPlace(deps.node, record),
+        links: serviceEnvironment(deps.services?.() ?? [], pod),
+        hostname: shownHostname(pod, deps.network.domain) ?? deps.node.hostname,
+        mounts: [
+          ...podFileMounts(deps.folders, pod, container),
+          ...volumeMounts,
+          ...(container.terminationMessagePath === '' ? [] : [own]),
+        ],
+        logPath,
+        pidsLimit: deps.node.pidsLimit,
+        memoryCapacity: deps.node.memoryCapacity,
+        seccompFolder: deps.node.seccompFolder,
+      }),
+    )
   }
 
   /** The instance whose processes a container that was added is to see: it ran when the start was planned. */
@@ -101,13 +111,29 @@ export class ContainerStart {
     }
   }
 
-  /** The container with the places inside volumes that its environment tells. FailedPrecondition: what comes of it is no such place. */
+  /**
+   * The container with the places inside volumes that its environment tells. FailedPrecondition: what comes of it is no
+   * such place.
+   */
   #withSubPaths(container: Container): Container {
     const { deps, record } = this.#host
     if (container.volumeMounts?.some(({ subPathExpr = '' }) => subPathExpr !== '') !== true) return container
     const pod = grantedPod(record)
-    const variables = environment(pod, container, deps.objects, podPlace(deps.node, record), serviceEnvironment(deps.services?.() ?? [], pod))
-    return { ...container, volumeMounts: container.volumeMounts.map((mount) => ((mount.subPathExpr ?? '') === '' ? mount : { ...mount, subPath: expandedSubPath(mount.subPathExpr!, variables) })) }
+    const variables = environment(
+      pod,
+      container,
+      deps.objects,
+      podPlace(deps.node, record),
+      serviceEnvironment(deps.services?.() ?? [], pod),
+    )
+    return {
+      ...container,
+      volumeMounts: container.volumeMounts.map((mount) =>
+        (mount.subPathExpr ?? '') === ''
+          ? mount
+          : { ...mount, subPath: expandedSubPath(mount.subPathExpr!, variables) },
+      ),
+    }
   }
 
   /** False: it is at an end already. */
@@ -145,7 +171,8 @@ export class ContainerStart {
       return
     }
     this.#host.event('Normal', 'Started', `started container ${name}`, name)
-    if (record.pod.spec.containers.every((other) => exists(record.containers[other.name], true))) this.#host.stamp('started')
+    if (record.pod.spec.containers.every((other) => exists(record.containers[other.name], true)))
+      this.#host.stamp('started')
     // The runtime knows that it runs, and the next start of the agent asks it.
     this.#host.save()
   }
@@ -163,13 +190,22 @@ function begin(known: ContainerRecord, { id, image }: Provision, attempt: number
   known.ended = undefined
   known.attempt = attempt
   known.image = { name: container.image ?? '', reference: image.reference, digest: image.digest }
-  known.instance = { id, attempt, state: { state: 'creating' }, stopSignal: container.lifecycle?.stopSignal ?? image.config.stopSignal }
+  known.instance = {
+    id,
+    attempt,
+    state: { state: 'creating' },
+    stopSignal: container.lifecycle?.stopSignal ?? image.config.stopSignal,
+  }
   return known.instance
 }
 
 function exists(known: ContainerRecord | undefined, started = false): boolean {
   const state = known?.instance?.state.state
-  return known?.ended !== undefined || known?.last !== undefined || (state !== undefined && state !== 'creating' && (!started || state !== 'created'))
+  return (
+    known?.ended !== undefined ||
+    known?.last !== undefined ||
+    (state !== undefined && state !== 'creating' && (!started || state !== 'created'))
+  )
 }
 
 function configured<T>(assemble: () => T): T {

@@ -1,5 +1,6 @@
 /**
- * How a running container is ended: pure. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
+ * How a running container is ended: pure.
+ * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
  *
  *   begun ─▶ preStop ─┬─▶ SIGTERM ─▶ grace ─▶ SIGKILL
  *                     │
@@ -37,8 +38,16 @@ export interface NextInEnding {
   readonly wakeAt?: number
 }
 
-export function nextInEnding(container: Container, kill: Kill | undefined, { reason, since, graceSeconds, holdUntil }: Ending, now: number): NextInEnding {
-  const deadline = kill?.extended === true && graceSeconds > 0 ? kill.deadline : Math.min(kill?.reason === reason ? kill.deadline : Infinity, since + graceSeconds * 1000)
+export function nextInEnding(
+  container: Container,
+  kill: Kill | undefined,
+  { reason, since, graceSeconds, holdUntil }: Ending,
+  now: number,
+): NextInEnding {
+  const deadline =
+    kill?.extended === true && graceSeconds > 0
+      ? kill.deadline
+      : Math.min(kill?.reason === reason ? kill.deadline : Infinity, since + graceSeconds * 1000)
   if (now >= deadline) {
     if (kill?.sent === 'KILL') return {}
     if (kill?.sent === 'NOTHING' && graceSeconds > 0) {
@@ -48,9 +57,14 @@ export function nextInEnding(container: Container, kill: Kill | undefined, { rea
   }
   const hook = hookEnd(container, kill, now)
   const hold = Math.max(holdUntil, hook)
-  if (kill === undefined) return { kill: { reason, since, deadline, sent: now >= hold ? 'TERM' : 'NOTHING' }, wakeAt: now >= hold ? deadline : Math.min(deadline, hold) }
+  if (kill === undefined)
+    return {
+      kill: { reason, since, deadline, sent: now >= hold ? 'TERM' : 'NOTHING' },
+      wakeAt: now >= hold ? deadline : Math.min(deadline, hold),
+    }
   if (kill.sent === 'KILL') return {}
-  if (kill.sent === 'NOTHING' && now >= hold) return { kill: { ...kill, reason, since, deadline, sent: 'TERM' }, wakeAt: deadline }
+  if (kill.sent === 'NOTHING' && now >= hold)
+    return { kill: { ...kill, reason, since, deadline, sent: 'TERM' }, wakeAt: deadline }
   const moved = kill.deadline !== deadline || kill.reason !== reason
   return {
     ...(moved ? { kill: { ...kill, reason, since, deadline }, silent: true } : {}),
@@ -71,16 +85,31 @@ function needsRunning({ lifecycle }: Container): boolean {
   return lifecycle?.preStop?.exec !== undefined || lifecycle?.preStop?.httpGet !== undefined
 }
 
-/** How a container that runs is ended: because the pod stops, because another image is to run or it is to have other resources, or because it is unhealthy. */
-export function endingOf(record: PodRecord, kill: Kill | undefined, changed: boolean, now: number, stop = false): Ending {
+/**
+ * How a container that runs is ended: because the pod stops, because another image is to run or it is to have other
+ * resources, or because it is unhealthy.
+ */
+export function endingOf(
+  record: PodRecord,
+  kill: Kill | undefined,
+  changed: boolean,
+  now: number,
+  stop = false,
+): Ending {
   const { spec } = record.pod
   if (stop) {
     const since = record.stopSince ?? now
     const graceSeconds = stopGrace(record)
-    return { reason: 'stop', since, graceSeconds, holdUntil: waitsForWithdrawal(record) ? since + Math.min(WITHDRAWAL_WAIT, graceSeconds * 500) : 0 }
+    return {
+      reason: 'stop',
+      since,
+      graceSeconds,
+      holdUntil: waitsForWithdrawal(record) ? since + Math.min(WITHDRAWAL_WAIT, graceSeconds * 500) : 0,
+    }
   }
   const since = kill?.since ?? now
-  if (!changed && kill?.reason === 'unhealthy') return { reason: 'unhealthy', since, graceSeconds: (kill.deadline - since) / 1000, holdUntil: 0 }
+  if (!changed && kill?.reason === 'unhealthy')
+    return { reason: 'unhealthy', since, graceSeconds: (kill.deadline - since) / 1000, holdUntil: 0 }
   return { reason: 'changed', since, graceSeconds: spec.terminationGracePeriodSeconds, holdUntil: 0 }
 }
 
@@ -90,16 +119,23 @@ function stopGrace({ pod: { metadata, spec } }: PodRecord): number {
 }
 
 /**
- * Whether a pod that is being deleted may still be sent something: it has been ready, and the control plane has not said otherwise. At most half
+ * Whether a pod that is being deleted may still be sent something: it has been ready, and the control plane has not
+ * said otherwise. At most half
  * of the grace is spent waiting, so that the containers have the other half; with a grace of a second none is.
  */
 export function waitsForWithdrawal(record: PodRecord): boolean {
-  return record.assigned && record.pod.metadata.deletionTimestamp !== undefined && record.withdrawn !== true
-    && stopGrace(record) > 1 && record.timeline.some(({ step }) => step === 'ready')
+  return (
+    record.assigned &&
+    record.pod.metadata.deletionTimestamp !== undefined &&
+    record.withdrawn !== true &&
+    stopGrace(record) > 1 &&
+    record.timeline.some(({ step }) => step === 'ready')
+  )
 }
 
 /**
- * The containers of a stopping pod that run. Those side by side have their turn at once; then the sidecars, the last one first. Without a turn the
+ * The containers of a stopping pod that run. Those side by side have their turn at once; then the sidecars, the last
+ * one first. Without a turn the
  * hook runs and SIGTERM waits.
  */
 export function stopOrder(record: PodRecord): { readonly container: Container; readonly turn: boolean }[] {
@@ -111,7 +147,11 @@ export function stopOrder(record: PodRecord): { readonly container: Container; r
   }
   const alive = ({ name }: Container): boolean => peekContainer(record, name).instance !== undefined
   const sidecars = initContainers.filter(({ name }) => isSidecar(record.pod, name))
-  const others = [...initContainers.filter((container) => !sidecars.includes(container)), ...containers, ...ephemeralContainers]
+  const others = [
+    ...initContainers.filter((container) => !sidecars.includes(container)),
+    ...containers,
+    ...ephemeralContainers,
+  ]
   others.forEach(add)
   turn = !others.some(alive)
   for (const sidecar of [...sidecars].reverse()) {

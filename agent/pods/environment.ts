@@ -1,4 +1,7 @@
-/** A container's environment, and the expansion of $(NAME) in it, in command and in args. https://kubernetes.io/docs/tasks/inject-data-application/ */
+/**
+ * A container's environment, and the expansion of $(NAME) in it, in command and in args.
+ * https://kubernetes.io/docs/tasks/inject-data-application/
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Container, EnvVar, Pod } from '../../proto/gen/types.ts'
 import type { ConfigSource } from './assigned-objects.ts'
@@ -8,18 +11,27 @@ const REFERENCE = /\$(?:\$|\(([^)]*)\))/g
 
 /** `$(NAME)` becomes the variable's value, `$$` a single `$`; a name that is not known stays as it is written. */
 export function expand(text: string, variables: ReadonlyMap<string, string>): string {
-  return text.replace(REFERENCE, (written, name: string | undefined) => (name === undefined ? '$' : variables.get(name) ?? written))
+  return text.replace(REFERENCE, (written, name: string | undefined) =>
+    name === undefined ? '$' : (variables.get(name) ?? written),
+  )
 }
 
 /**
- * A place inside a volume out of an expression. FailedPrecondition: it names a variable that the container does not have, or would lead out of the volume.
+ * A place inside a volume out of an expression. FailedPrecondition: it names a variable that the container does not
+ * have, or would lead out of the volume.
  * https://kubernetes.io/docs/concepts/storage/volumes/#using-subpath-expanded-environment
  */
 export function expandedSubPath(expression: string, variables: ReadonlyMap<string, string>): string {
   const refuse = (reason: string): never => {
-    throw new GantryError('FailedPrecondition', `subPathExpr "${expression}" ${reason}`, { details: [{ field: 'subPathExpr', value: expression, message: reason }] })
+    throw new GantryError('FailedPrecondition', `subPathExpr "${expression}" ${reason}`, {
+      details: [{ field: 'subPathExpr', value: expression, message: reason }],
+    })
   }
-  const path = expression.replace(REFERENCE, (_, name: string | undefined) => (name === undefined ? '$' : variables.get(name) ?? refuse(`needs the variable ${name}, which the container does not have`)))
+  const path = expression.replace(REFERENCE, (_, name: string | undefined) =>
+    name === undefined
+      ? '$'
+      : (variables.get(name) ?? refuse(`needs the variable ${name}, which the container does not have`)),
+  )
   if (path.startsWith('/')) return refuse(`becomes "${path}", which must not be an absolute path`)
   if (path.split('/').includes('..')) return refuse(`becomes "${path}", which must not contain ".."`)
   return path
@@ -31,15 +43,25 @@ function missing(what: string): GantryError {
 }
 
 /**
- * The variables that the pod asks for, in order: those that name Services (`links`), envFrom, then env, each seeing those before it; a later one
+ * The variables that the pod asks for, in order: those that name Services (`links`), envFrom, then env, each seeing
+ * those before it; a later one
  * of the same name wins.
  * NotFound: a ConfigMap, Secret or key that is not optional is not there.
  */
-export function environment(pod: Pod, container: Container, objects: ConfigSource, place: PodPlace, links: ReadonlyMap<string, string> = new Map()): Map<string, string> {
+export function environment(
+  pod: Pod,
+  container: Container,
+  objects: ConfigSource,
+  place: PodPlace,
+  links: ReadonlyMap<string, string> = new Map(),
+): Map<string, string> {
   const variables = new Map(links)
   for (const [name, value] of bulkVariables(pod, container, objects)) variables.set(name, value)
   for (const variable of container.env ?? []) {
-    const value = variable.valueFrom === undefined ? expand(variable.value ?? '', variables) : referredValue(pod, container, variable, objects, place)
+    const value =
+      variable.valueFrom === undefined
+        ? expand(variable.value ?? '', variables)
+        : referredValue(pod, container, variable, objects, place)
     if (value !== undefined) variables.set(variable.name, value)
   }
   return variables
@@ -57,14 +79,21 @@ function* bulkVariables(pod: Pod, container: Container, objects: ConfigSource): 
     if (secretRef !== undefined) {
       const found = objects.secret(namespace, secretRef.name ?? '')
       if (found === undefined && secretRef.optional !== true) throw missing(`secret "${secretRef.name ?? ''}"`)
-      for (const [key, value] of Object.entries(found?.data ?? {})) entries.push([key, Buffer.from(value, 'base64').toString()])
+      for (const [key, value] of Object.entries(found?.data ?? {}))
+        entries.push([key, Buffer.from(value, 'base64').toString()])
     }
     for (const [key, value] of entries) if (!key.includes('=')) yield [prefix + key, value]
   }
 }
 
 /** Undefined: an optional reference to what is not there. */
-function referredValue(pod: Pod, container: Container, variable: EnvVar, objects: ConfigSource, place: PodPlace): string | undefined {
+function referredValue(
+  pod: Pod,
+  container: Container,
+  variable: EnvVar,
+  objects: ConfigSource,
+  place: PodPlace,
+): string | undefined {
   const { namespace } = pod.metadata
   const { fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef } = variable.valueFrom!
   if (fieldRef !== undefined) return fieldValue(pod, fieldRef, place)
@@ -73,14 +102,16 @@ function referredValue(pod: Pod, container: Container, variable: EnvVar, objects
     const { name = '', key, optional } = configMapKeyRef
     const found = objects.configMap(namespace, name)
     const value = found?.data?.[key]
-    if (value === undefined && optional !== true) throw missing(found === undefined ? `configmap "${name}"` : `key "${key}" in configmap "${name}"`)
+    if (value === undefined && optional !== true)
+      throw missing(found === undefined ? `configmap "${name}"` : `key "${key}" in configmap "${name}"`)
     return value
   }
   if (secretKeyRef !== undefined) {
     const { name = '', key, optional } = secretKeyRef
     const found = objects.secret(namespace, name)
     const value = found?.data?.[key]
-    if (value === undefined && optional !== true) throw missing(found === undefined ? `secret "${name}"` : `key "${key}" in secret "${name}"`)
+    if (value === undefined && optional !== true)
+      throw missing(found === undefined ? `secret "${name}"` : `key "${key}" in secret "${name}"`)
     return value === undefined ? undefined : Buffer.from(value, 'base64').toString()
   }
   return ''

@@ -1,7 +1,8 @@
 /**
  * Lifecycle hooks of containers. https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/
  *
- * That one was begun is written before it runs. A hook that the agent's end cuts short is not run again: it counts as ended.
+ * That one was begun is written before it runs. A hook that the agent's end cuts short is not run again: it counts as
+ * ended.
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import { delay } from '../../proto/base/clock.ts'

@@ -1,4 +1,7 @@
-/** Work on a node that no pod waits for: logs are rotated, volumes measured, ends that nobody told found out, images that nobody uses removed. */
+/**
+ * Work on a node that no pod waits for: logs are rotated, volumes measured, ends that nobody told found out, images
+ * that nobody uses removed.
+ */
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { ImageService } from '../images/contract.ts'
@@ -28,10 +31,21 @@ export class Housekeeping {
   readonly #log: Logger
   readonly #rotation: RotationLimits
   readonly #retention: ImageRetention
-  /** Volumes may be so full of files that measuring them takes longer than a log takes to fill the disk: logs do not wait for it. */
+  /**
+   * Volumes may be so full of files that measuring them takes longer than a log takes to fill the disk: logs do not
+   * wait for it.
+   */
   #measuring: Promise<void> | undefined
 
-  constructor(parts: { pods: Pods; images: ImageService; runtime: RuntimeDriver; clock: Clock; log: Logger; rotation: RotationLimits; retention?: ImageRetention }) {
+  constructor(parts: {
+    pods: Pods
+    images: ImageService
+    runtime: RuntimeDriver
+    clock: Clock
+    log: Logger
+    rotation: RotationLimits
+    retention?: ImageRetention
+  }) {
     this.#pods = parts.pods
     this.#images = parts.images
     this.#runtime = parts.runtime
@@ -48,19 +62,24 @@ export class Housekeeping {
       try {
         await delay(this.#clock, INTERVAL, signal)
       } catch (thrown) {
-        if (signal.aborted) return void await this.#measuring
+        if (signal.aborted) return void (await this.#measuring)
         throw thrown
       }
       await this.rotateLogs()
       await this.#attempt('ends', () => this.findEnded())
-      this.#measuring ??= this.#attempt('volumes', () => this.#pods.evictOversized()).finally(() => (this.#measuring = undefined))
+      this.#measuring ??= this.#attempt('volumes', () => this.#pods.evictOversized()).finally(
+        () => (this.#measuring = undefined),
+      )
       if (this.#clock.monotonic() < nextImages) continue
       nextImages = this.#clock.monotonic() + IMAGE_INTERVAL
       await this.#attempt('images', () => this.collectImages())
     }
   }
 
-  /** Rotates away the logs that have become too large. Where there is none, a rotation was cut short: its second half follows. */
+  /**
+   * Rotates away the logs that have become too large. Where there is none, a rotation was cut short: its second half
+   * follows.
+   */
   async rotateLogs(): Promise<void> {
     for (const { id, log } of this.#pods.running()) {
       await this.#attempt(`log ${log}`, async () => {
@@ -72,15 +91,24 @@ export class Housekeeping {
     }
   }
 
-  /** A container whose shim was killed ends without a word: asked for its state, the runtime finds that out and tells it. */
+  /**
+   * A container whose shim was killed ends without a word: asked for its state, the runtime finds that out and tells
+   * it.
+   */
   async findEnded(): Promise<void> {
     for (const { id } of this.#pods.running()) await this.#runtime.containerState(id)
   }
 
   async collectImages(): Promise<void> {
     const { age, highPercent, lowPercent } = this.#retention
-    const removed = await this.#images.collect({ inUse: this.#pods.imagesInUse(), olderThanMillis: age, highPercent, lowPercent })
-    for (const image of removed) this.#log.info({ image: image.reference, digest: image.digest, bytes: image.size }, 'image removed')
+    const removed = await this.#images.collect({
+      inUse: this.#pods.imagesInUse(),
+      olderThanMillis: age,
+      highPercent,
+      lowPercent,
+    })
+    for (const image of removed)
+      this.#log.info({ image: image.reference, digest: image.digest, bytes: image.size }, 'image removed')
   }
 
   async #attempt(what: string, work: () => Promise<void>): Promise<void> {

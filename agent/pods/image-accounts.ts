@@ -15,7 +15,10 @@ export class ImageAccounts {
   /** By the image's digest. */
   readonly #known = new Map<string, Promise<Accounts>>()
 
-  /** `rootfs`: a root filesystem of the image that nobody has written to. Errors: those of readWithin; they are not remembered. */
+  /**
+   * `rootfs`: a root filesystem of the image that nobody has written to. Errors: those of readWithin; they are not
+   * remembered.
+   */
   read({ digest }: Image, rootfs: string): Promise<Accounts> {
     const known = this.#known.get(digest)
     if (known !== undefined) return known

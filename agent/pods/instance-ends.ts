@@ -53,8 +53,24 @@ export class InstanceEnds {
           return undefined
         }
       }
-      const written = spec === undefined ? '' : await learned('the termination message', () => terminationMessage(spec, exited, folders.terminationMessage(uid, name, instance.attempt), folders.log(uid, name, instance.attempt))) ?? ''
-      const message = exited.oomKilled ? this.#outOfMemory(name, written, (await learned('the memory', () => deps.runtime.stats(instance.id)))?.memoryPeak ?? 0) : written
+      const written =
+        spec === undefined
+          ? ''
+          : ((await learned('the termination message', () =>
+              terminationMessage(
+                spec,
+                exited,
+                folders.terminationMessage(uid, name, instance.attempt),
+                folders.log(uid, name, instance.attempt),
+              ),
+            )) ?? '')
+      const message = exited.oomKilled
+        ? this.#outOfMemory(
+            name,
+            written,
+            (await learned('the memory', () => deps.runtime.stats(instance.id)))?.memoryPeak ?? 0,
+          )
+        : written
       this.ended(name, exitTermination(instance, exited, message))
       await this.#host.persist()
     })
@@ -76,11 +92,19 @@ export class InstanceEnds {
       return
     }
     known.ended = reason === 'unhealthy' ? { ...termination, unhealthy: true } : termination
-    known.failures = countEnds(known.failures, termination.startedAt === 0 ? 0 : termination.finishedAt - termination.startedAt)
+    known.failures = countEnds(
+      known.failures,
+      termination.startedAt === 0 ? 0 : termination.finishedAt - termination.startedAt,
+    )
     const now = this.#host.now()
     known.retryAt = now + restartDelay(known.failures)
     if (known.retryAt > now && !isStopping(record)) {
-      this.#host.event('Warning', 'BackOff', `back-off ${restartDelay(known.failures) / 1000} s before container ${name} is started again`, name)
+      this.#host.event(
+        'Warning',
+        'BackOff',
+        `back-off ${restartDelay(known.failures) / 1000} s before container ${name} is started again`,
+        name,
+      )
     }
   }
 

@@ -23,14 +23,19 @@ export class NodeNetwork {
     this.#segments = segments
   }
 
-  /** Begins with ranges, or goes over to others; the same ones again do nothing. A start that failed is tried anew by the next call. */
+  /**
+   * Begins with ranges, or goes over to others; the same ones again do nothing. A start that failed is tried anew by
+   * the next call.
+   */
   async start(ranges: NodeRanges, known: ReadonlyMap<string, Attachment>): Promise<void> {
     const text = JSON.stringify(ranges)
     if (this.#ranges === text) return this.#started
     this.#ranges = text
     this.#given = ranges
     this.#guard?.adopt(new Map([...known].map(([id, { addresses }]) => [id, addresses])))
-    this.#segments?.adopt(new Map([...known].flatMap(([id, { further }]) => (further === undefined ? [] : [[id, further]]))))
+    this.#segments?.adopt(
+      new Map([...known].flatMap(([id, { further }]) => (further === undefined ? [] : [[id, further]]))),
+    )
     this.#started = this.#network.start(ranges, known)
     try {
       await this.#started
@@ -63,7 +68,12 @@ export class NodeNetwork {
   }
 
   /** The attachment with its interfaces on Networks. NotFound, ResourceExhausted, Cancelled: as Segments.attach. */
-  async #onNetworks(id: string, attachment: Attachment, { namespace, cluster, further }: NonNullable<AttachRequest['networks']>, signal: AbortSignal): Promise<Attachment> {
+  async #onNetworks(
+    id: string,
+    attachment: Attachment,
+    { namespace, cluster, further }: NonNullable<AttachRequest['networks']>,
+    signal: AbortSignal,
+  ): Promise<Attachment> {
     if (cluster && further.length === 0) return attachment
     if (this.#segments === undefined) throw new GantryError('Unsupported', 'this node has no Networks')
     const interfaces = await this.#segments.attach(id, attachment.netns, namespace, further, signal)

@@ -1,5 +1,6 @@
 /**
- * What is to be done next for a pod: a pure function of its state and the time. Steps of one plan may run at the same time; the plan is made
+ * What is to be done next for a pod: a pure function of its state and the time. Steps of one plan may run at the same
+ * time; the plan is made
  * again after each has ended. Nothing is remembered between two plans.
  *
  *   volumes ─┐
@@ -12,7 +13,17 @@ import { allContainers } from '../../proto/api/containers.ts'
 import type { Container } from '../../proto/gen/types.ts'
 import type { Kill, PodRecord } from '../state/contract.ts'
 import { endingOf, nextInEnding, stopOrder, type Ending } from './ending.ts'
-import { imageChanged, isLeaving, isSidecar, isStopping, peekContainer, progress, restarts, runningInstance, type PodState } from './pod-state.ts'
+import {
+  imageChanged,
+  isLeaving,
+  isSidecar,
+  isStopping,
+  peekContainer,
+  progress,
+  restarts,
+  runningInstance,
+  type PodState,
+} from './pod-state.ts'
 import { needsResizeStep, restartsToResize } from './resize.ts'
 
 export type Step =
@@ -105,7 +116,8 @@ function planRun(state: PodState, now: number, draft: Draft): void {
   const { record } = state
   const at = progress(record)
   if (at.stage === 'finished') {
-    // All have ended, or an init container has failed for good: what is left are sidecars and containers that were added.
+    // All have ended, or an init container has failed for good: what is left are sidecars and containers that were
+    // added.
     if (planLeftovers(state, now, draft) && !record.tornDown) planTeardown(state, draft)
     return
   }
@@ -113,7 +125,11 @@ function planRun(state: PodState, now: number, draft: Draft): void {
   if (activeDeadlineSeconds !== undefined) {
     const deadline = (record.activeSince ?? record.acceptedAt) + activeDeadlineSeconds * 1000
     if (now >= deadline) {
-      draft.add({ step: 'fail', reason: 'DeadlineExceeded', message: `the pod was active for longer than its deadline of ${activeDeadlineSeconds} s` })
+      draft.add({
+        step: 'fail',
+        reason: 'DeadlineExceeded',
+        message: `the pod was active for longer than its deadline of ${activeDeadlineSeconds} s`,
+      })
       return
     }
     draft.wake(deadline)
@@ -121,8 +137,19 @@ function planRun(state: PodState, now: number, draft: Draft): void {
   if (record.sandbox === undefined) draft.add({ step: 'sandbox' })
   if (needsResizeStep(record)) draft.add({ step: 'resize' })
   if (state.configVersion !== undefined && state.volumesVersion !== state.configVersion) draft.add({ step: 'volumes' })
-  const eligible = new Set(at.stage === 'initializing' ? [at.container.name] : record.pod.spec.containers.map((container) => container.name))
-  for (const container of allContainers(record.pod)) planContainer(state, now, draft, container, eligible.has(container.name) || peekContainer(record, container.name).passed === true || mayJoin(record, container))
+  const eligible = new Set(
+    at.stage === 'initializing' ? [at.container.name] : record.pod.spec.containers.map((container) => container.name),
+  )
+  for (const container of allContainers(record.pod))
+    planContainer(
+      state,
+      now,
+      draft,
+      container,
+      eligible.has(container.name) ||
+        peekContainer(record, container.name).passed === true ||
+        mayJoin(record, container),
+    )
 }
 
 /** A container added to the pod starts whatever the others do, but not before the one whose processes it is to see. */
@@ -143,7 +170,8 @@ function planContainer(state: PodState, now: number, draft: Draft, container: Co
     if (instance === undefined) return
     const { kill, postStart } = instance
     if (changed || kill !== undefined) planKill(draft, now, container, kill, endingOf(record, kill, changed, now))
-    else if (container.lifecycle?.postStart !== undefined && postStart === undefined) draft.add({ step: 'postStart', container: name })
+    else if (container.lifecycle?.postStart !== undefined && postStart === undefined)
+      draft.add({ step: 'postStart', container: name })
     return
   }
   const { ended } = known
@@ -154,7 +182,14 @@ function planContainer(state: PodState, now: number, draft: Draft, container: Co
   }
   const ready = state.provisions.has(name)
   if (!ready) draft.add({ step: 'pull', container: name })
-  if (eligible && ready && record.sandbox !== undefined && state.configVersion !== undefined && state.volumesVersion === state.configVersion) draft.add({ step: 'start', container: name })
+  if (
+    eligible &&
+    ready &&
+    record.sandbox !== undefined &&
+    state.configVersion !== undefined &&
+    state.volumesVersion === state.configVersion
+  )
+    draft.add({ step: 'start', container: name })
 }
 
 function planKill(draft: Draft, now: number, container: Container, kill: Kill | undefined, ending: Ending): void {
@@ -169,14 +204,20 @@ function planStop(state: PodState, now: number, draft: Draft): void {
   const alive = allContainers(record.pod).some(({ name }) => peekContainer(record, name).instance !== undefined)
   for (const { container, turn } of stopOrder(record)) {
     const kill = runningInstance(record, container.name)?.kill
-    planKill(draft, now, container, kill, { ...endingOf(record, kill, false, now, true), ...(turn ? {} : { holdUntil: Infinity }) })
+    planKill(draft, now, container, kill, {
+      ...endingOf(record, kill, false, now, true),
+      ...(turn ? {} : { holdUntil: Infinity }),
+    })
   }
   if (alive) return
   if (!record.tornDown) planTeardown(state, draft)
   else if (isLeaving(record) && record.dead.length === 0 && !busyWith(state, 'release')) draft.add({ step: 'release' })
 }
 
-/** Ends what is left of a pod that is done: what was added to it, and its sidecars, the last one first. True: nothing is left. */
+/**
+ * Ends what is left of a pod that is done: what was added to it, and its sidecars, the last one first. True: nothing is
+ * left.
+ */
 function planLeftovers(state: PodState, now: number, draft: Draft): boolean {
   const { record } = state
   const { initContainers = [], ephemeralContainers = [], terminationGracePeriodSeconds: graceSeconds } = record.pod.spec
@@ -185,7 +226,13 @@ function planLeftovers(state: PodState, now: number, draft: Draft): boolean {
   const added = ephemeralContainers.filter(exists)
   for (const container of [...added, ...sidecars.slice(-1)]) {
     const instance = runningInstance(record, container.name)
-    if (instance !== undefined) planKill(draft, now, container, instance.kill, { reason: 'stop', since: instance.kill?.since ?? now, graceSeconds, holdUntil: 0 })
+    if (instance !== undefined)
+      planKill(draft, now, container, instance.kill, {
+        reason: 'stop',
+        since: instance.kill?.since ?? now,
+        graceSeconds,
+        holdUntil: 0,
+      })
   }
   return sidecars.length + added.length === 0
 }

@@ -41,7 +41,10 @@ export class EventRecorder implements PodEvents {
   }
 
   record(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {
-    const fieldPath = container === undefined ? undefined : `spec.${isInit(pod, container) ? 'initContainers' : isEphemeral(pod, container) ? 'ephemeralContainers' : 'containers'}{${container}}`
+    const fieldPath =
+      container === undefined
+        ? undefined
+        : `spec.${isInit(pod, container) ? 'initContainers' : isEphemeral(pod, container) ? 'ephemeralContainers' : 'containers'}{${container}}`
     this.recordOf({ kind: 'Pod', metadata: pod.metadata }, type, reason, message, fieldPath)
   }
 
@@ -50,23 +53,35 @@ export class EventRecorder implements PodEvents {
     const now = this.#clock.now()
     const key = JSON.stringify([about.metadata.uid, fieldPath, type, reason, message])
     const known = this.#recent.get(key)
-    const event = known !== undefined && now - known.told < REPEAT_WINDOW
-      ? { ...known.event, count: (known.event.count ?? 1) + 1, lastTimestamp: formatTime(now) }
-      : this.#create(about, { type, reason, message }, fieldPath, now)
+    const event =
+      known !== undefined && now - known.told < REPEAT_WINDOW
+        ? { ...known.event, count: (known.event.count ?? 1) + 1, lastTimestamp: formatTime(now) }
+        : this.#create(about, { type, reason, message }, fieldPath, now)
     this.#recent.delete(key)
     this.#recent.set(key, { event, told: now })
     if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value!)
     this.#sink(event)
   }
 
-  #create({ kind, metadata }: EventSubject, said: Pick<Event, 'type' | 'reason' | 'message'>, fieldPath: string | undefined, now: number): Event {
+  #create(
+    { kind, metadata }: EventSubject,
+    said: Pick<Event, 'type' | 'reason' | 'message'>,
+    fieldPath: string | undefined,
+    now: number,
+  ): Event {
     const { name, namespace, uid, resourceVersion } = metadata
     return {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: { name: `${name}.${randomSuffix(this.#random, 12)}`, namespace, uid: '', resourceVersion: '' },
       involvedObject: {
-        apiVersion: apiVersionOf(resourceOf(kind)), kind, namespace, name, uid, resourceVersion, fieldPath,
+        apiVersion: apiVersionOf(resourceOf(kind)),
+        kind,
+        namespace,
+        name,
+        uid,
+        resourceVersion,
+        fieldPath,
       },
       ...said,
       source: { component: COMPONENT, host: this.#nodeName },

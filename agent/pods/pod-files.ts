@@ -20,20 +20,37 @@ export function podHostname(pod: Pod): string | undefined {
   return (pod.spec.hostname ?? pod.metadata.name).slice(0, HOSTNAME_LIMIT).replace(/[-.]+$/, '')
 }
 
-/** The name by which others find the pod, below its subdomain; undefined for a pod without one. `domain`: the cluster's. */
+/**
+ * The name by which others find the pod, below its subdomain; undefined for a pod without one. `domain`: the cluster's.
+ */
 export function podFullName(pod: Pod, domain: string): string | undefined {
   const hostname = podHostname(pod)
   const { subdomain } = pod.spec
-  return hostname === undefined || subdomain === undefined || subdomain === '' ? undefined : `${hostname}.${subdomain}.${pod.metadata.namespace}.svc.${domain}`
+  return hostname === undefined || subdomain === undefined || subdomain === ''
+    ? undefined
+    : `${hostname}.${subdomain}.${pod.metadata.namespace}.svc.${domain}`
 }
 
-/** What `hostname` answers in the pod; undefined: the node's. FailedPrecondition for a full name that the kernel does not take. */
+/**
+ * What `hostname` answers in the pod; undefined: the node's. FailedPrecondition for a full name that the kernel does
+ * not take.
+ */
 export function shownHostname(pod: Pod, domain: string): string | undefined {
-  const name = pod.spec.setHostnameAsFQDN === true ? podFullName(pod, domain) ?? podHostname(pod) : podHostname(pod)
+  const name = pod.spec.setHostnameAsFQDN === true ? (podFullName(pod, domain) ?? podHostname(pod)) : podHostname(pod)
   if (name === undefined || name.length <= FULL_NAME_LIMIT) return name
-  throw new GantryError('FailedPrecondition', `the host name "${name}" has ${name.length} characters, more than the ${FULL_NAME_LIMIT} that a host name may have`, {
-    details: [{ field: 'spec.setHostnameAsFQDN', value: 'true', remedy: 'give a shorter hostname or subdomain, or leave setHostnameAsFQDN out' }],
-  })
+  throw new GantryError(
+    'FailedPrecondition',
+    `the host name "${name}" has ${name.length} characters, more than the ${FULL_NAME_LIMIT} that a host name may have`,
+    {
+      details: [
+        {
+          field: 'spec.setHostnameAsFQDN',
+          value: 'true',
+          remedy: 'give a shorter hostname or subdomain, or leave setHostnameAsFQDN out',
+        },
+      ],
+    },
+  )
 }
 
 /** The first line, by which programs know a file that is made for a pod. */
@@ -41,7 +58,11 @@ const MANAGED = '# Kubernetes-managed hosts file.'
 const MANAGED_HOST_NETWORK = '# Kubernetes-managed hosts file (host network).'
 
 /** https://kubernetes.io/docs/tasks/network/customize-hosts-file-for-pods/ */
-export function hostsFile(names: readonly string[], addresses: readonly string[], aliases: readonly HostAlias[]): string {
+export function hostsFile(
+  names: readonly string[],
+  addresses: readonly string[],
+  aliases: readonly HostAlias[],
+): string {
   return [
     MANAGED,
     '127.0.0.1\tlocalhost',
@@ -74,10 +95,19 @@ export function writePodFiles(folders: PodFolders, pod: Pod, { nodeHostname, add
   mkdirSync(dirname(folders.etc(uid, 'hosts')), { recursive: true, mode: 0o711 })
   const aliases = pod.spec.hostAliases ?? []
   const full = podFullName(pod, dns.domain)
-  const hosts = hostname !== undefined ? hostsFile(full === undefined ? [hostname] : [full, hostname], addresses, aliases) : [MANAGED_HOST_NETWORK, readFileSync('/etc/hosts', 'utf8'), ...aliasLines(aliases), ''].join('\n')
+  const hosts =
+    hostname !== undefined
+      ? hostsFile(full === undefined ? [hostname] : [full, hostname], addresses, aliases)
+      : [MANAGED_HOST_NETWORK, readFileSync('/etc/hosts', 'utf8'), ...aliasLines(aliases), ''].join('\n')
   writeFileSync(folders.etc(uid, 'hosts'), hosts, { mode: 0o644 })
-  writeFileSync(folders.etc(uid, 'hostname'), `${lineWord(shownHostname(pod, dns.domain) ?? nodeHostname)}\n`, { mode: 0o644 })
-  writeFileSync(folders.etc(uid, 'resolv.conf'), podResolvConf(pod, parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')), dns), { mode: 0o644 })
+  writeFileSync(folders.etc(uid, 'hostname'), `${lineWord(shownHostname(pod, dns.domain) ?? nodeHostname)}\n`, {
+    mode: 0o644,
+  })
+  writeFileSync(
+    folders.etc(uid, 'resolv.conf'),
+    podResolvConf(pod, parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')), dns),
+    { mode: 0o644 },
+  )
 }
 
 /** Their mounts in a container, but for places that the container mounts something of its own at. */
@@ -86,6 +116,13 @@ export function podFileMounts(folders: PodFolders, pod: Pod, container: Containe
   return ['hosts', 'hostname', 'resolv.conf'].flatMap((name): Mount[] => {
     const destination = `/etc/${name}`
     if (own.has(destination)) return []
-    return [{ type: 'bind', source: folders.etc(pod.metadata.uid, name), destination, readOnly: container.securityContext?.readOnlyRootFilesystem === true }]
+    return [
+      {
+        type: 'bind',
+        source: folders.etc(pod.metadata.uid, name),
+        destination,
+        readOnly: container.securityContext?.readOnlyRootFilesystem === true,
+      },
+    ]
   })
 }

@@ -40,7 +40,8 @@ export class PodHealth {
 
   /** The pod's containers were found running: their probes do not begin all at one moment. */
   adopt(): void {
-    for (const { instance } of Object.values(this.#host.record.containers)) if (instance?.state.state === 'running') this.#adopted.add(instance.id)
+    for (const { instance } of Object.values(this.#host.record.containers))
+      if (instance?.state.state === 'running') this.#adopted.add(instance.id)
   }
 
   /** Begins and ends probes as the record asks for now. */
@@ -61,14 +62,22 @@ export class PodHealth {
     this.#loops.clear()
   }
 
-  /** Ends a container for its health; what its pod's policy says follows. `what`: for people, after "Container NAME". */
+  /**
+   * Ends a container for its health; what its pod's policy says follows. `what`: for people, after "Container NAME".
+   */
   condemn(container: Container, instance: Instance, what: string, graceSeconds?: number): void {
     const { record } = this.#host
-    if (isStopping(record) || instance.kill !== undefined || runningInstance(record, container.name) !== instance) return
+    if (isStopping(record) || instance.kill !== undefined || runningInstance(record, container.name) !== instance)
+      return
     const since = this.#host.now()
     const grace = Math.max(LEAST_GRACE, graceSeconds ?? record.pod.spec.terminationGracePeriodSeconds)
     instance.kill = { reason: 'unhealthy', since, deadline: since + grace * 1000, sent: 'NOTHING' }
-    this.#host.event('Normal', 'Killing', `Container ${container.name} ${what}${record.pod.spec.restartPolicy === 'Never' ? '' : ', will be restarted'}`, container.name)
+    this.#host.event(
+      'Normal',
+      'Killing',
+      `Container ${container.name} ${what}${record.pod.spec.restartPolicy === 'Never' ? '' : ', will be restarted'}`,
+      container.name,
+    )
     this.#host.save()
     this.#host.poke()
   }
@@ -77,7 +86,9 @@ export class PodHealth {
     const { clock, actions } = this.#host.deps
     const target = actionTarget(this.#host, container, instance)
     return new ProbeLoop({
-      kind, probe, clock,
+      kind,
+      probe,
+      clock,
       ...this.#first(container, instance, kind, probe),
       attempt: (signal) => actions.probe(probe, target, signal),
       onOutcome: (outcome) => this.#tell(container, kind, outcome),
@@ -86,18 +97,34 @@ export class PodHealth {
   }
 
   /**
-   * When it is tried first, in milliseconds, and whether that counts. A container that has only begun does not answer at once, which is no failure:
+   * When it is tried first, in milliseconds, and whether that counts. A container that has only begun does not answer
+   * at once, which is no failure:
    * without a delay of its own liveness waits for a period, the others count a first success only.
    */
-  #first(container: Container, instance: Instance, kind: ProbeKind, { initialDelaySeconds = 0, periodSeconds }: Probe): { readonly first: number; readonly firstCounts: boolean } {
+  #first(
+    container: Container,
+    instance: Instance,
+    kind: ProbeKind,
+    { initialDelaySeconds = 0, periodSeconds }: Probe,
+  ): { readonly first: number; readonly firstCounts: boolean } {
     const { id } = instance
-    if (this.#adopted.has(id)) return { first: this.#host.deps.random.next() * periodSeconds * 1000 + this.#rest(instance, initialDelaySeconds), firstCounts: true }
+    if (this.#adopted.has(id))
+      return {
+        first: this.#host.deps.random.next() * periodSeconds * 1000 + this.#rest(instance, initialDelaySeconds),
+        firstCounts: true,
+      }
     if (initialDelaySeconds > 0) return { first: this.#rest(instance, initialDelaySeconds), firstCounts: true }
-    if (kind === 'liveness') return { first: container.startupProbe === undefined ? this.#rest(instance, periodSeconds) : 0, firstCounts: true }
+    if (kind === 'liveness')
+      return {
+        first: container.startupProbe === undefined ? this.#rest(instance, periodSeconds) : 0,
+        firstCounts: true,
+      }
     return { first: 0, firstCounts: false }
   }
 
-  /** Milliseconds until the instance has run for so long. Where the wall clock was set meanwhile, at most that itself. */
+  /**
+   * Milliseconds until the instance has run for so long. Where the wall clock was set meanwhile, at most that itself.
+   */
   #rest({ state }: Instance, seconds: number): number {
     const ran = state.state === 'running' ? this.#host.deps.clock.now() - state.startedAt : 0
     return Math.min(seconds * 1000, Math.max(0, seconds * 1000 - ran))
@@ -106,10 +133,14 @@ export class PodHealth {
   #tell(container: Container, kind: ProbeKind, { verdict, message }: Outcome): void {
     const said = message.length > MESSAGE_LIMIT ? `${message.slice(0, MESSAGE_LIMIT)}…` : message
     switch (verdict) {
-      case 'success': return
-      case 'warning': return this.#host.event('Warning', 'ProbeWarning', `${WORDS[kind]} probe warning: ${said}`, container.name)
-      case 'failure': return this.#host.event('Warning', 'Unhealthy', `${WORDS[kind]} probe failed: ${said}`, container.name)
-      case 'error': return this.#host.event('Warning', 'Unhealthy', `${WORDS[kind]} probe errored: ${said}`, container.name)
+      case 'success':
+        return
+      case 'warning':
+        return this.#host.event('Warning', 'ProbeWarning', `${WORDS[kind]} probe warning: ${said}`, container.name)
+      case 'failure':
+        return this.#host.event('Warning', 'Unhealthy', `${WORDS[kind]} probe failed: ${said}`, container.name)
+      case 'error':
+        return this.#host.event('Warning', 'Unhealthy', `${WORDS[kind]} probe errored: ${said}`, container.name)
     }
   }
 
@@ -117,7 +148,13 @@ export class PodHealth {
     if (runningInstance(this.#host.record, container.name) !== instance) return
     switch (kind) {
       case 'startup':
-        if (!healthy) return this.condemn(container, instance, 'failed startup probe', container.startupProbe?.terminationGracePeriodSeconds)
+        if (!healthy)
+          return this.condemn(
+            container,
+            instance,
+            'failed startup probe',
+            container.startupProbe?.terminationGracePeriodSeconds,
+          )
         instance.started = true
         break
       case 'readiness':
@@ -125,7 +162,13 @@ export class PodHealth {
         instance.ready = healthy
         break
       case 'liveness':
-        if (!healthy) this.condemn(container, instance, 'failed liveness probe', container.livenessProbe?.terminationGracePeriodSeconds)
+        if (!healthy)
+          this.condemn(
+            container,
+            instance,
+            'failed liveness probe',
+            container.livenessProbe?.terminationGracePeriodSeconds,
+          )
         return
     }
     this.#host.save()
@@ -134,8 +177,16 @@ export class PodHealth {
 }
 
 /** Whom probes and hooks of a container speak to. */
-export function actionTarget({ deps, record }: Pick<HealthHost, 'record'> & { readonly deps: Pick<PodDependencies, 'node'> }, container: Container, instance: Instance): ActionTarget {
-  return { instanceId: instance.id, address: record.sandbox?.attachment?.address ?? deps.node.address, ports: container.ports ?? [] }
+export function actionTarget(
+  { deps, record }: Pick<HealthHost, 'record'> & { readonly deps: Pick<PodDependencies, 'node'> },
+  container: Container,
+  instance: Instance,
+): ActionTarget {
+  return {
+    instanceId: instance.id,
+    address: record.sandbox?.attachment?.address ?? deps.node.address,
+    ports: container.ports ?? [],
+  }
 }
 
 /** The container of this name. */

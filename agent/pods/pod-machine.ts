@@ -1,6 +1,8 @@
 /**
- * One pod on a node: makes the plan again whenever something changed, carries its steps out (different steps at the same time, one step never
- * twice at once), and tells the status when it changed. After a failure the state is as before the step, and the step comes again later.
+ * One pod on a node: makes the plan again whenever something changed, carries its steps out (different steps at the
+ * same time, one step never
+ * twice at once), and tells the status when it changed. After a failure the state is as before the step, and the step
+ * comes again later.
  */
 import { allContainers } from '../../proto/api/containers.ts'
 import { sameJson } from '../../proto/api/shape.ts'
@@ -19,7 +21,17 @@ import { StepRunner, type StepHost } from './step-runner.ts'
 import { hasConfiguredEnvironment } from './assigned-objects.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { plan, stepKey, type Step } from './plan.ts'
-import { hasWorkLeft, isLeaving, isStopping, passSidecars, peekContainer, progress, type PodState, type Provision, type StepFailure } from './pod-state.ts'
+import {
+  hasWorkLeft,
+  isLeaving,
+  isStopping,
+  passSidecars,
+  peekContainer,
+  progress,
+  type PodState,
+  type Provision,
+  type StepFailure,
+} from './pod-state.ts'
 import { StatusNews } from './status-news.ts'
 import { stepFailure } from './step-failure.ts'
 import { lostTermination } from './termination.ts'
@@ -58,7 +70,8 @@ export class PodMachine implements StepHost {
     this.#news = new StatusNews(this)
     this.#configVersion = deps.objects.version(record.pod)
     // While the control plane is away, what is there will do to start a container again.
-    if (this.#configVersion === undefined && !hasConfiguredEnvironment(record.pod) && deps.volumes.stand(record.pod)) this.#configVersion = this.volumesVersion = KEPT
+    if (this.#configVersion === undefined && !hasConfiguredEnvironment(record.pod) && deps.volumes.stand(record.pod))
+      this.#configVersion = this.volumesVersion = KEPT
     boundWaits(record, now)
     endHooks(record)
     if (isStopping(record)) record.stopSince ??= now
@@ -106,7 +119,9 @@ export class PodMachine implements StepHost {
     this.poke()
   }
 
-  /** Decides on a change of what its containers may use. `others`: the pods that hold resources of the node, as granted. */
+  /**
+   * Decides on a change of what its containers may use. `others`: the pods that hold resources of the node, as granted.
+   */
   decideResize(others: readonly Pod[]): void {
     const { record } = this
     const refusal = refuseGrant(record, others, this.deps.node.allocatable)
@@ -137,7 +152,8 @@ export class PodMachine implements StepHost {
     if (version === undefined || version === this.#configVersion) return
     if (this.#configVersion !== undefined) this.#forgetFailures()
     this.#configVersion = version
-    for (const [key, failure] of this.#failures) if (failure.retryAt === Infinity || key.startsWith('pull/')) this.#failures.delete(key)
+    for (const [key, failure] of this.#failures)
+      if (failure.retryAt === Infinity || key.startsWith('pull/')) this.#failures.delete(key)
     this.poke()
   }
 
@@ -147,15 +163,18 @@ export class PodMachine implements StepHost {
     if (record.sandbox !== undefined && !sandboxExists) {
       record.sandbox = undefined
       // A new sandbox begins with the init containers again.
-      if (!isStopping(record) && hasWorkLeft(record)) for (const container of record.pod.spec.initContainers ?? []) this.#forgetRun(container.name)
+      if (!isStopping(record) && hasWorkLeft(record))
+        for (const container of record.pod.spec.initContainers ?? []) this.#forgetRun(container.name)
     }
     for (const [name, known] of Object.entries(record.containers)) {
       const { instance } = known
       if (instance === undefined) continue
       const found = containers.get(instance.id)
-      if (instance.state.state === 'exited') this.exited({ id: instance.id, sandboxId: this.uid, state: instance.state })
+      if (instance.state.state === 'exited')
+        this.exited({ id: instance.id, sandboxId: this.uid, state: instance.state })
       else if (found === undefined || found.state.state === 'created') {
-        if (found === undefined && instance.state.state !== 'creating') this.ended(name, lostTermination(instance, this.deps.clock.now()))
+        if (found === undefined && instance.state.state !== 'creating')
+          this.ended(name, lostTermination(instance, this.deps.clock.now()))
         else this.abandon(name)
       } else if (found.state.state === 'running') {
         instance.state = found.state
@@ -185,7 +204,8 @@ export class PodMachine implements StepHost {
   }
 
   endHooks(name: string): void {
-    for (const hook of ['postStart', 'preStop']) this.#busy.get(`${hook}/${name}`)?.abort(new GantryError('Cancelled', `container ${name} is being ended`))
+    for (const hook of ['postStart', 'preStop'])
+      this.#busy.get(`${hook}/${name}`)?.abort(new GantryError('Cancelled', `container ${name} is being ended`))
   }
 
   /** Nobody sends the pod anything through Services any more. */
@@ -202,7 +222,8 @@ export class PodMachine implements StepHost {
 
   /** The first time a step is reached stays. */
   stamp(step: TimelineStep['step']): void {
-    if (!this.record.timeline.some((other) => other.step === step)) this.record.timeline.push({ step, time: formatMicroTime(this.deps.clock.now()) })
+    if (!this.record.timeline.some((other) => other.step === step))
+      this.record.timeline.push({ step, time: formatMicroTime(this.deps.clock.now()) })
   }
 
   /** Writes the record as it is now. */
@@ -248,7 +269,8 @@ export class PodMachine implements StepHost {
     this.#health.stop()
     this.#timer?.cancel()
     this.#news.stop()
-    for (const controller of this.#busy.values()) controller.abort(new GantryError('Cancelled', 'the agent is stopping'))
+    for (const controller of this.#busy.values())
+      controller.abort(new GantryError('Cancelled', 'the agent is stopping'))
   }
 
   #state(): PodState {
@@ -289,7 +311,8 @@ export class PodMachine implements StepHost {
 
   #begin(step: Step): void {
     const key = stepKey(step)
-    const container = 'container' in step ? allContainers(this.record.pod).find((other) => other.name === step.container) : undefined
+    const container =
+      'container' in step ? allContainers(this.record.pod).find((other) => other.name === step.container) : undefined
     this.run(key, async (signal) => {
       try {
         await this.#steps.run(step, signal)
@@ -300,7 +323,14 @@ export class PodMachine implements StepHost {
         this.#failures.set(key, failure)
         this.deps.log.warn({ pod: this.uid, step: key, count: failure.count, error: thrown }, 'step failed')
         const reason = step.step === 'pull' || step.step === 'start' ? 'Failed' : failure.reason
-        this.event('Warning', reason, step.step === 'pull' || step.step === 'start' ? `${failure.reason}: ${GantryError.from(thrown).message}` : failure.message, container?.name)
+        this.event(
+          'Warning',
+          reason,
+          step.step === 'pull' || step.step === 'start'
+            ? `${failure.reason}: ${GantryError.from(thrown).message}`
+            : failure.message,
+          container?.name,
+        )
       }
     })
   }
@@ -331,7 +361,13 @@ export class PodMachine implements StepHost {
     this.record.stopSince ??= this.now()
     for (const name of this.provisions.keys()) this.#discard(name)
     for (const [key, controller] of this.#busy) {
-      if (/^(pull|sandbox|volumes|start|postStart)/.test(key)) controller.abort(new GantryError('Cancelled', isLeaving(this.record) ? 'the pod is being deleted' : 'the pod is being stopped'))
+      if (/^(pull|sandbox|volumes|start|postStart)/.test(key))
+        controller.abort(
+          new GantryError(
+            'Cancelled',
+            isLeaving(this.record) ? 'the pod is being deleted' : 'the pod is being stopped',
+          ),
+        )
     }
   }
 
@@ -392,8 +428,18 @@ export class PodMachine implements StepHost {
   }
 }
 
-/** What of a pod object concerns its node: everything but the status that the node itself told. Conditions that its readiness waits for are others'. */
+/**
+ * What of a pod object concerns its node: everything but the status that the node itself told. Conditions that its
+ * readiness waits for are others'.
+ */
 function wants({ metadata, spec, status }: Pod): string {
   const { labels, annotations, deletionTimestamp, deletionGracePeriodSeconds } = metadata
-  return JSON.stringify([spec, labels, annotations, deletionTimestamp, deletionGracePeriodSeconds, readinessGates({ spec, status }).map((gate) => gate.status)])
+  return JSON.stringify([
+    spec,
+    labels,
+    annotations,
+    deletionTimestamp,
+    deletionGracePeriodSeconds,
+    readinessGates({ spec, status }).map((gate) => gate.status),
+  ])
 }

@@ -1,4 +1,7 @@
-/** What is known of one pod at one moment: its record and what lives only as long as the agent. The plan and the status are functions of it. */
+/**
+ * What is known of one pod at one moment: its record and what lives only as long as the agent. The plan and the status
+ * are functions of it.
+ */
 import { isEphemeral } from '../../proto/api/containers.ts'
 import type { Container, Pod } from '../../proto/gen/types.ts'
 import type { Image } from '../images/contract.ts'
@@ -38,7 +41,17 @@ export interface PodState {
 
 /** The record of a pod that was just given to the node. */
 export function newRecord(pod: Pod, now: number): PodRecord {
-  return { pod, assigned: true, acceptedAt: now, containers: {}, dead: [], tornDown: false, released: false, timeline: [], status: {} }
+  return {
+    pod,
+    assigned: true,
+    acceptedAt: now,
+    containers: {},
+    dead: [],
+    tornDown: false,
+    released: false,
+    timeline: [],
+    status: {},
+  }
 }
 
 /** The record of a container, made on first use. */
@@ -62,9 +75,14 @@ export function isInit(pod: Pod, name: string): boolean {
   return pod.spec.initContainers?.some((container) => container.name === name) === true
 }
 
-/** An init container that runs beside the others. https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/ */
+/**
+ * An init container that runs beside the others. https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+ */
 export function isSidecar(pod: Pod, name: string): boolean {
-  return pod.spec.initContainers?.some((container) => container.name === name && container.restartPolicy === 'Always') === true
+  return (
+    pod.spec.initContainers?.some((container) => container.name === name && container.restartPolicy === 'Always') ===
+    true
+  )
 }
 
 /** True once the pod is on its way out, whoever decided so. */
@@ -77,14 +95,20 @@ export function isLeaving(record: PodRecord): boolean {
   return !record.assigned || record.pod.metadata.deletionTimestamp !== undefined
 }
 
-/** Whether an ended container is started again. An init container that succeeded is done, whatever the policy; a sidecar never is; one added later always is. */
+/**
+ * Whether an ended container is started again. An init container that succeeded is done, whatever the policy; a sidecar
+ * never is; one added later always is.
+ */
 export function restarts(pod: Pod, name: string, ended: Termination): boolean {
   if (isEphemeral(pod, name)) return false
   if (isSidecar(pod, name)) return true
   switch (pod.spec.restartPolicy) {
-    case 'Never': return false
-    case 'OnFailure': return ended.exitCode !== 0 || ended.unhealthy === true
-    case 'Always': return !isInit(pod, name) || ended.exitCode !== 0
+    case 'Never':
+      return false
+    case 'OnFailure':
+      return ended.exitCode !== 0 || ended.unhealthy === true
+    case 'Always':
+      return !isInit(pod, name) || ended.exitCode !== 0
   }
 }
 
@@ -105,7 +129,10 @@ export function runningInstance(record: PodRecord, name: string): Instance | und
 
 /** Whether an instance runs and its postStart hook has ended: what a status calls running. */
 export function isRunning(container: Container, instance: Instance | undefined): instance is Instance {
-  return instance?.state.state === 'running' && (container.lifecycle?.postStart === undefined || instance.postStart === 'ended')
+  return (
+    instance?.state.state === 'running' &&
+    (container.lifecycle?.postStart === undefined || instance.postStart === 'ended')
+  )
 }
 
 /** Whether an instance is running and its startup probe, if any, has succeeded. */
@@ -117,7 +144,8 @@ export function isStarted(container: Container, instance: Instance | undefined):
 export function passSidecars(record: PodRecord): void {
   for (const container of record.pod.spec.initContainers ?? []) {
     const known = record.containers[container.name]
-    if (container.restartPolicy === 'Always' && known !== undefined && isStarted(container, known.instance)) known.passed = true
+    if (container.restartPolicy === 'Always' && known !== undefined && isStarted(container, known.instance))
+      known.passed = true
   }
 }
 

@@ -70,7 +70,9 @@ export class PodTarget implements StreamTarget {
 
   #find(name: string): TargetContainer | undefined {
     const { instance } = peekContainer(this.#machine.record, name)
-    return instance?.state.state === 'running' ? { name, id: instance.id, attempt: instance.attempt, pid: instance.state.pid } : undefined
+    return instance?.state.state === 'running'
+      ? { name, id: instance.id, attempt: instance.attempt, pid: instance.state.pid }
+      : undefined
   }
 }
 
@@ -80,13 +82,20 @@ export function containerName(pod: Pod, asked: string): string {
   if (asked === '' && pod.spec.containers.length === 1) return pod.spec.containers[0]!.name
   if (all.includes(asked)) return asked
   const problem = asked === '' ? 'which container?' : `no container "${asked}"`
-  throw new GantryError(asked === '' ? 'InvalidArgument' : 'NotFound', `${describeObject(pod)}: ${problem} It has ${all.join(', ')}`, { details: [{ field: 'container', value: asked, remedy: `choose one of ${all.join(', ')}` }] })
+  throw new GantryError(
+    asked === '' ? 'InvalidArgument' : 'NotFound',
+    `${describeObject(pod)}: ${problem} It has ${all.join(', ')}`,
+    { details: [{ field: 'container', value: asked, remedy: `choose one of ${all.join(', ')}` }] },
+  )
 }
 
 /** Says why: it has not started yet, or how its last instance ended. */
 export function notRunning(record: PodRecord, name: string): GantryError {
   const { instance, ended, last } = peekContainer(record, name)
-  const end = instance?.state.state === 'exited' ? instance.state : ended ?? last
+  const end = instance?.state.state === 'exited' ? instance.state : (ended ?? last)
   const why = end === undefined ? 'it has not started yet' : `it ended with exit code ${end.exitCode}`
-  return new GantryError('FailedPrecondition', `${describeObject(record.pod)}: container "${name}" is not running: ${why}`)
+  return new GantryError(
+    'FailedPrecondition',
+    `${describeObject(record.pod)}: container "${name}" is not running: ${why}`,
+  )
 }

@@ -1,10 +1,22 @@
-/** The pods of a node: takes assignments, adopts what lives when the agent starts, and answers for their logs and commands. */
+/**
+ * The pods of a node: takes assignments, adopts what lives when the agent starts, and answers for their logs and
+ * commands.
+ */
 import { isDeepStrictEqual } from 'node:util'
 import { GantryError } from '../../proto/api/errors.ts'
 import { describeObject } from '../../proto/api/schema.ts'
 import { parseTime } from '../../proto/api/time.ts'
 import { Channel } from '../../proto/base/channel.ts'
-import type { ExecInput, ExecOutput, ExecStart, LogsRequest, ObjectRef, ObservedPod, Pod, TerminalSize } from '../../proto/gen/types.ts'
+import type {
+  ExecInput,
+  ExecOutput,
+  ExecStart,
+  LogsRequest,
+  ObjectRef,
+  ObservedPod,
+  Pod,
+  TerminalSize,
+} from '../../proto/gen/types.ts'
 import type { Attachment, NodeRanges } from '../network/contract.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
 import type { Workload } from '../session/contract.ts'
@@ -36,7 +48,8 @@ export class Pods implements Workload {
   }
 
   /**
-   * The node as it was left: records are read, the runtime is asked what exists, what nobody knows is removed, everything else is carried on with.
+   * The node as it was left: records are read, the runtime is asked what exists, what nobody knows is removed,
+   * everything else is carried on with.
    * The runtime and the image store must have started.
    */
   async start(): Promise<void> {
@@ -54,7 +67,10 @@ export class Pods implements Workload {
     this.#ranges = node?.ranges
     if (node !== undefined) await network.start(node.ranges, attachments(known))
     for (const record of known) this.#add(record).adopt(containers, sandboxes.has(record.pod.metadata.uid))
-    log.info({ pods: known.length, containers: containers.size, runtime: runtime.name, images: (await images.list()).length }, 'pods adopted')
+    log.info(
+      { pods: known.length, containers: containers.size, runtime: runtime.name, images: (await images.list()).length },
+      'pods adopted',
+    )
   }
 
   /** Containers live on. */
@@ -75,7 +91,8 @@ export class Pods implements Workload {
     const { objects } = this.#deps
     if (complete) objects.reset()
     for (const object of set) if (object.kind === 'ConfigMap' || object.kind === 'Secret') objects.set(object)
-    for (const { kind, namespace, name } of removed) if (kind === 'ConfigMap' || kind === 'Secret') objects.remove(kind, namespace, name)
+    for (const { kind, namespace, name } of removed)
+      if (kind === 'ConfigMap' || kind === 'Secret') objects.remove(kind, namespace, name)
     for (const token of tokens) objects.setToken(token)
     const wanted = new Set<string>()
     for (const object of set) {
@@ -84,7 +101,8 @@ export class Pods implements Workload {
       this.#assignPod(object)
     }
     for (const machine of [...this.#machines.values()]) {
-      if (complete ? !wanted.has(machine.uid) : removed.some((ref) => names(ref, machine) && !wanted.has(machine.uid))) this.#unassign(machine)
+      if (complete ? !wanted.has(machine.uid) : removed.some((ref) => names(ref, machine) && !wanted.has(machine.uid)))
+        this.#unassign(machine)
       machine.objectsChanged()
     }
     this.#decideResizes()
@@ -103,21 +121,44 @@ export class Pods implements Workload {
     const name = containerName(machine.record.pod, request.container)
     const known = peekContainer(machine.record, name)
     const present = known.instance?.attempt ?? known.ended?.attempt
-    const attempt = request.previous ? known.last?.attempt : present ?? known.last?.attempt
+    const attempt = request.previous ? known.last?.attempt : (present ?? known.last?.attempt)
     if (attempt === undefined) {
-      const what = request.previous ? `no instance of container "${name}" before the present one` : `container "${name}" has not started yet`
+      const what = request.previous
+        ? `no instance of container "${name}" before the present one`
+        : `container "${name}" has not started yet`
       throw new GantryError('FailedPrecondition', `${describeObject(machine.record.pod)}: ${what}`)
     }
     const now = this.#deps.clock.now()
-    const since = request.sinceTime !== '' ? parseTime(request.sinceTime) : request.sinceSeconds === undefined ? undefined : now - request.sinceSeconds * 1000
+    const since =
+      request.sinceTime !== ''
+        ? parseTime(request.sinceTime)
+        : request.sinceSeconds === undefined
+          ? undefined
+          : now - request.sinceSeconds * 1000
     yield* readLog(
-      { path: this.#deps.folders.log(podUid, name, attempt), ended: () => !machine.runs(name, attempt), onChange: (handler) => machine.onChange(handler) },
-      { tail: request.tailLines, since, timestamps: request.timestamps, limit: request.limitBytes, follow: request.follow, stream: request.stream === 'stdout' || request.stream === 'stderr' ? request.stream : undefined },
+      {
+        path: this.#deps.folders.log(podUid, name, attempt),
+        ended: () => !machine.runs(name, attempt),
+        onChange: (handler) => machine.onChange(handler),
+      },
+      {
+        tail: request.tailLines,
+        since,
+        timestamps: request.timestamps,
+        limit: request.limitBytes,
+        follow: request.follow,
+        stream: request.stream === 'stdout' || request.stream === 'stderr' ? request.stream : undefined,
+      },
       signal,
     )
   }
 
-  async *exec(podUid: string, start: ExecStart, inputs: AsyncIterable<ExecInput>, signal: AbortSignal): AsyncGenerator<ExecOutput, void, undefined> {
+  async *exec(
+    podUid: string,
+    start: ExecStart,
+    inputs: AsyncIterable<ExecInput>,
+    signal: AbortSignal,
+  ): AsyncGenerator<ExecOutput, void, undefined> {
     const machine = this.#find(podUid)
     const name = containerName(machine.record.pod, start.container)
     const instance = peekContainer(machine.record, name).instance
@@ -175,20 +216,30 @@ export class Pods implements Workload {
 
   /** Digests of images that pods use, which must stay. */
   imagesInUse(): Set<string> {
-    return new Set([...this.#machines.values()].flatMap(({ record, provisions }) => [
-      ...(record.tornDown ? [] : Object.values(record.containers).flatMap((container) => container.image?.digest ?? [])),
-      ...[...provisions.values()].map(({ image }) => image.digest),
-    ]))
+    return new Set(
+      [...this.#machines.values()].flatMap(({ record, provisions }) => [
+        ...(record.tornDown
+          ? []
+          : Object.values(record.containers).flatMap((container) => container.image?.digest ?? [])),
+        ...[...provisions.values()].map(({ image }) => image.digest),
+      ]),
+    )
   }
 
-  /** Ends the pods whose emptyDir volumes on disk have outgrown their size limits. https://kubernetes.io/docs/concepts/storage/volumes/#emptydir */
+  /**
+   * Ends the pods whose emptyDir volumes on disk have outgrown their size limits.
+   * https://kubernetes.io/docs/concepts/storage/volumes/#emptydir
+   */
   async evictOversized(): Promise<void> {
     for (const machine of this.#machines.values()) {
       const { pod, tornDown } = machine.record
       if (tornDown) continue
       try {
         const found = await this.#deps.volumes.oversized(pod)
-        if (found !== undefined) machine.evict(`emptyDir volume "${found.name}" holds ${found.size} bytes, more than its sizeLimit of ${found.limit}`)
+        if (found !== undefined)
+          machine.evict(
+            `emptyDir volume "${found.name}" holds ${found.size} bytes, more than its sizeLimit of ${found.limit}`,
+          )
       } catch (error) {
         // What cannot be measured of one pod keeps no other from being measured.
         this.#deps.log.error({ pod: machine.uid, error }, 'volumes cannot be measured')
@@ -198,15 +249,21 @@ export class Pods implements Workload {
 
   /** Containers that run, and the logs that they write to. */
   running(): { readonly id: string; readonly log: string }[] {
-    return [...this.#machines.values()].flatMap((machine) => Object.entries(machine.record.containers).flatMap(([name, { instance }]) =>
-      (instance?.state.state === 'running' ? [{ id: instance.id, log: this.#deps.folders.log(machine.uid, name, instance.attempt) }] : [])))
+    return [...this.#machines.values()].flatMap((machine) =>
+      Object.entries(machine.record.containers).flatMap(([name, { instance }]) =>
+        instance?.state.state === 'running'
+          ? [{ id: instance.id, log: this.#deps.folders.log(machine.uid, name, instance.attempt) }]
+          : [],
+      ),
+    )
   }
 
   #assignPod(pod: Pod): void {
     const { uid, namespace, name, deletionTimestamp } = pod.metadata
     const machine = this.#machines.get(uid)
     if (machine !== undefined) return machine.update(pod)
-    for (const other of this.#machines.values()) if (names({ kind: 'Pod', namespace, name }, other)) this.#unassign(other)
+    for (const other of this.#machines.values())
+      if (names({ kind: 'Pod', namespace, name }, other)) this.#unassign(other)
     const now = this.#deps.clock.now()
     const record = newRecord(pod, now)
     const { phase } = pod.status
@@ -216,10 +273,14 @@ export class Pods implements Workload {
       record.failed = { reason: pod.status.reason ?? phase, message: pod.status.message ?? '' }
     } else if (pod.spec.restartPolicy === 'Never' && hasStarted(pod)) {
       // Its record went with a power loss: what may run only once is not started again on a guess.
-      record.failed = { reason: 'ContainerStatusUnknown', message: 'it had started, and the node has lost its record of it' }
+      record.failed = {
+        reason: 'ContainerStatusUnknown',
+        message: 'it had started, and the node has lost its record of it',
+      }
     } else if (deletionTimestamp === undefined) {
       const { allocatable, allowedUnsafeSysctls = [], reservedPorts = [] } = this.#deps.node
-      const refusal = refuseSysctls(pod, allowedUnsafeSysctls) ?? admit(pod, this.#holding(), allocatable, reservedPorts)
+      const refusal =
+        refuseSysctls(pod, allowedUnsafeSysctls) ?? admit(pod, this.#holding(), allocatable, reservedPorts)
       if (refusal !== undefined) {
         record.failed = refusal
         this.#deps.events.record(pod, 'Warning', refusal.reason, refusal.message)
@@ -230,14 +291,23 @@ export class Pods implements Workload {
     added.poke()
   }
 
-  /** The pods that hold resources of the node, as granted. What has ended holds nothing any more, though it is not cleared away yet: so the scheduler counts, too. */
+  /**
+   * The pods that hold resources of the node, as granted. What has ended holds nothing any more, though it is not
+   * cleared away yet: so the scheduler counts, too.
+   */
   #holding(but?: PodMachine): Pod[] {
-    return [...this.#machines.values()].filter((machine) => machine !== but && !machine.record.tornDown && !hasEnded(machine.record.status)).map(({ record }) => grantedPod(record))
+    return [...this.#machines.values()]
+      .filter((machine) => machine !== but && !machine.record.tornDown && !hasEnded(machine.record.status))
+      .map(({ record }) => grantedPod(record))
   }
 
-  /** Whoever waits for other resources is looked at again, those that wait longest first: what another pod held may be free. */
+  /**
+   * Whoever waits for other resources is looked at again, those that wait longest first: what another pod held may be
+   * free.
+   */
   #decideResizes(): void {
-    for (const machine of this.#machines.values()) if (awaitsGrant(machine.record)) machine.decideResize(this.#holding(machine))
+    for (const machine of this.#machines.values())
+      if (awaitsGrant(machine.record)) machine.decideResize(this.#holding(machine))
   }
 
   #add(record: PodRecord): PodMachine {
@@ -274,7 +344,8 @@ export class Pods implements Workload {
 
   #find(uid: string): PodMachine {
     const machine = this.#machines.get(uid)
-    if (machine === undefined) throw new GantryError('NotFound', `no pod with uid ${uid} on node ${this.#deps.node.name}`)
+    if (machine === undefined)
+      throw new GantryError('NotFound', `no pod with uid ${uid} on node ${this.#deps.node.name}`)
     return machine
   }
 
@@ -283,10 +354,21 @@ export class Pods implements Workload {
   }
 
   /** Leftovers of a stop in the middle of something. */
-  async #removeUnknown(known: readonly PodRecord[], containers: readonly RuntimeContainer[], sandboxes: ReadonlySet<string>): Promise<void> {
+  async #removeUnknown(
+    known: readonly PodRecord[],
+    containers: readonly RuntimeContainer[],
+    sandboxes: ReadonlySet<string>,
+  ): Promise<void> {
     const { runtime, images, log } = this.#deps
-    const wanted = new Set(known.flatMap((record) => [...record.dead, ...Object.values(record.containers).flatMap(({ instance }) => instance?.id ?? [])]))
-    const withSandbox = new Set(known.filter((record) => record.sandbox !== undefined).map((record) => record.pod.metadata.uid))
+    const wanted = new Set(
+      known.flatMap((record) => [
+        ...record.dead,
+        ...Object.values(record.containers).flatMap(({ instance }) => instance?.id ?? []),
+      ]),
+    )
+    const withSandbox = new Set(
+      known.filter((record) => record.sandbox !== undefined).map((record) => record.pod.metadata.uid),
+    )
     for (const { id } of containers) {
       if (wanted.has(id)) continue
       log.warn({ container: id }, 'a container that no pod knows is removed')
@@ -302,10 +384,18 @@ function names(ref: Pick<ObjectRef, 'kind' | 'namespace' | 'name'>, { record }: 
 }
 
 function attachments(records: readonly PodRecord[]): Map<string, Attachment> {
-  return new Map(records.flatMap((record): [string, Attachment][] => (record.sandbox?.attachment === undefined ? [] : [[record.pod.metadata.uid, record.sandbox.attachment]])))
+  return new Map(
+    records.flatMap((record): [string, Attachment][] =>
+      record.sandbox?.attachment === undefined ? [] : [[record.pod.metadata.uid, record.sandbox.attachment]],
+    ),
+  )
 }
 
-async function routeInputs(inputs: AsyncIterable<ExecInput>, stdin: Channel<Uint8Array>, resizes: Channel<TerminalSize>): Promise<void> {
+async function routeInputs(
+  inputs: AsyncIterable<ExecInput>,
+  stdin: Channel<Uint8Array>,
+  resizes: Channel<TerminalSize>,
+): Promise<void> {
   try {
     for await (const { input } of inputs) {
       switch (input?.case) {
@@ -313,11 +403,16 @@ async function routeInputs(inputs: AsyncIterable<ExecInput>, stdin: Channel<Uint
           stdin.push(input.value)
           await stdin.room(IN_FLIGHT)
           break
-        case 'stdinClosed': stdin.close(); break
-        case 'resize': resizes.push(input.value); break
+        case 'stdinClosed':
+          stdin.close()
+          break
+        case 'resize':
+          resizes.push(input.value)
+          break
         case 'start':
         case 'attach':
-        case undefined: break
+        case undefined:
+          break
       }
     }
     stdin.close()
@@ -328,5 +423,7 @@ async function routeInputs(inputs: AsyncIterable<ExecInput>, stdin: Channel<Uint
 
 /** True if the control plane has been told of a container of the pod that ran. */
 function hasStarted({ status }: Pod): boolean {
-  return [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].some(({ state, lastState }) => (state?.running ?? state?.terminated ?? lastState?.terminated) !== undefined)
+  return [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].some(
+    ({ state, lastState }) => (state?.running ?? state?.terminated ?? lastState?.terminated) !== undefined,
+  )
 }

@@ -1,10 +1,16 @@
-/** Registry credentials out of the secrets that a pod names. https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/ */
+/**
+ * Registry credentials out of the secrets that a pod names.
+ * https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Pod, Secret } from '../../proto/gen/types.ts'
 import type { Credential } from '../images/contract.ts'
 import type { ConfigSource } from './assigned-objects.ts'
 
-/** A secret that is absent is left out, as Kubernetes does: the registry may allow the pull. FailedPrecondition: a secret that holds no such thing. */
+/**
+ * A secret that is absent is left out, as Kubernetes does: the registry may allow the pull. FailedPrecondition: a
+ * secret that holds no such thing.
+ */
 export function pullCredentials(pod: Pod, objects: ConfigSource): Credential[] {
   return (pod.spec.imagePullSecrets ?? []).flatMap(({ name = '' }) => {
     const secret = objects.secret(pod.metadata.namespace, name)
@@ -12,16 +18,25 @@ export function pullCredentials(pod: Pod, objects: ConfigSource): Credential[] {
   })
 }
 
-interface Entry { auth?: string; username?: string; password?: string }
+interface Entry {
+  auth?: string
+  username?: string
+  password?: string
+}
 
 function secretCredentials(secret: Secret): Credential[] {
   const wrapped = secret.data?.['.dockerconfigjson']
   const bare = secret.data?.['.dockercfg']
   if (wrapped === undefined && bare === undefined) return []
   const parsed = parse(secret, wrapped ?? bare!)
-  const auths = (wrapped === undefined ? parsed : (parsed as { auths?: Record<string, Entry> }).auths ?? {}) as Record<string, Entry>
+  const auths = (
+    wrapped === undefined ? parsed : ((parsed as { auths?: Record<string, Entry> }).auths ?? {})
+  ) as Record<string, Entry>
   return Object.entries(auths).map(([host, entry]) => {
-    const [username, ...password] = entry.auth === undefined ? [entry.username ?? '', entry.password ?? ''] : Buffer.from(entry.auth, 'base64').toString().split(':')
+    const [username, ...password] =
+      entry.auth === undefined
+        ? [entry.username ?? '', entry.password ?? '']
+        : Buffer.from(entry.auth, 'base64').toString().split(':')
     return { registry: host, username: username ?? '', password: password.join(':') }
   })
 }

@@ -1,4 +1,7 @@
-/** Conditions that others write into a pod's status and that its readiness waits for. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-readiness-gate */
+/**
+ * Conditions that others write into a pod's status and that its readiness waits for.
+ * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-readiness-gate
+ */
 import type { Pod } from '../../proto/gen/types.ts'
 
 export interface ReadinessGate {
@@ -11,9 +14,10 @@ export interface ReadinessGate {
 export function readinessGates({ spec, status }: Pick<Pod, 'spec' | 'status'>): ReadinessGate[] {
   return (spec.readinessGates ?? []).map(({ conditionType }) => {
     const found = status.conditions?.find(({ type }) => type === conditionType)
-    const message = found === undefined
-      ? `corresponding condition of pod readiness gate "${conditionType}" does not exist.`
-      : `the status of pod readiness gate "${conditionType}" is not "True", but ${found.status}`
+    const message =
+      found === undefined
+        ? `corresponding condition of pod readiness gate "${conditionType}" does not exist.`
+        : `the status of pod readiness gate "${conditionType}" is not "True", but ${found.status}`
     return { status: found?.status, message }
   })
 }

@@ -1,5 +1,6 @@
 /**
- * Changes of what a running pod's containers may use: pure. https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/
+ * Changes of what a running pod's containers may use: pure.
+ * https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/
  *
  *   spec ──(room on the node?)──▶ granted ──(resize step, or a restart)──▶ in force
  *            └▶ Deferred, Infeasible
@@ -16,9 +17,17 @@ const RESIZABLE = ['cpu', 'memory'] as const
 
 /** A pod with other resources of its containers. */
 function withResources(pod: Pod, resources: (container: Container) => ResourceRequirements): Pod {
-  const given = (containers: readonly Container[]): Container[] => containers.map((container) => ({ ...container, resources: resources(container) }))
+  const given = (containers: readonly Container[]): Container[] =>
+    containers.map((container) => ({ ...container, resources: resources(container) }))
   const { initContainers, containers } = pod.spec
-  return { ...pod, spec: { ...pod.spec, containers: given(containers), ...initContainers !== undefined && { initContainers: given(initContainers) } } }
+  return {
+    ...pod,
+    spec: {
+      ...pod.spec,
+      containers: given(containers),
+      ...(initContainers !== undefined && { initContainers: given(initContainers) }),
+    },
+  }
 }
 
 function resourcesOf(pod: Pod): Record<string, ResourceRequirements> {
@@ -31,11 +40,17 @@ export function grantedPod({ pod, granted }: Pick<PodRecord, 'pod' | 'granted'>)
 }
 
 /** What a container may use, as granted. */
-export function grantedResources({ granted }: Pick<PodRecord, 'granted'>, { name, resources }: Container): ResourceRequirements {
+export function grantedResources(
+  { granted }: Pick<PodRecord, 'granted'>,
+  { name, resources }: Container,
+): ResourceRequirements {
   return granted?.[name] ?? resources
 }
 
-/** Puts on record, before the pod is replaced by the next, what is granted so far; nothing if the next one asks for no more than that. */
+/**
+ * Puts on record, before the pod is replaced by the next, what is granted so far; nothing if the next one asks for no
+ * more than that.
+ */
 export function noteResize(record: PodRecord, next: Pod): void {
   const granted = record.granted ?? resourcesOf(record.pod)
   // What was refused before is looked at anew, and told anew.
@@ -56,8 +71,14 @@ export function awaitsGrant(record: PodRecord): boolean {
   return record.granted !== undefined && !isStopping(record)
 }
 
-/** Undefined: the node can give what the pod says now. `others`: the pods that hold resources of the node, as granted. */
-export function refuseGrant({ pod }: PodRecord, others: readonly Pod[], allocatable: Readonly<Record<string, string>>): PodRecord['ungranted'] {
+/**
+ * Undefined: the node can give what the pod says now. `others`: the pods that hold resources of the node, as granted.
+ */
+export function refuseGrant(
+  { pod }: PodRecord,
+  others: readonly Pod[],
+  allocatable: Readonly<Record<string, string>>,
+): PodRecord['ungranted'] {
   const never = admit(pod, [], allocatable)
   if (never !== undefined) return { reason: 'Infeasible', message: never.message }
   const now = admit(pod, others, allocatable)
@@ -75,14 +96,25 @@ export function restartsToResize(record: PodRecord, container: Container): boole
   const { resources } = peekContainer(record, container.name)
   if (resources === undefined || runningInstance(record, container.name) === undefined) return false
   const wanted = grantedResources(record, container)
-  return RESIZABLE.some((name) => differs(resources, wanted, name) && container.resizePolicy?.some((policy) => policy.resourceName === name && policy.restartPolicy === 'RestartContainer') === true)
+  return RESIZABLE.some(
+    (name) =>
+      differs(resources, wanted, name) &&
+      container.resizePolicy?.some(
+        (policy) => policy.resourceName === name && policy.restartPolicy === 'RestartContainer',
+      ) === true,
+  )
 }
 
 /** The running containers whose limits are to be changed as they run. */
 export function toResize(record: PodRecord): Container[] {
   return allContainers(grantedPod(record)).filter((container) => {
     const { resources } = peekContainer(record, container.name)
-    return runningInstance(record, container.name) !== undefined && resources !== undefined && !sameJson(resources, container.resources) && !restartsToResize(record, container)
+    return (
+      runningInstance(record, container.name) !== undefined &&
+      resources !== undefined &&
+      !sameJson(resources, container.resources) &&
+      !restartsToResize(record, container)
+    )
   })
 }
 
@@ -100,21 +132,40 @@ export function awaitsRestart(record: PodRecord): boolean {
 
 /** The pod with what its containers may use at this moment. */
 export function podInForce(record: PodRecord): Pod {
-  return withResources(grantedPod(record), (container) => peekContainer(record, container.name).resources ?? container.resources)
+  return withResources(
+    grantedPod(record),
+    (container) => peekContainer(record, container.name).resources ?? container.resources,
+  )
 }
 
 /** Room for both. */
 export function roomiest(a: Resources, b: Resources): Resources {
   const more = (x: number, y: number): number => (x === 0 || y === 0 ? 0 : Math.max(x, y))
-  return { cpuShares: Math.max(a.cpuShares, b.cpuShares), cpuQuotaMicros: more(a.cpuQuotaMicros, b.cpuQuotaMicros), memoryLimit: more(a.memoryLimit, b.memoryLimit), pidsLimit: more(a.pidsLimit, b.pidsLimit) }
+  return {
+    cpuShares: Math.max(a.cpuShares, b.cpuShares),
+    cpuQuotaMicros: more(a.cpuQuotaMicros, b.cpuQuotaMicros),
+    memoryLimit: more(a.memoryLimit, b.memoryLimit),
+    pidsLimit: more(a.pidsLimit, b.pidsLimit),
+  }
 }
 
 /** The conditions of a change that waits or is carried out; `failure`: why the last try to do so failed. */
-export function resizeConditions(record: PodRecord, failure: string | undefined): Omit<PodCondition, 'lastTransitionTime'>[] {
+export function resizeConditions(
+  record: PodRecord,
+  failure: string | undefined,
+): Omit<PodCondition, 'lastTransitionTime'>[] {
   const { ungranted, resizing } = record
   return [
-    ...ungranted === undefined ? [] : [{ type: 'PodResizePending', status: 'True' as const, ...ungranted }],
-    ...resizing === undefined ? [] : [{ type: 'PodResizeInProgress', status: 'True' as const, ...failure !== undefined && { reason: 'Error', message: failure } }],
+    ...(ungranted === undefined ? [] : [{ type: 'PodResizePending', status: 'True' as const, ...ungranted }]),
+    ...(resizing === undefined
+      ? []
+      : [
+          {
+            type: 'PodResizeInProgress',
+            status: 'True' as const,
+            ...(failure !== undefined && { reason: 'Error', message: failure }),
+          },
+        ]),
   ]
 }
 

@@ -1,4 +1,7 @@
-/** The resolv.conf(5) that a pod's containers find. Pure. https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/ */
+/**
+ * The resolv.conf(5) that a pod's containers find. Pure.
+ * https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
+ */
 import type { Pod } from '../../proto/gen/types.ts'
 import { NAMESERVER_LIMIT, SEARCH_LENGTH_LIMIT, SEARCH_LIMIT } from '../../proto/api/validation/pod-dns.ts'
 import type { ResolvConf } from '../dns/resolv-conf.ts'
@@ -12,7 +15,8 @@ export interface ClusterDns {
 }
 
 /**
- * Five dots, so that name.namespace.svc is tried below the search domains first. A packet that is lost, as while the agent is begun anew, is sent
+ * Five dots, so that name.namespace.svc is tried below the search domains first. A packet that is lost, as while the
+ * agent is begun anew, is sent
  * again after 2 s (glibc; musl divides the 2 s by the attempts).
  */
 const CLUSTER_OPTIONS = ['ndots:5', 'timeout:2', 'attempts:3']
@@ -22,9 +26,17 @@ export function podResolvConf(pod: Pod, node: ResolvConf, cluster: ClusterDns): 
   const base = policyOf(pod, node, cluster)
   const nameservers = distinct([...base.nameservers, ...(dnsConfig.nameservers ?? [])]).slice(0, NAMESERVER_LIMIT)
   // A server on the node's loopback is out of the pod's reach; the node's resolver asks it instead.
-  const reached = hostNetwork === true ? nameservers : distinct(nameservers.map((address) => (isLoopback(address) ? cluster.resolver : address)))
+  const reached =
+    hostNetwork === true
+      ? nameservers
+      : distinct(nameservers.map((address) => (isLoopback(address) ? cluster.resolver : address)))
   const search = fitting(distinct([...base.search, ...(dnsConfig.searches ?? [])]))
-  const options = merged(base.options, (dnsConfig.options ?? []).map(({ name, value }) => (value === undefined || value === '' ? name! : `${name}:${value}`)))
+  const options = merged(
+    base.options,
+    (dnsConfig.options ?? []).map(({ name, value }) =>
+      value === undefined || value === '' ? name! : `${name}:${value}`,
+    ),
+  )
   return [
     ...(search.length > 0 ? [`search ${search.map(lineWord).join(' ')}`] : []),
     ...reached.map((address) => `nameserver ${lineWord(address)}`),
@@ -42,7 +54,16 @@ function policyOf({ metadata, spec }: Pod, node: ResolvConf, { resolver, domain 
     case 'Default':
       return node
     default:
-      return { nameservers: [resolver], search: [`${metadata.namespace}.svc.${domain}`, `svc.${domain}`, domain, ...node.search.filter((name) => name !== '.')], options: CLUSTER_OPTIONS }
+      return {
+        nameservers: [resolver],
+        search: [
+          `${metadata.namespace}.svc.${domain}`,
+          `svc.${domain}`,
+          domain,
+          ...node.search.filter((name) => name !== '.'),
+        ],
+        options: CLUSTER_OPTIONS,
+      }
   }
 }
 

@@ -16,7 +16,8 @@ export interface NewsHost {
 }
 
 /**
- * Milliseconds that news of a pod on its way to running wait for the next ones, which most often are that it runs: telling each step would cost the
+ * Milliseconds that news of a pod on its way to running wait for the next ones, which most often are that it runs:
+ * telling each step would cost the
  * control plane several writes a pod, just when many start.
  */
 const NEWS_ON_THE_WAY = 500
@@ -36,7 +37,11 @@ export class StatusNews {
     const { record, deps } = this.#host
     if (record.settled !== true) {
       record.status = podStatus(state, deps.origin, deps.clock.now())
-      if (record.status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true && !record.timeline.some(({ step }) => step === 'ready')) {
+      if (
+        record.status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ===
+          true &&
+        !record.timeline.some(({ step }) => step === 'ready')
+      ) {
         this.#host.stamp('ready')
         record.status.timeline = record.timeline
       }

@@ -6,7 +6,18 @@ import { allContainers, isEphemeral } from '../../proto/api/containers.ts'
 import { formatTime } from '../../proto/api/time.ts'
 import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, PodStatus } from '../../proto/gen/types.ts'
 import type { PodRecord, Termination } from '../state/contract.ts'
-import { isLeaving, isRunning, isSidecar, isStarted, isStopping, peekContainer, progress, restarts, runningInstance, type PodState } from './pod-state.ts'
+import {
+  isLeaving,
+  isRunning,
+  isSidecar,
+  isStarted,
+  isStopping,
+  peekContainer,
+  progress,
+  restarts,
+  runningInstance,
+  type PodState,
+} from './pod-state.ts'
 import { qualityOfService } from './quality.ts'
 import { grantedResources, resizeConditions } from './resize.ts'
 import { readinessGates } from './readiness-gates.ts'
@@ -18,7 +29,10 @@ export interface StatusOrigin {
   readonly hostAddress: string
 }
 
-/** Bytes of all termination messages of a pod together. https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/ */
+/**
+ * Bytes of all termination messages of a pod together.
+ * https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+ */
 const TERMINATION_MESSAGES = 12 * 1024
 
 type Phase = NonNullable<PodStatus['phase']>
@@ -31,7 +45,14 @@ export function podStatus(state: PodState, origin: StatusOrigin, now: number): P
   const added = (pod.spec.ephemeralContainers ?? []).map((container) => containerStatus(state, container, origin, now))
   const phase = podPhase(state, init, main)
   const attachment = record.sandbox?.attachment
-  const addresses = attachment !== undefined ? (attachment.apart === true ? [] : attachment.addresses) : (record.sandbox !== undefined && pod.spec.hostNetwork === true ? [origin.hostAddress] : (record.status.podIPs ?? []).map(({ ip }) => ip ?? ''))
+  const addresses =
+    attachment !== undefined
+      ? attachment.apart === true
+        ? []
+        : attachment.addresses
+      : record.sandbox !== undefined && pod.spec.hostNetwork === true
+        ? [origin.hostAddress]
+        : (record.status.podIPs ?? []).map(({ ip }) => ip ?? '')
   return {
     phase,
     conditions: conditions(state, phase, init, main, now),
@@ -47,28 +68,43 @@ export function podStatus(state: PodState, origin: StatusOrigin, now: number): P
     ephemeralContainerStatuses: added.length === 0 ? undefined : added,
     qosClass: qualityOfService(pod),
     timeline: record.timeline.length === 0 ? undefined : record.timeline,
-    interfaces: attachment?.further?.map(({ network, interface: name, addresses: given }) => ({ network: network.slice(network.indexOf('/') + 1), name, addresses: [...given] })),
+    interfaces: attachment?.further?.map(({ network, interface: name, addresses: given }) => ({
+      network: network.slice(network.indexOf('/') + 1),
+      name,
+      addresses: [...given],
+    })),
   }
 }
 
 /** True while nothing of a pod has run, ended or failed: it only has not come further yet. */
 export function isOnItsWay({ phase, containerStatuses, initContainerStatuses }: PodStatus): boolean {
-  return phase === 'Pending' && [...(containerStatuses ?? []), ...(initContainerStatuses ?? [])].every(({ state, lastState }) => (
-    lastState === undefined && state?.waiting !== undefined && state.waiting.message === undefined && ['ContainerCreating', 'PodInitializing'].includes(state.waiting.reason ?? '')
-  ))
+  return (
+    phase === 'Pending' &&
+    [...(containerStatuses ?? []), ...(initContainerStatuses ?? [])].every(
+      ({ state, lastState }) =>
+        lastState === undefined &&
+        state?.waiting !== undefined &&
+        state.waiting.message === undefined &&
+        ['ContainerCreating', 'PodInitializing'].includes(state.waiting.reason ?? ''),
+    )
+  )
 }
 
 function containerStatus(state: PodState, container: Container, origin: StatusOrigin, now: number): ContainerStatus {
   const known = peekContainer(state.record, container.name)
   const { instance, ended } = known
   const current = containerState(state, container, origin, now)
-  const previous = current.terminated === undefined ? ended ?? known.last : known.last
-  const id = instance !== undefined && instance.state.state !== 'creating' ? instance.id : ended?.id ?? known.last?.id
+  const previous = current.terminated === undefined ? (ended ?? known.last) : known.last
+  const id = instance !== undefined && instance.state.state !== 'creating' ? instance.id : (ended?.id ?? known.last?.id)
   const running = current.running !== undefined
   const started = isStarted(container, instance)
   // Nothing waits for a container that was added.
-  const ready = started && !isEphemeral(state.record.pod, container.name) && (container.readinessProbe === undefined || instance?.ready === true)
-  const initDone = current.terminated?.exitCode === 0 && state.record.pod.spec.initContainers?.includes(container) === true
+  const ready =
+    started &&
+    !isEphemeral(state.record.pod, container.name) &&
+    (container.readinessProbe === undefined || instance?.ready === true)
+  const initDone =
+    current.terminated?.exitCode === 0 && state.record.pod.spec.initContainers?.includes(container) === true
   return {
     name: container.name,
     state: current,
@@ -85,11 +121,17 @@ function containerStatus(state: PodState, container: Container, origin: StatusOr
 }
 
 /** What the node has granted a container, and what it may use as it runs. */
-function resourcesInForce(record: PodRecord, container: Container): Pick<ContainerStatus, 'allocatedResources' | 'resources'> {
+function resourcesInForce(
+  record: PodRecord,
+  container: Container,
+): Pick<ContainerStatus, 'allocatedResources' | 'resources'> {
   const { requests } = grantedResources(record, container)
   const { resources } = peekContainer(record, container.name)
   const said = resources !== undefined && (resources.limits !== undefined || resources.requests !== undefined)
-  return { ...requests !== undefined && { allocatedResources: requests }, ...said && runningInstance(record, container.name) !== undefined && { resources } }
+  return {
+    ...(requests !== undefined && { allocatedResources: requests }),
+    ...(said && runningInstance(record, container.name) !== undefined && { resources }),
+  }
 }
 
 /** "registry/repository@sha256:…": what can be pulled to get the very same image. */
@@ -118,7 +160,12 @@ function messageLimit({ record }: PodState): number {
 /** The beginning of a text, whole characters of it. */
 function shortened(text: string, bytes: number): string {
   const encoded = Buffer.from(text)
-  return encoded.length <= bytes ? text : encoded.subarray(0, bytes).toString().replace(/\ufffd+$/, '')
+  return encoded.length <= bytes
+    ? text
+    : encoded
+        .subarray(0, bytes)
+        .toString()
+        .replace(/\ufffd+$/, '')
 }
 
 function containerState(state: PodState, container: Container, origin: StatusOrigin, now: number): ContainerState {
@@ -129,24 +176,42 @@ function containerState(state: PodState, container: Container, origin: StatusOri
       case 'running':
         // While its postStart hook runs, the container does not count as running.
         if (isRunning(container, instance)) return { running: { startedAt: formatTime(instance.state.startedAt) } }
-        return { waiting: { reason: record.pod.spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing' } }
+        return {
+          waiting: { reason: record.pod.spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing' },
+        }
       case 'exited':
         // Its end is told once it is dealt with; what was told before stands until then.
-        if (instance.state.startedAt > 0 && (container.lifecycle?.postStart === undefined || instance.postStart === 'ended')) return { running: { startedAt: formatTime(instance.state.startedAt) } }
+        if (
+          instance.state.startedAt > 0 &&
+          (container.lifecycle?.postStart === undefined || instance.postStart === 'ended')
+        )
+          return { running: { startedAt: formatTime(instance.state.startedAt) } }
         return { waiting: { reason: 'ContainerCreating' } }
       case 'creating':
-      case 'created': return { waiting: { reason: 'ContainerCreating' } }
+      case 'created':
+        return { waiting: { reason: 'ContainerCreating' } }
     }
   }
   const stopping = isStopping(record)
-  if (ended !== undefined && (stopping || !restarts(record.pod, container.name, ended))) return { terminated: terminated(ended, origin, messageLimit(state)) }
-  const failure = stopping ? undefined : state.failures.get(`pull/${container.name}`) ?? state.failures.get(`start/${container.name}`)
+  if (ended !== undefined && (stopping || !restarts(record.pod, container.name, ended)))
+    return { terminated: terminated(ended, origin, messageLimit(state)) }
+  const failure = stopping
+    ? undefined
+    : (state.failures.get(`pull/${container.name}`) ?? state.failures.get(`start/${container.name}`))
   if (failure !== undefined) return { waiting: { reason: failure.reason, message: failure.message } }
   if (ended !== undefined) {
     if (retryAt <= now) return { terminated: terminated(ended, origin, messageLimit(state)) }
     const wait = `next start at ${formatTime(retryAt)}, after ${failures} ends in a row`
-    if (ended.startFailed && failures <= 2) return { waiting: { reason: 'RunContainerError', message: `${shortened(ended.message, messageLimit(state))}; ${wait}` } }
-    return { waiting: { reason: 'CrashLoopBackOff', message: `${wait}; the last: ${ended.reason}, exit code ${ended.exitCode}${ended.message === '' ? '' : `, ${shortened(ended.message, messageLimit(state))}`}` } }
+    if (ended.startFailed && failures <= 2)
+      return {
+        waiting: { reason: 'RunContainerError', message: `${shortened(ended.message, messageLimit(state))}; ${wait}` },
+      }
+    return {
+      waiting: {
+        reason: 'CrashLoopBackOff',
+        message: `${wait}; the last: ${ended.reason}, exit code ${ended.exitCode}${ended.message === '' ? '' : `, ${shortened(ended.message, messageLimit(state))}`}`,
+      },
+    }
   }
   return { waiting: waitingFor(state, container, stopping) }
 }
@@ -156,14 +221,27 @@ function waitingFor(state: PodState, container: Container, stopping: boolean): N
   const { record } = state
   const at = progress(record)
   if (isEphemeral(record.pod, container.name)) {
-    const { targetContainerName: target = '' } = record.pod.spec.ephemeralContainers!.find(({ name }) => name === container.name)!
-    return { reason: 'ContainerCreating', ...target !== '' && runningInstance(record, target) === undefined && { message: `waits until container ${target}, whose processes it is to see, runs` } }
+    const { targetContainerName: target = '' } = record.pod.spec.ephemeralContainers!.find(
+      ({ name }) => name === container.name,
+    )!
+    return {
+      reason: 'ContainerCreating',
+      ...(target !== '' &&
+        runningInstance(record, target) === undefined && {
+          message: `waits until container ${target}, whose processes it is to see, runs`,
+        }),
+    }
   }
   const laterInit = at.stage === 'initializing' && at.container.name !== container.name
-  if (stopping || laterInit || at.stage === 'finished') return { reason: record.pod.spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing' }
+  if (stopping || laterInit || at.stage === 'finished')
+    return { reason: record.pod.spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing' }
   const failure = state.failures.get('sandbox') ?? state.failures.get('volumes')
   if (failure !== undefined) return { reason: 'ContainerCreating', message: `${failure.reason}: ${failure.message}` }
-  if (state.configVersion === undefined) return { reason: 'ContainerCreating', message: 'the ConfigMaps and Secrets that the pod uses are not known until the control plane is reached' }
+  if (state.configVersion === undefined)
+    return {
+      reason: 'ContainerCreating',
+      message: 'the ConfigMaps and Secrets that the pod uses are not known until the control plane is reached',
+    }
   return { reason: 'ContainerCreating' }
 }
 
@@ -177,9 +255,16 @@ function podPhase(state: PodState, init: readonly ContainerStatus[], main: reado
   const { record } = state
   const { pod } = record
   if (record.failed !== undefined) return 'Failed'
-  const initialized = init.every((status) => (isSidecar(pod, status.name) ? peekContainer(record, status.name).passed === true : status.state?.terminated?.exitCode === 0))
+  const initialized = init.every((status) =>
+    isSidecar(pod, status.name)
+      ? peekContainer(record, status.name).passed === true
+      : status.state?.terminated?.exitCode === 0,
+  )
   const alive = allContainers(pod).some(({ name }) => peekContainer(record, name).instance !== undefined)
-  const ends = main.map((status) => status.state?.terminated ?? (status.state?.waiting !== undefined ? status.lastState?.terminated : undefined))
+  const ends = main.map(
+    (status) =>
+      status.state?.terminated ?? (status.state?.waiting !== undefined ? status.lastState?.terminated : undefined),
+  )
   const allSucceeded = ends.every((end) => end?.exitCode === 0)
   if (isLeaving(record) && !alive && !startUnderWay(state)) return initialized && allSucceeded ? 'Succeeded' : 'Failed'
   if (!initialized) return progress(record).stage === 'finished' ? 'Failed' : 'Pending'
@@ -196,7 +281,13 @@ function startUnderWay(state: PodState): boolean {
 }
 
 /** https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions */
-function conditions(state: PodState, phase: Phase, init: readonly ContainerStatus[], main: readonly ContainerStatus[], now: number): PodCondition[] {
+function conditions(
+  state: PodState,
+  phase: Phase,
+  init: readonly ContainerStatus[],
+  main: readonly ContainerStatus[],
+  now: number,
+): PodCondition[] {
   const { record } = state
   const previous = new Map(record.status.conditions?.map((condition) => [condition.type, condition]))
   const condition = (type: string, holds: boolean, reason?: string, message?: string): PodCondition => {
@@ -213,22 +304,36 @@ function conditions(state: PodState, phase: Phase, init: readonly ContainerStatu
   })
   const unready = [...init.filter(({ name }) => isSidecar(pod, name)), ...main].filter((status) => !status.ready)
   const names = (list: readonly { readonly name: string }[]): string => `[${list.map((item) => item.name).join(' ')}]`
-  const [reason, message] = done ? [phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed', undefined] : ['ContainersNotReady', `containers with unready status: ${names(unready)}`]
+  const [reason, message] = done
+    ? [phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed', undefined]
+    : ['ContainersNotReady', `containers with unready status: ${names(unready)}`]
   const ready = unready.length === 0 && !done
   const gates = readinessGates(pod).filter(({ status }) => status !== 'True')
-  const [gateReason, gateMessage] = ready ? ['ReadinessGatesNotReady', gates.map(({ message }) => message).join(', ')] : [reason, message]
+  const [gateReason, gateMessage] = ready
+    ? ['ReadinessGatesNotReady', gates.map(({ message }) => message).join(', ')]
+    : [reason, message]
   return [
     condition('PodReadyToStartContainers', record.sandbox !== undefined),
-    condition('Initialized', pendingInit.length === 0, 'ContainersNotInitialized', `containers with incomplete status: ${names(pendingInit)}`),
+    condition(
+      'Initialized',
+      pendingInit.length === 0,
+      'ContainersNotInitialized',
+      `containers with incomplete status: ${names(pendingInit)}`,
+    ),
     condition('Ready', ready && gates.length === 0, gateReason, gateMessage),
     condition('ContainersReady', ready, reason, message),
     scheduled(pod, previous, record.acceptedAt),
-    ...resizeConditions(record, state.failures.get('resize')?.message).map((told) => ({ ...told, lastTransitionTime: previous.get(told.type)?.lastTransitionTime ?? formatTime(now) })),
+    ...resizeConditions(record, state.failures.get('resize')?.message).map((told) => ({
+      ...told,
+      lastTransitionTime: previous.get(told.type)?.lastTransitionTime ?? formatTime(now),
+    })),
   ]
 }
 
 /** A pod that a node has is scheduled: kept as the control plane wrote it. */
 function scheduled(pod: Pod, previous: ReadonlyMap<string, PodCondition>, acceptedAt: number): PodCondition {
-  return pod.status.conditions?.find((condition) => condition.type === 'PodScheduled') ?? previous.get('PodScheduled')
-    ?? { type: 'PodScheduled', status: 'True', lastTransitionTime: formatTime(acceptedAt) }
+  return (
+    pod.status.conditions?.find((condition) => condition.type === 'PodScheduled') ??
+    previous.get('PodScheduled') ?? { type: 'PodScheduled', status: 'True', lastTransitionTime: formatTime(acceptedAt) }
+  )
 }

@@ -63,18 +63,30 @@ export class StepRunner {
 
   run(step: Step, signal: AbortSignal): Promise<void> {
     switch (step.step) {
-      case 'volumes': return this.#volumes(signal)
-      case 'sandbox': return this.#sandbox(signal)
-      case 'resize': return this.#resize()
-      case 'pull': return this.#pull(this.#container(step.container), signal)
-      case 'start': return this.#start.run(this.#container(step.container), signal)
-      case 'postStart': return this.#hooks.postStart(step.container, signal)
-      case 'preStop': return this.#hooks.preStop(step.container, signal)
-      case 'kill': return this.#kill(step)
-      case 'remove': return this.#remove(step.id)
-      case 'fail': return this.#fail(step)
-      case 'teardown': return this.#teardown()
-      case 'release': return this.#release()
+      case 'volumes':
+        return this.#volumes(signal)
+      case 'sandbox':
+        return this.#sandbox(signal)
+      case 'resize':
+        return this.#resize()
+      case 'pull':
+        return this.#pull(this.#container(step.container), signal)
+      case 'start':
+        return this.#start.run(this.#container(step.container), signal)
+      case 'postStart':
+        return this.#hooks.postStart(step.container, signal)
+      case 'preStop':
+        return this.#hooks.preStop(step.container, signal)
+      case 'kill':
+        return this.#kill(step)
+      case 'remove':
+        return this.#remove(step.id)
+      case 'fail':
+        return this.#fail(step)
+      case 'teardown':
+        return this.#teardown()
+      case 'release':
+        return this.#release()
     }
   }
 
@@ -93,9 +105,13 @@ export class StepRunner {
     const { deps, record, uid } = this.#host
     const { pod } = record
     const { spec } = pod
-    const attachment: Attachment | undefined = spec.hostNetwork === true ? undefined : await deps.network.attach(uid, signal, attachRequest(pod))
+    const attachment: Attachment | undefined =
+      spec.hostNetwork === true ? undefined : await deps.network.attach(uid, signal, attachRequest(pod))
     const addresses = attachment === undefined ? [deps.node.address] : podAddresses(attachment)
-    const { podCidrs, cluster: { domain } } = await deps.network.ranges(signal)
+    const {
+      podCidrs,
+      cluster: { domain },
+    } = await deps.network.ranges(signal)
     const dns = { domain, resolver: podResolver({ podCidrs }, addresses) }
     await deps.runtime.createSandbox({
       id: uid,
@@ -104,20 +120,30 @@ export class StepRunner {
       hostPid: spec.hostPID === true,
       hostIpc: spec.hostIPC === true,
       shareProcessNamespace: spec.shareProcessNamespace === true,
-      sysctls: Object.fromEntries((spec.securityContext.sysctls ?? []).map(({ name, value }) => [sysctlName(name), value])),
+      sysctls: Object.fromEntries(
+        (spec.securityContext.sysctls ?? []).map(({ name, value }) => [sysctlName(name), value]),
+      ),
       resources: podResources(grantedPod(record), deps.node.pidsLimit),
     })
     writePodFiles(deps.folders, pod, { nodeHostname: deps.node.hostname, addresses, dns })
     record.sandbox = { attachment }
     record.tornDown = false
     this.#host.stamp('sandbox')
-    // Written with the first container at the latest; until then nothing hangs on it that another sandbox would not do for.
+    // Written with the first container at the latest; until then nothing hangs on it that another sandbox would not do
+    // for.
     this.#host.save()
   }
 
   /** The pod has room for what was and for what will be, until its last container has what it may use now. */
   async #resize(): Promise<void> {
-    const { deps: { runtime, node: { pidsLimit } }, record, uid } = this.#host
+    const {
+      deps: {
+        runtime,
+        node: { pidsLimit },
+      },
+      record,
+      uid,
+    } = this.#host
     const wanted = podResources(grantedPod(record), pidsLimit)
     await runtime.updateSandbox(uid, roomiest(podResources(podInForce(record), pidsLimit), wanted))
     for (const container of toResize(record)) {
@@ -152,8 +178,18 @@ export class StepRunner {
     })
     if (signal.aborted) return
     const took = Math.round(deps.clock.monotonic() - begun)
-    this.#host.event('Normal', 'Pulled', pulled ? `pulled image "${reference}" in ${took} ms, ${image.size} bytes` : `image "${reference}" is on the node already`, container.name)
-    const id = createHash('sha256').update(`${uid}/${container.name}/${nextAttempt(peekContainer(record, container.name))}/${deps.random.next()}`).digest('hex').slice(0, 32)
+    this.#host.event(
+      'Normal',
+      'Pulled',
+      pulled
+        ? `pulled image "${reference}" in ${took} ms, ${image.size} bytes`
+        : `image "${reference}" is on the node already`,
+      container.name,
+    )
+    const id = createHash('sha256')
+      .update(`${uid}/${container.name}/${nextAttempt(peekContainer(record, container.name))}/${deps.random.next()}`)
+      .digest('hex')
+      .slice(0, 32)
     let rootfs: string
     try {
       rootfs = (await deps.images.mountRootfs(id, image)).path
@@ -166,7 +202,12 @@ export class StepRunner {
       return
     }
     provisions.set(container.name, { id, image, rootfs })
-    if (record.pod.spec.containers.every(({ name }) => provisions.has(name) || record.containers[name]?.image !== undefined)) this.#host.stamp('image')
+    if (
+      record.pod.spec.containers.every(
+        ({ name }) => provisions.has(name) || record.containers[name]?.image !== undefined,
+      )
+    )
+      this.#host.stamp('image')
   }
 
   async #kill(step: Extract<Step, { step: 'kill' }>): Promise<void> {
@@ -177,7 +218,12 @@ export class StepRunner {
     // What its hook has put on record since the plan was made stays.
     await this.#host.note(instance, { kill: { ...step.kill, preStop: before?.preStop } })
     if (before === undefined) {
-      const why = step.kill.reason === 'changed' ? (imageChanged(this.#container(step.container), peekContainer(record, step.container)) ? 'its image changed' : 'its resources changed') : record.failed?.message ?? 'the pod is being deleted'
+      const why =
+        step.kill.reason === 'changed'
+          ? imageChanged(this.#container(step.container), peekContainer(record, step.container))
+            ? 'its image changed'
+            : 'its resources changed'
+          : (record.failed?.message ?? 'the pod is being deleted')
       this.#host.event('Normal', 'Killing', `stopping container ${step.container}: ${why}`, step.container)
     }
     if (step.silent || step.kill.sent === 'NOTHING') return

@@ -1,4 +1,7 @@
-/** How a container ended, as a pod's status tells it. https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/ */
+/**
+ * How a container ended, as a pod's status tells it.
+ * https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+ */
 import { open } from 'node:fs/promises'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Container } from '../../proto/gen/types.ts'
@@ -20,8 +23,15 @@ const START_ERROR_CODE = 128
 export function exitTermination(instance: Instance, exited: Exited, message: string): Termination {
   const reason = exited.oomKilled ? 'OOMKilled' : exited.exitCode === 0 ? 'Completed' : 'Error'
   return {
-    id: instance.id, attempt: instance.attempt, exitCode: exited.exitCode, signal: exited.signal, reason, message,
-    startedAt: exited.startedAt, finishedAt: exited.finishedAt, startFailed: false,
+    id: instance.id,
+    attempt: instance.attempt,
+    exitCode: exited.exitCode,
+    signal: exited.signal,
+    reason,
+    message,
+    startedAt: exited.startedAt,
+    finishedAt: exited.finishedAt,
+    startFailed: false,
   }
 }
 
@@ -29,8 +39,14 @@ export function exitTermination(instance: Instance, exited: Exited, message: str
 export function lostTermination(instance: Instance, now: number): Termination {
   const startedAt = instance.state.state === 'running' ? instance.state.startedAt : 0
   return {
-    id: instance.id, attempt: instance.attempt, exitCode: LOST_EXIT_CODE, reason: 'ContainerStatusUnknown',
-    message: 'the container could not be located when the agent looked for it', startedAt, finishedAt: now, startFailed: false,
+    id: instance.id,
+    attempt: instance.attempt,
+    exitCode: LOST_EXIT_CODE,
+    reason: 'ContainerStatusUnknown',
+    message: 'the container could not be located when the agent looked for it',
+    startedAt,
+    finishedAt: now,
+    startFailed: false,
   }
 }
 
@@ -43,17 +59,31 @@ export function startFailureCode(error: GantryError): number | undefined {
 export function startTermination(instance: Instance, error: GantryError, now: number): Termination {
   const code = startFailureCode(error)
   return {
-    id: instance.id, attempt: instance.attempt, exitCode: code ?? START_ERROR_CODE, reason: code === undefined ? 'StartError' : 'ContainerCannotRun',
-    message: error.message, startedAt: 0, finishedAt: now, startFailed: true,
+    id: instance.id,
+    attempt: instance.attempt,
+    exitCode: code ?? START_ERROR_CODE,
+    reason: code === undefined ? 'StartError' : 'ContainerCannotRun',
+    message: error.message,
+    startedAt: 0,
+    finishedAt: now,
+    startFailed: true,
   }
 }
 
 /** What the container wrote to its termination message file, or, where its policy says so, the end of its log. */
-export async function terminationMessage(container: Container, exited: Exited, messagePath: string, logPath: string): Promise<string> {
+export async function terminationMessage(
+  container: Container,
+  exited: Exited,
+  messagePath: string,
+  logPath: string,
+): Promise<string> {
   const written = await readStart(messagePath, MESSAGE_LIMIT)
-  if (written !== '' || container.terminationMessagePolicy !== 'FallbackToLogsOnError' || exited.exitCode === 0) return written
+  if (written !== '' || container.terminationMessagePolicy !== 'FallbackToLogsOnError' || exited.exitCode === 0)
+    return written
   const lines = await tailLines([logPath], FALLBACK_LINES, FALLBACK_BYTES)
-  return Buffer.concat(lines.map((line) => line.content)).subarray(-FALLBACK_BYTES).toString()
+  return Buffer.concat(lines.map((line) => line.content))
+    .subarray(-FALLBACK_BYTES)
+    .toString()
 }
 
 async function readStart(path: string, limit: number): Promise<string> {

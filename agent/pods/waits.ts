@@ -1,11 +1,15 @@
 /**
- * What a pod waits for, counted by the wall clock so that it outlives the agent. That clock can be set: the waits of a pod then move with it, and
+ * What a pod waits for, counted by the wall clock so that it outlives the agent. That clock can be set: the waits of a
+ * pod then move with it, and
  * last neither longer nor shorter than they were to.
  */
 import type { PodRecord } from '../state/contract.ts'
 import { restartDelay } from './restart-delay.ts'
 
-/** Milliseconds by which the wall clock may stray from the monotonic one before it counts as set; less is made up for once it adds up to this. */
+/**
+ * Milliseconds by which the wall clock may stray from the monotonic one before it counts as set; less is made up for
+ * once it adds up to this.
+ */
 export const CLOCK_SET = 1_000
 
 /** The wall clock was set by so many milliseconds, back if they are negative. */
@@ -18,7 +22,10 @@ export function moveWaits(record: PodRecord, millis: number): void {
   }
 }
 
-/** A record of an earlier run: none of its waits began later than now, though the wall clock may have been set back since. */
+/**
+ * A record of an earlier run: none of its waits began later than now, though the wall clock may have been set back
+ * since.
+ */
 export function boundWaits(record: PodRecord, now: number): void {
   if (record.stopSince !== undefined) record.stopSince = Math.min(record.stopSince, now)
   record.activeSince = Math.min(record.activeSince ?? record.acceptedAt, now)

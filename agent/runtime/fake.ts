@@ -1,7 +1,22 @@
-/** A runtime driver that only pretends, on the clock it is given: for unit tests and simulation. What containers do is scripted. */
+/**
+ * A runtime driver that only pretends, on the clock it is given: for unit tests and simulation. What containers do is
+ * scripted.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
-import { START_FAILURE_FIELD, type ContainerCounters, type ContainerInput, type ContainerRecord, type ContainerSpec, type ContainerState, type ExecRequest, type Resources, type RuntimeDriver, type SandboxRecord, type SandboxSpec } from './contract.ts'
+import {
+  START_FAILURE_FIELD,
+  type ContainerCounters,
+  type ContainerInput,
+  type ContainerRecord,
+  type ContainerSpec,
+  type ContainerState,
+  type ExecRequest,
+  type Resources,
+  type RuntimeDriver,
+  type SandboxRecord,
+  type SandboxSpec,
+} from './contract.ts'
 import { signalNumber } from './oci/signal.ts'
 
 /** What a container does. Nothing said: it runs until a signal ends it. All times in milliseconds on the clock. */
@@ -22,7 +37,9 @@ export interface FakeBehaviour {
   readonly createError?: GantryError
   /** createContainer takes so long. */
   readonly createAfter?: number
-  /** Written by exec, a chunk at a time, and its exit code; else exec repeats its command on stdout and exits with 0. */
+  /**
+   * Written by exec, a chunk at a time, and its exit code; else exec repeats its command on stdout and exits with 0.
+   */
   readonly exec?: (request: ExecRequest) => { readonly stdout: string | Iterable<string>; readonly exitCode: number }
 }
 
@@ -64,14 +81,18 @@ export class FakeMachine {
   begin(container: FakeContainer): void {
     const { exitAfter, exitCode = 0, oomKilled = false } = container.behaviour
     container.state = { state: 'running', pid: this.#nextPid++, startedAt: this.#clock.now() }
-    if (exitAfter !== undefined) container.timer = this.#clock.after(exitAfter, () => this.end(container, oomKilled ? EXITED_BY_SIGNAL + SIGKILL : exitCode, oomKilled))
+    if (exitAfter !== undefined)
+      container.timer = this.#clock.after(exitAfter, () =>
+        this.end(container, oomKilled ? EXITED_BY_SIGNAL + SIGKILL : exitCode, oomKilled),
+      )
   }
 
   signal(container: FakeContainer, signal: number): void {
     if (container.state.state === 'exited') return
     container.signals.push(signal)
-    if (signal !== SIGKILL && (container.behaviour.ignoresSignals === true || container.state.state === 'created')) return
-    const wait = signal === SIGKILL ? 0 : container.behaviour.stopAfter ?? 0
+    if (signal !== SIGKILL && (container.behaviour.ignoresSignals === true || container.state.state === 'created'))
+      return
+    const wait = signal === SIGKILL ? 0 : (container.behaviour.stopAfter ?? 0)
     container.timer?.cancel()
     container.timer = this.#clock.after(wait, () => this.end(container, EXITED_BY_SIGNAL + signal, false))
   }
@@ -82,7 +103,8 @@ export class FakeMachine {
     container.timer?.cancel()
     const finishedAt = this.#clock.now()
     const startedAt = container.state.state === 'running' ? container.state.startedAt : finishedAt
-    const signal = exitCode > EXITED_BY_SIGNAL && exitCode <= EXITED_BY_SIGNAL + 64 ? exitCode - EXITED_BY_SIGNAL : undefined
+    const signal =
+      exitCode > EXITED_BY_SIGNAL && exitCode <= EXITED_BY_SIGNAL + 64 ? exitCode - EXITED_BY_SIGNAL : undefined
     container.state = { state: 'exited', exitCode, signal, oomKilled, startedAt, finishedAt }
     const record = containerRecord(container)
     if (this.listener === undefined) this.#untold.push(record)
@@ -108,7 +130,11 @@ export class FakeRuntime implements RuntimeDriver {
   #started = false
 
   /** `script` is asked once for each container that is created. */
-  constructor(clock: Clock, script: (spec: ContainerSpec) => FakeBehaviour = () => ({}), machine = new FakeMachine(clock)) {
+  constructor(
+    clock: Clock,
+    script: (spec: ContainerSpec) => FakeBehaviour = () => ({}),
+    machine = new FakeMachine(clock),
+  ) {
     this.#clock = clock
     this.#script = script
     this.machine = machine
@@ -131,27 +157,43 @@ export class FakeRuntime implements RuntimeDriver {
 
   async createSandbox(spec: SandboxSpec): Promise<SandboxRecord> {
     this.#check()
-    if (!this.machine.sandboxes.has(spec.id)) this.machine.sandboxes.set(spec.id, { spec, createdAt: this.#clock.now() })
+    if (!this.machine.sandboxes.has(spec.id))
+      this.machine.sandboxes.set(spec.id, { spec, createdAt: this.#clock.now() })
     return sandboxRecord(this.machine.sandboxes.get(spec.id)!)
   }
 
   async removeSandbox(id: string): Promise<void> {
     this.#check()
-    for (const container of [...this.machine.containers.values()]) if (container.spec.sandboxId === id) await this.removeContainer(container.spec.id)
+    for (const container of [...this.machine.containers.values()])
+      if (container.spec.sandboxId === id) await this.removeContainer(container.spec.id)
     this.machine.sandboxes.delete(id)
   }
 
   async createContainer(spec: ContainerSpec): Promise<void> {
     this.#check()
-    if (!this.machine.sandboxes.has(spec.sandboxId)) throw new GantryError('NotFound', `there is no sandbox ${spec.sandboxId}`)
+    if (!this.machine.sandboxes.has(spec.sandboxId))
+      throw new GantryError('NotFound', `there is no sandbox ${spec.sandboxId}`)
     if (this.machine.containers.has(spec.id)) return
     const { processesOf } = spec
-    if (processesOf !== undefined && this.machine.containers.get(processesOf)?.state.state !== 'running') throw new GantryError('FailedPrecondition', `container ${processesOf}, whose processes are to be seen, does not run`)
+    if (processesOf !== undefined && this.machine.containers.get(processesOf)?.state.state !== 'running')
+      throw new GantryError(
+        'FailedPrecondition',
+        `container ${processesOf}, whose processes are to be seen, does not run`,
+      )
     const behaviour = this.#script(spec)
-    if (behaviour.createAfter !== undefined) await new Promise<void>((resolve) => this.#clock.after(behaviour.createAfter!, resolve))
+    if (behaviour.createAfter !== undefined)
+      await new Promise<void>((resolve) => this.#clock.after(behaviour.createAfter!, resolve))
     if (behaviour.createError !== undefined) throw behaviour.createError
     if (behaviour.startFailure !== undefined) throw startFailure(behaviour.startFailure, spec.args[0] ?? '')
-    this.machine.containers.set(spec.id, { spec, behaviour, state: { state: 'created' }, signals: [], input: { text: '', ended: false }, sizes: [], timer: undefined })
+    this.machine.containers.set(spec.id, {
+      spec,
+      behaviour,
+      state: { state: 'created' },
+      signals: [],
+      input: { text: '', ended: false },
+      sizes: [],
+      timer: undefined,
+    })
   }
 
   async startContainer(id: string): Promise<ContainerState> {
@@ -180,7 +222,10 @@ export class FakeRuntime implements RuntimeDriver {
 
   async list(): Promise<{ sandboxes: readonly SandboxRecord[]; containers: readonly ContainerRecord[] }> {
     this.#check()
-    return { sandboxes: [...this.machine.sandboxes.values()].map(sandboxRecord), containers: [...this.machine.containers.values()].map(containerRecord) }
+    return {
+      sandboxes: [...this.machine.sandboxes.values()].map(sandboxRecord),
+      containers: [...this.machine.containers.values()].map(containerRecord),
+    }
   }
 
   onExit(handler: (container: ContainerRecord) => void): () => void {
@@ -192,8 +237,12 @@ export class FakeRuntime implements RuntimeDriver {
   async exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<{ exitCode: number; message: string }> {
     const container = this.#get(id)
     if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
-    if (container.state.state !== 'running') throw new GantryError('FailedPrecondition', `container ${id} is not running but ${container.state.state}`)
-    const { stdout, exitCode } = container.behaviour.exec?.(request) ?? { stdout: request.command.join(' '), exitCode: 0 }
+    if (container.state.state !== 'running')
+      throw new GantryError('FailedPrecondition', `container ${id} is not running but ${container.state.state}`)
+    const { stdout, exitCode } = container.behaviour.exec?.(request) ?? {
+      stdout: request.command.join(' '),
+      exitCode: 0,
+    }
     for (const chunk of typeof stdout === 'string' ? [stdout] : stdout) {
       if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
       if (chunk !== '') await request.output('stdout', Buffer.from(chunk))
@@ -203,7 +252,8 @@ export class FakeRuntime implements RuntimeDriver {
 
   async openInput(id: string): Promise<ContainerInput> {
     const { spec, state, input } = this.#get(id)
-    if (state.state !== 'running') throw new GantryError('FailedPrecondition', `container ${id} is not running but ${state.state}`)
+    if (state.state !== 'running')
+      throw new GantryError('FailedPrecondition', `container ${id} is not running but ${state.state}`)
     if (!spec.stdin) throw new GantryError('FailedPrecondition', `container ${id} has no standard input`)
     return {
       write: (chunk) => {
@@ -238,11 +288,18 @@ export class FakeRuntime implements RuntimeDriver {
     this.#get(id)
   }
 
-  async stats(id: string): Promise<{ memory: number; memoryPeak: number; cpuNanos: number; processes: number } | undefined> {
+  async stats(
+    id: string,
+  ): Promise<{ memory: number; memoryPeak: number; cpuNanos: number; processes: number } | undefined> {
     this.#check()
     const container = this.machine.containers.get(id)
     if (container === undefined) return undefined
-    return { memory: 1 << 20, memoryPeak: 2 << 20, cpuNanos: 1_000_000, processes: container.state.state === 'running' ? 1 : 0 }
+    return {
+      memory: 1 << 20,
+      memoryPeak: 2 << 20,
+      cpuNanos: 1_000_000,
+      processes: container.state.state === 'running' ? 1 : 0,
+    }
   }
 
   async counters(id: string): Promise<ContainerCounters | undefined> {
@@ -250,8 +307,22 @@ export class FakeRuntime implements RuntimeDriver {
     if (stats === undefined) return undefined
     const { memory, memoryPeak, cpuNanos, processes } = stats
     return {
-      cpuNanos, cpuUserNanos: cpuNanos / 2, cpuSystemNanos: cpuNanos / 2, cpuPeriods: 0, cpuThrottledPeriods: 0, cpuThrottledNanos: 0,
-      memoryUsage: memory, memoryPeak, memoryWorkingSet: memory, memoryRss: memory, memoryCache: 0, memoryMapped: 0, pageFaults: 1, majorPageFaults: 0, oomKills: 0, processes,
+      cpuNanos,
+      cpuUserNanos: cpuNanos / 2,
+      cpuSystemNanos: cpuNanos / 2,
+      cpuPeriods: 0,
+      cpuThrottledPeriods: 0,
+      cpuThrottledNanos: 0,
+      memoryUsage: memory,
+      memoryPeak,
+      memoryWorkingSet: memory,
+      memoryRss: memory,
+      memoryCache: 0,
+      memoryMapped: 0,
+      pageFaults: 1,
+      majorPageFaults: 0,
+      oomKills: 0,
+      processes,
     }
   }
 
@@ -274,7 +345,9 @@ export class FakeRuntime implements RuntimeDriver {
 
 function startFailure(exitCode: 126 | 127, command: string): GantryError {
   const message = `exec: ${JSON.stringify(command)}: ${exitCode === 127 ? 'not found' : 'permission denied'}`
-  return new GantryError(exitCode === 127 ? 'NotFound' : 'FailedPrecondition', message, { details: [{ field: START_FAILURE_FIELD, value: String(exitCode), message }] })
+  return new GantryError(exitCode === 127 ? 'NotFound' : 'FailedPrecondition', message, {
+    details: [{ field: START_FAILURE_FIELD, value: String(exitCode), message }],
+  })
 }
 
 function containerRecord({ spec, state }: FakeContainer): ContainerRecord {

@@ -1,5 +1,6 @@
 /**
- * News for the control plane: the latest observation of each pod that changed, the node's status if it changed, and events. Kept while there is no session; everything that
+ * News for the control plane: the latest observation of each pod that changed, the node's status if it changed, and
+ * events. Kept while there is no session; everything that
  * comes in one turn of the program leaves in one message.
  */
 import type { Event, NodeMessage, NodeStatus, ObservedPod } from '../../proto/gen/types.ts'
@@ -38,19 +39,28 @@ export class Outbox implements Reports {
     this.#schedule()
   }
 
-  /** The node's status, in place of one that waits; undefined: nothing about it waits any more, because a hello is about to tell all. */
+  /**
+   * The node's status, in place of one that waits; undefined: nothing about it waits any more, because a hello is about
+   * to tell all.
+   */
   node(status: NodeStatus | undefined): void {
     this.#node = status
     if (status !== undefined) this.#schedule()
   }
 
-  /** The node follows this revision of the network; of several the last is told. Without a session it is told by the next one's first update. */
+  /**
+   * The node follows this revision of the network; of several the last is told. Without a session it is told by the
+   * next one's first update.
+   */
   applied(revision: number): void {
     this.#applied = revision
     this.#schedule()
   }
 
-  /** A session began: every pod is told, whatever was told before, and then what waits. Returns the call for the session's end. */
+  /**
+   * A session began: every pod is told, whatever was told before, and then what waits. Returns the call for the
+   * session's end.
+   */
   open(send: (message: NodeMessage) => void, all: readonly ObservedPod[]): () => void {
     this.#pods.clear()
     this.#applied = undefined

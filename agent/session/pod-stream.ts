@@ -1,4 +1,7 @@
-/** Answers one OpenStream: a further call of the agent's, whose first message names the stream, then a log, a command's output or what else was asked for. */
+/**
+ * Answers one OpenStream: a further call of the agent's, whose first message names the stream, then a log, a command's
+ * output or what else was asked for.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Client } from '../../proto/api/rpc.ts'
 import type { Input } from '../../proto/api/wire.ts'
@@ -20,7 +23,12 @@ export interface StreamAnswers {
 }
 
 /** Until all is said, the other side has gone, or the signal is aborted. Throws only what the connection throws. */
-export async function answerStream(nodes: Client<Services['Nodes']>, open: OpenStream, answers: StreamAnswers, signal: AbortSignal): Promise<void> {
+export async function answerStream(
+  nodes: Client<Services['Nodes']>,
+  open: OpenStream,
+  answers: StreamAnswers,
+  signal: AbortSignal,
+): Promise<void> {
   const ending = new AbortController()
   const both = AbortSignal.any([signal, ending.signal])
   const inputs = new Channel<Down>()
@@ -36,7 +44,12 @@ export async function answerStream(nodes: Client<Services['Nodes']>, open: OpenS
   }
 }
 
-async function* answer(open: OpenStream, answers: StreamAnswers, inputs: Channel<Down>, signal: AbortSignal): AsyncGenerator<Up, void, undefined> {
+async function* answer(
+  open: OpenStream,
+  answers: StreamAnswers,
+  inputs: Channel<Down>,
+  signal: AbortSignal,
+): AsyncGenerator<Up, void, undefined> {
   yield { message: { case: 'opened', value: open.streamId } }
   try {
     yield* output(open, answers, inputs, signal)
@@ -50,25 +63,36 @@ async function* answer(open: OpenStream, answers: StreamAnswers, inputs: Channel
   }
 }
 
-async function* output({ podUid, request }: OpenStream, { workload, streams }: StreamAnswers, inputs: Channel<Down>, signal: AbortSignal): AsyncGenerator<Up, void, undefined> {
+async function* output(
+  { podUid, request }: OpenStream,
+  { workload, streams }: StreamAnswers,
+  inputs: Channel<Down>,
+  signal: AbortSignal,
+): AsyncGenerator<Up, void, undefined> {
   switch (request?.case) {
     case 'logs':
-      for await (const data of workload.logs(podUid, request.value, signal)) yield { message: { case: 'logs', value: { data } } }
+      for await (const data of workload.logs(podUid, request.value, signal))
+        yield { message: { case: 'logs', value: { data } } }
       return
     case 'exec':
-      for await (const value of workload.exec(podUid, request.value, only(inputs, 'exec'), signal)) yield { message: { case: 'exec', value } }
+      for await (const value of workload.exec(podUid, request.value, only(inputs, 'exec'), signal))
+        yield { message: { case: 'exec', value } }
       return
     case 'attach':
-      for await (const value of has(streams).attach(podUid, request.value, only(inputs, 'exec'), signal)) yield { message: { case: 'exec', value } }
+      for await (const value of has(streams).attach(podUid, request.value, only(inputs, 'exec'), signal))
+        yield { message: { case: 'exec', value } }
       return
     case 'forward':
-      for await (const value of has(streams).forward(podUid, request.value, only(inputs, 'forward'), signal)) yield { message: { case: 'forward', value } }
+      for await (const value of has(streams).forward(podUid, request.value, only(inputs, 'forward'), signal))
+        yield { message: { case: 'forward', value } }
       return
     case 'copy':
-      for await (const value of has(streams).copy(podUid, request.value, only(inputs, 'copy'), signal)) yield { message: { case: 'copy', value } }
+      for await (const value of has(streams).copy(podUid, request.value, only(inputs, 'copy'), signal))
+        yield { message: { case: 'copy', value } }
       return
     case 'netCheck':
-      for await (const value of has(streams).checkNetwork(request.value, only(inputs, 'netCheck'), signal)) yield { message: { case: 'netCheck', value } }
+      for await (const value of has(streams).checkNetwork(request.value, only(inputs, 'netCheck'), signal))
+        yield { message: { case: 'netCheck', value } }
       return
     case 'usage':
       yield { message: { case: 'usage', value: await has(streams).usage() } }
@@ -77,7 +101,10 @@ async function* output({ podUid, request }: OpenStream, { workload, streams }: S
       yield { message: { case: 'page', value: await has(streams).page(request.value.path) } }
       return
     case undefined:
-      throw new GantryError('Unsupported', 'this agent does not know what is asked of it; it may be older than the controller')
+      throw new GantryError(
+        'Unsupported',
+        'this agent does not know what is asked of it; it may be older than the controller',
+      )
   }
 }
 
@@ -87,6 +114,9 @@ function has(streams: NodeStreams | undefined): NodeStreams {
 }
 
 /** The inputs of one kind, which is all that the request takes. */
-async function* only<C extends Down['case']>(inputs: AsyncIterable<Down>, wanted: C): AsyncGenerator<DownValues[C], void, undefined> {
+async function* only<C extends Down['case']>(
+  inputs: AsyncIterable<Down>,
+  wanted: C,
+): AsyncGenerator<DownValues[C], void, undefined> {
   for await (const input of inputs) if (input.case === wanted) yield input.value as DownValues[C]
 }

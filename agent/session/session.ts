@@ -1,6 +1,8 @@
 /**
- * The node's session with the control plane: dialled by the agent, to one controller after the other until one answers, and again whenever it
- * ends. Each agent has an order of its own, so that the nodes spread over the controllers, also those of one that is gone. Pods do not depend
+ * The node's session with the control plane: dialled by the agent, to one controller after the other until one answers,
+ * and again whenever it
+ * ends. Each agent has an order of its own, so that the nodes spread over the controllers, also those of one that is
+ * gone. Pods do not depend
  * on the session. States of one conversation: hello sent → welcome → complete assignment → changes to it.
  */
 import { GantryError } from '../../proto/api/errors.ts'
@@ -13,20 +15,32 @@ import { delay, type Clock, type Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
-import type { AnyResource, Assignments, ControllerMessage, NetworkUpdate, Node, NodeMessage, OpenStream } from '../../proto/gen/types.ts'
+import type {
+  AnyResource,
+  Assignments,
+  ControllerMessage,
+  NetworkUpdate,
+  Node,
+  NodeMessage,
+  OpenStream,
+} from '../../proto/gen/types.ts'
 import type { NetworkFollower, NodeStreams, Workload } from './contract.ts'
 import type { Outbox } from './outbox.ts'
 import { answerStream } from './pod-stream.ts'
 
 /** Short at its longest, too: a node that can be reached again is back within about a second. */
 const RECONNECT = { first: 200, max: 1_000 }
-/** Milliseconds to connect, and that a controller has to say welcome; where there are others, one that does not is soon left for them. */
+/**
+ * Milliseconds to connect, and that a controller has to say welcome; where there are others, one that does not is soon
+ * left for them.
+ */
 const CONNECT_TIMEOUT = { only: 2_000, oneOfSeveral: 1_000 }
 const WELCOME_TIMEOUT = { only: 10_000, oneOfSeveral: 3_000 }
 
 /** How an agent with as many controllers finds out that one is gone without a word. */
 export function livenessWith(controllers: number): Liveness {
-  // Where there are others, before the node counts as suspect for lack of heartbeats (3 s); else when the controller would give it up (5 s).
+  // Where there are others, before the node counts as suspect for lack of heartbeats (3 s); else when the controller
+  // would give it up (5 s).
   return controllers > 1 ? { time: 1_000, timeout: 1_000 } : { time: 2_000, timeout: 3_000 }
 }
 
@@ -98,9 +112,30 @@ export class Session {
     let late: Timer | undefined
     try {
       const [present] = await Promise.all([node(), connection.ready(CONNECT_TIMEOUT[patience], signal)])
-      late = clock.after(WELCOME_TIMEOUT[patience], () => ending.abort(new GantryError('DeadlineExceeded', `${address} did not say welcome within ${WELCOME_TIMEOUT[patience]} ms`)))
-      outgoing.push({ message: { case: 'hello', value: { node: { ...present, spec: { ...present.spec, ...(this.#podCidrs.length > 0 ? { podCIDR: this.#podCidrs[0], podCIDRs: [...this.#podCidrs] } : {}) } }, agentId, version } } })
-      for await (const message of connection.client('Nodes').session(outgoing, { signal: AbortSignal.any([group.signal, ending.signal]) })) {
+      late = clock.after(WELCOME_TIMEOUT[patience], () =>
+        ending.abort(
+          new GantryError('DeadlineExceeded', `${address} did not say welcome within ${WELCOME_TIMEOUT[patience]} ms`),
+        ),
+      )
+      outgoing.push({
+        message: {
+          case: 'hello',
+          value: {
+            node: {
+              ...present,
+              spec: {
+                ...present.spec,
+                ...(this.#podCidrs.length > 0 ? { podCIDR: this.#podCidrs[0], podCIDRs: [...this.#podCidrs] } : {}),
+              },
+            },
+            agentId,
+            version,
+          },
+        },
+      })
+      for await (const message of connection
+        .client('Nodes')
+        .session(outgoing, { signal: AbortSignal.any([group.signal, ending.signal]) })) {
         late.cancel()
         await conversation.receive(message)
         if (message.message?.case === 'welcome') this.#podCidrs = podCidrsOf(message.message.value.node)
@@ -126,7 +161,10 @@ class Conversation {
   readonly #outgoing: Channel<Input<NodeMessage>>
   readonly #group: RunGroup
   readonly #streams = new Map<string, AbortController>()
-  #state: { readonly at: 'hello' } | { readonly at: 'welcomed' } | { readonly at: 'assigned'; readonly sequence: number } = { at: 'hello' }
+  #state:
+    { readonly at: 'hello' } | { readonly at: 'welcomed' } | { readonly at: 'assigned'; readonly sequence: number } = {
+    at: 'hello',
+  }
   #networkSequence = 0
   #heartbeat: Timer | undefined
   #closeOutbox: (() => void) | undefined
@@ -139,7 +177,8 @@ class Conversation {
   }
 
   async receive({ message }: ControllerMessage): Promise<void> {
-    if (this.#state.at === 'hello' && message?.case !== 'welcome') throw outOfOrder(`${message?.case ?? 'an unknown message'} before welcome`)
+    if (this.#state.at === 'hello' && message?.case !== 'welcome')
+      throw outOfOrder(`${message?.case ?? 'an unknown message'} before welcome`)
     switch (message?.case) {
       case 'welcome': {
         const { node, heartbeatMillis, cluster } = message.value
@@ -149,13 +188,20 @@ class Conversation {
         this.#beat(Math.max(100, heartbeatMillis))
         const ranges = { podCidrs, cluster: cluster ?? { podCidrs, serviceCidrs: [], domain: 'cluster.local' } }
         await Promise.all([this.#parts.network.welcome(ranges), this.#parts.workload.welcome(ranges)])
-        this.#closeOutbox = this.#parts.outbox.open((news) => void this.#outgoing.push(news), this.#parts.workload.observations())
+        this.#closeOutbox = this.#parts.outbox.open(
+          (news) => void this.#outgoing.push(news),
+          this.#parts.workload.observations(),
+        )
         return
       }
-      case 'assignments': return this.#assign(message.value)
-      case 'network': return this.#follow(message.value)
-      case 'withdrawn': return this.#parts.workload.withdrawn(message.value.podUids)
-      case 'openStream': return this.#open(message.value)
+      case 'assignments':
+        return this.#assign(message.value)
+      case 'network':
+        return this.#follow(message.value)
+      case 'withdrawn':
+        return this.#parts.workload.withdrawn(message.value.podUids)
+      case 'openStream':
+        return this.#open(message.value)
       case 'closeStream':
         this.#streams.get(message.value)?.abort(new GantryError('Cancelled', 'the stream is no longer wanted'))
         return
@@ -171,7 +217,8 @@ class Conversation {
 
   #assign({ complete, sequence, set, removed, tokens }: Assignments): void {
     if (!complete && this.#state.at !== 'assigned') throw outOfOrder('changes before a complete assignment')
-    if (!complete && this.#state.at === 'assigned' && sequence !== this.#state.sequence + 1) throw outOfOrder(`assignment ${sequence} after ${this.#state.sequence}`)
+    if (!complete && this.#state.at === 'assigned' && sequence !== this.#state.sequence + 1)
+      throw outOfOrder(`assignment ${sequence} after ${this.#state.sequence}`)
     this.#state = { at: 'assigned', sequence }
     const objects = set.flatMap((object): AnyResource[] => {
       const kind = findKind(object.apiVersion, object.kind)
@@ -182,7 +229,8 @@ class Conversation {
 
   #follow(update: NetworkUpdate): void {
     const { sequence } = update
-    if (update.complete ? sequence !== 1 : sequence !== this.#networkSequence + 1) throw outOfOrder(`network update ${sequence} after ${this.#networkSequence}`)
+    if (update.complete ? sequence !== 1 : sequence !== this.#networkSequence + 1)
+      throw outOfOrder(`network update ${sequence} after ${this.#networkSequence}`)
     this.#networkSequence = sequence
     this.#parts.network.update(update)
   }
@@ -193,9 +241,15 @@ class Conversation {
     this.#streams.set(streamId, ending)
     this.#group.spawn(async (signal) => {
       try {
-        await answerStream(this.#connection.client('Nodes'), open, this.#parts, AbortSignal.any([signal, ending.signal]))
+        await answerStream(
+          this.#connection.client('Nodes'),
+          open,
+          this.#parts,
+          AbortSignal.any([signal, ending.signal]),
+        )
       } catch (error) {
-        if (!ending.signal.aborted && !signal.aborted) this.#parts.log.warn({ stream: streamId, error }, 'stream failed')
+        if (!ending.signal.aborted && !signal.aborted)
+          this.#parts.log.warn({ stream: streamId, error }, 'stream failed')
       } finally {
         this.#streams.delete(streamId)
       }

@@ -1,9 +1,13 @@
 /**
- * What an agent remembers over its own end: one record per pod, and the node's address ranges. Containers outlive the agent, so a record is
- * written before the act that it describes; the next start reads the records, asks the runtime what exists, and carries on.
+ * What an agent remembers over its own end: one record per pod, and the node's address ranges. Containers outlive the
+ * agent, so a record is
+ * written before the act that it describes; the next start reads the records, asks the runtime what exists, and carries
+ * on.
  *
- * Implementations: file.ts (one file per pod), memory.ts (tests and simulation); test/contract/agent-state.ts is the suite both pass.
- * Secrets are never in a record: a pod's spec only refers to them, and starting a further container waits until they are known again.
+ * Implementations: file.ts (one file per pod), memory.ts (tests and simulation); test/contract/agent-state.ts is the
+ * suite both pass.
+ * Secrets are never in a record: a pod's spec only refers to them, and starting a further container waits until they
+ * are known again.
  */
 import type { Pod, PodStatus, ResourceRequirements, TimelineStep } from '../../proto/gen/types.ts'
 import type { Attachment, NodeRanges } from '../network/contract.ts'
@@ -15,20 +19,27 @@ export interface Termination {
   readonly attempt: number
   readonly exitCode: number
   readonly signal?: number | undefined
-  /** Completed, Error, OOMKilled, ContainerCannotRun, StartError or ContainerStatusUnknown, as Kubernetes names them. */
+  /**
+   * Completed, Error, OOMKilled, ContainerCannotRun, StartError or ContainerStatusUnknown, as Kubernetes names them.
+   */
   readonly reason: string
   readonly message: string
   readonly startedAt: number
   readonly finishedAt: number
   /** It never ran: the command is at fault, or the runtime. */
   readonly startFailed: boolean
-  /** The node ended it for its health: also one that ended well then is started again, where the pod's policy ever does. */
+  /**
+   * The node ended it for its health: also one that ended well then is started again, where the pod's policy ever does.
+   */
   readonly unhealthy?: boolean | undefined
 }
 
 /** The ending of a running instance. Times in milliseconds since 1970. */
 export interface Kill {
-  /** `stop`: the pod ends; `changed`: the container is to run another image, or with other resources; `unhealthy`: it failed a probe or its postStart hook. */
+  /**
+   * `stop`: the pod ends; `changed`: the container is to run another image, or with other resources; `unhealthy`: it
+   * failed a probe or its postStart hook.
+   */
   readonly reason: 'stop' | 'changed' | 'unhealthy'
   readonly since: number
   /** When it is killed if it still runs. */
@@ -95,7 +106,10 @@ export interface PodRecord {
   granted?: Readonly<Record<string, ResourceRequirements>> | undefined
   /** Why it has not. `Infeasible`: it never can; `Deferred`: it waits for room. */
   ungranted?: { readonly reason: 'Infeasible' | 'Deferred'; readonly message: string } | undefined
-  /** A change of what its containers may use is carried out; `restarting`: what is left to be done is that containers start again. */
+  /**
+   * A change of what its containers may use is carried out; `restarting`: what is left to be done is that containers
+   * start again.
+   */
   resizing?: 'begun' | 'restarting' | undefined
   /** When stopping began. */
   stopSince?: number | undefined
@@ -120,9 +134,19 @@ export interface NodeRecord {
 }
 
 export interface StateStore {
-  /** Reads all that is there. A record that cannot be read is set aside and named in `damaged`; its pod is then taken anew. */
-  load(): Promise<{ readonly pods: readonly PodRecord[]; readonly node: NodeRecord | undefined; readonly damaged: readonly string[] }>
-  /** Writes the record as it is at this moment: whole or not at all, in the order of the calls. Survives the agent's end. ResourceExhausted: the disk is full. */
+  /**
+   * Reads all that is there. A record that cannot be read is set aside and named in `damaged`; its pod is then taken
+   * anew.
+   */
+  load(): Promise<{
+    readonly pods: readonly PodRecord[]
+    readonly node: NodeRecord | undefined
+    readonly damaged: readonly string[]
+  }>
+  /**
+   * Writes the record as it is at this moment: whole or not at all, in the order of the calls. Survives the agent's
+   * end. ResourceExhausted: the disk is full.
+   */
   put(record: PodRecord): Promise<void>
   /** Not there: nothing happens. */
   remove(uid: string): Promise<void>

@@ -1,8 +1,12 @@
 /**
- * State in files: `<directory>/node.json`, and `<directory>/pods/<uid>.json`, to which a line is added at each change: the last whole one counts.
- * From time to time, and at the first change after a start, such a file is written anew with one line, beside its place, and renamed. (To write a
- * new file each time would cost a starting pod milliseconds on a busy disk: file systems are slow at making files where many were removed lately.)
- * There is no fsync: a record must survive the agent, and what must survive the machine (which pods it has) comes from the control plane
+ * State in files: `<directory>/node.json`, and `<directory>/pods/<uid>.json`, to which a line is added at each change:
+ * the last whole one counts.
+ * From time to time, and at the first change after a start, such a file is written anew with one line, beside its
+ * place, and renamed. (To write a
+ * new file each time would cost a starting pod milliseconds on a busy disk: file systems are slow at making files where
+ * many were removed lately.)
+ * There is no fsync: a record must survive the agent, and what must survive the machine (which pods it has) comes from
+ * the control plane
  * again. A record is written without handing it to another thread, which takes longer than the writing.
  */
 import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -86,9 +90,21 @@ export class FileState implements StateStore {
     }
     const node = parseObject(text)
     const ranges = node?.ranges as Partial<NodeRanges> | undefined
-    if (isTexts(ranges?.podCidrs) && isTexts(ranges.cluster?.podCidrs) && isTexts(ranges.cluster.serviceCidrs) && typeof ranges.cluster.domain === 'string') return { ranges: ranges as NodeRanges }
+    if (
+      isTexts(ranges?.podCidrs) &&
+      isTexts(ranges.cluster?.podCidrs) &&
+      isTexts(ranges.cluster.serviceCidrs) &&
+      typeof ranges.cluster.domain === 'string'
+    )
+      return { ranges: ranges as NodeRanges }
     // As agents wrote it that knew of one range only.
-    if (typeof node?.podCidr === 'string') return { ranges: { podCidrs: [node.podCidr], cluster: { podCidrs: [node.podCidr], serviceCidrs: [], domain: 'cluster.local' } } }
+    if (typeof node?.podCidr === 'string')
+      return {
+        ranges: {
+          podCidrs: [node.podCidr],
+          cluster: { podCidrs: [node.podCidr], serviceCidrs: [], domain: 'cluster.local' },
+        },
+      }
     await rename(path, `${path}.damaged`)
     damaged.push(`${path}.damaged`)
     return undefined
@@ -130,11 +146,19 @@ function parseObject(text: string): Record<string, unknown> | undefined {
 function readRecord(text: string): PodRecord | undefined {
   let value: Record<string, unknown> | undefined
   for (const line of text.split('\n').reverse()) if (line !== '' && (value = parseObject(line)) !== undefined) break
-  if (value?.format !== FORMAT || typeof value.pod !== 'object' || typeof value.containers !== 'object') return undefined
+  if (value?.format !== FORMAT || typeof value.pod !== 'object' || typeof value.containers !== 'object')
+    return undefined
   const { format: _format, ...rest } = value
   const record = rest as unknown as PodRecord
   const attachment = record.sandbox?.attachment
   // As agents wrote it when a pod had one address.
-  if (attachment !== undefined) record.sandbox = { ...record.sandbox, attachment: { ...attachment, addresses: (attachment.addresses as Attachment['addresses'] | undefined) ?? [attachment.address] } }
+  if (attachment !== undefined)
+    record.sandbox = {
+      ...record.sandbox,
+      attachment: {
+        ...attachment,
+        addresses: (attachment.addresses as Attachment['addresses'] | undefined) ?? [attachment.address],
+      },
+    }
   return record
 }

@@ -6,7 +6,11 @@ export class MemoryState implements StateStore {
   #node: NodeRecord | undefined
 
   load(): ReturnType<StateStore['load']> {
-    return Promise.resolve({ pods: [...this.#pods.values()].map((text) => JSON.parse(text) as PodRecord), node: this.#node, damaged: [] })
+    return Promise.resolve({
+      pods: [...this.#pods.values()].map((text) => JSON.parse(text) as PodRecord),
+      node: this.#node,
+      damaged: [],
+    })
   }
 
   put(record: PodRecord): Promise<void> {

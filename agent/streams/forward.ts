@@ -1,11 +1,21 @@
-/** Joins one connection into a pod with a stream: bytes both ways, each end's end told to the other, no faster than the slower side takes. */
+/**
+ * Joins one connection into a pod with a stream: bytes both ways, each end's end told to the other, no faster than the
+ * slower side takes.
+ */
 import type { Socket } from 'node:net'
 import { GantryError } from '../../proto/api/errors.ts'
 import { drained } from '../../proto/base/drained.ts'
 import type { PortForwardInput, PortForwardOutput } from '../../proto/gen/types.ts'
 
-/** Ends when both directions have, or the connection is broken (throws), or the inputs end without `closed`: whoever sent them is gone. */
-export async function* joinConnection(socket: Socket, inputs: AsyncIterable<PortForwardInput>, signal: AbortSignal): AsyncGenerator<PortForwardOutput, void, undefined> {
+/**
+ * Ends when both directions have, or the connection is broken (throws), or the inputs end without `closed`: whoever
+ * sent them is gone.
+ */
+export async function* joinConnection(
+  socket: Socket,
+  inputs: AsyncIterable<PortForwardInput>,
+  signal: AbortSignal,
+): AsyncGenerator<PortForwardOutput, void, undefined> {
   let broken: unknown
   socket.on('error', (thrown) => (broken ??= thrown))
   const abort = (): void => void socket.destroy()
@@ -16,7 +26,8 @@ export async function* joinConnection(socket: Socket, inputs: AsyncIterable<Port
   try {
     yield { output: { case: 'connected', value: true } }
     // Told to leave it open: what the other side still sends goes on to the pod.
-    for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) yield { output: { case: 'data', value: chunk } }
+    for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>)
+      yield { output: { case: 'data', value: chunk } }
     yield { output: { case: 'closed', value: true } }
     await writing
     if (broken !== undefined) throw GantryError.from(broken)

@@ -16,24 +16,35 @@ export function listenersOf(pid: number): Listener[] {
 }
 
 export function parseListeners(table: string): Listener[] {
-  return table.split('\n').slice(1).flatMap((line) => {
-    const [, local, , state] = line.trim().split(/\s+/)
-    const [address, port] = local?.split(':') ?? []
-    return state !== LISTEN || address === undefined || port === undefined ? [] : [{ address: address.length === 8 ? ipv4(address) : ipv6(address), port: parseInt(port, 16) }]
-  })
+  return table
+    .split('\n')
+    .slice(1)
+    .flatMap((line) => {
+      const [, local, , state] = line.trim().split(/\s+/)
+      const [address, port] = local?.split(':') ?? []
+      return state !== LISTEN || address === undefined || port === undefined
+        ? []
+        : [{ address: address.length === 8 ? ipv4(address) : ipv6(address), port: parseInt(port, 16) }]
+    })
 }
 
-/** Where a connection to localhost and a port would be taken: the way a program in the namespace would try, IPv4 first. Undefined: nowhere. */
+/**
+ * Where a connection to localhost and a port would be taken: the way a program in the namespace would try, IPv4 first.
+ * Undefined: nowhere.
+ */
 export function localAddress(listeners: readonly Listener[], port: number): string | undefined {
   const there = listeners.filter((listener) => listener.port === port).map(({ address }) => address)
-  if (there.some((address) => address.startsWith('127.') || address === '0.0.0.0')) return there.find((address) => address.startsWith('127.')) ?? '127.0.0.1'
+  if (there.some((address) => address.startsWith('127.') || address === '0.0.0.0'))
+    return there.find((address) => address.startsWith('127.')) ?? '127.0.0.1'
   if (there.some((address) => address === '::1' || address === '::')) return '::1'
   return there.find((address) => address.startsWith('::ffff:127.'))?.slice('::ffff:'.length) ?? there[0]
 }
 
 /** A word of the kernel's own byte order: on all machines that Node.js runs on, little endian. */
 function bytesOf(words: string): number[] {
-  return (words.match(/.{8}/g) ?? []).flatMap((word) => (word.match(/../g) ?? []).reverse().map((byte) => parseInt(byte, 16)))
+  return (words.match(/.{8}/g) ?? []).flatMap((word) =>
+    (word.match(/../g) ?? []).reverse().map((byte) => parseInt(byte, 16)),
+  )
 }
 
 function ipv4(words: string): string {
@@ -44,6 +55,7 @@ function ipv6(words: string): string {
   const bytes = bytesOf(words)
   if (bytes.every((byte) => byte === 0)) return '::'
   if (bytes.slice(0, 15).every((byte) => byte === 0)) return `::${bytes[15]!.toString(16)}`
-  if (bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255) return `::ffff:${bytes.slice(12).join('.')}`
+  if (bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255)
+    return `::ffff:${bytes.slice(12).join('.')}`
   return Array.from({ length: 8 }, (_, at) => ((bytes[2 * at]! << 8) | bytes[2 * at + 1]!).toString(16)).join(':')
 }

@@ -1,6 +1,19 @@
 /** What streams do with the node's pods and network: each kind of request has a file of its own. */
 import type {
-  AttachStart, CopyInput, CopyOutput, CopyStart, ExecInput, ExecOutput, NetCheckInput, NetCheckOutput, NetCheckStart, NodeUsage, Page, PortForwardInput, PortForwardOutput, PortForwardStart,
+  AttachStart,
+  CopyInput,
+  CopyOutput,
+  CopyStart,
+  ExecInput,
+  ExecOutput,
+  NetCheckInput,
+  NetCheckOutput,
+  NetCheckStart,
+  NodeUsage,
+  Page,
+  PortForwardInput,
+  PortForwardOutput,
+  PortForwardStart,
 } from '../../proto/gen/types.ts'
 import type { RunGroup } from '../../proto/base/run-group.ts'
 import type { NodePages } from '../metrics/node-pages.ts'
@@ -32,22 +45,41 @@ export class PodNodeStreams implements NodeStreams {
     this.#parts = parts
   }
 
-  attach(podUid: string, start: AttachStart, inputs: AsyncIterable<ExecInput>, signal: AbortSignal): AsyncIterable<ExecOutput> {
+  attach(
+    podUid: string,
+    start: AttachStart,
+    inputs: AsyncIterable<ExecInput>,
+    signal: AbortSignal,
+  ): AsyncIterable<ExecOutput> {
     const { find, runtime, group } = this.#parts
     return attachTo({ target: find(podUid), runtime, group }, start, inputs, signal)
   }
 
-  async *forward(podUid: string, start: PortForwardStart, inputs: AsyncIterable<PortForwardInput>, signal: AbortSignal): AsyncGenerator<PortForwardOutput, void, undefined> {
+  async *forward(
+    podUid: string,
+    start: PortForwardStart,
+    inputs: AsyncIterable<PortForwardInput>,
+    signal: AbortSignal,
+  ): AsyncGenerator<PortForwardOutput, void, undefined> {
     const { find, dialer } = this.#parts
     yield* joinConnection(await dialer.dial(find(podUid), start.port, signal), inputs, signal)
   }
 
-  copy(podUid: string, start: CopyStart, inputs: AsyncIterable<CopyInput>, signal: AbortSignal): AsyncIterable<CopyOutput> {
+  copy(
+    podUid: string,
+    start: CopyStart,
+    inputs: AsyncIterable<CopyInput>,
+    signal: AbortSignal,
+  ): AsyncIterable<CopyOutput> {
     const target = this.#parts.find(podUid)
     return start.into ? copyInto(target, start, inputs, signal) : copyOut(target, start, signal)
   }
 
-  checkNetwork(start: NetCheckStart, inputs: AsyncIterable<NetCheckInput>, signal: AbortSignal): AsyncIterable<NetCheckOutput> {
+  checkNetwork(
+    start: NetCheckStart,
+    inputs: AsyncIterable<NetCheckInput>,
+    signal: AbortSignal,
+  ): AsyncIterable<NetCheckOutput> {
     return this.#parts.checks.run(start, inputs, signal)
   }
 

@@ -1,10 +1,13 @@
 /**
- * Connections to localhost inside a pod's network, as the kubelet's port forwarding makes them: also what listens on 127.0.0.1 only is reached, and
- * who listens sees a client on its own machine. Node.js cannot enter another network namespace; so a door is opened for a port in use:
+ * Connections to localhost inside a pod's network, as the kubelet's port forwarding makes them: also what listens on
+ * 127.0.0.1 only is reached, and
+ * who listens sees a client on its own machine. Node.js cannot enter another network namespace; so a door is opened for
+ * a port in use:
  *
  *   agent ── unix socket ──▶ socat, in the pod's network namespace ──▶ 127.0.0.1:port
  *
- * One process for all connections to a port; it forks for each, which costs about a millisecond. Without connections it goes after some seconds, and
+ * One process for all connections to a port; it forks for each, which costs about a millisecond. Without connections it
+ * goes after some seconds, and
  * at once with the pod (whose namespace it would keep alive) or the agent.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
@@ -60,19 +63,31 @@ export class PodDialer {
     this.#parts = parts
   }
 
-  /** A connection that may be half-closed. FailedPrecondition: the pod does not run, or nothing listens there (what does is named). DeadlineExceeded, Cancelled. */
+  /**
+   * A connection that may be half-closed. FailedPrecondition: the pod does not run, or nothing listens there (what does
+   * is named). DeadlineExceeded, Cancelled.
+   */
   async dial(target: StreamTarget, port: number, signal: AbortSignal): Promise<Socket> {
     const container = target.anyRunning
-    if (target.gone || container === undefined) throw new GantryError('FailedPrecondition', `${describeObject(target.pod)} has no running container`)
+    if (target.gone || container === undefined)
+      throw new GantryError('FailedPrecondition', `${describeObject(target.pod)} has no running container`)
     const listeners = listenersOf(container.pid)
     const address = localAddress(listeners, port)
     if (address === undefined) {
       const ports = [...new Set(listeners.map((listener) => listener.port))].sort((a, b) => a - b)
       const others = ports.length === 0 ? 'nothing listens in it' : `it listens on ${ports.slice(0, 20).join(', ')}`
-      throw new GantryError('FailedPrecondition', `connection refused: nothing listens on port ${port} in ${describeObject(target.pod)}; ${others}`, { details: [{ field: 'port', value: String(port) }] })
+      throw new GantryError(
+        'FailedPrecondition',
+        `connection refused: nothing listens on port ${port} in ${describeObject(target.pod)}; ${others}`,
+        { details: [{ field: 'port', value: String(port) }] },
+      )
     }
-    const reached = address === '::1' && !(readProcess(container.pid, 'net/if_inet6') ?? '').includes(LOOPBACK6) ? '127.0.0.1' : address
-    if (target.attachment === undefined) return this.#connected(connect({ host: reached, port, allowHalfOpen: true }), signal)
+    const reached =
+      address === '::1' && !(readProcess(container.pid, 'net/if_inet6') ?? '').includes(LOOPBACK6)
+        ? '127.0.0.1'
+        : address
+    if (target.attachment === undefined)
+      return this.#connected(connect({ host: reached, port, allowHalfOpen: true }), signal)
     return this.#through(target, target.attachment.netns, reached, port, signal)
   }
 
@@ -81,7 +96,13 @@ export class PodDialer {
     for (const [key, door] of [...this.#doors]) this.#close(key, door)
   }
 
-  async #through(target: StreamTarget, netns: string, address: string, port: number, signal: AbortSignal): Promise<Socket> {
+  async #through(
+    target: StreamTarget,
+    netns: string,
+    address: string,
+    port: number,
+    signal: AbortSignal,
+  ): Promise<Socket> {
     const key = `${netns} ${address} ${port}`
     const door = this.#doors.get(key) ?? this.#open(key, target, netns, address, port)
     door.users++
@@ -109,8 +130,9 @@ export class PodDialer {
       try {
         return await this.#connected(connect({ path, allowHalfOpen: true }), signal)
       } catch (thrown) {
-        const { code } = (thrown as GantryError).cause as NodeJS.ErrnoException ?? {}
-        if ((code !== 'ECONNREFUSED' && code !== 'EAGAIN') || child.exitCode !== null || clock.monotonic() > deadline) throw thrown
+        const { code } = ((thrown as GantryError).cause as NodeJS.ErrnoException) ?? {}
+        if ((code !== 'ECONNREFUSED' && code !== 'EAGAIN') || child.exitCode !== null || clock.monotonic() > deadline)
+          throw thrown
       }
       await delay(clock, KNOCK, signal)
     }
@@ -124,7 +146,21 @@ export class PodDialer {
     const path = join(directory, `${++this.#count}.sock`)
     const to = isIPv6(address) ? `TCP6:[${address}]:${port}` : `TCP4:${address}:${port}`
     const watcher = watch(directory)
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'nsenter', `--net=${netns}`, 'socat', '-t', HALF_CLOSED, `UNIX-LISTEN:${path},fork,mode=600,backlog=${BACKLOG},unlink-close=0`, to], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(
+      'setpriv',
+      [
+        '--pdeathsig',
+        'KILL',
+        'nsenter',
+        `--net=${netns}`,
+        'socat',
+        '-t',
+        HALF_CLOSED,
+        `UNIX-LISTEN:${path},fork,mode=600,backlog=${BACKLOG},unlink-close=0`,
+        to,
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    )
     let said = ''
     child.stderr!.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-2000)
@@ -135,9 +171,24 @@ export class PodDialer {
       }
       watcher.on('change', look)
       watcher.on('error', reject)
-      child.once('error', (cause) => reject(new GantryError('FailedPrecondition', `cannot start setpriv: ${cause.message}`, { cause, details: [{ remedy: 'deploy/setup installs what is missing' }] })))
-      child.once('exit', (code) => reject(new GantryError('FailedPrecondition', `socat ended with ${code} in the pod's network: ${said.trim()}`, { details: [{ remedy: 'if it is missing, deploy/setup installs it' }] })))
-      const late = clock.after(OPEN_DEADLINE, () => reject(new GantryError('DeadlineExceeded', `socat does not listen within ${OPEN_DEADLINE} ms`)))
+      child.once('error', (cause) =>
+        reject(
+          new GantryError('FailedPrecondition', `cannot start setpriv: ${cause.message}`, {
+            cause,
+            details: [{ remedy: 'deploy/setup installs what is missing' }],
+          }),
+        ),
+      )
+      child.once('exit', (code) =>
+        reject(
+          new GantryError('FailedPrecondition', `socat ended with ${code} in the pod's network: ${said.trim()}`, {
+            details: [{ remedy: 'if it is missing, deploy/setup installs it' }],
+          }),
+        ),
+      )
+      const late = clock.after(OPEN_DEADLINE, () =>
+        reject(new GantryError('DeadlineExceeded', `socat does not listen within ${OPEN_DEADLINE} ms`)),
+      )
       child.once('exit', () => late.cancel())
       watcher.on('close', () => late.cancel())
     }).finally(() => watcher.close())
@@ -178,7 +229,9 @@ export class PodDialer {
       const settled = (): void => settle()
       const failed = (thrown: Error): void => settle(GantryError.from(thrown, 'Unavailable'))
       const abort = (): void => settle(GantryError.from(signal.reason, 'Cancelled'))
-      const late = clock.after(CONNECT_DEADLINE, () => settle(new GantryError('DeadlineExceeded', `the connection was not taken within ${CONNECT_DEADLINE} ms`)))
+      const late = clock.after(CONNECT_DEADLINE, () =>
+        settle(new GantryError('DeadlineExceeded', `the connection was not taken within ${CONNECT_DEADLINE} ms`)),
+      )
       socket.once('connect', settled)
       socket.once('error', failed)
       signal.addEventListener('abort', abort, { once: true })

@@ -16,7 +16,10 @@ export interface StreamTarget {
   readonly pod: Pod
   /** Undefined: the pod uses the node's own network, or has none yet. */
   readonly attachment: Attachment | undefined
-  /** The one that runs, by name; '' is the pod's only one. NotFound or InvalidArgument if there is none of the name, FailedPrecondition if it does not run. */
+  /**
+   * The one that runs, by name; '' is the pod's only one. NotFound or InvalidArgument if there is none of the name,
+   * FailedPrecondition if it does not run.
+   */
   running(container: string): TargetContainer
   /** Those that run now. */
   readonly allRunning: readonly TargetContainer[]

@@ -1,5 +1,6 @@
 /**
- * What the node and its containers use: two looks at the kernel's counters, some time apart. Nothing is measured while nobody asks; who asks again
+ * What the node and its containers use: two looks at the kernel's counters, some time apart. Nothing is measured while
+ * nobody asks; who asks again
  * soon is answered from the look before.
  */
 import { readFile } from 'node:fs/promises'
@@ -13,7 +14,9 @@ import type { StreamTarget } from './target.ts'
 /** Milliseconds between two looks at least, and at most for the first to count. */
 const SHORTEST = 500
 const LONGEST = 60_000
-/** The kernel counts processor time in hundredths of a second. https://man7.org/linux/man-pages/man5/proc_stat.5.html */
+/**
+ * The kernel counts processor time in hundredths of a second. https://man7.org/linux/man-pages/man5/proc_stat.5.html
+ */
 const TICK_NANOS = 10_000_000
 
 interface Counter {
@@ -74,14 +77,21 @@ export class UsageMeter {
         return counter === undefined ? [] : [{ name, usage: usage(counter, before.containers.get(id)) }]
       }),
     }))
-    return { time: clock.now(), windowMillis: Math.round(windowMillis), machine: usage(now.machine, before.machine), pods }
+    return {
+      time: clock.now(),
+      windowMillis: Math.round(windowMillis),
+      machine: usage(now.machine, before.machine),
+      pods,
+    }
   }
 
   async #look(): Promise<Look> {
     const { targets, runtime, clock } = this.#parts
     const ids = targets().flatMap((target) => target.allRunning.map(({ id }) => id))
     const [machine, counters] = await Promise.all([this.#machine(), Promise.all(ids.map((id) => runtime.stats(id)))])
-    const containers = new Map(ids.flatMap((id, index) => (counters[index] === undefined ? [] : [[id, counters[index]] as const])))
+    const containers = new Map(
+      ids.flatMap((id, index) => (counters[index] === undefined ? [] : [[id, counters[index]] as const])),
+    )
     return { at: clock.monotonic(), machine, containers }
   }
 
@@ -95,11 +105,18 @@ export async function readMachineUse(proc: string, machine: UsageParts['machine'
   const own = await machine?.()
   if (own !== undefined) return own
   const [stat, meminfo] = await Promise.all([readFile(`${proc}/stat`, 'utf8'), readFile(`${proc}/meminfo`, 'utf8')])
-  return { cpuNanos: busyTicks(stat) * TICK_NANOS, memory: meminfoBytes(meminfo, 'MemTotal') - meminfoBytes(meminfo, 'MemAvailable') }
+  return {
+    cpuNanos: busyTicks(stat) * TICK_NANOS,
+    memory: meminfoBytes(meminfo, 'MemTotal') - meminfoBytes(meminfo, 'MemAvailable'),
+  }
 }
 
-/** Ticks of all processors that were not idle: user, nice, system, irq, softirq and steal; time of guests is in user. */
+/**
+ * Ticks of all processors that were not idle: user, nice, system, irq, softirq and steal; time of guests is in user.
+ */
 export function busyTicks(stat: string): number {
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (/^cpu +(.*)$/m.exec(stat)?.[1] ?? '').split(/ +/).map(Number)
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (/^cpu +(.*)$/m.exec(stat)?.[1] ?? '')
+    .split(/ +/)
+    .map(Number)
   return user + nice + system + irq + softirq + steal
 }

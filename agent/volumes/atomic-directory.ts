@@ -1,12 +1,25 @@
 /**
- * A directory whose files change all at once. The files stand in a directory of their own, `..data` is a link to it, and each name that users
- * see is a link through `..data`: one rename of that link changes them all, and who has the old directory open keeps it.
+ * A directory whose files change all at once. The files stand in a directory of their own, `..data` is a link to it,
+ * and each name that users
+ * see is a link through `..data`: one rename of that link changes them all, and who has the old directory open keeps
+ * it.
  *
  *   key ──▶ ..data/key          ..data ──▶ ..4f1c (the present version)
  *
  * It is in memory: each call takes some microseconds, and waiting for another thread would take longer than the work.
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { Projection } from './projection.ts'
@@ -20,7 +33,10 @@ export interface Ownership {
   readonly gid: number | undefined
 }
 
-/** Makes the directory show exactly these files. Nothing is written if it does already. Interrupted, it shows the old ones or the new ones. */
+/**
+ * Makes the directory show exactly these files. Nothing is written if it does already. Interrupted, it shows the old
+ * ones or the new ones.
+ */
 export function writeAtomically(directory: string, files: Projection, { gid }: Ownership): void {
   const version = `..${fingerprint(files, gid)}`
   const entries = mkdirSync(directory, { recursive: true, mode: 0o755 }) === undefined ? readdirSync(directory) : []
@@ -48,7 +64,8 @@ export function isWritten(directory: string): boolean {
 
 function fingerprint(files: Projection, gid: number | undefined): string {
   const hash = createHash('sha256').update(String(gid))
-  for (const [path, { content, mode }] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(`\0${path}\0${mode}\0${content.length}\0`).update(content)
+  for (const [path, { content, mode }] of [...files].sort(([a], [b]) => (a < b ? -1 : 1)))
+    hash.update(`\0${path}\0${mode}\0${content.length}\0`).update(content)
   return hash.digest('hex').slice(0, 16)
 }
 

@@ -48,7 +48,10 @@ async function countFew(directory: string): Promise<number | undefined> {
 
 /** However wide and deep it is, and whatever its names. */
 async function count(directory: string): Promise<number> {
-  const { stdout } = await run('du', ['--summarize', '--block-size=1', '--one-file-system', '--', directory], { allow: [0, INCOMPLETE], timeout: DEADLINE })
+  const { stdout } = await run('du', ['--summarize', '--block-size=1', '--one-file-system', '--', directory], {
+    allow: [0, INCOMPLETE],
+    timeout: DEADLINE,
+  })
   return Number(stdout.split('\t')[0])
 }
 

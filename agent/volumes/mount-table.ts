@@ -1,4 +1,6 @@
-/** The agent's mounts, by the programs mount and umount. https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html */
+/**
+ * The agent's mounts, by the programs mount and umount. https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
+ */
 import { readFile, statfs } from 'node:fs/promises'
 import { run } from '../../proto/base/command.ts'
 
@@ -8,7 +10,9 @@ const TMPFS_MAGIC = 0x01021994
 export async function mountsUnder(path: string): Promise<string[]> {
   const table = await readFile('/proc/self/mountinfo', 'utf8')
   return table.split('\n').flatMap((line) => {
-    const point = (line.split(' ')[4] ?? '').replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
+    const point = (line.split(' ')[4] ?? '').replace(/\\([0-7]{3})/g, (_, octal: string) =>
+      String.fromCharCode(parseInt(octal, 8)),
+    )
     return point === path || point.startsWith(`${path}/`) ? [point] : []
   })
 }

@@ -1,6 +1,8 @@
 /**
- * Paths inside a tree that somebody else writes: no link leads out of it, whatever changes meanwhile. Node.js has no openat, but
- * /proc/self/fd/N/name opened with O_NOFOLLOW is one (https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html): each component is opened
+ * Paths inside a tree that somebody else writes: no link leads out of it, whatever changes meanwhile. Node.js has no
+ * openat, but
+ * /proc/self/fd/N/name opened with O_NOFOLLOW is one (https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html): each
+ * component is opened
  * relative to the directory held open, and a link met is followed by hand.
  */
 import { constants, type Stats } from 'node:fs'
@@ -11,13 +13,19 @@ import { GantryError } from '../../proto/api/errors.ts'
 const O_PATH = 0o10000000
 /** As the kernel has it (ELOOP). */
 const LINK_LIMIT = 40
-/** Directories held open at once for one path: each takes a descriptor of the agent, and links may make a path as long as they like. */
+/**
+ * Directories held open at once for one path: each takes a descriptor of the agent, and links may make a path as long
+ * as they like.
+ */
 const DEPTH_LIMIT = 256
 
 export interface WithinOptions {
   /** What an absolute link means: `root` begins at the tree's own root (an image), `refuse` is an error (a volume). */
   readonly absoluteLinks: 'root' | 'refuse'
-  /** What lies above the tree's root: an error, or, as for a process whose root it is, the root itself (path_resolution(7)). */
+  /**
+   * What lies above the tree's root: an error, or, as for a process whose root it is, the root itself
+   * (path_resolution(7)).
+   */
   readonly aboveRoot?: 'root'
   /** Directories that are missing are made with this mode. */
   readonly create?: number
@@ -26,7 +34,8 @@ export interface WithinOptions {
 }
 
 /**
- * Opens a path within a tree, for reference only (O_PATH): its content is read or bound through `procPath`. The caller closes it.
+ * Opens a path within a tree, for reference only (O_PATH): its content is read or bound through `procPath`. The caller
+ * closes it.
  * NotFound; Forbidden: it would lead out of the tree, or is too deep.
  */
 export async function openWithin(root: string, path: string, options: WithinOptions): Promise<FileHandle> {
@@ -42,7 +51,8 @@ export async function openWithin(root: string, path: string, options: WithinOpti
         await held.pop()!.close()
         continue
       }
-      if (held.length > DEPTH_LIMIT) throw new GantryError('Forbidden', `"${path}" leads through more than ${DEPTH_LIMIT} directories`)
+      if (held.length > DEPTH_LIMIT)
+        throw new GantryError('Forbidden', `"${path}" leads through more than ${DEPTH_LIMIT} directories`)
       options.permit?.(await held.at(-1)!.stat())
       const place = `${procPath(held.at(-1)!)}/${name}`
       const next = await openComponent(place, options.create)
@@ -87,10 +97,13 @@ async function openComponent(place: string, create: number | undefined): Promise
 
 /** A directory of this mode, whatever the umask; one that somebody else made first stays as it is. */
 async function makeComponent(place: string, mode: number): Promise<FileHandle> {
-  const made = await mkdir(place).then(() => true, (thrown: NodeJS.ErrnoException) => {
-    if (thrown.code === 'EEXIST') return false
-    throw thrown
-  })
+  const made = await mkdir(place).then(
+    () => true,
+    (thrown: NodeJS.ErrnoException) => {
+      if (thrown.code === 'EEXIST') return false
+      throw thrown
+    },
+  )
   const handle = await open(place, O_PATH | constants.O_NOFOLLOW)
   try {
     if (made && (await handle.stat()).isDirectory()) await chmod(procPath(handle), mode)
@@ -105,7 +118,10 @@ function outside(path: string): GantryError {
   return new GantryError('Forbidden', `"${path}" leads out of its tree`)
 }
 
-/** A small text file within a tree; '' if it is not there. InvalidArgument: not a regular file, or larger than `limit` bytes. */
+/**
+ * A small text file within a tree; '' if it is not there. InvalidArgument: not a regular file, or larger than `limit`
+ * bytes.
+ */
 export async function readWithin(root: string, path: string, limit = 1024 * 1024): Promise<string> {
   let reference: FileHandle
   try {

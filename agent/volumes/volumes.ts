@@ -36,10 +36,14 @@ export class Volumes {
     for (const folder of [memory, pods, logs]) await chmod(folder, 0o700)
     const found = new Set([...(await readdir(memory)), ...(await readdir(pods))])
     for (const uid of found) if (!known.has(uid)) await this.remove(uid)
-    for (const uid of await readdir(logs)) if (!known.has(uid)) await rm(join(logs, uid), { recursive: true, force: true })
+    for (const uid of await readdir(logs))
+      if (!known.has(uid)) await rm(join(logs, uid), { recursive: true, force: true })
   }
 
-  /** Makes what is missing and brings files up to date. NotFound: a ConfigMap, Secret or key is not there (yet); FailedPrecondition: a hostPath is not as asked. */
+  /**
+   * Makes what is missing and brings files up to date. NotFound: a ConfigMap, Secret or key is not there (yet);
+   * FailedPrecondition: a hostPath is not as asked.
+   */
   async prepare(pod: Pod, objects: ConfigSource, place: PodPlace): Promise<void> {
     await Promise.all((pod.spec.volumes ?? []).map((volume) => this.#prepareVolume(pod, volume, objects, place)))
   }
@@ -55,16 +59,22 @@ export class Volumes {
     })
   }
 
-  /** What a container's volumeMounts are to the runtime. Binds subPaths, those of an earlier instance anew. Forbidden: a subPath leads out of its volume. */
+  /**
+   * What a container's volumeMounts are to the runtime. Binds subPaths, those of an earlier instance anew. Forbidden: a
+   * subPath leads out of its volume.
+   */
   async mounts(pod: Pod, container: Container): Promise<Mount[]> {
     const { uid } = pod.metadata
     const wanted = container.volumeMounts ?? []
-    if (wanted.some((mount) => hasSubPath(mount))) await unmountUnder(dirname(this.#folders.subPath(uid, container.name, 0)))
+    if (wanted.some((mount) => hasSubPath(mount)))
+      await unmountUnder(dirname(this.#folders.subPath(uid, container.name, 0)))
     return Promise.all(wanted.map((mount, index) => this.#mount(pod, container, mount, index)))
   }
 
   /** The first emptyDir on disk that holds more than its sizeLimit, in bytes. In memory the kernel keeps the limit. */
-  async oversized(pod: Pod): Promise<{ readonly name: string; readonly size: number; readonly limit: number } | undefined> {
+  async oversized(
+    pod: Pod,
+  ): Promise<{ readonly name: string; readonly size: number; readonly limit: number } | undefined> {
     for (const { name, emptyDir } of pod.spec.volumes ?? []) {
       if (emptyDir?.sizeLimit === undefined || emptyDir.medium === 'Memory') continue
       const limit = quantityValue(emptyDir.sizeLimit)
@@ -87,19 +97,29 @@ export class Volumes {
     if (volume.hostPath !== undefined) return prepareHostPath(volume.hostPath)
     if (volume.emptyDir !== undefined) return this.#prepareEmptyDir(pod, volume.name, volume.emptyDir, fsGroup)
     const files = projection(pod, volume, objects, place)
-    if (files === undefined) throw new GantryError('Unsupported', `volume "${volume.name}" is of a kind that is not acted on yet`)
+    if (files === undefined)
+      throw new GantryError('Unsupported', `volume "${volume.name}" is of a kind that is not acted on yet`)
     mkdirSync(dirname(this.#folders.projected(pod, volume.name)), { recursive: true, mode: 0o711 })
     writeAtomically(this.#folders.projected(pod, volume.name), files, { gid: fsGroup })
   }
 
   /** It has its rights from when it is there: later on they are the pod's affair. */
-  async #prepareEmptyDir(pod: Pod, name: string, { medium, sizeLimit }: EmptyDirVolumeSource, fsGroup: number | undefined): Promise<void> {
+  async #prepareEmptyDir(
+    pod: Pod,
+    name: string,
+    { medium, sizeLimit }: EmptyDirVolumeSource,
+    fsGroup: number | undefined,
+  ): Promise<void> {
     const path = this.#folders.emptyDir(pod, name)
     const mode = fsGroup === undefined ? 0o777 : 0o2777
     if (medium === 'Memory') {
       await mkdir(path, { recursive: true, mode: 0o711 })
       if ((await mountsUnder(path)).includes(path)) return
-      const options = [`mode=${mode.toString(8)}`, ...(fsGroup === undefined ? [] : [`gid=${fsGroup}`]), ...(sizeLimit === undefined ? [] : [`size=${quantityValue(sizeLimit)}`])]
+      const options = [
+        `mode=${mode.toString(8)}`,
+        ...(fsGroup === undefined ? [] : [`gid=${fsGroup}`]),
+        ...(sizeLimit === undefined ? [] : [`size=${quantityValue(sizeLimit)}`]),
+      ]
       return mountTmpfs(path, options.join(','))
     }
     if (existsSync(path)) return
@@ -113,9 +133,15 @@ export class Volumes {
 
   async #mount(pod: Pod, container: Container, mount: VolumeMount, index: number): Promise<Mount> {
     const volume = pod.spec.volumes?.find((other) => other.name === mount.name)
-    if (volume === undefined) throw new GantryError('InvalidArgument', `container "${container.name}" mounts volume "${mount.name}", which the pod does not have`)
+    if (volume === undefined)
+      throw new GantryError(
+        'InvalidArgument',
+        `container "${container.name}" mounts volume "${mount.name}", which the pod does not have`,
+      )
     const projected = volume.hostPath === undefined && volume.emptyDir === undefined
-    const root = volume.hostPath?.path ?? (projected ? this.#folders.projected(pod, volume.name) : this.#folders.emptyDir(pod, volume.name))
+    const root =
+      volume.hostPath?.path ??
+      (projected ? this.#folders.projected(pod, volume.name) : this.#folders.emptyDir(pod, volume.name))
     const source = hasSubPath(mount) ? await this.#bindSubPath(pod, container, mount, index, root, projected) : root
     return {
       type: 'bind',
@@ -126,9 +152,25 @@ export class Volumes {
     }
   }
 
-  /** What is missing of the path is made as open as the volume itself, so that whoever may write to one may write to the other. */
-  async #bindSubPath(pod: Pod, container: Container, mount: VolumeMount, index: number, root: string, projected: boolean): Promise<string> {
-    const found = await openWithin(root, mount.subPath!, projected ? { absoluteLinks: 'refuse' } : { absoluteLinks: 'refuse', create: (await stat(root)).mode & SUBPATH_BITS })
+  /**
+   * What is missing of the path is made as open as the volume itself, so that whoever may write to one may write to the
+   * other.
+   */
+  async #bindSubPath(
+    pod: Pod,
+    container: Container,
+    mount: VolumeMount,
+    index: number,
+    root: string,
+    projected: boolean,
+  ): Promise<string> {
+    const found = await openWithin(
+      root,
+      mount.subPath!,
+      projected
+        ? { absoluteLinks: 'refuse' }
+        : { absoluteLinks: 'refuse', create: (await stat(root)).mode & SUBPATH_BITS },
+    )
     try {
       const target = this.#folders.subPath(pod.metadata.uid, container.name, index)
       await rm(target, { recursive: true, force: true })

@@ -22,15 +22,35 @@ export default defineCommand({
     try {
       await learnKinds(await target.cluster())
     } catch (thrown) {
-      environment.stderr.write(`without the kinds that definitions of the cluster define: ${GantryError.from(thrown).message}\n`)
+      environment.stderr.write(
+        `without the kinds that definitions of the cluster define: ${GantryError.from(thrown).message}\n`,
+      )
     }
-    const shown = allResources().filter((resource) => (!given.has('namespaced') || resource.namespaced === flags.namespaced) && (group === undefined || resource.group === group))
+    const shown = allResources()
+      .filter(
+        (resource) =>
+          (!given.has('namespaced') || resource.namespaced === flags.namespaced) &&
+          (group === undefined || resource.group === group),
+      )
       .sort((a, b) => (`${a.group} ${a.plural}` < `${b.group} ${b.plural}` ? -1 : 1))
     if (flags.output === 'name') {
-      environment.stdout.write(shown.map(({ plural, group: own }) => `${plural}${own === '' ? '' : `.${own}`}\n`).join(''))
+      environment.stdout.write(
+        shown.map(({ plural, group: own }) => `${plural}${own === '' ? '' : `.${own}`}\n`).join(''),
+      )
       return
     }
-    const rows = shown.map((resource) => [resource.plural, resource.shortNames.join(','), apiVersionOf(resource), String(resource.namespaced), resource.kind])
-    environment.stdout.write(formatTable([...(flags['no-headers'] ? [] : [['NAME', 'SHORTNAMES', 'APIVERSION', 'NAMESPACED', 'KIND']]), ...rows]))
+    const rows = shown.map((resource) => [
+      resource.plural,
+      resource.shortNames.join(','),
+      apiVersionOf(resource),
+      String(resource.namespaced),
+      resource.kind,
+    ])
+    environment.stdout.write(
+      formatTable([
+        ...(flags['no-headers'] ? [] : [['NAME', 'SHORTNAMES', 'APIVERSION', 'NAMESPACED', 'KIND']]),
+        ...rows,
+      ]),
+    )
   },
 })

@@ -6,32 +6,69 @@ import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
 import { EXIT, kindWord } from '../failure.ts'
-import { manifestFlags, readManifests, requireValidation, selectManifests, validateFlag, type Manifest } from '../manifests.ts'
+import {
+  manifestFlags,
+  readManifests,
+  requireValidation,
+  selectManifests,
+  validateFlag,
+  type Manifest,
+} from '../manifests.ts'
 import { palette } from '../output/color.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
 import { carryOut, checkHere, planApply, planPrune, type PlanOptions, type Step } from '../plan.ts'
 import { awaitReady } from '../ready-wait.ts'
 
-const OUTCOMES: Record<ApplyResponseOutcome, string> = { CREATED: 'created', CONFIGURED: 'configured', UNCHANGED: 'unchanged' }
+const OUTCOMES: Record<ApplyResponseOutcome, string> = {
+  CREATED: 'created',
+  CONFIGURED: 'configured',
+  UNCHANGED: 'unchanged',
+}
 
 export default defineCommand({
   usage: '-f FILE [-f FILE…] [flags]',
   summary: 'make the cluster match manifests',
-  description: 'Makes the cluster match manifests: creates what is missing, changes what differs, and takes away the fields that a manifest stops naming. '
-    + 'Every object is checked by the server before the first is written: if one is refused, nothing is applied.',
-  examples: ['gantry apply -f web.yaml', 'gantry apply -f manifests/ -R --wait', 'gantry apply -f . --prune --set shop', 'cat web.yaml | gantry apply -f -'],
+  description:
+    'Makes the cluster match manifests: creates what is missing, changes what differs, and takes away the fields that a manifest stops naming. ' +
+    'Every object is checked by the server before the first is written: if one is refused, nothing is applied.',
+  examples: [
+    'gantry apply -f web.yaml',
+    'gantry apply -f manifests/ -R --wait',
+    'gantry apply -f . --prune --set shop',
+    'cat web.yaml | gantry apply -f -',
+  ],
   flags: {
     ...manifestFlags,
     'dry-run': dryRunFlag,
     diff: { type: 'boolean', help: 'show what changes before changing it' },
     wait: { type: 'boolean', help: 'wait until everything applied is ready' },
-    timeout: { type: 'duration', default: 300_000, value: 'time', help: 'with --wait or --force: give up waiting after this time' },
+    timeout: {
+      type: 'duration',
+      default: 300_000,
+      value: 'time',
+      help: 'with --wait or --force: give up waiting after this time',
+    },
     prune: { type: 'boolean', help: 'delete the objects of the set that no manifest names any more' },
     set: { type: 'text', value: 'name', help: 'put the objects into this set (label gantry.dev/set)' },
     'force-conflicts': { type: 'boolean', help: 'take over fields that others own' },
-    force: { type: 'boolean', help: 'take over fields, and delete and make again what cannot be changed as asked, such as a selector' },
-    'grace-period': { type: 'integer', value: 'seconds', default: -1, help: 'with --force: time to stop for what is deleted; negative: what it says itself' },
-    cascade: { type: 'text', value: 'how', bare: 'background', default: 'background', choices: Object.keys(CASCADES), help: 'with --force: what is done with what the deleted object owns' },
+    force: {
+      type: 'boolean',
+      help: 'take over fields, and delete and make again what cannot be changed as asked, such as a selector',
+    },
+    'grace-period': {
+      type: 'integer',
+      value: 'seconds',
+      default: -1,
+      help: 'with --force: time to stop for what is deleted; negative: what it says itself',
+    },
+    cascade: {
+      type: 'text',
+      value: 'how',
+      bare: 'background',
+      default: 'background',
+      choices: Object.keys(CASCADES),
+      help: 'with --force: what is done with what the deleted object owns',
+    },
     selector: { type: 'text', short: 'l', value: 'selector', help: 'only objects with these labels' },
     validate: validateFlag,
     'server-side': { type: 'boolean', default: true, help: 'merge on the server; there is no other way' },
@@ -41,21 +78,43 @@ export default defineCommand({
   completes: 'none',
   async run({ flags, args, environment, global, target }) {
     if (args.length > 0) throw new UsageError(`"${args[0]}" is not expected here`, 'manifests are named with -f')
-    if (flags.prune && flags.set === undefined) throw new UsageError('--prune needs --set NAME: it deletes only what belongs to that set')
+    if (flags.prune && flags.set === undefined)
+      throw new UsageError('--prune needs --set NAME: it deletes only what belongs to that set')
     if (!flags['server-side']) throw new UsageError('--server-side=false: Gantry always merges on the server')
     const dryRun = parseDryRun(flags['dry-run'])
     const format = parseFormat(flags.output)
     requireValidation(flags.validate)
-    const manifests = selectManifests(await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster()), flags.selector)
+    const manifests = selectManifests(
+      await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () =>
+        target.cluster(),
+      ),
+      flags.selector,
+    )
     const cluster = await target.cluster()
     const grace = flags['grace-period'] < 0 ? undefined : flags['grace-period']
     const options: PlanOptions = {
-      fieldManager: flags['field-manager'], force: flags.force || flags['force-conflicts'], set: flags.set,
-      ...(flags.force ? { remove: (object) => remove(cluster, environment, object, { propagation: CASCADES[flags.cascade]!, gracePeriodSeconds: grace }, flags.timeout) } : {}),
+      fieldManager: flags['field-manager'],
+      force: flags.force || flags['force-conflicts'],
+      set: flags.set,
+      ...(flags.force
+        ? {
+            remove: (object) =>
+              remove(
+                cluster,
+                environment,
+                object,
+                { propagation: CASCADES[flags.cascade]!, gracePeriodSeconds: grace },
+                flags.timeout,
+              ),
+          }
+        : {}),
     }
     const shown: AnyResource[] = []
     const tell = ({ kind, name }: Manifest, outcome: ApplyResponseOutcome, object: AnyResource | undefined): void => {
-      if (format.is === 'table') environment.stdout.write(`${kindWord(kind)}/${name} ${paintOutcome(outcome, environment)}${dryRunNote(dryRun)}\n`)
+      if (format.is === 'table')
+        environment.stdout.write(
+          `${kindWord(kind)}/${name} ${paintOutcome(outcome, environment)}${dryRunNote(dryRun)}\n`,
+        )
       else if (object !== undefined) shown.push(object)
     }
 
@@ -69,7 +128,8 @@ export default defineCommand({
       else await carryOut(cluster, steps, options, (step, object, outcome) => tell(step.manifest, outcome, object))
       for (const object of pruned) {
         if (dryRun === 'none') await prune(cluster, object)
-        if (format.is === 'table') environment.stdout.write(`${kindWord(object.kind)}/${object.metadata.name} pruned${dryRunNote(dryRun)}\n`)
+        if (format.is === 'table')
+          environment.stdout.write(`${kindWord(object.kind)}/${object.metadata.name} pruned${dryRunNote(dryRun)}\n`)
       }
     }
     if (format.is !== 'table') environment.stdout.write(await formatObjects(format, shown, manifests.length === 1))
@@ -81,14 +141,21 @@ export default defineCommand({
 function paintOutcome(outcome: ApplyResponseOutcome, { stdout, env }: Environment): string {
   const colors = palette(stdout, env)
   switch (outcome) {
-    case 'CREATED': return colors.green(OUTCOMES[outcome])
-    case 'CONFIGURED': return colors.yellow(OUTCOMES[outcome])
-    case 'UNCHANGED': return OUTCOMES[outcome]
+    case 'CREATED':
+      return colors.green(OUTCOMES[outcome])
+    case 'CONFIGURED':
+      return colors.yellow(OUTCOMES[outcome])
+    case 'UNCHANGED':
+      return OUTCOMES[outcome]
   }
 }
 
 /** Everything is checked before anything is told. */
-async function checkOnly(cluster: Cluster, manifests: readonly Manifest[], tell: (manifest: Manifest, outcome: ApplyResponseOutcome, object: AnyResource) => void): Promise<void> {
+async function checkOnly(
+  cluster: Cluster,
+  manifests: readonly Manifest[],
+  tell: (manifest: Manifest, outcome: ApplyResponseOutcome, object: AnyResource) => void,
+): Promise<void> {
   const { atManifest } = await import('../manifests.ts')
   for (const manifest of manifests) {
     try {
@@ -104,14 +171,27 @@ async function checkOnly(cluster: Cluster, manifests: readonly Manifest[], tell:
 }
 
 /** On a terminal one line that counts; what will be pruned is always listed, before anything is written. */
-function sayPlan({ stderr }: Environment, steps: readonly Step[], pruned: readonly AnyResource[], set: string | undefined): void {
+function sayPlan(
+  { stderr }: Environment,
+  steps: readonly Step[],
+  pruned: readonly AnyResource[],
+  set: string | undefined,
+): void {
   if (stderr.isTTY === true && steps.length + pruned.length > 1) {
-    const counts = Object.entries(OUTCOMES).map(([outcome, word]) => ({ count: steps.filter((step) => step.outcome === outcome).length, word }))
-    const words = [...counts, { count: pruned.length, word: 'pruned' }].filter(({ count }) => count > 0).map(({ count, word }) => `${count} ${word}`)
+    const counts = Object.entries(OUTCOMES).map(([outcome, word]) => ({
+      count: steps.filter((step) => step.outcome === outcome).length,
+      word,
+    }))
+    const words = [...counts, { count: pruned.length, word: 'pruned' }]
+      .filter(({ count }) => count > 0)
+      .map(({ count, word }) => `${count} ${word}`)
     stderr.write(`plan: ${words.join(', ')}\n`)
   }
   if (pruned.length === 0) return
-  const lines = pruned.map(({ kind, metadata }) => `  ${kindWord(kind)}/${metadata.name}${metadata.namespace === '' ? '' : ` in namespace ${metadata.namespace}`}\n`)
+  const lines = pruned.map(
+    ({ kind, metadata }) =>
+      `  ${kindWord(kind)}/${metadata.name}${metadata.namespace === '' ? '' : ` in namespace ${metadata.namespace}`}\n`,
+  )
   stderr.write(`no longer in set ${set}, to be deleted:\n${lines.join('')}`)
 }
 
@@ -121,7 +201,13 @@ async function showDiff(cluster: Cluster, steps: readonly Step[], environment: E
 }
 
 /** Deletes an object and waits until it is gone. */
-async function remove(cluster: Cluster, environment: Environment, { kind, metadata: { namespace, name, uid } }: AnyResource, flags: DeleteFlags, timeout: number): Promise<void> {
+async function remove(
+  cluster: Cluster,
+  environment: Environment,
+  { kind, metadata: { namespace, name, uid } }: AnyResource,
+  flags: DeleteFlags,
+  timeout: number,
+): Promise<void> {
   const { awaitGone } = await import('./delete.ts')
   await awaitGone(cluster, environment, [await cluster.delete(kind, namespace, name, { ...flags, uid })], timeout)
 }

@@ -8,31 +8,52 @@ import { runAttach } from '../terminal.ts'
 
 export default defineCommand({
   usage: '(POD | TYPE/NAME) [-c CONTAINER] [-it]',
-  summary: 'join a running container\'s own input and output',
-  description: 'Shows what the container writes from now on, and with -i passes on what is typed, until the container ends; the exit code is then the container\'s. With -it, ctrl-p ctrl-q lets go of it and leaves it running. Input needs a container with stdin: true, a terminal one with tty: true.',
+  summary: "join a running container's own input and output",
+  description:
+    "Shows what the container writes from now on, and with -i passes on what is typed, until the container ends; the exit code is then the container's. With -it, ctrl-p ctrl-q lets go of it and leaves it running. Input needs a container with stdin: true, a terminal one with tty: true.",
   examples: ['gantry attach web', 'gantry attach -it shell', 'echo hello | gantry attach -i deploy/reader -c main'],
   flags: {
-    container: { type: 'text', short: 'c', value: 'name', help: 'which container; the pod\'s first if not given', completes: 'container' },
+    container: {
+      type: 'text',
+      short: 'c',
+      value: 'name',
+      help: "which container; the pod's first if not given",
+      completes: 'container',
+    },
     stdin: { type: 'boolean', short: 'i', help: 'pass standard input on' },
-    tty: { type: 'boolean', short: 't', help: 'with the container\'s terminal' },
+    tty: { type: 'boolean', short: 't', help: "with the container's terminal" },
     quiet: { type: 'boolean', short: 'q', help: 'only what the container writes' },
   },
   completes: 'pods-and-workloads',
   async run({ flags, args, rest, environment, target }) {
     const [name, ...more] = args
     if (name === undefined) throw new UsageError('to which pod? Say POD or TYPE/NAME')
-    if (more.length > 0 || rest !== undefined) throw new UsageError(`"${more[0] ?? '--'}" is not expected here`, `\`gantry exec ${name} -- COMMAND\` runs a command`)
+    if (more.length > 0 || rest !== undefined)
+      throw new UsageError(
+        `"${more[0] ?? '--'}" is not expected here`,
+        `\`gantry exec ${name} -- COMMAND\` runs a command`,
+      )
     const cluster = await target.cluster()
     const namespace = await target.namespace()
     const pods = await findPods(cluster, name, namespace)
     const pod = pods.find(({ status }) => status.phase === 'Running') ?? pods[0]!
     if (pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed') {
-      throw new GantryError('FailedPrecondition', `pod "${pod.metadata.name}" has ended (${pod.status.phase}); \`gantry logs ${pod.metadata.name}\` shows what it wrote`)
+      throw new GantryError(
+        'FailedPrecondition',
+        `pod "${pod.metadata.name}" has ended (${pod.status.phase}); \`gantry logs ${pod.metadata.name}\` shows what it wrote`,
+      )
     }
     const say = (text: string): void => void (flags.quiet || environment.stderr.write(text))
     const container = flags.container ?? defaultContainer(pod, say)
-    if (flags.stdin) say('If you don\'t see a command prompt, try pressing enter.\n')
-    const code = await runAttach(cluster, environment, { namespace, pod: pod.metadata.name, container, stdin: flags.stdin, tty: flags.tty, fromStart: false })
+    if (flags.stdin) say("If you don't see a command prompt, try pressing enter.\n")
+    const code = await runAttach(cluster, environment, {
+      namespace,
+      pod: pod.metadata.name,
+      container,
+      stdin: flags.stdin,
+      tty: flags.tty,
+      fromStart: false,
+    })
     if (code !== undefined) return code
     say(`\r\nDetached; \`gantry attach -it ${pod.metadata.name} -c ${container}\` joins it again.\n`)
     return EXIT.ok

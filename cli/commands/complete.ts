@@ -1,4 +1,7 @@
-/** `gantry __complete -- word…`: what may stand in place of the last word; one candidate a line. Called by the scripts of `gantry completion`. */
+/**
+ * `gantry __complete -- word…`: what may stand in place of the last word; one candidate a line. Called by the scripts
+ * of `gantry completion`.
+ */
 import { defineCommand } from '../command.ts'
 import { completions } from '../completions.ts'
 import { globalFlags } from '../target.ts'
@@ -15,7 +18,13 @@ export default defineCommand({
     const words = rest ?? []
     if (words[0] === 'rig' && words.length > 1) {
       // That program knows its words.
-      return environment.runOnTerminal(process.execPath, [rigProgram(), '__complete', ...(flags.descriptions ? ['--descriptions'] : []), '--', ...words.slice(1)])
+      return environment.runOnTerminal(process.execPath, [
+        rigProgram(),
+        '__complete',
+        ...(flags.descriptions ? ['--descriptions'] : []),
+        '--',
+        ...words.slice(1),
+      ])
     }
     environment.stdout.write(await completions(words, environment, { commands, globalFlags }, flags.descriptions))
   },

@@ -48,7 +48,11 @@ export default defineCommand({
   completes: 'none',
   async run({ args, environment }) {
     const script = SCRIPTS[args[0] ?? '']
-    if (args.length !== 1 || script === undefined) throw new UsageError(args.length === 0 ? 'for which shell?' : `"${args.join(' ')}" is not a shell that is known`, `it is ${Object.keys(SCRIPTS).join(', ')}`)
+    if (args.length !== 1 || script === undefined)
+      throw new UsageError(
+        args.length === 0 ? 'for which shell?' : `"${args.join(' ')}" is not a shell that is known`,
+        `it is ${Object.keys(SCRIPTS).join(', ')}`,
+      )
     environment.stdout.write(script)
   },
 })

@@ -1,5 +1,12 @@
 /** `gantry config`: the contexts in the context file. */
-import { changeContexts, formatContexts, readContexts, removeContext, upsertContext, type Context } from '../../proto/api/context.ts'
+import {
+  changeContexts,
+  formatContexts,
+  readContexts,
+  removeContext,
+  upsertContext,
+  type Context,
+} from '../../proto/api/context.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { nearest } from '../../proto/api/nearest.ts'
 import { defineCommand, UsageError } from '../command.ts'
@@ -19,8 +26,15 @@ const getContexts = defineCommand({
     for (const name of args) known(contexts, name, target.file)
     const shown = args.length === 0 ? contexts : contexts.filter(({ name }) => args.includes(name))
     if (flags.output === 'name') return void environment.stdout.write(shown.map(({ name }) => `${name}\n`).join(''))
-    const rows = shown.map(({ name, server, namespace }) => [name === currentContext ? '*' : '', name, server.join(','), namespace ?? ''])
-    environment.stdout.write(formatTable([...(flags['no-headers'] ? [] : [['CURRENT', 'NAME', 'SERVER', 'NAMESPACE']]), ...rows]))
+    const rows = shown.map(({ name, server, namespace }) => [
+      name === currentContext ? '*' : '',
+      name,
+      server.join(','),
+      namespace ?? '',
+    ])
+    environment.stdout.write(
+      formatTable([...(flags['no-headers'] ? [] : [['CURRENT', 'NAME', 'SERVER', 'NAMESPACE']]), ...rows]),
+    )
   },
 })
 
@@ -32,7 +46,10 @@ const currentContext = defineCommand({
   completes: 'none',
   async run({ environment, target }) {
     const { currentContext: current } = await readContexts(target.file)
-    if (current === undefined) throw new GantryError('FailedPrecondition', `no context is current in ${target.file}`, { details: [{ remedy: '`gantry config use-context NAME` chooses one' }] })
+    if (current === undefined)
+      throw new GantryError('FailedPrecondition', `no context is current in ${target.file}`, {
+        details: [{ remedy: '`gantry config use-context NAME` chooses one' }],
+      })
     environment.stdout.write(`${current}\n`)
   },
 })
@@ -56,25 +73,42 @@ const useContext = defineCommand({
 const setContext = defineCommand({
   usage: '(NAME | --current) [flags]',
   summary: 'make or change a context',
-  examples: ['gantry config set-context --current --namespace=shop', 'gantry config set-context lab --server=10.0.0.5:7443 --ca=ca.crt --cert=me.crt --key=me.key'],
+  examples: [
+    'gantry config set-context --current --namespace=shop',
+    'gantry config set-context lab --server=10.0.0.5:7443 --ca=ca.crt --cert=me.crt --key=me.key',
+  ],
   flags: {
     current: { type: 'boolean', help: 'the current context' },
-    ca: { type: 'text', value: 'file', help: 'certificate of the cluster\'s authority', completes: 'file' },
+    ca: { type: 'text', value: 'file', help: "certificate of the cluster's authority", completes: 'file' },
     cert: { type: 'text', value: 'file', help: 'client certificate', completes: 'file' },
     key: { type: 'text', value: 'file', help: 'key of the client certificate', completes: 'file' },
-    kube: { type: 'list', commas: true, value: 'host:port', help: 'where the controllers serve the Kubernetes API (default: port 6443 of the same hosts)' },
-    'server-name': { type: 'text', value: 'name', help: 'name to expect in the server\'s certificate' },
+    kube: {
+      type: 'list',
+      commas: true,
+      value: 'host:port',
+      help: 'where the controllers serve the Kubernetes API (default: port 6443 of the same hosts)',
+    },
+    'server-name': { type: 'text', value: 'name', help: "name to expect in the server's certificate" },
   },
   completes: 'contexts',
   async run({ flags, args, environment, global, target }) {
-    if (flags.current === (args.length > 0)) throw new UsageError(flags.current ? 'give a name or --current, not both' : 'which context? Give a name or --current')
+    if (flags.current === args.length > 0)
+      throw new UsageError(
+        flags.current ? 'give a name or --current, not both' : 'which context? Give a name or --current',
+      )
     const { contexts, currentContext: current } = await readContexts(target.file)
     const name = flags.current ? current : oneName(args)
     if (name === undefined) throw new GantryError('FailedPrecondition', `no context is current in ${target.file}`)
     const before = contexts.find((context) => context.name === name)
     const server = global.server.length > 0 ? global.server : before?.server
     if (server === undefined) throw new UsageError(`context "${name}" is new: give its --server`)
-    const given = { ca: flags.ca, cert: flags.cert, key: flags.key, serverName: flags['server-name'], namespace: global.namespace }
+    const given = {
+      ca: flags.ca,
+      cert: flags.cert,
+      key: flags.key,
+      serverName: flags['server-name'],
+      namespace: global.namespace,
+    }
     const kube = flags.kube.length > 0 ? flags.kube : global.server.length > 0 ? undefined : before?.kube
     const changes = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
     await upsertContext(target.file, { ...before, ...changes, name, server, kube })
@@ -109,26 +143,48 @@ const view = defineCommand({
     const { contexts, currentContext: current } = await readContexts(target.file)
     const used = global.context ?? current
     const shown = flags.minify ? [known(contexts, used ?? '', target.file)] : contexts
-    environment.stdout.write(await formatContexts({ contexts: flags.raw ? shown : shown.map(masked), currentContext: flags.minify ? used : current }))
+    environment.stdout.write(
+      await formatContexts({
+        contexts: flags.raw ? shown : shown.map(masked),
+        currentContext: flags.minify ? used : current,
+      }),
+    )
   },
 })
 
 /** Without what must not be seen over a shoulder; paths of files stay. */
 function masked(context: Context): Context {
-  const hide = (value: string | undefined, word: string): string | undefined => (value?.includes('-----BEGIN ') === true ? word : value)
-  return { ...context, ca: hide(context.ca, 'OMITTED'), cert: hide(context.cert, 'OMITTED'), key: hide(context.key, 'REDACTED') }
+  const hide = (value: string | undefined, word: string): string | undefined =>
+    value?.includes('-----BEGIN ') === true ? word : value
+  return {
+    ...context,
+    ca: hide(context.ca, 'OMITTED'),
+    cert: hide(context.cert, 'OMITTED'),
+    key: hide(context.key, 'REDACTED'),
+  }
 }
 
 function oneName(args: readonly string[]): string {
-  if (args.length !== 1) throw new UsageError(args.length === 0 ? 'which context?' : 'one context is expected', '`gantry config get-contexts` lists them')
+  if (args.length !== 1)
+    throw new UsageError(
+      args.length === 0 ? 'which context?' : 'one context is expected',
+      '`gantry config get-contexts` lists them',
+    )
   return args[0]!
 }
 
 function known(contexts: readonly Context[], name: string, file: string): Context {
   const found = contexts.find((context) => context.name === name)
   if (found !== undefined) return found
-  const meant = nearest(name, contexts.map((context) => context.name))
-  throw new GantryError('NotFound', `no context "${name}" in ${file}${meant === undefined ? '' : `; did you mean "${meant}"?`}`, { details: [{ remedy: '`gantry config get-contexts` lists them' }] })
+  const meant = nearest(
+    name,
+    contexts.map((context) => context.name),
+  )
+  throw new GantryError(
+    'NotFound',
+    `no context "${name}" in ${file}${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+    { details: [{ remedy: '`gantry config get-contexts` lists them' }] },
+  )
 }
 
 export default defineCommand({
@@ -138,5 +194,12 @@ export default defineCommand({
   examples: ['gantry config get-contexts', 'gantry config use-context home'],
   flags: {},
   completes: 'none',
-  subcommands: { 'get-contexts': getContexts, 'current-context': currentContext, 'use-context': useContext, 'set-context': setContext, 'delete-context': deleteContext, view },
+  subcommands: {
+    'get-contexts': getContexts,
+    'current-context': currentContext,
+    'use-context': useContext,
+    'set-context': setContext,
+    'delete-context': deleteContext,
+    view,
+  },
 })

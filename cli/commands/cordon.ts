@@ -24,7 +24,9 @@ function cordoner(unschedulable: boolean): Command {
       const { nodes, failures } = await findNodes(cluster, args, flags.selector)
       for (const node of nodes) {
         const changed = await setUnschedulable(cluster, node, unschedulable, dryRun)
-        environment.stdout.write(`node/${node.metadata.name} ${changed ? '' : 'already '}${verb}ed${dryRunNote(dryRun)}\n`)
+        environment.stdout.write(
+          `node/${node.metadata.name} ${changed ? '' : 'already '}${verb}ed${dryRunNote(dryRun)}\n`,
+        )
       }
       throwFailures(failures)
       return EXIT.ok
@@ -33,9 +35,22 @@ function cordoner(unschedulable: boolean): Command {
 }
 
 /** False if it is so already. */
-export async function setUnschedulable(cluster: Cluster, { metadata: { name }, spec }: Node, unschedulable: boolean, dryRun: DryRun): Promise<boolean> {
+export async function setUnschedulable(
+  cluster: Cluster,
+  { metadata: { name }, spec }: Node,
+  unschedulable: boolean,
+  dryRun: DryRun,
+): Promise<boolean> {
   if ((spec.unschedulable ?? false) === unschedulable) return false
-  if (dryRun !== 'client') await cluster.patch('Node', '', name, 'MERGE', { spec: { unschedulable: unschedulable || null } }, { dryRun: dryRun === 'server' })
+  if (dryRun !== 'client')
+    await cluster.patch(
+      'Node',
+      '',
+      name,
+      'MERGE',
+      { spec: { unschedulable: unschedulable || null } },
+      { dryRun: dryRun === 'server' },
+    )
   return true
 }
 

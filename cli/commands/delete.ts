@@ -25,22 +25,45 @@ export default defineCommand({
   usage: '(-f FILE | TYPE [NAME… | -l SELECTOR | --all] | TYPE/NAME…) [flags]',
   summary: 'delete objects',
   description: 'Deletes objects and waits until they are gone. A pod gets its grace to stop first.',
-  examples: ['gantry delete pod web', 'gantry delete deploy/web deploy/api', 'gantry delete -f web.yaml', 'gantry delete pods -l app=web --wait=false'],
+  examples: [
+    'gantry delete pod web',
+    'gantry delete deploy/web deploy/api',
+    'gantry delete -f web.yaml',
+    'gantry delete pods -l app=web --wait=false',
+  ],
   flags: {
     ...manifestFlags,
     selector: { type: 'text', short: 'l', value: 'selector', help: 'objects with these labels' },
     'field-selector': { type: 'text', value: 'selector', help: 'objects with these fields' },
     all: { type: 'boolean', help: 'every object of the type in the namespace' },
     'all-namespaces': { type: 'boolean', short: 'A', help: 'with --all or -l: in every namespace' },
-    'grace-period': { type: 'integer', value: 'seconds', default: -1, help: 'time to stop; negative: what the pod says' },
+    'grace-period': {
+      type: 'integer',
+      value: 'seconds',
+      default: -1,
+      help: 'time to stop; negative: what the pod says',
+    },
     now: { type: 'boolean', help: 'one second of grace' },
     force: { type: 'boolean', help: 'do not wait for the node to confirm that it stopped' },
-    cascade: { type: 'text', value: 'how', bare: 'background', default: 'background', choices: ['background', 'foreground', 'orphan'], help: 'what is done with what the object owns' },
+    cascade: {
+      type: 'text',
+      value: 'how',
+      bare: 'background',
+      default: 'background',
+      choices: ['background', 'foreground', 'orphan'],
+      help: 'what is done with what the object owns',
+    },
     wait: { type: 'boolean', default: true, help: 'wait until they are gone' },
     timeout: { type: 'duration', default: 0, value: 'time', help: 'give up waiting after this time; 0: never' },
     'ignore-not-found': { type: 'boolean', help: 'an object that does not exist is as good as deleted' },
     'dry-run': dryRunFlag,
-    output: { type: 'text', short: 'o', value: 'form', choices: ['name'], help: 'name: only what was deleted, as type/name' },
+    output: {
+      type: 'text',
+      short: 'o',
+      value: 'form',
+      choices: ['name'],
+      help: 'name: only what was deleted, as type/name',
+    },
   },
   completes: 'kinds-and-names',
   async run({ flags, args, environment, global, target }) {
@@ -50,18 +73,30 @@ export default defineCommand({
     const fromFiles = flags.filename.length > 0
     if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
     const doomed: readonly Doomed[] = fromFiles
-      ? (await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster(), { twins: 'named' })).reverse()
+      ? (
+          await readManifests(
+            flags,
+            environment,
+            { given: global.namespace, fallback: await target.namespace() },
+            () => target.cluster(),
+            { twins: 'named' },
+          )
+        ).reverse()
       : await select(cluster, args, flags, await target.namespace())
     if (doomed.length === 0) {
       environment.stdout.write('No resources found\n')
       return EXIT.ok
     }
-    if (flags.force) environment.stderr.write('warning: forced: a node that cannot be reached may go on running what is deleted\n')
+    if (flags.force)
+      environment.stderr.write('warning: forced: a node that cannot be reached may go on running what is deleted\n')
     const options = { propagation: CASCADES[flags.cascade]!, gracePeriodSeconds: grace, dryRun: dryRun === 'server' }
     const gone = await deleteAll(cluster, environment, doomed, options, {
       dryRun: dryRun === 'client',
       ignoreMissing: flags['ignore-not-found'] || flags.all,
-      line: ({ kind, name }) => (flags.output === 'name' ? `${kindWord(kind)}/${name}\n` : `${kindWord(kind)} "${name}"${flags.force ? ' force' : ''} deleted${dryRunNote(dryRun)}\n`),
+      line: ({ kind, name }) =>
+        flags.output === 'name'
+          ? `${kindWord(kind)}/${name}\n`
+          : `${kindWord(kind)} "${name}"${flags.force ? ' force' : ''} deleted${dryRunNote(dryRun)}\n`,
     })
     if (flags.wait && dryRun === 'none') await awaitGone(cluster, environment, gone, flags.timeout)
     return EXIT.ok
@@ -79,17 +114,37 @@ function graceOf(flags: { 'grace-period': number; now: boolean; force: boolean; 
   return period < 0 ? undefined : period === 0 ? 1 : period // without --force a node must confirm, which takes a moment
 }
 
-async function select(cluster: Cluster, args: readonly string[], flags: { selector: string | undefined; 'field-selector': string | undefined; all: boolean; 'all-namespaces': boolean }, namespace: string): Promise<Doomed[]> {
+async function select(
+  cluster: Cluster,
+  args: readonly string[],
+  flags: {
+    selector: string | undefined
+    'field-selector': string | undefined
+    all: boolean
+    'all-namespaces': boolean
+  },
+  namespace: string,
+): Promise<Doomed[]> {
   const operands = parseOperands(args)
   const selected = flags.all || flags.selector !== undefined || flags['field-selector'] !== undefined
   if (operands.are === 'names') {
     if (selected) throw new UsageError('give names or a selection (-l, --field-selector, --all), not both')
-    return operands.names.map(({ kind, name }) => ({ kind, name, namespace: resourceOf(kind).namespaced ? namespace : '' }))
+    return operands.names.map(({ kind, name }) => ({
+      kind,
+      name,
+      namespace: resourceOf(kind).namespaced ? namespace : '',
+    }))
   }
   if (!selected) throw new UsageError(`which ${args[0]}? Name them, or select them with -l, --field-selector or --all`)
-  const selection = { namespace: flags['all-namespaces'] ? '' : namespace, labelSelector: flags.selector, fieldSelector: flags['field-selector'] }
+  const selection = {
+    namespace: flags['all-namespaces'] ? '' : namespace,
+    labelSelector: flags.selector,
+    fieldSelector: flags['field-selector'],
+  }
   const lists = await Promise.all(operands.kinds.map((kind) => cluster.list(kind, selection)))
-  return lists.flatMap((list): AnyResource[] => list.items).map(({ kind, metadata }) => ({ kind, namespace: metadata.namespace, name: metadata.name }))
+  return lists
+    .flatMap((list): AnyResource[] => list.items)
+    .map(({ kind, metadata }) => ({ kind, namespace: metadata.namespace, name: metadata.name }))
 }
 
 interface Deletion {
@@ -99,10 +154,18 @@ interface Deletion {
   readonly line: (object: Doomed) => string
 }
 
-async function deleteAll(cluster: Cluster, environment: Environment, doomed: readonly Doomed[], options: DeleteFlags, deletion: Deletion): Promise<AnyResource[]> {
+async function deleteAll(
+  cluster: Cluster,
+  environment: Environment,
+  doomed: readonly Doomed[],
+  options: DeleteFlags,
+  deletion: Deletion,
+): Promise<AnyResource[]> {
   const failures: GantryError[] = []
   const answers = await mapSome(doomed, async ({ kind, namespace, name }) => {
-    const [answer] = await Promise.allSettled([deletion.dryRun ? cluster.get(kind, namespace, name) : cluster.delete(kind, namespace, name, options)])
+    const [answer] = await Promise.allSettled([
+      deletion.dryRun ? cluster.get(kind, namespace, name) : cluster.delete(kind, namespace, name, options),
+    ])
     return answer
   })
   const gone = answers.flatMap((answer, index): AnyResource[] => {
@@ -119,23 +182,30 @@ async function deleteAll(cluster: Cluster, environment: Environment, doomed: rea
 }
 
 /** Says on a terminal what each object still waits for; with a timeout, says it in the error. */
-export async function awaitGone(cluster: Cluster, environment: Environment, objects: readonly AnyResource[], timeout: number): Promise<void> {
+export async function awaitGone(
+  cluster: Cluster,
+  environment: Environment,
+  objects: readonly AnyResource[],
+  timeout: number,
+): Promise<void> {
   const { clock, signal, stderr } = environment
   const progress = new Progress(stderr)
   const open = new Map<AnyResource, string>()
   const missing = (): string => `not gone after ${formatAge(timeout)}: ${[...open.values()].join('; ')}`
   try {
     await withDeadline(clock, timeout > 0 ? timeout : undefined, signal, missing, async (limited) => {
-      await Promise.all(objects.map(async (object) => {
-        const { kind, metadata } = object
-        open.set(object, holdOf(object, clock.now()))
-        for await (const state of observe(cluster, clock, kind, metadata.namespace, metadata.name, limited)) {
-          if (state === undefined || state.metadata.uid !== metadata.uid) break
-          open.set(object, holdOf(state, clock.now()))
-          if (stderr.isTTY === true) progress.update([...open.values()][0]!)
-        }
-        open.delete(object)
-      }))
+      await Promise.all(
+        objects.map(async (object) => {
+          const { kind, metadata } = object
+          open.set(object, holdOf(object, clock.now()))
+          for await (const state of observe(cluster, clock, kind, metadata.namespace, metadata.name, limited)) {
+            if (state === undefined || state.metadata.uid !== metadata.uid) break
+            open.set(object, holdOf(state, clock.now()))
+            if (stderr.isTTY === true) progress.update([...open.values()][0]!)
+          }
+          open.delete(object)
+        }),
+      )
     })
   } finally {
     progress.clear()
@@ -146,7 +216,15 @@ export async function awaitGone(cluster: Cluster, environment: Environment, obje
 function holdOf({ kind, metadata }: AnyResource, now: number): string {
   const { name, finalizers = [], deletionTimestamp } = metadata
   const left = deletionTimestamp === undefined ? 0 : parseTime(deletionTimestamp) - now
-  const reasons = [...(left > 0 ? [`its grace ends in ${formatAge(left)}`] : []), ...(finalizers.length > 0 ? [`finalizers ${finalizers.join(', ')}`] : [])]
-  const unsaid = kind === 'Pod' ? 'its node to confirm' : kind === 'Namespace' ? `all that is in it to be gone (\`gantry get all -n ${name}\` lists what runs there)` : 'the control plane'
+  const reasons = [
+    ...(left > 0 ? [`its grace ends in ${formatAge(left)}`] : []),
+    ...(finalizers.length > 0 ? [`finalizers ${finalizers.join(', ')}`] : []),
+  ]
+  const unsaid =
+    kind === 'Pod'
+      ? 'its node to confirm'
+      : kind === 'Namespace'
+        ? `all that is in it to be gone (\`gantry get all -n ${name}\` lists what runs there)`
+        : 'the control plane'
   return `${kindWord(kind)}/${name} waits for ${reasons.length === 0 ? unsaid : reasons.join(' and ')}`
 }

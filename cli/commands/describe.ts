@@ -11,7 +11,8 @@ import { parseOperands } from '../operands.ts'
 export default defineCommand({
   usage: '(TYPE [NAME… | -l SELECTOR] | TYPE/NAME… | -f FILE) [flags]',
   summary: 'tell everything about objects',
-  description: 'Tells everything about objects: their fields, what belongs to them, and their events. A name may be only its beginning.',
+  description:
+    'Tells everything about objects: their fields, what belongs to them, and their events. A name may be only its beginning.',
   examples: ['gantry describe pod web-1', 'gantry describe node n1', 'gantry describe pods -l app=web'],
   flags: {
     ...manifestFlags,
@@ -24,26 +25,48 @@ export default defineCommand({
     const fromFiles = flags.filename.length > 0
     if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
     const operands = fromFiles ? undefined : parseOperands(args)
-    if (operands?.are !== 'kinds' && flags.selector !== undefined) throw new UsageError('give names or a selector, not both')
+    if (operands?.are !== 'kinds' && flags.selector !== undefined)
+      throw new UsageError('give names or a selector, not both')
     const cluster = await target.cluster()
-    const selection = { namespace: flags['all-namespaces'] ? '' : await target.namespace(), labelSelector: flags.selector }
+    const selection = {
+      namespace: flags['all-namespaces'] ? '' : await target.namespace(),
+      labelSelector: flags.selector,
+    }
     const failures: GantryError[] = []
     const objects: AnyResource[] = []
-    if (operands?.are === 'kinds') for (const kind of operands.kinds) objects.push(...await listOf(cluster, kind, selection))
+    if (operands?.are === 'kinds')
+      for (const kind of operands.kinds) objects.push(...(await listOf(cluster, kind, selection)))
     else {
-      const places = operands === undefined ? await readManifests(flags, environment, { given: global.namespace, fallback: selection.namespace }, () => target.cluster(), { twins: 'named' })
-        : operands.names.map((object) => ({ ...object, namespace: selection.namespace }))
+      const places =
+        operands === undefined
+          ? await readManifests(
+              flags,
+              environment,
+              { given: global.namespace, fallback: selection.namespace },
+              () => target.cluster(),
+              { twins: 'named' },
+            )
+          : operands.names.map((object) => ({ ...object, namespace: selection.namespace }))
       for (const { kind, namespace, name } of places) {
         try {
-          objects.push(...fromFiles ? [await cluster.get(kind, namespace, name)] : await named(cluster, kind, namespace, name))
+          objects.push(
+            ...(fromFiles ? [await cluster.get(kind, namespace, name)] : await named(cluster, kind, namespace, name)),
+          )
         } catch (thrown) {
           failures.push(GantryError.from(thrown))
         }
       }
     }
-    const pages = await Promise.all(objects.map((object) => describeObject(cluster, object, flags['show-events'], environment.clock.now())))
+    const pages = await Promise.all(
+      objects.map((object) => describeObject(cluster, object, flags['show-events'], environment.clock.now())),
+    )
     environment.stdout.write(pages.join('\n\n'))
-    if (objects.length === 0 && failures.length === 0) environment.stderr.write(selection.namespace === '' ? 'No resources found\n' : `No resources found in ${selection.namespace} namespace.\n`)
+    if (objects.length === 0 && failures.length === 0)
+      environment.stderr.write(
+        selection.namespace === ''
+          ? 'No resources found\n'
+          : `No resources found in ${selection.namespace} namespace.\n`,
+      )
     throwFailures(failures)
     return EXIT.ok
   },

@@ -9,7 +9,8 @@ import { planApply } from '../plan.ts'
 export default defineCommand({
   usage: '-f FILE [-f FILE…] [flags]',
   summary: 'show what apply would change',
-  description: 'Shows what apply would change, as the server works it out. Exit code 0: nothing changes; 1: something does, or a manifest is refused.',
+  description:
+    'Shows what apply would change, as the server works it out. Exit code 0: nothing changes; 1: something does, or a manifest is refused.',
   examples: ['gantry diff -f web.yaml', 'gantry diff -f manifests/ -R'],
   flags: {
     ...manifestFlags,
@@ -21,9 +22,18 @@ export default defineCommand({
   },
   completes: 'none',
   async run({ flags, environment, global, target }) {
-    const manifests = selectManifests(await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () => target.cluster()), flags.selector)
+    const manifests = selectManifests(
+      await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () =>
+        target.cluster(),
+      ),
+      flags.selector,
+    )
     const cluster = await target.cluster()
-    const steps = await planApply(cluster, manifests, { fieldManager: flags['field-manager'], force: flags['force-conflicts'], set: flags.set })
+    const steps = await planApply(cluster, manifests, {
+      fieldManager: flags['field-manager'],
+      force: flags['force-conflicts'],
+      set: flags.set,
+    })
     const texts = await Promise.all(steps.map((step) => diffStep(cluster, step, environment)))
     environment.stdout.write(texts.join(''))
     return texts.some((text) => text !== '') ? EXIT.refused : EXIT.ok

@@ -18,7 +18,8 @@ import { formatYaml } from '../../proto/api/yaml-text.ts'
 export default defineCommand({
   usage: '(TYPE NAME | TYPE/NAME…) [flags]',
   summary: 'change objects in an editor',
-  description: 'Opens objects in $GANTRY_EDITOR, $EDITOR or vi and writes back what was changed, and only that: what others change meanwhile stays. If it is refused the editor opens again with the reason on top.',
+  description:
+    'Opens objects in $GANTRY_EDITOR, $EDITOR or vi and writes back what was changed, and only that: what others change meanwhile stays. If it is refused the editor opens again with the reason on top.',
   examples: ['gantry edit deploy/web', 'EDITOR=nano gantry edit configmap settings'],
   flags: {},
   completes: 'kinds-and-names',
@@ -27,7 +28,8 @@ export default defineCommand({
     if (operands.are !== 'names') throw new UsageError(`which ${args[0]}? A name is missing`)
     const cluster = await target.cluster()
     const namespace = await target.namespace()
-    for (const { kind, name } of operands.names) await editOne(cluster, environment, await cluster.get(kind, namespace, name))
+    for (const { kind, name } of operands.names)
+      await editOne(cluster, environment, await cluster.get(kind, namespace, name))
     return EXIT.ok
   },
 })
@@ -35,7 +37,8 @@ export default defineCommand({
 /** Of a write that met those of others. */
 const ATTEMPTS = 5
 
-const HEAD = '# Change the object below; lines that begin with "#" are left out. An empty file, or no change, leaves it as it is.\n'
+const HEAD =
+  '# Change the object below; lines that begin with "#" are left out. An empty file, or no change, leaves it as it is.\n'
 
 async function editOne(cluster: Cluster, environment: Environment, object: AnyResource): Promise<void> {
   const { kind, metadata } = object
@@ -55,7 +58,10 @@ async function editOne(cluster: Cluster, environment: Environment, object: AnyRe
       if (text.trim() === '' || text === before) {
         if (reason !== '') {
           kept = text.trim() !== ''
-          throw new GantryError('FailedPrecondition', `${word} stays as it was: nothing more was changed after it was refused${kept ? `; what was written is kept in ${file}` : ''}`)
+          throw new GantryError(
+            'FailedPrecondition',
+            `${word} stays as it was: nothing more was changed after it was refused${kept ? `; what was written is kept in ${file}` : ''}`,
+          )
         }
         environment.stdout.write('Edit cancelled, no changes made.\n')
         return
@@ -72,7 +78,11 @@ async function editOne(cluster: Cluster, environment: Environment, object: AnyRe
           throw error
         }
         const told = formatFailure(error, undefined)
-        reason = `#\n${told.split('\n').filter((line) => line !== '').map((line) => `# ${line}`).join('\n')}\n#\n`
+        reason = `#\n${told
+          .split('\n')
+          .filter((line) => line !== '')
+          .map((line) => `# ${line}`)
+          .join('\n')}\n#\n`
         environment.stderr.write(told)
       }
     }
@@ -82,22 +92,39 @@ async function editOne(cluster: Cluster, environment: Environment, object: AnyRe
 }
 
 function withoutComments(text: string): string {
-  return text.split('\n').filter((line) => !line.startsWith('#')).join('\n')
+  return text
+    .split('\n')
+    .filter((line) => !line.startsWith('#'))
+    .join('\n')
 }
 
-/** Makes the change from `base` to `wanted` in the object as it is now. Conflict names what another has changed, too. */
-async function save(cluster: Cluster, { kind, metadata: { namespace, name } }: AnyResource, base: JsonObject, wanted: JsonObject): Promise<void> {
+/**
+ * Makes the change from `base` to `wanted` in the object as it is now. Conflict names what another has changed, too.
+ */
+async function save(
+  cluster: Cluster,
+  { kind, metadata: { namespace, name } }: AnyResource,
+  base: JsonObject,
+  wanted: JsonObject,
+): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const live: AnyResource = await cluster.get(kind, namespace, name)
     const { value, conflicts } = mergeEdits(base, wanted, shownJson(live, false))
     if (conflicts.length > 0) {
       throw new GantryError('Conflict', `${kindWord(kind)}/${name} was changed by another meanwhile`, {
-        details: conflicts.map(({ path: field, theirs }) => ({ field, message: theirs === undefined ? 'is gone now' : `is ${JSON.stringify(theirs)} now`, remedy: 'write the same, or edit again from what it is now' })),
+        details: conflicts.map(({ path: field, theirs }) => ({
+          field,
+          message: theirs === undefined ? 'is gone now' : `is ${JSON.stringify(theirs)} now`,
+          remedy: 'write the same, or edit again from what it is now',
+        })),
       })
     }
     const { metadata, ...rest } = decodeJson(kind, value as JsonObject)
     try {
-      await cluster.update({ ...rest, metadata: { ...metadata, managedFields: live.metadata.managedFields } } as AnyResource)
+      await cluster.update({
+        ...rest,
+        metadata: { ...metadata, managedFields: live.metadata.managedFields },
+      } as AnyResource)
       return
     } catch (thrown) {
       if (attempt === ATTEMPTS || !GantryError.is(thrown, 'Conflict')) throw thrown
@@ -108,21 +135,32 @@ async function save(cluster: Cluster, { kind, metadata: { namespace, name } }: A
 function edited(text: string, file: string, before: AnyResource): JsonObject {
   const documents = parseManifests(text, path.basename(file))
   const [document] = documents
-  if (document === undefined || documents.length > 1) throw new GantryError('InvalidArgument', `one object is expected, the file has ${documents.length}`)
+  if (document === undefined || documents.length > 1)
+    throw new GantryError('InvalidArgument', `one object is expected, the file has ${documents.length}`)
   const { kind, metadata } = document.object
-  if (kind !== before.kind || metadata.name !== before.metadata.name || metadata.namespace !== before.metadata.namespace) {
+  if (
+    kind !== before.kind ||
+    metadata.name !== before.metadata.name ||
+    metadata.namespace !== before.metadata.namespace
+  ) {
     throw new GantryError('InvalidArgument', 'kind, name and namespace say which object it is and cannot be changed')
   }
   return document.json
 }
 
 async function openEditor(environment: Environment, file: string): Promise<void> {
-  const [program, ...args] = (environment.env.GANTRY_EDITOR ?? environment.env.EDITOR ?? 'vi').split(/\s+/).filter((word) => word !== '')
+  const [program, ...args] = (environment.env.GANTRY_EDITOR ?? environment.env.EDITOR ?? 'vi')
+    .split(/\s+/)
+    .filter((word) => word !== '')
   try {
     const exit = await environment.runOnTerminal(program ?? 'vi', [...args, file])
-    if (exit !== 0) throw new GantryError('FailedPrecondition', `the editor ${program} ended with ${exit}; nothing was changed`)
+    if (exit !== 0)
+      throw new GantryError('FailedPrecondition', `the editor ${program} ended with ${exit}; nothing was changed`)
   } catch (thrown) {
     if (thrown instanceof GantryError) throw thrown
-    throw new GantryError('FailedPrecondition', `cannot start the editor ${program}: ${(thrown as Error).message}`, { details: [{ remedy: '$EDITOR names another' }], cause: thrown })
+    throw new GantryError('FailedPrecondition', `cannot start the editor ${program}: ${(thrown as Error).message}`, {
+      details: [{ remedy: '$EDITOR names another' }],
+      cause: thrown,
+    })
   }
 }

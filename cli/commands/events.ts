@@ -28,8 +28,11 @@ export default defineCommand({
   },
   completes: 'none',
   async run({ flags, args, environment, target }) {
-    if (args.length > 0) throw new UsageError(`"${args[0]}" is not expected here`, 'one object is named with --for TYPE/NAME')
-    const types = flags.types.map((type) => TYPES.find((known) => known.toLowerCase() === type.toLowerCase()) ?? unknownType(type))
+    if (args.length > 0)
+      throw new UsageError(`"${args[0]}" is not expected here`, 'one object is named with --for TYPE/NAME')
+    const types = flags.types.map(
+      (type) => TYPES.find((known) => known.toLowerCase() === type.toLowerCase()) ?? unknownType(type),
+    )
     const format = parseFormat(flags.output)
     const about = flags.for === undefined ? undefined : objectOf(flags.for)
     const everywhere = flags['all-namespaces'] || (about !== undefined && !resourceOf(about.kind).namespaced)
@@ -42,25 +45,51 @@ export default defineCommand({
       type: new Set(types).size === 1 ? types[0]! : '',
     })
     const colors = palette(environment.stdout, environment.env)
-    const header = [...(flags['all-namespaces'] ? ['NAMESPACE'] : []), 'LAST SEEN', 'TYPE', 'REASON', 'OBJECT', 'MESSAGE']
+    const header = [
+      ...(flags['all-namespaces'] ? ['NAMESPACE'] : []),
+      'LAST SEEN',
+      'TYPE',
+      'REASON',
+      'OBJECT',
+      'MESSAGE',
+    ]
     const row = (event: Event): string[] => [
       ...(flags['all-namespaces'] ? [event.metadata.namespace] : []),
-      eventAge(event, environment.clock.now()), event.type === 'Warning' ? colors.yellow('Warning') : colorStatus(event.type ?? '', colors), event.reason ?? '', eventObject(event), (event.message ?? '').trim(),
+      eventAge(event, environment.clock.now()),
+      event.type === 'Warning' ? colors.yellow('Warning') : colorStatus(event.type ?? '', colors),
+      event.reason ?? '',
+      eventObject(event),
+      (event.message ?? '').trim(),
     ]
     if (flags.watch) {
       const table = new Table()
       let lines = 0
       for await (const event of stream) {
         if (format.is !== 'table') environment.stdout.write(await formatObjects(format, [event], true))
-        else environment.stdout.write(table.format([...(lines++ === 0 && !flags['no-headers'] ? [header] : []), row(event)]).map((line) => `${line}\n`).join(''))
+        else
+          environment.stdout.write(
+            table
+              .format([...(lines++ === 0 && !flags['no-headers'] ? [header] : []), row(event)])
+              .map((line) => `${line}\n`)
+              .join(''),
+          )
       }
       return EXIT.ok
     }
     const events: Event[] = []
     for await (const event of stream) events.push(event)
     if (format.is !== 'table') environment.stdout.write(await formatObjects(format, events, false))
-    else if (events.length === 0) environment.stderr.write(everywhere ? 'No events found.\n' : `No events found in ${await target.namespace()} namespace.\n`)
-    else environment.stdout.write(new Table().format([...(flags['no-headers'] ? [] : [header]), ...events.map(row)]).map((line) => `${line}\n`).join(''))
+    else if (events.length === 0)
+      environment.stderr.write(
+        everywhere ? 'No events found.\n' : `No events found in ${await target.namespace()} namespace.\n`,
+      )
+    else
+      environment.stdout.write(
+        new Table()
+          .format([...(flags['no-headers'] ? [] : [header]), ...events.map(row)])
+          .map((line) => `${line}\n`)
+          .join(''),
+      )
     return EXIT.ok
   },
 })

@@ -12,7 +12,10 @@ export default defineCommand({
   flags: { recursive: { type: 'boolean', help: 'names and types of all fields below' } },
   completes: 'kinds',
   async run({ flags, args, environment }) {
-    if (args.length !== 1) throw new UsageError(args.length === 0 ? 'which type? Such as pod, or deploy.spec' : 'one type or field is expected')
+    if (args.length !== 1)
+      throw new UsageError(
+        args.length === 0 ? 'which type? Such as pod, or deploy.spec' : 'one type or field is expected',
+      )
     kindOf(args[0]!.split('.', 1)[0]!)
     const explanation = await explain(args[0]!, { recursive: flags.recursive })
     environment.stdout.write(format(explanation, flags.recursive))
@@ -20,11 +23,19 @@ export default defineCommand({
 })
 
 function format({ kind, apiVersion, path, field }: Explanation, recursive: boolean): string {
-  const [group, version] = apiVersion.includes('/') ? apiVersion.split('/') as [string, string] : ['', apiVersion]
+  const [group, version] = apiVersion.includes('/') ? (apiVersion.split('/') as [string, string]) : ['', apiVersion]
   const head = [...(group === '' ? [] : [`GROUP:      ${group}`]), `KIND:       ${kind}`, `VERSION:    ${version}`]
   const what = path === '' ? [] : ['', `FIELD: ${path.split('.').at(-1)} <${field.type}>${marks(field)}`]
-  const about = ['', 'DESCRIPTION:', ...wrap(field.description === '' ? '<empty>' : field.description, 4), ...notes(field, 4)]
-  const below = field.children.length === 0 ? [] : ['', 'FIELDS:', ...(recursive ? tree(field.children, 2) : field.children.flatMap(one))]
+  const about = [
+    '',
+    'DESCRIPTION:',
+    ...wrap(field.description === '' ? '<empty>' : field.description, 4),
+    ...notes(field, 4),
+  ]
+  const below =
+    field.children.length === 0
+      ? []
+      : ['', 'FIELDS:', ...(recursive ? tree(field.children, 2) : field.children.flatMap(one))]
   return `${[...head, ...what, ...about, ...below].join('\n')}\n`
 }
 
@@ -37,14 +48,19 @@ function one(field: ExplainedField): string[] {
 }
 
 function tree(fields: readonly ExplainedField[], indent: number): string[] {
-  return fields.flatMap((field) => [`${' '.repeat(indent)}${field.name}\t<${field.type}>${marks(field)}`, ...tree(field.children, indent + 2)])
+  return fields.flatMap((field) => [
+    `${' '.repeat(indent)}${field.name}\t<${field.type}>${marks(field)}`,
+    ...tree(field.children, indent + 2),
+  ])
 }
 
 /** What the schema says beside the comment. */
 function notes(field: ExplainedField, indent: number): string[] {
   const { unsupported } = field
   const texts = [
-    ...(field.enum.length === 0 ? [] : [`Values: ${field.enum.map((value) => (value === '' ? '""' : value)).join(', ')}.`]),
+    ...(field.enum.length === 0
+      ? []
+      : [`Values: ${field.enum.map((value) => (value === '' ? '""' : value)).join(', ')}.`]),
     ...(field.default === undefined ? [] : [`Default: ${field.default}.`]),
     ...(field.mergeKey.length === 0 ? [] : [`Items are told apart by ${field.mergeKey.join(' and ')}.`]),
     ...(unsupported === undefined ? [] : [`Refused: ${unsupported.reason}${acceptedText(unsupported.accepted)}.`]),
@@ -57,7 +73,8 @@ function wrap(text: string, indent: number): string[] {
     const lines: string[] = []
     for (const word of paragraph.split(/\s+/).filter((part) => part !== '')) {
       const last = lines.at(-1)
-      if (last !== undefined && last.length + 1 + word.length <= WIDTH - indent) lines[lines.length - 1] = `${last} ${word}`
+      if (last !== undefined && last.length + 1 + word.length <= WIDTH - indent)
+        lines[lines.length - 1] = `${last} ${word}`
       else lines.push(word)
     }
     return lines.map((line) => ' '.repeat(indent) + line)

@@ -19,14 +19,25 @@ const flags = {
   ...manifestFlags,
   output: { type: 'text', short: 'o', value: 'form', help: `wide, ${OUTPUT_HELP}` },
   'all-namespaces': { type: 'boolean', short: 'A', help: 'objects of every namespace' },
-  selector: { type: 'text', short: 'l', value: 'selector', help: 'objects with these labels, such as app=web,tier!=db' },
+  selector: {
+    type: 'text',
+    short: 'l',
+    value: 'selector',
+    help: 'objects with these labels, such as app=web,tier!=db',
+  },
   'field-selector': { type: 'text', value: 'selector', help: 'objects with these fields, such as spec.nodeName=n1' },
   watch: { type: 'boolean', short: 'w', help: 'go on with every change' },
   'watch-only': { type: 'boolean', help: 'changes only, not what is there now' },
   'output-watch-events': { type: 'boolean', help: 'say of each change what it is: ADDED, MODIFIED or DELETED' },
   'sort-by': { type: 'text', value: 'path', help: 'order by a field, such as .metadata.creationTimestamp' },
   'show-labels': { type: 'boolean', help: 'a last column with all labels' },
-  'label-columns': { type: 'list', short: 'L', commas: true, value: 'labels', help: 'a column for each of these labels' },
+  'label-columns': {
+    type: 'list',
+    short: 'L',
+    commas: true,
+    value: 'labels',
+    help: 'a column for each of these labels',
+  },
   'show-kind': { type: 'boolean', help: 'names with their kind, as pod/web' },
   'no-headers': { type: 'boolean', help: 'rows only' },
   'show-managed-fields': { type: 'boolean', help: 'with yaml and json: who owns which field' },
@@ -52,7 +63,13 @@ interface Request {
 export default defineCommand({
   usage: '(TYPE[,TYPE…] [NAME…] | TYPE/NAME… | -f FILE) [flags]',
   summary: 'list objects',
-  examples: ['gantry get pods', 'gantry get pods,deploy -A -o wide', 'gantry get pod/web -o yaml', 'gantry get pods -l app=web -w', "gantry get pods -o jsonpath='{.items[*].status.podIP}'"],
+  examples: [
+    'gantry get pods',
+    'gantry get pods,deploy -A -o wide',
+    'gantry get pod/web -o yaml',
+    'gantry get pods -l app=web -w',
+    "gantry get pods -o jsonpath='{.items[*].status.podIP}'",
+  ],
   flags,
   completes: 'kinds-and-names',
   async run({ flags, args, environment, global, target }) {
@@ -62,20 +79,49 @@ export default defineCommand({
     const format = parseFormat(flags.output)
     const cluster = await target.cluster()
     const named = operands?.are !== 'kinds'
-    if (named && flags['all-namespaces']) throw new UsageError('objects named one by one are of one namespace: leave -A out, or the names')
-    if (named && (flags.selector !== undefined || flags['field-selector'] !== undefined)) throw new UsageError('give names or a selector, not both')
+    if (named && flags['all-namespaces'])
+      throw new UsageError('objects named one by one are of one namespace: leave -A out, or the names')
+    if (named && (flags.selector !== undefined || flags['field-selector'] !== undefined))
+      throw new UsageError('give names or a selector, not both')
     const namespace = flags['all-namespaces'] ? '' : await target.namespace()
-    const selection = { namespace, labelSelector: flags.selector, fieldSelector: flags['field-selector'], limit: flags['chunk-size'] }
-    const places: readonly NamedPlace[] | undefined = operands === undefined ? await readManifests(flags, environment, { given: global.namespace, fallback: namespace }, () => target.cluster(), { twins: 'named' })
-      : operands.are === 'names' ? operands.names.map((object) => ({ ...object, namespace })) : undefined
+    const selection = {
+      namespace,
+      labelSelector: flags.selector,
+      fieldSelector: flags['field-selector'],
+      limit: flags['chunk-size'],
+    }
+    const places: readonly NamedPlace[] | undefined =
+      operands === undefined
+        ? await readManifests(
+            flags,
+            environment,
+            { given: global.namespace, fallback: namespace },
+            () => target.cluster(),
+            { twins: 'named' },
+          )
+        : operands.are === 'names'
+          ? operands.names.map((object) => ({ ...object, namespace }))
+          : undefined
     const kinds = operands?.are === 'kinds' ? operands.kinds : [...new Set(places?.map(({ kind }) => kind))]
-    const request: Request = { cluster, environment, flags, format, selection, table: tableOptions(flags, format, environment, kinds.length > 1) }
+    const request: Request = {
+      cluster,
+      environment,
+      flags,
+      format,
+      selection,
+      table: tableOptions(flags, format, environment, kinds.length > 1),
+    }
     if (flags.watch || flags['watch-only']) return watchKind(request, places, kinds)
     return places === undefined ? listKinds(request, kinds) : getNamed(request, places)
   },
 })
 
-function tableOptions(flags: Request['flags'], format: Format, environment: Environment, several: boolean): TableOptions {
+function tableOptions(
+  flags: Request['flags'],
+  format: Format,
+  environment: Environment,
+  several: boolean,
+): TableOptions {
   const colors = palette(environment.stdout, environment.env)
   return {
     wide: format.is === 'table' && format.wide,
@@ -145,7 +191,11 @@ function sayNone({ stderr }: Environment, { namespace }: Selection, kinds: reado
   stderr.write(inNamespace ? `No resources found in ${namespace} namespace.\n` : 'No resources found\n')
 }
 
-async function show({ environment, flags, format, table }: Request, objects: readonly AnyResource[], single: boolean): Promise<void> {
+async function show(
+  { environment, flags, format, table }: Request,
+  objects: readonly AnyResource[],
+  single: boolean,
+): Promise<void> {
   if (format.is !== 'table') {
     environment.stdout.write(await formatObjects(format, objects, single, flags['show-managed-fields']))
     return
@@ -154,7 +204,10 @@ async function show({ environment, flags, format, table }: Request, objects: rea
   const kinds = [...new Set(objects.map((object) => object.kind))]
   const tables = kinds.map((kind) => {
     const rows = objects.filter((object) => object.kind === kind).map((object) => tableRow(object, table, now))
-    return new Table().format(flags['no-headers'] ? rows : [tableHeader(kind, table), ...rows]).map((line) => `${line}\n`).join('')
+    return new Table()
+      .format(flags['no-headers'] ? rows : [tableHeader(kind, table), ...rows])
+      .map((line) => `${line}\n`)
+      .join('')
   })
   environment.stdout.write(tables.join('\n'))
 }
@@ -180,13 +233,22 @@ function compareKeys(a: JsonValue | undefined, b: JsonValue | undefined): number
   return showValue(a).localeCompare(showValue(b), 'en', { numeric: true })
 }
 
-async function watchKind(request: Request, names: readonly NamedPlace[] | undefined, kinds: readonly Kind[]): Promise<number> {
+async function watchKind(
+  request: Request,
+  names: readonly NamedPlace[] | undefined,
+  kinds: readonly Kind[],
+): Promise<number> {
   const { cluster, environment, flags } = request
   const kind = kinds[0]!
-  if (kinds.length > 1 || (names !== undefined && names.length > 1)) throw new UsageError('-w watches one kind, or one object', 'leave the others out')
+  if (kinds.length > 1 || (names !== undefined && names.length > 1))
+    throw new UsageError('-w watches one kind, or one object', 'leave the others out')
   if (kind === 'Event') throw new UsageError('events are followed with `gantry events -w`')
-  if (flags['sort-by'] !== undefined) throw new UsageError('--sort-by orders a list, and a watch has no end: leave out one of the two')
-  const selection = names === undefined ? request.selection : { ...request.selection, namespace: names[0]!.namespace, fieldSelector: `metadata.name=${names[0]!.name}` }
+  if (flags['sort-by'] !== undefined)
+    throw new UsageError('--sort-by orders a list, and a watch has no end: leave out one of the two')
+  const selection =
+    names === undefined
+      ? request.selection
+      : { ...request.selection, namespace: names[0]!.namespace, fieldSelector: `metadata.name=${names[0]!.name}` }
   const print = changePrinter(request, kind)
   const { items, resourceVersion } = await cluster.list(kind, selection)
   if (items.length === 0 && names !== undefined) await cluster.get(kind, selection.namespace, names[0]!.name)
@@ -197,7 +259,10 @@ async function watchKind(request: Request, names: readonly NamedPlace[] | undefi
   return EXIT.ok
 }
 
-function changePrinter({ environment, flags, format, table }: Request, kind: Kind): (type: string, object: AnyResource) => Promise<void> {
+function changePrinter(
+  { environment, flags, format, table }: Request,
+  kind: Kind,
+): (type: string, object: AnyResource) => Promise<void> {
   const layout = new Table()
   const event = (type: string): string[] => (flags['output-watch-events'] ? [type] : [])
   let documents = 0
@@ -209,6 +274,9 @@ function changePrinter({ environment, flags, format, table }: Request, kind: Kin
       return
     }
     const header = documents++ === 0 && !flags['no-headers'] ? [[...event('EVENT'), ...tableHeader(kind, table)]] : []
-    writeLines(environment, layout.format([...header, [...event(type), ...tableRow(object, table, environment.clock.now())]]))
+    writeLines(
+      environment,
+      layout.format([...header, [...event(type), ...tableRow(object, table, environment.clock.now())]]),
+    )
   }
 }

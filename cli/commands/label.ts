@@ -16,7 +16,11 @@ function marker(field: 'labels' | 'annotations', verb: string, done: string): Co
   return defineCommand({
     usage: `(TYPE NAME… | TYPE/NAME… | TYPE -l SELECTOR | TYPE --all | -f FILE) KEY=VALUE… KEY-… [flags]`,
     summary: `set or remove ${field}`,
-    examples: [`gantry ${verb} pod web color=blue`, `gantry ${verb} node/n1 disk=ssd --overwrite`, `gantry ${verb} pods --all color-`],
+    examples: [
+      `gantry ${verb} pod web color=blue`,
+      `gantry ${verb} node/n1 disk=ssd --overwrite`,
+      `gantry ${verb} pods --all color-`,
+    ],
     flags: {
       ...manifestFlags,
       overwrite: { type: 'boolean', help: 'change values that are set already' },
@@ -35,22 +39,43 @@ function marker(field: 'labels' | 'annotations', verb: string, done: string): Co
       const fromFiles = flags.filename.length > 0
       if (fromFiles && words.length > 0) throw new UsageError('give files or names, not both')
       const operands = fromFiles ? undefined : parseOperands(words)
-      if (changes.size === 0 && !flags.list) throw new UsageError(`which ${field}? Say KEY=VALUE to set one, KEY- to take one away`)
+      if (changes.size === 0 && !flags.list)
+        throw new UsageError(`which ${field}? Say KEY=VALUE to set one, KEY- to take one away`)
       const dryRun = parseDryRun(flags['dry-run'])
       const cluster = await target.cluster()
       const namespace = await target.namespace()
-      const objects = operands !== undefined
-        ? await find(cluster, operands, flags, namespace)
-        : await Promise.all((await readManifests(flags, environment, { given: global.namespace, fallback: namespace }, () => target.cluster(), { twins: 'named' })).map((manifest): Promise<AnyResource> => cluster.get(manifest.kind, manifest.namespace, manifest.name)))
-      const answers = await Promise.allSettled(objects.map((object) => markOne(cluster, object, field, changes, { overwrite: flags.overwrite, dryRun, verb })))
+      const objects =
+        operands !== undefined
+          ? await find(cluster, operands, flags, namespace)
+          : await Promise.all(
+              (
+                await readManifests(
+                  flags,
+                  environment,
+                  { given: global.namespace, fallback: namespace },
+                  () => target.cluster(),
+                  { twins: 'named' },
+                )
+              ).map((manifest): Promise<AnyResource> => cluster.get(manifest.kind, manifest.namespace, manifest.name)),
+            )
+      const answers = await Promise.allSettled(
+        objects.map((object) => markOne(cluster, object, field, changes, { overwrite: flags.overwrite, dryRun, verb })),
+      )
       objects.forEach((object, index) => {
         const answer = answers[index]!
         if (answer.status === 'rejected') return
-        const word = !answer.value.changed ? `not ${done}` : [...changes.values()].every((value) => value === null) ? `un${done}` : done
-        if (changes.size > 0) environment.stdout.write(`${kindWord(object.kind)}/${object.metadata.name} ${word}${dryRunNote(dryRun)}\n`)
+        const word = !answer.value.changed
+          ? `not ${done}`
+          : [...changes.values()].every((value) => value === null)
+            ? `un${done}`
+            : done
+        if (changes.size > 0)
+          environment.stdout.write(`${kindWord(object.kind)}/${object.metadata.name} ${word}${dryRunNote(dryRun)}\n`)
         if (flags.list) environment.stdout.write(`${formatLabels(answer.value.marks).replaceAll(',', '\n')}\n`)
       })
-      throwFailures(answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])))
+      throwFailures(
+        answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])),
+      )
       return EXIT.ok
     },
   })
@@ -67,24 +92,65 @@ function parseChanges(texts: readonly string[]): Changes {
   return changes
 }
 
-async function find(cluster: Cluster, operands: ReturnType<typeof parseOperands>, flags: { all: boolean; selector: string | undefined; 'field-selector': string | undefined; 'all-namespaces': boolean }, namespace: string): Promise<AnyResource[]> {
-  if (operands.are === 'names') return Promise.all(operands.names.map(({ kind, name }) => cluster.get(kind, namespace, name)))
-  if (!flags.all && flags.selector === undefined && flags['field-selector'] === undefined) throw new UsageError('which objects? Name them, or select them with -l, --field-selector or --all')
-  const selection = { namespace: flags['all-namespaces'] ? '' : namespace, labelSelector: flags.selector, fieldSelector: flags['field-selector'] }
-  return (await Promise.all(operands.kinds.map((kind) => cluster.list(kind, selection)))).flatMap((list): AnyResource[] => list.items)
+async function find(
+  cluster: Cluster,
+  operands: ReturnType<typeof parseOperands>,
+  flags: {
+    all: boolean
+    selector: string | undefined
+    'field-selector': string | undefined
+    'all-namespaces': boolean
+  },
+  namespace: string,
+): Promise<AnyResource[]> {
+  if (operands.are === 'names')
+    return Promise.all(operands.names.map(({ kind, name }) => cluster.get(kind, namespace, name)))
+  if (!flags.all && flags.selector === undefined && flags['field-selector'] === undefined)
+    throw new UsageError('which objects? Name them, or select them with -l, --field-selector or --all')
+  const selection = {
+    namespace: flags['all-namespaces'] ? '' : namespace,
+    labelSelector: flags.selector,
+    fieldSelector: flags['field-selector'],
+  }
+  return (await Promise.all(operands.kinds.map((kind) => cluster.list(kind, selection)))).flatMap(
+    (list): AnyResource[] => list.items,
+  )
 }
 
-async function markOne(cluster: Cluster, { kind, metadata }: AnyResource, field: 'labels' | 'annotations', changes: Changes, options: { overwrite: boolean; dryRun: DryRun; verb: string }): Promise<{ changed: boolean; marks: Record<string, string> }> {
+async function markOne(
+  cluster: Cluster,
+  { kind, metadata }: AnyResource,
+  field: 'labels' | 'annotations',
+  changes: Changes,
+  options: { overwrite: boolean; dryRun: DryRun; verb: string },
+): Promise<{ changed: boolean; marks: Record<string, string> }> {
   const before = metadata[field] ?? {}
-  const set = [...changes].filter(([key, value]) => value !== null && before[key] !== undefined && before[key] !== value)
+  const set = [...changes].filter(
+    ([key, value]) => value !== null && before[key] !== undefined && before[key] !== value,
+  )
   if (set.length > 0 && !options.overwrite) {
     const [key] = set[0]!
-    throw new GantryError('FailedPrecondition', `${pluralWord(kind)} "${metadata.name}": ${key} is already "${before[key]}"`, { details: [{ remedy: '--overwrite changes it' }] })
+    throw new GantryError(
+      'FailedPrecondition',
+      `${pluralWord(kind)} "${metadata.name}": ${key} is already "${before[key]}"`,
+      { details: [{ remedy: '--overwrite changes it' }] },
+    )
   }
   const real = [...changes].filter(([key, value]) => (before[key] ?? null) !== value)
-  const after = Object.fromEntries(Object.entries({ ...before, ...Object.fromEntries(changes) }).filter((entry): entry is [string, string] => entry[1] !== null))
+  const after = Object.fromEntries(
+    Object.entries({ ...before, ...Object.fromEntries(changes) }).filter(
+      (entry): entry is [string, string] => entry[1] !== null,
+    ),
+  )
   if (real.length > 0 && options.dryRun !== 'client') {
-    await cluster.patch(kind, metadata.namespace, metadata.name, 'MERGE', { metadata: { [field]: Object.fromEntries(real) } }, { dryRun: options.dryRun === 'server' })
+    await cluster.patch(
+      kind,
+      metadata.namespace,
+      metadata.name,
+      'MERGE',
+      { metadata: { [field]: Object.fromEntries(real) } },
+      { dryRun: options.dryRun === 'server' },
+    )
   }
   return { changed: real.length > 0, marks: after }
 }

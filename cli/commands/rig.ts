@@ -20,7 +20,12 @@ export default defineCommand({
 /** NotFound if it is not installed. */
 export function rigProgram(): string {
   // Beside the bundle; run from its source, this command finds it in the bundles' folder.
-  const program = [join(import.meta.dirname, PROGRAM), join(import.meta.dirname, '../../dist', PROGRAM)].find(existsSync)
-  if (program === undefined) throw new GantryError('NotFound', `${PROGRAM} is missing beside ${import.meta.dirname}`, { details: [{ field: 'program', value: PROGRAM, remedy: 'install Gantry again, or `npm run build`' }] })
+  const program = [join(import.meta.dirname, PROGRAM), join(import.meta.dirname, '../../dist', PROGRAM)].find(
+    existsSync,
+  )
+  if (program === undefined)
+    throw new GantryError('NotFound', `${PROGRAM} is missing beside ${import.meta.dirname}`, {
+      details: [{ field: 'program', value: PROGRAM, remedy: 'install Gantry again, or `npm run build`' }],
+    })
   return program
 }

@@ -12,7 +12,11 @@ import { awaitReady } from '../ready-wait.ts'
 
 /** Those that have replicas: of custom kinds their definitions say where. */
 function scalableKinds(): Kind[] {
-  return ['Deployment', 'ReplicaSet', ...[...customKinds.all()].filter(({ stored }) => stored.scale !== undefined).map(({ id }) => id)]
+  return [
+    'Deployment',
+    'ReplicaSet',
+    ...[...customKinds.all()].filter(({ stored }) => stored.scale !== undefined).map(({ id }) => id),
+  ]
 }
 
 function replicasPath(kind: Kind): string[] {
@@ -37,28 +41,42 @@ export default defineCommand({
     if (replicas === undefined) throw new UsageError('how many? Say --replicas=COUNT')
     if (replicas < 0) throw new UsageError('--replicas is 0 or more')
     const dryRun = parseDryRun(flags['dry-run'])
-    if (args.length === 0 && flags.filename.length === 0) throw new UsageError('which workload? Say TYPE/NAME', 'such as deploy/web')
+    if (args.length === 0 && flags.filename.length === 0)
+      throw new UsageError('which workload? Say TYPE/NAME', 'such as deploy/web')
     const names = await chooseObjects({ flags, args, environment, global, target, kinds: scalableKinds() })
     const cluster = await target.cluster()
-    const answers = await Promise.allSettled(names.map((name) => scaleOne(cluster, name, replicas, flags['current-replicas'], dryRun)))
+    const answers = await Promise.allSettled(
+      names.map((name) => scaleOne(cluster, name, replicas, flags['current-replicas'], dryRun)),
+    )
     const scaled = names.filter((_, index) => answers[index]!.status === 'fulfilled')
     if (names.length === 0) environment.stdout.write('No resources found\n')
-    for (const { kind, name } of scaled) environment.stdout.write(`${kindWord(kind)}/${name} scaled${dryRunNote(dryRun)}\n`)
+    for (const { kind, name } of scaled)
+      environment.stdout.write(`${kindWord(kind)}/${name} scaled${dryRunNote(dryRun)}\n`)
     throwFailures(answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])))
     if (flags.wait && dryRun === 'none') await awaitReady(cluster, environment, scaled, flags.timeout)
     return EXIT.ok
   },
 })
 
-async function scaleOne(cluster: Cluster, { kind, namespace, name }: ChosenObject, replicas: number, current: number, dryRun: 'none' | 'client' | 'server'): Promise<void> {
-  const live = await cluster.get(kind, namespace, name) as AnyResource
+async function scaleOne(
+  cluster: Cluster,
+  { kind, namespace, name }: ChosenObject,
+  replicas: number,
+  current: number,
+  dryRun: 'none' | 'client' | 'server',
+): Promise<void> {
+  const live = (await cluster.get(kind, namespace, name)) as AnyResource
   const path = replicasPath(kind)
   const present = fieldAt(live, path.join('.'))
   if (current >= 0 && present !== current) {
-    throw new GantryError('FailedPrecondition', `${pluralWord(kind)} "${name}" has ${JSON.stringify(present ?? 0)} replicas, not ${current} as --current-replicas says; it was not scaled`)
+    throw new GantryError(
+      'FailedPrecondition',
+      `${pluralWord(kind)} "${name}" has ${JSON.stringify(present ?? 0)} replicas, not ${current} as --current-replicas says; it was not scaled`,
+    )
   }
   if (dryRun === 'client') return
   const wanted = path.reduceRight((inner: JsonValue, field): JsonValue => ({ [field]: inner }), replicas) as JsonObject
-  const patch: JsonValue = current >= 0 ? { metadata: { resourceVersion: live.metadata.resourceVersion }, ...wanted } : wanted
+  const patch: JsonValue =
+    current >= 0 ? { metadata: { resourceVersion: live.metadata.resourceVersion }, ...wanted } : wanted
   await cluster.patch(kind, namespace, name, 'MERGE', patch, { dryRun: dryRun === 'server' })
 }

@@ -36,18 +36,26 @@ function setter<const F extends Flags>({ what, isSetting, read, ...definition }:
     async run({ flags, args, environment, global, target }) {
       const chosen = flags as unknown as FlagValues<typeof choiceFlags>
       const operands = args.filter((arg) => !isSetting(arg))
-      if (operands.length === 0 && chosen.filename.length === 0) throw new UsageError('of which workload or pod? Say TYPE/NAME, such as deploy/web')
+      if (operands.length === 0 && chosen.filename.length === 0)
+        throw new UsageError('of which workload or pod? Say TYPE/NAME, such as deploy/web')
       const change = read(args.filter(isSetting), flags as unknown as FlagValues<F>)
       const dryRun = parseDryRun((flags as unknown as { 'dry-run': string })['dry-run'])
       const names = await chooseObjects({ flags: chosen, args: operands, environment, global, target, kinds: KINDS })
       const cluster = await target.cluster()
-      const answers = await Promise.allSettled(names.map(async ({ kind, namespace, name }) => {
-        const holder = await cluster.get(kind, namespace, name) as Holder
-        const patch = podSpecPatch(holder, change)
-        if (patch !== undefined && dryRun !== 'client') await cluster.patch(kind, namespace, name, 'STRATEGIC', patch, { dryRun: dryRun === 'server' })
-        environment.stdout.write(`${kindWord(kind)}/${name} ${patch === undefined ? `${what} unchanged` : `${what} updated`}${dryRunNote(dryRun)}\n`)
-      }))
-      throwFailures(answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])))
+      const answers = await Promise.allSettled(
+        names.map(async ({ kind, namespace, name }) => {
+          const holder = (await cluster.get(kind, namespace, name)) as Holder
+          const patch = podSpecPatch(holder, change)
+          if (patch !== undefined && dryRun !== 'client')
+            await cluster.patch(kind, namespace, name, 'STRATEGIC', patch, { dryRun: dryRun === 'server' })
+          environment.stdout.write(
+            `${kindWord(kind)}/${name} ${patch === undefined ? `${what} unchanged` : `${what} updated`}${dryRunNote(dryRun)}\n`,
+          )
+        }),
+      )
+      throwFailures(
+        answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])),
+      )
       return EXIT.ok
     },
   })
@@ -59,8 +67,13 @@ function podSpecOf(holder: Holder): PodSpec {
 
 /** Undefined if nothing changes. */
 function podSpecPatch(holder: Holder, change: Change): JsonObject | undefined {
-  const lists = Object.entries({ containers: podSpecOf(holder).containers, initContainers: podSpecOf(holder).initContainers ?? [] }).flatMap(([list, containers]) => {
-    const changed = containers.map((container): JsonObject => ({ name: container.name, ...change(container, holder) })).filter((entry) => Object.keys(entry).length > 1)
+  const lists = Object.entries({
+    containers: podSpecOf(holder).containers,
+    initContainers: podSpecOf(holder).initContainers ?? [],
+  }).flatMap(([list, containers]) => {
+    const changed = containers
+      .map((container): JsonObject => ({ name: container.name, ...change(container, holder) }))
+      .filter((entry) => Object.keys(entry).length > 1)
     return changed.length === 0 ? [] : [[list, changed] as const]
   })
   if (lists.length === 0) return undefined
@@ -74,7 +87,10 @@ function mustHave(holder: Holder, name: string): void {
   const names = [...containers, ...initContainers].map((container) => container.name)
   if (names.includes(name)) return
   const meant = nearest(name, names)
-  throw new GantryError('InvalidArgument', `${kindWord(holder.kind)}/${holder.metadata.name} has no container "${name}"${meant === undefined ? `; it has ${names.join(', ')}` : `; did you mean "${meant}"?`}`)
+  throw new GantryError(
+    'InvalidArgument',
+    `${kindWord(holder.kind)}/${holder.metadata.name} has no container "${name}"${meant === undefined ? `; it has ${names.join(', ')}` : `; did you mean "${meant}"?`}`,
+  )
 }
 
 /** The change in one container, or in all without a name. */
@@ -98,14 +114,19 @@ function assignment(text: string): [string, string] {
 const image = setter({
   usage: '(TYPE NAME | TYPE/NAME…) CONTAINER=IMAGE… [flags]',
   summary: 'set the images of containers',
-  examples: ['gantry set image deploy/web web=nginx:1.29', "gantry set image deploy/web '*=registry.example.com/web:2'"],
+  examples: [
+    'gantry set image deploy/web web=nginx:1.29',
+    "gantry set image deploy/web '*=registry.example.com/web:2'",
+  ],
   flags: {},
   what: 'image',
   isSetting: isAssignment,
   read(settings) {
-    if (settings.length === 0) throw new UsageError('which image? Say CONTAINER=IMAGE', 'the container "*" is every one')
+    if (settings.length === 0)
+      throw new UsageError('which image? Say CONTAINER=IMAGE', 'the container "*" is every one')
     const images = new Map(settings.map(assignment))
-    for (const [container, wanted] of images) if (wanted === '') throw new UsageError(`${container}=: the image is missing`)
+    for (const [container, wanted] of images)
+      if (wanted === '') throw new UsageError(`${container}=: the image is missing`)
     return (container, holder): JsonObject => {
       for (const name of images.keys()) if (name !== '*') mustHave(holder, name)
       const wanted = images.get(container.name) ?? images.get('*')
@@ -122,13 +143,18 @@ const env = setter({
   what: 'env',
   isSetting: (operand) => isAssignment(operand) || /^[A-Za-z_][A-Za-z0-9_.]*-$/.test(operand),
   read(settings, { container: only }) {
-    if (settings.length === 0) throw new UsageError('which variables? Say NAME=VALUE to set one, NAME- to take one away')
-    const variables = settings.map((text): [string, string | undefined] => (text.includes('=') ? assignment(text) : [text.slice(0, -1), undefined]))
+    if (settings.length === 0)
+      throw new UsageError('which variables? Say NAME=VALUE to set one, NAME- to take one away')
+    const variables = settings.map((text): [string, string | undefined] =>
+      text.includes('=') ? assignment(text) : [text.slice(0, -1), undefined],
+    )
     return within(only, (container): JsonObject => {
       const entries = variables.flatMap(([name, value]): JsonObject[] => {
         const present = container.env?.find((entry) => entry.name === name)
         if (value === undefined) return present === undefined ? [] : [{ name, $patch: 'delete' }]
-        return present !== undefined && present.valueFrom === undefined && (present.value ?? '') === value ? [] : [{ name, value, ...(present?.valueFrom === undefined ? {} : { valueFrom: null }) }]
+        return present !== undefined && present.valueFrom === undefined && (present.value ?? '') === value
+          ? []
+          : [{ name, value, ...(present?.valueFrom === undefined ? {} : { valueFrom: null }) }]
       })
       return entries.length === 0 ? {} : { env: entries }
     })
@@ -147,12 +173,20 @@ const resources = setter({
   what: 'resource requirements',
   isSetting: () => false,
   read(_, { limits, requests, container: only }) {
-    if (limits.length + requests.length === 0) throw new UsageError('which resources? Say --limits=NAME=AMOUNT or --requests=NAME=AMOUNT, such as --limits=cpu=500m,memory=256Mi')
+    if (limits.length + requests.length === 0)
+      throw new UsageError(
+        'which resources? Say --limits=NAME=AMOUNT or --requests=NAME=AMOUNT, such as --limits=cpu=500m,memory=256Mi',
+      )
     const bad = [...limits, ...requests].find((text) => !/^[^=]+=.+$/.test(text))
     if (bad !== undefined) throw new UsageError(`"${bad}" is not NAME=AMOUNT, such as memory=256Mi`)
-    const wanted = { limits: Object.fromEntries(limits.map(assignment)), requests: Object.fromEntries(requests.map(assignment)) }
+    const wanted = {
+      limits: Object.fromEntries(limits.map(assignment)),
+      requests: Object.fromEntries(requests.map(assignment)),
+    }
     return within(only, ({ resources: present }): JsonObject => {
-      const changes = (['limits', 'requests'] as const).some((part) => Object.entries(wanted[part]).some(([name, amount]) => present?.[part]?.[name] !== amount))
+      const changes = (['limits', 'requests'] as const).some((part) =>
+        Object.entries(wanted[part]).some(([name, amount]) => present?.[part]?.[name] !== amount),
+      )
       return changes ? { resources: wanted } : {}
     })
   },
@@ -161,7 +195,11 @@ const resources = setter({
 export default defineCommand({
   usage: '(image | env | resources) (TYPE NAME | TYPE/NAME…) … [flags]',
   summary: 'set images, variables and resources of containers',
-  examples: ['gantry set image deploy/web web=nginx:1.29', 'gantry set env deploy/web COLOR=blue', 'gantry set resources deploy/web --limits=memory=256Mi'],
+  examples: [
+    'gantry set image deploy/web web=nginx:1.29',
+    'gantry set env deploy/web COLOR=blue',
+    'gantry set resources deploy/web --limits=memory=256Mi',
+  ],
   flags: {},
   completes: 'none',
   subcommands: { image, env, resources },

@@ -1,4 +1,7 @@
-/** `gantry taint`: what keeps pods off nodes unless they put up with it. https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/ */
+/**
+ * `gantry taint`: what keeps pods off nodes unless they put up with it.
+ * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Taint } from '../../proto/gen/types.ts'
 import { defineCommand, UsageError } from '../command.ts'
@@ -16,8 +19,13 @@ type Change =
 export default defineCommand({
   usage: 'nodes (NODE… | -l SELECTOR | --all) KEY[=VALUE]:EFFECT… KEY[:EFFECT]-… [flags]',
   summary: 'keep pods off nodes unless they tolerate it',
-  description: 'Sets and removes taints. NoSchedule keeps new pods off a node, PreferNoSchedule if there is another, NoExecute also ends those that are there.',
-  examples: ['gantry taint nodes n1 disk=slow:NoSchedule', 'gantry taint nodes n1 disk:NoSchedule-', 'gantry taint nodes --all disk-'],
+  description:
+    'Sets and removes taints. NoSchedule keeps new pods off a node, PreferNoSchedule if there is another, NoExecute also ends those that are there.',
+  examples: [
+    'gantry taint nodes n1 disk=slow:NoSchedule',
+    'gantry taint nodes n1 disk:NoSchedule-',
+    'gantry taint nodes --all disk-',
+  ],
   flags: {
     selector: { type: 'text', short: 'l', value: 'selector', help: 'nodes with these labels' },
     all: { type: 'boolean', help: 'every node' },
@@ -30,17 +38,37 @@ export default defineCommand({
     const changes = args.filter(isChange).map(parseChange)
     const [word, ...rest] = args.filter((text) => !isChange(text))
     const names = word === undefined || /^(nodes?|no)$/.test(word) ? rest : [word, ...rest]
-    if (changes.length === 0) throw new UsageError('which taint? Say KEY=VALUE:EFFECT to set one, KEY:EFFECT- to take one away')
-    const selector = flags.all ? flags.selector ?? '' : flags.selector
+    if (changes.length === 0)
+      throw new UsageError('which taint? Say KEY=VALUE:EFFECT to set one, KEY:EFFECT- to take one away')
+    const selector = flags.all ? (flags.selector ?? '') : flags.selector
     requireNodes(names, selector)
     const dryRun = parseDryRun(flags['dry-run'])
     const cluster = await target.cluster()
     const { nodes, failures } = await findNodes(cluster, names, selector)
-    for (const { metadata: { name, resourceVersion }, spec } of nodes) {
+    for (const {
+      metadata: { name, resourceVersion },
+      spec,
+    } of nodes) {
       try {
-        const taints = changes.reduce((before, change) => changed(before, change, flags.overwrite, name), spec.taints ?? [])
-        if (dryRun !== 'client') await cluster.patch('Node', '', name, 'MERGE', { metadata: { resourceVersion }, spec: { taints: taints.length === 0 ? null : taints.map((taint) => ({ ...taint })) } }, { dryRun: dryRun === 'server' })
-        environment.stdout.write(`node/${name} ${changes.every(({ is }) => is === 'remove') ? 'untainted' : 'tainted'}${dryRunNote(dryRun)}\n`)
+        const taints = changes.reduce(
+          (before, change) => changed(before, change, flags.overwrite, name),
+          spec.taints ?? [],
+        )
+        if (dryRun !== 'client')
+          await cluster.patch(
+            'Node',
+            '',
+            name,
+            'MERGE',
+            {
+              metadata: { resourceVersion },
+              spec: { taints: taints.length === 0 ? null : taints.map((taint) => ({ ...taint })) },
+            },
+            { dryRun: dryRun === 'server' },
+          )
+        environment.stdout.write(
+          `node/${name} ${changes.every(({ is }) => is === 'remove') ? 'untainted' : 'tainted'}${dryRunNote(dryRun)}\n`,
+        )
       } catch (thrown) {
         failures.push(GantryError.from(thrown))
       }
@@ -52,10 +80,12 @@ export default defineCommand({
 
 function parseChange(text: string): Change {
   const removal = /^([^=:]+)(?::(\w+))?-$/.exec(text)
-  if (removal !== null) return { is: 'remove', key: removal[1]!, effect: removal[2] === undefined ? undefined : effectOf(removal[2], text) }
+  if (removal !== null)
+    return { is: 'remove', key: removal[1]!, effect: removal[2] === undefined ? undefined : effectOf(removal[2], text) }
   const [, key, value = '', effect] = /^([^=:]+)(?:=([^:]*))?:(\w+)$/.exec(text) ?? []
-  if (key === undefined || effect === undefined) throw new UsageError(`"${text}" is no taint`, 'say KEY=VALUE:EFFECT, such as disk=slow:NoSchedule')
-  return { is: 'set', taint: { key, ...value !== '' && { value }, effect: effectOf(effect, text) } }
+  if (key === undefined || effect === undefined)
+    throw new UsageError(`"${text}" is no taint`, 'say KEY=VALUE:EFFECT, such as disk=slow:NoSchedule')
+  return { is: 'set', taint: { key, ...(value !== '' && { value }), effect: effectOf(effect, text) } }
 }
 
 function effectOf(effect: string, text: string): (typeof EFFECTS)[number] {
@@ -64,16 +94,24 @@ function effectOf(effect: string, text: string): (typeof EFFECTS)[number] {
   return known
 }
 
-/** NotFound for a taint to be removed that is not there; FailedPrecondition for one that is there with another value. */
+/**
+ * NotFound for a taint to be removed that is not there; FailedPrecondition for one that is there with another value.
+ */
 function changed(taints: readonly Taint[], change: Change, overwrite: boolean, node: string): Taint[] {
   const key = change.is === 'set' ? change.taint.key : change.key
   const effect = change.is === 'set' ? change.taint.effect : change.effect
   const others = taints.filter((taint) => taint.key !== key || (effect !== undefined && taint.effect !== effect))
   if (change.is === 'remove') {
-    if (others.length === taints.length) throw new GantryError('NotFound', `node/${node} has no taint ${key}${effect === undefined ? '' : `:${effect}`}`)
+    if (others.length === taints.length)
+      throw new GantryError('NotFound', `node/${node} has no taint ${key}${effect === undefined ? '' : `:${effect}`}`)
     return others
   }
   const before = taints.find((taint) => !others.includes(taint))
-  if (before !== undefined && !overwrite) throw new GantryError('FailedPrecondition', `node/${node} has taint ${key}=${before.value ?? ''}:${before.effect} already`, { details: [{ remedy: '--overwrite changes it' }] })
+  if (before !== undefined && !overwrite)
+    throw new GantryError(
+      'FailedPrecondition',
+      `node/${node} has taint ${key}=${before.value ?? ''}:${before.effect} already`,
+      { details: [{ remedy: '--overwrite changes it' }] },
+    )
   return [...others, change.taint]
 }

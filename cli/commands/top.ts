@@ -20,7 +20,8 @@ interface Row {
 export default defineCommand({
   usage: '(nodes | pods) [NAME] [flags]',
   summary: 'show what nodes and pods use',
-  description: 'Shows cpu, as an average over a moment, and memory that cannot simply be taken back, as the nodes measure them now.',
+  description:
+    'Shows cpu, as an average over a moment, and memory that cannot simply be taken back, as the nodes measure them now.',
   examples: ['gantry top nodes', 'gantry top pods -A --sort-by memory', 'gantry top pod web-1 --containers'],
   flags: {
     'all-namespaces': { type: 'boolean', short: 'A', help: 'pods of every namespace' },
@@ -39,12 +40,23 @@ export default defineCommand({
     const everywhere = flags['all-namespaces'] && name === undefined
     const failures: GantryError[] = []
     const choice = { name, selector: flags.selector, namespace: everywhere ? '' : await target.namespace() }
-    const rows = kind === 'Node' ? await nodeRows(cluster, choice, failures) : await podRows(cluster, choice, { containers: flags.containers, namespaces: everywhere }, failures)
+    const rows =
+      kind === 'Node'
+        ? await nodeRows(cluster, choice, failures)
+        : await podRows(cluster, choice, { containers: flags.containers, namespaces: everywhere }, failures)
     const by = flags['sort-by'] as 'cpu' | 'memory' | undefined
     if (by !== undefined) rows.sort((a, b) => b[by] - a[by])
-    const header = [...everywhere && kind === 'Pod' ? ['NAMESPACE'] : [], ...kind === 'Pod' && flags.containers ? ['POD'] : [], 'NAME', 'CPU(cores)', ...kind === 'Node' ? ['CPU(%)'] : [], 'MEMORY(bytes)', ...kind === 'Node' ? ['MEMORY(%)'] : []]
+    const header = [
+      ...(everywhere && kind === 'Pod' ? ['NAMESPACE'] : []),
+      ...(kind === 'Pod' && flags.containers ? ['POD'] : []),
+      'NAME',
+      'CPU(cores)',
+      ...(kind === 'Node' ? ['CPU(%)'] : []),
+      'MEMORY(bytes)',
+      ...(kind === 'Node' ? ['MEMORY(%)'] : []),
+    ]
     if (rows.length === 0 && failures.length === 0) environment.stderr.write('No resources found\n')
-    else environment.stdout.write(formatTable([...flags['no-headers'] ? [] : [header], ...rows.map(textOf)]))
+    else environment.stdout.write(formatTable([...(flags['no-headers'] ? [] : [header]), ...rows.map(textOf)]))
     throwFailures(failures)
     return EXIT.ok
   },
@@ -57,32 +69,75 @@ interface Choice {
 }
 
 async function nodeRows(cluster: Cluster, { name, selector }: Choice, failures: GantryError[]): Promise<Row[]> {
-  const nodes: Node[] = name !== undefined ? [await cluster.get('Node', '', name)] : (await cluster.list('Node', { namespace: '', labelSelector: selector })).items
-  const usages = await usageOf(cluster, nodes.map(({ metadata }) => metadata.name), failures)
+  const nodes: Node[] =
+    name !== undefined
+      ? [await cluster.get('Node', '', name)]
+      : (await cluster.list('Node', { namespace: '', labelSelector: selector })).items
+  const usages = await usageOf(
+    cluster,
+    nodes.map(({ metadata }) => metadata.name),
+    failures,
+  )
   return nodes.flatMap(({ metadata, status: { allocatable = {} } }): Row[] => {
     const machine = usages.get(metadata.name)?.machine
     if (machine === undefined) return []
     const { cpu, memory } = amountsOf(machine)
     const share = (used: number, all: number): string => (all === 0 ? '' : `${Math.floor((used * 100) / all)}%`)
-    return [{ cells: [metadata.name], cpu, memory, shares: [share(cpu, quantityMillis(allocatable.cpu ?? '0')), share(memory, quantityValue(allocatable.memory ?? '0'))] }]
+    return [
+      {
+        cells: [metadata.name],
+        cpu,
+        memory,
+        shares: [
+          share(cpu, quantityMillis(allocatable.cpu ?? '0')),
+          share(memory, quantityValue(allocatable.memory ?? '0')),
+        ],
+      },
+    ]
   })
 }
 
-async function podRows(cluster: Cluster, { name, selector, namespace }: Choice, shown: { readonly containers: boolean; readonly namespaces: boolean }, failures: GantryError[]): Promise<Row[]> {
-  const pods = name !== undefined ? [await cluster.get('Pod', namespace, name)] : (await cluster.list('Pod', { namespace, labelSelector: selector })).items
-  const usages = await usageOf(cluster, [...new Set(pods.flatMap(({ spec: { nodeName = '' } }) => (nodeName === '' ? [] : [nodeName])))], failures)
+async function podRows(
+  cluster: Cluster,
+  { name, selector, namespace }: Choice,
+  shown: { readonly containers: boolean; readonly namespaces: boolean },
+  failures: GantryError[],
+): Promise<Row[]> {
+  const pods =
+    name !== undefined
+      ? [await cluster.get('Pod', namespace, name)]
+      : (await cluster.list('Pod', { namespace, labelSelector: selector })).items
+  const usages = await usageOf(
+    cluster,
+    [...new Set(pods.flatMap(({ spec: { nodeName = '' } }) => (nodeName === '' ? [] : [nodeName])))],
+    failures,
+  )
   return pods.flatMap(({ metadata, spec }): Row[] => {
     const used = usages.get(spec.nodeName ?? '')?.pods.find(({ uid }) => uid === metadata.uid)?.containers ?? []
     const place = shown.namespaces ? [metadata.namespace] : []
-    if (shown.containers) return used.map((container) => ({ cells: [...place, metadata.name, container.name], ...amountsOf(container.usage) }))
+    if (shown.containers)
+      return used.map((container) => ({
+        cells: [...place, metadata.name, container.name],
+        ...amountsOf(container.usage),
+      }))
     if (used.length === 0) return []
     const all = used.map(({ usage }) => amountsOf(usage))
-    return [{ cells: [...place, metadata.name], cpu: all.reduce((sum, { cpu }) => sum + cpu, 0), memory: all.reduce((sum, { memory }) => sum + memory, 0) }]
+    return [
+      {
+        cells: [...place, metadata.name],
+        cpu: all.reduce((sum, { cpu }) => sum + cpu, 0),
+        memory: all.reduce((sum, { memory }) => sum + memory, 0),
+      },
+    ]
   })
 }
 
 /** By node; those that cannot be asked are told among the failures. */
-async function usageOf(cluster: Cluster, names: readonly string[], failures: GantryError[]): Promise<Map<string, NodeUsage>> {
+async function usageOf(
+  cluster: Cluster,
+  names: readonly string[],
+  failures: GantryError[],
+): Promise<Map<string, NodeUsage>> {
   const answers = await mapSome(names, async (name) => (await Promise.allSettled([cluster.nodeUsage(name)]))[0])
   const found = new Map<string, NodeUsage>()
   answers.forEach((answer, index) => {
@@ -98,5 +153,11 @@ function amountsOf(used: Usage | undefined): { cpu: number; memory: number } {
 }
 
 function textOf({ cells, cpu, memory, shares }: Row): string[] {
-  return [...cells, `${cpu}m`, ...shares === undefined ? [] : [shares[0]], `${Math.floor(memory / 2 ** 20)}Mi`, ...shares === undefined ? [] : [shares[1]]]
+  return [
+    ...cells,
+    `${cpu}m`,
+    ...(shares === undefined ? [] : [shares[0]]),
+    `${Math.floor(memory / 2 ** 20)}Mi`,
+    ...(shares === undefined ? [] : [shares[1]]),
+  ]
 }

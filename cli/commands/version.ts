@@ -26,10 +26,16 @@ export default defineCommand({
     }
     const versions = { clientVersion: client, ...(server === undefined ? {} : { serverVersion: server }) }
     if (flags.output === 'json') environment.stdout.write(`${JSON.stringify(versions, undefined, 2)}\n`)
-    else if (flags.output === 'yaml') environment.stdout.write((await import('../../proto/api/yaml-text.ts')).formatYaml(JSON.parse(JSON.stringify(versions))))
+    else if (flags.output === 'yaml')
+      environment.stdout.write(
+        (await import('../../proto/api/yaml-text.ts')).formatYaml(JSON.parse(JSON.stringify(versions))),
+      )
     else {
       environment.stdout.write(`Client Version: ${client.version}\n`)
-      if (server !== undefined) environment.stdout.write(`Server Version: ${server.version} (${server.controller}${server.leader === '' ? ', no leader now' : `, leader ${server.leader}`})\n`)
+      if (server !== undefined)
+        environment.stdout.write(
+          `Server Version: ${server.version} (${server.controller}${server.leader === '' ? ', no leader now' : `, leader ${server.leader}`})\n`,
+        )
     }
     if (failure !== undefined) throw failure
   },

@@ -12,7 +12,8 @@ import { findPods } from '../pod-choice.ts'
 export default defineCommand({
   usage: '(POD | TYPE/NAME) [flags]',
   summary: 'tell why a pod is where it is, or nowhere',
-  description: 'Tells why a pod is where it is, or nowhere: for every node the first thing that speaks against it, with its numbers; and what its containers wait for. Of a workload, for each of its pods.',
+  description:
+    'Tells why a pod is where it is, or nowhere: for every node the first thing that speaks against it, with its numbers; and what its containers wait for. Of a workload, for each of its pods.',
   examples: ['gantry why web-3', 'gantry why deploy/web', 'gantry why pod/web-3 -o json'],
   flags: { output: { type: 'text', short: 'o', value: 'form', choices: ['json', 'yaml'], help: 'json or yaml' } },
   completes: 'pods-and-workloads',
@@ -21,8 +22,14 @@ export default defineCommand({
     const cluster = await target.cluster()
     const namespace = await target.namespace()
     const pods = await findPods(cluster, args[0]!, namespace)
-    const answers = await mapSome(pods, async (pod) => ({ pod, verdict: await cluster.why(namespace, pod.metadata.name) }))
-    if (flags.output === undefined) return void environment.stdout.write(answers.map(({ pod, verdict }) => format(pod, verdict, environment)).join('\n'))
+    const answers = await mapSome(pods, async (pod) => ({
+      pod,
+      verdict: await cluster.why(namespace, pod.metadata.name),
+    }))
+    if (flags.output === undefined)
+      return void environment.stdout.write(
+        answers.map(({ pod, verdict }) => format(pod, verdict, environment)).join('\n'),
+      )
     const verdicts = answers.map(({ verdict }) => verdict)
     const shown: JsonValue = JSON.parse(JSON.stringify(verdicts.length === 1 ? verdicts[0] : verdicts)) as JsonValue
     if (flags.output === 'json') return void environment.stdout.write(`${JSON.stringify(shown, undefined, 4)}\n`)
@@ -37,7 +44,12 @@ function format(pod: Pod, { node, summary, verdicts, time }: WhyResponse, { stdo
   const place = node !== '' ? `pod/${name} is on node ${node}` : `pod/${name} is on no node`
   const headline = `${place}${summary === '' ? '' : `: ${summary}`}\n${[...held(pod), ...waiting(pod)].map((line) => `${line}\n`).join('')}`
   if (verdicts.length === 0) return headline
-  const rows = verdicts.map((one) => [one.node, one.fits ? colors.green('yes') : colors.red('no'), one.fits ? `score ${Math.round(one.score * 100) / 100}` : one.plugin, one.reason])
+  const rows = verdicts.map((one) => [
+    one.node,
+    one.fits ? colors.green('yes') : colors.red('no'),
+    one.fits ? `score ${Math.round(one.score * 100) / 100}` : one.plugin,
+    one.reason,
+  ])
   const looked = time === '' ? '' : `\nlooked at ${ageSince(time, clock.now())} ago\n`
   return `${headline}\n${formatTable([['NODE', 'FITS', 'BY', 'REASON'], ...rows])}${looked}`
 }
@@ -50,7 +62,7 @@ function held(pod: Pod): string[] {
 
 /** What each container that does not run waits for. */
 function waiting({ status }: Pod): string[] {
-  return [...status.initContainerStatuses ?? [], ...status.containerStatuses ?? []].flatMap(({ name, state }) => {
+  return [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].flatMap(({ name, state }) => {
     const { reason = '', message = '' } = state?.waiting ?? {}
     return message === '' ? [] : [`container ${name} waits: ${reason}: ${message}`]
   })

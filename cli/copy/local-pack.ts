@@ -13,10 +13,14 @@ export class LocalPacker {
   /** All that is at the path; a link itself is followed, those below are copied as links. An error ends the archive. */
   async write(path: string): Promise<void> {
     try {
-      await this.#write(path, [], await statOf(path).catch((thrown: unknown) => {
-        if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown
-        throw new GantryError('NotFound', `${path}: no such file or directory on this machine`)
-      }))
+      await this.#write(
+        path,
+        [],
+        await statOf(path).catch((thrown: unknown) => {
+          if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown
+          throw new GantryError('NotFound', `${path}: no such file or directory on this machine`)
+        }),
+      )
       this.archive.finish()
     } catch (thrown) {
       this.archive.fail(GantryError.from(thrown))
@@ -28,7 +32,8 @@ export class LocalPacker {
     if (stat.isSymbolicLink()) return this.archive.add(facts, 'symlink', await readlink(path))
     if (stat.isDirectory()) {
       await this.archive.add(facts, 'directory')
-      for (const name of (await readdir(path)).sort()) await this.#write(join(path, name), [...components, name], await lstat(join(path, name)))
+      for (const name of (await readdir(path)).sort())
+        await this.#write(join(path, name), [...components, name], await lstat(join(path, name)))
       return
     }
     if (!stat.isFile()) {
@@ -38,7 +43,11 @@ export class LocalPacker {
     }
     const file = await open(path, 'r')
     try {
-      const whole = await this.archive.addFile(facts, stat.size, async (buffer) => (await file.read(buffer, 0, buffer.length, null)).bytesRead)
+      const whole = await this.archive.addFile(
+        facts,
+        stat.size,
+        async (buffer) => (await file.read(buffer, 0, buffer.length, null)).bytesRead,
+      )
       if (!whole) this.warnings.push(`${path} became shorter while it was read; the rest is zeros`)
     } finally {
       await file.close()

@@ -1,6 +1,8 @@
 /**
- * Puts an archive from a container onto this machine. What it says is not trusted: names that lead out of the place are refused
- * (proto/api/copy-archive.ts), nothing is written through a link, and links are made last, those only that stay within the place.
+ * Puts an archive from a container onto this machine. What it says is not trusted: names that lead out of the place are
+ * refused
+ * (proto/api/copy-archive.ts), nothing is written through a link, and links are made last, those only that stay within
+ * the place.
  * A file stands under its name only once it is whole.
  */
 import { randomBytes } from 'node:crypto'
@@ -53,7 +55,8 @@ export class LocalUnpacker {
     const there = await statIfThere(this.#asked)
     switch (entry.type) {
       case 'directory':
-        if (there !== undefined && !there.isDirectory()) throw new GantryError('AlreadyExists', `${this.#asked} is there already and is not a directory`)
+        if (there !== undefined && !there.isDirectory())
+          throw new GantryError('AlreadyExists', `${this.#asked} is there already and is not a directory`)
         await mkdir(this.#asked, { recursive: true })
         this.#place = this.#asked
         return
@@ -71,16 +74,23 @@ export class LocalUnpacker {
     for (const component of components.slice(0, -1)) {
       path = join(path, component)
       const there = await lstat(path)
-      if (there.isSymbolicLink()) throw new GantryError('Forbidden', `${path} is a link, and nothing is written through it`, { details: [{ remedy: 'remove it, or copy to another place' }] })
+      if (there.isSymbolicLink())
+        throw new GantryError('Forbidden', `${path} is a link, and nothing is written through it`, {
+          details: [{ remedy: 'remove it, or copy to another place' }],
+        })
     }
     return join(path, components.at(-1)!)
   }
 
   async #directory(path: string, mode: number): Promise<void> {
     const there = await lstatIfThere(path)
-    if (there?.isSymbolicLink() === true) throw new GantryError('Forbidden', `${path} is a link, and nothing is written through it`, { details: [{ remedy: 'remove it, or copy to another place' }] })
+    if (there?.isSymbolicLink() === true)
+      throw new GantryError('Forbidden', `${path} is a link, and nothing is written through it`, {
+        details: [{ remedy: 'remove it, or copy to another place' }],
+      })
     if (there !== undefined) {
-      if (!there.isDirectory()) throw new GantryError('AlreadyExists', `${path} is there already and is not a directory`)
+      if (!there.isDirectory())
+        throw new GantryError('AlreadyExists', `${path} is there already and is not a directory`)
       return
     }
     await mkdir(path, this.#preserve ? { mode: (mode & PERMISSIONS) | OWNER } : {})
@@ -90,7 +100,11 @@ export class LocalUnpacker {
   async #file(path: string, entry: ArchiveEntry, content: AsyncIterable<Uint8Array>): Promise<void> {
     const unfinished = join(dirname(path), `.${basename(path).slice(0, 100)}.${randomBytes(6).toString('hex')}.part`)
     try {
-      const file = await open(unfinished, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, this.#preserve ? (entry.mode & PERMISSIONS) | 0o200 : 0o666)
+      const file = await open(
+        unfinished,
+        constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
+        this.#preserve ? (entry.mode & PERMISSIONS) | 0o200 : 0o666,
+      )
       try {
         for await (const chunk of content) await file.writeFile(chunk)
         if (this.#preserve) await file.chmod(entry.mode & PERMISSIONS)
@@ -111,7 +125,8 @@ export class LocalUnpacker {
       return
     }
     const there = await lstatIfThere(path)
-    if (there?.isDirectory() === true) throw new GantryError('AlreadyExists', `${path} is there already and is a directory`)
+    if (there?.isDirectory() === true)
+      throw new GantryError('AlreadyExists', `${path} is there already and is a directory`)
     await rm(path, { force: true })
     await symlink(target, path)
   }

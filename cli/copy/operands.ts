@@ -11,7 +11,13 @@ export function parsePlace(text: string): Place {
   if (at < 0 || /^[./~]/.test(text)) return { at: 'local', path: text }
   const path = text.slice(at + 1)
   const [first, second, ...more] = text.slice(0, at).split('/')
-  if (first === '' || second === '' || more.length > 0) throw new UsageError(`"${text}" is not POD:PATH or NAMESPACE/POD:PATH`, 'begin a path on this machine that has a colon with ./')
+  if (first === '' || second === '' || more.length > 0)
+    throw new UsageError(
+      `"${text}" is not POD:PATH or NAMESPACE/POD:PATH`,
+      'begin a path on this machine that has a colon with ./',
+    )
   if (path === '') throw new UsageError(`"${text}" has no path after the colon`)
-  return second === undefined ? { at: 'pod', namespace: undefined, pod: first!, path } : { at: 'pod', namespace: first!, pod: second, path }
+  return second === undefined
+    ? { at: 'pod', namespace: undefined, pod: first!, path }
+    : { at: 'pod', namespace: first!, pod: second, path }
 }

@@ -7,7 +7,11 @@ import { entry, type Entry } from './page.ts'
 export function customEntries(object: AnyResource): Entry[] {
   const { apiVersion, kind, metadata: _metadata, ...rest } = encodeJson(object)
   return [
-    ...nameEntries(object), ...markEntries(object), entry('API Version', String(apiVersion)), entry('Kind', String(kind)), ...deletionEntries(object),
+    ...nameEntries(object),
+    ...markEntries(object),
+    entry('API Version', String(apiVersion)),
+    entry('Kind', String(kind)),
+    ...deletionEntries(object),
     ...Object.entries(rest).map(([name, value]) => fieldEntry(name, value)),
   ]
 }
@@ -17,11 +21,21 @@ function fieldEntry(name: string, value: JsonValue): Entry {
   if (Array.isArray(value)) {
     if (value.length === 0) return entry(label, '<none>')
     if (value.every((item) => typeof item !== 'object' || item === null)) return entry(label, value.map(String))
-    return entry(label, value.flatMap((item) => (isObject(item) ? Object.entries(item).map(([key, part]) => fieldEntry(key, part)) : [fieldEntry(name, item)])))
+    return entry(
+      label,
+      value.flatMap((item) =>
+        isObject(item) ? Object.entries(item).map(([key, part]) => fieldEntry(key, part)) : [fieldEntry(name, item)],
+      ),
+    )
   }
   if (!isObject(value)) return entry(label, String(value))
   const fields = Object.entries(value)
-  return fields.length === 0 ? entry(label, '<none>') : entry(label, fields.map(([key, part]) => fieldEntry(key, part)))
+  return fields.length === 0
+    ? entry(label, '<none>')
+    : entry(
+        label,
+        fields.map(([key, part]) => fieldEntry(key, part)),
+      )
 }
 
 function isObject(value: JsonValue): value is JsonObject {

@@ -10,15 +10,23 @@ export function nameEntries({ metadata }: AnyResource): Entry[] {
   return [entry('Name', metadata.name), ...(metadata.namespace === '' ? [] : [entry('Namespace', metadata.namespace)])]
 }
 
-/** Without what `kubectl apply` keeps of the configuration that it applied last: it repeats the object, and of a Secret the values as well. */
-export function shownAnnotations(annotations: Readonly<Record<string, string>> | undefined): Record<string, string> | undefined {
+/**
+ * Without what `kubectl apply` keeps of the configuration that it applied last: it repeats the object, and of a Secret
+ * the values as well.
+ */
+export function shownAnnotations(
+  annotations: Readonly<Record<string, string>> | undefined,
+): Record<string, string> | undefined {
   if (annotations === undefined) return undefined
   const { [LAST_APPLIED]: _, ...shown } = annotations
   return Object.keys(shown).length === 0 ? undefined : shown
 }
 
 export function markEntries({ metadata }: AnyResource): Entry[] {
-  return [entry('Labels', mapValue(metadata.labels)), entry('Annotations', mapValue(shownAnnotations(metadata.annotations), ': '))]
+  return [
+    entry('Labels', mapValue(metadata.labels)),
+    entry('Annotations', mapValue(shownAnnotations(metadata.annotations), ': ')),
+  ]
 }
 
 /** Deletion that is under way, and what holds it. */
@@ -26,7 +34,10 @@ export function deletionEntries(object: AnyResource): Entry[] {
   const { deletionTimestamp, deletionGracePeriodSeconds, finalizers = [] } = object.metadata
   if (deletionTimestamp === undefined) return []
   return [
-    entry('Deletion', `ends by ${deletionTimestamp}${deletionGracePeriodSeconds === undefined ? '' : ` (grace ${deletionGracePeriodSeconds}s)`}`),
+    entry(
+      'Deletion',
+      `ends by ${deletionTimestamp}${deletionGracePeriodSeconds === undefined ? '' : ` (grace ${deletionGracePeriodSeconds}s)`}`,
+    ),
     ...(finalizers.length === 0 ? [] : [entry('Held by', finalizerHold(object) ?? finalizers.join(', '))]),
   ]
 }
@@ -40,7 +51,14 @@ export function controllerEntries({ metadata }: AnyResource): Entry[] {
 export function tableEntry(label: string, header: readonly string[], rows: readonly (readonly string[])[]): Entry {
   if (rows.length === 0) return entry(label, '<none>')
   const rule = header.map((word) => '-'.repeat(word.length))
-  return entry(label, block(formatTable([header, rule, ...rows]).trimEnd().split('\n')))
+  return entry(
+    label,
+    block(
+      formatTable([header, rule, ...rows])
+        .trimEnd()
+        .split('\n'),
+    ),
+  )
 }
 
 interface Condition {
@@ -51,9 +69,23 @@ interface Condition {
 }
 
 export function conditionEntry(conditions: readonly Condition[] | undefined): Entry {
-  return tableEntry('Conditions', ['Type', 'Status', 'Reason', 'Message'], (conditions ?? []).map(({ type, status, reason = '', message = '' }) => [type, status, reason, message]))
+  return tableEntry(
+    'Conditions',
+    ['Type', 'Status', 'Reason', 'Message'],
+    (conditions ?? []).map(({ type, status, reason = '', message = '' }) => [type, status, reason, message]),
+  )
 }
 
 export function eventEntry(events: readonly Event[], now: number): Entry {
-  return tableEntry('Events', ['Type', 'Reason', 'Age', 'From', 'Message'], events.map((event) => [event.type ?? '', event.reason ?? '', eventAge(event, now), eventSource(event), (event.message ?? '').trim().replace(/\s*\n\s*/g, ' ')]))
+  return tableEntry(
+    'Events',
+    ['Type', 'Reason', 'Age', 'From', 'Message'],
+    events.map((event) => [
+      event.type ?? '',
+      event.reason ?? '',
+      eventAge(event, now),
+      eventSource(event),
+      (event.message ?? '').trim().replace(/\s*\n\s*/g, ' '),
+    ]),
+  )
 }

@@ -4,12 +4,23 @@ import { conditionEntry, deletionEntries, markEntries, nameEntries, tableEntry }
 import { entry, type Entry } from './page.ts'
 
 export function networkEntries(network: Network): Entry[] {
-  const { spec, status: { cidrs = spec.cidrs ?? [], vni, blocks = [], conditions } } = network
+  const {
+    spec,
+    status: { cidrs = spec.cidrs ?? [], vni, blocks = [], conditions },
+  } = network
   return [
-    ...nameEntries(network), ...markEntries(network), ...deletionEntries(network),
+    ...nameEntries(network),
+    ...markEntries(network),
+    ...deletionEntries(network),
     entry('Ranges', cidrs.length === 0 ? '<none>' : cidrs.join(', ')),
     entry('VNI', vni === undefined ? '<none>' : String(vni)),
-    blocks.length === 0 ? entry('Nodes', '<none>') : tableEntry('Nodes', ['Node', 'Addresses from'], blocks.map(({ node, cidr }) => [node, cidr])),
+    blocks.length === 0
+      ? entry('Nodes', '<none>')
+      : tableEntry(
+          'Nodes',
+          ['Node', 'Addresses from'],
+          blocks.map(({ node, cidr }) => [node, cidr]),
+        ),
     ...(conditions === undefined ? [] : [conditionEntry(conditions)]),
   ]
 }

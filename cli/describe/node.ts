@@ -11,7 +11,9 @@ export function nodeEntries(node: Node, pods: readonly Pod[], now: number): Entr
   const { metadata, spec, status } = node
   const info = status.nodeInfo ?? {}
   const live = pods.filter(({ status: { phase } }) => phase !== 'Succeeded' && phase !== 'Failed')
-  const taints = (spec.taints ?? []).map(({ key, value, effect }) => `${key}${value === undefined || value === '' ? '' : `=${value}`}:${effect}`)
+  const taints = (spec.taints ?? []).map(
+    ({ key, value, effect }) => `${key}${value === undefined || value === '' ? '' : `=${value}`}:${effect}`,
+  )
   return [
     ...nameEntries(node),
     entry('Roles', nodeRoles(node)),
@@ -21,26 +23,53 @@ export function nodeEntries(node: Node, pods: readonly Pod[], now: number): Entr
     entry('Taints', taints.length === 0 ? '<none>' : taints),
     entry('Unschedulable', String(spec.unschedulable ?? false)),
     conditionEntry(status.conditions),
-    tableEntry('Addresses', ['Type', 'Address'], (status.addresses ?? []).map(({ type = '', address = '' }) => [type, address])),
+    tableEntry(
+      'Addresses',
+      ['Type', 'Address'],
+      (status.addresses ?? []).map(({ type = '', address = '' }) => [type, address]),
+    ),
     entry('Capacity', quantityEntries(status.capacity)),
     entry('Allocatable', quantityEntries(status.allocatable)),
     entry('System', [
-      ...optional('Kernel Version', info.kernelVersion), ...optional('OS Image', info.osImage), ...optional('Operating System', info.operatingSystem), ...optional('Architecture', info.architecture),
-      ...optional('Container Runtime', info.containerRuntimeVersion), entry('Agent Version', info.kubeletVersion ?? '<unknown>'),
+      ...optional('Kernel Version', info.kernelVersion),
+      ...optional('OS Image', info.osImage),
+      ...optional('Operating System', info.operatingSystem),
+      ...optional('Architecture', info.architecture),
+      ...optional('Container Runtime', info.containerRuntimeVersion),
+      entry('Agent Version', info.kubeletVersion ?? '<unknown>'),
     ]),
     ...optional('PodCIDR', spec.podCIDR),
-    tableEntry(`Pods (${live.length} that run or will)`, ['Namespace', 'Name', 'Status', 'CPU Requests', 'CPU Limits', 'Memory Requests', 'Memory Limits', 'Age'], live.map((pod) => [
-      pod.metadata.namespace, pod.metadata.name, summarizePod(pod).status,
-      podSum(pod, 'requests', 'cpu'), podSum(pod, 'limits', 'cpu'), podSum(pod, 'requests', 'memory'), podSum(pod, 'limits', 'memory'), ageSince(pod.metadata.creationTimestamp, now),
-    ])),
-    tableEntry('Allocated', ['Resource', 'Requests', 'Limits'], ['cpu', 'memory'].map((resource) => [
-      resource, ...(['requests', 'limits'] as const).map((side) => share(sum(live.map((pod) => podSum(pod, side, resource))), status.allocatable?.[resource])),
-    ])),
+    tableEntry(
+      `Pods (${live.length} that run or will)`,
+      ['Namespace', 'Name', 'Status', 'CPU Requests', 'CPU Limits', 'Memory Requests', 'Memory Limits', 'Age'],
+      live.map((pod) => [
+        pod.metadata.namespace,
+        pod.metadata.name,
+        summarizePod(pod).status,
+        podSum(pod, 'requests', 'cpu'),
+        podSum(pod, 'limits', 'cpu'),
+        podSum(pod, 'requests', 'memory'),
+        podSum(pod, 'limits', 'memory'),
+        ageSince(pod.metadata.creationTimestamp, now),
+      ]),
+    ),
+    tableEntry(
+      'Allocated',
+      ['Resource', 'Requests', 'Limits'],
+      ['cpu', 'memory'].map((resource) => [
+        resource,
+        ...(['requests', 'limits'] as const).map((side) =>
+          share(sum(live.map((pod) => podSum(pod, side, resource))), status.allocatable?.[resource]),
+        ),
+      ]),
+    ),
   ]
 }
 
 function quantityEntries(list: Readonly<Record<string, string>> | undefined): readonly Entry[] | string {
-  const entries = Object.entries(list ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, quantity]) => entry(name, quantity))
+  const entries = Object.entries(list ?? {})
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, quantity]) => entry(name, quantity))
   return entries.length === 0 ? '<unknown>' : entries
 }
 
@@ -54,5 +83,5 @@ function podSum({ spec }: Pod, side: 'requests' | 'limits', resource: string): s
 
 function share(quantity: string, of: string | undefined): string {
   const whole = of === undefined ? 0 : quantityMillis(of)
-  return whole === 0 ? quantity : `${quantity} (${Math.round(quantityMillis(quantity) / whole * 100)}%)`
+  return whole === 0 ? quantity : `${quantity} (${Math.round((quantityMillis(quantity) / whole) * 100)}%)`
 }

@@ -45,11 +45,20 @@ export function formatPage(entries: readonly Entry[], indent = 0): string {
   const inColumn = entries.filter(({ value }) => !isEntries(value) && !isBlock(value))
   const width = Math.max(0, ...inColumn.map(({ label }) => label.length)) + 3
   const margin = ' '.repeat(indent)
-  return entries.map(({ label, value }) => {
-    if (isBlock(value)) return `${margin}${label}:${value.lines.length === 0 ? ' <none>' : ''}\n${value.lines.map((line) => `${margin}  ${visible(line)}\n`).join('')}`
-    if (isEntries(value)) return `${margin}${label}:\n${formatPage(value, indent + 2)}`
-    const lines = typeof value === 'string' ? value.split('\n') : value
-    const column = indent + width
-    return lines.map((line, index) => `${index === 0 ? `${margin}${label}:`.padEnd(column) : ' '.repeat(column)}${visible(line)}`.trimEnd() + '\n').join('')
-  }).join('')
+  return entries
+    .map(({ label, value }) => {
+      if (isBlock(value))
+        return `${margin}${label}:${value.lines.length === 0 ? ' <none>' : ''}\n${value.lines.map((line) => `${margin}  ${visible(line)}\n`).join('')}`
+      if (isEntries(value)) return `${margin}${label}:\n${formatPage(value, indent + 2)}`
+      const lines = typeof value === 'string' ? value.split('\n') : value
+      const column = indent + width
+      return lines
+        .map(
+          (line, index) =>
+            `${index === 0 ? `${margin}${label}:`.padEnd(column) : ' '.repeat(column)}${visible(line)}`.trimEnd() +
+            '\n',
+        )
+        .join('')
+    })
+    .join('')
 }

@@ -9,7 +9,10 @@ import { containerEntries, tolerations, volumeEntry } from './template.ts'
 
 export function podEntries(pod: Pod, now: number): Entry[] {
   const { spec, status } = pod
-  const node = spec.nodeName === undefined || spec.nodeName === '' ? '<none>' : `${spec.nodeName}${status.hostIP === undefined ? '' : `/${status.hostIP}`}`
+  const node =
+    spec.nodeName === undefined || spec.nodeName === ''
+      ? '<none>'
+      : `${spec.nodeName}${status.hostIP === undefined ? '' : `/${status.hostIP}`}`
   return [
     ...nameEntries(pod),
     ...optional('Service Account', spec.serviceAccountName),
@@ -23,7 +26,12 @@ export function podEntries(pod: Pod, now: number): Entry[] {
     entry('IP', status.podIP ?? ''),
     ...interfaceEntries(status.interfaces ?? []),
     ...controllerEntries(pod),
-    ...containerEntries(spec, status.initContainerStatuses ?? [], status.containerStatuses ?? [], status.ephemeralContainerStatuses ?? []),
+    ...containerEntries(
+      spec,
+      status.initContainerStatuses ?? [],
+      status.containerStatuses ?? [],
+      status.ephemeralContainerStatuses ?? [],
+    ),
     ...readinessGateEntries(pod),
     conditionEntry(status.conditions),
     volumeEntry(spec.volumes ?? []),
@@ -36,22 +44,46 @@ export function podEntries(pod: Pod, now: number): Entry[] {
 
 /** Interfaces on Networks beside the cluster's own. */
 function interfaceEntries(interfaces: readonly PodInterface[]): Entry[] {
-  return interfaces.length === 0 ? [] : [tableEntry('Interfaces', ['Name', 'Network', 'Addresses'], interfaces.map(({ name, network, addresses = [] }) => [name, network, addresses.join(', ')]))]
+  return interfaces.length === 0
+    ? []
+    : [
+        tableEntry(
+          'Interfaces',
+          ['Name', 'Network', 'Addresses'],
+          interfaces.map(({ name, network, addresses = [] }) => [name, network, addresses.join(', ')]),
+        ),
+      ]
 }
 
 /** Conditions that others write and that the pod's readiness waits for, as they are. */
 function readinessGateEntries({ spec, status }: Pod): Entry[] {
   const gates = spec.readinessGates ?? []
   const state = (wanted: string): string => status.conditions?.find(({ type }) => type === wanted)?.status ?? '<none>'
-  return gates.length === 0 ? [] : [entry('Readiness Gates', gates.map(({ conditionType }) => entry(conditionType, state(conditionType))))]
+  return gates.length === 0
+    ? []
+    : [
+        entry(
+          'Readiness Gates',
+          gates.map(({ conditionType }) => entry(conditionType, state(conditionType))),
+        ),
+      ]
 }
 
 /** Each step with its time and the milliseconds since the one before; the total at the end. */
 export function timelineEntry(steps: readonly TimelineStep[]): Entry[] {
   if (steps.length === 0) return []
   const times = steps.map(({ time }) => parseTime(time))
-  const rows = steps.map(({ step, time }, index) => [step, time.slice(11, 23), index === 0 ? '' : `+${times[index]! - times[index - 1]!} ms`])
+  const rows = steps.map(({ step, time }, index) => [
+    step,
+    time.slice(11, 23),
+    index === 0 ? '' : `+${times[index]! - times[index - 1]!} ms`,
+  ])
   const total = times.at(-1)! - times[0]!
   const lines = formatTable(rows).trimEnd().split('\n')
-  return [entry('Timeline', block(steps.length < 2 ? lines : [...lines, `${steps[0]!.step} to ${steps.at(-1)!.step}: ${total} ms`]))]
+  return [
+    entry(
+      'Timeline',
+      block(steps.length < 2 ? lines : [...lines, `${steps[0]!.step} to ${steps.at(-1)!.step}: ${total} ms`]),
+    ),
+  ]
 }

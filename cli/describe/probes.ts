@@ -3,11 +3,16 @@ import type { Container, LifecycleHandler, Probe, ProbeHandler } from '../../pro
 import { entry, type Entry } from './page.ts'
 
 export function probeEntries({ livenessProbe, readinessProbe, startupProbe, lifecycle }: Container): Entry[] {
-  const probe = (label: string, value: Probe | undefined): Entry[] => (value === undefined ? [] : [entry(label, probeText(value))])
-  const hook = (label: string, value: LifecycleHandler | undefined): Entry[] => (value === undefined ? [] : [entry(label, handlerText(value))])
+  const probe = (label: string, value: Probe | undefined): Entry[] =>
+    value === undefined ? [] : [entry(label, probeText(value))]
+  const hook = (label: string, value: LifecycleHandler | undefined): Entry[] =>
+    value === undefined ? [] : [entry(label, handlerText(value))]
   return [
-    ...probe('Liveness', livenessProbe), ...probe('Readiness', readinessProbe), ...probe('Startup', startupProbe),
-    ...hook('Post-Start', lifecycle?.postStart), ...hook('Pre-Stop', lifecycle?.preStop),
+    ...probe('Liveness', livenessProbe),
+    ...probe('Readiness', readinessProbe),
+    ...probe('Startup', startupProbe),
+    ...hook('Post-Start', lifecycle?.postStart),
+    ...hook('Pre-Stop', lifecycle?.preStop),
     ...(lifecycle?.stopSignal === undefined ? [] : [entry('Stop Signal', lifecycle.stopSignal)]),
   ]
 }

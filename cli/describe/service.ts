@@ -1,6 +1,14 @@
 /** Services, EndpointSlices and Endpoints: addresses and ports, and who is behind them. */
 import { isIPv6 } from 'node:net'
-import type { Endpoint, EndpointAddress, Endpoints, EndpointSlice, Pod, Service, ServicePort } from '../../proto/gen/types.ts'
+import type {
+  Endpoint,
+  EndpointAddress,
+  Endpoints,
+  EndpointSlice,
+  Pod,
+  Service,
+  ServicePort,
+} from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { clusterAddress, serviceSelector, someOf } from '../../proto/api/columns/service.ts'
 import { leftOut } from './left-out.ts'
@@ -18,18 +26,38 @@ export interface ServiceSurroundings {
   readonly similar: readonly Pod[]
 }
 
-export async function serviceSurroundings(cluster: Cluster, { metadata: { namespace, name }, spec: { selector = {} } }: Service): Promise<ServiceSurroundings> {
+export async function serviceSurroundings(
+  cluster: Cluster,
+  { metadata: { namespace, name }, spec: { selector = {} } }: Service,
+): Promise<ServiceSurroundings> {
   const keys = Object.keys(selector)
-  const podsWith = async (labelSelector: string): Promise<readonly Pod[]> => (keys.length === 0 ? [] : (await cluster.list('Pod', { namespace, labelSelector })).items)
-  const [slices, pods] = await Promise.all([cluster.list('EndpointSlice', { namespace, labelSelector: `kubernetes.io/service-name=${name}` }), podsWith(keys.map((key) => `${key}=${selector[key]}`).join(','))])
+  const podsWith = async (labelSelector: string): Promise<readonly Pod[]> =>
+    keys.length === 0 ? [] : (await cluster.list('Pod', { namespace, labelSelector })).items
+  const [slices, pods] = await Promise.all([
+    cluster.list('EndpointSlice', { namespace, labelSelector: `kubernetes.io/service-name=${name}` }),
+    podsWith(keys.map((key) => `${key}=${selector[key]}`).join(',')),
+  ])
   return { slices: slices.items, pods, similar: pods.length > 0 ? [] : await podsWith(keys.join(',')) }
 }
 
 export function serviceEntries(service: Service, surroundings: ServiceSurroundings): Entry[] {
   const { spec, status } = service
-  const { ipFamilyPolicy, ipFamilies, clusterIPs, externalIPs, loadBalancerIP, loadBalancerClass, loadBalancerSourceRanges, healthCheckNodePort, sessionAffinity, sessionAffinityConfig } = spec
+  const {
+    ipFamilyPolicy,
+    ipFamilies,
+    clusterIPs,
+    externalIPs,
+    loadBalancerIP,
+    loadBalancerClass,
+    loadBalancerSourceRanges,
+    healthCheckNodePort,
+    sessionAffinity,
+    sessionAffinityConfig,
+  } = spec
   const seconds = sessionAffinityConfig?.clientIP?.timeoutSeconds
-  const ingress = status.loadBalancer?.ingress?.map(({ ip, hostname, ipMode }) => `${ip ?? hostname ?? ''}${ipMode === undefined ? '' : ` (${ipMode})`}`)
+  const ingress = status.loadBalancer?.ingress?.map(
+    ({ ip, hostname, ipMode }) => `${ip ?? hostname ?? ''}${ipMode === undefined ? '' : ` (${ipMode})`}`,
+  )
   return [
     ...nameEntries(service),
     ...markEntries(service),
@@ -47,11 +75,17 @@ export function serviceEntries(service: Service, surroundings: ServiceSurroundin
     ...optional('LoadBalancer Ingress', ingress?.join(', ')),
     ...(spec.ports ?? []).flatMap((port) => portEntries(port, service, surroundings)),
     ...withoutPorts(service, surroundings),
-    entry('Session Affinity', sessionAffinity + (sessionAffinity === 'ClientIP' && seconds !== undefined ? ` (${seconds}s)` : '')),
+    entry(
+      'Session Affinity',
+      sessionAffinity + (sessionAffinity === 'ClientIP' && seconds !== undefined ? ` (${seconds}s)` : ''),
+    ),
     ...optional('External Traffic Policy', spec.externalTrafficPolicy),
     ...optional('Internal Traffic Policy', spec.internalTrafficPolicy),
     ...optional('Traffic Distribution', spec.trafficDistribution),
-    ...optional('HealthCheck NodePort', healthCheckNodePort === undefined || healthCheckNodePort === 0 ? undefined : String(healthCheckNodePort)),
+    ...optional(
+      'HealthCheck NodePort',
+      healthCheckNodePort === undefined || healthCheckNodePort === 0 ? undefined : String(healthCheckNodePort),
+    ),
     ...optional('LoadBalancer Source Ranges', loadBalancerSourceRanges?.join(',')),
     ...(status.conditions === undefined || status.conditions.length === 0 ? [] : [conditionEntry(status.conditions)]),
   ]
@@ -65,23 +99,39 @@ function portEntries(port: ServicePort, service: Service, { slices, pods, simila
     entry('Port', `${label}  ${port.port}/${protocol}${appProtocol === undefined ? '' : ` (${appProtocol})`}`),
     ...(type === 'ExternalName' ? [] : [entry('TargetPort', `${targetPort ?? port.port}/${protocol}`)]),
     ...(nodePort === 0 ? [] : [entry('NodePort', `${label}  ${nodePort}/${protocol}`)]),
-    ...(type === 'ExternalName' ? [] : [entry('Endpoints', someOf(endpointsOf(name, slices), '<none>', ENDPOINTS)), ...optional('Left Out', leftOut(service, port, slices, pods, similar))]),
+    ...(type === 'ExternalName'
+      ? []
+      : [
+          entry('Endpoints', someOf(endpointsOf(name, slices), '<none>', ENDPOINTS)),
+          ...optional('Left Out', leftOut(service, port, slices, pods, similar)),
+        ]),
   ]
 }
 
 /** A headless Service may have names only: its endpoints are addresses. */
 function withoutPorts(service: Service, { slices, pods, similar }: ServiceSurroundings): Entry[] {
   if (service.spec.type === 'ExternalName' || (service.spec.ports ?? []).length > 0) return []
-  const addresses = slices.flatMap(({ endpoints = [] }) => endpoints.filter(isReady).flatMap((endpoint) => endpoint.addresses ?? []))
-  return [entry('Endpoints', someOf(addresses, '<none>', ENDPOINTS)), ...optional('Left Out', leftOut(service, undefined, slices, pods, similar))]
+  const addresses = slices.flatMap(({ endpoints = [] }) =>
+    endpoints.filter(isReady).flatMap((endpoint) => endpoint.addresses ?? []),
+  )
+  return [
+    entry('Endpoints', someOf(addresses, '<none>', ENDPOINTS)),
+    ...optional('Left Out', leftOut(service, undefined, slices, pods, similar)),
+  ]
 }
 
 /** "10.244.1.7:8080" of each endpoint that takes traffic for the port of that name. */
 export function endpointsOf(name: string, slices: readonly EndpointSlice[]): string[] {
-  return slices.flatMap(({ ports = [], endpoints = [] }) => ports.filter((port) => (port.name ?? '') === name).flatMap(({ port }) => endpoints.filter(isReady).map(({ addresses = [] }) => {
-    const address = addresses[0] ?? ''
-    return port === undefined ? address : `${isIPv6(address) ? `[${address}]` : address}:${port}`
-  })))
+  return slices.flatMap(({ ports = [], endpoints = [] }) =>
+    ports
+      .filter((port) => (port.name ?? '') === name)
+      .flatMap(({ port }) =>
+        endpoints.filter(isReady).map(({ addresses = [] }) => {
+          const address = addresses[0] ?? ''
+          return port === undefined ? address : `${isIPv6(address) ? `[${address}]` : address}:${port}`
+        }),
+      ),
+  )
 }
 
 function isReady({ conditions }: Endpoint): boolean {
@@ -96,8 +146,17 @@ export function endpointSliceEntries(slice: EndpointSlice): Entry[] {
     ...deletionEntries(slice),
     ...controllerEntries(slice),
     entry('AddressType', addressType),
-    tableEntry('Ports', ['Name', 'Port', 'Protocol'], ports.map(({ name, port, protocol }) => [name || '<unset>', String(port ?? '<unset>'), protocol])),
-    entry('Endpoints', endpoints.length === 0 ? '<none>' : endpoints.map((endpoint) => entry((endpoint.addresses ?? []).join(','), endpointEntries(endpoint)))),
+    tableEntry(
+      'Ports',
+      ['Name', 'Port', 'Protocol'],
+      ports.map(({ name, port, protocol }) => [name || '<unset>', String(port ?? '<unset>'), protocol]),
+    ),
+    entry(
+      'Endpoints',
+      endpoints.length === 0
+        ? '<none>'
+        : endpoints.map((endpoint) => entry((endpoint.addresses ?? []).join(','), endpointEntries(endpoint))),
+    ),
   ]
 }
 
@@ -110,22 +169,32 @@ function endpointEntries({ conditions = {}, hostname, targetRef, nodeName, zone,
     ...optional('TargetRef', targetRef === undefined ? undefined : `${targetRef.kind}/${targetRef.name}`),
     ...optional('NodeName', nodeName),
     ...optional('Zone', zone),
-    ...optional('Hints', [...hints?.forZones ?? [], ...hints?.forNodes ?? []].map(({ name }) => name).join(',')),
+    ...optional('Hints', [...(hints?.forZones ?? []), ...(hints?.forNodes ?? [])].map(({ name }) => name).join(',')),
   ]
 }
 
 export function endpointsEntries(endpoints: Endpoints): Entry[] {
   const { subsets = [] } = endpoints
-  const listed = (addresses: readonly EndpointAddress[] = []): string => addresses.map(({ ip }) => ip).join(',') || '<none>'
+  const listed = (addresses: readonly EndpointAddress[] = []): string =>
+    addresses.map(({ ip }) => ip).join(',') || '<none>'
   return [
     ...nameEntries(endpoints),
     ...markEntries(endpoints),
     ...deletionEntries(endpoints),
     ...controllerEntries(endpoints),
-    entry('Subsets', subsets.length === 0 ? '<none>' : subsets.flatMap(({ addresses, notReadyAddresses, ports = [] }) => [
-      entry('Addresses', listed(addresses)),
-      entry('NotReadyAddresses', listed(notReadyAddresses)),
-      tableEntry('Ports', ['Name', 'Port', 'Protocol'], ports.map(({ name, port, protocol }) => [name || '<unset>', String(port), protocol])),
-    ])),
+    entry(
+      'Subsets',
+      subsets.length === 0
+        ? '<none>'
+        : subsets.flatMap(({ addresses, notReadyAddresses, ports = [] }) => [
+            entry('Addresses', listed(addresses)),
+            entry('NotReadyAddresses', listed(notReadyAddresses)),
+            tableEntry(
+              'Ports',
+              ['Name', 'Port', 'Protocol'],
+              ports.map(({ name, port, protocol }) => [name || '<unset>', String(port), protocol]),
+            ),
+          ]),
+    ),
   ]
 }

@@ -1,5 +1,15 @@
 /** The containers and volumes of a pod, or of the template that pods are made from. */
-import type { Container, ContainerState, ContainerStatus, EnvVar, PodSpec, PodTemplateSpec, Toleration, Volume, VolumeProjection } from '../../proto/gen/types.ts'
+import type {
+  Container,
+  ContainerState,
+  ContainerStatus,
+  EnvVar,
+  PodSpec,
+  PodTemplateSpec,
+  Toleration,
+  Volume,
+  VolumeProjection,
+} from '../../proto/gen/types.ts'
 import { probeEntries } from './probes.ts'
 import { block, entry, formatPage, mapValue, optional, type Entry } from './page.ts'
 
@@ -19,17 +29,41 @@ export function templateEntries({ metadata, spec }: PodTemplateSpec): Entry[] {
   ]
 }
 
-export function containerEntries({ initContainers: init = [], containers, ephemeralContainers: added = [] }: PodSpec, initStatuses: readonly ContainerStatus[], statuses: readonly ContainerStatus[], addedStatuses: readonly ContainerStatus[] = []): Entry[] {
+export function containerEntries(
+  { initContainers: init = [], containers, ephemeralContainers: added = [] }: PodSpec,
+  initStatuses: readonly ContainerStatus[],
+  statuses: readonly ContainerStatus[],
+  addedStatuses: readonly ContainerStatus[] = [],
+): Entry[] {
   return [
-    ...(init.length === 0 ? [] : [entry('Init Containers', init.map((container) => containerEntry(container, initStatuses)))]),
-    entry('Containers', containers.map((container) => containerEntry(container, statuses))),
-    ...(added.length === 0 ? [] : [entry('Ephemeral Containers', added.map((container) => containerEntry(container, addedStatuses)))]),
+    ...(init.length === 0
+      ? []
+      : [
+          entry(
+            'Init Containers',
+            init.map((container) => containerEntry(container, initStatuses)),
+          ),
+        ]),
+    entry(
+      'Containers',
+      containers.map((container) => containerEntry(container, statuses)),
+    ),
+    ...(added.length === 0
+      ? []
+      : [
+          entry(
+            'Ephemeral Containers',
+            added.map((container) => containerEntry(container, addedStatuses)),
+          ),
+        ]),
   ]
 }
 
 function containerEntry(container: Container, statuses: readonly ContainerStatus[]): Entry {
   const status = statuses.find(({ name }) => name === container.name)
-  const ports = (container.ports ?? []).map(({ containerPort, protocol, name }) => `${containerPort}/${protocol}${name === undefined ? '' : ` (${name})`}`)
+  const ports = (container.ports ?? []).map(
+    ({ containerPort, protocol, name }) => `${containerPort}/${protocol}${name === undefined ? '' : ` (${name})`}`,
+  )
   return entry(container.name, [
     ...optional('Container ID', status?.containerID),
     entry('Image', container.image ?? '<none>'),
@@ -37,22 +71,38 @@ function containerEntry(container: Container, statuses: readonly ContainerStatus
     entry('Ports', ports.length === 0 ? '<none>' : ports.join(', ')),
     ...(container.command === undefined ? [] : [entry('Command', block(container.command))]),
     ...(container.args === undefined ? [] : [entry('Args', block(container.args))]),
-    ...(status === undefined ? [] : [
-      ...stateEntries('State', status.state),
-      ...(status.lastState === undefined || Object.keys(status.lastState).length === 0 ? [] : stateEntries('Last State', status.lastState)),
-      entry('Ready', status.ready ? 'True' : 'False'),
-      entry('Restart Count', String(status.restartCount)),
-    ]),
+    ...(status === undefined
+      ? []
+      : [
+          ...stateEntries('State', status.state),
+          ...(status.lastState === undefined || Object.keys(status.lastState).length === 0
+            ? []
+            : stateEntries('Last State', status.lastState)),
+          entry('Ready', status.ready ? 'True' : 'False'),
+          entry('Restart Count', String(status.restartCount)),
+        ]),
     ...(container.resources.limits === undefined ? [] : [entry('Limits', resourceEntries(container.resources.limits))]),
-    ...(container.resources.requests === undefined ? [] : [entry('Requests', resourceEntries(container.resources.requests))]),
+    ...(container.resources.requests === undefined
+      ? []
+      : [entry('Requests', resourceEntries(container.resources.requests))]),
     ...probeEntries(container),
     ...environmentEntries(container),
-    entry('Mounts', block((container.volumeMounts ?? []).map((mount) => `${mount.mountPath} from ${mount.name} (${mount.readOnly === true ? 'ro' : 'rw'}${mount.subPath === undefined ? '' : `,path="${mount.subPath}"`})`))),
+    entry(
+      'Mounts',
+      block(
+        (container.volumeMounts ?? []).map(
+          (mount) =>
+            `${mount.mountPath} from ${mount.name} (${mount.readOnly === true ? 'ro' : 'rw'}${mount.subPath === undefined ? '' : `,path="${mount.subPath}"`})`,
+        ),
+      ),
+    ),
   ])
 }
 
 function resourceEntries(list: Readonly<Record<string, string>>): Entry[] {
-  return Object.entries(list).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, quantity]) => entry(name, quantity))
+  return Object.entries(list)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, quantity]) => entry(name, quantity))
 }
 
 /** State and what is known of it, on one level with the container's own fields. */
@@ -61,21 +111,38 @@ function stateEntries(label: string, state: ContainerState | undefined): Entry[]
   if (state?.terminated !== undefined) {
     const { reason, message, exitCode, signal, startedAt, finishedAt } = state.terminated
     return [
-      entry(label, 'Terminated'), ...optional('  Reason', reason), ...optional('  Message', message), entry('  Exit Code', String(exitCode)),
-      ...(signal === undefined || signal === 0 ? [] : [entry('  Signal', String(signal))]), ...optional('  Started', startedAt), ...optional('  Finished', finishedAt),
+      entry(label, 'Terminated'),
+      ...optional('  Reason', reason),
+      ...optional('  Message', message),
+      entry('  Exit Code', String(exitCode)),
+      ...(signal === undefined || signal === 0 ? [] : [entry('  Signal', String(signal))]),
+      ...optional('  Started', startedAt),
+      ...optional('  Finished', finishedAt),
     ]
   }
-  return [entry(label, 'Waiting'), ...optional('  Reason', state?.waiting?.reason), ...optional('  Message', state?.waiting?.message)]
+  return [
+    entry(label, 'Waiting'),
+    ...optional('  Reason', state?.waiting?.reason),
+    ...optional('  Message', state?.waiting?.message),
+  ]
 }
 
 function environmentEntries({ env = [], envFrom = [] }: Container): Entry[] {
   const sources = envFrom.map(({ prefix, configMapRef, secretRef }) => {
-    const [name, kind, optionalSource] = configMapRef === undefined ? [secretRef?.name, 'Secret', secretRef?.optional] : [configMapRef.name, 'ConfigMap', configMapRef.optional]
+    const [name, kind, optionalSource] =
+      configMapRef === undefined
+        ? [secretRef?.name, 'Secret', secretRef?.optional]
+        : [configMapRef.name, 'ConfigMap', configMapRef.optional]
     return `${name ?? ''}  ${kind}${prefix === undefined || prefix === '' ? '' : ` with prefix "${prefix}"`}  Optional: ${String(optionalSource ?? false)}`
   })
   return [
     ...(sources.length === 0 ? [] : [entry('Environment Variables from', block(sources))]),
-    env.length === 0 ? entry('Environment', '<none>') : entry('Environment', env.map((variable) => entry(variable.name, environmentValue(variable)))),
+    env.length === 0
+      ? entry('Environment', '<none>')
+      : entry(
+          'Environment',
+          env.map((variable) => entry(variable.name, environmentValue(variable))),
+        ),
   ]
 }
 
@@ -88,15 +155,51 @@ function environmentValue({ value, valueFrom }: EnvVar): string {
 }
 
 export function volumeEntry(volumes: readonly Volume[]): Entry {
-  return volumes.length === 0 ? entry('Volumes', '<none>') : entry('Volumes', volumes.map((volume) => entry(volume.name, volumeEntries(volume))))
+  return volumes.length === 0
+    ? entry('Volumes', '<none>')
+    : entry(
+        'Volumes',
+        volumes.map((volume) => entry(volume.name, volumeEntries(volume))),
+      )
 }
 
 function volumeEntries({ emptyDir, hostPath, configMap, secret, downwardAPI, projected }: Volume): Entry[] {
-  if (emptyDir !== undefined) return [entry('Type', 'EmptyDir (lives as long as the pod)'), entry('Medium', emptyDir.medium ?? ''), entry('SizeLimit', emptyDir.sizeLimit ?? '<unset>')]
-  if (hostPath !== undefined) return [entry('Type', 'HostPath (a directory or file of the node)'), entry('Path', hostPath.path), entry('HostPathType', hostPath.type)]
-  if (configMap !== undefined) return [entry('Type', 'ConfigMap'), entry('Name', configMap.name ?? ''), entry('Optional', String(configMap.optional ?? false))]
-  if (secret !== undefined) return [entry('Type', 'Secret'), entry('SecretName', secret.secretName ?? ''), entry('Optional', String(secret.optional ?? false))]
-  if (downwardAPI !== undefined) return [entry('Type', 'DownwardAPI'), entry('Items', block((downwardAPI.items ?? []).map((item) => `${item.fieldRef?.fieldPath ?? item.resourceFieldRef?.resource ?? ''} -> ${item.path}`)))]
+  if (emptyDir !== undefined)
+    return [
+      entry('Type', 'EmptyDir (lives as long as the pod)'),
+      entry('Medium', emptyDir.medium ?? ''),
+      entry('SizeLimit', emptyDir.sizeLimit ?? '<unset>'),
+    ]
+  if (hostPath !== undefined)
+    return [
+      entry('Type', 'HostPath (a directory or file of the node)'),
+      entry('Path', hostPath.path),
+      entry('HostPathType', hostPath.type),
+    ]
+  if (configMap !== undefined)
+    return [
+      entry('Type', 'ConfigMap'),
+      entry('Name', configMap.name ?? ''),
+      entry('Optional', String(configMap.optional ?? false)),
+    ]
+  if (secret !== undefined)
+    return [
+      entry('Type', 'Secret'),
+      entry('SecretName', secret.secretName ?? ''),
+      entry('Optional', String(secret.optional ?? false)),
+    ]
+  if (downwardAPI !== undefined)
+    return [
+      entry('Type', 'DownwardAPI'),
+      entry(
+        'Items',
+        block(
+          (downwardAPI.items ?? []).map(
+            (item) => `${item.fieldRef?.fieldPath ?? item.resourceFieldRef?.resource ?? ''} -> ${item.path}`,
+          ),
+        ),
+      ),
+    ]
   if (projected !== undefined) {
     return [entry('Type', 'Projected'), entry('Sources', block((projected.sources ?? []).map(sourceText)))]
   }

@@ -11,7 +11,8 @@ export function deploymentEntries(deployment: Deployment, replicaSets: readonly 
   const { metadata, spec, status } = deployment
   const { updatedReplicas = 0, replicas = 0, availableReplicas = 0, unavailableReplicas = 0 } = status
   const rolling = spec.strategy.rollingUpdate
-  const newest = replicaSets.find((replicaSet) => revisionOf(replicaSet) === revisionOf(deployment)) ?? replicaSets.at(-1)
+  const newest =
+    replicaSets.find((replicaSet) => revisionOf(replicaSet) === revisionOf(deployment)) ?? replicaSets.at(-1)
   const old = replicaSets.filter((replicaSet) => replicaSet !== newest && replicaSet.spec.replicas > 0)
   return [
     ...nameEntries(deployment),
@@ -19,10 +20,15 @@ export function deploymentEntries(deployment: Deployment, replicaSets: readonly 
     ...markEntries(deployment),
     ...deletionEntries(deployment),
     entry('Selector', formatSelector(spec.selector)),
-    entry('Replicas', `${spec.replicas} desired | ${updatedReplicas} updated | ${replicas} total | ${availableReplicas} available | ${unavailableReplicas} unavailable`),
+    entry(
+      'Replicas',
+      `${spec.replicas} desired | ${updatedReplicas} updated | ${replicas} total | ${availableReplicas} available | ${unavailableReplicas} unavailable`,
+    ),
     entry('StrategyType', spec.strategy.type),
     entry('MinReadySeconds', String(spec.minReadySeconds ?? 0)),
-    ...(rolling === undefined ? [] : [entry('RollingUpdateStrategy', `${rolling.maxUnavailable} max unavailable, ${rolling.maxSurge} max surge`)]),
+    ...(rolling === undefined
+      ? []
+      : [entry('RollingUpdateStrategy', `${rolling.maxUnavailable} max unavailable, ${rolling.maxSurge} max surge`)]),
     ...(spec.paused === true ? [entry('Paused', 'True')] : []),
     entry('Pod Template', templateEntries(spec.template)),
     conditionEntry(status.conditions),
@@ -45,7 +51,10 @@ export function replicaSetEntries(replicaSet: ReplicaSet, pods: readonly Pod[]):
     ...deletionEntries(replicaSet),
     ...controllerEntries(replicaSet),
     entry('Replicas', `${status.replicas ?? 0} current / ${spec.replicas} desired`),
-    entry('Pods Status', `${count('Running')} Running / ${count('Pending')} Waiting / ${count('Succeeded')} Succeeded / ${count('Failed')} Failed`),
+    entry(
+      'Pods Status',
+      `${count('Running')} Running / ${count('Pending')} Waiting / ${count('Succeeded')} Succeeded / ${count('Failed')} Failed`,
+    ),
     entry('Pod Template', templateEntries(spec.template)),
     conditionEntry(status.conditions),
   ]

@@ -17,28 +17,54 @@ export interface ChosenPod {
 }
 
 /** Waits up to `timeout` milliseconds for a pod that runs. NotFound, DeadlineExceeded with what the pods wait for. */
-export async function podFor(cluster: Cluster, environment: Environment, operand: string, namespace: string, timeout: number): Promise<ChosenPod> {
+export async function podFor(
+  cluster: Cluster,
+  environment: Environment,
+  operand: string,
+  namespace: string,
+  timeout: number,
+): Promise<ChosenPod> {
   const { selection, service, gone } = await selectionOf(cluster, operand, namespace)
   const { clock, signal } = environment
   const pods = new Map<string, Pod>()
   let whole = false
-  const pod = await withDeadline(clock, timeout, signal, () => `${operand}: no pod runs: ${waits([...pods.values()], selection.labelSelector ?? '')}`, async (limited) => {
-    for await (const change of follow(cluster, clock, 'Pod', { namespace, ...selection }, '', limited)) {
-      switch (change.type) {
-        case 'ADDED': case 'MODIFIED': pods.set(change.object.metadata.name, change.object); break
-        case 'DELETED': pods.delete(change.object.metadata.name); break
-        case 'BOOKMARK': whole = true; break
-        case 'RESTARTED': whole = false; pods.clear(); break
+  const pod = await withDeadline(
+    clock,
+    timeout,
+    signal,
+    () => `${operand}: no pod runs: ${waits([...pods.values()], selection.labelSelector ?? '')}`,
+    async (limited) => {
+      for await (const change of follow(cluster, clock, 'Pod', { namespace, ...selection }, '', limited)) {
+        switch (change.type) {
+          case 'ADDED':
+          case 'MODIFIED':
+            pods.set(change.object.metadata.name, change.object)
+            break
+          case 'DELETED':
+            pods.delete(change.object.metadata.name)
+            break
+          case 'BOOKMARK':
+            whole = true
+            break
+          case 'RESTARTED':
+            whole = false
+            pods.clear()
+            break
+        }
+        if (!whole) continue
+        if (pods.size === 0 && gone !== undefined) throw gone
+        const found = best([...pods.values()])
+        if (found !== undefined) return found
+        const ended =
+          gone === undefined
+            ? undefined
+            : [...pods.values()].find(({ status }) => status.phase === 'Succeeded' || status.phase === 'Failed')
+        if (ended !== undefined)
+          throw new GantryError('FailedPrecondition', `pod "${ended.metadata.name}" has ended (${ended.status.phase})`)
       }
-      if (!whole) continue
-      if (pods.size === 0 && gone !== undefined) throw gone
-      const found = best([...pods.values()])
-      if (found !== undefined) return found
-      const ended = gone === undefined ? undefined : [...pods.values()].find(({ status }) => status.phase === 'Succeeded' || status.phase === 'Failed')
-      if (ended !== undefined) throw new GantryError('FailedPrecondition', `pod "${ended.metadata.name}" has ended (${ended.status.phase})`)
-    }
-    throw new GantryError('Unavailable', `${operand} could not be followed`)
-  })
+      throw new GantryError('Unavailable', `${operand} could not be followed`)
+    },
+  )
   return { pod, service }
 }
 
@@ -55,29 +81,52 @@ async function selectionOf(cluster: Cluster, operand: string, namespace: string)
   const kind = kindOf(word!)
   switch (kind) {
     case 'Pod':
-      return { selection: { fieldSelector: `metadata.name=${name}` }, service: undefined, gone: notFound('Pod', namespace, name) }
-    case 'Deployment': case 'ReplicaSet': {
+      return {
+        selection: { fieldSelector: `metadata.name=${name}` },
+        service: undefined,
+        gone: notFound('Pod', namespace, name),
+      }
+    case 'Deployment':
+    case 'ReplicaSet': {
       const { spec } = await cluster.get(kind, namespace, name)
       return { selection: { labelSelector: formatLabelSelector(spec.selector) }, service: undefined, gone: undefined }
     }
     case 'Service': {
       const service = await cluster.get('Service', namespace, name)
       const selector = Object.entries(service.spec.selector ?? {})
-      if (selector.length === 0) throw new GantryError('FailedPrecondition', `${kindWord(kind)} "${name}" selects no pods of its own, so there is none to connect to`)
-      return { selection: { labelSelector: selector.map(([key, value]) => `${key}=${value}`).join(',') }, service, gone: undefined }
+      if (selector.length === 0)
+        throw new GantryError(
+          'FailedPrecondition',
+          `${kindWord(kind)} "${name}" selects no pods of its own, so there is none to connect to`,
+        )
+      return {
+        selection: { labelSelector: selector.map(([key, value]) => `${key}=${value}`).join(',') },
+        service,
+        gone: undefined,
+      }
     }
     default:
-      throw new UsageError(`a ${kind} has no pods to connect to; this works on pods, services, deployments and replicasets`)
+      throw new UsageError(
+        `a ${kind} has no pods to connect to; this works on pods, services, deployments and replicasets`,
+      )
   }
 }
 
 /** Ready before running, older before newer. */
 function best(pods: readonly Pod[]): Pod | undefined {
-  const running = pods.filter(({ metadata, status }) => status.phase === 'Running' && metadata.deletionTimestamp === undefined)
-  const rank = ({ status }: Pod): number => (status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true ? 0 : 1)
-  return running.sort((a, b) => rank(a) - rank(b) || (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''))[0]
+  const running = pods.filter(
+    ({ metadata, status }) => status.phase === 'Running' && metadata.deletionTimestamp === undefined,
+  )
+  const rank = ({ status }: Pod): number =>
+    status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true ? 0 : 1
+  return running.sort(
+    (a, b) =>
+      rank(a) - rank(b) || (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''),
+  )[0]
 }
 
 function waits(pods: readonly Pod[], labels: string): string {
-  return pods.length === 0 ? `there is none with the labels ${labels}` : pods.map((pod) => `${pod.metadata.name} is ${summarizePod(pod).status}`).join(', ')
+  return pods.length === 0
+    ? `there is none with the labels ${labels}`
+    : pods.map((pod) => `${pod.metadata.name} is ${summarizePod(pod).status}`).join(', ')
 }

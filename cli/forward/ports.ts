@@ -1,4 +1,7 @@
-/** Ports to be forwarded, as they are typed: "80", "8080:80", ":80", "8080:http". https://kubernetes.io/docs/reference/kubectl/generated/kubectl_port-forward/ */
+/**
+ * Ports to be forwarded, as they are typed: "80", "8080:80", ":80", "8080:http".
+ * https://kubernetes.io/docs/reference/kubectl/generated/kubectl_port-forward/
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Pod, Service } from '../../proto/gen/types.ts'
 import { UsageError } from '../command.ts'
@@ -34,7 +37,11 @@ function remotePort(text: string, whole: string): number | string {
 
 function number(text: string, whole: string, least: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN
-  if (!(value >= least && value <= 65_535)) throw new UsageError(`"${text}" in "${whole}" is no port`, 'a port is a number from 1 to 65535, or the name of a container\'s port')
+  if (!(value >= least && value <= 65_535))
+    throw new UsageError(
+      `"${text}" in "${whole}" is no port`,
+      "a port is a number from 1 to 65535, or the name of a container's port",
+    )
   return value
 }
 
@@ -53,20 +60,44 @@ export function portsOfService(specs: readonly PortSpec[], service: Service, pod
     const ports = service.spec.ports ?? []
     const found = ports.find((port) => (typeof remote === 'number' ? port.port : port.name) === remote)
     if (found === undefined) {
-      const has = ports.map((port) => `${port.port}${port.name === undefined || port.name === '' ? '' : ` (${port.name})`}`).join(', ')
-      throw new GantryError('InvalidArgument', `service "${name}" has no port ${typeof remote === 'number' ? remote : `"${remote}"`}`, { details: [{ remedy: has === '' ? 'it has none at all' : `it has ${has}` }] })
+      const has = ports
+        .map((port) => `${port.port}${port.name === undefined || port.name === '' ? '' : ` (${port.name})`}`)
+        .join(', ')
+      throw new GantryError(
+        'InvalidArgument',
+        `service "${name}" has no port ${typeof remote === 'number' ? remote : `"${remote}"`}`,
+        { details: [{ remedy: has === '' ? 'it has none at all' : `it has ${has}` }] },
+      )
     }
-    if (found.protocol !== 'TCP') throw new GantryError('Unsupported', `port ${found.port} of service "${name}" is ${found.protocol}; only TCP is forwarded`)
+    if (found.protocol !== 'TCP')
+      throw new GantryError(
+        'Unsupported',
+        `port ${found.port} of service "${name}" is ${found.protocol}; only TCP is forwarded`,
+      )
     const target = found.targetPort ?? found.port
     const headless = service.spec.clusterIP === 'None'
-    return { local: local ?? found.port, remote: typeof target === 'string' ? containerPort(pod, target) : headless && found.targetPort === undefined ? found.port : target }
+    return {
+      local: local ?? found.port,
+      remote:
+        typeof target === 'string'
+          ? containerPort(pod, target)
+          : headless && found.targetPort === undefined
+            ? found.port
+            : target,
+    }
   })
 }
 
 function containerPort(pod: Pod, name: string): number {
-  const ports = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].flatMap((container) => container.ports ?? [])
+  const ports = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].flatMap(
+    (container) => container.ports ?? [],
+  )
   const found = ports.find((port) => port.name === name)
   if (found !== undefined) return found.containerPort
   const has = ports.flatMap((port) => (port.name === undefined || port.name === '' ? [] : [port.name]))
-  throw new GantryError('InvalidArgument', `pod "${pod.metadata.name}" has no port named "${name}"`, { details: [{ remedy: has.length === 0 ? 'none of its ports has a name: give the number' : `it has ${has.join(', ')}` }] })
+  throw new GantryError('InvalidArgument', `pod "${pod.metadata.name}" has no port named "${name}"`, {
+    details: [
+      { remedy: has.length === 0 ? 'none of its ports has a name: give the number' : `it has ${has.join(', ')}` },
+    ],
+  })
 }

@@ -11,7 +11,8 @@ export interface CustomColumn {
 export function parseCustomColumns(text: string): CustomColumn[] {
   return splitOutsideBrackets(text).map((part) => {
     const at = part.indexOf(':')
-    if (at <= 0 || at === part.length - 1) throw new UsageError(`custom-columns: "${part}" is not HEADER:PATH, such as NAME:.metadata.name`)
+    if (at <= 0 || at === part.length - 1)
+      throw new UsageError(`custom-columns: "${part}" is not HEADER:PATH, such as NAME:.metadata.name`)
     return { header: part.slice(0, at), path: parseSinglePath(part.slice(at + 1)) }
   })
 }

@@ -1,4 +1,7 @@
-/** Two texts line by line, in the unified form. https://www.gnu.org/software/diffutils/manual/html_node/Detailed-Unified.html */
+/**
+ * Two texts line by line, in the unified form.
+ * https://www.gnu.org/software/diffutils/manual/html_node/Detailed-Unified.html
+ */
 import type { Palette } from './color.ts'
 
 interface Edit {
@@ -9,7 +12,12 @@ interface Edit {
 const CONTEXT = 3
 
 /** Empty if the texts are the same. */
-export function unifiedDiff(before: string, after: string, names: { before: string; after: string }, colors?: Palette): string {
+export function unifiedDiff(
+  before: string,
+  after: string,
+  names: { before: string; after: string },
+  colors?: Palette,
+): string {
   if (before === after) return ''
   const edits = compareLines(lines(before), lines(after))
   const paint = (edit: Edit): string => {
@@ -42,12 +50,18 @@ function compareLines(before: readonly string[], after: readonly string[]): Edit
   let head = 0
   while (head < before.length && head < after.length && before[head] === after[head]) head++
   let tail = 0
-  while (tail < before.length - head && tail < after.length - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail++
+  while (
+    tail < before.length - head &&
+    tail < after.length - head &&
+    before[before.length - 1 - tail] === after[after.length - 1 - tail]
+  )
+    tail++
   const a = before.slice(head, before.length - tail)
   const b = after.slice(head, after.length - tail)
   const common = Array.from({ length: a.length + 1 }, () => new Uint32Array(b.length + 1))
   for (let i = a.length - 1; i >= 0; i--) {
-    for (let j = b.length - 1; j >= 0; j--) common[i]![j] = a[i] === b[j] ? common[i + 1]![j + 1]! + 1 : Math.max(common[i + 1]![j]!, common[i]![j + 1]!)
+    for (let j = b.length - 1; j >= 0; j--)
+      common[i]![j] = a[i] === b[j] ? common[i + 1]![j + 1]! + 1 : Math.max(common[i + 1]![j]!, common[i]![j + 1]!)
   }
   const edits: Edit[] = before.slice(0, head).map((line) => ({ mark: ' ', line }))
   let i = 0
@@ -56,7 +70,8 @@ function compareLines(before: readonly string[], after: readonly string[]): Edit
     if (i < a.length && j < b.length && a[i] === b[j]) {
       edits.push({ mark: ' ', line: a[i++]! })
       j++
-    } else if (j === b.length || (i < a.length && common[i + 1]![j]! >= common[i]![j + 1]!)) edits.push({ mark: '-', line: a[i++]! })
+    } else if (j === b.length || (i < a.length && common[i + 1]![j]! >= common[i]![j + 1]!))
+      edits.push({ mark: '-', line: a[i++]! })
     else edits.push({ mark: '+', line: b[j++]! })
   }
   return [...edits, ...before.slice(before.length - tail).map((line): Edit => ({ mark: ' ', line }))]

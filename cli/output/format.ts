@@ -4,7 +4,13 @@ import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.t
 import { UsageError } from '../command.ts'
 import { kindWord } from '../failure.ts'
 import { parseCustomColumns, type CustomColumn } from './custom-columns.ts'
-import { findValues, parseTemplate, renderTemplate, showValue, type Template } from '../../proto/api/jsonpath/jsonpath.ts'
+import {
+  findValues,
+  parseTemplate,
+  renderTemplate,
+  showValue,
+  type Template,
+} from '../../proto/api/jsonpath/jsonpath.ts'
 import { formatTable } from './table.ts'
 
 export type Format =
@@ -20,16 +26,24 @@ export function parseFormat(text: string | undefined): Format {
   if (text === undefined || text === '') return { is: 'table', wide: false }
   const [word, argument] = /^([^=]+)=(.*)$/s.exec(text)?.slice(1) ?? [text, undefined]
   switch (word) {
-    case 'wide': return { is: 'table', wide: true }
-    case 'yaml': case 'json': case 'name': return { is: word }
-    case 'jsonpath': return { is: 'jsonpath', template: parseTemplate(required(word, argument, '{.metadata.name}')) }
-    case 'custom-columns': return { is: 'columns', columns: parseCustomColumns(required(word, argument, 'NAME:.metadata.name')) }
-    default: throw new UsageError(`unknown output form "${text}"`, `it is wide, ${OUTPUT_HELP}`)
+    case 'wide':
+      return { is: 'table', wide: true }
+    case 'yaml':
+    case 'json':
+    case 'name':
+      return { is: word }
+    case 'jsonpath':
+      return { is: 'jsonpath', template: parseTemplate(required(word, argument, '{.metadata.name}')) }
+    case 'custom-columns':
+      return { is: 'columns', columns: parseCustomColumns(required(word, argument, 'NAME:.metadata.name')) }
+    default:
+      throw new UsageError(`unknown output form "${text}"`, `it is wide, ${OUTPUT_HELP}`)
   }
 }
 
 function required(word: string, argument: string | undefined, example: string): string {
-  if (argument === undefined || argument === '') throw new UsageError(`-o ${word} needs a value, such as -o ${word}='${example}'`)
+  if (argument === undefined || argument === '')
+    throw new UsageError(`-o ${word} needs a value, such as -o ${word}='${example}'`)
   return argument
 }
 
@@ -41,15 +55,31 @@ export function shownJson(object: AnyResource, managedFields: boolean): JsonObje
 }
 
 /** Objects in a form other than the table. `single` for one that was asked for by name: not wrapped in a List. */
-export async function formatObjects(format: Exclude<Format, { is: 'table' }>, objects: readonly AnyResource[], single: boolean, managedFields = false): Promise<string> {
-  if (format.is === 'name') return objects.map((object) => `${kindWord(object.kind)}/${object.metadata.name}\n`).join('')
+export async function formatObjects(
+  format: Exclude<Format, { is: 'table' }>,
+  objects: readonly AnyResource[],
+  single: boolean,
+  managedFields = false,
+): Promise<string> {
+  if (format.is === 'name')
+    return objects.map((object) => `${kindWord(object.kind)}/${object.metadata.name}\n`).join('')
   const items = objects.map((object) => shownJson(object, managedFields))
-  const value: JsonValue = single && items.length === 1 ? items[0]! : { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion: '' }, items }
+  const value: JsonValue =
+    single && items.length === 1
+      ? items[0]!
+      : { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion: '' }, items }
   switch (format.is) {
-    case 'yaml': return (await import('../../proto/api/yaml-text.ts')).formatYaml(value)
-    case 'json': return `${JSON.stringify(value, undefined, 4)}\n`
-    case 'jsonpath': return renderTemplate(format.template, value)
-    case 'columns': return formatTable([format.columns.map((column) => column.header), ...items.map((item) => customRow(format.columns, item))])
+    case 'yaml':
+      return (await import('../../proto/api/yaml-text.ts')).formatYaml(value)
+    case 'json':
+      return `${JSON.stringify(value, undefined, 4)}\n`
+    case 'jsonpath':
+      return renderTemplate(format.template, value)
+    case 'columns':
+      return formatTable([
+        format.columns.map((column) => column.header),
+        ...items.map((item) => customRow(format.columns, item)),
+      ])
   }
 }
 

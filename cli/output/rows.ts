@@ -33,7 +33,8 @@ export function tableRow(object: AnyResource, options: TableOptions, now: number
   return [
     ...(options.namespaces && namespaced ? [metadata.namespace] : []),
     ...shownColumns(kind, options).map((column) => {
-      const text = (options.wide ? column.wideCell : undefined)?.(object as never, now) ?? column.cell(object as never, now)
+      const text =
+        (options.wide ? column.wideCell : undefined)?.(object as never, now) ?? column.cell(object as never, now)
       return column.status === true ? options.color(text) : column.format === 'name' ? prefix + text : text
     }),
     ...options.labelColumns.map((label) => labels[label] ?? ''),
@@ -42,7 +43,9 @@ export function tableRow(object: AnyResource, options: TableOptions, now: number
 }
 
 export function formatLabels(labels: Readonly<Record<string, string>> | undefined): string {
-  const list = Object.entries(labels ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => `${key}=${value}`)
+  const list = Object.entries(labels ?? {})
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => `${key}=${value}`)
   return list.length === 0 ? '<none>' : list.join(',')
 }
 

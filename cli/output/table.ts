@@ -15,12 +15,23 @@ export class Table {
   /** Lines without their newline. The last column is not padded. */
   format(content: readonly (readonly string[])[]): string[] {
     const rows = content.map((row) => row.map(visible))
-    for (const row of rows) row.forEach((cell, column) => (this.#widths[column] = Math.max(this.#widths[column] ?? 0, width(cell))))
-    return rows.map((row) => row.map((cell, column) => (column === row.length - 1 ? cell : cell + ' '.repeat(this.#widths[column]! - width(cell) + GAP))).join('').trimEnd())
+    for (const row of rows)
+      row.forEach((cell, column) => (this.#widths[column] = Math.max(this.#widths[column] ?? 0, width(cell))))
+    return rows.map((row) =>
+      row
+        .map((cell, column) =>
+          column === row.length - 1 ? cell : cell + ' '.repeat(this.#widths[column]! - width(cell) + GAP),
+        )
+        .join('')
+        .trimEnd(),
+    )
   }
 }
 
 /** One table, as text that ends in a newline; empty without rows. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
-  return new Table().format(rows).map((line) => `${line}\n`).join('')
+  return new Table()
+    .format(rows)
+    .map((line) => `${line}\n`)
+    .join('')
 }

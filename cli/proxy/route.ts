@@ -23,6 +23,17 @@ export function parseRoute(url: string): Route | undefined {
   if (found === null) return undefined
   const [, prefix, namespace, plural, reference, rest = ''] = found
   const { name, port, tls } = parseProxyReference(decodeURIComponent(reference!))
-  if (!NAMESPACE.test(namespace!)) throw new GantryError('InvalidArgument', `"${namespace}" is no namespace`, { details: [{ field: 'path', value: url }] })
-  return { kind: plural === 'pods' ? 'Pod' : 'Service', namespace: namespace!, name, port, tls, path: rest.startsWith('/') ? rest : `/${rest}`, prefix: prefix! }
+  if (!NAMESPACE.test(namespace!))
+    throw new GantryError('InvalidArgument', `"${namespace}" is no namespace`, {
+      details: [{ field: 'path', value: url }],
+    })
+  return {
+    kind: plural === 'pods' ? 'Pod' : 'Service',
+    namespace: namespace!,
+    name,
+    port,
+    tls,
+    path: rest.startsWith('/') ? rest : `/${rest}`,
+    prefix: prefix!,
+  }
 }

@@ -1,10 +1,13 @@
 /**
- * What each level of access allows in its own namespace, resource by resource. What is not listed here is for administrators.
+ * What each level of access allows in its own namespace, resource by resource. What is not listed here is for
+ * administrators.
  *
  * The model is what Kubernetes aggregates into its roles view and edit
  * (https://kubernetes.io/docs/reference/access-authn-authz/rbac/#user-facing-roles). It differs in these points:
- * - ServiceAccounts, their tokens and impersonation are not part of edit, because here an account carries its own level of access.
- * - Kinds of the Gateway API, of gantry.dev and of CustomResourceDefinitions are part of view and edit, because there are no roles yet that
+ * - ServiceAccounts, their tokens and impersonation are not part of edit, because here an account carries its own level
+ *   of access.
+ * - Kinds of the Gateway API, of gantry.dev and of CustomResourceDefinitions are part of view and edit, because there
+ *   are no roles yet that
  *   could add them. Their status is not.
  * - The subresources ephemeralcontainers and resize of pods are part of edit: they do no more than a new pod does.
  *
@@ -22,13 +25,37 @@ const WRITE: ReadonlySet<string> = new Set(['create', 'update', 'patch', 'delete
 /** What view reads. */
 const VIEWED: ResourcesByGroup = {
   '': [
-    'configmaps', 'endpoints', 'events', 'limitranges', 'persistentvolumeclaims', 'persistentvolumeclaims/status', 'pods', 'pods/log', 'pods/status',
-    'replicationcontrollers', 'replicationcontrollers/scale', 'replicationcontrollers/status', 'resourcequotas', 'resourcequotas/status', 'serviceaccounts',
-    'services', 'services/status',
+    'configmaps',
+    'endpoints',
+    'events',
+    'limitranges',
+    'persistentvolumeclaims',
+    'persistentvolumeclaims/status',
+    'pods',
+    'pods/log',
+    'pods/status',
+    'replicationcontrollers',
+    'replicationcontrollers/scale',
+    'replicationcontrollers/status',
+    'resourcequotas',
+    'resourcequotas/status',
+    'serviceaccounts',
+    'services',
+    'services/status',
   ],
   apps: [
-    'controllerrevisions', 'daemonsets', 'daemonsets/status', 'deployments', 'deployments/scale', 'deployments/status', 'replicasets', 'replicasets/scale',
-    'replicasets/status', 'statefulsets', 'statefulsets/scale', 'statefulsets/status',
+    'controllerrevisions',
+    'daemonsets',
+    'daemonsets/status',
+    'deployments',
+    'deployments/scale',
+    'deployments/status',
+    'replicasets',
+    'replicasets/scale',
+    'replicasets/status',
+    'statefulsets',
+    'statefulsets/scale',
+    'statefulsets/status',
   ],
   autoscaling: ['horizontalpodautoscalers', 'horizontalpodautoscalers/status'],
   batch: ['cronjobs', 'cronjobs/status', 'jobs', 'jobs/status'],
@@ -43,17 +70,47 @@ const VIEWED: ResourcesByGroup = {
 
 /** What edit reads beyond that. */
 const READ_BY_EDITORS: ResourcesByGroup = {
-  '': ['secrets', 'pods/attach', 'pods/ephemeralcontainers', 'pods/exec', 'pods/portforward', 'pods/proxy', 'pods/resize', 'services/proxy'],
+  '': [
+    'secrets',
+    'pods/attach',
+    'pods/ephemeralcontainers',
+    'pods/exec',
+    'pods/portforward',
+    'pods/proxy',
+    'pods/resize',
+    'services/proxy',
+  ],
   'coordination.k8s.io': ['leases'],
 }
 
 /** What edit writes. No status, no endpoints of Services, nothing that says where pods run or who somebody is. */
 const EDITED: ResourcesByGroup = {
   '': [
-    'configmaps', 'events', 'persistentvolumeclaims', 'pods', 'pods/attach', 'pods/ephemeralcontainers', 'pods/exec', 'pods/portforward', 'pods/proxy', 'pods/resize',
-    'replicationcontrollers', 'replicationcontrollers/scale', 'secrets', 'services', 'services/proxy',
+    'configmaps',
+    'events',
+    'persistentvolumeclaims',
+    'pods',
+    'pods/attach',
+    'pods/ephemeralcontainers',
+    'pods/exec',
+    'pods/portforward',
+    'pods/proxy',
+    'pods/resize',
+    'replicationcontrollers',
+    'replicationcontrollers/scale',
+    'secrets',
+    'services',
+    'services/proxy',
   ],
-  apps: ['daemonsets', 'deployments', 'deployments/scale', 'replicasets', 'replicasets/scale', 'statefulsets', 'statefulsets/scale'],
+  apps: [
+    'daemonsets',
+    'deployments',
+    'deployments/scale',
+    'replicasets',
+    'replicasets/scale',
+    'statefulsets',
+    'statefulsets/scale',
+  ],
   autoscaling: ['horizontalpodautoscalers'],
   batch: ['cronjobs', 'jobs'],
   'coordination.k8s.io': ['leases'],

@@ -1,6 +1,8 @@
 /**
- * Nobody gets more power than they have by having a pod run for them: whoever writes a pod, or what pods are made of, must be as powerful as the
- * ServiceAccount that it names, and as the one that it named before. When a reconciler makes a pod, the same is asked again of whoever wrote its
+ * Nobody gets more power than they have by having a pod run for them: whoever writes a pod, or what pods are made of,
+ * must be as powerful as the
+ * ServiceAccount that it names, and as the one that it named before. When a reconciler makes a pod, the same is asked
+ * again of whoever wrote its
  * template, since the account may have been created or raised meanwhile.
  */
 import { AUTHOR_ANNOTATION, authorAccessOf, isAtLeast, type Access } from '../../proto/api/account-access.ts'
@@ -32,7 +34,12 @@ export class AccountUsePlugin implements AdmissionPlugin {
     for (const state of [object, oldObject]) {
       const use = state === undefined ? undefined : this.#useOf(state)
       if (state === undefined || use === undefined || isAtLeast(access, use.access)) continue
-      throw refused(state, use, `User "${user.name}" has access "${access}" and`, 'name an account that may do no more than you')
+      throw refused(
+        state,
+        use,
+        `User "${user.name}" has access "${access}" and`,
+        'name an account that may do no more than you',
+      )
     }
   }
 
@@ -43,7 +50,12 @@ export class AccountUsePlugin implements AdmissionPlugin {
     if (use === undefined || isAtLeast(author, use.access)) return
     const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true)
     const remedy = `an administrator who means it removes the annotation ${AUTHOR_ANNOTATION} of the workload and restarts it`
-    throw refused(pod, use, `its template${owner === undefined ? '' : ` in ${owner.kind} ${owner.name}`} was written with access "${author}", and such a pod`, remedy)
+    throw refused(
+      pod,
+      use,
+      `its template${owner === undefined ? '' : ` in ${owner.kind} ${owner.name}`} was written with access "${author}", and such a pod`,
+      remedy,
+    )
   }
 
   #useOf(object: AnyResource): Use | undefined {
@@ -61,7 +73,11 @@ interface Use {
 }
 
 function refused(object: AnyResource, { name, access }: Use, who: string, remedy: string): GantryError {
-  return new GantryError('Forbidden', `${describeNew(object)} is forbidden: ${who} cannot use the ServiceAccount ${object.metadata.namespace}/${name}, which has access "${access}"`, {
-    details: [{ field: 'spec.serviceAccountName', value: name, message: 'may do more than who writes this', remedy }],
-  })
+  return new GantryError(
+    'Forbidden',
+    `${describeNew(object)} is forbidden: ${who} cannot use the ServiceAccount ${object.metadata.namespace}/${name}, which has access "${access}"`,
+    {
+      details: [{ field: 'spec.serviceAccountName', value: name, message: 'may do more than who writes this', remedy }],
+    },
+  )
 }

@@ -1,9 +1,13 @@
 /**
- * Records, on pods and on what pods are made of, the access of whoever wrote their PodSpec: in the annotation gantry.dev/author-access, where that is
- * less than admin. A pod that a reconciler makes has the record of its owner. An account that is created or raised later thus gives its power to
- * nobody who only pointed at it in advance: `AccountUsePlugin` refuses such pods, and `AccessAuthorizer` limits tokens of pods that run already.
+ * Records, on pods and on what pods are made of, the access of whoever wrote their PodSpec: in the annotation
+ * gantry.dev/author-access, where that is
+ * less than admin. A pod that a reconciler makes has the record of its owner. An account that is created or raised
+ * later thus gives its power to
+ * nobody who only pointed at it in advance: `AccountUsePlugin` refuses such pods, and `AccessAuthorizer` limits tokens
+ * of pods that run already.
  *
- * The record of an object falls when somebody with less access changes its PodSpec. It rises only when an administrator says so, by removing the
+ * The record of an object falls when somebody with less access changes its PodSpec. It rises only when an administrator
+ * says so, by removing the
  * annotation or by naming another account.
  */
 import { AUTHOR_ANNOTATION, authorAccessOf, lesserAccess, type Access } from '../../proto/api/account-access.ts'
@@ -27,13 +31,20 @@ export class AuthorAccessPlugin implements AdmissionPlugin {
 
   /** What the control plane's own parts change of an object is never its PodSpec. */
   handles({ operation, kind, subresource, context }: AdmissionOccasion): boolean {
-    return (operation === 'CREATE' || (operation === 'UPDATE' && context.user !== undefined)) && subresource !== 'status' && mayHavePodSpec(kind)
+    return (
+      (operation === 'CREATE' || (operation === 'UPDATE' && context.user !== undefined)) &&
+      subresource !== 'status' &&
+      mayHavePodSpec(kind)
+    )
   }
 
   mutate({ object, oldObject, context: { user } }: AdmissionAttributes): void {
     const spec = object === undefined ? undefined : podSpecOf(object)
     if (object === undefined || spec === undefined) return
-    const access = oldObject === undefined ? this.#ofNew(object, user) : this.#ofChanged(spec, object, oldObject, this.#authorizer.accessOf(user!))
+    const access =
+      oldObject === undefined
+        ? this.#ofNew(object, user)
+        : this.#ofChanged(spec, object, oldObject, this.#authorizer.accessOf(user!))
     record(object, access)
   }
 
@@ -49,7 +60,8 @@ export class AuthorAccessPlugin implements AdmissionPlugin {
 
   #ofChanged(spec: PodSpec, object: AnyResource, oldObject: AnyResource, writer: Access): Access {
     const before = podSpecOf(oldObject)
-    if (writer === 'admin') return before !== undefined && accountName(before) !== accountName(spec) ? 'admin' : authorAccessOf(object)
+    if (writer === 'admin')
+      return before !== undefined && accountName(before) !== accountName(spec) ? 'admin' : authorAccessOf(object)
     const recorded = authorAccessOf(oldObject)
     return sameJson(before, spec) ? recorded : lesserAccess(recorded, writer)
   }

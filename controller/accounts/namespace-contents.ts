@@ -1,5 +1,6 @@
 /**
- * What every namespace has: the ServiceAccount default, and the ConfigMap with the cluster's certificate authority, by which pods know the API when
+ * What every namespace has: the ServiceAccount default, and the ConfigMap with the cluster's certificate authority, by
+ * which pods know the API when
  * they meet it. https://kubernetes.io/docs/concepts/configuration/configmap/ (kube-root-ca.crt)
  */
 import { GantryError } from '../../proto/api/errors.ts'
@@ -10,7 +11,10 @@ import type { Informer } from '../informer/contract.ts'
 export const DEFAULT_ACCOUNT = 'default'
 export const ROOT_CA = 'kube-root-ca.crt'
 const ROOT_CA_KEY = 'ca.crt'
-const DESCRIPTION = { 'kubernetes.io/description': 'The certificate authority of the cluster: whoever speaks to its API from a pod can tell by it that it is the API.' }
+const DESCRIPTION = {
+  'kubernetes.io/description':
+    'The certificate authority of the cluster: whoever speaks to its API from a pod can tell by it that it is the API.',
+}
 
 export interface NamespaceContentsParts {
   readonly api: Pick<ObjectApi, 'create' | 'mutate'>
@@ -29,15 +33,25 @@ export class NamespaceContents {
   /** True if the cache shows all of it. */
   isThere(namespace: string): boolean {
     const { informer } = this.#parts
-    return informer.lister('ServiceAccount').get(namespace, DEFAULT_ACCOUNT) !== undefined && informer.lister('ConfigMap').get(namespace, ROOT_CA) !== undefined
+    return (
+      informer.lister('ServiceAccount').get(namespace, DEFAULT_ACCOUNT) !== undefined &&
+      informer.lister('ConfigMap').get(namespace, ROOT_CA) !== undefined
+    )
   }
 
   /** Makes what the cache does not show. What others make meanwhile, and a namespace that is going, is no error. */
   async make(namespace: string, context: WriteContext): Promise<void> {
     const { api, informer } = this.#parts
     const missing: (() => Promise<unknown>)[] = []
-    if (informer.lister('ServiceAccount').get(namespace, DEFAULT_ACCOUNT) === undefined) missing.push(() => api.create<'ServiceAccount'>({ kind: 'ServiceAccount', metadata: { namespace, name: DEFAULT_ACCOUNT } }, context))
-    if (informer.lister('ConfigMap').get(namespace, ROOT_CA) === undefined) missing.push(() => this.#createAuthority(namespace, context))
+    if (informer.lister('ServiceAccount').get(namespace, DEFAULT_ACCOUNT) === undefined)
+      missing.push(() =>
+        api.create<'ServiceAccount'>(
+          { kind: 'ServiceAccount', metadata: { namespace, name: DEFAULT_ACCOUNT } },
+          context,
+        ),
+      )
+    if (informer.lister('ConfigMap').get(namespace, ROOT_CA) === undefined)
+      missing.push(() => this.#createAuthority(namespace, context))
     await Promise.all(missing.map((create) => unlessGone(create)))
   }
 
@@ -48,20 +62,38 @@ export class NamespaceContents {
   }
 
   #createAuthority(namespace: string, context: WriteContext): Promise<ConfigMap> {
-    return this.#parts.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { namespace, name: ROOT_CA, annotations: { ...DESCRIPTION } }, data: { [ROOT_CA_KEY]: this.#parts.authority } }, context)
+    return this.#parts.api.create<'ConfigMap'>(
+      {
+        kind: 'ConfigMap',
+        metadata: { namespace, name: ROOT_CA, annotations: { ...DESCRIPTION } },
+        data: { [ROOT_CA_KEY]: this.#parts.authority },
+      },
+      context,
+    )
   }
 
   #mendAuthority(namespace: string, context: WriteContext): Promise<ConfigMap> {
-    return this.#parts.api.mutate('ConfigMap', namespace, ROOT_CA, '', (stored) => {
-      if (this.#isRight(stored)) return false
-      stored.data = { [ROOT_CA_KEY]: this.#parts.authority }
-      delete stored.binaryData
-      return undefined
-    }, context)
+    return this.#parts.api.mutate(
+      'ConfigMap',
+      namespace,
+      ROOT_CA,
+      '',
+      (stored) => {
+        if (this.#isRight(stored)) return false
+        stored.data = { [ROOT_CA_KEY]: this.#parts.authority }
+        delete stored.binaryData
+        return undefined
+      },
+      context,
+    )
   }
 
   #isRight(stored: ConfigMap): boolean {
-    return stored.binaryData === undefined && Object.keys(stored.data ?? {}).length === 1 && stored.data?.[ROOT_CA_KEY] === this.#parts.authority
+    return (
+      stored.binaryData === undefined &&
+      Object.keys(stored.data ?? {}).length === 1 &&
+      stored.data?.[ROOT_CA_KEY] === this.#parts.authority
+    )
   }
 }
 

@@ -5,13 +5,20 @@ import type { AnyResource, Kind, PodSpec } from '../../proto/gen/types.ts'
 import { DEFAULT_ACCOUNT } from './namespace-contents.ts'
 
 /** Where a PodSpec stands in what pods are made of. */
-const TEMPLATES = [['template', 'spec'], ['jobTemplate', 'spec', 'template', 'spec']] as const
+const TEMPLATES = [
+  ['template', 'spec'],
+  ['jobTemplate', 'spec', 'template', 'spec'],
+] as const
 /** Fields of a spec that lead to it. */
 const TEMPLATE_FIELDS: ReadonlySet<string> = new Set(TEMPLATES.map(([field]) => field))
 
-const withPodSpec: ReadonlySet<string> = new Set(resources.filter(({ kind }) => kind === 'Pod' || hasTemplate(kind)).map(({ kind }) => kind))
+const withPodSpec: ReadonlySet<string> = new Set(
+  resources.filter(({ kind }) => kind === 'Pod' || hasTemplate(kind)).map(({ kind }) => kind),
+)
 
-/** Whether objects of the kind may hold a PodSpec. A custom kind may: who makes pods of its objects is not known here. */
+/**
+ * Whether objects of the kind may hold a PodSpec. A custom kind may: who makes pods of its objects is not known here.
+ */
 export function mayHavePodSpec(kind: Kind): boolean {
   return withPodSpec.has(kind) || customKinds.get(kind) !== undefined
 }
@@ -32,9 +39,11 @@ export function findPodSpec(object: AnyResource): { readonly path: string; reado
   const { spec } = object as { spec?: Record<string, unknown> }
   for (const steps of TEMPLATES) {
     let value: unknown = spec
-    for (const step of steps) value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[step] : undefined
+    for (const step of steps)
+      value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[step] : undefined
     // Whatever is of another kind, and looks like it, is looked at, too.
-    if (typeof value === 'object' && value !== null && Array.isArray((value as { containers?: unknown }).containers)) return { path: ['spec', ...steps].join('.'), spec: value as PodSpec }
+    if (typeof value === 'object' && value !== null && Array.isArray((value as { containers?: unknown }).containers))
+      return { path: ['spec', ...steps].join('.'), spec: value as PodSpec }
   }
   return undefined
 }
@@ -44,8 +53,14 @@ export function accountName({ serviceAccountName, serviceAccount }: PodSpec): st
   return [serviceAccountName, serviceAccount].find((name) => name !== undefined && name !== '') ?? DEFAULT_ACCOUNT
 }
 
-/** A new object as refusals name it: where the server makes up the name, by what it makes it of, so that each try is refused with the same words. */
+/**
+ * A new object as refusals name it: where the server makes up the name, by what it makes it of, so that each try is
+ * refused with the same words.
+ */
 export function describeNew({ kind, metadata }: AnyResource): string {
   const { generateName = '' } = metadata
-  return describeObject({ kind, metadata: { ...metadata, name: generateName === '' ? metadata.name : generateName } } as AnyResource)
+  return describeObject({
+    kind,
+    metadata: { ...metadata, name: generateName === '' ? metadata.name : generateName },
+  } as AnyResource)
 }

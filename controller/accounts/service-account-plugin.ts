@@ -1,5 +1,6 @@
 /**
- * Gives each new pod its ServiceAccount and, unless it does not want that, a mounted token of it: whoever makes the pod.
+ * Gives each new pod its ServiceAccount and, unless it does not want that, a mounted token of it: whoever makes the
+ * pod.
  * https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#service-account-admission-controller
  */
 import { GantryError } from '../../proto/api/errors.ts'
@@ -63,9 +64,20 @@ export class ServiceAccountPlugin implements AdmissionPlugin {
     const account = this.#shown(namespace, name)
     if (account !== undefined) return this.#equip(pod, account)
     if (context.dryRun === true && name === DEFAULT_ACCOUNT) return this.#equip(pod, undefined)
-    throw new GantryError('Forbidden', `${describeNew(pod)} is forbidden: its ServiceAccount ${namespace}/${name} not found`, {
-      details: [{ field: 'spec.serviceAccountName', value: name, message: `is no ServiceAccount of namespace ${namespace}`, remedy: `create it: gantry create serviceaccount ${name} --namespace ${namespace}` }],
-    })
+    throw new GantryError(
+      'Forbidden',
+      `${describeNew(pod)} is forbidden: its ServiceAccount ${namespace}/${name} not found`,
+      {
+        details: [
+          {
+            field: 'spec.serviceAccountName',
+            value: name,
+            message: `is no ServiceAccount of namespace ${namespace}`,
+            remedy: `create it: gantry create serviceaccount ${name} --namespace ${namespace}`,
+          },
+        ],
+      },
+    )
   }
 
   #shown(namespace: string, name: string): ServiceAccount | undefined {
@@ -73,13 +85,20 @@ export class ServiceAccountPlugin implements AdmissionPlugin {
   }
 
   #equip({ spec }: Pod, account: ServiceAccount | undefined): void {
-    if ((spec.imagePullSecrets ?? []).length === 0 && account?.imagePullSecrets !== undefined) spec.imagePullSecrets = structuredClone(account.imagePullSecrets)
+    if ((spec.imagePullSecrets ?? []).length === 0 && account?.imagePullSecrets !== undefined)
+      spec.imagePullSecrets = structuredClone(account.imagePullSecrets)
     if ((spec.automountServiceAccountToken ?? account?.automountServiceAccountToken) === false) return
-    const bare = [...spec.initContainers ?? [], ...spec.containers].filter((container) => !mountsToken(container))
+    const bare = [...(spec.initContainers ?? []), ...spec.containers].filter((container) => !mountsToken(container))
     if (bare.length === 0) return
-    const volume = spec.volumes?.find(({ name }) => name.startsWith(VOLUME_PREFIX)) ?? tokenVolume(`${VOLUME_PREFIX}${randomSuffix(this.#parts.random)}`)
-    if (spec.volumes?.includes(volume) !== true) spec.volumes = [...spec.volumes ?? [], volume]
-    for (const container of bare) container.volumeMounts = [...container.volumeMounts ?? [], { name: volume.name, readOnly: true, mountPath: TOKEN_MOUNT } as never]
+    const volume =
+      spec.volumes?.find(({ name }) => name.startsWith(VOLUME_PREFIX)) ??
+      tokenVolume(`${VOLUME_PREFIX}${randomSuffix(this.#parts.random)}`)
+    if (spec.volumes?.includes(volume) !== true) spec.volumes = [...(spec.volumes ?? []), volume]
+    for (const container of bare)
+      container.volumeMounts = [
+        ...(container.volumeMounts ?? []),
+        { name: volume.name, readOnly: true, mountPath: TOKEN_MOUNT } as never,
+      ]
   }
 }
 
@@ -96,7 +115,9 @@ function tokenVolume(name: string): Volume {
   const sources = [
     { serviceAccountToken: { expirationSeconds: TOKEN_SECONDS, path: 'token' } },
     { configMap: { name: ROOT_CA, items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
-    { downwardAPI: { items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }] } },
+    {
+      downwardAPI: { items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }] },
+    },
   ]
   return { name, projected: { defaultMode: 0o644, sources } } as Volume
 }

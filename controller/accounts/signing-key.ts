@@ -1,5 +1,13 @@
 /** The key that tokens of ServiceAccounts are signed with: one for all controllers, which no node ever sees. */
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  sign,
+  verify,
+  type KeyObject,
+} from 'node:crypto'
 import type { Store } from '../store/contract.ts'
 import type { SuperviseOptions } from '../supervise/child.ts'
 import { keptSecret } from '../supervise/kept-secret.ts'
@@ -27,14 +35,22 @@ export class SigningKey {
   constructor(pem: string) {
     this.#private = createPrivateKey(pem)
     this.#verifier = createPublicKey(this.#private)
-    const { kty, crv, x, y } = this.#verifier.export({ format: 'jwk' }) as { kty: string; crv: string; x: string; y: string }
+    const { kty, crv, x, y } = this.#verifier.export({ format: 'jwk' }) as {
+      kty: string
+      crv: string
+      x: string
+      y: string
+    }
     // RFC 7638: the members of the key alone, in order.
     const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url')
     this.public = { use: 'sig', kty, kid, alg: 'ES256', crv, x, y }
   }
 
   static make(): string {
-    return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+    return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({
+      type: 'pkcs8',
+      format: 'pem',
+    }) as string
   }
 
   sign(text: string): Buffer {
@@ -46,7 +62,14 @@ export class SigningKey {
   }
 }
 
-/** The cluster's key, made once, however long the store is away. Rejects with the signal's reason when it is aborted before. */
-export async function clusterSigningKey(store: Pick<Store, 'get' | 'commit'>, options: SuperviseOptions, signal: AbortSignal): Promise<SigningKey> {
+/**
+ * The cluster's key, made once, however long the store is away. Rejects with the signal's reason when it is aborted
+ * before.
+ */
+export async function clusterSigningKey(
+  store: Pick<Store, 'get' | 'commit'>,
+  options: SuperviseOptions,
+  signal: AbortSignal,
+): Promise<SigningKey> {
   return new SigningKey(await keptSecret(store, SIGNING_KEY, () => SigningKey.make(), options, signal))
 }

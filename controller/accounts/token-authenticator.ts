@@ -1,4 +1,7 @@
-/** Whose a token of a ServiceAccount is: it is good as long as the account is there, and the object that it was made for. */
+/**
+ * Whose a token of a ServiceAccount is: it is good as long as the account is there, and the object that it was made
+ * for.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import { parseTime } from '../../proto/api/time.ts'
 import type { Clock } from '../../proto/base/clock.ts'
@@ -8,7 +11,10 @@ import type { User } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
 import { accountUser, type AccountTokens, type Named, type TokenSubject, type VerifiedToken } from './tokens.ts'
 
-/** Milliseconds for which something that is being deleted may still use its token, as in Kubernetes: it may have to take its leave. */
+/**
+ * Milliseconds for which something that is being deleted may still use its token, as in Kubernetes: it may have to take
+ * its leave.
+ */
 const FAREWELL = 60_000
 
 export const ACCOUNTS_GROUP = 'system:serviceaccounts'
@@ -51,7 +57,10 @@ export class TokenAuthenticator {
     this.#parts = parts
   }
 
-  /** Of a request to the API: the token must be for it. Undefined for a token of another issuer; Unauthenticated for one that does not hold (any more). */
+  /**
+   * Of a request to the API: the token must be for it. Undefined for a token of another issuer; Unauthenticated for one
+   * that does not hold (any more).
+   */
   async authenticate(token: string): Promise<User | undefined> {
     return (await this.review(token, [this.#parts.tokens.issuer]))?.user
   }
@@ -63,12 +72,16 @@ export class TokenAuthenticator {
     if (verdict.is === 'bad') throw refused(verdict.reason)
     const { token: verified } = verdict
     const shared = audiences.filter((audience) => verified.audiences.includes(audience))
-    if (shared.length === 0) throw refused(`the token is for ${verified.audiences.join(', ')}, not for ${audiences.join(', ')}`)
+    if (shared.length === 0)
+      throw refused(`the token is for ${verified.audiences.join(', ')}, not for ${audiences.join(', ')}`)
     await this.#requireThere(verified.subject)
     return { user: userOf(verified), audiences: shared }
   }
 
-  /** What the cache does not show may have been made, or the token given out, a moment ago by another controller: the store is asked then, and only then. */
+  /**
+   * What the cache does not show may have been made, or the token given out, a moment ago by another controller: the
+   * store is asked then, and only then.
+   */
   async #requireThere(subject: TokenSubject): Promise<void> {
     if (this.#missing(subject) === undefined) return
     await this.#parts.reads.current()
@@ -78,10 +91,18 @@ export class TokenAuthenticator {
 
   /** What the token has ended with. */
   #missing({ namespace, account, pod, secret, node }: TokenSubject): string | undefined {
-    if (!this.#isThere('ServiceAccount', namespace, account)) return `its ServiceAccount ${namespace}/${account.name} is gone`
-    if (pod !== undefined) return this.#isThere('Pod', namespace, pod) ? undefined : `the pod ${namespace}/${pod.name} that the token was made for is gone`
-    if (secret !== undefined) return this.#isThere('Secret', namespace, secret) ? undefined : `the Secret ${namespace}/${secret.name} that the token was made for is gone`
-    if (node !== undefined) return this.#isThere('Node', '', node) ? undefined : `the node ${node.name} that the token was made for is gone`
+    if (!this.#isThere('ServiceAccount', namespace, account))
+      return `its ServiceAccount ${namespace}/${account.name} is gone`
+    if (pod !== undefined)
+      return this.#isThere('Pod', namespace, pod)
+        ? undefined
+        : `the pod ${namespace}/${pod.name} that the token was made for is gone`
+    if (secret !== undefined)
+      return this.#isThere('Secret', namespace, secret)
+        ? undefined
+        : `the Secret ${namespace}/${secret.name} that the token was made for is gone`
+    if (node !== undefined)
+      return this.#isThere('Node', '', node) ? undefined : `the node ${node.name} that the token was made for is gone`
     return undefined
   }
 
@@ -93,14 +114,21 @@ export class TokenAuthenticator {
   }
 }
 
-/** https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#additional-metadata-in-pod-bound-tokens */
+/**
+ * https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#additional-metadata-in-pod-bound-tokens
+ */
 function userOf({ id, subject: { namespace, account, pod, node } }: VerifiedToken): User {
   return {
-    name: accountUser(namespace, account.name), uid: account.uid, groups: accountGroups(namespace),
+    name: accountUser(namespace, account.name),
+    uid: account.uid,
+    groups: accountGroups(namespace),
     extra: {
       'authentication.kubernetes.io/credential-id': [`JTI=${id}`],
-      ...pod && { [POD_NAME]: [pod.name], 'authentication.kubernetes.io/pod-uid': [pod.uid] },
-      ...node && { 'authentication.kubernetes.io/node-name': [node.name], 'authentication.kubernetes.io/node-uid': [node.uid] },
+      ...(pod && { [POD_NAME]: [pod.name], 'authentication.kubernetes.io/pod-uid': [pod.uid] }),
+      ...(node && {
+        'authentication.kubernetes.io/node-name': [node.name],
+        'authentication.kubernetes.io/node-uid': [node.uid],
+      }),
     },
   }
 }

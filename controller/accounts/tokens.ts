@@ -39,7 +39,10 @@ export interface VerifiedToken {
   readonly id: string
 }
 
-export type Verdict = { readonly is: 'good'; readonly token: VerifiedToken } | { readonly is: 'foreign' } | { readonly is: 'bad'; readonly reason: string }
+export type Verdict =
+  | { readonly is: 'good'; readonly token: VerifiedToken }
+  | { readonly is: 'foreign' }
+  | { readonly is: 'bad'; readonly reason: string }
 
 /** The claims as they stand in a token. */
 interface Claims {
@@ -50,7 +53,13 @@ interface Claims {
   readonly jti: string
   readonly nbf: number
   readonly sub: string
-  readonly 'kubernetes.io': { readonly namespace: string; readonly serviceaccount: Named; readonly pod?: Named; readonly secret?: Named; readonly node?: Named }
+  readonly 'kubernetes.io': {
+    readonly namespace: string
+    readonly serviceaccount: Named
+    readonly pod?: Named
+    readonly secret?: Named
+    readonly node?: Named
+  }
 }
 
 /** Tokens whose signature need not be looked at again. */
@@ -66,7 +75,9 @@ export function accountUser(namespace: string, name: string): string {
 /** Namespace and name of a user that is an account. */
 export function accountOf(user: string): { readonly namespace: string; readonly name: string } | undefined {
   const [namespace, name, ...rest] = user.startsWith(SUBJECT_PREFIX) ? user.slice(SUBJECT_PREFIX.length).split(':') : []
-  return namespace === undefined || name === undefined || namespace === '' || name === '' || rest.length > 0 ? undefined : { namespace, name }
+  return namespace === undefined || name === undefined || namespace === '' || name === '' || rest.length > 0
+    ? undefined
+    : { namespace, name }
 }
 
 export interface AccountTokensParts {
@@ -96,20 +107,37 @@ export class AccountTokens {
   }
 
   /** `audiences`: nobody named means the API. */
-  issue({ namespace, account, pod, secret, node }: TokenSubject, audiences: readonly string[], seconds: number): IssuedToken {
+  issue(
+    { namespace, account, pod, secret, node }: TokenSubject,
+    audiences: readonly string[],
+    seconds: number,
+  ): IssuedToken {
     const { clock, random, key } = this.#parts
     const now = Math.floor(clock.now() / 1000)
     const claims: Claims = {
       aud: audiences.length === 0 ? [this.issuer] : audiences,
-      exp: now + seconds, iat: now, iss: this.issuer, jti: randomUuid(random),
-      'kubernetes.io': { namespace, ...node && { node: only(node) }, ...pod && { pod: only(pod) }, ...secret && { secret: only(secret) }, serviceaccount: only(account) },
-      nbf: now, sub: accountUser(namespace, account.name),
+      exp: now + seconds,
+      iat: now,
+      iss: this.issuer,
+      jti: randomUuid(random),
+      'kubernetes.io': {
+        namespace,
+        ...(node && { node: only(node) }),
+        ...(pod && { pod: only(pod) }),
+        ...(secret && { secret: only(secret) }),
+        serviceaccount: only(account),
+      },
+      nbf: now,
+      sub: accountUser(namespace, account.name),
     }
     const text = `${this.#header}.${encode(claims)}`
     return { token: `${text}.${key.sign(text).toString('base64url')}`, issued: now * 1000, expires: claims.exp * 1000 }
   }
 
-  /** What a token says. `foreign`: it is not of this issuer, so that others may know it. Whether account and pod are still there is not looked at. */
+  /**
+   * What a token says. `foreign`: it is not of this issuer, so that others may know it. Whether account and pod are
+   * still there is not looked at.
+   */
   verify(token: string): Verdict {
     const claims = this.#verified.get(token) ?? this.#read(token)
     if (claims === undefined) return { is: 'foreign' }
@@ -119,7 +147,15 @@ export class AccountTokens {
     if (now < claims.nbf - SKEW) return { is: 'bad', reason: 'the token is not good yet' }
     this.#remember(token, claims)
     const { namespace, serviceaccount: account, pod, secret, node } = claims['kubernetes.io']
-    return { is: 'good', token: { subject: { namespace, account, pod, secret, node }, audiences: claims.aud, expires: claims.exp * 1000, id: claims.jti } }
+    return {
+      is: 'good',
+      token: {
+        subject: { namespace, account, pod, secret, node },
+        audiences: claims.aud,
+        expires: claims.exp * 1000,
+        id: claims.jti,
+      },
+    }
   }
 
   /** A string says what is wrong; undefined: not of this issuer. */
@@ -130,8 +166,10 @@ export class AccountTokens {
     if (claims?.iss !== this.issuer) return undefined
     const { alg, kid } = (decode(header) ?? {}) as { alg?: unknown; kid?: unknown }
     const { key } = this.#parts
-    if (alg !== 'ES256' || kid !== key.public.kid) return 'the token is signed with a key that is not this cluster\'s'
-    return key.verify(`${header}.${payload}`, Buffer.from(signature, 'base64url')) ? claims : 'the token\'s signature is wrong'
+    if (alg !== 'ES256' || kid !== key.public.kid) return "the token is signed with a key that is not this cluster's"
+    return key.verify(`${header}.${payload}`, Buffer.from(signature, 'base64url'))
+      ? claims
+      : "the token's signature is wrong"
   }
 
   #remember(token: string, claims: Claims): void {

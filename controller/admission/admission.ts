@@ -34,10 +34,17 @@ export function admissionPlugins(parts: AdmissionParts): readonly AdmissionPlugi
   const namespaces = new Namespaces(informer, reads)
   const connections = new Connections(parts)
   const caller = new WebhookCaller({ ...parts, connections, namespaces })
-  const registered = (kind: 'MutatingWebhookConfiguration' | 'ValidatingWebhookConfiguration'): Followed<readonly Webhook[]> => {
+  const registered = (
+    kind: 'MutatingWebhookConfiguration' | 'ValidatingWebhookConfiguration',
+  ): Followed<readonly Webhook[]> => {
     const made = new MadeOnce<typeof kind, Webhook[]>(webhooksOf)
     return new Followed(informer, [kind], () => {
-      connections.keep([...informer.lister('MutatingWebhookConfiguration').list(), ...informer.lister('ValidatingWebhookConfiguration').list()].flatMap(({ webhooks = [] }) => webhooks.map(({ clientConfig }) => clientConfig)))
+      connections.keep(
+        [
+          ...informer.lister('MutatingWebhookConfiguration').list(),
+          ...informer.lister('ValidatingWebhookConfiguration').list(),
+        ].flatMap(({ webhooks = [] }) => webhooks.map(({ clientConfig }) => clientConfig)),
+      )
       return made.of(informer.lister(kind).list()).flat()
     })
   }

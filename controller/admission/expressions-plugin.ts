@@ -1,4 +1,7 @@
-/** Compiles the expressions of webhooks and policies when they are written: what does not compile is refused with its place. */
+/**
+ * Compiles the expressions of webhooks and policies when they are written: what does not compile is refused with its
+ * place.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import { entryPath, fieldPath } from '../../proto/api/path.ts'
 import { describeObject } from '../../proto/api/schema.ts'
@@ -10,7 +13,11 @@ import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '..
 import { conditionEnvironment, policyEnvironment } from './cel/environment.ts'
 import { compiled } from './cel/expression.ts'
 
-const KINDS: ReadonlySet<Kind> = new Set<Kind>(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration', 'ValidatingAdmissionPolicy'])
+const KINDS: ReadonlySet<Kind> = new Set<Kind>([
+  'MutatingWebhookConfiguration',
+  'ValidatingWebhookConfiguration',
+  'ValidatingAdmissionPolicy',
+])
 
 export class ExpressionsPlugin implements AdmissionPlugin {
   readonly name = 'AdmissionExpressions'
@@ -26,7 +33,11 @@ export class ExpressionsPlugin implements AdmissionPlugin {
     const report = new Report()
     checkExpressions(report, object)
     if (report.details.length === 0) return
-    throw new GantryError('InvalidArgument', `${describeObject(object)} is invalid: ${report.details.map(({ field, message }) => `${field}: ${message}`).join('; ')}`, { details: report.details })
+    throw new GantryError(
+      'InvalidArgument',
+      `${describeObject(object)} is invalid: ${report.details.map(({ field, message }) => `${field}: ${message}`).join('; ')}`,
+      { details: report.details },
+    )
   }
 }
 
@@ -34,7 +45,14 @@ function checkExpressions(report: Report, object: AnyResource): void {
   switch (object.kind) {
     case 'MutatingWebhookConfiguration':
     case 'ValidatingWebhookConfiguration':
-      object.webhooks?.forEach(({ matchConditions = [] }, index) => checkConditions(report, matchConditions, fieldPath(entryPath('webhooks', index), 'matchConditions'), conditionEnvironment()))
+      object.webhooks?.forEach(({ matchConditions = [] }, index) =>
+        checkConditions(
+          report,
+          matchConditions,
+          fieldPath(entryPath('webhooks', index), 'matchConditions'),
+          conditionEnvironment(),
+        ),
+      )
       return
     case 'ValidatingAdmissionPolicy':
       checkPolicy(report, object)
@@ -43,8 +61,15 @@ function checkExpressions(report: Report, object: AnyResource): void {
   }
 }
 
-function checkConditions(report: Report, conditions: readonly MatchCondition[], path: string, environment: CelEnvironment): void {
-  conditions.forEach(({ expression }, index) => check(report, environment, expression, 'bool', fieldPath(entryPath(path, index), 'expression')))
+function checkConditions(
+  report: Report,
+  conditions: readonly MatchCondition[],
+  path: string,
+  environment: CelEnvironment,
+): void {
+  conditions.forEach(({ expression }, index) =>
+    check(report, environment, expression, 'bool', fieldPath(entryPath(path, index), 'expression')),
+  )
 }
 
 function checkPolicy(report: Report, { spec }: ValidatingAdmissionPolicy): void {
@@ -53,16 +78,45 @@ function checkPolicy(report: Report, { spec }: ValidatingAdmissionPolicy): void 
   const names = variables.map(({ name }) => name)
   const environment = policyEnvironment({ params, variables: names })
   checkConditions(report, matchConditions, 'spec.matchConditions', conditionEnvironment(params))
-  variables.forEach(({ expression }, index) => check(report, policyEnvironment({ params, variables: names.slice(0, index) }), expression, undefined, fieldPath(entryPath('spec.variables', index), 'expression')))
+  variables.forEach(({ expression }, index) =>
+    check(
+      report,
+      policyEnvironment({ params, variables: names.slice(0, index) }),
+      expression,
+      undefined,
+      fieldPath(entryPath('spec.variables', index), 'expression'),
+    ),
+  )
   validations.forEach(({ expression, messageExpression = '' }, index) => {
     const path = entryPath('spec.validations', index)
     check(report, environment, expression, 'bool', fieldPath(path, 'expression'))
-    if (messageExpression !== '') check(report, policyEnvironment({ params, variables: names, authorizer: false }), messageExpression, 'string', fieldPath(path, 'messageExpression'))
+    if (messageExpression !== '')
+      check(
+        report,
+        policyEnvironment({ params, variables: names, authorizer: false }),
+        messageExpression,
+        'string',
+        fieldPath(path, 'messageExpression'),
+      )
   })
-  auditAnnotations.forEach(({ valueExpression }, index) => check(report, environment, valueExpression, undefined, fieldPath(entryPath('spec.auditAnnotations', index), 'valueExpression')))
+  auditAnnotations.forEach(({ valueExpression }, index) =>
+    check(
+      report,
+      environment,
+      valueExpression,
+      undefined,
+      fieldPath(entryPath('spec.auditAnnotations', index), 'valueExpression'),
+    ),
+  )
 }
 
-function check(report: Report, environment: CelEnvironment, expression: string, returns: string | undefined, path: string): void {
+function check(
+  report: Report,
+  environment: CelEnvironment,
+  expression: string,
+  returns: string | undefined,
+  path: string,
+): void {
   const program = compiled(environment, expression, returns)
   if (program instanceof CelError) report.wrong(path, expression, `compilation failed: ${program.message}`)
 }

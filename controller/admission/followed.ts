@@ -1,4 +1,7 @@
-/** Something made of all objects of some kinds, made anew when one of them has changed and it is needed: requests look at it, each of them, so it costs nothing while nothing changes. */
+/**
+ * Something made of all objects of some kinds, made anew when one of them has changed and it is needed: requests look
+ * at it, each of them, so it costs nothing while nothing changes.
+ */
 import type { Kind, Resources } from '../../proto/gen/types.ts'
 import type { Informer } from '../informer/contract.ts'
 
@@ -27,11 +30,13 @@ export class MadeOnce<K extends Kind, T> {
 
   of(objects: readonly Resources[K][]): T[] {
     const before = this.#known
-    this.#known = new Map(objects.map((object) => {
-      const { uid, resourceVersion } = object.metadata
-      const known = before.get(uid)
-      return [uid, known?.resourceVersion === resourceVersion ? known : { resourceVersion, made: this.#make(object) }]
-    }))
+    this.#known = new Map(
+      objects.map((object) => {
+        const { uid, resourceVersion } = object.metadata
+        const known = before.get(uid)
+        return [uid, known?.resourceVersion === resourceVersion ? known : { resourceVersion, made: this.#make(object) }]
+      }),
+    )
     return [...this.#known.values()].map(({ made }) => made)
   }
 }

@@ -1,4 +1,7 @@
-/** Which requests a configuration is about: its rules and selectors. https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-rules */
+/**
+ * Which requests a configuration is about: its rules and selectors.
+ * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-rules
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import { labelSelectorMatcher, type LabelMatcher } from '../../proto/api/selector.ts'
 import type { LabelSelector, Namespace, NamedRuleWithOperations, RuleWithOperations } from '../../proto/gen/types.ts'
@@ -25,7 +28,10 @@ export class Match {
     this.#objects = labelSelectorMatcher(source.objectSelector ?? {})
   }
 
-  /** The version in which the resource is meant by one of the rules; undefined if none means it. Without any rule everything is meant if `unruled`. */
+  /**
+   * The version in which the resource is meant by one of the rules; undefined if none means it. Without any rule
+   * everything is meant if `unruled`.
+   */
   version(requested: Requested, unruled = false): string | undefined {
     const { rules, exclude = [], matchPolicy } = this.#source
     const equivalent = matchPolicy === 'Equivalent'
@@ -42,10 +48,14 @@ export class Match {
   async selectsNamespace(subject: Subject, namespaces: Namespaces): Promise<boolean> {
     if (this.#namespaces.requirements.length === 0) return true
     const { kind, namespace, subresource, object, operation } = subject.attributes
-    if (kind === 'Namespace' && subresource === '' && operation !== 'DELETE') return this.#namespaces.matches(object?.metadata.labels)
+    if (kind === 'Namespace' && subresource === '' && operation !== 'DELETE')
+      return this.#namespaces.matches(object?.metadata.labels)
     if (namespace === '' && kind !== 'Namespace') return true
     const found = await namespaces.get(subject.namespace)
-    if (found === undefined) throw new GantryError('NotFound', `namespace ${subject.namespace} not found`, { details: [{ field: 'metadata.namespace', value: subject.namespace, message: 'there is no such namespace' }] })
+    if (found === undefined)
+      throw new GantryError('NotFound', `namespace ${subject.namespace} not found`, {
+        details: [{ field: 'metadata.namespace', value: subject.namespace, message: 'there is no such namespace' }],
+      })
     return this.#namespaces.matches(found.metadata.labels)
   }
 }
@@ -67,17 +77,34 @@ export class Namespaces {
 
 /** The version of the request first: what is sent in another has to be made for it. */
 function versionOf(rules: MatchSource['rules'], requested: Requested, equivalent: boolean): string | undefined {
-  const versions = equivalent ? [requested.version, ...requested.versions.filter((version) => version !== requested.version)] : [requested.version]
+  const versions = equivalent
+    ? [requested.version, ...requested.versions.filter((version) => version !== requested.version)]
+    : [requested.version]
   return versions.find((version) => rules.some((rule) => ruleMatches(rule, requested, version)))
 }
 
-function ruleMatches(rule: RuleWithOperations | NamedRuleWithOperations, { operation, resource, subresource, name }: Requested, version: string): boolean {
-  const { operations = [], apiGroups = [], apiVersions = [], resources = [], scope, resourceNames = [] } = rule as NamedRuleWithOperations
+function ruleMatches(
+  rule: RuleWithOperations | NamedRuleWithOperations,
+  { operation, resource, subresource, name }: Requested,
+  version: string,
+): boolean {
+  const {
+    operations = [],
+    apiGroups = [],
+    apiVersions = [],
+    resources = [],
+    scope,
+    resourceNames = [],
+  } = rule as NamedRuleWithOperations
   const has = (values: readonly string[], value: string): boolean => values.includes('*') || values.includes(value)
-  return has(operations, operation) && has(apiGroups, resource.group) && has(apiVersions, version)
-    && (scope === '*' || (scope === 'Namespaced') === resource.namespaced)
-    && (resourceNames.length === 0 || resourceNames.includes(name))
-    && resources.some((text) => resourceMatches(text, resource.plural, subresource))
+  return (
+    has(operations, operation) &&
+    has(apiGroups, resource.group) &&
+    has(apiVersions, version) &&
+    (scope === '*' || (scope === 'Namespaced') === resource.namespaced) &&
+    (resourceNames.length === 0 || resourceNames.includes(name)) &&
+    resources.some((text) => resourceMatches(text, resource.plural, subresource))
+  )
 }
 
 /** "pods" means pods, "pods/*" them and their subresources, "*" everything that is no subresource. */

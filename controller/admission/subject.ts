@@ -1,23 +1,41 @@
-/** What a request is about, in the forms in which webhooks and policies see it: made where one of them is asked, once for all of them. */
+/**
+ * What a request is about, in the forms in which webhooks and policies see it: made where one of them is asked, once
+ * for all of them.
+ */
 import { encodeJson } from '../../proto/api/codec.ts'
 import { customKinds, versionOfObject } from '../../proto/api/custom/definitions.ts'
 import { apiVersionOf, resourceOf, type ResourceSchema } from '../../proto/api/schema.ts'
-import type { AdmissionRequest, AnyResource, GroupVersionKind, GroupVersionResource, JsonObject } from '../../proto/gen/types.ts'
+import type {
+  AdmissionRequest,
+  AnyResource,
+  GroupVersionKind,
+  GroupVersionResource,
+  JsonObject,
+} from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionOccasion, User, WriteContext } from '../api/contract.ts'
 import { scaleOf, scalePathsOf } from '../api/scale-form.ts'
 
 /** https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/ */
 const CONTROLLERS_NAMESPACE = 'kube-system'
-/** Its objects say how requests are admitted: whoever has locked himself out must be able to mend it. https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/ */
+/**
+ * Its objects say how requests are admitted: whoever has locked himself out must be able to mend it.
+ * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
+ */
 const EXEMPT_GROUP = 'admissionregistration.k8s.io'
 
 /** Who asks, as webhooks and policies are told: reconcilers as Kubernetes' controllers. */
 export function askerOf({ user, account = '' }: WriteContext): User {
   if (user !== undefined) return user
-  return { name: `system:serviceaccount:${CONTROLLERS_NAMESPACE}:${account}`, groups: ['system:serviceaccounts', `system:serviceaccounts:${CONTROLLERS_NAMESPACE}`, 'system:authenticated'] }
+  return {
+    name: `system:serviceaccount:${CONTROLLERS_NAMESPACE}:${account}`,
+    groups: ['system:serviceaccounts', `system:serviceaccounts:${CONTROLLERS_NAMESPACE}`, 'system:authenticated'],
+  }
 }
 
-/** Whether webhooks and policies may be asked about it: users' requests and what reconciler's make, change and delete, but not what says how requests are admitted. */
+/**
+ * Whether webhooks and policies may be asked about it: users' requests and what reconciler's make, change and delete,
+ * but not what says how requests are admitted.
+ */
 export function isAskedAbout({ kind, subresource, context: { user, account } }: AdmissionOccasion): boolean {
   if (user === undefined && (account === undefined || subresource === 'status')) return false
   return resourceOf(kind).group !== EXEMPT_GROUP
@@ -47,8 +65,12 @@ export class Subject {
     const custom = customKinds.get(kind)
     const resource = resourceOf(kind)
     const shown = object ?? oldObject
-    const version = custom === undefined || shown === undefined ? resource.version : versionOfObject(custom, shown.apiVersion).name
-    const versions = custom === undefined ? [resource.version] : custom.versions.filter(({ served }) => served).map((served) => served.name)
+    const version =
+      custom === undefined || shown === undefined ? resource.version : versionOfObject(custom, shown.apiVersion).name
+    const versions =
+      custom === undefined
+        ? [resource.version]
+        : custom.versions.filter(({ served }) => served).map((served) => served.name)
     this.requested = { operation, resource, version, versions, subresource, name }
     this.user = askerOf(context)
   }
@@ -56,7 +78,7 @@ export class Subject {
   /** A namespace is in itself, as Kubernetes has it. */
   get namespace(): string {
     const { kind, namespace, name, object } = this.attributes
-    return kind !== 'Namespace' ? namespace : name !== '' ? name : object?.metadata.name ?? ''
+    return kind !== 'Namespace' ? namespace : name !== '' ? name : (object?.metadata.name ?? '')
   }
 
   /** As it is to be; null for DELETE. `version`: one of `requested.versions`. */
@@ -73,7 +95,11 @@ export class Subject {
   labels(): (Readonly<Record<string, string>> | undefined)[] {
     const { object, oldObject, message } = this.attributes
     const metadata = message?.metadata as { labels?: Record<string, string> } | undefined
-    return [...object !== undefined ? [object.metadata.labels] : [], ...oldObject !== undefined ? [oldObject.metadata.labels] : [], ...metadata !== undefined ? [metadata.labels] : []]
+    return [
+      ...(object !== undefined ? [object.metadata.labels] : []),
+      ...(oldObject !== undefined ? [oldObject.metadata.labels] : []),
+      ...(metadata !== undefined ? [metadata.labels] : []),
+    ]
   }
 
   /** The object has been changed: its forms are made anew. */
@@ -87,10 +113,23 @@ export class Subject {
     const { name: username, uid, groups, extra } = this.user
     const [kind, resource] = [this.#kind(version), this.#resource(version)]
     return {
-      kind, resource, ...subresource !== '' && { subResource: subresource },
-      requestKind: this.#kind(this.requested.version), requestResource: this.#resource(this.requested.version), ...subresource !== '' && { requestSubResource: subresource },
-      ...name !== '' && { name }, ...this.namespace !== '' && { namespace: this.namespace }, operation,
-      userInfo: { username, ...uid !== undefined && { uid }, groups: [...groups], ...extra !== undefined && { extra: Object.fromEntries(Object.entries(extra).map(([key, values]) => [key, [...values]])) } },
+      kind,
+      resource,
+      ...(subresource !== '' && { subResource: subresource }),
+      requestKind: this.#kind(this.requested.version),
+      requestResource: this.#resource(this.requested.version),
+      ...(subresource !== '' && { requestSubResource: subresource }),
+      ...(name !== '' && { name }),
+      ...(this.namespace !== '' && { namespace: this.namespace }),
+      operation,
+      userInfo: {
+        username,
+        ...(uid !== undefined && { uid }),
+        groups: [...groups],
+        ...(extra !== undefined && {
+          extra: Object.fromEntries(Object.entries(extra).map(([key, values]) => [key, [...values]])),
+        }),
+      },
       dryRun: context.dryRun === true,
       options: options ?? (operation === 'CONNECT' ? message : undefined) ?? null,
     }
@@ -98,15 +137,22 @@ export class Subject {
 
   #kind(version: string): GroupVersionKind {
     const { object, message } = this.attributes
-    const { resource: { group, kind }, subresource } = this.requested
-    const form = message ?? (subresource === 'scale' && object !== undefined ? { apiVersion: 'autoscaling/v1', kind: 'Scale' } : undefined)
+    const {
+      resource: { group, kind },
+      subresource,
+    } = this.requested
+    const form =
+      message ??
+      (subresource === 'scale' && object !== undefined ? { apiVersion: 'autoscaling/v1', kind: 'Scale' } : undefined)
     if (form === undefined) return { group, version, kind }
     const steps = String(form.apiVersion).split('/')
     return { group: steps.length === 1 ? '' : steps[0]!, version: steps.at(-1)!, kind: String(form.kind) }
   }
 
   #resource(version: string): GroupVersionResource {
-    const { resource: { group, plural } } = this.requested
+    const {
+      resource: { group, plural },
+    } = this.requested
     return { group, version, resource: plural }
   }
 
@@ -122,13 +168,21 @@ export class Subject {
 
   #makeForm(which: 'object' | 'oldObject', version: string): JsonObject | null {
     const { [which]: object, message } = this.attributes
-    if (object === undefined) return which === 'object' ? message ?? null : null
+    if (object === undefined) return which === 'object' ? (message ?? null) : null
     const paths = this.requested.subresource === 'scale' ? scalePathsOf(object) : undefined
-    return paths !== undefined ? scaleOf(object, paths) : encodeJson(object, { apiVersion: apiVersionOf({ ...this.requested.resource, version }), full: true })
+    return paths !== undefined
+      ? scaleOf(object, paths)
+      : encodeJson(object, { apiVersion: apiVersionOf({ ...this.requested.resource, version }), full: true })
   }
 }
 
 /** pods "web", deployments.apps "web": as refusals name it. */
-export function describeSubject({ requested: { resource: { group, plural }, name }, attributes: { object } }: Subject): string {
-  return `${plural}${group === '' ? '' : `.${group}`} "${name !== '' ? name : (object as AnyResource | undefined)?.metadata.name ?? ''}"`
+export function describeSubject({
+  requested: {
+    resource: { group, plural },
+    name,
+  },
+  attributes: { object },
+}: Subject): string {
+  return `${plural}${group === '' ? '' : `.${group}`} "${name !== '' ? name : ((object as AnyResource | undefined)?.metadata.name ?? '')}"`
 }

@@ -1,4 +1,6 @@
-/** A refusal in the words of who was asked: an admission webhook's or a policy's, with the HTTP status that it chose. */
+/**
+ * A refusal in the words of who was asked: an admission webhook's or a policy's, with the HTTP status that it chose.
+ */
 import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
 import type { StatusDetails } from '../../proto/gen/types.ts'
 
@@ -22,7 +24,10 @@ export class AdmissionRefusal extends GantryError {
 
 const TOO_MANY_REQUESTS = 429
 
-/** To the control plane it is something that is not allowed, or not now, or, from 500 on, a state in which nothing can be said. */
+/**
+ * To the control plane it is something that is not allowed, or not now, or, from 500 on, a state in which nothing can
+ * be said.
+ */
 function codeOf({ code }: RefusalStatus): ErrorCode {
   if (code === TOO_MANY_REQUESTS) return 'ResourceExhausted'
   return code < 500 ? 'Forbidden' : 'FailedPrecondition'

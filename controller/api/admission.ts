@@ -1,5 +1,6 @@
 /**
- * What becomes of an object on its way in: the control plane's own fields are set or kept, defaults filled in, the whole validated. Pure: the
+ * What becomes of an object on its way in: the control plane's own fields are set or kept, defaults filled in, the
+ * whole validated. Pure: the
  * objects given stay as they are.
  */
 import { customKinds } from '../../proto/api/custom/definitions.ts'
@@ -30,18 +31,61 @@ export function complete<K extends Kind>(draft: Draft<K> | Resources[K]): Resour
   if (draft.kind in schema.messages) return decodeResource(draft.kind as K, encode(draft.kind, draft as never))
   // Its bytes would not say in which version it is meant.
   const { apiVersion = apiVersionOf(resourceOf(draft.kind)), kind, metadata, ...content } = draft as Resources[K]
-  return clone({ apiVersion, kind, metadata: decode('ObjectMeta', encode('ObjectMeta', metadata)), ...content }) as unknown as Resources[K]
+  return clone({
+    apiVersion,
+    kind,
+    metadata: decode('ObjectMeta', encode('ObjectMeta', metadata)),
+    ...content,
+  }) as unknown as Resources[K]
 }
 
-/** A new object as plugins see it: with what the control plane sets, and with defaults; not validated yet. Its name must be set. */
+/**
+ * A new object as plugins see it: with what the control plane sets, and with defaults; not validated yet. Its name must
+ * be set.
+ */
 export function draftNew<K extends Kind>(draft: Resources[K], uid: string, now: number): Resources[K] {
   const object = clone(draft) as AnyResource
-  const { name, generateName, namespace, resourceVersion, labels, annotations, ownerReferences, finalizers, managedFields } = object.metadata
-  if (!isUnconditional(resourceVersion)) throw invalid(object, [{ field: 'metadata.resourceVersion', value: resourceVersion, message: 'resourceVersion should not be set on objects to be created', remedy: 'leave it out' }])
+  const {
+    name,
+    generateName,
+    namespace,
+    resourceVersion,
+    labels,
+    annotations,
+    ownerReferences,
+    finalizers,
+    managedFields,
+  } = object.metadata
+  if (!isUnconditional(resourceVersion))
+    throw invalid(object, [
+      {
+        field: 'metadata.resourceVersion',
+        value: resourceVersion,
+        message: 'resourceVersion should not be set on objects to be created',
+        remedy: 'leave it out',
+      },
+    ])
   checkScope(object)
-  if (customKinds.get(object.kind)?.leaving === true) throw new GantryError('Forbidden', `${describeObject(object)} cannot be created: the definition of its kind is being deleted`)
+  if (customKinds.get(object.kind)?.leaving === true)
+    throw new GantryError(
+      'Forbidden',
+      `${describeObject(object)} cannot be created: the definition of its kind is being deleted`,
+    )
   const generation = hasGeneration(object.kind) ? 1 : undefined
-  object.metadata = { name, generateName, namespace, uid, resourceVersion: '', generation, creationTimestamp: formatTime(now), labels, annotations, ownerReferences, finalizers, managedFields }
+  object.metadata = {
+    name,
+    generateName,
+    namespace,
+    uid,
+    resourceVersion: '',
+    generation,
+    creationTimestamp: formatTime(now),
+    labels,
+    annotations,
+    ownerReferences,
+    finalizers,
+    managedFields,
+  }
   resetStatus(object, now)
   applyDefaults(object)
   if (object.kind === 'Node') stampTaints(object, undefined, now)
@@ -59,10 +103,14 @@ export function settleNew<K extends Kind>(draft: Resources[K]): Resources[K] {
   return object as Resources[K]
 }
 
-/** Rules in CEL are looked at of what is valid otherwise: of objects those of their definition, of definitions whether they are rules at all. */
+/**
+ * Rules in CEL are looked at of what is valid otherwise: of objects those of their definition, of definitions whether
+ * they are rules at all.
+ */
 function orBrokenRules(problems: ErrorDetail[], object: AnyResource, previous: AnyResource | undefined): ErrorDetail[] {
   if (problems.length > 0) return problems
-  if (object.kind === 'CustomResourceDefinition') return previous !== undefined && sameSpec(object, previous) ? [] : ruleProblems(object)
+  if (object.kind === 'CustomResourceDefinition')
+    return previous !== undefined && sameSpec(object, previous) ? [] : ruleProblems(object)
   const custom = customKinds.get(object.kind)
   return custom === undefined ? [] : brokenRules(custom, object, previous)
 }
@@ -71,9 +119,21 @@ function checkScope(object: AnyResource): void {
   const { namespace } = object.metadata
   const { namespaced } = resourceOf(object.kind)
   if (namespaced === (namespace !== '')) return
-  throw invalid(object, [namespaced
-    ? { field: 'metadata.namespace', value: '', message: 'is missing', remedy: 'say in which namespace, such as default' }
-    : { field: 'metadata.namespace', value: namespace, message: `is set, but a ${object.kind} is cluster-scoped`, remedy: 'leave it out' }])
+  throw invalid(object, [
+    namespaced
+      ? {
+          field: 'metadata.namespace',
+          value: '',
+          message: 'is missing',
+          remedy: 'say in which namespace, such as default',
+        }
+      : {
+          field: 'metadata.namespace',
+          value: namespace,
+          message: `is set, but a ${object.kind} is cluster-scoped`,
+          remedy: 'leave it out',
+        },
+  ])
 }
 
 /** Nothing is observed of what is new, except by a node of itself: it creates its object. */
@@ -117,7 +177,10 @@ function resetStatus(object: AnyResource, now: number): void {
   }
 }
 
-/** From when a pod's tolerationSeconds count: taints that let nothing run say when they were added, for as long as they are there. */
+/**
+ * From when a pod's tolerationSeconds count: taints that let nothing run say when they were added, for as long as they
+ * are there.
+ */
 function stampTaints({ spec }: Resources['Node'], stored: Resources['Node'] | undefined, now: number): void {
   spec.taints?.forEach((taint) => {
     if (taint.effect !== 'NoExecute') return
@@ -129,16 +192,32 @@ function stampTaints({ spec }: Resources['Node'], stored: Resources['Node'] | un
 /** Who writes: users may not touch what lets a namespace go, the control plane's own parts may. */
 export type Author = 'user' | 'controller'
 
-/** The stored object with another's metadata and spec, as plugins see it: not validated yet. Conflict for another uid; Forbidden for a new finalizer on what is being deleted. */
-export function draftUpdate<K extends Kind>(wanted: Resources[K], stored: Resources[K], author: Author, now: number): Resources[K] {
+/**
+ * The stored object with another's metadata and spec, as plugins see it: not validated yet. Conflict for another uid;
+ * Forbidden for a new finalizer on what is being deleted.
+ */
+export function draftUpdate<K extends Kind>(
+  wanted: Resources[K],
+  stored: Resources[K],
+  author: Author,
+  now: number,
+): Resources[K] {
   const next = clone(wanted) as AnyResource
   const current = stored as AnyResource
   checkSame(next.metadata, current)
   const kept = current.metadata
   next.metadata = {
     ...next.metadata,
-    name: kept.name, generateName: kept.generateName, namespace: kept.namespace, selfLink: kept.selfLink, uid: kept.uid, resourceVersion: kept.resourceVersion, generation: kept.generation,
-    creationTimestamp: kept.creationTimestamp, deletionTimestamp: kept.deletionTimestamp, deletionGracePeriodSeconds: kept.deletionGracePeriodSeconds,
+    name: kept.name,
+    generateName: kept.generateName,
+    namespace: kept.namespace,
+    selfLink: kept.selfLink,
+    uid: kept.uid,
+    resourceVersion: kept.resourceVersion,
+    generation: kept.generation,
+    creationTimestamp: kept.creationTimestamp,
+    deletionTimestamp: kept.deletionTimestamp,
+    deletionGracePeriodSeconds: kept.deletionGracePeriodSeconds,
   }
   if (hasStatus(next)) {
     if ('status' in current) (next as Halves).status = (current as Halves).status
@@ -158,30 +237,43 @@ function refuseNewFinalizers({ finalizers = [] }: ObjectMeta, stored: AnyResourc
   const added = finalizers.filter((finalizer) => stored.metadata.finalizers?.includes(finalizer) !== true)
   if (added.length === 0) return
   const details = added.map((value) => ({ field: 'metadata.finalizers', value, message: 'is new' }))
-  throw new GantryError('Forbidden', `${describeObject(stored)} is being deleted: no finalizer can be added`, { details })
+  throw new GantryError('Forbidden', `${describeObject(stored)} is being deleted: no finalizer can be added`, {
+    details,
+  })
 }
 
 /** A draft of an update, in place, as it is to be stored. InvalidArgument with every problem. */
-export function settleUpdate<K extends Kind>(draft: Resources[K], stored: Resources[K], subresource: WriteSubresource = ''): Resources[K] {
+export function settleUpdate<K extends Kind>(
+  draft: Resources[K],
+  stored: Resources[K],
+  subresource: WriteSubresource = '',
+): Resources[K] {
   const next = draft as AnyResource
   const current = stored as AnyResource
   const problems = orBrokenRules(validateUpdate(next, current, subresource), next, current)
   if (problems.length > 0) throw invalid(next, problems)
-  if (hasGeneration(next.kind) && !sameSpec(next, current)) next.metadata.generation = (current.metadata.generation ?? 0) + 1
+  if (hasGeneration(next.kind) && !sameSpec(next, current))
+    next.metadata.generation = (current.metadata.generation ?? 0) + 1
   return next as Resources[K]
 }
 
 /**
- * The stored object with another's status and what of its metadata goes with that, which differs by kind. InvalidArgument if its kind has no
- * status, or for a status that is not of the form that the schema says; Forbidden for a new finalizer on what is being deleted.
+ * The stored object with another's status and what of its metadata goes with that, which differs by kind.
+ * InvalidArgument if its kind has no
+ * status, or for a status that is not of the form that the schema says; Forbidden for a new finalizer on what is being
+ * deleted.
  */
 export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resources[K]): Resources[K] {
   checkSame(wanted.metadata, stored)
-  if (!hasStatus(wanted)) throw new GantryError('InvalidArgument', `a ${stored.kind} has no status`, { details: [{ field: 'status' }] })
+  if (!hasStatus(wanted))
+    throw new GantryError('InvalidArgument', `a ${stored.kind} has no status`, { details: [{ field: 'status' }] })
   const metadata = statusMetadata(wanted, stored)
   const next = { ...stored, apiVersion: wanted.apiVersion, metadata, status: clone((wanted as Halves).status) }
   if (customKinds.get(stored.kind) === undefined) {
-    const flaws = [...metadata === stored.metadata ? [] : validateUpdate(next, stored), ...validateStatus(next, stored)]
+    const flaws = [
+      ...(metadata === stored.metadata ? [] : validateUpdate(next, stored)),
+      ...validateStatus(next, stored),
+    ]
     if (flaws.length > 0) throw invalid(next, flaws)
     return next
   }
@@ -191,10 +283,15 @@ export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resour
   return next
 }
 
-/** The stored metadata, the same one if nothing of it changes, with the fields that a write of the kind's status may change. */
+/**
+ * The stored metadata, the same one if nothing of it changes, with the fields that a write of the kind's status may
+ * change.
+ */
 function statusMetadata({ metadata: wanted }: AnyResource, stored: AnyResource): ObjectMeta {
   const writable = resourceOf(stored.kind).statusMetadata ?? []
-  const changed = (writable as readonly (keyof ObjectMeta)[]).filter((name) => !sameJson(wanted[name] ?? {}, stored.metadata[name] ?? {}))
+  const changed = (writable as readonly (keyof ObjectMeta)[]).filter(
+    (name) => !sameJson(wanted[name] ?? {}, stored.metadata[name] ?? {}),
+  )
   if (changed.length === 0) return stored.metadata
   const next = { ...stored.metadata, ...clone(Object.fromEntries(changed.map((name) => [name, wanted[name]]))) }
   refuseNewFinalizers(next, stored)
@@ -204,7 +301,8 @@ function statusMetadata({ metadata: wanted }: AnyResource, stored: AnyResource):
 function checkSame(metadata: ObjectMeta, stored: AnyResource): void {
   const { uid, resourceVersion } = stored.metadata
   if (metadata.uid !== '' && metadata.uid !== uid) throw replaced(stored, metadata.uid)
-  if (!isUnconditional(metadata.resourceVersion) && metadata.resourceVersion !== resourceVersion) throw stale(stored, metadata.resourceVersion)
+  if (!isUnconditional(metadata.resourceVersion) && metadata.resourceVersion !== resourceVersion)
+    throw stale(stored, metadata.resourceVersion)
 }
 
 /** A write that names no version is of whichever there is; so is one that names 0, which none has. */
@@ -214,22 +312,56 @@ export function isUnconditional(resourceVersion: string): boolean {
 
 /** Conflict: the object has been deleted and made again since the caller read it. */
 export function replaced(stored: AnyResource, uid: string): GantryError {
-  return new GantryError('Conflict', `${describeObject(stored)} is another object of that name now`, { details: [{ field: 'metadata.uid', value: uid, message: `the object there has uid ${stored.metadata.uid}`, remedy: 'read it again' }] })
+  return new GantryError('Conflict', `${describeObject(stored)} is another object of that name now`, {
+    details: [
+      {
+        field: 'metadata.uid',
+        value: uid,
+        message: `the object there has uid ${stored.metadata.uid}`,
+        remedy: 'read it again',
+      },
+    ],
+  })
 }
 
 /** Conflict: somebody wrote the object since the caller read it. */
 export function stale(stored: AnyResource, resourceVersion: string): GantryError {
-  return new GantryError('Conflict', `${describeObject(stored)} has changed since it was read`, { details: [{ field: 'metadata.resourceVersion', value: resourceVersion, message: `the object is at ${stored.metadata.resourceVersion} now`, remedy: 'read it again and repeat the change' }] })
+  return new GantryError('Conflict', `${describeObject(stored)} has changed since it was read`, {
+    details: [
+      {
+        field: 'metadata.resourceVersion',
+        value: resourceVersion,
+        message: `the object is at ${stored.metadata.resourceVersion} now`,
+        remedy: 'read it again and repeat the change',
+      },
+    ],
+  })
 }
 
 function invalid(object: AnyResource, problems: readonly ErrorDetail[]): GantryError {
   const told = problems.slice(0, TOLD)
   const more = problems.length > TOLD ? `; and ${problems.length - TOLD} more` : ''
-  return new GantryError('InvalidArgument', `${describeObject(object)} is invalid: ${told.map(describeProblem).join('; ')}${more}`, { details: told })
+  return new GantryError(
+    'InvalidArgument',
+    `${describeObject(object)} is invalid: ${told.map(describeProblem).join('; ')}${more}`,
+    { details: told },
+  )
 }
 
 /** ResourceExhausted for an object that is too large to be stored. */
 export function checkSize(object: AnyResource, bytes: Uint8Array): void {
   if (bytes.length <= VALUE_LIMIT) return
-  throw new GantryError('ResourceExhausted', `${describeObject(object)} takes ${bytes.length} bytes, the limit is ${VALUE_LIMIT}`, { details: [{ value: String(bytes.length), message: `an object has at most ${VALUE_LIMIT} bytes`, remedy: 'divide it, or keep large content in an image or a volume' }] })
+  throw new GantryError(
+    'ResourceExhausted',
+    `${describeObject(object)} takes ${bytes.length} bytes, the limit is ${VALUE_LIMIT}`,
+    {
+      details: [
+        {
+          value: String(bytes.length),
+          message: `an object has at most ${VALUE_LIMIT} bytes`,
+          remedy: 'divide it, or keep large content in an image or a volume',
+        },
+      ],
+    },
+  )
 }

@@ -5,10 +5,14 @@ import { formatMicroTime, formatTime } from '../../proto/api/time.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { replaced } from './admission.ts'
 
-/** The pod bound to the node; the same object if it is already. Conflict if it is bound elsewhere, being deleted, or another than `uid`. */
+/**
+ * The pod bound to the node; the same object if it is already. Conflict if it is bound elsewhere, being deleted, or
+ * another than `uid`.
+ */
 export function bindPod(pod: Pod, uid: string, node: string, now: number): Pod {
   if (pod.metadata.uid !== uid) throw replaced(pod, uid)
-  if (pod.metadata.deletionTimestamp !== undefined) throw refused(pod, 'metadata.deletionTimestamp', pod.metadata.deletionTimestamp, 'is being deleted')
+  if (pod.metadata.deletionTimestamp !== undefined)
+    throw refused(pod, 'metadata.deletionTimestamp', pod.metadata.deletionTimestamp, 'is being deleted')
   const bound = pod.spec.nodeName ?? ''
   if (bound === node) return pod
   if (bound !== '') throw refused(pod, 'spec.nodeName', bound, `is bound to node ${bound} already`)
@@ -19,7 +23,10 @@ export function bindPod(pod: Pod, uid: string, node: string, now: number): Pod {
     status: {
       ...pod.status,
       conditions: [...(pod.status.conditions ?? []).filter(({ type }) => type !== scheduled.type), scheduled],
-      timeline: [...(pod.status.timeline ?? []).filter(({ step }) => step !== 'scheduled'), { step: 'scheduled', time: formatMicroTime(now) }],
+      timeline: [
+        ...(pod.status.timeline ?? []).filter(({ step }) => step !== 'scheduled'),
+        { step: 'scheduled', time: formatMicroTime(now) },
+      ],
     },
   }
 }

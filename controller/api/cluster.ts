@@ -3,7 +3,24 @@ import { GantryError } from '../../proto/api/errors.ts'
 import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
 import { parseTime } from '../../proto/api/time.ts'
 import { encode, type Input } from '../../proto/api/wire.ts'
-import type { ClusterService, Event, EventsRequest, NetCheckInput, NetCheckOutput, NetCheckRequest, NetCheckResult, ObjectBytes, NetworkConfirmedRequest, NodePageRequest, NodeUsage, NodeUsageRequest, VersionResponse, WhyRequest, WhyResponse, Page } from '../../proto/gen/types.ts'
+import type {
+  ClusterService,
+  Event,
+  EventsRequest,
+  NetCheckInput,
+  NetCheckOutput,
+  NetCheckRequest,
+  NetCheckResult,
+  ObjectBytes,
+  NetworkConfirmedRequest,
+  NodePageRequest,
+  NodeUsage,
+  NodeUsageRequest,
+  VersionResponse,
+  WhyRequest,
+  WhyResponse,
+  Page,
+} from '../../proto/gen/types.ts'
 import type { Peers } from '../election/peers.ts'
 import { isController } from './authorization.ts'
 import { DEFAULT_NAMESPACE } from './identity.ts'
@@ -13,7 +30,11 @@ const LEADER_TIMEOUT = 3_000
 
 /** Where events are read; see controller/events. */
 export interface EventSource {
-  read(query: { namespace?: string; kind?: string; name?: string; since?: number; type?: string }, follow: boolean, signal: AbortSignal): AsyncIterable<Event>
+  read(
+    query: { namespace?: string; kind?: string; name?: string; since?: number; type?: string },
+    follow: boolean,
+    signal: AbortSignal,
+  ): AsyncIterable<Event>
 }
 
 export interface ClusterParts {
@@ -79,8 +100,11 @@ export class ClusterHandlers implements Handlers<ClusterService> {
 
   async *events(request: EventsRequest, call: CallContext): AsyncGenerator<Input<ObjectBytes>, void, undefined> {
     const { namespace, kind, name, since, follow, type } = request
-    if (type !== '' && type !== 'Normal' && type !== 'Warning') throw new GantryError('InvalidArgument', `there are no events of type ${type}`, { details: [{ field: 'type', value: type, message: 'is neither Normal nor Warning' }] })
-    const query = { namespace, kind, name, type, ...since !== '' && { since: parseTime(since) } }
+    if (type !== '' && type !== 'Normal' && type !== 'Warning')
+      throw new GantryError('InvalidArgument', `there are no events of type ${type}`, {
+        details: [{ field: 'type', value: type, message: 'is neither Normal nor Warning' }],
+      })
+    const query = { namespace, kind, name, type, ...(since !== '' && { since: parseTime(since) }) }
     for await (const event of this.#parts.events.read(query, follow, call.signal)) {
       yield { apiVersion: event.apiVersion, kind: event.kind, raw: encode('Event', event) }
     }
@@ -88,12 +112,22 @@ export class ClusterHandlers implements Handlers<ClusterService> {
 
   /** Answered by the leader, whichever controller is asked. Unavailable while none leads. */
   async why(request: WhyRequest, call: CallContext): Promise<Input<WhyResponse>> {
-    if (request.pod === '') throw new GantryError('InvalidArgument', 'the request names no pod', { details: [{ field: 'pod', message: 'is empty' }] })
+    if (request.pod === '')
+      throw new GantryError('InvalidArgument', 'the request names no pod', {
+        details: [{ field: 'pod', message: 'is empty' }],
+      })
     const leader = this.#parts.leader()
-    if (leader === '') throw new GantryError('Unavailable', 'no controller leads at this moment', { details: [{ remedy: 'ask again in some seconds' }] })
+    if (leader === '')
+      throw new GantryError('Unavailable', 'no controller leads at this moment', {
+        details: [{ remedy: 'ask again in some seconds' }],
+      })
     if (leader !== this.#parts.controller) {
-      if (isController(call.user)) throw new GantryError('Unavailable', `controller ${this.#parts.controller} leads no more: ${leader} does`)
-      return (await this.#parts.peers.client(leader, 'Cluster')).why(request, { signal: call.signal, timeout: LEADER_TIMEOUT })
+      if (isController(call.user))
+        throw new GantryError('Unavailable', `controller ${this.#parts.controller} leads no more: ${leader} does`)
+      return (await this.#parts.peers.client(leader, 'Cluster')).why(request, {
+        signal: call.signal,
+        timeout: LEADER_TIMEOUT,
+      })
     }
     return this.#parts.why(request.namespace === '' ? DEFAULT_NAMESPACE : request.namespace, request.pod)
   }

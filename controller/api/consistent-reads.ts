@@ -1,5 +1,6 @@
 /**
- * Consistent reads from the watch cache: ask the store for its newest revision, wait until the cache has it, read the cache. The store answers
+ * Consistent reads from the watch cache: ask the store for its newest revision, wait until the cache has it, read the
+ * cache. The store answers
  * those who ask at the same time together, so many readers cost one question.
  */
 import { GantryError } from '../../proto/api/errors.ts'
@@ -17,7 +18,10 @@ export class ConsistentReads {
     this.#informer = informer
   }
 
-  /** Resolves when the cache shows every write acknowledged before the call. Unavailable if store or cache do not follow in time. */
+  /**
+   * Resolves when the cache shows every write acknowledged before the call. Unavailable if store or cache do not follow
+   * in time.
+   */
   async current(): Promise<void> {
     await this.#informer.reached(await this.#store.revision())
   }
@@ -38,5 +42,7 @@ export class ConsistentReads {
 
 /** What is said of an object that does not exist. */
 export function notFound(kind: Kind, namespace: string, name: string): GantryError {
-  return new GantryError('NotFound', `${named(kind, namespace, name)} not found`, { details: [{ field: 'metadata.name', value: name, message: 'there is no such object' }] })
+  return new GantryError('NotFound', `${named(kind, namespace, name)} not found`, {
+    details: [{ field: 'metadata.name', value: name, message: 'there is no such object' }],
+  })
 }

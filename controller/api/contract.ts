@@ -1,6 +1,8 @@
 /**
- * The API core: the one way in which objects are written, by users over gRPC and by the controller's own parts alike. It fills in defaults,
- * validates, keeps generation and field ownership, honours finalizers and owner references, and commits with compare-and-set.
+ * The API core: the one way in which objects are written, by users over gRPC and by the controller's own parts alike.
+ * It fills in defaults,
+ * validates, keeps generation and field ownership, honours finalizers and owner references, and commits with
+ * compare-and-set.
  * Writes that happen at the same time go to the store in common commits.
  */
 import type { AnyResource, JsonObject, JsonValue, Kind, Pod, Resources } from '../../proto/gen/types.ts'
@@ -11,11 +13,17 @@ export interface User {
   readonly name: string
   readonly groups: readonly string[]
   readonly uid?: string
-  /** What else is known, e.g. the pod that a token is bound to. https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/ */
+  /**
+   * What else is known, e.g. the pod that a token is bound to.
+   * https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/
+   */
   readonly extra?: Readonly<Record<string, readonly string[]>>
 }
 
-/** What becomes of a field that is unknown, comes twice, or is not acted on: refused, named in a warning, or passed over. https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation */
+/**
+ * What becomes of a field that is unknown, comes twice, or is not acted on: refused, named in a warning, or passed
+ * over. https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+ */
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore'
 
 export interface WriteContext {
@@ -23,7 +31,10 @@ export interface WriteContext {
   readonly fieldManager: string
   /** On whose behalf; undefined: the control plane's own part. */
   readonly user?: User | undefined
-  /** Of a reconciler, which writes on nobody's behalf: the ServiceAccount of kube-system as which Kubernetes' controller of that kind writes. Admission webhooks and policies are asked about what it makes, changes and deletes, as there. */
+  /**
+   * Of a reconciler, which writes on nobody's behalf: the ServiceAccount of kube-system as which Kubernetes' controller
+   * of that kind writes. Admission webhooks and policies are asked about what it makes, changes and deletes, as there.
+   */
   readonly account?: string | undefined
   /** Default Strict. */
   readonly fieldValidation?: FieldValidation | undefined
@@ -43,7 +54,10 @@ export interface DeleteOptions {
   readonly eviction?: boolean
 }
 
-/** Which part of an object is written: all but status, status, all but status by way of the subresource scale, or what pod-parts.ts says of a pod or a namespace. */
+/**
+ * Which part of an object is written: all but status, status, all but status by way of the subresource scale, or what
+ * pod-parts.ts says of a pod or a namespace.
+ */
 export type WriteSubresource = '' | 'status' | 'scale' | ObjectPart
 
 /** The parts of a pod that are written by subresources of their own. */
@@ -60,48 +74,120 @@ export interface PatchOptions {
 }
 
 /** An object to be created: what the server fills in may be missing. */
-export type Draft<K extends Kind> = { kind: K; metadata: Partial<Resources[K]['metadata']> } & { [F in Exclude<keyof Resources[K], 'kind' | 'metadata' | 'apiVersion'>]?: unknown } & { apiVersion?: string }
+export type Draft<K extends Kind> = { kind: K; metadata: Partial<Resources[K]['metadata']> } & {
+  [F in Exclude<keyof Resources[K], 'kind' | 'metadata' | 'apiVersion'>]?: unknown
+} & { apiVersion?: string }
 
 export interface ObjectApi {
-  /** Consistent: shows every write acknowledged before the call. Shared with the cache: copy before changing. NotFound. */
+  /**
+   * Consistent: shows every write acknowledged before the call. Shared with the cache: copy before changing. NotFound.
+   */
   get<K extends Kind>(kind: K, namespace: string, name: string): Promise<Resources[K]>
   create<K extends Kind>(draft: Draft<K>, context: WriteContext): Promise<Resources[K]>
-  /** Replaces metadata and spec; Conflict if metadata.resourceVersion is set and stale. Status stays as stored. metadata.managedFields, if it has entries, says whose the fields are; one empty entry: nobody's. `part`: everything else of the object stays as stored. */
+  /**
+   * Replaces metadata and spec; Conflict if metadata.resourceVersion is set and stale. Status stays as stored.
+   * metadata.managedFields, if it has entries, says whose the fields are; one empty entry: nobody's. `part`: everything
+   * else of the object stays as stored.
+   */
   update<K extends Kind>(object: Resources[K], context: WriteContext, part?: ObjectPart): Promise<Resources[K]>
   /** Replaces status; everything else stays as stored. */
   updateStatus<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K]>
-  patch<K extends Kind>(kind: K, namespace: string, name: string, options: PatchOptions, context: WriteContext): Promise<Resources[K]>
-  /** Conflict names the fields of others, unless `force`; also if the configuration has a resourceVersion that is stale. A status is applied to what there is: NotFound. */
-  apply<K extends Kind>(kind: K, namespace: string, name: string, configuration: JsonValue, force: boolean, context: WriteContext, subresource?: WriteSubresource): Promise<{ object: Resources[K]; outcome: 'UNCHANGED' | 'CREATED' | 'CONFIGURED' }>
-  /** Begins deletion (graceful, or held by finalizers) or completes it; the last state, its resourceVersion that of the write or removal. Nothing more happens if it is already under way, but a shorter grace is taken. */
-  delete<K extends Kind>(kind: K, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<Resources[K]>
-  /** As delete, and whether the object is gone. */
-  deletion<K extends Kind>(kind: K, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<{ object: Resources[K]; removed: boolean }>
+  patch<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    options: PatchOptions,
+    context: WriteContext,
+  ): Promise<Resources[K]>
   /**
-   * Reads from the cache, changes a copy, writes; again on Conflict with a fresh read. `change` returns false to leave the object alone.
+   * Conflict names the fields of others, unless `force`; also if the configuration has a resourceVersion that is stale.
+   * A status is applied to what there is: NotFound.
+   */
+  apply<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    configuration: JsonValue,
+    force: boolean,
+    context: WriteContext,
+    subresource?: WriteSubresource,
+  ): Promise<{ object: Resources[K]; outcome: 'UNCHANGED' | 'CREATED' | 'CONFIGURED' }>
+  /**
+   * Begins deletion (graceful, or held by finalizers) or completes it; the last state, its resourceVersion that of the
+   * write or removal. Nothing more happens if it is already under way, but a shorter grace is taken.
+   */
+  delete<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    options: DeleteOptions,
+    context: WriteContext,
+  ): Promise<Resources[K]>
+  /** As delete, and whether the object is gone. */
+  deletion<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    options: DeleteOptions,
+    context: WriteContext,
+  ): Promise<{ object: Resources[K]; removed: boolean }>
+  /**
+   * Reads from the cache, changes a copy, writes; again on Conflict with a fresh read. `change` returns false to leave
+   * the object alone.
    * `subresource` says which half is written.
    */
-  mutate<K extends Kind>(kind: K, namespace: string, name: string, subresource: '' | 'status', change: (object: Resources[K]) => false | void, context: WriteContext): Promise<Resources[K]>
+  mutate<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    subresource: '' | 'status',
+    change: (object: Resources[K]) => false | void,
+    context: WriteContext,
+  ): Promise<Resources[K]>
   /**
-   * Places a pod on a node: spec.nodeName, condition PodScheduled and the timeline's step, in one write. Bound there already: nothing happens.
+   * Places a pod on a node: spec.nodeName, condition PodScheduled and the timeline's step, in one write. Bound there
+   * already: nothing happens.
    * Conflict if it is bound elsewhere, being deleted, or another pod than `uid`; NotFound.
    */
   bind(namespace: string, name: string, uid: string, node: string, context: WriteContext): Promise<Pod>
   /**
-   * Everything of the pod on its node is gone. A pod being deleted is removed, or, while finalizers hold it, waits for nothing else; one
+   * Everything of the pod on its node is gone. A pod being deleted is removed, or, while finalizers hold it, waits for
+   * nothing else; one
    * that is not being deleted, and another pod than `uid`, stays as it is. The last state. NotFound.
    */
   release(namespace: string, name: string, uid: string, context: WriteContext): Promise<Pod>
-  /** Asks admission plugins about a connection to a subresource (exec, attach, portforward, proxy); `options` with apiVersion and kind, such as PodExecOptions. Rejects with what refuses it. */
-  admitConnection(kind: Kind, namespace: string, name: string, subresource: string, options: JsonObject, context: WriteContext): Promise<void>
+  /**
+   * Asks admission plugins about a connection to a subresource (exec, attach, portforward, proxy); `options` with
+   * apiVersion and kind, such as PodExecOptions. Rejects with what refuses it.
+   */
+  admitConnection(
+    kind: Kind,
+    namespace: string,
+    name: string,
+    subresource: string,
+    options: JsonObject,
+    context: WriteContext,
+  ): Promise<void>
 }
 
-/** Where news about objects goes; see controller/events. Never waits and never fails: with NATS down events wait in a bounded buffer. */
+/**
+ * Where news about objects goes; see controller/events. Never waits and never fails: with NATS down events wait in a
+ * bounded buffer.
+ */
 export interface EventSink {
-  record(event: { regarding: { kind: Kind; metadata: { name: string; namespace: string; uid: string } }; type: 'Normal' | 'Warning'; reason: string; message: string; component: string }): void
+  record(event: {
+    regarding: { kind: Kind; metadata: { name: string; namespace: string; uid: string } }
+    type: 'Normal' | 'Warning'
+    reason: string
+    message: string
+    component: string
+  }): void
 }
 
-/** What is asked of the API, as admission plugins see it. https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/ */
+/**
+ * What is asked of the API, as admission plugins see it.
+ * https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
+ */
 export interface AdmissionAttributes {
   readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT'
   readonly kind: Kind
@@ -109,24 +195,39 @@ export interface AdmissionAttributes {
   /** '' where the server makes it. */
   readonly name: string
   readonly subresource: string
-  /** As it is to be, with defaults; undefined for DELETE, and where `message` stands for it. Plugins that mutate change it in place. */
+  /**
+   * As it is to be, with defaults; undefined for DELETE, and where `message` stands for it. Plugins that mutate change
+   * it in place.
+   */
   readonly object: AnyResource | undefined
   /** As it is stored; undefined for CREATE and CONNECT. */
   readonly oldObject: AnyResource | undefined
-  /** What is sent to a subresource and is no part of the object: an Eviction, a Binding, PodExecOptions. With apiVersion and kind. */
+  /**
+   * What is sent to a subresource and is no part of the object: an Eviction, a Binding, PodExecOptions. With apiVersion
+   * and kind.
+   */
   readonly message?: JsonObject | undefined
-  /** How it is to be done, as the request says it: CreateOptions, UpdateOptions, PatchOptions, DeleteOptions without what the context says. */
+  /**
+   * How it is to be done, as the request says it: CreateOptions, UpdateOptions, PatchOptions, DeleteOptions without
+   * what the context says.
+   */
   readonly options?: JsonObject | undefined
   readonly context: WriteContext
 }
 
 /** All that is known of a request before its object is read. */
-export type AdmissionOccasion = Pick<AdmissionAttributes, 'operation' | 'kind' | 'namespace' | 'subresource' | 'context'>
+export type AdmissionOccasion = Pick<
+  AdmissionAttributes,
+  'operation' | 'kind' | 'namespace' | 'subresource' | 'context'
+>
 
 /**
- * Stands between a request and its validation. Each `mutate` is called in order, then defaults are filled in again, the object is validated, and each
- * `validate` is called. Forbidden or InvalidArgument refuses the write; other errors fail it. Writes without `context.user`, the control plane's own, pass
- * intrinsic plugins only. A write that meets others is admitted again: what a plugin does must be the same when it is done twice.
+ * Stands between a request and its validation. Each `mutate` is called in order, then defaults are filled in again, the
+ * object is validated, and each
+ * `validate` is called. Forbidden or InvalidArgument refuses the write; other errors fail it. Writes without
+ * `context.user`, the control plane's own, pass
+ * intrinsic plugins only. A write that meets others is admitted again: what a plugin does must be the same when it is
+ * done twice.
  */
 export interface AdmissionPlugin {
   readonly name: string

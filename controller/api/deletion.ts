@@ -1,7 +1,9 @@
 /**
- * What a deletion does, step by step. Pure. An object goes at once unless something holds it: finalizers, a namespace's contents, a pod's
+ * What a deletion does, step by step. Pure. An object goes at once unless something holds it: finalizers, a namespace's
+ * contents, a pod's
  * processes on its node. Then it carries deletionTimestamp until whatever holds it has let go.
- * https://kubernetes.io/docs/concepts/architecture/garbage-collection/ and …/concepts/workloads/pods/pod-lifecycle/#pod-termination
+ * https://kubernetes.io/docs/concepts/architecture/garbage-collection/ and
+ * …/concepts/workloads/pods/pod-lifecycle/#pod-termination
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import { formatTime, parseTime } from '../../proto/api/time.ts'
@@ -20,16 +22,25 @@ export const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io'
 /** `removed` when nothing holds the object; otherwise the object to be stored, the same one if nothing changes. */
 export type Step<K extends Kind> = 'removed' | Resources[K]
 
-/** The first or a further request to delete. Conflict if a precondition does not hold; Forbidden for the namespace that is always there. */
+/**
+ * The first or a further request to delete. Conflict if a precondition does not hold; Forbidden for the namespace that
+ * is always there.
+ */
 export function requestDeletion<K extends Kind>(stored: Resources[K], options: DeleteOptions, now: number): Step<K> {
   const { uid, resourceVersion } = options
   if (uid !== undefined && uid !== stored.metadata.uid) throw replaced(stored, uid)
-  if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion) throw stale(stored, resourceVersion)
-  if (stored.kind === 'Namespace' && PROTECTED_NAMESPACES.includes(stored.metadata.name)) throw new GantryError('Forbidden', `namespaces "${stored.metadata.name}" is forbidden: this namespace may not be deleted`)
+  if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion)
+    throw stale(stored, resourceVersion)
+  if (stored.kind === 'Namespace' && PROTECTED_NAMESPACES.includes(stored.metadata.name))
+    throw new GantryError(
+      'Forbidden',
+      `namespaces "${stored.metadata.name}" is forbidden: this namespace may not be deleted`,
+    )
   const metadata = withCleanup(stored, withPropagation(stored.metadata, options.propagation))
   const grace = graceOf(stored, options.gracePeriodSeconds)
   const marked = { ...stored, metadata: marks(metadata, grace, now) }
-  if (marked.kind === 'Namespace') (marked as Resources['Namespace']).status = { ...(marked as Resources['Namespace']).status, phase: 'Terminating' }
+  if (marked.kind === 'Namespace')
+    (marked as Resources['Namespace']).status = { ...(marked as Resources['Namespace']).status, phase: 'Terminating' }
   if (mayGo(marked)) return 'removed'
   return marked as Resources[K]
 }
@@ -49,9 +60,12 @@ export function releasePod(stored: Pod): Step<'Pod'> {
 function mayGo(object: AnyResource): boolean {
   if ((object.metadata.finalizers ?? []).length > 0) return false
   switch (object.kind) {
-    case 'Namespace': return (object.spec.finalizers ?? []).length === 0
-    case 'Pod': return object.metadata.deletionGracePeriodSeconds === 0
-    default: return true
+    case 'Namespace':
+      return (object.spec.finalizers ?? []).length === 0
+    case 'Pod':
+      return object.metadata.deletionGracePeriodSeconds === 0
+    default:
+      return true
   }
 }
 
@@ -59,7 +73,8 @@ function mayGo(object: AnyResource): boolean {
 function graceOf(object: AnyResource, wanted: number | undefined): number {
   if (object.kind !== 'Pod') return 0
   const { spec, status } = object
-  const idle = spec.nodeName === undefined || spec.nodeName === '' || status.phase === 'Succeeded' || status.phase === 'Failed'
+  const idle =
+    spec.nodeName === undefined || spec.nodeName === '' || status.phase === 'Succeeded' || status.phase === 'Failed'
   return idle ? 0 : Math.max(0, wanted ?? spec.terminationGracePeriodSeconds)
 }
 
@@ -70,25 +85,41 @@ const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59)
 function marks(metadata: ObjectMeta, grace: number, now: number): ObjectMeta {
   const { deletionTimestamp, deletionGracePeriodSeconds, generation } = metadata
   const ends = Math.min(now + grace * 1000, LAST_TIME)
-  if (deletionTimestamp === undefined) return { ...metadata, deletionTimestamp: formatTime(ends), deletionGracePeriodSeconds: grace, generation: generation === undefined ? undefined : generation + 1 }
+  if (deletionTimestamp === undefined)
+    return {
+      ...metadata,
+      deletionTimestamp: formatTime(ends),
+      deletionGracePeriodSeconds: grace,
+      generation: generation === undefined ? undefined : generation + 1,
+    }
   if (grace >= (deletionGracePeriodSeconds ?? 0)) return metadata
-  return { ...metadata, deletionTimestamp: formatTime(Math.min(ends, parseTime(deletionTimestamp))), deletionGracePeriodSeconds: grace }
+  return {
+    ...metadata,
+    deletionTimestamp: formatTime(Math.min(ends, parseTime(deletionTimestamp))),
+    deletionGracePeriodSeconds: grace,
+  }
 }
 
 /** A definition stays until the objects of its kind are gone. */
 function withCleanup({ kind }: AnyResource, metadata: ObjectMeta): ObjectMeta {
   const { finalizers = [], deletionTimestamp } = metadata
-  if (kind !== 'CustomResourceDefinition' || deletionTimestamp !== undefined || finalizers.includes(CLEANUP_FINALIZER)) return metadata
+  if (kind !== 'CustomResourceDefinition' || deletionTimestamp !== undefined || finalizers.includes(CLEANUP_FINALIZER))
+    return metadata
   return { ...metadata, finalizers: [...finalizers, CLEANUP_FINALIZER] }
 }
 
 /** Without a word on it, what an earlier request said holds. */
 function withPropagation(metadata: ObjectMeta, propagation: DeleteOptions['propagation']): ObjectMeta {
   if (propagation === undefined) return metadata
-  const others = (metadata.finalizers ?? []).filter((finalizer) => finalizer !== FOREGROUND_FINALIZER && finalizer !== ORPHAN_FINALIZER)
+  const others = (metadata.finalizers ?? []).filter(
+    (finalizer) => finalizer !== FOREGROUND_FINALIZER && finalizer !== ORPHAN_FINALIZER,
+  )
   switch (propagation) {
-    case 'BACKGROUND': return { ...metadata, finalizers: others }
-    case 'FOREGROUND': return { ...metadata, finalizers: [...others, FOREGROUND_FINALIZER] }
-    case 'ORPHAN': return { ...metadata, finalizers: [...others, ORPHAN_FINALIZER] }
+    case 'BACKGROUND':
+      return { ...metadata, finalizers: others }
+    case 'FOREGROUND':
+      return { ...metadata, finalizers: [...others, FOREGROUND_FINALIZER] }
+    case 'ORPHAN':
+      return { ...metadata, finalizers: [...others, ORPHAN_FINALIZER] }
   }
 }

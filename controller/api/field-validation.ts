@@ -1,5 +1,6 @@
 /**
- * How strictly a user's object is read: what is too much in it (an unknown field, a key that comes twice, a field that Gantry does not act on) is
+ * How strictly a user's object is read: what is too much in it (an unknown field, a key that comes twice, a field that
+ * Gantry does not act on) is
  * refused, told of in a warning, or passed over. What is wrong otherwise is always refused.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
  */
@@ -10,8 +11,17 @@ import type { WriteContext } from './contract.ts'
 
 export type Validation = Pick<WriteContext, 'fieldValidation' | 'warn'>
 
-/** An object of the kind, as strictly as the context says. `earlier`: what the reading of its text found. DecodingError with every problem. */
-export function decodeObject<K extends Kind>(kind: K, value: JsonValue, validation: Validation, options: DecodeOptions = {}, earlier: readonly Problem[] = []): Resources[K] {
+/**
+ * An object of the kind, as strictly as the context says. `earlier`: what the reading of its text found. DecodingError
+ * with every problem.
+ */
+export function decodeObject<K extends Kind>(
+  kind: K,
+  value: JsonValue,
+  validation: Validation,
+  options: DecodeOptions = {},
+  earlier: readonly Problem[] = [],
+): Resources[K] {
   const { object, problems } = inspectJson(kind, value, { repeats: true, ...options })
   settle(inOrder(problems, earlier), validation)
   return object as Resources[K]

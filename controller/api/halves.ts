@@ -1,4 +1,7 @@
-/** The parts of an object that are written apart: spec, with metadata and all else, and status. Of custom kinds their definition says whether it is so. */
+/**
+ * The parts of an object that are written apart: spec, with metadata and all else, and status. Of custom kinds their
+ * definition says whether it is so.
+ */
 import { contentOf, contentText } from '../../proto/api/custom/codec.ts'
 import { customKinds, versionOfObject } from '../../proto/api/custom/definitions.ts'
 import { messageSchema, resourceOf, schema } from '../../proto/api/schema.ts'
@@ -10,7 +13,9 @@ type Halves = { [H in Half]?: unknown }
 
 /** The message that a kind's spec or status is; undefined if it has none, and for custom kinds. */
 export function halfOf(kind: Kind, half: Half): keyof Messages | undefined {
-  return kind in schema.messages ? messageSchema(kind).fields.find(({ name }) => name === half)?.type as keyof Messages | undefined : undefined
+  return kind in schema.messages
+    ? (messageSchema(kind).fields.find(({ name }) => name === half)?.type as keyof Messages | undefined)
+    : undefined
 }
 
 /** Whether its status is written apart from everything else. */
@@ -28,7 +33,10 @@ export function hasGeneration(kind: Kind): boolean {
 export function sameSpec(a: AnyResource, b: AnyResource): boolean {
   if (customKinds.get(a.kind) !== undefined) return specText(a) === specText(b)
   const message = halfOf(a.kind, 'spec')
-  if (message !== undefined) return Buffer.compare(encode(message, (a as Halves).spec as never), encode(message, (b as Halves).spec as never)) === 0
+  if (message !== undefined)
+    return (
+      Buffer.compare(encode(message, (a as Halves).spec as never), encode(message, (b as Halves).spec as never)) === 0
+    )
   return resourceOf(a.kind).generation !== true || Buffer.compare(contentBytes(a), contentBytes(b)) === 0
 }
 

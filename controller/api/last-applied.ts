@@ -1,6 +1,8 @@
 /**
- * What `kubectl apply` applied last, as it keeps it in an annotation to find on its own side what is no longer in a configuration. Whoever goes to the
- * server's side and back finds it true. https://kubernetes.io/docs/reference/using-api/server-side-apply/#upgrading-from-client-side-apply-to-server-side-apply
+ * What `kubectl apply` applied last, as it keeps it in an annotation to find on its own side what is no longer in a
+ * configuration. Whoever goes to the
+ * server's side and back finds it true.
+ * https://kubernetes.io/docs/reference/using-api/server-side-apply/#upgrading-from-client-side-apply-to-server-side-apply
  */
 import { encodeJson, inspectJson } from '../../proto/api/codec.ts'
 import { isLenient } from '../../proto/api/problem.ts'
@@ -13,7 +15,10 @@ const KUBECTL = 'kubectl'
 /** Bytes; as much as all annotations of an object may have. */
 const LIMIT = 256 * 1024
 
-/** What kubectl applied last, canonical; undefined for other managers, and where there is no annotation or one that cannot be read, which is its owner's affair. */
+/**
+ * What kubectl applied last, canonical; undefined for other managers, and where there is no annotation or one that
+ * cannot be read, which is its owner's affair.
+ */
 export function lastApplied({ kind, metadata }: AnyResource, manager: string): JsonObject | undefined {
   const text = manager === KUBECTL ? metadata.annotations?.[ANNOTATION] : undefined
   if (text === undefined) return undefined
@@ -28,7 +33,10 @@ export function lastApplied({ kind, metadata }: AnyResource, manager: string): J
   return object !== undefined && problems.every(isLenient) ? encodeJson(object) : undefined
 }
 
-/** Lets the object's annotation, if it has one, say what is applied now; the annotation stays its owner's. True if that changes something. */
+/**
+ * Lets the object's annotation, if it has one, say what is applied now; the annotation stays its owner's. True if that
+ * changes something.
+ */
 export function tellLastApplied({ metadata }: JsonObject, configuration: JsonObject, manager: string): boolean {
   const annotations = isObject(metadata) ? metadata.annotations : undefined
   if (manager !== KUBECTL || !isObject(annotations) || annotations[ANNOTATION] === undefined) return false

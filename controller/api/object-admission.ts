@@ -1,12 +1,29 @@
-/** How what is written comes to be admitted: its draft, the turn of the plugins that look at it, its validation. At once where no plugin does, so that writes of one turn stay together. */
+/**
+ * How what is written comes to be admitted: its draft, the turn of the plugins that look at it, its validation. At once
+ * where no plugin does, so that writes of one turn stay together.
+ */
 import { encodeJson } from '../../proto/api/codec.ts'
 import { warningsOf } from '../../proto/api/pod-warnings.ts'
 import { sameJson } from '../../proto/api/shape.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
-import type { AnyResource, JsonObject, JsonValue, Kind, ManagedFieldsEntry, Pod, Resources } from '../../proto/gen/types.ts'
+import type {
+  AnyResource,
+  JsonObject,
+  JsonValue,
+  Kind,
+  ManagedFieldsEntry,
+  Pod,
+  Resources,
+} from '../../proto/gen/types.ts'
 import { admitStatus, draftUpdate, settleNew, settleUpdate, type Author } from './admission.ts'
-import type { AdmissionAttributes, AdmissionOccasion, DeleteOptions, WriteContext, WriteSubresource } from './contract.ts'
+import type {
+  AdmissionAttributes,
+  AdmissionOccasion,
+  DeleteOptions,
+  WriteContext,
+  WriteSubresource,
+} from './contract.ts'
 import { partOf } from './pod-parts.ts'
 import { admitBy, replaceContent, type AdmissionMemory, type AdmissionPlugins } from './plugins.ts'
 
@@ -33,21 +50,50 @@ export class ObjectAdmission {
 
   /** Completes the draft of a new object, in place. `generated`: the server made its name. */
   creation(object: AnyResource, context: WriteContext, generated: boolean): Promise<void> | undefined {
-    const { kind, metadata: { namespace, name } } = object
+    const {
+      kind,
+      metadata: { namespace, name },
+    } = object
     const occasion: AdmissionOccasion = { operation: 'CREATE', kind, namespace, subresource: '', context }
     const plugins = this.#plugins.of(occasion)
-    if (plugins.length > 0) return admitBy(plugins, { ...occasion, name: generated ? '' : name, object, oldObject: undefined, options: optionsOf('CreateOptions', context) }, () => settleNew(object)).then(() => warn(object, context))
+    if (plugins.length > 0)
+      return admitBy(
+        plugins,
+        {
+          ...occasion,
+          name: generated ? '' : name,
+          object,
+          oldObject: undefined,
+          options: optionsOf('CreateOptions', context),
+        },
+        () => settleNew(object),
+      ).then(() => warn(object, context))
     settleNew(object)
     warn(object, context)
     return undefined
   }
 
-  /** The stored object as it is to become, without its status. `owners` says whose its fields are, before plugins change some. */
-  update<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Manner, context: WriteContext, memory: AdmissionMemory, owners: Owners<K>): Resources[K] | Promise<Resources[K]> {
+  /**
+   * The stored object as it is to become, without its status. `owners` says whose its fields are, before plugins change
+   * some.
+   */
+  update<K extends Kind>(
+    wanted: Resources[K],
+    stored: Resources[K],
+    manner: Manner,
+    context: WriteContext,
+    memory: AdmissionMemory,
+    owners: Owners<K>,
+  ): Resources[K] | Promise<Resources[K]> {
     const { author, subresource } = manner
     const object = draftUpdate(partOf(wanted, stored, subresource), stored, author, this.#clock.now())
-    // What the control plane changes of a namespace is what lets it go, which is a subresource of its own in Kubernetes.
-    const occasion = updateOf(stored, author === 'controller' && stored.kind === 'Namespace' ? 'finalize' : subresource, context)
+    // What the control plane changes of a namespace is what lets it go, which is a subresource of its own in
+    // Kubernetes.
+    const occasion = updateOf(
+      stored,
+      author === 'controller' && stored.kind === 'Namespace' ? 'finalize' : subresource,
+      context,
+    )
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) {
       const settled = settleUpdate(object, stored, subresource)
@@ -57,7 +103,8 @@ export class ObjectAdmission {
     const managedFields = owners(object)
     object.metadata.managedFields = managedFields
     const settle = (): void => {
-      if (subresource !== '' && subresource !== 'scale') replaceContent(object, partOf(object, stored, subresource) as AnyResource)
+      if (subresource !== '' && subresource !== 'scale')
+        replaceContent(object, partOf(object, stored, subresource) as AnyResource)
       settleUpdate(object, stored, subresource)
     }
     return admitBy(plugins, attributesOf(occasion, object, stored, manner), settle, memory).then(() => {
@@ -67,7 +114,14 @@ export class ObjectAdmission {
   }
 
   /** The stored object with another's status. `owners` as for `update`. */
-  status<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Pick<Manner, 'patch' | 'force'>, context: WriteContext, memory: AdmissionMemory, owners: Owners<K>): Resources[K] | Promise<Resources[K]> {
+  status<K extends Kind>(
+    wanted: Resources[K],
+    stored: Resources[K],
+    manner: Pick<Manner, 'patch' | 'force'>,
+    context: WriteContext,
+    memory: AdmissionMemory,
+    owners: Owners<K>,
+  ): Resources[K] | Promise<Resources[K]> {
     const admitted = admitStatus(wanted, stored)
     const next = withOwners(admitted, owners(admitted))
     // What is observed is written all the time.
@@ -76,37 +130,95 @@ export class ObjectAdmission {
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) return next
     const object = clone(next)
-    return admitBy(plugins, attributesOf(occasion, object, stored, manner), () => admitStatus(object, stored), memory)
-      .then(() => withOwners(admitStatus(object, stored), next.metadata.managedFields))
+    return admitBy(
+      plugins,
+      attributesOf(occasion, object, stored, manner),
+      () => admitStatus(object, stored),
+      memory,
+    ).then(() => withOwners(admitStatus(object, stored), next.metadata.managedFields))
   }
 
-  deletion(stored: AnyResource, options: DeleteOptions, context: WriteContext, memory: AdmissionMemory): Promise<void> | undefined {
-    const { kind, metadata: { namespace, name } } = stored
-    const occasion: AdmissionOccasion = options.eviction === true ? { operation: 'CREATE', kind, namespace, subresource: 'eviction', context } : { operation: 'DELETE', kind, namespace, subresource: '', context }
+  deletion(
+    stored: AnyResource,
+    options: DeleteOptions,
+    context: WriteContext,
+    memory: AdmissionMemory,
+  ): Promise<void> | undefined {
+    const {
+      kind,
+      metadata: { namespace, name },
+    } = stored
+    const occasion: AdmissionOccasion =
+      options.eviction === true
+        ? { operation: 'CREATE', kind, namespace, subresource: 'eviction', context }
+        : { operation: 'DELETE', kind, namespace, subresource: '', context }
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) return undefined
     const how = deleteOptionsOf(options, context)
-    const attributes: AdmissionAttributes = options.eviction === true
-      ? { ...occasion, name, object: undefined, oldObject: undefined, message: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace, creationTimestamp: null }, deleteOptions: how }, options: optionsOf('CreateOptions', context) }
-      : { ...occasion, name, object: undefined, oldObject: stored, options: how }
+    const attributes: AdmissionAttributes =
+      options.eviction === true
+        ? {
+            ...occasion,
+            name,
+            object: undefined,
+            oldObject: undefined,
+            message: {
+              apiVersion: 'policy/v1',
+              kind: 'Eviction',
+              metadata: { name, namespace, creationTimestamp: null },
+              deleteOptions: how,
+            },
+            options: optionsOf('CreateOptions', context),
+          }
+        : { ...occasion, name, object: undefined, oldObject: stored, options: how }
     return admitBy(plugins, attributes, () => undefined, memory)
   }
 
-  binding({ metadata: { namespace, name, uid } }: Pod, node: string, context: WriteContext, memory: AdmissionMemory): Promise<void> | undefined {
+  binding(
+    { metadata: { namespace, name, uid } }: Pod,
+    node: string,
+    context: WriteContext,
+    memory: AdmissionMemory,
+  ): Promise<void> | undefined {
     // The scheduler's own are not asked about.
     if (context.user === undefined) return undefined
     const occasion: AdmissionOccasion = { operation: 'CREATE', kind: 'Pod', namespace, subresource: 'binding', context }
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) return undefined
-    const message = { apiVersion: 'v1', kind: 'Binding', metadata: { name, namespace, uid, creationTimestamp: null }, target: { kind: 'Node', name: node } }
-    return admitBy(plugins, { ...occasion, name, object: undefined, oldObject: undefined, message, options: optionsOf('CreateOptions', context) }, () => undefined, memory)
+    const message = {
+      apiVersion: 'v1',
+      kind: 'Binding',
+      metadata: { name, namespace, uid, creationTimestamp: null },
+      target: { kind: 'Node', name: node },
+    }
+    return admitBy(
+      plugins,
+      {
+        ...occasion,
+        name,
+        object: undefined,
+        oldObject: undefined,
+        message,
+        options: optionsOf('CreateOptions', context),
+      },
+      () => undefined,
+      memory,
+    )
   }
 
   /** A connection to a subresource; `message`: its options. */
-  async connection(kind: Kind, namespace: string, name: string, subresource: string, message: JsonObject, context: WriteContext): Promise<void> {
+  async connection(
+    kind: Kind,
+    namespace: string,
+    name: string,
+    subresource: string,
+    message: JsonObject,
+    context: WriteContext,
+  ): Promise<void> {
     const occasion: AdmissionOccasion = { operation: 'CONNECT', kind, namespace, subresource, context }
     const plugins = this.#plugins.of(occasion)
-    if (plugins.length > 0) await admitBy(plugins, { ...occasion, name, object: undefined, oldObject: undefined, message }, () => undefined)
+    if (plugins.length > 0)
+      await admitBy(plugins, { ...occasion, name, object: undefined, oldObject: undefined, message }, () => undefined)
   }
 }
 
@@ -116,32 +228,67 @@ function warn(object: AnyResource, { warn: tell }: WriteContext, stored?: AnyRes
   for (const text of warningsOf(object)) tell(text)
 }
 
-export function withOwners<K extends Kind>(object: Resources[K], managedFields: ManagedFieldsEntry[] | undefined): Resources[K] {
+export function withOwners<K extends Kind>(
+  object: Resources[K],
+  managedFields: ManagedFieldsEntry[] | undefined,
+): Resources[K] {
   return { ...object, metadata: { ...object.metadata, managedFields } }
 }
 
-function updateOf({ kind, metadata: { namespace } }: AnyResource, subresource: string, context: WriteContext): AdmissionOccasion {
+function updateOf(
+  { kind, metadata: { namespace } }: AnyResource,
+  subresource: string,
+  context: WriteContext,
+): AdmissionOccasion {
   return { operation: 'UPDATE', kind, namespace, subresource, context }
 }
 
-function attributesOf(occasion: AdmissionOccasion, object: AnyResource, oldObject: AnyResource, { patch, force }: Pick<Manner, 'patch' | 'force'>): AdmissionAttributes {
-  return { ...occasion, name: oldObject.metadata.name, object, oldObject, options: { ...optionsOf(patch === true ? 'PatchOptions' : 'UpdateOptions', occasion.context), ...force === true && { force } } }
+function attributesOf(
+  occasion: AdmissionOccasion,
+  object: AnyResource,
+  oldObject: AnyResource,
+  { patch, force }: Pick<Manner, 'patch' | 'force'>,
+): AdmissionAttributes {
+  return {
+    ...occasion,
+    name: oldObject.metadata.name,
+    object,
+    oldObject,
+    options: {
+      ...optionsOf(patch === true ? 'PatchOptions' : 'UpdateOptions', occasion.context),
+      ...(force === true && { force }),
+    },
+  }
 }
 
 function optionsOf(kind: string, { fieldManager, fieldValidation, dryRun }: WriteContext): JsonObject {
-  return { kind, apiVersion: 'meta.k8s.io/v1', ...dryRun === true && { dryRun: ['All'] }, fieldManager, ...fieldValidation !== undefined && { fieldValidation } }
+  return {
+    kind,
+    apiVersion: 'meta.k8s.io/v1',
+    ...(dryRun === true && { dryRun: ['All'] }),
+    fieldManager,
+    ...(fieldValidation !== undefined && { fieldValidation }),
+  }
 }
 
-function deleteOptionsOf({ propagation, uid, resourceVersion, gracePeriodSeconds }: DeleteOptions, { dryRun }: WriteContext): JsonObject {
-  const preconditions = { ...uid !== undefined && { uid }, ...resourceVersion !== undefined && { resourceVersion } }
+function deleteOptionsOf(
+  { propagation, uid, resourceVersion, gracePeriodSeconds }: DeleteOptions,
+  { dryRun }: WriteContext,
+): JsonObject {
+  const preconditions = { ...(uid !== undefined && { uid }), ...(resourceVersion !== undefined && { resourceVersion }) }
   return {
-    kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1', ...gracePeriodSeconds !== undefined && { gracePeriodSeconds }, ...Object.keys(preconditions).length > 0 && { preconditions },
-    ...propagation !== undefined && { propagationPolicy: PROPAGATION[propagation] }, ...dryRun === true && { dryRun: ['All'] },
+    kind: 'DeleteOptions',
+    apiVersion: 'meta.k8s.io/v1',
+    ...(gracePeriodSeconds !== undefined && { gracePeriodSeconds }),
+    ...(Object.keys(preconditions).length > 0 && { preconditions }),
+    ...(propagation !== undefined && { propagationPolicy: PROPAGATION[propagation] }),
+    ...(dryRun === true && { dryRun: ['All'] }),
   }
 }
 
 /**
- * True if an application changed nothing but the times of owners: a configuration that leaves out what is defaulted within an atomic list
+ * True if an application changed nothing but the times of owners: a configuration that leaves out what is defaulted
+ * within an atomic list
  * differs from the stored object until the defaults are set.
  */
 export function hasNewTimesOnly<K extends Kind>(object: Resources[K], stored: Resources[K]): boolean {

@@ -7,7 +7,15 @@ import { decodeResource, encodeResource } from '../../proto/api/wire.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import { randomSuffix, randomUuid, type Random } from '../../proto/base/random.ts'
-import type { AnyResource, JsonObject, JsonValue, Kind, ManagedFieldsEntry, Pod, Resources } from '../../proto/gen/types.ts'
+import type {
+  AnyResource,
+  JsonObject,
+  JsonValue,
+  Kind,
+  ManagedFieldsEntry,
+  Pod,
+  Resources,
+} from '../../proto/gen/types.ts'
 import type { Informer } from '../informer/contract.ts'
 import type { CommitResult, Entry, Operation } from '../store/contract.ts'
 import type { GroupCommit } from '../store/group-commit.ts'
@@ -15,7 +23,16 @@ import { objectKey } from '../store/keys.ts'
 import { checkSize, complete, draftNew } from './admission.ts'
 import { bindPod } from './binding.ts'
 import { notFound, type ConsistentReads } from './consistent-reads.ts'
-import type { AdmissionPlugin, DeleteOptions, Draft, ObjectApi, ObjectPart, PatchOptions, WriteContext, WriteSubresource } from './contract.ts'
+import type {
+  AdmissionPlugin,
+  DeleteOptions,
+  Draft,
+  ObjectApi,
+  ObjectPart,
+  PatchOptions,
+  WriteContext,
+  WriteSubresource,
+} from './contract.ts'
 import { releasePod, requestDeletion, settleDeletion, type Step } from './deletion.ts'
 import { named } from './identity.ts'
 import { AppliedConfiguration, patched } from './patches.ts'
@@ -31,9 +48,17 @@ const GENERATED_BASE = 58
 const ALLOCATIONS = 50
 const NONE: ReadonlySet<string> = new Set()
 /** What other writes are admitted by: who has written it expects to be heeded. */
-const HEEDED: ReadonlySet<Kind> = new Set<Kind>(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'])
+const HEEDED: ReadonlySet<Kind> = new Set<Kind>([
+  'MutatingWebhookConfiguration',
+  'ValidatingWebhookConfiguration',
+  'ValidatingAdmissionPolicy',
+  'ValidatingAdmissionPolicyBinding',
+])
 
-/** An object that a write begins with. `fresh`: it is certain that it was the newest when the write began, not merely what the cache shows. */
+/**
+ * An object that a write begins with. `fresh`: it is certain that it was the newest when the write began, not merely
+ * what the cache shows.
+ */
 interface Base<K extends Kind> {
   readonly object: Resources[K]
   readonly revision: number
@@ -86,25 +111,60 @@ export class ObjectCore implements ObjectApi {
   async update<K extends Kind>(object: Resources[K], context: WriteContext, part?: ObjectPart): Promise<Resources[K]> {
     const { namespace, name } = object.metadata
     const wanted = complete(object)
-    return (await this.#change(object.kind as K, namespace, name, context, (stored, memory) => this.#updated(wanted, stored, { author: part === 'finalize' ? 'controller' : 'user', subresource: part ?? '' }, context, memory))).object
+    return (
+      await this.#change(object.kind as K, namespace, name, context, (stored, memory) =>
+        this.#updated(
+          wanted,
+          stored,
+          { author: part === 'finalize' ? 'controller' : 'user', subresource: part ?? '' },
+          context,
+          memory,
+        ),
+      )
+    ).object
   }
 
   async updateStatus<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K]> {
     const { namespace, name } = object.metadata
     const wanted = complete(object)
-    return (await this.#change(object.kind as K, namespace, name, context, (stored, memory) => this.#statusUpdated(wanted, stored, {}, context, memory))).object
+    return (
+      await this.#change(object.kind as K, namespace, name, context, (stored, memory) =>
+        this.#statusUpdated(wanted, stored, {}, context, memory),
+      )
+    ).object
   }
 
-  async patch<K extends Kind>(kind: K, namespace: string, name: string, { subresource = '', ...patch }: PatchOptions, context: WriteContext): Promise<Resources[K]> {
+  async patch<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    { subresource = '', ...patch }: PatchOptions,
+    context: WriteContext,
+  ): Promise<Resources[K]> {
     const { object } = await this.#change(kind, namespace, name, context, (stored, memory) => {
       const wanted = patched(stored, patch, context)
-      return subresource === 'status' ? this.#statusUpdated(wanted, stored, { patch: true }, context, memory) : this.#updated(wanted, stored, { author: 'user', subresource, patch: true }, context, memory)
+      return subresource === 'status'
+        ? this.#statusUpdated(wanted, stored, { patch: true }, context, memory)
+        : this.#updated(wanted, stored, { author: 'user', subresource, patch: true }, context, memory)
     })
     return object
   }
 
-  async apply<K extends Kind>(kind: K, namespace: string, name: string, configuration: JsonValue, force: boolean, context: WriteContext, subresource: WriteSubresource = ''): Promise<{ object: Resources[K]; outcome: 'UNCHANGED' | 'CREATED' | 'CONFIGURED' }> {
-    const application = new AppliedConfiguration(kind, namespace, name, configuration, { force, subresource, context, now: () => this.#clock.now() })
+  async apply<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    configuration: JsonValue,
+    force: boolean,
+    context: WriteContext,
+    subresource: WriteSubresource = '',
+  ): Promise<{ object: Resources[K]; outcome: 'UNCHANGED' | 'CREATED' | 'CONFIGURED' }> {
+    const application = new AppliedConfiguration(kind, namespace, name, configuration, {
+      force,
+      subresource,
+      context,
+      now: () => this.#clock.now(),
+    })
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
         const { object, changed } = await this.#change(kind, namespace, name, context, (stored, memory) => {
@@ -112,9 +172,10 @@ export class ObjectCore implements ObjectApi {
           if (merged === stored) return stored
           const manner = { author: 'user', patch: true, force } as const
           const owners = (): ManagedFieldsEntry[] | undefined => merged.metadata.managedFields
-          const written = subresource === 'status'
-            ? this.#admission.status(merged, stored, manner, context, memory, owners)
-            : this.#admission.update(merged, stored, { ...manner, subresource }, context, memory, owners)
+          const written =
+            subresource === 'status'
+              ? this.#admission.status(merged, stored, manner, context, memory, owners)
+              : this.#admission.update(merged, stored, { ...manner, subresource }, context, memory, owners)
           return then(written, (next) => settleDeletion(hasNewTimesOnly(next, stored) ? stored : next))
         })
         return { object, outcome: changed ? 'CONFIGURED' : 'UNCHANGED' }
@@ -122,7 +183,10 @@ export class ObjectCore implements ObjectApi {
         if (!GantryError.is(thrown, 'NotFound') || subresource !== '') throw thrown
       }
       try {
-        return { object: await this.#create(application.alone(), context, (object) => object.metadata.managedFields ?? []), outcome: 'CREATED' }
+        return {
+          object: await this.#create(application.alone(), context, (object) => object.metadata.managedFields ?? []),
+          outcome: 'CREATED',
+        }
       } catch (thrown) {
         // Made by another since: then it is to be changed.
         if (!GantryError.is(thrown, 'AlreadyExists')) throw thrown
@@ -131,26 +195,49 @@ export class ObjectCore implements ObjectApi {
     throw contended(kind, namespace, name)
   }
 
-  async delete<K extends Kind>(kind: K, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<Resources[K]> {
+  async delete<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    options: DeleteOptions,
+    context: WriteContext,
+  ): Promise<Resources[K]> {
     return (await this.deletion(kind, namespace, name, options, context)).object
   }
 
-  async deletion<K extends Kind>(kind: K, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<{ object: Resources[K]; removed: boolean }> {
+  async deletion<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    options: DeleteOptions,
+    context: WriteContext,
+  ): Promise<{ object: Resources[K]; removed: boolean }> {
     const { object, removed } = await this.#change(kind, namespace, name, context, (stored, memory) => {
       const next = requestDeletion(stored, options, this.#clock.now())
       const admitted = this.#admission.deletion(stored, options, context, memory)
       return admitted === undefined ? next : admitted.then(() => next)
     })
-    // Creations look at the cache for whether a namespace is going: whoever has been told that it is must not get one through any more.
-    if (kind === 'Namespace' && context.dryRun !== true) await this.#informer.reached(Number(object.metadata.resourceVersion))
+    // Creations look at the cache for whether a namespace is going: whoever has been told that it is must not get one
+    // through any more.
+    if (kind === 'Namespace' && context.dryRun !== true)
+      await this.#informer.reached(Number(object.metadata.resourceVersion))
     return { object, removed }
   }
 
-  async mutate<K extends Kind>(kind: K, namespace: string, name: string, subresource: '' | 'status', change: (object: Resources[K]) => false | void, context: WriteContext): Promise<Resources[K]> {
+  async mutate<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    subresource: '' | 'status',
+    change: (object: Resources[K]) => false | void,
+    context: WriteContext,
+  ): Promise<Resources[K]> {
     const { object } = await this.#change(kind, namespace, name, context, (stored, memory) => {
       const wanted = clone(stored)
       if (change(wanted) === false) return stored
-      return subresource === 'status' ? this.#statusUpdated(wanted, stored, {}, context, memory) : this.#updated(wanted, stored, { author: 'controller', subresource }, context, memory)
+      return subresource === 'status'
+        ? this.#statusUpdated(wanted, stored, {}, context, memory)
+        : this.#updated(wanted, stored, { author: 'controller', subresource }, context, memory)
     })
     return object
   }
@@ -165,22 +252,49 @@ export class ObjectCore implements ObjectApi {
   }
 
   async release(namespace: string, name: string, uid: string, context: WriteContext): Promise<Pod> {
-    return (await this.#change('Pod', namespace, name, context, (stored) => (stored.metadata.uid === uid ? releasePod(stored) : stored))).object
+    return (
+      await this.#change('Pod', namespace, name, context, (stored) =>
+        stored.metadata.uid === uid ? releasePod(stored) : stored,
+      )
+    ).object
   }
 
-  admitConnection(kind: Kind, namespace: string, name: string, subresource: string, options: JsonObject, context: WriteContext): Promise<void> {
+  admitConnection(
+    kind: Kind,
+    namespace: string,
+    name: string,
+    subresource: string,
+    options: JsonObject,
+    context: WriteContext,
+  ): Promise<void> {
     return this.#admission.connection(kind, namespace, name, subresource, options, context)
   }
 
   /** Creates what `wanted` says; `owners` says who owns the fields of the object that becomes of it. */
-  async #create<K extends Kind>(wanted: Resources[K], context: WriteContext, owners: (object: Resources[K]) => ManagedFieldsEntry[]): Promise<Resources[K]> {
+  async #create<K extends Kind>(
+    wanted: Resources[K],
+    context: WriteContext,
+    owners: (object: Resources[K]) => ManagedFieldsEntry[],
+  ): Promise<Resources[K]> {
     const { name, generateName = '', namespace } = wanted.metadata
-    if (name === '' && generateName === '') throw new GantryError('InvalidArgument', `a ${wanted.kind} needs a name`, { details: [{ field: 'metadata.name', message: 'name or generateName is required', remedy: 'set metadata.name or metadata.generateName', reason: 'FieldValueRequired' }] })
+    if (name === '' && generateName === '')
+      throw new GantryError('InvalidArgument', `a ${wanted.kind} needs a name`, {
+        details: [
+          {
+            field: 'metadata.name',
+            message: 'name or generateName is required',
+            remedy: 'set metadata.name or metadata.generateName',
+            reason: 'FieldValueRequired',
+          },
+        ],
+      })
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      wanted.metadata.name = name === '' ? `${generateName.slice(0, GENERATED_BASE)}${randomSuffix(this.#random)}` : name
+      wanted.metadata.name =
+        name === '' ? `${generateName.slice(0, GENERATED_BASE)}${randomSuffix(this.#random)}` : name
       const object = draftNew(wanted, randomUuid(this.#random), this.#clock.now())
       await this.#requireNamespace(object)
-      // What admission adds, such as a pod's token, is nobody's: whoever leaves it out of what he applies later does not take it away.
+      // What admission adds, such as a pod's token, is nobody's: whoever leaves it out of what he applies later does
+      // not take it away.
       const managedFields = owners(object)
       object.metadata.managedFields = managedFields
       const admitted = this.#admission.creation(object, context, name === '')
@@ -191,13 +305,25 @@ export class ObjectCore implements ObjectApi {
       if (name !== '') break
     }
     const taken = named(wanted.kind, namespace, wanted.metadata.name)
-    throw new GantryError('AlreadyExists', `${taken} already exists`, { details: [{ field: 'metadata.name', value: wanted.metadata.name, message: 'is taken', remedy: 'choose another name, or apply to change what is there' }] })
+    throw new GantryError('AlreadyExists', `${taken} already exists`, {
+      details: [
+        {
+          field: 'metadata.name',
+          value: wanted.metadata.name,
+          message: 'is taken',
+          remedy: 'choose another name, or apply to change what is there',
+        },
+      ],
+    })
   }
 
   /** The object as it would be stored, undefined if its name is taken. */
   async #tryNew<K extends Kind>(object: Resources[K]): Promise<Resources[K] | undefined> {
-    const { kind, metadata: { namespace, name } } = object as AnyResource
-    if (await this.#reads.find(kind, namespace, name) !== undefined) return undefined
+    const {
+      kind,
+      metadata: { namespace, name },
+    } = object as AnyResource
+    if ((await this.#reads.find(kind, namespace, name)) !== undefined) return undefined
     const allocation = this.#services.allocate(object, undefined, NONE)
     this.#services.settled(allocation, undefined)
     this.#services.check(allocation)
@@ -208,22 +334,37 @@ export class ObjectCore implements ObjectApi {
 
   /** The new object, undefined if its name is taken. */
   async #putNew<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K] | undefined> {
-    const { kind, metadata: { namespace, name } } = object as AnyResource
+    const {
+      kind,
+      metadata: { namespace, name },
+    } = object as AnyResource
     const key = objectKey(kind, namespace, name)
     const avoid = new Set<string>()
     for (let attempt = 0; attempt < ALLOCATIONS; attempt++) {
       const allocation = this.#services.allocate(object, undefined, avoid)
       const value = encodeResource(allocation.object as AnyResource)
-      const { result, met } = await this.#commit({ kind: 'put', key, value, expect: { is: 'absent' } }, allocation, context)
+      const { result, met } = await this.#commit(
+        { kind: 'put', key, value, expect: { is: 'absent' } },
+        allocation,
+        context,
+      )
       for (const claim of met) avoid.add(claim)
-      if (result.outcome === 'committed') return this.#informer.written(kind as K, { key, value, revision: result.revision }).object
+      if (result.outcome === 'committed')
+        return this.#informer.written(kind as K, { key, value, revision: result.revision }).object
       if (met.length === 0) return undefined
     }
     throw contended(kind, namespace, name)
   }
 
-  /** Writes an object and what is allocated with it. `met`: claims of others that were chosen, so that the write is to be made again without them. Forbidden for a leader that is deposed. */
-  async #commit(operation: Operation, allocation: Allocation<Kind>, context: WriteContext): Promise<{ result: Exclude<CommitResult, { outcome: 'deposed' }>; met: readonly string[] }> {
+  /**
+   * Writes an object and what is allocated with it. `met`: claims of others that were chosen, so that the write is to
+   * be made again without them. Forbidden for a leader that is deposed.
+   */
+  async #commit(
+    operation: Operation,
+    allocation: Allocation<Kind>,
+    context: WriteContext,
+  ): Promise<{ result: Exclude<CommitResult, { outcome: 'deposed' }>; met: readonly string[] }> {
     let result: CommitResult | undefined
     let met: readonly string[] = []
     try {
@@ -233,7 +374,8 @@ export class ObjectCore implements ObjectApi {
       met = this.#services.settled(allocation, result)
     }
     if (result.outcome === 'deposed') throw deposed()
-    if (result.outcome === 'committed' && HEEDED.has((allocation.object as AnyResource).kind)) await this.#informer.reached(result.revision)
+    if (result.outcome === 'committed' && HEEDED.has((allocation.object as AnyResource).kind))
+      await this.#informer.reached(result.revision)
     return { result, met }
   }
 
@@ -241,40 +383,106 @@ export class ObjectCore implements ObjectApi {
   async #requireNamespace({ kind, metadata: { namespace } }: AnyResource): Promise<void> {
     if (!resourceOf(kind).namespaced) return
     const shown = this.#informer.lister('Namespace').get('', namespace)
-    const found = shown !== undefined && shown.metadata.deletionTimestamp === undefined ? shown : (await this.#reads.find('Namespace', '', namespace))?.object
+    const found =
+      shown !== undefined && shown.metadata.deletionTimestamp === undefined
+        ? shown
+        : (await this.#reads.find('Namespace', '', namespace))?.object
     if (found === undefined) {
-      throw new GantryError('NotFound', `namespace ${namespace} not found`, { details: [{ field: 'metadata.namespace', value: namespace, message: 'there is no such namespace', remedy: `gantry create namespace ${namespace}` }] })
+      throw new GantryError('NotFound', `namespace ${namespace} not found`, {
+        details: [
+          {
+            field: 'metadata.namespace',
+            value: namespace,
+            message: 'there is no such namespace',
+            remedy: `gantry create namespace ${namespace}`,
+          },
+        ],
+      })
     }
     if (found.metadata.deletionTimestamp !== undefined) {
-      throw new GantryError('Forbidden', `namespace ${namespace} is being deleted: nothing can be created in it`, { details: [{ field: 'metadata.namespace', value: namespace, message: 'is Terminating', remedy: 'wait until it is gone and create it again, or use another' }] })
+      throw new GantryError('Forbidden', `namespace ${namespace} is being deleted: nothing can be created in it`, {
+        details: [
+          {
+            field: 'metadata.namespace',
+            value: namespace,
+            message: 'is Terminating',
+            remedy: 'wait until it is gone and create it again, or use another',
+          },
+        ],
+      })
     }
   }
 
-  #updated<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Manner & { readonly subresource: Exclude<WriteSubresource, 'status'> }, context: WriteContext, memory: AdmissionMemory): Step<K> | Promise<Step<K>> {
+  #updated<K extends Kind>(
+    wanted: Resources[K],
+    stored: Resources[K],
+    manner: Manner & { readonly subresource: Exclude<WriteSubresource, 'status'> },
+    context: WriteContext,
+    memory: AdmissionMemory,
+  ): Step<K> | Promise<Step<K>> {
     const owners = (next: Resources[K]): ManagedFieldsEntry[] => {
       const claimed = claimedOwners(next.metadata.managedFields, stored.metadata.managedFields)
-      return this.#owned(claimed === stored.metadata.managedFields ? stored : withOwners(stored, claimed), next, context, manner.subresource)
+      return this.#owned(
+        claimed === stored.metadata.managedFields ? stored : withOwners(stored, claimed),
+        next,
+        context,
+        manner.subresource,
+      )
     }
     return then(this.#admission.update(wanted, stored, manner, context, memory, owners), settleDeletion)
   }
 
-  /** Whose the fields of a status are is kept for what users write; a part of the control plane takes them over where that is so. */
-  #statusUpdated<K extends Kind>(wanted: Resources[K], stored: Resources[K], manner: Pick<Manner, 'patch'>, context: WriteContext, memory: AdmissionMemory): Step<K> | Promise<Step<K>> {
-    const isKept = context.user !== undefined || stored.metadata.managedFields?.some(({ subresource }) => subresource === 'status') === true
-    const owners = (next: Resources[K]): ManagedFieldsEntry[] | undefined => (isKept ? this.#owned(stored, next, context, 'status') : stored.metadata.managedFields)
+  /**
+   * Whose the fields of a status are is kept for what users write; a part of the control plane takes them over where
+   * that is so.
+   */
+  #statusUpdated<K extends Kind>(
+    wanted: Resources[K],
+    stored: Resources[K],
+    manner: Pick<Manner, 'patch'>,
+    context: WriteContext,
+    memory: AdmissionMemory,
+  ): Step<K> | Promise<Step<K>> {
+    const isKept =
+      context.user !== undefined ||
+      stored.metadata.managedFields?.some(({ subresource }) => subresource === 'status') === true
+    const owners = (next: Resources[K]): ManagedFieldsEntry[] | undefined =>
+      isKept ? this.#owned(stored, next, context, 'status') : stored.metadata.managedFields
     return then(this.#admission.status(wanted, stored, manner, context, memory, owners), settleDeletion)
   }
 
-  #owned(previous: AnyResource | undefined, next: AnyResource, context: WriteContext, subresource: WriteSubresource = ''): ManagedFieldsEntry[] {
-    return updateOwnership({ kind: next.kind, previous: previous && encodeJson(previous), next: encodeJson(next), manager: context.fieldManager, now: this.#clock.now(), subresource })
+  #owned(
+    previous: AnyResource | undefined,
+    next: AnyResource,
+    context: WriteContext,
+    subresource: WriteSubresource = '',
+  ): ManagedFieldsEntry[] {
+    return updateOwnership({
+      kind: next.kind,
+      previous: previous && encodeJson(previous),
+      next: encodeJson(next),
+      manager: context.fieldManager,
+      now: this.#clock.now(),
+      subresource,
+    })
   }
 
   /**
-   * Takes a step from the stored object and commits it; from the newest state again if somebody else was faster. A refusal, or that nothing
+   * Takes a step from the stored object and commits it; from the newest state again if somebody else was faster. A
+   * refusal, or that nothing
    * changes, holds only for the newest state: seen on what the cache shows, it is looked at again.
    */
-  async #change<K extends Kind>(kind: K, namespace: string, name: string, context: WriteContext, step: (stored: Resources[K], memory: AdmissionMemory) => Step<K> | Promise<Step<K>>): Promise<{ object: Resources[K]; changed: boolean; removed: boolean }> {
-    let base = context.dryRun === true ? await this.#fresh(kind, namespace, name) : this.#shown(kind, namespace, name) ?? await this.#fresh(kind, namespace, name)
+  async #change<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    context: WriteContext,
+    step: (stored: Resources[K], memory: AdmissionMemory) => Step<K> | Promise<Step<K>>,
+  ): Promise<{ object: Resources[K]; changed: boolean; removed: boolean }> {
+    let base =
+      context.dryRun === true
+        ? await this.#fresh(kind, namespace, name)
+        : (this.#shown(kind, namespace, name) ?? (await this.#fresh(kind, namespace, name)))
     const avoid = new Set<string>()
     const memory = new AdmissionMemory()
     for (let attempt = 0; attempt < ATTEMPTS + avoid.size; attempt++) {
@@ -305,14 +513,22 @@ export class ObjectCore implements ObjectApi {
       if (context.dryRun === true) {
         this.#services.settled(allocation, undefined)
         this.#services.check(allocation)
-        return { object: decodeResource(kind, after, base.object.metadata.resourceVersion), changed: true, removed: next === 'removed' }
+        return {
+          object: decodeResource(kind, after, base.object.metadata.resourceVersion),
+          changed: true,
+          removed: next === 'removed',
+        }
       }
       const key = objectKey(kind, namespace, name)
       const expect = { is: 'at' as const, revision: base.revision }
-      const operation: Operation = next === 'removed' ? { kind: 'delete', key, expect } : { kind: 'put', key, value: bytes!, expect }
+      const operation: Operation =
+        next === 'removed' ? { kind: 'delete', key, expect } : { kind: 'put', key, value: bytes!, expect }
       const { result, met } = await this.#commit(operation, allocation, context)
       if (result.outcome === 'committed') {
-        const object = next === 'removed' ? decodeResource(kind, after, String(result.revision)) : this.#informer.written(kind, { key, value: after, revision: result.revision }).object
+        const object =
+          next === 'removed'
+            ? decodeResource(kind, after, String(result.revision))
+            : this.#informer.written(kind, { key, value: after, revision: result.revision }).object
         return { object, changed: true, removed: next === 'removed' }
       }
       for (const claim of met) avoid.add(claim)
@@ -331,12 +547,17 @@ export class ObjectCore implements ObjectApi {
   }
 
   async #fresh<K extends Kind>(kind: K, namespace: string, name: string): Promise<Base<K>> {
-    return { ...await this.#reads.get(kind, namespace, name), fresh: true }
+    return { ...(await this.#reads.get(kind, namespace, name)), fresh: true }
   }
 }
 
 function baseOf<K extends Kind>(kind: K, entry: Entry): Base<K> {
-  return { object: decodeResource(kind, entry.value, String(entry.revision)), revision: entry.revision, bytes: entry.value, fresh: true }
+  return {
+    object: decodeResource(kind, entry.value, String(entry.revision)),
+    revision: entry.revision,
+    bytes: entry.value,
+    fresh: true,
+  }
 }
 
 /** At once, if that is possible: writes of one turn stay together. */
@@ -349,5 +570,9 @@ function deposed(): GantryError {
 }
 
 function contended(kind: Kind, namespace: string, name: string): GantryError {
-  return new GantryError('Conflict', `${named(kind, namespace, name)} was changed by others ${ATTEMPTS} times in a row`, { details: [{ remedy: 'try again' }] })
+  return new GantryError(
+    'Conflict',
+    `${named(kind, namespace, name)} was changed by others ${ATTEMPTS} times in a row`,
+    { details: [{ remedy: 'try again' }] },
+  )
 }

@@ -1,6 +1,8 @@
 /**
- * Lists in pages, all pages of one list at one revision. A continue token says which revision, and behind which object the next page begins, so it is good at every
- * controller, and as long as the store keeps the revision. What the pages are cut from is kept for some minutes, and for a bounded number of lists: it
+ * Lists in pages, all pages of one list at one revision. A continue token says which revision, and behind which object
+ * the next page begins, so it is good at every
+ * controller, and as long as the store keeps the revision. What the pages are cut from is kept for some minutes, and
+ * for a bounded number of lists: it
  * holds references, not copies. Who continues elsewhere, or later, has it made again.
  */
 import { createHash } from 'node:crypto'
@@ -68,20 +70,38 @@ export class Pages {
     this.#clock = parts.clock
   }
 
-  /** A page over gRPC. InvalidArgument for a malformed request or token; Expired for a token whose revision is gone: list again. */
+  /**
+   * A page over gRPC. InvalidArgument for a malformed request or token; Expired for a token whose revision is gone:
+   * list again.
+   */
   async list(request: ListRequest, user: CallContext['user']): Promise<Input<ListResponse>> {
-    if (request.limit < 0) throw new GantryError('InvalidArgument', 'limit is negative', { details: [{ field: 'limit', value: String(request.limit), message: 'is negative' }] })
+    if (request.limit < 0)
+      throw new GantryError('InvalidArgument', 'limit is negative', {
+        details: [{ field: 'limit', value: String(request.limit), message: 'is negative' }],
+      })
     const selection = Selection.of(request, user)
     const limit = request.limit === 0 ? PAGE : Math.min(request.limit, PAGE)
-    const page = await this.page(selection, { limit, bytes: PAGE_BYTES, continue: request.continue }, () => this.#newest(selection))
-    return { items: page.items.map(toBytes), resourceVersion: String(page.revision), continue: page.continue, remainingItemCount: page.remaining }
+    const page = await this.page(selection, { limit, bytes: PAGE_BYTES, continue: request.continue }, () =>
+      this.#newest(selection),
+    )
+    return {
+      items: page.items.map(toBytes),
+      resourceVersion: String(page.revision),
+      continue: page.continue,
+      remainingItemCount: page.remaining,
+    }
   }
 
   /**
-   * A page of the selection, out of what `take` gives when the list begins. InvalidArgument for a token that is none, or of another selection; Expired, with
+   * A page of the selection, out of what `take` gives when the list begins. InvalidArgument for a token that is none,
+   * or of another selection; Expired, with
    * a token that goes on inconsistently as its detail's value, for one whose revision is gone.
    */
-  async page(selection: Selection, { limit = Infinity, bytes = Infinity, continue: token = '' }: PageRequest, take: () => Promise<Snapshot>): Promise<Page> {
+  async page(
+    selection: Selection,
+    { limit = Infinity, bytes = Infinity, continue: token = '' }: PageRequest,
+    take: () => Promise<Snapshot>,
+  ): Promise<Page> {
     this.#forgetExpired()
     const place = token === '' ? undefined : placeOf(token, selection)
     const snapshot = place === undefined ? await take() : await this.#resumed(selection, place)
@@ -91,7 +111,12 @@ export class Pages {
     const remaining = items.length - end
     if (remaining === 0) return { items: start === 0 ? items : items.slice(start), revision, continue: '', remaining }
     this.#remember(selection, snapshot)
-    return { items: items.slice(start, end), revision, continue: tokenOf(selection, { revision, after: keyOf(items[end - 1]!) }), remaining }
+    return {
+      items: items.slice(start, end),
+      revision,
+      continue: tokenOf(selection, { revision, after: keyOf(items[end - 1]!) }),
+      remaining,
+    }
   }
 
   /** What the selection has now: consistent. */
@@ -106,13 +131,25 @@ export class Pages {
     if (kept !== undefined) return kept.snapshot
     if (revision > this.#informer.revision) await this.#reads.current()
     try {
-      if (revision > this.#informer.revision) throw new GantryError('Expired', `revision ${revision} has not been reached: it is of another past`)
+      if (revision > this.#informer.revision)
+        throw new GantryError('Expired', `revision ${revision} has not been reached: it is of another past`)
       const all = await this.#informer.at(selection.kind, revision)
       return { items: all.filter(({ object }) => selection.matches(object)), revision }
     } catch (cause) {
       if (!GantryError.is(cause, 'Expired')) throw cause
       const rest = tokenOf(selection, { revision: NEWEST, after })
-      throw new GantryError('Expired', `this list can no longer be continued as it was at revision ${revision}`, { details: [{ field: 'continue', value: rest, message: 'is too old', remedy: 'list again from the start; or go on with this token from the same place, which shows what has changed since' }], cause })
+      throw new GantryError('Expired', `this list can no longer be continued as it was at revision ${revision}`, {
+        details: [
+          {
+            field: 'continue',
+            value: rest,
+            message: 'is too old',
+            remedy:
+              'list again from the start; or go on with this token from the same place, which shows what has changed since',
+          },
+        ],
+        cause,
+      })
     }
   }
 
@@ -144,14 +181,25 @@ function tokenOf(selection: Selection, { revision, after }: Place): string {
 }
 
 function placeOf(token: string, selection: Selection): Place {
-  const [, revision, mark, after] = /^(\d{1,15}) ([\w-]{12}) (\S*\/\S+)$/.exec(Buffer.from(token, 'base64url').toString()) ?? []
-  if (after === undefined) throw new GantryError('InvalidArgument', 'the continue token is malformed', { details: [{ field: 'continue', value: token, message: 'is none that a list returned' }] })
-  if (mark !== markOf(selection)) throw new GantryError('InvalidArgument', 'the continue token is of another list', { details: [{ field: 'continue', value: token, message: 'was returned for another kind, namespace or selector' }] })
+  const [, revision, mark, after] =
+    /^(\d{1,15}) ([\w-]{12}) (\S*\/\S+)$/.exec(Buffer.from(token, 'base64url').toString()) ?? []
+  if (after === undefined)
+    throw new GantryError('InvalidArgument', 'the continue token is malformed', {
+      details: [{ field: 'continue', value: token, message: 'is none that a list returned' }],
+    })
+  if (mark !== markOf(selection))
+    throw new GantryError('InvalidArgument', 'the continue token is of another list', {
+      details: [{ field: 'continue', value: token, message: 'was returned for another kind, namespace or selector' }],
+    })
   return { revision: Number(revision), after }
 }
 
 /** Orders as snapshots are ordered. */
-function keyOf({ object: { metadata: { namespace, name } } }: Cached): string {
+function keyOf({
+  object: {
+    metadata: { namespace, name },
+  },
+}: Cached): string {
   return joined(namespace, name)
 }
 

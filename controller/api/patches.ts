@@ -14,23 +14,45 @@ import { decodeObject } from './field-validation.ts'
 import { named } from './identity.ts'
 import { lastApplied, tellLastApplied } from './last-applied.ts'
 
-/** The stored object with a patch. InvalidArgument for a patch that does not fit, that renames the object, or that makes something else of it. */
-export function patched<K extends Kind>(stored: Resources[K], patch: Pick<PatchOptions, 'type' | 'patch' | 'apiVersion'>, context: WriteContext): Resources[K] {
-  const { kind, metadata: { name, namespace } } = stored as AnyResource
-  const wanted = decodeObject(kind as K, result(kind, encodeJson(stored, { apiVersion: patch.apiVersion, full: true }), patch), context)
+/**
+ * The stored object with a patch. InvalidArgument for a patch that does not fit, that renames the object, or that makes
+ * something else of it.
+ */
+export function patched<K extends Kind>(
+  stored: Resources[K],
+  patch: Pick<PatchOptions, 'type' | 'patch' | 'apiVersion'>,
+  context: WriteContext,
+): Resources[K] {
+  const {
+    kind,
+    metadata: { name, namespace },
+  } = stored as AnyResource
+  const wanted = decodeObject(
+    kind as K,
+    result(kind, encodeJson(stored, { apiVersion: patch.apiVersion, full: true }), patch),
+    context,
+  )
   if (wanted.metadata.name === name && wanted.metadata.namespace === namespace) return wanted
-  throw new GantryError('InvalidArgument', `a patch cannot rename ${describeObject(stored)}`, { details: [{ field: 'metadata.name', value: wanted.metadata.name, message: 'is part of the patch' }] })
+  throw new GantryError('InvalidArgument', `a patch cannot rename ${describeObject(stored)}`, {
+    details: [{ field: 'metadata.name', value: wanted.metadata.name, message: 'is part of the patch' }],
+  })
 }
 
 function result(kind: Kind, target: JsonObject, { type, patch }: Pick<PatchOptions, 'type' | 'patch'>): JsonValue {
   switch (type) {
-    case 'MERGE': return applyMergePatch(target, patch)
-    case 'JSON': return applyJsonPatch(target, patch)
-    case 'STRATEGIC': return applyStrategicPatch(kind, target, patch)
+    case 'MERGE':
+      return applyMergePatch(target, patch)
+    case 'JSON':
+      return applyJsonPatch(target, patch)
+    case 'STRATEGIC':
+      return applyStrategicPatch(kind, target, patch)
   }
 }
 
-/** The manager's name of Gantry's own command line: whoever scales and then applies with it means what the file says, and is not told that he is in his own way. */
+/**
+ * The manager's name of Gantry's own command line: whoever scales and then applies with it means what the file says,
+ * and is not told that he is in his own way.
+ */
 const COMMAND_LINE = 'gantry'
 
 export interface ApplyOptions {
@@ -41,8 +63,15 @@ export interface ApplyOptions {
   readonly now: () => number
 }
 
-/** The configuration as an object. A field that a custom kind does not have is refused however strictly it is to be read, as Kubernetes does. DecodingError. */
-function decodeApplied<K extends Kind>(kind: K, configuration: JsonValue, { context, subresource }: ApplyOptions): Resources[K] {
+/**
+ * The configuration as an object. A field that a custom kind does not have is refused however strictly it is to be
+ * read, as Kubernetes does. DecodingError.
+ */
+function decodeApplied<K extends Kind>(
+  kind: K,
+  configuration: JsonValue,
+  { context, subresource }: ApplyOptions,
+): Resources[K] {
   const { fieldValidation, warn } = context
   const isCustom = customKinds.get(kind) !== undefined
   const decoding = { dropReadOnly: subresource !== 'status', repeats: false }
@@ -50,11 +79,15 @@ function decodeApplied<K extends Kind>(kind: K, configuration: JsonValue, { cont
     return decodeObject(kind, configuration, { fieldValidation: isCustom ? 'Strict' : fieldValidation, warn }, decoding)
   } catch (thrown) {
     if (!(thrown instanceof DecodingError)) throw thrown
-    throw problemError(thrown.problems.map((problem) => (problem.surplus === true ? { ...problem, undeclared: true } : problem)))
+    throw problemError(
+      thrown.problems.map((problem) => (problem.surplus === true ? { ...problem, undeclared: true } : problem)),
+    )
   }
 }
 
-/** A configuration as it is merged: decoded, in canonical form, of one object and no other, plain secret text as data. */
+/**
+ * A configuration as it is merged: decoded, in canonical form, of one object and no other, plain secret text as data.
+ */
 export class AppliedConfiguration<K extends Kind> {
   readonly #kind: K
   readonly #configuration: JsonObject
@@ -66,8 +99,14 @@ export class AppliedConfiguration<K extends Kind> {
   constructor(kind: K, namespace: string, name: string, configuration: JsonValue, options: ApplyOptions) {
     const decoded = decodeApplied(kind, configuration, options)
     const { metadata } = decoded
-    for (const [field, said, meant] of [['name', metadata.name, name], ['namespace', metadata.namespace, namespace]] as const) {
-      if (said !== '' && said !== meant) throw new GantryError('InvalidArgument', `the configuration is not of ${named(kind, namespace, name)}`, { details: [{ field: `metadata.${field}`, value: said, message: `is not ${JSON.stringify(meant)}` }] })
+    for (const [field, said, meant] of [
+      ['name', metadata.name, name],
+      ['namespace', metadata.namespace, namespace],
+    ] as const) {
+      if (said !== '' && said !== meant)
+        throw new GantryError('InvalidArgument', `the configuration is not of ${named(kind, namespace, name)}`, {
+          details: [{ field: `metadata.${field}`, value: said, message: `is not ${JSON.stringify(meant)}` }],
+        })
     }
     const object = { ...decoded, metadata: { ...metadata, namespace, name } } as AnyResource
     if (object.kind === 'Secret' && object.stringData !== undefined) {
@@ -82,7 +121,8 @@ export class AppliedConfiguration<K extends Kind> {
 
   /** The stored object as the configuration wants it, with its owners; the same one if nothing changes. Conflict. */
   mergedInto(stored: Resources[K]): Resources[K] {
-    if (!isUnconditional(this.#resourceVersion) && this.#resourceVersion !== stored.metadata.resourceVersion) throw stale(stored, this.#resourceVersion)
+    if (!isUnconditional(this.#resourceVersion) && this.#resourceVersion !== stored.metadata.resourceVersion)
+      throw stale(stored, this.#resourceVersion)
     const { fieldManager } = this.#options.context
     const { object, changed } = this.#merge(encodeJson(stored), lastApplied(stored as AnyResource, fieldManager))
     const told = tellLastApplied(object, this.#configuration, fieldManager)
@@ -92,13 +132,37 @@ export class AppliedConfiguration<K extends Kind> {
   /** What it makes where there is nothing. Conflict if it is meant for what was there. */
   alone(): Resources[K] {
     const object = decodeObject(this.#kind, this.#merge(undefined).object, {})
-    if (!isUnconditional(this.#resourceVersion)) throw new GantryError('Conflict', `${describeObject(object)} is not there: its version ${this.#resourceVersion} is gone`, { details: [{ field: 'metadata.resourceVersion', value: this.#resourceVersion, message: 'there is no such object', remedy: 'leave it out to create it' }] })
+    if (!isUnconditional(this.#resourceVersion))
+      throw new GantryError(
+        'Conflict',
+        `${describeObject(object)} is not there: its version ${this.#resourceVersion} is gone`,
+        {
+          details: [
+            {
+              field: 'metadata.resourceVersion',
+              value: this.#resourceVersion,
+              message: 'there is no such object',
+              remedy: 'leave it out to create it',
+            },
+          ],
+        },
+      )
     return object
   }
 
   #merge(live: JsonObject | undefined, lastApplied?: JsonObject): { object: JsonObject; changed: boolean } {
     const { force, context, subresource, now } = this.#options
     const { fieldManager: manager } = context
-    return applyConfiguration({ kind: this.#kind, live, configuration: this.#configuration, manager, force, takesOwnUpdates: manager === COMMAND_LINE, lastApplied, now: now(), subresource })
+    return applyConfiguration({
+      kind: this.#kind,
+      live,
+      configuration: this.#configuration,
+      manager,
+      force,
+      takesOwnUpdates: manager === COMMAND_LINE,
+      lastApplied,
+      now: now(),
+      subresource,
+    })
   }
 }

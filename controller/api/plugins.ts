@@ -1,4 +1,7 @@
-/** Which admission plugins look at a request, and their turn at it. https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/ */
+/**
+ * Which admission plugins look at a request, and their turn at it.
+ * https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
+ */
 import { applyDefaults } from '../../proto/api/defaults.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from './contract.ts'
@@ -15,7 +18,9 @@ export class AdmissionPlugins {
     this.#intrinsic = plugins.filter(({ intrinsic }) => intrinsic === true)
   }
 
-  /** Those that have anything to say of such a request. Of the control plane's own writes only intrinsic ones are asked. */
+  /**
+   * Those that have anything to say of such a request. Of the control plane's own writes only intrinsic ones are asked.
+   */
   of(occasion: AdmissionOccasion): readonly AdmissionPlugin[] {
     const asked = occasion.context.user === undefined ? this.#intrinsic : this.#all
     const found = asked.filter((plugin) => plugin.handles(occasion))
@@ -24,17 +29,30 @@ export class AdmissionPlugins {
 }
 
 /**
- * Lets each change `attributes.object` in place, gives what they have added its defaults, has the object validated by `settle`, and asks each once more.
+ * Lets each change `attributes.object` in place, gives what they have added its defaults, has the object validated by
+ * `settle`, and asks each once more.
  * Rejects with the first refusal. `memory`: of the write, if it is tried more than once.
  */
-export async function admitBy(plugins: readonly AdmissionPlugin[], attributes: AdmissionAttributes, settle: () => void, memory?: AdmissionMemory): Promise<void> {
+export async function admitBy(
+  plugins: readonly AdmissionPlugin[],
+  attributes: AdmissionAttributes,
+  settle: () => void,
+  memory?: AdmissionMemory,
+): Promise<void> {
   for (const plugin of plugins) {
-    if (plugin.mutate !== undefined) await (plugin.remote === true && memory !== undefined ? memory.mutate(plugin, attributes) : plugin.mutate(attributes))
+    if (plugin.mutate !== undefined)
+      await (plugin.remote === true && memory !== undefined
+        ? memory.mutate(plugin, attributes)
+        : plugin.mutate(attributes))
   }
-  if (attributes.object !== undefined && plugins.some(({ mutate }) => mutate !== undefined)) applyDefaults(attributes.object)
+  if (attributes.object !== undefined && plugins.some(({ mutate }) => mutate !== undefined))
+    applyDefaults(attributes.object)
   settle()
   for (const plugin of plugins) {
-    if (plugin.validate !== undefined) await (plugin.remote === true && memory !== undefined ? memory.validate(plugin, attributes) : plugin.validate(attributes))
+    if (plugin.validate !== undefined)
+      await (plugin.remote === true && memory !== undefined
+        ? memory.validate(plugin, attributes)
+        : plugin.validate(attributes))
   }
 }
 
@@ -61,12 +79,24 @@ export class AdmissionMemory {
     await this.#ask(this.#judged, plugin, attributes, () => plugin.validate!(attributes))
   }
 
-  async #ask(answers: Map<AdmissionPlugin, Answer>, plugin: AdmissionPlugin, attributes: AdmissionAttributes, ask: () => void | Promise<void>): Promise<Answer> {
+  async #ask(
+    answers: Map<AdmissionPlugin, Answer>,
+    plugin: AdmissionPlugin,
+    attributes: AdmissionAttributes,
+    ask: () => void | Promise<void>,
+  ): Promise<Answer> {
     const about = `${comparable(attributes.object)}\n${comparable(attributes.oldObject)}`
     let answer = answers.get(plugin)
     if (answer?.about !== about) {
-      const refusal = await Promise.resolve(ask()).then(() => undefined, (thrown: unknown) => thrown)
-      answer = { about, object: attributes.object === undefined ? undefined : structuredClone(attributes.object), refusal }
+      const refusal = await Promise.resolve(ask()).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      )
+      answer = {
+        about,
+        object: attributes.object === undefined ? undefined : structuredClone(attributes.object),
+        refusal,
+      }
       answers.set(plugin, answer)
     }
     if (answer.refusal !== undefined) throw answer.refusal
@@ -76,13 +106,19 @@ export class AdmissionMemory {
 
 /** But for what the store counts, and who owns what: that differs with every try. */
 function comparable(object: AnyResource | undefined): string {
-  return object === undefined ? '' : JSON.stringify({ ...object, metadata: { ...object.metadata, resourceVersion: '', managedFields: undefined } })
+  return object === undefined
+    ? ''
+    : JSON.stringify({ ...object, metadata: { ...object.metadata, resourceVersion: '', managedFields: undefined } })
 }
 
 /** Makes an object what another is, in place, but for what belongs to its place in the store. */
 export function replaceContent(object: AnyResource, content: AnyResource): void {
   const { resourceVersion, managedFields } = object.metadata
-  const kept = { ...structuredClone(content), metadata: { ...structuredClone(content.metadata), resourceVersion, managedFields } }
-  for (const name of Object.keys(object)) if (!(name in kept)) delete (object as unknown as Record<string, unknown>)[name]
+  const kept = {
+    ...structuredClone(content),
+    metadata: { ...structuredClone(content.metadata), resourceVersion, managedFields },
+  }
+  for (const name of Object.keys(object))
+    if (!(name in kept)) delete (object as unknown as Record<string, unknown>)[name]
   Object.assign(object, kept)
 }

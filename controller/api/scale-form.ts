@@ -1,10 +1,20 @@
-/** A Scale: how many instances an object has, in the same form for every kind. https://kubernetes.io/docs/reference/kubernetes-api/autoscaling-resources/scale-v1/ */
+/**
+ * A Scale: how many instances an object has, in the same form for every kind.
+ * https://kubernetes.io/docs/reference/kubernetes-api/autoscaling-resources/scale-v1/
+ */
 import { customKinds, versionOfObject } from '../../proto/api/custom/definitions.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { messageSchema } from '../../proto/api/schema.ts'
 import { formatLabelSelector } from '../../proto/api/selector.ts'
 import { fieldOf } from '../../proto/api/shape.ts'
-import type { AnyResource, CustomResourceSubresourceScale, JsonObject, JsonValue, Kind, LabelSelector } from '../../proto/gen/types.ts'
+import type {
+  AnyResource,
+  CustomResourceSubresourceScale,
+  JsonObject,
+  JsonValue,
+  Kind,
+  LabelSelector,
+} from '../../proto/gen/types.ts'
 
 /** Where an object has what its scale says. */
 export interface ScalePaths {
@@ -16,15 +26,31 @@ export interface ScalePaths {
 
 /** Of a kind of the schema that has `spec.replicas`, `status.replicas` and a selector; undefined for others. */
 export function scalePaths(kind: Kind): ScalePaths | undefined {
-  const paths = { replicas: ['spec', 'replicas'], statusReplicas: ['status', 'replicas'], selector: ['spec', 'selector'] }
+  const paths = {
+    replicas: ['spec', 'replicas'],
+    statusReplicas: ['status', 'replicas'],
+    selector: ['spec', 'selector'],
+  }
   if (!messageSchema(kind).fields.some(({ name }) => name === 'spec')) return undefined
-  return fieldOf(kind, paths.replicas) !== undefined && fieldOf(kind, paths.statusReplicas) !== undefined && fieldOf(kind, paths.selector)?.type === 'LabelSelector' ? paths : undefined
+  return fieldOf(kind, paths.replicas) !== undefined &&
+    fieldOf(kind, paths.statusReplicas) !== undefined &&
+    fieldOf(kind, paths.selector)?.type === 'LabelSelector'
+    ? paths
+    : undefined
 }
 
 /** As a definition gives them. */
-export function customScalePaths({ specReplicasPath, statusReplicasPath, labelSelectorPath }: CustomResourceSubresourceScale): ScalePaths {
+export function customScalePaths({
+  specReplicasPath,
+  statusReplicasPath,
+  labelSelectorPath,
+}: CustomResourceSubresourceScale): ScalePaths {
   const path = (text: string): string[] => text.replace(/^\./, '').split('.')
-  return { replicas: path(specReplicasPath), statusReplicas: path(statusReplicasPath), selector: labelSelectorPath === undefined || labelSelectorPath === '' ? undefined : path(labelSelectorPath) }
+  return {
+    replicas: path(specReplicasPath),
+    statusReplicas: path(statusReplicasPath),
+    selector: labelSelectorPath === undefined || labelSelectorPath === '' ? undefined : path(labelSelectorPath),
+  }
 }
 
 /** Of whatever kind an object is. */
@@ -38,14 +64,15 @@ export function scalePathsOf({ kind, apiVersion }: AnyResource): ScalePaths | un
 /** Its JSON. Internal for an object whose number is none. */
 export function scaleOf(object: AnyResource, paths: ScalePaths): JsonObject & { apiVersion: string; kind: string } {
   const { name, namespace, uid, resourceVersion, creationTimestamp = null } = object.metadata
-  const selector = paths.selector === undefined ? undefined : valueAt(object, paths.selector) as LabelSelector | string | undefined
+  const selector =
+    paths.selector === undefined ? undefined : (valueAt(object, paths.selector) as LabelSelector | string | undefined)
   const text = typeof selector === 'object' ? formatLabelSelector(selector) : selector
   return {
     apiVersion: 'autoscaling/v1',
     kind: 'Scale',
-    metadata: { name, ...namespace !== '' && { namespace }, uid, resourceVersion, creationTimestamp },
+    metadata: { name, ...(namespace !== '' && { namespace }), uid, resourceVersion, creationTimestamp },
     spec: { replicas: count(object, paths.replicas) },
-    status: { replicas: count(object, paths.statusReplicas), ...text !== undefined && { selector: text } },
+    status: { replicas: count(object, paths.statusReplicas), ...(text !== undefined && { selector: text }) },
   }
 }
 
@@ -56,7 +83,13 @@ function count(object: AnyResource, path: readonly string[]): number {
 }
 
 function valueAt(object: object, path: readonly string[]): unknown {
-  return path.reduce((value: unknown, name) => (typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined), object)
+  return path.reduce(
+    (value: unknown, name) =>
+      typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+        ? (value as Record<string, unknown>)[name]
+        : undefined,
+    object,
+  )
 }
 
 /** An object that has the value at the path, and nothing beside it. */

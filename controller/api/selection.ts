@@ -2,7 +2,12 @@
 import { GantryError } from '../../proto/api/errors.ts'
 import type { CallContext } from '../../proto/api/rpc.ts'
 import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
-import { parseFieldSelector, parseLabelSelector, type FieldMatcher, type LabelMatcher } from '../../proto/api/selector.ts'
+import {
+  parseFieldSelector,
+  parseLabelSelector,
+  type FieldMatcher,
+  type LabelMatcher,
+} from '../../proto/api/selector.ts'
 import { withResourceVersion } from '../../proto/api/wire.ts'
 import type { AnyResource, Kind, ObjectBytes } from '../../proto/gen/types.ts'
 import type { Cached, Lister } from '../informer/contract.ts'
@@ -41,10 +46,18 @@ export class Selection {
   }
 
   /** What a request over gRPC selects. InvalidArgument for an unknown kind or a malformed selector; Forbidden. */
-  static of({ apiVersion, kind, namespace, labelSelector, fieldSelector }: SelectionRequest, user: CallContext['user']): Selection {
+  static of(
+    { apiVersion, kind, namespace, labelSelector, fieldSelector }: SelectionRequest,
+    user: CallContext['user'],
+  ): Selection {
     const stored = storedKind(apiVersion, kind)
     authorizeKind(stored, user)
-    return new Selection(stored, namespace === '' ? undefined : namespaceOf(stored, namespace), labelSelector, fieldSelector)
+    return new Selection(
+      stored,
+      namespace === '' ? undefined : namespaceOf(stored, namespace),
+      labelSelector,
+      fieldSelector,
+    )
   }
 
   /** True if it selects every object of its kind and namespace. */
@@ -59,33 +72,62 @@ export class Selection {
     return this.#labels.matches(metadata.labels) && this.#fields.matches(object)
   }
 
-  /** What it selects of a cache, in key order. One object by its name, and the pods of one node, are found without looking at all others. */
+  /**
+   * What it selects of a cache, in key order. One object by its name, and the pods of one node, are found without
+   * looking at all others.
+   */
   of(lister: Lister<Kind>): readonly Cached[] {
     const candidates = this.#candidates(lister)
     return this.isEverything ? candidates : candidates.filter(({ object }) => this.matches(object))
   }
 
   #candidates(lister: Lister<Kind>): readonly Cached[] {
-    if (this.#name !== undefined && this.namespace !== undefined) return [lister.cached(this.namespace, this.#name) ?? []].flat()
-    if (this.#node !== undefined) return lister.byIndex('node', this.#node).flatMap(({ metadata: { namespace, name } }) => lister.cached(namespace, name) ?? [])
+    if (this.#name !== undefined && this.namespace !== undefined)
+      return [lister.cached(this.namespace, this.#name) ?? []].flat()
+    if (this.#node !== undefined)
+      return lister
+        .byIndex('node', this.#node)
+        .flatMap(({ metadata: { namespace, name } }) => lister.cached(namespace, name) ?? [])
     return lister.cachedList(this.namespace)
   }
 }
 
 /** A cached object as it travels: its stored bytes, at a revision. */
-export function toBytes({ object, bytes, revision }: Pick<Cached, 'object' | 'bytes'> & { revision: number }): ObjectBytes {
-  return { apiVersion: object.apiVersion, kind: resourceOf(object.kind).kind, raw: withResourceVersion(bytes, String(revision)) }
+export function toBytes({
+  object,
+  bytes,
+  revision,
+}: Pick<Cached, 'object' | 'bytes'> & { revision: number }): ObjectBytes {
+  return {
+    apiVersion: object.apiVersion,
+    kind: resourceOf(object.kind).kind,
+    raw: withResourceVersion(bytes, String(revision)),
+  }
 }
 
 /** An object that is nothing but a revision: what a bookmark carries. */
 export function revisionOnly(kind: Kind, revision: number): ObjectBytes {
   const resource = resourceOf(kind)
-  return { apiVersion: apiVersionOf(resource), kind: resource.kind, raw: withResourceVersion(new Uint8Array(), String(revision)) }
+  return {
+    apiVersion: apiVersionOf(resource),
+    kind: resource.kind,
+    raw: withResourceVersion(new Uint8Array(), String(revision)),
+  }
 }
 
 /** The revision that a text names; InvalidArgument. */
 export function parseRevision(text: string): number {
   const revision = /^\d{1,15}$/.test(text) ? Number(text) : NaN
-  if (Number.isNaN(revision)) throw new GantryError('InvalidArgument', `"${text}" is not a resourceVersion`, { details: [{ field: 'resourceVersion', value: text, message: 'is not a revision', remedy: 'take it from a list or a bookmark' }] })
+  if (Number.isNaN(revision))
+    throw new GantryError('InvalidArgument', `"${text}" is not a resourceVersion`, {
+      details: [
+        {
+          field: 'resourceVersion',
+          value: text,
+          message: 'is not a revision',
+          remedy: 'take it from a list or a bookmark',
+        },
+      ],
+    })
   return revision
 }

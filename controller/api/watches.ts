@@ -1,5 +1,6 @@
 /**
- * Watches: changes from a revision on as one caller asked for them. An object that begins to match is ADDED, one that no longer does DELETED.
+ * Watches: changes from a revision on as one caller asked for them. An object that begins to match is ADDED, one that
+ * no longer does DELETED.
  * A caller that does not read is not written to (gRPC holds the stream back); one that falls far behind gets Expired.
  */
 import { GantryError } from '../../proto/api/errors.ts'
@@ -30,13 +31,22 @@ export class Watches {
     this.#clock = parts.clock
   }
 
-  /** Events until the caller goes away. InvalidArgument; Expired when changes after the revision are no longer known: list again. */
-  async *watch(request: WatchRequest, call: Pick<CallContext, 'signal' | 'user'>): AsyncGenerator<Input<WatchEvent>, void, undefined> {
+  /**
+   * Events until the caller goes away. InvalidArgument; Expired when changes after the revision are no longer known:
+   * list again.
+   */
+  async *watch(
+    request: WatchRequest,
+    call: Pick<CallContext, 'signal' | 'user'>,
+  ): AsyncGenerator<Input<WatchEvent>, void, undefined> {
     const selection = Selection.of(request, call.user)
     const over = new AbortController()
     const signal = AbortSignal.any([call.signal, over.signal])
     try {
-      const after = request.resourceVersion === '' ? await this.#newest() : await this.#before(parseRevision(request.resourceVersion))
+      const after =
+        request.resourceVersion === ''
+          ? await this.#newest()
+          : await this.#before(parseRevision(request.resourceVersion))
       const present = request.resourceVersion === '' ? selection.of(this.#informer.lister(selection.kind)) : []
       // The changes are followed from this instant, however long the caller takes for what is there now.
       const changes = new Following<Told>(this.#informer.watch(selection.kind, after, signal))
@@ -56,16 +66,32 @@ export class Watches {
   }
 
   /**
-   * Where to go on for who knows a revision: before it, once the cache has it. A commit of several objects has one revision, and the caller may
-   * have been told of some of them only. Expired for a revision that the store has not reached: it knows another past than the caller.
+   * Where to go on for who knows a revision: before it, once the cache has it. A commit of several objects has one
+   * revision, and the caller may
+   * have been told of some of them only. Expired for a revision that the store has not reached: it knows another past
+   * than the caller.
    */
   async #before(revision: number): Promise<number> {
     if (revision > this.#informer.revision) await this.#reads.current()
     if (revision <= this.#informer.revision) return Math.max(0, revision - 1)
-    throw new GantryError('Expired', `revision ${revision} has not been reached: the newest is ${this.#informer.revision}`, { details: [{ field: 'resourceVersion', value: String(revision), message: 'is of the future', remedy: 'list again' }] })
+    throw new GantryError(
+      'Expired',
+      `revision ${revision} has not been reached: the newest is ${this.#informer.revision}`,
+      {
+        details: [
+          { field: 'resourceVersion', value: String(revision), message: 'is of the future', remedy: 'list again' },
+        ],
+      },
+    )
   }
 
-  async *#tell(selection: Selection, changes: Following<Told>, after: number, bookmarks: boolean, signal: AbortSignal): AsyncGenerator<Input<WatchEvent>, void, undefined> {
+  async *#tell(
+    selection: Selection,
+    changes: Following<Told>,
+    after: number,
+    bookmarks: boolean,
+    signal: AbortSignal,
+  ): AsyncGenerator<Input<WatchEvent>, void, undefined> {
     let known = after
     let due = bookmarks ? this.#due(signal) : undefined
     while (!signal.aborted) {
@@ -86,7 +112,10 @@ export class Watches {
 
   /** Resolves when the next bookmark is due, or the watch is over. */
   #due(over: AbortSignal): Promise<'due'> {
-    return delay(this.#clock, BOOKMARK_INTERVAL, over).then(() => 'due' as const, () => 'due' as const)
+    return delay(this.#clock, BOOKMARK_INTERVAL, over).then(
+      () => 'due' as const,
+      () => 'due' as const,
+    )
   }
 }
 
@@ -126,6 +155,9 @@ class Following<T> {
 
   /** Kept as a value, so that a failure nobody waits for yet is no unhandled rejection. */
   #begin(): Promise<{ result: IteratorResult<T> } | { thrown: unknown }> {
-    return (this.#step ??= this.#iterator.next().then((result) => ({ result }), (thrown: unknown) => ({ thrown })))
+    return (this.#step ??= this.#iterator.next().then(
+      (result) => ({ result }),
+      (thrown: unknown) => ({ thrown }),
+    ))
   }
 }

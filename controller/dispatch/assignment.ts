@@ -16,12 +16,15 @@ interface Assigned {
 }
 
 /**
- * A node's own status reports come back as new revisions of the pod; only what a user or the control plane changed is told. Of the status that is
+ * A node's own status reports come back as new revisions of the pod; only what a user or the control plane changed is
+ * told. Of the status that is
  * the conditions that the pod's readiness waits for, which others write.
  */
 function podVersion(pod: Pod): string {
   const { uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations } = pod.metadata
-  const gates = pod.spec.readinessGates?.map(({ conditionType }) => pod.status.conditions?.find(({ type }) => type === conditionType)?.status)
+  const gates = pod.spec.readinessGates?.map(
+    ({ conditionType }) => pod.status.conditions?.find(({ type }) => type === conditionType)?.status,
+  )
   return JSON.stringify([uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations, gates])
 }
 
@@ -31,13 +34,21 @@ function desired(informer: Informer, node: string): Map<string, Assigned> {
   const pods = informer.lister('Pod')
   const configMaps = informer.lister('ConfigMap')
   const secrets = informer.lister('Secret')
-  const add = (kind: AssignedKind, namespace: string, name: string, cached: Cached<AssignedKind> | undefined, version?: string): void => {
-    if (cached !== undefined) result.set(`${kind}/${namespace}/${name}`, { kind, cached, version: version ?? String(cached.revision) })
+  const add = (
+    kind: AssignedKind,
+    namespace: string,
+    name: string,
+    cached: Cached<AssignedKind> | undefined,
+    version?: string,
+  ): void => {
+    if (cached !== undefined)
+      result.set(`${kind}/${namespace}/${name}`, { kind, cached, version: version ?? String(cached.revision) })
   }
   for (const pod of pods.byIndex('node', node)) {
     const { namespace, name } = pod.metadata
     const used = referencesOf(pod)
-    for (const configMap of used.configMaps) add('ConfigMap', namespace, configMap, configMaps.cached(namespace, configMap))
+    for (const configMap of used.configMaps)
+      add('ConfigMap', namespace, configMap, configMaps.cached(namespace, configMap))
     for (const secret of used.secrets) add('Secret', namespace, secret, secrets.cached(namespace, secret))
     add('Pod', namespace, name, pods.cached(namespace, name), podVersion(pod))
   }
@@ -45,7 +56,11 @@ function desired(informer: Informer, node: string): Map<string, Assigned> {
 }
 
 function objectBytes({ kind, cached }: Assigned): Input<ObjectBytes> {
-  return { apiVersion: apiVersionOf(resourceOf(kind)), kind, raw: withResourceVersion(cached.bytes, String(cached.revision)) }
+  return {
+    apiVersion: apiVersionOf(resourceOf(kind)),
+    kind,
+    raw: withResourceVersion(cached.bytes, String(cached.revision)),
+  }
 }
 
 function objectRef(key: string): Input<ObjectRef> {
@@ -75,7 +90,10 @@ export class AssignmentStream {
     return this.#tokens?.due
   }
 
-  /** The next message and the uids of the pods in it, or undefined when the node knows everything. The first one is complete. */
+  /**
+   * The next message and the uids of the pods in it, or undefined when the node knows everything. The first one is
+   * complete.
+   */
   next(): { readonly message: Input<Assignments>; readonly pods: readonly string[] } | undefined {
     const wanted = desired(this.#informer, this.#node)
     const complete = this.#sequence === 0
@@ -86,7 +104,13 @@ export class AssignmentStream {
     this.#told = new Map([...wanted].map(([key, item]) => [key, item.version]))
     set.sort((a, b) => ORDER[a.kind] - ORDER[b.kind])
     return {
-      message: { complete, sequence: ++this.#sequence, set: set.map(objectBytes), removed: removed.map(objectRef), tokens },
+      message: {
+        complete,
+        sequence: ++this.#sequence,
+        set: set.map(objectBytes),
+        removed: removed.map(objectRef),
+        tokens,
+      },
       pods: set.flatMap(({ kind, cached }) => (kind === 'Pod' ? cached.object.metadata.uid : [])),
     }
   }

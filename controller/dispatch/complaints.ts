@@ -1,4 +1,6 @@
-/** What nodes say that is not theirs to say: told in the log and as an event of the node, as often as people can read. */
+/**
+ * What nodes say that is not theirs to say: told in the log and as an event of the node, as often as people can read.
+ */
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { EventSink } from '../api/contract.ts'
@@ -14,20 +16,34 @@ export class Complaints {
   readonly #logger: Logger
   readonly #budgets: NodeBudgets
 
-  constructor(parts: { readonly informer: Informer; readonly events: EventSink; readonly clock: Clock; readonly logger: Logger }) {
+  constructor(parts: {
+    readonly informer: Informer
+    readonly events: EventSink
+    readonly clock: Clock
+    readonly logger: Logger
+  }) {
     this.#informer = parts.informer
     this.#events = parts.events
     this.#logger = parts.logger
     this.#budgets = new NodeBudgets(ALLOWANCE, parts.clock)
   }
 
-  /** `message`: a sentence about the node. `facts`: for the log. What comes too often is dropped: the node has been told of before. */
+  /**
+   * `message`: a sentence about the node. `facts`: for the log. What comes too often is dropped: the node has been told
+   * of before.
+   */
   tell(node: string, reason: string, message: string, facts: object = {}): void {
     if (!this.#budgets.take(node)) return
     this.#logger.warn({ node, reason, ...facts }, message)
     // As a kubelet does for a node that has no object yet.
     const metadata = this.#informer.lister('Node').get('', node)?.metadata ?? { name: node, namespace: '', uid: node }
-    this.#events.record({ regarding: { kind: 'Node', metadata }, type: 'Warning', reason, message, component: COMPONENT })
+    this.#events.record({
+      regarding: { kind: 'Node', metadata },
+      type: 'Warning',
+      reason,
+      message,
+      component: COMPONENT,
+    })
   }
 
   /** The node is no more. */

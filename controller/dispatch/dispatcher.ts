@@ -6,7 +6,17 @@ import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { randomUuid, type Random } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
-import type { ClusterNetwork, ControllerMessage, Event, Hello, Node, NodeMessage, NodesService, StreamDown, StreamUp } from '../../proto/gen/types.ts'
+import type {
+  ClusterNetwork,
+  ControllerMessage,
+  Event,
+  Hello,
+  Node,
+  NodeMessage,
+  NodesService,
+  StreamDown,
+  StreamUp,
+} from '../../proto/gen/types.ts'
 import type { EventSink, ObjectApi } from '../api/contract.ts'
 import type { Peers } from '../election/peers.ts'
 import type { Change, Informer } from '../informer/contract.ts'
@@ -30,7 +40,10 @@ import { NodeSession } from './session.ts'
 import { StatusWriter } from './statuses.ts'
 import { Streams } from './streams.ts'
 
-/** Common name of a node's certificate: Kubernetes' own form (https://kubernetes.io/docs/reference/access-authn-authz/node/). */
+/**
+ * Common name of a node's certificate: Kubernetes' own form
+ * (https://kubernetes.io/docs/reference/access-authn-authz/node/).
+ */
 const NODE_USER = 'system:node:'
 
 /** Milliseconds within which a call must say which node it is of. */
@@ -56,7 +69,10 @@ export interface DispatcherParts {
   readonly peers: Pick<Peers, 'client'>
   /** host:port of each controller that is present: no node has their addresses that is not on their machine. */
   readonly controllers?: () => readonly string[]
-  /** Ranges from which nodes may have addresses that their sessions do not come from, as those behind NAT; none if not given. */
+  /**
+   * Ranges from which nodes may have addresses that their sessions do not come from, as those behind NAT; none if not
+   * given.
+   */
   readonly nodeAddresses?: readonly string[]
   /** Makes the tokens of pods; without it they get none. */
   readonly tokens?: TokenIssuer['tokens']
@@ -100,11 +116,20 @@ export class Dispatcher implements Handlers<NodesService> {
     this.#complaints = new Complaints(parts)
     this.#nodeEvents = new NodeEvents(parts)
     const addresses: NodeAddressParts = {
-      ...parts.controllers !== undefined && { controllers: parts.controllers }, listed: parts.nodeAddresses ?? [],
+      ...(parts.controllers !== undefined && { controllers: parts.controllers }),
+      listed: parts.nodeAddresses ?? [],
       given: [...parts.cluster.podCidrs, ...parts.cluster.serviceCidrs],
     }
-    this.#registry = new NodeRegistry({ ...parts, addresses, refused: (node, reason, message) => this.#complaints.tell(node, reason, message) })
-    this.#lives = new LifeWatch({ ...parts, write: (node, session, liveness) => this.#health.write(node, session, liveness), changed: (node, session, liveness) => this.#judged(node, session, liveness) })
+    this.#registry = new NodeRegistry({
+      ...parts,
+      addresses,
+      refused: (node, reason, message) => this.#complaints.tell(node, reason, message),
+    })
+    this.#lives = new LifeWatch({
+      ...parts,
+      write: (node, session, liveness) => this.#health.write(node, session, liveness),
+      changed: (node, session, liveness) => this.#judged(node, session, liveness),
+    })
     this.#reports = new NodeReports(this.#registry, this.#complaints, parts)
     this.#statuses = new StatusWriter({ ...parts, complaints: this.#complaints })
     this.#following = new Promise((resolve) => (this.#follow = resolve))
@@ -114,9 +139,11 @@ export class Dispatcher implements Handlers<NodesService> {
     this.#issuer = parts.tokens === undefined ? undefined : { tokens: parts.tokens, clock: parts.clock }
     this.confirmations = new Confirmations({ ...parts, feed: this.#feed })
     this.#withdrawals = new Withdrawals({
-      ...parts, confirmations: this.confirmations,
+      ...parts,
+      confirmations: this.confirmations,
       holds: (node) => this.#sessions.has(node),
-      tell: (node, podUids) => void this.tell(node, { message: { case: 'withdrawn', value: { podUids: [...podUids] } } }),
+      tell: (node, podUids) =>
+        void this.tell(node, { message: { case: 'withdrawn', value: { podUids: [...podUids] } } }),
     })
   }
 
@@ -144,23 +171,34 @@ export class Dispatcher implements Handlers<NodesService> {
       await this.#group.wait()
     } finally {
       for (const stop of stops) stop()
-      for (const session of this.#sessions.values()) session.end(new GantryError('Unavailable', 'the controller is stopping'))
+      for (const session of this.#sessions.values())
+        session.end(new GantryError('Unavailable', 'the controller is stopping'))
     }
   }
 
   /** A node's session (see proto/gantry/v1/node.proto). */
-  async *session(requests: AsyncIterable<NodeMessage>, call: CallContext): AsyncGenerator<Input<ControllerMessage>, void, undefined> {
+  async *session(
+    requests: AsyncIterable<NodeMessage>,
+    call: CallContext,
+  ): AsyncGenerator<Input<ControllerMessage>, void, undefined> {
     const name = nodeOf(call)
     const messages = requests[Symbol.asyncIterator]()
     const { node: reported, agentId } = await this.#hello(messages)
-    if (reported.metadata.name !== name) throw new GantryError('Forbidden', `the certificate of node ${name} cannot register node ${reported.metadata.name}`)
+    if (reported.metadata.name !== name)
+      throw new GantryError(
+        'Forbidden',
+        `the certificate of node ${name} cannot register node ${reported.metadata.name}`,
+      )
     await this.#following
     const session = await this.#register(reported, agentId, peerAddress(call.peer))
     this.#open(session)
     const interrupted = (): void => session.end(GantryError.from(call.signal.reason, 'Cancelled'))
     call.signal.addEventListener('abort', interrupted, { once: true })
     if (call.signal.aborted) interrupted()
-    session.receive(messages).then(() => session.end(), (thrown: unknown) => session.end(GantryError.from(thrown)))
+    session.receive(messages).then(
+      () => session.end(),
+      (thrown: unknown) => session.end(GantryError.from(thrown)),
+    )
     try {
       yield* session.messages
     } finally {
@@ -185,12 +223,16 @@ export class Dispatcher implements Handlers<NodesService> {
   async #hello(messages: AsyncIterator<NodeMessage>): Promise<{ node: Node; agentId: string }> {
     let late: Timer | undefined
     const deadline = new Promise<never>((_, reject) => {
-      late = this.#clock.after(HELLO_TIMEOUT, () => reject(new GantryError('DeadlineExceeded', `there was no hello within ${HELLO_TIMEOUT / 1000} s`)))
+      late = this.#clock.after(HELLO_TIMEOUT, () =>
+        reject(new GantryError('DeadlineExceeded', `there was no hello within ${HELLO_TIMEOUT / 1000} s`)),
+      )
     })
     try {
       const first = await Promise.race([messages.next(), deadline])
-      const hello: Hello | undefined = first.done !== true && first.value.message?.case === 'hello' ? first.value.message.value : undefined
-      if (hello?.node === undefined) throw new GantryError('InvalidArgument', 'a session begins with a hello that describes the node')
+      const hello: Hello | undefined =
+        first.done !== true && first.value.message?.case === 'hello' ? first.value.message.value : undefined
+      if (hello?.node === undefined)
+        throw new GantryError('InvalidArgument', 'a session begins with a hello that describes the node')
       return { node: { ...hello.node, apiVersion: 'v1', kind: 'Node' }, agentId: hello.agentId }
     } finally {
       late?.cancel()
@@ -204,7 +246,14 @@ export class Dispatcher implements Handlers<NodesService> {
     if (before !== undefined && isMissed(before)) this.#health.tell(node)
     await this.#informer.reached(Number(node.metadata.resourceVersion))
     return new NodeSession({
-      id, agentId, node, cluster: this.#cluster, informer: this.#informer, feed: this.#feed, clock: this.#clock, issuer: this.#issuer,
+      id,
+      agentId,
+      node,
+      cluster: this.#cluster,
+      informer: this.#informer,
+      feed: this.#feed,
+      clock: this.#clock,
+      issuer: this.#issuer,
       listener: {
         spoke: (from) => this.#lives.spoke(from, id),
         observed: (from, pods) => this.#statuses.observe(from, pods),
@@ -247,33 +296,41 @@ export class Dispatcher implements Handlers<NodesService> {
   /** A node that was silent for too long has no session any more; until it dials in again the clock has the word. */
   #judged(node: string, session: string | undefined, { is }: Liveness): void {
     const open = this.#sessions.get(node)
-    if (is === 'lost' && open !== undefined && open.id === session) open.end(new GantryError('Unavailable', `node ${node} was silent for ${LOST_AFTER / 1000} s`))
+    if (is === 'lost' && open !== undefined && open.id === session)
+      open.end(new GantryError('Unavailable', `node ${node} was silent for ${LOST_AFTER / 1000} s`))
   }
 
-  /** A node whose object was deleted is to register anew; one that has registered with another controller is that one's. */
+  /**
+   * A node whose object was deleted is to register anew; one that has registered with another controller is that one's.
+   */
   #nodeChanged(change: Change<'Node'>): void {
     this.#registry.note(change)
-    if (change.type === 'deleted') for (const kept of [this.#complaints, this.#nodeEvents]) kept.forget(change.cached.object.metadata.name)
+    if (change.type === 'deleted')
+      for (const kept of [this.#complaints, this.#nodeEvents]) kept.forget(change.cached.object.metadata.name)
     this.#watch(change)
     const session = this.#sessions.get(change.cached.object.metadata.name)
     if (session !== undefined && change.revision > session.revision) this.#checkObject(session)
   }
 
   /**
-   * Counts for every node that names this controller, also when its session has ended, did not come about, or was of an earlier run of this
+   * Counts for every node that names this controller, also when its session has ended, did not come about, or was of an
+   * earlier run of this
    * controller: such a one has as long as any other until it is missed.
    */
   #watch({ type, cached: { object: node } }: Change<'Node'>): void {
     const { name } = node.metadata
     if (type === 'deleted' || controllerOf(node) !== this.#controller) this.#lives.forget(name)
-    else if (!this.#lives.watches(name) || this.#lives.sessionOf(name) !== sessionOf(node)) this.#lives.begin(name, sessionOf(node))
+    else if (!this.#lives.watches(name) || this.#lives.sessionOf(name) !== sessionOf(node))
+      this.#lives.begin(name, sessionOf(node))
   }
 
   #checkObject(session: NodeSession): void {
     const { node, id } = session
     const stored = this.#informer.lister('Node').get('', node)
-    if (stored === undefined) session.end(new GantryError('NotFound', `the object of node ${node} was deleted: it has to register again`))
-    else if (sessionOf(stored) !== id) session.end(new GantryError('Conflict', `node ${node} has opened a newer session`))
+    if (stored === undefined)
+      session.end(new GantryError('NotFound', `the object of node ${node} was deleted: it has to register again`))
+    else if (sessionOf(stored) !== id)
+      session.end(new GantryError('Conflict', `node ${node} has opened a newer session`))
   }
 
   #podChanged({ type, cached, previous }: Change<'Pod'>): void {
@@ -281,7 +338,8 @@ export class Dispatcher implements Handlers<NodesService> {
       this.#statuses.forget(cached.object)
       this.#nodeEvents.gone(cached.object)
     }
-    for (const node of [cached.object.spec.nodeName, previous?.object.spec.nodeName]) if (node !== undefined) this.#dirty.add(node)
+    for (const node of [cached.object.spec.nodeName, previous?.object.spec.nodeName])
+      if (node !== undefined) this.#dirty.add(node)
   }
 
   /** Nodes with a pod in the namespace look whether it is theirs. */
@@ -298,6 +356,7 @@ export class Dispatcher implements Handlers<NodesService> {
 }
 
 function nodeOf(call: CallContext): string {
-  if (!call.user.name.startsWith(NODE_USER)) throw new GantryError('Forbidden', `"${call.user.name}" is not the name of a node's certificate (${NODE_USER}NAME)`)
+  if (!call.user.name.startsWith(NODE_USER))
+    throw new GantryError('Forbidden', `"${call.user.name}" is not the name of a node's certificate (${NODE_USER}NAME)`)
   return call.user.name.slice(NODE_USER.length)
 }

@@ -27,7 +27,8 @@ export class HealthRecord {
   }
 
   /**
-   * The node is so, as its session tells. Nothing is written if the object says so already, is gone, or tells of another session than
+   * The node is so, as its session tells. Nothing is written if the object says so already, is gone, or tells of
+   * another session than
    * this: then another's word counts.
    */
   async write(name: string, session: string | undefined, liveness: Liveness): Promise<void> {
@@ -35,12 +36,19 @@ export class HealthRecord {
     const since = formatTime(clock.now() - Math.max(0, clock.monotonic() - liveness.lastSign))
     let changed = false
     try {
-      const node = await api.mutate('Node', '', name, 'status', (stored) => {
-        const status = sessionOf(stored) === session ? this.#next(stored.status, liveness, since) : undefined
-        changed = status !== undefined
-        if (status === undefined) return false
-        stored.status = status
-      }, context)
+      const node = await api.mutate(
+        'Node',
+        '',
+        name,
+        'status',
+        (stored) => {
+          const status = sessionOf(stored) === session ? this.#next(stored.status, liveness, since) : undefined
+          changed = status !== undefined
+          if (status === undefined) return false
+          stored.status = status
+        },
+        context,
+      )
       if (changed) this.tell(node)
     } catch (thrown) {
       if (!GantryError.is(thrown, 'NotFound')) throw thrown
@@ -51,17 +59,27 @@ export class HealthRecord {
   tell(node: Node): void {
     const { events } = this.#parts
     const { status, reason, message = '' } = readyOf(node.status) ?? {}
-    if (status === 'True') events.record({ regarding: node, type: 'Normal', reason: 'NodeReady', message: 'the node is heard from again', component: COMPONENT })
-    else if (reason === NODE_SUSPECT || reason === NODE_LOST) events.record({ regarding: node, type: 'Warning', reason, message, component: COMPONENT })
+    if (status === 'True')
+      events.record({
+        regarding: node,
+        type: 'Normal',
+        reason: 'NodeReady',
+        message: 'the node is heard from again',
+        component: COMPONENT,
+      })
+    else if (reason === NODE_SUSPECT || reason === NODE_LOST)
+      events.record({ regarding: node, type: 'Warning', reason, message, component: COMPONENT })
   }
 
   #next(status: NodeStatus, { is }: Liveness, since: string): NodeStatus | undefined {
     const now = formatTime(this.#parts.clock.now())
     switch (is) {
       // A node that is lost comes back by registering alone.
-      case 'ready': return readyOf(status)?.reason === NODE_SUSPECT ? heard(status, now) : undefined
+      case 'ready':
+        return readyOf(status)?.reason === NODE_SUSPECT ? heard(status, now) : undefined
       case 'suspect':
-      case 'lost': return silent(status, { is, since, by: this.#parts.controller, now })
+      case 'lost':
+        return silent(status, { is, since, by: this.#parts.controller, now })
     }
   }
 }

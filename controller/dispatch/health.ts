@@ -1,5 +1,6 @@
 /**
- * A node's health as its object says it: the condition Ready. Written by the controller that holds the node's session, or by the leader where
+ * A node's health as its object says it: the condition Ready. Written by the controller that holds the node's session,
+ * or by the leader where
  * that one is gone; read by everything else. Pure. https://kubernetes.io/docs/reference/node/node-status/#condition
  */
 import type { Node, NodeCondition, NodeStatus } from '../../proto/gen/types.ts'
@@ -39,19 +40,38 @@ export function isMissed(node: Node): boolean {
   return is === 'suspect' || is === 'lost'
 }
 
-/** The conditions with others in the place of those of the same type; a transition time moves only when the status does. */
-export function withConditions(stored: readonly NodeCondition[] | undefined, observed: readonly NodeCondition[]): NodeCondition[] {
+/**
+ * The conditions with others in the place of those of the same type; a transition time moves only when the status does.
+ */
+export function withConditions(
+  stored: readonly NodeCondition[] | undefined,
+  observed: readonly NodeCondition[],
+): NodeCondition[] {
   const types = new Set(observed.map(({ type }) => type))
   const steady = observed.map((condition) => {
     const before = stored?.find(({ type }) => type === condition.type)
-    return before?.status === condition.status ? { ...condition, lastTransitionTime: before.lastTransitionTime } : condition
+    return before?.status === condition.status
+      ? { ...condition, lastTransitionTime: before.lastTransitionTime }
+      : condition
   })
   return [...(stored ?? []).filter(({ type }) => !types.has(type)), ...steady]
 }
 
 /** The status of a node that is heard from, `now` in RFC 3339. */
 export function heard(status: NodeStatus, now: string): NodeStatus {
-  return { ...status, conditions: withConditions(status.conditions, [{ type: 'Ready', status: 'True', reason: SESSION_OPEN, message: 'the node has an open session', lastHeartbeatTime: now, lastTransitionTime: now }]) }
+  return {
+    ...status,
+    conditions: withConditions(status.conditions, [
+      {
+        type: 'Ready',
+        status: 'True',
+        reason: SESSION_OPEN,
+        message: 'the node has an open session',
+        lastHeartbeatTime: now,
+        lastTransitionTime: now,
+      },
+    ]),
+  }
 }
 
 /** What was seen of a silent node: `since` and `now` in RFC 3339, `by` the name of the controller that saw it. */
@@ -62,22 +82,57 @@ export interface Silence {
   readonly now: string
 }
 
-/** The status of a node that is silent; undefined if it says so already. A lost node is not made suspect again, and `since` stays where it was. */
+/**
+ * The status of a node that is silent; undefined if it says so already. A lost node is not made suspect again, and
+ * `since` stays where it was.
+ */
 export function silent(status: NodeStatus, { is, since, by, now }: Silence): NodeStatus | undefined {
   const ready = readyOf(status)
   if (ready?.reason === NODE_LOST || (is === 'suspect' && ready?.reason === NODE_SUSPECT)) return undefined
   const last = (ready?.reason === NODE_SUSPECT ? ready.lastHeartbeatTime : undefined) ?? since
-  const unknown = (type: string, reason: string, message: string): NodeCondition => ({ type, status: 'Unknown', reason, message, lastHeartbeatTime: last, lastTransitionTime: now })
-  const word = unknown('Ready', is === 'lost' ? NODE_LOST : NODE_SUSPECT, `no sign of life since ${last} (seen by ${by})`)
+  const unknown = (type: string, reason: string, message: string): NodeCondition => ({
+    type,
+    status: 'Unknown',
+    reason,
+    message,
+    lastHeartbeatTime: last,
+    lastTransitionTime: now,
+  })
+  const word = unknown(
+    'Ready',
+    is === 'lost' ? NODE_LOST : NODE_SUSPECT,
+    `no sign of life since ${last} (seen by ${by})`,
+  )
   const said = is === 'lost' ? (status.conditions ?? []).filter(({ type }) => REPORTED.has(type)) : []
-  return { ...status, conditions: withConditions(status.conditions, [word, ...said.map(({ type, lastHeartbeatTime }) => ({ ...unknown(type, STATUS_UNKNOWN, `not known since ${last}`), lastHeartbeatTime }))]) }
+  return {
+    ...status,
+    conditions: withConditions(status.conditions, [
+      word,
+      ...said.map(({ type, lastHeartbeatTime }) => ({
+        ...unknown(type, STATUS_UNKNOWN, `not known since ${last}`),
+        lastHeartbeatTime,
+      })),
+    ]),
+  }
 }
 
 /** Conditions that an agent reports, with each registration anew. */
 const REPORTED = new Set(['MemoryPressure', 'DiskPressure', 'PIDPressure'])
 
 /** The stored status with what the agent reports; Ready and conditions that the agent does not know stay. */
-export function mergeNodeStatus(stored: NodeStatus, { capacity, allocatable, addresses, daemonEndpoints, images, nodeInfo, conditions }: NodeStatus): NodeStatus {
+export function mergeNodeStatus(
+  stored: NodeStatus,
+  { capacity, allocatable, addresses, daemonEndpoints, images, nodeInfo, conditions }: NodeStatus,
+): NodeStatus {
   const observed = (conditions ?? []).filter(({ type }) => type !== 'Ready')
-  return { ...stored, capacity, allocatable, addresses, daemonEndpoints, images, nodeInfo, conditions: withConditions(stored.conditions, observed) }
+  return {
+    ...stored,
+    capacity,
+    allocatable,
+    addresses,
+    daemonEndpoints,
+    images,
+    nodeInfo,
+    conditions: withConditions(stored.conditions, observed),
+  }
 }

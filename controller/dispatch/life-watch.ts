@@ -1,4 +1,7 @@
-/** Counts the silence of nodes, each by the state machine of `liveness`, and has every change of state written, the latest until it is. */
+/**
+ * Counts the silence of nodes, each by the state machine of `liveness`, and has every change of state written, the
+ * latest until it is.
+ */
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
@@ -8,7 +11,8 @@ import { changesAt, observe, type Liveness, type Sign } from './liveness.ts'
 /** Writes under way at once. */
 const CONCURRENCY = 50
 /**
- * A timer that comes this late (milliseconds) tells that this program stood still, not that nodes were silent: what they said meanwhile is
+ * A timer that comes this late (milliseconds) tells that this program stood still, not that nodes were silent: what
+ * they said meanwhile is
  * read before anything is concluded.
  */
 const STALL = 500
@@ -18,7 +22,10 @@ export interface LifeWatchParts {
   readonly write: (node: string, session: string | undefined, liveness: Liveness) => Promise<void>
   /** Called at each change of state; must not throw. */
   readonly changed: (node: string, session: string | undefined, liveness: Liveness) => void
-  /** True while this controller is cut off from the store: its nodes are told to go to another, and it does not hear whether they did. */
+  /**
+   * True while this controller is cut off from the store: its nodes are told to go to another, and it does not hear
+   * whether they did.
+   */
   readonly cutOff?: (() => boolean) | undefined
   readonly clock: Clock
   readonly random: Random
@@ -45,9 +52,14 @@ export class LifeWatch {
   /** Writes changes until the signal is aborted; after that nothing is counted any more. */
   async run(signal: AbortSignal): Promise<void> {
     try {
-      await this.#queue.run((node) => this.#write(node), (node, error, failures) => {
-        this.#parts.logger.warn({ node, failures, err: error }, 'the state of a node is not written, trying again')
-      }, signal, CONCURRENCY)
+      await this.#queue.run(
+        (node) => this.#write(node),
+        (node, error, failures) => {
+          this.#parts.logger.warn({ node, failures, err: error }, 'the state of a node is not written, trying again')
+        },
+        signal,
+        CONCURRENCY,
+      )
     } finally {
       this.#ended = true
       for (const { timer } of this.#nodes.values()) timer?.cancel()
@@ -67,7 +79,11 @@ export class LifeWatch {
   begin(node: string, session: string | undefined): void {
     this.forget(node)
     if (this.#ended) return
-    const watched: Watched = { session, liveness: { is: 'ready', lastSign: this.#parts.clock.monotonic() }, timer: undefined }
+    const watched: Watched = {
+      session,
+      liveness: { is: 'ready', lastSign: this.#parts.clock.monotonic() },
+      timer: undefined,
+    }
     this.#nodes.set(node, watched)
     this.#await(node, watched)
   }
@@ -103,7 +119,10 @@ export class LifeWatch {
     return clock.after(due - clock.monotonic(), () => {
       const at = clock.monotonic()
       if (at - due >= STALL) {
-        logger.warn({ node, late: Math.round(at - due) }, 'this controller stood still: nodes are heard before they are judged')
+        logger.warn(
+          { node, late: Math.round(at - due) },
+          'this controller stood still: nodes are heard before they are judged',
+        )
         watched.timer = this.#after(node, watched, at + STALL)
         return
       }

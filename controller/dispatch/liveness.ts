@@ -30,9 +30,12 @@ export type Sign =
 /** The state after a sign. Signs that come late, with an earlier time than one before, change nothing. */
 export function observe(liveness: Liveness, { kind, at }: Sign): Liveness {
   switch (kind) {
-    case 'registered': return at < liveness.lastSign ? liveness : { is: 'ready', lastSign: at }
-    case 'spoke': return liveness.is === 'lost' || at < liveness.lastSign ? liveness : { is: 'ready', lastSign: at }
-    case 'time': return passed(liveness, at)
+    case 'registered':
+      return at < liveness.lastSign ? liveness : { is: 'ready', lastSign: at }
+    case 'spoke':
+      return liveness.is === 'lost' || at < liveness.lastSign ? liveness : { is: 'ready', lastSign: at }
+    case 'time':
+      return passed(liveness, at)
   }
 }
 
@@ -40,17 +43,27 @@ function passed(liveness: Liveness, now: number): Liveness {
   const { is, lastSign } = liveness
   const silent = now - lastSign
   switch (is) {
-    case 'ready': return silent >= LOST_AFTER ? { is: 'lost', lastSign } : silent >= SUSPECT_AFTER ? { is: 'suspect', lastSign } : liveness
-    case 'suspect': return silent >= LOST_AFTER ? { is: 'lost', lastSign } : liveness
-    case 'lost': return liveness
+    case 'ready':
+      return silent >= LOST_AFTER
+        ? { is: 'lost', lastSign }
+        : silent >= SUSPECT_AFTER
+          ? { is: 'suspect', lastSign }
+          : liveness
+    case 'suspect':
+      return silent >= LOST_AFTER ? { is: 'lost', lastSign } : liveness
+    case 'lost':
+      return liveness
   }
 }
 
 /** When time alone changes the state next; undefined: never. */
 export function changesAt({ is, lastSign }: Liveness): number | undefined {
   switch (is) {
-    case 'ready': return lastSign + SUSPECT_AFTER
-    case 'suspect': return lastSign + LOST_AFTER
-    case 'lost': return undefined
+    case 'ready':
+      return lastSign + SUSPECT_AFTER
+    case 'suspect':
+      return lastSign + LOST_AFTER
+    case 'lost':
+      return undefined
   }
 }

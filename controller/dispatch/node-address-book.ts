@@ -1,4 +1,7 @@
-/** Which node has which addresses, and which it may have besides. Of two nodes that say the same, the one that was first in the order of the store's changes has it. */
+/**
+ * Which node has which addresses, and which it may have besides. Of two nodes that say the same, the one that was first
+ * in the order of the store's changes has it.
+ */
 import type { Node, NodeAddress } from '../../proto/gen/types.ts'
 import type { Change, Informer } from '../informer/contract.ts'
 import { healthOf } from './health.ts'
@@ -32,9 +35,13 @@ export class NodeAddressBook {
     this.#owners.note(change)
   }
 
-  /** What is wrong with the addresses that a node reports of itself, undefined if nothing is. `peer`: the address that its session comes from. */
+  /**
+   * What is wrong with the addresses that a node reports of itself, undefined if nothing is. `peer`: the address that
+   * its session comes from.
+   */
   flaw(name: string, reported: readonly NodeAddress[], peer: string | undefined): string | undefined {
-    if (reported.length > MOST_ADDRESSES) return `has ${reported.length} addresses, at most ${MOST_ADDRESSES} are allowed`
+    if (reported.length > MOST_ADDRESSES)
+      return `has ${reported.length} addresses, at most ${MOST_ADDRESSES} are allowed`
     const stored = this.#informer.lister('Node').get('', name)
     const had = new Set(stored === undefined ? [] : addressesOf(stored))
     const { controllers, given, listed = [] } = this.#parts
@@ -42,7 +49,11 @@ export class NodeAddressBook {
       if (!type.endsWith('IP')) continue
       const other = this.#other(name, address)
       const flaw = addressFlaw(address, {
-        peer, had: had.has(canonical(address)), given, listed, controllers: controllers?.() ?? [],
+        peer,
+        had: had.has(canonical(address)),
+        given,
+        listed,
+        controllers: controllers?.() ?? [],
         other: other === undefined ? undefined : { name: other.metadata.name, lost: healthOf(other).is === 'lost' },
       })
       if (flaw !== undefined) return `${type} ${JSON.stringify(address)} ${flaw}`
@@ -52,7 +63,13 @@ export class NodeAddressBook {
 
   /** Other nodes that have one of the addresses. */
   holders(name: string, reported: readonly NodeAddress[]): Node[] {
-    return [...new Set(reported.flatMap(({ type = '', address = '' }) => (type.endsWith('IP') ? this.#other(name, address) ?? [] : [])))]
+    return [
+      ...new Set(
+        reported.flatMap(({ type = '', address = '' }) =>
+          type.endsWith('IP') ? (this.#other(name, address) ?? []) : [],
+        ),
+      ),
+    ]
   }
 
   #other(name: string, address: string): Node | undefined {

@@ -20,7 +20,8 @@ const EVENTS = { atOnce: 2000, perSecond: 50 }
 /** Events about pods of which it is not known any more whose they were. */
 const UNKNOWN_PODS = { atOnce: 100, perSecond: 1 }
 
-export type EventVerdict = { readonly is: 'accepted'; readonly event: Event } | { readonly is: 'refused'; readonly why: string }
+export type EventVerdict =
+  { readonly is: 'accepted'; readonly event: Event } | { readonly is: 'refused'; readonly why: string }
 
 export class NodeEvents {
   readonly #informer: Informer
@@ -47,29 +48,45 @@ export class NodeEvents {
     this.#unknown.forget(node)
   }
 
-  /** The event with what the control plane says of it put in place of what the node does. The same event told again, counted up, keeps its uid, and no other node's has it. */
+  /**
+   * The event with what the control plane says of it put in place of what the node does. The same event told again,
+   * counted up, keeps its uid, and no other node's has it.
+   */
   judge(event: Event, node: string): EventVerdict {
-    const why = formFlaw(event) ?? (this.#all.take(node) ? this.#foreign(event, node) : 'tells more events than a node may')
+    const why =
+      formFlaw(event) ?? (this.#all.take(node) ? this.#foreign(event, node) : 'tells more events than a node may')
     return why === undefined ? { is: 'accepted', event: written(event, node) } : { is: 'refused', why }
   }
 
   /** Why the object is not the node's to tell about. */
   #foreign({ type, involvedObject = {} }: Event, node: string): string | undefined {
     const { kind = '', apiVersion = 'v1', namespace = '', name = '', uid = '' } = involvedObject
-    if (kind === 'Pod') return apiVersion === 'v1' ? this.#foreignPod({ namespace, name, uid }, node) : `tells an event about a Pod of ${apiVersion}`
+    if (kind === 'Pod')
+      return apiVersion === 'v1'
+        ? this.#foreignPod({ namespace, name, uid }, node)
+        : `tells an event about a Pod of ${apiVersion}`
     if (!SERVED.has(kind)) return 'tells an event about what is neither a pod nor served by nodes'
     const object = this.#informer.lister(kind as Kind).get(namespace, name)
-    if (object?.metadata.uid !== uid || object.apiVersion !== apiVersion) return `tells an event about a ${kind} that there is not`
+    if (object?.metadata.uid !== uid || object.apiVersion !== apiVersion)
+      return `tells an event about a ${kind} that there is not`
     return type === 'Warning' ? undefined : `tells an event about a ${kind} that is no warning`
   }
 
-  #foreignPod({ namespace, name, uid }: { readonly namespace: string; readonly name: string; readonly uid: string }, node: string): string | undefined {
+  #foreignPod(
+    { namespace, name, uid }: { readonly namespace: string; readonly name: string; readonly uid: string },
+    node: string,
+  ): string | undefined {
     const object = this.#informer.byUid(uid)
     if (object !== undefined) {
-      const own = object.kind === 'Pod' && object.spec.nodeName === node && object.metadata.namespace === namespace && object.metadata.name === name
+      const own =
+        object.kind === 'Pod' &&
+        object.spec.nodeName === node &&
+        object.metadata.namespace === namespace &&
+        object.metadata.name === name
       return own ? undefined : 'tells an event about a pod that is not its own'
     }
-    if (this.#gone.has(uid)) return this.#gone.get(uid) === node ? undefined : 'tells an event about a pod that was not its own'
+    if (this.#gone.has(uid))
+      return this.#gone.get(uid) === node ? undefined : 'tells an event about a pod that was not its own'
     // Who reads events of the other pod, which is there, looks for them by its name.
     const present = this.#informer.lister('Pod').get(namespace, name)?.spec.nodeName
     if (present !== undefined && present !== node) return 'tells an event about a pod that is not its own'
@@ -81,22 +98,60 @@ export class NodeEvents {
 function formFlaw({ metadata, involvedObject = {}, type, reason = '' }: Event): string | undefined {
   const { namespace = '', name = '', uid = '', fieldPath = '' } = involvedObject
   const suffix = metadata.name.startsWith(`${name}.`) ? metadata.name.slice(name.length + 1) : ''
-  if (namespace !== metadata.namespace || formats.dnsLabel(namespace) !== undefined || formats.dnsSubdomain(name) !== undefined) return 'tells an event of no object\'s name'
+  if (
+    namespace !== metadata.namespace ||
+    formats.dnsLabel(namespace) !== undefined ||
+    formats.dnsSubdomain(name) !== undefined
+  )
+    return "tells an event of no object's name"
   // Another object's event of the same name would be taken for it.
   if (!/^[a-z0-9]{1,32}$/.test(suffix)) return 'tells an event that is not called after its object'
-  const words = [reason, uid, fieldPath].some((word) => formats.line(word) !== undefined || word.length > LONGEST_WORD * 4)
-  return words || reason.length > LONGEST_WORD || (type !== 'Normal' && type !== 'Warning') ? 'tells an event that is not of the form of one' : undefined
+  const words = [reason, uid, fieldPath].some(
+    (word) => formats.line(word) !== undefined || word.length > LONGEST_WORD * 4,
+  )
+  return words || reason.length > LONGEST_WORD || (type !== 'Normal' && type !== 'Warning')
+    ? 'tells an event that is not of the form of one'
+    : undefined
 }
 
 /** Of what a node says of an event only what events of nodes have. */
-function written({ metadata: { name, namespace, creationTimestamp }, involvedObject = {}, reason, type, message, count, firstTimestamp, lastTimestamp, eventTime, source, reportingComponent }: Event, node: string): Event {
+function written(
+  {
+    metadata: { name, namespace, creationTimestamp },
+    involvedObject = {},
+    reason,
+    type,
+    message,
+    count,
+    firstTimestamp,
+    lastTimestamp,
+    eventTime,
+    source,
+    reportingComponent,
+  }: Event,
+  node: string,
+): Event {
   const { kind, apiVersion, namespace: of, name: called, uid, resourceVersion, fieldPath } = involvedObject
-  const about: ObjectReference = { kind, apiVersion, namespace: of, name: called, uid, resourceVersion: word(resourceVersion), fieldPath }
+  const about: ObjectReference = {
+    kind,
+    apiVersion,
+    namespace: of,
+    name: called,
+    uid,
+    resourceVersion: word(resourceVersion),
+    fieldPath,
+  }
   return {
     apiVersion: 'v1',
     kind: 'Event',
     metadata: { name, namespace, creationTimestamp, uid: eventUid(node, namespace, name), resourceVersion: '' },
-    involvedObject: about, reason, type, count, firstTimestamp, lastTimestamp, eventTime,
+    involvedObject: about,
+    reason,
+    type,
+    count,
+    firstTimestamp,
+    lastTimestamp,
+    eventTime,
     message: message?.slice(0, LONGEST_MESSAGE),
     source: { component: word(source?.component), host: node },
     reportingComponent: word(reportingComponent),
@@ -109,6 +164,16 @@ function word(text: string | undefined): string | undefined {
 }
 
 function eventUid(node: string, namespace: string, name: string): string {
-  const digits = createHash('sha256').update(JSON.stringify([node, namespace, name])).digest('hex')
-  return [[0, 8], [8, 12], [12, 16], [16, 20], [20, 32]].map(([from, to]) => digits.slice(from, to)).join('-')
+  const digits = createHash('sha256')
+    .update(JSON.stringify([node, namespace, name]))
+    .digest('hex')
+  return [
+    [0, 8],
+    [8, 12],
+    [12, 16],
+    [16, 20],
+    [20, 32],
+  ]
+    .map(([from, to]) => digits.slice(from, to))
+    .join('-')
 }

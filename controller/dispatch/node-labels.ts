@@ -3,22 +3,32 @@ import type { JsonObject, ObjectMeta } from '../../proto/gen/types.ts'
 
 type Labels = Readonly<Record<string, string>>
 
-/** What the machine is: the agent's word holds, whoever wrote another. https://kubernetes.io/docs/reference/labels-annotations-taints/ */
-const OF_THE_MACHINE: ReadonlySet<string> = new Set(['kubernetes.io/arch', 'kubernetes.io/hostname', 'kubernetes.io/os'])
+/**
+ * What the machine is: the agent's word holds, whoever wrote another.
+ * https://kubernetes.io/docs/reference/labels-annotations-taints/
+ */
+const OF_THE_MACHINE: ReadonlySet<string> = new Set([
+  'kubernetes.io/arch',
+  'kubernetes.io/hostname',
+  'kubernetes.io/os',
+])
 
 /** Keys of the labels that a manager wrote last. */
 function ownedLabels({ managedFields }: ObjectMeta, manager: string): Set<string> {
   const owned = new Set<string>()
   for (const entry of managedFields ?? []) {
     if (entry.manager !== manager) continue
-    const labels = (entry.fieldsV1 as { 'f:metadata'?: { 'f:labels'?: JsonObject } } | undefined)?.['f:metadata']?.['f:labels']
+    const labels = (entry.fieldsV1 as { 'f:metadata'?: { 'f:labels'?: JsonObject } } | undefined)?.['f:metadata']?.[
+      'f:labels'
+    ]
     for (const field of Object.keys(labels ?? {})) if (field.startsWith('f:')) owned.add(field.slice(2))
   }
   return owned
 }
 
 /**
- * The labels to store. A label that the agent (`manager`, on its behalf) put there and states no more goes; one that somebody else put there
+ * The labels to store. A label that the agent (`manager`, on its behalf) put there and states no more goes; one that
+ * somebody else put there
  * or changed stays as it is.
  */
 export function mergeLabels(stored: ObjectMeta, stated: Labels, manager: string): Record<string, string> {

@@ -1,4 +1,6 @@
-/** Pages of nodes, such as their metrics: asked of the node through its session, by way of the controller that holds it. */
+/**
+ * Pages of nodes, such as their metrics: asked of the node through its session, by way of the controller that holds it.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { CallContext } from '../../proto/api/rpc.ts'
 import type { Clock } from '../../proto/base/clock.ts'
@@ -34,14 +36,24 @@ export class NodePageReader {
     const stored = informer.lister('Node').get('', node)
     if (stored === undefined) throw new GantryError('NotFound', `nodes "${node}" not found`)
     const late = new AbortController()
-    const timer = clock.after(PATIENCE, () => late.abort(new GantryError('Unavailable', `node ${node} did not answer within ${PATIENCE / 1000} s`)))
+    const timer = clock.after(PATIENCE, () =>
+      late.abort(new GantryError('Unavailable', `node ${node} did not answer within ${PATIENCE / 1000} s`)),
+    )
     const ended = AbortSignal.any([signal, late.signal])
     try {
-      const holder = isController(user) ? controller : controllerOf(stored) ?? controller
-      if (holder !== controller) return await (await peers.client(holder, 'Cluster')).nodePage({ node, path }, { signal: ended })
+      const holder = isController(user) ? controller : (controllerOf(stored) ?? controller)
+      if (holder !== controller)
+        return await (await peers.client(holder, 'Cluster')).nodePage({ node, path }, { signal: ended })
       const open = { podUid: '', request: { case: 'page' as const, value: { path } } }
       const call = { signal: ended, user, peer: '' }
-      for await (const { message } of dispatcher.streams.open(node, open, nothing(), (told) => dispatcher.tell(node, told), call)) if (message?.case === 'page') return message.value
+      for await (const { message } of dispatcher.streams.open(
+        node,
+        open,
+        nothing(),
+        (told) => dispatcher.tell(node, told),
+        call,
+      ))
+        if (message?.case === 'page') return message.value
       throw new GantryError('Unavailable', `node ${node} did not answer`)
     } finally {
       timer.cancel()

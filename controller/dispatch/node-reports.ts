@@ -1,4 +1,7 @@
-/** What nodes report of themselves on its way to the store: the latest of each node, one write of a node at a time, tried until it is written or refused. */
+/**
+ * What nodes report of themselves on its way to the store: the latest of each node, one write of a node at a time,
+ * tried until it is written or refused.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
@@ -43,9 +46,14 @@ export class NodeReports {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await this.#queue.run((node) => this.#write(node), (node, error, failures) => {
-      this.#logger.warn({ node, failures, err: error }, 'report of a node not written, trying again')
-    }, signal, CONCURRENCY)
+    await this.#queue.run(
+      (node) => this.#write(node),
+      (node, error, failures) => {
+        this.#logger.warn({ node, failures, err: error }, 'report of a node not written, trying again')
+      },
+      signal,
+      CONCURRENCY,
+    )
   }
 
   async #write(node: string): Promise<void> {
@@ -55,7 +63,12 @@ export class NodeReports {
       await this.#registry.report(node, entry.session, entry.status, entry.peer)
     } catch (thrown) {
       if (!GantryError.is(thrown, ...REFUSALS)) throw thrown
-      this.#complaints.tell(node, 'NodeStatusRefused', `the status that node ${node} reports of itself cannot be stored: ${thrown.message.slice(0, LONGEST_REASON)}`, { err: thrown })
+      this.#complaints.tell(
+        node,
+        'NodeStatusRefused',
+        `the status that node ${node} reports of itself cannot be stored: ${thrown.message.slice(0, LONGEST_REASON)}`,
+        { err: thrown },
+      )
     }
     if (this.#latest.get(node) === entry) this.#latest.delete(node)
   }

@@ -1,6 +1,8 @@
 /**
- * Fields that the control plane keeps for itself in objects that others may write: which session of a node counts, the ranges that it is to have,
- * and what a Network was given. Whoever could write them could speak for a node, or put pods into another tenant's network.
+ * Fields that the control plane keeps for itself in objects that others may write: which session of a node counts, the
+ * ranges that it is to have,
+ * and what a Network was given. Whoever could write them could speak for a node, or put pods into another tenant's
+ * network.
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import { describeObject } from '../../proto/api/schema.ts'
@@ -27,7 +29,8 @@ export class OwnFieldsPlugin implements AdmissionPlugin {
     if (object?.kind !== 'Node' || oldObject === undefined) return
     for (const name of ANNOTATIONS) {
       const stored = oldObject.metadata.annotations?.[name]
-      if (stored !== undefined && object.metadata.annotations?.[name] === undefined) object.metadata.annotations = { ...object.metadata.annotations, [name]: stored }
+      if (stored !== undefined && object.metadata.annotations?.[name] === undefined)
+        object.metadata.annotations = { ...object.metadata.annotations, [name]: stored }
     }
   }
 
@@ -37,18 +40,26 @@ export class OwnFieldsPlugin implements AdmissionPlugin {
     const details = object.kind === 'Network' ? ofNetwork(object, oldObject as Network) : ofNode(object, oldObject)
     if (details.length === 0) return
     const fields = details.map(({ field }) => field).join(', ')
-    throw new GantryError('Forbidden', `${describeObject(object)}: ${fields} can only be written by the control plane itself`, { details })
+    throw new GantryError(
+      'Forbidden',
+      `${describeObject(object)}: ${fields} can only be written by the control plane itself`,
+      { details },
+    )
   }
 }
 
 function ofNode({ metadata }: AnyResource, before: AnyResource | undefined): ErrorDetail[] {
-  return ANNOTATIONS.filter((name) => metadata.annotations?.[name] !== before?.metadata.annotations?.[name]).map((name) => detail(`metadata.annotations[${name}]`, metadata.annotations?.[name] ?? ''))
+  return ANNOTATIONS.filter((name) => metadata.annotations?.[name] !== before?.metadata.annotations?.[name]).map(
+    (name) => detail(`metadata.annotations[${name}]`, metadata.annotations?.[name] ?? ''),
+  )
 }
 
 function ofNetwork({ status }: Network, { status: before }: Network): ErrorDetail[] {
-  return ALLOCATED.filter((name) => !sameJson(status[name] ?? null, before[name] ?? null)).map((name) => detail(`status.${name}`, ''))
+  return ALLOCATED.filter((name) => !sameJson(status[name] ?? null, before[name] ?? null)).map((name) =>
+    detail(`status.${name}`, ''),
+  )
 }
 
 function detail(field: string, value: string): ErrorDetail {
-  return { field, value, message: 'is the control plane\'s own', remedy: 'leave it as it is' }
+  return { field, value, message: "is the control plane's own", remedy: 'leave it as it is' }
 }

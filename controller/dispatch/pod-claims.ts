@@ -1,18 +1,38 @@
 /**
- * What a node may say of a pod of its own: containers that the pod has, addresses that the control plane gave the node to give away, conditions
+ * What a node may say of a pod of its own: containers that the pod has, addresses that the control plane gave the node
+ * to give away, conditions
  * that are the node's to judge. Pure.
  */
 import { readAddress, readCidr } from '../../proto/api/cidr.ts'
 import { podNetworks } from '../../proto/api/pod-networks.ts'
-import type { ContainerStatus, Network, Node, Pod, PodCondition, PodStatus, TimelineStep } from '../../proto/gen/types.ts'
+import type {
+  ContainerStatus,
+  Network,
+  Node,
+  Pod,
+  PodCondition,
+  PodStatus,
+  TimelineStep,
+} from '../../proto/gen/types.ts'
 import { podCidrsOf } from './range-owners.ts'
 
 /** https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions */
-const NODES_CONDITIONS: ReadonlySet<string> = new Set(['PodReadyToStartContainers', 'Initialized', 'ContainersReady', 'Ready', 'PodResizePending', 'PodResizeInProgress'])
+const NODES_CONDITIONS: ReadonlySet<string> = new Set([
+  'PodReadyToStartContainers',
+  'Initialized',
+  'ContainersReady',
+  'Ready',
+  'PodResizePending',
+  'PodResizeInProgress',
+])
 /** Agents send it back as the control plane wrote it. */
 const SENT_BACK = 'PodScheduled'
 /** Steps that the control plane takes itself. */
-const CONTROL_PLANES_STEPS: ReadonlySet<TimelineStep['step']> = new Set<TimelineStep['step']>(['accepted', 'scheduled', 'assigned'])
+const CONTROL_PLANES_STEPS: ReadonlySet<TimelineStep['step']> = new Set<TimelineStep['step']>([
+  'accepted',
+  'scheduled',
+  'assigned',
+])
 
 /** What the control plane knows of the node and gave it. */
 export interface NodeGrants {
@@ -23,16 +43,30 @@ export interface NodeGrants {
 
 /** What of a status is a node's to say as a whole. */
 const NODES_FIELDS = [
-  'phase', 'message', 'reason', 'hostIP', 'hostIPs', 'podIP', 'podIPs', 'startTime', 'initContainerStatuses', 'containerStatuses', 'ephemeralContainerStatuses', 'resize', 'interfaces',
+  'phase',
+  'message',
+  'reason',
+  'hostIP',
+  'hostIPs',
+  'podIP',
+  'podIPs',
+  'startTime',
+  'initContainerStatuses',
+  'containerStatuses',
+  'ephemeralContainerStatuses',
+  'resize',
+  'interfaces',
 ] as const satisfies readonly (keyof PodStatus)[]
 
 /** The part of what a node observed that is its to say. */
 export function ownPart(observed: PodStatus): PodStatus {
   const { conditions, timeline } = observed
   return {
-    ...Object.fromEntries(NODES_FIELDS.flatMap((name) => (observed[name] === undefined ? [] : [[name, observed[name]]]))) as Pick<PodStatus, typeof NODES_FIELDS[number]>,
-    ...conditions !== undefined && { conditions: conditions.filter(isNodes) },
-    ...timeline !== undefined && { timeline: timeline.filter(({ step }) => !CONTROL_PLANES_STEPS.has(step)) },
+    ...(Object.fromEntries(
+      NODES_FIELDS.flatMap((name) => (observed[name] === undefined ? [] : [[name, observed[name]]])),
+    ) as Pick<PodStatus, (typeof NODES_FIELDS)[number]>),
+    ...(conditions !== undefined && { conditions: conditions.filter(isNodes) }),
+    ...(timeline !== undefined && { timeline: timeline.filter(({ step }) => !CONTROL_PLANES_STEPS.has(step)) }),
   }
 }
 
@@ -45,9 +79,17 @@ function isNodes({ type }: PodCondition): boolean {
   return NODES_CONDITIONS.has(type)
 }
 
-/** What of an observed status is not as it can be on this node: a sentence without its end, undefined if nothing is. What is stored already was judged before. */
+/**
+ * What of an observed status is not as it can be on this node: a sentence without its end, undefined if nothing is.
+ * What is stored already was judged before.
+ */
 export function claimFlaw(pod: Pod, observed: PodStatus, grants: NodeGrants): string | undefined {
-  return containersFlaw(pod, observed) ?? hostFlaw(pod, observed, grants) ?? addressesFlaw(pod, observed, grants) ?? interfacesFlaw(pod, observed, grants)
+  return (
+    containersFlaw(pod, observed) ??
+    hostFlaw(pod, observed, grants) ??
+    addressesFlaw(pod, observed, grants) ??
+    interfacesFlaw(pod, observed, grants)
+  )
 }
 
 /** Addresses of a node by which others reach it. */
@@ -55,14 +97,26 @@ export function internalAddresses({ status: { addresses = [] } }: Pick<Node, 'st
   return addresses.flatMap(({ type, address = '' }) => (type === 'InternalIP' && address !== '' ? address : []))
 }
 
-function containersFlaw({ spec }: Pod, { initContainerStatuses, containerStatuses, ephemeralContainerStatuses }: PodStatus): string | undefined {
-  return strangerAmong(containerStatuses, spec.containers) ?? strangerAmong(initContainerStatuses, spec.initContainers) ?? strangerAmong(ephemeralContainerStatuses, spec.ephemeralContainers)
+function containersFlaw(
+  { spec }: Pod,
+  { initContainerStatuses, containerStatuses, ephemeralContainerStatuses }: PodStatus,
+): string | undefined {
+  return (
+    strangerAmong(containerStatuses, spec.containers) ??
+    strangerAmong(initContainerStatuses, spec.initContainers) ??
+    strangerAmong(ephemeralContainerStatuses, spec.ephemeralContainers)
+  )
 }
 
-function strangerAmong(told: readonly ContainerStatus[] | undefined, containers: readonly { readonly name: string }[] | undefined): string | undefined {
+function strangerAmong(
+  told: readonly ContainerStatus[] | undefined,
+  containers: readonly { readonly name: string }[] | undefined,
+): string | undefined {
   const left = new Set(containers?.map(({ name }) => name))
   const stranger = told?.find(({ name }) => !left.delete(name))
-  return stranger === undefined ? undefined : `container ${JSON.stringify(stranger.name)} is not in the pod's spec, or is told of twice`
+  return stranger === undefined
+    ? undefined
+    : `container ${JSON.stringify(stranger.name)} is not in the pod's spec, or is told of twice`
 }
 
 function hostFlaw({ status }: Pod, { hostIP, hostIPs = [] }: PodStatus, { node }: NodeGrants): string | undefined {
@@ -71,34 +125,57 @@ function hostFlaw({ status }: Pod, { hostIP, hostIPs = [] }: PodStatus, { node }
   return wrong === undefined ? undefined : `hostIP ${JSON.stringify(wrong)} is no address of the node`
 }
 
-function addressesFlaw({ spec, status }: Pod, { podIP, podIPs = [] }: PodStatus, { node }: NodeGrants): string | undefined {
+function addressesFlaw(
+  { spec, status }: Pod,
+  { podIP, podIPs = [] }: PodStatus,
+  { node }: NodeGrants,
+): string | undefined {
   const known = new Set([status.podIP, ...(status.podIPs ?? []).map(({ ip }) => ip)])
-  const told = [podIP, ...podIPs.map(({ ip }) => ip)].filter((address) => address !== undefined && !known.has(address)) as string[]
+  const told = [podIP, ...podIPs.map(({ ip }) => ip)].filter(
+    (address) => address !== undefined && !known.has(address),
+  ) as string[]
   if (spec.hostNetwork === true) {
     const wrong = told.find((address) => !internalAddresses(node).includes(address))
-    return wrong === undefined ? undefined : `the pod is in the node's network, and ${JSON.stringify(wrong)} is no address of the node`
+    return wrong === undefined
+      ? undefined
+      : `the pod is in the node's network, and ${JSON.stringify(wrong)} is no address of the node`
   }
   const ranges = podCidrsOf(node)
   const wrong = told.find((address) => !isWithin(address, ranges))
-  return wrong === undefined ? undefined : `podIP ${JSON.stringify(wrong)} is outside of the node's ranges for pods, ${ranges.join(' and ') || 'of which it has none'}`
+  return wrong === undefined
+    ? undefined
+    : `podIP ${JSON.stringify(wrong)} is outside of the node's ranges for pods, ${ranges.join(' and ') || 'of which it has none'}`
 }
 
-function interfacesFlaw({ metadata, spec, status }: Pod, { interfaces = [] }: PodStatus, { node, network }: NodeGrants): string | undefined {
+function interfacesFlaw(
+  { metadata, spec, status }: Pod,
+  { interfaces = [] }: PodStatus,
+  { node, network }: NodeGrants,
+): string | undefined {
   const asked = spec.hostNetwork === true ? [] : podNetworks(metadata).further
   for (const { network: name, name: device, addresses = [] } of interfaces) {
     const known = status.interfaces?.find((before) => before.network === name && before.name === device)
-    if (known === undefined && !asked.some((request) => request.network === name && request.interface === device)) return `the pod asks for no interface ${JSON.stringify(device)} on network ${JSON.stringify(name)}`
-    const blocks = (network(name)?.status.blocks ?? []).filter((block) => block.node === node.metadata.name).map(({ cidr }) => cidr)
-    const wrong = addresses.find((address) => known?.addresses?.includes(address) !== true && !isWithin(address, blocks))
-    if (wrong !== undefined) return `${JSON.stringify(wrong)} is outside of the parts of network ${name} that the node has, ${blocks.join(' and ') || 'of which it has none'}`
+    if (known === undefined && !asked.some((request) => request.network === name && request.interface === device))
+      return `the pod asks for no interface ${JSON.stringify(device)} on network ${JSON.stringify(name)}`
+    const blocks = (network(name)?.status.blocks ?? [])
+      .filter((block) => block.node === node.metadata.name)
+      .map(({ cidr }) => cidr)
+    const wrong = addresses.find(
+      (address) => known?.addresses?.includes(address) !== true && !isWithin(address, blocks),
+    )
+    if (wrong !== undefined)
+      return `${JSON.stringify(wrong)} is outside of the parts of network ${name} that the node has, ${blocks.join(' and ') || 'of which it has none'}`
   }
   return undefined
 }
 
 function isWithin(text: string, cidrs: readonly string[]): boolean {
   const address = readAddress(text)
-  return address !== undefined && cidrs.some((cidr) => {
-    const range = readCidr(cidr)
-    return range?.family === address.family && range.first <= address.value && address.value <= range.last
-  })
+  return (
+    address !== undefined &&
+    cidrs.some((cidr) => {
+      const range = readCidr(cidr)
+      return range?.family === address.family && range.first <= address.value && address.value <= range.last
+    })
+  )
 }

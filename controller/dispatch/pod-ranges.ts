@@ -1,5 +1,16 @@
-/** The cluster's pod addresses, cut into one range per family for each node (https://kubernetes.io/docs/concepts/cluster-administration/networking/). */
-import { formatAddress, formatCidr, prefixLength, readCidr, splitCidrs, type AddressFamily, type AddressRange } from '../../proto/api/cidr.ts'
+/**
+ * The cluster's pod addresses, cut into one range per family for each node
+ * (https://kubernetes.io/docs/concepts/cluster-administration/networking/).
+ */
+import {
+  formatAddress,
+  formatCidr,
+  prefixLength,
+  readCidr,
+  splitCidrs,
+  type AddressFamily,
+  type AddressRange,
+} from '../../proto/api/cidr.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 
 /** Prefixes of a node's ranges, as Kubernetes has them by default (node-cidr-mask-size). */
@@ -24,8 +35,13 @@ class FamilyRanges {
 
   includes(range: string): boolean {
     const parsed = readCidr(range)
-    return parsed?.family === this.family && prefixLength(parsed) === NODE_PREFIX[this.family] && formatCidr(parsed) === range
-      && parsed.first >= this.#range.first && parsed.last <= this.#range.last
+    return (
+      parsed?.family === this.family &&
+      prefixLength(parsed) === NODE_PREFIX[this.family] &&
+      formatCidr(parsed) === range &&
+      parsed.first >= this.#range.first &&
+      parsed.last <= this.#range.last
+    )
   }
 
   free(taken: ReadonlySet<string>): string {
@@ -33,7 +49,9 @@ class FamilyRanges {
       const range = this.#node(index)
       if (!taken.has(range)) return range
     }
-    throw new GantryError('ResourceExhausted', `all ${this.#count} node ranges of ${this.cidr} are taken`, { details: [{ remedy: 'delete nodes that are gone, or give the controller a larger --pod-cidr' }] })
+    throw new GantryError('ResourceExhausted', `all ${this.#count} node ranges of ${this.cidr} are taken`, {
+      details: [{ remedy: 'delete nodes that are gone, or give the controller a larger --pod-cidr' }],
+    })
   }
 
   #node(index: number): string {
@@ -46,7 +64,8 @@ export class PodRanges {
   readonly #families: readonly FamilyRanges[]
 
   /**
-   * "10.244.0.0/16", or with a range of the other family, "10.244.0.0/16,fd00:10:244::/48"; the preferred family first. InvalidArgument unless
+   * "10.244.0.0/16", or with a range of the other family, "10.244.0.0/16,fd00:10:244::/48"; the preferred family first.
+   * InvalidArgument unless
    * each begins at its own first address and has room for a node: a /24 or larger, IPv6 a /64 or larger.
    */
   constructor(cidrs: string) {
@@ -54,12 +73,20 @@ export class PodRanges {
     this.#families = texts.map((text) => {
       const range = readCidr(text)
       if (range === undefined || formatCidr(range) !== text || prefixLength(range) > NODE_PREFIX[range.family]) {
-        throw new GantryError('InvalidArgument', `"${text}" is not a range of pod addresses, such as 10.244.0.0/16 (a /24 or larger, beginning at its first address) or fd00:10:244::/48 (a /64 or larger)`)
+        throw new GantryError(
+          'InvalidArgument',
+          `"${text}" is not a range of pod addresses, such as 10.244.0.0/16 (a /24 or larger, beginning at its first address) or fd00:10:244::/48 (a /64 or larger)`,
+        )
       }
       return new FamilyRanges(range)
     })
-    if (this.#families.length === 0) throw new GantryError('InvalidArgument', 'there is no range of pod addresses, such as 10.244.0.0/16')
-    if (new Set(this.#families.map(({ family }) => family)).size < this.#families.length) throw new GantryError('InvalidArgument', `"${cidrs}": there can be one range of pod addresses for each family, such as 10.244.0.0/16,fd00:10:244::/48`)
+    if (this.#families.length === 0)
+      throw new GantryError('InvalidArgument', 'there is no range of pod addresses, such as 10.244.0.0/16')
+    if (new Set(this.#families.map(({ family }) => family)).size < this.#families.length)
+      throw new GantryError(
+        'InvalidArgument',
+        `"${cidrs}": there can be one range of pod addresses for each family, such as 10.244.0.0/16,fd00:10:244::/48`,
+      )
   }
 
   /** The families that nodes get ranges of, the preferred first. */

@@ -55,10 +55,17 @@ export class PodTokens {
       for (const { audience, expirationSeconds } of wanted) {
         const key = `${uid}\n${audience}\n${expirationSeconds}`
         const given = this.#given.get(key)
-        if (given !== undefined && (account === undefined || (given.account === account.metadata.uid && given.due > now))) kept.set(key, given)
+        if (
+          given !== undefined &&
+          (account === undefined || (given.account === account.metadata.uid && given.due > now))
+        )
+          kept.set(key, given)
         else if (account !== undefined) {
           const { token, issued, expires } = this.#issue(pod, account.metadata, audience, expirationSeconds)
-          kept.set(key, { account: account.metadata.uid, due: issued + Math.min((expires - issued) * REPLACED_AFTER, DAY) })
+          kept.set(key, {
+            account: account.metadata.uid,
+            due: issued + Math.min((expires - issued) * REPLACED_AFTER, DAY),
+          })
           tokens.push({ podUid: uid, audience, expirationSeconds, token })
         }
       }
@@ -67,10 +74,19 @@ export class PodTokens {
     return tokens
   }
 
-  #issue(pod: Pod, account: { readonly name: string; readonly uid: string }, audience: string, seconds: number): ReturnType<AccountTokens['issue']> {
+  #issue(
+    pod: Pod,
+    account: { readonly name: string; readonly uid: string },
+    audience: string,
+    seconds: number,
+  ): ReturnType<AccountTokens['issue']> {
     const { namespace } = pod.metadata
     const node = this.#informer.lister('Node').get('', this.#node)
-    return this.#issuer.tokens.issue({ namespace, account, pod: pod.metadata, node: node?.metadata }, audience === '' ? [] : [audience], seconds)
+    return this.#issuer.tokens.issue(
+      { namespace, account, pod: pod.metadata, node: node?.metadata },
+      audience === '' ? [] : [audience],
+      seconds,
+    )
   }
 }
 

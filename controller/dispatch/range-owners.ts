@@ -1,11 +1,15 @@
 /**
- * Which node has which address ranges. Who was first in the order of the store's changes has one, so every controller comes to the same answer
+ * Which node has which address ranges. Who was first in the order of the store's changes has one, so every controller
+ * comes to the same answer
  * whatever it thought was free when it chose.
  */
 import type { Node } from '../../proto/gen/types.ts'
 import type { Change } from '../informer/contract.ts'
 
-/** Annotation with the ranges that a node is to have, until it is certain that no other has them: spec.podCIDR cannot be changed any more. */
+/**
+ * Annotation with the ranges that a node is to have, until it is certain that no other has them: spec.podCIDR cannot be
+ * changed any more.
+ */
 export const RANGE_ANNOTATION = 'gantry.dev/pod-range'
 
 /** The ranges that a node's spec says, the preferred family first. */
@@ -26,7 +30,9 @@ export class RangeOwners {
   /** Node → the ranges that its object says. */
   readonly #claims = new Map<string, readonly string[]>()
 
-  /** `claimsOf`: what a node's object says that it has, its ranges if not given. Addresses are owned in the same way. */
+  /**
+   * `claimsOf`: what a node's object says that it has, its ranges if not given. Addresses are owned in the same way.
+   */
   constructor(claimsOf: (node: Node) => readonly string[] = rangesOf) {
     this.#claimsOf = claimsOf
   }

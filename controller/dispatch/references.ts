@@ -50,8 +50,12 @@ function ofVolume(volume: Volume, found: Found): void {
   }
 }
 
-function noteToken(tokens: TokenReference[], { audience = '', expirationSeconds = TOKEN_SECONDS }: ServiceAccountTokenProjection): void {
-  if (!tokens.some((token) => token.audience === audience && token.expirationSeconds === expirationSeconds)) tokens.push({ audience, expirationSeconds })
+function noteToken(
+  tokens: TokenReference[],
+  { audience = '', expirationSeconds = TOKEN_SECONDS }: ServiceAccountTokenProjection,
+): void {
+  if (!tokens.some((token) => token.audience === audience && token.expirationSeconds === expirationSeconds))
+    tokens.push({ audience, expirationSeconds })
 }
 
 const known = new WeakMap<Pod, References>()

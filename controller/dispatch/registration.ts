@@ -17,16 +17,23 @@ import { podCidrsOf, RANGE_ANNOTATION, RangeOwners, rangesOf } from './range-own
 
 export const DISPATCH_CONTEXT = { fieldManager: 'gantry-dispatch' }
 
-/** Annotation with the id of the session that the node registered with last: of whoever has another, no word on the node counts any more. */
+/**
+ * Annotation with the id of the session that the node registered with last: of whoever has another, no word on the node
+ * counts any more.
+ */
 export const SESSION_ANNOTATION = 'gantry.dev/session'
 
-/** Annotation with the name of the controller that holds that session: who asks the node for logs or commands asks it. */
+/**
+ * Annotation with the name of the controller that holds that session: who asks the node for logs or commands asks it.
+ */
 export const CONTROLLER_ANNOTATION = 'gantry.dev/controller'
 
 /** Reason of the event that tells of an address that a node cannot have. */
 const ADDRESS_REFUSED = 'NodeAddressRefused'
 
-/** Tries of a registration that meets others: a node deleted meanwhile, a range that another controller gave away first. */
+/**
+ * Tries of a registration that meets others: a node deleted meanwhile, a range that another controller gave away first.
+ */
 const ATTEMPTS = 10
 
 export function sessionOf(node: Node): string | undefined {
@@ -78,9 +85,12 @@ export class NodeRegistry {
   }
 
   /**
-   * Makes or updates the object of a node that has dialled in with a session of this id; the object as stored, with address ranges that are its
-   * alone, one per family: those it asks for in spec.podCIDRs if they are free. Labels that users put there stay, taints are set only on a new node.
-   * Forbidden for labels that only administrators may give, and for an address that the node cannot have. `peer`: the address that its session comes from.
+   * Makes or updates the object of a node that has dialled in with a session of this id; the object as stored, with
+   * address ranges that are its
+   * alone, one per family: those it asks for in spec.podCIDRs if they are free. Labels that users put there stay,
+   * taints are set only on a new node.
+   * Forbidden for labels that only administrators may give, and for an address that the node cannot have. `peer`: the
+   * address that its session comes from.
    */
   async register(reported: Node, session: string, peer?: string): Promise<Node> {
     const { name } = reported.metadata
@@ -94,9 +104,16 @@ export class NodeRegistry {
         await this.#informer.reached(Number(known.metadata.resourceVersion))
         await this.#requireRanges(known, podCidrsOf(reported))
         await this.#takeOver(name, reported.status)
-        const registered = await this.#api.mutate('Node', '', name, 'status', (node) => {
-          node.status = heard(mergeNodeStatus(node.status, reported.status), formatTime(this.#clock.now()))
-        }, DISPATCH_CONTEXT)
+        const registered = await this.#api.mutate(
+          'Node',
+          '',
+          name,
+          'status',
+          (node) => {
+            node.status = heard(mergeNodeStatus(node.status, reported.status), formatTime(this.#clock.now()))
+          },
+          DISPATCH_CONTEXT,
+        )
         return await this.#settled(registered)
       } catch (thrown) {
         // Deleted by somebody since it was made.
@@ -105,14 +122,27 @@ export class NodeRegistry {
     }
   }
 
-  /** Writes what a node reports of itself, unless it has registered with another session since. Addresses that it cannot have stay what they were. */
+  /**
+   * Writes what a node reports of itself, unless it has registered with another session since. Addresses that it cannot
+   * have stay what they were.
+   */
   async report(name: string, session: string, status: NodeStatus, peer?: string): Promise<void> {
     const flaw = this.#addresses.flaw(name, status.addresses ?? [], peer)
     try {
-      const node = await this.#api.mutate('Node', '', name, 'status', (stored) => {
-        if (sessionOf(stored) !== session) return false
-        stored.status = mergeNodeStatus(stored.status, flaw === undefined ? status : { ...status, addresses: stored.status.addresses })
-      }, DISPATCH_CONTEXT)
+      const node = await this.#api.mutate(
+        'Node',
+        '',
+        name,
+        'status',
+        (stored) => {
+          if (sessionOf(stored) !== session) return false
+          stored.status = mergeNodeStatus(
+            stored.status,
+            flaw === undefined ? status : { ...status, addresses: stored.status.addresses },
+          )
+        },
+        DISPATCH_CONTEXT,
+      )
       if (flaw !== undefined) this.#refused?.(name, ADDRESS_REFUSED, addressMessage(name, flaw))
       else if (status.addresses !== undefined && sessionOf(node) === session) await this.#settled(node)
     } catch (thrown) {
@@ -135,25 +165,58 @@ export class NodeRegistry {
     if (flaw === undefined) return
     const message = addressMessage(name, flaw)
     this.#refused?.(name, ADDRESS_REFUSED, message)
-    throw new GantryError('Forbidden', message, { details: [{ field: 'status.addresses', message: 'is not an address that the node may have', remedy: "give the agent the address that it reaches the controllers from (setting address), or list the range in the controllers' setting nodeAddresses" }] })
+    throw new GantryError('Forbidden', message, {
+      details: [
+        {
+          field: 'status.addresses',
+          message: 'is not an address that the node may have',
+          remedy:
+            "give the agent the address that it reaches the controllers from (setting address), or list the range in the controllers' setting nodeAddresses",
+        },
+      ],
+    })
   }
 
   /** Nodes that are lost, in whose place this one has come, have the addresses no more. */
   async #takeOver(name: string, { addresses = [] }: NodeStatus): Promise<void> {
     for (const { metadata } of this.#addresses.holders(name, addresses)) {
-      const left = await this.#api.mutate('Node', '', metadata.name, 'status', ({ status }) => void (status.addresses = withoutAddresses(status.addresses ?? [], addresses)), DISPATCH_CONTEXT)
+      const left = await this.#api.mutate(
+        'Node',
+        '',
+        metadata.name,
+        'status',
+        ({ status }) => void (status.addresses = withoutAddresses(status.addresses ?? [], addresses)),
+        DISPATCH_CONTEXT,
+      )
       await this.#informer.reached(Number(left.metadata.resourceVersion))
-      this.#refused?.(metadata.name, 'NodeAddressTaken', `node ${name} has taken the place of node ${metadata.name}, which is lost, and has its address now`)
+      this.#refused?.(
+        metadata.name,
+        'NodeAddressTaken',
+        `node ${name} has taken the place of node ${metadata.name}, which is lost, and has its address now`,
+      )
     }
   }
 
-  /** The node, if its addresses are its alone: another may have said the same at another controller at the same time. FailedPrecondition. */
+  /**
+   * The node, if its addresses are its alone: another may have said the same at another controller at the same time.
+   * FailedPrecondition.
+   */
   async #settled(node: Node): Promise<Node> {
-    const { metadata: { name, resourceVersion }, status: { addresses = [] } } = node
+    const {
+      metadata: { name, resourceVersion },
+      status: { addresses = [] },
+    } = node
     await this.#informer.reached(Number(resourceVersion))
     const [other] = this.#addresses.holders(name, addresses)
     if (other === undefined) return node
-    await this.#api.mutate('Node', '', name, 'status', ({ status }) => void (status.addresses = withoutAddresses(status.addresses ?? [], addresses)), DISPATCH_CONTEXT)
+    await this.#api.mutate(
+      'Node',
+      '',
+      name,
+      'status',
+      ({ status }) => void (status.addresses = withoutAddresses(status.addresses ?? [], addresses)),
+      DISPATCH_CONTEXT,
+    )
     const message = `an address of node ${name} is that of node ${other.metadata.name}, too`
     this.#refused?.(name, ADDRESS_REFUSED, message)
     throw new GantryError('FailedPrecondition', message)
@@ -169,10 +232,21 @@ export class NodeRegistry {
   }
 
   #identify({ metadata: { name, labels } }: Node, session: string): Promise<Node> {
-    return this.#api.mutate('Node', '', name, '', (node) => {
-      node.metadata.labels = mergeLabels(node.metadata, labels ?? {}, DISPATCH_CONTEXT.fieldManager)
-      node.metadata.annotations = { ...node.metadata.annotations, [SESSION_ANNOTATION]: session, [CONTROLLER_ANNOTATION]: this.#controller }
-    }, DISPATCH_CONTEXT)
+    return this.#api.mutate(
+      'Node',
+      '',
+      name,
+      '',
+      (node) => {
+        node.metadata.labels = mergeLabels(node.metadata, labels ?? {}, DISPATCH_CONTEXT.fieldManager)
+        node.metadata.annotations = {
+          ...node.metadata.annotations,
+          [SESSION_ANNOTATION]: session,
+          [CONTROLLER_ANNOTATION]: this.#controller,
+        }
+      },
+      DISPATCH_CONTEXT,
+    )
   }
 
   /** FailedPrecondition if a range that it has is another node's too. */
@@ -181,7 +255,20 @@ export class NodeRegistry {
     const had = podCidrsOf(node)
     const other = had.find((range) => this.#owners.owner(range) !== name)
     if (other !== undefined) {
-      throw new GantryError('FailedPrecondition', `the address range ${other} of node ${name} is also that of node ${this.#owners.owner(other)}`, { details: [{ field: 'spec.podCIDR', value: other, message: 'is not its alone', remedy: `gantry delete node ${name}: it registers again and gets another` }] })
+      throw new GantryError(
+        'FailedPrecondition',
+        `the address range ${other} of node ${name} is also that of node ${this.#owners.owner(other)}`,
+        {
+          details: [
+            {
+              field: 'spec.podCIDR',
+              value: other,
+              message: 'is not its alone',
+              remedy: `gantry delete node ${name}: it registers again and gets another`,
+            },
+          ],
+        },
+      )
     }
     if (this.#lacking(had).length === 0) return
     // One at a time here; whether another controller chose the same shows when the cache has the write.
@@ -190,7 +277,10 @@ export class NodeRegistry {
     return turn
   }
 
-  /** Families of which nodes get a range and these are none: all of them for a new node, one when the cluster was given a second family. */
+  /**
+   * Families of which nodes get a range and these are none: all of them for a new node, one when the cluster was given
+   * a second family.
+   */
   #lacking(ranges: readonly string[]): readonly AddressFamily[] {
     return this.#ranges.families.filter((family) => !ranges.some((range) => familyOf(range) === family))
   }
@@ -199,21 +289,42 @@ export class NodeRegistry {
     const { name } = known.metadata
     let node = known
     for (let attempt = 0; this.#lacking(rangesOf(node)).length > 0 || !this.#owners.has(node); attempt++) {
-      if (attempt === ATTEMPTS) throw new GantryError('Unavailable', `no address range could be settled for node ${name}: other controllers gave away the same ones ${ATTEMPTS} times`)
+      if (attempt === ATTEMPTS)
+        throw new GantryError(
+          'Unavailable',
+          `no address range could be settled for node ${name}: other controllers gave away the same ones ${ATTEMPTS} times`,
+        )
       const chosen = this.#lacking(podCidrsOf(node)).map((family) => {
-        const asked = attempt === 0 ? wanted.find((range) => familyOf(range) === family && this.#ranges.includes(range)) : undefined
-        return asked !== undefined && [undefined, name].includes(this.#owners.owner(asked)) ? asked : this.#ranges.free(family, this.#owners.taken)
+        const asked =
+          attempt === 0 ? wanted.find((range) => familyOf(range) === family && this.#ranges.includes(range)) : undefined
+        return asked !== undefined && [undefined, name].includes(this.#owners.owner(asked))
+          ? asked
+          : this.#ranges.free(family, this.#owners.taken)
       })
-      node = await this.#api.mutate('Node', '', name, '', ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, [RANGE_ANNOTATION]: chosen.join() }), DISPATCH_CONTEXT)
+      node = await this.#api.mutate(
+        'Node',
+        '',
+        name,
+        '',
+        ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, [RANGE_ANNOTATION]: chosen.join() }),
+        DISPATCH_CONTEXT,
+      )
       await this.#informer.reached(Number(node.metadata.resourceVersion))
     }
     const ranges = rangesOf(node)
-    await this.#api.mutate('Node', '', name, '', ({ metadata, spec }) => {
-      const { [RANGE_ANNOTATION]: _settled, ...annotations } = metadata.annotations ?? {}
-      metadata.annotations = annotations
-      spec.podCIDR = ranges[0]
-      spec.podCIDRs = [...ranges]
-    }, DISPATCH_CONTEXT)
+    await this.#api.mutate(
+      'Node',
+      '',
+      name,
+      '',
+      ({ metadata, spec }) => {
+        const { [RANGE_ANNOTATION]: _settled, ...annotations } = metadata.annotations ?? {}
+        metadata.annotations = annotations
+        spec.podCIDR = ranges[0]
+        spec.podCIDRs = [...ranges]
+      },
+      DISPATCH_CONTEXT,
+    )
   }
 }
 
@@ -221,11 +332,19 @@ function addressMessage(name: string, flaw: string): string {
   return `node ${name} cannot have the address that it reports: its ${flaw}`
 }
 
-/** Users direct pods to nodes by other labels, and the control plane directs keys of TLS: a node that could give them to itself would draw these to it. */
+/**
+ * Users direct pods to nodes by other labels, and the control plane directs keys of TLS: a node that could give them to
+ * itself would draw these to it.
+ */
 function refuseRestricted({ metadata: { labels } }: Node): void {
   const given = Object.keys(labels ?? {}).filter((key) => !mayNodeSetLabel(key))
   if (given.length === 0) return
   throw new GantryError('Forbidden', `a node cannot give itself the label ${given.join(', ')}`, {
-    details: given.map((value) => ({ field: 'metadata.labels', value, message: 'is for administrators to give', remedy: "take it out of the agent's configuration and use gantry label node" })),
+    details: given.map((value) => ({
+      field: 'metadata.labels',
+      value,
+      message: 'is for administrators to give',
+      remedy: "take it out of the agent's configuration and use gantry label node",
+    })),
   })
 }

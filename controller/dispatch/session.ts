@@ -3,7 +3,15 @@ import { GantryError } from '../../proto/api/errors.ts'
 import type { Input } from '../../proto/api/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
-import type { ClusterNetwork, ControllerMessage, Event, Node, NodeMessage, NodeStatus, ObservedPod } from '../../proto/gen/types.ts'
+import type {
+  ClusterNetwork,
+  ControllerMessage,
+  Event,
+  Node,
+  NodeMessage,
+  NodeStatus,
+  ObservedPod,
+} from '../../proto/gen/types.ts'
 import type { Informer } from '../informer/contract.ts'
 import { AssignmentStream } from './assignment.ts'
 import type { NetworkFeed } from './network/feed.ts'
@@ -16,7 +24,10 @@ export const HEARTBEAT = 1_000
 /** Messages that may wait for a node to take them: one that says it lives, and takes nothing, would fill the memory. */
 const MOST_UNTAKEN = 10_000
 
-/** Milliseconds until it is looked at again which tokens are to be replaced: the wall clock, by which they end, may be set meanwhile. */
+/**
+ * Milliseconds until it is looked at again which tokens are to be replaced: the wall clock, by which they end, may be
+ * set meanwhile.
+ */
 const LONGEST_PAUSE = 60_000
 const LEAST_PAUSE = 1_000
 
@@ -49,7 +60,17 @@ export class NodeSession {
   #tokensDue: Timer | undefined
   #ended = false
 
-  constructor(parts: { id: string; agentId: string; node: Node; cluster: ClusterNetwork; informer: Informer; feed: NetworkFeed; listener: SessionListener; clock: Clock; issuer: TokenIssuer | undefined }) {
+  constructor(parts: {
+    id: string
+    agentId: string
+    node: Node
+    cluster: ClusterNetwork
+    informer: Informer
+    feed: NetworkFeed
+    listener: SessionListener
+    clock: Clock
+    issuer: TokenIssuer | undefined
+  }) {
     this.id = parts.id
     this.agentId = parts.agentId
     this.node = parts.node.metadata.name
@@ -58,8 +79,17 @@ export class NodeSession {
     this.#clock = parts.clock
     this.#assignments = new AssignmentStream(parts.informer, this.node, parts.issuer)
     this.#feed = parts.feed
-    this.#network = new NetworkStream({ node: this.node, feed: parts.feed, send: (value) => this.send({ message: { case: 'network', value } }) })
-    this.send({ message: { case: 'welcome', value: { sessionId: this.id, heartbeatMillis: HEARTBEAT, node: parts.node, cluster: parts.cluster } } })
+    this.#network = new NetworkStream({
+      node: this.node,
+      feed: parts.feed,
+      send: (value) => this.send({ message: { case: 'network', value } }),
+    })
+    this.send({
+      message: {
+        case: 'welcome',
+        value: { sessionId: this.id, heartbeatMillis: HEARTBEAT, node: parts.node, cluster: parts.cluster },
+      },
+    })
     // What guards pods and gives them names comes before the pods.
     this.#feed.open(this.#network)
     this.refresh()
@@ -91,7 +121,12 @@ export class NodeSession {
   #awaitTokens(): void {
     const due = this.#assignments.tokensDue
     this.#tokensDue?.cancel()
-    this.#tokensDue = due === undefined ? undefined : this.#clock.after(Math.min(Math.max(due - this.#clock.now(), LEAST_PAUSE), LONGEST_PAUSE), () => this.refresh())
+    this.#tokensDue =
+      due === undefined
+        ? undefined
+        : this.#clock.after(Math.min(Math.max(due - this.#clock.now(), LEAST_PAUSE), LONGEST_PAUSE), () =>
+            this.refresh(),
+          )
   }
 
   /** Takes what the node says until it stops talking; what comes after the end counts for nothing. */

@@ -1,4 +1,7 @@
-/** Logs and commands: a caller's request goes to the node through its session, the node opens a stream for the answer, and the two are joined. */
+/**
+ * Logs and commands: a caller's request goes to the node through its session, the node opens a stream for the answer,
+ * and the two are joined.
+ */
 import { GantryError, GRPC_STATUS, type ErrorCode } from '../../proto/api/errors.ts'
 import type { CallContext } from '../../proto/api/rpc.ts'
 import type { Input } from '../../proto/api/wire.ts'
@@ -32,15 +35,23 @@ export class Streams {
   }
 
   /**
-   * Asks a node for a stream; its messages. `tell` puts a message on the node's session, false if there is none. Ends with the stream;
+   * Asks a node for a stream; its messages. `tell` puts a message on the node's session, false if there is none. Ends
+   * with the stream;
    * Unavailable when the node has no session, does not open the stream in time or loses its session before.
    */
-  async *open(node: string, request: Omit<OpenStream, 'streamId'>, input: AsyncIterable<Input<StreamDown>>, tell: (message: Input<ControllerMessage>) => boolean, call: CallContext): AsyncGenerator<StreamUp, void, undefined> {
+  async *open(
+    node: string,
+    request: Omit<OpenStream, 'streamId'>,
+    input: AsyncIterable<Input<StreamDown>>,
+    tell: (message: Input<ControllerMessage>) => boolean,
+    call: CallContext,
+  ): AsyncGenerator<StreamUp, void, undefined> {
     const streamId = randomUuid(this.#random)
     const stream: Pending = { node, down: new Channel(), up: new Channel(), opened: false }
     this.#pending.set(streamId, stream)
     const timer = this.#clock.after(OPEN_TIMEOUT, () => {
-      if (!stream.opened) stream.up.close(new GantryError('Unavailable', `node ${node} did not answer within ${OPEN_TIMEOUT / 1000} s`))
+      if (!stream.opened)
+        stream.up.close(new GantryError('Unavailable', `node ${node} did not answer within ${OPEN_TIMEOUT / 1000} s`))
     })
     const abort = (): void => stream.up.close(call.signal.reason)
     call.signal.addEventListener('abort', abort, { once: true })
@@ -48,7 +59,9 @@ export class Streams {
     feed(input, stream.down).catch((thrown: unknown) => stream.down.close(GantryError.from(thrown, 'Unavailable')))
     try {
       if (!tell({ message: { case: 'openStream', value: { ...request, streamId } } })) {
-        throw new GantryError('Unavailable', `node ${node} has no session with the control plane`, { details: [{ remedy: `see gantry describe node ${node}` }] })
+        throw new GantryError('Unavailable', `node ${node} has no session with the control plane`, {
+          details: [{ remedy: `see gantry describe node ${node}` }],
+        })
       }
       for await (const message of stream.up) {
         if (message.message?.case === 'error') {
@@ -67,23 +80,34 @@ export class Streams {
     }
   }
 
-  /** The node's end: joins the call that a node has opened with the request it answers. `signal`: of that call, aborted when it broke before the node had ended it. */
-  async *serve(node: string, messages: AsyncIterable<StreamUp>, signal: AbortSignal): AsyncGenerator<Input<StreamDown>, void, undefined> {
+  /**
+   * The node's end: joins the call that a node has opened with the request it answers. `signal`: of that call, aborted
+   * when it broke before the node had ended it.
+   */
+  async *serve(
+    node: string,
+    messages: AsyncIterable<StreamUp>,
+    signal: AbortSignal,
+  ): AsyncGenerator<Input<StreamDown>, void, undefined> {
     const incoming = messages[Symbol.asyncIterator]()
     const first = await incoming.next()
     const opening = first.done === true ? undefined : first.value.message
     const stream = opening?.case === 'opened' ? this.#pending.get(opening.value) : undefined
-    if (stream === undefined || stream.node !== node || stream.opened) throw new GantryError('NotFound', 'this stream is no longer wanted')
+    if (stream === undefined || stream.node !== node || stream.opened)
+      throw new GantryError('NotFound', 'this stream is no longer wanted')
     stream.opened = true
     // Runs until the node's side ends, which it does at the latest when this call has ended.
-    void relay(incoming, stream.up, () => (signal.aborted ? new GantryError('Unavailable', `node ${node} was lost in the middle of the stream`) : undefined)).finally(() => stream.down.close())
+    void relay(incoming, stream.up, () =>
+      signal.aborted ? new GantryError('Unavailable', `node ${node} was lost in the middle of the stream`) : undefined,
+    ).finally(() => stream.down.close())
     yield* stream.down
   }
 
   /** A node's session ended: what it has not opened yet it never will. */
   abandon(node: string): void {
     for (const stream of this.#pending.values()) {
-      if (stream.node === node && !stream.opened) stream.up.close(new GantryError('Unavailable', `node ${node} lost its session`))
+      if (stream.node === node && !stream.opened)
+        stream.up.close(new GantryError('Unavailable', `node ${node} lost its session`))
     }
   }
 }
@@ -96,7 +120,11 @@ async function feed(input: AsyncIterable<Input<StreamDown>>, down: Channel<Input
 }
 
 /** `broken`: why messages have come to an end that is not the stream's own. */
-async function relay(messages: AsyncIterator<StreamUp>, up: Channel<StreamUp>, broken: () => GantryError | undefined): Promise<void> {
+async function relay(
+  messages: AsyncIterator<StreamUp>,
+  up: Channel<StreamUp>,
+  broken: () => GantryError | undefined,
+): Promise<void> {
   try {
     for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
       if (!up.push(next.value)) {

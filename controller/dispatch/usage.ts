@@ -1,4 +1,7 @@
-/** What nodes and their containers use: asked of the node when somebody wants to know, by way of the controller that holds its session. */
+/**
+ * What nodes and their containers use: asked of the node when somebody wants to know, by way of the controller that
+ * holds its session.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { CallContext } from '../../proto/api/rpc.ts'
 import type { Clock } from '../../proto/base/clock.ts'
@@ -31,7 +34,10 @@ export class UsageReader {
     this.#parts = parts
   }
 
-  /** NotFound; Unavailable for a node that cannot be asked. What was answered some seconds ago is answered again; those who ask together share one question. */
+  /**
+   * NotFound; Unavailable for a node that cannot be asked. What was answered some seconds ago is answered again; those
+   * who ask together share one question.
+   */
   of(node: string, user: CallContext['user']): Promise<NodeUsage> {
     const { clock } = this.#parts
     const now = clock.monotonic()
@@ -51,13 +57,23 @@ export class UsageReader {
     const stored = informer.lister('Node').get('', node)
     if (stored === undefined) throw new GantryError('NotFound', `nodes "${node}" not found`)
     const late = new AbortController()
-    const timer = clock.after(PATIENCE, () => late.abort(new GantryError('Unavailable', `node ${node} did not say within ${PATIENCE / 1000} s what it uses`)))
+    const timer = clock.after(PATIENCE, () =>
+      late.abort(new GantryError('Unavailable', `node ${node} did not say within ${PATIENCE / 1000} s what it uses`)),
+    )
     try {
-      const holder = isController(user) ? controller : controllerOf(stored) ?? controller
-      if (holder !== controller) return await (await peers.client(holder, 'Cluster')).nodeUsage({ node }, { signal: late.signal })
+      const holder = isController(user) ? controller : (controllerOf(stored) ?? controller)
+      if (holder !== controller)
+        return await (await peers.client(holder, 'Cluster')).nodeUsage({ node }, { signal: late.signal })
       const open = { podUid: '', request: { case: 'usage' as const, value: {} } }
       const call = { signal: late.signal, user, peer: '' }
-      for await (const { message } of dispatcher.streams.open(node, open, nothing(), (told) => dispatcher.tell(node, told), call)) if (message?.case === 'usage') return message.value
+      for await (const { message } of dispatcher.streams.open(
+        node,
+        open,
+        nothing(),
+        (told) => dispatcher.tell(node, told),
+        call,
+      ))
+        if (message?.case === 'usage') return message.value
       throw new GantryError('Unavailable', `node ${node} did not say what it uses`)
     } finally {
       timer.cancel()

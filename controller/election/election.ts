@@ -1,6 +1,8 @@
 /**
- * Who leads: the one whose name stands under the election key, which a lease keeps alive. A lease is not a lock: the leader may be paused
- * while it runs out. So every write of a leader carries its term, which the store compares, and the leader stops by its own monotonic clock
+ * Who leads: the one whose name stands under the election key, which a lease keeps alive. A lease is not a lock: the
+ * leader may be paused
+ * while it runs out. So every write of a leader carries its term, which the store compares, and the leader stops by its
+ * own monotonic clock
  * before the lease can end.
  */
 import { GantryError } from '../../proto/api/errors.ts'
@@ -14,7 +16,10 @@ import type { Entry, Store, Term } from '../store/contract.ts'
 export const ELECTION_KEY = '/gantry-election/leader'
 
 const LEASE_SECONDS = 5
-/** A leader stops this many milliseconds after it asked for the last renewal that succeeded: 1.5 s before the lease can end. */
+/**
+ * A leader stops this many milliseconds after it asked for the last renewal that succeeded: 1.5 s before the lease can
+ * end.
+ */
 const LEAD_MILLIS = 3500
 const RENEW_MILLIS = 1000
 const RETRY = { first: 100, max: 1000 }
@@ -27,7 +32,8 @@ export interface ElectionOptions {
   /** Of this controller; what `leader()` tells the others. */
   readonly name: string
   /**
-   * No other running process can have this name (its data directory is locked): a key with it is left over from a run that was killed, and is
+   * No other running process can have this name (its data directory is locked): a key with it is left over from a run
+   * that was killed, and is
    * removed at once instead of after its lease. Were that wrong, the term would still keep the other from writing.
    */
   readonly nameIsOurs?: boolean
@@ -53,8 +59,10 @@ export class Election {
   }
 
   /**
-   * Campaigns until the signal is aborted, and calls `lead` for each term. `lead` must end soon after its signal is aborted: the next campaign
-   * waits for it; when it returns by itself the leadership is given up and campaigned for again. What it throws while it still leads ends the
+   * Campaigns until the signal is aborted, and calls `lead` for each term. `lead` must end soon after its signal is
+   * aborted: the next campaign
+   * waits for it; when it returns by itself the leadership is given up and campaigned for again. What it throws while
+   * it still leads ends the
    * election, the leadership given up as well. Unavailability of the store is waited out.
    */
   async run(signal: AbortSignal, lead: (term: Term, signal: AbortSignal) => Promise<void>): Promise<void> {
@@ -78,15 +86,20 @@ export class Election {
         if (current !== undefined) {
           if (nameIsOurs === true && Buffer.from(current.value).equals(value)) {
             logger.info({ createRevision: current.createRevision }, 'removing the leadership of a former run')
-            await store.commit([{ kind: 'delete', key: ELECTION_KEY, expect: { is: 'at', revision: current.revision } }])
+            await store.commit([
+              { kind: 'delete', key: ELECTION_KEY, expect: { is: 'at', revision: current.revision } },
+            ])
           } else await this.#gone(current, signal)
           continue
         }
         const asked = clock.monotonic()
         leaseId = await store.grantLease(LEASE_SECONDS)
-        const result = await store.commit([{ kind: 'put', key: ELECTION_KEY, value, expect: { is: 'absent' }, leaseId }])
+        const result = await store.commit([
+          { kind: 'put', key: ELECTION_KEY, value, expect: { is: 'absent' }, leaseId },
+        ])
         failures = 0
-        if (result.outcome === 'committed') await this.#lead({ key: ELECTION_KEY, createRevision: result.revision }, leaseId, asked, signal, lead)
+        if (result.outcome === 'committed')
+          await this.#lead({ key: ELECTION_KEY, createRevision: result.revision }, leaseId, asked, signal, lead)
       } catch (error) {
         if (!GantryError.is(error, 'Unavailable', 'NotFound')) throw error
         logger.warn({ err: error }, 'cannot campaign now')
@@ -99,7 +112,13 @@ export class Election {
   }
 
   /** One term, from winning to the end of `lead`. */
-  async #lead(term: Term, leaseId: string, asked: number, signal: AbortSignal, lead: (term: Term, signal: AbortSignal) => Promise<void>): Promise<void> {
+  async #lead(
+    term: Term,
+    leaseId: string,
+    asked: number,
+    signal: AbortSignal,
+    lead: (term: Term, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
     const { logger } = this.#options
     const leadership = new AbortController()
     const stop = (): void => leadership.abort()
@@ -130,12 +149,19 @@ export class Election {
   }
 
   /** Renews the lease, and resigns when that did not succeed in time. */
-  async #renew(leaseId: string, asked: number, signal: AbortSignal, resign: (reason: GantryError) => void): Promise<void> {
+  async #renew(
+    leaseId: string,
+    asked: number,
+    signal: AbortSignal,
+    resign: (reason: GantryError) => void,
+  ): Promise<void> {
     const { store, clock, logger } = this.#options
     let deadline: Timer | undefined
     const extend = (from: number): void => {
       deadline?.cancel()
-      deadline = clock.after(from + LEAD_MILLIS - clock.monotonic(), () => resign(new GantryError('DeadlineExceeded', `the lease was not renewed for ${LEAD_MILLIS} ms`)))
+      deadline = clock.after(from + LEAD_MILLIS - clock.monotonic(), () =>
+        resign(new GantryError('DeadlineExceeded', `the lease was not renewed for ${LEAD_MILLIS} ms`)),
+      )
     }
     extend(asked)
     let pause = RENEW_MILLIS
@@ -173,7 +199,10 @@ export class Election {
     for (let failures = 0; !signal.aborted;) {
       try {
         const { entries, revision } = await store.list(ELECTION_KEY)
-        this.#see(entries.find(({ key }) => key === ELECTION_KEY), revision)
+        this.#see(
+          entries.find(({ key }) => key === ELECTION_KEY),
+          revision,
+        )
         failures = 0
         for await (const batch of store.watch(ELECTION_KEY, revision, signal)) {
           const last = batch.events.findLast(({ entry }) => entry.key === ELECTION_KEY)
@@ -197,8 +226,18 @@ export class Election {
 
   /** Resigns when the key is seen to be another's; news from before the term began does not count. */
   #checkTerm(): void {
-    if (this.#term === undefined || this.#knownAt < this.#term.createRevision || this.#holder?.createRevision === this.#term.createRevision) return
-    this.#resign?.(new GantryError('FailedPrecondition', this.#holder === undefined ? 'the election key is gone' : `${this.leader()} leads now`))
+    if (
+      this.#term === undefined ||
+      this.#knownAt < this.#term.createRevision ||
+      this.#holder?.createRevision === this.#term.createRevision
+    )
+      return
+    this.#resign?.(
+      new GantryError(
+        'FailedPrecondition',
+        this.#holder === undefined ? 'the election key is gone' : `${this.leader()} leads now`,
+      ),
+    )
   }
 
   /** Resolves when the election key is no longer as it was seen, or the signal is aborted. */

@@ -8,7 +8,9 @@ import type { Replicas } from './replicas.ts'
 const CONNECT_TIMEOUT = 1_000
 
 export interface Peers {
-  /** A service of the controller of this name. Unavailable if it is not present or cannot be reached within a second. */
+  /**
+   * A service of the controller of this name. Unavailable if it is not present or cannot be reached within a second.
+   */
   client<S extends keyof Services>(name: string, service: S): Promise<Client<Services[S]>>
 }
 
@@ -45,7 +47,8 @@ export class ReplicaPeers implements Peers {
     const stop = this.#replicas.on((name) => {
       if (this.#replicas.addressOf(name) === undefined) this.#drop(name)
     })
-    if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    if (!signal.aborted)
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
     stop()
     for (const name of [...this.#connections.keys()]) this.#drop(name)
   }

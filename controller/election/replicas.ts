@@ -1,5 +1,6 @@
 /**
- * Which controllers there are: each keeps a key with its address in the store, under a lease that ends soon after it does. So the others know
+ * Which controllers there are: each keeps a key with its address in the store, under a lease that ends soon after it
+ * does. So the others know
  * whom a node's session or a question for the leader can be asked of, and which of them are gone.
  */
 import { GantryError } from '../../proto/api/errors.ts'
@@ -16,22 +17,32 @@ export const REPLICAS_PREFIX = '/gantry-controllers/'
 /** Seconds from a controller's last renewal until it is no longer present. */
 const LEASE_SECONDS = 5
 const RENEW_MILLIS = 1000
-/** Milliseconds since the last renewal was asked for after which a controller counts as cut off from the store: before the others take it for gone. */
+/**
+ * Milliseconds since the last renewal was asked for after which a controller counts as cut off from the store: before
+ * the others take it for gone.
+ */
 const CUT_OFF_MILLIS = 3000
 const RETRY = { first: 100, max: 1000 }
 
 /** Who is there, as this controller last heard from the store: while the store is away nothing changes. */
 export interface Replicas {
-  /** True while the controller of this name runs and reaches the store; false at the latest some 6 s after that ended, at once after a clean stop. */
+  /**
+   * True while the controller of this name runs and reaches the store; false at the latest some 6 s after that ended,
+   * at once after a clean stop.
+   */
   present(name: string): boolean
   /** host:port at which a present controller serves. */
   addressOf(name: string): string | undefined
   /** host:port at which each present controller serves the Kubernetes API, by its name. */
   kubeAddresses(): ReadonlyMap<string, string>
-  /** Calls with the name of each controller that comes, goes, or serves elsewhere than before; answers with the call that ends it. */
+  /**
+   * Calls with the name of each controller that comes, goes, or serves elsewhere than before; answers with the call
+   * that ends it.
+   */
   on(change: (name: string) => void): () => void
   /**
-   * True while this controller does not reach the store, or the store has no majority, for 3 s or more: it can neither write nor know what is
+   * True while this controller does not reach the store, or the store has no majority, for 3 s or more: it can neither
+   * write nor know what is
    * true, and others will take its place.
    */
   readonly cutOff: boolean
@@ -138,7 +149,8 @@ export class StoreReplicas implements Replicas {
         leaseId = await store.grantLease(LEASE_SECONDS)
         // In the place of a key that a former run has left.
         const result = await store.commit([{ kind: 'put', key: this.#key, value, expect: { is: 'any' }, leaseId }])
-        if (result.outcome !== 'committed') throw new GantryError('Internal', `the store answered ${result.outcome} to an unconditional write`)
+        if (result.outcome !== 'committed')
+          throw new GantryError('Internal', `the store answered ${result.outcome} to an unconditional write`)
         this.#announcedAt = result.revision
         failures = 0
         this.#reached(asked)
@@ -161,7 +173,8 @@ export class StoreReplicas implements Replicas {
     while (await elapsed(clock, pause, signal)) {
       const asked = clock.monotonic()
       try {
-        if (!(await store.keepLease(leaseId))) return logger.warn('the lease of this controller\'s presence has ended: announcing it again')
+        if (!(await store.keepLease(leaseId)))
+          return logger.warn("the lease of this controller's presence has ended: announcing it again")
         this.#reached(asked)
         // From question to question: a store whose answers take long must not be asked the more rarely.
         pause = Math.max(0, asked + RENEW_MILLIS - clock.monotonic())
@@ -221,8 +234,12 @@ export class StoreReplicas implements Replicas {
   #checkName(): void {
     const { name, address, logger } = this.#options
     const own = this.#present.get(name)
-    if (own === undefined || this.#announcedAt === 0 || own.revision <= this.#announcedAt || own.address === address) return
-    logger.error({ name, other: own.address, remedy: 'give each controller a name of its own (setting name)' }, 'another controller has this one\'s name')
+    if (own === undefined || this.#announcedAt === 0 || own.revision <= this.#announcedAt || own.address === address)
+      return
+    logger.error(
+      { name, other: own.address, remedy: 'give each controller a name of its own (setting name)' },
+      "another controller has this one's name",
+    )
   }
 }
 

@@ -1,4 +1,7 @@
-/** Tells on NATS that objects changed: `gantry.changes.PLURAL.NAMESPACE.NAME`. News only: a notice may be lost, and says what changed, not how. */
+/**
+ * Tells on NATS that objects changed: `gantry.changes.PLURAL.NAMESPACE.NAME`. News only: a notice may be lost, and says
+ * what changed, not how.
+ */
 import { NatsError } from 'nats'
 import { resourceOf } from '../../proto/api/schema.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'

@@ -45,7 +45,10 @@ export class NewsConnection {
     return this.#session === undefined ? undefined : { nats: this.#session.nats, lost: this.#session.lost.signal }
   }
 
-  /** The open session, or the next one. Rejects with the signal's reason, or Unavailable after `timeout` milliseconds (default: never). */
+  /**
+   * The open session, or the next one. Rejects with the signal's reason, or Unavailable after `timeout` milliseconds
+   * (default: never).
+   */
   session(signal: AbortSignal, timeout?: number): Promise<NewsSession> {
     const { current } = this
     if (current !== undefined) return Promise.resolve(current)
@@ -64,10 +67,13 @@ export class NewsConnection {
         settle()
         reject(GantryError.from(signal.reason, 'Cancelled'))
       }
-      const timer = timeout === undefined ? undefined : this.#options.clock.after(timeout, () => {
-        settle()
-        reject(new GantryError('Unavailable', `NATS at ${this.#options.servers.join(', ')} cannot be reached`))
-      })
+      const timer =
+        timeout === undefined
+          ? undefined
+          : this.#options.clock.after(timeout, () => {
+              settle()
+              reject(new GantryError('Unavailable', `NATS at ${this.#options.servers.join(', ')} cannot be reached`))
+            })
       this.#waiting.add(opened)
       signal.addEventListener('abort', aborted, { once: true })
     })
@@ -84,7 +90,11 @@ export class NewsConnection {
         await this.#follow(nats, signal)
       } catch (thrown) {
         failures += 1
-        if (failures === 1) logger.warn({ error: GantryError.from(thrown).message, servers: this.#options.servers }, 'NATS cannot be reached, trying again')
+        if (failures === 1)
+          logger.warn(
+            { error: GantryError.from(thrown).message, servers: this.#options.servers },
+            'NATS cannot be reached, trying again',
+          )
         await waitOr(delay(clock, backoffDelay(RECONNECT, failures, random), signal), signal)
       }
     }
@@ -92,7 +102,17 @@ export class NewsConnection {
 
   #connect(): Promise<NatsConnection> {
     const { servers, name, token, tls } = this.#options
-    return connect({ servers: [...servers], name, timeout: CONNECT_TIMEOUT, maxReconnectAttempts: -1, reconnectTimeWait: 200, pingInterval: 5_000, maxPingOut: 2, ...(token === undefined ? {} : { token }), ...(tls === undefined ? {} : { tls }) })
+    return connect({
+      servers: [...servers],
+      name,
+      timeout: CONNECT_TIMEOUT,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 200,
+      pingInterval: 5_000,
+      maxPingOut: 2,
+      ...(token === undefined ? {} : { token }),
+      ...(tls === undefined ? {} : { tls }),
+    })
   }
 
   /** One connection through its losses and returns, to its end. */
@@ -100,7 +120,11 @@ export class NewsConnection {
     const { logger } = this.#options
     const closing = (): void => {
       this.#lose()
-      nats.close().catch((thrown: unknown) => logger.warn({ error: GantryError.from(thrown).message }, 'NATS connection did not close cleanly'))
+      nats
+        .close()
+        .catch((thrown: unknown) =>
+          logger.warn({ error: GantryError.from(thrown).message }, 'NATS connection did not close cleanly'),
+        )
     }
     if (signal.aborted) closing()
     else signal.addEventListener('abort', closing, { once: true })

@@ -1,6 +1,8 @@
 /**
- * Events that clients write by their names. The stream of events is read by what events are about, and a controller publishes what it records when it
- * can; so each event that a client writes is also kept under its name, in a stream that holds the latest of each: every controller finds there at once
+ * Events that clients write by their names. The stream of events is read by what events are about, and a controller
+ * publishes what it records when it
+ * can; so each event that a client writes is also kept under its name, in a stream that holds the latest of each: every
+ * controller finds there at once
  * what another has written, and of two that write at the same time one is told that it was late.
  */
 import { DiscardPolicy, NatsError, nanos, RetentionPolicy, StorageType, type StreamConfig } from 'nats'
@@ -17,7 +19,10 @@ import { EVENT_STREAM, eventFilter, eventSubject, subjectToken } from './subject
 const DAY = 24 * 3_600_000
 /** Milliseconds to wait for NATS before a request fails with Unavailable. */
 const PATIENCE = 3_000
-/** JetStream's answers: somebody else wrote since (JSStreamWrongLastSequenceErrF), there is no such message (JSNoMessageFoundErr). */
+/**
+ * JetStream's answers: somebody else wrote since (JSStreamWrongLastSequenceErrF), there is no such message
+ * (JSNoMessageFoundErr).
+ */
 const WRONG_LAST_SEQUENCE = 10071
 const NO_MESSAGE = 10037
 /** Looks for what is left in a namespace: a writer that never ends must not hold the namespace's end. */
@@ -79,17 +84,24 @@ export class NamedEvents {
   }
 
   /**
-   * Keeps the event, or its end (isDeletion), under its name and tells it to all who read the stream. Resolves with its place in the stream of events;
+   * Keeps the event, or its end (isDeletion), under its name and tells it to all who read the stream. Resolves with its
+   * place in the stream of events;
    * with undefined, and nothing is written, if somebody wrote under that name since `revision`. Unavailable.
    */
   async put(event: Event, revision: number, signal: AbortSignal): Promise<number | undefined> {
     const { nats } = await this.#session(signal)
     const jetstream = nats.jetstream({ timeout: PATIENCE })
-    const { metadata: { namespace, name }, involvedObject } = event
+    const {
+      metadata: { namespace, name },
+      involvedObject,
+    } = event
     const bytes = encodeResource(event)
     try {
       await jetstream.publish(nameSubject(namespace, name), bytes, { expect: { lastSubjectSequence: revision } })
-      const { seq } = await jetstream.publish(eventSubject(namespace, involvedObject?.kind ?? '', involvedObject?.name ?? ''), bytes)
+      const { seq } = await jetstream.publish(
+        eventSubject(namespace, involvedObject?.kind ?? '', involvedObject?.name ?? ''),
+        bytes,
+      )
       return seq
     } catch (thrown) {
       if (isApiError(thrown, WRONG_LAST_SEQUENCE)) return undefined
@@ -107,10 +119,15 @@ export class NamedEvents {
       for (let round = 0; round < ROUNDS; round++) {
         const { events, after } = await this.#options.reader.list({ namespace }, signal)
         if (events.length === 0) break
-        await Promise.all(events.map((event) => {
-          const subject = eventSubject(namespace, event.involvedObject?.kind ?? '', event.involvedObject?.name ?? '')
-          return jetstream.publish(subject, encodeResource({ ...event, metadata: { ...event.metadata, deletionTimestamp } }))
-        }))
+        await Promise.all(
+          events.map((event) => {
+            const subject = eventSubject(namespace, event.involvedObject?.kind ?? '', event.involvedObject?.name ?? '')
+            return jetstream.publish(
+              subject,
+              encodeResource({ ...event, metadata: { ...event.metadata, deletionTimestamp } }),
+            )
+          }),
+        )
         // What was told before the ends is of no use any more.
         await streams.purge(EVENT_STREAM, { filter: eventFilter({ namespace }), seq: after + 1 })
       }
@@ -124,7 +141,7 @@ export class NamedEvents {
     const session = await this.#options.connection.session(signal, PATIENCE)
     if (this.#ready !== session.lost) {
       const servers = this.#options.servers ?? 1
-      const all = await ensureEventStream(session, servers) && await ensureStream(session, CONFIG, servers)
+      const all = (await ensureEventStream(session, servers)) && (await ensureStream(session, CONFIG, servers))
       if (all) this.#ready = session.lost
     }
     return session

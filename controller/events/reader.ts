@@ -47,7 +47,9 @@ export class EventReader {
     this.#options = options
   }
 
-  /** The events kept, each once in its latest state, in the order they were last seen. Unavailable while NATS is down. */
+  /**
+   * The events kept, each once in its latest state, in the order they were last seen. Unavailable while NATS is down.
+   */
   async find(query: EventQuery, signal: AbortSignal): Promise<Event[]> {
     const found: Event[] = []
     for await (const event of this.read(query, false, signal)) found.push(event)
@@ -67,14 +69,19 @@ export class EventReader {
   }
 
   /**
-   * The events kept, then with `follow` every event that comes, until the signal is aborted. Once begun, a loss of NATS only delays: reading
+   * The events kept, then with `follow` every event that comes, until the signal is aborted. Once begun, a loss of NATS
+   * only delays: reading
    * goes on behind the last event read. Unavailable if NATS is down at the start.
    */
   async *read(query: EventQuery, follow: boolean, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
-    for await (const event of this.#read(query, follow, signal, { after: 0 }, false)) if (!isDeletion(event)) yield event
+    for await (const event of this.#read(query, follow, signal, { after: 0 }, false))
+      if (!isDeletion(event)) yield event
   }
 
-  /** Every event behind a place in the stream, as it comes, and its end, if it is deleted (isDeletion). Expired for a place that the stream has not reached, or does not hold any more: list again. */
+  /**
+   * Every event behind a place in the stream, as it comes, and its end, if it is deleted (isDeletion). Expired for a
+   * place that the stream has not reached, or does not hold any more: list again.
+   */
   async *follow(query: EventQuery, after: number, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
     const session = await this.#options.connection.session(signal, PATIENCE)
     await this.#requireHeld(session, after)
@@ -84,12 +91,28 @@ export class EventReader {
   async #requireHeld(session: NewsSession, after: number): Promise<void> {
     await ensureEventStream(session, this.#options.servers ?? 1)
     const { streams } = await session.nats.jetstreamManager({ checkAPI: false, timeout: PATIENCE })
-    const { state: { first_seq: first, last_seq: last } } = await streams.info(EVENT_STREAM)
+    const {
+      state: { first_seq: first, last_seq: last },
+    } = await streams.info(EVENT_STREAM)
     if (after <= last && after + 1 >= first) return
-    throw new GantryError('Expired', `the events behind ${after} are not known: those from ${first} to ${last} are kept`, { details: [{ field: 'resourceVersion', value: String(after), message: 'is not in what is kept', remedy: 'list again' }] })
+    throw new GantryError(
+      'Expired',
+      `the events behind ${after} are not known: those from ${first} to ${last} are kept`,
+      {
+        details: [
+          { field: 'resourceVersion', value: String(after), message: 'is not in what is kept', remedy: 'list again' },
+        ],
+      },
+    )
   }
 
-  async *#read(query: EventQuery, follow: boolean, signal: AbortSignal, position: { after: number }, begunAlready: boolean): AsyncGenerator<Event, void, undefined> {
+  async *#read(
+    query: EventQuery,
+    follow: boolean,
+    signal: AbortSignal,
+    position: { after: number },
+    begunAlready: boolean,
+  ): AsyncGenerator<Event, void, undefined> {
     const { connection, clock, random, logger } = this.#options
     let session = await connection.session(signal, PATIENCE)
     let failures = 0
@@ -119,7 +142,11 @@ export class EventReader {
     const { consumer, pending, last } = await this.#consumer(session, query, 0)
     const latest = new Latest()
     if (pending > 0) {
-      const messages = await consumer.consume({ max_messages: 500, idle_heartbeat: 1_000, abort_on_missing_resource: true })
+      const messages = await consumer.consume({
+        max_messages: 500,
+        idle_heartbeat: 1_000,
+        abort_on_missing_resource: true,
+      })
       const stop = (): void => messages.stop(session.lost.reason as Error)
       session.lost.addEventListener('abort', stop, { once: true })
       for await (const message of messages) {
@@ -137,9 +164,18 @@ export class EventReader {
   }
 
   /** What comes after the position, until the session is lost or the signal aborted. */
-  async *#follow(session: NewsSession, query: EventQuery, position: { after: number }, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
+  async *#follow(
+    session: NewsSession,
+    query: EventQuery,
+    position: { after: number },
+    signal: AbortSignal,
+  ): AsyncGenerator<Event, void, undefined> {
     const { consumer } = await this.#consumer(session, query, position.after + 1)
-    const messages = await consumer.consume({ max_messages: 500, idle_heartbeat: 1_000, abort_on_missing_resource: true })
+    const messages = await consumer.consume({
+      max_messages: 500,
+      idle_heartbeat: 1_000,
+      abort_on_missing_resource: true,
+    })
     const end = AbortSignal.any([session.lost, signal])
     const stop = (): void => messages.stop()
     if (end.aborted) stop()
@@ -157,15 +193,33 @@ export class EventReader {
     }
   }
 
-  async #consumer({ nats }: NewsSession, query: EventQuery, from: number): Promise<{ consumer: Consumer; pending: number; last: number }> {
+  async #consumer(
+    { nats }: NewsSession,
+    query: EventQuery,
+    from: number,
+  ): Promise<{ consumer: Consumer; pending: number; last: number }> {
     const jetstream = await nats.jetstreamManager({ checkAPI: false, timeout: PATIENCE })
-    const start = from > 0 ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from }
-      : query.since === undefined ? { deliver_policy: DeliverPolicy.All }
-      // An event is published after it was seen, so this begins early enough.
-      : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(query.since).toISOString() }
+    const start =
+      from > 0
+        ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from }
+        : query.since === undefined
+          ? { deliver_policy: DeliverPolicy.All }
+          : // An event is published after it was seen, so this begins early enough.
+            { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(query.since).toISOString() }
     const { state } = await jetstream.streams.info(EVENT_STREAM)
-    const made = await jetstream.consumers.add(EVENT_STREAM, { ...start, filter_subject: eventFilter(query), ack_policy: AckPolicy.None, mem_storage: true, inactive_threshold: 60_000_000_000, num_replicas: 1 })
-    return { consumer: await jetstream.jetstream().consumers.get(EVENT_STREAM, made.name), pending: made.num_pending, last: state.last_seq }
+    const made = await jetstream.consumers.add(EVENT_STREAM, {
+      ...start,
+      filter_subject: eventFilter(query),
+      ack_policy: AckPolicy.None,
+      mem_storage: true,
+      inactive_threshold: 60_000_000_000,
+      num_replicas: 1,
+    })
+    return {
+      consumer: await jetstream.jetstream().consumers.get(EVENT_STREAM, made.name),
+      pending: made.num_pending,
+      last: state.last_seq,
+    }
   }
 }
 
@@ -192,7 +246,10 @@ class Latest {
   }
 }
 
-/** Whether a message says that its event is deleted: the stream keeps what was told of it before, and nobody is shown it any more. */
+/**
+ * Whether a message says that its event is deleted: the stream keeps what was told of it before, and nobody is shown it
+ * any more.
+ */
 export function isDeletion({ metadata }: Event): boolean {
   return metadata.deletionTimestamp !== undefined
 }
@@ -201,6 +258,11 @@ export function isDeletion({ metadata }: Event): boolean {
 function read(message: JsMsg, query: EventQuery): Event | undefined {
   const event = decodeResource('Event', message.data, String(message.seq))
   if (query.type !== undefined && query.type !== '' && event.type !== query.type) return undefined
-  if (query.since !== undefined && event.lastTimestamp !== undefined && parseTime(event.lastTimestamp) < Math.floor(query.since / 1000) * 1000) return undefined
+  if (
+    query.since !== undefined &&
+    event.lastTimestamp !== undefined &&
+    parseTime(event.lastTimestamp) < Math.floor(query.since / 1000) * 1000
+  )
+    return undefined
   return event
 }

@@ -1,5 +1,6 @@
 /**
- * Records events: made into core/v1 Event objects, counted when they repeat, and published to the event stream. Nobody waits for it: with
+ * Records events: made into core/v1 Event objects, counted when they repeat, and published to the event stream. Nobody
+ * waits for it: with
  * NATS down events wait in a bounded buffer, the oldest make way, and how many did is counted and logged.
  */
 import { createHash } from 'node:crypto'
@@ -23,7 +24,10 @@ const BUFFER = 10_000
 const REMEMBERED = 4_096
 /** An event like one seen within this many milliseconds is that one again. */
 const REPEAT_WINDOW = 600_000
-/** Milliseconds that the first event that waits is joined by others: what tells many together costs little more than what tells one. */
+/**
+ * Milliseconds that the first event that waits is joined by others: what tells many together costs little more than
+ * what tells one.
+ */
 const GATHER = 10
 /** Events published together, and milliseconds until JetStream must have stored them. */
 const BATCH = 256
@@ -72,13 +76,17 @@ export class EventRecorder implements EventSink {
 
   record({ regarding, type, reason, message, component }: Parameters<EventSink['record']>[0]): void {
     const now = this.#options.clock.now()
-    const { kind, metadata: { name, namespace, uid } } = regarding
+    const {
+      kind,
+      metadata: { name, namespace, uid },
+    } = regarding
     const key = JSON.stringify([kind, namespace, name, uid, type, reason, message, component])
     const known = this.#recent.get(key)
     this.#recent.delete(key)
-    const event = known !== undefined && now - known.seen < REPEAT_WINDOW
-      ? { ...known.event, count: (known.event.count ?? 1) + 1, lastTimestamp: formatTime(now) }
-      : this.#create(regarding, { type, reason, message, component }, now)
+    const event =
+      known !== undefined && now - known.seen < REPEAT_WINDOW
+        ? { ...known.event, count: (known.event.count ?? 1) + 1, lastTimestamp: formatTime(now) }
+        : this.#create(regarding, { type, reason, message, component }, now)
     this.#recent.set(key, { event, seen: now })
     if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value!)
     this.publish(event)
@@ -87,7 +95,8 @@ export class EventRecorder implements EventSink {
   /** Publishes an event that is complete already: what a node reports of its pods. */
   publish(event: Event): void {
     const { uid } = event.metadata
-    if (uid === '') return this.publish({ ...event, metadata: { ...event.metadata, uid: randomUuid(this.#options.random) } })
+    if (uid === '')
+      return this.publish({ ...event, metadata: { ...event.metadata, uid: randomUuid(this.#options.random) } })
     if (!this.#queue.has(uid) && this.#queue.size >= this.#buffer) this.#drop()
     this.#queue.set(uid, event)
     this.#wake?.()
@@ -103,16 +112,18 @@ export class EventRecorder implements EventSink {
     while (!signal.aborted) {
       try {
         await this.#recorded(signal)
-        if (!await elapsed(clock, GATHER, signal)) break
+        if (!(await elapsed(clock, GATHER, signal))) break
         const session = await connection.session(signal)
-        if (ready?.lost !== session.lost) ready = (await ensureEventStream(session, this.#options.servers ?? 1)) ? session : undefined
+        if (ready?.lost !== session.lost)
+          ready = (await ensureEventStream(session, this.#options.servers ?? 1)) ? session : undefined
         await this.#send(session)
         failures = 0
       } catch (thrown) {
         if (signal.aborted) break
         failures += 1
         const error = GantryError.from(thrown, 'Unavailable')
-        if (failures === 1) logger.warn({ error: error.message, waiting: this.#queue.size }, 'events cannot be published, trying again')
+        if (failures === 1)
+          logger.warn({ error: error.message, waiting: this.#queue.size }, 'events cannot be published, trying again')
         await delay(clock, backoffDelay(RETRY, failures, random), signal).catch((reason: unknown) => {
           if (!signal.aborted) throw reason
         })
@@ -135,7 +146,16 @@ export class EventRecorder implements EventSink {
     })
   }
 
-  #create(regarding: Parameters<EventSink['record']>[0]['regarding'], { type, reason, message, component }: { type: 'Normal' | 'Warning'; reason: string; message: string; component: string }, now: number): Event {
+  #create(
+    regarding: Parameters<EventSink['record']>[0]['regarding'],
+    {
+      type,
+      reason,
+      message,
+      component,
+    }: { type: 'Normal' | 'Warning'; reason: string; message: string; component: string },
+    now: number,
+  ): Event {
     const { random } = this.#options
     const { kind, metadata } = regarding
     const apiVersion = apiVersionOf(resourceOf(kind))
@@ -144,9 +164,23 @@ export class EventRecorder implements EventSink {
       apiVersion: 'v1',
       kind: 'Event',
       // Events about cluster-scoped objects stand in `default`, where Kubernetes' clients look for them.
-      metadata: { name: `${metadata.name}.${randomSuffix(random, 12)}`, namespace: metadata.namespace === '' ? 'default' : metadata.namespace, uid: randomUuid(random), resourceVersion: '', creationTimestamp: time },
-      involvedObject: { apiVersion, kind, namespace: metadata.namespace === '' ? undefined : metadata.namespace, name: metadata.name, uid: metadata.uid },
-      type, reason, message,
+      metadata: {
+        name: `${metadata.name}.${randomSuffix(random, 12)}`,
+        namespace: metadata.namespace === '' ? 'default' : metadata.namespace,
+        uid: randomUuid(random),
+        resourceVersion: '',
+        creationTimestamp: time,
+      },
+      involvedObject: {
+        apiVersion,
+        kind,
+        namespace: metadata.namespace === '' ? undefined : metadata.namespace,
+        name: metadata.name,
+        uid: metadata.uid,
+      },
+      type,
+      reason,
+      message,
       source: { component },
       reportingComponent: component,
       firstTimestamp: time,
@@ -159,7 +193,8 @@ export class EventRecorder implements EventSink {
     this.#queue.delete(this.#queue.keys().next().value!)
     this.#dropped += 1
     this.#droppedNow += 1
-    if (this.#droppedNow === 1) this.#options.logger.warn({ buffer: this.#buffer }, 'too many events wait for NATS, dropping the oldest')
+    if (this.#droppedNow === 1)
+      this.#options.logger.warn({ buffer: this.#buffer }, 'too many events wait for NATS, dropping the oldest')
   }
 
   /** Tried again it would only be refused again, and hold up the others. */
@@ -182,18 +217,25 @@ export class EventRecorder implements EventSink {
   async #send({ nats }: NewsSession): Promise<void> {
     const jetstream = nats.jetstream({ timeout: PUBLISH_TIMEOUT })
     const batch = [...this.#queue.values()].slice(0, BATCH)
-    const results = await Promise.allSettled(batch.map(async (event) => {
-      const { involvedObject, metadata } = event
-      const subject = eventSubject(metadata.namespace, involvedObject?.kind ?? '', involvedObject?.name ?? '')
-      const bytes = encodeResource(event)
-      if (bytes.length > LARGEST) this.#refuse(event, bytes.length)
-      // The id makes JetStream drop what a lost confirmation makes us send twice, and nothing else: an event may change, or go, within the same count.
-      else await jetstream.publish(subject, bytes, { msgID: createHash('sha256').update(bytes).digest('base64url') })
-      if (this.#queue.get(metadata.uid) === event) this.#queue.delete(metadata.uid)
-    }))
+    const results = await Promise.allSettled(
+      batch.map(async (event) => {
+        const { involvedObject, metadata } = event
+        const subject = eventSubject(metadata.namespace, involvedObject?.kind ?? '', involvedObject?.name ?? '')
+        const bytes = encodeResource(event)
+        if (bytes.length > LARGEST) this.#refuse(event, bytes.length)
+        // The id makes JetStream drop what a lost confirmation makes us send twice, and nothing else: an event may
+        // change, or go, within the same count.
+        else await jetstream.publish(subject, bytes, { msgID: createHash('sha256').update(bytes).digest('base64url') })
+        if (this.#queue.get(metadata.uid) === event) this.#queue.delete(metadata.uid)
+      }),
+    )
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-    if (this.#droppedNow > 0) this.#options.logger.warn({ dropped: this.#droppedNow, droppedSinceStart: this.#dropped }, 'events were dropped while NATS was away')
+    if (this.#droppedNow > 0)
+      this.#options.logger.warn(
+        { dropped: this.#droppedNow, droppedSinceStart: this.#dropped },
+        'events were dropped while NATS was away',
+      )
     this.#droppedNow = 0
     if (this.#queue.size === 0) for (const done of [...this.#idle]) done()
   }

@@ -6,7 +6,10 @@ import { EVENT_STREAM, EVENT_SUBJECTS } from './subjects.ts'
 const DAY = 24 * 3_600_000
 /** JetStream's answer to adding a stream that exists with another configuration (JSStreamNameExistErr). */
 const NAME_EXISTS = 10058
-/** Its answers where there are not as many servers as copies are wanted (JSClusterNoPeersErr, JSInsufficientResources; JSStreamReplicasNotSupported). */
+/**
+ * Its answers where there are not as many servers as copies are wanted (JSClusterNoPeersErr, JSInsufficientResources;
+ * JSStreamReplicasNotSupported).
+ */
 const TOO_FEW_SERVERS = [10005, 10023, 10074]
 /** Copies of the stream at most: with three, one may be lost at any time. */
 const MOST_COPIES = 3
@@ -25,15 +28,21 @@ const CONFIG: Partial<StreamConfig> & { name: string } = {
 }
 
 /**
- * Makes the stream, or gives it the present limits: events of 7 days, 256 MiB in all, 1,000 for one object; a copy on each of `servers` servers, on
- * three at most. False if there are not so many servers yet: it has the copies that it had, or one, until it is ensured again.
+ * Makes the stream, or gives it the present limits: events of 7 days, 256 MiB in all, 1,000 for one object; a copy on
+ * each of `servers` servers, on
+ * three at most. False if there are not so many servers yet: it has the copies that it had, or one, until it is ensured
+ * again.
  */
 export function ensureEventStream(session: NewsSession, servers: number): Promise<boolean> {
   return ensureStream(session, CONFIG, servers)
 }
 
 /** As ensureEventStream, for a stream of these limits. */
-export async function ensureStream({ nats }: NewsSession, limits: Partial<StreamConfig> & { name: string }, servers: number): Promise<boolean> {
+export async function ensureStream(
+  { nats }: NewsSession,
+  limits: Partial<StreamConfig> & { name: string },
+  servers: number,
+): Promise<boolean> {
   const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: 2_000 })
   const config = { ...limits, num_replicas: Math.min(MOST_COPIES, Math.max(1, servers)) }
   try {

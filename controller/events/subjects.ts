@@ -1,5 +1,6 @@
 /**
- * The subjects on NATS: `gantry.events.NAMESPACE.KIND.NAME` and `gantry.changes.PLURAL.NAMESPACE.NAME`, each part one token.
+ * The subjects on NATS: `gantry.events.NAMESPACE.KIND.NAME` and `gantry.changes.PLURAL.NAMESPACE.NAME`, each part one
+ * token.
  * https://docs.nats.io/nats-concepts/subjects
  */
 
@@ -8,8 +9,10 @@ export const EVENT_STREAM = 'GANTRY_EVENTS'
 export const EVENT_SUBJECTS = 'gantry.events.>'
 
 /**
- * Any text as one token: letters, digits, `_` and `-` stand for themselves, every other byte of its UTF-8 as `%XX`; `-` alone is the empty
- * text (cluster-scoped objects have no namespace) and `%2D` a text that is only a dash. No two texts have the same token.
+ * Any text as one token: letters, digits, `_` and `-` stand for themselves, every other byte of its UTF-8 as `%XX`; `-`
+ * alone is the empty
+ * text (cluster-scoped objects have no namespace) and `%2D` a text that is only a dash. No two texts have the same
+ * token.
  */
 export function subjectToken(text: string): string {
   if (text === '') return '-'

@@ -1,4 +1,7 @@
-/** Entries of kinds whose definition is not known: kept until it is. Their definition may come after them, and may come back. */
+/**
+ * Entries of kinds whose definition is not known: kept until it is. Their definition may come after them, and may come
+ * back.
+ */
 import type { Entry } from '../store/contract.ts'
 import { prefixOf } from '../store/keys.ts'
 
@@ -24,7 +27,7 @@ export class Aside {
 
   /** Takes what was kept of a kind, oldest change first. */
   take(prefix: string): Entry[] {
-    const entries = [...this.#entries.get(prefix)?.values() ?? []]
+    const entries = [...(this.#entries.get(prefix)?.values() ?? [])]
     this.#entries.delete(prefix)
     return entries.sort((one, other) => one.revision - other.revision)
   }

@@ -12,7 +12,11 @@ export function deletion(cached: Cached, revision: number): Change {
 
 /** What there was before the changes, in key order. */
 export function undone(now: readonly Cached[], changes: readonly Change[]): readonly Cached[] {
-  const keyOf = ({ object: { metadata: { namespace, name } } }: Cached): string => joined(namespace, name)
+  const keyOf = ({
+    object: {
+      metadata: { namespace, name },
+    },
+  }: Cached): string => joined(namespace, name)
   const then = new Map(now.map((cached) => [keyOf(cached), cached]))
   for (const { cached, previous } of changes.toReversed()) {
     if (previous === undefined) then.delete(keyOf(cached))

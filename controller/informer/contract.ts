@@ -1,6 +1,8 @@
 /**
- * The watch cache: a decoded copy of every object, fed by one watch of the store, from which all reads and watches are served.
- * Objects are shared, also with who wrote them, and must not be changed; who wants to change one makes a copy (structuredClone).
+ * The watch cache: a decoded copy of every object, fed by one watch of the store, from which all reads and watches are
+ * served.
+ * Objects are shared, also with who wrote them, and must not be changed; who wants to change one makes a copy
+ * (structuredClone).
  */
 import type { GantryError } from '../../proto/api/errors.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
@@ -34,7 +36,10 @@ export interface Lister<K extends Kind> {
   cachedList(namespace?: string): Cached<K>[]
 }
 
-/** Indexes kept for every kind: `owner` by the uid of each owner reference, `node` by spec.nodeName of pods ('' for those not bound). */
+/**
+ * Indexes kept for every kind: `owner` by the uid of each owner reference, `node` by spec.nodeName of pods ('' for
+ * those not bound).
+ */
 export type IndexName = 'owner' | 'node'
 
 /** Who is called with changes; it must be quick and must not throw. */
@@ -45,43 +50,66 @@ export interface Follower<K extends Kind = Kind> {
 }
 
 export interface Informer {
-  /** Begins with a complete list, then follows. Resolves when the signal is aborted; rejects when the store can no longer be followed. */
+  /**
+   * Begins with a complete list, then follows. Resolves when the signal is aborted; rejects when the store can no
+   * longer be followed.
+   */
   run(signal: AbortSignal): Promise<void>
   /** Resolves once the first complete list is in. */
   synced(): Promise<void>
   /** All changes up to this revision are in the cache. */
   readonly revision: number
-  /** Resolves when the cache has reached a revision; Unavailable after `timeout` milliseconds (default 5000), or when `run` has ended. */
+  /**
+   * Resolves when the cache has reached a revision; Unavailable after `timeout` milliseconds (default 5000), or when
+   * `run` has ended.
+   */
   reached(revision: number, timeout?: number): Promise<void>
-  /** What a write of this controller has left in the store: decoded once, for the writer and the cache, whichever of the two hears of it first. */
+  /**
+   * What a write of this controller has left in the store: decoded once, for the writer and the cache, whichever of the
+   * two hears of it first.
+   */
   written<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): Cached<K>
   lister<K extends Kind>(kind: K): Lister<K>
   /** The object with this uid, of whatever kind. */
   byUid(uid: string): AnyResource | undefined
   /**
-   * Calls for every change from now on, in order, after the cache shows it; also, first, at once with `added` for everything present. A
+   * Calls for every change from now on, in order, after the cache shows it; also, first, at once with `added` for
+   * everything present. A
    * handler must be quick and must not throw: it puts a key into a queue. Returns the call that ends it.
    */
   on<K extends Kind>(kind: K, handler: (change: Change<K>) => void): () => void
   /** As `on`, for every kind, also those that are defined later. */
   onAny(handler: (change: Change) => void): () => void
-  /** Calls after each batch of changes with the revision reached: for handlers that gather and then act once. They must not throw either. */
+  /**
+   * Calls after each batch of changes with the revision reached: for handlers that gather and then act once. They must
+   * not throw either.
+   */
   onBatch(handler: (revision: number) => void): () => void
   /**
-   * Changes of a kind after a revision, out of the recent history kept in memory (at least 1,000 changes, or 16 MiB of them); Expired when it
-   * reaches back further, or when more than 10,000 changes wait to be taken. An entry without change is progress up to its revision. Changes of one commit
-   * share a revision: who may have been told only some of them begins again after the revision before, which is kept for as long as the cache
+   * Changes of a kind after a revision, out of the recent history kept in memory (at least 1,000 changes, or 16 MiB of
+   * them); Expired when it
+   * reaches back further, or when more than 10,000 changes wait to be taken. An entry without change is progress up to
+   * its revision. Changes of one commit
+   * share a revision: who may have been told only some of them begins again after the revision before, which is kept
+   * for as long as the cache
    * has reached no later one.
    */
-  watch<K extends Kind>(kind: K, after: number, signal: AbortSignal): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }>
+  watch<K extends Kind>(
+    kind: K,
+    after: number,
+    signal: AbortSignal,
+  ): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }>
   /**
-   * As watch, for thousands who wait: calls for each change after a revision, those of the recent history before it returns, then each as it
-   * comes, without progress and without end but that of the cache. Whoever follows keeps what it has not dealt with, and says when that is too
+   * As watch, for thousands who wait: calls for each change after a revision, those of the recent history before it
+   * returns, then each as it
+   * comes, without progress and without end but that of the cache. Whoever follows keeps what it has not dealt with,
+   * and says when that is too
    * much. Expired, Unavailable. Returns the call that ends it.
    */
   follow<K extends Kind>(kind: K, after: number, follower: Follower<K>): () => void
   /**
-   * The objects of a kind as they were at a revision that the cache has reached, in key order: made out of the recent history, or, where that
+   * The objects of a kind as they were at a revision that the cache has reached, in key order: made out of the recent
+   * history, or, where that
    * reaches back less far, read from the store. Expired for a revision that the store does not keep any more either.
    */
   at<K extends Kind>(kind: K, revision: number): Promise<readonly Cached<K>[]>

@@ -6,9 +6,15 @@ import type { Change, Follower } from './contract.ts'
 
 /** At least this many changes stay, unless they are large; twice as many are kept at most. */
 export const HISTORY_LENGTH = 1000
-/** Bytes of the states that are kept, as they are stored: an object of a megabyte that is written over and over must not fill the memory. Half as many stay at least. */
+/**
+ * Bytes of the states that are kept, as they are stored: an object of a megabyte that is written over and over must not
+ * fill the memory. Half as many stay at least.
+ */
 export const HISTORY_BYTES = 32 * 1024 * 1024
-/** A follower that is this many changes behind is told to list again: whoever cannot keep up must not keep all changes in memory. */
+/**
+ * A follower that is this many changes behind is told to list again: whoever cannot keep up must not keep all changes
+ * in memory.
+ */
 export const FOLLOWER_LIMIT = 10_000
 /** Milliseconds after which a follower whose kind does not change is told how far the cache is. */
 const PROGRESS_EVERY = 1000
@@ -47,7 +53,10 @@ export class History<K extends Kind> {
     this.#bytes = changes.reduce((sum, change) => sum + sizeOf(change), 0)
   }
 
-  /** The cache listed again, and is at this revision: of an object that changed several times since the last one only the newest change is here. */
+  /**
+   * The cache listed again, and is at this revision: of an object that changed several times since the last one only
+   * the newest change is here.
+   */
   skipped(until: number): void {
     this.#seen = until
   }
@@ -55,7 +64,11 @@ export class History<K extends Kind> {
   add(change: Change<K>, monotonic: number): void {
     if (this.#after === undefined) return
     // Between two commits only: of the newest one nothing is left out, so that who has just listed can always go on.
-    if ((this.#changes.length > 2 * HISTORY_LENGTH || this.#bytes > HISTORY_BYTES) && change.revision > this.#changes.at(-1)!.revision) this.#forget()
+    if (
+      (this.#changes.length > 2 * HISTORY_LENGTH || this.#bytes > HISTORY_BYTES) &&
+      change.revision > this.#changes.at(-1)!.revision
+    )
+      this.#forget()
     this.#changes.push(change)
     this.#bytes += sizeOf(change)
     for (const iteration of this.#iterations) this.#tell(iteration, { revision: change.revision, change }, monotonic)
@@ -82,10 +95,16 @@ export class History<K extends Kind> {
   }
 
   /**
-   * The changes after a revision, the progress up to `reached`, then what comes. Expired if the history does not reach back that far, or once
+   * The changes after a revision, the progress up to `reached`, then what comes. Expired if the history does not reach
+   * back that far, or once
    * more than FOLLOWER_LIMIT changes wait to be taken.
    */
-  async *iterate(after: number, reached: number, monotonic: number, signal: AbortSignal): AsyncGenerator<Followed<K>, void, undefined> {
+  async *iterate(
+    after: number,
+    reached: number,
+    monotonic: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Followed<K>, void, undefined> {
     if (signal.aborted) return
     const changes = this.since(after)
     const iteration: Iteration<K> = { items: new Channel(), toldAt: monotonic }
@@ -112,7 +131,11 @@ export class History<K extends Kind> {
   /** The changes after a revision, in order. Expired if the history does not reach back that far. */
   since(after: number): readonly Change<K>[] {
     if (this.#after === undefined) throw new GantryError('Unavailable', 'the cache has no complete list yet')
-    if (after < this.#after) throw new GantryError('Expired', `changes after revision ${after} are no longer kept, only those after ${this.#after}`)
+    if (after < this.#after)
+      throw new GantryError(
+        'Expired',
+        `changes after revision ${after} are no longer kept, only those after ${this.#after}`,
+      )
     return this.#changes.slice(firstAfter(this.#changes, after))
   }
 
@@ -147,7 +170,11 @@ export class History<K extends Kind> {
     iteration.items.push(item)
     if (iteration.items.length <= FOLLOWER_LIMIT) return
     this.#iterations.delete(iteration)
-    iteration.items.fail(new GantryError('Expired', `more than ${FOLLOWER_LIMIT} changes waited to be read`, { details: [{ remedy: 'list again, and read faster' }] }))
+    iteration.items.fail(
+      new GantryError('Expired', `more than ${FOLLOWER_LIMIT} changes waited to be read`, {
+        details: [{ remedy: 'list again, and read faster' }],
+      }),
+    )
     this.#fellBehind()
   }
 }

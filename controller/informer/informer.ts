@@ -1,4 +1,7 @@
-/** The watch cache over any store: a complete list, then one watch; a new list with the differences when the watch has lost its place. */
+/**
+ * The watch cache over any store: a complete list, then one watch; a new list with the differences when the watch has
+ * lost its place.
+ */
 import { isDeepStrictEqual } from 'node:util'
 import { GantryError } from '../../proto/api/errors.ts'
 import { customKindOf, customKinds, type CustomKind } from '../../proto/api/custom/definitions.ts'
@@ -75,12 +78,20 @@ export class StoreInformer implements Informer {
         try {
           for await (const { revision, events } of this.#store.watch(OBJECTS_PREFIX, this.#revision, signal)) {
             // One by one: a batch may hold several changes of one key.
-            this.#announce(revision, events.flatMap((event) => this.#put(this.#changeOf(event)).flatMap((change) => [change, ...this.#define(change)])))
+            this.#announce(
+              revision,
+              events.flatMap((event) =>
+                this.#put(this.#changeOf(event)).flatMap((change) => [change, ...this.#define(change)]),
+              ),
+            )
             this.#forgetKinds()
           }
         } catch (error) {
           if (signal.aborted || !GantryError.is(error, 'Expired')) throw error
-          this.#logger.warn({ revision: this.#revision }, 'the watch fell behind what the store has kept: listing again')
+          this.#logger.warn(
+            { revision: this.#revision },
+            'the watch fell behind what the store has kept: listing again',
+          )
           await this.#list(signal)
         }
       }
@@ -127,7 +138,8 @@ export class StoreInformer implements Informer {
   on<K extends Kind>(kind: K, handler: (change: Change<K>) => void): () => void {
     const { cache, handlers } = this.#kind(kind)
     const general = handler as unknown as (change: Change) => void
-    for (const cached of cache.cachedList()) this.#tell(general, { type: 'added', cached, previous: undefined, revision: cached.revision })
+    for (const cached of cache.cachedList())
+      this.#tell(general, { type: 'added', cached, previous: undefined, revision: cached.revision })
     // A wrapper of its own, so that one function may be registered twice.
     const registered = (change: Change): void => this.#tell(general, change)
     handlers.add(registered)
@@ -135,7 +147,9 @@ export class StoreInformer implements Informer {
   }
 
   onAny(handler: (change: Change) => void): () => void {
-    for (const { cache } of this.#kinds.values()) for (const cached of cache.cachedList()) this.#tell(handler, { type: 'added', cached, previous: undefined, revision: cached.revision })
+    for (const { cache } of this.#kinds.values())
+      for (const cached of cache.cachedList())
+        this.#tell(handler, { type: 'added', cached, previous: undefined, revision: cached.revision })
     const registered = (change: Change): void => this.#tell(handler, change)
     this.#anyHandlers.add(registered)
     return () => void this.#anyHandlers.delete(registered)
@@ -153,9 +167,16 @@ export class StoreInformer implements Informer {
     return () => void this.#batchHandlers.delete(registered)
   }
 
-  watch<K extends Kind>(kind: K, after: number, signal: AbortSignal): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }> {
+  watch<K extends Kind>(
+    kind: K,
+    after: number,
+    signal: AbortSignal,
+  ): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }> {
     const { history } = this.#kind(kind)
-    return history.iterate(after, this.#revision, this.#clock.monotonic(), signal) as AsyncIterable<{ revision: number; change?: Change<K> }>
+    return history.iterate(after, this.#revision, this.#clock.monotonic(), signal) as AsyncIterable<{
+      revision: number
+      change?: Change<K>
+    }>
   }
 
   follow<K extends Kind>(kind: K, after: number, follower: Follower<K>): () => void {
@@ -167,7 +188,8 @@ export class StoreInformer implements Informer {
     const { cache, history } = this.#kind(kind)
     const changes = history.complete(revision)
     const now = cache.cachedList() as readonly Cached[]
-    const then = changes === undefined ? await this.#storedAt(kind, revision) : changes.length === 0 ? now : undone(now, changes)
+    const then =
+      changes === undefined ? await this.#storedAt(kind, revision) : changes.length === 0 ? now : undone(now, changes)
     return then as unknown as readonly Cached<K>[]
   }
 
@@ -182,9 +204,14 @@ export class StoreInformer implements Informer {
       try {
         const { entries, revision } = await readAll(this.#store)
         this.#defineAll(entries, revision)
-        const newest = this.#isSynced ? undefined : await newestCommit(this.#store, entries, revision, (entry) => this.#cachedOf(entry))
+        const newest = this.#isSynced
+          ? undefined
+          : await newestCommit(this.#store, entries, revision, (entry) => this.#cachedOf(entry))
         const changes = this.#differences(entries, revision)
-        this.#announce(revision, changes.flatMap((change) => this.#put(change)))
+        this.#announce(
+          revision,
+          changes.flatMap((change) => this.#put(change)),
+        )
         this.#written.forget(revision)
         this.#forgetKinds()
         if (newest !== undefined) this.#begin(revision, newest)
@@ -200,7 +227,11 @@ export class StoreInformer implements Informer {
 
   /** The cache is complete for the first time. */
   #begin(revision: number, newest: readonly Change[]): void {
-    for (const [kind, { history }] of this.#kinds) history.begin(revision - 1, newest.filter(({ cached }) => cached.object.kind === kind))
+    for (const [kind, { history }] of this.#kinds)
+      history.begin(
+        revision - 1,
+        newest.filter(({ cached }) => cached.object.kind === kind),
+      )
     this.#isSynced = true
     this.#nowSynced()
   }
@@ -219,9 +250,15 @@ export class StoreInformer implements Informer {
       if (previous?.revision === entry.revision) continue
       const cached = this.#decode(key, entry)
       if (cached === undefined) continue
-      if (previous !== undefined && previous.object.metadata.uid !== cached.object.metadata.uid) changes.push(deletion(previous, entry.revision))
+      if (previous !== undefined && previous.object.metadata.uid !== cached.object.metadata.uid)
+        changes.push(deletion(previous, entry.revision))
       const before = previous?.object.metadata.uid === cached.object.metadata.uid ? previous : undefined
-      changes.push({ type: before === undefined ? 'added' : 'modified', cached, previous: before, revision: entry.revision })
+      changes.push({
+        type: before === undefined ? 'added' : 'modified',
+        cached,
+        previous: before,
+        revision: entry.revision,
+      })
     }
     changes.sort((one, other) => one.revision - other.revision)
     for (const [kind, { cache }] of this.#kinds) {
@@ -281,7 +318,10 @@ export class StoreInformer implements Informer {
     try {
       handler(change)
     } catch (error) {
-      const { kind, metadata: { namespace, name } } = change.cached.object
+      const {
+        kind,
+        metadata: { namespace, name },
+      } = change.cached.object
       this.#logger.error({ err: error, kind, namespace, name }, 'a handler of changes failed')
     }
   }
@@ -289,7 +329,8 @@ export class StoreInformer implements Informer {
   /** Undefined for an entry of a kind that is not defined: it is put aside. */
   #parse(entry: Entry): ObjectKey | undefined {
     const parsed = parseKey(entry.key)
-    if (parsed === undefined && !this.#aside.keep(entry)) this.#logger.error({ key: entry.key }, 'an entry of the store is of no known kind')
+    if (parsed === undefined && !this.#aside.keep(entry))
+      this.#logger.error({ key: entry.key }, 'an entry of the store is of no known kind')
     return parsed
   }
 
@@ -301,7 +342,10 @@ export class StoreInformer implements Informer {
     const prefix = kindPrefix('CustomResourceDefinition')
     for (const entry of entries.values()) {
       if (!entry.key.startsWith(prefix)) continue
-      const definition = this.#decode({ kind: 'CustomResourceDefinition', namespace: '', name: entry.key.slice(entry.key.lastIndexOf('/') + 1) }, entry)?.object as CustomResourceDefinition | undefined
+      const definition = this.#decode(
+        { kind: 'CustomResourceDefinition', namespace: '', name: entry.key.slice(entry.key.lastIndexOf('/') + 1) },
+        entry,
+      )?.object as CustomResourceDefinition | undefined
       const kind = definition === undefined ? undefined : customKindOf(definition)
       if (kind !== undefined) this.#defined.set(definition!.metadata.name, kind)
     }
@@ -312,7 +356,9 @@ export class StoreInformer implements Informer {
     }
   }
 
-  /** A definition has changed: its kind appears with what was put aside, is read anew, or vanishes with all its objects. */
+  /**
+   * A definition has changed: its kind appears with what was put aside, is read anew, or vanishes with all its objects.
+   */
   #define({ type, cached, revision }: Change): Change[] {
     if (cached.object.kind !== 'CustomResourceDefinition') return []
     const definition = cached.object as CustomResourceDefinition
@@ -327,21 +373,35 @@ export class StoreInformer implements Informer {
       return []
     }
     this.#kind(after.id)
-    return [...gone, ...this.#aside.take(kindPrefix(after.id)).flatMap((entry) => this.#put(this.#changeOf({ type: 'put', entry })))]
+    return [
+      ...gone,
+      ...this.#aside.take(kindPrefix(after.id)).flatMap((entry) => this.#put(this.#changeOf({ type: 'put', entry }))),
+    ]
   }
 
-  /** Where the objects of a kind read otherwise from a revision on, though nobody wrote them, who watches them has to list again, as in Kubernetes. */
+  /**
+   * Where the objects of a kind read otherwise from a revision on, though nobody wrote them, who watches them has to
+   * list again, as in Kubernetes.
+   */
   #redefine(before: CustomKind, after: CustomKind, revision: number): void {
     if (isDeepStrictEqual({ ...before, leaving: after.leaving }, after)) return
     this.#readAgain(after.id)
     // What the commit itself changes stays known, for who lists just then and goes on from there.
-    this.#kind(after.id).history.restart(revision - 1, new GantryError('Expired', `the definition of ${after.id} has changed: list again`))
+    this.#kind(after.id).history.restart(
+      revision - 1,
+      new GantryError('Expired', `the definition of ${after.id} has changed: list again`),
+    )
   }
 
   #vanish(name: string, { id }: CustomKind, revision: number): Change[] {
     const changes = (this.#kinds.get(id)?.cache.cachedList() ?? []).flatMap((cached) => {
       const { namespace, name: own } = cached.object.metadata
-      this.#aside.keep({ key: objectKey(id, namespace, own), value: cached.bytes, revision: cached.revision, createRevision: 0 })
+      this.#aside.keep({
+        key: objectKey(id, namespace, own),
+        value: cached.bytes,
+        revision: cached.revision,
+        createRevision: 0,
+      })
       return this.#put(deletion(cached, revision))
     })
     this.#defined.delete(name)
@@ -351,8 +411,17 @@ export class StoreInformer implements Informer {
   /** By a new schema an object may have other defaults, and lose fields, though nobody wrote it. */
   #readAgain(kind: Kind): void {
     const cache = this.#kinds.get(kind)?.cache
-    for (const { object: { metadata: { namespace, name } }, bytes, revision } of cache?.cachedList() ?? []) {
-      const again = this.#decode({ kind, namespace, name }, { key: objectKey(kind, namespace, name), value: bytes, revision, createRevision: 0 })
+    for (const {
+      object: {
+        metadata: { namespace, name },
+      },
+      bytes,
+      revision,
+    } of cache?.cachedList() ?? []) {
+      const again = this.#decode(
+        { kind, namespace, name },
+        { key: objectKey(kind, namespace, name), value: bytes, revision, createRevision: 0 },
+      )
       if (again !== undefined) this.#put({ type: 'modified', cached: again, previous: undefined, revision })
     }
   }
@@ -378,17 +447,24 @@ export class StoreInformer implements Informer {
   }
 
   #fellBehind(kind: string): void {
-    this.#logger.warn({ kind, slowSinceStart: ++this.#slowFollowers }, 'a watcher reads too slowly and has to list again')
+    this.#logger.warn(
+      { kind, slowSinceStart: ++this.#slowFollowers },
+      'a watcher reads too slowly and has to list again',
+    )
   }
 
-  /** Undefined, and reported, for bytes that are no such object: one bad entry must not stop the cluster. What the cache has of it stays. */
+  /**
+   * Undefined, and reported, for bytes that are no such object: one bad entry must not stop the cluster. What the cache
+   * has of it stays.
+   */
   #decode(key: ObjectKey, entry: Entry): Cached | undefined {
     try {
       const written = this.#written.take(entry)
       if (written !== undefined) return written
       const object = decodeResource(key.kind, entry.value, String(entry.revision))
       const { namespace, name } = object.metadata
-      if (name !== key.name || namespace !== key.namespace) throw new GantryError('Internal', `the bytes are of ${namespace}/${name}`)
+      if (name !== key.name || namespace !== key.namespace)
+        throw new GantryError('Internal', `the bytes are of ${namespace}/${name}`)
       return { object, bytes: entry.value, revision: entry.revision }
     } catch (error) {
       this.#logger.error({ err: error, key: entry.key }, 'an entry of the store cannot be decoded and is left out')

@@ -33,7 +33,8 @@ export class KindCache<K extends Kind> implements Lister<K> {
   }
 
   cachedList(namespace?: string): Cached<K>[] {
-    if (namespace !== undefined) return [...(this.#byNamespace.get(namespace) ?? [])].sort().map((key) => this.#byKey.get(key)!)
+    if (namespace !== undefined)
+      return [...(this.#byNamespace.get(namespace) ?? [])].sort().map((key) => this.#byKey.get(key)!)
     this.#sorted ??= [...this.#byKey.keys()].sort()
     return this.#sorted.map((key) => this.#byKey.get(key)!)
   }
@@ -75,8 +76,10 @@ export class KindCache<K extends Kind> implements Lister<K> {
 
 function indexKeys(index: IndexName, object: AnyResource): string[] {
   switch (index) {
-    case 'owner': return (object.metadata.ownerReferences ?? []).map(({ uid }) => uid)
-    case 'node': return object.kind === 'Pod' ? [(object as Pod).spec.nodeName ?? ''] : []
+    case 'owner':
+      return (object.metadata.ownerReferences ?? []).map(({ uid }) => uid)
+    case 'node':
+      return object.kind === 'Pod' ? [(object as Pod).spec.nodeName ?? ''] : []
   }
 }
 

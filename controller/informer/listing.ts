@@ -5,8 +5,15 @@ import { OBJECTS_PREFIX } from '../store/keys.ts'
 import { deletion } from './changes.ts'
 import type { Cached, Change } from './contract.ts'
 
-/** By key; the newest unless a revision is given. Unavailable; Expired for a revision that is compacted, also between two pages. */
-export async function readAll(store: Store, at?: number, prefix = OBJECTS_PREFIX): Promise<{ entries: Map<string, Entry>; revision: number }> {
+/**
+ * By key; the newest unless a revision is given. Unavailable; Expired for a revision that is compacted, also between
+ * two pages.
+ */
+export async function readAll(
+  store: Store,
+  at?: number,
+  prefix = OBJECTS_PREFIX,
+): Promise<{ entries: Map<string, Entry>; revision: number }> {
   const entries = new Map<string, Entry>()
   let page = await store.list(prefix, at === undefined ? {} : { revision: at })
   const { revision } = page
@@ -18,10 +25,16 @@ export async function readAll(store: Store, at?: number, prefix = OBJECTS_PREFIX
 }
 
 /**
- * What the newest commit of a first list changed. A watcher of another cache, or of this controller before it was killed, may have been told
+ * What the newest commit of a first list changed. A watcher of another cache, or of this controller before it was
+ * killed, may have been told
  * only some of it and goes on here from its revision. Nothing if it is compacted: then it is minutes old.
  */
-export async function newestCommit(store: Store, entries: ReadonlyMap<string, Entry>, revision: number, cachedOf: (entry: Entry) => Cached | undefined): Promise<Change[]> {
+export async function newestCommit(
+  store: Store,
+  entries: ReadonlyMap<string, Entry>,
+  revision: number,
+  cachedOf: (entry: Entry) => Cached | undefined,
+): Promise<Change[]> {
   const written = [...entries.values()].filter((entry) => entry.revision === revision)
   if (revision <= 1) return []
   try {
@@ -32,12 +45,16 @@ export async function newestCommit(store: Store, entries: ReadonlyMap<string, En
       const cached = cachedOf(entry)
       const earlier = before.get(entry.key)
       const previous = earlier === undefined ? undefined : cachedOf(earlier)
-      return cached === undefined ? [] : [{ type: previous === undefined ? 'added' : 'modified', cached, previous, revision }]
+      return cached === undefined
+        ? []
+        : [{ type: previous === undefined ? 'added' : 'modified', cached, previous, revision }]
     })
-    const gone = [...before.values()].filter(({ key }) => !entries.has(key)).flatMap((entry) => {
-      const cached = cachedOf(entry)
-      return cached === undefined ? [] : [deletion(cached, revision)]
-    })
+    const gone = [...before.values()]
+      .filter(({ key }) => !entries.has(key))
+      .flatMap((entry) => {
+        const cached = cachedOf(entry)
+        return cached === undefined ? [] : [deletion(cached, revision)]
+      })
     return [...put, ...gone]
   } catch (error) {
     if (!GantryError.is(error, 'Expired')) throw error

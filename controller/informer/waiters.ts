@@ -30,7 +30,12 @@ export class Waiters {
       }
       const timer = this.#clock.after(timeout, () => {
         leave()
-        reject(new GantryError('Unavailable', `the cache is at revision ${this.#reached} and did not reach ${revision} within ${timeout} ms`))
+        reject(
+          new GantryError(
+            'Unavailable',
+            `the cache is at revision ${this.#reached} and did not reach ${revision} within ${timeout} ms`,
+          ),
+        )
       })
       const waiter: Waiter = {
         revision,

@@ -1,4 +1,7 @@
-/** What this controller has just written, before the watch tells it: decoded by the writer, so that the cache need not decode it once more. */
+/**
+ * What this controller has just written, before the watch tells it: decoded by the writer, so that the cache need not
+ * decode it once more.
+ */
 import type { Entry } from '../store/contract.ts'
 import type { Cached } from './contract.ts'
 

@@ -29,16 +29,27 @@ type Negotiated = Extract<Answer, { is: 'object' | 'list' | 'watch' }>
 type Headers = Readonly<Record<string, string>>
 
 const JSON_TYPE = MEDIA_TYPES.json
-/** Bytes of a frame that others are let before: encryption takes its time, and a user may have a thousand watches of one large object. */
+/**
+ * Bytes of a frame that others are let before: encryption takes its time, and a user may have a thousand watches of one
+ * large object.
+ */
 export const LARGE_FRAME = 16 * 1024
 
-/** Resolves once all is handed to the connection, or that is gone. HttpError if the client takes none of the forms that there are. */
+/**
+ * Resolves once all is handed to the connection, or that is gone. HttpError if the client takes none of the forms that
+ * there are.
+ */
 export async function writeAnswer(exchange: RawExchange, answer: Answer, options: AnswerOptions): Promise<void> {
   const { response } = exchange
   switch (answer.is) {
-    case 'object': case 'list': case 'watch': return writeNegotiated(response, answer, options)
-    case 'json': return send(response, answer.code ?? 200, JSON_TYPE, inPlainJson(response, answer.json, options), options)
-    case 'bytes': return send(response, answer.code ?? 200, answer.type, answer.body, options, answer.headers)
+    case 'object':
+    case 'list':
+    case 'watch':
+      return writeNegotiated(response, answer, options)
+    case 'json':
+      return send(response, answer.code ?? 200, JSON_TYPE, inPlainJson(response, answer.json, options), options)
+    case 'bytes':
+      return send(response, answer.code ?? 200, answer.type, answer.body, options, answer.headers)
     case 'stream': {
       begin(response, 200, answer.type, options)
       response.flushHeaders()
@@ -47,16 +58,25 @@ export async function writeAnswer(exchange: RawExchange, answer: Answer, options
       response.end()
       return
     }
-    case 'raw': return answer.serve(exchange)
+    case 'raw':
+      return answer.serve(exchange)
   }
 }
 
 /** An answer that has begun cannot become an error any more: the connection ends instead. */
-export async function writeStatus(response: ServerResponse, thrown: unknown, objectName: string | undefined, options: AnswerOptions): Promise<void> {
+export async function writeStatus(
+  response: ServerResponse,
+  thrown: unknown,
+  objectName: string | undefined,
+  options: AnswerOptions,
+): Promise<void> {
   if (response.headersSent) return void response.destroy()
   const { code, retryAfter, body } = statusOf(thrown, options.target, objectName)
   // What the client has still to send is not read: the connection is of no more use.
-  const headers = { ...retryAfter !== undefined && { 'Retry-After': String(retryAfter) }, ...!response.req.complete && { Connection: 'close' } }
+  const headers = {
+    ...(retryAfter !== undefined && { 'Retry-After': String(retryAfter) }),
+    ...(!response.req.complete && { Connection: 'close' }),
+  }
   const object = sendMessage('Status', body)
   const media = statusMedia(response.req.headers.accept)
   await send(response, code, MEDIA_TYPES[media], Buffer.concat(encodeObject(object, media)), options, headers)
@@ -72,9 +92,20 @@ function statusMedia(accept: string | undefined): Media {
 }
 
 /** The answer in the form that the client wants. HttpError 406. */
-export function negotiated(accept: string | undefined, answer: Negotiated, { query, target, clock }: Pick<AnswerOptions, 'query' | 'target' | 'clock'>): { readonly form: Form; readonly shown: Negotiated } {
-  const form = negotiate(accept, { yaml: answer.is !== 'watch', protobuf: () => hasProtobuf(answer, target), views: hasViews(answer) })
-  const shown = form.view === 'whole' ? answer : viewed(answer, form, { resource: target?.resource, include: includeObject(query), now: () => clock.now() })
+export function negotiated(
+  accept: string | undefined,
+  answer: Negotiated,
+  { query, target, clock }: Pick<AnswerOptions, 'query' | 'target' | 'clock'>,
+): { readonly form: Form; readonly shown: Negotiated } {
+  const form = negotiate(accept, {
+    yaml: answer.is !== 'watch',
+    protobuf: () => hasProtobuf(answer, target),
+    views: hasViews(answer),
+  })
+  const shown =
+    form.view === 'whole'
+      ? answer
+      : viewed(answer, form, { resource: target?.resource, include: includeObject(query), now: () => clock.now() })
   return { form, shown }
 }
 
@@ -87,7 +118,7 @@ async function writeNegotiated(response: ServerResponse, answer: Negotiated, opt
   const laidOut = form.media === 'json' && wantsPretty(query, headers['user-agent']) ? pretty(pieces) : pieces
   // One buffer: TLS would copy pieces together as well, and each would be a call of its own.
   const body = laidOut.length === 1 ? laidOut[0]! : Buffer.concat(laidOut)
-  await send(response, shown.is === 'object' ? shown.code ?? 200 : 200, MEDIA_TYPES[form.media], body, options)
+  await send(response, shown.is === 'object' ? (shown.code ?? 200) : 200, MEDIA_TYPES[form.media], body, options)
 }
 
 /** Of an object it is known only by encoding it; of a list or a watch the kind says it. */
@@ -99,7 +130,12 @@ function hasViews(answer: Negotiated): boolean {
   return answer.is !== 'object' || 'metadata' in answer.object.object
 }
 
-async function writeWatch(response: ServerResponse, frames: AsyncIterable<WatchFrame>, form: Form, options: AnswerOptions): Promise<void> {
+async function writeWatch(
+  response: ServerResponse,
+  frames: AsyncIterable<WatchFrame>,
+  form: Form,
+  options: AnswerOptions,
+): Promise<void> {
   const media = form.media === 'protobuf' ? 'protobuf' : 'json'
   begin(response, 200, media === 'json' ? JSON_TYPE : `${MEDIA_TYPES.protobuf};stream=watch`, options)
   response.flushHeaders()
@@ -130,27 +166,45 @@ export function frameOf(frame: WatchFrame, media: 'json' | 'protobuf'): Buffer {
 }
 
 function inPlainJson(response: ServerResponse, json: object, { query }: AnswerOptions): string {
-  return wantsPretty(query, response.req.headers['user-agent']) ? `${JSON.stringify(json, null, 2)}\n` : JSON.stringify(json)
+  return wantsPretty(query, response.req.headers['user-agent'])
+    ? `${JSON.stringify(json, null, 2)}\n`
+    : JSON.stringify(json)
 }
 
-function begin(response: ServerResponse, code: number, type: string, { warnings }: AnswerOptions, headers: Headers = {}): void {
+function begin(
+  response: ServerResponse,
+  code: number,
+  type: string,
+  { warnings }: AnswerOptions,
+  headers: Headers = {},
+): void {
   const warned = warnings.length === 0 ? undefined : { Warning: warnings.map((text) => `299 - ${quoted(text)}`) }
   response.writeHead(code, { 'Content-Type': type, 'Cache-Control': 'no-cache, private', ...warned, ...headers })
 }
 
 /** A quoted string of a header: what has no place in one is replaced (RFC 9110, section 5.6.4). */
 function quoted(text: string): string {
-  return `"${text.replace(/[\r\n\t]+/g, ' ').replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')}"`
+  return `"${text
+    .replace(/[\r\n\t]+/g, ' ')
+    .replace(/[^\x20-\x7e]/g, '?')
+    .replace(/["\\]/g, '\\$&')}"`
 }
 
-async function send(response: ServerResponse, code: number, type: string, body: Uint8Array | string, options: AnswerOptions, headers: Headers = {}): Promise<void> {
+async function send(
+  response: ServerResponse,
+  code: number,
+  type: string,
+  body: Uint8Array | string,
+  options: AnswerOptions,
+  headers: Headers = {},
+): Promise<void> {
   const { req } = response
   const shorter = 'Content-Encoding' in headers ? undefined : compressed(req.headers['accept-encoding'], body)
   const bytes = shorter === undefined ? body : await shorter
   const withoutBody = code === 304 || code === 204
   begin(response, code, type, options, {
-    ...!withoutBody && { 'Content-Length': String(Buffer.byteLength(bytes)) },
-    ...shorter !== undefined && { 'Content-Encoding': 'gzip', Vary: 'Accept-Encoding' },
+    ...(!withoutBody && { 'Content-Length': String(Buffer.byteLength(bytes)) }),
+    ...(shorter !== undefined && { 'Content-Encoding': 'gzip', Vary: 'Accept-Encoding' }),
     ...headers,
   })
   // Until it is out; then the socket waits for the next request, with the timeout of that.
@@ -159,7 +213,8 @@ async function send(response: ServerResponse, code: number, type: string, body: 
 }
 
 /**
- * With the connection's backpressure: resolves when there is room for more, or the connection is gone. The socket's own timeout sees whether anything
+ * With the connection's backpressure: resolves when there is room for more, or the connection is gone. The socket's own
+ * timeout sees whether anything
  * goes out, however little of one long write; a client that reads nothing for so long is cut off.
  */
 async function write(response: ServerResponse, chunk: Uint8Array, { call, stall }: AnswerOptions): Promise<void> {

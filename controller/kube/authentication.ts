@@ -1,5 +1,6 @@
 /**
- * Who calls: the certificate's common name and organisations, or a bearer token; then, perhaps, whom the caller wants to be taken for.
+ * Who calls: the certificate's common name and organisations, or a bearer token; then, perhaps, whom the caller wants
+ * to be taken for.
  * https://kubernetes.io/docs/reference/access-authn-authz/authentication/
  */
 import type { IncomingMessage } from 'node:http'
@@ -28,11 +29,16 @@ export class Authentication {
     this.#authorizer = authorizer
   }
 
-  /** Unauthenticated for a caller who shows nothing that holds; Forbidden for one who wants to be taken for somebody and may not. */
+  /**
+   * Unauthenticated for a caller who shows nothing that holds; Forbidden for one who wants to be taken for somebody and
+   * may not.
+   */
   async identify(request: Credentials): Promise<User> {
     const caller = await this.#caller(request)
     // Taken apart only where it matters: a header that comes twice is one text in `headers`.
-    return Object.keys(request.headers).some((name) => name.startsWith(IMPERSONATION)) ? impersonated(request.headersDistinct, caller, this.#authorizer) : caller
+    return Object.keys(request.headers).some((name) => name.startsWith(IMPERSONATION))
+      ? impersonated(request.headersDistinct, caller, this.#authorizer)
+      : caller
   }
 
   async #caller({ headers, socket }: Credentials): Promise<User> {
@@ -51,24 +57,37 @@ export class Authentication {
   /** Of a certificate that the cluster's authority signed. */
   #certificate(socket: TLSSocket): User | undefined {
     let user = this.#certified.get(socket)
-    if (user === undefined) this.#certified.set(socket, (user = (socket.authorized ? ofCertificate(socket) : undefined) ?? 'nobody'))
+    if (user === undefined)
+      this.#certified.set(socket, (user = (socket.authorized ? ofCertificate(socket) : undefined) ?? 'nobody'))
     return user === 'nobody' ? undefined : user
   }
 }
 
 function ofCertificate(socket: TLSSocket): User | undefined {
-  // getPeerCertificate() would take the key apart as well, and OpenSSL keep a copy of it for as long as the connection is there.
+  // getPeerCertificate() would take the key apart as well, and OpenSSL keep a copy of it for as long as the connection
+  // is there.
   const subject = socket.getPeerX509Certificate()?.subject ?? ''
   const [name, ...others] = valuesOf(subject, 'CN')
   // Of several names it is not clear which is meant.
-  return name === undefined || name === '' || others.length > 0 ? undefined : asKnown({ name, groups: valuesOf(subject, 'O') })
+  return name === undefined || name === '' || others.length > 0
+    ? undefined
+    : asKnown({ name, groups: valuesOf(subject, 'O') })
 }
 
 /**
- * What a subject has of a type, in its order. Node.js writes a subject in lines, "O=nodes", or "O=nodes + CN=n1" for a set. In values special characters
- * stand behind a backslash; control characters, line ends among them, are two hexadecimal digits behind one (RFC 2253, section 2.4).
+ * What a subject has of a type, in its order. Node.js writes a subject in lines, "O=nodes", or "O=nodes + CN=n1" for a
+ * set. In values special characters
+ * stand behind a backslash; control characters, line ends among them, are two hexadecimal digits behind one (RFC 2253,
+ * section 2.4).
  */
 function valuesOf(subject: string, type: string): string[] {
-  const values = subject.split(/\n| \+ /).filter((part) => part.startsWith(`${type}=`)).map((part) => part.slice(type.length + 1))
-  return values.map((value) => value.replace(/\\([0-9A-F]{2}|.)/g, (_, escaped: string) => (escaped.length === 2 ? String.fromCharCode(parseInt(escaped, 16)) : escaped)))
+  const values = subject
+    .split(/\n| \+ /)
+    .filter((part) => part.startsWith(`${type}=`))
+    .map((part) => part.slice(type.length + 1))
+  return values.map((value) =>
+    value.replace(/\\([0-9A-F]{2}|.)/g, (_, escaped: string) =>
+      escaped.length === 2 ? String.fromCharCode(parseInt(escaped, 16)) : escaped,
+    ),
+  )
 }

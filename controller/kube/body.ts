@@ -1,6 +1,8 @@
 /**
- * What a request carries: JSON, YAML or protobuf, as its Content-Type says. What comes out is JSON, with what the reading of it has passed over, so
- * that one validation follows whatever the client speaks. https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
+ * What a request carries: JSON, YAML or protobuf, as its Content-Type says. What comes out is JSON, with what the
+ * reading of it has passed over, so
+ * that one validation follows whatever the client speaks.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
  */
 import { encodeFields } from '../../proto/api/codec.ts'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -27,8 +29,10 @@ export interface Received<T extends JsonValue = JsonValue> {
 }
 
 /**
- * The object in the body. `message`: the schema's message that protobuf bytes hold; undefined if they have no such form (custom kinds). HttpError:
- * 415 for a type that is not taken, 400 for a body that is absent, malformed, nested too deep, or no object; 413 for one that is too large or holds too many
+ * The object in the body. `message`: the schema's message that protobuf bytes hold; undefined if they have no such form
+ * (custom kinds). HttpError:
+ * 415 for a type that is not taken, 400 for a body that is absent, malformed, nested too deep, or no object; 413 for
+ * one that is too large or holds too many
  * values.
  */
 export async function readObject(request: KubeRequest, message: string | undefined): Promise<Received<JsonObject>> {
@@ -38,23 +42,44 @@ export async function readObject(request: KubeRequest, message: string | undefin
 }
 
 /** As readObject, but undefined for a request without body: options have defaults. */
-export async function readOptions(request: KubeRequest, message: string | undefined): Promise<Received<JsonObject> | undefined> {
+export async function readOptions(
+  request: KubeRequest,
+  message: string | undefined,
+): Promise<Received<JsonObject> | undefined> {
   const types = message === undefined ? [JSON_TYPE, YAML_TYPE] : [JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE]
   const { type, bytes } = await readTyped(request, types)
   if (bytes.length === 0) return undefined
-  const { value, problems } = type === PROTOBUF_TYPE ? readProtobuf(bytes, message!) : type === YAML_TYPE ? await readYamlBody(request, bytes) : parseJson(bytes)
+  const { value, problems } =
+    type === PROTOBUF_TYPE
+      ? readProtobuf(bytes, message!)
+      : type === YAML_TYPE
+        ? await readYamlBody(request, bytes)
+        : parseJson(bytes)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('the body is not an object')
   const { metadata } = value
-  if (typeof metadata === 'object' && metadata !== null && 'name' in metadata && typeof metadata.name === 'string') request.objectName = metadata.name
+  if (typeof metadata === 'object' && metadata !== null && 'name' in metadata && typeof metadata.name === 'string')
+    request.objectName = metadata.name
   return { value, problems }
 }
 
-/** The body and its type, one of `types`; the first of them if the request names none. 415 for another, and for a body that is compressed. */
-export async function readTyped(request: KubeRequest, types: readonly string[]): Promise<{ type: string; bytes: Buffer }> {
+/**
+ * The body and its type, one of `types`; the first of them if the request names none. 415 for another, and for a body
+ * that is compressed.
+ */
+export async function readTyped(
+  request: KubeRequest,
+  types: readonly string[],
+): Promise<{ type: string; bytes: Buffer }> {
   const { 'content-type': header = '', 'content-encoding': encoding = 'identity' } = request.headers
   const type = header === '' ? types[0]! : header.split(';', 1)[0]!.trim().toLowerCase()
-  if (!types.includes(type)) throw new HttpError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`)
-  if (encoding !== 'identity') throw new HttpError(415, 'UnsupportedMediaType', `the body is encoded as ${encoding}: send it as it is`)
+  if (!types.includes(type))
+    throw new HttpError(
+      415,
+      'UnsupportedMediaType',
+      `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`,
+    )
+  if (encoding !== 'identity')
+    throw new HttpError(415, 'UnsupportedMediaType', `the body is encoded as ${encoding}: send it as it is`)
   return { type, bytes: await request.body() }
 }
 
@@ -65,8 +90,14 @@ export function parseJson(bytes: Uint8Array): Received {
   try {
     return { value: JSON.parse(text) as JsonValue, problems }
   } catch (cause) {
-    // Of a long text the parser's own words must do, which show what stands around the fault: to look for it again takes long.
-    throw malformed(text.length > SEARCH_LIMIT ? `the body is not JSON: ${(cause as Error).message}` : `the body is not JSON at ${placeOf(text, faultOf(text))}`, cause)
+    // Of a long text the parser's own words must do, which show what stands around the fault: to look for it again
+    // takes long.
+    throw malformed(
+      text.length > SEARCH_LIMIT
+        ? `the body is not JSON: ${(cause as Error).message}`
+        : `the body is not JSON at ${placeOf(text, faultOf(text))}`,
+      cause,
+    )
   }
 }
 
@@ -97,8 +128,13 @@ function readProtobuf(bytes: Uint8Array, message: string): Received<JsonObject> 
   try {
     const decoded = decode(message as keyof Messages, raw) as object
     checkValues(decoded)
-    const value = { ...apiVersion !== '' && { apiVersion }, ...kind !== '' && { kind }, ...withoutZeroValues(message, encodeFields(message, decoded)) }
-    // A field that the schema does not have is dropped in silence, as Kubernetes does: a client may be newer than its server.
+    const value = {
+      ...(apiVersion !== '' && { apiVersion }),
+      ...(kind !== '' && { kind }),
+      ...withoutZeroValues(message, encodeFields(message, decoded)),
+    }
+    // A field that the schema does not have is dropped in silence, as Kubernetes does: a client may be newer than its
+    // server.
     return { value, problems: [] }
   } catch (cause) {
     if (cause instanceof HttpError) throw cause

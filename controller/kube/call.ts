@@ -1,4 +1,7 @@
-/** One exchange from its beginning to its end, and why it ended early. It costs little: an AbortController is made only for those who listen to one. */
+/**
+ * One exchange from its beginning to its end, and why it ended early. It costs little: an AbortController is made only
+ * for those who listen to one.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 
 export class Call {
@@ -31,7 +34,10 @@ export class Call {
     this.#ended?.(reason)
   }
 
-  /** The work's outcome, or the reason for which the call ends before: a worker that listens to no signal does not keep it. */
+  /**
+   * The work's outcome, or the reason for which the call ends before: a worker that listens to no signal does not keep
+   * it.
+   */
   within<T>(work: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#reason !== undefined) reject(this.#reason)

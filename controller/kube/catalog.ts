@@ -1,27 +1,57 @@
 /**
- * What is served: every kind of the schema, what CustomResourceDefinitions add, and the resources that are made on the spot. Discovery, OpenAPI
+ * What is served: every kind of the schema, what CustomResourceDefinitions add, and the resources that are made on the
+ * spot. Discovery, OpenAPI
  * and the router read it; who answers is registered here once, by face.ts.
  */
 import { resources, type ResourceSchema } from '../../proto/api/schema.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 import type { ServedResource, Subresource, Verb, VirtualResource } from './contract.ts'
 
-const STORED_VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+const STORED_VERBS: readonly Verb[] = [
+  'create',
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'update',
+  'watch',
+]
 /** Kinds that are deleted by name only, as in Kubernetes: one request never takes all of them. */
 const DELETED_BY_NAME: ReadonlySet<string> = new Set(['Namespace'])
 /** Kinds that `kubectl get all` shows. */
-const ALL: ReadonlySet<string> = new Set(['pods', 'services', 'deployments', 'replicasets', 'statefulsets', 'daemonsets', 'jobs', 'cronjobs'])
+const ALL: ReadonlySet<string> = new Set([
+  'pods',
+  'services',
+  'deployments',
+  'replicasets',
+  'statefulsets',
+  'daemonsets',
+  'jobs',
+  'cronjobs',
+])
 
 /** A kind that the store keeps, as it is served. */
 export function servedResource(schema: ResourceSchema): ServedResource {
-  const verbs = DELETED_BY_NAME.has(schema.kind) ? STORED_VERBS.filter((verb) => verb !== 'deletecollection') : STORED_VERBS
+  const verbs = DELETED_BY_NAME.has(schema.kind)
+    ? STORED_VERBS.filter((verb) => verb !== 'deletecollection')
+    : STORED_VERBS
   return { ...servedVirtual(schema, verbs), stored: schema.kind as Kind }
 }
 
 /** A kind that is made on the spot, as it is served. */
-export function servedVirtual({ group, version, kind, plural, namespaced, shortNames, message }: ResourceSchema, verbs: readonly Verb[]): ServedResource {
+export function servedVirtual(
+  { group, version, kind, plural, namespaced, shortNames, message }: ResourceSchema,
+  verbs: readonly Verb[],
+): ServedResource {
   return {
-    group, version, plural, kind, namespaced, shortNames, verbs,
+    group,
+    version,
+    plural,
+    kind,
+    namespaced,
+    shortNames,
+    verbs,
     singular: kind.toLowerCase(),
     listKind: `${kind}List`,
     categories: ALL.has(plural) ? ['all'] : [],
@@ -80,7 +110,8 @@ export class Catalog {
   /** Replaces what CustomResourceDefinitions define, with their subresources. */
   setCustom(resources: readonly ServedResource[], subresources: readonly Subresource[]): void {
     for (const { group, version, plural } of this.#custom) {
-      for (const key of this.#subresources.keys()) if (key.startsWith(`${pathOf(group, version, plural)}/`)) this.#subresources.delete(key)
+      for (const key of this.#subresources.keys())
+        if (key.startsWith(`${pathOf(group, version, plural)}/`)) this.#subresources.delete(key)
     }
     this.#custom = resources
     for (const subresource of subresources) this.addSubresource(subresource)
@@ -96,8 +127,10 @@ export class Catalog {
 
   #refresh(): void {
     const own = resources.filter(({ kind }) => kind !== 'Event').map(servedResource)
-    const byPath = (all: readonly ServedResource[]): Map<string, ServedResource> => new Map(all.map((resource) => [pathOf(resource.group, resource.version, resource.plural), resource]))
-    const virtual = (unlisted: boolean): ServedResource[] => this.#virtual.filter((one) => (one.unlisted === true) === unlisted).map(({ resource }) => resource)
+    const byPath = (all: readonly ServedResource[]): Map<string, ServedResource> =>
+      new Map(all.map((resource) => [pathOf(resource.group, resource.version, resource.plural), resource]))
+    const virtual = (unlisted: boolean): ServedResource[] =>
+      this.#virtual.filter((one) => (one.unlisted === true) === unlisted).map(({ resource }) => resource)
     const listed = byPath([...own, ...virtual(false), ...this.#custom])
     this.#listed = [...listed.values()]
     this.#served = new Map([...byPath(virtual(true)), ...listed])

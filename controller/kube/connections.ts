@@ -1,4 +1,7 @@
-/** Connections to subresources as admission plugins see them: an object of the options that the query holds. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
+/**
+ * Connections to subresources as admission plugins see them: an object of the options that the query holds.
+ * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
+ */
 import type { JsonObject } from '../../proto/gen/types.ts'
 import type { ObjectApi } from '../api/contract.ts'
 import type { ResourceRequest, ServedSubresource } from './contract.ts'
@@ -7,18 +10,37 @@ import { flag } from './query-flag.ts'
 const FLAGS = ['stdin', 'stdout', 'stderr', 'tty'] as const
 
 /** Rejects with what refuses it. */
-export async function admitConnection(api: Pick<ObjectApi, 'admitConnection'>, request: ResourceRequest, { kind }: ServedSubresource): Promise<void> {
-  const { target: { resource, namespace, name, subresource }, user } = request
+export async function admitConnection(
+  api: Pick<ObjectApi, 'admitConnection'>,
+  request: ResourceRequest,
+  { kind }: ServedSubresource,
+): Promise<void> {
+  const {
+    target: { resource, namespace, name, subresource },
+    user,
+  } = request
   if (resource.stored === undefined) return
-  await api.admitConnection(resource.stored, namespace, name, subresource, optionsOf(request, kind), { fieldManager: user.name, user, warn: (text) => request.warn(text) })
+  await api.admitConnection(resource.stored, namespace, name, subresource, optionsOf(request, kind), {
+    fieldManager: user.name,
+    user,
+    warn: (text) => request.warn(text),
+  })
 }
 
 function optionsOf({ query, target: { rest, subresource } }: ResourceRequest, kind: string): JsonObject {
   const [container, command, ports] = [query.get('container') ?? '', query.getAll('command'), query.getAll('ports')]
   return {
-    kind, apiVersion: 'v1',
+    kind,
+    apiVersion: 'v1',
     ...Object.fromEntries(FLAGS.filter((name) => flag(query, name) === true).map((name) => [name, true])),
-    ...container !== '' && { container }, ...command.length > 0 && { command }, ...ports.length > 0 && { ports: ports.flatMap((text) => text.split(',')).map(Number).filter(Number.isInteger) },
-    ...subresource === 'proxy' && { path: rest },
+    ...(container !== '' && { container }),
+    ...(command.length > 0 && { command }),
+    ...(ports.length > 0 && {
+      ports: ports
+        .flatMap((text) => text.split(','))
+        .map(Number)
+        .filter(Number.isInteger),
+    }),
+    ...(subresource === 'proxy' && { path: rest }),
   }
 }

@@ -1,6 +1,8 @@
 /**
- * The Kubernetes face: HTTPS in front of the API core. A request becomes a `KubeRequest`; the router finds who answers it; the `Answer` is
- * written in the encoding that the client asked for. Nothing here knows a kind: what is served comes from the catalog, which is the schema.
+ * The Kubernetes face: HTTPS in front of the API core. A request becomes a `KubeRequest`; the router finds who answers
+ * it; the `Answer` is
+ * written in the encoding that the client asked for. Nothing here knows a kind: what is served comes from the catalog,
+ * which is the schema.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/
  */
 import type { IncomingHttpHeaders } from 'node:http'
@@ -109,10 +111,22 @@ export interface ListMeta {
 export type Answer =
   /** An object; `code` is 200 unless it says something else. */
   | { readonly is: 'object'; readonly object: Sendable; readonly code?: number }
-  | { readonly is: 'list'; readonly apiVersion: string; readonly kind: string; readonly metadata: ListMeta; readonly items: readonly Sendable[] }
+  | {
+      readonly is: 'list'
+      readonly apiVersion: string
+      readonly kind: string
+      readonly metadata: ListMeta
+      readonly items: readonly Sendable[]
+    }
   | { readonly is: 'watch'; readonly frames: AsyncIterable<WatchFrame> }
   /** A document that has no form but this. */
-  | { readonly is: 'bytes'; readonly type: string; readonly body: Uint8Array | string; readonly code?: number; readonly headers?: Readonly<Record<string, string>> }
+  | {
+      readonly is: 'bytes'
+      readonly type: string
+      readonly body: Uint8Array | string
+      readonly code?: number
+      readonly headers?: Readonly<Record<string, string>>
+    }
   /** Bytes as they come, for as long as they come: a log. */
   | { readonly is: 'stream'; readonly type: string; readonly chunks: AsyncIterable<Uint8Array> }
   /** An object made by hand: discovery, which has no schema. */
@@ -128,7 +142,10 @@ export interface RawExchange {
 
 export type Handle = (request: ResourceRequest) => Promise<Answer>
 
-/** A request to change the protocol of the connection (WebSocket, SPDY). It answers on the socket itself, errors that it throws before it has written anything become an HTTP answer. */
+/**
+ * A request to change the protocol of the connection (WebSocket, SPDY). It answers on the socket itself, errors that it
+ * throws before it has written anything become an HTTP answer.
+ */
 export type Upgrade = (request: ResourceRequest, connection: UpgradedConnection) => Promise<void>
 
 export interface UpgradedConnection {
@@ -164,7 +181,10 @@ export interface Endpoint {
   handle(request: KubeRequest): Promise<Answer>
 }
 
-/** Who a bearer token is; undefined if it is none of this authenticator's. Unauthenticated if it is one and does not hold (any more). */
+/**
+ * Who a bearer token is; undefined if it is none of this authenticator's. Unauthenticated if it is one and does not
+ * hold (any more).
+ */
 export interface Authenticator {
   authenticate(token: string): Promise<User | undefined>
 }

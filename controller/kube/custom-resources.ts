@@ -1,4 +1,7 @@
-/** What CustomResourceDefinitions define, as it is served: each version that is, with its subresources. Follows the definitions as they come and go. */
+/**
+ * What CustomResourceDefinitions define, as it is served: each version that is, with its subresources. Follows the
+ * definitions as they come and go.
+ */
 import { customKindOf, type CustomKind, type CustomVersion } from '../../proto/api/custom/definitions.ts'
 import { customScalePaths } from '../api/scale-form.ts'
 import type { Informer } from '../informer/contract.ts'
@@ -16,31 +19,53 @@ export function serveCustomKinds(catalog: Catalog, informer: Informer, parts: Su
   const refresh = (): void => {
     if (!changed) return
     changed = false
-    const kinds = informer.lister('CustomResourceDefinition').list().flatMap((definition) => customKindOf(definition) ?? [])
-    const served = kinds.flatMap((kind) => kind.versions.filter((version) => version.served).map((version) => ({ resource: servedVersion(kind, version), version })))
-    catalog.setCustom(served.map(({ resource }) => resource), served.flatMap(({ resource, version }) => subresourcesOf(resource, version, parts)))
+    const kinds = informer
+      .lister('CustomResourceDefinition')
+      .list()
+      .flatMap((definition) => customKindOf(definition) ?? [])
+    const served = kinds.flatMap((kind) =>
+      kind.versions
+        .filter((version) => version.served)
+        .map((version) => ({ resource: servedVersion(kind, version), version })),
+    )
+    catalog.setCustom(
+      served.map(({ resource }) => resource),
+      served.flatMap(({ resource, version }) => subresourcesOf(resource, version, parts)),
+    )
   }
   informer.on('CustomResourceDefinition', () => void (changed = true))
   informer.onBatch(refresh)
   refresh()
 }
 
-function servedVersion({ id, names, resource: { group, kind, plural, namespaced, shortNames } }: CustomKind, { name, deprecation }: CustomVersion): ServedResource {
+function servedVersion(
+  { id, names, resource: { group, kind, plural, namespaced, shortNames } }: CustomKind,
+  { name, deprecation }: CustomVersion,
+): ServedResource {
   return {
-    group, version: name, plural, kind, namespaced, shortNames,
+    group,
+    version: name,
+    plural,
+    kind,
+    namespaced,
+    shortNames,
     singular: names.singular ?? kind.toLowerCase(),
     listKind: names.listKind ?? `${kind}List`,
     categories: names.categories ?? [],
     verbs: VERBS,
     stored: id,
-    ...deprecation !== undefined && { deprecation },
+    ...(deprecation !== undefined && { deprecation }),
   }
 }
 
-function subresourcesOf(resource: ServedResource, { status, scale }: CustomVersion, parts: SubresourceParts): Subresource[] {
+function subresourcesOf(
+  resource: ServedResource,
+  { status, scale }: CustomVersion,
+  parts: SubresourceParts,
+): Subresource[] {
   const paths = scale === undefined ? undefined : customScalePaths(scale)
   return [
-    ...status ? [statusSubresource(resource, parts)] : [],
-    ...paths === undefined ? [] : [scaleSubresource(resource, paths, { api: parts.api, reads: parts.consistent })],
+    ...(status ? [statusSubresource(resource, parts)] : []),
+    ...(paths === undefined ? [] : [scaleSubresource(resource, paths, { api: parts.api, reads: parts.consistent })]),
   ]
 }

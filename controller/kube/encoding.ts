@@ -1,4 +1,7 @@
-/** Bytes of objects, lists and frames of watches, as JSON, YAML or protobuf. What is long comes in pieces that are not copied. */
+/**
+ * Bytes of objects, lists and frames of watches, as JSON, YAML or protobuf. What is long comes in pieces that are not
+ * copied.
+ */
 import { encode } from '../../proto/api/wire.ts'
 import { formatYaml } from '../../proto/api/yaml-text.ts'
 import type { JsonObject, JsonValue } from '../../proto/gen/types.ts'
@@ -14,25 +17,30 @@ type Pieces = readonly Uint8Array[]
 const COMMA = Buffer.from(',')
 const LIST_END = Buffer.from(']}')
 /** Fields of a list, of a WatchEvent, and of the RawExtension in it; all of them are length-delimited. */
-const METADATA = 1 << 3 | 2
-const ITEMS = 2 << 3 | 2
-const TYPE = 1 << 3 | 2
-const OBJECT = 2 << 3 | 2
-const RAW = 1 << 3 | 2
+const METADATA = (1 << 3) | 2
+const ITEMS = (2 << 3) | 2
+const TYPE = (1 << 3) | 2
+const OBJECT = (2 << 3) | 2
+const RAW = (1 << 3) | 2
 
 /** For a list: metadata, then what is in it. */
 export function encodeList({ apiVersion, kind, metadata, items }: List, media: Media): Pieces {
   switch (media) {
-    case 'json': return listJson(apiVersion, kind, metadata, items)
-    case 'yaml': return [yamlOf({ apiVersion, kind, metadata: { ...metadata }, items: items.map(jsonOf) })]
-    case 'protobuf': return listProtobuf(apiVersion, kind, metadata, items)
+    case 'json':
+      return listJson(apiVersion, kind, metadata, items)
+    case 'yaml':
+      return [yamlOf({ apiVersion, kind, metadata: { ...metadata }, items: items.map(jsonOf) })]
+    case 'protobuf':
+      return listProtobuf(apiVersion, kind, metadata, items)
   }
 }
 
 export function encodeObject(object: Sendable, media: Media): Pieces {
   switch (media) {
-    case 'json': return [object.json()]
-    case 'yaml': return [yamlOf(jsonOf(object))]
+    case 'json':
+      return [object.json()]
+    case 'yaml':
+      return [yamlOf(jsonOf(object))]
     case 'protobuf': {
       const bytes = protobufOf(object)
       return [envelopeHead(object.apiVersion, object.kind, bytes.length), bytes]
@@ -45,11 +53,18 @@ export function encodeObject(object: Sendable, media: Media): Pieces {
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
  */
 export function encodeFrame({ type, object }: WatchFrame, media: Exclude<Media, 'yaml'>): Buffer {
-  if (media === 'json') return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), object.json(), Buffer.from('}\n')])
+  if (media === 'json')
+    return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), object.json(), Buffer.from('}\n')])
   const bytes = protobufOf(object)
   const head = envelopeHead(object.apiVersion, object.kind, bytes.length)
   const raw = Buffer.concat([Buffer.of(RAW), varint(head.length + bytes.length), head])
-  const event = Buffer.concat([Buffer.of(TYPE, type.length), Buffer.from(type), Buffer.of(OBJECT), varint(raw.length + bytes.length), raw])
+  const event = Buffer.concat([
+    Buffer.of(TYPE, type.length),
+    Buffer.from(type),
+    Buffer.of(OBJECT),
+    varint(raw.length + bytes.length),
+    raw,
+  ])
   const length = Buffer.alloc(4)
   length.writeUInt32BE(event.length + bytes.length)
   return Buffer.concat([length, event, bytes])
@@ -70,7 +85,8 @@ function yamlOf(value: JsonValue): Buffer {
 
 function protobufOf(object: Sendable): Uint8Array {
   const bytes = object.protobuf()
-  if (bytes === undefined) throw new HttpError(406, 'NotAcceptable', `${object.kind} has no form in ${MEDIA_TYPES.protobuf}`)
+  if (bytes === undefined)
+    throw new HttpError(406, 'NotAcceptable', `${object.kind} has no form in ${MEDIA_TYPES.protobuf}`)
   return bytes
 }
 

@@ -1,5 +1,6 @@
 /**
- * The envelope of an object's protobuf bytes: four bytes of magic, then a message Unknown that says kind and version and holds the object's own
+ * The envelope of an object's protobuf bytes: four bytes of magic, then a message Unknown that says kind and version
+ * and holds the object's own
  * message. https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
  */
 import protobuf from 'protobufjs/minimal.js'
@@ -7,11 +8,11 @@ import protobuf from 'protobufjs/minimal.js'
 const MAGIC = Buffer.from('k8s\0')
 const BYTES = 2
 /** Fields of Unknown and, in it, of TypeMeta. */
-const TYPE_META = 1 << 3 | BYTES
-const RAW = 2 << 3 | BYTES
-const CONTENT_ENCODING = 3 << 3 | BYTES
-const API_VERSION = 1 << 3 | BYTES
-const KIND = 2 << 3 | BYTES
+const TYPE_META = (1 << 3) | BYTES
+const RAW = (2 << 3) | BYTES
+const CONTENT_ENCODING = (3 << 3) | BYTES
+const API_VERSION = (1 << 3) | BYTES
+const KIND = (2 << 3) | BYTES
 
 export interface Envelope {
   readonly apiVersion: string
@@ -26,7 +27,15 @@ function headOf(apiVersion: string, kind: string): Buffer {
   const key = `${apiVersion} ${kind}`
   let head = heads.get(key)
   if (head === undefined) {
-    const writer = protobuf.Writer.create().uint32(TYPE_META).fork().uint32(API_VERSION).string(apiVersion).uint32(KIND).string(kind).ldelim().uint32(RAW)
+    const writer = protobuf.Writer.create()
+      .uint32(TYPE_META)
+      .fork()
+      .uint32(API_VERSION)
+      .string(apiVersion)
+      .uint32(KIND)
+      .string(kind)
+      .ldelim()
+      .uint32(RAW)
     head = Buffer.concat([MAGIC, writer.finish()])
     heads.set(key, head)
   }
@@ -42,7 +51,7 @@ export function envelopeHead(apiVersion: string, kind: string, length: number): 
 export function varint(value: number): Buffer {
   const bytes: number[] = []
   let rest = value
-  for (; rest > 127; rest >>>= 7) bytes.push(rest & 127 | 128)
+  for (; rest > 127; rest >>>= 7) bytes.push((rest & 127) | 128)
   bytes.push(rest)
   return Buffer.from(bytes)
 }
@@ -77,7 +86,8 @@ export function openEnvelope(bytes: Uint8Array): Envelope {
         if (encoding !== '') throw new Error(`the object is encoded as ${encoding}`)
         break
       }
-      default: reader.skipType(tag & 7)
+      default:
+        reader.skipType(tag & 7)
     }
   }
   return { apiVersion, kind, raw }

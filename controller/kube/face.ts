@@ -65,29 +65,72 @@ export interface FaceParts {
 }
 
 export function createFace(parts: FaceParts): KubeServer {
-  const catalog: Catalog = new Catalog([...eventResources({ ...parts, named: parts.namedEvents }), ...metricsResources(parts), bindingResource(parts), ...absentKinds(parts), ...reviews(parts, () => catalog)])
+  const catalog: Catalog = new Catalog([
+    ...eventResources({ ...parts, named: parts.namedEvents }),
+    ...metricsResources(parts),
+    bindingResource(parts),
+    ...absentKinds(parts),
+    ...reviews(parts, () => catalog),
+  ])
   for (const subresource of streamSubresources(catalog, parts)) catalog.addSubresource(subresource)
   const registry = new Registry()
   addProcessMetrics(registry, parts.clock)
   const endpoints: Endpoint[] = healthEndpoints(healthChecks(parts), registry)
   endpoints.push(...new OpenApi(catalog).endpoints)
   endpoints.push(...openidEndpoints(parts.accounts.tokens))
-  endpoints.push(...new Discovery(catalog, endpoints.map(({ path }) => path)).endpoints)
+  endpoints.push(
+    ...new Discovery(
+      catalog,
+      endpoints.map(({ path }) => path),
+    ).endpoints,
+  )
   const reads = new StoredReads(parts)
   const writes = new StoredWrites(parts.api, reads)
-  const stored = { ...reads.verbs, get: withNodeLeases(reads.verbs.get!, parts), list: withNodeLeases(reads.verbs.list!, parts), ...writes.verbs }
+  const stored = {
+    ...reads.verbs,
+    get: withNodeLeases(reads.verbs.get!, parts),
+    list: withNodeLeases(reads.verbs.list!, parts),
+    ...writes.verbs,
+  }
   const subresourceParts = { api: parts.api, consistent: parts.reads, reads, writes }
-  for (const subresource of storedSubresources(catalog.resources(), subresourceParts)) catalog.addSubresource(subresource)
+  for (const subresource of storedSubresources(catalog.resources(), subresourceParts))
+    catalog.addSubresource(subresource)
   serveCustomKinds(catalog, parts.informer, subresourceParts)
   for (const subresource of placementSubresources(catalog, parts)) catalog.addSubresource(subresource)
   catalog.addSubresource(tokenSubresource(catalog, { tokens: parts.accounts.tokens, reads: parts.reads }))
-  const router = new Router({ catalog, endpoints, stored, authorizer: parts.accounts.authorizer, connecting: (request, subresource) => admitConnection(parts.api, request, subresource), overWebSocket: (...exchange) => answerOverWebSocket(parts.clock, ...exchange) })
+  const router = new Router({
+    catalog,
+    endpoints,
+    stored,
+    authorizer: parts.accounts.authorizer,
+    connecting: (request, subresource) => admitConnection(parts.api, request, subresource),
+    overWebSocket: (...exchange) => answerOverWebSocket(parts.clock, ...exchange),
+  })
   const { address, tls, available, timeouts = TIMEOUTS, clock, logger } = parts
-  return new KubeServer({ ...parts.shares !== undefined && { shares: parts.shares }, address, tls, available, timeouts, clock, logger, exchanges: new Exchanges(registry), authentication: new Authentication([parts.accounts.authenticator], parts.accounts.authorizer), router })
+  return new KubeServer({
+    ...(parts.shares !== undefined && { shares: parts.shares }),
+    address,
+    tls,
+    available,
+    timeouts,
+    clock,
+    logger,
+    exchanges: new Exchanges(registry),
+    authentication: new Authentication([parts.accounts.authenticator], parts.accounts.authorizer),
+    router,
+  })
 }
 
 /** Who is who, and who may do what. */
-function reviews({ accounts: { authenticator, authorizer, tokens } }: FaceParts, catalog: () => Catalog): VirtualResource[] {
-  const served = (): ReturnType<AccessReviewsParts['served']> => ({ resources: catalog().resources(), subresources: catalog().subresources().map((subresource) => subresource.served) })
+function reviews(
+  { accounts: { authenticator, authorizer, tokens } }: FaceParts,
+  catalog: () => Catalog,
+): VirtualResource[] {
+  const served = (): ReturnType<AccessReviewsParts['served']> => ({
+    resources: catalog().resources(),
+    subresources: catalog()
+      .subresources()
+      .map((subresource) => subresource.served),
+  })
   return [...identityReviews(authenticator, tokens.issuer), ...accessReviews({ authorizer, served })]
 }

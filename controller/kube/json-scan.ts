@@ -1,5 +1,6 @@
 /**
- * A look over JSON text before it is parsed: how deep it goes, and which keys come twice, both of which JSON.parse does not tell. It passes over
+ * A look over JSON text before it is parsed: how deep it goes, and which keys come twice, both of which JSON.parse does
+ * not tell. It passes over
  * malformed text, which JSON.parse refuses afterwards.
  */
 import { entryPath, fieldPath } from '../../proto/api/path.ts'
@@ -7,13 +8,15 @@ import { problem, type Problem } from '../../proto/api/problem.ts'
 import { HttpError } from './status.ts'
 
 /**
- * Levels of objects and lists in each other. Kubernetes takes 10,000; whatever walks over an object here does so by recursion, and must not reach
+ * Levels of objects and lists in each other. Kubernetes takes 10,000; whatever walks over an object here does so by
+ * recursion, and must not reach
  * the end of the stack.
  */
 export const DEPTH_LIMIT = 500
 
 /**
- * Values in a body: members of objects and items of lists. Each costs some ten microseconds of the thread that all share until its object is stored, which
+ * Values in a body: members of objects and items of lists. Each costs some ten microseconds of the thread that all
+ * share until its object is stored, which
  * is at most 1.5 MB; the largest definitions in use have a third of it.
  */
 export const VALUE_LIMIT = 50_000
@@ -39,7 +42,10 @@ interface Level {
   index: number
 }
 
-/** The keys that an object has twice, each with its path. BadRequest for text that is nested too deep; 413 for one that holds too many values. */
+/**
+ * The keys that an object has twice, each with its path. BadRequest for text that is nested too deep; 413 for one that
+ * holds too many values.
+ */
 export function scanJson(text: string): Problem[] {
   const problems: Problem[] = []
   let values = 1
@@ -51,7 +57,8 @@ export function scanJson(text: string): Problem[] {
         const end = endOfString(text, at)
         if (level?.keys !== undefined && isKey(text, end)) {
           level.key = keyOf(text, at, end)
-          if (level.keys.has(level.key) && problems.length < PROBLEM_LIMIT) problems.push(problem(pathOf(levels), 'duplicate field', { key: true, surplus: true, remedy: 'keep one' }))
+          if (level.keys.has(level.key) && problems.length < PROBLEM_LIMIT)
+            problems.push(problem(pathOf(levels), 'duplicate field', { key: true, surplus: true, remedy: 'keep one' }))
           level.keys.add(level.key)
         }
         at = end
@@ -59,7 +66,12 @@ export function scanJson(text: string): Problem[] {
       }
       case OPEN_OBJECT:
       case OPEN_LIST:
-        if (levels.length >= DEPTH_LIMIT) throw new HttpError(400, 'BadRequest', `the body is nested more than ${DEPTH_LIMIT} levels deep, at ${placeOf(text, at)}`)
+        if (levels.length >= DEPTH_LIMIT)
+          throw new HttpError(
+            400,
+            'BadRequest',
+            `the body is nested more than ${DEPTH_LIMIT} levels deep, at ${placeOf(text, at)}`,
+          )
         level = { keys: text.charCodeAt(at) === OPEN_OBJECT ? new Set() : undefined, key: '', index: 0 }
         levels.push(level)
         if (++values > VALUE_LIMIT) throw tooManyValues()
@@ -92,7 +104,12 @@ export function checkValues(root: object): void {
 }
 
 function tooManyValues(): HttpError {
-  return new HttpError(413, 'RequestEntityTooLarge', `the body holds more than ${VALUE_LIMIT} values: divide what it describes`, 'ResourceExhausted')
+  return new HttpError(
+    413,
+    'RequestEntityTooLarge',
+    `the body holds more than ${VALUE_LIMIT} values: divide what it describes`,
+    'ResourceExhausted',
+  )
 }
 
 /** "line 3, column 7" */
@@ -130,7 +147,10 @@ function keyOf(text: string, start: number, end: number): string {
 }
 
 function pathOf(levels: readonly Level[]): string {
-  return levels.reduce((path, { keys, key, index }) => (keys === undefined ? entryPath(path, index) : fieldPath(path, key)), '')
+  return levels.reduce(
+    (path, { keys, key, index }) => (keys === undefined ? entryPath(path, index) : fieldPath(path, key)),
+    '',
+  )
 }
 
 type Expected = 'value' | 'value or ]' | 'key' | 'key or }' | 'colon' | 'comma or end' | 'nothing'
@@ -156,7 +176,12 @@ export function faultOf(text: string): number {
 
 function afterSpace(text: string, from: number): number {
   let at = from
-  for (let code = text.charCodeAt(at); code === 32 || code === 10 || code === 13 || code === 9; code = text.charCodeAt(at)) at++
+  for (
+    let code = text.charCodeAt(at);
+    code === 32 || code === 10 || code === 13 || code === 9;
+    code = text.charCodeAt(at)
+  )
+    at++
   return at
 }
 
@@ -167,20 +192,32 @@ function endOfScalar(text: string, at: number): number {
 }
 
 /** What is to come after a token; undefined if that may not stand there. `open` is what is not closed yet. */
-function following(expected: Expected, sign: string | undefined, isString: boolean, open: string[]): Expected | undefined {
+function following(
+  expected: Expected,
+  sign: string | undefined,
+  isString: boolean,
+  open: string[],
+): Expected | undefined {
   const after = (): Expected => (open.length === 0 ? 'nothing' : 'comma or end')
   const takesValue = expected === 'value' || expected === 'value or ]'
   switch (sign) {
-    case undefined: return takesValue ? after() : isString && (expected === 'key' || expected === 'key or }') ? 'colon' : undefined
-    case '{': case '[':
+    case undefined:
+      return takesValue ? after() : isString && (expected === 'key' || expected === 'key or }') ? 'colon' : undefined
+    case '{':
+    case '[':
       open.push(sign)
       return takesValue ? (sign === '{' ? 'key or }' : 'value or ]') : undefined
-    case '}': case ']': {
-      const closes = open.pop() === (sign === '}' ? '{' : '[') && (expected === 'comma or end' || expected === (sign === '}' ? 'key or }' : 'value or ]'))
+    case '}':
+    case ']': {
+      const closes =
+        open.pop() === (sign === '}' ? '{' : '[') &&
+        (expected === 'comma or end' || expected === (sign === '}' ? 'key or }' : 'value or ]'))
       return closes ? after() : undefined
     }
-    case ',': return expected === 'comma or end' ? (open.at(-1) === '{' ? 'key' : 'value') : undefined
-    default: return expected === 'colon' ? 'value' : undefined
+    case ',':
+      return expected === 'comma or end' ? (open.at(-1) === '{' ? 'key' : 'value') : undefined
+    default:
+      return expected === 'colon' ? 'value' : undefined
   }
 }
 

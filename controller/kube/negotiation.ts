@@ -1,6 +1,8 @@
 /**
- * In which form an answer goes out: what the Accept header asks for, in its order of preference, as far as there is such a form of what is sent.
- * https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources, RFC 9110 section 12.5.1
+ * In which form an answer goes out: what the Accept header asks for, in its order of preference, as far as there is
+ * such a form of what is sent.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources, RFC 9110 section
+ * 12.5.1
  */
 import { HttpError } from './status.ts'
 
@@ -31,8 +33,15 @@ export const MEDIA_TYPES: Readonly<Record<Media, string>> = {
 }
 
 const PLAIN_JSON: Form = { media: 'json', view: 'whole', version: 'v1' }
-const VIEWS: Readonly<Record<string, View>> = { Table: 'table', PartialObjectMetadata: 'metadata', PartialObjectMetadataList: 'metadata' }
-/** Clients send one of a few headers, of some characters: whoever sends others, known or not, must not fill the memory with them. */
+const VIEWS: Readonly<Record<string, View>> = {
+  Table: 'table',
+  PartialObjectMetadata: 'metadata',
+  PartialObjectMetadataList: 'metadata',
+}
+/**
+ * Clients send one of a few headers, of some characters: whoever sends others, known or not, must not fill the memory
+ * with them.
+ */
 const REMEMBERED = 200
 const REMEMBERED_LENGTH = 512
 const known = new Map<string, readonly Form[]>()
@@ -43,13 +52,20 @@ export function negotiate(accept: string | undefined, forms: Forms): Form {
   const found = wanted(accept).find(({ media, view }) => {
     if (view !== 'whole' && !forms.views) return false
     switch (media) {
-      case 'json': return true
-      case 'yaml': return forms.yaml
-      case 'protobuf': return view !== 'table' && forms.protobuf()
+      case 'json':
+        return true
+      case 'yaml':
+        return forms.yaml
+      case 'protobuf':
+        return view !== 'table' && forms.protobuf()
     }
   })
   if (found !== undefined) return found
-  const types = [MEDIA_TYPES.json, ...forms.yaml ? [MEDIA_TYPES.yaml] : [], ...forms.protobuf() ? [MEDIA_TYPES.protobuf] : []]
+  const types = [
+    MEDIA_TYPES.json,
+    ...(forms.yaml ? [MEDIA_TYPES.yaml] : []),
+    ...(forms.protobuf() ? [MEDIA_TYPES.protobuf] : []),
+  ]
   throw new HttpError(406, 'NotAcceptable', `only the following media types are accepted: ${types.join(', ')}`)
 }
 
@@ -76,17 +92,21 @@ function clauseOf(text: string): { form: Form; weight: number; any: boolean }[] 
   const type = range.toLowerCase()
   const any = type === '*/*' || type === 'application/*'
   const media = any ? 'json' : (Object.keys(MEDIA_TYPES) as Media[]).find((one) => MEDIA_TYPES[one] === type)
-  const values = new Map(parameters.map((part) => {
-    const [name = '', value = ''] = part.split('=', 2).map((word) => word.trim().replace(/^"(.*)"$/, '$1'))
-    return [name.toLowerCase(), value]
-  }))
+  const values = new Map(
+    parameters.map((part) => {
+      const [name = '', value = ''] = part.split('=', 2).map((word) => word.trim().replace(/^"(.*)"$/, '$1'))
+      return [name.toLowerCase(), value]
+    }),
+  )
   const weight = values.has('q') ? Number(values.get('q')) : 1
   if (media === undefined || !(weight > 0)) return []
   const as = values.get('as')
   if (as === undefined) return [{ form: { media, view: 'whole', version: 'v1' }, weight, any }]
   const view = values.get('g') === 'meta.k8s.io' && Object.hasOwn(VIEWS, as) ? VIEWS[as] : undefined
   const version = values.get('v') ?? ''
-  return view !== undefined && (version === 'v1' || version === 'v1beta1') ? [{ form: { media, view, version }, weight, any }] : []
+  return view !== undefined && (version === 'v1' || version === 'v1beta1')
+    ? [{ form: { media, view, version }, weight, any }]
+    : []
 }
 
 /** As Go's strconv.ParseBool reads them, which Kubernetes uses for this one parameter. */

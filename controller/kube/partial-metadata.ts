@@ -23,7 +23,12 @@ function partialOf(whole: Sendable, apiVersion: string): Sendable {
     apiVersion,
     kind: 'PartialObjectMetadata',
     object: whole.object,
-    json: () => (json ??= sendJson({ kind: 'PartialObjectMetadata', apiVersion, metadata: encodeFields('ObjectMeta', metadata) })).json(),
+    json: () =>
+      (json ??= sendJson({
+        kind: 'PartialObjectMetadata',
+        apiVersion,
+        metadata: encodeFields('ObjectMeta', metadata),
+      })).json(),
     protobuf() {
       const message = whole.protobuf()
       return message === undefined ? undefined : (bytes ??= firstFields(message))
@@ -31,7 +36,9 @@ function partialOf(whole: Sendable, apiVersion: string): Sendable {
   }
 }
 
-/** Of a message all that its field number 1 has: the metadata of every kind, which is that of PartialObjectMetadata too. */
+/**
+ * Of a message all that its field number 1 has: the metadata of every kind, which is that of PartialObjectMetadata too.
+ */
 function firstFields(message: Uint8Array): Uint8Array {
   const reader = protobuf.Reader.create(message)
   const parts: Uint8Array[] = []

@@ -1,5 +1,6 @@
 /**
- * The part of docs/kubernetes.md that the server and the schema say themselves: which resources are served with which verbs, and which fields are acted on
+ * The part of docs/kubernetes.md that the server and the schema say themselves: which resources are served with which
+ * verbs, and which fields are acted on
  * or refused. Written by `npm run docs`; a test compares.
  */
 import { messageSchema, schema, SPECIAL_MESSAGES, type FieldSchema } from '../../proto/api/schema.ts'
@@ -26,16 +27,33 @@ const EVERY_VERB = ['create', 'delete', 'deletecollection', 'get', 'list', 'patc
 /** The document with its generated part made anew. */
 export function withReference(document: string, groups: readonly DiscoveredGroup[]): string {
   const at = document.indexOf(BEGIN)
-  if (at === -1) throw new Error(`the document does not say where its generated part begins: it wants the line ${BEGIN}`)
+  if (at === -1)
+    throw new Error(`the document does not say where its generated part begins: it wants the line ${BEGIN}`)
   return `${document.slice(0, at)}${BEGIN}\n\n${[...resourceTable(groups), '', ...fieldTables(groups)].join('\n')}\n`
 }
 
 function resourceTable(groups: readonly DiscoveredGroup[]): string[] {
-  const rows = groups.flatMap(({ metadata, versions }) => versions.flatMap(({ version, resources }) => resources.map((resource) => resourceRow(metadata.name ?? '', version, resource))))
-  return ['## Resources', '', '"All" verbs are create, delete, deletecollection, get, list, patch, update and watch.', '', '| apiVersion | kind | resource | verbs | subresources |', '|---|---|---|---|---|', ...rows]
+  const rows = groups.flatMap(({ metadata, versions }) =>
+    versions.flatMap(({ version, resources }) =>
+      resources.map((resource) => resourceRow(metadata.name ?? '', version, resource)),
+    ),
+  )
+  return [
+    '## Resources',
+    '',
+    '"All" verbs are create, delete, deletecollection, get, list, patch, update and watch.',
+    '',
+    '| apiVersion | kind | resource | verbs | subresources |',
+    '|---|---|---|---|---|',
+    ...rows,
+  ]
 }
 
-function resourceRow(group: string, version: string, { resource, responseKind, scope, verbs, shortNames = [], subresources = [] }: DiscoveredResource): string {
+function resourceRow(
+  group: string,
+  version: string,
+  { resource, responseKind, scope, verbs, shortNames = [], subresources = [] }: DiscoveredResource,
+): string {
   const names = [resource, ...shortNames].join(', ')
   const all = EVERY_VERB.every((verb) => verbs.includes(verb))
   const below = subresources.map(({ subresource, verbs: own }) => `${subresource} (${own.join(', ')})`).join('; ')
@@ -52,15 +70,27 @@ const TABLE = ['| part | acted on | refused |', '|---|---|---|']
 
 function fieldTables(groups: readonly DiscoveredGroup[]): string[] {
   const told = new Map([['ObjectMeta', 'every kind']])
-  const kinds = groups.flatMap(({ versions }) => versions.flatMap(({ resources }) => resources.map(({ responseKind }) => responseKind)))
+  const kinds = groups.flatMap(({ versions }) =>
+    versions.flatMap(({ resources }) => resources.map(({ responseKind }) => responseKind)),
+  )
   const sections = kinds.flatMap(({ group, version, kind }) => {
-    const message = Object.values(schema.messages).find(({ resource }) => resource?.group === group && resource.version === version && resource.kind === kind)
+    const message = Object.values(schema.messages).find(
+      ({ resource }) => resource?.group === group && resource.version === version && resource.kind === kind,
+    )
     return message === undefined ? [] : kindSection(kind, message.name, told)
   })
   return [
-    '## Fields', '',
+    '## Fields',
+    '',
     'Per kind and part: the fields that are acted on, and those that Kubernetes has and Gantry refuses, each with the reason. What the control plane itself writes (status, uid, …) is left out. A part that another kind has, too, is listed where it comes first.',
-    '', '### Every kind', '', ...TABLE, partRow('`metadata`', 'ObjectMeta'), partRow('`metadata.ownerReferences[]`', 'OwnerReference'), '', ...sections,
+    '',
+    '### Every kind',
+    '',
+    ...TABLE,
+    partRow('`metadata`', 'ObjectMeta'),
+    partRow('`metadata.ownerReferences[]`', 'OwnerReference'),
+    '',
+    ...sections,
   ]
 }
 
@@ -78,14 +108,25 @@ function kindSection(kind: string, message: string, told: Map<string, string>): 
     told.set(name, `${kind} ${path === '' ? '' : code(path)}`.trim())
     if (writable(name).length > 0) rows.push(partRow(path === '' ? '' : code(path), name))
     // What must be there is told before what is like it: containers before initContainers.
-    const parts = actedOn(name).filter(isStructure).sort((a, b) => Number(b.options.required === true) - Number(a.options.required === true))
-    waiting.push(...parts.map((field) => ({ path: [path, `${field.name}${field.label === 'optional' ? '' : field.label === 'map' ? '{}' : '[]'}`].filter(Boolean).join('.'), message: field.type })))
+    const parts = actedOn(name)
+      .filter(isStructure)
+      .sort((a, b) => Number(b.options.required === true) - Number(a.options.required === true))
+    waiting.push(
+      ...parts.map((field) => ({
+        path: [path, `${field.name}${field.label === 'optional' ? '' : field.label === 'map' ? '{}' : '[]'}`]
+          .filter(Boolean)
+          .join('.'),
+        message: field.type,
+      })),
+    )
   }
   return [`### ${kind}`, '', ...TABLE, ...rows, '']
 }
 
 function partRow(where: string, message: string): string {
-  return `| ${where} | ${actedOn(message).map(({ name }) => name).join(', ')} | ${refusals(writable(message).filter(({ options }) => options.unsupported !== undefined))} |`
+  return `| ${where} | ${actedOn(message)
+    .map(({ name }) => name)
+    .join(', ')} | ${refusals(writable(message).filter(({ options }) => options.unsupported !== undefined))} |`
 }
 
 function writable(message: string): FieldSchema[] {
@@ -98,10 +139,13 @@ function actedOn(message: string): FieldSchema[] {
 
 function refusals(fields: readonly FieldSchema[]): string {
   const byReason = new Map<string, string[]>()
-  for (const { name, options: { unsupported = '', inert = [] } } of fields) {
+  for (const {
+    name,
+    options: { unsupported = '', inert = [] },
+  } of fields) {
     const accepted = inert.filter((value) => value !== '')
     const shown = accepted.length === 0 ? name : `${name} (but for ${accepted.map(code).join(', ')})`
-    byReason.set(unsupported, [...byReason.get(unsupported) ?? [], shown])
+    byReason.set(unsupported, [...(byReason.get(unsupported) ?? []), shown])
   }
   return [...byReason].map(([reason, names]) => `${names.join(', ')}: ${reason}`).join('; ')
 }
@@ -111,7 +155,9 @@ function code(text: string): string {
 }
 
 function fieldsOf(message: string): FieldSchema[] {
-  return messageSchema(message).fields.flatMap((field) => (field.options.inline === true ? fieldsOf(field.type) : [field]))
+  return messageSchema(message).fields.flatMap((field) =>
+    field.options.inline === true ? fieldsOf(field.type) : [field],
+  )
 }
 
 function isStructure({ kind, type }: FieldSchema): boolean {

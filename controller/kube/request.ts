@@ -11,7 +11,10 @@ import type { YamlReader } from './yaml/yaml-reader.ts'
 
 /** Bytes of a body, as Kubernetes has it. */
 const BODY_LIMIT = 3 * 1024 * 1024
-/** Characters of all warnings together, and of each: they are sent as headers. https://kubernetes.io/blog/2020/09/03/warnings/ */
+/**
+ * Characters of all warnings together, and of each: they are sent as headers.
+ * https://kubernetes.io/blog/2020/09/03/warnings/
+ */
 const WARNINGS_LIMIT = 4096
 const WARNING_LIMIT = 256
 
@@ -97,7 +100,13 @@ export class Incoming implements KubeRequest {
 
 /** Rejects too if the caller goes away before the end of it. */
 function readBody(message: IncomingMessage, limit: number): Promise<Buffer> {
-  const tooLarge = (): HttpError => new HttpError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${limit} bytes`, 'ResourceExhausted')
+  const tooLarge = (): HttpError =>
+    new HttpError(
+      413,
+      'RequestEntityTooLarge',
+      `Request entity too large: limit is ${limit} bytes`,
+      'ResourceExhausted',
+    )
   return new Promise((resolve, reject) => {
     if (Number(message.headers['content-length'] ?? 0) > limit) return reject(tooLarge())
     const chunks: Buffer[] = []

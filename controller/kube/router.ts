@@ -1,7 +1,18 @@
 /** From a path to who answers it. https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris */
 import { forbidden, type Authorizer } from '../api/authorization.ts'
 import type { Catalog } from './catalog.ts'
-import type { Answer, Endpoint, Handle, KubeRequest, ResourceRequest, ServedSubresource, Subresource, Target, UpgradedConnection, Verb } from './contract.ts'
+import type {
+  Answer,
+  Endpoint,
+  Handle,
+  KubeRequest,
+  ResourceRequest,
+  ServedSubresource,
+  Subresource,
+  Target,
+  UpgradedConnection,
+  Verb,
+} from './contract.ts'
 import { flag } from './query-flag.ts'
 import { HttpError } from './status.ts'
 
@@ -14,20 +25,36 @@ export interface RouterParts {
   /** Asks admission about a connection to a subresource; rejects with what refuses it. */
   readonly connecting: (request: ResourceRequest, subresource: ServedSubresource) => Promise<void>
   /** Sends what would go on in an answer of HTTP, a watch or a log, in the messages of a WebSocket. */
-  readonly overWebSocket: (request: ResourceRequest, connection: UpgradedConnection, answer: () => Promise<Answer>) => Promise<void>
+  readonly overWebSocket: (
+    request: ResourceRequest,
+    connection: UpgradedConnection,
+    answer: () => Promise<Answer>,
+  ) => Promise<void>
 }
 
 /** The exchange's place is a resource, or a path of its own. */
-export type Place = { readonly is: 'endpoint'; readonly endpoint: Endpoint } | { readonly is: 'resource'; readonly target: Target; readonly verb: Verb }
+export type Place =
+  | { readonly is: 'endpoint'; readonly endpoint: Endpoint }
+  | { readonly is: 'resource'; readonly target: Target; readonly verb: Verb }
 
 /** What the method of a subresource that carries a stream is to authorization. */
-const CONNECT_VERBS: Readonly<Record<string, string>> = { GET: 'get', HEAD: 'get', POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
+const CONNECT_VERBS: Readonly<Record<string, string>> = {
+  GET: 'get',
+  HEAD: 'get',
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
+}
 
 const WRITES: ReadonlySet<Verb> = new Set<Verb>(['create', 'update', 'patch', 'delete', 'deletecollection'])
 
 /** Its answer goes on for as long as the client wants. */
 export function isLong(place: Place): boolean {
-  return place.is === 'resource' && (place.verb === 'watch' || place.verb === 'connect' || place.target.subresource === 'log')
+  return (
+    place.is === 'resource' &&
+    (place.verb === 'watch' || place.verb === 'connect' || place.target.subresource === 'log')
+  )
 }
 
 /** It may change something: asked twice, it may do so twice. */
@@ -42,18 +69,35 @@ export class Router {
     this.#parts = parts
   }
 
-  /** NotFound for a path that is nobody's. `path` is percent-encoded. An endpoint's prefix catches only what is no resource. */
+  /**
+   * NotFound for a path that is nobody's. `path` is percent-encoded. An endpoint's prefix catches only what is no
+   * resource.
+   */
   place(method: string, path: string, query: URLSearchParams): Place {
     const { endpoints } = this.#parts
-    const exact = endpoints.find((candidate) => candidate.path === path) ?? (path.endsWith('/') ? endpoints.find((candidate) => `${candidate.path}/` === path) : undefined)
+    const exact =
+      endpoints.find((candidate) => candidate.path === path) ??
+      (path.endsWith('/') ? endpoints.find((candidate) => `${candidate.path}/` === path) : undefined)
     if (exact !== undefined) return { is: 'endpoint', endpoint: exact }
     const watched = watchedPath(path)
     const target = this.#target(watched ?? path)
-    const prefix = target === undefined ? endpoints.find((candidate) => candidate.path.length > 1 && candidate.path.endsWith('/') && path.startsWith(candidate.path)) : undefined
+    const prefix =
+      target === undefined
+        ? endpoints.find(
+            (candidate) => candidate.path.length > 1 && candidate.path.endsWith('/') && path.startsWith(candidate.path),
+          )
+        : undefined
     if (prefix !== undefined) return { is: 'endpoint', endpoint: prefix }
-    if (target === undefined) throw new HttpError(404, 'NotFound', 'the server could not find the requested resource', 'NotFound')
+    if (target === undefined)
+      throw new HttpError(404, 'NotFound', 'the server could not find the requested resource', 'NotFound')
     const subresource = this.#subresource(target)
-    if (target.subresource !== '' && subresource === undefined) throw new HttpError(404, 'NotFound', `the server could not find the requested resource: ${target.resource.plural} have no ${target.subresource}`, 'NotFound')
+    if (target.subresource !== '' && subresource === undefined)
+      throw new HttpError(
+        404,
+        'NotFound',
+        `the server could not find the requested resource: ${target.resource.plural} have no ${target.subresource}`,
+        'NotFound',
+      )
     if (watched !== undefined) return watchPlace(method, target, query)
     return { is: 'resource', target, verb: verbOf(method, target, query, subresource) }
   }
@@ -63,24 +107,35 @@ export class Router {
     if (place.is === 'endpoint') {
       const { open, path } = place.endpoint
       // What is written with one slash more is the same.
-      if (open !== true) this.#authorize(request, { verb: request.method.toLowerCase(), path: `${path}/` === request.path ? path : request.path })
+      if (open !== true)
+        this.#authorize(request, {
+          verb: request.method.toLowerCase(),
+          path: `${path}/` === request.path ? path : request.path,
+        })
       return place.endpoint.handle(request)
     }
     const resourceRequest = this.#allowed(place, request)
     const handle = this.#handle(place.target, place.verb)
     const subresource = place.verb === 'connect' ? this.#subresource(place.target) : undefined
     // What has to be upgraded, and is not, is refused anyway.
-    if (subresource !== undefined && subresource.served.name === 'proxy') await this.#parts.connecting(resourceRequest, subresource.served)
+    if (subresource !== undefined && subresource.served.name === 'proxy')
+      await this.#parts.connecting(resourceRequest, subresource.served)
     return handle(resourceRequest)
   }
 
   async upgrade(place: Place, request: KubeRequest, connection: UpgradedConnection): Promise<void> {
     const subresource = place.is === 'resource' ? this.#subresource(place.target) : undefined
-    if (place.is === 'resource' && (place.verb === 'watch' || (place.verb === 'get' && subresource?.streams === true))) {
+    if (
+      place.is === 'resource' &&
+      (place.verb === 'watch' || (place.verb === 'get' && subresource?.streams === true))
+    ) {
       const resourceRequest = this.#allowed(place, request)
-      return this.#parts.overWebSocket(resourceRequest, connection, () => this.#handle(place.target, place.verb)(resourceRequest))
+      return this.#parts.overWebSocket(resourceRequest, connection, () =>
+        this.#handle(place.target, place.verb)(resourceRequest),
+      )
     }
-    if (place.is !== 'resource' || subresource?.upgrade === undefined) throw new HttpError(400, 'BadRequest', 'this path cannot be upgraded to another protocol')
+    if (place.is !== 'resource' || subresource?.upgrade === undefined)
+      throw new HttpError(400, 'BadRequest', 'this path cannot be upgraded to another protocol')
     const resourceRequest = this.#allowed(place, request)
     await this.#parts.connecting(resourceRequest, subresource.served)
     await subresource.upgrade(resourceRequest, connection)
@@ -88,7 +143,14 @@ export class Router {
 
   #allowed({ target, verb }: Extract<Place, { is: 'resource' }>, request: KubeRequest): ResourceRequest {
     const { resource, namespace, name, subresource } = target
-    this.#authorize(request, { verb: verb === 'connect' ? CONNECT_VERBS[request.method] ?? request.method.toLowerCase() : verb, group: resource.group, resource: resource.plural, subresource, namespace, name })
+    this.#authorize(request, {
+      verb: verb === 'connect' ? (CONNECT_VERBS[request.method] ?? request.method.toLowerCase()) : verb,
+      group: resource.group,
+      resource: resource.plural,
+      subresource,
+      namespace,
+      name,
+    })
     if (resource.deprecation !== undefined) request.warn(resource.deprecation)
     return Object.assign(request, { target, verb })
   }
@@ -105,9 +167,20 @@ export class Router {
   #handle(target: Target, verb: Verb): Handle {
     const { resource, subresource, name } = target
     const { catalog, stored } = this.#parts
-    const found = subresource !== '' ? this.#subresource(target)?.verbs[verb] : resource.stored === undefined ? catalog.virtual(resource)?.verbs[verb] : resource.verbs.includes(verb) ? stored[verb] : undefined
+    const found =
+      subresource !== ''
+        ? this.#subresource(target)?.verbs[verb]
+        : resource.stored === undefined
+          ? catalog.virtual(resource)?.verbs[verb]
+          : resource.verbs.includes(verb)
+            ? stored[verb]
+            : undefined
     if (found !== undefined) return found
-    throw new HttpError(405, 'MethodNotAllowed', `${verb} is not possible for ${[resource.plural, subresource].filter(Boolean).join('/')}${name === '' ? '' : ` ${name}`}`)
+    throw new HttpError(
+      405,
+      'MethodNotAllowed',
+      `${verb} is not possible for ${[resource.plural, subresource].filter(Boolean).join('/')}${name === '' ? '' : ` ${name}`}`,
+    )
   }
 
   #target(path: string): Target | undefined {
@@ -117,7 +190,8 @@ export class Router {
     if (root === 'apis') group = rest.shift() ?? ''
     else if (root !== 'api') return undefined
     const version = rest.shift() ?? ''
-    const find = (plural: string | undefined): Target['resource'] | undefined => (plural === undefined ? undefined : this.#parts.catalog.find(group, version, plural))
+    const find = (plural: string | undefined): Target['resource'] | undefined =>
+      plural === undefined ? undefined : this.#parts.catalog.find(group, version, plural)
     // namespaces/NS/PLURAL/… is below a namespace, unless PLURAL is a subresource of Namespace itself.
     const [, namespace, plural] = rest
     const below = rest[0] === 'namespaces' && rest.length >= 3 ? find(plural) : undefined
@@ -130,12 +204,19 @@ export class Router {
     // Whose it is must stand in the path: there it is looked at whether the caller may.
     if (name === '' && own.length > 1) return undefined
     const decoded = [below === undefined ? '' : namespace!, name, subresource].map(decode)
-    return { resource, namespace: decoded[0]!, name: decoded[1]!, subresource: decoded[2]!, rest: more.length === 0 ? '' : `/${more.join('/')}` }
+    return {
+      resource,
+      namespace: decoded[0]!,
+      name: decoded[1]!,
+      subresource: decoded[2]!,
+      rest: more.length === 0 ? '' : `/${more.join('/')}`,
+    }
   }
 }
 
 /**
- * The path whose watch /api/v1/watch/… or /apis/GROUP/VERSION/watch/… is; undefined for other paths. Kubernetes has deprecated them, and serves them.
+ * The path whose watch /api/v1/watch/… or /apis/GROUP/VERSION/watch/… is; undefined for other paths. Kubernetes has
+ * deprecated them, and serves them.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
  */
 function watchedPath(path: string): string | undefined {
@@ -145,11 +226,14 @@ function watchedPath(path: string): string | undefined {
 
 /** A watch of the collection, or of the one object that the path names. */
 function watchPlace(method: string, target: Target, query: URLSearchParams): Place {
-  if (method !== 'GET') throw new HttpError(405, 'MethodNotAllowed', `a watch is asked for with GET, not with ${method}`)
-  if (target.subresource !== '') throw new HttpError(404, 'NotFound', 'the server could not find the requested resource', 'NotFound')
+  if (method !== 'GET')
+    throw new HttpError(405, 'MethodNotAllowed', `a watch is asked for with GET, not with ${method}`)
+  if (target.subresource !== '')
+    throw new HttpError(404, 'NotFound', 'the server could not find the requested resource', 'NotFound')
   const selected = query.get('fieldSelector') ?? ''
   // Whoever answers the watch looks there.
-  if (target.name !== '') query.set('fieldSelector', `${selected}${selected === '' ? '' : ','}metadata.name=${target.name}`)
+  if (target.name !== '')
+    query.set('fieldSelector', `${selected}${selected === '' ? '' : ','}metadata.name=${target.name}`)
   return { is: 'resource', target, verb: 'watch' }
 }
 
@@ -165,16 +249,22 @@ function verbOf(method: string, target: Target, query: URLSearchParams, subresou
   if (subresource?.served.verbs.includes('connect') === true) return 'connect'
   const collection = target.name === ''
   // A collection is not written, and an object that is there is not made.
-  if (collection ? method === 'PUT' || method === 'PATCH' : method === 'POST' && subresource === undefined) throw new HttpError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource')
+  if (collection ? method === 'PUT' || method === 'PATCH' : method === 'POST' && subresource === undefined)
+    throw new HttpError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource')
   switch (method) {
     case 'GET':
     case 'HEAD':
       if (!collection) return 'get'
       return method === 'GET' && flag(query, 'watch') === true ? 'watch' : 'list'
-    case 'POST': return 'create'
-    case 'PUT': return 'update'
-    case 'PATCH': return 'patch'
-    case 'DELETE': return collection ? 'deletecollection' : 'delete'
-    default: throw new HttpError(405, 'MethodNotAllowed', `method ${method} is not one of the API`)
+    case 'POST':
+      return 'create'
+    case 'PUT':
+      return 'update'
+    case 'PATCH':
+      return 'patch'
+    case 'DELETE':
+      return collection ? 'deletecollection' : 'delete'
+    default:
+      throw new HttpError(405, 'MethodNotAllowed', `method ${method} is not one of the API`)
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Objects on their way out. An object of the cache is encoded once per revision and encoding, however many requests and watchers it goes to:
+ * Objects on their way out. An object of the cache is encoded once per revision and encoding, however many requests and
+ * watchers it goes to:
  * what was made stays with the cache's entry, and goes with it.
  */
 import { encodeJson } from '../../proto/api/codec.ts'
@@ -30,7 +31,13 @@ const knownElsewhere = new WeakMap<Cached, Map<string, Sendable>>()
 
 /** An object as the cache has it, as that resource is served (default: as it is stored): encoded at most once. */
 export function sendCached(cached: Cached, served?: Served): Sendable {
-  const stored = known.get(cached) ?? keep(known, cached, sendResource(cached.object, undefined, () => withResourceVersion(cached.bytes, String(cached.revision))))
+  const stored =
+    known.get(cached) ??
+    keep(
+      known,
+      cached,
+      sendResource(cached.object, undefined, () => withResourceVersion(cached.bytes, String(cached.revision))),
+    )
   if (served === undefined || apiVersionOf(served) === stored.apiVersion) return stored
   const others = knownElsewhere.get(cached) ?? keep(knownElsewhere, cached, new Map<string, Sendable>())
   const apiVersion = apiVersionOf(served)
@@ -44,8 +51,15 @@ function keep<T>(map: WeakMap<Cached, T>, cached: Cached, value: T): T {
   return value
 }
 
-/** An object that a write returned. `bytes`: how its protobuf message is had, if there is a cheaper way than encoding it. */
-export function sendResource(object: AnyResource, served: Served = ofStored(object), bytes = (): Uint8Array => encode(served.message as keyof Messages, object as never)): Sendable {
+/**
+ * An object that a write returned. `bytes`: how its protobuf message is had, if there is a cheaper way than encoding
+ * it.
+ */
+export function sendResource(
+  object: AnyResource,
+  served: Served = ofStored(object),
+  bytes = (): Uint8Array => encode(served.message as keyof Messages, object as never),
+): Sendable {
   const { kind, message } = served
   const apiVersion = apiVersionOf(served)
   let json: Uint8Array | undefined
@@ -66,7 +80,10 @@ function ofStored({ kind }: AnyResource): Served {
 }
 
 /** What the store does not keep and the schema knows: `object` is its JSON. */
-export function sendMessage(message: keyof Messages, object: JsonObject & { apiVersion: string; kind: string }): Sendable {
+export function sendMessage(
+  message: keyof Messages,
+  object: JsonObject & { apiVersion: string; kind: string },
+): Sendable {
   let protobuf: Uint8Array | undefined
   return { ...sendJson(object), protobuf: () => (protobuf ??= encode(message, object as never)) }
 }
@@ -74,5 +91,11 @@ export function sendMessage(message: keyof Messages, object: JsonObject & { apiV
 /** What has no other form than JSON. */
 export function sendJson(object: JsonObject & { apiVersion: string; kind: string }): Sendable {
   let json: Uint8Array | undefined
-  return { apiVersion: object.apiVersion, kind: object.kind, object, json: () => (json ??= Buffer.from(JSON.stringify(object))), protobuf: () => undefined }
+  return {
+    apiVersion: object.apiVersion,
+    kind: object.kind,
+    object,
+    json: () => (json ??= Buffer.from(JSON.stringify(object))),
+    protobuf: () => undefined,
+  }
 }

@@ -1,4 +1,7 @@
-/** The HTTPS server of the Kubernetes face: who calls (certificate, token, impersonation), what is asked, and the end of what is under way. */
+/**
+ * The HTTPS server of the Kubernetes face: who calls (certificate, token, impersonation), what is asked, and the end of
+ * what is under way.
+ */
 import { constants } from 'node:crypto'
 import { createServer, type Server as HttpsServer } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -27,17 +30,30 @@ export interface Timeouts {
   readonly handshake: number
   /** For all headers of a request. */
   readonly headers: number
-  /** For all of a request, and then for its answer to begin; watches and streams begin at once and go on for as long as they want. */
+  /**
+   * For all of a request, and then for its answer to begin; watches and streams begin at once and go on for as long as
+   * they want.
+   */
   readonly request: number
   /** For a client to read something of what waits for it. */
   readonly stall: number
-  /** For the next request on a connection: longer than clients keep theirs, so that none is sent into the closing of one. */
+  /**
+   * For the next request on a connection: longer than clients keep theirs, so that none is sent into the closing of
+   * one.
+   */
   readonly idle: number
   /** Between looks at who is late. */
   readonly look: number
 }
 
-export const TIMEOUTS: Timeouts = { handshake: 10_000, headers: 30_000, request: 60_000, stall: 60_000, idle: 120_000, look: 5_000 }
+export const TIMEOUTS: Timeouts = {
+  handshake: 10_000,
+  headers: 30_000,
+  request: 60_000,
+  stall: 60_000,
+  idle: 120_000,
+  look: 5_000,
+}
 /** Milliseconds after which a connection that says nothing is asked whether it is still there. */
 const KEEP_ALIVE = 30_000
 const HEADERS_SIZE = 64 * 1024
@@ -79,26 +95,50 @@ export class KubeServer {
     this.#seats = new Seats(options.shares)
     this.#shared = { turns: new Turns(clock), yaml: new YamlReader(clock) }
     this.#server = createServer({
-      ...options.tls, minVersion: 'TLSv1.2',
+      ...options.tls,
+      minVersion: 'TLSv1.2',
       // A token says who a client without certificate is.
-      requestCert: true, rejectUnauthorized: false,
-      // Clients of this API resume no TLS sessions; each connection would keep a buffer of 16 KiB for the tickets that they are sent.
+      requestCert: true,
+      rejectUnauthorized: false,
+      // Clients of this API resume no TLS sessions; each connection would keep a buffer of 16 KiB for the tickets that
+      // they are sent.
       secureOptions: constants.SSL_OP_NO_TICKET,
-      handshakeTimeout: timeouts.handshake, headersTimeout: timeouts.headers, requestTimeout: timeouts.request, keepAliveTimeout: timeouts.idle, connectionsCheckingInterval: timeouts.look,
-      maxHeaderSize: HEADERS_SIZE, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE,
+      handshakeTimeout: timeouts.handshake,
+      headersTimeout: timeouts.headers,
+      requestTimeout: timeouts.request,
+      keepAliveTimeout: timeouts.idle,
+      connectionsCheckingInterval: timeouts.look,
+      maxHeaderSize: HEADERS_SIZE,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE,
     })
-    this.#server.on('request', (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response))
+    this.#server.on(
+      'request',
+      (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response),
+    )
     this.#server.on('secureConnection', parseInTurn)
-    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head))
+    this.#server.on(
+      'upgrade',
+      (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head),
+    )
     this.#server.on('clientError', (error: Error, socket: Duplex) => this.#malformed(error, socket))
   }
 
   /** Listens; answers with the address in use. Unavailable if that is taken. */
   start(): Promise<string> {
-    const { host, port } = /^\[?(?<host>.*?)\]?:(?<port>\d+)$/.exec(this.#options.address)!.groups as { host: string; port: string }
+    const { host, port } = /^\[?(?<host>.*?)\]?:(?<port>\d+)$/.exec(this.#options.address)!.groups as {
+      host: string
+      port: string
+    }
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (cause) => reject(new GantryError('Unavailable', `cannot listen on ${this.#options.address}: ${cause.message}`, { cause })))
-      this.#server.listen(Number(port), host, () => resolve(this.#options.address.replace(/\d+$/, String((this.#server.address() as AddressInfo).port))))
+      this.#server.once('error', (cause) =>
+        reject(
+          new GantryError('Unavailable', `cannot listen on ${this.#options.address}: ${cause.message}`, { cause }),
+        ),
+      )
+      this.#server.listen(Number(port), host, () =>
+        resolve(this.#options.address.replace(/\d+$/, String((this.#server.address() as AddressInfo).port))),
+      )
     })
   }
 
@@ -139,7 +179,15 @@ export class KubeServer {
     const incoming = new Incoming(message, call, this.#shared)
     const began = clock.monotonic()
     let place: Place | undefined
-    const optionsOf = (): AnswerOptions => ({ query: incoming.query, target: place?.is === 'resource' ? place.target : undefined, warnings: incoming.warnings, call, clock, stall: this.#options.timeouts.stall, turn: () => incoming.turn() })
+    const optionsOf = (): AnswerOptions => ({
+      query: incoming.query,
+      target: place?.is === 'resource' ? place.target : undefined,
+      warnings: incoming.warnings,
+      call,
+      clock,
+      stall: this.#options.timeouts.stall,
+      turn: () => incoming.turn(),
+    })
     try {
       place = await this.#place(incoming, call, message)
       call.isLong = isLong(place)
@@ -160,7 +208,19 @@ export class KubeServer {
 
   async #answer(incoming: Incoming, place: Place, call: Call, message: IncomingMessage): ReturnType<Router['answer']> {
     const limit = isLong(place) ? undefined : timeLimit(incoming.query, this.#options.timeouts.request)
-    const timer = limit === undefined ? undefined : this.#options.clock.after(limit, () => call.end(new HttpError(504, 'Timeout', 'Timeout: request did not complete within the allotted timeout', 'DeadlineExceeded')))
+    const timer =
+      limit === undefined
+        ? undefined
+        : this.#options.clock.after(limit, () =>
+            call.end(
+              new HttpError(
+                504,
+                'Timeout',
+                'Timeout: request did not complete within the allotted timeout',
+                'DeadlineExceeded',
+              ),
+            ),
+          )
     try {
       const request = await call.within(this.#admitted(incoming, place, call, message))
       const answer = call.within(this.#options.router.answer(place, request))
@@ -187,7 +247,11 @@ export class KubeServer {
     try {
       place = await this.#place(incoming, call, message)
       exchanges.begin(place)
-      await router.upgrade(place, await call.within(this.#admitted(incoming, place, call, message)), { request: message, socket, head })
+      await router.upgrade(place, await call.within(this.#admitted(incoming, place, call, message)), {
+        request: message,
+        socket,
+        head,
+      })
     } catch (thrown) {
       this.#report(thrown, message)
       code = refuseUpgrade(socket, thrown, place?.is === 'resource' ? place.target : undefined)
@@ -209,7 +273,10 @@ export class KubeServer {
     }
   }
 
-  /** The request, its caller known, once it is the caller's turn. Unauthenticated; Unavailable while nothing can be served; TooManyRequests. */
+  /**
+   * The request, its caller known, once it is the caller's turn. Unauthenticated; Unavailable while nothing can be
+   * served; TooManyRequests.
+   */
   async #admitted(incoming: Incoming, place: Place, call: Call, message: IncomingMessage): Promise<Incoming> {
     if (place.is === 'endpoint' && place.endpoint.open === true) incoming.user = ANONYMOUS
     else {
@@ -223,11 +290,15 @@ export class KubeServer {
     return incoming
   }
 
-  /** What is no HTTP, comes too slowly or is too large. What is under way on the connection ends with that; else the client is told, as far as it can be. */
+  /**
+   * What is no HTTP, comes too slowly or is too large. What is under way on the connection ends with that; else the
+   * client is told, as far as it can be.
+   */
   #malformed(error: Error & { code?: string }, socket: Duplex): void {
     const calls = this.#onSocket.get(socket)
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && calls !== undefined && calls.size > 0) {
-      for (const call of calls) call.end(new HttpError(408, 'Timeout', 'the request did not arrive in time', 'DeadlineExceeded'))
+      for (const call of calls)
+        call.end(new HttpError(408, 'Timeout', 'the request did not arrive in time', 'DeadlineExceeded'))
     } else if (calls !== undefined && calls.size > 0) socket.destroy()
     else refuse(socket, error)
   }
@@ -249,35 +320,54 @@ export class KubeServer {
 
   /** Only what is a fault of ours, or of what we stand on. */
   #report(thrown: unknown, { method, url }: IncomingMessage): void {
-    if (GantryError.from(thrown).code === 'Internal') this.#options.logger.error({ err: thrown, method, url }, 'a request failed')
+    if (GantryError.from(thrown).code === 'Internal')
+      this.#options.logger.error({ err: thrown, method, url }, 'a request failed')
   }
 }
 
 /**
- * What became of a write that lost the store, or was interrupted, is not known. To Unavailable belongs that the client may try again, and client libraries
- * do so by themselves, unseen: an item would be appended twice, an object with a generated name made twice. So its user is to look.
+ * What became of a write that lost the store, or was interrupted, is not known. To Unavailable belongs that the client
+ * may try again, and client libraries
+ * do so by themselves, unseen: an item would be appended twice, an object with a generated name made twice. So its user
+ * is to look.
  */
 function inDoubt(thrown: unknown): never {
   if (!GantryError.is(thrown, 'Unavailable') || thrown instanceof HttpError) throw thrown
   const { message } = thrown
-  throw new HttpError(504, 'Timeout', `${message}; whether the change was made is not known: look at the object, then try again`, 'DeadlineExceeded', thrown)
+  throw new HttpError(
+    504,
+    'Timeout',
+    `${message}; whether the change was made is not known: look at the object, then try again`,
+    'DeadlineExceeded',
+    thrown,
+  )
 }
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
-/** Milliseconds: what the client gives the request, such as "1m30s", if that is less than `most`. BadRequest for what is no length of time. */
+/**
+ * Milliseconds: what the client gives the request, such as "1m30s", if that is less than `most`. BadRequest for what is
+ * no length of time.
+ */
 function timeLimit(query: URLSearchParams, most: number): number {
   const text = query.get('timeout') ?? ''
   if (text === '' || text === '0') return most
-  if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(text)) throw new HttpError(400, 'BadRequest', `invalid timeout specified in the request URL: ${JSON.stringify(text)} is not a length of time such as 30s`)
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(text))
+    throw new HttpError(
+      400,
+      'BadRequest',
+      `invalid timeout specified in the request URL: ${JSON.stringify(text)} is not a length of time such as 30s`,
+    )
   let millis = 0
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) millis += Number(amount) * UNITS[unit!]!
   return millis === 0 ? most : Math.min(millis, most)
 }
 
 /**
- * Has Node.js parse a connection's bytes as stream events, and not directly out of TLS. While an answer is not written yet, Node.js pauses the
- * parser for the next request; bytes that TLS had decrypted already reached the paused parser all the same, which counted as malformed
+ * Has Node.js parse a connection's bytes as stream events, and not directly out of TLS. While an answer is not written
+ * yet, Node.js pauses the
+ * parser for the next request; bytes that TLS had decrypted already reached the paused parser all the same, which
+ * counted as malformed
  * (HPE_PAUSED) and ended the connection. A listener for "data", even for a moment, makes Node.js change over.
  */
 function parseInTurn(socket: TLSSocket): void {

@@ -1,5 +1,6 @@
 /**
- * An error as Kubernetes' clients read it: a Status with the reason word that they switch on, and a cause for each field.
+ * An error as Kubernetes' clients read it: a Status with the reason word that they switch on, and a cause for each
+ * field.
  * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
  */
 import { encodeFields } from '../../proto/api/codec.ts'
@@ -52,33 +53,62 @@ export class HttpError extends GantryError {
 export function statusOf(thrown: unknown, target?: Target, name = target?.name ?? ''): HttpStatus {
   const error = GantryError.from(thrown)
   if (error instanceof AdmissionRefusal) return refused(error)
-  const [code, reason] = error instanceof HttpError ? [error.status, error.reason] : isUnreadable(error) ? UNREADABLE : REASONS[error.code]
-  const retryAfter = code === 429 || ((code === 503 || code === 504) && !(error instanceof HttpError)) ? RETRY_AFTER : undefined
+  const [code, reason] =
+    error instanceof HttpError ? [error.status, error.reason] : isUnreadable(error) ? UNREADABLE : REASONS[error.code]
+  const retryAfter =
+    code === 429 || ((code === 503 || code === 504) && !(error instanceof HttpError)) ? RETRY_AFTER : undefined
   const subject = target === undefined ? undefined : subjectOf(error, target, name)
   const causes = error.details.filter(({ field, message }) => field !== '' || message !== '').map(causeOf)
   const details: JsonObject = {
-    ...subject !== undefined && { ...subject.name !== '' && { name: subject.name }, ...subject.group !== '' && { group: subject.group }, kind: reason === 'Invalid' ? subject.kind : subject.plural },
-    ...causes.length > 0 && { causes },
-    ...retryAfter !== undefined && { retryAfterSeconds: retryAfter },
+    ...(subject !== undefined && {
+      ...(subject.name !== '' && { name: subject.name }),
+      ...(subject.group !== '' && { group: subject.group }),
+      kind: reason === 'Invalid' ? subject.kind : subject.plural,
+    }),
+    ...(causes.length > 0 && { causes }),
+    ...(retryAfter !== undefined && { retryAfterSeconds: retryAfter }),
   }
   return {
     code,
     retryAfter,
-    body: { kind: 'Status', apiVersion: 'v1', metadata: restOf(error), status: 'Failure', message: target !== undefined && isUnreadable(error) ? unreadable(error, target) : messageOf(error, subject), reason, ...Object.keys(details).length > 0 && { details }, code },
+    body: {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: restOf(error),
+      status: 'Failure',
+      message: target !== undefined && isUnreadable(error) ? unreadable(error, target) : messageOf(error, subject),
+      reason,
+      ...(Object.keys(details).length > 0 && { details }),
+      code,
+    },
   }
 }
 
-/** Where a list that cannot be continued consistently can go on all the same. https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks */
+/**
+ * Where a list that cannot be continued consistently can go on all the same.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+ */
 function restOf({ code, details: [first] }: GantryError): JsonObject {
   return code === 'Expired' && first?.field === 'continue' ? { continue: first.value } : {}
 }
 
 /** As who refused it says it. */
 function refused({ status: { code, reason, message, details } }: AdmissionRefusal): HttpStatus {
-  const retryAfter = details?.retryAfterSeconds === undefined || details.retryAfterSeconds <= 0 ? undefined : details.retryAfterSeconds
+  const retryAfter =
+    details?.retryAfterSeconds === undefined || details.retryAfterSeconds <= 0 ? undefined : details.retryAfterSeconds
   return {
-    code, retryAfter,
-    body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, ...reason !== '' && { reason }, ...details !== undefined && { details: encodeFields('StatusDetails', details) }, code },
+    code,
+    retryAfter,
+    body: {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message,
+      ...(reason !== '' && { reason }),
+      ...(details !== undefined && { details: encodeFields('StatusDetails', details) }),
+      code,
+    },
   }
 }
 
@@ -86,7 +116,10 @@ const UNREADABLE = [400, 'BadRequest'] as const
 
 /** What was sent is no object of its kind at all, or has only too much in it: not a matter of its values. */
 function isUnreadable(error: GantryError): error is DecodingError {
-  return error instanceof DecodingError && (error.problems.every(isLenient) || error.problems.some(({ reason }) => reason === 'FieldValueTypeInvalid'))
+  return (
+    error instanceof DecodingError &&
+    (error.problems.every(isLenient) || error.problems.some(({ reason }) => reason === 'FieldValueTypeInvalid'))
+  )
 }
 
 /** https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation */
@@ -105,8 +138,13 @@ interface Subject {
 }
 
 /** That of the request, or the namespace that it was to be in. */
-function subjectOf({ code, details: [first] }: GantryError, { resource: { group, kind, plural } }: Target, name: string): Subject {
-  if (code === 'NotFound' && first?.field === 'metadata.namespace') return { group: '', kind: 'Namespace', plural: 'namespaces', name: first.value }
+function subjectOf(
+  { code, details: [first] }: GantryError,
+  { resource: { group, kind, plural } }: Target,
+  name: string,
+): Subject {
+  if (code === 'NotFound' && first?.field === 'metadata.namespace')
+    return { group: '', kind: 'Namespace', plural: 'namespaces', name: first.value }
   return { group, kind, plural, name: name !== '' || first?.field !== 'metadata.name' ? name : first.value }
 }
 
@@ -114,19 +152,33 @@ function subjectOf({ code, details: [first] }: GantryError, { resource: { group,
 function messageOf(error: GantryError, subject: Subject | undefined): string {
   const { code, message, details } = error
   if (subject === undefined || error instanceof HttpError) return message
-  const qualified = (word: string): string => `${word}${subject.group === '' ? '' : `.${subject.group}`} "${subject.name}"`
+  const qualified = (word: string): string =>
+    `${word}${subject.group === '' ? '' : `.${subject.group}`} "${subject.name}"`
   const [first] = details
   switch (code) {
-    case 'NotFound': return first?.field === 'metadata.name' || first?.field === 'metadata.namespace' ? `${qualified(subject.plural)} not found` : message
-    case 'AlreadyExists': return `${qualified(subject.plural)} already exists`
-    case 'Conflict': return first?.reason === 'FieldManagerConflict' ? applyConflict(details) : `Operation cannot be fulfilled on ${qualified(subject.plural)}: ${conflictReason(message, first)}`
-    case 'InvalidArgument': case 'Unsupported': case 'FailedPrecondition': return `${qualified(subject.kind)} is invalid: ${faultsOf(message, details)}`
-    default: return message
+    case 'NotFound':
+      return first?.field === 'metadata.name' || first?.field === 'metadata.namespace'
+        ? `${qualified(subject.plural)} not found`
+        : message
+    case 'AlreadyExists':
+      return `${qualified(subject.plural)} already exists`
+    case 'Conflict':
+      return first?.reason === 'FieldManagerConflict'
+        ? applyConflict(details)
+        : `Operation cannot be fulfilled on ${qualified(subject.plural)}: ${conflictReason(message, first)}`
+    case 'InvalidArgument':
+    case 'Unsupported':
+    case 'FailedPrecondition':
+      return `${qualified(subject.kind)} is invalid: ${faultsOf(message, details)}`
+    default:
+      return message
   }
 }
 
 function conflictReason(message: string, first: ErrorDetail | undefined): string {
-  return first?.field === 'metadata.resourceVersion' ? 'the object has been modified; please apply your changes to the latest version and try again' : message
+  return first?.field === 'metadata.resourceVersion'
+    ? 'the object has been modified; please apply your changes to the latest version and try again'
+    : message
 }
 
 /** https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts */
@@ -143,19 +195,39 @@ function faultsOf(message: string, details: readonly ErrorDetail[]): string {
 
 /** What stands before the value, or in its place. */
 const LABELS: Readonly<Record<string, string>> = {
-  FieldValueInvalid: 'Invalid value', FieldValueTypeInvalid: 'Invalid value', FieldValueNotSupported: 'Unsupported value', FieldValueDuplicate: 'Duplicate value', FieldValueNotFound: 'Not found',
-  FieldValueRequired: 'Required value', FieldValueForbidden: 'Forbidden', FieldValueTooLong: 'Too long', FieldValueTooMany: 'Too many',
+  FieldValueInvalid: 'Invalid value',
+  FieldValueTypeInvalid: 'Invalid value',
+  FieldValueNotSupported: 'Unsupported value',
+  FieldValueDuplicate: 'Duplicate value',
+  FieldValueNotFound: 'Not found',
+  FieldValueRequired: 'Required value',
+  FieldValueForbidden: 'Forbidden',
+  FieldValueTooLong: 'Too long',
+  FieldValueTooMany: 'Too many',
 }
-const WITHOUT_VALUE: ReadonlySet<string> = new Set(['FieldValueRequired', 'FieldValueForbidden', 'FieldValueTooLong', 'FieldValueTooMany'])
+const WITHOUT_VALUE: ReadonlySet<string> = new Set([
+  'FieldValueRequired',
+  'FieldValueForbidden',
+  'FieldValueTooLong',
+  'FieldValueTooMany',
+])
 
 /** "Invalid value: "x": is not a name (write it in lower case)" */
 function faultOf({ value, message, remedy, reason = 'FieldValueInvalid' }: ErrorDetail): string {
   const label = LABELS[reason] === undefined ? [] : [LABELS[reason]]
-  const parts = [...label, ...value === '' || WITHOUT_VALUE.has(reason) ? [] : [value], ...message === '' ? [] : [message]]
+  const parts = [
+    ...label,
+    ...(value === '' || WITHOUT_VALUE.has(reason) ? [] : [value]),
+    ...(message === '' ? [] : [message]),
+  ]
   return `${parts.join(': ')}${remedy === '' ? '' : ` (${remedy})`}`
 }
 
 function causeOf(detail: ErrorDetail): JsonObject {
   const { field, reason = 'FieldValueInvalid' } = detail
-  return { reason, message: faultOf(detail), ...field !== '' && { field: reason === 'FieldManagerConflict' ? `.${field}` : field } }
+  return {
+    reason,
+    message: faultOf(detail),
+    ...(field !== '' && { field: reason === 'FieldManagerConflict' ? `.${field}` : field }),
+  }
 }

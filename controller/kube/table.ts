@@ -1,4 +1,7 @@
-/** Tables as clients ask for them instead of objects. https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables */
+/**
+ * Tables as clients ask for them instead of objects.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
+ */
 import { encodeFields } from '../../proto/api/codec.ts'
 import { columnsOf, type Column } from '../../proto/api/columns/columns.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
@@ -35,7 +38,12 @@ export class TableMaker {
     const columns = this.#columns(items[0])
     const now = this.#now()
     const definitions = withColumns ? columns.map(definitionOf) : []
-    const head = JSON.stringify({ kind: 'Table', apiVersion: this.#apiVersion, metadata, columnDefinitions: definitions }).slice(0, -1)
+    const head = JSON.stringify({
+      kind: 'Table',
+      apiVersion: this.#apiVersion,
+      metadata,
+      columnDefinitions: definitions,
+    }).slice(0, -1)
     const pieces: Uint8Array[] = [Buffer.from(`${head},"rows":[`)]
     for (const [index, item] of items.entries()) {
       const cells = JSON.stringify(columns.map((column) => cellOf(column, item.object as AnyResource, now)))
@@ -43,20 +51,35 @@ export class TableMaker {
     }
     pieces.push(TABLE_END)
     const json = Buffer.concat(pieces)
-    return { apiVersion: this.#apiVersion, kind: 'Table', object: { metadata }, json: () => json, protobuf: () => undefined }
+    return {
+      apiVersion: this.#apiVersion,
+      kind: 'Table',
+      object: { metadata },
+      json: () => json,
+      protobuf: () => undefined,
+    }
   }
 
   #object(item: Sendable): Uint8Array {
     switch (this.#include) {
-      case 'None': return NULL
-      case 'Metadata': return metadataOfRow(item, this.#apiVersion)
-      case 'Object': return item.json()
+      case 'None':
+        return NULL
+      case 'Metadata':
+        return metadataOfRow(item, this.#apiVersion)
+      case 'Object':
+        return item.json()
     }
   }
 
-  /** Those of the objects, whose kind may be another than the resource's (a subresource); those of the resource where there are none. */
+  /**
+   * Those of the objects, whose kind may be another than the resource's (a subresource); those of the resource where
+   * there are none.
+   */
   #columns(first: Sendable | undefined): readonly Column<Kind>[] {
-    const kind = first === undefined ? this.#resource?.stored ?? this.#resource?.kind : (first.object as Partial<AnyResource>).kind
+    const kind =
+      first === undefined
+        ? (this.#resource?.stored ?? this.#resource?.kind)
+        : (first.object as Partial<AnyResource>).kind
     const apiVersion = first?.apiVersion
     return columnsOf(kind as Kind | undefined, apiVersion)
   }
@@ -70,7 +93,8 @@ const TABLE_END = Buffer.from(']}')
 const known = new WeakMap<Sendable, Map<string, Uint8Array>>()
 
 /**
- * All metadata but `managedFields`: they would be most of a table, which is for people, and reading those of 500 pods takes kubectl longer than all
+ * All metadata but `managedFields`: they would be most of a table, which is for people, and reading those of 500 pods
+ * takes kubectl longer than all
  * the rest of `get pods`.
  */
 function metadataOfRow(item: Sendable, apiVersion: string): Uint8Array {
@@ -80,7 +104,10 @@ function metadataOfRow(item: Sendable, apiVersion: string): Uint8Array {
   if (json === undefined) {
     const { metadata = {} } = item.object as { metadata?: object }
     const shown = encodeFields('ObjectMeta', { ...metadata, managedFields: undefined })
-    made.set(apiVersion, (json = Buffer.from(JSON.stringify({ kind: 'PartialObjectMetadata', apiVersion, metadata: shown }))))
+    made.set(
+      apiVersion,
+      (json = Buffer.from(JSON.stringify({ kind: 'PartialObjectMetadata', apiVersion, metadata: shown }))),
+    )
   }
   return json
 }
@@ -93,8 +120,12 @@ function definitionOf({ name, type = 'string', format, description = '', wide }:
 function cellOf(column: Column<Kind>, object: AnyResource, now: number): JsonValue {
   const text = column.kubernetesCell?.(object, now) ?? column.cell(object, now)
   switch (column.type) {
-    case 'integer': case 'number': return Number.isFinite(Number(text)) && text !== '' ? Number(text) : null
-    case 'boolean': return text === 'true' ? true : text === 'false' ? false : null
-    default: return text
+    case 'integer':
+    case 'number':
+      return Number.isFinite(Number(text)) && text !== '' ? Number(text) : null
+    case 'boolean':
+      return text === 'true' ? true : text === 'false' ? false : null
+    default:
+      return text
   }
 }

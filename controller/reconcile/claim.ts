@@ -1,6 +1,8 @@
 /**
- * Whose an object is: a controller owns what carries its owner reference and matches its selector, takes what matches and has no controller,
- * and lets go what no longer matches. https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#non-template-pod-acquisitions
+ * Whose an object is: a controller owns what carries its owner reference and matches its selector, takes what matches
+ * and has no controller,
+ * and lets go what no longer matches.
+ * https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#non-template-pod-acquisitions
  */
 import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
 import type { LabelMatcher } from '../../proto/api/selector.ts'
@@ -18,11 +20,22 @@ export function controllerOf(object: AnyResource): OwnerReference | undefined {
 
 export function controllerReference(owner: AnyResource): OwnerReference {
   const { name, uid } = owner.metadata
-  return { apiVersion: apiVersionOf(resourceOf(owner.kind)), kind: owner.kind, name, uid, controller: true, blockOwnerDeletion: true }
+  return {
+    apiVersion: apiVersionOf(resourceOf(owner.kind)),
+    kind: owner.kind,
+    name,
+    uid,
+    controller: true,
+    blockOwnerDeletion: true,
+  }
 }
 
 /** An owner being deleted takes nothing more; an object being deleted is neither taken nor let go. */
-export function claim<T extends AnyResource>(owner: AnyResource, selector: LabelMatcher, candidates: readonly T[]): Claim<T> {
+export function claim<T extends AnyResource>(
+  owner: AnyResource,
+  selector: LabelMatcher,
+  candidates: readonly T[],
+): Claim<T> {
   const owned: T[] = []
   const adopt: T[] = []
   const release: T[] = []
@@ -31,9 +44,16 @@ export function claim<T extends AnyResource>(owner: AnyResource, selector: Label
     const controller = controllerOf(candidate)
     const matches = selector.matches(labels)
     if (controller?.uid === owner.metadata.uid) {
-      if (matches || deletionTimestamp !== undefined || owner.metadata.deletionTimestamp !== undefined) owned.push(candidate)
+      if (matches || deletionTimestamp !== undefined || owner.metadata.deletionTimestamp !== undefined)
+        owned.push(candidate)
       else release.push(candidate)
-    } else if (controller === undefined && matches && deletionTimestamp === undefined && owner.metadata.deletionTimestamp === undefined) adopt.push(candidate)
+    } else if (
+      controller === undefined &&
+      matches &&
+      deletionTimestamp === undefined &&
+      owner.metadata.deletionTimestamp === undefined
+    )
+      adopt.push(candidate)
   }
   return { owned, adopt, release }
 }

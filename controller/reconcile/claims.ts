@@ -1,4 +1,7 @@
-/** Keeps the objects of one kind claimed by their controllers of another: tells whom a change concerns, and writes owner references. */
+/**
+ * Keeps the objects of one kind claimed by their controllers of another: tells whom a change concerns, and writes owner
+ * references.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import { describeObject } from '../../proto/api/schema.ts'
 import { labelSelectorMatcher } from '../../proto/api/selector.ts'
@@ -33,7 +36,10 @@ export class Claims<O extends OwnerKind, K extends OwnedKind> {
     this.#options = options
   }
 
-  /** Keys of the owners that a change concerns: the controllers that the object had and has, and, if it has none, all that select it. To be told every change. */
+  /**
+   * Keys of the owners that a change concerns: the controllers that the object had and has, and, if it has none, all
+   * that select it. To be told every change.
+   */
   keys(change: Change<K>): string[] {
     const object = change.cached.object as AnyResource
     const { namespace, labels } = object.metadata
@@ -43,7 +49,8 @@ export class Claims<O extends OwnerKind, K extends OwnedKind> {
       if (controller?.kind === this.#options.owner) keys.add(makeKey(namespace, controller.name))
     }
     if (this.#noteOrphan(object, change.type)) {
-      for (const owner of this.#parts.informer.lister(this.#options.owner).list(namespace)) if (labelSelectorMatcher(owner.spec.selector).matches(labels)) keys.add(keyOf(owner))
+      for (const owner of this.#parts.informer.lister(this.#options.owner).list(namespace))
+        if (labelSelectorMatcher(owner.spec.selector).matches(labels)) keys.add(keyOf(owner))
     }
     return [...keys]
   }
@@ -53,8 +60,13 @@ export class Claims<O extends OwnerKind, K extends OwnedKind> {
     const { namespace, uid } = owner.metadata
     const { owned: kind, adoptable, progress } = this.#options
     const lister = this.#parts.informer.lister(kind)
-    const orphans = [...this.#orphans.get(namespace) ?? []].flatMap((name) => lister.get(namespace, name) ?? []).filter(adoptable)
-    const { owned, adopt, release } = claim(owner, labelSelectorMatcher(owner.spec.selector), [...lister.byIndex('owner', uid), ...orphans])
+    const orphans = [...(this.#orphans.get(namespace) ?? [])]
+      .flatMap((name) => lister.get(namespace, name) ?? [])
+      .filter(adoptable)
+    const { owned, adopt, release } = claim(owner, labelSelectorMatcher(owner.spec.selector), [
+      ...lister.byIndex('owner', uid),
+      ...orphans,
+    ])
     if (adopt.length > 0) await this.#requireCurrent(owner)
     const written = await Promise.all([
       ...adopt.map((object) => this.#setOwners(object, (owners) => [...owners, controllerReference(owner)])),
@@ -78,17 +90,25 @@ export class Claims<O extends OwnerKind, K extends OwnedKind> {
   async #requireCurrent(owner: Resources[O]): Promise<void> {
     const { namespace, name, uid } = owner.metadata
     const current = await this.#parts.api.get(this.#options.owner, namespace, name)
-    if (current.metadata.uid !== uid || current.metadata.deletionTimestamp !== undefined) throw new GantryError('Conflict', `${describeObject(owner)} has been deleted since: it adopts nothing`)
+    if (current.metadata.uid !== uid || current.metadata.deletionTimestamp !== undefined)
+      throw new GantryError('Conflict', `${describeObject(owner)} has been deleted since: it adopts nothing`)
   }
 
   /** The object as stored afterwards: unchanged if it is another one now, or has another controller. */
   #setOwners(object: Resources[K], change: (owners: OwnerReference[]) => OwnerReference[]): Promise<Resources[K]> {
     const { namespace, name, uid } = object.metadata
     const controller = controllerOf(object)?.uid
-    return this.#parts.api.mutate(this.#options.owned, namespace, name, '', (stored) => {
-      if (stored.metadata.uid !== uid || controllerOf(stored)?.uid !== controller) return false
-      stored.metadata.ownerReferences = change(stored.metadata.ownerReferences ?? [])
-      return undefined
-    }, this.#options.context)
+    return this.#parts.api.mutate(
+      this.#options.owned,
+      namespace,
+      name,
+      '',
+      (stored) => {
+        if (stored.metadata.uid !== uid || controllerOf(stored)?.uid !== controller) return false
+        stored.metadata.ownerReferences = change(stored.metadata.ownerReferences ?? [])
+        return undefined
+      },
+      this.#options.context,
+    )
   }
 }

@@ -27,7 +27,10 @@ export function readySince(pod: Pod): number | undefined {
   return condition.lastTransitionTime === undefined ? undefined : parseTime(condition.lastTransitionTime)
 }
 
-/** Milliseconds until a ready pod has been ready for long enough to count as available: 0 if it is; undefined if it is not ready. */
+/**
+ * Milliseconds until a ready pod has been ready for long enough to count as available: 0 if it is; undefined if it is
+ * not ready.
+ */
 export function availableIn(pod: Pod, minReadySeconds: number, now: number): number | undefined {
   if (!isReady(pod)) return undefined
   if (minReadySeconds === 0) return 0

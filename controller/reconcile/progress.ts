@@ -12,7 +12,10 @@ export class Progress {
     this.#parts = parts
   }
 
-  /** Resolves when the cache shows what earlier passes wrote, also what they wrote without learning of it; Unavailable if it does not in time. */
+  /**
+   * Resolves when the cache shows what earlier passes wrote, also what they wrote without learning of it; Unavailable
+   * if it does not in time.
+   */
   async reached(key: string): Promise<void> {
     if (this.#uncertain.has(key)) {
       await this.#parts.caughtUp()
@@ -30,7 +33,20 @@ export class Progress {
 
   /** A write failed: unless it was refused for certain, it may have happened all the same. */
   failed(key: string, thrown: unknown): void {
-    if (!GantryError.is(thrown, 'InvalidArgument', 'NotFound', 'AlreadyExists', 'Forbidden', 'FailedPrecondition', 'Conflict', 'ResourceExhausted', 'Unsupported')) this.#uncertain.add(key)
+    if (
+      !GantryError.is(
+        thrown,
+        'InvalidArgument',
+        'NotFound',
+        'AlreadyExists',
+        'Forbidden',
+        'FailedPrecondition',
+        'Conflict',
+        'ResourceExhausted',
+        'Unsupported',
+      )
+    )
+      this.#uncertain.add(key)
   }
 
   /** The object is gone. */

@@ -26,9 +26,27 @@ import { ServiceAccountReconciler } from './serviceaccount/reconciler.ts'
 /** Made anew for every term: what they remember is of one leadership. */
 export function createReconcilers(parts: ReconcileParts): Reconciler[] {
   return [
-    new DefinitionReconciler(parts), new DeploymentReconciler(parts), new ReplicaSetReconciler(parts), new GarbageReconciler(parts), new NamespaceReconciler(parts), new PodCollector(parts),
-    new TaintEvictor(parts), new NetworkReconciler(parts), new OrphanWatch(parts), new NodeHealthReconciler(parts), new NeverReportedNodes(parts), new PodHealthReconciler(parts), new EndpointSliceReconciler(parts), new LoadBalancerReconciler(parts), new ApiServiceReconciler(parts), new ServiceAccountReconciler(parts),
-    new EndpointsReconciler(parts), new EndpointSliceMirror(parts),
-    new EntranceClasses(parts), new IngressStatusReconciler(parts), new GatewayStatusReconciler(parts), new RouteStatusReconciler(parts),
+    new DefinitionReconciler(parts),
+    new DeploymentReconciler(parts),
+    new ReplicaSetReconciler(parts),
+    new GarbageReconciler(parts),
+    new NamespaceReconciler(parts),
+    new PodCollector(parts),
+    new TaintEvictor(parts),
+    new NetworkReconciler(parts),
+    new OrphanWatch(parts),
+    new NodeHealthReconciler(parts),
+    new NeverReportedNodes(parts),
+    new PodHealthReconciler(parts),
+    new EndpointSliceReconciler(parts),
+    new LoadBalancerReconciler(parts),
+    new ApiServiceReconciler(parts),
+    new ServiceAccountReconciler(parts),
+    new EndpointsReconciler(parts),
+    new EndpointSliceMirror(parts),
+    new EntranceClasses(parts),
+    new IngressStatusReconciler(parts),
+    new GatewayStatusReconciler(parts),
+    new RouteStatusReconciler(parts),
   ]
 }

@@ -1,4 +1,7 @@
-/** Runs reconcilers while this replica leads: changes become keys, keys become passes, failed passes come again with growing delays. */
+/**
+ * Runs reconcilers while this replica leads: changes become keys, keys become passes, failed passes come again with
+ * growing delays.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
@@ -38,7 +41,10 @@ export interface Reconciler {
   readonly inputs: readonly Input[]
   /** Adds keys for what is told otherwise than by changes of objects, until the call that it answers with. */
   wake?(add: (key: string) => void): () => void
-  /** One pass: reads everything again, does what is to be done. Resolves with the milliseconds after which the key is due again though nothing changed, if so. */
+  /**
+   * One pass: reads everything again, does what is to be done. Resolves with the milliseconds after which the key is
+   * due again though nothing changed, if so.
+   */
   reconcile(key: string): Promise<number | undefined>
 }
 
@@ -67,19 +73,36 @@ export interface ReconcileParts {
 
 /** ServiceAccounts of Kubernetes' controllers that are called otherwise than the reconcilers here. */
 const ACCOUNTS: Readonly<Record<string, string>> = {
-  garbage: 'generic-garbage-collector', podgc: 'pod-garbage-collector', 'node-health': 'node-controller', eviction: 'node-controller', loadbalancer: 'service-controller', serviceaccount: 'service-account-controller',
-}
-
-/** How a reconciler writes: as its fields' owner, and only while it leads; to admission webhooks and policies it is Kubernetes' controller of that kind. */
-export function writeContext(parts: ReconcileParts, reconciler: string): WriteContext {
-  return { fieldManager: `${reconciler}-controller`, account: ACCOUNTS[reconciler] ?? `${reconciler}-controller`, term: parts.term }
+  garbage: 'generic-garbage-collector',
+  podgc: 'pod-garbage-collector',
+  'node-health': 'node-controller',
+  eviction: 'node-controller',
+  loadbalancer: 'service-controller',
+  serviceaccount: 'service-account-controller',
 }
 
 /**
- * Resolves when the signal is aborted and the passes under way have ended. It begins when the cache shows all that leaders before this one
+ * How a reconciler writes: as its fields' owner, and only while it leads; to admission webhooks and policies it is
+ * Kubernetes' controller of that kind.
+ */
+export function writeContext(parts: ReconcileParts, reconciler: string): WriteContext {
+  return {
+    fieldManager: `${reconciler}-controller`,
+    account: ACCOUNTS[reconciler] ?? `${reconciler}-controller`,
+    term: parts.term,
+  }
+}
+
+/**
+ * Resolves when the signal is aborted and the passes under way have ended. It begins when the cache shows all that
+ * leaders before this one
  * wrote, so that nothing is done twice.
  */
-export async function runReconcilers(reconcilers: readonly Reconciler[], parts: ReconcileParts, signal: AbortSignal): Promise<void> {
+export async function runReconcilers(
+  reconcilers: readonly Reconciler[],
+  parts: ReconcileParts,
+  signal: AbortSignal,
+): Promise<void> {
   const group = new RunGroup(signal)
   group.spawn(async (ended) => {
     await catchUp(parts, ended)
@@ -118,7 +141,12 @@ async function runReconciler(reconciler: Reconciler, parts: ReconcileParts, sign
     if (again !== undefined) queue.addAfter(key, again)
   }
   try {
-    await queue.run(pass, (key, error, failures) => logFailure(log, key, error, failures), signal, reconciler.concurrency)
+    await queue.run(
+      pass,
+      (key, error, failures) => logFailure(log, key, error, failures),
+      signal,
+      reconciler.concurrency,
+    )
   } finally {
     for (const stop of stops) stop()
   }
@@ -128,7 +156,9 @@ async function runReconciler(reconciler: Reconciler, parts: ReconcileParts, sign
 function logFailure(log: Logger, key: string, thrown: unknown, failures: number): void {
   const error = GantryError.from(thrown)
   const fields = { key, failures, code: error.code, err: error }
-  if (GantryError.is(error, 'Conflict', 'NotFound', 'AlreadyExists', 'Cancelled')) log.debug(fields, 'pass to be repeated')
-  else if (GantryError.is(error, 'Unavailable', 'DeadlineExceeded', 'Forbidden', 'ResourceExhausted')) log.warn(fields, 'pass failed')
+  if (GantryError.is(error, 'Conflict', 'NotFound', 'AlreadyExists', 'Cancelled'))
+    log.debug(fields, 'pass to be repeated')
+  else if (GantryError.is(error, 'Unavailable', 'DeadlineExceeded', 'Forbidden', 'ResourceExhausted'))
+    log.warn(fields, 'pass failed')
   else log.error(fields, 'pass failed')
 }

@@ -8,13 +8,21 @@ export type Amounts = ReadonlyMap<string, number>
 type Quantities = Readonly<Record<string, string>>
 
 export function amountsOf(quantities: Quantities | undefined): Map<string, number> {
-  return new Map(Object.entries(quantities ?? {}).map(([name, text]) => [name, name === 'cpu' ? quantityMillis(text) : quantityValue(text)]))
+  return new Map(
+    Object.entries(quantities ?? {}).map(([name, text]) => [
+      name,
+      name === 'cpu' ? quantityMillis(text) : quantityValue(text),
+    ]),
+  )
 }
 
 /** For people: 400m of cpu, 512Mi of memory. */
 export function formatAmount(name: string, amount: number): string {
   const nanos = BigInt(amount) * (name === 'cpu' ? 1_000_000n : 1_000_000_000n)
-  return formatQuantity({ nanos, format: name === 'memory' || name === 'ephemeral-storage' || name.startsWith('hugepages-') ? 'binary' : 'decimal' })
+  return formatQuantity({
+    nanos,
+    format: name === 'memory' || name === 'ephemeral-storage' || name.startsWith('hugepages-') ? 'binary' : 'decimal',
+  })
 }
 
 /** Adds to each amount; `sign` −1 takes away. What comes to 0 goes. */
@@ -31,14 +39,20 @@ const knownUnstated = new WeakMap<Pod, Amounts>()
 const NOTHING: Amounts = new Map()
 
 /**
- * What a container that states no request counts as where nodes are compared (and nowhere else), so that pods without requests do not all go
+ * What a container that states no request counts as where nodes are compared (and nowhere else), so that pods without
+ * requests do not all go
  * to one node. The figures are those of Kubernetes' scheduler: 100m of cpu, 200Mi of memory.
  */
-const UNSTATED: Amounts = new Map([['cpu', 100], ['memory', 200 * 1024 ** 2]])
+const UNSTATED: Amounts = new Map([
+  ['cpu', 100],
+  ['memory', 200 * 1024 ** 2],
+])
 
 /**
- * What a pod takes of a node: its containers together, or what its init containers need at their most if that is more; and one of "pods".
- * Init containers that go on running (restartPolicy Always) count with those after them. A limit without a request is a request.
+ * What a pod takes of a node: its containers together, or what its init containers need at their most if that is more;
+ * and one of "pods".
+ * Init containers that go on running (restartPolicy Always) count with those after them. A limit without a request is a
+ * request.
  * https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers
  */
 export function podRequests(pod: Pod): Amounts {
@@ -47,7 +61,10 @@ export function podRequests(pod: Pod): Amounts {
   return requests
 }
 
-/** By how much a pod counts as more than it requests where nodes are compared. Empty if each container requests cpu and memory. */
+/**
+ * By how much a pod counts as more than it requests where nodes are compared. Empty if each container requests cpu and
+ * memory.
+ */
 export function unstatedRequests(pod: Pod): Amounts {
   let unstated = knownUnstated.get(pod)
   if (unstated === undefined) knownUnstated.set(pod, (unstated = computeUnstated(pod)))
@@ -86,12 +103,19 @@ function computeRequests(pod: Pod, least: Amounts): Map<string, number> {
   return running
 }
 
-/** While a change waits or is carried out: the larger of what is asked for and of what the node has granted; what it can never grant does not count. */
+/**
+ * While a change waits or is carried out: the larger of what is asked for and of what the node has granted; what it can
+ * never grant does not count.
+ */
 function containerRequests({ name, resources }: Container, { status }: Pod): Map<string, number> {
   const asked = amountsOf({ ...resources?.limits, ...resources?.requests })
-  const granted = [...(status.containerStatuses ?? []), ...(status.initContainerStatuses ?? [])].find((container) => container.name === name)?.allocatedResources
+  const granted = [...(status.containerStatuses ?? []), ...(status.initContainerStatuses ?? [])].find(
+    (container) => container.name === name,
+  )?.allocatedResources
   if (granted === undefined) return asked
-  const infeasible = status.conditions?.some(({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible') === true
-  for (const [resource, amount] of amountsOf(granted)) asked.set(resource, infeasible ? amount : Math.max(asked.get(resource) ?? 0, amount))
+  const infeasible =
+    status.conditions?.some(({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible') === true
+  for (const [resource, amount] of amountsOf(granted))
+    asked.set(resource, infeasible ? amount : Math.max(asked.get(resource) ?? 0, amount))
   return asked
 }

@@ -1,5 +1,6 @@
 /**
- * The cluster as placing sees it: nodes and the pods on them. A pod is there as *bound* once the informer shows it so, and as *assumed* from
+ * The cluster as placing sees it: nodes and the pods on them. A pod is there as *bound* once the informer shows it so,
+ * and as *assumed* from
  * the moment it is given a node until the informer confirms that or the bind is known to have failed.
  */
 import type { Node, Pod, Service } from '../../proto/gen/types.ts'
@@ -48,7 +49,9 @@ export class SchedulerCache implements ClusterView {
   }
 
   get zones(): number {
-    return (this.#zones ??= new Set(this.nodes.flatMap(({ node }) => node.metadata.labels?.['topology.kubernetes.io/zone'] ?? [])).size)
+    return (this.#zones ??= new Set(
+      this.nodes.flatMap(({ node }) => node.metadata.labels?.['topology.kubernetes.io/zone'] ?? []),
+    ).size)
   }
 
   podsOfOwner(uid: string): ReadonlyMap<string, number> {
@@ -201,10 +204,20 @@ export function hasEnded(pod: Pod): boolean {
 
 function relevant({ metadata, spec, status }: Node): unknown {
   const ready = status.conditions?.find(({ type }) => type === 'Ready')?.status
-  return [metadata.labels, spec.unschedulable, spec.taints?.map(({ key, value, effect }) => [key, value, effect]), status.allocatable, ready]
+  return [
+    metadata.labels,
+    spec.unschedulable,
+    spec.taints?.map(({ key, value, effect }) => [key, value, effect]),
+    status.allocatable,
+    ready,
+  ]
 }
 
 function changesPlacing(before: Pod, after: Pod): boolean {
   const requests = (pod: Pod): string => JSON.stringify([...podRequests(pod)])
-  return JSON.stringify(before.metadata.labels) !== JSON.stringify(after.metadata.labels) || requests(before) !== requests(after) || (before.metadata.deletionTimestamp === undefined) !== (after.metadata.deletionTimestamp === undefined)
+  return (
+    JSON.stringify(before.metadata.labels) !== JSON.stringify(after.metadata.labels) ||
+    requests(before) !== requests(after) ||
+    (before.metadata.deletionTimestamp === undefined) !== (after.metadata.deletionTimestamp === undefined)
+  )
 }

@@ -1,16 +1,22 @@
 /**
- * What a plugin is. Placing a pod is synchronous and works on the scheduler's cache alone: each plugin looks at the pod once (`prepare…`) and
- * gives back the question it asks of every node, or undefined when it has none about this pod. Answers are values, never exceptions.
+ * What a plugin is. Placing a pod is synchronous and works on the scheduler's cache alone: each plugin looks at the pod
+ * once (`prepare…`) and
+ * gives back the question it asks of every node, or undefined when it has none about this pod. Answers are values,
+ * never exceptions.
  *
  *   const NodeName: FilterPlugin = {
  *     name: 'NodeName', helpedBy: ['node-added'],
- *     prepareFilter: (pod) => pod.spec.nodeName === undefined ? undefined : (node) => node.name === pod.spec.nodeName ? undefined : { reason: 'not the node asked for', detail: '…' },
+ *     prepareFilter: (pod) => pod.spec.nodeName === undefined ? undefined : (node) => node.name === pod.spec.nodeName ?
+ * undefined : { reason: 'not the node asked for', detail: '…' },
  *   }
  */
 import type { Node, Pod } from '../../proto/gen/types.ts'
 import type { Amounts } from './amounts.ts'
 
-/** What can happen in a cluster that may let a pod fit which did not. A pod event is about a pod on a node; a pod's end is its removal. */
+/**
+ * What can happen in a cluster that may let a pod fit which did not. A pod event is about a pod on a node; a pod's end
+ * is its removal.
+ */
 export type ClusterEvent = 'node-added' | 'node-changed' | 'node-removed' | 'pod-added' | 'pod-changed' | 'pod-removed'
 
 /** A node with what is placed on it, binds under way included. */
@@ -31,7 +37,10 @@ export interface ClusterView {
   /** How many values of topology.kubernetes.io/zone the nodes have. */
   readonly zones: number
   node(name: string): NodeView | undefined
-  /** How many pods of an owner that are not being deleted each node has, by the owner's uid; nodes without any are absent. */
+  /**
+   * How many pods of an owner that are not being deleted each node has, by the owner's uid; nodes without any are
+   * absent.
+   */
   podsOfOwner(uid: string): ReadonlyMap<string, number>
   /** The labels that the Services which select the pod ask for, all together; undefined when no Service selects it. */
   serviceSelector(pod: Pod): Readonly<Record<string, string>> | undefined

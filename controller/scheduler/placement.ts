@@ -19,10 +19,17 @@ export type Placement =
   | { readonly fits: false; readonly outcomes: readonly NodeOutcome[]; readonly helpedBy: ReadonlySet<ClusterEvent> }
 
 /**
- * The best node for a pod. `from` says at which node of the list to begin, so that in large clusters all have their turn; all nodes are looked
+ * The best node for a pod. `from` says at which node of the list to begin, so that in large clusters all have their
+ * turn; all nodes are looked
  * at unless enough fit before.
  */
-export function place(pod: Pod, cluster: ClusterView, plugins: Pick<Plugins, 'filters' | 'scores'>, random: Random, from = 0): Placement {
+export function place(
+  pod: Pod,
+  cluster: ClusterView,
+  plugins: Pick<Plugins, 'filters' | 'scores'>,
+  random: Random,
+  from = 0,
+): Placement {
   const { nodes } = cluster
   const filters = plugins.filters.flatMap((plugin) => {
     const filter = plugin.prepareFilter(pod, cluster)
@@ -42,13 +49,28 @@ export function place(pod: Pod, cluster: ClusterView, plugins: Pick<Plugins, 'fi
     refusing.add(refused.plugin)
     outcomes.push({ node: node.name, fits: false, plugin: refused.plugin.name, refusal: refused.refusal })
   }
-  if (fitting.length === 0) return { fits: false, outcomes, helpedBy: new Set<ClusterEvent>(['node-added', ...[...refusing].flatMap(({ helpedBy }) => helpedBy)]) }
+  if (fitting.length === 0)
+    return {
+      fits: false,
+      outcomes,
+      helpedBy: new Set<ClusterEvent>(['node-added', ...[...refusing].flatMap(({ helpedBy }) => helpedBy)]),
+    }
   const scored = score(pod, cluster, plugins, fitting)
   const best = choose(scored, random)
-  return { fits: true, ...best, outcomes: [...scored.map(({ node, score: value }): NodeOutcome => ({ node: node.name, fits: true, score: value })), ...outcomes] }
+  return {
+    fits: true,
+    ...best,
+    outcomes: [
+      ...scored.map(({ node, score: value }): NodeOutcome => ({ node: node.name, fits: true, score: value })),
+      ...outcomes,
+    ],
+  }
 }
 
-function firstRefusal(filters: readonly { plugin: FilterPlugin; filter: (node: NodeView) => Refusal | undefined }[], node: NodeView): { plugin: FilterPlugin; refusal: Refusal } | undefined {
+function firstRefusal(
+  filters: readonly { plugin: FilterPlugin; filter: (node: NodeView) => Refusal | undefined }[],
+  node: NodeView,
+): { plugin: FilterPlugin; refusal: Refusal } | undefined {
   for (const { plugin, filter } of filters) {
     const refusal = filter(node)
     if (refusal !== undefined) return { plugin, refusal }
@@ -61,7 +83,12 @@ interface Scored {
   readonly score: number
 }
 
-function score(pod: Pod, cluster: ClusterView, { scores }: Pick<Plugins, 'scores'>, nodes: readonly NodeView[]): Scored[] {
+function score(
+  pod: Pod,
+  cluster: ClusterView,
+  { scores }: Pick<Plugins, 'scores'>,
+  nodes: readonly NodeView[],
+): Scored[] {
   const wishes = scores.flatMap(({ weight, prepareScore }) => {
     const wish = prepareScore(pod, cluster)
     return wish === undefined ? [] : [{ weight, wish }]

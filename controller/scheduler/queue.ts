@@ -17,7 +17,9 @@ type State =
   | { readonly is: 'active' }
   /** Taken, and being placed or bound. */
   | { readonly is: 'placing' }
-  /** Until an event of `helpedBy`; not before its delay is over, so that events that come in crowds are answered once. */
+  /**
+   * Until an event of `helpedBy`; not before its delay is over, so that events that come in crowds are answered once.
+   */
   | { readonly is: 'parked'; readonly helpedBy: ReadonlySet<ClusterEvent>; readonly notBefore: number }
   | { readonly is: 'backing-off'; readonly timer: Timer }
 
@@ -52,7 +54,9 @@ export class SchedulingQueue {
     return this.#active.length
   }
 
-  /** A pod that is new, or has changed in a way that matters: it is tried at once, without regard to earlier failures. */
+  /**
+   * A pod that is new, or has changed in a way that matters: it is tried at once, without regard to earlier failures.
+   */
   add(key: string, priority: number, created: string): void {
     let item = this.#items.get(key)
     if (item === undefined) {
@@ -82,7 +86,11 @@ export class SchedulingQueue {
     this.#leave(item)
     item.failures++
     this.#parked.add(item)
-    item.state = { is: 'parked', helpedBy, notBefore: this.#clock.monotonic() + backoffDelay(BACKOFF, item.failures, this.#random) }
+    item.state = {
+      is: 'parked',
+      helpedBy,
+      notBefore: this.#clock.monotonic() + backoffDelay(BACKOFF, item.failures, this.#random),
+    }
   }
 
   /** A pod taken whose bind failed: again, later. */

@@ -18,7 +18,10 @@ import { summarize, type Verdicts } from './verdicts.ts'
 const COMPONENT = 'scheduler'
 /** Pods placed in one turn: the event loop serves others in between. */
 const BATCH = 100
-/** An assumption whose bind has succeeded but that the informer does not confirm: after this many milliseconds it is doubted. */
+/**
+ * An assumption whose bind has succeeded but that the informer does not confirm: after this many milliseconds it is
+ * doubted.
+ */
 const CONFIRM_MILLIS = 30_000
 
 export interface SchedulingTermOptions extends SchedulerOptions {
@@ -48,7 +51,11 @@ export class SchedulingTerm {
     const { informer } = this.#options
     await informer.synced()
     if (signal.aborted) return
-    const ends = [informer.on('Node', (change) => this.#nodeChanged(change)), informer.on('Pod', (change) => this.#podChanged(change)), informer.on('Service', (change) => this.#serviceChanged(change))]
+    const ends = [
+      informer.on('Node', (change) => this.#nodeChanged(change)),
+      informer.on('Pod', (change) => this.#podChanged(change)),
+      informer.on('Service', (change) => this.#serviceChanged(change)),
+    ]
     // A write that fails otherwise than by an answer of the API is a defect: it ends the scheduler.
     const end = AbortSignal.any([signal, this.#writes.signal])
     try {
@@ -67,7 +74,9 @@ export class SchedulingTerm {
   }
 
   #nodeChanged({ type, cached: { object } }: Change<'Node'>): void {
-    this.#happened(type === 'deleted' ? this.#cache.removeNode(object.metadata.name) : this.#cache.setNode(object as Node))
+    this.#happened(
+      type === 'deleted' ? this.#cache.removeNode(object.metadata.name) : this.#cache.setNode(object as Node),
+    )
   }
 
   /** Services say which pods are spread; no pod waits for one. */
@@ -94,7 +103,8 @@ export class SchedulingTerm {
       return
     }
     if (deletionTimestamp !== undefined) this.#queue.remove(key)
-    else if (previous === undefined || this.#queue.state(key) === undefined || isOtherAsk(previous.object as Pod, pod)) this.#queue.add(key, pod.spec.priority ?? 0, pod.metadata.creationTimestamp ?? '')
+    else if (previous === undefined || this.#queue.state(key) === undefined || isOtherAsk(previous.object as Pod, pod))
+      this.#queue.add(key, pod.spec.priority ?? 0, pod.metadata.creationTimestamp ?? '')
   }
 
   #happened(event: ClusterEvent | undefined): void {
@@ -128,7 +138,11 @@ export class SchedulingTerm {
       const refusal = plugin.reserve(pod, placement.node)
       if (refusal === undefined) continue
       this.#unreserve(pod, placement.node.name)
-      return { fits: false, outcomes: [{ node: placement.node.name, fits: false, plugin: plugin.name, refusal }], helpedBy: new Set(plugin.helpedBy) }
+      return {
+        fits: false,
+        outcomes: [{ node: placement.node.name, fits: false, plugin: plugin.name, refusal }],
+        helpedBy: new Set(plugin.helpedBy),
+      }
     }
     return placement
   }
@@ -150,13 +164,22 @@ export class SchedulingTerm {
       return
     }
     logger.debug({ namespace, pod: name, node }, 'bound')
-    events.record({ regarding: pod, type: 'Normal', reason: 'Scheduled', message: `placed on ${node}`, component: COMPONENT })
+    events.record({
+      regarding: pod,
+      type: 'Normal',
+      reason: 'Scheduled',
+      message: `placed on ${node}`,
+      component: COMPONENT,
+    })
     if (!this.#cache.isAssumed(uid) || this.#writes.signal.aborted) return
-    this.#confirmations.set(uid, clock.after(CONFIRM_MILLIS, () => {
-      this.#confirmations.delete(uid)
-      logger.warn({ namespace, pod: name, node }, 'a bind was not confirmed')
-      this.#undo(pod)
-    }))
+    this.#confirmations.set(
+      uid,
+      clock.after(CONFIRM_MILLIS, () => {
+        this.#confirmations.delete(uid)
+        logger.warn({ namespace, pod: name, node }, 'a bind was not confirmed')
+        this.#undo(pod)
+      }),
+    )
   }
 
   /** The pod is not known to be on the node: it may be tried again, if it still waits. */
@@ -176,7 +199,12 @@ export class SchedulingTerm {
   #waiting(key: string): Pod | undefined {
     const [namespace, name] = key.split('/') as [string, string]
     const pod = this.#options.informer.lister('Pod').get(namespace, name)
-    return pod !== undefined && (pod.spec.nodeName ?? '') === '' && pod.metadata.deletionTimestamp === undefined && !hasEnded(pod) ? pod : undefined
+    return pod !== undefined &&
+      (pod.spec.nodeName ?? '') === '' &&
+      pod.metadata.deletionTimestamp === undefined &&
+      !hasEnded(pod)
+      ? pod
+      : undefined
   }
 
   /** Tells in the pod's status and by an event why it waits, unless the status says so already. */
@@ -187,10 +215,18 @@ export class SchedulingTerm {
     events.record({ regarding: pod, type: 'Warning', reason: 'FailedScheduling', message, component: COMPONENT })
     this.#writes.spawn(async () => {
       try {
-        await api.mutate('Pod', namespace, name, 'status', (current) => {
-          if (current.metadata.uid !== uid || (current.spec.nodeName ?? '') !== '' || isSaid(current, message)) return false
-          current.status.conditions = withCondition(current.status.conditions ?? [], message, formatTime(clock.now()))
-        }, this.#context)
+        await api.mutate(
+          'Pod',
+          namespace,
+          name,
+          'status',
+          (current) => {
+            if (current.metadata.uid !== uid || (current.spec.nodeName ?? '') !== '' || isSaid(current, message))
+              return false
+            current.status.conditions = withCondition(current.status.conditions ?? [], message, formatTime(clock.now()))
+          },
+          this.#context,
+        )
       } catch (thrown) {
         // The next try says it again.
         this.#log(GantryError.from(thrown), 'cannot write why a pod waits', pod)
@@ -209,9 +245,15 @@ function keyOf({ metadata: { namespace, name } }: Pod): string {
   return `${namespace}/${name}`
 }
 
-/** The pod asks for something else than before: what was found about it no longer holds. Status alone is no such change. */
+/**
+ * The pod asks for something else than before: what was found about it no longer holds. Status alone is no such change.
+ */
 function isOtherAsk(before: Pod, after: Pod): boolean {
-  return before.metadata.uid !== after.metadata.uid || before.metadata.generation !== after.metadata.generation || JSON.stringify(before.metadata.labels) !== JSON.stringify(after.metadata.labels)
+  return (
+    before.metadata.uid !== after.metadata.uid ||
+    before.metadata.generation !== after.metadata.generation ||
+    JSON.stringify(before.metadata.labels) !== JSON.stringify(after.metadata.labels)
+  )
 }
 
 function isSaid(pod: Pod, message: string): boolean {
@@ -221,6 +263,9 @@ function isSaid(pod: Pod, message: string): boolean {
 
 function withCondition(conditions: readonly PodCondition[], message: string, now: string): PodCondition[] {
   const before = conditions.find(({ type }) => type === 'PodScheduled')
-  const since = before?.status === 'False' ? before.lastTransitionTime ?? now : now
-  return [...conditions.filter(({ type }) => type !== 'PodScheduled'), { type: 'PodScheduled', status: 'False', lastTransitionTime: since, reason: 'Unschedulable', message }]
+  const since = before?.status === 'False' ? (before.lastTransitionTime ?? now) : now
+  return [
+    ...conditions.filter(({ type }) => type !== 'PodScheduled'),
+    { type: 'PodScheduled', status: 'False', lastTransitionTime: since, reason: 'Unschedulable', message },
+  ]
 }

@@ -23,7 +23,12 @@ export class Verdicts {
   record(uid: string, placement: Placement, time: number): void {
     this.forget(uid)
     const { outcomes } = placement
-    this.#found.set(uid, { node: placement.fits ? placement.node.name : '', outcomes, summary: summarize(placement), time })
+    this.#found.set(uid, {
+      node: placement.fits ? placement.node.name : '',
+      outcomes,
+      summary: summarize(placement),
+      time,
+    })
     this.#count += outcomes.length
     for (const [oldest] of this.#found) {
       if (this.#count <= KEPT || oldest === uid) break
@@ -40,10 +45,28 @@ export class Verdicts {
   why(uid: string, boundTo: string): WhyResponse {
     const found = this.#found.get(uid)
     if (found === undefined || (boundTo !== '' && found.node !== boundTo)) {
-      return { node: boundTo, verdicts: [], summary: boundTo === '' ? 'the scheduler has not looked at it yet' : `bound to ${boundTo}; nothing more is known of how that came about`, time: '' }
+      return {
+        node: boundTo,
+        verdicts: [],
+        summary:
+          boundTo === ''
+            ? 'the scheduler has not looked at it yet'
+            : `bound to ${boundTo}; nothing more is known of how that came about`,
+        time: '',
+      }
     }
     const { outcomes, summary, time } = found
-    return { node: boundTo, verdicts: outcomes.map(verdictOf).sort((one, other) => Number(other.fits) - Number(one.fits) || other.score - one.score || (one.node < other.node ? -1 : 1)), summary, time: formatTime(time) }
+    return {
+      node: boundTo,
+      verdicts: outcomes
+        .map(verdictOf)
+        .sort(
+          (one, other) =>
+            Number(other.fits) - Number(one.fits) || other.score - one.score || (one.node < other.node ? -1 : 1),
+        ),
+      summary,
+      time: formatTime(time),
+    }
   }
 }
 
@@ -52,7 +75,10 @@ function verdictOf(outcome: NodeOutcome): NodeVerdict {
   return { node: outcome.node, fits: false, plugin: outcome.plugin, reason: outcome.refusal.detail, score: 0 }
 }
 
-/** "0/3 nodes fit: 2 cpu short (at best by 400m, on n2), 1 cordoned" or "fits on n1 best (score 412), of 2/3 nodes that fit". */
+/**
+ * "0/3 nodes fit: 2 cpu short (at best by 400m, on n2), 1 cordoned" or "fits on n1 best (score 412), of 2/3 nodes that
+ * fit".
+ */
 export function summarize(placement: Placement): string {
   const { outcomes } = placement
   const nodes = outcomes.length === 1 ? 'node' : 'nodes'
@@ -68,10 +94,15 @@ export function summarize(placement: Placement): string {
     const group = groups.get(reason) ?? { count: 0, best: undefined }
     groups.set(reason, group)
     group.count++
-    if (shortage !== undefined && shortage.amount < (group.best?.amount ?? Infinity)) group.best = { node: outcome.node, ...shortage }
+    if (shortage !== undefined && shortage.amount < (group.best?.amount ?? Infinity))
+      group.best = { node: outcome.node, ...shortage }
   }
   // By count, then by name: the sentence must not depend on the order in which nodes were looked at.
-  const parts = [...groups].sort(([reason, { count }], [otherReason, other]) => other.count - count || (reason < otherReason ? -1 : 1))
-    .map(([reason, { count, best }]) => `${count} ${reason}${best === undefined ? '' : ` (at best by ${best.text}, on ${best.node})`}`)
+  const parts = [...groups]
+    .sort(([reason, { count }], [otherReason, other]) => other.count - count || (reason < otherReason ? -1 : 1))
+    .map(
+      ([reason, { count, best }]) =>
+        `${count} ${reason}${best === undefined ? '' : ` (at best by ${best.text}, on ${best.node})`}`,
+    )
   return `0/${outcomes.length} ${nodes} fit: ${parts.join(', ')}`
 }

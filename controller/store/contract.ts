@@ -1,8 +1,11 @@
 /**
- * The store: a map of keys to bytes with one revision for the whole, as etcd has it (https://etcd.io/docs/v3.5/learning/api/).
- * Implementations: etcd.ts for clusters, memory.ts for unit tests and simulation; test/contract/store.ts is the suite both pass.
+ * The store: a map of keys to bytes with one revision for the whole, as etcd has it
+ * (https://etcd.io/docs/v3.5/learning/api/).
+ * Implementations: etcd.ts for clusters, memory.ts for unit tests and simulation; test/contract/store.ts is the suite
+ * both pass.
  *
- * Every commit raises the revision by one, and every entry it touched carries that revision. A watch begun after revision R tells every
+ * Every commit raises the revision by one, and every entry it touched carries that revision. A watch begun after
+ * revision R tells every
  * change with a revision > R, once, in order, whole commits at a time.
  */
 
@@ -17,12 +20,16 @@ export interface Entry {
 
 /** What a key must be for an operation to happen. */
 export type Expectation =
-  | { readonly is: 'absent' }
-  | { readonly is: 'at'; readonly revision: number }
-  | { readonly is: 'any' }
+  { readonly is: 'absent' } | { readonly is: 'at'; readonly revision: number } | { readonly is: 'any' }
 
 export type Operation =
-  | { readonly kind: 'put'; readonly key: string; readonly value: Uint8Array; readonly expect: Expectation; readonly leaseId?: string }
+  | {
+      readonly kind: 'put'
+      readonly key: string
+      readonly value: Uint8Array
+      readonly expect: Expectation
+      readonly leaseId?: string
+    }
   | { readonly kind: 'delete'; readonly key: string; readonly expect: Expectation }
 
 /** The term of a leader: the commit happens only while the key still has this create revision. */
@@ -33,8 +40,14 @@ export interface Term {
 
 export type CommitResult =
   | { readonly outcome: 'committed'; readonly revision: number }
-  /** Nothing happened: these operations (by index) met another state; `current` is that state, undefined for a key that is absent. */
-  | { readonly outcome: 'conflict'; readonly conflicts: readonly { readonly index: number; readonly current: Entry | undefined }[] }
+  /**
+   * Nothing happened: these operations (by index) met another state; `current` is that state, undefined for a key that
+   * is absent.
+   */
+  | {
+      readonly outcome: 'conflict'
+      readonly conflicts: readonly { readonly index: number; readonly current: Entry | undefined }[]
+    }
   /** Nothing happened: the writer leads no more. */
   | { readonly outcome: 'deposed' }
 
@@ -50,7 +63,10 @@ export interface Page {
 
 export interface StoreEvent {
   readonly type: 'put' | 'delete'
-  /** After the change; for a delete the entry as it was, with the revision of the deletion (its value is empty if the store no longer knows it). */
+  /**
+   * After the change; for a delete the entry as it was, with the revision of the deletion (its value is empty if the
+   * store no longer knows it).
+   */
   readonly entry: Entry
 }
 
@@ -63,14 +79,18 @@ export interface WatchBatch {
 export interface Store {
   get(key: string): Promise<Entry | undefined>
 
-  /** Entries under a prefix in key order, at most `limit` (default 500) a page; `revision` fixes the snapshot (Expired once it is compacted). */
+  /**
+   * Entries under a prefix in key order, at most `limit` (default 500) a page; `revision` fixes the snapshot (Expired
+   * once it is compacted).
+   */
   list(prefix: string, options?: { limit?: number; after?: string; revision?: number }): Promise<Page>
 
   /** All of the operations or none; at most 100 (InvalidArgument beyond). No key twice. */
   commit(operations: readonly Operation[], term?: Term): Promise<CommitResult>
 
   /**
-   * Changes under a prefix after a revision. Survives lost connections by itself. Throws Expired when the revision is compacted, also when
+   * Changes under a prefix after a revision. Survives lost connections by itself. Throws Expired when the revision is
+   * compacted, also when
    * that happens while the connection is lost; ends when the signal is aborted.
    */
   watch(prefix: string, after: number, signal: AbortSignal): AsyncIterable<WatchBatch>

@@ -1,15 +1,26 @@
 /**
- * Calls to an etcd cluster. It takes the stubs of the package etcd3 and none of its fault handling, which trips a breaker for seconds and
- * classifies errors by their text: here a call waits, within its bound, for a connection to any endpoint; errors go by their gRPC status.
+ * Calls to an etcd cluster. It takes the stubs of the package etcd3 and none of its fault handling, which trips a
+ * breaker for seconds and
+ * classifies errors by their text: here a call waits, within its bound, for a connection to any endpoint; errors go by
+ * their gRPC status.
  */
 import * as grpc from '@grpc/grpc-js'
-import type { IDuplexStream, IWatchRequest, IWatchResponse, ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3'
+import type {
+  IDuplexStream,
+  IWatchRequest,
+  IWatchResponse,
+  ILeaseKeepAliveRequest,
+  ILeaseKeepAliveResponse,
+} from 'etcd3'
 import { Host } from 'etcd3/lib/connection-pool.js'
 import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
 import { delay, elapsed, systemClock, type Clock } from '../../proto/base/clock.ts'
 
 export interface EtcdOptions {
-  /** host:port of each member; a scheme http(s) in front is not looked at, `tls` decides. A member on a socket: unix:PATH. */
+  /**
+   * host:port of each member; a scheme http(s) in front is not looked at, `tls` decides. A member on a socket:
+   * unix:PATH.
+   */
   readonly endpoints: readonly string[]
   /** PEM. The certificate is the client's. */
   readonly tls?: { readonly ca: Uint8Array; readonly cert: Uint8Array; readonly key: Uint8Array }
@@ -35,7 +46,8 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
 }
 
 /**
- * Milliseconds for the answer to a renewal, which between members far apart takes more than a second; and until it is asked for once more beside
+ * Milliseconds for the answer to a renewal, which between members far apart takes more than a second; and until it is
+ * asked for once more beside
  * the first: one that a dead leader holds up must not take the lease's time. Who asks counts the lease from the first.
  */
 const RENEWAL_TIMEOUT = 2_000
@@ -44,7 +56,12 @@ const RENEWAL_AGAIN = 1_000
 /** Milliseconds until a read that failed is tried again. */
 const READ_AGAIN = 50
 
-type UnaryCall = (request: unknown, metadata: grpc.Metadata, options: grpc.CallOptions, done: (error: grpc.ServiceError | null, response: unknown) => void) => void
+type UnaryCall = (
+  request: unknown,
+  metadata: grpc.Metadata,
+  options: grpc.CallOptions,
+  done: (error: grpc.ServiceError | null, response: unknown) => void,
+) => void
 type StreamCall = (metadata: grpc.Metadata, options?: grpc.CallOptions) => grpc.ClientDuplexStream<unknown, unknown>
 
 export class EtcdConnection {
@@ -59,12 +76,16 @@ export class EtcdConnection {
     if (endpoints.length === 0) throw new GantryError('InvalidArgument', 'etcd needs at least one endpoint')
     this.timeout = timeout
     this.#clock = clock
-    const credentials = tls === undefined ? grpc.credentials.createInsecure() : grpc.credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert))
+    const credentials =
+      tls === undefined
+        ? grpc.credentials.createInsecure()
+        : grpc.credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert))
     this.#hosts = endpoints.map((endpoint) => new Host(endpoint, credentials, CHANNEL_OPTIONS))
   }
 
   /**
-   * One call. Unavailable when no endpoint answers in time; a write may then have happened all the same. Calls that only read say so and are
+   * One call. Unavailable when no endpoint answers in time; a write may then have happened all the same. Calls that
+   * only read say so and are
    * tried again, within the time, when the connection breaks under them or the member has no leader.
    */
   async call<Response>(service: Service, method: string, request: unknown, kind: 'read' | 'write'): Promise<Response> {
@@ -74,20 +95,29 @@ export class EtcdConnection {
       try {
         return (await this.#unary(client, method, request, deadline)) as Response
       } catch (error) {
-        if (kind === 'read' && GantryError.is(error, 'Unavailable') && !this.#closed && this.#clock.monotonic() < deadline) {
+        if (
+          kind === 'read' &&
+          GantryError.is(error, 'Unavailable') &&
+          !this.#closed &&
+          this.#clock.monotonic() < deadline
+        ) {
           this.#preferred = (this.#preferred + 1) % this.#hosts.length
           // A member without leader answers at once: it is not asked as fast as it can say so.
           await delay(this.#clock, READ_AGAIN)
           continue
         }
-        // Too many requests, or no space for what is written: nothing happened, and it passes. Whoever waits for a store that is away waits for this, too.
-        if (kind === 'write' && GantryError.is(error, 'ResourceExhausted')) throw new GantryError('Unavailable', error.message, { cause: error })
+        // Too many requests, or no space for what is written: nothing happened, and it passes. Whoever waits for a
+        // store that is away waits for this, too.
+        if (kind === 'write' && GantryError.is(error, 'ResourceExhausted'))
+          throw new GantryError('Unavailable', error.message, { cause: error })
         throw error
       }
     }
   }
 
-  /** A watch stream to a member that has a leader: it ends when the member loses its leader or the connection breaks. */
+  /**
+   * A watch stream to a member that has a leader: it ends when the member loses its leader or the connection breaks.
+   */
   async watch(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>> {
     const client = await this.#connected('Watch', this.#clock.monotonic() + this.timeout)
     const metadata = new grpc.Metadata()
@@ -100,7 +130,8 @@ export class EtcdConnection {
     const deadline = this.#clock.monotonic() + Math.min(this.timeout, RENEWAL_TIMEOUT)
     const over = new AbortController()
     const again = async (): Promise<number> => {
-      if (!(await elapsed(this.#clock, RENEWAL_AGAIN, over.signal))) throw new GantryError('Cancelled', 'the renewal has its answer')
+      if (!(await elapsed(this.#clock, RENEWAL_AGAIN, over.signal)))
+        throw new GantryError('Cancelled', 'the renewal has its answer')
       return this.#renew(leaseId, deadline, over.signal)
     }
     try {
@@ -119,7 +150,8 @@ export class EtcdConnection {
   async #connected(service: Service, deadline: number): Promise<grpc.Client> {
     if (this.#closed) throw new GantryError('Unavailable', 'the connection to etcd is closed')
     const clients = this.#hosts.map((host) => host.getServiceClient(service))
-    const isReady = (client: grpc.Client): boolean => client.getChannel().getConnectivityState(true) === grpc.connectivityState.READY
+    const isReady = (client: grpc.Client): boolean =>
+      client.getChannel().getConnectivityState(true) === grpc.connectivityState.READY
     const preferred = clients[this.#preferred]!
     if (isReady(preferred)) return preferred
     const ready = clients.findIndex(isReady)
@@ -129,13 +161,18 @@ export class EtcdConnection {
     }
     const until = this.#date(deadline)
     try {
-      return await Promise.any(clients.map((client, index) => new Promise<grpc.Client>((resolve, reject) => {
-        client.waitForReady(until, (error) => {
-          if (error !== undefined) return reject(error)
-          this.#preferred = index
-          resolve(client)
-        })
-      })))
+      return await Promise.any(
+        clients.map(
+          (client, index) =>
+            new Promise<grpc.Client>((resolve, reject) => {
+              client.waitForReady(until, (error) => {
+                if (error !== undefined) return reject(error)
+                this.#preferred = index
+                resolve(client)
+              })
+            }),
+        ),
+      )
     } catch (cause) {
       throw new GantryError('Unavailable', 'no etcd endpoint can be reached', { cause })
     }
@@ -151,7 +188,9 @@ export class EtcdConnection {
       return await new Promise<number>((resolve, reject) => {
         call.on('data', (response: ILeaseKeepAliveResponse) => resolve(Number(response.TTL)))
         call.on('error', (error: grpc.ServiceError) => reject(fromGrpc(error)))
-        call.on('end', () => reject(new GantryError('Unavailable', 'etcd ended the renewal of a lease without an answer')))
+        call.on('end', () =>
+          reject(new GantryError('Unavailable', 'etcd ended the renewal of a lease without an answer')),
+        )
         if (signal.aborted) cancel()
         else call.write({ ID: leaseId } satisfies ILeaseKeepAliveRequest)
       })
@@ -181,7 +220,12 @@ export class EtcdConnection {
   }
 }
 
-function stream(client: grpc.Client, method: string, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientDuplexStream<unknown, unknown> {
+function stream(
+  client: grpc.Client,
+  method: string,
+  metadata: grpc.Metadata,
+  options?: grpc.CallOptions,
+): grpc.ClientDuplexStream<unknown, unknown> {
   return (client as unknown as Record<string, StreamCall>)[method]!.call(client, metadata, options)
 }
 
@@ -196,7 +240,12 @@ const CODES: Partial<Record<grpc.status, ErrorCode>> = {
   [grpc.status.UNAUTHENTICATED]: 'Unauthenticated',
 }
 
-/** An error of a call to etcd by its gRPC status (https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/ names them per error). */
+/**
+ * An error of a call to etcd by its gRPC status (https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/ names them per
+ * error).
+ */
 export function fromGrpc(error: grpc.ServiceError): GantryError {
-  return new GantryError(CODES[error.code] ?? 'Unavailable', `etcd: ${error.details || error.message}`, { cause: error })
+  return new GantryError(CODES[error.code] ?? 'Unavailable', `etcd: ${error.details || error.message}`, {
+    cause: error,
+  })
 }

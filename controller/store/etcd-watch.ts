@@ -1,4 +1,7 @@
-/** One watch of etcd that goes on over lost connections: what etcd3's own watcher does not (it misses compaction and fragments). */
+/**
+ * One watch of etcd that goes on over lost connections: what etcd3's own watcher does not (it misses compaction and
+ * fragments).
+ */
 import type { IDuplexStream, IEvent, IKeyValue, IWatchRequest, IWatchResponse } from 'etcd3'
 import { GantryError } from '../../proto/api/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
@@ -33,7 +36,8 @@ export class EtcdWatch {
   }
 
   /**
-   * Makes the watch say soon that it has reached a revision, even if nothing under its prefix changed: etcd tells progress by itself only
+   * Makes the watch say soon that it has reached a revision, even if nothing under its prefix changed: etcd tells
+   * progress by itself only
    * every ten minutes (https://etcd.io/docs/v3.5/learning/api/#watch-streams).
    */
   want(revision: number): void {
@@ -68,9 +72,19 @@ export class EtcdWatch {
     stream.on('end', () => responses.close(new GantryError('Unavailable', 'etcd ended the watch')))
     signal.addEventListener('abort', end, { once: true })
     if (signal.aborted) end()
-    // From the last revision told, which is then left out: etcd takes the compacted revision itself as a start, but may have lost deletions in it.
+    // From the last revision told, which is then left out: etcd takes the compacted revision itself as a start, but may
+    // have lost deletions in it.
     const key = Buffer.from(this.#prefix)
-    stream.write({ create_request: { key, range_end: prefixEnd(key), start_revision: Math.max(1, this.#told), progress_notify: true, prev_kv: true, fragment: true } })
+    stream.write({
+      create_request: {
+        key,
+        range_end: prefixEnd(key),
+        start_revision: Math.max(1, this.#told),
+        progress_notify: true,
+        prev_kv: true,
+        fragment: true,
+      },
+    })
     let fragments: IEvent[] = []
     try {
       for await (const response of responses) {
@@ -149,12 +163,14 @@ function eventOf({ type, kv, prev_kv: previous }: IEvent): StoreEvent {
   if (type === 'Put') return { type: 'put', entry: entryOf(kv) }
   const revision = Number(kv.mod_revision)
   const known = previous ?? undefined
-  if (known === undefined) return { type: 'delete', entry: { key: kv.key.toString(), value: new Uint8Array(), revision, createRevision: 0 } }
+  if (known === undefined)
+    return { type: 'delete', entry: { key: kv.key.toString(), value: new Uint8Array(), revision, createRevision: 0 } }
   return { type: 'delete', entry: { ...entryOf(known), revision } }
 }
 
 function canceled(response: IWatchResponse, told: number): GantryError {
   const compacted = Number(response.compact_revision)
-  if (compacted > 0) return new GantryError('Expired', `revision ${told} is compacted; history begins after ${compacted}`)
+  if (compacted > 0)
+    return new GantryError('Expired', `revision ${told} is compacted; history begins after ${compacted}`)
   return new GantryError('Unavailable', `etcd ended the watch: ${response.cancel_reason}`)
 }

@@ -1,5 +1,16 @@
-/** The store on etcd, v3.5.8 or later: earlier ones tell progress before the events it covers. https://etcd.io/docs/v3.5/learning/api/ */
-import type { ICompare, ILeaseGrantResponse, IRangeRequest, IRangeResponse, IRequestOp, ITxnRequest, ITxnResponse } from 'etcd3'
+/**
+ * The store on etcd, v3.5.8 or later: earlier ones tell progress before the events it covers.
+ * https://etcd.io/docs/v3.5/learning/api/
+ */
+import type {
+  ICompare,
+  ILeaseGrantResponse,
+  IRangeRequest,
+  IRangeResponse,
+  IRequestOp,
+  ITxnRequest,
+  ITxnResponse,
+} from 'etcd3'
 import { GantryError } from '../../proto/api/errors.ts'
 import type { Random } from '../../proto/base/random.ts'
 import { OBJECTS_PREFIX } from './keys.ts'
@@ -11,7 +22,8 @@ import { checkOperations } from './operations.ts'
 export type { EtcdOptions }
 
 /**
- * Every call succeeds or fails within `timeout` (Unavailable), also while etcd is away, and works again by itself once it is back. A commit
+ * Every call succeeds or fails within `timeout` (Unavailable), also while etcd is away, and works again by itself once
+ * it is back. A commit
  * that fails with Unavailable may have happened.
  */
 export class EtcdStore implements Store {
@@ -54,17 +66,26 @@ export class EtcdStore implements Store {
     }
     const entries = response.kvs.map(entryOf)
     const shown = revision ?? Number(response.header.revision)
-    const count = after === undefined ? Number(response.count)
-      : Number((await this.#range({ key: start, range_end: prefixEnd(start), revision: shown, count_only: true })).count)
+    const count =
+      after === undefined
+        ? Number(response.count)
+        : Number(
+            (await this.#range({ key: start, range_end: prefixEnd(start), revision: shown, count_only: true })).count,
+          )
     return { entries, revision: shown, next: response.more ? entries.at(-1)!.key : undefined, count }
   }
 
   async commit(operations: readonly Operation[], term?: Term): Promise<CommitResult> {
     checkOperations(operations)
     const request: ITxnRequest = {
-      compare: [...(term === undefined ? [] : [createdAt(term.key, term.createRevision)]), ...operations.flatMap(compareOf)],
+      compare: [
+        ...(term === undefined ? [] : [createdAt(term.key, term.createRevision)]),
+        ...operations.flatMap(compareOf),
+      ],
       success: operations.map(requestOf),
-      failure: [...(term === undefined ? [] : [term.key]), ...operations.map(({ key }) => key)].map((key) => ({ request_range: { key: Buffer.from(key) } })),
+      failure: [...(term === undefined ? [] : [term.key]), ...operations.map(({ key }) => key)].map((key) => ({
+        request_range: { key: Buffer.from(key) },
+      })),
     }
     const response = await this.#connection.call<ITxnResponse>('KV', 'txn', request, 'write')
     if (response.succeeded) return { outcome: 'committed', revision: Number(response.header.revision) }
@@ -72,7 +93,8 @@ export class EtcdStore implements Store {
     if (term !== undefined && found.shift()?.createRevision !== term.createRevision) return { outcome: 'deposed' }
     const conflicts = operations.flatMap(({ expect }, index) => {
       const current = found[index]
-      const met = expect.is === 'any' || (expect.is === 'absent' ? current === undefined : current?.revision === expect.revision)
+      const met =
+        expect.is === 'any' || (expect.is === 'absent' ? current === undefined : current?.revision === expect.revision)
       return met ? [] : [{ index, current }]
     })
     return { outcome: 'conflict', conflicts }
@@ -96,7 +118,12 @@ export class EtcdStore implements Store {
   }
 
   async grantLease(ttlSeconds: number): Promise<string> {
-    const response = await this.#connection.call<ILeaseGrantResponse>('Lease', 'leaseGrant', { TTL: ttlSeconds, ID: 0 }, 'write')
+    const response = await this.#connection.call<ILeaseGrantResponse>(
+      'Lease',
+      'leaseGrant',
+      { TTL: ttlSeconds, ID: 0 },
+      'write',
+    )
     return response.ID
   }
 
@@ -125,13 +152,18 @@ export class EtcdStore implements Store {
   /** A range is answered only after the leader has confirmed with a majority how far the log is. */
   #askRevision(): Promise<number> {
     if (this.#currentRevision === undefined) return this.#startRevision()
-    this.#nextRevision ??= this.#currentRevision.then(() => this.#startRevision(), () => this.#startRevision())
+    this.#nextRevision ??= this.#currentRevision.then(
+      () => this.#startRevision(),
+      () => this.#startRevision(),
+    )
     return this.#nextRevision
   }
 
   #startRevision(): Promise<number> {
     this.#nextRevision = undefined
-    const asked = this.#range({ key: Buffer.from(OBJECTS_PREFIX), count_only: true }).then(({ header }) => Number(header.revision))
+    const asked = this.#range({ key: Buffer.from(OBJECTS_PREFIX), count_only: true }).then(({ header }) =>
+      Number(header.revision),
+    )
     this.#currentRevision = asked
     return asked.finally(() => {
       if (this.#currentRevision === asked) this.#currentRevision = undefined
@@ -145,9 +177,12 @@ function createdAt(key: string, revision: number): ICompare {
 
 function compareOf({ key, expect }: Operation): ICompare[] {
   switch (expect.is) {
-    case 'any': return []
-    case 'absent': return [createdAt(key, 0)]
-    case 'at': return [{ key: Buffer.from(key), target: 'Mod', result: 'Equal', mod_revision: expect.revision }]
+    case 'any':
+      return []
+    case 'absent':
+      return [createdAt(key, 0)]
+    case 'at':
+      return [{ key: Buffer.from(key), target: 'Mod', result: 'Equal', mod_revision: expect.revision }]
   }
 }
 
@@ -155,5 +190,11 @@ function requestOf(operation: Operation): IRequestOp {
   const key = Buffer.from(operation.key)
   if (operation.kind === 'delete') return { request_delete_range: { key } }
   const { value, leaseId } = operation
-  return { request_put: { key, value: Buffer.from(value.buffer, value.byteOffset, value.length), ...(leaseId === undefined ? {} : { lease: leaseId }) } }
+  return {
+    request_put: {
+      key,
+      value: Buffer.from(value.buffer, value.byteOffset, value.length),
+      ...(leaseId === undefined ? {} : { lease: leaseId }),
+    },
+  }
 }

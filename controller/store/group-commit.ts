@@ -1,8 +1,10 @@
 /**
- * Many writers, few transactions: writes made in the same turn, or while transactions are under way, go to the store together.
+ * Many writers, few transactions: writes made in the same turn, or while transactions are under way, go to the store
+ * together.
  *
  *   write ─┐                        ┌─ transaction ─┐   committed → their answers
- *   write ─┼─ waiting ── gather ───▶│  ≤ 100 writes  │   conflict  → those that met it are told, the rest go again at once
+ *   write ─┼─ waiting ── gather ───▶│  ≤ 100 writes  │   conflict  → those that met it are told, the rest go again at
+ * once
  *   write ─┘  (a key in order)      └─ ≤ 4 at a time ┘   deposed   → all are told
  *
  * Nothing waits for a timer: a write that comes alone goes alone.
@@ -46,7 +48,8 @@ export class GroupCommit {
   }
 
   /**
-   * One compare-and-set. ResourceExhausted for a value over VALUE_LIMIT; Unavailable when the store cannot be reached, and then the write may
+   * One compare-and-set. ResourceExhausted for a value over VALUE_LIMIT; Unavailable when the store cannot be reached,
+   * and then the write may
    * have happened.
    */
   async write(operation: Operation, term?: Term): Promise<WriteResult> {
@@ -54,7 +57,10 @@ export class GroupCommit {
     return result.outcome === 'conflict' ? { outcome: 'conflict', current: result.conflicts[0]?.current } : result
   }
 
-  /** Several, all or none; conflicts by their index. InvalidArgument for more than a transaction takes, or a key twice; otherwise as `write`. */
+  /**
+   * Several, all or none; conflicts by their index. InvalidArgument for more than a transaction takes, or a key twice;
+   * otherwise as `write`.
+   */
   writeAll(operations: readonly Operation[], term?: Term): Promise<GroupResult> {
     return new Promise((resolve, reject) => {
       checkOperations(operations)
@@ -91,7 +97,11 @@ export class GroupCommit {
       }
       const { operations } = write
       const size = operations.reduce((sum, operation) => sum + sizeOf(operation), 0)
-      const fits = taken.length === 0 || (sameTerm(taken[0]!.term, write.term) && bytes + size <= BYTES_LIMIT && count + operations.length <= COMMIT_LIMIT)
+      const fits =
+        taken.length === 0 ||
+        (sameTerm(taken[0]!.term, write.term) &&
+          bytes + size <= BYTES_LIMIT &&
+          count + operations.length <= COMMIT_LIMIT)
       if (!fits || operations.some(({ key }) => this.#busy.has(key) || passedOver.has(key))) {
         for (const { key } of operations) passedOver.add(key)
         left.push(write)
@@ -113,17 +123,22 @@ export class GroupCommit {
       for (const { operations } of writes) for (const { key } of operations) this.#busy.delete(key)
       this.#schedule()
     }
-    this.#store.commit(writes.flatMap(({ operations }) => operations), writes[0]!.term).then(
-      (result) => {
-        this.#answer(writes, result)
-        settle()
-      },
-      (thrown: unknown) => {
-        const error = GantryError.from(thrown)
-        for (const { reject } of writes) reject(error)
-        settle()
-      },
-    )
+    this.#store
+      .commit(
+        writes.flatMap(({ operations }) => operations),
+        writes[0]!.term,
+      )
+      .then(
+        (result) => {
+          this.#answer(writes, result)
+          settle()
+        },
+        (thrown: unknown) => {
+          const error = GantryError.from(thrown)
+          for (const { reject } of writes) reject(error)
+          settle()
+        },
+      )
   }
 
   #answer(writes: readonly Write[], result: CommitResult): void {
@@ -136,7 +151,9 @@ export class GroupCommit {
         let first = 0
         const again = writes.filter((write) => {
           const { length } = write.operations
-          const own = result.conflicts.filter(({ index }) => index >= first && index < first + length).map(({ index, current }) => ({ index: index - first, current }))
+          const own = result.conflicts
+            .filter(({ index }) => index >= first && index < first + length)
+            .map(({ index, current }) => ({ index: index - first, current }))
           first += length
           if (own.length > 0) write.resolve({ outcome: 'conflict', conflicts: own })
           return own.length === 0

@@ -1,4 +1,7 @@
-/** Where objects stand in the store: /gantry/<group>/<plural>/<namespace>/<name>. The core group is "core"; "-" is the namespace of what has none. */
+/**
+ * Where objects stand in the store: /gantry/<group>/<plural>/<namespace>/<name>. The core group is "core"; "-" is the
+ * namespace of what has none.
+ */
 import { customKinds } from '../../proto/api/custom/definitions.ts'
 import { resourceOf, resources, unknownKind } from '../../proto/api/schema.ts'
 import type { Kind } from '../../proto/gen/types.ts'
@@ -14,7 +17,9 @@ export interface ObjectKey {
 }
 
 const NO_NAMESPACE = '-'
-const prefixes = new Map(resources.map(({ kind, group, plural }) => [kind, `${OBJECTS_PREFIX}${group === '' ? 'core' : group}/${plural}/`]))
+const prefixes = new Map(
+  resources.map(({ kind, group, plural }) => [kind, `${OBJECTS_PREFIX}${group === '' ? 'core' : group}/${plural}/`]),
+)
 const kinds = new Map(resources.map(({ kind }) => [prefixes.get(kind)!, kind as Kind]))
 
 /** What the keys of a kind begin with; with a namespace, of the kind's objects in it. */
@@ -34,7 +39,10 @@ export function objectKey(kind: Kind, namespace: string, name: string): string {
   return `${kindPrefix(kind)}${resourceOf(kind).namespaced ? namespace : NO_NAMESPACE}/${name}`
 }
 
-/** Of the key of an object, of whatever kind, what it and all others of its kind begin with; undefined for what is no such key. */
+/**
+ * Of the key of an object, of whatever kind, what it and all others of its kind begin with; undefined for what is no
+ * such key.
+ */
 export function prefixOf(key: string): string | undefined {
   return /^\/gantry\/[^/]+\/[^/]+\/(?=[^/]+\/[^/]+$)/.exec(key)?.[0]
 }

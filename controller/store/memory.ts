@@ -7,7 +7,11 @@ import { checkOperations } from './operations.ts'
 
 interface Commit {
   readonly revision: number
-  readonly changes: readonly { readonly key: string; readonly before: Entry | undefined; readonly after: Entry | undefined }[]
+  readonly changes: readonly {
+    readonly key: string
+    readonly before: Entry | undefined
+    readonly after: Entry | undefined
+  }[]
 }
 
 interface Lease {
@@ -43,7 +47,10 @@ export class MemoryStore implements Store {
   #snapshot: Snapshot | undefined
   #closed = false
 
-  /** Leases expire by the clock. At least `keep` commits stay in the history; older ones are compacted from time to time. */
+  /**
+   * Leases expire by the clock. At least `keep` commits stay in the history; older ones are compacted from time to
+   * time.
+   */
   constructor(clock: Clock, keep = 50_000) {
     this.#clock = clock
     this.#keep = keep
@@ -67,14 +74,16 @@ export class MemoryStore implements Store {
   async commit(operations: readonly Operation[], term?: Term): Promise<CommitResult> {
     this.#checkOpen()
     checkOperations(operations)
-    if (term !== undefined && this.#entries.get(term.key)?.createRevision !== term.createRevision) return { outcome: 'deposed' }
+    if (term !== undefined && this.#entries.get(term.key)?.createRevision !== term.createRevision)
+      return { outcome: 'deposed' }
     const conflicts = operations.flatMap((operation, index) => {
       const current = this.#entries.get(operation.key)
       return meets(operation, current) ? [] : [{ index, current }]
     })
     if (conflicts.length > 0) return { outcome: 'conflict', conflicts }
     for (const operation of operations) {
-      if (operation.kind === 'put' && operation.leaseId !== undefined && !this.#leases.has(operation.leaseId)) throw noLease(operation.leaseId)
+      if (operation.kind === 'put' && operation.leaseId !== undefined && !this.#leases.has(operation.leaseId))
+        throw noLease(operation.leaseId)
     }
     this.#write(operations)
     return { outcome: 'committed', revision: this.#revision }
@@ -134,7 +143,10 @@ export class MemoryStore implements Store {
     for (const { batches } of this.#watchers) batches.close(closed())
   }
 
-  /** Forgets the history up to and including this revision, as etcd's compaction does: watches that have been told less end with Expired. */
+  /**
+   * Forgets the history up to and including this revision, as etcd's compaction does: watches that have been told less
+   * end with Expired.
+   */
   compact(revision: number): void {
     if (revision > this.#revision) throw new GantryError('InvalidArgument', `revision ${revision} is not reached yet`)
     if (revision <= this.#compacted) return
@@ -168,7 +180,8 @@ export class MemoryStore implements Store {
     this.#revision = revision
     const commit = { revision, changes }
     this.#commits.push(commit)
-    if (this.#commits.length > 2 * this.#keep) this.compact(this.#commits[this.#commits.length - this.#keep - 1]!.revision)
+    if (this.#commits.length > 2 * this.#keep)
+      this.compact(this.#commits[this.#commits.length - this.#keep - 1]!.revision)
     for (const watcher of this.#watchers) watcher.batches.push(batchOf(commit, watcher.prefix))
   }
 
@@ -208,15 +221,21 @@ export class MemoryStore implements Store {
 
 function meets({ expect }: Operation, current: Entry | undefined): boolean {
   switch (expect.is) {
-    case 'any': return true
-    case 'absent': return current === undefined
-    case 'at': return current?.revision === expect.revision
+    case 'any':
+      return true
+    case 'absent':
+      return current === undefined
+    case 'at':
+      return current?.revision === expect.revision
   }
 }
 
 function batchOf({ revision, changes }: Commit, prefix: string): WatchBatch {
-  const events = changes.filter(({ key }) => key.startsWith(prefix)).map(({ before, after }): StoreEvent =>
-    after === undefined ? { type: 'delete', entry: { ...before!, revision } } : { type: 'put', entry: after })
+  const events = changes
+    .filter(({ key }) => key.startsWith(prefix))
+    .map(({ before, after }): StoreEvent =>
+      after === undefined ? { type: 'delete', entry: { ...before!, revision } } : { type: 'put', entry: after },
+    )
   return { revision, events }
 }
 

@@ -2,10 +2,15 @@
 import { GantryError } from '../../proto/api/errors.ts'
 import { COMMIT_LIMIT, VALUE_LIMIT, type Operation } from './contract.ts'
 
-/** InvalidArgument for more than COMMIT_LIMIT operations or a key twice; ResourceExhausted for a value over VALUE_LIMIT. */
+/**
+ * InvalidArgument for more than COMMIT_LIMIT operations or a key twice; ResourceExhausted for a value over VALUE_LIMIT.
+ */
 export function checkOperations(operations: readonly Operation[]): void {
   if (operations.length > COMMIT_LIMIT) {
-    throw new GantryError('InvalidArgument', `a commit has at most ${COMMIT_LIMIT} operations, not ${operations.length}`)
+    throw new GantryError(
+      'InvalidArgument',
+      `a commit has at most ${COMMIT_LIMIT} operations, not ${operations.length}`,
+    )
   }
   const keys = new Set<string>()
   for (const operation of operations) {
@@ -18,8 +23,18 @@ export function checkOperations(operations: readonly Operation[]): void {
 /** ResourceExhausted, with the size, for a value over VALUE_LIMIT. */
 export function checkSize(operation: Operation): void {
   if (operation.kind === 'put' && operation.value.length > VALUE_LIMIT) {
-    throw new GantryError('ResourceExhausted', `${operation.key} is ${operation.value.length} bytes large; the limit is ${VALUE_LIMIT}`, {
-      details: [{ value: String(operation.value.length), message: `an object has at most ${VALUE_LIMIT} bytes`, remedy: 'divide it, or keep large content elsewhere' }],
-    })
+    throw new GantryError(
+      'ResourceExhausted',
+      `${operation.key} is ${operation.value.length} bytes large; the limit is ${VALUE_LIMIT}`,
+      {
+        details: [
+          {
+            value: String(operation.value.length),
+            message: `an object has at most ${VALUE_LIMIT} bytes`,
+            remedy: 'divide it, or keep large content elsewhere',
+          },
+        ],
+      },
+    )
   }
 }

@@ -1,4 +1,7 @@
-/** A program that runs as long as the controller does: started, awaited until it answers, started again when it ends, stopped at the end. */
+/**
+ * A program that runs as long as the controller does: started, awaited until it answers, started again when it ends,
+ * stopped at the end.
+ */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { access, chmod, constants, mkdir } from 'node:fs/promises'
 import { createServer, isIPv6 } from 'node:net'
@@ -17,7 +20,10 @@ const STEADY = 30_000
 /** Milliseconds between tries to reach it, until it must answer, and from SIGTERM to SIGKILL. */
 const TRY = 20
 const READY_PATIENCE = 30_000
-/** Milliseconds of failing before it has answered once after which it is given up: something is wrong that time does not mend. */
+/**
+ * Milliseconds of failing before it has answered once after which it is given up: something is wrong that time does not
+ * mend.
+ */
 const START_PATIENCE = 20_000
 /** Milliseconds of waiting for other members after which that is told. */
 const WAITING_TOLD = 5_000
@@ -96,7 +102,8 @@ export class SupervisedChild {
       const told = (state: ChildState | GantryError): void => {
         if (state instanceof GantryError) reject(state)
         else if (state.state === 'ready') resolve()
-        else if (state.state === 'stopped') reject(new GantryError('Cancelled', `${this.#program.name} was stopped before it answered`))
+        else if (state.state === 'stopped')
+          reject(new GantryError('Cancelled', `${this.#program.name} was stopped before it answered`))
         else return
         this.#waiting.delete(told)
       }
@@ -112,8 +119,10 @@ export class SupervisedChild {
   }
 
   /**
-   * Keeps it running until the signal is aborted, then stops it. FailedPrecondition if the program is not installed, or has not answered once
-   * within about 20 s of tries (a last try that hangs is given 30 s); once it has answered it is started again without end.
+   * Keeps it running until the signal is aborted, then stops it. FailedPrecondition if the program is not installed, or
+   * has not answered once
+   * within about 20 s of tries (a last try that hangs is given 30 s); once it has answered it is started again without
+   * end.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger } = this.#options
@@ -132,7 +141,12 @@ export class SupervisedChild {
           logger.warn({ program: name, reason }, 'program was ended to start it anew')
           continue
         }
-        if (!this.#answered && clock.monotonic() - first > START_PATIENCE) throw new GantryError('FailedPrecondition', `${name} cannot be started: ${reason}`, { details: [{ field: name, message: reason, remedy: `mend that, or name running servers with the setting ${name}` }] })
+        if (!this.#answered && clock.monotonic() - first > START_PATIENCE)
+          throw new GantryError('FailedPrecondition', `${name} cannot be started: ${reason}`, {
+            details: [
+              { field: name, message: reason, remedy: `mend that, or name running servers with the setting ${name}` },
+            ],
+          })
         failures = clock.monotonic() - begun > STEADY ? 1 : failures + 1
         const wait = backoffDelay(RESTART, failures, random)
         logger.error({ program: name, reason, waitMillis: Math.round(wait) }, 'program ended, starting it again')
@@ -157,14 +171,20 @@ export class SupervisedChild {
     await mkdir(dataDir, { recursive: true, mode: 0o700 })
     await chmod(dataDir, 0o700)
     const earlier = await endRecorded(record, clock)
-    if (earlier !== undefined) logger.warn({ program: name, process: earlier.pid }, 'ended the program of an earlier run')
+    if (earlier !== undefined)
+      logger.warn({ program: name, process: earlier.pid }, 'ended the program of an earlier run')
     for (const place of this.#program.listens) {
       // What answers there later must be this program and not a stranger, whose data would be taken for the cluster's.
       const hindrance = await hindranceAt(place)
       if (hindrance !== undefined) return { reason: hindrance, wanted: false }
     }
-    // Its own session, so that a terminal's Ctrl-C reaches only the controller; SIGTERM from the kernel when the controller dies.
-    const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', 'sh', '-c', RECORD_AND_EXEC, record, path, ...args], { cwd: dataDir, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    // Its own session, so that a terminal's Ctrl-C reaches only the controller; SIGTERM from the kernel when the
+    // controller dies.
+    const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', 'sh', '-c', RECORD_AND_EXEC, record, path, ...args], {
+      cwd: dataDir,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    })
     const lines: string[] = []
     for (const stream of [child.stdout!, child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
@@ -191,7 +211,8 @@ export class SupervisedChild {
     await probed
     signal.removeEventListener('abort', stop)
     if (killed !== undefined) return { reason: killed, wanted: true }
-    const said = lines.map((line) => complaint?.(line)).findLast((words) => words !== undefined) ?? lines.join(' | ').slice(-2_000)
+    const said =
+      lines.map((line) => complaint?.(line)).findLast((words) => words !== undefined) ?? lines.join(' | ').slice(-2_000)
     return { reason: said === '' ? how : `${how}: ${said}`, wanted: false }
   }
 
@@ -204,7 +225,10 @@ export class SupervisedChild {
       try {
         await this.#program.probe(signal)
         if (signal.aborted) return
-        logger.info({ program: this.#program.name, process: child.pid, millis: Math.round(clock.monotonic() - begun) }, 'program answers')
+        logger.info(
+          { program: this.#program.name, process: child.pid, millis: Math.round(clock.monotonic() - begun) },
+          'program answers',
+        )
         this.#answered = true
         this.#trouble = undefined
         return this.#enter({ state: 'ready', pid: child.pid! })
@@ -212,7 +236,10 @@ export class SupervisedChild {
         if (signal.aborted) return
         if (this.#program.waitsForOthers === true) this.#tellWaiting(clock.monotonic() - begun, thrown)
         else if (clock.monotonic() - begun > READY_PATIENCE) {
-          logger.error({ program: this.#program.name, error: GantryError.from(thrown).message }, 'program does not answer, ending it')
+          logger.error(
+            { program: this.#program.name, error: GantryError.from(thrown).message },
+            'program does not answer, ending it',
+          )
           child.kill('SIGKILL')
           return
         }
@@ -227,7 +254,14 @@ export class SupervisedChild {
   #tellWaiting(millis: number, thrown: unknown): void {
     if (millis < WAITING_TOLD || this.#waitingTold) return
     this.#waitingTold = true
-    this.#options.logger.warn({ program: this.#program.name, error: GantryError.from(thrown).message, remedy: 'start the other members, and see that their ports are open between the machines' }, 'program waits for a majority of the members')
+    this.#options.logger.warn(
+      {
+        program: this.#program.name,
+        error: GantryError.from(thrown).message,
+        remedy: 'start the other members, and see that their ports are open between the machines',
+      },
+      'program waits for a majority of the members',
+    )
   }
 
   #stop(child: ChildProcess, ended: Promise<string>): void {
@@ -246,13 +280,26 @@ export class SupervisedChild {
   async #locate(): Promise<string> {
     const { name, command } = this.#program
     // Debian keeps daemons in sbin, which is not on every PATH.
-    const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'].filter((place) => place !== '')
+    const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'].filter(
+      (place) => place !== '',
+    )
     for (const place of places) {
       const path = join(place, command)
-      const found = await access(path, constants.X_OK).then(() => true, () => false)
+      const found = await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
       if (found) return path
     }
-    throw new GantryError('FailedPrecondition', `${name} is not installed: no program ${command} on PATH`, { details: [{ field: 'PATH', value: command, remedy: `install the package ${this.#program.package}, or name running servers with the setting ${name}` }] })
+    throw new GantryError('FailedPrecondition', `${name} is not installed: no program ${command} on PATH`, {
+      details: [
+        {
+          field: 'PATH',
+          value: command,
+          remedy: `install the package ${this.#program.package}, or name running servers with the setting ${name}`,
+        },
+      ],
+    })
   }
 }
 

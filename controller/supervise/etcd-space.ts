@@ -1,5 +1,6 @@
 /**
- * Keeps a member's database below its quota. Beyond it etcd refuses writes, and goes on refusing them until somebody has made room and taken its alarm
+ * Keeps a member's database below its quota. Beyond it etcd refuses writes, and goes on refusing them until somebody
+ * has made room and taken its alarm
  * back; and one object that is written over again and again fills it long before etcd forgets history by itself.
  * https://etcd.io/docs/v3.5/op-guide/maintenance/#space-quota
  */
@@ -13,7 +14,10 @@ import { EtcdConnection } from '../store/etcd-connection.ts'
 const LOOK = 5_000
 /** Milliseconds for one call: a database of a GiB is not written anew in a moment. */
 const PATIENCE = 60_000
-/** Shares of the quota: in use, and so much more than after the last time, from which on history is forgotten; of the file, from which on it is made smaller. */
+/**
+ * Shares of the quota: in use, and so much more than after the last time, from which on history is forgotten; of the
+ * file, from which on it is made smaller.
+ */
 const MUCH_USED = 0.4
 const MUCH_MORE = 0.2
 const LARGE_FILE = 0.8
@@ -68,7 +72,10 @@ export class EtcdSpace {
       await compact(connection, revision)
       status = await statusOf(connection)
       this.#kept = status.used
-      logger.info({ revision, used: status.used, file: status.file }, 'etcd has forgotten its history, which took much space')
+      logger.info(
+        { revision, used: status.used, file: status.file },
+        'etcd has forgotten its history, which took much space',
+      )
     }
     if (status.file >= quota * LARGE_FILE && status.used < status.file / 2) {
       this.#defragmenting = true
@@ -86,13 +93,26 @@ export class EtcdSpace {
   /** The alarm for want of space, if this member has raised it and has space. */
   async #takeBack(connection: EtcdConnection, { member, used, file }: Status): Promise<void> {
     const { quota, logger } = this.#options
-    const { alarms } = await connection.call<IAlarmResponse>('Maintenance', 'alarm', { action: 'Get', memberID: member, alarm: 'None' } satisfies IAlarmRequest, 'read')
+    const { alarms } = await connection.call<IAlarmResponse>(
+      'Maintenance',
+      'alarm',
+      { action: 'Get', memberID: member, alarm: 'None' } satisfies IAlarmRequest,
+      'read',
+    )
     if (!alarms.some(({ memberID, alarm }) => memberID === member && alarm === 'Nospace')) return
     if (file >= quota) {
-      logger.error({ used, file, quota }, 'the database of etcd is full: nothing can be written until objects are deleted')
+      logger.error(
+        { used, file, quota },
+        'the database of etcd is full: nothing can be written until objects are deleted',
+      )
       return
     }
-    await connection.call('Maintenance', 'alarm', { action: 'Deactivate', memberID: member, alarm: 'Nospace' } satisfies IAlarmRequest, 'write')
+    await connection.call(
+      'Maintenance',
+      'alarm',
+      { action: 'Deactivate', memberID: member, alarm: 'Nospace' } satisfies IAlarmRequest,
+      'write',
+    )
     logger.warn({ file, quota }, 'the database of etcd was full and takes writes again')
   }
 }
@@ -117,6 +137,17 @@ interface Status {
 }
 
 async function statusOf(connection: EtcdConnection): Promise<Status> {
-  const { header, dbSize, dbSizeInUse, errors } = await connection.call<IStatusResponse>('Maintenance', 'status', {}, 'read')
-  return { member: header.member_id, revision: header.revision, used: Number(dbSizeInUse), file: Number(dbSize), errors: errors.length }
+  const { header, dbSize, dbSizeInUse, errors } = await connection.call<IStatusResponse>(
+    'Maintenance',
+    'status',
+    {},
+    'read',
+  )
+  return {
+    member: header.member_id,
+    revision: header.revision,
+    used: Number(dbSizeInUse),
+    file: Number(dbSize),
+    errors: errors.length,
+  }
 }

@@ -1,4 +1,7 @@
-/** A secret that all controllers share: made by whichever comes first, kept in the store beside the objects, read by the others. */
+/**
+ * A secret that all controllers share: made by whichever comes first, kept in the store beside the objects, read by the
+ * others.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
 import { delay } from '../../proto/base/clock.ts'
@@ -7,8 +10,17 @@ import type { SuperviseOptions } from './child.ts'
 
 const RETRY: BackoffOptions = { first: 100, max: 2_000 }
 
-/** What is kept under the key, or what `make` makes, however long the store is away. Rejects with the signal's reason when it is aborted before. */
-export async function keptSecret(store: Pick<Store, 'get' | 'commit'>, key: string, make: () => string, { clock, random, logger }: SuperviseOptions, signal: AbortSignal): Promise<string> {
+/**
+ * What is kept under the key, or what `make` makes, however long the store is away. Rejects with the signal's reason
+ * when it is aborted before.
+ */
+export async function keptSecret(
+  store: Pick<Store, 'get' | 'commit'>,
+  key: string,
+  make: () => string,
+  { clock, random, logger }: SuperviseOptions,
+  signal: AbortSignal,
+): Promise<string> {
   for (let failures = 1; ; failures++) {
     try {
       const kept = await store.get(key)

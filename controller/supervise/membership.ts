@@ -1,4 +1,6 @@
-/** Which controllers run etcd and NATS together, seen from one of them, and how they prove to each other what they are. */
+/**
+ * Which controllers run etcd and NATS together, seen from one of them, and how they prove to each other what they are.
+ */
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -10,7 +12,10 @@ export interface Membership {
   readonly self: Member
   /** `self` among them. */
   readonly members: readonly Member[]
-  /** Of the controller: of the cluster's authority, for CONTROLLER_HOST (proto/api/rpc.ts) and the own address. Absolute paths. */
+  /**
+   * Of the controller: of the cluster's authority, for CONTROLLER_HOST (proto/api/rpc.ts) and the own address. Absolute
+   * paths.
+   */
   readonly tls: TlsFiles
 }
 
@@ -22,7 +27,12 @@ export function othersOf({ self, members }: Membership): Member[] {
 const RECORD = 'members'
 
 function recordOf(membership: Membership | undefined, port: number): string {
-  return membership === undefined ? '' : membership.members.map(({ name, address }) => `${name}=${urlOf(address, port)}\n`).sort().join('')
+  return membership === undefined
+    ? ''
+    : membership.members
+        .map(({ name, address }) => `${name}=${urlOf(address, port)}\n`)
+        .sort()
+        .join('')
 }
 
 /** Where a member's etcd is reached by the others. */
@@ -31,18 +41,34 @@ export function urlOf(address: string, port: number): string {
 }
 
 /**
- * FailedPrecondition if the data in a directory was made with other members than these (undefined: alone): it would go on as it was, and the
+ * FailedPrecondition if the data in a directory was made with other members than these (undefined: alone): it would go
+ * on as it was, and the
  * others would wait for it in vain. `exists` says whether there are data.
  */
-export async function checkRecord(dataDir: string, exists: boolean, membership: Membership | undefined, port: number): Promise<void> {
+export async function checkRecord(
+  dataDir: string,
+  exists: boolean,
+  membership: Membership | undefined,
+  port: number,
+): Promise<void> {
   const file = join(dataDir, RECORD)
   const kept = exists ? await readOr(file, '') : undefined
   const wanted = recordOf(membership, port)
   if (kept !== undefined && kept !== wanted) {
     const before = kept === '' ? 'one controller alone' : kept.trim().split('\n').join(', ')
-    throw new GantryError('FailedPrecondition', `the data in ${dataDir} are of ${before}, not of ${wanted === '' ? 'one controller alone' : wanted.trim().split('\n').join(', ')}`, {
-      details: [{ field: 'members', message: 'do not fit the data', remedy: 'set members and ports.etcdPeer as they were, or give a new cluster new data directories' }],
-    })
+    throw new GantryError(
+      'FailedPrecondition',
+      `the data in ${dataDir} are of ${before}, not of ${wanted === '' ? 'one controller alone' : wanted.trim().split('\n').join(', ')}`,
+      {
+        details: [
+          {
+            field: 'members',
+            message: 'do not fit the data',
+            remedy: 'set members and ports.etcdPeer as they were, or give a new cluster new data directories',
+          },
+        ],
+      },
+    )
   }
   if (kept !== undefined) return
   if (wanted === '') await rm(file, { force: true })

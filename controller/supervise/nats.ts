@@ -1,9 +1,13 @@
 /**
- * The controller's own NATS with JetStream, alone or one of several, in the controller's data directory. Clients reach it on loopback, and must
- * know its token, which is in files that only the controller's user can read: other users of the machine can neither hear nor tell news. The
- * servers of several controllers are joined by routes between their addresses: TLS with a certificate of the cluster's authority both ways, and
+ * The controller's own NATS with JetStream, alone or one of several, in the controller's data directory. Clients reach
+ * it on loopback, and must
+ * know its token, which is in files that only the controller's user can read: other users of the machine can neither
+ * hear nor tell news. The
+ * servers of several controllers are joined by routes between their addresses: TLS with a certificate of the cluster's
+ * authority both ways, and
  * a secret, for nodes and people have such certificates as well.
- * https://docs.nats.io/running-a-nats-service/configuration, …/securing_nats/auth_intro/tokens and …/clustering/cluster_config
+ * https://docs.nats.io/running-a-nats-service/configuration, …/securing_nats/auth_intro/tokens and
+ * …/clustering/cluster_config
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
@@ -55,12 +59,21 @@ export class EmbeddedNats {
     this.token = token
     this.#secret = cluster?.secret
     this.#configure = (secret) => writePrivate(file, configuration(options, dataDir, token, secret))
-    this.#child = new SupervisedChild({
-      name: 'nats', command: 'nats-server', package: 'nats-server', dataDir,
-      listens: [{ host: '127.0.0.1', port }, ...(cluster === undefined ? [] : [{ host: cluster.membership.self.address, port: cluster.port }])],
-      args: ['--config', file],
-      probe: (signal) => probe(port, signal),
-    }, options)
+    this.#child = new SupervisedChild(
+      {
+        name: 'nats',
+        command: 'nats-server',
+        package: 'nats-server',
+        dataDir,
+        listens: [
+          { host: '127.0.0.1', port },
+          ...(cluster === undefined ? [] : [{ host: cluster.membership.self.address, port: cluster.port }]),
+        ],
+        args: ['--config', file],
+        probe: (signal) => probe(port, signal),
+      },
+      options,
+    )
   }
 
   /** Makes the token where an earlier run has not. */
@@ -99,14 +112,19 @@ function configuration({ port, cluster }: EmbeddedNatsOptions, dataDir: string, 
   return `${[
     ...lines,
     // A route whose other end was cut off is made again soon.
-    'ping_interval: "2s"', 'ping_max: 2',
+    'ping_interval: "2s"',
+    'ping_max: 2',
     'cluster {',
     '  name: gantry',
     `  listen: ${text(hostPortOf({ host: self.address, port: cluster.port }))}`,
     '  no_advertise: true',
     `  authorization { user: ${ROUTE_USER}, password: ${text(secret)}, timeout: 2 }`,
     `  tls { ca_file: ${text(tls.ca)}, cert_file: ${text(tls.cert)}, key_file: ${text(tls.key)}, verify: true, timeout: 2 }`,
-    `  routes: [${othersOf(cluster.membership).map(({ address }) => text(`nats-route://${ROUTE_USER}:${secret}@${hostPortOf({ host: address, port: cluster.port })}`)).join(', ')}]`,
+    `  routes: [${othersOf(cluster.membership)
+      .map(({ address }) =>
+        text(`nats-route://${ROUTE_USER}:${secret}@${hostPortOf({ host: address, port: cluster.port })}`),
+      )
+      .join(', ')}]`,
     '}',
   ].join('\n')}\n`
 }
@@ -132,8 +150,16 @@ function probe(port: number, signal: AbortSignal): Promise<void> {
       socket.destroy()
       end()
     }
-    socket.once('data', (chunk) => settle(() => (chunk.toString().startsWith('INFO ') ? resolve() : reject(new GantryError('Unavailable', `what listens on port ${port} is no NATS`)))))
-    socket.once('timeout', () => settle(() => reject(new GantryError('DeadlineExceeded', `NATS did not answer within ${PROBE_TIMEOUT} ms`))))
+    socket.once('data', (chunk) =>
+      settle(() =>
+        chunk.toString().startsWith('INFO ')
+          ? resolve()
+          : reject(new GantryError('Unavailable', `what listens on port ${port} is no NATS`)),
+      ),
+    )
+    socket.once('timeout', () =>
+      settle(() => reject(new GantryError('DeadlineExceeded', `NATS did not answer within ${PROBE_TIMEOUT} ms`))),
+    )
     socket.once('error', (error) => settle(() => reject(error)))
     socket.once('close', () => reject(new GantryError('Unavailable', 'NATS closed the connection')))
   })

@@ -1,5 +1,6 @@
 /**
- * Which process a program of an earlier run is, so that it is found again after the controller was killed. The record holds the process's id,
+ * Which process a program of an earlier run is, so that it is found again after the controller was killed. The record
+ * holds the process's id,
  * its start time and the boot it belongs to: an id alone may have been given to another process since.
  */
 import { readFile, rm } from 'node:fs/promises'
@@ -13,7 +14,8 @@ const KILL_PATIENCE = 5_000
 const LOOK = 20
 
 /**
- * A shell script that writes the record ($0) of its own process and then becomes the program ($@): the record is there before the program
+ * A shell script that writes the record ($0) of its own process and then becomes the program ($@): the record is there
+ * before the program
  * runs, so no instant exists in which a program runs unrecorded.
  */
 export const RECORD_AND_EXEC = `read -r stat < /proc/$$/stat && read -r boot < ${BOOT_ID} && printf '%s\\n%s\\n' "$stat" "$boot" > "$0" && exec "$@"`
@@ -62,18 +64,32 @@ export async function runs({ pid, startTime }: ProcessRecord): Promise<boolean> 
   return stat !== undefined && parseStat(stat)?.startTime === startTime && !/^\d+ \(.*\) [ZX] /s.test(stat)
 }
 
-/** Ends the recorded process if it still runs, and waits until it is gone; its record goes with it. Internal if it cannot be ended. */
+/**
+ * Ends the recorded process if it still runs, and waits until it is gone; its record goes with it. Internal if it
+ * cannot be ended.
+ */
 export async function endRecorded(path: string, clock: Clock): Promise<ProcessRecord | undefined> {
   const record = await findRecorded(path)
   if (record !== undefined) {
-    const gone = await endWith(record, 'SIGTERM', GRACE, clock) || await endWith(record, 'SIGKILL', KILL_PATIENCE, clock)
-    if (!gone) throw new GantryError('Internal', `process ${record.pid} of an earlier run does not end`, { details: [{ field: 'pid', value: String(record.pid), remedy: `look at /proc/${record.pid}/stack and end it by hand` }] })
+    const gone =
+      (await endWith(record, 'SIGTERM', GRACE, clock)) || (await endWith(record, 'SIGKILL', KILL_PATIENCE, clock))
+    if (!gone)
+      throw new GantryError('Internal', `process ${record.pid} of an earlier run does not end`, {
+        details: [
+          { field: 'pid', value: String(record.pid), remedy: `look at /proc/${record.pid}/stack and end it by hand` },
+        ],
+      })
   }
   await rm(path, { force: true })
   return record
 }
 
-async function endWith(record: ProcessRecord, signal: NodeJS.Signals, patience: number, clock: Clock): Promise<boolean> {
+async function endWith(
+  record: ProcessRecord,
+  signal: NodeJS.Signals,
+  patience: number,
+  clock: Clock,
+): Promise<boolean> {
   if (!(await runs(record))) return true
   try {
     process.kill(record.pid, signal)

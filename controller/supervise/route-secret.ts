@@ -6,7 +6,13 @@ import { keptSecret } from './kept-secret.ts'
 
 export const ROUTE_SECRET_KEY = '/gantry-supervise/nats-routes'
 
-/** 64 hexadecimal digits, however long the store is away. Rejects with the signal's reason when it is aborted before. */
-export function routeSecret(store: Pick<Store, 'get' | 'commit'>, options: SuperviseOptions, signal: AbortSignal): Promise<string> {
+/**
+ * 64 hexadecimal digits, however long the store is away. Rejects with the signal's reason when it is aborted before.
+ */
+export function routeSecret(
+  store: Pick<Store, 'get' | 'commit'>,
+  options: SuperviseOptions,
+  signal: AbortSignal,
+): Promise<string> {
   return keptSecret(store, ROUTE_SECRET_KEY, () => randomBytes(32).toString('hex'), options, signal)
 }

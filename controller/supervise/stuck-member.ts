@@ -1,11 +1,16 @@
 /**
- * A member of etcd that was cut off may stay without a leader long after it can be reached again: its connections wait for TCP's next
- * retransmission, which comes the later the longer the cut was (RFC 6298, 5.5). Started anew it has new connections, and a leader within a second.
+ * A member of etcd that was cut off may stay without a leader long after it can be reached again: its connections wait
+ * for TCP's next
+ * retransmission, which comes the later the longer the cut was (RFC 6298, 5.5). Started anew it has new connections,
+ * and a leader within a second.
  */
 import { elapsed } from '../../proto/base/clock.ts'
 import type { SuperviseOptions } from './child.ts'
 
-/** Milliseconds between looks, and without a leader until the others are asked: a cut that was shorter is made up for as soon by itself. */
+/**
+ * Milliseconds between looks, and without a leader until the others are asked: a cut that was shorter is made up for as
+ * soon by itself.
+ */
 const LOOK = 1_000
 const PATIENCE = 5_000
 /** Milliseconds from one start anew to the next: the member has to come to rest in between. */
@@ -20,7 +25,11 @@ export interface MemberLife {
 }
 
 /** Until the signal is aborted. */
-export async function watchMember(member: MemberLife, { clock, random, logger }: SuperviseOptions, signal: AbortSignal): Promise<void> {
+export async function watchMember(
+  member: MemberLife,
+  { clock, random, logger }: SuperviseOptions,
+  signal: AbortSignal,
+): Promise<void> {
   let since: number | undefined
   let last = -Infinity
   while (await elapsed(clock, LOOK, signal)) {
@@ -34,7 +43,10 @@ export async function watchMember(member: MemberLife, { clock, random, logger }:
     // Not all at the same moment, where all were cut off from each other.
     if (!(await elapsed(clock, random.next() * LOOK, signal)) || (await member.healthy(signal))) continue
     last = clock.monotonic()
-    logger.warn({ leaderlessMillis: Math.round(last - since) }, 'this member of etcd has no leader though the others can be reached: starting it anew')
+    logger.warn(
+      { leaderlessMillis: Math.round(last - since) },
+      'this member of etcd has no leader though the others can be reached: starting it anew',
+    )
     member.startAnew('it had no leader though the others could be reached')
     since = undefined
   }

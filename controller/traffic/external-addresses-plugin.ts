@@ -1,4 +1,7 @@
-/** Refuses external addresses that a Service may not have, and those that another Service has with the same port; whoever writes. */
+/**
+ * Refuses external addresses that a Service may not have, and those that another Service has with the same port;
+ * whoever writes.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import { entryPath } from '../../proto/api/path.ts'
 import { describeObject } from '../../proto/api/schema.ts'
@@ -45,16 +48,24 @@ export class ExternalAddressesPlugin implements AdmissionPlugin {
       if (!externalAddressesOf(other).some((one) => canonicalText(one.address) === text)) continue
       const taken = portsOf(other).find((port) => ports.has(port))
       if (taken === undefined) continue
-      throw refused(service, field, address, { message: `with port ${taken} is that of Service ${namespace}/${name}`, remedy: 'give another address or port' })
+      throw refused(service, field, address, {
+        message: `with port ${taken} is that of Service ${namespace}/${name}`,
+        remedy: 'give another address or port',
+      })
     }
   }
 }
 
 /** Every external address, and where it stands. */
-export function externalAddressesOf({ spec, status }: Pick<Service, 'spec' | 'status'>): { readonly field: string; readonly address: string }[] {
+export function externalAddressesOf({
+  spec,
+  status,
+}: Pick<Service, 'spec' | 'status'>): { readonly field: string; readonly address: string }[] {
   return [
     ...(spec.externalIPs ?? []).map((address, index) => ({ field: entryPath('spec.externalIPs', index), address })),
-    ...(status.loadBalancer?.ingress ?? []).flatMap(({ ip = '' }, index) => (ip === '' ? [] : [{ field: `${entryPath('status.loadBalancer.ingress', index)}.ip`, address: ip }])),
+    ...(status.loadBalancer?.ingress ?? []).flatMap(({ ip = '' }, index) =>
+      ip === '' ? [] : [{ field: `${entryPath('status.loadBalancer.ingress', index)}.ip`, address: ip }],
+    ),
   ]
 }
 
@@ -63,5 +74,9 @@ function portsOf({ spec: { ports = [] } }: Service): string[] {
 }
 
 function refused(service: Service, field: string, value: string, { message, remedy }: AddressProblem): GantryError {
-  return new GantryError('Forbidden', `${describeObject(service)} is forbidden: ${field}: ${value} ${message} (${remedy})`, { details: [{ field, value, message, remedy }] })
+  return new GantryError(
+    'Forbidden',
+    `${describeObject(service)} is forbidden: ${field}: ${value} ${message} (${remedy})`,
+    { details: [{ field, value, message, remedy }] },
+  )
 }

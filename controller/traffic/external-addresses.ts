@@ -1,4 +1,7 @@
-/** Which addresses a Service may have beside its own: those of ranges that an administrator has listed, and that nothing of the cluster has. */
+/**
+ * Which addresses a Service may have beside its own: those of ranges that an administrator has listed, and that nothing
+ * of the cluster has.
+ */
 import { formatAddress, rangeContains, readAddress, readCidr, type AddressRange } from '../../proto/api/cidr.ts'
 import { specialAddress } from '../../proto/api/validation/address.ts'
 import type { Node } from '../../proto/gen/types.ts'
@@ -40,13 +43,17 @@ export class ExternalAddresses {
   /** Why no Service may be reached at this address; undefined if one may. */
   problem(text: string): AddressProblem | undefined {
     const address = canonicalText(text)
-    if (address === undefined) return { message: 'is not an IP address', remedy: 'write it as 203.0.113.1 or 2001:db8::1' }
+    if (address === undefined)
+      return { message: 'is not an IP address', remedy: 'write it as 203.0.113.1 or 2001:db8::1' }
     const own = this.#ofCluster(address)
     if (own !== undefined) return { message: `is ${own}`, remedy: 'give one that nothing of the cluster has' }
     if (isWithin(address, this.#allowed)) return undefined
     return {
       message: 'is in no range of external addresses',
-      remedy: this.#listed === '' ? "the controllers' setting externalCidrs lists none: ask an administrator" : `the controllers' setting externalCidrs lists ${this.#listed}`,
+      remedy:
+        this.#listed === ''
+          ? "the controllers' setting externalCidrs lists none: ask an administrator"
+          : `the controllers' setting externalCidrs lists ${this.#listed}`,
     }
   }
 
@@ -72,13 +79,27 @@ export class ExternalAddresses {
   }
 
   #nodeWith(address: string): Node | undefined {
-    return this.#informer.lister('Node').list().find(({ status, spec }) =>
-      (status.addresses ?? []).some((one) => canonicalText(one.address ?? '') === address) || isWithin(address, (spec.podCIDRs ?? []).flatMap((cidr) => readCidr(cidr) ?? [])))
+    return this.#informer
+      .lister('Node')
+      .list()
+      .find(
+        ({ status, spec }) =>
+          (status.addresses ?? []).some((one) => canonicalText(one.address ?? '') === address) ||
+          isWithin(
+            address,
+            (spec.podCIDRs ?? []).flatMap((cidr) => readCidr(cidr) ?? []),
+          ),
+      )
   }
 
   #isApiEndpoint(address: string): boolean {
-    const slices = this.#informer.lister('EndpointSlice').list(API_SERVICE.namespace).filter(({ metadata }) => metadata.labels?.[SERVICE_NAME] === API_SERVICE.name)
-    return slices.some(({ endpoints = [] }) => endpoints.some(({ addresses = [] }) => addresses.some((one) => canonicalText(one) === address)))
+    const slices = this.#informer
+      .lister('EndpointSlice')
+      .list(API_SERVICE.namespace)
+      .filter(({ metadata }) => metadata.labels?.[SERVICE_NAME] === API_SERVICE.name)
+    return slices.some(({ endpoints = [] }) =>
+      endpoints.some(({ addresses = [] }) => addresses.some((one) => canonicalText(one) === address)),
+    )
   }
 }
 

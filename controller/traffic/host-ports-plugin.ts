@@ -17,10 +17,15 @@ export class HostPortsPlugin implements AdmissionPlugin {
     this.#reserved = reserved
   }
 
-  /** What pods are made of is looked at where users write it, so that they are told at once; a pod wherever it comes from. */
+  /**
+   * What pods are made of is looked at where users write it, so that they are told at once; a pod wherever it comes
+   * from.
+   */
   handles({ operation, kind, subresource, context: { user } }: AdmissionOccasion): boolean {
     if (subresource !== '') return false
-    return kind === 'Pod' ? operation === 'CREATE' : user !== undefined && (operation === 'CREATE' || operation === 'UPDATE') && mayHavePodSpec(kind)
+    return kind === 'Pod'
+      ? operation === 'CREATE'
+      : user !== undefined && (operation === 'CREATE' || operation === 'UPDATE') && mayHavePodSpec(kind)
   }
 
   /** Forbidden. */
@@ -33,8 +38,15 @@ export class HostPortsPlugin implements AdmissionPlugin {
       const owner = ownerOfHostPort(claim, this.#reserved)
       if (owner === undefined) continue
       const value = formatHostPort(claim)
-      const remedy = spec.hostNetwork === true ? "give the container another port, or take it out of the node's network" : 'give another hostPort, or use a Service'
-      throw new GantryError('Forbidden', `${describeNew(object)} is forbidden: the port ${value} of nodes is reserved for ${owner} (${remedy})`, { details: [{ field: fieldOf(spec, path, claim), value, message: `is reserved for ${owner}`, remedy }] })
+      const remedy =
+        spec.hostNetwork === true
+          ? "give the container another port, or take it out of the node's network"
+          : 'give another hostPort, or use a Service'
+      throw new GantryError(
+        'Forbidden',
+        `${describeNew(object)} is forbidden: the port ${value} of nodes is reserved for ${owner} (${remedy})`,
+        { details: [{ field: fieldOf(spec, path, claim), value, message: `is reserved for ${owner}`, remedy }] },
+      )
     }
   }
 }
@@ -43,8 +55,12 @@ export class HostPortsPlugin implements AdmissionPlugin {
 function fieldOf(spec: PodSpec, path: string, { port, protocol, address }: HostPortClaim): string {
   for (const list of ['containers', 'initContainers'] as const) {
     for (const [at, { ports = [] }] of (spec[list] ?? []).entries()) {
-      const index = ports.findIndex(({ hostPort = 0, containerPort, hostIP = '', ...one }) => (hostPort === 0 ? containerPort : hostPort) === port && one.protocol === protocol && hostIP === address)
-      if (index !== -1) return `${path}.${list}[${at}].ports[${index}].${ports[index]!.hostPort === undefined ? 'containerPort' : 'hostPort'}`
+      const index = ports.findIndex(
+        ({ hostPort = 0, containerPort, hostIP = '', ...one }) =>
+          (hostPort === 0 ? containerPort : hostPort) === port && one.protocol === protocol && hostIP === address,
+      )
+      if (index !== -1)
+        return `${path}.${list}[${at}].ports[${index}].${ports[index]!.hostPort === undefined ? 'containerPort' : 'hostPort'}`
     }
   }
   return path

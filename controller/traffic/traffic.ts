@@ -16,6 +16,9 @@ export class Traffic {
 
   constructor(parts: TrafficParts) {
     this.addresses = new ExternalAddresses(parts)
-    this.plugins = [new ExternalAddressesPlugin(this.addresses, parts.informer), new HostPortsPlugin(parts.reservedPorts)]
+    this.plugins = [
+      new ExternalAddressesPlugin(this.addresses, parts.informer),
+      new HostPortsPlugin(parts.reservedPorts),
+    ]
   }
 }

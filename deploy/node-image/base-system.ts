@@ -1,4 +1,7 @@
-/** The system of the node image: a root file system out of the distribution's packages, made by mmdebstrap and kept until the list of packages changes. */
+/**
+ * The system of the node image: a root file system out of the distribution's packages, made by mmdebstrap and kept
+ * until the list of packages changes.
+ */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
@@ -11,7 +14,14 @@ const SUITE = 'trixie'
 /** Milliseconds for downloading and unpacking about a hundred packages. */
 const PATIENCE = 900_000
 /** Nobody reads these on a machine that lives for minutes. */
-const LEFT_OUT = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/info/*', '/usr/share/locale/*', '/usr/share/lintian/*', '/usr/share/bash-completion/*']
+const LEFT_OUT = [
+  '/usr/share/doc/*',
+  '/usr/share/man/*',
+  '/usr/share/info/*',
+  '/usr/share/locale/*',
+  '/usr/share/lintian/*',
+  '/usr/share/bash-completion/*',
+]
 
 export interface BaseSystem {
   /** Twelve hexadecimal digits: the same for the same packages. */
@@ -30,9 +40,17 @@ export interface BaseOptions {
 }
 
 export async function baseSystem({ folder, progress, signal, fresh = false }: BaseOptions): Promise<BaseSystem> {
-  const packages = (await readFile(join(folder, 'packages'), 'utf8')).split('\n').map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'))
+  const packages = (await readFile(join(folder, 'packages'), 'utf8'))
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
   const command = [
-    '--variant=essential', `--include=${packages.join(',')}`, ...LEFT_OUT.map((path) => `--dpkgopt=path-exclude=${path}`), '--dpkgopt=force-unsafe-io', `--architectures=${architecture()}`, SUITE,
+    '--variant=essential',
+    `--include=${packages.join(',')}`,
+    ...LEFT_OUT.map((path) => `--dpkgopt=path-exclude=${path}`),
+    '--dpkgopt=force-unsafe-io',
+    `--architectures=${architecture()}`,
+    SUITE,
   ]
   const hash = createHash('sha256').update(JSON.stringify(command)).digest('hex').slice(0, 12)
   const cache = cacheFolder(process.env)
@@ -51,7 +69,8 @@ export async function baseSystem({ folder, progress, signal, fresh = false }: Ba
       } finally {
         await rm(making, { recursive: true, force: true })
       }
-      for (const other of await readdir(cache)) if (other.startsWith('system-') && other !== name) await rm(join(cache, other), { force: true })
+      for (const other of await readdir(cache))
+        if (other.startsWith('system-') && other !== name) await rm(join(cache, other), { force: true })
       return file
     },
   }
@@ -61,14 +80,25 @@ async function make(command: readonly string[], signal: AbortSignal | undefined)
   try {
     await run('mmdebstrap', command, { timeout: PATIENCE, signal })
   } catch (thrown) {
-    if (GantryError.is(thrown, 'NotFound')) throw new GantryError('FailedPrecondition', 'mmdebstrap is missing: it makes the node image out of the distribution\'s packages', { cause: thrown, details: [{ field: 'mmdebstrap', remedy: 'apt-get install mmdebstrap' }] })
+    if (GantryError.is(thrown, 'NotFound'))
+      throw new GantryError(
+        'FailedPrecondition',
+        "mmdebstrap is missing: it makes the node image out of the distribution's packages",
+        { cause: thrown, details: [{ field: 'mmdebstrap', remedy: 'apt-get install mmdebstrap' }] },
+      )
     throw thrown
   }
 }
 
 /** As Debian calls it: https://www.debian.org/ports/ */
 function architecture(): string {
-  const names: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64', arm64: 'arm64', riscv64: 'riscv64', ppc64: 'ppc64el', s390x: 's390x' }
+  const names: Partial<Record<NodeJS.Architecture, string>> = {
+    x64: 'amd64',
+    arm64: 'arm64',
+    riscv64: 'riscv64',
+    ppc64: 'ppc64el',
+    s390x: 's390x',
+  }
   return names[process.arch] ?? process.arch
 }
 

@@ -1,5 +1,6 @@
 /**
- * The image of which machines are made: the distribution's programs below, Gantry on top. Both layers are named by what is in them, so that a change of
+ * The image of which machines are made: the distribution's programs below, Gantry on top. Both layers are named by what
+ * is in them, so that a change of
  * Gantry's code costs the upper one only, and nothing is built that is there.
  */
 import { createHash } from 'node:crypto'
@@ -31,26 +32,48 @@ export interface NodeImageOptions {
   readonly fresh?: boolean
 }
 
-/** The image's name in the engine, "gantry-node:0123456789ab", once it is there. FailedPrecondition without Gantry's bundles or mmdebstrap. */
-export async function ensureNodeImage(docker: DockerClient, { root, progress = () => undefined, signal, fresh = false }: NodeImageOptions): Promise<string> {
+/**
+ * The image's name in the engine, "gantry-node:0123456789ab", once it is there. FailedPrecondition without Gantry's
+ * bundles or mmdebstrap.
+ */
+export async function ensureNodeImage(
+  docker: DockerClient,
+  { root, progress = () => undefined, signal, fresh = false }: NodeImageOptions,
+): Promise<string> {
   const folder = join(root, 'deploy/node-image')
   const base = await baseSystem({ folder, progress, signal, fresh })
   const files = await gantryFiles(root)
   const dockerfile = await readFile(join(folder, 'Dockerfile'))
   const image = `${REPOSITORY}:${hashOf(base.hash, dockerfile, files)}`
-  if (!fresh && await isThere(docker, image)) return image
+  if (!fresh && (await isThere(docker, image))) return image
 
   const system = `${BASE}:${base.hash}`
-  if (fresh || !await isThere(docker, system)) {
+  if (fresh || !(await isThere(docker, system))) {
     const archive = await base.archive()
     progress('node image: system')
-    await finish(await docker.importImage(archive, { repo: BASE, tag: base.hash }) as Readable, signal)
+    await finish((await docker.importImage(archive, { repo: BASE, tag: base.hash })) as Readable, signal)
   }
   signal?.throwIfAborted()
   progress('node image: Gantry')
-  const programs = Object.fromEntries(PROGRAMS.map((name): [string, LayerFile] => [`usr/local/bin/${name}`, { symlink: join(HOME, 'dist', `${name}.cjs`) }]))
-  const context = await buildTar({ Dockerfile: { content: dockerfile }, ...programs, ...Object.fromEntries(Object.entries(files).map(([path, file]) => [join('.', HOME, path), file])) })
-  await finish(await docker.buildImage(Readable.from([context]), { t: image, buildargs: { BASE: system }, forcerm: true }) as Readable, signal)
+  const programs = Object.fromEntries(
+    PROGRAMS.map((name): [string, LayerFile] => [
+      `usr/local/bin/${name}`,
+      { symlink: join(HOME, 'dist', `${name}.cjs`) },
+    ]),
+  )
+  const context = await buildTar({
+    Dockerfile: { content: dockerfile },
+    ...programs,
+    ...Object.fromEntries(Object.entries(files).map(([path, file]) => [join('.', HOME, path), file])),
+  })
+  await finish(
+    (await docker.buildImage(Readable.from([context]), {
+      t: image,
+      buildargs: { BASE: system },
+      forcerm: true,
+    })) as Readable,
+    signal,
+  )
   await removeOld(docker, image)
   return image
 }
@@ -58,13 +81,20 @@ export async function ensureNodeImage(docker: DockerClient, { root, progress = (
 /** What of the package a machine needs: bundles, scripts, examples. */
 async function gantryFiles(root: string): Promise<Record<string, LayerFile>> {
   const bundles = (await filesIn(root, 'dist')).filter((path) => /^dist\/(gantry.*\.cjs$|etcd\/)/.test(path))
-  if (!bundles.includes('dist/gantry-agent.cjs')) throw new GantryError('FailedPrecondition', `Gantry is not built: ${join(root, 'dist')} has no gantry-agent.cjs`, { details: [{ field: 'dist', value: join(root, 'dist'), remedy: 'npm run build' }] })
+  if (!bundles.includes('dist/gantry-agent.cjs'))
+    throw new GantryError('FailedPrecondition', `Gantry is not built: ${join(root, 'dist')} has no gantry-agent.cjs`, {
+      details: [{ field: 'dist', value: join(root, 'dist'), remedy: 'npm run build' }],
+    })
   const rest = (await filesIn(root, 'deploy')).filter((path) => !/\.(ts|md)$|\/node_modules\//.test(path))
   const paths = ['package.json', ...bundles, ...rest].sort()
-  return Object.fromEntries(await Promise.all(paths.map(async (path): Promise<[string, LayerFile]> => {
-    const [content, { mode }] = await Promise.all([readFile(join(root, path)), stat(join(root, path))])
-    return [path, { content, mode: mode & 0o111 ? 0o755 : 0o644 }]
-  })))
+  return Object.fromEntries(
+    await Promise.all(
+      paths.map(async (path): Promise<[string, LayerFile]> => {
+        const [content, { mode }] = await Promise.all([readFile(join(root, path)), stat(join(root, path))])
+        return [path, { content, mode: mode & 0o111 ? 0o755 : 0o644 }]
+      }),
+    ),
+  )
 }
 
 async function filesIn(root: string, folder: string): Promise<string[]> {
@@ -74,7 +104,8 @@ async function filesIn(root: string, folder: string): Promise<string[]> {
 
 function hashOf(base: string, dockerfile: Buffer, files: Readonly<Record<string, LayerFile>>): string {
   const hash = createHash('sha256').update(base).update(dockerfile)
-  for (const [path, file] of Object.entries(files)) if ('content' in file) hash.update(`\0${path}\0${file.mode}\0${file.content.length}\0`).update(file.content)
+  for (const [path, file] of Object.entries(files))
+    if ('content' in file) hash.update(`\0${path}\0${file.mode}\0${file.content.length}\0`).update(file.content)
   return hash.digest('hex').slice(0, 12)
 }
 
@@ -94,8 +125,9 @@ async function finish(progress: Readable, signal: AbortSignal | undefined): Prom
   signal?.addEventListener('abort', abort, { once: true })
   try {
     for await (const line of createInterface({ input: progress })) {
-      const { error } = line === '' ? {} : JSON.parse(line) as { error?: string }
-      if (error !== undefined) throw new GantryError('Internal', `the Docker engine could not build the node image: ${error}`)
+      const { error } = line === '' ? {} : (JSON.parse(line) as { error?: string })
+      if (error !== undefined)
+        throw new GantryError('Internal', `the Docker engine could not build the node image: ${error}`)
     }
   } finally {
     signal?.removeEventListener('abort', abort)

@@ -1,4 +1,7 @@
-/** Processes that a rig has beside its machines, found by where their output goes: for when its record does not tell of them. */
+/**
+ * Processes that a rig has beside its machines, found by where their output goes: for when its record does not tell of
+ * them.
+ */
 import { readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/api/errors.ts'

@@ -16,10 +16,14 @@ export const PATIENCE = 60_000
 
 const WAITING = ['within', 'timeout'] as const
 
-/** InvalidArgument for an option that the call does not have, with the nearest that it has: one that is mistyped would change nothing in silence. */
+/**
+ * InvalidArgument for an option that the call does not have, with the nearest that it has: one that is mistyped would
+ * change nothing in silence.
+ */
 export function checkOptionsOf(call: string, given: unknown, names: readonly string[]): void {
   if (given === undefined) return
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw wrong(call, `options are an object, not ${JSON.stringify(given)}`, names)
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw wrong(call, `options are an object, not ${JSON.stringify(given)}`, names)
   for (const name of Object.keys(given)) {
     if (names.includes(name)) continue
     const meant = nearest(name, names)
@@ -31,11 +35,18 @@ export function checkOptionsOf(call: string, given: unknown, names: readonly str
 export function patienceOf(call: string, given: Waiting | undefined, names: readonly string[] = []): number {
   checkOptionsOf(call, given, [...WAITING, ...names])
   const { within, timeout } = given ?? {}
-  if (within !== undefined && timeout !== undefined) throw new GantryError('InvalidArgument', `${call}: within and timeout are the same: give one of the two`, { details: [{ field: 'timeout', value: String(timeout) }] })
+  if (within !== undefined && timeout !== undefined)
+    throw new GantryError('InvalidArgument', `${call}: within and timeout are the same: give one of the two`, {
+      details: [{ field: 'timeout', value: String(timeout) }],
+    })
   const wanted = within ?? timeout ?? PATIENCE
   const millis = typeof wanted === 'string' ? durationOf(call, wanted) : wanted
   if (typeof millis === 'number' && millis >= 0) return millis
-  throw new GantryError('InvalidArgument', `${call}: ${within === undefined ? 'timeout' : 'within'} is a number of milliseconds, or text with a unit such as "30s", not ${JSON.stringify(wanted)}`, { details: [{ field: 'within', value: String(wanted) }] })
+  throw new GantryError(
+    'InvalidArgument',
+    `${call}: ${within === undefined ? 'timeout' : 'within'} is a number of milliseconds, or text with a unit such as "30s", not ${JSON.stringify(wanted)}`,
+    { details: [{ field: 'within', value: String(wanted) }] },
+  )
 }
 
 function durationOf(call: string, text: string): number | undefined {
@@ -44,10 +55,15 @@ function durationOf(call: string, text: string): number | undefined {
   try {
     return parseDuration(text)
   } catch (thrown) {
-    throw new GantryError('InvalidArgument', `${call}: within: ${(thrown as Error).message}`, { details: [{ field: 'within', value: text }], cause: thrown })
+    throw new GantryError('InvalidArgument', `${call}: within: ${(thrown as Error).message}`, {
+      details: [{ field: 'within', value: text }],
+      cause: thrown,
+    })
   }
 }
 
 function wrong(call: string, message: string, names: readonly string[]): GantryError {
-  return new GantryError('InvalidArgument', `${call}: ${message}`, { details: [{ field: 'options', remedy: names.length === 0 ? 'it has none' : `it has ${names.join(', ')}` }] })
+  return new GantryError('InvalidArgument', `${call}: ${message}`, {
+    details: [{ field: 'options', remedy: names.length === 0 ? 'it has none' : `it has ${names.join(', ')}` }],
+  })
 }

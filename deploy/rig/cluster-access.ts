@@ -12,12 +12,21 @@ const TIMEOUT = 15_000
 export async function rigContext(rig: string): Promise<Context> {
   const { contexts } = await readContexts(ownContextFile(rig))
   const context = contexts.find(({ name }) => name === rig)
-  if (context === undefined) throw new GantryError('FailedPrecondition', `the rig "${rig}" has no context yet: it is not wholly up`, { details: [{ field: 'rig', value: rig, remedy: '`gantry rig list` tells its state' }] })
+  if (context === undefined)
+    throw new GantryError('FailedPrecondition', `the rig "${rig}" has no context yet: it is not wholly up`, {
+      details: [{ field: 'rig', value: rig, remedy: '`gantry rig list` tells its state' }],
+    })
   return context
 }
 
 /** The cluster; it is dialled at the first call, and must be closed. */
 export async function openCluster(rig: string, signal: AbortSignal, timeout = TIMEOUT): Promise<Cluster> {
   const context = await rigContext(rig)
-  return new Cluster({ context, credentials: await loadCredentials(context, ownContextFile(rig)), connect, signal, timeout })
+  return new Cluster({
+    context,
+    credentials: await loadCredentials(context, ownContextFile(rig)),
+    connect,
+    signal,
+    timeout,
+  })
 }

@@ -43,7 +43,11 @@ export class ClusterFiles {
       const [cert, key] = await Promise.all([readFile(files.cert, 'utf8'), readFile(files.key, 'utf8')])
       return new ClusterFiles(rig, { cert, key })
     } catch (cause) {
-      throw new GantryError('FailedPrecondition', `the certificate authority of the rig "${rig}" cannot be read: ${(cause as Error).message}`, { cause, details: [{ remedy: `\`gantry rig down ${rig}\`, then up again` }] })
+      throw new GantryError(
+        'FailedPrecondition',
+        `the certificate authority of the rig "${rig}" cannot be read: ${(cause as Error).message}`,
+        { cause, details: [{ remedy: `\`gantry rig down ${rig}\`, then up again` }] },
+      )
     }
   }
 
@@ -57,14 +61,17 @@ export class ClusterFiles {
   }
 
   /**
-   * Makes the rig's context, for an administrator of the cluster, in the rig's own context file, and the same as a kubeconfig. `server`: controllers as
+   * Makes the rig's context, for an administrator of the cluster, in the rig's own context file, and the same as a
+   * kubeconfig. `server`: controllers as
    * host:port; `kube`: their Kubernetes API.
    */
   async writeContext(server: readonly string[], kube: readonly string[]): Promise<Context> {
     const pair = await this.issue({ commonName: 'admin', organizations: ['system:masters'] })
     const context = { name: this.#rig, server, kube, ca: this.#authority.cert, ...pair }
     await upsertContext(ownContextFile(this.#rig), context, { makeCurrent: true })
-    await writeFile(kubeconfigFile(this.#rig), kubeconfig(context, { ca: this.#authority.cert, ...pair }, kube[0]!), { mode: 0o600 })
+    await writeFile(kubeconfigFile(this.#rig), kubeconfig(context, { ca: this.#authority.cert, ...pair }, kube[0]!), {
+      mode: 0o600,
+    })
     return context
   }
 }

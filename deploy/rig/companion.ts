@@ -1,5 +1,6 @@
 /**
- * The companion of an ephemeral rig: a process that waits for the end of another, whatever ends it, and then removes the rig. It reads from a pipe
+ * The companion of an ephemeral rig: a process that waits for the end of another, whatever ends it, and then removes
+ * the rig. It reads from a pipe
  * whose other end only the owner holds: the kernel closes that when the owner ends.
  */
 import { spawn } from 'node:child_process'
@@ -16,9 +17,14 @@ const SIGKILL = 9
 export async function startCompanion(rig: string): Promise<ProcessIdentity> {
   const log = await open(companionLog(rig), 'a')
   try {
-    const child = spawn('sh', ['-c', 'read -r _; exec "$0" "$1" sweep', process.execPath, bundlePath('gantry-rig.cjs')], { detached: true, stdio: ['pipe', log.fd, log.fd] })
+    const child = spawn(
+      'sh',
+      ['-c', 'read -r _; exec "$0" "$1" sweep', process.execPath, bundlePath('gantry-rig.cjs')],
+      { detached: true, stdio: ['pipe', log.fd, log.fd] },
+    )
     const identity = child.pid === undefined ? undefined : identify(child.pid)
-    if (identity === undefined) throw new GantryError('Internal', 'the process that is to remove the rig when this one ends could not be started')
+    if (identity === undefined)
+      throw new GantryError('Internal', 'the process that is to remove the rig when this one ends could not be started')
     child.unref()
     ;(child.stdin as Socket).unref()
     return identity

@@ -1,13 +1,16 @@
 /**
- * What a rig is made of, however its machines are made. A *machine* is a computer of the rig as its programs see it: own network, mounts, processes,
- * host name, address and disk. A *driver* makes machines: out of namespaces, or out of containers. Everything above (the rig's layout, readiness,
+ * What a rig is made of, however its machines are made. A *machine* is a computer of the rig as its programs see it:
+ * own network, mounts, processes,
+ * host name, address and disk. A *driver* makes machines: out of namespaces, or out of containers. Everything above
+ * (the rig's layout, readiness,
  * faults, scenarios) speaks to machines through this contract only.
  *
  *   Rig ──▶ layout ──▶ MachineSpec ──▶ Driver ──▶ Machine
  *    │                                               ▲
  *    └──▶ faults, scenarios, logs ───────────────────┘
  *
- * Whatever a driver makes is written down before it is made (`record`), in JSON, so that another process finds and removes it.
+ * Whatever a driver makes is written down before it is made (`record`), in JSON, so that another process finds and
+ * removes it.
  */
 import type { CommandOptions, CommandResult } from '../../proto/base/command.ts'
 import type { JsonValue } from '../../proto/gen/types.ts'
@@ -16,7 +19,10 @@ export type DriverName = 'namespaces' | 'docker'
 
 export type Role = 'controller' | 'registry' | 'node'
 
-/** What runs on a machine: those that its init keeps running (`agent`, `controller`, `registry`) and those that these start. */
+/**
+ * What runs on a machine: those that its init keeps running (`agent`, `controller`, `registry`) and those that these
+ * start.
+ */
 export type ProgramName = 'agent' | 'controller' | 'etcd' | 'nats' | 'registry'
 
 /** A file that a machine has before its program starts. */
@@ -42,7 +48,10 @@ export interface MachineSpec {
   readonly stateDir: string
   /** Directory that a reboot empties: sockets, pid files. Short, because a socket's path has at most 107 bytes. */
   readonly runDir: string
-  /** Where the output of its programs goes, as the machine sees it; outlives a reboot, is not on the machine's own disk (a full disk does not end it). */
+  /**
+   * Where the output of its programs goes, as the machine sees it; outlives a reboot, is not on the machine's own disk
+   * (a full disk does not end it).
+   */
   readonly log: string
   /** Bytes of its disk at most. */
   readonly diskBytes: number
@@ -99,23 +108,33 @@ export interface Demand {
 
 export type MachineState = 'running' | 'frozen' | 'off'
 
-/** A machine of a rig that exists. Methods fail with FailedPrecondition while the machine is not in a state for them. */
+/**
+ * A machine of a rig that exists. Methods fail with FailedPrecondition while the machine is not in a state for them.
+ */
 export interface Machine {
   readonly spec: MachineSpec
   readonly address: string
   state(): Promise<MachineState>
-  /** Runs a program in all of the machine's namespaces, as its root, to the end. Errors as of `run` in proto/base/command.ts. Works while the machine is frozen. */
+  /**
+   * Runs a program in all of the machine's namespaces, as its root, to the end. Errors as of `run` in
+   * proto/base/command.ts. Works while the machine is frozen.
+   */
   run(command: readonly string[], options?: CommandOptions): Promise<CommandResult>
   /**
-   * Starts a program that goes on until it ends, the machine ends or `endProgram` is called. Output goes to the machine's log. It may run beside
-   * the machine's processes: not frozen with them, and not in the cgroup of pods. The answer is JSON, to be kept in a record.
+   * Starts a program that goes on until it ends, the machine ends or `endProgram` is called. Output goes to the
+   * machine's log. It may run beside
+   * the machine's processes: not frozen with them, and not in the cgroup of pods. The answer is JSON, to be kept in a
+   * record.
    */
   startProgram(command: readonly string[]): Promise<JsonValue>
   /** Ends what startProgram began, and waits for it; no error if it has ended by itself, or with the machine. */
   endProgram(program: JsonValue): Promise<void>
   /** A program for a person, with this process's terminal; its exit code. */
   terminal(command: readonly string[]): Promise<number>
-  /** The last bytes, `most` of them, of what its programs have printed (spec.log); also while it is off or frozen. '' if nothing was. */
+  /**
+   * The last bytes, `most` of them, of what its programs have printed (spec.log); also while it is off or frozen. '' if
+   * nothing was.
+   */
   readLog(most: number): Promise<string>
   /** Stops every process (SIGSTOP in effect) and continues them. No error if it is so already. */
   freeze(): Promise<void>
@@ -135,9 +154,14 @@ export interface MachineDisk {
   /** Leaves no more than `freeBytes`; `release` gives the space back. */
   fill(freeBytes: number): Promise<void>
   release(): Promise<void>
-  /** Where programs have files open for writing, only a restart of the machine makes it writable again: then setReadOnly(false) restarts it. */
+  /**
+   * Where programs have files open for writing, only a restart of the machine makes it writable again: then
+   * setReadOnly(false) restarts it.
+   */
   setReadOnly(on: boolean): Promise<void>
-  /** Bytes a second for what the machine's processes read and write past the page cache; undefined: as fast as it is. */
+  /**
+   * Bytes a second for what the machine's processes read and write past the page cache; undefined: as fast as it is.
+   */
   throttle(bytesPerSecond: number | undefined): Promise<void>
 }
 
@@ -150,28 +174,47 @@ export interface Driver {
   /** What the host lacks. Changes nothing. */
   check(demand: Demand): Promise<Shortcoming[]>
 
-  /** Makes what the machines of every rig share and this host does not have yet, which may take a minute; left out where there is nothing of the kind. */
+  /**
+   * Makes what the machines of every rig share and this host does not have yet, which may take a minute; left out where
+   * there is nothing of the kind.
+   */
   prepare?(progress: (text: string) => void, signal: AbortSignal): Promise<void>
 
-  /** Makes the network of a rig. `record` is called before anything is made, perhaps again with another network when the first was taken meanwhile. */
+  /**
+   * Makes the network of a rig. `record` is called before anything is made, perhaps again with another network when the
+   * first was taken meanwhile.
+   */
   createNetwork(rig: string, record: (network: NetworkRecord) => Promise<void>): Promise<NetworkRecord>
   /** By what machines reach a machine with this index and name, before it is started: an address or host name. */
   hostOf(network: NetworkRecord, index: number, name: string): string
 
   /**
-   * Starts a machine and plugs it in; its program starts only once `record` has written it down. Internal with the machine's last log lines if it
+   * Starts a machine and plugs it in; its program starts only once `record` has written it down. Internal with the
+   * machine's last log lines if it
    * does not start.
    */
-  startMachine(rig: string, network: NetworkRecord, spec: MachineSpec, record: (machine: MachineRecord) => Promise<void>): Promise<MachineRecord>
+  startMachine(
+    rig: string,
+    network: NetworkRecord,
+    spec: MachineSpec,
+    record: (machine: MachineRecord) => Promise<void>,
+  ): Promise<MachineRecord>
   /** The machine of a record; `record` is called whenever its handle changes (it was started again). */
-  machine(rig: string, network: NetworkRecord, machine: MachineRecord, record: (machine: MachineRecord) => Promise<void>): Machine
+  machine(
+    rig: string,
+    network: NetworkRecord,
+    machine: MachineRecord,
+    record: (machine: MachineRecord) => Promise<void>,
+  ): Machine
   /** Where a machine's port is reached from this host: host:port. */
   endpoint(machine: MachineRecord, port: number): Promise<string>
   /** Ends a machine with everything that was made for it, also half-made or already gone. */
   removeMachine(rig: string, network: NetworkRecord, machine: MachineRecord): Promise<void>
   /**
-   * Removes the network and all else that belongs to the rig on this host; settings of the host that rigs need are set back with the last rig. Without
-   * `network` (none was made, or the record that told of it is lost) what there is is found by the rig's name, machines too.
+   * Removes the network and all else that belongs to the rig on this host; settings of the host that rigs need are set
+   * back with the last rig. Without
+   * `network` (none was made, or the record that told of it is lost) what there is is found by the rig's name, machines
+   * too.
    */
   removeNetwork(rig: string, network: NetworkRecord | undefined): Promise<void>
 }

@@ -1,4 +1,7 @@
-/** What ends a fault after its time, whether the process that began it lives then or not: a process of its own that sleeps, then heals. */
+/**
+ * What ends a fault after its time, whether the process that began it lives then or not: a process of its own that
+ * sleeps, then heals.
+ */
 import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -10,9 +13,23 @@ import { bundlePath } from './installation.ts'
 export async function startTimer(rig: string, id: string, millis: number): Promise<ProcessIdentity> {
   const log = await open(timersLog(rig), 'a')
   try {
-    const child = spawn('sh', ['-c', 'sleep "$1"; exec "$2" "$3" heal --rig "$4" "$5"', 'sh', (millis / 1000).toFixed(3), process.execPath, bundlePath('gantry-rig.cjs'), rig, id], { detached: true, stdio: ['ignore', log.fd, log.fd] })
+    const child = spawn(
+      'sh',
+      [
+        '-c',
+        'sleep "$1"; exec "$2" "$3" heal --rig "$4" "$5"',
+        'sh',
+        (millis / 1000).toFixed(3),
+        process.execPath,
+        bundlePath('gantry-rig.cjs'),
+        rig,
+        id,
+      ],
+      { detached: true, stdio: ['ignore', log.fd, log.fd] },
+    )
     const identity = child.pid === undefined ? undefined : identify(child.pid)
-    if (identity === undefined) throw new GantryError('Internal', `the process that is to end the fault ${id} could not be started`)
+    if (identity === undefined)
+      throw new GantryError('Internal', `the process that is to end the fault ${id} could not be started`)
     child.unref()
     return identity
   } finally {

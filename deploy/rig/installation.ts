@@ -10,7 +10,8 @@ const LANDMARK = 'deploy/rig/drivers/namespaces/machine-boot'
 export function installationRoot(): string {
   for (let directory = import.meta.dirname; ; directory = dirname(directory)) {
     if (existsSync(join(directory, LANDMARK))) return directory
-    if (directory === dirname(directory)) throw new GantryError('FailedPrecondition', `${LANDMARK} is missing from this installation`)
+    if (directory === dirname(directory))
+      throw new GantryError('FailedPrecondition', `${LANDMARK} is missing from this installation`)
   }
 }
 

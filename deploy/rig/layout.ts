@@ -1,4 +1,6 @@
-/** From what was asked for to machines: their names, numbers, roles, programs and files. Nothing here touches the host. */
+/**
+ * From what was asked for to machines: their names, numbers, roles, programs and files. Nothing here touches the host.
+ */
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { CONTROLLER_HOST } from '../../proto/api/rpc.ts'
@@ -16,7 +18,10 @@ export const REGISTRY_PORT = 5000
 /** Where a machine's programs keep sockets and pid files: short, because a socket's path has at most 107 bytes. */
 const RUN = '/run/gantry'
 
-/** Numbers in the rig's network: .1 is the host, .2 the first controller, .3 the registry, .4 to .7 more controllers, .11 and on the nodes. */
+/**
+ * Numbers in the rig's network: .1 is the host, .2 the first controller, .3 the registry, .4 to .7 more controllers,
+ * .11 and on the nodes.
+ */
 const REGISTRY_INDEX = 3
 const NODE_BASE = 10
 /** The most nodes that the addresses of one rig's /24 hold. */
@@ -33,7 +38,11 @@ export interface Seat {
 
 export function controllerSeats(count: number): Seat[] {
   if (count === 1) return [{ name: 'controller', role: 'controller', index: 2 }]
-  return Array.from({ length: count }, (_, at) => ({ name: `controller-${at + 1}`, role: 'controller', index: at === 0 ? 2 : REGISTRY_INDEX + at }))
+  return Array.from({ length: count }, (_, at) => ({
+    name: `controller-${at + 1}`,
+    role: 'controller',
+    index: at === 0 ? 2 : REGISTRY_INDEX + at,
+  }))
 }
 
 export const REGISTRY_SEAT: Seat = { name: REGISTRY, role: 'registry', index: REGISTRY_INDEX }
@@ -52,7 +61,9 @@ export function nodeNumber(name: string): number | undefined {
 /** The lowest numbers from 1 that no node has, `count` of them. */
 export function freeNodeNumbers(names: Iterable<string>, count: number): number[] {
   const taken = new Set([...names].map(nodeNumber))
-  return Array.from({ length: MAX_NODES }, (_, at) => at + 1).filter((number) => !taken.has(number)).slice(0, count)
+  return Array.from({ length: MAX_NODES }, (_, at) => at + 1)
+    .filter((number) => !taken.has(number))
+    .slice(0, count)
 }
 
 /** What the machines of one rig share. */
@@ -71,12 +82,19 @@ const SERVICE_CIDR = '10.96.0.0/16'
 const CLUSTER_DOMAIN = 'cluster.local'
 
 /** What a machine's certificate must say; undefined for one that needs none. */
-export function certificateOf(seat: Seat, { hostOf, options: { settings } }: Pick<Scene, 'hostOf' | 'options'>): CertificateRequest | undefined {
+export function certificateOf(
+  seat: Seat,
+  { hostOf, options: { settings } }: Pick<Scene, 'hostOf' | 'options'>,
+): CertificateRequest | undefined {
   switch (seat.role) {
     case 'controller': {
       const { serviceCidr = SERVICE_CIDR, clusterDomain = CLUSTER_DOMAIN } = settings?.controller ?? {}
       const own = [CONTROLLER_HOST, hostOf(seat), seat.name, 'localhost', '127.0.0.1']
-      return { commonName: `system:controller:${seat.name}`, organizations: ['system:controllers'], hosts: [...new Set([...own, ...apiHosts(String(serviceCidr), String(clusterDomain))])] }
+      return {
+        commonName: `system:controller:${seat.name}`,
+        organizations: ['system:controllers'],
+        hosts: [...new Set([...own, ...apiHosts(String(serviceCidr), String(clusterDomain))])],
+      }
     }
     case 'node':
       return { commonName: `system:node:${seat.name}`, organizations: ['system:nodes'] }
@@ -87,27 +105,54 @@ export function certificateOf(seat: Seat, { hostOf, options: { settings } }: Pic
 
 /** The machine of a seat; `pair` is the certificate that `certificateOf` asks for. */
 export function machineSpec(scene: Scene, seat: Seat, pair: KeyPair | undefined): MachineSpec {
-  const { rig, options: { diskBytes, memoryBytes, cpus }, installation } = scene
+  const {
+    rig,
+    options: { diskBytes, memoryBytes, cpus },
+    installation,
+  } = scene
   const home = join(rigDirectory(rig), seat.name)
   const stateDir = join(home, 'state')
   const runDir = join(RUN, rig, seat.name)
   const config = join(home, 'config.yaml')
   const tls = { ca: join(home, 'tls/ca.crt'), cert: join(home, 'tls/tls.crt'), key: join(home, 'tls/tls.key') }
-  const certificates: MachineFile[] = pair === undefined ? [] : [{ path: tls.ca, content: scene.authority, mode: 0o644 }, { path: tls.cert, content: pair.cert, mode: 0o644 }, { path: tls.key, content: pair.key }]
-  const bundle = (name: ProgramName, file: string): MachineSpec['program'] => ({ name, command: [...clockOffsetCommand(runDir), installation.node, join(installation.dist, file), '--config', config] })
+  const certificates: MachineFile[] =
+    pair === undefined
+      ? []
+      : [
+          { path: tls.ca, content: scene.authority, mode: 0o644 },
+          { path: tls.cert, content: pair.cert, mode: 0o644 },
+          { path: tls.key, content: pair.key },
+        ]
+  const bundle = (name: ProgramName, file: string): MachineSpec['program'] => ({
+    name,
+    command: [...clockOffsetCommand(runDir), installation.node, join(installation.dist, file), '--config', config],
+  })
   const [program, settings] = ((): [MachineSpec['program'], unknown] => {
     switch (seat.role) {
       case 'controller':
-        return [bundle('controller', 'gantry-controller.cjs'), controllerSettings(scene, seat, join(stateDir, 'data'), tls)]
+        return [
+          bundle('controller', 'gantry-controller.cjs'),
+          controllerSettings(scene, seat, join(stateDir, 'data'), tls),
+        ]
       case 'node':
         return [bundle('agent', 'gantry-agent.cjs'), agentSettings(scene, seat, join(stateDir, 'agent'), runDir, tls)]
       case 'registry':
-        return [{ name: 'registry', command: ['docker-registry', 'serve', config] }, registrySettings(scene, seat, join(stateDir, 'data'))]
+        return [
+          { name: 'registry', command: ['docker-registry', 'serve', config] },
+          registrySettings(scene, seat, join(stateDir, 'data')),
+        ]
     }
   })()
   return {
-    ...seat, program, files: [...certificates, { path: config, content: stringify(settings) }], stateDir, runDir, log: join(home, 'log'), diskBytes,
-    ...(memoryBytes === undefined ? {} : { memoryBytes }), ...(cpus === undefined ? {} : { cpus }),
+    ...seat,
+    program,
+    files: [...certificates, { path: config, content: stringify(settings) }],
+    stateDir,
+    runDir,
+    log: join(home, 'log'),
+    diskBytes,
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
+    ...(cpus === undefined ? {} : { cpus }),
   }
 }
 
@@ -119,29 +164,61 @@ export const OWN_SETTINGS: Readonly<Record<keyof RigSettings, readonly string[]>
   agent: ['name', 'controllers', 'tls', 'stateDir', 'runDir', 'cgroupParent', 'machineCgroup', 'registries'],
 }
 
-function controllerSettings({ options: { controllers, etcd, nats, settings }, hostOf }: Scene, seat: Seat, dataDir: string, tls: Tls): unknown {
+function controllerSettings(
+  { options: { controllers, etcd, nats, settings }, hostOf }: Scene,
+  seat: Seat,
+  dataDir: string,
+  tls: Tls,
+): unknown {
   const alone = controllers === 1 || etcd !== undefined
   return {
     ...settings?.controller,
-    name: seat.name, listen: `${hostOf(seat)}:${CONTROLLER_PORT}`, kubeListen: `${hostOf(seat)}:${KUBE_PORT}`, dataDir, tls,
-    ...(alone ? {} : { members: controllerSeats(controllers).map((member) => ({ name: member.name, address: hostOf(member) })) }),
-    ...(etcd === undefined ? {} : { etcd }), ...(nats === undefined ? {} : { nats }),
+    name: seat.name,
+    listen: `${hostOf(seat)}:${CONTROLLER_PORT}`,
+    kubeListen: `${hostOf(seat)}:${KUBE_PORT}`,
+    dataDir,
+    tls,
+    ...(alone
+      ? {}
+      : { members: controllerSeats(controllers).map((member) => ({ name: member.name, address: hostOf(member) })) }),
+    ...(etcd === undefined ? {} : { etcd }),
+    ...(nats === undefined ? {} : { nats }),
   }
 }
 
-function agentSettings({ rig, options: { controllers, settings }, hostOf }: Scene, seat: Seat, stateDir: string, runDir: string, tls: Tls): unknown {
+function agentSettings(
+  { rig, options: { controllers, settings }, hostOf }: Scene,
+  seat: Seat,
+  stateDir: string,
+  runDir: string,
+  tls: Tls,
+): unknown {
   const mirror = `${hostOf(REGISTRY_SEAT)}:${REGISTRY_PORT}`
   const group = `/gantry-rig/${rig}/${seat.name}`
   return {
     ...settings?.agent,
-    name: seat.name, controllers: controllerSeats(controllers).map((controller) => `${hostOf(controller)}:${CONTROLLER_PORT}`), tls, stateDir, runDir,
-    cgroupParent: group, machineCgroup: group,
-    // The rig's registry stands in for all: images of docker.io are at its root, those of another registry in a folder of its name.
-    registries: { mirrors: { 'docker.io': [`http://${mirror}`], [mirror]: [], '*': [`http://${mirror}/v2/*`] }, insecure: [mirror] },
+    name: seat.name,
+    controllers: controllerSeats(controllers).map((controller) => `${hostOf(controller)}:${CONTROLLER_PORT}`),
+    tls,
+    stateDir,
+    runDir,
+    cgroupParent: group,
+    machineCgroup: group,
+    // The rig's registry stands in for all: images of docker.io are at its root, those of another registry in a folder
+    // of its name.
+    registries: {
+      mirrors: { 'docker.io': [`http://${mirror}`], [mirror]: [], '*': [`http://${mirror}/v2/*`] },
+      insecure: [mirror],
+    },
   }
 }
 
 /** https://distribution.github.io/distribution/about/configuration/ */
 function registrySettings({ hostOf }: Scene, seat: Seat, rootdirectory: string): unknown {
-  return { version: 0.1, log: { level: 'warn' }, http: { addr: `${hostOf(seat)}:${REGISTRY_PORT}` }, storage: { filesystem: { rootdirectory }, delete: { enabled: true } } }
+  return {
+    version: 0.1,
+    log: { level: 'warn' },
+    http: { addr: `${hostOf(seat)}:${REGISTRY_PORT}` },
+    storage: { filesystem: { rootdirectory }, delete: { enabled: true } },
+  }
 }

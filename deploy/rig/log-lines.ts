@@ -1,7 +1,16 @@
-/** The lines of programs' logs for people: those that are JSON as time, level, text and fields, the others as they are. */
+/**
+ * The lines of programs' logs for people: those that are JSON as time, level, text and fields, the others as they are.
+ */
 
 /** https://getpino.io/#/docs/api?id=loggerlevels-object */
-const LEVELS: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' }
+const LEVELS: Readonly<Record<number, string>> = {
+  10: 'trace',
+  20: 'debug',
+  30: 'info',
+  40: 'warn',
+  50: 'error',
+  60: 'fatal',
+}
 
 /** What is said otherwise, or is the same on every line. */
 const LEFT_OUT: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'pid', 'name'])
@@ -18,7 +27,9 @@ export function readableLine(line: string): string {
   const entry = parse(line)
   if (entry === undefined) return line
   const { level, time, msg } = entry
-  const fields = Object.entries(entry).filter(([key]) => !LEFT_OUT.has(key)).map(([key, value]) => ` ${key}=${shown(value)}`)
+  const fields = Object.entries(entry)
+    .filter(([key]) => !LEFT_OUT.has(key))
+    .map(([key, value]) => ` ${key}=${shown(value)}`)
   return `${new Date(time).toISOString().slice(11, 23)} ${LEVELS[level] ?? level} ${msg}${fields.join('')}`
 }
 
@@ -31,7 +42,11 @@ function shown(value: unknown): string {
 
 /** The last lines of a log, readable. */
 export function lastLines(text: string, most: number): string[] {
-  return text.split('\n').filter((line) => line.trim() !== '').slice(-most).map(readableLine)
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .slice(-most)
+    .map(readableLine)
 }
 
 function parse(line: string): Entry | undefined {
@@ -44,5 +59,10 @@ function parse(line: string): Entry | undefined {
     throw thrown
   }
   const { level, time, msg } = value
-  return typeof level === 'number' && time !== undefined && !Number.isNaN(new Date(time).getTime()) && typeof msg === 'string' ? value as Entry : undefined
+  return typeof level === 'number' &&
+    time !== undefined &&
+    !Number.isNaN(new Date(time).getTime()) &&
+    typeof msg === 'string'
+    ? (value as Entry)
+    : undefined
 }

@@ -4,7 +4,9 @@ import { nearest } from '../../proto/api/nearest.ts'
 import type { Driver, Machine, MachineRecord } from './contract.ts'
 import { unlessGoing, updateRig, type RigRecord } from './rig-record.ts'
 
-/** The record with this machine, in place of the one of its name; by their numbers in the network, the registry last. */
+/**
+ * The record with this machine, in place of the one of its name; by their numbers in the network, the registry last.
+ */
 export function withMachine(rig: RigRecord, machine: MachineRecord): RigRecord {
   const others = rig.machines.filter(({ spec }) => spec.name !== machine.spec.name)
   return { ...rig, machines: [...others, machine].sort((a, b) => rank(a) - rank(b)) }
@@ -30,5 +32,9 @@ export function requireMachine(rig: RigRecord, name: string): MachineRecord {
   if (found !== undefined) return found
   const names = rig.machines.map(({ spec }) => spec.name)
   const meant = nearest(name, names)
-  throw new GantryError('NotFound', `the rig "${rig.name}" has no machine "${name}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, { details: [{ field: 'machine', value: name, remedy: `it has ${names.join(', ')}` }] })
+  throw new GantryError(
+    'NotFound',
+    `the rig "${rig.name}" has no machine "${name}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+    { details: [{ field: 'machine', value: name, remedy: `it has ${names.join(', ')}` }] },
+  )
 }

@@ -19,4 +19,6 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 endWithReader()
 
 // Open sockets would keep the process: it ends once the last write is through.
-void runRigProgram(process.argv.slice(2), processEnvironment(interrupt.signal)).then((exit) => process.stdout.write('', () => process.exit(exit)))
+void runRigProgram(process.argv.slice(2), processEnvironment(interrupt.signal)).then((exit) =>
+  process.stdout.write('', () => process.exit(exit)),
+)

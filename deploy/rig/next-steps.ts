@@ -18,7 +18,10 @@ export interface Made {
 }
 
 /** A line each: as they stand, comments and all, they can be pasted into a shell. */
-export function nextSteps({ rig, nodes, contextFile, kubeconfigFile, demo }: Made, environment: Pick<Environment, 'env' | 'cwd'>): string {
+export function nextSteps(
+  { rig, nodes, contextFile, kubeconfigFile, demo }: Made,
+  environment: Pick<Environment, 'env' | 'cwd'>,
+): string {
   const { env } = environment
   const gantry = callOf(environment)
   const inCluster = contextFile === undefined ? gantry : `${gantry} --config ${shellWord(contextFile)}`
@@ -26,20 +29,32 @@ export function nextSteps({ rig, nodes, contextFile, kubeconfigFile, demo }: Mad
   const victim = nodes[0] ?? 'controller'
   const lines: [string, string][] = [
     [`${inCluster} get nodes`, 'the machines'],
-    ...(demo ? [
-      [`${inCluster} logs deploy/hello`, 'what the pods print'], [`${inCluster} exec -it deploy/hello -- sh`, 'a shell in one'],
-      [`${inCluster} scale deploy/hello --replicas 5`, ''], [`${inCluster} describe deploy/hello`, ''],
-    ] as [string, string][] : []),
+    ...(demo
+      ? ([
+          [`${inCluster} logs deploy/hello`, 'what the pods print'],
+          [`${inCluster} exec -it deploy/hello -- sh`, 'a shell in one'],
+          [`${inCluster} scale deploy/hello --replicas 5`, ''],
+          [`${inCluster} describe deploy/hello`, ''],
+        ] as [string, string][])
+      : []),
     [`export KUBECONFIG=${shellWord(kubeconfigFile)}`, 'for kubectl'],
     [`${gantry} rig status${named}`, 'its machines, faults in force'],
     [`${gantry} rig kill ${victim} --for 10s${named === '' ? '' : ` --rig${named}`}`, 'a machine that fails'],
-    env.npm_lifecycle_event === 'up' && named === '' ? ['npm run down', 'ends it all'] : [`${gantry} rig down${named}`, 'ends it all'],
+    env.npm_lifecycle_event === 'up' && named === ''
+      ? ['npm run down', 'ends it all']
+      : [`${gantry} rig down${named}`, 'ends it all'],
   ]
-  const width = Math.max(...lines.map(([command, what]) => (what === '' || command.length > COLUMN ? 0 : command.length)))
-  return lines.map(([command, what]) => `  ${what === '' ? command : `${command.padEnd(width)}   # ${what}`}`).join('\n')
+  const width = Math.max(
+    ...lines.map(([command, what]) => (what === '' || command.length > COLUMN ? 0 : command.length)),
+  )
+  return lines
+    .map(([command, what]) => `  ${what === '' ? command : `${command.padEnd(width)}   # ${what}`}`)
+    .join('\n')
 }
 
-/** How the person can call gantry: as it was called, by npm's word or by its name if that is found; else by its file. */
+/**
+ * How the person can call gantry: as it was called, by npm's word or by its name if that is found; else by its file.
+ */
 function callOf({ env, cwd }: Pick<Environment, 'env' | 'cwd'>): string {
   if (env.npm_lifecycle_event !== undefined) return 'npx gantry'
   if ((env.PATH ?? '').split(':').some((folder) => folder !== '' && existsSync(join(folder, 'gantry')))) return 'gantry'

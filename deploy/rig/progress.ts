@@ -1,4 +1,7 @@
-/** One line that says what is being done: rewritten in place on a terminal; elsewhere a line each, those that come in a burst left out. */
+/**
+ * One line that says what is being done: rewritten in place on a terminal; elsewhere a line each, those that come in a
+ * burst left out.
+ */
 import type { Sink } from '../../cli/environment.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 

@@ -1,5 +1,6 @@
 /**
- * A lock between processes: a file that holds its holder's identity, so that one left by a process that has died is known as such and taken over.
+ * A lock between processes: a file that holds its holder's identity, so that one left by a process that has died is
+ * known as such and taken over.
  * The file appears with its content (it is linked into place), so nobody ever reads half of one.
  */
 import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -21,7 +22,10 @@ const INTERVAL = 3
 const here = new KeyedLock()
 let turns = 0
 
-/** Runs `work` while no other process holds the lock at `file`; Unavailable, naming the holder, after `timeout` milliseconds. */
+/**
+ * Runs `work` while no other process holds the lock at `file`; Unavailable, naming the holder, after `timeout`
+ * milliseconds.
+ */
 export function withLock<T>(file: string, work: () => Promise<T>, timeout = 10_000): Promise<T> {
   return here.run(file, async () => {
     const deadline = systemClock.monotonic() + timeout
@@ -45,7 +49,9 @@ async function take(file: string, deadline: number): Promise<void> {
       if (holder === undefined) continue
       if (!isAlive(holder)) await removeDead(file, holder, deadline)
       else if (systemClock.monotonic() > deadline) {
-        throw new GantryError('Unavailable', `process ${holder.pid} holds ${file}`, { details: [{ field: file, value: String(holder.pid), remedy: 'wait for it to end, or end it' }] })
+        throw new GantryError('Unavailable', `process ${holder.pid} holds ${file}`, {
+          details: [{ field: file, value: String(holder.pid), remedy: 'wait for it to end, or end it' }],
+        })
       } else await delay(systemClock, INTERVAL)
     }
   } finally {
@@ -54,7 +60,8 @@ async function take(file: string, deadline: number): Promise<void> {
 }
 
 /**
- * Removes the lock of a process that has died. Only who holds the lock on that very holding may, so that one who read it long ago does not remove
+ * Removes the lock of a process that has died. Only who holds the lock on that very holding may, so that one who read
+ * it long ago does not remove
  * the lock of the process that came after.
  */
 async function removeDead(file: string, dead: Holder, deadline: number): Promise<void> {

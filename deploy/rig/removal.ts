@@ -1,4 +1,7 @@
-/** How a rig goes: everything that its record tells of, whole or half-made, in whichever process; and what dead owners left. */
+/**
+ * How a rig goes: everything that its record tells of, whole or half-made, in whichever process; and what dead owners
+ * left.
+ */
 import { existsSync } from 'node:fs'
 import { contextFilePath, removeContext } from '../../proto/api/context.ts'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -13,7 +16,20 @@ import { noteForwarding } from './drivers/namespaces/forwarding.ts'
 import { endTimer } from './fault-timer.ts'
 import { adoptOld } from './old-record.ts'
 import { sweepLocks, withLock } from './record-lock.ts'
-import { faultsLockFile, forgetRemains, forgetRig, freeReserve, isForeign, listRigs, readAnyRig, RIGS, rigNames, updateRig, type ForeignRecord, type RigRecord } from './rig-record.ts'
+import {
+  faultsLockFile,
+  forgetRemains,
+  forgetRig,
+  freeReserve,
+  isForeign,
+  listRigs,
+  readAnyRig,
+  RIGS,
+  rigNames,
+  updateRig,
+  type ForeignRecord,
+  type RigRecord,
+} from './rig-record.ts'
 
 /** Milliseconds for another process to finish the removal that it has begun. */
 const PATIENCE = 15_000
@@ -23,7 +39,8 @@ const INTERVAL = 20
 const here = new KeyedLock()
 
 /**
- * Removes a rig with everything that belongs to it; false if there is none. FailedPrecondition while another process makes it. Where something
+ * Removes a rig with everything that belongs to it; false if there is none. FailedPrecondition while another process
+ * makes it. Where something
  * resists, the rest is removed all the same, the record stays, and it can be tried again.
  */
 export function removeRig(name: string): Promise<boolean> {
@@ -44,20 +61,27 @@ export function removeRig(name: string): Promise<boolean> {
   })
 }
 
-/** All that the record tells of; what another process is doing to the machines ends first, so that it makes nothing anew. */
+/**
+ * All that the record tells of; what another process is doing to the machines ends first, so that it makes nothing
+ * anew.
+ */
 async function removeParts(rig: RigRecord): Promise<void> {
   const { name, companion, network, machines } = rig
   const driver = await openDriver(rig.driver)
   endTimers(rig)
   if (companion !== undefined) endCompanion(companion)
   if (network === undefined && machines.length === 0) await endAttendants(name)
-  await withLock(faultsLockFile(name), async () => {
-    // A fault that was just beginning has its timer since.
-    const now = await readAnyRig(name)
-    if (now !== undefined && !isForeign(now)) endTimers(now)
-    await removeMachines(driver, rig)
-    await driver.removeNetwork(name, network)
-  }, PATIENCE)
+  await withLock(
+    faultsLockFile(name),
+    async () => {
+      // A fault that was just beginning has its timer since.
+      const now = await readAnyRig(name)
+      if (now !== undefined && !isForeign(now)) endTimers(now)
+      await removeMachines(driver, rig)
+      await driver.removeNetwork(name, network)
+    },
+    PATIENCE,
+  )
 }
 
 function endTimers({ faults }: RigRecord): void {
@@ -71,12 +95,25 @@ async function admitFailure(name: string, { message }: GantryError): Promise<voi
 }
 
 async function removeMachines(driver: Driver, { name, network, machines }: RigRecord): Promise<void> {
-  const ends = await Promise.allSettled(network === undefined ? [] : machines.map((machine) => driver.removeMachine(name, network, machine)))
-  const failed = ends.flatMap((end, at) => (end.status === 'rejected' ? [{ name: machines[at]!.spec.name, error: GantryError.from(end.reason) }] : []))
+  const ends = await Promise.allSettled(
+    network === undefined ? [] : machines.map((machine) => driver.removeMachine(name, network, machine)),
+  )
+  const failed = ends.flatMap((end, at) =>
+    end.status === 'rejected' ? [{ name: machines[at]!.spec.name, error: GantryError.from(end.reason) }] : [],
+  )
   if (failed.length === 0) return
-  throw new GantryError(failed[0]!.error.code, failed.map((one) => `machine ${one.name}: ${one.error.message}`).join('; '), {
-    details: failed.map((one) => ({ field: one.name, message: one.error.message, remedy: `\`gantry rig down ${name}\` tries again` })), cause: failed[0]!.error,
-  })
+  throw new GantryError(
+    failed[0]!.error.code,
+    failed.map((one) => `machine ${one.name}: ${one.error.message}`).join('; '),
+    {
+      details: failed.map((one) => ({
+        field: one.name,
+        message: one.error.message,
+        remedy: `\`gantry rig down ${name}\` tries again`,
+      })),
+      cause: failed[0]!.error,
+    },
+  )
 }
 
 /** The record, marked as being removed by this process; undefined if there is none, or no longer. */
@@ -92,7 +129,10 @@ async function beginRemoval(name: string): Promise<RigRecord | undefined> {
     }
     const rig = await mark(name)
     if (rig === undefined || rig.maker.pid === process.pid) return rig
-    if (systemClock.monotonic() > deadline) throw new GantryError('Unavailable', `process ${rig.maker.pid} has been removing the rig "${name}" for long`, { details: [{ field: 'name', value: name, remedy: `end that process, then \`gantry rig down ${name}\`` }] })
+    if (systemClock.monotonic() > deadline)
+      throw new GantryError('Unavailable', `process ${rig.maker.pid} has been removing the rig "${name}" for long`, {
+        details: [{ field: 'name', value: name, remedy: `end that process, then \`gantry rig down ${name}\`` }],
+      })
     await delay(systemClock, INTERVAL)
   }
 }
@@ -103,7 +143,12 @@ async function mark(name: string): Promise<RigRecord | undefined> {
   try {
     return await updateRig(name, (rig) => {
       const atIt = rig.maker.pid !== me.pid && isAlive(rig.maker) && rig.stuck === undefined
-      if (rig.phase === 'making' && atIt) throw new GantryError('FailedPrecondition', `process ${rig.maker.pid} is making the rig "${name}"`, { details: [{ field: 'name', value: name, remedy: 'wait for it, or interrupt that process, which then removes it' }] })
+      if (rig.phase === 'making' && atIt)
+        throw new GantryError('FailedPrecondition', `process ${rig.maker.pid} is making the rig "${name}"`, {
+          details: [
+            { field: 'name', value: name, remedy: 'wait for it, or interrupt that process, which then removes it' },
+          ],
+        })
       if (rig.phase === 'removing' && atIt) return rig
       const { stuck: _, ...rest } = rig
       return { ...rest, phase: 'removing', maker: me }
@@ -121,20 +166,25 @@ export interface Swept {
   readonly why: string
 }
 
-/** Removes rigs left half-made or half-removed, and ephemeral ones whose owner has ended. What cannot be removed now is told to `failed`. */
+/**
+ * Removes rigs left half-made or half-removed, and ephemeral ones whose owner has ended. What cannot be removed now is
+ * told to `failed`.
+ */
 export async function sweepRigs(failed: (name: string, error: GantryError) => void): Promise<Swept[]> {
   const left = (await listRigs()).flatMap((rig): Swept[] => {
     const why = abandoned(rig)
     return why === undefined ? [] : [{ name: rig.name, why }]
   })
-  const ends = await Promise.all(left.map(async (swept): Promise<Swept[]> => {
-    try {
-      return await removeRig(swept.name) ? [swept] : []
-    } catch (thrown) {
-      failed(swept.name, GantryError.from(thrown))
-      return []
-    }
-  }))
+  const ends = await Promise.all(
+    left.map(async (swept): Promise<Swept[]> => {
+      try {
+        return (await removeRig(swept.name)) ? [swept] : []
+      } catch (thrown) {
+        failed(swept.name, GantryError.from(thrown))
+        return []
+      }
+    }),
+  )
   await sweepFolders()
   return ends.flat()
 }
@@ -150,13 +200,17 @@ export function abandoned(rig: RigRecord | ForeignRecord): string | undefined {
   return undefined
 }
 
-/** Folders of rigs whose maker died before the first record, or whose record somebody removed, and lock files of dead processes. */
+/**
+ * Folders of rigs whose maker died before the first record, or whose record somebody removed, and lock files of dead
+ * processes.
+ */
 async function sweepFolders(): Promise<void> {
   for (const name of await rigNames()) {
-    if (await readAnyRig(name) === undefined) await forgetRemains(name, async () => {
-      await endAttendants(name)
-      await (await openDriver('namespaces')).removeNetwork(name, undefined)
-    })
+    if ((await readAnyRig(name)) === undefined)
+      await forgetRemains(name, async () => {
+        await endAttendants(name)
+        await (await openDriver('namespaces')).removeNetwork(name, undefined)
+      })
   }
   if (existsSync(RIGS)) await sweepLocks(RIGS)
 }

@@ -30,22 +30,44 @@ export interface Resizing {
   readonly warn: (text: string) => void
 }
 
-/** Adds nodes with the lowest free numbers; their names, once they are ready. Those that do not come up are removed again. */
-export async function addNodes(name: string, count: number, { driver, cluster, signal, progress, warn }: Resizing): Promise<string[]> {
-  if (!driver.capabilities.resize) throw new GantryError('FailedPrecondition', `the driver "${driver.name}" cannot add machines to a rig`)
+/**
+ * Adds nodes with the lowest free numbers; their names, once they are ready. Those that do not come up are removed
+ * again.
+ */
+export async function addNodes(
+  name: string,
+  count: number,
+  { driver, cluster, signal, progress, warn }: Resizing,
+): Promise<string[]> {
+  if (!driver.capabilities.resize)
+    throw new GantryError('FailedPrecondition', `the driver "${driver.name}" cannot add machines to a rig`)
   const rig = await requireRig(name)
-  if (!Number.isInteger(count) || count < 1) throw new GantryError('InvalidArgument', `the count of nodes must be a whole number from 1, not ${count}`, { details: [{ field: 'count', value: String(count) }] })
+  if (!Number.isInteger(count) || count < 1)
+    throw new GantryError('InvalidArgument', `the count of nodes must be a whole number from 1, not ${count}`, {
+      details: [{ field: 'count', value: String(count) }],
+    })
   judgeHost(name, await driver.check({ controllers: 0, nodes: count, diskBytes: rig.options.diskBytes }), warn)
   const seats = (await claimNumbers(name, count)).map(nodeSeat)
   const names = seats.map((seat) => seat.name)
   try {
     progress(`starting ${names.join(', ')}`)
     const files = await ClusterFiles.open(name)
-    await startMachines({ driver, scene: sceneOf(driver, rig, rig.network!, files), network: rig.network!, files, seats, signal, change: (call) => change(name, call) })
+    await startMachines({
+      driver,
+      scene: sceneOf(driver, rig, rig.network!, files),
+      network: rig.network!,
+      files,
+      seats,
+      signal,
+      change: (call) => change(name, call),
+    })
     await awaitNodes(cluster, names, PATIENCE, signal, (ready) => progress(`${ready} of ${count} nodes ready`))
   } catch (thrown) {
-    const error = signal.aborted ? GantryError.from(signal.reason, 'Cancelled')
-      : thrown instanceof NodesNotReady ? await withLogs(driver, name, thrown, (machine) => thrown.nodes.includes(machine.name)) : GantryError.from(thrown)
+    const error = signal.aborted
+      ? GantryError.from(signal.reason, 'Cancelled')
+      : thrown instanceof NodesNotReady
+        ? await withLogs(driver, name, thrown, (machine) => thrown.nodes.includes(machine.name))
+        : GantryError.from(thrown)
     await forgetNodes(name, driver, names)
     throw error
   }
@@ -55,15 +77,23 @@ export async function addNodes(name: string, count: number, { driver, cluster, s
 
 /** The names are nodes now, or free again. */
 async function letGo(name: string, names: readonly string[]): Promise<void> {
-  await updateRig(name, (latest) => ({ ...latest, joining: (latest.joining ?? []).filter((one) => !names.includes(one.name)) }))
+  await updateRig(name, (latest) => ({
+    ...latest,
+    joining: (latest.joining ?? []).filter((one) => !names.includes(one.name)),
+  }))
 }
 
-/** Removes nodes that did not come to be, as far as they came: machines, and Node objects. Then their names are free. */
+/**
+ * Removes nodes that did not come to be, as far as they came: machines, and Node objects. Then their names are free.
+ */
 async function forgetNodes(name: string, driver: Driver, names: readonly string[]): Promise<void> {
   const { machines, network } = await requireRig(name)
   const theirs = machines.filter(({ spec }) => names.includes(spec.name))
   await Promise.all(theirs.map((machine) => driver.removeMachine(name, network!, machine)))
-  await unregister(name, theirs.map(({ spec }) => spec.name))
+  await unregister(
+    name,
+    theirs.map(({ spec }) => spec.name),
+  )
   await Promise.all(names.map((node) => forgetMachine(name, node)))
   await letGo(name, names)
 }
@@ -78,7 +108,9 @@ async function unregister(name: string, nodes: readonly string[]): Promise<void>
   }
 }
 
-/** Removes the nodes of a rig that a process was adding when it ended; what cannot be removed now is told to `failed`. */
+/**
+ * Removes the nodes of a rig that a process was adding when it ended; what cannot be removed now is told to `failed`.
+ */
 export async function sweepJoining(rig: RigRecord, failed: (error: GantryError) => void): Promise<string[]> {
   const names = (rig.joining ?? []).filter(({ by }) => !isAlive(by)).map((one) => one.name)
   if (rig.phase !== 'ready' || names.length === 0) return []
@@ -92,7 +124,8 @@ export async function sweepJoining(rig: RigRecord, failed: (error: GantryError) 
 }
 
 /**
- * The lowest numbers that no node has, and that no process is giving to one; ours until they are let go of. Those of a process that has ended are
+ * The lowest numbers that no node has, and that no process is giving to one; ours until they are let go of. Those of a
+ * process that has ended are
  * taken, too, until its half-added nodes are removed.
  */
 export async function claimNumbers(name: string, count: number): Promise<number[]> {
@@ -102,7 +135,11 @@ export async function claimNumbers(name: string, count: number): Promise<number[
     const joining = rig.joining ?? []
     const taken = [...rig.machines.map(({ spec }) => spec.name), ...joining.map((one) => one.name)]
     numbers = freeNodeNumbers(taken, count)
-    if (numbers.length < count) throw new GantryError('ResourceExhausted', `the rig "${name}" has room for ${numbers.length} more node${numbers.length === 1 ? '' : 's'}, not ${count}: its network is a /24, of which ${MAX_NODES} addresses are for nodes`)
+    if (numbers.length < count)
+      throw new GantryError(
+        'ResourceExhausted',
+        `the rig "${name}" has room for ${numbers.length} more node${numbers.length === 1 ? '' : 's'}, not ${count}: its network is a /24, of which ${MAX_NODES} addresses are for nodes`,
+      )
     return { ...rig, joining: [...joining, ...numbers.map((number) => ({ name: nodeSeat(number).name, by }))] }
   })
   return numbers
@@ -112,18 +149,31 @@ export async function claimNumbers(name: string, count: number): Promise<number[
 function change(name: string, call: (rig: RigRecord) => RigRecord): Promise<RigRecord> {
   return updateRig(name, (rig) => {
     if (rig.phase === 'ready') return call(rig)
-    throw new GantryError('FailedPrecondition', `the rig "${name}" is not up: it is in the phase "${rig.phase}"`, { details: [{ field: 'phase', value: rig.phase, remedy: '`gantry rig list` tells more' }] })
+    throw new GantryError('FailedPrecondition', `the rig "${name}" is not up: it is in the phase "${rig.phase}"`, {
+      details: [{ field: 'phase', value: rig.phase, remedy: '`gantry rig list` tells more' }],
+    })
   })
 }
 
 /**
- * Takes a node away: no new pods on it, its pods deleted with their grace, then its object and its machine. With `now` the machine goes first and at
- * once, as if it had burnt; its object goes after it. DeadlineExceeded, naming the pods, if they do not end in a minute; the node then stays, cordoned.
+ * Takes a node away: no new pods on it, its pods deleted with their grace, then its object and its machine. With `now`
+ * the machine goes first and at
+ * once, as if it had burnt; its object goes after it. DeadlineExceeded, naming the pods, if they do not end in a
+ * minute; the node then stays, cordoned.
  */
-export async function removeNode(name: string, node: string, now: boolean, { driver, cluster, signal, progress }: Resizing): Promise<void> {
+export async function removeNode(
+  name: string,
+  node: string,
+  now: boolean,
+  { driver, cluster, signal, progress }: Resizing,
+): Promise<void> {
   const machine = requireMachine(await requireRig(name), node)
-  if (machine.spec.role !== 'node') throw new GantryError('InvalidArgument', `"${node}" is a ${machine.spec.role}, not a node`, { details: [{ field: 'node', value: node, remedy: 'only nodes can be removed' }] })
-  if (!driver.capabilities.resize) throw new GantryError('FailedPrecondition', `the driver "${driver.name}" cannot take machines from a rig`)
+  if (machine.spec.role !== 'node')
+    throw new GantryError('InvalidArgument', `"${node}" is a ${machine.spec.role}, not a node`, {
+      details: [{ field: 'node', value: node, remedy: 'only nodes can be removed' }],
+    })
+  if (!driver.capabilities.resize)
+    throw new GantryError('FailedPrecondition', `the driver "${driver.name}" cannot take machines from a rig`)
   const drop = async (): Promise<void> => driver.removeMachine(name, (await requireRig(name)).network!, machine)
   if (now) await drop()
   else await empty(cluster, node, signal, progress)
@@ -133,14 +183,26 @@ export async function removeNode(name: string, node: string, now: boolean, { dri
   await forgetMachine(name, node)
 }
 
-async function empty(cluster: Cluster, node: string, signal: AbortSignal, progress: (text: string) => void): Promise<void> {
-  if (await cluster.find('Node', '', node) === undefined) return
+async function empty(
+  cluster: Cluster,
+  node: string,
+  signal: AbortSignal,
+  progress: (text: string) => void,
+): Promise<void> {
+  if ((await cluster.find('Node', '', node)) === undefined) return
   await cluster.patch('Node', '', node, 'MERGE', { spec: { unschedulable: true } })
   const { items } = await cluster.list('Pod', { namespace: '', fieldSelector: `spec.nodeName=${node}` })
   if (items.length === 0) return
   progress(`ending ${items.length} pod${items.length === 1 ? '' : 's'} on ${node}`)
-  const ending = await mapSome(items, async ({ metadata }) => ignoreMissing(cluster.delete('Pod', metadata.namespace, metadata.name, { uid: metadata.uid })))
-  await awaitGone(cluster, quietEnvironment(signal, ''), ending.filter((pod) => pod !== undefined), PATIENCE)
+  const ending = await mapSome(items, async ({ metadata }) =>
+    ignoreMissing(cluster.delete('Pod', metadata.namespace, metadata.name, { uid: metadata.uid })),
+  )
+  await awaitGone(
+    cluster,
+    quietEnvironment(signal, ''),
+    ending.filter((pod) => pod !== undefined),
+    PATIENCE,
+  )
 }
 
 async function ignoreMissing<T>(answer: Promise<T>): Promise<T | undefined> {

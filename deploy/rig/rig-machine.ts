@@ -1,4 +1,7 @@
-/** A rig's machine as tests and scenarios handle it: what is done to it goes through the faults of the rig, so that it is recorded and can be undone. */
+/**
+ * A rig's machine as tests and scenarios handle it: what is done to it goes through the faults of the rig, so that it
+ * is recorded and can be undone.
+ */
 import type { CommandOptions, CommandResult } from '../../proto/base/command.ts'
 import type { JsonValue } from '../../proto/gen/types.ts'
 import { checkOptionsOf } from './call-options.ts'
@@ -51,7 +54,10 @@ export class Fault {
   }
 }
 
-/** A program that runs on a machine. It comes back by itself within about a second of its end: the machine's init, or the controller, starts it again. */
+/**
+ * A program that runs on a machine. It comes back by itself within about a second of its end: the machine's init, or
+ * the controller, starts it again.
+ */
 export class RigProgram {
   readonly #target: string
   readonly #rig: Faults
@@ -91,7 +97,11 @@ export class RigMachine {
   readonly #rig: Faults
 
   /** `open`: the machine as the rig's record has it now; it may have been started again since. */
-  constructor({ name, role, address }: { readonly name: string; readonly role: Role; readonly address: string }, open: () => Promise<OpenMachine>, rig: Faults) {
+  constructor(
+    { name, role, address }: { readonly name: string; readonly role: Role; readonly address: string },
+    open: () => Promise<OpenMachine>,
+    rig: Faults,
+  ) {
     this.name = name
     this.role = role
     this.address = address
@@ -104,8 +114,10 @@ export class RigMachine {
   }
 
   /**
-   * Runs a program on the machine, as its root, to its end; also while it is stopped. A failure is a GantryError: NotFound (no such program),
-   * DeadlineExceeded (30 s unless said), Internal for an exit code that `allow` does not name, FailedPrecondition while the machine is off.
+   * Runs a program on the machine, as its root, to its end; also while it is stopped. A failure is a GantryError:
+   * NotFound (no such program),
+   * DeadlineExceeded (30 s unless said), Internal for an exit code that `allow` does not name, FailedPrecondition while
+   * the machine is off.
    */
   async run(command: readonly string[], options?: CommandOptions): Promise<CommandResult> {
     checkOptionsOf('run', options, COMMAND_OPTIONS)
@@ -157,14 +169,20 @@ export class RigMachine {
     return new RigProgram(`${this.name}/shim:${pod}`, this.#rig)
   }
 
-  /** A fault of this kind on this machine: `fault('disk', { mode: 'full' })`. InvalidArgument for a kind that is about no machine. */
+  /**
+   * A fault of this kind on this machine: `fault('disk', { mode: 'full' })`. InvalidArgument for a kind that is about
+   * no machine.
+   */
   fault(kind: string, values: Readonly<Record<string, JsonValue>> = {}, lasting: Lasting = {}): Promise<Fault> {
     return this.#rig.fault(kind, { ...this.#asValue(kind), ...values }, lasting)
   }
 
   #asValue(kind: string): Record<string, JsonValue> {
     const parameters = faultTypes[kind]?.parameters ?? {}
-    const [name, parameter] = Object.entries(parameters).find(([, { type }]) => type === 'machine' || type === 'machines' || type === 'target') ?? []
+    const [name, parameter] =
+      Object.entries(parameters).find(
+        ([, { type }]) => type === 'machine' || type === 'machines' || type === 'target',
+      ) ?? []
     return name === undefined ? {} : { [name]: parameter!.type === 'machines' ? [this.name] : this.name }
   }
 }

@@ -1,5 +1,6 @@
 /**
- * What a rig consists of, written down before each part is made, so that whatever happens, and in whichever process, `down` finds it all.
+ * What a rig consists of, written down before each part is made, so that whatever happens, and in whichever process,
+ * `down` finds it all.
  * /var/lib/gantry/rigs/NAME/rig.json; NAME.lock beside the folder is held for each change.
  */
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
@@ -93,7 +94,10 @@ export function faultsLockFile(name: string): string {
   return join(RIGS, `${name}.faults.lock`)
 }
 
-/** The rig of this name, undefined if there is none. FailedPrecondition, with the remedy, for one that another version made. */
+/**
+ * The rig of this name, undefined if there is none. FailedPrecondition, with the remedy, for one that another version
+ * made.
+ */
 export async function readRig(name: string): Promise<RigRecord | undefined> {
   const record = await readAnyRig(name)
   if (record !== undefined && isForeign(record)) throw foreignRig(record)
@@ -106,9 +110,19 @@ export async function requireRig(name: string): Promise<RigRecord> {
   if (rig !== undefined) return rig
   const names = await rigNames()
   const meant = nearest(name, names)
-  throw new GantryError('NotFound', `there is no rig "${name}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, {
-    details: [{ field: 'name', value: name, remedy: names.length === 0 ? `\`gantry rig up ${name}\` makes one` : '`gantry rig list` lists them' }],
-  })
+  throw new GantryError(
+    'NotFound',
+    `there is no rig "${name}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+    {
+      details: [
+        {
+          field: 'name',
+          value: name,
+          remedy: names.length === 0 ? `\`gantry rig up ${name}\` makes one` : '`gantry rig list` lists them',
+        },
+      ],
+    },
+  )
 }
 
 /** A record of whatever version. */
@@ -123,10 +137,17 @@ export async function readAnyRig(name: string): Promise<RigRecord | ForeignRecor
   }
   try {
     const content = JSON.parse(text) as Record<string, unknown>
-    return content.version === RECORD_VERSION ? content as unknown as RigRecord : { name, version: typeof content.version === 'number' ? content.version : undefined, content }
+    return content.version === RECORD_VERSION
+      ? (content as unknown as RigRecord)
+      : { name, version: typeof content.version === 'number' ? content.version : undefined, content }
   } catch (thrown) {
     const driver = /"driver":\s*"(\w+)"/.exec(text)?.[1] // it stands near the beginning
-    return { name, version: undefined, content: driver === undefined ? {} : { driver }, problem: `${file}: ${(thrown as Error).message}` }
+    return {
+      name,
+      version: undefined,
+      content: driver === undefined ? {} : { driver },
+      problem: `${file}: ${(thrown as Error).message}`,
+    }
   }
 }
 
@@ -136,9 +157,14 @@ export function isForeign(record: RigRecord | ForeignRecord): record is ForeignR
 
 function foreignRig({ name, version, problem }: ForeignRecord): GantryError {
   const remedy = `\`gantry rig down ${name}\` removes it`
-  if (problem !== undefined) return new GantryError('FailedPrecondition', `the record of the rig "${name}" cannot be read: ${problem}`, { details: [{ field: 'name', value: name, remedy }] })
+  if (problem !== undefined)
+    return new GantryError('FailedPrecondition', `the record of the rig "${name}" cannot be read: ${problem}`, {
+      details: [{ field: 'name', value: name, remedy }],
+    })
   const by = version !== undefined && version > RECORD_VERSION ? 'a newer' : 'an older'
-  return new GantryError('FailedPrecondition', `the rig "${name}" was made by ${by} version of Gantry`, { details: [{ field: 'version', value: String(version ?? ''), remedy }] })
+  return new GantryError('FailedPrecondition', `the rig "${name}" was made by ${by} version of Gantry`, {
+    details: [{ field: 'version', value: String(version ?? ''), remedy }],
+  })
 }
 
 function recordFile(name: string): string {
@@ -148,7 +174,10 @@ function recordFile(name: string): string {
 /** Names of all rigs on this host, sorted. */
 export async function rigNames(): Promise<string[]> {
   try {
-    return (await readdir(RIGS, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map(({ name }) => name).sort()
+    return (await readdir(RIGS, { withFileTypes: true }))
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name)
+      .sort()
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw GantryError.from(thrown)
@@ -160,7 +189,10 @@ export async function listRigs(): Promise<(RigRecord | ForeignRecord)[]> {
   return (await Promise.all((await rigNames()).map(readAnyRig))).filter((record) => record !== undefined)
 }
 
-/** Changes a rig's record: read, changed and written whole while nobody else does. NotFound if there is none; what `change` throws leaves it as it was. */
+/**
+ * Changes a rig's record: read, changed and written whole while nobody else does. NotFound if there is none; what
+ * `change` throws leaves it as it was.
+ */
 export function updateRig(name: string, change: (rig: RigRecord) => RigRecord): Promise<RigRecord> {
   return withLock(lockFile(name), async () => write(change(await requireRig(name))))
 }
@@ -171,7 +203,10 @@ export function unlessGoing(rig: RigRecord): RigRecord {
   throw new GantryError('Conflict', `the rig "${rig.name}" is being removed`)
 }
 
-/** Writes the first record of a rig. AlreadyExists if there is one, of whatever version; `admit` decides which may be replaced by throwing or not. */
+/**
+ * Writes the first record of a rig. AlreadyExists if there is one, of whatever version; `admit` decides which may be
+ * replaced by throwing or not.
+ */
 export function claimRig(record: RigRecord, admit: (present: RigRecord | ForeignRecord) => void): Promise<RigRecord> {
   return withLock(lockFile(record.name), async () => {
     const present = await readAnyRig(record.name)
@@ -202,10 +237,13 @@ async function write(record: RigRecord): Promise<RigRecord> {
   return record
 }
 
-/** Removes the folder of a rig without a record, once `removeParts` has removed what else there is of it; nothing if there is a record. */
+/**
+ * Removes the folder of a rig without a record, once `removeParts` has removed what else there is of it; nothing if
+ * there is a record.
+ */
 export async function forgetRemains(name: string, removeParts: () => Promise<void>): Promise<void> {
   await withLock(lockFile(name), async () => {
-    if (await readAnyRig(name) !== undefined) return
+    if ((await readAnyRig(name)) !== undefined) return
     await removeParts()
     await rm(rigDirectory(name), { recursive: true, force: true })
   })
@@ -214,7 +252,7 @@ export async function forgetRemains(name: string, removeParts: () => Promise<voi
 /** Removes the rig's files, and the folders above them that are then empty. */
 export async function forgetRig(name: string): Promise<void> {
   await withLock(lockFile(name), () => rm(rigDirectory(name), { recursive: true, force: true }))
-  for (const folder of [RIGS, dirname(RIGS)]) if (!await removeIfEmpty(folder)) return
+  for (const folder of [RIGS, dirname(RIGS)]) if (!(await removeIfEmpty(folder))) return
 }
 
 async function removeIfEmpty(folder: string): Promise<boolean> {

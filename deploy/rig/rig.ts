@@ -75,7 +75,16 @@ export class Rig implements Faults, AsyncDisposable {
   readonly #made: boolean
   #record: RigRecord
 
-  private constructor(parts: { driver: Driver; registry: string; client: Cluster; context: Context; end: AbortController; tell: Pick<Resizing, 'progress' | 'warn'>; made: boolean; record: RigRecord }) {
+  private constructor(parts: {
+    driver: Driver
+    registry: string
+    client: Cluster
+    context: Context
+    end: AbortController
+    tell: Pick<Resizing, 'progress' | 'warn'>
+    made: boolean
+    record: RigRecord
+  }) {
     this.driver = parts.driver
     this.registry = parts.registry
     this.client = parts.client
@@ -88,15 +97,27 @@ export class Rig implements Faults, AsyncDisposable {
   }
 
   /**
-   * Makes a rig; it is there when all of its nodes are Ready. InvalidArgument for options that cannot be, AlreadyExists for a name that is taken,
-   * FailedPrecondition, with each shortcoming and its remedy, for a host that cannot hold it, DeadlineExceeded, with the last lines of the logs, for
+   * Makes a rig; it is there when all of its nodes are Ready. InvalidArgument for options that cannot be, AlreadyExists
+   * for a name that is taken,
+   * FailedPrecondition, with each shortcoming and its remedy, for a host that cannot hold it, DeadlineExceeded, with
+   * the last lines of the logs, for
    * a cluster that does not come up. When it fails nothing of it is left.
    */
   static async up(options: RigOptions = {}): Promise<Rig> {
     checkOptionsOf('Rig.up', options, RIG_OPTIONS)
-    const { ephemeral = true, demo = true, context = false, contextFile = contextFilePath(process.env), timeout = PATIENCE, progress = () => undefined, warn = warnProcess, signal = new AbortController().signal, fillRegistry } = options
+    const {
+      ephemeral = true,
+      demo = true,
+      context = false,
+      contextFile = contextFilePath(process.env),
+      timeout = PATIENCE,
+      progress = () => undefined,
+      warn = warnProcess,
+      signal = new AbortController().signal,
+      fillRegistry,
+    } = options
     const recorded = checkOptions(options)
-    const name = options.name ?? await freeName()
+    const name = options.name ?? (await freeName())
     checkName(name)
     const driver = await openDriver(options.driver ?? 'namespaces')
     await Rig.sweep(warn)
@@ -105,7 +126,15 @@ export class Rig implements Faults, AsyncDisposable {
       await fillRegistry?.(registry)
     }
     const record = await makeRig({
-      name, driver, options: recorded, ephemeral, timeout, progress, warn, signal, fill,
+      name,
+      driver,
+      options: recorded,
+      ephemeral,
+      timeout,
+      progress,
+      warn,
+      signal,
+      fill,
       context: context === false ? undefined : { file: contextFile, makeCurrent: context === 'current' },
     })
     try {
@@ -116,21 +145,38 @@ export class Rig implements Faults, AsyncDisposable {
     }
   }
 
-  /** A rig that is up, made by whichever process; `signal` ends what is under way, not the rig. NotFound if there is none, FailedPrecondition for one that is half-made or another version's. */
+  /**
+   * A rig that is up, made by whichever process; `signal` ends what is under way, not the rig. NotFound if there is
+   * none, FailedPrecondition for one that is half-made or another version's.
+   */
   static async open(name: string, options: OpenOptions = {}): Promise<Rig> {
     checkOptionsOf('Rig.open', options, ['progress', 'warn', 'signal'])
     const { progress = () => undefined, warn = warnProcess, signal } = options
     const record = await requireRig(name)
-    if (record.phase !== 'ready') throw new GantryError('FailedPrecondition', `the rig "${name}" is not up: process ${record.maker.pid} is ${record.phase} it, or did not finish`, { details: [{ field: 'name', value: name, remedy: `wait for that, or \`gantry rig down ${name}\`` }] })
+    if (record.phase !== 'ready')
+      throw new GantryError(
+        'FailedPrecondition',
+        `the rig "${name}" is not up: process ${record.maker.pid} is ${record.phase} it, or did not finish`,
+        { details: [{ field: 'name', value: name, remedy: `wait for that, or \`gantry rig down ${name}\`` }] },
+      )
     const rig = await Rig.#over(await openDriver(record.driver), record, false, { progress, warn })
     signal?.addEventListener('abort', () => rig.#end.abort(signal.reason), { once: true })
     return rig
   }
 
-  static async #over(driver: Driver, record: RigRecord, made: boolean, tell: Pick<Resizing, 'progress' | 'warn'>): Promise<Rig> {
+  static async #over(
+    driver: Driver,
+    record: RigRecord,
+    made: boolean,
+    tell: Pick<Resizing, 'progress' | 'warn'>,
+  ): Promise<Rig> {
     const end = new AbortController()
     setMaxListeners(0, end.signal) // one for each call under way
-    const [client, context, registry] = await Promise.all([openCluster(record.name, end.signal), rigContext(record.name), driver.endpoint(requireMachine(record, REGISTRY), REGISTRY_PORT)])
+    const [client, context, registry] = await Promise.all([
+      openCluster(record.name, end.signal),
+      rigContext(record.name),
+      driver.endpoint(requireMachine(record, REGISTRY), REGISTRY_PORT),
+    ])
     return new Rig({ driver, registry, client, context, end, tell, made, record })
   }
 
@@ -139,15 +185,27 @@ export class Rig implements Faults, AsyncDisposable {
     return summarizeRigs()
   }
 
-  /** Removes what nobody can want any more: ephemeral rigs whose owner has ended, half-made ones whose maker has, nodes that a process was adding when it ended. `warn` is told of each, and of those that resist. */
+  /**
+   * Removes what nobody can want any more: ephemeral rigs whose owner has ended, half-made ones whose maker has, nodes
+   * that a process was adding when it ended. `warn` is told of each, and of those that resist.
+   */
   static async sweep(warn: (text: string) => void = warnProcess): Promise<Swept[]> {
-    const swept = await sweepRigs((name, error) => warn(`the rig "${name}" is to be removed, and cannot be: ${error.message}`))
+    const swept = await sweepRigs((name, error) =>
+      warn(`the rig "${name}" is to be removed, and cannot be: ${error.message}`),
+    )
     for (const { name, why } of swept) warn(`removed the rig "${name}": ${why}`)
-    await Promise.all((await listRigs()).map(async (rig) => {
-      if (isForeign(rig)) return
-      const nodes = await sweepJoining(rig, (error) => warn(`nodes of the rig "${rig.name}" that were left half-added cannot be removed: ${error.message}`))
-      if (nodes.length > 0) warn(`removed ${nodes.join(', ')} from the rig "${rig.name}": the process that was adding ${nodes.length === 1 ? 'it' : 'them'} has ended`)
-    }))
+    await Promise.all(
+      (await listRigs()).map(async (rig) => {
+        if (isForeign(rig)) return
+        const nodes = await sweepJoining(rig, (error) =>
+          warn(`nodes of the rig "${rig.name}" that were left half-added cannot be removed: ${error.message}`),
+        )
+        if (nodes.length > 0)
+          warn(
+            `removed ${nodes.join(', ')} from the rig "${rig.name}": the process that was adding ${nodes.length === 1 ? 'it' : 'them'} has ended`,
+          )
+      }),
+    )
     return swept
   }
 
@@ -165,18 +223,26 @@ export class Rig implements Faults, AsyncDisposable {
     return (this.#record = await requireRig(this.name))
   }
 
-  /** How others reach the cluster: `gantry --config FILE --context NAME`; controllers as host:port. The file goes with the rig. */
+  /**
+   * How others reach the cluster: `gantry --config FILE --context NAME`; controllers as host:port. The file goes with
+   * the rig.
+   */
   context(): { readonly name: string; readonly file: string; readonly server: readonly string[] } {
     return { name: this.#context.name, file: ownContextFile(this.name), server: this.#context.server }
   }
 
   /**
-   * The cluster for kubectl and client libraries of Kubernetes, as its administrator: a kubeconfig's text, which names the first controller that can be
+   * The cluster for kubectl and client libraries of Kubernetes, as its administrator: a kubeconfig's text, which names
+   * the first controller that can be
    * reached now. A file that names the first of all is there as long as the rig: see `kubeconfigFile`.
    */
   async kubeconfig(): Promise<string> {
     const addresses = kubeAddresses(this.#context)
-    return kubeconfig(this.#context, (await loadCredentials(this.#context, ownContextFile(this.name)))!, await firstReachable(addresses, this.#end.signal) ?? addresses[0]!)
+    return kubeconfig(
+      this.#context,
+      (await loadCredentials(this.#context, ownContextFile(this.name)))!,
+      (await firstReachable(addresses, this.#end.signal)) ?? addresses[0]!,
+    )
   }
 
   /** For $KUBECONFIG. */
@@ -185,7 +251,8 @@ export class Rig implements Faults, AsyncDisposable {
   }
 
   /**
-   * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as they are then. If one is refused
+   * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as
+   * they are then. If one is refused
    * nothing is written, and the error names each field with its place.
    */
   async apply(manifests: Manifests, options: InNamespace = {}): Promise<AnyResource[]> {
@@ -194,23 +261,40 @@ export class Rig implements Faults, AsyncDisposable {
     return applyManifests(this.client, manifests, namespace, this.#end.signal)
   }
 
-  /** Deletes what manifests, or "deployment/web", name, and waits until it is gone. What is not there is no error. `graceSeconds`: instead of the pods' own. */
-  async delete(objects: Manifests, options: InNamespace & Waiting & { readonly graceSeconds?: number } = {}): Promise<void> {
+  /**
+   * Deletes what manifests, or "deployment/web", name, and waits until it is gone. What is not there is no error.
+   * `graceSeconds`: instead of the pods' own.
+   */
+  async delete(
+    objects: Manifests,
+    options: InNamespace & Waiting & { readonly graceSeconds?: number } = {},
+  ): Promise<void> {
     const timeout = patienceOf('delete', options, ['namespace', 'graceSeconds'])
-    await deleteObjects(this.client, objects, { namespace: options.namespace, graceSeconds: options.graceSeconds, timeout }, this.#end.signal)
+    await deleteObjects(
+      this.client,
+      objects,
+      { namespace: options.namespace, graceSeconds: options.graceSeconds, timeout },
+      this.#end.signal,
+    )
   }
 
   /**
-   * Waits for an object, "deployment/web": see `Goal` for what it may be waited for. The object then; undefined once it is deleted.
+   * Waits for an object, "deployment/web": see `Goal` for what it may be waited for. The object then; undefined once it
+   * is deleted.
    * DeadlineExceeded, with what it was like last, after `within` (60 s unless said).
    */
-  async until(object: string, goal: Goal = 'Ready', options: InNamespace & Waiting = {}): Promise<AnyResource | undefined> {
+  async until(
+    object: string,
+    goal: Goal = 'Ready',
+    options: InNamespace & Waiting = {},
+  ): Promise<AnyResource | undefined> {
     const timeout = patienceOf('until', options, ['namespace'])
     return awaitObject(this.client, objectNamed(object, options.namespace), goal, timeout, this.#end.signal)
   }
 
   /**
-   * Waits for what only the application knows: asks again and again until the answer is true. Any other answer, and any error, says why it is not so
+   * Waits for what only the application knows: asks again and again until the answer is true. Any other answer, and any
+   * error, says why it is not so
    * yet; DeadlineExceeded with the last after `within` (60 s unless said).
    */
   async eventually(probe: () => unknown, options: Waiting = {}): Promise<void> {
@@ -220,7 +304,13 @@ export class Rig implements Faults, AsyncDisposable {
   /** Runs the command line against this cluster; whatever its exit code is, it is the answer. */
   gantry(args: readonly string[], stdin = ''): Promise<CommandResult> {
     const env = { ...process.env, GANTRY_CONFIG: ownContextFile(this.name), NO_COLOR: '1' }
-    return run(process.execPath, [bundlePath('gantry.cjs'), '--context', this.name, ...args], { env, stdin, timeout: COMMAND_PATIENCE, signal: this.#end.signal, allow: ANY_CODE })
+    return run(process.execPath, [bundlePath('gantry.cjs'), '--context', this.name, ...args], {
+      env,
+      stdin,
+      timeout: COMMAND_PATIENCE,
+      signal: this.#end.signal,
+      allow: ANY_CODE,
+    })
   }
 
   /** Controllers, nodes, registry. */
@@ -241,27 +331,39 @@ export class Rig implements Faults, AsyncDisposable {
   node(name: string): RigMachine {
     const machine = this.machine(name)
     if (machine.role === 'node') return machine
-    throw new GantryError('InvalidArgument', `"${name}" is a ${machine.role}, not a node`, { details: [{ field: 'name', value: name, remedy: '`machine(name)` takes any' }] })
+    throw new GantryError('InvalidArgument', `"${name}" is a ${machine.role}, not a node`, {
+      details: [{ field: 'name', value: name, remedy: '`machine(name)` takes any' }],
+    })
   }
 
   /** The controller with this number, from 1. */
   controller(number = 1): RigMachine {
     const controllers = this.machines.filter(({ role }) => role === 'controller')
     const found = controllers[number - 1]
-    if (found === undefined) throw new GantryError('NotFound', `the rig "${this.name}" has ${controllers.length} controller${controllers.length === 1 ? '' : 's'}, no number ${number}`, { details: [{ field: 'number', value: String(number) }] })
+    if (found === undefined)
+      throw new GantryError(
+        'NotFound',
+        `the rig "${this.name}" has ${controllers.length} controller${controllers.length === 1 ? '' : 's'}, no number ${number}`,
+        { details: [{ field: 'number', value: String(number) }] },
+      )
     return found
   }
 
   #wrap(machine: MachineRecord): RigMachine {
     const { name, role } = machine.spec
-    return new RigMachine({ name, role, address: machine.address }, async () => {
-      const record = await this.refresh()
-      return openMachine(this.driver, record, requireMachine(record, name))
-    }, this)
+    return new RigMachine(
+      { name, role, address: machine.address },
+      async () => {
+        const record = await this.refresh()
+        return openMachine(this.driver, record, requireMachine(record, name))
+      },
+      this,
+    )
   }
 
   /**
-   * Begins a fault of any kind; `values` are its parameters (lengths of time in milliseconds, sizes in bytes). InvalidArgument for a kind or values that
+   * Begins a fault of any kind; `values` are its parameters (lengths of time in milliseconds, sizes in bytes).
+   * InvalidArgument for a kind or values that
    * do not fit, FailedPrecondition for what the driver cannot do.
    */
   async fault(kind: string, values: Readonly<Record<string, unknown>>, options: BeginOptions = {}): Promise<Fault> {
@@ -269,9 +371,20 @@ export class Rig implements Faults, AsyncDisposable {
     return new Fault(await this.#engine.begin(kind, values, options), this)
   }
 
-  /** Cuts machines off from others, or from all others: their packets vanish. `port`: this one alone; `oneWay`: only those from the first to the others. */
-  partition(from: readonly string[], to?: readonly string[], { for: lasting, ...values }: Lasting & { readonly oneWay?: boolean; readonly port?: number } = {}): Promise<Fault> {
-    return this.fault('partition', { from, ...(to === undefined ? {} : { to }), ...values }, lasting === undefined ? {} : { for: lasting })
+  /**
+   * Cuts machines off from others, or from all others: their packets vanish. `port`: this one alone; `oneWay`: only
+   * those from the first to the others.
+   */
+  partition(
+    from: readonly string[],
+    to?: readonly string[],
+    { for: lasting, ...values }: Lasting & { readonly oneWay?: boolean; readonly port?: number } = {},
+  ): Promise<Fault> {
+    return this.fault(
+      'partition',
+      { from, ...(to === undefined ? {} : { to }), ...values },
+      lasting === undefined ? {} : { for: lasting },
+    )
   }
 
   /** Ends these faults, or all; those that were in force. NotFound for an id that there never was. */
@@ -307,16 +420,27 @@ export class Rig implements Faults, AsyncDisposable {
     return { driver: this.driver, cluster: this.client, signal: this.#end.signal, ...this.#tell }
   }
 
-  /** Puts an image onto every node without a registry: an archive or OCI layout by its path, or an image of the Docker engine here by its name. `name`: for one that its archive has no name for. */
+  /**
+   * Puts an image onto every node without a registry: an archive or OCI layout by its path, or an image of the Docker
+   * engine here by its name. `name`: for one that its archive has no name for.
+   */
   async load(image: string, options: { readonly name?: string | undefined } = {}): Promise<readonly LoadedImage[]> {
     checkOptionsOf('load', options, ['name'])
     const { name } = options
     const record = await this.refresh()
-    const nodes = record.machines.filter(({ spec }) => spec.role === 'node').map((machine) => openMachine(this.driver, record, machine))
-    return loadImage(image, this.driver, nodes, { name, signal: this.#end.signal, progress: (done, all) => this.#tell.progress(`${image} is on ${done} of ${all} nodes`) })
+    const nodes = record.machines
+      .filter(({ spec }) => spec.role === 'node')
+      .map((machine) => openMachine(this.driver, record, machine))
+    return loadImage(image, this.driver, nodes, {
+      name,
+      signal: this.#end.signal,
+      progress: (done, all) => this.#tell.progress(`${image} is on ${done} of ${all} nodes`),
+    })
   }
 
-  /** Puts an image into the rig's registry, where nodes find it with every pull policy; `image` and `name` as of `load`. */
+  /**
+   * Puts an image into the rig's registry, where nodes find it with every pull policy; `image` and `name` as of `load`.
+   */
   async push(image: string, options: { readonly name?: string | undefined } = {}): Promise<readonly LoadedImage[]> {
     checkOptionsOf('push', options, ['name'])
     const { name } = options
@@ -336,7 +460,13 @@ export class Rig implements Faults, AsyncDisposable {
   /** As `logs`; what is in it, and what could not be had. */
   async archive(file: string): Promise<ArchiveReport> {
     const record = await this.refresh()
-    const items = sourcesOf({ record, driver: this.driver, machines: openMachines(this.driver, record), client: this.client, clock: systemClock })
+    const items = sourcesOf({
+      record,
+      driver: this.driver,
+      machines: openMachines(this.driver, record),
+      client: this.client,
+      clock: systemClock,
+    })
     return writeArchive(resolve(file), this.name, items, { clock: systemClock, signal: this.#end.signal })
   }
 
@@ -367,7 +497,9 @@ function warnProcess(text: string): void {
 async function freeName(): Promise<string> {
   const taken = await rigNames()
   for (;;) {
-    const name = `rig-${Math.floor(systemRandom.next() * 36 ** 6).toString(36).padStart(6, '0')}`
+    const name = `rig-${Math.floor(systemRandom.next() * 36 ** 6)
+      .toString(36)
+      .padStart(6, '0')}`
     if (!taken.includes(name)) return name
   }
 }

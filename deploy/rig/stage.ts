@@ -12,14 +12,22 @@ const PATIENCE = 60_000
 
 export function rigStage(rig: string, driver: Driver): Stage {
   return {
-    rig, driver, clock: systemClock,
+    rig,
+    driver,
+    clock: systemClock,
     machines: async () => openMachines(driver, await requireRig(rig)),
     faults: async () => (await requireRig(rig)).faults,
-    update: async (change) => void (await updateRig(rig, (record) => ({ ...unlessGoing(record), faults: change(record.faults) }))),
-    alone: (work) => withLock(faultsLockFile(rig), async () => {
-      unlessGoing(await requireRig(rig)) // before anything is swept, too: that may start machines
-      return work()
-    }, PATIENCE),
+    update: async (change) =>
+      void (await updateRig(rig, (record) => ({ ...unlessGoing(record), faults: change(record.faults) }))),
+    alone: (work) =>
+      withLock(
+        faultsLockFile(rig),
+        async () => {
+          unlessGoing(await requireRig(rig)) // before anything is swept, too: that may start machines
+          return work()
+        },
+        PATIENCE,
+      ),
     setTimer: (id, millis) => startTimer(rig, id, millis),
     endTimer: async (timer) => endTimer(timer),
   }

@@ -31,7 +31,10 @@ export interface MachineStatus {
   readonly role: Role
   readonly address: string
   readonly state: MachineState
-  /** What the control plane says of the node, "Ready", "Suspect", "Lost,SchedulingDisabled"; undefined for other roles, and if it does not answer or does not know the node. */
+  /**
+   * What the control plane says of the node, "Ready", "Suspect", "Lost,SchedulingDisabled"; undefined for other roles,
+   * and if it does not answer or does not know the node.
+   */
   readonly node?: string
   /** Those that were meant to run and do. */
   readonly programs: readonly ProgramStatus[]
@@ -57,16 +60,28 @@ export interface RigStatus {
 
 export async function rigStatus(rig: RigRecord, driver: Driver, signal: AbortSignal): Promise<RigStatus> {
   const [state, context, registry, nodes, machines] = await Promise.all([
-    rigState(rig), rigContext(rig.name), driver.endpoint(requireMachine(rig, REGISTRY), REGISTRY_PORT), askNodes(rig.name, signal),
+    rigState(rig),
+    rigContext(rig.name),
+    driver.endpoint(requireMachine(rig, REGISTRY), REGISTRY_PORT),
+    askNodes(rig.name, signal),
     Promise.all(rig.machines.map((record) => machineStatus(openMachine(driver, rig, record), record))),
   ])
   const words = nodes instanceof GantryError ? new Map<string, string>() : nodes
   return {
-    name: rig.name, driver: rig.driver, state, created: rig.created, ...(rig.owner === undefined ? {} : { owner: rig.owner.pid }),
-    context: { name: rig.name, file: rig.contextFile ?? ownContextFile(rig.name), server: context.server }, registry,
-    machines: machines.map((machine) => (words.has(machine.name) ? { ...machine, node: words.get(machine.name)! } : machine)),
+    name: rig.name,
+    driver: rig.driver,
+    state,
+    created: rig.created,
+    ...(rig.owner === undefined ? {} : { owner: rig.owner.pid }),
+    context: { name: rig.name, file: rig.contextFile ?? ownContextFile(rig.name), server: context.server },
+    registry,
+    machines: machines.map((machine) =>
+      words.has(machine.name) ? { ...machine, node: words.get(machine.name)! } : machine,
+    ),
     ...(nodes instanceof GantryError ? { problem: nodes.message } : {}),
-    faults: [...rig.faults.filter(isInForce), ...rig.faults.filter((fault) => !isInForce(fault)).slice(-PAST)].map(({ undo: _undo, timer: _timer, beginning: _beginning, ...told }) => told),
+    faults: [...rig.faults.filter(isInForce), ...rig.faults.filter((fault) => !isInForce(fault)).slice(-PAST)].map(
+      ({ undo: _undo, timer: _timer, beginning: _beginning, ...told }) => told,
+    ),
   }
 }
 
@@ -85,17 +100,29 @@ async function askNodes(rig: string, signal: AbortSignal): Promise<Map<string, s
   }
 }
 
-/** A line for each process: pid, start in clock ticks since boot, Pss in kB, command line. Those that end meanwhile are left out. */
+/**
+ * A line for each process: pid, start in clock ticks since boot, Pss in kB, command line. Those that end meanwhile are
+ * left out.
+ */
 const SURVEY = `cut -d. -f1 /proc/uptime; for p in /proc/[0-9]*; do
   set -- $(sed 's/.*) //' $p/stat 2>/dev/null) && [ $# -gt 20 ] && echo "\${p#/proc/} \${20} $(sed -n 's/^Pss: *\\([0-9]*\\) kB$/\\1/p' $p/smaps_rollup 2>/dev/null || echo 0) $(tr '\\0' ' ' < $p/cmdline 2>/dev/null)"
 done; true`
-/** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: starttime is in ticks, of which Linux tells programs a hundred a second. */
+/**
+ * https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: starttime is in ticks, of which Linux tells programs a
+ * hundred a second.
+ */
 const TICKS = 100
 
-async function machineStatus(machine: Machine, { spec: { name, role }, address }: MachineRecord): Promise<MachineStatus> {
+async function machineStatus(
+  machine: Machine,
+  { spec: { name, role }, address }: MachineRecord,
+): Promise<MachineStatus> {
   const state = await machine.state()
   if (state === 'off') return { name, role, address, state, programs: [] }
-  const { programs, memoryBytes } = parseSurvey((await machine.run(['sh', '-c', SURVEY], { timeout: MACHINE_PATIENCE })).stdout, role)
+  const { programs, memoryBytes } = parseSurvey(
+    (await machine.run(['sh', '-c', SURVEY], { timeout: MACHINE_PATIENCE })).stdout,
+    role,
+  )
   return { name, role, address, state, programs, memoryBytes }
 }
 
@@ -104,16 +131,33 @@ export function parseSurvey(text: string, role: Role): Pick<Required<MachineStat
   const [uptime = '0', ...lines] = text.split('\n')
   const processes = lines.flatMap((line) => {
     const [, pid, start, pss, command] = /^(\d+) (\d+) (\d*) (.*)$/.exec(line) ?? []
-    return pid === undefined ? [] : [{ pid: Number(pid), upSeconds: Math.max(0, Number(uptime) - Math.floor(Number(start) / TICKS)), pss: Number(pss), command: command! }]
+    return pid === undefined
+      ? []
+      : [
+          {
+            pid: Number(pid),
+            upSeconds: Math.max(0, Number(uptime) - Math.floor(Number(start) / TICKS)),
+            pss: Number(pss),
+            command: command!,
+          },
+        ]
   })
   return {
     memoryBytes: processes.reduce((sum, { pss }) => sum + pss * 1024, 0),
-    programs: programsOf(role).flatMap((name) => processes.filter(({ command }) => COMMANDS[name].test(command)).slice(0, 1).map(({ pid, upSeconds }) => ({ name, pid, upSeconds }))),
+    programs: programsOf(role).flatMap((name) =>
+      processes
+        .filter(({ command }) => COMMANDS[name].test(command))
+        .slice(0, 1)
+        .map(({ pid, upSeconds }) => ({ name, pid, upSeconds })),
+    ),
   }
 }
 
 /** By their command lines; those under init's shell do not count. */
 const COMMANDS: Readonly<Record<ProgramName, RegExp>> = {
-  agent: /^\S*node\S* \S*gantry-agent\.cjs --config/, controller: /^\S*node\S* \S*gantry-controller\.cjs --config/,
-  etcd: /^\S*etcd /, nats: /^\S*nats-server /, registry: /^\S*docker-registry serve/,
+  agent: /^\S*node\S* \S*gantry-agent\.cjs --config/,
+  controller: /^\S*node\S* \S*gantry-controller\.cjs --config/,
+  etcd: /^\S*etcd /,
+  nats: /^\S*nats-server /,
+  registry: /^\S*docker-registry serve/,
 }

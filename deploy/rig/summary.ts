@@ -9,12 +9,15 @@ export type RigState =
   /** Every machine runs; they may be frozen by a fault. */
   | 'running'
   /** Some machines are off, all are. */
-  | 'partly off' | 'off'
-  | 'making' | 'removing'
+  | 'partly off'
+  | 'off'
+  | 'making'
+  | 'removing'
   /** Its maker ended in the midst. */
   | 'half-made'
   /** Made by another version of Gantry, or with a record that cannot be read: it can only be removed. */
-  | 'other version' | 'unreadable'
+  | 'other version'
+  | 'unreadable'
 
 export interface RigSummary {
   readonly name: string
@@ -34,9 +37,26 @@ export async function summarizeRigs(): Promise<RigSummary[]> {
 }
 
 async function summarize(rig: RigRecord | ForeignRecord): Promise<RigSummary> {
-  if (isForeign(rig)) return { name: rig.name, driver: undefined, controllers: 0, nodes: 0, state: rig.problem === undefined ? 'other version' : 'unreadable', created: undefined, owner: undefined }
+  if (isForeign(rig))
+    return {
+      name: rig.name,
+      driver: undefined,
+      controllers: 0,
+      nodes: 0,
+      state: rig.problem === undefined ? 'other version' : 'unreadable',
+      created: undefined,
+      owner: undefined,
+    }
   const count = (role: string): number => rig.machines.filter(({ spec }) => spec.role === role).length
-  return { name: rig.name, driver: rig.driver, controllers: count('controller'), nodes: count('node'), state: await rigState(rig), created: rig.created, owner: rig.owner?.pid }
+  return {
+    name: rig.name,
+    driver: rig.driver,
+    controllers: count('controller'),
+    nodes: count('node'),
+    state: await rigState(rig),
+    created: rig.created,
+    owner: rig.owner?.pid,
+  }
 }
 
 export async function rigState(rig: RigRecord): Promise<RigState> {

@@ -125,7 +125,7 @@ export class ByteWriter {
   /** Where it ends. */
   #varint(value: number, at: number): number {
     let rest = value
-    for (; rest > 127; rest >>>= 7) this.#buffer[at++] = rest & 127 | 128
+    for (; rest > 127; rest >>>= 7) this.#buffer[at++] = (rest & 127) | 128
     this.#buffer[at++] = rest
     return at
   }

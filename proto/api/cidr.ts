@@ -1,4 +1,7 @@
-/** IP addresses and ranges of them as numbers. IPv4 dotted, IPv6 as in RFC 4291 section 2.2 and, when written, in canonical form (RFC 5952). */
+/**
+ * IP addresses and ranges of them as numbers. IPv4 dotted, IPv6 as in RFC 4291 section 2.2 and, when written, in
+ * canonical form (RFC 5952).
+ */
 import { isIP } from 'node:net'
 
 export type AddressFamily = 4 | 6
@@ -15,9 +18,12 @@ const BITS = { 4: 32, 6: 128 } as const
 /** undefined for what is no address, or has a zone. */
 export function readAddress(text: string): { readonly family: AddressFamily; readonly value: bigint } | undefined {
   switch (isIP(text)) {
-    case 4: return { family: 4, value: readDotted(text) }
-    case 6: return text.includes('%') ? undefined : { family: 6, value: readColons(text) }
-    default: return undefined
+    case 4:
+      return { family: 4, value: readDotted(text) }
+    case 6:
+      return text.includes('%') ? undefined : { family: 6, value: readColons(text) }
+    default:
+      return undefined
   }
 }
 
@@ -28,12 +34,16 @@ function readDotted(text: string): bigint {
 function readColons(text: string): bigint {
   const dotted = /[^:]*\.[^:]*$/.exec(text)?.[0]
   const low = dotted === undefined ? undefined : readDotted(dotted)
-  const groups = low === undefined ? text : `${text.slice(0, -dotted!.length)}${(low >> 16n).toString(16)}:${(low & 0xffffn).toString(16)}`
+  const groups =
+    low === undefined
+      ? text
+      : `${text.slice(0, -dotted!.length)}${(low >> 16n).toString(16)}:${(low & 0xffffn).toString(16)}`
   const [head = '', tail] = groups.split('::')
   const split = (part: string): string[] => (part === '' ? [] : part.split(':'))
   const left = split(head)
   const right = tail === undefined ? [] : split(tail)
-  const all = tail === undefined ? left : [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right]
+  const all =
+    tail === undefined ? left : [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right]
   return all.reduce((value, group) => (value << 16n) | BigInt(`0x${group}`), 0n)
 }
 
@@ -72,7 +82,10 @@ export function familyOf(address: string): AddressFamily {
 
 /** The ranges of a setting like "10.244.0.0/16,fd00:10:244::/48". */
 export function splitCidrs(text: string): string[] {
-  return text.split(',').map((part) => part.trim()).filter((part) => part !== '')
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
 }
 
 export function formatAddress(family: AddressFamily, value: bigint): string {

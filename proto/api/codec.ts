@@ -1,10 +1,21 @@
 /**
- * JSON values to objects in memory and back, strictly: an unknown field, a value of another type, a field that Gantry does not act on, two
- * items of a list with one key are errors, and all of them are told at once. Null means absent, as in Kubernetes. For text with positions
+ * JSON values to objects in memory and back, strictly: an unknown field, a value of another type, a field that Gantry
+ * does not act on, two
+ * items of a list with one key are errors, and all of them are told at once. Null means absent, as in Kubernetes. For
+ * text with positions
  * see manifest.ts, for bytes wire.ts.
  */
 import type { JsonObject, JsonValue, Kind, Messages, Resources } from '../gen/types.ts'
-import { duplicateField, isBlank, isInert, keyFlaw, keyMessage, unsupportedMessage, unsupportedRemedy, valueFlaw } from './field-rules.ts'
+import {
+  duplicateField,
+  isBlank,
+  isInert,
+  keyFlaw,
+  keyMessage,
+  unsupportedMessage,
+  unsupportedRemedy,
+  valueFlaw,
+} from './field-rules.ts'
 import type { Flaw } from './format.ts'
 import { readCustom, writeCustom } from './custom/codec.ts'
 import { customKinds } from './custom/definitions.ts'
@@ -12,11 +23,22 @@ import { findAnyKind } from './kinds.ts'
 import { nearest } from './nearest.ts'
 import { entryPath, fieldPath } from './path.ts'
 import { type FaultReason, problem, type Problem, problemError, showValue, TOLD } from './problem.ts'
-import { apiVersionOf, messageSchema, resourceOf, schema, SPECIAL_MESSAGES, type FieldSchema, type MessageSchema } from './schema.ts'
+import {
+  apiVersionOf,
+  messageSchema,
+  resourceOf,
+  schema,
+  SPECIAL_MESSAGES,
+  type FieldSchema,
+  type MessageSchema,
+} from './schema.ts'
 import { readSpecial } from './special.ts'
 
 export interface DecodeOptions {
-  /** Leave out what only the control plane writes (status, uid, …), as is done with what a user sends. It must be well formed nevertheless. */
+  /**
+   * Leave out what only the control plane writes (status, uid, …), as is done with what a user sends. It must be well
+   * formed nevertheless.
+   */
   readonly dropReadOnly?: boolean
   /** The text that a scalar was written with, by path: so that a remedy can show 1.10 and not 1.1. */
   readonly written?: (path: string) => string | undefined
@@ -26,15 +48,26 @@ export interface DecodeOptions {
 
 type Fields = Record<string, unknown>
 
-/** An object of the kind that the value names, or must be. All problems in one error, InvalidArgument or Unsupported, with a detail each. */
-export function decodeJson<K extends Kind>(kind: K | undefined, value: JsonValue, options: DecodeOptions = {}): Resources[K] {
+/**
+ * An object of the kind that the value names, or must be. All problems in one error, InvalidArgument or Unsupported,
+ * with a detail each.
+ */
+export function decodeJson<K extends Kind>(
+  kind: K | undefined,
+  value: JsonValue,
+  options: DecodeOptions = {},
+): Resources[K] {
   const { object, problems } = inspectJson(kind, value, options)
   if (problems.length > 0) throw problemError(problems)
   return object as Resources[K]
 }
 
 /** As decodeJson, but with the problems as a value; the object is complete only if there are none. */
-export function inspectJson(kind: Kind | undefined, value: JsonValue, options: DecodeOptions = {}): { object: Resources[Kind] | undefined; problems: Problem[] } {
+export function inspectJson(
+  kind: Kind | undefined,
+  value: JsonValue,
+  options: DecodeOptions = {},
+): { object: Resources[Kind] | undefined; problems: Problem[] } {
   const decoder = new Decoder(options)
   const found = decoder.kindOf(kind, value)
   if (found === undefined) return { object: undefined, problems: decoder.problems }
@@ -46,11 +79,20 @@ export function inspectJson(kind: Kind | undefined, value: JsonValue, options: D
     return { object: object as unknown as Resources[Kind], problems: [...decoder.problems, ...problems] }
   }
   const fields = decoder.message(found, value, '', true)
-  return { object: { apiVersion: apiVersionOf(resourceOf(found)), kind: found, ...fields } as Resources[Kind], problems: decoder.problems }
+  return {
+    object: { apiVersion: apiVersionOf(resourceOf(found)), kind: found, ...fields } as Resources[Kind],
+    problems: decoder.problems,
+  }
 }
 
-/** As inspectJson, for a message that is no kind of the store: options of a request, a review. Its apiVersion and kind are the caller's to look at. */
-export function inspectMessage<M extends keyof Messages>(message: M, value: JsonValue): { object: Messages[M]; problems: Problem[] } {
+/**
+ * As inspectJson, for a message that is no kind of the store: options of a request, a review. Its apiVersion and kind
+ * are the caller's to look at.
+ */
+export function inspectMessage<M extends keyof Messages>(
+  message: M,
+  value: JsonValue,
+): { object: Messages[M]; problems: Problem[] } {
   const decoder = new Decoder({})
   const object = decoder.message(message, value, '', true) as unknown as Messages[M]
   return { object, problems: decoder.problems }
@@ -62,7 +104,11 @@ const fieldMaps = new Map<string, ReadonlyMap<string, FieldSchema>>()
 export function jsonFields(message: string): ReadonlyMap<string, FieldSchema> {
   let fields = fieldMaps.get(message)
   if (fields === undefined) {
-    fields = new Map(messageSchema(message).fields.flatMap((field) => (field.options.inline === true ? [...jsonFields(field.type)] : [[field.name, field] as const])))
+    fields = new Map(
+      messageSchema(message).fields.flatMap((field) =>
+        field.options.inline === true ? [...jsonFields(field.type)] : [[field.name, field] as const],
+      ),
+    )
     fieldMaps.set(message, fields)
   }
   return fields
@@ -77,10 +123,14 @@ function typeOf(value: JsonValue): string {
   if (value === null) return 'nothing'
   if (Array.isArray(value)) return 'a list'
   switch (typeof value) {
-    case 'object': return 'an object'
-    case 'number': return 'a number'
-    case 'boolean': return 'a boolean'
-    default: return 'a string'
+    case 'object':
+      return 'an object'
+    case 'number':
+      return 'a number'
+    case 'boolean':
+      return 'a boolean'
+    default:
+      return 'a string'
   }
 }
 
@@ -98,7 +148,10 @@ class Decoder {
   readonly #options: DecodeOptions
   /** Set while a secret's value is read: no message may show it. */
   #secret = false
-  /** Set while something is read that only the control plane writes: what is stored already must not stand in the way of another change, and what is written is judged as such (validateStatus). */
+  /**
+   * Set while something is read that only the control plane writes: what is stored already must not stand in the way of
+   * another change, and what is written is judged as such (validateStatus).
+   */
   #readOnly = false
 
   constructor(options: DecodeOptions) {
@@ -106,12 +159,21 @@ class Decoder {
   }
 
   #wrong(path: string, value: JsonValue, message: string, remedy = '', reason?: FaultReason): undefined {
-    this.problems.push(problem(path, message, { value: this.#secret ? '(secret)' : showValue(value), remedy, ...reason !== undefined && { reason } }))
+    this.problems.push(
+      problem(path, message, {
+        value: this.#secret ? '(secret)' : showValue(value),
+        remedy,
+        ...(reason !== undefined && { reason }),
+      }),
+    )
     return undefined
   }
 
   #mistyped(path: string, value: JsonValue, needed: string, remedy = ''): undefined {
-    const shown = typeof value === 'object' || this.#secret ? `is ${typeOf(value)}` : `${this.#written(path) ?? showValue(value)} is ${typeOf(value)}`
+    const shown =
+      typeof value === 'object' || this.#secret
+        ? `is ${typeOf(value)}`
+        : `${this.#written(path) ?? showValue(value)} is ${typeOf(value)}`
     this.problems.push(problem(path, `${shown}, ${needed} is needed`, { remedy, reason: 'FieldValueTypeInvalid' }))
     return undefined
   }
@@ -127,7 +189,15 @@ class Decoder {
     const { apiVersion = null, kind = null } = value
     if (wanted !== undefined && kind === null && apiVersion === null) return wanted
     for (const [name, item] of Object.entries({ apiVersion, kind })) {
-      if (item === null) this.problems.push(problem('', `${name} is missing`, { remedy: name === 'kind' ? 'say what it is, such as kind: Pod' : 'say the group and version, such as apiVersion: v1' }))
+      if (item === null)
+        this.problems.push(
+          problem('', `${name} is missing`, {
+            remedy:
+              name === 'kind'
+                ? 'say what it is, such as kind: Pod'
+                : 'say the group and version, such as apiVersion: v1',
+          }),
+        )
       else if (typeof item !== 'string') this.#mistyped(name, item, 'a string')
     }
     if (typeof apiVersion !== 'string' || typeof kind !== 'string') return undefined
@@ -135,7 +205,8 @@ class Decoder {
     if (wanted !== undefined && customKinds.isVersion(wanted, apiVersion, kind)) return wanted
     const found = findAnyKind(apiVersion, kind)
     if ('problem' in found) return void this.problems.push(found.problem)
-    if (wanted !== undefined && found.kind !== wanted) return this.#wrong('kind', kind, `is not the kind asked for, ${wanted}`)
+    if (wanted !== undefined && found.kind !== wanted)
+      return this.#wrong('kind', kind, `is not the kind asked for, ${wanted}`)
     return found.kind
   }
 
@@ -156,7 +227,14 @@ class Decoder {
   #unknown(key: string, path: string, message: string, fields: ReadonlyMap<string, FieldSchema>): void {
     const meant = this.problems.length < TOLD ? nearest(key, fields.keys()) : undefined
     const names = [...fields.keys()].join(', ')
-    const remedy = meant !== undefined ? `did you mean ${meant}?` : fields.size === 0 ? '' : names.length <= 80 ? `known here: ${names}` : `see the fields of ${message} with "gantry explain"`
+    const remedy =
+      meant !== undefined
+        ? `did you mean ${meant}?`
+        : fields.size === 0
+          ? ''
+          : names.length <= 80
+            ? `known here: ${names}`
+            : `see the fields of ${message} with "gantry explain"`
     this.problems.push(problem(path, 'unknown field', { key: true, surplus: true, remedy }))
   }
 
@@ -166,32 +244,56 @@ class Decoder {
     if (unsupported !== undefined && !this.#accepts(field, value, path, unsupported)) return
     const outside = this.#readOnly
     this.#readOnly ||= readOnly === true
-    const decoded = field.label === 'map' ? this.#map(field, value, path) : field.label === 'repeated' ? this.#list(field, value, path) : this.#value(field, value, path)
+    const decoded =
+      field.label === 'map'
+        ? this.#map(field, value, path)
+        : field.label === 'repeated'
+          ? this.#list(field, value, path)
+          : this.#value(field, value, path)
     this.#readOnly = outside
     if (decoded !== undefined && !(readOnly === true && this.#options.dropReadOnly === true)) into[field.name] = decoded
   }
 
-  /** False for a value that asks for what is not acted on; one that Kubernetes would not take either goes on to be refused as that. */
+  /**
+   * False for a value that asks for what is not acted on; one that Kubernetes would not take either goes on to be
+   * refused as that.
+   */
   #accepts(field: FieldSchema, value: JsonValue, path: string, reason: string): boolean {
     const known = field.options.enum?.includes(String(value)) !== false
     if (!known || isInert(field, value)) return true
-    this.problems.push(problem(path, unsupportedMessage(reason), { key: true, unsupported: true, remedy: unsupportedRemedy(field) }))
+    this.problems.push(
+      problem(path, unsupportedMessage(reason), { key: true, unsupported: true, remedy: unsupportedRemedy(field) }),
+    )
     return false
   }
 
   #map(field: FieldSchema, value: JsonValue, path: string): Fields | undefined {
     if (!isObject(value)) {
       this.#secret = field.options.secret === true
-      this.#mistyped(path, value, 'a map of keys and values', typeof value === 'string' ? 'cannot restore map from string' : '')
+      this.#mistyped(
+        path,
+        value,
+        'a map of keys and values',
+        typeof value === 'string' ? 'cannot restore map from string' : '',
+      )
       this.#secret = false
       return undefined
     }
     const into: Fields = {}
     for (const [key, item] of Object.entries(value)) {
       const at = entryPath(path, key)
-      const flaw: Flaw | undefined = key === '__proto__' ? { message: 'is a reserved name', remedy: 'choose another key' } : this.#readOnly ? undefined : keyFlaw(field, key)
-      if (flaw !== undefined) this.problems.push(problem(at, keyMessage(flaw), { key: true, unsupported: flaw.unsupported === true, remedy: flaw.remedy }))
-      const decoded = item === null && field.kind === 'scalar' && field.type === 'string' ? '' : this.#value(field, item, at)
+      const flaw: Flaw | undefined =
+        key === '__proto__'
+          ? { message: 'is a reserved name', remedy: 'choose another key' }
+          : this.#readOnly
+            ? undefined
+            : keyFlaw(field, key)
+      if (flaw !== undefined)
+        this.problems.push(
+          problem(at, keyMessage(flaw), { key: true, unsupported: flaw.unsupported === true, remedy: flaw.remedy }),
+        )
+      const decoded =
+        item === null && field.kind === 'scalar' && field.type === 'string' ? '' : this.#value(field, item, at)
       if (decoded !== undefined && flaw === undefined) into[key] = decoded
     }
     return Object.keys(into).length === 0 ? undefined : into
@@ -202,7 +304,8 @@ class Decoder {
     const items = value.map((item, index) => this.#value(field, item, entryPath(path, index)))
     const { mergeKey, repeats } = field.options
     const mayRepeat = repeats === true && this.#options.repeats === true
-    if (mergeKey !== undefined && !mayRepeat && !this.#readOnly) this.#refuseDuplicates(field.type, mergeKey, items, path)
+    if (mergeKey !== undefined && !mayRepeat && !this.#readOnly)
+      this.#refuseDuplicates(field.type, mergeKey, items, path)
     return items.length === 0 ? undefined : items
   }
 
@@ -217,14 +320,22 @@ class Decoder {
       const first = seen.get(text)
       if (first === undefined) return void seen.set(text, index)
       const what = keys.map((name, position) => `${name} ${showValue(key[position])}`).join(' and ')
-      this.problems.push(problem(duplicateField(entryPath(path, index), keys), `is the second item with ${what}`, { remedy: `the first is ${entryPath(path, first)}; keep one`, reason: 'FieldValueDuplicate' }))
+      this.problems.push(
+        problem(duplicateField(entryPath(path, index), keys), `is the second item with ${what}`, {
+          remedy: `the first is ${entryPath(path, first)}; keep one`,
+          reason: 'FieldValueDuplicate',
+        }),
+      )
     })
   }
 
   #value(field: FieldSchema, value: JsonValue, path: string): unknown {
     this.#secret = field.options.secret === true
     const decoded = this.#typed(field, value, path)
-    const flaw = !this.#readOnly && (typeof decoded === 'string' || typeof decoded === 'number') ? valueFlaw(field, decoded) : undefined
+    const flaw =
+      !this.#readOnly && (typeof decoded === 'string' || typeof decoded === 'number')
+        ? valueFlaw(field, decoded)
+        : undefined
     const result = flaw === undefined ? decoded : this.#wrong(path, value, flaw.message, flaw.remedy, flaw.reason)
     this.#secret = false
     return result
@@ -237,61 +348,99 @@ class Decoder {
       if (schemas !== undefined) return schemas
       const read = readSpecial(field.type, value)
       if ('value' in read) return read.value
-      return read.mistyped === true ? this.#mistyped(path, value, read.message, read.remedy) : this.#wrong(path, value, read.message, read.remedy, 'FieldValueTypeInvalid')
+      return read.mistyped === true
+        ? this.#mistyped(path, value, read.message, read.remedy)
+        : this.#wrong(path, value, read.message, read.remedy, 'FieldValueTypeInvalid')
     }
     if (field.kind === 'enum') return this.#enum(field.type, value, path)
     switch (field.type) {
-      case 'string': return typeof value === 'string' ? value : this.#needsString(value, path)
-      case 'bool': return typeof value === 'boolean' ? value : this.#mistyped(path, value, 'a boolean', 'write true or false, without quotes')
-      case 'bytes': return this.#base64(value, path)
-      case 'double': case 'float': return typeof value === 'number' ? value : this.#mistyped(path, value, 'a number')
-      default: return this.#integer(field.type, value, path)
+      case 'string':
+        return typeof value === 'string' ? value : this.#needsString(value, path)
+      case 'bool':
+        return typeof value === 'boolean'
+          ? value
+          : this.#mistyped(path, value, 'a boolean', 'write true or false, without quotes')
+      case 'bytes':
+        return this.#base64(value, path)
+      case 'double':
+      case 'float':
+        return typeof value === 'number' ? value : this.#mistyped(path, value, 'a number')
+      default:
+        return this.#integer(field.type, value, path)
     }
   }
 
   /** A JSON schema where something else may stand in its place; undefined if that is so. */
   #schemas(type: string, value: JsonValue, path: string): unknown {
     switch (type) {
-      case 'JSONSchemaPropsOrBool': return typeof value === 'boolean' ? value : this.message('JSONSchemaProps', value, path)
-      case 'JSONSchemaPropsOrArray': return Array.isArray(value) ? value.map((item, index) => this.message('JSONSchemaProps', item, entryPath(path, index))) : this.message('JSONSchemaProps', value, path)
-      case 'JSONSchemaPropsOrStringArray': return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : this.message('JSONSchemaProps', value, path)
-      default: return undefined
+      case 'JSONSchemaPropsOrBool':
+        return typeof value === 'boolean' ? value : this.message('JSONSchemaProps', value, path)
+      case 'JSONSchemaPropsOrArray':
+        return Array.isArray(value)
+          ? value.map((item, index) => this.message('JSONSchemaProps', item, entryPath(path, index)))
+          : this.message('JSONSchemaProps', value, path)
+      case 'JSONSchemaPropsOrStringArray':
+        return Array.isArray(value) && value.every((item) => typeof item === 'string')
+          ? value
+          : this.message('JSONSchemaProps', value, path)
+      default:
+        return undefined
     }
   }
 
   #needsString(value: JsonValue, path: string): undefined {
     if (typeof value === 'object') return this.#mistyped(path, value, 'a string')
-    return this.#mistyped(path, value, 'a string', this.#secret ? 'write it in quotes' : `write it in quotes: "${this.#written(path) ?? String(value)}"`)
+    return this.#mistyped(
+      path,
+      value,
+      'a string',
+      this.#secret ? 'write it in quotes' : `write it in quotes: "${this.#written(path) ?? String(value)}"`,
+    )
   }
 
   #integer(type: string, value: JsonValue, path: string): number | undefined {
     const [least, most] = INTEGERS[type]!
-    if (typeof value === 'string' && /^-?\d+$/.test(value)) return this.#mistyped(path, value, 'a whole number', `write it without quotes: ${value}`)
+    if (typeof value === 'string' && /^-?\d+$/.test(value))
+      return this.#mistyped(path, value, 'a whole number', `write it without quotes: ${value}`)
     if (typeof value !== 'number') return this.#mistyped(path, value, 'a whole number')
     if (!Number.isInteger(value)) return this.#wrong(path, value, 'is not a whole number')
-    return value >= least && value <= most ? value : this.#wrong(path, value, 'is out of range', `give a number from ${least} to ${most}`)
+    return value >= least && value <= most
+      ? value
+      : this.#wrong(path, value, 'is out of range', `give a number from ${least} to ${most}`)
   }
 
   #enum(type: string, value: JsonValue, path: string): string | undefined {
     const names = Object.keys(schema.enums[type]!.values)
-    return typeof value === 'string' && names.includes(value) ? value : this.#wrong(path, value, 'is not one of the values allowed', `use ${names.join(', ')}`)
+    return typeof value === 'string' && names.includes(value)
+      ? value
+      : this.#wrong(path, value, 'is not one of the values allowed', `use ${names.join(', ')}`)
   }
 
   #base64(value: JsonValue, path: string): string | undefined {
     if (typeof value !== 'string') return this.#needsString(value, path)
     const text = value.replace(/[\r\n]/g, '')
     if (BASE64.test(text)) return text
-    return this.#wrong(path, value, 'is not base64: illegal base64 data', `encode it, or put plain text under ${this.#secret ? 'stringData' : 'data'}`, 'FieldValueTypeInvalid')
+    return this.#wrong(
+      path,
+      value,
+      'is not base64: illegal base64 data',
+      `encode it, or put plain text under ${this.#secret ? 'stringData' : 'data'}`,
+      'FieldValueTypeInvalid',
+    )
   }
 }
 
 /** True for what is in JSON only because Kubernetes writes it even if it is empty: it says nothing by being there. */
 function isUnset(field: FieldSchema, value: JsonValue): boolean {
-  return field.options.written === true && (field.kind === 'message' && field.label === 'optional' ? isHollow(field.type, value) : isEmpty(value))
+  return (
+    field.options.written === true &&
+    (field.kind === 'message' && field.label === 'optional' ? isHollow(field.type, value) : isEmpty(value))
+  )
 }
 
 /**
- * True for an object of a message in which nothing is set. What is a pointer in Go is set by being there, whatever it holds: a field with the option
+ * True for an object of a message in which nothing is set. What is a pointer in Go is set by being there, whatever it
+ * holds: a field with the option
  * `presence`, and a message that Kubernetes does not write when it is empty.
  */
 function isHollow(message: string, value: JsonValue): boolean {
@@ -315,13 +464,15 @@ const fillers = new Map<string, readonly Filler[]>()
 /** Adds what is never undefined in memory: `always` fields with their zero value, required lists and maps empty. */
 function fill(message: string, into: Fields): Fields {
   let known = fillers.get(message)
-  if (known === undefined) fillers.set(message, (known = [...jsonFields(message).values()].flatMap((field) => filler(field) ?? [])))
+  if (known === undefined)
+    fillers.set(message, (known = [...jsonFields(message).values()].flatMap((field) => filler(field) ?? [])))
   for (const { name, zero } of known) into[name] ??= zero()
   return into
 }
 
 function filler({ name, label, kind, type, options }: FieldSchema): Filler | undefined {
-  if (label !== 'optional') return options.required === true ? { name, zero: () => (label === 'map' ? {} : []) } : undefined
+  if (label !== 'optional')
+    return options.required === true ? { name, zero: () => (label === 'map' ? {} : []) } : undefined
   if (options.always !== true) return undefined
   if (kind === 'message') return { name, zero: () => fill(type, {}) }
   return { name, zero: () => zeroOf(type) }
@@ -338,12 +489,25 @@ export interface EncodeOptions {
   readonly full?: boolean
 }
 
-/** An object's JSON, in the order apiVersion, kind, metadata, spec, status; what is absent or only filled in is left out. */
+/**
+ * An object's JSON, in the order apiVersion, kind, metadata, spec, status; what is absent or only filled in is left
+ * out.
+ */
 export function encodeJson(object: Resources[Kind], { apiVersion, full = false }: EncodeOptions = {}): JsonObject {
   const { kind } = object
   const custom = customKinds.get(kind)
-  if (custom !== undefined) return writeCustom(custom, object, encodeMessage(messageSchema('ObjectMeta'), object.metadata as unknown as Fields), apiVersion)
-  return { apiVersion: apiVersionOf(resourceOf(kind)), kind, ...encodeMessage(messageSchema(kind), object as unknown as Fields, full) }
+  if (custom !== undefined)
+    return writeCustom(
+      custom,
+      object,
+      encodeMessage(messageSchema('ObjectMeta'), object.metadata as unknown as Fields),
+      apiVersion,
+    )
+  return {
+    apiVersion: apiVersionOf(resourceOf(kind)),
+    kind,
+    ...encodeMessage(messageSchema(kind), object as unknown as Fields, full),
+  }
 }
 
 /** A message's JSON, for one that is no kind by its name: options of a request, an answer. */
@@ -383,15 +547,25 @@ function emptyOf({ kind, label, type }: FieldSchema): JsonValue {
 }
 
 function isEmpty(value: unknown): boolean {
-  return value === '' || value === 0 || value === false || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
+  return (
+    value === '' ||
+    value === 0 ||
+    value === false ||
+    (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
+  )
 }
 
 function encodeField(field: FieldSchema, value: unknown, full: boolean): JsonValue {
   if (field.kind !== 'message' || SPECIAL_MESSAGES.has(field.type)) return value as JsonValue
   const message = messageSchema(field.type)
   switch (field.label) {
-    case 'optional': return encodeMessage(message, value as Fields, full)
-    case 'repeated': return (value as Fields[]).map((item) => encodeMessage(message, item, full))
-    case 'map': return Object.fromEntries(Object.entries(value as Record<string, Fields>).map(([key, item]) => [key, encodeMessage(message, item, full)]))
+    case 'optional':
+      return encodeMessage(message, value as Fields, full)
+    case 'repeated':
+      return (value as Fields[]).map((item) => encodeMessage(message, item, full))
+    case 'map':
+      return Object.fromEntries(
+        Object.entries(value as Record<string, Fields>).map(([key, item]) => [key, encodeMessage(message, item, full)]),
+      )
   }
 }

@@ -1,5 +1,6 @@
 /**
- * A program's settings: a file in YAML (or JSON), read strictly, and flags that stand for single settings and win over the file. Settings say
+ * A program's settings: a file in YAML (or JSON), read strictly, and flags that stand for single settings and win over
+ * the file. Settings say
  * what may stand in it; whatever else does is refused with FILE:LINE:COLUMN (or the flag) and the nearest known name.
  */
 import { readFile } from 'node:fs/promises'
@@ -13,7 +14,9 @@ interface Reading {
   problem(node: Node | null, path: string, text: string): void
 }
 
-/** How one setting is read. `absent` is its value when the file does not have it; without it the setting is required. */
+/**
+ * How one setting is read. `absent` is its value when the file does not have it; without it the setting is required.
+ */
 export interface Setting<T> {
   readonly absent?: { readonly value: T }
   read(node: Node | null, path: string, reading: Reading): T | undefined
@@ -43,15 +46,27 @@ function scalar<T>(expected: string, accept: (value: unknown) => value is T): Se
   }
 }
 
-export const text = scalar('text (a number, true, false and null need quotes)', (value): value is string => typeof value === 'string' && value !== '')
-export const textOrEmpty = scalar('text (a number, true, false and null need quotes)', (value): value is string => typeof value === 'string')
+export const text = scalar(
+  'text (a number, true, false and null need quotes)',
+  (value): value is string => typeof value === 'string' && value !== '',
+)
+export const textOrEmpty = scalar(
+  'text (a number, true, false and null need quotes)',
+  (value): value is string => typeof value === 'string',
+)
 
 /** A whole number, `least` or more. */
 export function count(least: number): Setting<number> {
-  return scalar(`a whole number, ${least} or more`, (value): value is number => Number.isSafeInteger(value) && (value as number) >= least)
+  return scalar(
+    `a whole number, ${least} or more`,
+    (value): value is number => Number.isSafeInteger(value) && (value as number) >= least,
+  )
 }
 
-export const port = scalar('a port, 1 to 65535', (value): value is number => Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= 65_535)
+export const port = scalar(
+  'a port, 1 to 65535',
+  (value): value is number => Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= 65_535,
+)
 
 export function oneOf<T extends string>(...values: readonly T[]): Setting<T> {
   return scalar(`one of ${values.join(', ')}`, (value): value is T => (values as readonly unknown[]).includes(value))
@@ -79,7 +94,9 @@ export const hostPort = checked(text, (value) => {
   const port = /^(?:\[[\da-fA-F:.]+\]|[^:\s[\]]+):(\d{1,5})$/.exec(value)?.[1]
   return port !== undefined && Number(port) <= 65_535 ? undefined : 'must be HOST:PORT'
 })
-export const quantity = checked(text, (value) => (isQuantity(value) ? undefined : 'must be a quantity, such as 500m or 2Gi'))
+export const quantity = checked(text, (value) =>
+  isQuantity(value) ? undefined : 'must be a quantity, such as 500m or 2Gi',
+)
 
 /** A format of the schema (proto/api/format.ts) as a check: for names and values that become part of objects. */
 export function format(name: keyof typeof formats): Check {
@@ -112,8 +129,11 @@ export function listOf<T>(item: Setting<T>, { least = 0 }: { readonly least?: nu
   return {
     read(node, path, reading) {
       if (!isSeq(node)) return void reading.problem(node, path, 'must be a list')
-      if (node.items.length < least) reading.problem(node, path, least === 1 ? 'must not be empty' : `must have ${least} items or more`)
-      return node.items.flatMap((entry, index) => item.read(isNode(entry) ? entry : null, `${path}[${index}]`, reading) ?? [])
+      if (node.items.length < least)
+        reading.problem(node, path, least === 1 ? 'must not be empty' : `must have ${least} items or more`)
+      return node.items.flatMap(
+        (entry, index) => item.read(isNode(entry) ? entry : null, `${path}[${index}]`, reading) ?? [],
+      )
     },
   }
 }
@@ -123,13 +143,15 @@ export function mapOf<T>(item: Setting<T>, key?: Check): Setting<Readonly<Record
   return {
     read(node, path, reading) {
       if (!isMap(node)) return void reading.problem(node, path, 'must be a map')
-      return Object.fromEntries(node.items.flatMap((pair): [string, T][] => {
-        const name = String(isScalar(pair.key) ? pair.key.value : pair.key)
-        const wrong = key?.(name)
-        if (wrong !== undefined) reading.problem(isNode(pair.key) ? pair.key : null, `${path}.${name}`, wrong)
-        const value = item.read(isNode(pair.value) ? pair.value : null, `${path}.${name}`, reading)
-        return value === undefined ? [] : [[name, value]]
-      }))
+      return Object.fromEntries(
+        node.items.flatMap((pair): [string, T][] => {
+          const name = String(isScalar(pair.key) ? pair.key.value : pair.key)
+          const wrong = key?.(name)
+          if (wrong !== undefined) reading.problem(isNode(pair.key) ? pair.key : null, `${path}.${name}`, wrong)
+          const value = item.read(isNode(pair.value) ? pair.value : null, `${path}.${name}`, reading)
+          return value === undefined ? [] : [[name, value]]
+        }),
+      )
     },
   }
 }
@@ -143,7 +165,11 @@ export function section<T extends object>(settings: Settings<T>): Setting<T> {
         const key = String(isScalar(pair.key) ? pair.key.value : pair.key)
         if (Object.hasOwn(settings, key)) continue
         const near = nearest(key, Object.keys(settings))
-        reading.problem(isNode(pair.key) ? pair.key : null, path === '' ? key : `${path}.${key}`, `is not a setting${near === undefined ? ` (known: ${Object.keys(settings).join(', ')})` : `, did you mean "${near}"?`}`)
+        reading.problem(
+          isNode(pair.key) ? pair.key : null,
+          path === '' ? key : `${path}.${key}`,
+          `is not a setting${near === undefined ? ` (known: ${Object.keys(settings).join(', ')})` : `, did you mean "${near}"?`}`,
+        )
       }
       for (const key of Object.keys(settings) as (keyof T & string)[]) {
         const setting: Setting<unknown> = settings[key]
@@ -159,14 +185,23 @@ export function section<T extends object>(settings: Settings<T>): Setting<T> {
 }
 
 /**
- * The settings in a text, an empty one being an empty map, with flags in their places. InvalidArgument with every problem on a line of its
+ * The settings in a text, an empty one being an empty map, with flags in their places. InvalidArgument with every
+ * problem on a line of its
  * own, each beginning FILE:LINE:COLUMN or, for the value of a flag, the flag.
  */
-export function parseConfig<T extends object>(content: string, file: string, settings: Settings<T>, overrides: readonly Override[] = []): T {
+export function parseConfig<T extends object>(
+  content: string,
+  file: string,
+  settings: Settings<T>,
+  overrides: readonly Override[] = [],
+): T {
   const lines = new LineCounter()
   const document = parseDocument(content, { lineCounter: lines })
   const broken = [...document.errors, ...document.warnings]
-  const problems: string[] = broken.map((error) => `${file}:${error.linePos?.[0].line ?? 1}:${error.linePos?.[0].col ?? 1}: ${error.message.split('\n')[0]}`)
+  const problems: string[] = broken.map(
+    (error) =>
+      `${file}:${error.linePos?.[0].line ?? 1}:${error.linePos?.[0].col ?? 1}: ${error.message.split('\n')[0]}`,
+  )
   const flags = problems.length === 0 ? put(document, overrides) : new Map<Node, string>()
   const reading: Reading = {
     problem(node, path, message) {
@@ -181,10 +216,14 @@ export function parseConfig<T extends object>(content: string, file: string, set
   return result
 }
 
-/** Puts the flags' values into the document; where each node that they make comes from. What is no map in the file stays, to be refused. */
+/**
+ * Puts the flags' values into the document; where each node that they make comes from. What is no map in the file
+ * stays, to be refused.
+ */
 function put(document: Document.Parsed, overrides: readonly Override[]): Map<Node, string> {
   const flags = new Map<Node, string>()
-  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) document.contents = document.createNode({}) as never
+  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null))
+    document.contents = document.createNode({}) as never
   for (const { flag, path, value } of overrides) {
     const parents = path.slice(0, -1).map((_, index) => document.getIn(path.slice(0, index + 1), true))
     if (!isMap(document.contents) || parents.some((parent) => parent !== undefined && !isMap(parent))) continue
@@ -196,14 +235,25 @@ function put(document: Document.Parsed, overrides: readonly Override[]): Map<Nod
   return flags
 }
 
-/** The settings in a file and in flags; without a file in flags alone. NotFound if there is no such file, otherwise as `parseConfig`. */
-export async function readConfig<T extends object>(file: string | undefined, settings: Settings<T>, overrides: readonly Override[] = []): Promise<T> {
+/**
+ * The settings in a file and in flags; without a file in flags alone. NotFound if there is no such file, otherwise as
+ * `parseConfig`.
+ */
+export async function readConfig<T extends object>(
+  file: string | undefined,
+  settings: Settings<T>,
+  overrides: readonly Override[] = [],
+): Promise<T> {
   if (file === undefined) return parseConfig('', 'command line', settings, overrides)
   let content: string
   try {
     content = await readFile(file, 'utf8')
   } catch (cause) {
-    throw new GantryError(GantryError.from(cause).code, `cannot read the configuration file ${file}: ${(cause as Error).message}`, { cause })
+    throw new GantryError(
+      GantryError.from(cause).code,
+      `cannot read the configuration file ${file}: ${(cause as Error).message}`,
+      { cause },
+    )
   }
   return parseConfig(content, file, settings, overrides)
 }

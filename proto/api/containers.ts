@@ -2,7 +2,9 @@
 import type { Container, Pod } from '../gen/types.ts'
 
 /** Init containers, then the others, then those that were added later. */
-export function allContainers({ spec: { initContainers = [], containers, ephemeralContainers = [] } }: Pick<Pod, 'spec'>): Container[] {
+export function allContainers({
+  spec: { initContainers = [], containers, ephemeralContainers = [] },
+}: Pick<Pod, 'spec'>): Container[] {
   return [...initContainers, ...containers, ...ephemeralContainers]
 }
 

@@ -1,6 +1,7 @@
 /**
  * The context file: which clusters a person can reach, as whom, and which of them commands speak to when none is named.
- * `$GANTRY_CONFIG`, else `~/.config/gantry/config.yaml`. Mode 0600, because client keys may stand in it. Written whole by rename, under a lock.
+ * `$GANTRY_CONFIG`, else `~/.config/gantry/config.yaml`. Mode 0600, because client keys may stand in it. Written whole
+ * by rename, under a lock.
  *
  *     contexts:
  *       - name: home
@@ -58,7 +59,10 @@ const FIELDS = ['name', 'server', 'kube', 'ca', 'cert', 'key', 'serverName', 'na
 
 export function contextFilePath(env: Readonly<Record<string, string | undefined>>): string {
   if (env.GANTRY_CONFIG !== undefined && env.GANTRY_CONFIG !== '') return path.resolve(env.GANTRY_CONFIG)
-  const configHome = env.XDG_CONFIG_HOME !== undefined && env.XDG_CONFIG_HOME !== '' ? env.XDG_CONFIG_HOME : path.join(env.HOME ?? homedir(), '.config')
+  const configHome =
+    env.XDG_CONFIG_HOME !== undefined && env.XDG_CONFIG_HOME !== ''
+      ? env.XDG_CONFIG_HOME
+      : path.join(env.HOME ?? homedir(), '.config')
   return path.join(configHome, 'gantry', 'config.yaml')
 }
 
@@ -69,18 +73,26 @@ export async function readContexts(file: string): Promise<Contexts> {
     text = await readFile(file, 'utf8')
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return { contexts: [] }
-    throw new GantryError('Forbidden', `cannot read the context file ${file}: ${(thrown as Error).message}`, { cause: thrown })
+    throw new GantryError('Forbidden', `cannot read the context file ${file}: ${(thrown as Error).message}`, {
+      cause: thrown,
+    })
   }
   return checkContexts(file, await parseText(file, text))
 }
 
 /** Adds a context or replaces the one of its name. The first one ever added becomes the current one. */
-export async function upsertContext(file: string, context: Context, options: { makeCurrent?: boolean } = {}): Promise<void> {
+export async function upsertContext(
+  file: string,
+  context: Context,
+  options: { makeCurrent?: boolean } = {},
+): Promise<void> {
   await changeContexts(file, ({ contexts, currentContext }) => {
     const known = contexts.some((other) => other.name === context.name)
     return {
-      contexts: known ? contexts.map((other) => (other.name === context.name ? context : other)) : [...contexts, context],
-      currentContext: options.makeCurrent === true ? context.name : currentContext ?? context.name,
+      contexts: known
+        ? contexts.map((other) => (other.name === context.name ? context : other))
+        : [...contexts, context],
+      currentContext: options.makeCurrent === true ? context.name : (currentContext ?? context.name),
     }
   })
 }
@@ -113,25 +125,39 @@ export async function changeContexts(file: string, change: (contexts: Contexts) 
 /** The file's text. */
 export async function formatContexts(contexts: Contexts): Promise<string> {
   const { stringify } = await import('yaml')
-  const list = contexts.contexts.map((context) => Object.fromEntries(FIELDS.flatMap((field) => (context[field] === undefined ? [] : [[field, context[field]]]))))
-  return stringify({ contexts: list, ...(contexts.currentContext === undefined ? {} : { currentContext: contexts.currentContext }) })
+  const list = contexts.contexts.map((context) =>
+    Object.fromEntries(FIELDS.flatMap((field) => (context[field] === undefined ? [] : [[field, context[field]]]))),
+  )
+  return stringify({
+    contexts: list,
+    ...(contexts.currentContext === undefined ? {} : { currentContext: contexts.currentContext }),
+  })
 }
 
 /**
- * The PEM texts of a context, read from their files where it names files. Undefined for a context without any of them: a connection in the
+ * The PEM texts of a context, read from their files where it names files. Undefined for a context without any of them:
+ * a connection in the
  * clear, which only tests on loopback serve.
  */
 export async function loadCredentials(context: Context, file: string): Promise<Credentials | undefined> {
   const { ca, cert, key, serverName } = context
   if (ca === undefined && cert === undefined && key === undefined) return undefined
   const read = async (field: 'ca' | 'cert' | 'key', value: string | undefined): Promise<string> => {
-    if (value === undefined) throw new GantryError('InvalidArgument', `context ${context.name} in ${file} has no ${field}: ca, cert and key belong together`)
+    if (value === undefined)
+      throw new GantryError(
+        'InvalidArgument',
+        `context ${context.name} in ${file} has no ${field}: ca, cert and key belong together`,
+      )
     if (value.includes('-----BEGIN ')) return value
     const pem = path.resolve(path.dirname(file), value)
     try {
       return await readFile(pem, 'utf8')
     } catch (cause) {
-      throw new GantryError('InvalidArgument', `context ${context.name} in ${file}: cannot read ${field}: ${(cause as Error).message}`, { cause })
+      throw new GantryError(
+        'InvalidArgument',
+        `context ${context.name} in ${file}: cannot read ${field}: ${(cause as Error).message}`,
+        { cause },
+      )
     }
   }
   const [caText, certText, keyText] = await Promise.all([read('ca', ca), read('cert', cert), read('key', key)])
@@ -152,29 +178,45 @@ async function parseText(file: string, text: string): Promise<unknown> {
 function checkContexts(file: string, value: unknown): Contexts {
   const wrong = (message: string): GantryError => new GantryError('InvalidArgument', `${file}: ${message}`)
   if (value === null || value === undefined) return { contexts: [] }
-  if (typeof value !== 'object' || Array.isArray(value)) throw wrong('a map with "contexts" and "currentContext" is expected')
+  if (typeof value !== 'object' || Array.isArray(value))
+    throw wrong('a map with "contexts" and "currentContext" is expected')
   const { contexts = [], currentContext, ...rest } = value as Record<string, unknown>
   const unknown = Object.keys(rest)[0]
   if (unknown !== undefined) throw wrong(`"${unknown}" is not a field; "contexts" and "currentContext" are`)
   if (!Array.isArray(contexts)) throw wrong('contexts: a list is expected')
-  if (currentContext !== undefined && typeof currentContext !== 'string') throw wrong('currentContext: text is expected')
-  return { contexts: contexts.map((context, index) => checkContext(context, `contexts[${index}]`, wrong)), currentContext }
+  if (currentContext !== undefined && typeof currentContext !== 'string')
+    throw wrong('currentContext: text is expected')
+  return {
+    contexts: contexts.map((context, index) => checkContext(context, `contexts[${index}]`, wrong)),
+    currentContext,
+  }
 }
 
 function checkContext(value: unknown, at: string, wrong: (message: string) => GantryError): Context {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(`${at}: a map is expected`)
   const fields = value as Record<string, unknown>
   for (const [field, item] of Object.entries(fields)) {
-    if (!(FIELDS as readonly string[]).includes(field)) throw wrong(`${at}.${field} is not a field; fields are ${FIELDS.join(', ')}`)
-    if (field !== 'server' && field !== 'kube' && typeof item !== 'string') throw wrong(`${at}.${field}: text is expected`)
+    if (!(FIELDS as readonly string[]).includes(field))
+      throw wrong(`${at}.${field} is not a field; fields are ${FIELDS.join(', ')}`)
+    if (field !== 'server' && field !== 'kube' && typeof item !== 'string')
+      throw wrong(`${at}.${field}: text is expected`)
   }
   if (fields.name === undefined || fields.name === '') throw wrong(`${at}.name is required`)
   const addresses = (field: 'server' | 'kube'): readonly string[] => {
     const list = typeof fields[field] === 'string' ? [fields[field]] : fields[field]
-    if (Array.isArray(list) && list.length > 0 && list.every((address) => typeof address === 'string' && /^.+:\d+$/.test(address))) return list as string[]
+    if (
+      Array.isArray(list) &&
+      list.length > 0 &&
+      list.every((address) => typeof address === 'string' && /^.+:\d+$/.test(address))
+    )
+      return list as string[]
     throw wrong(`${at}.${field}: a list of host:port is expected`)
   }
-  return { ...fields, server: addresses('server'), ...fields.kube !== undefined && { kube: addresses('kube') } } as unknown as Context
+  return {
+    ...fields,
+    server: addresses('server'),
+    ...(fields.kube !== undefined && { kube: addresses('kube') }),
+  } as unknown as Context
 }
 
 /** host:port of the Kubernetes API of each controller. */
@@ -191,8 +233,12 @@ async function lock(file: string): Promise<() => Promise<void>> {
       await handle.close()
       return () => rm(file, { force: true })
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw new GantryError('Forbidden', `cannot write beside the context file: ${(cause as Error).message}`, { cause })
-      if (systemClock.monotonic() > until) throw new GantryError('Unavailable', `another program holds ${file}; remove it if none runs`, { cause })
+      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
+        throw new GantryError('Forbidden', `cannot write beside the context file: ${(cause as Error).message}`, {
+          cause,
+        })
+      if (systemClock.monotonic() > until)
+        throw new GantryError('Unavailable', `another program holds ${file}; remove it if none runs`, { cause })
     }
     if (await isStale(file)) await rm(file, { force: true })
     else await delay(systemClock, 20)

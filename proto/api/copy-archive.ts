@@ -1,6 +1,8 @@
 /**
- * The archive that `Pods.Copy` carries, for both of its ends: a tar archive (POSIX.1-2001 pax) whose first entry is what is copied, called ".", and
- * whose further entries are "./name", "./name/below". Neither end trusts the other: names that lead elsewhere are refused here.
+ * The archive that `Pods.Copy` carries, for both of its ends: a tar archive (POSIX.1-2001 pax) whose first entry is
+ * what is copied, called ".", and
+ * whose further entries are "./name", "./name/below". Neither end trusts the other: names that lead elsewhere are
+ * refused here.
  */
 import { extract, pack, type Header, type Pack } from 'tar-stream'
 import { GantryError } from './errors.ts'
@@ -39,10 +41,19 @@ export class ArchiveWriter {
 
   /** A directory, or a link to `target`. */
   add(facts: EntryFacts, type: 'directory' | 'symlink', target?: string): Promise<void> {
-    return new Promise((resolve, reject) => void this.#pack.entry({ ...headerOf(facts), type, ...(target === undefined ? {} : { linkname: target }) }, (error) => (error === null || error === undefined ? resolve() : reject(error))))
+    return new Promise(
+      (resolve, reject) =>
+        void this.#pack.entry(
+          { ...headerOf(facts), type, ...(target === undefined ? {} : { linkname: target }) },
+          (error) => (error === null || error === undefined ? resolve() : reject(error)),
+        ),
+    )
   }
 
-  /** A file of exactly `size` bytes. `read` fills a buffer and answers with how many bytes it has; 0 at the file's end: what is missing is made up of zeros. True if all was there. */
+  /**
+   * A file of exactly `size` bytes. `read` fills a buffer and answers with how many bytes it has; 0 at the file's end:
+   * what is missing is made up of zeros. True if all was there.
+   */
   async addFile(facts: EntryFacts, size: number, read: (buffer: Buffer) => Promise<number>): Promise<boolean> {
     const entry = this.#pack.entry({ ...headerOf(facts), type: 'file', size })
     const failed = new Promise<never>((_, reject) => entry.once('error', reject))
@@ -54,7 +65,8 @@ export class ArchiveWriter {
       if (count === 0) whole = false
       const chunk = count === 0 ? buffer.fill(0) : buffer.subarray(0, count)
       left -= chunk.length
-      if (!entry.write(chunk)) await Promise.race([failed, new Promise((resolve) => entry.once('drain', () => resolve(undefined)))])
+      if (!entry.write(chunk))
+        await Promise.race([failed, new Promise((resolve) => entry.once('drain', () => resolve(undefined)))])
     }
     const finished = new Promise<void>((resolve) => entry.once('finish', () => resolve()))
     entry.end(undefined)
@@ -91,15 +103,25 @@ export class ArchiveWriter {
   }
 }
 
-function headerOf({ components, mode, uid, gid, mtime }: EntryFacts): Pick<Header, 'name' | 'mode' | 'uid' | 'gid' | 'mtime'> {
+function headerOf({
+  components,
+  mode,
+  uid,
+  gid,
+  mtime,
+}: EntryFacts): Pick<Header, 'name' | 'mode' | 'uid' | 'gid' | 'mtime'> {
   return { name: ['.', ...components].join('/'), mode: mode & 0o7777, uid, gid, mtime }
 }
 
 /**
- * Hands out the entries of an archive one after the other; each one's content must be read to its end or left. InvalidArgument for what is no archive
+ * Hands out the entries of an archive one after the other; each one's content must be read to its end or left.
+ * InvalidArgument for what is no archive
  * or has names that lead out of it. What `pieces` throws is thrown; an archive that ends in the middle is Unavailable.
  */
-export async function readArchive(pieces: AsyncIterable<Uint8Array>, take: (entry: ArchiveEntry, content: AsyncIterable<Uint8Array>) => Promise<void>): Promise<void> {
+export async function readArchive(
+  pieces: AsyncIterable<Uint8Array>,
+  take: (entry: ArchiveEntry, content: AsyncIterable<Uint8Array>) => Promise<void>,
+): Promise<void> {
   const reader = extract()
   let failure: unknown
   const feeding = feed(pieces, reader).catch((thrown: unknown) => {
@@ -144,14 +166,32 @@ function archiveError(thrown: unknown): GantryError {
 
 function checked(header: Header): ArchiveEntry {
   const { name, type, size, mode, uid, gid, mtime, linkname } = header
-  if (type !== 'file' && type !== 'directory' && type !== 'symlink') throw new GantryError('InvalidArgument', `the archive has "${name}", a ${type}, which is not copied`)
-  return { components: componentsOf(name), type, size: type === 'file' ? size : 0, mode: mode & 0o7777, uid, gid, mtime, target: type === 'symlink' ? linkname : '' }
+  if (type !== 'file' && type !== 'directory' && type !== 'symlink')
+    throw new GantryError('InvalidArgument', `the archive has "${name}", a ${type}, which is not copied`)
+  return {
+    components: componentsOf(name),
+    type,
+    size: type === 'file' ? size : 0,
+    mode: mode & 0o7777,
+    uid,
+    gid,
+    mtime,
+    target: type === 'symlink' ? linkname : '',
+  }
 }
 
 /** "./a/b" → a, b. Refuses whatever would lead out of the place copied to. */
 export function componentsOf(name: string): string[] {
   const [first, ...components] = name.replace(/\/+$/, '').split('/')
-  const odd = first !== '.' || components.some((component) => component === '' || component === '.' || component === '..' || component.includes('\0'))
-  if (odd) throw new GantryError('InvalidArgument', `the archive has the name ${JSON.stringify(name)}, which does not lie below the place copied to; it is refused`)
+  const odd =
+    first !== '.' ||
+    components.some(
+      (component) => component === '' || component === '.' || component === '..' || component.includes('\0'),
+    )
+  if (odd)
+    throw new GantryError(
+      'InvalidArgument',
+      `the archive has the name ${JSON.stringify(name)}, which does not lie below the place copied to; it is refused`,
+    )
   return components
 }

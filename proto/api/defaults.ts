@@ -1,8 +1,22 @@
 /**
- * What an object gets that its manifest does not say: the option `default` of each field, and the few values that depend on others (those
+ * What an object gets that its manifest does not say: the option `default` of each field, and the few values that
+ * depend on others (those
  * of Kubernetes, https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/).
  */
-import type { AnyResource, Container, CustomResourceDefinitionSpec, Deployment, EphemeralContainer, JsonObject, Namespace, NetworkPolicySpec, Pod, PodSpec, Secret, ServiceSpec } from '../gen/types.ts'
+import type {
+  AnyResource,
+  Container,
+  CustomResourceDefinitionSpec,
+  Deployment,
+  EphemeralContainer,
+  JsonObject,
+  Namespace,
+  NetworkPolicySpec,
+  Pod,
+  PodSpec,
+  Secret,
+  ServiceSpec,
+} from '../gen/types.ts'
 import { jsonFields } from './codec.ts'
 import { fillDefaults } from './custom/coerce.ts'
 import { customKinds, versionOfObject } from './custom/definitions.ts'
@@ -14,7 +28,10 @@ const AFFINITY_SECONDS = 10_800
 type Fields = Record<string, unknown>
 type Step = (fields: Fields) => void
 
-/** Fills in defaults, in place (copy first what came out of a cache), and returns the object. Doing it again changes nothing. */
+/**
+ * Fills in defaults, in place (copy first what came out of a cache), and returns the object. Doing it again changes
+ * nothing.
+ */
 export function applyDefaults<T extends AnyResource>(object: T): T {
   const custom = customKinds.get(object.kind)
   if (custom !== undefined) {
@@ -54,26 +71,41 @@ const COMPUTED: Readonly<Record<string, (fields: never) => void>> = {
     names.listKind ??= `${names.kind}List`
   },
   DeploymentSpec(spec: Deployment['spec']) {
-    if ((spec.strategy?.type ?? 'RollingUpdate') === 'RollingUpdate') spec.strategy = { ...spec.strategy, type: 'RollingUpdate', rollingUpdate: spec.strategy?.rollingUpdate ?? ({} as never) }
+    if ((spec.strategy?.type ?? 'RollingUpdate') === 'RollingUpdate')
+      spec.strategy = {
+        ...spec.strategy,
+        type: 'RollingUpdate',
+        rollingUpdate: spec.strategy?.rollingUpdate ?? ({} as never),
+      }
   },
   NetworkPolicySpec(spec: NetworkPolicySpec) {
-    if ((spec.policyTypes ?? []).length === 0) spec.policyTypes = ['Ingress', ...((spec.egress ?? []).length > 0 ? ['Egress' as const] : [])]
+    if ((spec.policyTypes ?? []).length === 0)
+      spec.policyTypes = ['Ingress', ...((spec.egress ?? []).length > 0 ? ['Egress' as const] : [])]
   },
   ServiceSpec(spec: ServiceSpec) {
     const type = spec.type ?? 'ClusterIP'
     if ((spec.clusterIP ?? '') !== '' && (spec.clusterIPs ?? []).length === 0) spec.clusterIPs = [spec.clusterIP!]
     if (type !== 'ExternalName') spec.internalTrafficPolicy ??= 'Cluster'
-    if (type === 'NodePort' || type === 'LoadBalancer' || (type === 'ClusterIP' && (spec.externalIPs ?? []).length > 0)) spec.externalTrafficPolicy ??= 'Cluster'
+    if (type === 'NodePort' || type === 'LoadBalancer' || (type === 'ClusterIP' && (spec.externalIPs ?? []).length > 0))
+      spec.externalTrafficPolicy ??= 'Cluster'
     if (type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true
     if (spec.sessionAffinity === 'ClientIP') {
       const seconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS
-      spec.sessionAffinityConfig = { ...spec.sessionAffinityConfig, clientIP: { ...spec.sessionAffinityConfig?.clientIP, timeoutSeconds: seconds } }
+      spec.sessionAffinityConfig = {
+        ...spec.sessionAffinityConfig,
+        clientIP: { ...spec.sessionAffinityConfig?.clientIP, timeoutSeconds: seconds },
+      }
     }
-    if (type !== 'ExternalName') for (const port of spec.ports ?? []) if (port.targetPort === undefined || port.targetPort === 0 || port.targetPort === '') port.targetPort = port.port
+    if (type !== 'ExternalName')
+      for (const port of spec.ports ?? [])
+        if (port.targetPort === undefined || port.targetPort === 0 || port.targetPort === '')
+          port.targetPort = port.port
   },
   Secret(secret: Secret) {
     if (secret.stringData === undefined) return
-    const encoded = Object.entries(secret.stringData).map(([key, text]) => [key, Buffer.from(text).toString('base64')] as const)
+    const encoded = Object.entries(secret.stringData).map(
+      ([key, text]) => [key, Buffer.from(text).toString('base64')] as const,
+    )
     secret.data = { ...secret.data, ...Object.fromEntries(encoded) }
     delete secret.stringData
   },
@@ -112,7 +144,9 @@ function reaches(message: string, seen: Set<string>): boolean {
   if (SPECIAL_MESSAGES.has(message) || seen.has(message)) return false
   seen.add(message)
   if (message in COMPUTED) return true
-  return [...jsonFields(message).values()].some((field) => field.options.default !== undefined || (field.kind === 'message' && reaches(field.type, seen)))
+  return [...jsonFields(message).values()].some(
+    (field) => field.options.default !== undefined || (field.kind === 'message' && reaches(field.type, seen)),
+  )
 }
 
 function defaultStep(field: FieldSchema, text: string): Step {
@@ -131,14 +165,17 @@ export function defaultValue(field: FieldSchema, text: string): string | number 
 
 function descend({ name, type, label }: FieldSchema): Step {
   switch (label) {
-    case 'optional': return (fields) => {
-      if (fields[name] !== undefined) fill(type, fields[name] as Fields)
-    }
-    case 'repeated': return (fields) => {
-      for (const item of (fields[name] as Fields[] | undefined) ?? []) fill(type, item)
-    }
-    case 'map': return (fields) => {
-      for (const item of Object.values((fields[name] as Record<string, Fields> | undefined) ?? {})) fill(type, item)
-    }
+    case 'optional':
+      return (fields) => {
+        if (fields[name] !== undefined) fill(type, fields[name] as Fields)
+      }
+    case 'repeated':
+      return (fields) => {
+        for (const item of (fields[name] as Fields[] | undefined) ?? []) fill(type, item)
+      }
+    case 'map':
+      return (fields) => {
+        for (const item of Object.values((fields[name] as Record<string, Fields> | undefined) ?? {})) fill(type, item)
+      }
   }
 }

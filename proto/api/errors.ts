@@ -1,5 +1,6 @@
 /**
- * The one error class. Its codes are closed: callers switch on them and never on message text. At a border (gRPC, a child process, a file)
+ * The one error class. Its codes are closed: callers switch on them and never on message text. At a border (gRPC, a
+ * child process, a file)
  * whatever was thrown becomes a GantryError by `GantryError.from`, which keeps the original as `cause`.
  */
 import type { ErrorDetail } from '../gen/types.ts'
@@ -43,7 +44,9 @@ export interface ErrorOptions {
 const BRAND = Symbol.for('gantry.dev/error')
 
 export class GantryError extends Error {
-  /** So that an error of one bundle is one in another: a project may load several (gantry/rig, gantry/testcontainers). */
+  /**
+   * So that an error of one bundle is one in another: a project may load several (gantry/rig, gantry/testcontainers).
+   */
   readonly [BRAND] = true
   readonly code: ErrorCode
   /** Field, value, message and remedy, as far as each is known ('' if not). */
@@ -53,7 +56,13 @@ export class GantryError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'GantryError'
     this.code = code
-    this.details = (options.details ?? []).map((detail) => ({ field: '', value: '', message: '', remedy: '', ...detail }))
+    this.details = (options.details ?? []).map((detail) => ({
+      field: '',
+      value: '',
+      message: '',
+      remedy: '',
+      ...detail,
+    }))
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
@@ -61,13 +70,21 @@ export class GantryError extends Error {
     return typeof value === 'object' && value !== null && BRAND in value
   }
 
-  /** The error itself, or a wrapper of what was thrown: an abort is Cancelled, a system error by its errno, anything else `fallback`. */
+  /**
+   * The error itself, or a wrapper of what was thrown: an abort is Cancelled, a system error by its errno, anything
+   * else `fallback`.
+   */
   static from(thrown: unknown, fallback: ErrorCode = 'Internal'): GantryError {
     if (thrown instanceof GantryError) return thrown
     if (!(thrown instanceof Error)) return new GantryError(fallback, String(thrown), { cause: thrown })
-    if (thrown.name === 'AbortError') return thrown.cause instanceof GantryError ? thrown.cause : new GantryError('Cancelled', thrown.message, { cause: thrown })
+    if (thrown.name === 'AbortError')
+      return thrown.cause instanceof GantryError
+        ? thrown.cause
+        : new GantryError('Cancelled', thrown.message, { cause: thrown })
     const errno = (thrown as NodeJS.ErrnoException).code
-    return new GantryError(errno === undefined ? fallback : ERRNO_CODES[errno] ?? fallback, thrown.message, { cause: thrown })
+    return new GantryError(errno === undefined ? fallback : (ERRNO_CODES[errno] ?? fallback), thrown.message, {
+      cause: thrown,
+    })
   }
 
   /** True for a GantryError with one of these codes. */
@@ -77,7 +94,19 @@ export class GantryError extends Error {
 }
 
 const ERRNO_CODES: Record<string, ErrorCode> = {
-  ENOENT: 'NotFound', EEXIST: 'AlreadyExists', EACCES: 'Forbidden', EPERM: 'Forbidden', ENOSPC: 'ResourceExhausted', EDQUOT: 'ResourceExhausted',
-  EMFILE: 'ResourceExhausted', ECONNREFUSED: 'Unavailable', ECONNRESET: 'Unavailable', EHOSTUNREACH: 'Unavailable', ENETUNREACH: 'Unavailable',
-  ENOTFOUND: 'Unavailable', EAI_AGAIN: 'Unavailable', EPIPE: 'Unavailable', ETIMEDOUT: 'DeadlineExceeded',
+  ENOENT: 'NotFound',
+  EEXIST: 'AlreadyExists',
+  EACCES: 'Forbidden',
+  EPERM: 'Forbidden',
+  ENOSPC: 'ResourceExhausted',
+  EDQUOT: 'ResourceExhausted',
+  EMFILE: 'ResourceExhausted',
+  ECONNREFUSED: 'Unavailable',
+  ECONNRESET: 'Unavailable',
+  EHOSTUNREACH: 'Unavailable',
+  ENETUNREACH: 'Unavailable',
+  ENOTFOUND: 'Unavailable',
+  EAI_AGAIN: 'Unavailable',
+  EPIPE: 'Unavailable',
+  ETIMEDOUT: 'DeadlineExceeded',
 }

@@ -1,11 +1,17 @@
-/** What a field's options say about one value of it: used alike for JSON that comes in and for objects that are validated. */
+/**
+ * What a field's options say about one value of it: used alike for JSON that comes in and for objects that are
+ * validated.
+ */
 import { formatRule, type Flaw } from './format.ts'
 import { nearest } from './nearest.ts'
 import { fieldPath } from './path.ts'
 import { NOT_YET } from './problem.ts'
 import { messageSchema, type FieldSchema } from './schema.ts'
 
-/** True for the empty string in a field that need not be there: it means the same as leaving the field out, as in Kubernetes. */
+/**
+ * True for the empty string in a field that need not be there: it means the same as leaving the field out, as in
+ * Kubernetes.
+ */
 export function isBlank({ label, options }: FieldSchema, value: unknown): boolean {
   return value === '' && label === 'optional' && options.required !== true && options.format !== undefined
 }
@@ -16,11 +22,17 @@ export function valueFlaw(field: FieldSchema, value: string | number): Flaw | un
   if (allowed !== undefined && !allowed.includes(String(value))) {
     const meant = nearest(String(value), allowed)
     const names = allowed.filter((name) => name !== '').join(', ')
-    return { message: 'is not one of the values allowed', remedy: `${meant === undefined || meant === '' ? 'use' : `did you mean ${meant}? Allowed:`} ${names}`, reason: 'FieldValueNotSupported' }
+    return {
+      message: 'is not one of the values allowed',
+      remedy: `${meant === undefined || meant === '' ? 'use' : `did you mean ${meant}? Allowed:`} ${names}`,
+      reason: 'FieldValueNotSupported',
+    }
   }
   if (format === undefined || isBlank(field, value)) return undefined
   const flaw = formatRule(format)(value)
-  return flaw !== undefined && value === '' && field.options.required === true ? { message: 'is required', remedy: flaw.remedy, reason: 'FieldValueRequired' } : flaw
+  return flaw !== undefined && value === '' && field.options.required === true
+    ? { message: 'is required', remedy: flaw.remedy, reason: 'FieldValueRequired' }
+    : flaw
 }
 
 /** The field of which a second item with the same key is told: the key itself, if it is one field. */
@@ -58,17 +70,20 @@ const ONE_OF = ['VolumeSource', 'VolumeProjection', 'LifecycleHandler', 'HTTPRou
 let instead: ReadonlyMap<FieldSchema, readonly string[]> | undefined
 
 function alternativesTo(field: FieldSchema): readonly string[] {
-  instead ??= new Map(ONE_OF.flatMap((name) => {
-    const fields = messageSchema(name).fields.filter(({ kind }) => kind === 'message')
-    const served = fields.filter(({ options }) => options.unsupported === undefined).map((one) => one.name)
-    return fields.filter(({ options }) => options.unsupported !== undefined).map((one) => [one, served] as const)
-  }))
+  instead ??= new Map(
+    ONE_OF.flatMap((name) => {
+      const fields = messageSchema(name).fields.filter(({ kind }) => kind === 'message')
+      const served = fields.filter(({ options }) => options.unsupported === undefined).map((one) => one.name)
+      return fields.filter(({ options }) => options.unsupported !== undefined).map((one) => [one, served] as const)
+    }),
+  )
   return instead.get(field) ?? []
 }
 
 export function unsupportedRemedy(field: FieldSchema): string {
   const others = alternativesTo(field)
-  if (others.length > 0) return `use ${others.length === 1 ? others[0]! : `${others.slice(0, -1).join(', ')} or ${others.at(-1)!}`} instead`
+  if (others.length > 0)
+    return `use ${others.length === 1 ? others[0]! : `${others.slice(0, -1).join(', ')} or ${others.at(-1)!}`} instead`
   const allowed = (field.options.inert ?? []).filter((value) => value !== '' && !value.startsWith('{'))
   return allowed.length === 0 ? 'leave it out' : `leave it out, or write ${allowed.join(' or ')}`
 }

@@ -2,7 +2,8 @@
  * A set of field paths as a tree, and its JSON form FieldsV1, in which managedFields keeps what each writer owns.
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
  *
- * A step of a path is `f:NAME` (a field or a map's key), `k:{"KEY":VALUE…}` (an item of a keyed list) or `v:VALUE` (a value of a set).
+ * A step of a path is `f:NAME` (a field or a map's key), `k:{"KEY":VALUE…}` (an item of a keyed list) or `v:VALUE` (a
+ * value of a set).
  */
 import type { JsonObject } from '../gen/types.ts'
 import { isObject } from './shape.ts'
@@ -63,25 +64,39 @@ export class FieldSet {
   /** Paths of this set that are also in the other. */
   intersection(other: FieldSet): FieldSet {
     if (this.isEmpty || other.isEmpty) return FieldSet.EMPTY
-    return FieldSet.of(this.member && other.member, map(this.children, (step, child) => child.intersection(other.child(step))))
+    return FieldSet.of(
+      this.member && other.member,
+      map(this.children, (step, child) => child.intersection(other.child(step))),
+    )
   }
 
   /** Paths of this set that are not in the other. */
   difference(other: FieldSet): FieldSet {
     if (this.isEmpty || other.isEmpty) return this
-    return FieldSet.of(this.member && !other.member, map(this.children, (step, child) => child.difference(other.child(step))))
+    return FieldSet.of(
+      this.member && !other.member,
+      map(this.children, (step, child) => child.difference(other.child(step))),
+    )
   }
 
   /** Without the paths in `roots` and all that lie below them. */
   without(roots: FieldSet): FieldSet {
     if (this.isEmpty || roots.isEmpty) return this
     if (roots.member) return FieldSet.EMPTY
-    return FieldSet.of(this.member, map(this.children, (step, child) => child.without(roots.child(step))))
+    return FieldSet.of(
+      this.member,
+      map(this.children, (step, child) => child.without(roots.child(step))),
+    )
   }
 
   /** With every path that leads to one of the set. */
   withAncestors(): FieldSet {
-    return this.isEmpty ? this : FieldSet.of(true, map(this.children, (_step, child) => child.withAncestors()))
+    return this.isEmpty
+      ? this
+      : FieldSet.of(
+          true,
+          map(this.children, (_step, child) => child.withAncestors()),
+        )
   }
 
   /** Every path in the set, as its steps. */
@@ -119,16 +134,29 @@ function* childrenOf(fields: JsonObject): Generator<readonly [string, FieldSet]>
   }
 }
 
-function* map(children: Children, call: (step: string, child: FieldSet) => FieldSet): Generator<readonly [string, FieldSet]> {
+function* map(
+  children: Children,
+  call: (step: string, child: FieldSet) => FieldSet,
+): Generator<readonly [string, FieldSet]> {
   for (const [step, child] of children) yield [step, call(step, child)]
 }
 
-/** A path as people write it: `spec.template.spec.containers[name=web].image`, `metadata.labels[app.kubernetes.io/name]`, `metadata.finalizers[x]`. */
+/**
+ * A path as people write it: `spec.template.spec.containers[name=web].image`,
+ * `metadata.labels[app.kubernetes.io/name]`, `metadata.finalizers[x]`.
+ */
 export function formatSteps(steps: readonly string[]): string {
   return steps.reduce((text, step) => {
     const rest = step.slice(2)
-    if (step.startsWith('f:')) return /^\w+$/.test(rest) ? `${text}${text === '' ? '' : '.'}${rest}` : `${text}[${rest}]`
+    if (step.startsWith('f:'))
+      return /^\w+$/.test(rest) ? `${text}${text === '' ? '' : '.'}${rest}` : `${text}[${rest}]`
     const value = JSON.parse(rest) as unknown
-    return `${text}[${isObject(value) ? Object.entries(value).map(([key, part]) => `${key}=${String(part)}`).join(',') : String(value)}]`
+    return `${text}[${
+      isObject(value)
+        ? Object.entries(value)
+            .map(([key, part]) => `${key}=${String(part)}`)
+            .join(',')
+        : String(value)
+    }]`
   }, '')
 }

@@ -1,4 +1,7 @@
-/** Ports of a node that pods take: https://kubernetes.io/docs/concepts/configuration/overview/#services (hostPort). Pure. */
+/**
+ * Ports of a node that pods take: https://kubernetes.io/docs/concepts/configuration/overview/#services (hostPort).
+ * Pure.
+ */
 import type { Pod } from '../gen/types.ts'
 import { readAddress } from './cidr.ts'
 
@@ -11,10 +14,12 @@ export interface HostPortClaim {
 
 /** What a pod takes of its node: its hostPorts, and in the node's network every port that it declares. */
 export function hostPortClaims({ spec }: Pick<Pod, 'spec'>): HostPortClaim[] {
-  return [...spec.containers, ...(spec.initContainers ?? [])].flatMap(({ ports = [] }) => ports.flatMap(({ hostPort = 0, containerPort, protocol, hostIP = '' }): HostPortClaim[] => {
-    const port = hostPort !== 0 ? hostPort : spec.hostNetwork === true ? containerPort : 0
-    return port === 0 ? [] : [{ protocol, port, address: hostIP }]
-  }))
+  return [...spec.containers, ...(spec.initContainers ?? [])].flatMap(({ ports = [] }) =>
+    ports.flatMap(({ hostPort = 0, containerPort, protocol, hostIP = '' }): HostPortClaim[] => {
+      const port = hostPort !== 0 ? hostPort : spec.hostNetwork === true ? containerPort : 0
+      return port === 0 ? [] : [{ protocol, port, address: hostIP }]
+    }),
+  )
 }
 
 /** True if two pods cannot have both on one node. */

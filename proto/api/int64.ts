@@ -1,4 +1,7 @@
-/** Whole numbers of 64 bits that are kept as text, such as in annotations: beyond 2^53 they are no numbers of JavaScript. */
+/**
+ * Whole numbers of 64 bits that are kept as text, such as in annotations: beyond 2^53 they are no numbers of
+ * JavaScript.
+ */
 
 const LIMIT = 2n ** 63n
 

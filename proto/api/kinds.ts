@@ -4,7 +4,10 @@ import { nearest } from './nearest.ts'
 import { NOT_YET, problem, showValue, type Problem } from './problem.ts'
 import { allResources, apiVersionOf, findKind } from './schema.ts'
 
-/** Kinds of Kubernetes' own API that Gantry does not serve, by group. https://kubernetes.io/docs/reference/kubernetes-api/ */
+/**
+ * Kinds of Kubernetes' own API that Gantry does not serve, by group.
+ * https://kubernetes.io/docs/reference/kubernetes-api/
+ */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   '': 'ComponentStatus LimitRange PersistentVolume PersistentVolumeClaim PodTemplate ReplicationController ResourceQuota',
   'apiregistration.k8s.io': 'APIService',
@@ -24,23 +27,35 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 }
 
 /** What does the same here. */
-const INSTEAD: Readonly<Record<string, string>> = {
-  GRPCRoute: 'an HTTPRoute serves gRPC, too: each method is a path',
-}
+const INSTEAD: Readonly<Record<string, string>> = { GRPCRoute: 'an HTTPRoute serves gRPC, too: each method is a path' }
 
 /** Short names that people type for some of them. */
 const ELSEWHERE_SHORT: Readonly<Record<string, string>> = {
-  cj: 'CronJob', ds: 'DaemonSet', hpa: 'HorizontalPodAutoscaler', limits: 'LimitRange',
-  pc: 'PriorityClass', pdb: 'PodDisruptionBudget', pv: 'PersistentVolume', pvc: 'PersistentVolumeClaim', quota: 'ResourceQuota',
-  rc: 'ReplicationController', sc: 'StorageClass', sts: 'StatefulSet',
+  cj: 'CronJob',
+  ds: 'DaemonSet',
+  hpa: 'HorizontalPodAutoscaler',
+  limits: 'LimitRange',
+  pc: 'PriorityClass',
+  pdb: 'PodDisruptionBudget',
+  pv: 'PersistentVolume',
+  pvc: 'PersistentVolumeClaim',
+  quota: 'ResourceQuota',
+  rc: 'ReplicationController',
+  sc: 'StorageClass',
+  sts: 'StatefulSet',
 }
 
-/** The kind of Kubernetes' own API that a word of a command line means (`svc`, `services`, `Service`) and that Gantry does not serve; undefined if none. */
+/**
+ * The kind of Kubernetes' own API that a word of a command line means (`svc`, `services`, `Service`) and that Gantry
+ * does not serve; undefined if none.
+ */
 export function kindElsewhere(word: string): string | undefined {
   const typed = word.toLowerCase().split('.')[0]!
   const kinds = Object.values(ELSEWHERE).flatMap((names) => names.split(' '))
   if (Object.hasOwn(ELSEWHERE_SHORT, typed)) return ELSEWHERE_SHORT[typed]
-  return kinds.find((kind) => [kind, `${kind}s`, `${kind}es`, kind.replace(/y$/, 'ies')].some((name) => name.toLowerCase() === typed))
+  return kinds.find((kind) =>
+    [kind, `${kind}s`, `${kind}es`, kind.replace(/y$/, 'ies')].some((name) => name.toLowerCase() === typed),
+  )
 }
 
 /** What does the same as a kind that Gantry does not serve; undefined if nothing does. */
@@ -66,10 +81,26 @@ export function findAnyKind(apiVersion: string, kind: string): { kind: Kind } | 
   const named = known.filter((resource) => resource.kind === kind)
   if (named.length > 0) {
     const right = named.map(apiVersionOf).join(' or ')
-    return { problem: problem('apiVersion', `is not a version of ${kind} that Gantry serves`, { value: showValue(apiVersion), remedy: `write apiVersion: ${right}`, ...undefinedYet }) }
+    return {
+      problem: problem('apiVersion', `is not a version of ${kind} that Gantry serves`, {
+        value: showValue(apiVersion),
+        remedy: `write apiVersion: ${right}`,
+        ...undefinedYet,
+      }),
+    }
   }
-  if (isElsewhere(apiVersion, kind)) return { problem: problem('kind', `${kind}: ${NOT_YET}`, { remedy: insteadOf(kind) ?? 'leave this object out', unsupported: true }) }
-  const meant = nearest(kind, known.map((resource) => resource.kind))
-  const remedy = meant === undefined ? `Gantry has ${known.map((resource) => resource.kind).join(', ')}` : `did you mean ${meant}?`
+  if (isElsewhere(apiVersion, kind))
+    return {
+      problem: problem('kind', `${kind}: ${NOT_YET}`, {
+        remedy: insteadOf(kind) ?? 'leave this object out',
+        unsupported: true,
+      }),
+    }
+  const meant = nearest(
+    kind,
+    known.map((resource) => resource.kind),
+  )
+  const remedy =
+    meant === undefined ? `Gantry has ${known.map((resource) => resource.kind).join(', ')}` : `did you mean ${meant}?`
   return { problem: problem('kind', 'is not a known kind', { value: showValue(kind), remedy, ...undefinedYet }) }
 }

@@ -1,6 +1,9 @@
 /** The known name that a misspelt one is likely to mean. */
 
-/** The nearest of `known` by edit distance, if it is near enough to be meant: two letters in five may differ, case does not count. */
+/**
+ * The nearest of `known` by edit distance, if it is near enough to be meant: two letters in five may differ, case does
+ * not count.
+ */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
   const wanted = name.toLowerCase()
   let best: string | undefined
@@ -13,7 +16,10 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   return best
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours that turn one text into the other; `limit` if there are that many or more. */
+/**
+ * Insertions, deletions, replacements and swaps of neighbours that turn one text into the other; `limit` if there are
+ * that many or more.
+ */
 export function editDistance(a: string, b: string, limit = Infinity): number {
   if (Math.abs(a.length - b.length) >= limit) return limit
   let twoBack: number[] = []

@@ -1,6 +1,7 @@
 /**
  * What NetworkPolicies say about a packet. https://kubernetes.io/docs/concepts/services-networking/network-policies/
- * Nodes follow rules compiled from the same policies; this is the plain reading of them, for explanations and to test the others against.
+ * Nodes follow rules compiled from the same policies; this is the plain reading of them, for explanations and to test
+ * the others against.
  */
 import type { Container, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, Pod } from '../gen/types.ts'
 import { rangeContains, readAddress, readCidr } from './cidr.ts'
@@ -50,7 +51,10 @@ export interface PolicyVerdict {
 
 const OPEN = { is: 'open' } as const
 
-/** What the policies say about the beginning of a connection; answers belong to what they answer. InvalidArgument for a selector that no validation has seen. */
+/**
+ * What the policies say about the beginning of a connection; answers belong to what they answer. InvalidArgument for a
+ * selector that no validation has seen.
+ */
 export function explainPolicies(flow: PolicyFlow, world: PolicyWorld): PolicyVerdict {
   const { from, to } = flow
   const exempt = isSame(from, to) || isOwnNode(from, to) || isOwnNode(to, from)
@@ -80,9 +84,14 @@ function decide(end: PolicyEnd, direction: 'Ingress' | 'Egress', flow: PolicyFlo
   const about = world.policies.filter((policy) => selects(policy, pod) && directionsOf(policy).includes(direction))
   if (about.length === 0) return OPEN
   for (const policy of about) {
-    const rule = direction === 'Ingress'
-      ? (policy.spec.ingress ?? []).findIndex(({ ports, from }) => portFits(ports, flow) && peerFits(from, flow.from, policy, world))
-      : (policy.spec.egress ?? []).findIndex(({ ports, to }) => portFits(ports, flow) && peerFits(to, flow.to, policy, world))
+    const rule =
+      direction === 'Ingress'
+        ? (policy.spec.ingress ?? []).findIndex(
+            ({ ports, from }) => portFits(ports, flow) && peerFits(from, flow.from, policy, world),
+          )
+        : (policy.spec.egress ?? []).findIndex(
+            ({ ports, to }) => portFits(ports, flow) && peerFits(to, flow.to, policy, world),
+          )
     if (rule !== -1) return { is: 'allowed', policy: policyName(policy), rule }
   }
   return { is: 'refused', policies: about.map(policyName) }
@@ -99,17 +108,28 @@ export function directionsOf({ spec: { policyTypes = [], egress = [] } }: Networ
 }
 
 function selects(policy: NetworkPolicy, pod: Pod): boolean {
-  return policy.metadata.namespace === pod.metadata.namespace && labelSelectorMatcher(policy.spec.podSelector).matches(pod.metadata.labels)
+  return (
+    policy.metadata.namespace === pod.metadata.namespace &&
+    labelSelectorMatcher(policy.spec.podSelector).matches(pod.metadata.labels)
+  )
 }
 
-function peerFits(peers: readonly NetworkPolicyPeer[] | undefined, other: PolicyEnd, policy: NetworkPolicy, world: PolicyWorld): boolean {
+function peerFits(
+  peers: readonly NetworkPolicyPeer[] | undefined,
+  other: PolicyEnd,
+  policy: NetworkPolicy,
+  world: PolicyWorld,
+): boolean {
   if (peers === undefined || peers.length === 0) return true
   return peers.some(({ podSelector, namespaceSelector, ipBlock }) => {
     if (ipBlock !== undefined) return blockFits(ipBlock.cidr ?? '', ipBlock.except ?? [], other.address)
     const { pod } = other
     if (pod === undefined || !isPoliced(pod)) return false
     const { namespace, labels } = pod.metadata
-    const namespaceFits = namespaceSelector === undefined ? namespace === policy.metadata.namespace : labelSelectorMatcher(namespaceSelector).matches(world.namespaces.get(namespace))
+    const namespaceFits =
+      namespaceSelector === undefined
+        ? namespace === policy.metadata.namespace
+        : labelSelectorMatcher(namespaceSelector).matches(world.namespaces.get(namespace))
     return namespaceFits && (podSelector === undefined || labelSelectorMatcher(podSelector).matches(labels))
   })
 }
@@ -125,13 +145,20 @@ function blockFits(cidr: string, except: readonly string[], text: string): boole
   return contains(cidr) && !except.some(contains)
 }
 
-function portFits(ports: readonly NetworkPolicyPort[] | undefined, { protocol: spoken, port: number, to }: PolicyFlow): boolean {
+function portFits(
+  ports: readonly NetworkPolicyPort[] | undefined,
+  { protocol: spoken, port: number, to }: PolicyFlow,
+): boolean {
   if (ports === undefined || ports.length === 0) return true
   return ports.some(({ protocol = 'TCP', port, endPort }) => {
     if (spoken !== protocol) return false
     if (port === undefined) return true
     if (typeof port === 'number') return number >= port && number <= (endPort ?? port)
-    return to.pod !== undefined && isPoliced(to.pod) && namedPorts(to.pod).some((named) => named.name === port && named.protocol === protocol && named.port === number)
+    return (
+      to.pod !== undefined &&
+      isPoliced(to.pod) &&
+      namedPorts(to.pod).some((named) => named.name === port && named.protocol === protocol && named.port === number)
+    )
   })
 }
 
@@ -141,19 +168,29 @@ export interface NamedPort {
   readonly port: number
 }
 
-/** Ports with names of the containers that run beside one another: sidecars are among them, other init containers are not. */
+/**
+ * Ports with names of the containers that run beside one another: sidecars are among them, other init containers are
+ * not.
+ */
 export function namedPorts({ spec: { containers, initContainers = [] } }: Pod): NamedPort[] {
   const sidecars = initContainers.filter((container) => container.restartPolicy === 'Always')
-  return [...sidecars, ...containers].flatMap(({ ports = [] }: Pick<Container, 'ports'>) => ports.flatMap(({ name, protocol, containerPort }) => (
-    name === undefined || name === '' || containerPort === undefined ? [] : [{ name, protocol: protocol ?? 'TCP', port: containerPort }]
-  )))
+  return [...sidecars, ...containers].flatMap(({ ports = [] }: Pick<Container, 'ports'>) =>
+    ports.flatMap(({ name, protocol, containerPort }) =>
+      name === undefined || name === '' || containerPort === undefined
+        ? []
+        : [{ name, protocol: protocol ?? 'TCP', port: containerPort }],
+    ),
+  )
 }
 
 /** One sentence about a decision: "allowed by rule 1 of NetworkPolicy shop/web". */
 export function describeDecision(decision: PolicyDecision): string {
   switch (decision.is) {
-    case 'open': return 'no NetworkPolicy is about it'
-    case 'allowed': return `allowed by rule ${decision.rule + 1} of NetworkPolicy ${decision.policy}`
-    case 'refused': return `refused: no rule of NetworkPolicy ${decision.policies.join(', ')} allows it`
+    case 'open':
+      return 'no NetworkPolicy is about it'
+    case 'allowed':
+      return `allowed by rule ${decision.rule + 1} of NetworkPolicy ${decision.policy}`
+    case 'refused':
+      return `refused: no rule of NetworkPolicy ${decision.policies.join(', ')} allows it`
   }
 }

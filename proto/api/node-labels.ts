@@ -1,14 +1,23 @@
 /**
- * Which labels a node may give to itself: those that Kubernetes' NodeRestriction lets a kubelet set, and those outside of the domains that mean
+ * Which labels a node may give to itself: those that Kubernetes' NodeRestriction lets a kubelet set, and those outside
+ * of the domains that mean
  * something to the control plane. Users direct pods, Secrets and traffic to nodes by all others.
  * https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
  */
 
 /** What a kubelet says of its machine. */
 const OF_THE_MACHINE: ReadonlySet<string> = new Set([
-  'kubernetes.io/hostname', 'kubernetes.io/arch', 'kubernetes.io/os', 'beta.kubernetes.io/arch', 'beta.kubernetes.io/os',
-  'node.kubernetes.io/instance-type', 'beta.kubernetes.io/instance-type', 'topology.kubernetes.io/region', 'topology.kubernetes.io/zone',
-  'failure-domain.beta.kubernetes.io/region', 'failure-domain.beta.kubernetes.io/zone',
+  'kubernetes.io/hostname',
+  'kubernetes.io/arch',
+  'kubernetes.io/os',
+  'beta.kubernetes.io/arch',
+  'beta.kubernetes.io/os',
+  'node.kubernetes.io/instance-type',
+  'beta.kubernetes.io/instance-type',
+  'topology.kubernetes.io/region',
+  'topology.kubernetes.io/zone',
+  'failure-domain.beta.kubernetes.io/region',
+  'failure-domain.beta.kubernetes.io/zone',
 ])
 /** Prefixes, with all below them, that kubelets may use. */
 const OF_NODES = ['kubelet.kubernetes.io', 'node.kubernetes.io'] as const

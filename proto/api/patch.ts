@@ -1,5 +1,6 @@
 /**
- * The three kinds of patch. Each returns the patched value and leaves its arguments as they were; what it returns may share parts with them.
+ * The three kinds of patch. Each returns the patched value and leaves its arguments as they were; what it returns may
+ * share parts with them.
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { GantryError } from './errors.ts'
@@ -19,17 +20,24 @@ export function applyMergePatch(target: JsonValue | undefined, patch: JsonValue)
   return result
 }
 
-/** Characters that the copies of one JSON patch have in all, as JSON: copying a value into itself again and again doubles it each time. Kubernetes has the same limit. */
+/**
+ * Characters that the copies of one JSON patch have in all, as JSON: copying a value into itself again and again
+ * doubles it each time. Kubernetes has the same limit.
+ */
 const COPY_LIMIT = 3 * 1024 * 1024
 
 /**
- * JSON Patch, https://www.rfc-editor.org/rfc/rfc6902: all operations or none. InvalidArgument names the operation by its index, and its path;
+ * JSON Patch, https://www.rfc-editor.org/rfc/rfc6902: all operations or none. InvalidArgument names the operation by
+ * its index, and its path;
  * a `test` that does not hold is FailedPrecondition; ResourceExhausted for one that copies too much.
  */
 export function applyJsonPatch(target: JsonValue, patch: JsonValue): JsonValue {
   if (!Array.isArray(patch)) throw new GantryError('InvalidArgument', 'a JSON patch is a list of operations')
   const copies = { size: 0 }
-  return patch.reduce((value: JsonValue, operation, index) => new Operation(operation, index, copies).applyTo(value), structuredClone(target))
+  return patch.reduce(
+    (value: JsonValue, operation, index) => new Operation(operation, index, copies).applyTo(value),
+    structuredClone(target),
+  )
 }
 
 class Operation {
@@ -53,32 +61,42 @@ class Operation {
   applyTo(root: JsonValue): JsonValue {
     const path = this.#pointer(this.#path)
     switch (this.#name) {
-      case 'add': return this.#add(root, path, this.#value())
-      case 'remove': return this.#remove(root, path)
+      case 'add':
+        return this.#add(root, path, this.#value())
+      case 'remove':
+        return this.#remove(root, path)
       case 'replace': {
         this.#read(root, path)
         return path.length === 0 ? this.#value() : this.#add(this.#remove(root, path), path, this.#value())
       }
       case 'move': {
         const from = this.#pointer(this.#text('from'))
-        if (from.length < path.length && from.every((token, index) => token === path[index])) this.#refuse('moves a value into itself')
+        if (from.length < path.length && from.every((token, index) => token === path[index]))
+          this.#refuse('moves a value into itself')
         const value = this.#read(root, from)
         if (sameJson(from, path)) return root
         return path.length === 0 ? value : this.#add(this.#remove(root, from), path, value)
       }
-      case 'copy': return this.#add(root, path, this.#copy(this.#read(root, this.#pointer(this.#text('from')))))
+      case 'copy':
+        return this.#add(root, path, this.#copy(this.#read(root, this.#pointer(this.#text('from')))))
       case 'test': {
-        if (!sameJson(this.#read(root, path), this.#value())) this.#refuse(`expected ${JSON.stringify(this.#value())}, found ${JSON.stringify(this.#read(root, path))}`, 'FailedPrecondition')
+        if (!sameJson(this.#read(root, path), this.#value()))
+          this.#refuse(
+            `expected ${JSON.stringify(this.#value())}, found ${JSON.stringify(this.#read(root, path))}`,
+            'FailedPrecondition',
+          )
         return root
       }
-      default: return this.#refuse('has an unknown op: add, remove, replace, move, copy and test exist')
+      default:
+        return this.#refuse('has an unknown op: add, remove, replace, move, copy and test exist')
     }
   }
 
   #copy(value: JsonValue): JsonValue {
     const text = JSON.stringify(value)
     this.#copies.size += text.length
-    if (this.#copies.size > COPY_LIMIT) this.#refuse(`the patch copies more than ${COPY_LIMIT} characters`, 'ResourceExhausted')
+    if (this.#copies.size > COPY_LIMIT)
+      this.#refuse(`the patch copies more than ${COPY_LIMIT} characters`, 'ResourceExhausted')
     return JSON.parse(text) as JsonValue
   }
 
@@ -86,7 +104,8 @@ class Operation {
     if (path.length === 0) return value
     const parent = this.#read(root, path.slice(0, -1))
     const token = path.at(-1)!
-    if (Array.isArray(parent)) parent.splice(token === '-' ? parent.length : this.#position(token, parent.length), 0, value)
+    if (Array.isArray(parent))
+      parent.splice(token === '-' ? parent.length : this.#position(token, parent.length), 0, value)
     else if (isObject(parent)) setOwn(parent, token, value)
     else this.#refuse('leads into a value that is neither an object nor a list')
     return root
@@ -123,7 +142,10 @@ class Operation {
   #pointer(text: string): string[] {
     if (text === '') return []
     if (!text.startsWith('/') || /~(?![01])/.test(text)) this.#refuse(`"${text}" is not a JSON pointer`)
-    return text.slice(1).split('/').map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
+    return text
+      .slice(1)
+      .split('/')
+      .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
   }
 
   #text(name: string): string {
@@ -136,8 +158,13 @@ class Operation {
     return value === undefined ? this.#refuse('needs a "value"') : structuredClone(value)
   }
 
-  #refuse(reason: string, code: 'InvalidArgument' | 'FailedPrecondition' | 'ResourceExhausted' = 'InvalidArgument'): never {
+  #refuse(
+    reason: string,
+    code: 'InvalidArgument' | 'FailedPrecondition' | 'ResourceExhausted' = 'InvalidArgument',
+  ): never {
     const what = [`patch operation ${this.#index}`, this.#name, this.#path].filter((part) => part !== '').join(' ')
-    throw new GantryError(code, `${what}: ${reason}`, { details: [{ field: this.#path, value: this.#name, message: reason }] })
+    throw new GantryError(code, `${what}: ${reason}`, {
+      details: [{ field: this.#path, value: this.#name, message: reason }],
+    })
   }
 }

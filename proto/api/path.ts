@@ -1,5 +1,6 @@
 /**
- * Where in an object: `spec.containers[0].image`, `metadata.labels[app]`. A dot leads to a field, brackets to a list's item (by index) or a
+ * Where in an object: `spec.containers[0].image`, `metadata.labels[app]`. A dot leads to a field, brackets to a list's
+ * item (by index) or a
  * map's entry (by key). Errors name fields in this form; a path that is empty is the object itself.
  */
 

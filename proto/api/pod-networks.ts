@@ -29,7 +29,10 @@ export interface AnnotationFlaw {
   readonly remedy: string
 }
 
-/** What a pod with these annotations asks for; undefined places are what `flawsOf` tells. An interface without name is net1, net2, … by its place. */
+/**
+ * What a pod with these annotations asks for; undefined places are what `flawsOf` tells. An interface without name is
+ * net1, net2, … by its place.
+ */
 export function podNetworks({ annotations }: Pick<ObjectMeta, 'annotations'>): PodNetworks {
   return {
     cluster: annotations?.[CLUSTER_NETWORK_ANNOTATION] !== 'none',
@@ -45,26 +48,45 @@ export function networkFlaws(metadata: Pick<ObjectMeta, 'annotations'>): Annotat
   const flaws: AnnotationFlaw[] = []
   const cluster = metadata.annotations?.[CLUSTER_NETWORK_ANNOTATION]
   if (cluster !== undefined && cluster !== 'none' && cluster !== CLUSTER_INTERFACE) {
-    flaws.push({ annotation: CLUSTER_NETWORK_ANNOTATION, value: cluster, message: 'is neither none nor eth0', remedy: 'write none to leave the cluster\'s own network out, or leave the annotation out' })
+    flaws.push({
+      annotation: CLUSTER_NETWORK_ANNOTATION,
+      value: cluster,
+      message: 'is neither none nor eth0',
+      remedy: "write none to leave the cluster's own network out, or leave the annotation out",
+    })
   }
   const text = metadata.annotations?.[NETWORKS_ANNOTATION]
-  const wrong = (value: string, message: string, remedy: string): void => void flaws.push({ annotation: NETWORKS_ANNOTATION, value, message, remedy })
+  const wrong = (value: string, message: string, remedy: string): void =>
+    void flaws.push({ annotation: NETWORKS_ANNOTATION, value, message, remedy })
   const all = podNetworks(metadata)
   for (const [index, request] of all.further.entries()) {
     const item = items(text)[index]!
     const flaw = formatRule('dnsSubdomain')(request.network)
-    if (item.split('=').length > 2 || request.network === '') wrong(item, 'is no network', 'write NETWORK or NETWORK=INTERFACE, divided by commas')
+    if (item.split('=').length > 2 || request.network === '')
+      wrong(item, 'is no network', 'write NETWORK or NETWORK=INTERFACE, divided by commas')
     else if (flaw !== undefined) wrong(request.network, flaw.message, flaw.remedy)
-    if (!INTERFACE.test(request.interface)) wrong(request.interface, 'cannot name an interface', 'use up to 15 letters, digits, "_", "." and "-"')
-    else if (request.interface === 'lo' || (request.interface === CLUSTER_INTERFACE && all.cluster)) wrong(request.interface, 'is the name of another interface of the pod', 'choose another name')
+    if (!INTERFACE.test(request.interface))
+      wrong(request.interface, 'cannot name an interface', 'use up to 15 letters, digits, "_", "." and "-"')
+    else if (request.interface === 'lo' || (request.interface === CLUSTER_INTERFACE && all.cluster))
+      wrong(request.interface, 'is the name of another interface of the pod', 'choose another name')
     const before = all.further.slice(0, index)
-    if (before.some((other) => other.network === request.network)) wrong(request.network, 'stands there twice', 'name each network once')
-    if (before.some((other) => other.interface === request.interface)) wrong(request.interface, 'names two interfaces', 'give each its own name')
+    if (before.some((other) => other.network === request.network))
+      wrong(request.network, 'stands there twice', 'name each network once')
+    if (before.some((other) => other.interface === request.interface))
+      wrong(request.interface, 'names two interfaces', 'give each its own name')
   }
-  if (!all.cluster && all.further.length === 0) wrong(text ?? '', "leaves the pod without any network, as it is not on the cluster's own either", `name a network, or leave ${CLUSTER_NETWORK_ANNOTATION} out`)
+  if (!all.cluster && all.further.length === 0)
+    wrong(
+      text ?? '',
+      "leaves the pod without any network, as it is not on the cluster's own either",
+      `name a network, or leave ${CLUSTER_NETWORK_ANNOTATION} out`,
+    )
   return flaws
 }
 
 function items(text: string | undefined): string[] {
-  return (text ?? '').split(',').map((item) => item.trim()).filter((item) => item !== '')
+  return (text ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
 }

@@ -1,4 +1,7 @@
-/** A connection of this program's joined with one into a pod: bytes both ways, each end's end told to the other, no faster than the slower side takes. */
+/**
+ * A connection of this program's joined with one into a pod: bytes both ways, each end's end told to the other, no
+ * faster than the slower side takes.
+ */
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { Channel } from '../base/channel.ts'
@@ -12,9 +15,15 @@ import type { Input } from './wire.ts'
 const IN_FLIGHT = 4
 
 /** The Pods service's PortForward, as whoever calls it has it. */
-export type PortForwardCall = (inputs: AsyncIterable<PortForwardInput>, signal: AbortSignal) => AsyncIterable<Input<PortForwardOutput>>
+export type PortForwardCall = (
+  inputs: AsyncIterable<PortForwardInput>,
+  signal: AbortSignal,
+) => AsyncIterable<Input<PortForwardOutput>>
 
-/** A stream that reaches a port of the pod. Destroyed with the error when the pod's side fails; with `tls` what goes through is encrypted. */
+/**
+ * A stream that reaches a port of the pod. Destroyed with the error when the pod's side fails; with `tls` what goes
+ * through is encrypted.
+ */
 export function connectPod(call: PortForwardCall, start: PortForwardStart, tls: boolean, signal: AbortSignal): Duplex {
   const [near, far] = duplexPair()
   joinPod(call, far, start, signal).catch((thrown: unknown) => near.destroy(thrown as Error))
@@ -22,8 +31,16 @@ export function connectPod(call: PortForwardCall, start: PortForwardStart, tls: 
   return tls ? connectTls({ socket: near, rejectUnauthorized: false, servername: start.pod }) : near
 }
 
-/** Ends when both directions have. Throws what the pod's side says, such as that nothing listens there; the socket is then closed. */
-export async function joinPod(call: PortForwardCall, socket: Duplex, start: PortForwardStart, signal: AbortSignal): Promise<void> {
+/**
+ * Ends when both directions have. Throws what the pod's side says, such as that nothing listens there; the socket is
+ * then closed.
+ */
+export async function joinPod(
+  call: PortForwardCall,
+  socket: Duplex,
+  start: PortForwardStart,
+  signal: AbortSignal,
+): Promise<void> {
   const inputs = new Channel<PortForwardInput>()
   inputs.push({ input: { case: 'start', value: start } })
   const ending = new AbortController()

@@ -5,17 +5,30 @@ import { GantryError } from './errors.ts'
 /** Said of what Kubernetes has and Gantry refuses rather than ignores. */
 export const NOT_YET = 'Kubernetes has it, Gantry does not act on it yet'
 
-/** Why a value is refused, as the causes of a Status say it. https://pkg.go.dev/k8s.io/apimachinery/pkg/util/validation/field#ErrorType */
+/**
+ * Why a value is refused, as the causes of a Status say it.
+ * https://pkg.go.dev/k8s.io/apimachinery/pkg/util/validation/field#ErrorType
+ */
 export type FaultReason =
-  | 'FieldValueInvalid' | 'FieldValueTypeInvalid' | 'FieldValueRequired' | 'FieldValueNotSupported' | 'FieldValueDuplicate' | 'FieldValueNotFound'
-  | 'FieldValueForbidden' | 'FieldValueTooLong' | 'FieldValueTooMany'
+  | 'FieldValueInvalid'
+  | 'FieldValueTypeInvalid'
+  | 'FieldValueRequired'
+  | 'FieldValueNotSupported'
+  | 'FieldValueDuplicate'
+  | 'FieldValueNotFound'
+  | 'FieldValueForbidden'
+  | 'FieldValueTooLong'
+  | 'FieldValueTooMany'
 
 export interface Problem extends ErrorDetail {
   /** True if the key itself is wrong (an unknown field), not its value. */
   readonly key: boolean
   /** True if it is refused only because Gantry does not act on it. */
   readonly unsupported: boolean
-  /** True for what is only too much, so that a reader who is not strict can pass over it: an unknown field, a key that comes twice. Its message names the fault: "unknown field". */
+  /**
+   * True for what is only too much, so that a reader who is not strict can pass over it: an unknown field, a key that
+   * comes twice. Its message names the fault: "unknown field".
+   */
   readonly surplus?: boolean
   /** True for an unknown field of a configuration that is applied: Kubernetes has words of its own for that. */
   readonly undeclared?: boolean
@@ -27,7 +40,15 @@ export class DecodingError extends GantryError {
 
   constructor(problems: readonly Problem[], lines: readonly string[]) {
     const code = problems.every((item) => item.unsupported) ? 'Unsupported' : 'InvalidArgument'
-    super(code, lines.join('\n'), { details: problems.map(({ field, value, message, remedy, reason }) => ({ field, value, message, remedy, ...reason !== undefined && { reason } })) })
+    super(code, lines.join('\n'), {
+      details: problems.map(({ field, value, message, remedy, reason }) => ({
+        field,
+        value,
+        message,
+        remedy,
+        ...(reason !== undefined && { reason }),
+      })),
+    })
     this.problems = problems
   }
 }
@@ -42,7 +63,10 @@ export function describeLenient(item: Problem): string {
   return `${factOf(item)}${item.surplus === true && item.remedy !== '' ? ` (${item.remedy})` : ''}`
 }
 
-/** All problems that only a strict reader has, in one line in which Kubernetes' words stand unbroken: what would mend them comes after all of them. */
+/**
+ * All problems that only a strict reader has, in one line in which Kubernetes' words stand unbroken: what would mend
+ * them comes after all of them.
+ */
 export function describeStrict(problems: readonly Problem[]): string {
   const hints = problems.map(hintOf).filter((hint) => hint !== undefined)
   return `strict decoding error: ${problems.map(factOf).join(', ')}${hints.length === 0 ? '' : ` (${hints.join('; ')})`}`
@@ -71,7 +95,10 @@ export function describeProblem({ field, value, message, remedy }: ErrorDetail):
 /** Problems that one error tells of. A text of some megabytes can hold a hundred thousand. */
 export const TOLD = 100
 
-/** One error of all problems, of which it tells the first ones: Unsupported if that is all that is wrong with the input, else InvalidArgument. */
+/**
+ * One error of all problems, of which it tells the first ones: Unsupported if that is all that is wrong with the input,
+ * else InvalidArgument.
+ */
 export function problemError(problems: readonly Problem[], lines?: readonly string[]): DecodingError {
   const told = firstOf(problems)
   const more = problems.length - TOLD

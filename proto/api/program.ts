@@ -1,4 +1,7 @@
-/** A program's command line: flags that stand for settings of its configuration file (config-file.ts), beside --config, --help and --version. */
+/**
+ * A program's command line: flags that stand for settings of its configuration file (config-file.ts), beside --config,
+ * --help and --version.
+ */
 import { parseArgs } from 'node:util'
 import { readConfig, type Override, type Settings } from './config-file.ts'
 import { GantryError } from './errors.ts'
@@ -26,7 +29,9 @@ export interface Program {
 }
 
 /** What the command line asks for: something to be printed, or the program with a file and flags. */
-export type Invocation = { readonly kind: 'print'; readonly text: string } | { readonly kind: 'run'; readonly file: string | undefined; readonly overrides: readonly Override[] }
+export type Invocation =
+  | { readonly kind: 'print'; readonly text: string }
+  | { readonly kind: 'run'; readonly file: string | undefined; readonly overrides: readonly Override[] }
 
 const OWN: Readonly<Record<string, Pick<Flag, 'value' | 'says'>>> = {
   config: { value: 'FILE', says: 'settings, YAML or JSON' },
@@ -38,17 +43,24 @@ const OWN: Readonly<Record<string, Pick<Flag, 'value' | 'says'>>> = {
 export function parseInvocation(program: Program, argv: readonly string[]): Invocation {
   const known = { ...OWN, ...program.flags }
   const { tokens } = parseArgs({
-    args: [...argv], strict: false, tokens: true, allowPositionals: true,
-    options: Object.fromEntries(Object.entries(known).map(([name, { value }]) => [name, { type: value === '' ? 'boolean' : 'string' } as const])),
+    args: [...argv],
+    strict: false,
+    tokens: true,
+    allowPositionals: true,
+    options: Object.fromEntries(
+      Object.entries(known).map(([name, { value }]) => [name, { type: value === '' ? 'boolean' : 'string' } as const]),
+    ),
   })
   const given = new Map<string, string[]>()
   for (const token of tokens) {
-    if (token.kind !== 'option') throw usage(program, token.kind === 'positional' ? `"${token.value}" is not a flag` : '"--" is not a flag')
+    if (token.kind !== 'option')
+      throw usage(program, token.kind === 'positional' ? `"${token.value}" is not a flag` : '"--" is not a flag')
     const { name, rawName, value, inlineValue } = token
     const flag = Object.hasOwn(known, name) ? known[name] : undefined
     if (flag === undefined) throw usage(program, `there is no flag ${rawName}${hint(name, Object.keys(known))}`)
     if (flag.value === '' && value !== undefined) throw usage(program, `${rawName} takes no value`)
-    if (flag.value !== '' && (value === undefined || (inlineValue !== true && value.startsWith('-')))) throw usage(program, `${rawName} needs a value: ${rawName} ${flag.value}`)
+    if (flag.value !== '' && (value === undefined || (inlineValue !== true && value.startsWith('-'))))
+      throw usage(program, `${rawName} needs a value: ${rawName} ${flag.value}`)
     const values = given.get(name) ?? []
     if (values.length > 0 && program.flags[name]?.type !== 'list') throw usage(program, `${rawName} is given twice`)
     given.set(name, [...values, value ?? ''])
@@ -57,7 +69,16 @@ export function parseInvocation(program: Program, argv: readonly string[]): Invo
   if (given.has('version')) return { kind: 'print', text: `${program.name} ${program.version}\n` }
   const overrides = Object.entries(program.flags).flatMap(([name, { setting, type = 'text' }]): Override[] => {
     const values = given.get(name)
-    return values === undefined ? [] : [{ flag: `--${name}`, path: setting, value: type === 'list' ? values : type === 'count' && /^\d+$/.test(values[0]!) ? Number(values[0]) : values[0]! }]
+    return values === undefined
+      ? []
+      : [
+          {
+            flag: `--${name}`,
+            path: setting,
+            value:
+              type === 'list' ? values : type === 'count' && /^\d+$/.test(values[0]!) ? Number(values[0]) : values[0]!,
+          },
+        ]
   })
   return { kind: 'run', file: given.get('config')?.[0], overrides }
 }
@@ -69,10 +90,17 @@ export interface Terminal {
 }
 
 /**
- * The settings to run with, or the exit code when there is nothing to run: something was printed (0), or what is given is refused and why was
+ * The settings to run with, or the exit code when there is nothing to run: something was printed (0), or what is given
+ * is refused and why was
  * printed (2). `check` throws InvalidArgument for settings that do not go together.
  */
-export async function configure<T extends object>(program: Program, settings: Settings<T>, argv: readonly string[], { stdout, stderr }: Terminal, check?: (settings: T) => void): Promise<{ readonly settings: T } | { readonly exitCode: 0 | 2 }> {
+export async function configure<T extends object>(
+  program: Program,
+  settings: Settings<T>,
+  argv: readonly string[],
+  { stdout, stderr }: Terminal,
+  check?: (settings: T) => void,
+): Promise<{ readonly settings: T } | { readonly exitCode: 0 | 2 }> {
   try {
     const invocation = parseInvocation(program, argv)
     if (invocation.kind === 'run') {
@@ -98,7 +126,22 @@ function usage({ name }: Program, problem: string): GantryError {
 }
 
 function help({ name, purpose, flags }: Program): string {
-  const rows = Object.entries({ ...OWN, ...flags }).map(([flag, { value, says }]) => [`  --${flag} ${value}`.trimEnd(), `${says}${(flags[flag]?.type ?? 'text') === 'list' ? '; may be given several times' : ''}`] as const)
+  const rows = Object.entries({ ...OWN, ...flags }).map(
+    ([flag, { value, says }]) =>
+      [
+        `  --${flag} ${value}`.trimEnd(),
+        `${says}${(flags[flag]?.type ?? 'text') === 'list' ? '; may be given several times' : ''}`,
+      ] as const,
+  )
   const width = Math.max(...rows.map(([left]) => left.length)) + 2
-  return [`${purpose}`, '', `usage: ${name} [flags]`, '', ...rows.map(([left, right]) => left.padEnd(width) + right), '', 'A flag wins over the same setting in the file.', ''].join('\n')
+  return [
+    `${purpose}`,
+    '',
+    `usage: ${name} [flags]`,
+    '',
+    ...rows.map(([left, right]) => left.padEnd(width) + right),
+    '',
+    'A flag wins over the same setting in the file.',
+    '',
+  ].join('\n')
 }

@@ -2,7 +2,8 @@
  * Amounts as Kubernetes writes them: "250m" of a cpu, "64Mi" of memory.
  * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
  *
- * Arithmetic is exact, in integers of 10⁻⁹. What is finer is rounded up (away from zero), what is beyond ±(2⁶³−1) is cut to that.
+ * Arithmetic is exact, in integers of 10⁻⁹. What is finer is rounded up (away from zero), what is beyond ±(2⁶³−1) is
+ * cut to that.
  */
 import { GantryError } from './errors.ts'
 
@@ -28,7 +29,8 @@ const BINARY = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei']
 /** The exact amount; InvalidArgument if the text is no quantity. */
 export function parseQuantity(text: string): ParsedQuantity {
   const quantity = readQuantity(text)
-  if (quantity === undefined) throw new GantryError('InvalidArgument', `"${text}" is not a quantity, such as 250m, 1.5, 64Mi or 2G`)
+  if (quantity === undefined)
+    throw new GantryError('InvalidArgument', `"${text}" is not a quantity, such as 250m, 1.5, 64Mi or 2G`)
   return quantity
 }
 
@@ -39,7 +41,7 @@ export function readQuantity(text: string): ParsedQuantity | undefined {
   if (match === null || whole + fraction === '') return undefined
   const binary = suffix === '' ? 0 : BINARY.indexOf(suffix)
   const format = binary > 0 ? 'binary' : suffix in DECIMAL ? 'decimal' : 'exponent'
-  const exponent = format === 'binary' ? 0 : DECIMAL[suffix] ?? Number(suffix.slice(1))
+  const exponent = format === 'binary' ? 0 : (DECIMAL[suffix] ?? Number(suffix.slice(1)))
   const digits = BigInt(whole + fraction) * (format === 'binary' ? 1024n ** BigInt(binary) : 1n)
   const magnitude = scale(digits, exponent - fraction.length + 9)
   const bounded = magnitude > LIMIT ? LIMIT : magnitude

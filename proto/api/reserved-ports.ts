@@ -30,8 +30,14 @@ export const ENTRANCE_PORTS: readonly ReservedPort[] = [
 /** The resolver answers pods at link-local addresses of the node. */
 const RESOLVER_PORT = 53
 
-/** Who needs a port that a pod wants of its node; undefined if the pod may have it. `more`: beside those that are always reserved. */
-export function ownerOfHostPort({ protocol, port, address }: HostPortClaim, more: readonly ReservedPort[] = []): string | undefined {
+/**
+ * Who needs a port that a pod wants of its node; undefined if the pod may have it. `more`: beside those that are always
+ * reserved.
+ */
+export function ownerOfHostPort(
+  { protocol, port, address }: HostPortClaim,
+  more: readonly ReservedPort[] = [],
+): string | undefined {
   const reserved = [...RESERVED_PORTS, ...more].find((one) => one.protocol === protocol && one.port === port)
   if (reserved !== undefined) return reserved.owner
   return port === RESOLVER_PORT && !isOwnAddress(address) ? "the node's resolver" : undefined

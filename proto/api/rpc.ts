@@ -1,5 +1,6 @@
 /**
- * The services of the schema over gRPC: promises, async iterables and AbortSignals outside, GantryErrors in both directions.
+ * The services of the schema over gRPC: promises, async iterables and AbortSignals outside, GantryErrors in both
+ * directions.
  * An error travels as gRPC status plus an ErrorStatus in the trailing metadata `gantry-error-bin`.
  */
 import { isIP } from 'node:net'
@@ -24,7 +25,11 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 1_000,
 }
 
-interface Method { shape: 'Unary' | 'ServerStream' | 'ClientStream' | 'Duplex'; request: unknown; response: unknown }
+interface Method {
+  shape: 'Unary' | 'ServerStream' | 'ClientStream' | 'Duplex'
+  request: unknown
+  response: unknown
+}
 
 /** Requests of a stream that wait to be taken at most; then the caller is made to wait. */
 const WINDOW = 16
@@ -35,10 +40,13 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
-type ClientCall<M extends Method> = M['shape'] extends 'Unary' ? (request: Input<M['request']>, options?: CallOptions) => Promise<M['response']>
-  : M['shape'] extends 'ServerStream' ? (request: Input<M['request']>, options?: CallOptions) => AsyncIterable<M['response']>
-  : M['shape'] extends 'Duplex' ? (requests: AsyncIterable<Input<M['request']>>, options?: CallOptions) => AsyncIterable<M['response']>
-  : never
+type ClientCall<M extends Method> = M['shape'] extends 'Unary'
+  ? (request: Input<M['request']>, options?: CallOptions) => Promise<M['response']>
+  : M['shape'] extends 'ServerStream'
+    ? (request: Input<M['request']>, options?: CallOptions) => AsyncIterable<M['response']>
+    : M['shape'] extends 'Duplex'
+      ? (requests: AsyncIterable<Input<M['request']>>, options?: CallOptions) => AsyncIterable<M['response']>
+      : never
 
 export type Client<S> = { readonly [K in keyof S]: S[K] extends Method ? ClientCall<S[K]> : never }
 
@@ -52,10 +60,13 @@ export interface CallContext {
   readonly peer: string
 }
 
-type Handler<M extends Method> = M['shape'] extends 'Unary' ? (request: M['request'], call: CallContext) => Promise<Input<M['response']>>
-  : M['shape'] extends 'ServerStream' ? (request: M['request'], call: CallContext) => AsyncIterable<Input<M['response']>>
-  : M['shape'] extends 'Duplex' ? (requests: AsyncIterable<M['request']>, call: CallContext) => AsyncIterable<Input<M['response']>>
-  : never
+type Handler<M extends Method> = M['shape'] extends 'Unary'
+  ? (request: M['request'], call: CallContext) => Promise<Input<M['response']>>
+  : M['shape'] extends 'ServerStream'
+    ? (request: M['request'], call: CallContext) => AsyncIterable<Input<M['response']>>
+    : M['shape'] extends 'Duplex'
+      ? (requests: AsyncIterable<M['request']>, call: CallContext) => AsyncIterable<Input<M['response']>>
+      : never
 
 export type Handlers<S> = { readonly [K in keyof S]: S[K] extends Method ? Handler<S[K]> : never }
 
@@ -63,33 +74,44 @@ function definition(service: string): grpc.ServiceDefinition {
   const methods = schema.services[service]!.methods.map((method): [string, grpc.MethodDefinition<unknown, unknown>] => {
     const request = method.request as keyof Messages
     const response = method.response as keyof Messages
-    return [method.name[0]!.toLowerCase() + method.name.slice(1), {
-      path: `/gantry.v1.${service}/${method.name}`,
-      requestStream: method.requestStream,
-      responseStream: method.responseStream,
-      requestSerialize: (value) => Buffer.from(encode(request, value as never)),
-      requestDeserialize: (bytes) => decode(request, bytes),
-      responseSerialize: (value) => Buffer.from(encode(response, value as never)),
-      responseDeserialize: (bytes) => decode(response, bytes),
-    }]
+    return [
+      method.name[0]!.toLowerCase() + method.name.slice(1),
+      {
+        path: `/gantry.v1.${service}/${method.name}`,
+        requestStream: method.requestStream,
+        responseStream: method.responseStream,
+        requestSerialize: (value) => Buffer.from(encode(request, value as never)),
+        requestDeserialize: (bytes) => decode(request, bytes),
+        responseSerialize: (value) => Buffer.from(encode(response, value as never)),
+        responseDeserialize: (bytes) => decode(response, bytes),
+      },
+    ]
   })
   return Object.fromEntries(methods)
 }
 
-const codeOfStatus = new Map<number, ErrorCode>(Object.entries(GRPC_STATUS).map(([code, status]) => [status, code as ErrorCode]))
+const codeOfStatus = new Map<number, ErrorCode>(
+  Object.entries(GRPC_STATUS).map(([code, status]) => [status, code as ErrorCode]),
+)
 
 /** What a failed call throws. */
 function fromService(error: grpc.ServiceError): GantryError {
   const packed = error.metadata?.get(ERROR_KEY)[0]
   if (packed instanceof Buffer) {
     const status = decode('ErrorStatus', packed)
-    return new GantryError(status.code in GRPC_STATUS ? (status.code as ErrorCode) : 'Internal', status.message, { details: status.details, cause: error })
+    return new GantryError(status.code in GRPC_STATUS ? (status.code as ErrorCode) : 'Internal', status.message, {
+      details: status.details,
+      cause: error,
+    })
   }
-  return new GantryError(codeOfStatus.get(error.code) ?? 'Internal', withoutFrame(error.details || error.message), { cause: error })
+  return new GantryError(codeOfStatus.get(error.code) ?? 'Internal', withoutFrame(error.details || error.message), {
+    cause: error,
+  })
 }
 
 /**
- * "connect ECONNREFUSED 10.0.0.1:7443" out of the sentences that the library puts around the reason for having no connection, and of a deadline
+ * "connect ECONNREFUSED 10.0.0.1:7443" out of the sentences that the library puts around the reason for having no
+ * connection, and of a deadline
  * only how long it was.
  */
 function withoutFrame(text: string): string {
@@ -102,8 +124,15 @@ function withoutFrame(text: string): string {
 function toService(thrown: unknown): Partial<grpc.StatusObject> & Error {
   const error = GantryError.from(thrown)
   const metadata = new grpc.Metadata()
-  metadata.set(ERROR_KEY, Buffer.from(encode('ErrorStatus', { code: error.code, message: error.message, details: [...error.details] })))
-  return Object.assign(new Error(error.message), { code: GRPC_STATUS[error.code] as grpc.status, details: error.message, metadata })
+  metadata.set(
+    ERROR_KEY,
+    Buffer.from(encode('ErrorStatus', { code: error.code, message: error.message, details: [...error.details] })),
+  )
+  return Object.assign(new Error(error.message), {
+    code: GRPC_STATUS[error.code] as grpc.status,
+    details: error.message,
+    metadata,
+  })
 }
 
 /** A connection to a server, shared by the clients made on it. */
@@ -111,32 +140,52 @@ export interface Connection {
   /** host:port */
   readonly address: string
   readonly client: <S extends keyof Services>(service: S) => Client<Services[S]>
-  /** Dials, if it is not connected. Unavailable if that fails or takes longer than `timeout` milliseconds: no call has been sent then. Cancelled. */
+  /**
+   * Dials, if it is not connected. Unavailable if that fails or takes longer than `timeout` milliseconds: no call has
+   * been sent then. Cancelled.
+   */
   ready(timeout: number, signal?: AbortSignal): Promise<void>
   /** Tells once that it is connected no more, be it lost or closed; at once if it is not connected. */
   onLost(told: () => void): void
   close(): void
 }
 
-/** How a dead server is found out though it never says so: after `time` milliseconds without a word it is asked, and has `timeout` to answer. */
+/**
+ * How a dead server is found out though it never says so: after `time` milliseconds without a word it is asked, and has
+ * `timeout` to answer.
+ */
 export interface Liveness {
   readonly time: number
   readonly timeout: number
 }
 
-/** In every controller's certificate: what it is known by where an address, which TLS has no place for (RFC 6066), is all there is. */
+/**
+ * In every controller's certificate: what it is known by where an address, which TLS has no place for (RFC 6066), is
+ * all there is.
+ */
 export const CONTROLLER_HOST = 'gantry-controller'
 
-/** Connects lazily: the first call dials. PEM texts; without `tls` the connection is in the clear (tests on loopback). `liveness` is 10 s and 5 s if not given. */
-export function connect(address: string, tls?: { ca: string; cert: string; key: string; serverName?: string }, liveness?: Liveness): Connection {
-  const credentials = tls === undefined ? grpc.credentials.createInsecure()
-    : grpc.credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert))
+/**
+ * Connects lazily: the first call dials. PEM texts; without `tls` the connection is in the clear (tests on loopback).
+ * `liveness` is 10 s and 5 s if not given.
+ */
+export function connect(
+  address: string,
+  tls?: { ca: string; cert: string; key: string; serverName?: string },
+  liveness?: Liveness,
+): Connection {
+  const credentials =
+    tls === undefined
+      ? grpc.credentials.createInsecure()
+      : grpc.credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert))
   const host = address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
   const serverName = tls?.serverName ?? (isIP(host) === 0 ? undefined : CONTROLLER_HOST)
   const options: grpc.ChannelOptions = {
     ...CHANNEL_OPTIONS,
     ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
-    ...(liveness === undefined ? {} : { 'grpc.keepalive_time_ms': liveness.time, 'grpc.keepalive_timeout_ms': liveness.timeout }),
+    ...(liveness === undefined
+      ? {}
+      : { 'grpc.keepalive_time_ms': liveness.time, 'grpc.keepalive_timeout_ms': liveness.timeout }),
   }
   // The scheme of an address spares gRPC the making of a DNS resolver.
   const raw = new grpc.Client(isIP(host) === 0 ? address : `ipv${isIP(host)}:${address}`, credentials, options)
@@ -154,12 +203,23 @@ export function connect(address: string, tls?: { ca: string; cert: string; key: 
   }
 }
 
-async function untilReady(channel: ReturnType<grpc.Client['getChannel']>, address: string, timeout: number, signal?: AbortSignal): Promise<void> {
+async function untilReady(
+  channel: ReturnType<grpc.Client['getChannel']>,
+  address: string,
+  timeout: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const deadline = systemClock.now() + timeout
-  for (let state = channel.getConnectivityState(true); state !== grpc.connectivityState.READY; state = channel.getConnectivityState(true)) {
+  for (
+    let state = channel.getConnectivityState(true);
+    state !== grpc.connectivityState.READY;
+    state = channel.getConnectivityState(true)
+  ) {
     if (signal?.aborted === true) throw cancelled(signal)
-    if (state === grpc.connectivityState.TRANSIENT_FAILURE) throw new GantryError('Unavailable', `${address} cannot be connected to`)
-    if (state === grpc.connectivityState.SHUTDOWN) throw new GantryError('Unavailable', `the connection to ${address} is closed`)
+    if (state === grpc.connectivityState.TRANSIENT_FAILURE)
+      throw new GantryError('Unavailable', `${address} cannot be connected to`)
+    if (state === grpc.connectivityState.SHUTDOWN)
+      throw new GantryError('Unavailable', `the connection to ${address} is closed`)
     await new Promise<void>((resolve, reject) => {
       const abort = (): void => reject(cancelled(signal!))
       signal?.addEventListener('abort', abort, { once: true })
@@ -179,15 +239,39 @@ function makeClient<S extends keyof Services>(raw: grpc.Client, service: S): Cli
       case 'Unary':
         return [name, (request: unknown, options: CallOptions = {}) => callUnary(raw, method, request, options)]
       case 'ServerStream':
-        return [name, (request: unknown, options: CallOptions = {}) =>
-          readCall(() => raw.makeServerStreamRequest(method.path, method.requestSerialize, method.responseDeserialize, request, deadline(options)), options)]
+        return [
+          name,
+          (request: unknown, options: CallOptions = {}) =>
+            readCall(
+              () =>
+                raw.makeServerStreamRequest(
+                  method.path,
+                  method.requestSerialize,
+                  method.responseDeserialize,
+                  request,
+                  deadline(options),
+                ),
+              options,
+            ),
+        ]
       case 'Duplex':
-        return [name, (requests: AsyncIterable<unknown>, options: CallOptions = {}) =>
-          readCall(() => {
-            const call = raw.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize, deadline(options))
-            writeAll(call, requests).then(() => call.end(), (thrown: unknown) => call.destroy(GantryError.from(thrown)))
-            return call
-          }, options)]
+        return [
+          name,
+          (requests: AsyncIterable<unknown>, options: CallOptions = {}) =>
+            readCall(() => {
+              const call = raw.makeBidiStreamRequest(
+                method.path,
+                method.requestSerialize,
+                method.responseDeserialize,
+                deadline(options),
+              )
+              writeAll(call, requests).then(
+                () => call.end(),
+                (thrown: unknown) => call.destroy(GantryError.from(thrown)),
+              )
+              return call
+            }, options),
+        ]
     }
   })
   return Object.fromEntries(calls) as Client<Services[S]>
@@ -198,25 +282,42 @@ function deadline(options: CallOptions): grpc.CallOptions {
 }
 
 function cancelled(signal: AbortSignal): GantryError {
-  return signal.reason instanceof GantryError ? signal.reason : new GantryError('Cancelled', 'the call was given up', { cause: signal.reason })
+  return signal.reason instanceof GantryError
+    ? signal.reason
+    : new GantryError('Cancelled', 'the call was given up', { cause: signal.reason })
 }
 
-function callUnary(raw: grpc.Client, method: grpc.MethodDefinition<unknown, unknown>, request: unknown, options: CallOptions): Promise<unknown> {
+function callUnary(
+  raw: grpc.Client,
+  method: grpc.MethodDefinition<unknown, unknown>,
+  request: unknown,
+  options: CallOptions,
+): Promise<unknown> {
   const { signal } = options
   const gaveUp = (): boolean => signal?.aborted === true
   return new Promise((resolve, reject) => {
     if (gaveUp()) return reject(cancelled(signal!))
     const abort = (): void => call.cancel()
-    const call = raw.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, request, deadline(options), (error, response) => {
-      signal?.removeEventListener('abort', abort)
-      if (error === null) resolve(response)
-      else reject(gaveUp() ? cancelled(signal!) : fromService(error))
-    })
+    const call = raw.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      deadline(options),
+      (error, response) => {
+        signal?.removeEventListener('abort', abort)
+        if (error === null) resolve(response)
+        else reject(gaveUp() ? cancelled(signal!) : fromService(error))
+      },
+    )
     signal?.addEventListener('abort', abort, { once: true })
   })
 }
 
-async function* readCall(open: () => grpc.ClientReadableStream<unknown> | grpc.ClientDuplexStream<unknown, unknown>, options: CallOptions): AsyncGenerator<unknown, void, undefined> {
+async function* readCall(
+  open: () => grpc.ClientReadableStream<unknown> | grpc.ClientDuplexStream<unknown, unknown>,
+  options: CallOptions,
+): AsyncGenerator<unknown, void, undefined> {
   const { signal } = options
   const gaveUp = (): boolean => signal?.aborted === true
   if (gaveUp()) throw cancelled(signal!)
@@ -227,7 +328,9 @@ async function* readCall(open: () => grpc.ClientReadableStream<unknown> | grpc.C
     for await (const message of call) yield message
   } catch (thrown) {
     if (gaveUp()) throw cancelled(signal!)
-    throw typeof (thrown as grpc.ServiceError).code === 'number' ? fromService(thrown as grpc.ServiceError) : GantryError.from(thrown)
+    throw typeof (thrown as grpc.ServiceError).code === 'number'
+      ? fromService(thrown as grpc.ServiceError)
+      : GantryError.from(thrown)
   } finally {
     signal?.removeEventListener('abort', abort)
     call.cancel()
@@ -235,7 +338,16 @@ async function* readCall(open: () => grpc.ClientReadableStream<unknown> | grpc.C
 }
 
 /** Writes with the stream's backpressure; ends quietly when the other side has gone. */
-async function writeAll(stream: { write(message: unknown): boolean; once(event: string, call: () => void): unknown; off(event: string, call: () => void): unknown; destroyed: boolean }, messages: AsyncIterable<unknown>, signal?: AbortSignal): Promise<void> {
+async function writeAll(
+  stream: {
+    write(message: unknown): boolean
+    once(event: string, call: () => void): unknown
+    off(event: string, call: () => void): unknown
+    destroyed: boolean
+  },
+  messages: AsyncIterable<unknown>,
+  signal?: AbortSignal,
+): Promise<void> {
   for await (const message of messages) {
     if (stream.destroyed || signal?.aborted === true) return
     if (stream.write(message)) continue
@@ -275,8 +387,12 @@ export class Server {
     const methods = definition(service)
     const implementation: grpc.UntypedServiceImplementation = {}
     for (const [name, method] of Object.entries(methods)) {
-      const handler = (handlers as unknown as Record<string, (request: unknown, call: CallContext) => unknown>)[name]!.bind(handlers)
-      implementation[name] = method.responseStream ? this.#stream(service, handler, method.requestStream) : this.#unary(service, handler)
+      const handler = (handlers as unknown as Record<string, (request: unknown, call: CallContext) => unknown>)[
+        name
+      ]!.bind(handlers)
+      implementation[name] = method.responseStream
+        ? this.#stream(service, handler, method.requestStream)
+        : this.#unary(service, handler)
     }
     this.#server.addService(methods, implementation)
   }
@@ -284,8 +400,14 @@ export class Server {
   /** Listens; answers with the address in use. */
   start(): Promise<string> {
     const { address, tls } = this.#options
-    const credentials = tls === undefined ? grpc.ServerCredentials.createInsecure()
-      : grpc.ServerCredentials.createSsl(Buffer.from(tls.ca), [{ cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) }], true)
+    const credentials =
+      tls === undefined
+        ? grpc.ServerCredentials.createInsecure()
+        : grpc.ServerCredentials.createSsl(
+            Buffer.from(tls.ca),
+            [{ cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) }],
+            true,
+          )
     return new Promise((resolve, reject) => {
       this.#server.bindAsync(address, credentials, (error, port) => {
         if (error === null) resolve(address.replace(/:\d+$/, `:${port}`))
@@ -309,8 +431,15 @@ export class Server {
     forced.cancel()
   }
 
-  #context(call: grpc.ServerUnaryCall<unknown, unknown> | grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>, service: keyof Services): { context: CallContext; release: () => void } {
-    const subject = call.getAuthContext()?.sslPeerCertificate?.subject as { CN?: string; O?: string | string[] } | undefined
+  #context(
+    call:
+      | grpc.ServerUnaryCall<unknown, unknown>
+      | grpc.ServerWritableStream<unknown, unknown>
+      | grpc.ServerDuplexStream<unknown, unknown>,
+    service: keyof Services,
+  ): { context: CallContext; release: () => void } {
+    const subject = call.getAuthContext()?.sslPeerCertificate?.subject as
+      { CN?: string; O?: string | string[] } | undefined
     const user = { name: subject?.CN ?? '', groups: subject?.O === undefined ? [] : [subject.O].flat() }
     this.#options.authorize?.(service, user)
     const controller = new AbortController()
@@ -318,10 +447,16 @@ export class Server {
     events.on('cancelled', () => controller.abort(new GantryError('Cancelled', 'the caller went away')))
     if (this.#stopping !== undefined) controller.abort(this.#stopping)
     this.#calls.add(controller)
-    return { context: { signal: controller.signal, user, peer: call.getPeer() }, release: () => void this.#calls.delete(controller) }
+    return {
+      context: { signal: controller.signal, user, peer: call.getPeer() },
+      release: () => void this.#calls.delete(controller),
+    }
   }
 
-  #unary(service: keyof Services, handler: (request: unknown, call: CallContext) => unknown): grpc.handleUnaryCall<unknown, unknown> {
+  #unary(
+    service: keyof Services,
+    handler: (request: unknown, call: CallContext) => unknown,
+  ): grpc.handleUnaryCall<unknown, unknown> {
     return (call, callback) => {
       void (async () => {
         const { context, release } = this.#context(call, service)
@@ -330,7 +465,10 @@ export class Server {
         } finally {
           release()
         }
-      })().then((response) => callback(null, response), (thrown: unknown) => callback(toService(thrown)))
+      })().then(
+        (response) => callback(null, response),
+        (thrown: unknown) => callback(toService(thrown)),
+      )
     }
   }
 
@@ -339,18 +477,26 @@ export class Server {
       void (async () => {
         const { context, release } = this.#context(call, service)
         try {
-          const requests = duplex ? received(call as grpc.ServerDuplexStream<unknown, unknown>) : (call as grpc.ServerWritableStream<unknown, unknown>).request
+          const requests = duplex
+            ? received(call as grpc.ServerDuplexStream<unknown, unknown>)
+            : (call as grpc.ServerWritableStream<unknown, unknown>).request
           await writeAll(call, handler(requests, context) as AsyncIterable<unknown>, context.signal)
           if (context.signal.aborted) throw context.signal.reason
         } finally {
           release()
         }
-      })().then(() => call.end(), (thrown: unknown) => void call.emit('error', toService(thrown)))
+      })().then(
+        () => call.end(),
+        (thrown: unknown) => void call.emit('error', toService(thrown)),
+      )
     }
   }
 }
 
-/** The requests of a duplex call, read no faster than they are taken; the iteration ends when the caller ends its side or goes away. */
+/**
+ * The requests of a duplex call, read no faster than they are taken; the iteration ends when the caller ends its side
+ * or goes away.
+ */
 function received(call: grpc.ServerDuplexStream<unknown, unknown>): AsyncIterable<unknown> {
   const channel = new Channel<unknown>()
   call.on('data', (message) => {

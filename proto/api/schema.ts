@@ -1,4 +1,7 @@
-/** The schema as data: what decoding, defaulting, validation, merging and `explain` are derived from. Made by proto/generate.ts. */
+/**
+ * The schema as data: what decoding, defaulting, validation, merging and `explain` are derived from. Made by
+ * proto/generate.ts.
+ */
 import { schema } from '../gen/schema.ts'
 import type { AnyResource, Kind } from '../gen/types.ts'
 import { customKinds } from './custom/definitions.ts'
@@ -71,7 +74,13 @@ export interface EnumSchema {
 
 export interface ServiceSchema {
   readonly name: string
-  readonly methods: readonly { name: string; request: string; response: string; requestStream: boolean; responseStream: boolean }[]
+  readonly methods: readonly {
+    name: string
+    request: string
+    response: string
+    requestStream: boolean
+    responseStream: boolean
+  }[]
 }
 
 export interface Schema {
@@ -84,7 +93,17 @@ export { schema }
 
 /** Messages that are one value in YAML, JSON and memory: a quantity is "100m", a time is RFC 3339 text, … */
 export const SPECIAL_MESSAGES: ReadonlySet<string> = new Set([
-  'Quantity', 'Time', 'MicroTime', 'Duration', 'IntOrString', 'FieldsV1', 'ExtraValue', 'JSON', 'JSONSchemaPropsOrArray', 'JSONSchemaPropsOrBool', 'JSONSchemaPropsOrStringArray',
+  'Quantity',
+  'Time',
+  'MicroTime',
+  'Duration',
+  'IntOrString',
+  'FieldsV1',
+  'ExtraValue',
+  'JSON',
+  'JSONSchemaPropsOrArray',
+  'JSONSchemaPropsOrBool',
+  'JSONSchemaPropsOrStringArray',
 ])
 
 /** The schema of a message; a name that does not exist is a programming error. */
@@ -104,7 +123,10 @@ export const virtualResources: readonly ResourceSchema[] = declared.filter(({ vi
 
 const byKind = new Map(resources.map((resource) => [resource.kind, resource]))
 
-/** Every kind that the store keeps now, those that are defined while the program runs with the name that clients call them. */
+/**
+ * Every kind that the store keeps now, those that are defined while the program runs with the name that clients call
+ * them.
+ */
 export function allResources(): ResourceSchema[] {
   return [...resources, ...[...customKinds.all()].map(({ resource }) => resource)]
 }
@@ -126,14 +148,19 @@ export function resourceOf(kind: Kind): ResourceSchema {
   return resource
 }
 
-/** What is thrown of a kind that there is not: NotFound where its definition may have gone a moment ago, else a fault of the program. */
+/**
+ * What is thrown of a kind that there is not: NotFound where its definition may have gone a moment ago, else a fault of
+ * the program.
+ */
 export function unknownKind(kind: Kind): Error {
-  return kind.includes('.') ? new GantryError('NotFound', `the kind ${kind} is not defined (any more)`) : new TypeError(`no kind ${kind} in the schema`)
+  return kind.includes('.')
+    ? new GantryError('NotFound', `the kind ${kind} is not defined (any more)`)
+    : new TypeError(`no kind ${kind} in the schema`)
 }
 
 /** The kind of a resource: what `object.kind` is in memory. */
 export function kindOf({ kind, group, plural }: ResourceSchema): Kind {
-  return customKinds.byPlural(group, plural)?.id ?? kind as Kind
+  return customKinds.byPlural(group, plural)?.id ?? (kind as Kind)
 }
 
 /** "v1" or "apps/v1". */
@@ -144,11 +171,14 @@ export function apiVersionOf(resource: Pick<ResourceSchema, 'group' | 'version'>
 /** The kind with this name in this group and version, or undefined. */
 export function findKind(apiVersion: string, kind: string): Kind | undefined {
   const resource = byKind.get(kind)
-  return resource !== undefined && apiVersionOf(resource) === apiVersion ? (resource.kind as Kind) : customKinds.find(apiVersion, kind)?.id
+  return resource !== undefined && apiVersionOf(resource) === apiVersion
+    ? (resource.kind as Kind)
+    : customKinds.find(apiVersion, kind)?.id
 }
 
 /**
- * The resource that a person means by a word on the command line: kind, plural, singular or short name, in any case, optionally with the
+ * The resource that a person means by a word on the command line: kind, plural, singular or short name, in any case,
+ * optionally with the
  * group behind a dot ("deployments.apps"). Undefined if none fits.
  */
 export function findResource(word: string): ResourceSchema | undefined {
@@ -158,10 +188,18 @@ export function findResource(word: string): ResourceSchema | undefined {
     if (group !== '' && group !== resource.group && group !== `${resource.version}.${resource.group}`) return false
     return [resource.kind.toLowerCase(), resource.plural, ...resource.shortNames].includes(name)
   })
-  return own ?? [...customKinds.all()].find(({ resource, names, versions }) => {
-    if (group !== '' && group !== resource.group && !versions.some((version) => version.served && group === `${version.name}.${resource.group}`)) return false
-    return [resource.kind.toLowerCase(), resource.plural, names.singular, ...resource.shortNames].includes(name)
-  })?.resource
+  return (
+    own ??
+    [...customKinds.all()].find(({ resource, names, versions }) => {
+      if (
+        group !== '' &&
+        group !== resource.group &&
+        !versions.some((version) => version.served && group === `${version.name}.${resource.group}`)
+      )
+        return false
+      return [resource.kind.toLowerCase(), resource.plural, names.singular, ...resource.shortNames].includes(name)
+    })?.resource
+  )
 }
 
 /** "Pod default/web" or "Node n1": how messages name an object. */

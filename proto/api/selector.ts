@@ -34,44 +34,65 @@ function meets(requirement: LabelRequirement, labels: Readonly<Record<string, st
   const { key, operator, values } = requirement
   const value = Object.hasOwn(labels, key) ? labels[key] : undefined
   switch (operator) {
-    case 'In': return value !== undefined && values.includes(value)
-    case 'NotIn': return value === undefined || !values.includes(value)
-    case 'Exists': return value !== undefined
-    case 'DoesNotExist': return value === undefined
+    case 'In':
+      return value !== undefined && values.includes(value)
+    case 'NotIn':
+      return value === undefined || !values.includes(value)
+    case 'Exists':
+      return value !== undefined
+    case 'DoesNotExist':
+      return value === undefined
   }
 }
 
-const NOTHING = new class extends LabelMatcher {
+const NOTHING = new (class extends LabelMatcher {
   override matches(): boolean {
     return false
   }
-}([])
+})([])
 
-/** A matcher of the object form. An empty selector matches everything, none at all matches nothing; InvalidArgument for an operator without the values it needs. */
+/**
+ * A matcher of the object form. An empty selector matches everything, none at all matches nothing; InvalidArgument for
+ * an operator without the values it needs.
+ */
 export function labelSelectorMatcher(selector: LabelSelector | undefined): LabelMatcher {
   if (selector === undefined) return NOTHING
-  const equal = Object.entries(selector.matchLabels ?? {}).map(([key, value]): LabelRequirement => ({ key, operator: 'In', values: [value] }))
-  const expressions = (selector.matchExpressions ?? []).map(({ key, operator, values = [] }, index): LabelRequirement => {
-    const wantsValues = operator === 'In' || operator === 'NotIn'
-    if (wantsValues !== values.length > 0) {
-      const message = wantsValues ? `operator ${operator} needs values` : `operator ${operator} takes no values`
-      throw new GantryError('InvalidArgument', `selector for label ${key}: ${message}`, { details: [{ field: `matchExpressions[${index}].values`, value: values.join(','), message }] })
-    }
-    return { key, operator, values }
-  })
+  const equal = Object.entries(selector.matchLabels ?? {}).map(([key, value]): LabelRequirement => ({
+    key,
+    operator: 'In',
+    values: [value],
+  }))
+  const expressions = (selector.matchExpressions ?? []).map(
+    ({ key, operator, values = [] }, index): LabelRequirement => {
+      const wantsValues = operator === 'In' || operator === 'NotIn'
+      if (wantsValues !== values.length > 0) {
+        const message = wantsValues ? `operator ${operator} needs values` : `operator ${operator} takes no values`
+        throw new GantryError('InvalidArgument', `selector for label ${key}: ${message}`, {
+          details: [{ field: `matchExpressions[${index}].values`, value: values.join(','), message }],
+        })
+      }
+      return { key, operator, values }
+    },
+  )
   return new LabelMatcher([...equal, ...expressions])
 }
 
 /** The text form, which parseLabelSelector reads: "app=web,tier in (a,b),!old". '' for an empty selector. */
 export function formatLabelSelector(selector: LabelSelector): string {
-  return labelSelectorMatcher(selector).requirements.map(({ key, operator, values }) => {
-    switch (operator) {
-      case 'In': return values.length === 1 ? `${key}=${values[0]}` : `${key} in (${values.join(',')})`
-      case 'NotIn': return values.length === 1 ? `${key}!=${values[0]}` : `${key} notin (${values.join(',')})`
-      case 'Exists': return key
-      case 'DoesNotExist': return `!${key}`
-    }
-  }).join(',')
+  return labelSelectorMatcher(selector)
+    .requirements.map(({ key, operator, values }) => {
+      switch (operator) {
+        case 'In':
+          return values.length === 1 ? `${key}=${values[0]}` : `${key} in (${values.join(',')})`
+        case 'NotIn':
+          return values.length === 1 ? `${key}!=${values[0]}` : `${key} notin (${values.join(',')})`
+        case 'Exists':
+          return key
+        case 'DoesNotExist':
+          return `!${key}`
+      }
+    })
+    .join(',')
 }
 
 const LABEL_KEY = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
@@ -80,7 +101,9 @@ const LABEL_VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/
 /** Requirements in a text. A watch looks at all of them for each event, and a user may have many watches. */
 const MOST_REQUIREMENTS = 200
 
-/** Reads "a=b,c!=d,e in (x,y),f notin (z),g,!h"; InvalidArgument says where the text is wrong. '' matches everything. */
+/**
+ * Reads "a=b,c!=d,e in (x,y),f notin (z),g,!h"; InvalidArgument says where the text is wrong. '' matches everything.
+ */
 export function parseLabelSelector(text: string): LabelMatcher {
   const scanner = new Scanner('label selector', text)
   const requirements: LabelRequirement[] = []
@@ -98,7 +121,8 @@ function labelRequirement(scanner: Scanner): LabelRequirement {
   if (absent) return { key, operator: 'DoesNotExist', values: [] }
   if (scanner.atEnd() || scanner.peek(',')) return { key, operator: 'Exists', values: [] }
   if (scanner.take('!=')) return { key, operator: 'NotIn', values: [scanner.word(LABEL_VALUE, 'a label value')] }
-  if (scanner.take('==') || scanner.take('=')) return { key, operator: 'In', values: [scanner.word(LABEL_VALUE, 'a label value')] }
+  if (scanner.take('==') || scanner.take('='))
+    return { key, operator: 'In', values: [scanner.word(LABEL_VALUE, 'a label value')] }
   const operator = scanner.word(/^(in|notin)$/, '=, ==, !=, in or notin') === 'in' ? 'In' : 'NotIn'
   scanner.expect('(')
   const values = [scanner.word(LABEL_VALUE, 'a label value')]
@@ -114,7 +138,9 @@ export interface FieldRequirement {
   readonly value: string
 }
 
-/** What fields must be like: every requirement holds. A field that is absent counts as its zero value: '', 0 or false. */
+/**
+ * What fields must be like: every requirement holds. A field that is absent counts as its zero value: '', 0 or false.
+ */
 export class FieldMatcher {
   readonly requirements: readonly FieldRequirement[]
 
@@ -123,10 +149,15 @@ export class FieldMatcher {
   }
 
   matches(object: AnyResource): boolean {
-    return this.requirements.every(({ path, operator, value }) => (fieldText(object, path) === value) === (operator === '='))
+    return this.requirements.every(
+      ({ path, operator, value }) => (fieldText(object, path) === value) === (operator === '='),
+    )
   }
 
-  /** The value that a path must have, if the selector says so: lets a reader use an index or a key instead of looking at everything. */
+  /**
+   * The value that a path must have, if the selector says so: lets a reader use an index or a key instead of looking at
+   * everything.
+   */
   exact(path: string): string | undefined {
     return this.requirements.find((requirement) => requirement.path === path && requirement.operator === '=')?.value
   }
@@ -149,7 +180,8 @@ function zeroText(kind: Kind, path: string): string {
 }
 
 /**
- * Reads "metadata.name=web,spec.nodeName!=n1". Any single-valued field of the kind will do. InvalidArgument says where the text is wrong, or,
+ * Reads "metadata.name=web,spec.nodeName!=n1". Any single-valued field of the kind will do. InvalidArgument says where
+ * the text is wrong, or,
  * when a kind is given, which field the kind does not have.
  */
 export function parseFieldSelector(text: string, kind?: Kind): FieldMatcher {
@@ -161,7 +193,11 @@ export function parseFieldSelector(text: string, kind?: Kind): FieldMatcher {
     const start = scanner.position
     const path = scanner.word(/^[A-Za-z][A-Za-z0-9]*(\.[A-Za-z][A-Za-z0-9]*)*$/, 'a field path')
     if (kind !== undefined) checkPath(scanner, start, kind, path)
-    const operator = scanner.take('!=') ? '!=' : scanner.take('==') || scanner.take('=') ? '=' : scanner.fail('=, == or !=')
+    const operator = scanner.take('!=')
+      ? '!='
+      : scanner.take('==') || scanner.take('=')
+        ? '='
+        : scanner.fail('=, == or !=')
     requirements.push({ path, operator, value: scanner.fieldValue() })
   }
   return new FieldMatcher(requirements)
@@ -171,12 +207,18 @@ function checkPath(scanner: Scanner, start: number, kind: Kind, path: string): v
   if (path === 'kind' || path === 'apiVersion') return
   const custom = customKinds.get(kind)
   if (custom !== undefined) {
-    if (path === 'metadata.name' || path === 'metadata.namespace' || custom.versions.some(({ selectable }) => selectable.includes(path))) return
+    if (
+      path === 'metadata.name' ||
+      path === 'metadata.namespace' ||
+      custom.versions.some(({ selectable }) => selectable.includes(path))
+    )
+      return
     return scanner.failAt(start, `${path} is not a field that ${custom.resource.kind} can be selected by`)
   }
   const field = fieldOf(kind, path.split('.'))
   if (field === undefined) scanner.failAt(start, `${kind} has no field ${path}`)
-  if (field.label !== 'optional' || (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type))) scanner.failAt(start, `${path} of ${kind} is not a single value`)
+  if (field.label !== 'optional' || (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type)))
+    scanner.failAt(start, `${path} of ${kind} is not a single value`)
 }
 
 /** Walks a selector's text; every complaint carries the place. */
@@ -214,7 +256,9 @@ class Scanner {
   another(before: number): void {
     if (before < MOST_REQUIREMENTS) return
     const message = `has more than ${MOST_REQUIREMENTS} requirements`
-    throw new GantryError('InvalidArgument', `the ${this.#what} ${message}`, { details: [{ message, remedy: 'select fewer at a time' }] })
+    throw new GantryError('InvalidArgument', `the ${this.#what} ${message}`, {
+      details: [{ message, remedy: 'select fewer at a time' }],
+    })
   }
 
   expect(token: string): void {
@@ -248,6 +292,8 @@ class Scanner {
   }
 
   failAt(offset: number, message: string): never {
-    throw new GantryError('InvalidArgument', `${this.#what} "${this.#text}", character ${offset + 1}: ${message}`, { details: [{ value: this.#text, message }] })
+    throw new GantryError('InvalidArgument', `${this.#what} "${this.#text}", character ${offset + 1}: ${message}`, {
+      details: [{ value: this.#text, message }],
+    })
   }
 }

@@ -1,4 +1,7 @@
-/** How values of the schema are merged: which lists have keys, which objects are structures or maps, what is one value. Derived from the schema's options. */
+/**
+ * How values of the schema are merged: which lists have keys, which objects are structures or maps, what is one value.
+ * Derived from the schema's options.
+ */
 import type { JsonObject, JsonValue, Kind } from '../gen/types.ts'
 import { customKinds, type CustomKind } from './custom/definitions.ts'
 import { shapeOfSchema } from './custom/shape.ts'
@@ -6,15 +9,30 @@ import { messageSchema, SPECIAL_MESSAGES, type FieldSchema } from './schema.ts'
 
 export type Shape =
   /** One value, replaced as a whole. */
-  | { readonly kind: 'atomic' } & Exactness
-  /** An object with the fields of a message or of a custom kind's schema, and perhaps `others`; inlined messages' fields stand among them. */
-  | { readonly kind: 'struct'; readonly message: string; readonly fields: ReadonlyMap<string, FieldShape>; readonly others?: Shape } & Exactness
+  | ({ readonly kind: 'atomic' } & Exactness)
+  /**
+   * An object with the fields of a message or of a custom kind's schema, and perhaps `others`; inlined messages' fields
+   * stand among them.
+   */
+  | ({
+      readonly kind: 'struct'
+      readonly message: string
+      readonly fields: ReadonlyMap<string, FieldShape>
+      readonly others?: Shape
+    } & Exactness)
   /** An object whose keys are free, such as labels. */
-  | { readonly kind: 'map'; readonly value: Shape } & Exactness
-  /** A list whose items are told apart by some of their fields; a strategic patch, which knows but one, by `patchKey`. */
-  | { readonly kind: 'keyed'; readonly keys: readonly MergeKey[]; readonly patchKey?: MergeKey; readonly item: Shape } & Exactness
+  | ({ readonly kind: 'map'; readonly value: Shape } & Exactness)
+  /**
+   * A list whose items are told apart by some of their fields; a strategic patch, which knows but one, by `patchKey`.
+   */
+  | ({
+      readonly kind: 'keyed'
+      readonly keys: readonly MergeKey[]
+      readonly patchKey?: MergeKey
+      readonly item: Shape
+    } & Exactness)
   /** A list of scalars without order in which none comes twice. */
-  | { readonly kind: 'set' } & Exactness
+  | ({ readonly kind: 'set' } & Exactness)
 
 interface Exactness {
   /** Of a custom kind: a null, an empty list and an empty map are values there, as they are stored. */
@@ -54,7 +72,11 @@ const customShapes = new WeakMap<CustomKind, Shape & { kind: 'struct' }>()
 function customShape(kind: CustomKind): Shape & { kind: 'struct' } {
   let shape = customShapes.get(kind)
   if (shape === undefined) {
-    const content = shapeOfSchema({ ...kind.stored.schema, 'x-kubernetes-map-type': undefined, properties: kind.stored.schema.properties ?? {} }) as Shape & { kind: 'struct' }
+    const content = shapeOfSchema({
+      ...kind.stored.schema,
+      'x-kubernetes-map-type': undefined,
+      properties: kind.stored.schema.properties ?? {},
+    }) as Shape & { kind: 'struct' }
     const metadata = shapeOf('Pod').fields.get('metadata')!
     shape = { ...content, message: kind.id, fields: new Map([...content.fields, ['metadata', metadata]]) }
     customShapes.set(kind, shape)
@@ -72,14 +94,21 @@ function addFields(message: string, into: Map<string, FieldShape>): void {
 function fieldShape(field: FieldSchema): Shape {
   const value: Shape = field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type) ? shapeOf(field.type) : ATOMIC
   switch (field.label) {
-    case 'optional': return value
-    case 'map': return { kind: 'map', value }
+    case 'optional':
+      return value
+    case 'map':
+      return { kind: 'map', value }
     case 'repeated': {
       if (field.options.set === true) return { kind: 'set' }
       const names = field.options.mergeKey
       if (names === undefined || field.options.atomic === true) return ATOMIC
       const keys = names.map((name) => ({ name, fallback: fallbackOf(field.type, name) }))
-      return { kind: 'keyed', keys: keys.toSorted((a, b) => (a.name < b.name ? -1 : 1)), patchKey: keys[0]!, item: value }
+      return {
+        kind: 'keyed',
+        keys: keys.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+        patchKey: keys[0]!,
+        item: value,
+      }
     }
   }
 }
@@ -88,10 +117,13 @@ function fallbackOf(message: string, name: string): JsonValue {
   const field = messageSchema(message).fields.find((other) => other.name === name)
   const text = field?.options.default
   if (text === undefined) return null
-  return field?.type === 'string' ? text : JSON.parse(text) as JsonValue
+  return field?.type === 'string' ? text : (JSON.parse(text) as JsonValue)
 }
 
-/** What tells an item of a keyed list apart, as text: the JSON of its key fields in alphabetical order, as after "k:" in FieldsV1. */
+/**
+ * What tells an item of a keyed list apart, as text: the JSON of its key fields in alphabetical order, as after "k:" in
+ * FieldsV1.
+ */
 export function itemKey(keys: readonly MergeKey[], item: JsonValue): string {
   const fields = isObject(item) ? item : {}
   const [{ name, fallback }, ...more] = keys as [MergeKey, ...MergeKey[]]
@@ -100,7 +132,10 @@ export function itemKey(keys: readonly MergeKey[], item: JsonValue): string {
   return JSON.stringify(Object.fromEntries(keys.map((key) => [key.name, own(fields, key.name) ?? key.fallback])))
 }
 
-/** The schema of a field by its path from the kind; undefined if there is none. A path does not lead into maps and lists. */
+/**
+ * The schema of a field by its path from the kind; undefined if there is none. A path does not lead into maps and
+ * lists.
+ */
 export function fieldOf(kind: Kind, path: readonly string[]): FieldSchema | undefined {
   let shape: Shape = shapeOf(kind)
   let field: FieldSchema | undefined
@@ -116,9 +151,14 @@ export function fieldOf(kind: Kind, path: readonly string[]): FieldSchema | unde
 /** The shape that a field of a struct or a key of a map has; a field that the schema does not know is one value. */
 export function childShape(shape: Shape, name: string): Shape {
   switch (shape.kind) {
-    case 'struct': return shape.fields.get(name)?.shape ?? shape.others ?? ATOMIC
-    case 'map': return shape.value
-    case 'atomic': case 'keyed': case 'set': return ATOMIC
+    case 'struct':
+      return shape.fields.get(name)?.shape ?? shape.others ?? ATOMIC
+    case 'map':
+      return shape.value
+    case 'atomic':
+    case 'keyed':
+    case 'set':
+      return ATOMIC
   }
 }
 
@@ -136,13 +176,20 @@ export function setOwn(object: JsonObject, name: string, value: JsonValue): void
   Object.defineProperty(object, name, { value, enumerable: true, writable: true, configurable: true })
 }
 
-/** True if two JSON values are the same; the order of an object's keys does not matter, and a property that is undefined is absent. */
+/**
+ * True if two JSON values are the same; the order of an object's keys does not matter, and a property that is undefined
+ * is absent.
+ */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true
-  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]))
+  if (Array.isArray(a))
+    return Array.isArray(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]))
   if (!isObject(a) || !isObject(b)) return false
   const names = definedNames(a)
-  return names.length === definedNames(b).length && names.every((name) => Object.hasOwn(b, name) && sameJson(a[name], b[name]))
+  return (
+    names.length === definedNames(b).length &&
+    names.every((name) => Object.hasOwn(b, name) && sameJson(a[name], b[name]))
+  )
 }
 
 function definedNames(object: JsonObject): string[] {

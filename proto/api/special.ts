@@ -5,18 +5,25 @@ import { formatQuantity, readQuantity } from './quantity.ts'
 import { formatDuration, formatTime, parseDuration, parseTime } from './time.ts'
 
 /** The canonical value, or what is wrong; `mistyped` if a value of another type is needed. */
-export type SpecialValue = { readonly value: unknown } | { readonly message: string; readonly remedy: string; readonly mistyped?: boolean; readonly reason?: undefined }
+export type SpecialValue =
+  | { readonly value: unknown }
+  | { readonly message: string; readonly remedy: string; readonly mistyped?: boolean; readonly reason?: undefined }
 
 const INT32 = 2 ** 31
 
 /** The value in memory of one of SPECIAL_MESSAGES. */
 export function readSpecial(message: string, value: JsonValue): SpecialValue {
   switch (message) {
-    case 'Quantity': return quantity(value)
-    case 'Time': return time(value, (text) => formatTime(parseTime(text)))
-    case 'MicroTime': return time(value, microseconds)
-    case 'Duration': return duration(value)
-    case 'IntOrString': return intOrString(value)
+    case 'Quantity':
+      return quantity(value)
+    case 'Time':
+      return time(value, (text) => formatTime(parseTime(text)))
+    case 'MicroTime':
+      return time(value, microseconds)
+    case 'Duration':
+      return duration(value)
+    case 'IntOrString':
+      return intOrString(value)
     case 'FieldsV1':
       if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { value }
       return { message: 'an object', remedy: '', mistyped: true }
@@ -24,8 +31,13 @@ export function readSpecial(message: string, value: JsonValue): SpecialValue {
       if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return { value }
       return { message: 'a list of strings', remedy: '', mistyped: true }
     // The decoder has read the schemas in them.
-    case 'JSON': case 'JSONSchemaPropsOrArray': case 'JSONSchemaPropsOrBool': case 'JSONSchemaPropsOrStringArray': return { value }
-    default: throw new TypeError(`${message} is not one value`)
+    case 'JSON':
+    case 'JSONSchemaPropsOrArray':
+    case 'JSONSchemaPropsOrBool':
+    case 'JSONSchemaPropsOrStringArray':
+      return { value }
+    default:
+      throw new TypeError(`${message} is not one value`)
   }
 }
 
@@ -38,9 +50,12 @@ function duration(value: JsonValue): SpecialValue {
 
 /** A plain number is accepted, as Kubernetes does: `cpu: 1`. */
 function quantity(value: JsonValue): SpecialValue {
-  if (typeof value !== 'string' && typeof value !== 'number') return { message: 'a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G', mistyped: true }
+  if (typeof value !== 'string' && typeof value !== 'number')
+    return { message: 'a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G', mistyped: true }
   const amount = readQuantity(String(value))
-  return amount === undefined ? { message: 'is not a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G' } : { value: formatQuantity(amount) }
+  return amount === undefined
+    ? { message: 'is not a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G' }
+    : { value: formatQuantity(amount) }
 }
 
 function time(value: JsonValue, form: (text: string) => string): SpecialValue {

@@ -1,8 +1,10 @@
 /**
- * Strategic merge patch: like a JSON merge patch, but lists merge by the schema's merge keys, and directives say what cannot be said by values.
+ * Strategic merge patch: like a JSON merge patch, but lists merge by the schema's merge keys, and directives say what
+ * cannot be said by values.
  * https://github.com/kubernetes/community/blob/main/contributors/devel/sig-api-machinery/strategic-merge-patch.md
  *
- * Directives: `$patch: replace | delete | merge` in an object or as an item of a list, `$retainKeys: [NAME…]` in an object,
+ * Directives: `$patch: replace | delete | merge` in an object or as an item of a list, `$retainKeys: [NAME…]` in an
+ * object,
  * `$deleteFromPrimitiveList/FIELD: [VALUE…]` and `$setElementOrder/FIELD: [KEY…]` beside a list.
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
@@ -14,7 +16,10 @@ const RETAIN = '$retainKeys'
 const DELETE = '$deleteFromPrimitiveList/'
 const ORDER = '$setElementOrder/'
 
-/** Patches an object of the given message (a kind is the message of the same name). InvalidArgument names the field of a directive that cannot be followed. */
+/**
+ * Patches an object of the given message (a kind is the message of the same name). InvalidArgument names the field of a
+ * directive that cannot be followed.
+ */
 export function applyStrategicPatch(message: string, target: JsonObject, patch: JsonValue): JsonObject {
   if (!isObject(patch)) throw refusal('', 'a strategic patch is an object')
   return mergeObject(shapeOf(message), target, patch, '') ?? {}
@@ -24,16 +29,26 @@ export function applyStrategicPatch(message: string, target: JsonObject, patch: 
 function mergeObject(shape: Shape, target: JsonObject, patch: JsonObject, path: string): JsonObject | undefined {
   const directive = own(patch, PATCH)
   if (directive === 'delete') return undefined
-  if (directive !== undefined && directive !== 'replace' && directive !== 'merge') throw refusal(`${path}.${PATCH}`, `${JSON.stringify(directive)} is not replace, delete or merge`)
+  if (directive !== undefined && directive !== 'replace' && directive !== 'merge')
+    throw refusal(`${path}.${PATCH}`, `${JSON.stringify(directive)} is not replace, delete or merge`)
   const result: JsonObject = directive === 'replace' ? {} : { ...target }
   retain(result, patch, path)
   for (const name of Object.keys(patch)) {
     if (!name.startsWith('$')) mergeField(childShape(shape, name), result, name, patch[name]!, `${path}.${name}`)
     else if (name.startsWith(DELETE)) deleteValues(result, name.slice(DELETE.length), patch[name]!, path)
-    else if (!name.startsWith(ORDER) && name !== PATCH && name !== RETAIN) throw refusal(`${path}.${name}`, 'there is no such directive')
+    else if (!name.startsWith(ORDER) && name !== PATCH && name !== RETAIN)
+      throw refusal(`${path}.${name}`, 'there is no such directive')
   }
   for (const name of Object.keys(patch)) {
-    if (name.startsWith(ORDER)) setOrder(childShape(shape, name.slice(ORDER.length)), target, result, name.slice(ORDER.length), patch[name]!, path)
+    if (name.startsWith(ORDER))
+      setOrder(
+        childShape(shape, name.slice(ORDER.length)),
+        target,
+        result,
+        name.slice(ORDER.length),
+        patch[name]!,
+        path,
+      )
   }
   return result
 }
@@ -50,18 +65,26 @@ function mergeField(shape: Shape, result: JsonObject, name: string, value: JsonV
 
 function mergeList(shape: Shape, target: readonly JsonValue[], patch: readonly JsonValue[], path: string): JsonValue[] {
   const directiveOf = (item: JsonValue): JsonValue | undefined => (isObject(item) ? own(item, PATCH) : undefined)
-  if (patch.some((item) => directiveOf(item) === 'replace')) return patch.filter((item) => directiveOf(item) !== 'replace').map((item) => plain(shape, item, path))
+  if (patch.some((item) => directiveOf(item) === 'replace'))
+    return patch.filter((item) => directiveOf(item) !== 'replace').map((item) => plain(shape, item, path))
   if (shape.kind === 'set') {
-    const [before, wanted] = [target, patch].map((values) => new Map(values.map((value) => [JSON.stringify(value), value])))
+    const [before, wanted] = [target, patch].map(
+      (values) => new Map(values.map((value) => [JSON.stringify(value), value])),
+    )
     const order = new Map([...before!.keys()].map((key, index) => [key, index]))
-    return weave([...before!.keys()].filter((key) => !wanted!.has(key)), [...wanted!.keys()], (key) => order.get(key)).map((key) => wanted!.get(key) ?? before!.get(key)!)
+    return weave(
+      [...before!.keys()].filter((key) => !wanted!.has(key)),
+      [...wanted!.keys()],
+      (key) => order.get(key),
+    ).map((key) => wanted!.get(key) ?? before!.get(key)!)
   }
   if (shape.kind !== 'keyed') return patch.map((item) => plain(shape, item, path))
 
   const result: (JsonValue | undefined)[] = [...target]
   const wanted = patch.map((item, index) => {
     if (!isObject(item)) throw refusal(`${path}[${index}]`, 'an item of this list is an object')
-    if (own(item, patchKeyOf(shape).name) === undefined) throw refusal(`${path}[${index}].${patchKeyOf(shape).name}`, 'is needed to find the item')
+    if (own(item, patchKeyOf(shape).name) === undefined)
+      throw refusal(`${path}[${index}].${patchKeyOf(shape).name}`, 'is needed to find the item')
     return item
   })
   const places = new Places(target, shape.keys)
@@ -69,7 +92,8 @@ function mergeList(shape: Shape, target: readonly JsonValue[], patch: readonly J
   const loose = new Places(target, [patchKeyOf(shape)], new Set(wanted.flatMap((item) => places.of(item))))
   const patched = new Set<number>()
   wanted.forEach((item, index) => {
-    const [place = result.length, ...duplicates] = [places.of(item), loose.of(item)].find(({ length }) => length > 0) ?? []
+    const [place = result.length, ...duplicates] =
+      [places.of(item), loose.of(item)].find(({ length }) => length > 0) ?? []
     const before = result[place]
     result[place] = mergeObject(shape.item, isObject(before) ? before : {}, item, `${path}[${index}]`)
     if (directiveOf(item) === 'delete') for (const duplicate of duplicates) result[duplicate] = undefined
@@ -78,12 +102,16 @@ function mergeList(shape: Shape, target: readonly JsonValue[], patch: readonly J
     patched.add(place)
   })
   const others = target.flatMap((_, place) => (patched.has(place) ? [] : [place]))
-  return weave(others, [...patched], (place) => (place < target.length ? place : undefined)).flatMap((place) => result[place] ?? [])
+  return weave(others, [...patched], (place) => (place < target.length ? place : undefined)).flatMap(
+    (place) => result[place] ?? [],
+  )
 }
 
 /**
- * The order of a merged list: what the patch names in its own order, and each of the others before the first of those that it came before. What is new
- * comes before what it was not compared with, so that an item that is added alone is the first. `placeOf`: where something was before, if it was there.
+ * The order of a merged list: what the patch names in its own order, and each of the others before the first of those
+ * that it came before. What is new
+ * comes before what it was not compared with, so that an item that is added alone is the first. `placeOf`: where
+ * something was before, if it was there.
  */
 function weave<T>(others: readonly T[], named: readonly T[], placeOf: (item: T) => number | undefined): T[] {
   const woven: T[] = []
@@ -129,15 +157,18 @@ function patchKeyOf({ keys, patchKey = keys[0]! }: Shape & { kind: 'keyed' }): M
 
 /** A new value without the directives in it, which have nothing to act on. */
 function plain(shape: Shape, value: JsonValue, path: string): JsonValue {
-  return isObject(value) ? mergeObject(shape.kind === 'keyed' ? shape.item : shape, {}, value, path) ?? {} : value
+  return isObject(value) ? (mergeObject(shape.kind === 'keyed' ? shape.item : shape, {}, value, path) ?? {}) : value
 }
 
 /** `$retainKeys`: what the patch does not list goes. */
 function retain(result: JsonObject, patch: JsonObject, path: string): void {
   const names = own(patch, RETAIN)
   if (names === undefined) return
-  if (!Array.isArray(names) || names.some((name) => typeof name !== 'string')) throw refusal(`${path}.${RETAIN}`, 'is a list of field names')
-  const surplus = Object.keys(patch).find((name) => !name.startsWith('$') && patch[name] !== null && !names.includes(name))
+  if (!Array.isArray(names) || names.some((name) => typeof name !== 'string'))
+    throw refusal(`${path}.${RETAIN}`, 'is a list of field names')
+  const surplus = Object.keys(patch).find(
+    (name) => !name.startsWith('$') && patch[name] !== null && !names.includes(name),
+  )
   if (surplus !== undefined) throw refusal(`${path}.${RETAIN}`, `does not list ${surplus}, which the patch sets`)
   for (const name of Object.keys(result)) if (!names.includes(name)) delete result[name]
 }
@@ -152,11 +183,19 @@ function deleteValues(result: JsonObject, name: string, values: JsonValue, path:
 }
 
 /** Items listed come in the order given, the others as `weave` says. */
-function setOrder(shape: Shape, target: JsonObject, result: JsonObject, name: string, order: JsonValue, path: string): void {
+function setOrder(
+  shape: Shape,
+  target: JsonObject,
+  result: JsonObject,
+  name: string,
+  order: JsonValue,
+  path: string,
+): void {
   if (!Array.isArray(order)) throw refusal(`${path}.${ORDER}${name}`, 'is a list of keys')
   const list = own(result, name)
   if (!Array.isArray(list) || (shape.kind !== 'keyed' && shape.kind !== 'set')) return
-  const identify = (item: JsonValue): string => (shape.kind === 'keyed' && isObject(item) ? itemKey([patchKeyOf(shape)], item) : JSON.stringify(item))
+  const identify = (item: JsonValue): string =>
+    shape.kind === 'keyed' && isObject(item) ? itemKey([patchKeyOf(shape)], item) : JSON.stringify(item)
   const ranks = new Map(order.map((item, index) => [identify(item), index]))
   const before = own(target, name)
   const places = new Map(Array.isArray(before) ? before.map((item, index) => [identify(item), index]) : [])
@@ -168,5 +207,7 @@ function setOrder(shape: Shape, target: JsonObject, result: JsonObject, name: st
 
 function refusal(path: string, message: string): GantryError {
   const field = path.replace(/^\./, '')
-  return new GantryError('InvalidArgument', `patch${field === '' ? '' : ` at ${field}`}: ${message}`, { details: [{ field, message }] })
+  return new GantryError('InvalidArgument', `patch${field === '' ? '' : ` at ${field}`}: ${message}`, {
+    details: [{ field, message }],
+  })
 }

@@ -6,7 +6,8 @@ const RFC3339 = /^\d{4}-\d{2}-\d{2}T(?:[01]\d|2[0-3]):\d{2}:\d{2}(\.\d+)?(Z|[+-]
 /** Milliseconds since 1970 of an RFC 3339 text; InvalidArgument otherwise. */
 export function parseTime(text: string): number {
   const millis = RFC3339.test(text) && isDay(text) ? Date.parse(text) : NaN
-  if (Number.isNaN(millis)) throw new GantryError('InvalidArgument', `"${text}" is not a time in RFC 3339 form, such as 2026-01-31T12:00:00Z`)
+  if (Number.isNaN(millis))
+    throw new GantryError('InvalidArgument', `"${text}" is not a time in RFC 3339 form, such as 2026-01-31T12:00:00Z`)
   return millis
 }
 
@@ -27,14 +28,28 @@ export function formatMicroTime(millis: number): string {
   return new Date(millis).toISOString().replace('Z', '000Z')
 }
 
-const UNITS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+const UNITS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+}
 
-/** Milliseconds of a length of time as Go writes it: "1m30s", "1.5s", "0s"; undefined for another text. https://pkg.go.dev/time#ParseDuration */
+/**
+ * Milliseconds of a length of time as Go writes it: "1m30s", "1.5s", "0s"; undefined for another text.
+ * https://pkg.go.dev/time#ParseDuration
+ */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0
   const [, sign, amounts] = /^([-+]?)((?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+)$/.exec(text) ?? []
   if (amounts === undefined) return undefined
-  const millis = [...amounts.matchAll(/([\d.]+)(\D+)/g)].reduce((sum, [, amount, unit]) => sum + Number(amount) * UNITS[unit!]!, 0)
+  const millis = [...amounts.matchAll(/([\d.]+)(\D+)/g)].reduce(
+    (sum, [, amount, unit]) => sum + Number(amount) * UNITS[unit!]!,
+    0,
+  )
   return sign === '-' ? -millis : millis
 }
 

@@ -1,6 +1,8 @@
 /**
- * Whether an object is as it must be: the options of its schema, then the rules that hold between fields, those of Kubernetes. Called by the
- * API on every write, after defaulting. Its status is judged by `validateStatus` alone. Each rule is in validation/, by what it is about.
+ * Whether an object is as it must be: the options of its schema, then the rules that hold between fields, those of
+ * Kubernetes. Called by the
+ * API on every write, after defaulting. Its status is judged by `validateStatus` alone. Each rule is in validation/, by
+ * what it is about.
  */
 import type { AnyResource, ErrorDetail, Kind, Resources } from '../gen/types.ts'
 import { customKinds } from './custom/definitions.ts'
@@ -8,11 +10,21 @@ import { validateCustom } from './custom/object-validation.ts'
 import type { Subresource } from './ownership.ts'
 import { validatePolicy, validatePolicyBinding, validateWebhooks } from './validation/admission.ts'
 import { validateEvent, validateNode, validateNodeUpdate } from './validation/cluster.ts'
-import { validateConfigMap, validateConfigMapUpdate, validateSecret, validateSecretUpdate } from './validation/configuration.ts'
+import {
+  validateConfigMap,
+  validateConfigMapUpdate,
+  validateSecret,
+  validateSecretUpdate,
+} from './validation/configuration.ts'
 import { validateDefinition, validateDefinitionUpdate } from './validation/definition.ts'
 import { validateEndpointSlice } from './validation/endpoint-slice.ts'
 import { validateEndpoints } from './validation/endpoints.ts'
-import { validateGateway, validateGatewayClass, validateHTTPRoute, validateReferenceGrant } from './validation/gateway.ts'
+import {
+  validateGateway,
+  validateGatewayClass,
+  validateHTTPRoute,
+  validateReferenceGrant,
+} from './validation/gateway.ts'
 import { validateIngress } from './validation/ingress.ts'
 import { validateMetadata, validateMetadataUpdate } from './validation/metadata.ts'
 import { validateNetwork, validatePodNetworks } from './validation/network.ts'
@@ -27,7 +39,12 @@ export { validateStatus } from './validation/status.ts'
 import { validateDeployment, validateReplicaSet } from './validation/workload.ts'
 
 type Rule<K extends Kind> = (report: Report, object: Resources[K]) => void
-type UpdateRule<K extends Kind> = (report: Report, next: Resources[K], previous: Resources[K], subresource: Subresource) => void
+type UpdateRule<K extends Kind> = (
+  report: Report,
+  next: Resources[K],
+  previous: Resources[K],
+  subresource: Subresource,
+) => void
 
 /** The rules between the fields of a kind. */
 const RULES: { readonly [K in Kind]?: Rule<K> } = {
@@ -69,7 +86,10 @@ const UPDATE_RULES: { readonly [K in Kind]?: UpdateRule<K> } = {
   Service: validateServiceUpdate,
 }
 
-/** What is wrong with an object; empty if nothing is. `previous`: what it was, of which a custom kind's schema asks nothing any more. */
+/**
+ * What is wrong with an object; empty if nothing is. `previous`: what it was, of which a custom kind's schema asks
+ * nothing any more.
+ */
 export function validate(object: AnyResource, previous?: AnyResource): ErrorDetail[] {
   const report = new Report()
   validateMetadata(report, object)
@@ -90,12 +110,20 @@ export function validateNew(object: AnyResource): ErrorDetail[] {
   return [...validate(object), ...report.details]
 }
 
-/** What is wrong with a change from one state of an object to the next, by way of a subresource if so: what `validate` says of the next, and what may not change. */
+/**
+ * What is wrong with a change from one state of an object to the next, by way of a subresource if so: what `validate`
+ * says of the next, and what may not change.
+ */
 export function validateUpdate(next: AnyResource, previous: AnyResource, subresource: Subresource = ''): ErrorDetail[] {
   const report = new Report()
   validateMetadataUpdate(report, next.metadata, previous.metadata)
   if (customKinds.get(next.kind) !== undefined) return [...validate(next, previous), ...report.details]
-  validateFrozen(report, next.kind, next as unknown as Record<string, unknown>, previous as unknown as Record<string, unknown>)
+  validateFrozen(
+    report,
+    next.kind,
+    next as unknown as Record<string, unknown>,
+    previous as unknown as Record<string, unknown>,
+  )
   ;(UPDATE_RULES[next.kind] as UpdateRule<Kind> | undefined)?.(report, next, previous, subresource)
   return [...validate(next), ...report.details]
 }

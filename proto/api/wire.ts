@@ -1,6 +1,8 @@
 /**
- * Protobuf bytes to objects in memory and back. In memory an object has the shape of its JSON: a quantity, time or int-or-string is one
- * value, inlined messages stand in their parent, absent fields are absent, an enum is its name, a oneof is `{ case, value }`.
+ * Protobuf bytes to objects in memory and back. In memory an object has the shape of its JSON: a quantity, time or
+ * int-or-string is one
+ * value, inlined messages stand in their parent, absent fields are absent, an enum is its name, a oneof is `{ case,
+ * value }`.
  * https://protobuf.dev/programming-guides/encoding/
  */
 import protobuf from 'protobufjs/minimal.js'
@@ -16,10 +18,15 @@ type Reader = protobuf.Reader
 type Fields = Record<string, unknown>
 
 /** A value to encode: what decoding always fills in may be left out. */
-export type Input<T> = T extends Uint8Array ? T
-  : T extends (infer E)[] ? Input<E>[]
-  : T extends object ? { [K in keyof T as undefined extends T[K] ? K : never]?: Input<T[K]> } & { [K in keyof T as undefined extends T[K] ? never : K]?: Input<T[K]> }
-  : T
+export type Input<T> = T extends Uint8Array
+  ? T
+  : T extends (infer E)[]
+    ? Input<E>[]
+    : T extends object
+      ? { [K in keyof T as undefined extends T[K] ? K : never]?: Input<T[K]> } & {
+          [K in keyof T as undefined extends T[K] ? never : K]?: Input<T[K]>
+        }
+      : T
 
 interface Value {
   readonly wireType: number
@@ -42,14 +49,44 @@ function number(long: unknown): number {
 }
 
 const scalars: Record<string, Value> = {
-  string: { wireType: WIRE.bytes, write: (w, v) => void w.string(v as string), read: (r) => r.string(), zero: () => '' },
+  string: {
+    wireType: WIRE.bytes,
+    write: (w, v) => void w.string(v as string),
+    read: (r) => r.string(),
+    zero: () => '',
+  },
   bool: { wireType: WIRE.varint, write: (w, v) => void w.bool(v as boolean), read: (r) => r.bool(), zero: () => false },
-  bytes: { wireType: WIRE.bytes, write: (w, v) => void w.bytes(v as Uint8Array), read: (r) => r.bytes(), zero: () => new Uint8Array() },
+  bytes: {
+    wireType: WIRE.bytes,
+    write: (w, v) => void w.bytes(v as Uint8Array),
+    read: (r) => r.bytes(),
+    zero: () => new Uint8Array(),
+  },
   int32: { wireType: WIRE.varint, write: (w, v) => void w.int32(v as number), read: (r) => r.int32(), zero: () => 0 },
-  uint32: { wireType: WIRE.varint, write: (w, v) => void w.uint32(v as number), read: (r) => r.uint32(), zero: () => 0 },
-  int64: { wireType: WIRE.varint, write: (w, v) => void w.int64(v as number), read: (r) => number(r.int64()), zero: () => 0 },
-  uint64: { wireType: WIRE.varint, write: (w, v) => void w.int64(v as number), read: (r) => number(r.uint64()), zero: () => 0 },
-  double: { wireType: WIRE.fixed64, write: (w, v) => void w.double(v as number), read: (r) => r.double(), zero: () => 0 },
+  uint32: {
+    wireType: WIRE.varint,
+    write: (w, v) => void w.uint32(v as number),
+    read: (r) => r.uint32(),
+    zero: () => 0,
+  },
+  int64: {
+    wireType: WIRE.varint,
+    write: (w, v) => void w.int64(v as number),
+    read: (r) => number(r.int64()),
+    zero: () => 0,
+  },
+  uint64: {
+    wireType: WIRE.varint,
+    write: (w, v) => void w.int64(v as number),
+    read: (r) => number(r.uint64()),
+    zero: () => 0,
+  },
+  double: {
+    wireType: WIRE.fixed64,
+    write: (w, v) => void w.double(v as number),
+    read: (r) => r.double(),
+    zero: () => 0,
+  },
   float: { wireType: WIRE.fixed32, write: (w, v) => void w.float(v as number), read: (r) => r.float(), zero: () => 0 },
 }
 
@@ -61,7 +98,12 @@ const base64: Value = {
 }
 
 /** A message that is one value in memory, by way of a plain message codec; `texts`: in which bytes are text. */
-function special(name: string, toFields: (value: never) => Fields, fromFields: (fields: Fields) => unknown, texts = false): Value {
+function special(
+  name: string,
+  toFields: (value: never) => Fields,
+  fromFields: (fields: Fields) => unknown,
+  texts = false,
+): Value {
   let plain: Codec | undefined
   const write = (value: unknown, writer: ByteWriter): void => plain!.write(toFields(value as never), writer)
   return {
@@ -79,20 +121,60 @@ function special(name: string, toFields: (value: never) => Fields, fromFields: (
 }
 
 const specials: Record<string, Value> = {
-  Quantity: special('Quantity', (value: string) => ({ string: value }), (fields) => fields.string ?? ''),
-  Time: special('Time', (value: string) => ({ seconds: Math.floor(parseTime(value) / 1000) }), (fields) => formatTime(((fields.seconds as number | undefined) ?? 0) * 1000)),
+  Quantity: special(
+    'Quantity',
+    (value: string) => ({ string: value }),
+    (fields) => fields.string ?? '',
+  ),
+  Time: special(
+    'Time',
+    (value: string) => ({ seconds: Math.floor(parseTime(value) / 1000) }),
+    (fields) => formatTime(((fields.seconds as number | undefined) ?? 0) * 1000),
+  ),
   MicroTime: special('MicroTime', microToFields, microFromFields),
-  Duration: special('Duration', (value: string) => ({ duration: Math.round((parseDuration(value) ?? 0) * 1e6) }), (fields) => formatDuration(((fields.duration as number | undefined) ?? 0) / 1e6)),
-  IntOrString: special('IntOrString',
-    (value: number | string) => (typeof value === 'number' ? { type: 0, intVal: value, strVal: '' } : { type: 1, intVal: 0, strVal: value }),
-    (fields) => (fields.type === 1 ? fields.strVal ?? '' : fields.intVal ?? 0)),
-  FieldsV1: special('FieldsV1',
-    (value: JsonObject) => ({ Raw: JSON.stringify(value) }), (fields) => JSON.parse((fields.Raw as string | undefined) ?? '{}'), true),
-  ExtraValue: special('ExtraValue', (value: string[]) => ({ items: value }), (fields) => fields.items ?? []),
-  JSON: special('JSON', (value: JsonValue) => ({ raw: JSON.stringify(value) }), (fields) => JSON.parse((fields.raw as string | undefined) ?? 'null'), true),
-  JSONSchemaPropsOrArray: special('JSONSchemaPropsOrArray', (value: object) => (Array.isArray(value) ? { jSONSchemas: value } : { schema: value }), (fields) => fields.jSONSchemas ?? fields.schema ?? {}),
-  JSONSchemaPropsOrBool: special('JSONSchemaPropsOrBool', (value: object | boolean) => (typeof value === 'boolean' ? { allows: value } : { allows: true, schema: value }), (fields) => fields.schema ?? fields.allows ?? false),
-  JSONSchemaPropsOrStringArray: special('JSONSchemaPropsOrStringArray', (value: object) => (Array.isArray(value) ? { property: value } : { schema: value }), (fields) => fields.property ?? fields.schema ?? []),
+  Duration: special(
+    'Duration',
+    (value: string) => ({ duration: Math.round((parseDuration(value) ?? 0) * 1e6) }),
+    (fields) => formatDuration(((fields.duration as number | undefined) ?? 0) / 1e6),
+  ),
+  IntOrString: special(
+    'IntOrString',
+    (value: number | string) =>
+      typeof value === 'number' ? { type: 0, intVal: value, strVal: '' } : { type: 1, intVal: 0, strVal: value },
+    (fields) => (fields.type === 1 ? (fields.strVal ?? '') : (fields.intVal ?? 0)),
+  ),
+  FieldsV1: special(
+    'FieldsV1',
+    (value: JsonObject) => ({ Raw: JSON.stringify(value) }),
+    (fields) => JSON.parse((fields.Raw as string | undefined) ?? '{}'),
+    true,
+  ),
+  ExtraValue: special(
+    'ExtraValue',
+    (value: string[]) => ({ items: value }),
+    (fields) => fields.items ?? [],
+  ),
+  JSON: special(
+    'JSON',
+    (value: JsonValue) => ({ raw: JSON.stringify(value) }),
+    (fields) => JSON.parse((fields.raw as string | undefined) ?? 'null'),
+    true,
+  ),
+  JSONSchemaPropsOrArray: special(
+    'JSONSchemaPropsOrArray',
+    (value: object) => (Array.isArray(value) ? { jSONSchemas: value } : { schema: value }),
+    (fields) => fields.jSONSchemas ?? fields.schema ?? {},
+  ),
+  JSONSchemaPropsOrBool: special(
+    'JSONSchemaPropsOrBool',
+    (value: object | boolean) => (typeof value === 'boolean' ? { allows: value } : { allows: true, schema: value }),
+    (fields) => fields.schema ?? fields.allows ?? false,
+  ),
+  JSONSchemaPropsOrStringArray: special(
+    'JSONSchemaPropsOrStringArray',
+    (value: object) => (Array.isArray(value) ? { property: value } : { schema: value }),
+    (fields) => fields.property ?? fields.schema ?? [],
+  ),
 }
 
 function microToFields(value: string): Fields {
@@ -143,7 +225,10 @@ function valueOf(field: FieldSchema, texts: boolean): Value {
 
 function writeMap(writer: ByteWriter, tag: number, value: Value, map: Fields): void {
   const write = (key: unknown): void => {
-    writer.uint32(1 << 3 | WIRE.bytes).string(key as string).uint32(2 << 3 | value.wireType)
+    writer
+      .uint32((1 << 3) | WIRE.bytes)
+      .string(key as string)
+      .uint32((2 << 3) | value.wireType)
     value.write(writer, map[key as string])
   }
   for (const key of Object.keys(map).sort()) writer.uint32(tag).nested(write, key)
@@ -155,20 +240,21 @@ function readMapEntry(reader: Reader, value: Value, map: Fields): void {
   let item: unknown
   while (reader.pos < end) {
     const tag = reader.uint32()
-    if (tag === (1 << 3 | WIRE.bytes)) key = reader.string()
-    else if (tag === (2 << 3 | value.wireType)) item = value.read(reader, undefined)
+    if (tag === ((1 << 3) | WIRE.bytes)) key = reader.string()
+    else if (tag === ((2 << 3) | value.wireType)) item = value.read(reader, undefined)
     else if (tag >>> 3 <= 2) throw new RangeError(`an entry of a map has wire type ${tag & 7}`)
     else reader.skipType(tag & 7)
   }
   if (reader.pos !== end) throw new RangeError('an entry of a map is cut off')
   const found = item ?? value.zero()
-  if (key === '__proto__') Object.defineProperty(map, key, { value: found, enumerable: true, writable: true, configurable: true })
+  if (key === '__proto__')
+    Object.defineProperty(map, key, { value: found, enumerable: true, writable: true, configurable: true })
   else map[key] = found
 }
 
 function fieldWriter(field: FieldSchema, value: Value): (writer: ByteWriter, fields: Fields) => void {
   const { name, number: id } = field
-  const tag = (id << 3 | value.wireType) >>> 0
+  const tag = ((id << 3) | value.wireType) >>> 0
   const write = (writer: ByteWriter, item: unknown): void => value.write(writer.uint32(tag), item)
   if (field.options.inline === true) return (writer, fields) => write(writer, fields)
   if (field.oneof !== undefined) {
@@ -179,7 +265,7 @@ function fieldWriter(field: FieldSchema, value: Value): (writer: ByteWriter, fie
     }
   }
   if (field.label === 'map') {
-    const mapTag = (id << 3 | WIRE.bytes) >>> 0
+    const mapTag = ((id << 3) | WIRE.bytes) >>> 0
     return (writer, fields) => {
       if (fields[name] !== undefined) writeMap(writer, mapTag, value, fields[name] as Fields)
     }
@@ -273,7 +359,10 @@ export function encode<M extends keyof Messages>(message: M, value: Input<Messag
   return writer.finish()
 }
 
-/** The message in these bytes; unknown fields are dropped, whatever their wire type. Bytes that are no such message: Internal. */
+/**
+ * The message in these bytes; unknown fields are dropped, whatever their wire type. Bytes that are no such message:
+ * Internal.
+ */
 export function decode<M extends keyof Messages>(message: M, bytes: Uint8Array): Messages[M] {
   const codec = codecOf(message)
   const reader = protobuf.Reader.create(bytes)
@@ -286,7 +375,11 @@ export function decode<M extends keyof Messages>(message: M, bytes: Uint8Array):
 
 /** A resource's stored bytes: those of Kubernetes' message of that kind, without kind, version and resourceVersion. */
 export function encodeResource(object: Resources[Kind]): Uint8Array {
-  return encodeObject(object.metadata.resourceVersion === '' ? object : { ...object, metadata: { ...object.metadata, resourceVersion: '' } } as Resources[Kind])
+  return encodeObject(
+    object.metadata.resourceVersion === ''
+      ? object
+      : ({ ...object, metadata: { ...object.metadata, resourceVersion: '' } } as Resources[Kind]),
+  )
 }
 
 /** A resource's message, with what resourceVersion it has. */
@@ -295,9 +388,16 @@ export function encodeObject(object: Resources[Kind]): Uint8Array {
   return encode('CustomObject', { metadata: object.metadata, json: Buffer.from(contentText(object)) })
 }
 
-/** A resource from its stored bytes. `resourceVersion` is the store's revision of them; left out, what the bytes say holds. */
+/**
+ * A resource from its stored bytes. `resourceVersion` is the store's revision of them; left out, what the bytes say
+ * holds.
+ */
 export function decodeResource<K extends Kind>(kind: K, bytes: Uint8Array, resourceVersion?: string): Resources[K] {
-  const object = { apiVersion: apiVersionOf(resourceOf(kind)), kind, ...(kind in schema.messages ? decode(kind, bytes) as object : decodeCustom(kind, bytes)) } as Resources[K]
+  const object = {
+    apiVersion: apiVersionOf(resourceOf(kind)),
+    kind,
+    ...(kind in schema.messages ? (decode(kind, bytes) as object) : decodeCustom(kind, bytes)),
+  } as Resources[K]
   if (resourceVersion !== undefined) object.metadata.resourceVersion = resourceVersion
   return object
 }
@@ -311,7 +411,10 @@ function decodeCustom(kind: Kind, bytes: Uint8Array): object {
   }
 }
 
-/** Stored bytes as they travel: with their resourceVersion, without decoding them. Protobuf merges the metadata added at the end into the one before. */
+/**
+ * Stored bytes as they travel: with their resourceVersion, without decoding them. Protobuf merges the metadata added at
+ * the end into the one before.
+ */
 export function withResourceVersion(bytes: Uint8Array, resourceVersion: string): Uint8Array {
   return Buffer.concat([bytes, encode('Pod', { metadata: { resourceVersion } })])
 }

@@ -1,8 +1,26 @@
 /**
- * YAML text (JSON is YAML too) to JSON values, with the place of each. YAML 1.2, and of YAML 1.1 what manifests rely on and Kubernetes
+ * YAML text (JSON is YAML too) to JSON values, with the place of each. YAML 1.2, and of YAML 1.1 what manifests rely on
+ * and Kubernetes
  * honours: 0644 is octal and `<<` merges. Words such as `yes` and `on` stay strings.
  */
-import { Composer, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, Parser, visit, type Alias, type CST, type Document, type Node, type Pair, type YAMLMap } from 'yaml'
+import {
+  Composer,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  Parser,
+  visit,
+  type Alias,
+  type CST,
+  type Document,
+  type Node,
+  type Pair,
+  type YAMLMap,
+} from 'yaml'
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { entryPath, pathSteps } from './path.ts'
 
@@ -23,7 +41,9 @@ export interface YamlFault {
   readonly duplicate: boolean
 }
 
-/** Values that one document may have once its aliases are written out: a few hundred bytes of aliases can mean billions. */
+/**
+ * Values that one document may have once its aliases are written out: a few hundred bytes of aliases can mean billions.
+ */
 const VALUE_LIMIT = 200_000
 
 /** Levels of lists and maps in each other: the parser's own recursion must not be driven to the end of the stack. */
@@ -38,12 +58,28 @@ export function readYaml(text: string): YamlDocument[] {
   const tokens = [...new Parser(lines.addNewLine).parse(text)]
   for (const token of tokens) {
     const deep = token.type === 'document' ? tooDeep(token.value) : undefined
-    if (deep !== undefined) return [new YamlDocument(parseDocument(''), lines, [{ offset: deep, message: `nested more than ${DEPTH_LIMIT} levels deep`, remedy: '' }])]
+    if (deep !== undefined)
+      return [
+        new YamlDocument(parseDocument(''), lines, [
+          { offset: deep, message: `nested more than ${DEPTH_LIMIT} levels deep`, remedy: '' },
+        ]),
+      ]
   }
   const composer = new Composer({ uniqueKeys: false, logLevel: 'silent', merge: true })
   return [...composer.compose(tokens, false, text.length)]
     .filter((document) => document.errors.length > 0 || !isEmpty(document.contents))
-    .map((document) => new YamlDocument(document, lines, document.errors.map(({ code, pos, message }) => ({ offset: pos[0], message: sentence(message), remedy: code === 'TAB_AS_INDENT' ? 'indent with spaces' : '' }))))
+    .map(
+      (document) =>
+        new YamlDocument(
+          document,
+          lines,
+          document.errors.map(({ code, pos, message }) => ({
+            offset: pos[0],
+            message: sentence(message),
+            remedy: code === 'TAB_AS_INDENT' ? 'indent with spaces' : '',
+          })),
+        ),
+    )
 }
 
 /** Where a value goes deeper than the limit, undefined if it does not. */
@@ -53,7 +89,8 @@ function tooDeep(root: CST.Token | undefined): number | undefined {
     const { token, depth } = next
     if (token === undefined || token === null || !('items' in token)) continue
     if (depth > DEPTH_LIMIT) return token.offset
-    for (const { key, value } of token.items) open.push({ token: key ?? undefined, depth: depth + 1 }, { token: value, depth: depth + 1 })
+    for (const { key, value } of token.items)
+      open.push({ token: key ?? undefined, depth: depth + 1 }, { token: value, depth: depth + 1 })
   }
   return undefined
 }
@@ -70,18 +107,38 @@ export class YamlDocument {
   readonly #targets: ReadonlyMap<Alias, Node>
   readonly #lines: LineCounter
 
-  constructor(document: Document.Parsed, lines: LineCounter, errors: readonly { readonly offset: number; readonly message: string; readonly remedy: string }[]) {
+  constructor(
+    document: Document.Parsed,
+    lines: LineCounter,
+    errors: readonly { readonly offset: number; readonly message: string; readonly remedy: string }[],
+  ) {
     this.#document = document
     this.#targets = aliasTargets(document)
     this.#lines = lines
-    const distinct = new Map(errors.slice(0, ERROR_LIMIT).toReversed().map((error) => [error.offset, error])) // what follows from the first is no news
-    const syntax = [...distinct.values()].reverse().map(({ offset, message, remedy }): YamlFault => ({ position: this.#position(offset), path: '', message, remedy, duplicate: false }))
+    const distinct = new Map(
+      errors
+        .slice(0, ERROR_LIMIT)
+        .toReversed()
+        .map((error) => [error.offset, error]),
+    ) // what follows from the first is no news
+    const syntax = [...distinct.values()]
+      .reverse()
+      .map(({ offset, message, remedy }): YamlFault => ({
+        position: this.#position(offset),
+        path: '',
+        message,
+        remedy,
+        duplicate: false,
+      }))
     const reader = new ValueReader(this.#targets, (offset) => this.#position(offset))
     this.value = syntax.length > 0 ? null : reader.value(document.contents as Node | null, '')
     this.faults = [...syntax, ...reader.faults]
   }
 
-  /** Where the value at a path stands (`key`: its key); if the path leads nowhere, where the deepest part of it that exists does. */
+  /**
+   * Where the value at a path stands (`key`: its key); if the path leads nowhere, where the deepest part of it that
+   * exists does.
+   */
   at(path: string, key = false): Position {
     return this.#position(this.#find(path, key).offset)
   }
@@ -116,17 +173,20 @@ export class YamlDocument {
       node = pair.value as Node | null
       const last = index === steps.length - 1
       const showKey = (last && wantKey) || !isScalar(node) || isEmpty(node)
-      offset = showKey ? keyOffset : startOf(node) ?? keyOffset
+      offset = showKey ? keyOffset : (startOf(node) ?? keyOffset)
     }
     return { node: this.#resolve(node), offset, whole: true }
   }
 
   #resolve(node: Node | null): Node | null {
-    return isAlias(node) ? this.#targets.get(node) ?? null : node
+    return isAlias(node) ? (this.#targets.get(node) ?? null) : node
   }
 }
 
-/** What each alias refers to: the last node before it with its anchor. All in one walk: the library walks the document again for each of them. */
+/**
+ * What each alias refers to: the last node before it with its anchor. All in one walk: the library walks the document
+ * again for each of them.
+ */
 function aliasTargets(document: Document.Parsed): Map<Alias, Node> {
   const anchors = new Map<string, Node>()
   const targets = new Map<Alias, Node>()
@@ -151,7 +211,7 @@ function findPair(map: YAMLMap, key: string): Pair | undefined {
 
 /** Kubernetes turns keys into JSON's strings: `1: x` has the key "1". */
 function keyText(value: unknown, source: string | undefined): string {
-  return typeof value === 'string' ? value : source ?? String(value)
+  return typeof value === 'string' ? value : (source ?? String(value))
 }
 
 /** A parser's message without the capital letter and the full stop of a sentence. */
@@ -177,7 +237,8 @@ class ValueReader {
 
   value(node: Node | null, path: string): JsonValue {
     this.#count++
-    if (this.#count === VALUE_LIMIT) return this.#fault(node, path, `the document has more than ${VALUE_LIMIT} values`, 'split it')
+    if (this.#count === VALUE_LIMIT)
+      return this.#fault(node, path, `the document has more than ${VALUE_LIMIT} values`, 'split it')
     if (this.#count > VALUE_LIMIT || node === null) return null
     if (isAlias(node)) return this.#alias(node, path)
     if (isMap(node)) return this.#map(node, path)
@@ -187,7 +248,8 @@ class ValueReader {
 
   #alias(node: Alias, path: string): JsonValue {
     const target = this.#targets.get(node)
-    if (target === undefined) return this.#fault(node, path, `*${node.source} refers to nothing`, `mark what it refers to with &${node.source}`)
+    if (target === undefined)
+      return this.#fault(node, path, `*${node.source} refers to nothing`, `mark what it refers to with &${node.source}`)
     const [start = 0, , end = 0] = target.range ?? []
     const own = startOf(node) ?? 0
     if (own >= start && own < end) return this.#fault(node, path, `*${node.source} contains itself`)
@@ -199,7 +261,13 @@ class ValueReader {
     if (typeof value === 'number' || typeof value === 'bigint') {
       const number = node.type === 'PLAIN' && /^[-+]?0[0-7]+$/.test(source) ? parseInt(source, 8) : Number(value)
       if (!Number.isFinite(number)) return this.#fault(node, path, `${source} is not a number that JSON has`)
-      if (Number.isInteger(number) && !Number.isSafeInteger(number)) return this.#fault(node, path, `${source} is a number too large to be exact`, 'write it in quotes if it is a string or a quantity')
+      if (Number.isInteger(number) && !Number.isSafeInteger(number))
+        return this.#fault(
+          node,
+          path,
+          `${source} is a number too large to be exact`,
+          'write it in quotes if it is a string or a quantity',
+        )
       return number
     }
     if (typeof value === 'string' || typeof value === 'boolean' || value === null) return value
@@ -225,7 +293,13 @@ class ValueReader {
       const first = places.get(name)
       if (first !== undefined) {
         const { line, column } = this.#position(startOf(first) ?? 0)
-        this.#fault(key, at, `the key ${name} stands here a second time`, `the first is at ${line}:${column}; keep one`, true)
+        this.#fault(
+          key,
+          at,
+          `the key ${name} stands here a second time`,
+          `the first is at ${line}:${column}; keep one`,
+          true,
+        )
         continue
       }
       places.set(name, key)
@@ -234,7 +308,10 @@ class ValueReader {
     return Object.fromEntries([...merged, ...object])
   }
 
-  /** `<<: *base` or `<<: [*a, *b]`: keys that the map itself does not have; earlier ones win. https://yaml.org/type/merge.html */
+  /**
+   * `<<: *base` or `<<: [*a, *b]`: keys that the map itself does not have; earlier ones win.
+   * https://yaml.org/type/merge.html
+   */
   #merge(node: Node | null, path: string, merged: Map<string, JsonValue>): void {
     const value = this.value(node, path)
     for (const part of Array.isArray(value) ? value : [value]) {
@@ -249,5 +326,7 @@ class ValueReader {
 
 /** The parser gives the key of a merge as the text `<<` or a symbol of that name. */
 function isMerge(key: { value: unknown; type?: string | undefined }): boolean {
-  return key.type === 'PLAIN' && (key.value === '<<' || (typeof key.value === 'symbol' && key.value.description === '<<'))
+  return (
+    key.type === 'PLAIN' && (key.value === '<<' || (typeof key.value === 'symbol' && key.value.description === '<<'))
+  )
 }

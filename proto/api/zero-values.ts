@@ -1,6 +1,8 @@
 /**
- * Empty values in protobuf that stand for absent ones. Kubernetes' clients in Go write every field that is no pointer, whether it was set or not: an
- * empty string, 0, false, a structure with nothing in it. Only a field with the option `presence` tells them from absence, as Go's pointers do.
+ * Empty values in protobuf that stand for absent ones. Kubernetes' clients in Go write every field that is no pointer,
+ * whether it was set or not: an
+ * empty string, 0, false, a structure with nothing in it. Only a field with the option `presence` tells them from
+ * absence, as Go's pointers do.
  * https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#optional-vs-required
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
@@ -47,7 +49,10 @@ function isEmpty(field: FieldSchema, value: JsonValue): boolean {
   return isStructure(field) && isObject(value) && Object.keys(value).length === 0
 }
 
-/** What must be there can be 0 or false, such as an exit code, unless that is no value that it may have. An empty string counts as missing. */
+/**
+ * What must be there can be 0 or false, such as an exit code, unless that is no value that it may have. An empty string
+ * counts as missing.
+ */
 function isMeant(field: FieldSchema, value: JsonValue): boolean {
   return (
     field.options.required === true &&

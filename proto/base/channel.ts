@@ -1,4 +1,6 @@
-/** A queue between one who pushes and one who iterates. It holds all that is pushed: who pushes much waits for `room`. */
+/**
+ * A queue between one who pushes and one who iterates. It holds all that is pushed: who pushes much waits for `room`.
+ */
 export class Channel<T> implements AsyncIterable<T> {
   readonly #items: T[] = []
   #end: { error?: unknown } | undefined

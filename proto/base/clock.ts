@@ -1,4 +1,7 @@
-/** Time as it is handed to every component; tests and simulation hand in their own. The only place, beside main.ts, that reads the system's. */
+/**
+ * Time as it is handed to every component; tests and simulation hand in their own. The only place, beside main.ts, that
+ * reads the system's.
+ */
 import { readFileSync, unwatchFile, watchFile } from 'node:fs'
 
 export interface Timer {
@@ -14,7 +17,10 @@ export interface Clock {
   after(millis: number, call: () => void): Timer
 }
 
-/** Milliseconds that setTimeout takes at most, not quite 25 days: what is longer it takes for 1. https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
+/**
+ * Milliseconds that setTimeout takes at most, not quite 25 days: what is longer it takes for 1.
+ * https://nodejs.org/api/timers.html#settimeoutcallback-delay-args
+ */
 const LONGEST = 2 ** 31 - 1
 
 export const systemClock: Clock = {
@@ -30,7 +36,9 @@ export const systemClock: Clock = {
   },
 }
 
-/** Names the file that a program's wall clock is set off by, so that a test of the whole program can do it from outside. */
+/**
+ * Names the file that a program's wall clock is set off by, so that a test of the whole program can do it from outside.
+ */
 export const CLOCK_OFFSET_VARIABLE = 'GANTRY_CLOCK_OFFSET_FILE'
 
 /** Milliseconds between looks at that file. */
@@ -43,8 +51,10 @@ export function clockFromEnvironment(environment: NodeJS.ProcessEnv): Clock {
 }
 
 /**
- * A clock whose wall time is off by what a file says, noticed within a second; deadlines and timers go on undisturbed. Each line of the file is a
- * name and milliseconds, "f3 -3600000", which add up; no file is no offset. While the file cannot be read or a line is something else, the offset
+ * A clock whose wall time is off by what a file says, noticed within a second; deadlines and timers go on undisturbed.
+ * Each line of the file is a
+ * name and milliseconds, "f3 -3600000", which add up; no file is no offset. While the file cannot be read or a line is
+ * something else, the offset
  * stays as it was. Looking keeps no process alive.
  */
 export class OffsetClock implements Clock {

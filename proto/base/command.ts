@@ -23,14 +23,19 @@ export interface CommandResult {
 }
 
 /**
- * Runs a program to its end. A failure is a GantryError with the end of its standard error as text: NotFound (no such program), DeadlineExceeded,
+ * Runs a program to its end. A failure is a GantryError with the end of its standard error as text: NotFound (no such
+ * program), DeadlineExceeded,
  * Cancelled, or `Internal` for another exit code, which stands as `value` in the details with field "exitCode".
  */
 export function run(program: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const { timeout = 30_000, signal, allow = [0] } = options
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(GantryError.from(signal.reason, 'Cancelled'))
-    const child = spawn(program, args, { cwd: options.cwd, env: options.env, stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] })
+    const child = spawn(program, args, {
+      cwd: options.cwd,
+      env: options.env,
+      stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    })
     const stdout: Buffer[] = []
     const stderr: Buffer[] = []
     let failure: GantryError | undefined
@@ -38,7 +43,9 @@ export function run(program: string, args: readonly string[], options: CommandOp
       failure ??= error
       child.kill('SIGKILL')
     }
-    const timer = systemClock.after(timeout, () => kill(new GantryError('DeadlineExceeded', `${program} took longer than ${timeout} ms`)))
+    const timer = systemClock.after(timeout, () =>
+      kill(new GantryError('DeadlineExceeded', `${program} took longer than ${timeout} ms`)),
+    )
     const abort = (): void => kill(GantryError.from(signal!.reason, 'Cancelled'))
     signal?.addEventListener('abort', abort, { once: true })
     child.stdout!.on('data', (chunk: Buffer) => stdout.push(chunk))
@@ -55,16 +62,32 @@ export function run(program: string, args: readonly string[], options: CommandOp
     }
     child.on('error', (cause) => {
       settle()
-      reject(new GantryError((cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'NotFound' : 'Internal', `cannot start ${program}: ${cause.message}`, { cause }))
+      reject(
+        new GantryError(
+          (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'NotFound' : 'Internal',
+          `cannot start ${program}: ${cause.message}`,
+          { cause },
+        ),
+      )
     })
     child.on('close', (code, killedBy) => {
       settle()
       if (failure !== undefined) return reject(failure)
-      const result = { code: code ?? 128, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }
+      const result = {
+        code: code ?? 128,
+        stdout: Buffer.concat(stdout).toString(),
+        stderr: Buffer.concat(stderr).toString(),
+      }
       if (code !== null && allow.includes(code)) return resolve(result)
       const detail = result.stderr.trim().slice(-2000)
       const ending = code === null ? `was ended by ${killedBy}` : `exited with ${code}`
-      reject(new GantryError('Internal', `${program} ${args.slice(0, 3).join(' ')} ${ending}${detail === '' ? '' : `: ${detail}`}`, { details: [{ field: 'exitCode', value: String(code ?? killedBy) }] }))
+      reject(
+        new GantryError(
+          'Internal',
+          `${program} ${args.slice(0, 3).join(' ')} ${ending}${detail === '' ? '' : `: ${detail}`}`,
+          { details: [{ field: 'exitCode', value: String(code ?? killedBy) }] },
+        ),
+      )
     })
   })
 }

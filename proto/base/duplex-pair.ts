@@ -1,4 +1,7 @@
-/** Two streams, each of which reads what the other is written, no faster than it is taken: a connection within the program. */
+/**
+ * Two streams, each of which reads what the other is written, no faster than it is taken: a connection within the
+ * program.
+ */
 import { Duplex } from 'node:stream'
 
 export function duplexPair(): [PairedDuplex, PairedDuplex] {
@@ -38,7 +41,8 @@ export class PairedDuplex extends Duplex {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#taken?.()
     // What is cut is cut on both sides.
-    if (!this.#alone && !this.other.destroyed && (error !== null || !this.readableEnded || !this.writableFinished)) this.other.destroy()
+    if (!this.#alone && !this.other.destroyed && (error !== null || !this.readableEnded || !this.writableFinished))
+      this.other.destroy()
     done(error)
   }
 

@@ -1,15 +1,40 @@
 /**
- * Links in HTML that lead to the root of a host, turned into ones below a prefix: for pages that are seen through a proxy. All else of the text stays as
+ * Links in HTML that lead to the root of a host, turned into ones below a prefix: for pages that are seen through a
+ * proxy. All else of the text stays as
  * it is. Who writes the page may mean harm, so each character is looked at a bounded number of times.
  * https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
  */
 import { Transform, type TransformCallback } from 'node:stream'
 
-/** By element, those of its attributes that are links. https://html.spec.whatwg.org/multipage/indices.html#attributes-3 */
+/**
+ * By element, those of its attributes that are links. https://html.spec.whatwg.org/multipage/indices.html#attributes-3
+ */
 const LINKS: Readonly<Record<string, readonly string[]>> = {
-  a: ['href'], applet: ['codebase'], area: ['href'], audio: ['src'], base: ['href'], blockquote: ['cite'], body: ['background'], button: ['formaction'], command: ['icon'], del: ['cite'],
-  embed: ['src'], form: ['action'], frame: ['longdesc', 'src'], head: ['profile'], html: ['manifest'], iframe: ['longdesc', 'src'], img: ['longdesc', 'src', 'usemap'],
-  input: ['formaction', 'src', 'usemap'], ins: ['cite'], link: ['href'], object: ['classid', 'codebase', 'data', 'usemap'], q: ['cite'], script: ['src'], source: ['src'], video: ['poster', 'src'],
+  a: ['href'],
+  applet: ['codebase'],
+  area: ['href'],
+  audio: ['src'],
+  base: ['href'],
+  blockquote: ['cite'],
+  body: ['background'],
+  button: ['formaction'],
+  command: ['icon'],
+  del: ['cite'],
+  embed: ['src'],
+  form: ['action'],
+  frame: ['longdesc', 'src'],
+  head: ['profile'],
+  html: ['manifest'],
+  iframe: ['longdesc', 'src'],
+  img: ['longdesc', 'src', 'usemap'],
+  input: ['formaction', 'src', 'usemap'],
+  ins: ['cite'],
+  link: ['href'],
+  object: ['classid', 'codebase', 'data', 'usemap'],
+  q: ['cite'],
+  script: ['src'],
+  source: ['src'],
+  video: ['poster', 'src'],
 }
 
 /** Characters of a tag that is not whole yet, for whose end is waited; a longer one passes as it is. */
@@ -77,25 +102,28 @@ export class HtmlLinks extends Transform {
       }
       const equals = take(/\s*=\s*/y)
       const value = equals === undefined ? undefined : take(/"[^"]*"|'[^']*'|[^\s"'>]+/y)
-      rewritten += `${name}${equals ?? ''}${value === undefined || !links.includes(name.toLowerCase()) ? value ?? '' : this.#value(value)}`
+      rewritten += `${name}${equals ?? ''}${value === undefined || !links.includes(name.toLowerCase()) ? (value ?? '') : this.#value(value)}`
     }
     return rewritten
   }
 
   #value(value: string): string {
-    const quote = value.startsWith('"') || value.startsWith('\'') ? value[0]! : ''
+    const quote = value.startsWith('"') || value.startsWith("'") ? value[0]! : ''
     return `${quote}${prefixedLink(quote === '' ? value : value.slice(1, -1), this.#prefix, this.#host)}${quote}`
   }
 }
 
-/** Behind the bracket that ends the tag beginning at `open`, which may stand in quotes before; undefined if there is none. What is no tag ends at once. */
+/**
+ * Behind the bracket that ends the tag beginning at `open`, which may stand in quotes before; undefined if there is
+ * none. What is no tag ends at once.
+ */
 function endOfTag(text: string, open: number): number | undefined {
   if (open + 1 < text.length && !/[a-zA-Z]/.test(text[open + 1]!)) return open + 1
   let quote = ''
   for (let at = open + 1; at < text.length; at++) {
     const character = text[at]!
     if (quote !== '') quote = character === quote ? '' : quote
-    else if (character === '"' || character === '\'') quote = character
+    else if (character === '"' || character === "'") quote = character
     else if (character === '>') return at + 1
   }
   return undefined

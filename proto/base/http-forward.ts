@@ -1,8 +1,15 @@
 /**
- * HTTP requests handed on over a connection that is there already (RFC 9110, section 7.6): what concerns one connection only stays, redirects of the
+ * HTTP requests handed on over a connection that is there already (RFC 9110, section 7.6): what concerns one connection
+ * only stays, redirects of the
  * other side lead back through here.
  */
-import { request as makeRequest, ServerResponse, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
+import {
+  request as makeRequest,
+  ServerResponse,
+  type ClientRequest,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+} from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
@@ -22,10 +29,25 @@ export interface Onward {
 }
 
 /** Of one connection only, RFC 9110 section 7.6.1; an expectation is met here. */
-const HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect']
+const HOP_BY_HOP = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+]
 
 /** Resolves when the answer has ended. Rejects if there is none; one that is cut in the middle is cut here too. */
-export async function forwardRequest(request: IncomingMessage, response: ServerResponse, onward: Onward): Promise<void> {
+export async function forwardRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  onward: Onward,
+): Promise<void> {
   response.on('close', () => onward.socket.destroy())
   // A body whose length was not told goes on as such, whatever the method.
   const framing = request.headers['transfer-encoding'] === undefined ? {} : { 'transfer-encoding': 'chunked' }
@@ -36,10 +58,16 @@ export async function forwardRequest(request: IncomingMessage, response: ServerR
 }
 
 /**
- * Hands on a request to change the protocol, and joins the two connections if the other side agrees; otherwise its answer is the last thing said on
+ * Hands on a request to change the protocol, and joins the two connections if the other side agrees; otherwise its
+ * answer is the last thing said on
  * the client's. Resolves when both have ended. Rejects if there is no answer.
  */
-export async function forwardUpgrade(request: IncomingMessage, client: Duplex, head: Buffer, onward: Onward): Promise<void> {
+export async function forwardUpgrade(
+  request: IncomingMessage,
+  client: Duplex,
+  head: Buffer,
+  onward: Onward,
+): Promise<void> {
   client.on('close', () => onward.socket.destroy())
   await exchange(request, onward, { connection: 'Upgrade', upgrade: request.headers.upgrade ?? '' }, (sent, done) => {
     sent.once('response', (reply) => {
@@ -51,7 +79,9 @@ export async function forwardUpgrade(request: IncomingMessage, client: Duplex, h
     })
     sent.once('upgrade', (reply, socket, first) => {
       const headers = { ...replyHeaders(reply, request, onward), connection: 'Upgrade', upgrade: reply.headers.upgrade }
-      const lines = Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().map((one) => `${name}: ${one}\r\n`))
+      const lines = Object.entries(headers).flatMap(([name, value]) =>
+        [value ?? []].flat().map((one) => `${name}: ${one}\r\n`),
+      )
       client.write(`HTTP/1.1 101 ${phraseOf(reply)}\r\n${lines.join('')}\r\n`)
       if (first.length > 0) client.write(first)
       if (head.length > 0) socket.write(head)
@@ -61,12 +91,25 @@ export async function forwardUpgrade(request: IncomingMessage, client: Duplex, h
   })
 }
 
-/** Sends the request; `answered` is to call `done` once there is an answer, with what passes it on until its end. The connection onward is of no use afterwards. */
-async function exchange(request: IncomingMessage, onward: Onward, headers: OutgoingHttpHeaders, answered: (sent: ClientRequest, done: (passOn: () => Promise<void>) => void) => void): Promise<void> {
+/**
+ * Sends the request; `answered` is to call `done` once there is an answer, with what passes it on until its end. The
+ * connection onward is of no use afterwards.
+ */
+async function exchange(
+  request: IncomingMessage,
+  onward: Onward,
+  headers: OutgoingHttpHeaders,
+  answered: (sent: ClientRequest, done: (passOn: () => Promise<void>) => void) => void,
+): Promise<void> {
   const { socket, path } = onward
   try {
     await new Promise<void>((resolve, reject) => {
-      const sent = makeRequest({ createConnection: () => socket, method: request.method, path, headers: { ...onwardHeaders(request, onward), ...headers } })
+      const sent = makeRequest({
+        createConnection: () => socket,
+        method: request.method,
+        path,
+        headers: { ...onwardHeaders(request, onward), ...headers },
+      })
       for (const source of [socket, sent]) source.on('error', reject)
       const unanswered = (): void => reject(new Error('the connection ended without an answer'))
       sent.once('close', unanswered)
@@ -92,7 +135,11 @@ function pass(reply: IncomingMessage, response: ServerResponse, onward: Onward):
   const headers = replyHeaders(reply, response.req, onward)
   // Links become longer: how long the page is, and what its bytes are, is not known any more.
   const changed = isPage(reply) ? ['content-length', 'content-md5', 'digest', 'etag', 'accept-ranges'] : []
-  response.writeHead(statusCode, phraseOf(reply), Object.fromEntries(Object.entries(headers).filter(([name]) => !changed.includes(name))))
+  response.writeHead(
+    statusCode,
+    phraseOf(reply),
+    Object.fromEntries(Object.entries(headers).filter(([name]) => !changed.includes(name))),
+  )
   if (isPage(reply)) reply.pipe(new HtmlLinks(onward.prefix, response.req.headers.host ?? '')).pipe(response)
   else reply.pipe(response)
   reply.once('error', () => response.destroy()) // cut in the middle: to be seen as such
@@ -106,7 +153,10 @@ function pass(reply: IncomingMessage, response: ServerResponse, onward: Onward):
 
 /** Whether its links are to be rewritten. One that is compressed passes as it is: the other side is asked for none. */
 function isPage({ headers }: IncomingMessage): boolean {
-  return /^text\/html(?:\s*;|\s*$)/i.test(headers['content-type'] ?? '') && (headers['content-encoding'] ?? 'identity') === 'identity'
+  return (
+    /^text\/html(?:\s*;|\s*$)/i.test(headers['content-type'] ?? '') &&
+    (headers['content-encoding'] ?? 'identity') === 'identity'
+  )
 }
 
 /** The reason phrase; nothing in the place of one that cannot be said on (RFC 9112, section 4: it means nothing). */
@@ -124,13 +174,20 @@ async function join(client: Duplex, socket: Duplex): Promise<void> {
   await Promise.all(ends)
 }
 
-function onwardHeaders(request: IncomingMessage, { prefix, path, withheld = [], added = {} }: Onward): OutgoingHttpHeaders {
+function onwardHeaders(
+  request: IncomingMessage,
+  { prefix, path, withheld = [], added = {} }: Onward,
+): OutgoingHttpHeaders {
   const { headers, socket } = request
-  const dropped = [...HOP_BY_HOP, ...withheld, ...(headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase())]
+  const dropped = [
+    ...HOP_BY_HOP,
+    ...withheld,
+    ...(headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()),
+  ]
   const before = headers['x-forwarded-for']
   return {
     ...without(request.headersDistinct, dropped),
-    'x-forwarded-for': [...before === undefined ? [] : [before], socket.remoteAddress ?? ''].join(', '),
+    'x-forwarded-for': [...(before === undefined ? [] : [before]), socket.remoteAddress ?? ''].join(', '),
     'x-forwarded-host': headers.host ?? '',
     'x-forwarded-proto': (socket as Partial<TLSSocket>).encrypted === true ? 'https' : 'http',
     'x-forwarded-uri': `${prefix}${path.replace(/[?#][^]*$/, '')}`,
@@ -139,10 +196,18 @@ function onwardHeaders(request: IncomingMessage, { prefix, path, withheld = [], 
 }
 
 /** A redirect to where the other side thinks it is stays within what is reached through here. */
-function replyHeaders(reply: IncomingMessage, { headers: { host } }: IncomingMessage, { prefix }: Onward): OutgoingHttpHeaders {
-  const passed = without(reply.headersDistinct, [...HOP_BY_HOP, ...(reply.headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase())])
+function replyHeaders(
+  reply: IncomingMessage,
+  { headers: { host } }: IncomingMessage,
+  { prefix }: Onward,
+): OutgoingHttpHeaders {
+  const passed = without(reply.headersDistinct, [
+    ...HOP_BY_HOP,
+    ...(reply.headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()),
+  ])
   const [, authority, path] = /^(?:(?:https?:)?\/\/([^/?#]*))?((?:\/[^]*)?)$/i.exec(reply.headers.location ?? '') ?? []
-  if (path === undefined || path.startsWith(prefix) || (authority !== undefined ? authority !== host : path === '')) return passed
+  if (path === undefined || path.startsWith(prefix) || (authority !== undefined ? authority !== host : path === ''))
+    return passed
   return { ...passed, location: `${prefix}${path === '' ? '/' : path}` }
 }
 

@@ -18,7 +18,11 @@ export function identify(pid: number): ProcessIdentity | undefined {
   if (stat === undefined) return undefined
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   if (fields[0] === 'Z' || fields[0] === 'X') return undefined
-  return { pid, startTime: Number(fields[19]), bootId: (bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()) }
+  return {
+    pid,
+    startTime: Number(fields[19]),
+    bootId: (bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
+  }
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {

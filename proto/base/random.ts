@@ -8,7 +8,9 @@ export interface Random {
 
 /** Bytes of one number. */
 const WIDTH = 6
-/** Numbers asked of the system at once: one by one, a name or a uid would cost more than the rest of making an object. */
+/**
+ * Numbers asked of the system at once: one by one, a name or a uid would cost more than the rest of making an object.
+ */
 const BATCH = 512
 
 class SystemRandom implements Random {

@@ -41,16 +41,19 @@ export class RunGroup {
   }
 
   #start(task: Task, essential: boolean): void {
-    const running = Promise.resolve().then(() => task(this.signal)).then(
-      () => {
-        if (essential) this.stop()
-      },
-      (thrown: unknown) => {
-        const stopped = this.signal.aborted && (thrown as Error | undefined)?.name === 'AbortError'
-        if (!stopped) this.#error ??= { thrown }
-        this.stop()
-      },
-    ).finally(() => this.#tasks.delete(running))
+    const running = Promise.resolve()
+      .then(() => task(this.signal))
+      .then(
+        () => {
+          if (essential) this.stop()
+        },
+        (thrown: unknown) => {
+          const stopped = this.signal.aborted && (thrown as Error | undefined)?.name === 'AbortError'
+          if (!stopped) this.#error ??= { thrown }
+          this.stop()
+        },
+      )
+      .finally(() => this.#tasks.delete(running))
     this.#tasks.add(running)
   }
 }

@@ -14,15 +14,22 @@ export interface ThreadCode {
   readonly bundle: string
 }
 
-export function startThread({ folder, source, bundle }: ThreadCode, options: Omit<WorkerOptions, 'eval' | 'execArgv'>): Worker {
+export function startThread(
+  { folder, source, bundle }: ThreadCode,
+  options: Omit<WorkerOptions, 'eval' | 'execArgv'>,
+): Worker {
   const path = join(folder, source)
   const common = { ...options, execArgv: [] }
-  return existsSync(path) ? new Worker(fromSource(path), { ...common, eval: true }) : new Worker(join(folder, bundle), common)
+  return existsSync(path)
+    ? new Worker(fromSource(path), { ...common, eval: true })
+    : new Worker(join(folder, bundle), common)
 }
 
 /** Threads do not take over the loader that TypeScript needs. */
 function fromSource(path: string): string {
   const folder = dirname(createRequire(path).resolve('tsx/package.json'))
-  const [loader, source] = [join(folder, 'dist/esm/api/index.mjs'), path].map((file) => JSON.stringify(pathToFileURL(file).href)) as [string, string]
+  const [loader, source] = [join(folder, 'dist/esm/api/index.mjs'), path].map((file) =>
+    JSON.stringify(pathToFileURL(file).href),
+  ) as [string, string]
   return `import(${loader}).then(({ tsImport }) => tsImport(${source}, ${source})).catch((error) => { setImmediate(() => { throw error }) })`
 }

@@ -1,5 +1,6 @@
 /**
- * Keys that wait to be worked on. A key added while it waits is there once; added while it is being worked on, it comes again afterwards;
+ * Keys that wait to be worked on. A key added while it waits is there once; added while it is being worked on, it comes
+ * again afterwards;
  * one key is never worked on twice at once. Failed keys come back with growing delays.
  */
 import { backoffDelay, type BackoffOptions } from './backoff.ts'
@@ -54,10 +55,16 @@ export class WorkQueue {
   }
 
   /**
-   * Works on keys until the signal is aborted, at most `concurrency` at once. A pass that throws is told to `failed` and the key comes back
+   * Works on keys until the signal is aborted, at most `concurrency` at once. A pass that throws is told to `failed`
+   * and the key comes back
    * later; one that succeeds clears the key's failures. Resolves when the passes under way have ended.
    */
-  async run(pass: (key: string) => Promise<void>, failed: (key: string, error: unknown, failures: number) => void, signal: AbortSignal, concurrency = 1): Promise<void> {
+  async run(
+    pass: (key: string) => Promise<void>,
+    failed: (key: string, error: unknown, failures: number) => void,
+    signal: AbortSignal,
+    concurrency = 1,
+  ): Promise<void> {
     const active = new Set<Promise<void>>()
     const close = (): void => this.#close()
     signal.addEventListener('abort', close, { once: true })
@@ -82,7 +89,11 @@ export class WorkQueue {
     await Promise.all(active)
   }
 
-  async #work(key: string, pass: (key: string) => Promise<void>, failed: (key: string, error: unknown, failures: number) => void): Promise<void> {
+  async #work(
+    key: string,
+    pass: (key: string) => Promise<void>,
+    failed: (key: string, error: unknown, failures: number) => void,
+  ): Promise<void> {
     this.#waiting.delete(key)
     this.#processing.add(key)
     try {

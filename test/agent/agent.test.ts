@@ -27,8 +27,17 @@ describe('agent', () => {
   let images: FakeImages
   /** What the node's network hears, in order. */
   const heard: string[] = []
-  const guard: PodGuard = { adopt: (given) => void heard.push(`lives on: ${[...given.values()].join()}`), protect: () => Promise.resolve(), forget: () => undefined }
-  const part: NetworkPart = { name: 'part', confirms: false, apply: async (view) => void heard.push(`revision ${view.revision}`), stop: () => Promise.resolve() }
+  const guard: PodGuard = {
+    adopt: (given) => void heard.push(`lives on: ${[...given.values()].join()}`),
+    protect: () => Promise.resolve(),
+    forget: () => undefined,
+  }
+  const part: NetworkPart = {
+    name: 'part',
+    confirms: false,
+    apply: async (view) => void heard.push(`revision ${view.revision}`),
+    stop: () => Promise.resolve(),
+  }
 
   /** Where the runtime lets files stand that a container may write to. */
   function boundedPlace(sandboxId: string): string {
@@ -37,11 +46,32 @@ describe('agent', () => {
 
   function start(): void {
     const stopping = new AbortController()
-    const config = parseConfig(JSON.stringify({ name: 'n1', controllers: [controller.address], stateDir: join(directory, 'state'), runDir: join(directory, 'run') }), 'test', AGENT_SETTINGS)
-    const running = runAgent({
-      config, version: '1', images, networking: () => ({ network, guard, parts: [part] }), run: runProgram, runtime: Object.assign(new FakeRuntime(systemClock, () => ({}), machine), { podFiles: boundedPlace }), state: new FileState(join(directory, 'state/state')),
-      connect: (address) => connect(address), clock: systemClock, random: seededRandom(3), log: silentLogger,
-    }, stopping.signal)
+    const config = parseConfig(
+      JSON.stringify({
+        name: 'n1',
+        controllers: [controller.address],
+        stateDir: join(directory, 'state'),
+        runDir: join(directory, 'run'),
+      }),
+      'test',
+      AGENT_SETTINGS,
+    )
+    const running = runAgent(
+      {
+        config,
+        version: '1',
+        images,
+        networking: () => ({ network, guard, parts: [part] }),
+        run: runProgram,
+        runtime: Object.assign(new FakeRuntime(systemClock, () => ({}), machine), { podFiles: boundedPlace }),
+        state: new FileState(join(directory, 'state/state')),
+        connect: (address) => connect(address),
+        clock: systemClock,
+        random: seededRandom(3),
+        log: silentLogger,
+      },
+      stopping.signal,
+    )
     agent = {
       async stop() {
         stopping.abort()
@@ -52,7 +82,10 @@ describe('agent', () => {
 
   /** A session of the agent, welcomed. */
   async function session(count: number): Promise<SessionEnd> {
-    await until(`session ${count}`, () => controller.sessions.length === count && controller.last!.cases()[0] === 'hello')
+    await until(
+      `session ${count}`,
+      () => controller.sessions.length === count && controller.last!.cases()[0] === 'hello',
+    )
     controller.last!.welcome(hello(controller.last!))
     return controller.last!
   }
@@ -64,7 +97,9 @@ describe('agent', () => {
   }
 
   function told(end: SessionEnd, name: string): ObservedPod | undefined {
-    return end.received.flatMap(({ message }) => (message?.case === 'statuses' ? message.value.pods : [])).findLast((pod) => pod.name === name)
+    return end.received
+      .flatMap(({ message }) => (message?.case === 'statuses' ? message.value.pods : []))
+      .findLast((pod) => pod.name === name)
   }
 
   before(async () => {
@@ -85,7 +120,17 @@ describe('agent', () => {
   it('registers the machine and runs what it is given', async () => {
     const first = await session(1)
     assert.equal(hello(first).status.capacity!.pods, '250')
-    first.send({ case: 'network', value: { complete: true, sequence: 1, revision: 7, set: [{ key: 'PeerNode/n1', entry: { case: 'peer', value: { name: 'n1' } } }], removed: [], more: false } })
+    first.send({
+      case: 'network',
+      value: {
+        complete: true,
+        sequence: 1,
+        revision: 7,
+        set: [{ key: 'PeerNode/n1', entry: { case: 'peer', value: { name: 'n1' } } }],
+        removed: [],
+        more: false,
+      },
+    })
     first.complete(makePod('web'))
     await until('web runs', () => told(first, 'web')?.status?.phase === 'Running')
     assert.deepEqual(network.ranges?.podCidrs, ['10.1.0.0/24'])
@@ -95,7 +140,11 @@ describe('agent', () => {
       const source = container!.spec.mounts.find((mount) => mount.destination === destination)!.source
       assert.ok(source.startsWith(`${boundedPlace('uid-web')}/`), `${destination} is ${source}`)
     }
-    await until('events are told', () => first.received.some(({ message }) => message?.case === 'events' && message.value.events.some((event) => event.reason === 'Started')))
+    await until('events are told', () =>
+      first.received.some(
+        ({ message }) => message?.case === 'events' && message.value.events.some((event) => event.reason === 'Started'),
+      ),
+    )
   })
 
   it('restarts without touching what runs, and tells the same again', async () => {
@@ -110,7 +159,10 @@ describe('agent', () => {
     // What guards pods hears of those that live on before it is asked to follow what the run before knew.
     assert.deepEqual(heard.slice(0, 2), [`lives on: ${told(second, 'web')!.status!.podIP!}`, 'revision 7'])
     assert.deepEqual(await mountsUnder(directory), mounts)
-    assert.equal(told(second, 'web')!.status!.containerStatuses![0]!.containerID, before.status!.containerStatuses![0]!.containerID)
+    assert.equal(
+      told(second, 'web')!.status!.containerStatuses![0]!.containerID,
+      before.status!.containerStatuses![0]!.containerID,
+    )
     assert.deepEqual(told(second, 'web')!.status!.conditions, before.status!.conditions)
     second.complete(makePod('web'))
     second.change([makePod('db')])
@@ -122,7 +174,10 @@ describe('agent', () => {
     await controller.stop()
     const [container] = machine.containers.values()
     machine.end(container!, 1)
-    await until('it is started again without a controller', () => [...machine.containers.values()].filter((other) => other.state.state === 'running').length === 2)
+    await until(
+      'it is started again without a controller',
+      () => [...machine.containers.values()].filter((other) => other.state.state === 'running').length === 2,
+    )
     await controller.start()
     const third = await session(3)
     assert.equal(told(third, 'web')?.status?.containerStatuses![0]!.restartCount ?? 1, 1)

@@ -19,7 +19,10 @@ describe('the claim to a runDir', () => {
     try {
       await once(other, 'spawn')
       await writeFile(join(directory, 'agent.process'), JSON.stringify(identify(other.pid!)))
-      assert.throws(() => claim(directory), (error) => GantryError.is(error, 'FailedPrecondition') && error.message.includes(`process ${other.pid}`))
+      assert.throws(
+        () => claim(directory),
+        (error) => GantryError.is(error, 'FailedPrecondition') && error.message.includes(`process ${other.pid}`),
+      )
     } finally {
       other.kill('SIGKILL')
       await once(other, 'exit')
@@ -29,7 +32,7 @@ describe('the claim to a runDir', () => {
     claim(directory)
   })
 
-  it('is given where a process of before has another one\'s pid now', async () => {
+  it("is given where a process of before has another one's pid now", async () => {
     await writeFile(join(directory, 'agent.process'), JSON.stringify({ ...identify(process.ppid), startTime: 1 }))
     claim(directory)
   })

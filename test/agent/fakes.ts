@@ -8,7 +8,16 @@ import type { Actions, ActionTarget, Outcome } from '../../agent/pods/probes/con
 import type { Container, Event, LifecycleHandler, ObservedPod, Pod, ProbeHandler } from '../../proto/gen/types.ts'
 import type { Reports } from '../../agent/session/contract.ts'
 
-const IMAGE_CONFIG: ImageConfig = { env: [], entrypoint: [], cmd: ['/bin/app'], workingDir: '', user: '', stopSignal: '', volumes: [], labels: {} }
+const IMAGE_CONFIG: ImageConfig = {
+  env: [],
+  entrypoint: [],
+  cmd: ['/bin/app'],
+  workingDir: '',
+  user: '',
+  stopSignal: '',
+  volumes: [],
+  labels: {},
+}
 
 /** Every image exists, unless `failure` says otherwise; root filesystems are plain directories. */
 export class FakeImages implements ImageService {
@@ -73,7 +82,13 @@ export class FakeImages implements ImageService {
   }
 
   #image(reference: string): Image {
-    return { reference: `docker.io/library/${reference}`, digest: `sha256:${Buffer.from(reference).toString('hex')}`, id: `sha256:${reference}`, size: 1, config: { ...IMAGE_CONFIG, ...this.config } }
+    return {
+      reference: `docker.io/library/${reference}`,
+      digest: `sha256:${Buffer.from(reference).toString('hex')}`,
+      id: `sha256:${reference}`,
+      size: 1,
+      config: { ...IMAGE_CONFIG, ...this.config },
+    }
   }
 }
 
@@ -143,7 +158,15 @@ export class RecordedReports implements Reports {
 }
 
 export function makeContainer(name: string, fields: Partial<Container> = {}): Container {
-  return { name, image: 'app', resources: {}, terminationMessagePath: '/dev/termination-log', terminationMessagePolicy: 'File', imagePullPolicy: 'IfNotPresent', ...fields }
+  return {
+    name,
+    image: 'app',
+    resources: {},
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'File',
+    imagePullPolicy: 'IfNotPresent',
+    ...fields,
+  }
 }
 
 export function makePod(name: string, spec: Partial<Pod['spec']> = {}, metadata: Partial<Pod['metadata']> = {}): Pod {
@@ -152,7 +175,13 @@ export function makePod(name: string, spec: Partial<Pod['spec']> = {}, metadata:
     kind: 'Pod',
     metadata: { name, namespace: 'default', uid: `uid-${name}`, resourceVersion: '1', ...metadata },
     spec: {
-      containers: [makeContainer('main')], restartPolicy: 'Always', terminationGracePeriodSeconds: 30, dnsPolicy: 'ClusterFirst', schedulerName: 'default-scheduler', securityContext: {}, ...spec,
+      containers: [makeContainer('main')],
+      restartPolicy: 'Always',
+      terminationGracePeriodSeconds: 30,
+      dnsPolicy: 'ClusterFirst',
+      schedulerName: 'default-scheduler',
+      securityContext: {},
+      ...spec,
     },
     status: {},
   }

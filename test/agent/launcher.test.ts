@@ -25,27 +25,46 @@ describe('Launcher', () => {
   const shell = (script: string, ...args: string[]): readonly string[] => ['-c', script, 'sh', ...args]
 
   it('gives back both outputs and the exit code', async () => {
-    assert.deepEqual(await launcher.run('sh', shell('echo out; echo err >&2; exit 3'), { allow: [3] }), { code: 3, stdout: 'out\n', stderr: 'err\n' })
+    assert.deepEqual(await launcher.run('sh', shell('echo out; echo err >&2; exit 3'), { allow: [3] }), {
+      code: 3,
+      stdout: 'out\n',
+      stderr: 'err\n',
+    })
   })
 
   it('hands arguments, input, directory and environment on as they are', async () => {
     const odd = `it's "a"\n$HOME \\n *`
-    const { stdout } = await launcher.run('sh', shell('printf "%s|%s|%s|" "$1" "$ODD" "$PWD"; cat', odd), { stdin: odd, cwd: directory, env: { ODD: odd } })
+    const { stdout } = await launcher.run('sh', shell('printf "%s|%s|%s|" "$1" "$ODD" "$PWD"; cat', odd), {
+      stdin: odd,
+      cwd: directory,
+      env: { ODD: odd },
+    })
     assert.equal(stdout, `${odd}|${odd}|${directory}|${odd}`)
     await assert.rejects(launcher.run('true', ['a\0b']), { code: 'InvalidArgument' })
     await assert.rejects(launcher.run('true', [], { env: { 'a b': '' } }), { code: 'InvalidArgument' })
   })
 
   it('tells what failed', async () => {
-    await assert.rejects(launcher.run('sh', shell('echo broken >&2; exit 4')), (error) => GantryError.is(error, 'Internal') && /exited with 4: broken$/.test(error.message) && error.details[0]?.value === '4')
+    await assert.rejects(
+      launcher.run('sh', shell('echo broken >&2; exit 4')),
+      (error) =>
+        GantryError.is(error, 'Internal') &&
+        /exited with 4: broken$/.test(error.message) &&
+        error.details[0]?.value === '4',
+    )
     await assert.rejects(launcher.run('no-such-program', []), { code: 'NotFound' })
     await assert.rejects(launcher.run('true', [], { cwd: join(directory, 'absent') }), { code: 'Internal' })
   })
 
   it('runs many at once without mixing them up', async () => {
     const numbers = Array.from({ length: 60 }, (_, number) => number)
-    const results = await Promise.all(numbers.map((number) => launcher.run('sh', shell('echo "$1"; exit "$1"', String(number)), { allow: numbers })))
-    assert.deepEqual(results.map(({ code, stdout }) => [code, stdout]), numbers.map((number) => [number, `${number}\n`]))
+    const results = await Promise.all(
+      numbers.map((number) => launcher.run('sh', shell('echo "$1"; exit "$1"', String(number)), { allow: numbers })),
+    )
+    assert.deepEqual(
+      results.map(({ code, stdout }) => [code, stdout]),
+      numbers.map((number) => [number, `${number}\n`]),
+    )
   })
 
   it('kills what takes too long and what is no longer wanted', async () => {
@@ -66,13 +85,22 @@ describe('Launcher', () => {
     const line = '{"text":"a\\\\n\'b\'"}'
     const options = { cwd: '/', env: { LINE: line }, timeout: 30_000, stderr: errors }
     const pidFile = join(directory, 'pid')
-    assert.equal(await launcher.answer('sh', shell('echo wrong >&2; sleep 1000 & echo $! >"$1"; printf "%s\\nmore\\n" "$LINE" >&3', pidFile), options), line)
+    assert.equal(
+      await launcher.answer(
+        'sh',
+        shell('echo wrong >&2; sleep 1000 & echo $! >"$1"; printf "%s\\nmore\\n" "$LINE" >&3', pidFile),
+        options,
+      ),
+      line,
+    )
     const identity = identify(Number(readText(pidFile)))!
     assert.equal(isAlive(identity), true)
     process.kill(identity.pid, 'SIGKILL')
     assert.equal(readText(errors), 'wrong\n')
     assert.equal(await launcher.answer('true', [], options), undefined)
-    await assert.rejects(launcher.answer('sh', shell('exec sleep 1'), { ...options, timeout: 10 }), { code: 'DeadlineExceeded' })
+    await assert.rejects(launcher.answer('sh', shell('exec sleep 1'), { ...options, timeout: 10 }), {
+      code: 'DeadlineExceeded',
+    })
   })
 
   it('begins anew when its shell was killed, and tells those who waited', async () => {

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { removeTree } from '../../agent/remove-tree.ts'
@@ -92,7 +102,10 @@ describe('directories that a container wrote to', function () {
       const own = statSync(tree).blocks * 512
       const bytes = await diskUsage(tree)
       // What is counted right here leaves the directory itself out.
-      assert.ok([Number.parseInt(stdout), Number.parseInt(stdout) - own].includes(bytes), `${bytes} bytes, du says ${stdout}`)
+      assert.ok(
+        [Number.parseInt(stdout), Number.parseInt(stdout) - own].includes(bytes),
+        `${bytes} bytes, du says ${stdout}`,
+      )
     }
     writeFileSync(join(tree, 'file'), Buffer.alloc(20_000))
     await measured()

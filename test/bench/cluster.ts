@@ -11,8 +11,14 @@ const POD_PROGRAM = ['/bin/sh', '-c', 'trap "exit 0" TERM; sleep 1000000 & wait'
 
 function pod(name: string, node?: string): string {
   return JSON.stringify({
-    apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', labels: { bench: 'start' } },
-    spec: { containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: POD_PROGRAM }], terminationGracePeriodSeconds: 1, ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }) },
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', labels: { bench: 'start' } },
+    spec: {
+      containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: POD_PROGRAM }],
+      terminationGracePeriodSeconds: 1,
+      ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }),
+    },
   })
 }
 
@@ -28,7 +34,9 @@ class PodWatcher {
     let began: () => void = () => undefined
     const ready = new Promise<void>((resolve) => (began = resolve))
     this.#running = (async () => {
-      for await (const { type, object } of cluster.connection.client('Resources').watch({ apiVersion: 'v1', kind: 'Pod', namespace: 'default' }, { signal: this.#stop.signal })) {
+      for await (const { type, object } of cluster.connection
+        .client('Resources')
+        .watch({ apiVersion: 'v1', kind: 'Pod', namespace: 'default' }, { signal: this.#stop.signal })) {
         if (type === 'BOOKMARK' || object === undefined) {
           began()
           continue
@@ -66,7 +74,10 @@ class PodWatcher {
   }
 }
 
-/** Milliseconds from the call of apply to Running as a watcher sees it, one pod after the other is gone, the image present. */
+/**
+ * Milliseconds from the call of apply to Running as a watcher sees it, one pod after the other is gone, the image
+ * present.
+ */
 export async function startFigures(cluster: Cluster, count: number): Promise<Figure[]> {
   const watcher = new PodWatcher()
   await watcher.start(cluster)
@@ -76,10 +87,15 @@ export async function startFigures(cluster: Cluster, count: number): Promise<Fig
   const nodes = ['n1', 'n2', 'n3']
   for (let number = -nodes.length; number < count; number++) {
     const name = `start-${number + nodes.length}`
-    const node = number < 0 ? nodes[number + nodes.length] : undefined // first one on each node, so that each has the image
+    // The first pods go one to each node, so that each node has the image.
+    const node = number < 0 ? nodes[number + nodes.length] : undefined
     const running = watcher.running(name)
     const began = performance.now()
-    await resources.apply({ ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name }, configuration: pod(name, node), options: { fieldManager: 'bench' } })
+    await resources.apply({
+      ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name },
+      configuration: pod(name, node),
+      options: { fieldManager: 'bench' },
+    })
     const seen = await running
     if (number >= 0) {
       samples.push(performance.now() - began)
@@ -92,15 +108,28 @@ export async function startFigures(cluster: Cluster, count: number): Promise<Fig
     await gone // its node has released it: the next one does not share the machine with its removal
   }
   await watcher.stop()
-  await eventually(async () => (await resources.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'default', labelSelector: 'bench=start' })).items.length === 0)
+  await eventually(
+    async () =>
+      (await resources.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'default', labelSelector: 'bench=start' }))
+        .items.length === 0,
+  )
   return [
     { name: 'start', unit: 'ms', samples, target: 'p50 ≤ 60, p99 ≤ 150', note: 'apply → Running at a watcher' },
-    ...[...steps].map(([step, millis]): Figure => ({ name: `  ${step}`, unit: 'ms', samples: millis, note: 'after accepted' })),
+    ...[...steps].map(([step, millis]): Figure => ({
+      name: `  ${step}`,
+      unit: 'ms',
+      samples: millis,
+      note: 'after accepted',
+    })),
   ]
 }
 
 /** Seconds from the apply of a Deployment to all of its pods Running, all of them on one node. */
-export async function burstFigure(cluster: Cluster, replicas: number, rounds: number): Promise<{ figure: Figure; whileRunning: Figure[] }> {
+export async function burstFigure(
+  cluster: Cluster,
+  replicas: number,
+  rounds: number,
+): Promise<{ figure: Figure; whileRunning: Figure[] }> {
   const resources = cluster.connection.client('Resources')
   const samples: number[] = []
   let whileRunning: Figure[] = []
@@ -109,24 +138,47 @@ export async function burstFigure(cluster: Cluster, replicas: number, rounds: nu
     await watcher.start(cluster)
     const before = performance.now()
     const configuration = JSON.stringify({
-      apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'burst', namespace: 'default' },
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'burst', namespace: 'default' },
       spec: {
-        replicas, selector: { matchLabels: { app: 'burst' } },
-        template: { metadata: { labels: { app: 'burst' } }, spec: { nodeSelector: { 'kubernetes.io/hostname': 'n1' }, terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: POD_PROGRAM }] } },
+        replicas,
+        selector: { matchLabels: { app: 'burst' } },
+        template: {
+          metadata: { labels: { app: 'burst' } },
+          spec: {
+            nodeSelector: { 'kubernetes.io/hostname': 'n1' },
+            terminationGracePeriodSeconds: 1,
+            containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: POD_PROGRAM }],
+          },
+        },
       },
     })
-    await resources.apply({ ref: { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'burst' }, configuration, options: { fieldManager: 'bench' } })
+    await resources.apply({
+      ref: { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'burst' },
+      configuration,
+      options: { fieldManager: 'bench' },
+    })
     for await (const _ of setInterval(2)) {
       if (watcher.count('Running') >= replicas) break
-      if (performance.now() - before > 120_000) throw new Error(`only ${watcher.count('Running')} of ${replicas} pods run after two minutes`)
+      if (performance.now() - before > 120_000)
+        throw new Error(`only ${watcher.count('Running')} of ${replicas} pods run after two minutes`)
     }
     samples.push((performance.now() - before) / 1000)
     if (round === rounds - 1) whileRunning = podWeight(cluster)
     await resources.delete({ ref: { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'burst' } })
-    await eventually(async () => (await resources.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'default', labelSelector: 'app=burst' })).items.length === 0, 120_000)
+    await eventually(
+      async () =>
+        (await resources.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'default', labelSelector: 'app=burst' }))
+          .items.length === 0,
+      120_000,
+    )
     await watcher.stop()
   }
-  return { figure: { name: `burst ${replicas}`, unit: 's', samples, target: '≤ 2.5', note: 'apply → all Running on one node' }, whileRunning }
+  return {
+    figure: { name: `burst ${replicas}`, unit: 's', samples, target: '≤ 2.5', note: 'apply → all Running on one node' },
+    whileRunning,
+  }
 }
 
 /** Memory of each shim, which is all that runs beside a pod's own processes. */
@@ -139,10 +191,22 @@ function podWeight(cluster: Cluster): Figure[] {
 export function weightFigures(cluster: Cluster): Figure[] {
   const of = (machine: string, text: string): number[] => cluster.processes(machine, text).map(({ pid }) => pss(pid))
   return [
-    { name: 'weight: controller', unit: 'MB', samples: of('controller', 'gantry-controller.cjs'), target: '≤ 120', note: 'Pss at rest' },
+    {
+      name: 'weight: controller',
+      unit: 'MB',
+      samples: of('controller', 'gantry-controller.cjs'),
+      target: '≤ 120',
+      note: 'Pss at rest',
+    },
     { name: 'weight: its etcd', unit: 'MB', samples: of('controller', 'etcd ') },
     { name: 'weight: its NATS', unit: 'MB', samples: of('controller', 'nats-server ') },
-    { name: 'weight: agent', unit: 'MB', samples: ['n1', 'n2', 'n3'].flatMap((node) => of(node, 'gantry-agent.cjs')), target: '≤ 90', note: 'Pss at rest' },
+    {
+      name: 'weight: agent',
+      unit: 'MB',
+      samples: ['n1', 'n2', 'n3'].flatMap((node) => of(node, 'gantry-agent.cjs')),
+      target: '≤ 90',
+      note: 'Pss at rest',
+    },
   ]
 }
 
@@ -163,5 +227,8 @@ export async function cliFigures(cluster: Cluster, count: number): Promise<Figur
     floor.push(await time(bare))
     get.push(await time(() => cluster.ok(['get', 'pods'])))
   }
-  return [{ name: 'cli: gantry get pods', unit: 'ms', samples: get, target: '≤ 120' }, { name: 'cli: Node.js alone', unit: 'ms', samples: floor, note: 'the floor' }]
+  return [
+    { name: 'cli: gantry get pods', unit: 'ms', samples: get, target: '≤ 120' },
+    { name: 'cli: Node.js alone', unit: 'ms', samples: floor, note: 'the floor' },
+  ]
 }

@@ -20,9 +20,24 @@ function number(value: number): string {
 }
 
 export function printFigures(figures: readonly Figure[]): void {
-  const rows = [['figure', 'p50', 'p99', 'count', 'unit', 'to reach', 'note'], ...figures.map(({ name, unit, samples, target = '', note = '' }) => [
-    name, number(percentile(samples, 0.5)), number(percentile(samples, 0.99)), String(samples.length), unit, target, note,
-  ])]
+  const rows = [
+    ['figure', 'p50', 'p99', 'count', 'unit', 'to reach', 'note'],
+    ...figures.map(({ name, unit, samples, target = '', note = '' }) => [
+      name,
+      number(percentile(samples, 0.5)),
+      number(percentile(samples, 0.99)),
+      String(samples.length),
+      unit,
+      target,
+      note,
+    ]),
+  ]
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  for (const row of rows) process.stdout.write(`${row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ').trimEnd()}\n`)
+  for (const row of rows)
+    process.stdout.write(
+      `${row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd()}\n`,
+    )
 }

@@ -1,4 +1,7 @@
-/** `npm run bench [-- NAME …]`: measures and prints; asserts nothing. Names: scheduler, runtime, kube, cluster, up, rig, network (or one of its parts, such as network/fabric). */
+/**
+ * `npm run bench [-- NAME …]`: measures and prints; asserts nothing. Names: scheduler, runtime, kube, cluster, up, rig,
+ * network (or one of its parts, such as network/fabric).
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -34,21 +37,35 @@ async function upFigures(rounds: number): Promise<Figure[]> {
     for (let round = 0; round <= rounds; round++) {
       for (const verb of ['up', 'down'] as const) {
         const began = performance.now()
-        await run(process.execPath, [join(ROOT, 'dist/gantry-rig.cjs'), verb, rigName('bench'), ...(verb === 'up' ? ['--demo'] : [])], { env, timeout: 120_000 })
+        await run(
+          process.execPath,
+          [join(ROOT, 'dist/gantry-rig.cjs'), verb, rigName('bench'), ...(verb === 'up' ? ['--demo'] : [])],
+          { env, timeout: 120_000 },
+        )
         if (round > 0) seconds[verb].push((performance.now() - began) / 1000)
       }
     }
   } finally {
     rmSync(home, { recursive: true })
   }
-  return [{ name: 'up', unit: 's', samples: seconds.up, target: '≤ 5', note: '3 nodes, demo running' }, { name: 'down', unit: 's', samples: seconds.down, target: '≤ 2' }]
+  return [
+    { name: 'up', unit: 's', samples: seconds.up, target: '≤ 5', note: '3 nodes, demo running' },
+    { name: 'down', unit: 's', samples: seconds.down, target: '≤ 2' },
+  ]
 }
 
 const parts: Record<string, () => Promise<readonly Figure[]>> = {
-  runtime: async () => (await runtimeBench()).map((series) => ({ ...series, unit: 'ms' })), scheduler: schedulerBench, kube: kubeFigures, cluster: clusterFigures, up: () => upFigures(5), rig: rigFigures,
+  runtime: async () => (await runtimeBench()).map((series) => ({ ...series, unit: 'ms' })),
+  scheduler: schedulerBench,
+  kube: kubeFigures,
+  cluster: clusterFigures,
+  up: () => upFigures(5),
+  rig: rigFigures,
   ...Object.fromEntries(networkBenches.map((name) => [`network/${name}`, () => runNetworkBench(name)])),
 }
-const chosen = process.argv.slice(2).flatMap((name) => (name === 'network' ? networkBenches.map((part) => `network/${part}`) : name))
+const chosen = process.argv
+  .slice(2)
+  .flatMap((name) => (name === 'network' ? networkBenches.map((part) => `network/${part}`) : name))
 const unknown = chosen.filter((name) => !(name in parts))
 if (unknown.length > 0) {
   process.stderr.write(`no benchmark ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}\n`)

@@ -1,4 +1,7 @@
-/** The figures of rigs: how fast one comes and goes, what a node weighs, how fast the pods of a node that is killed run elsewhere. */
+/**
+ * The figures of rigs: how fast one comes and goes, what a node weighs, how fast the pods of a node that is killed run
+ * elsewhere.
+ */
 import { setInterval } from 'node:timers/promises'
 import { Rig } from '../../deploy/rig/rig.ts'
 import type { DriverName } from '../../deploy/rig/contract.ts'
@@ -33,7 +36,7 @@ export async function rigFigures(): Promise<Figure[]> {
   const figures = await driverFigures('namespaces')
   const end = await useDockerEngine()
   try {
-    return [...figures, ...await driverFigures('docker')]
+    return [...figures, ...(await driverFigures('docker'))]
   } finally {
     await end()
   }
@@ -41,8 +44,8 @@ export async function rigFigures(): Promise<Figure[]> {
 
 async function driverFigures(driver: DriverName): Promise<Figure[]> {
   const figures: Figure[] = []
-  for (const size of SIZES) figures.push(...await sizeFigures(driver, size))
-  figures.push(...await replacementFigures(driver))
+  for (const size of SIZES) figures.push(...(await sizeFigures(driver, size)))
+  figures.push(...(await replacementFigures(driver)))
   return figures.map((figure) => ({ ...figure, name: `${driver}: ${figure.name}` }))
 }
 
@@ -54,7 +57,7 @@ async function sizeFigures(driver: DriverName, { nodes, controllers, rounds, tar
     const began = performance.now()
     const rig = await Rig.up({ name: NAME, driver, nodes, controllers, demo: false })
     const up = performance.now()
-    if (round === rounds) weights.push(...await nodeWeights(rig))
+    if (round === rounds) weights.push(...(await nodeWeights(rig)))
     const ending = performance.now()
     await rig.down()
     if (round === 0) continue // it warms the disk's cache
@@ -80,8 +83,22 @@ async function replacementFigures(driver: DriverName): Promise<Figure[]> {
   await using rig = await Rig.up({ name: NAME, driver, nodes: 4 })
   const labels = { app: 'moved' }
   await rig.apply({
-    apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'moved' },
-    spec: { replicas: REPLICAS, selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: ['sleep', '1000000'] }] } } },
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'moved' },
+    spec: {
+      replicas: REPLICAS,
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          containers: [
+            { name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: ['sleep', '1000000'] },
+          ],
+        },
+      },
+    },
   })
   await rig.until('deployment/moved', 'Ready')
   const pods = new PodView(rig)
@@ -100,7 +117,9 @@ async function replacementFigures(driver: DriverName): Promise<Figure[]> {
   } finally {
     await pods.close()
   }
-  return [{ name: 'node killed → replacement Running', unit: 's', samples, target: 'p99 ≤ 10', note: 'as a watcher sees it' }]
+  return [
+    { name: 'node killed → replacement Running', unit: 's', samples, target: 'p99 ≤ 10', note: 'as a watcher sees it' },
+  ]
 }
 
 /** The deployment's pods as a watcher sees them. */
@@ -115,8 +134,16 @@ class PodView {
 
   async #follow(rig: Rig): Promise<void> {
     try {
-      for await (const change of follow(rig.client, systemClock, 'Pod', { namespace: 'default', labelSelector: 'app=moved' }, '', this.#end.signal)) {
-        if (change.type === 'ADDED' || change.type === 'MODIFIED') this.#pods.set(change.object.metadata.uid, change.object)
+      for await (const change of follow(
+        rig.client,
+        systemClock,
+        'Pod',
+        { namespace: 'default', labelSelector: 'app=moved' },
+        '',
+        this.#end.signal,
+      )) {
+        if (change.type === 'ADDED' || change.type === 'MODIFIED')
+          this.#pods.set(change.object.metadata.uid, change.object)
         else if (change.type === 'DELETED') this.#pods.delete(change.object.metadata.uid)
         else if (change.type === 'RESTARTED') this.#pods.clear()
       }
@@ -131,7 +158,9 @@ class PodView {
   }
 
   #live(): Pod[] {
-    return [...this.#pods.values()].filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status.phase === 'Running')
+    return [...this.#pods.values()].filter(
+      ({ metadata, status }) => metadata.deletionTimestamp === undefined && status.phase === 'Running',
+    )
   }
 
   /** When all replicas run and none is going: the node of one. */

@@ -11,11 +11,21 @@ import type { Figure } from './figures.ts'
 const ROUNDS = 3
 
 function nodes(count: number): Node[] {
-  return Array.from({ length: count }, (_, index) => node(`node-${index}`, { cpu: '32', memory: '64Gi', labels: { zone: `zone-${index % 3}` } }))
+  return Array.from({ length: count }, (_, index) =>
+    node(`node-${index}`, { cpu: '32', memory: '64Gi', labels: { zone: `zone-${index % 3}` } }),
+  )
 }
 
 function pods(count: number, options: PodOptions): Pod[] {
-  return Array.from({ length: count }, (_, index) => pod(`pod-${index}`, { cpu: '100m', memory: '128Mi', owner: `owner-${index % 20}`, labels: { app: 'web' }, ...options }))
+  return Array.from({ length: count }, (_, index) =>
+    pod(`pod-${index}`, {
+      cpu: '100m',
+      memory: '128Mi',
+      owner: `owner-${index % 20}`,
+      labels: { app: 'web' },
+      ...options,
+    }),
+  )
 }
 
 /** Pods a second, placing alone. */
@@ -43,12 +53,18 @@ async function throughStore(nodeCount: number, podCount: number): Promise<Figure
   for (let round = 0; round < ROUNDS; round++) {
     const cluster = new TestCluster(systemClock)
     await cluster.start()
-    for (let from = 0; from < nodeCount; from += 100) await cluster.write(nodes(nodeCount).slice(from, from + 100).map(put))
+    for (let from = 0; from < nodeCount; from += 100)
+      await cluster.write(
+        nodes(nodeCount)
+          .slice(from, from + 100)
+          .map(put),
+      )
     let left = podCount
     let done: () => void
     const all = new Promise<void>((resolve) => (done = resolve))
     cluster.informer.on('Pod', ({ cached, previous }) => {
-      if (previous?.object.spec.nodeName === undefined && cached.object.spec.nodeName !== undefined && --left === 0) done()
+      if (previous?.object.spec.nodeName === undefined && cached.object.spec.nodeName !== undefined && --left === 0)
+        done()
     })
     const waiting = pods(podCount, {})
     const began = performance.now()
@@ -57,11 +73,22 @@ async function throughStore(nodeCount: number, podCount: number): Promise<Figure
     samples.push(podCount / ((performance.now() - began) / 1000))
     await cluster.stop()
   }
-  return { name: 'write to bound', unit: 'pods/s', samples, target: '> 500', note: `${nodeCount} nodes, ${podCount} pods, memory store` }
+  return {
+    name: 'write to bound',
+    unit: 'pods/s',
+    samples,
+    target: '> 500',
+    note: `${nodeCount} nodes, ${podCount} pods, memory store`,
+  }
 }
 
 export async function bench(): Promise<Figure[]> {
-  const constraint = { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule' as const, labelSelector: { matchLabels: { app: 'web' } } }
+  const constraint = {
+    maxSkew: 1,
+    topologyKey: 'zone',
+    whenUnsatisfiable: 'DoNotSchedule' as const,
+    labelSelector: { matchLabels: { app: 'web' } },
+  }
   return [
     placing('place', 100, 5000),
     placing('place', 1000, 5000),

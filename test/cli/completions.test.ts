@@ -4,7 +4,14 @@ import { completions, type Offering } from '../../cli/completions.ts'
 import type { Environment } from '../../cli/environment.ts'
 
 describe('completions of any set of commands', () => {
-  const command = (completes: 'rigs' | 'machines') => defineCommand({ usage: '', summary: 'does it', examples: [], flags: { rig: { type: 'text', help: 'which', completes: 'rig' } }, completes })
+  const command = (completes: 'rigs' | 'machines') =>
+    defineCommand({
+      usage: '',
+      summary: 'does it',
+      examples: [],
+      flags: { rig: { type: 'text', help: 'which', completes: 'rig' } },
+      completes,
+    })
   const asked: string[] = []
   const offering: Offering = {
     commands: {
@@ -15,10 +22,13 @@ describe('completions of any set of commands', () => {
     globalFlags: {},
     own: (completes, words) => {
       asked.push(words.join(' '))
-      return Promise.resolve((completes === 'rigs' ? ['lab', 'other'] : ['n1', 'n2']).map((word) => ({ word, description: completes })))
+      return Promise.resolve(
+        (completes === 'rigs' ? ['lab', 'other'] : ['n1', 'n2']).map((word) => ({ word, description: completes })),
+      )
     },
   }
-  const complete = (...words: string[]): Promise<string> => completions(words, { env: {} } as Environment, offering, false)
+  const complete = (...words: string[]): Promise<string> =>
+    completions(words, { env: {} } as Environment, offering, false)
 
   const cases: [string, string[], string][] = [
     ['commands, but hidden ones', [''], 'down\nkill\n'],

@@ -11,7 +11,8 @@ import { FakeServer } from './fake-server.ts'
 export const NOW = Date.UTC(2026, 0, 31, 12, 0, 0)
 
 /**
- * By import(), as the program itself loads its commands: a test file may have been loaded by require, and what import() loads then are other
+ * By import(), as the program itself loads its commands: a test file may have been loaded by require, and what import()
+ * loads then are other
  * instances of the same modules, whose errors would not be known here.
  */
 async function program(): Promise<typeof import('../../cli/program.ts').runProgram> {
@@ -122,7 +123,9 @@ export class Console {
       runOnTerminal: options.runOnTerminal ?? (() => Promise.reject(new Error('no terminal here'))),
     }
     return {
-      result: program().then((runProgram) => runProgram(argv, environment)).then((exit) => ({ exit, stdout: stdout.text, stderr: stderr.text })),
+      result: program()
+        .then((runProgram) => runProgram(argv, environment))
+        .then((exit) => ({ exit, stdout: stdout.text, stderr: stderr.text })),
       stdout: () => stdout.text,
       interrupt: () => interrupt.abort(),
       until: (seen) => stdout.until(seen),

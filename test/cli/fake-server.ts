@@ -1,4 +1,7 @@
-/** A controller in memory for the tests of the command line: the real wire, codec, defaults, validation, selectors, patches and merge over a map. */
+/**
+ * A controller in memory for the tests of the command line: the real wire, codec, defaults, validation, selectors,
+ * patches and merge over a map.
+ */
 import { decodeJson, encodeJson } from '../../proto/api/codec.ts'
 import { applyDefaults } from '../../proto/api/defaults.ts'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -12,8 +15,29 @@ import { validate, validateUpdate } from '../../proto/api/validation.ts'
 import { decodeResource, encodeResource, withResourceVersion, type Input } from '../../proto/api/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type {
-  AnyResource, AttachStart, CopyInput, CopyOutput, CopyStart, Event, ExecInput, ExecOutput, ExecStart, JsonObject, JsonValue, Kind, LogsRequest, NetCheckRequest, NetCheckResult, NodeUsage,
-  ObjectBytes, ObjectRef, PortForwardInput, PortForwardOutput, PortForwardStart, Services, WhyResponse,
+  AnyResource,
+  AttachStart,
+  CopyInput,
+  CopyOutput,
+  CopyStart,
+  Event,
+  ExecInput,
+  ExecOutput,
+  ExecStart,
+  JsonObject,
+  JsonValue,
+  Kind,
+  LogsRequest,
+  NetCheckRequest,
+  NetCheckResult,
+  NodeUsage,
+  ObjectBytes,
+  ObjectRef,
+  PortForwardInput,
+  PortForwardOutput,
+  PortForwardStart,
+  Services,
+  WhyResponse,
 } from '../../proto/gen/types.ts'
 
 type Change = Input<{ type: 'BOOKMARK' | 'ADDED' | 'MODIFIED' | 'DELETED'; object: ObjectBytes }>
@@ -23,7 +47,10 @@ interface Watcher {
   readonly channel: Channel<Change>
 }
 
-export type ExecScript = (start: { pod: string; container: string; command: string[]; tty: boolean }, inputs: AsyncIterable<ExecInput>) => AsyncIterable<Input<ExecOutput>>
+export type ExecScript = (
+  start: { pod: string; container: string; command: string[]; tty: boolean },
+  inputs: AsyncIterable<ExecInput>,
+) => AsyncIterable<Input<ExecOutput>>
 
 function keyOf(kind: string, namespace: string, name: string): string {
   return `${kind}/${namespace}/${name}`
@@ -47,9 +74,15 @@ export class FakeServer {
   }
 
   /** What answers an attach; a copy; and a connection to a pod's port. */
-  attach: (start: AttachStart, inputs: AsyncIterable<ExecInput>) => AsyncIterable<Input<ExecOutput>> = () => this.exec({} as ExecStart, [] as never)
-  copy: (start: CopyStart, inputs: AsyncIterable<CopyInput>, signal: AbortSignal) => AsyncIterable<Input<CopyOutput>> = async function* () {}
-  portForward: (start: PortForwardStart, inputs: AsyncIterable<PortForwardInput>, signal: AbortSignal) => AsyncIterable<Input<PortForwardOutput>> = async function* () {}
+  attach: (start: AttachStart, inputs: AsyncIterable<ExecInput>) => AsyncIterable<Input<ExecOutput>> = () =>
+    this.exec({} as ExecStart, [] as never)
+  copy: (start: CopyStart, inputs: AsyncIterable<CopyInput>, signal: AbortSignal) => AsyncIterable<Input<CopyOutput>> =
+    async function* () {}
+  portForward: (
+    start: PortForwardStart,
+    inputs: AsyncIterable<PortForwardInput>,
+    signal: AbortSignal,
+  ) => AsyncIterable<Input<PortForwardOutput>> = async function* () {}
   /** What a check of the network finds. */
   readonly netCheck: Input<NetCheckResult>[] = []
   readonly netCheckRequests: NetCheckRequest[] = []
@@ -108,7 +141,8 @@ export class FakeServer {
     const key = keyOf(object.kind, metadata.namespace, metadata.name)
     const before = this.objects.get(key)
     metadata.uid = before?.metadata.uid ?? (metadata.uid === '' ? `uid-${++this.#uid}` : metadata.uid)
-    metadata.creationTimestamp ??= before?.metadata.creationTimestamp ?? new Date(this.now()).toISOString().replace(/\.\d+/, '')
+    metadata.creationTimestamp ??=
+      before?.metadata.creationTimestamp ?? new Date(this.now()).toISOString().replace(/\.\d+/, '')
     metadata.generation ??= before?.metadata.generation ?? 1
     metadata.resourceVersion = String(++this.#revision)
     this.objects.set(key, object)
@@ -131,12 +165,19 @@ export class FakeServer {
   #checked(json: JsonObject, dryRun: boolean, previous?: AnyResource): AnyResource {
     const object = applyDefaults(decodeJson(undefined, json)) as AnyResource
     const { metadata } = object
-    if (metadata.namespace !== '' && !this.objects.has(keyOf('Namespace', '', metadata.namespace))) throw new GantryError('NotFound', `namespace "${metadata.namespace}" does not exist`)
-    const faults = previous === undefined ? validate(object) : validateUpdate({ ...object, metadata: { ...metadata, uid: previous.metadata.uid } } as AnyResource, previous)
-    if (faults.length > 0) throw problemError(faults.map(({ field, message, value, remedy }) => problem(field, message, { value, remedy })))
+    if (metadata.namespace !== '' && !this.objects.has(keyOf('Namespace', '', metadata.namespace)))
+      throw new GantryError('NotFound', `namespace "${metadata.namespace}" does not exist`)
+    const faults =
+      previous === undefined
+        ? validate(object)
+        : validateUpdate({ ...object, metadata: { ...metadata, uid: previous.metadata.uid } } as AnyResource, previous)
+    if (faults.length > 0)
+      throw problemError(faults.map(({ field, message, value, remedy }) => problem(field, message, { value, remedy })))
     if (previous !== undefined) {
       metadata.uid = previous.metadata.uid
-      metadata.generation = (previous.metadata.generation ?? 1) + (JSON.stringify(encodeJson(previous).spec) === JSON.stringify(encodeJson(object).spec) ? 0 : 1)
+      metadata.generation =
+        (previous.metadata.generation ?? 1) +
+        (JSON.stringify(encodeJson(previous).spec) === JSON.stringify(encodeJson(object).spec) ? 0 : 1)
     }
     return dryRun ? object : this.#store(object)
   }
@@ -153,20 +194,36 @@ export class FakeServer {
         const from = Number(request.continue || 0)
         const limit = request.limit || 500
         const items = all.slice(from, from + limit)
-        return { items: items.map(bytesOf), resourceVersion: String(this.#revision), continue: from + limit < all.length ? String(from + limit) : '', remainingItemCount: Math.max(0, all.length - from - limit) }
+        return {
+          items: items.map(bytesOf),
+          resourceVersion: String(this.#revision),
+          continue: from + limit < all.length ? String(from + limit) : '',
+          remainingItemCount: Math.max(0, all.length - from - limit),
+        }
       },
       watch: (request, call) => this.#watch(request, call.signal),
       create: async ({ object, options }) => {
         const draft = decodeResource(object!.kind as Kind, object!.raw) as AnyResource
         const { metadata } = draft
         if (metadata.name === '' && metadata.generateName !== undefined) metadata.name = `${metadata.generateName}x7k2p`
-        if (this.objects.has(keyOf(draft.kind, metadata.namespace, metadata.name))) throw new GantryError('AlreadyExists', `${draft.kind} ${metadata.name} exists already`, { details: [{ field: 'metadata.name', value: metadata.name, message: 'is taken', remedy: 'choose another name' }] })
+        if (this.objects.has(keyOf(draft.kind, metadata.namespace, metadata.name)))
+          throw new GantryError('AlreadyExists', `${draft.kind} ${metadata.name} exists already`, {
+            details: [
+              { field: 'metadata.name', value: metadata.name, message: 'is taken', remedy: 'choose another name' },
+            ],
+          })
         return { object: bytesOf(this.#checked(encodeJson(draft), options!.dryRun)) }
       },
       update: async ({ object, options }) => {
         const next = decodeResource(object!.kind as Kind, object!.raw) as AnyResource
-        const live = this.#find({ apiVersion: '', kind: next.kind, namespace: next.metadata.namespace, name: next.metadata.name })
-        if (next.metadata.resourceVersion !== '' && next.metadata.resourceVersion !== live.metadata.resourceVersion) throw new GantryError('Conflict', 'it was changed since')
+        const live = this.#find({
+          apiVersion: '',
+          kind: next.kind,
+          namespace: next.metadata.namespace,
+          name: next.metadata.name,
+        })
+        if (next.metadata.resourceVersion !== '' && next.metadata.resourceVersion !== live.metadata.resourceVersion)
+          throw new GantryError('Conflict', 'it was changed since')
         return { object: bytesOf(this.#checked(encodeJson(next), options!.dryRun, live)) }
       },
       patch: async ({ ref, type, patch, options }) => {
@@ -174,8 +231,20 @@ export class FakeServer {
         const live = this.#find(ref)
         const json = encodeJson(live)
         const value = JSON.parse(patch) as JsonValue
-        const next = (type === 'MERGE' ? applyMergePatch(json, value) : type === 'JSON' ? applyJsonPatch(json, value) : applyStrategicPatch(live.kind, json, value)) as JsonObject
-        const managedFields = updateOwnership({ kind: live.kind, previous: json, next, manager: options!.fieldManager, now: this.now() })
+        const next = (
+          type === 'MERGE'
+            ? applyMergePatch(json, value)
+            : type === 'JSON'
+              ? applyJsonPatch(json, value)
+              : applyStrategicPatch(live.kind, json, value)
+        ) as JsonObject
+        const managedFields = updateOwnership({
+          kind: live.kind,
+          previous: json,
+          next,
+          manager: options!.fieldManager,
+          now: this.now(),
+        })
         ;(next.metadata as JsonObject).managedFields = JSON.parse(JSON.stringify(managedFields)) as JsonValue
         return { object: bytesOf(this.#checked(next, options!.dryRun, live)) }
       },
@@ -184,19 +253,33 @@ export class FakeServer {
         const kind = ref!.kind as Kind
         const live = this.objects.get(keyOf(kind, ref!.namespace, ref!.name))
         const wanted = encodeJson(decodeJson(kind, JSON.parse(configuration) as JsonValue, { dropReadOnly: true }))
-        const { object, changed } = applyConfiguration({ kind, live: live === undefined ? undefined : encodeJson(live), configuration: wanted, manager: options!.fieldManager, force: options!.force, now: this.now() })
+        const { object, changed } = applyConfiguration({
+          kind,
+          live: live === undefined ? undefined : encodeJson(live),
+          configuration: wanted,
+          manager: options!.fieldManager,
+          force: options!.force,
+          now: this.now(),
+        })
         if (!changed) return { object: bytesOf(live!), outcome: 'UNCHANGED' }
-        return { object: bytesOf(this.#checked(object, options!.dryRun, live)), outcome: live === undefined ? 'CREATED' : 'CONFIGURED' }
+        return {
+          object: bytesOf(this.#checked(object, options!.dryRun, live)),
+          outcome: live === undefined ? 'CREATED' : 'CONFIGURED',
+        }
       },
       delete: async ({ ref, options, gracePeriodSeconds, propagation, eviction }) => {
-        this.calls.push(`${eviction ? 'evict' : 'delete'} ${ref!.kind} ${ref!.name}${gracePeriodSeconds === undefined ? '' : ` grace ${gracePeriodSeconds}`}${propagation === 'BACKGROUND' ? '' : ` ${propagation}`}`)
+        this.calls.push(
+          `${eviction ? 'evict' : 'delete'} ${ref!.kind} ${ref!.name}${gracePeriodSeconds === undefined ? '' : ` grace ${gracePeriodSeconds}`}${propagation === 'BACKGROUND' ? '' : ` ${propagation}`}`,
+        )
         const object = this.#find(ref)
         const refusal = eviction ? this.refusedEvictions.get(ref!.name)?.shift() : undefined
         if (refusal !== undefined) throw new GantryError('ResourceExhausted', refusal)
         if (options!.dryRun) return { object: bytesOf(object) }
         const held = object.kind === 'Namespace' && (object.spec.finalizers ?? []).length > 0
         if (held || (object.metadata.finalizers ?? []).length > 0) {
-          object.metadata.deletionTimestamp = new Date(this.now() + (held ? 0 : 30_000)).toISOString().replace(/\.\d+/, '')
+          object.metadata.deletionTimestamp = new Date(this.now() + (held ? 0 : 30_000))
+            .toISOString()
+            .replace(/\.\d+/, '')
           this.#store(object)
         } else this.remove(object.kind, object.metadata.name, object.metadata.namespace)
         return { object: bytesOf(object) }
@@ -204,13 +287,18 @@ export class FakeServer {
     }
   }
 
-  async *#watch(request: Parameters<typeof selectorOf>[0] & { resourceVersion: string }, signal: AbortSignal): AsyncGenerator<Change, void, undefined> {
+  async *#watch(
+    request: Parameters<typeof selectorOf>[0] & { resourceVersion: string },
+    signal: AbortSignal,
+  ): AsyncGenerator<Change, void, undefined> {
     const watcher: Watcher = { matches: selectorOf(request), channel: new Channel() }
     if (request.resourceVersion === '') {
-      for (const object of this.objects.values()) if (watcher.matches(object)) watcher.channel.push({ type: 'ADDED', object: bytesOf(object) })
+      for (const object of this.objects.values())
+        if (watcher.matches(object)) watcher.channel.push({ type: 'ADDED', object: bytesOf(object) })
       watcher.channel.push({ type: 'BOOKMARK', object: { kind: request.kind } })
     } else {
-      for (const { revision, object, change } of this.#history) if (revision > Number(request.resourceVersion) && watcher.matches(object)) watcher.channel.push(change)
+      for (const { revision, object, change } of this.#history)
+        if (revision > Number(request.resourceVersion) && watcher.matches(object)) watcher.channel.push(change)
     }
     this.#watchers.add(watcher)
     const close = (): void => watcher.channel.close()
@@ -226,8 +314,14 @@ export class FakeServer {
     const logs = (request: LogsRequest): string[] => {
       this.logRequests.push(request)
       const lines = this.logs.get(`${request.pod}/${request.container}`)
-      if (lines === undefined) throw new GantryError('FailedPrecondition', `container ${request.container} of pod ${request.pod} has not started`)
-      return (request.tailLines === undefined ? lines : lines.slice(-request.tailLines)).map((line) => (request.timestamps ? line : line.slice(line.indexOf(' ') + 1)))
+      if (lines === undefined)
+        throw new GantryError(
+          'FailedPrecondition',
+          `container ${request.container} of pod ${request.pod} has not started`,
+        )
+      return (request.tailLines === undefined ? lines : lines.slice(-request.tailLines)).map((line) =>
+        request.timestamps ? line : line.slice(line.indexOf(' ') + 1),
+      )
     }
     const script = (): ExecScript => this.exec
     return {
@@ -243,7 +337,8 @@ export class FakeServer {
       },
       attach: (inputs) => this.#begun(inputs, 'attach', (start, rest) => this.attach(start, rest)),
       copy: (inputs, call) => this.#begun(inputs, 'start', (start, rest) => this.copy(start, rest, call.signal)),
-      portForward: (inputs, call) => this.#begun(inputs, 'start', (start, rest) => this.portForward(start, rest, call.signal)),
+      portForward: (inputs, call) =>
+        this.#begun(inputs, 'start', (start, rest) => this.portForward(start, rest, call.signal)),
     }
   }
 
@@ -253,18 +348,29 @@ export class FakeServer {
   }
 
   /** Hands on what comes after the first input, which says what is wanted. */
-  async *#begun<I extends { input?: { case: string; value: unknown } | undefined }, C extends string, O>(inputs: AsyncIterable<I>, wanted: C, answer: (start: Extract<NonNullable<I['input']>, { case: C }>['value'], rest: AsyncIterable<I>) => AsyncIterable<O>): AsyncGenerator<O, void, undefined> {
+  async *#begun<I extends { input?: { case: string; value: unknown } | undefined }, C extends string, O>(
+    inputs: AsyncIterable<I>,
+    wanted: C,
+    answer: (start: Extract<NonNullable<I['input']>, { case: C }>['value'], rest: AsyncIterable<I>) => AsyncIterable<O>,
+  ): AsyncGenerator<O, void, undefined> {
     const iterator = inputs[Symbol.asyncIterator]()
     const first = await iterator.next()
     const start = first.done === true ? undefined : first.value.input
     if (start?.case !== wanted) throw new GantryError('InvalidArgument', `the first input is not ${wanted}`)
-    yield* answer(start.value as Extract<NonNullable<I['input']>, { case: C }>['value'], { [Symbol.asyncIterator]: () => iterator })
+    yield* answer(start.value as Extract<NonNullable<I['input']>, { case: C }>['value'], {
+      [Symbol.asyncIterator]: () => iterator,
+    })
   }
 
   #cluster(): Handlers<Services['Cluster']> {
-    const events = (request: { namespace: string; kind: string; name: string; type: string }): Event[] => this.events.filter((event) =>
-      (request.namespace === '' || event.metadata.namespace === request.namespace) && (request.type === '' || event.type === request.type)
-      && (request.kind === '' || event.involvedObject?.kind === request.kind) && (request.name === '' || event.involvedObject?.name === request.name))
+    const events = (request: { namespace: string; kind: string; name: string; type: string }): Event[] =>
+      this.events.filter(
+        (event) =>
+          (request.namespace === '' || event.metadata.namespace === request.namespace) &&
+          (request.type === '' || event.type === request.type) &&
+          (request.kind === '' || event.involvedObject?.kind === request.kind) &&
+          (request.name === '' || event.involvedObject?.name === request.name),
+      )
     return {
       version: async () => ({ version: '0.1.0', controller: 'c1', leader: 'c1', nodeVersion: process.version }),
       async *events(request) {
@@ -273,25 +379,41 @@ export class FakeServer {
       networkConfirmed: () => Promise.resolve({}),
       nodeUsage: ({ node }) => {
         const usage = this.usage.get(node)
-        return usage === undefined ? Promise.reject(new GantryError('FailedPrecondition', `node ${node} cannot be asked`)) : Promise.resolve(usage)
+        return usage === undefined
+          ? Promise.reject(new GantryError('FailedPrecondition', `node ${node} cannot be asked`))
+          : Promise.resolve(usage)
       },
       netCheck: (request) => this.#checkedNetwork(request),
       netCheckNode: () => {
         throw new GantryError('Unsupported', 'for other controllers')
       },
       nodePage: () => Promise.reject(new GantryError('Unsupported', 'for other controllers')),
-      why: async ({ pod }) => this.verdicts.get(pod) ?? { node: '', verdicts: [], summary: 'the scheduler has not seen it yet', time: '' },
+      why: async ({ pod }) =>
+        this.verdicts.get(pod) ?? { node: '', verdicts: [], summary: 'the scheduler has not seen it yet', time: '' },
     }
   }
 }
 
 function bytesOf(object: AnyResource): ObjectBytes {
   const kind = resourceOf(object.kind)
-  return { apiVersion: apiVersionOf(kind), kind: object.kind, raw: withResourceVersion(encodeResource(object), object.metadata.resourceVersion) }
+  return {
+    apiVersion: apiVersionOf(kind),
+    kind: object.kind,
+    raw: withResourceVersion(encodeResource(object), object.metadata.resourceVersion),
+  }
 }
 
-function selectorOf(request: { kind: string; namespace: string; labelSelector: string; fieldSelector: string }): (object: AnyResource) => boolean {
+function selectorOf(request: {
+  kind: string
+  namespace: string
+  labelSelector: string
+  fieldSelector: string
+}): (object: AnyResource) => boolean {
   const labels = parseLabelSelector(request.labelSelector)
   const fields = parseFieldSelector(request.fieldSelector, request.kind as Kind)
-  return (object) => object.kind === request.kind && (request.namespace === '' || object.metadata.namespace === request.namespace) && labels.matches(object.metadata.labels) && fields.matches(object)
+  return (object) =>
+    object.kind === request.kind &&
+    (request.namespace === '' || object.metadata.namespace === request.namespace) &&
+    labels.matches(object.metadata.labels) &&
+    fields.matches(object)
 }

@@ -14,34 +14,98 @@ describe('gantry get', () => {
 
   it('lists pods as a table', async () => {
     console.server.put(pod('web-1'))
-    console.server.put(pod('web-22', { status: { phase: 'Pending', containerStatuses: [{ name: 'main', ready: false, restartCount: 4, image: '', imageID: '', state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: { exitCode: 1, finishedAt: '2026-01-31T11:58:00Z' } } }] } }))
+    console.server.put(
+      pod('web-22', {
+        status: {
+          phase: 'Pending',
+          containerStatuses: [
+            {
+              name: 'main',
+              ready: false,
+              restartCount: 4,
+              image: '',
+              imageID: '',
+              state: { waiting: { reason: 'CrashLoopBackOff' } },
+              lastState: { terminated: { exitCode: 1, finishedAt: '2026-01-31T11:58:00Z' } },
+            },
+          ],
+        },
+      }),
+    )
     const { exit, stdout } = await console.run('get pods')
     assert.equal(exit, 0)
-    assert.equal(stdout, [
-      'NAME     READY   STATUS             RESTARTS      AGE',
-      'web-1    1/1     Running            0             5m',
-      'web-22   0/1     CrashLoopBackOff   4 (2m ago)    5m',
-      '',
-    ].join('\n').replace('(2m ago)    5m', '(2m ago)   5m').replace('RESTARTS      AGE', 'RESTARTS     AGE').replace('0             5m', '0            5m'))
+    assert.equal(
+      stdout,
+      [
+        'NAME     READY   STATUS             RESTARTS      AGE',
+        'web-1    1/1     Running            0             5m',
+        'web-22   0/1     CrashLoopBackOff   4 (2m ago)    5m',
+        '',
+      ]
+        .join('\n')
+        .replace('(2m ago)    5m', '(2m ago)   5m')
+        .replace('RESTARTS      AGE', 'RESTARTS     AGE')
+        .replace('0             5m', '0            5m'),
+    )
   })
 
   it('adds columns with -o wide, -A, --show-labels and -L', async () => {
     console.server.put(pod('web-1'))
     const { stdout } = await console.run('get po -A -o wide --show-labels -L app')
     const [header, row] = stdout.split('\n')
-    assert.deepEqual(header!.split(/ {3,}/), ['NAMESPACE', 'NAME', 'READY', 'STATUS', 'RESTARTS', 'AGE', 'IP', 'NODE', 'NOMINATED NODE', 'READINESS GATES', 'APP', 'LABELS'])
-    assert.deepEqual(row!.split(/ {3,}/), ['default', 'web-1', '1/1', 'Running', '0', '5m', '10.1.0.5', 'n1', '<none>', '<none>', 'web', 'app=web'])
+    assert.deepEqual(header!.split(/ {3,}/), [
+      'NAMESPACE',
+      'NAME',
+      'READY',
+      'STATUS',
+      'RESTARTS',
+      'AGE',
+      'IP',
+      'NODE',
+      'NOMINATED NODE',
+      'READINESS GATES',
+      'APP',
+      'LABELS',
+    ])
+    assert.deepEqual(row!.split(/ {3,}/), [
+      'default',
+      'web-1',
+      '1/1',
+      'Running',
+      '0',
+      '5m',
+      '10.1.0.5',
+      'n1',
+      '<none>',
+      '<none>',
+      'web',
+      'app=web',
+    ])
   })
 
-  it('shows kubectl\'s columns for every kind', async () => {
+  it("shows kubectl's columns for every kind", async () => {
     console.server.put(deployment('web'))
     console.server.put(replicaSet('web-abc', 'web', 2, 'busybox:2', 3))
     console.server.put(node('n1'))
-    console.server.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings' }, data: { a: '1', b: '2' } })
+    console.server.put({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'settings' },
+      data: { a: '1', b: '2' },
+    })
     console.server.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'db' }, data: { password: 'czNjcmV0' } })
-    assert.match((await console.run('get deploy')).stdout, /^NAME +READY +UP-TO-DATE +AVAILABLE +AGE\nweb +3\/3 +3 +3 +120m\n$/)
-    assert.match((await console.run('get rs -o wide')).stdout, /^NAME +DESIRED +CURRENT +READY +AGE +CONTAINERS +IMAGES +SELECTOR\nweb-abc +3 +3 +3 +0s +main +busybox:2 +app=web,pod-template-hash=web-abc\n$/)
-    assert.match((await console.run('get nodes')).stdout, /^NAME +STATUS +ROLES +AGE +VERSION\nn1 +Ready +<none> +24h +v0\.1\.0\n$/)
+    assert.match(
+      (await console.run('get deploy')).stdout,
+      /^NAME +READY +UP-TO-DATE +AVAILABLE +AGE\nweb +3\/3 +3 +3 +120m\n$/,
+    )
+    assert.match(
+      (await console.run('get rs -o wide')).stdout,
+      /^NAME +DESIRED +CURRENT +READY +AGE +CONTAINERS +IMAGES +SELECTOR\nweb-abc +3 +3 +3 +0s +main +busybox:2 +app=web,pod-template-hash=web-abc\n$/,
+    )
+    assert.match(
+      (await console.run('get nodes')).stdout,
+      /^NAME +STATUS +ROLES +AGE +VERSION\nn1 +Ready +<none> +24h +v0\.1\.0\n$/,
+    )
     assert.match((await console.run('get cm')).stdout, /^NAME +DATA +AGE\nsettings +2 +0s\n$/)
     assert.match((await console.run('get secrets')).stdout, /^NAME +TYPE +DATA +AGE\ndb +Opaque +1 +0s\n$/)
     assert.match((await console.run('get ns')).stdout, /^NAME +STATUS +AGE\ndefault +Active +0s\n$/)
@@ -65,9 +129,18 @@ describe('gantry get', () => {
   it('gets and describes what manifests name, where they place it', async () => {
     const there = { ...pod('web'), metadata: { name: 'web', namespace: 'shop' } }
     for (const object of [there, pod('web'), deployment('web')]) console.server.put(object)
-    const file = await console.file('web.yaml', `${JSON.stringify(there)}\n---\n${JSON.stringify({ ...deployment('web'), status: undefined })}\n`)
-    assert.equal((await console.run(`get -f ${file} -o jsonpath={.items[*].kind}/{.items[*].metadata.namespace}`)).stdout, 'Pod Deployment/shop default')
-    assert.match((await console.run(`describe -f ${file}`)).stdout, /^Name: +web\nNamespace: +shop\n[^]*\n\nName: +web\nNamespace: +default\n/)
+    const file = await console.file(
+      'web.yaml',
+      `${JSON.stringify(there)}\n---\n${JSON.stringify({ ...deployment('web'), status: undefined })}\n`,
+    )
+    assert.equal(
+      (await console.run(`get -f ${file} -o jsonpath={.items[*].kind}/{.items[*].metadata.namespace}`)).stdout,
+      'Pod Deployment/shop default',
+    )
+    assert.match(
+      (await console.run(`describe -f ${file}`)).stdout,
+      /^Name: +web\nNamespace: +shop\n[^]*\n\nName: +web\nNamespace: +default\n/,
+    )
     await console.file('none.yaml', 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: we }\n')
     assert.equal((await console.run('describe -f none.yaml')).exit, 3)
     assert.equal((await console.run(`get pods -f ${file}`)).stderr, 'error: give files or names, not both\n')
@@ -84,7 +157,11 @@ describe('gantry get', () => {
   })
 
   it('says when there is nothing', async () => {
-    assert.deepEqual(await console.run('get pods'), { exit: 0, stdout: '', stderr: 'No resources found in default namespace.\n' })
+    assert.deepEqual(await console.run('get pods'), {
+      exit: 0,
+      stdout: '',
+      stderr: 'No resources found in default namespace.\n',
+    })
     assert.deepEqual(await console.run('get nodes'), { exit: 0, stdout: '', stderr: 'No resources found\n' })
     assert.match((await console.run('get pods -o yaml')).stdout, /^apiVersion: v1\nkind: List\n/)
   })
@@ -106,26 +183,48 @@ describe('gantry get', () => {
   it('prints one object or a list as yaml and json that read back', async () => {
     console.server.put(pod('a'))
     const one = await console.run('get pod a -o json')
-    assert.deepEqual(decodeJson('Pod', JSON.parse(one.stdout)), decodeJson('Pod', JSON.parse(JSON.stringify(console.server.get('Pod', 'a')))))
+    assert.deepEqual(
+      decodeJson('Pod', JSON.parse(one.stdout)),
+      decodeJson('Pod', JSON.parse(JSON.stringify(console.server.get('Pod', 'a')))),
+    )
     const list = await console.run('get pods -o json')
     assert.equal(JSON.parse(list.stdout).items.length, 1)
-    assert.match((await console.run('get pod a -o yaml')).stdout, /^apiVersion: v1\nkind: Pod\nmetadata:\n {2}name: a\n/)
+    assert.match(
+      (await console.run('get pod a -o yaml')).stdout,
+      /^apiVersion: v1\nkind: Pod\nmetadata:\n {2}name: a\n/,
+    )
   })
 
   it('hides managed fields unless they are wanted', async () => {
     await console.file('cm.yaml', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: "1"}\n')
     assert.equal((await console.run('apply -f cm.yaml')).exit, 0)
     assert.doesNotMatch((await console.run('get cm c -o yaml')).stdout, /managedFields/)
-    assert.match((await console.run('get cm c -o yaml --show-managed-fields')).stdout, /managedFields:\n {2}- manager: gantry|managedFields:\n {2}-/)
+    assert.match(
+      (await console.run('get cm c -o yaml --show-managed-fields')).stdout,
+      /managedFields:\n {2}- manager: gantry|managedFields:\n {2}-/,
+    )
   })
 
   it('prints jsonpath and custom columns, sorted', async () => {
     console.server.put(pod('b', { metadata: { creationTimestamp: '2026-01-31T11:00:00Z' } }))
     console.server.put(pod('a', { metadata: { creationTimestamp: '2026-01-31T11:30:00Z' } }))
-    assert.equal((await console.run(['get', 'pods', '-o', 'jsonpath={range .items[*]}{.metadata.name}{"\\t"}{.status.podIP}{"\\n"}{end}'])).stdout, 'b\t10.1.0.5\na\t10.1.0.5\n')
+    assert.equal(
+      (
+        await console.run([
+          'get',
+          'pods',
+          '-o',
+          'jsonpath={range .items[*]}{.metadata.name}{"\\t"}{.status.podIP}{"\\n"}{end}',
+        ])
+      ).stdout,
+      'b\t10.1.0.5\na\t10.1.0.5\n',
+    )
     assert.equal((await console.run('get pods --sort-by=.metadata.name -o name')).stdout, 'pod/a\npod/b\n')
     assert.equal((await console.run('get pods --sort-by=.metadata.creationTimestamp -o name')).stdout, 'pod/b\npod/a\n')
-    assert.equal((await console.run('get pods -o custom-columns=NAME:.metadata.name,NONE:.spec.hostname')).stdout, 'NAME   NONE\nb      <none>\na      <none>\n')
+    assert.equal(
+      (await console.run('get pods -o custom-columns=NAME:.metadata.name,NONE:.spec.hostname')).stdout,
+      'NAME   NONE\nb      <none>\na      <none>\n',
+    )
   })
 
   it('goes on with changes', async () => {
@@ -139,14 +238,34 @@ describe('gantry get', () => {
     running.interrupt()
     const { exit, stdout } = await running.result
     assert.equal(exit, 130)
-    assert.deepEqual(stdout.trim().split('\n').map((line) => line.split(/ +/).slice(0, 4)), [['EVENT', 'NAME', 'READY', 'STATUS'], ['ADDED', 'a', '1/1', 'Running'], ['ADDED', 'b', '0/1', 'Pending'], ['DELETED', 'a', '1/1', 'Running']])
+    assert.deepEqual(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.split(/ +/).slice(0, 4)),
+      [
+        ['EVENT', 'NAME', 'READY', 'STATUS'],
+        ['ADDED', 'a', '1/1', 'Running'],
+        ['ADDED', 'b', '0/1', 'Pending'],
+        ['DELETED', 'a', '1/1', 'Running'],
+      ],
+    )
     assert.equal(stdout.split('\n').length, 5)
   })
 
   it('lists events from their own service', async () => {
-    console.server.events.push(decodeJson('Event', event('e1', { kind: 'Pod', name: 'a' })), decodeJson('Event', event('e2', { kind: 'Pod', name: 'b' }, { type: 'Warning' })))
-    assert.match((await console.run('get events')).stdout, /^LAST SEEN +TYPE +REASON +OBJECT +MESSAGE\n60s +Normal +Started +pod\/a +started container main\n60s +Warning/)
-    assert.equal((await console.run('get events --field-selector type=Warning --no-headers')).stdout.split('\n').length, 2)
+    console.server.events.push(
+      decodeJson('Event', event('e1', { kind: 'Pod', name: 'a' })),
+      decodeJson('Event', event('e2', { kind: 'Pod', name: 'b' }, { type: 'Warning' })),
+    )
+    assert.match(
+      (await console.run('get events')).stdout,
+      /^LAST SEEN +TYPE +REASON +OBJECT +MESSAGE\n60s +Normal +Started +pod\/a +started container main\n60s +Warning/,
+    )
+    assert.equal(
+      (await console.run('get events --field-selector type=Warning --no-headers')).stdout.split('\n').length,
+      2,
+    )
   })
 
   it('colours states on a terminal only', async () => {
@@ -159,15 +278,33 @@ describe('gantry get', () => {
   it('refuses what makes no sense, with exit code 2', async () => {
     for (const [line, message] of [
       ['get', 'error: which objects? Say TYPE, TYPE NAME or TYPE/NAME; `gantry api-resources` lists the types\n'],
-      ['get quota', 'error: ResourceQuota: Kubernetes has it, Gantry does not act on it yet; `gantry api-resources` lists the kinds that it has\n'],
-      ['get pods,poddisruptionbudgets.policy', 'error: PodDisruptionBudget: Kubernetes has it, Gantry does not act on it yet; `gantry api-resources` lists the kinds that it has\n'],
+      [
+        'get quota',
+        'error: ResourceQuota: Kubernetes has it, Gantry does not act on it yet; `gantry api-resources` lists the kinds that it has\n',
+      ],
+      [
+        'get pods,poddisruptionbudgets.policy',
+        'error: PodDisruptionBudget: Kubernetes has it, Gantry does not act on it yet; `gantry api-resources` lists the kinds that it has\n',
+      ],
       ['get podz', 'error: no kind is called "podz"; did you mean "pods"?\n'],
-      ['get pods -o yml', 'error: unknown output form "yml"; it is wide, yaml, json, name, jsonpath=TEMPLATE or custom-columns=SPEC\n'],
-      ['get -k overlay', 'error: unknown flag "-k"; `kubectl kustomize DIRECTORY | gantry apply -f -` applies what kustomize makes\n'],
+      [
+        'get pods -o yml',
+        'error: unknown output form "yml"; it is wide, yaml, json, name, jsonpath=TEMPLATE or custom-columns=SPEC\n',
+      ],
+      [
+        'get -k overlay',
+        'error: unknown flag "-k"; `kubectl kustomize DIRECTORY | gantry apply -f -` applies what kustomize makes\n',
+      ],
       ['get pods --lables a=b', 'error: unknown flag "--lables"; `gantry get --help` lists the flags\n'],
-      ['get pods --selektor a=b', 'error: unknown flag "--selektor"; did you mean --selector? `gantry get --help` lists the flags\n'],
+      [
+        'get pods --selektor a=b',
+        'error: unknown flag "--selektor"; did you mean --selector? `gantry get --help` lists the flags\n',
+      ],
       ['get pods,deploy -w', 'error: -w watches one kind, or one object; leave the others out\n'],
-      ['get pod/a b', 'error: "b" is not TYPE/NAME; a line has either TYPE/NAME operands only or TYPE followed by names\n'],
+      [
+        'get pod/a b',
+        'error: "b" is not TYPE/NAME; a line has either TYPE/NAME operands only or TYPE followed by names\n',
+      ],
       ['get pods a -l x=y', 'error: give names or a selector, not both\n'],
     ] as const) {
       assert.deepEqual(await console.run(line), { exit: 2, stdout: '', stderr: message })

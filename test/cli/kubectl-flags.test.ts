@@ -1,14 +1,22 @@
-/** Flags that who knows kubectl types without a thought: each is taken with kubectl's meaning, or its error says what does the same. */
+/**
+ * Flags that who knows kubectl types without a thought: each is taken with kubectl's meaning, or its error says what
+ * does the same.
+ */
 import assert from 'node:assert/strict'
 import { Console } from './console.ts'
 import { deployment, node, pod } from './objects.ts'
 
-const WEB = 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, labels: {tier: front}}\nspec:\n  replicas: 2\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: web:1}]}\n'
+const WEB =
+  'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, labels: {tier: front}}\nspec:\n  replicas: 2\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: web:1}]}\n'
 const CONFIG = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {color: blue}\n'
 
 describe("kubectl's flags", () => {
   let console: Console
-  const owned = { metadata: { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: 'u', controller: true }] } }
+  const owned = {
+    metadata: {
+      ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: 'u', controller: true }],
+    },
+  }
 
   beforeEach(async () => {
     console = await new Console().open()
@@ -60,8 +68,12 @@ describe("kubectl's flags", () => {
 
   describe('have a hint where something else does the same', () => {
     for (const [line, hint] of [
-      ['apply -k overlays', /kubectl kustomize DIRECTORY/], ['get pods --template={{.}}', /-o jsonpath/], ['create -f web.yaml --save-config', /which field/],
-      ['apply -f web.yaml --validate=false', /always validates strictly/], ['get pods --kubeconfig=x', /--context/], ['get --raw /healthz', /kubectl get --raw/],
+      ['apply -k overlays', /kubectl kustomize DIRECTORY/],
+      ['get pods --template={{.}}', /-o jsonpath/],
+      ['create -f web.yaml --save-config', /which field/],
+      ['apply -f web.yaml --validate=false', /always validates strictly/],
+      ['get pods --kubeconfig=x', /--context/],
+      ['get --raw /healthz', /kubectl get --raw/],
       ['exec a --pod-running-timeout=1m -- true', /gantry wait --for=condition=Ready/],
     ] as const) {
       it(line, async () => {
@@ -77,7 +89,10 @@ describe("kubectl's flags", () => {
     console.server.put(pod('a', owned))
     const { exit, stdout } = await console.run('drain n1 --disable-eviction')
     assert.deepEqual([exit, stdout], [0, 'node/n1 cordoned\npod/a -n default deleted\nnode/n1 drained\n'])
-    assert.deepEqual(console.server.calls.filter((call) => /^(evict|delete)/.test(call)), ['delete Pod a'])
+    assert.deepEqual(
+      console.server.calls.filter((call) => /^(evict|delete)/.test(call)),
+      ['delete Pod a'],
+    )
   })
 
   it('logs: --max-log-requests refuses to follow more', async () => {
@@ -90,7 +105,11 @@ describe("kubectl's flags", () => {
   it('delete: an object that is named twice is deleted once, whatever the two say', async () => {
     await console.run('apply -f web.yaml')
     await console.file('other.yaml', WEB.replace('replicas: 2', 'replicas: 7'))
-    assert.deepEqual(await console.run('delete -f web.yaml -f other.yaml --wait=false'), { exit: 0, stdout: 'deployment.apps "web" deleted\n', stderr: '' })
+    assert.deepEqual(await console.run('delete -f web.yaml -f other.yaml --wait=false'), {
+      exit: 0,
+      stdout: 'deployment.apps "web" deleted\n',
+      stderr: '',
+    })
   })
 
   it('apply -l: only what has the labels', async () => {
@@ -113,9 +132,17 @@ describe("kubectl's flags", () => {
       assert.equal(exit, 1)
       assert.match(stderr, /spec\.selector/)
       assert.equal(console.server.get('Deployment', 'web')!.metadata.uid, before)
-      assert.deepEqual(await console.run('apply -f selector.yaml --force --dry-run=server'), { exit: 0, stdout: 'deployment.apps/web configured (server dry run)\n', stderr: '' })
+      assert.deepEqual(await console.run('apply -f selector.yaml --force --dry-run=server'), {
+        exit: 0,
+        stdout: 'deployment.apps/web configured (server dry run)\n',
+        stderr: '',
+      })
       assert.equal(console.server.get('Deployment', 'web')!.metadata.uid, before)
-      assert.deepEqual(await console.run('apply -f selector.yaml --force'), { exit: 0, stdout: 'deployment.apps/web configured\n', stderr: '' })
+      assert.deepEqual(await console.run('apply -f selector.yaml --force'), {
+        exit: 0,
+        stdout: 'deployment.apps/web configured\n',
+        stderr: '',
+      })
       assert.notEqual(console.server.get('Deployment', 'web')!.metadata.uid, before)
     })
 

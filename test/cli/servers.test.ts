@@ -29,9 +29,20 @@ describe('a context with several servers', () => {
     for (const end of ends.splice(0).reverse()) await end()
   })
 
-  /** On a clock that stands still the next server is greeted only when the one before has failed, however slow the machine is. */
+  /**
+   * On a clock that stands still the next server is greeted only when the one before has failed, however slow the
+   * machine is.
+   */
   function cluster(server: readonly string[], parts: { clock?: Clock; connect?: Connect } = {}): Cluster {
-    const made = new Cluster({ context: { name: 'test', server }, credentials: undefined, connect, clock: new FakeClock(), signal: new AbortController().signal, timeout: 10_000, ...parts })
+    const made = new Cluster({
+      context: { name: 'test', server },
+      credentials: undefined,
+      connect,
+      clock: new FakeClock(),
+      signal: new AbortController().signal,
+      timeout: 10_000,
+      ...parts,
+    })
     ends.push(() => made.close())
     return made
   }
@@ -43,7 +54,10 @@ describe('a context with several servers', () => {
     return { server, address }
   }
 
-  async function scripted(resources: Partial<Handlers<ResourcesService>>, rest: Partial<Handlers<ClusterService>> = {}): Promise<string> {
+  async function scripted(
+    resources: Partial<Handlers<ResourcesService>>,
+    rest: Partial<Handlers<ClusterService>> = {},
+  ): Promise<string> {
     const server = new Server({ address: '127.0.0.1:0' })
     server.add('Resources', only('Resources', resources))
     server.add('Cluster', only('Cluster', { version: () => Promise.resolve(VERSION), ...rest }))
@@ -63,7 +77,10 @@ describe('a context with several servers', () => {
     return `127.0.0.1:${(server.address() as { port: number }).port}`
   }
 
-  /** In front of a server: `goSilent` breaks what is connected and takes further connections without a word, as packets to a machine that is off are lost without one. */
+  /**
+   * In front of a server: `goSilent` breaks what is connected and takes further connections without a word, as packets
+   * to a machine that is off are lost without one.
+   */
   async function mortal(address: string): Promise<{ address: string; goSilent: () => void }> {
     const sockets = new Set<Socket>()
     let alive = true
@@ -94,7 +111,11 @@ describe('a context with several servers', () => {
   }
 
   const nobody = async (): Promise<string> => `127.0.0.1:${await freePort()}`
-  const configMap = (name: string): ConfigMap => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default', uid: '', resourceVersion: '' } })
+  const configMap = (name: string): ConfigMap => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name, namespace: 'default', uid: '', resourceVersion: '' },
+  })
   const gone = (): Promise<never> => Promise.reject(new GantryError('Unavailable', 'the store is away'))
 
   it('passes over one that is down, also for a write', async () => {
@@ -140,9 +161,15 @@ describe('a context with several servers', () => {
     const both = cluster([one.address, two.address])
     one.server.put({ ...configMap('here') } as never)
     two.server.put({ ...configMap('there') } as never)
-    assert.deepEqual((await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name), ['here'])
+    assert.deepEqual(
+      (await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name),
+      ['here'],
+    )
     await one.server.stop()
-    assert.deepEqual((await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name), ['there'])
+    assert.deepEqual(
+      (await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name),
+      ['there'],
+    )
   })
 
   it('goes elsewhere when the machine of the one in use has gone off', async () => {
@@ -163,7 +190,10 @@ describe('a context with several servers', () => {
     await lost
     await both.create(configMap('new'))
     assert.notEqual(two.server.get('ConfigMap', 'new'), undefined)
-    assert.deepEqual((await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name).sort(), ['new', 'there'])
+    assert.deepEqual(
+      (await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name).sort(),
+      ['new', 'there'],
+    )
   })
 
   it('applies again elsewhere, and creates only once, saying that it may have happened', async () => {
@@ -173,9 +203,17 @@ describe('a context with several servers', () => {
       apply: () => (made.push('apply'), gone()),
     })
     const { server, address } = await fake()
-    await cluster([failing, address]).apply('ConfigMap', 'default', 'a', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', namespace: 'default' } })
+    await cluster([failing, address]).apply('ConfigMap', 'default', 'a', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'a', namespace: 'default' },
+    })
     assert.notEqual(server.get('ConfigMap', 'a'), undefined)
-    await assert.rejects(cluster([failing, address]).create(configMap('b')), (error: GantryError) => error.code === 'Unavailable' && /whether the change was made is not known/.test(error.details[0]?.remedy ?? ''))
+    await assert.rejects(
+      cluster([failing, address]).create(configMap('b')),
+      (error: GantryError) =>
+        error.code === 'Unavailable' && /whether the change was made is not known/.test(error.details[0]?.remedy ?? ''),
+    )
     assert.equal(server.get('ConfigMap', 'b'), undefined)
     assert.deepEqual(made, ['apply', 'create'])
   })

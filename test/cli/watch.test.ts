@@ -44,7 +44,10 @@ describe('following an object', () => {
 
   it('begins anew when history is compacted, and gives up on what trying again does not mend', async () => {
     const clock = new FakeClock()
-    const { cluster } = scripted([[added, bookmark, 'Expired'], [added, bookmark, 'Forbidden']])
+    const { cluster } = scripted([
+      [added, bookmark, 'Expired'],
+      [added, bookmark, 'Forbidden'],
+    ])
     const seen = (async () => {
       let states = 0
       for await (const _ of observe(cluster, clock, 'Pod', 'default', 'a', new AbortController().signal)) states++
@@ -58,9 +61,13 @@ describe('following an object', () => {
   it('gives up on a controller that stays away', async () => {
     const clock = new FakeClock()
     const { cluster, opened } = scripted(Array.from({ length: 200 }, () => ['Unavailable' as const]))
-    const refused = assert.rejects((async () => {
-      for await (const _ of observe(cluster, clock, 'Pod', 'default', 'a', new AbortController().signal)) assert.fail('nothing can be seen')
-    })(), (error: GantryError) => error.code === 'Unavailable')
+    const refused = assert.rejects(
+      (async () => {
+        for await (const _ of observe(cluster, clock, 'Pod', 'default', 'a', new AbortController().signal))
+          assert.fail('nothing can be seen')
+      })(),
+      (error: GantryError) => error.code === 'Unavailable',
+    )
     await clock.advance(60_000)
     await refused
     assert.equal(opened(), 61)
@@ -68,40 +75,73 @@ describe('following an object', () => {
 })
 
 describe('following from a list', () => {
-  const at = (type: 'ADDED' | 'MODIFIED' | 'DELETED', name: string, resourceVersion: string): Change<'Pod'> => ({ type, object: { ...decodeJson('Pod', pod(name)), metadata: { ...a.metadata, name, resourceVersion } } })
+  const at = (type: 'ADDED' | 'MODIFIED' | 'DELETED', name: string, resourceVersion: string): Change<'Pod'> => ({
+    type,
+    object: { ...decodeJson('Pod', pod(name)), metadata: { ...a.metadata, name, resourceVersion } },
+  })
 
   /** What is told until a watch is refused, when the list was of revision 5. */
   async function told(watches: readonly (Change<'Pod'> | ErrorCode)[][]): Promise<string[]> {
     const clock = new FakeClock()
     const seen: string[] = []
-    const refused = assert.rejects((async () => {
-      for await (const change of follow(scripted(watches).cluster, clock, 'Pod', { namespace: 'default' }, '5', new AbortController().signal)) {
-        seen.push('object' in change ? `${change.type} ${change.object.metadata.name}` : change.type)
-      }
-    })(), (error: GantryError) => error.code === 'Forbidden')
+    const refused = assert.rejects(
+      (async () => {
+        for await (const change of follow(
+          scripted(watches).cluster,
+          clock,
+          'Pod',
+          { namespace: 'default' },
+          '5',
+          new AbortController().signal,
+        )) {
+          seen.push('object' in change ? `${change.type} ${change.object.metadata.name}` : change.type)
+        }
+      })(),
+      (error: GantryError) => error.code === 'Forbidden',
+    )
     await clock.advance(2_000)
     await refused
     return seen
   }
 
   it('passes over the changes that the list showed, not over those of a commit told in part', async () => {
-    const watches = [[at('MODIFIED', 'listed', '5'), at('DELETED', 'gone', '5'), at('ADDED', 'a', '6')], [at('ADDED', 'a', '6'), at('ADDED', 'b', '6'), 'Forbidden' as const]]
+    const watches = [
+      [at('MODIFIED', 'listed', '5'), at('DELETED', 'gone', '5'), at('ADDED', 'a', '6')],
+      [at('ADDED', 'a', '6'), at('ADDED', 'b', '6'), 'Forbidden' as const],
+    ]
     assert.deepEqual(await told(watches), ['ADDED a', 'ADDED a', 'ADDED b'])
   })
 
   it('shows objects older than the list when it has to begin anew', async () => {
-    assert.deepEqual(await told([['Expired'], [at('ADDED', 'old', '2'), bookmark, 'Forbidden']]), ['RESTARTED', 'ADDED old', 'BOOKMARK'])
+    assert.deepEqual(await told([['Expired'], [at('ADDED', 'old', '2'), bookmark, 'Forbidden']]), [
+      'RESTARTED',
+      'ADDED old',
+      'BOOKMARK',
+    ])
   })
 })
 
 describe('a deadline', () => {
   it('ends what waits, with its own words, and leaves no timer', async () => {
     const clock = new FakeClock()
-    const aborted = (signal: AbortSignal): Promise<never> => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))
-    const late = assert.rejects(withDeadline(clock, 1_000, new AbortController().signal, () => 'too late', aborted), (error: GantryError) => error.code === 'DeadlineExceeded' && error.message === 'too late')
+    const aborted = (signal: AbortSignal): Promise<never> =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))
+    const late = assert.rejects(
+      withDeadline(clock, 1_000, new AbortController().signal, () => 'too late', aborted),
+      (error: GantryError) => error.code === 'DeadlineExceeded' && error.message === 'too late',
+    )
     await clock.advance(1_000)
     await late
-    assert.equal(await withDeadline(clock, 1_000, new AbortController().signal, () => 'too late', async () => 5), 5)
+    assert.equal(
+      await withDeadline(
+        clock,
+        1_000,
+        new AbortController().signal,
+        () => 'too late',
+        async () => 5,
+      ),
+      5,
+    )
     assert.equal(clock.pending, 0)
   })
 })

@@ -4,9 +4,15 @@ import type { StateStore } from '../../agent/state/contract.ts'
 import { newRecord } from '../../agent/pods/pod-state.ts'
 import { makePod } from '../agent/fakes.ts'
 
-const RANGES = { podCidrs: ['10.1.0.0/24', 'fd00:1::/64'], cluster: { podCidrs: ['10.0.0.0/8', 'fd00::/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' } }
+const RANGES = {
+  podCidrs: ['10.1.0.0/24', 'fd00:1::/64'],
+  cluster: { podCidrs: ['10.0.0.0/8', 'fd00::/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' },
+}
 
-export function agentStateSuite(name: string, place: () => Promise<{ open(): StateStore; remove(): Promise<void> }>): void {
+export function agentStateSuite(
+  name: string,
+  place: () => Promise<{ open(): StateStore; remove(): Promise<void> }>,
+): void {
   describe(`agent state: ${name}`, () => {
     let opened: Awaited<ReturnType<typeof place>>
 

@@ -1,4 +1,7 @@
-/** The part of the drivers' suite for those with the capabilities ownDisk and powerLoss: what a program on the machine sees of a full, read-only or slow disk, and of power lost. */
+/**
+ * The part of the drivers' suite for those with the capabilities ownDisk and powerLoss: what a program on the machine
+ * sees of a full, read-only or slow disk, and of power lost.
+ */
 import assert from 'node:assert/strict'
 import type { Machine, MachineDisk } from '../../deploy/rig/contract.ts'
 import { eventually, until } from '../eventually.ts'
@@ -33,26 +36,35 @@ export function driverDisks(name: string, make: () => Promise<DriverSubject>): v
 
     const state = (file: string): string => `${machine.spec.stateDir}/${file}`
     const starts = async (): Promise<number> => (await textOn(machine, state('starts'))).split('\n').length - 1
-    const free = async (): Promise<number> => Number((await machine.run(['sh', '-c', 'echo $(($(stat -f -c "%a * %S" "$0")))', machine.spec.stateDir])).stdout)
+    const free = async (): Promise<number> =>
+      Number((await machine.run(['sh', '-c', 'echo $(($(stat -f -c "%a * %S" "$0")))', machine.spec.stateDir])).stdout)
     /** Writes and syncs so many MiB; the exit code of dd. */
-    const write = async (file: string, mebibytes: number): Promise<number> => (await machine.run(['dd', 'if=/dev/zero', `of=${state(file)}`, 'bs=1M', `count=${mebibytes}`, 'conv=fsync'], { allow: ANY })).code
+    const write = async (file: string, mebibytes: number): Promise<number> =>
+      (
+        await machine.run(['dd', 'if=/dev/zero', `of=${state(file)}`, 'bs=1M', `count=${mebibytes}`, 'conv=fsync'], {
+          allow: ANY,
+        })
+      ).code
     const elapsed = async (work: () => Promise<unknown>): Promise<number> => {
       const begun = performance.now()
       await work()
       return performance.now() - begun
     }
     /** A throttled disk never is, however often it is tried. */
-    const fast = (file: string): Promise<void> => until('4 MiB are written within 700 ms', async () => await elapsed(() => write(file, 4)) < 700)
+    const fast = (file: string): Promise<void> =>
+      until('4 MiB are written within 700 ms', async () => (await elapsed(() => write(file, 4))) < 700)
 
     it('has its size', async () => {
-      const size = Number((await machine.run(['sh', '-c', 'echo $(($(stat -f -c "%b * %S" "$0")))', machine.spec.stateDir])).stdout)
+      const size = Number(
+        (await machine.run(['sh', '-c', 'echo $(($(stat -f -c "%b * %S" "$0")))', machine.spec.stateDir])).stdout,
+      )
       assert.ok(size > 180 * MEBI && size <= 256 * MEBI, String(size))
     })
 
     it('is full when it is filled, also after a restart, and has its space back', async () => {
       const before = await free()
       await disk.fill(2 * MEBI)
-      assert.ok(await free() <= 2 * MEBI, String(await free()))
+      assert.ok((await free()) <= 2 * MEBI, String(await free()))
       assert.equal(await write('small', 1), 0)
       assert.equal(await write('large', 4), 1)
       await machine.run(['rm', state('small'), state('large')])
@@ -65,13 +77,13 @@ export function driverDisks(name: string, make: () => Promise<DriverSubject>): v
       await machine.kill()
       await machine.start()
       disk = machine.disk!
-      await eventually(async () => await machine.state() === 'running')
-      assert.ok(await free() <= MEBI)
+      await eventually(async () => (await machine.state()) === 'running')
+      assert.ok((await free()) <= MEBI)
       await disk.release()
       await disk.release()
-      assert.ok(Math.abs(await free() - before) < 8 * MEBI)
+      assert.ok(Math.abs((await free()) - before) < 8 * MEBI)
       assert.equal(await write('large', 4), 0)
-      assert.ok(await starts() >= times)
+      assert.ok((await starts()) >= times)
     })
 
     it('is read-only when nobody writes, and writable again in place', async () => {
@@ -88,7 +100,13 @@ export function driverDisks(name: string, make: () => Promise<DriverSubject>): v
     })
 
     it('is read-only while a file is open for writing, and writable again', async () => {
-      await machine.startProgram(['sh', '-c', 'exec 3>> "$0/open"; while :; do echo line >&3 || echo refused >> "$1/refused"; sleep 0.02; done', machine.spec.stateDir, machine.spec.runDir])
+      await machine.startProgram([
+        'sh',
+        '-c',
+        'exec 3>> "$0/open"; while :; do echo line >&3 || echo refused >> "$1/refused"; sleep 0.02; done',
+        machine.spec.stateDir,
+        machine.spec.runDir,
+      ])
       await eventually(async () => (await textOn(machine, state('open'))).includes('line'))
       await disk.setReadOnly(true)
       await eventually(async () => (await textOn(machine, `${machine.spec.runDir}/refused`)).includes('refused'))
@@ -103,16 +121,22 @@ export function driverDisks(name: string, make: () => Promise<DriverSubject>): v
 
     it('is slow when it is throttled, also after a restart, and fast again', async () => {
       await disk.throttle(4 * MEBI)
-      assert.ok(await elapsed(() => write('slow', 4)) > 700)
+      assert.ok((await elapsed(() => write('slow', 4))) > 700)
       await machine.kill()
       await machine.start()
-      assert.ok(await elapsed(() => write('slow', 4)) > 700)
+      assert.ok((await elapsed(() => write('slow', 4))) > 700)
       await machine.disk!.throttle(undefined)
       await fast('slow')
     })
 
     it('loses what was not synced when power goes, and nothing else', async () => {
-      await machine.run(['sh', '-c', 'echo synced > "$0" && sync "$0" "${0%/*}" && echo lost > "$1"', state('synced'), state('unsynced')])
+      await machine.run([
+        'sh',
+        '-c',
+        'echo synced > "$0" && sync "$0" "${0%/*}" && echo lost > "$1"',
+        state('synced'),
+        state('unsynced'),
+      ])
       await machine.powerOff()
       await machine.powerOff()
       assert.equal(await machine.state(), 'off')
@@ -131,7 +155,7 @@ export function driverDisks(name: string, make: () => Promise<DriverSubject>): v
       await machine.disk!.setReadOnly(false)
       await assert.rejects(machine.disk!.fill(0), { code: 'FailedPrecondition' })
       await machine.start()
-      assert.ok(await free() > 32 * MEBI)
+      assert.ok((await free()) > 32 * MEBI)
       await fast('fast')
     })
   })

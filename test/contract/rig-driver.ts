@@ -1,4 +1,7 @@
-/** What every driver of a rig's machines does: the suite of deploy/rig/contract.ts. Seen from programs on the machines, which are small shells. */
+/**
+ * What every driver of a rig's machines does: the suite of deploy/rig/contract.ts. Seen from programs on the machines,
+ * which are small shells.
+ */
 import assert from 'node:assert/strict'
 import type { Driver, Machine, MachineRecord, MachineSpec, NetworkRecord } from '../../deploy/rig/contract.ts'
 import { eventually } from '../eventually.ts'
@@ -8,7 +11,9 @@ export interface DriverSubject {
   readonly driver: Driver
   /** A folder for machines' homes, as they see it, that nothing else uses. */
   readonly homes: string
-  /** Names of what is left on the host of rigs whose name begins so: processes, interfaces, groups, containers, files. */
+  /**
+   * Names of what is left on the host of rigs whose name begins so: processes, interfaces, groups, containers, files.
+   */
   left(rig: string): Promise<string[]>
   /** Called last, when the rigs are removed. */
   cleanUp(): Promise<void>
@@ -18,7 +23,8 @@ const PORT = 8080
 const GIBI = 2 ** 30
 
 /**
- * The program of each machine: counts its starts on the machine's disk, answers with its host name on a port, and then beats, in its run directory.
+ * The program of each machine: counts its starts on the machine's disk, answers with its host name on a port, and then
+ * beats, in its run directory.
  * Arguments: state directory, run directory.
  */
 const PROGRAM = `echo start >> "$1/starts"; echo $$ > "$2/pid"; mkdir -p "$2/www"; hostname > "$2/www/name"
@@ -57,9 +63,20 @@ export class Bench {
     const home = `${this.#subject.homes}/${this.rig}/${name}`
     const [stateDir, runDir] = [`${home}/state`, `/run/gantry/${this.rig}/${name}`]
     return {
-      name, role: 'node', index: 10 + number, program: { name: 'agent', command: ['/bin/sh', '-c', PROGRAM, 'program', stateDir, runDir] }, stateDir, runDir,
-      files: [{ path: `${home}/etc/config`, content: `for ${name}\n` }, { path: `${stateDir}/seed`, content: 'seed', mode: 0o644 }, { path: `${runDir}/token`, content: 'token', mode: 0o640 }],
-      log: `${home}/log`, diskBytes: GIBI, ...change,
+      name,
+      role: 'node',
+      index: 10 + number,
+      program: { name: 'agent', command: ['/bin/sh', '-c', PROGRAM, 'program', stateDir, runDir] },
+      stateDir,
+      runDir,
+      files: [
+        { path: `${home}/etc/config`, content: `for ${name}\n` },
+        { path: `${stateDir}/seed`, content: 'seed', mode: 0o644 },
+        { path: `${runDir}/token`, content: 'token', mode: 0o640 },
+      ],
+      log: `${home}/log`,
+      diskBytes: GIBI,
+      ...change,
     }
   }
 
@@ -91,7 +108,9 @@ export class Bench {
 
   /** Also what is removed already, wholly or in part. */
   async remove(): Promise<void> {
-    await Promise.all([...this.#records.values()].map((record) => this.driver.removeMachine(this.rig, this.network!, record)))
+    await Promise.all(
+      [...this.#records.values()].map((record) => this.driver.removeMachine(this.rig, this.network!, record)),
+    )
     await this.driver.removeNetwork(this.rig, this.network)
   }
 }
@@ -115,7 +134,7 @@ export async function beating(machine: Machine, times: number): Promise<void> {
   const { stateDir, runDir } = machine.spec
   await eventually(async () => {
     assert.equal((await textOn(machine, `${stateDir}/starts`)).split('\n').length - 1, times)
-    return await sizeOn(machine, `${runDir}/beats`) > 0
+    return (await sizeOn(machine, `${runDir}/beats`)) > 0
   })
 }
 
@@ -133,7 +152,10 @@ export function rigDriverSuite(name: string, make: () => Promise<DriverSubject>)
       bench = new Bench(subject, rigName('a'))
       other = new Bench(subject, rigName('b'))
       await bench.createNetwork()
-      ;[first, second] = await Promise.all([bench.start(bench.spec(1)), bench.start(bench.spec(2))]) as [Machine, Machine]
+      ;[first, second] = (await Promise.all([bench.start(bench.spec(1)), bench.start(bench.spec(2))])) as [
+        Machine,
+        Machine,
+      ]
       await Promise.all([beating(first, 1), beating(second, 1)])
     })
 
@@ -144,15 +166,20 @@ export function rigDriverSuite(name: string, make: () => Promise<DriverSubject>)
     })
 
     /** Lets time pass on a machine beside its own processes: so many of a bystander's steps. */
-    const steps = async (machine: Machine, count: number): Promise<void> => void (await machine.run(['sh', '-c', 'for step in $(seq "$0"); do sleep 0.02; done', String(count)]))
+    const steps = async (machine: Machine, count: number): Promise<void> =>
+      void (await machine.run(['sh', '-c', 'for step in $(seq "$0"); do sleep 0.02; done', String(count)]))
     const fetchName = async (machine: Machine): Promise<string> => {
-      const answer = await fetch(`http://${await bench.driver.endpoint(bench.record(machine.spec.name), PORT)}/name`, { signal: AbortSignal.timeout(1_000) })
+      const answer = await fetch(`http://${await bench.driver.endpoint(bench.record(machine.spec.name), PORT)}/name`, {
+        signal: AbortSignal.timeout(1_000),
+      })
       return (await answer.text()).trim()
     }
 
     it('starts a machine with its name, files, directories and program', async () => {
       assert.equal(await first.state(), 'running')
-      const { spec: { stateDir, runDir, files } } = first
+      const {
+        spec: { stateDir, runDir, files },
+      } = first
       assert.equal((await first.run(['hostname'])).stdout.trim(), 'n1')
       for (const { path, content, mode = 0o600 } of files) {
         assert.equal(await textOn(first, path), content)
@@ -166,34 +193,59 @@ export function rigDriverSuite(name: string, make: () => Promise<DriverSubject>)
 
     it('starts the program only when the machine is written down', async () => {
       let printed: string | undefined
-      const machine = await bench.start(bench.spec(3), async () => void (printed = await bench.machine('n3').readLog(100)))
+      const machine = await bench.start(
+        bench.spec(3),
+        async () => void (printed = await bench.machine('n3').readLog(100)),
+      )
       assert.equal(printed, '')
       await beating(machine, 1)
       await bench.removeMachine('n3')
       await bench.removeMachine('n3')
-      assert.deepEqual((await subject.left(bench.rig)).filter((what) => what.includes('n3')), [])
+      assert.deepEqual(
+        (await subject.left(bench.rig)).filter((what) => what.includes('n3')),
+        [],
+      )
     })
 
     it('leaves nothing of a machine that could not be written down, and says why', async () => {
-      await assert.rejects(bench.start(bench.spec(4), () => Promise.reject(new Error('no room for the record'))), { code: 'Internal', message: /n4.*no room for the record/s })
-      assert.deepEqual((await subject.left(bench.rig)).filter((what) => what.includes('n4')), [])
+      await assert.rejects(
+        bench.start(bench.spec(4), () => Promise.reject(new Error('no room for the record'))),
+        { code: 'Internal', message: /n4.*no room for the record/s },
+      )
+      assert.deepEqual(
+        (await subject.left(bench.rig)).filter((what) => what.includes('n4')),
+        [],
+      )
     })
 
     it('runs programs to their end, with input, exit code and deadline', async () => {
-      assert.deepEqual(await first.run(['sh', '-c', 'cat; echo bad >&2; exit 3'], { stdin: 'in', allow: [3] }), { code: 3, stdout: 'in', stderr: 'bad\n' })
-      await assert.rejects(first.run(['sh', '-c', 'echo no such thing >&2; exit 5']), (thrown: { code: string; message: string; details: { field: string; value: string }[] }) => {
-        assert.equal(thrown.code, 'Internal')
-        assert.match(thrown.message, /no such thing/)
-        assert.deepEqual(thrown.details.map(({ field, value }) => [field, value]), [['exitCode', '5']])
-        return true
+      assert.deepEqual(await first.run(['sh', '-c', 'cat; echo bad >&2; exit 3'], { stdin: 'in', allow: [3] }), {
+        code: 3,
+        stdout: 'in',
+        stderr: 'bad\n',
       })
+      await assert.rejects(
+        first.run(['sh', '-c', 'echo no such thing >&2; exit 5']),
+        (thrown: { code: string; message: string; details: { field: string; value: string }[] }) => {
+          assert.equal(thrown.code, 'Internal')
+          assert.match(thrown.message, /no such thing/)
+          assert.deepEqual(
+            thrown.details.map(({ field, value }) => [field, value]),
+            [['exitCode', '5']],
+          )
+          return true
+        },
+      )
       await assert.rejects(first.run(['no-such-program']), { code: 'NotFound', message: /no-such-program/ })
-      await assert.rejects(first.run(['sh', '-c', 'echo $$ > "$0"; exec sleep 600', `${first.spec.runDir}/late`], { timeout: 300 }), { code: 'DeadlineExceeded' })
+      await assert.rejects(
+        first.run(['sh', '-c', 'echo $$ > "$0"; exec sleep 600', `${first.spec.runDir}/late`], { timeout: 300 }),
+        { code: 'DeadlineExceeded' },
+      )
       const late = (await textOn(first, `${first.spec.runDir}/late`)).trim()
       await eventually(async () => (await first.run(['test', '-e', `/proc/${late}`], { allow: [0, 1] })).code === 1)
     })
 
-    it('gives a terminal\'s exit code', async () => {
+    it("gives a terminal's exit code", async () => {
       assert.equal(await first.terminal(['sh', '-c', 'exit 7']), 7)
     })
 
@@ -210,39 +262,54 @@ export function rigDriverSuite(name: string, make: () => Promise<DriverSubject>)
       const { stateDir, runDir } = second.spec
       const hold = `${runDir}/hold-agent`
       const starts = await textOn(second, `${stateDir}/starts`)
-      const kill = async (): Promise<void> => void (await second.run(['sh', '-c', 'pid=$(cat "$0/pid") && rm "$0/pid" && kill -KILL "$pid"', runDir]))
+      const kill = async (): Promise<void> =>
+        void (await second.run(['sh', '-c', 'pid=$(cat "$0/pid") && rm "$0/pid" && kill -KILL "$pid"', runDir]))
       await kill()
-      await eventually(async () => await textOn(second, `${stateDir}/starts`) === `${starts}start\n` && await textOn(second, `${runDir}/pid`) !== '')
+      await eventually(
+        async () =>
+          (await textOn(second, `${stateDir}/starts`)) === `${starts}start\n` &&
+          (await textOn(second, `${runDir}/pid`)) !== '',
+      )
       await second.run(['touch', hold])
       await kill()
       await steps(second, 75) // longer than it takes to be started again
       assert.equal(await textOn(second, `${runDir}/pid`), '')
       await second.run(['rm', hold])
-      await eventually(async () => await textOn(second, `${runDir}/pid`) !== '')
+      await eventually(async () => (await textOn(second, `${runDir}/pid`)) !== '')
       assert.match(await second.readLog(10_000), /ended with 137/)
     })
 
     it('stops every process of a machine and continues them, with what runs beside them untouched', async () => {
       const { runDir } = first.spec
-      const beside = await first.startProgram(['sh', '-c', 'while :; do echo >> "$0"; sleep 0.02; done', `${runDir}/beside`])
+      const beside = await first.startProgram([
+        'sh',
+        '-c',
+        'while :; do echo >> "$0"; sleep 0.02; done',
+        `${runDir}/beside`,
+      ])
       await first.freeze()
       await first.freeze()
       assert.equal(await bench.machine('n1').state(), 'frozen')
       const [beats, steady] = [await sizeOn(first, `${runDir}/beats`), await sizeOn(first, `${runDir}/beside`)]
-      await eventually(async () => await sizeOn(first, `${runDir}/beside`) > steady + 10)
+      await eventually(async () => (await sizeOn(first, `${runDir}/beside`)) > steady + 10)
       assert.equal(await sizeOn(first, `${runDir}/beats`), beats)
       await assert.rejects(fetchName(first))
       await bench.machine('n1').thaw()
       await first.thaw()
       assert.equal(await first.state(), 'running')
-      await eventually(async () => await sizeOn(first, `${runDir}/beats`) > beats + 2)
+      await eventually(async () => (await sizeOn(first, `${runDir}/beats`)) > beats + 2)
       assert.equal(await fetchName(first), 'n1')
       await first.endProgram(json(beside))
     })
 
     it('ends a program beside with all that it has started, asking first', async () => {
       const { runDir } = first.spec
-      const program = await first.startProgram(['sh', '-c', 'trap "echo bye > $0/bye; exit" TERM; sleep 600 & echo $! > "$0/child"; while :; do sleep 0.02; done', runDir])
+      const program = await first.startProgram([
+        'sh',
+        '-c',
+        'trap "echo bye > $0/bye; exit" TERM; sleep 600 & echo $! > "$0/child"; while :; do sleep 0.02; done',
+        runDir,
+      ])
       const child = await eventually(async () => (await textOn(first, `${runDir}/child`)).trim() || false)
       await bench.machine('n1').endProgram(json(program))
       assert.equal(await textOn(first, `${runDir}/bye`), 'bye\n')
@@ -279,8 +346,13 @@ export function rigDriverSuite(name: string, make: () => Promise<DriverSubject>)
     it('holds everything on a machine to its memory', async () => {
       const machine = await bench.start(bench.spec(5, { memoryBytes: 48 * 2 ** 20 }))
       const { runDir } = machine.spec
-      await machine.startProgram(['sh', '-c', 'head -c 100000000 /dev/zero | tail -c 90000000 | wc -c > "$0/counted"; echo over > "$0/over"', runDir])
-      await eventually(async () => await textOn(machine, `${runDir}/over`) !== '')
+      await machine.startProgram([
+        'sh',
+        '-c',
+        'head -c 100000000 /dev/zero | tail -c 90000000 | wc -c > "$0/counted"; echo over > "$0/over"',
+        runDir,
+      ])
+      await eventually(async () => (await textOn(machine, `${runDir}/over`)) !== '')
       assert.equal((await textOn(machine, `${runDir}/counted`)).trim(), '0')
       await bench.removeMachine('n5')
     })
@@ -297,13 +369,32 @@ export function rigDriverSuite(name: string, make: () => Promise<DriverSubject>)
       assert.deepEqual(await subject.left(other.rig), [])
       assert.equal(await first.state(), 'running')
       assert.equal(await fetchName(first), 'n1')
-      assert.equal((await second.run(['busybox', 'wget', '-q', '-O', '-', `http://${bench.driver.hostOf(bench.network!, first.spec.index, 'n1')}:${PORT}/name`])).stdout.trim(), 'n1')
+      assert.equal(
+        (
+          await second.run([
+            'busybox',
+            'wget',
+            '-q',
+            '-O',
+            '-',
+            `http://${bench.driver.hostOf(bench.network!, first.spec.index, 'n1')}:${PORT}/name`,
+          ])
+        ).stdout.trim(),
+        'n1',
+      )
     })
 
     it('checks the host without changing it', async () => {
-      assert.deepEqual((await bench.driver.check({ controllers: 1, nodes: 3, diskBytes: GIBI })).filter(({ severity }) => severity === 'fatal'), [])
+      assert.deepEqual(
+        (await bench.driver.check({ controllers: 1, nodes: 3, diskBytes: GIBI })).filter(
+          ({ severity }) => severity === 'fatal',
+        ),
+        [],
+      )
       const [short] = await bench.driver.check({ controllers: 5, nodes: 1_000_000, diskBytes: GIBI })
-      assert.ok(short !== undefined && short.what !== '' && short.found !== '' && short.needed !== '' && short.remedy !== '')
+      assert.ok(
+        short !== undefined && short.what !== '' && short.found !== '' && short.needed !== '' && short.remedy !== '',
+      )
     })
 
     it('leaves nothing on the host', async () => {

@@ -1,6 +1,14 @@
 /** What every runtime driver does: the suite of agent/runtime/contract.ts. */
 import assert from 'node:assert/strict'
-import { START_FAILURE_FIELD, type ContainerRecord, type ContainerSpec, type ContainerState, type ExecRequest, type RuntimeDriver, type SandboxSpec } from '../../agent/runtime/contract.ts'
+import {
+  START_FAILURE_FIELD,
+  type ContainerRecord,
+  type ContainerSpec,
+  type ContainerState,
+  type ExecRequest,
+  type RuntimeDriver,
+  type SandboxSpec,
+} from '../../agent/runtime/contract.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import { systemClock } from '../../proto/base/clock.ts'
@@ -30,19 +38,56 @@ const MEBIBYTE = 2 ** 20
 const NO_LIMITS = { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 }
 
 export function sandboxSpec(id: string, change: Partial<SandboxSpec> = {}): SandboxSpec {
-  return { id, hostname: id, network: undefined, hostPid: false, hostIpc: false, shareProcessNamespace: false, sysctls: {}, resources: NO_LIMITS, ...change }
+  return {
+    id,
+    hostname: id,
+    network: undefined,
+    hostPid: false,
+    hostIpc: false,
+    shareProcessNamespace: false,
+    sysctls: {},
+    resources: NO_LIMITS,
+    ...change,
+  }
 }
 
-export function containerSpec(subject: Pick<RuntimeSubject, 'rootfs' | 'logPath'>, id: string, sandboxId: string, args: readonly string[], change: Partial<ContainerSpec> = {}): ContainerSpec {
+export function containerSpec(
+  subject: Pick<RuntimeSubject, 'rootfs' | 'logPath'>,
+  id: string,
+  sandboxId: string,
+  args: readonly string[],
+  change: Partial<ContainerSpec> = {},
+): ContainerSpec {
   return {
-    id, sandboxId, rootfs: subject.rootfs, args, env: [], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] }, mounts: [], resources: NO_LIMITS, oomScoreAdj: 0,
-    privileged: false, readOnlyRootfs: false, allowPrivilegeEscalation: true, capabilities: { add: [], drop: [] }, seccomp: { type: 'RuntimeDefault' },
-    unmaskedProc: false, tty: false, stdin: false, logPath: subject.logPath(id), ...change,
+    id,
+    sandboxId,
+    rootfs: subject.rootfs,
+    args,
+    env: [],
+    cwd: '/',
+    user: { uid: 0, gid: 0, additionalGids: [] },
+    mounts: [],
+    resources: NO_LIMITS,
+    oomScoreAdj: 0,
+    privileged: false,
+    readOnlyRootfs: false,
+    allowPrivilegeEscalation: true,
+    capabilities: { add: [], drop: [] },
+    seccomp: { type: 'RuntimeDefault' },
+    unmaskedProc: false,
+    tty: false,
+    stdin: false,
+    logPath: subject.logPath(id),
+    ...change,
   }
 }
 
 /** Waits until `look` gives something, letting time pass for the subject. */
-export async function seen<T>(subject: Pick<RuntimeSubject, 'pass'>, what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
+export async function seen<T>(
+  subject: Pick<RuntimeSubject, 'pass'>,
+  what: string,
+  look: () => T | undefined | Promise<T | undefined>,
+): Promise<T> {
   const deadline = systemClock.monotonic() + 30_000
   for (;;) {
     const found = await look()
@@ -52,7 +97,11 @@ export async function seen<T>(subject: Pick<RuntimeSubject, 'pass'>, what: strin
   }
 }
 
-export function execRequest(command: readonly string[], output: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => void = () => undefined, change: Partial<ExecRequest> = {}): ExecRequest {
+export function execRequest(
+  command: readonly string[],
+  output: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => void = () => undefined,
+  change: Partial<ExecRequest> = {},
+): ExecRequest {
   return { command, tty: false, stdin: undefined, resizes: new Channel(), output, ...change }
 }
 
@@ -78,17 +127,21 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
       await subject.cleanUp()
     })
 
-    const running = async (id: string, args = subject.commands.runs): Promise<Extract<ContainerState, { state: 'running' }>> => {
+    const running = async (
+      id: string,
+      args = subject.commands.runs,
+    ): Promise<Extract<ContainerState, { state: 'running' }>> => {
       await driver.createSandbox(sandboxSpec(`pod-${id}`))
       await driver.createContainer(containerSpec(subject, id, `pod-${id}`, args))
       const state = await driver.startContainer(id)
       assert.equal(state.state, 'running')
       return state as Extract<ContainerState, { state: 'running' }>
     }
-    const exited = (id: string): Promise<Exited> => seen(subject, `${id} exited`, async () => {
-      const state = await driver.containerState(id)
-      return state?.state === 'exited' ? state : undefined
-    })
+    const exited = (id: string): Promise<Exited> =>
+      seen(subject, `${id} exited`, async () => {
+        const state = await driver.containerState(id)
+        return state?.state === 'exited' ? state : undefined
+      })
     const restart = async (): Promise<void> => {
       await driver.stop()
       driver = subject.driver()
@@ -104,7 +157,10 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
       const started = await driver.startContainer('c')
       assert.equal(started.state, 'running')
       const end = await exited('c')
-      assert.deepEqual({ exitCode: end.exitCode, signal: end.signal, oomKilled: end.oomKilled }, { exitCode: 3, signal: undefined, oomKilled: false })
+      assert.deepEqual(
+        { exitCode: end.exitCode, signal: end.signal, oomKilled: end.oomKilled },
+        { exitCode: 3, signal: undefined, oomKilled: false },
+      )
       assert.ok(end.finishedAt >= end.startedAt && end.startedAt > 0)
       assert.deepEqual(exits, [{ id: 'c', sandboxId: 'pod', state: end }])
       await driver.killContainer('c', 'SIGKILL')
@@ -114,8 +170,14 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
     it('lists what there is, and nothing once it is removed', async () => {
       await running('a')
       const { sandboxes, containers } = await driver.list()
-      assert.deepEqual(sandboxes.map(({ id }) => id), ['pod-a'])
-      assert.deepEqual(containers.map(({ id, sandboxId, state }) => [id, sandboxId, state.state]), [['a', 'pod-a', 'running']])
+      assert.deepEqual(
+        sandboxes.map(({ id }) => id),
+        ['pod-a'],
+      )
+      assert.deepEqual(
+        containers.map(({ id, sandboxId, state }) => [id, sandboxId, state.state]),
+        [['a', 'pod-a', 'running']],
+      )
       await driver.removeContainer('a')
       assert.equal(await driver.containerState('a'), undefined)
       await driver.removeSandbox('pod-a')
@@ -151,14 +213,21 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
 
     it('says what is wrong with a command, and leaves nothing of it', async () => {
       await driver.createSandbox(sandboxSpec('pod'))
-      for (const [args, code, exitCode] of [[subject.commands.missing, 'NotFound', '127'], [subject.commands.notExecutable, 'FailedPrecondition', '126']] as const) {
+      for (const [args, code, exitCode] of [
+        [subject.commands.missing, 'NotFound', '127'],
+        [subject.commands.notExecutable, 'FailedPrecondition', '126'],
+      ] as const) {
         const create = async (): Promise<void> => {
           await driver.createContainer(containerSpec(subject, 'bad', 'pod', args))
           await driver.startContainer('bad')
         }
         await assert.rejects(create(), (error) => {
           assert.ok(error instanceof GantryError, String(error))
-          assert.deepEqual([error.code, error.details[0]?.field, error.details[0]?.value], [code, START_FAILURE_FIELD, exitCode], error.message)
+          assert.deepEqual(
+            [error.code, error.details[0]?.field, error.details[0]?.value],
+            [code, START_FAILURE_FIELD, exitCode],
+            error.message,
+          )
           assert.ok(error.message.includes(args[0]!))
           return true
         })
@@ -169,10 +238,14 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
     })
 
     it('refuses what it does not know', async () => {
-      await assert.rejects(driver.createContainer(containerSpec(subject, 'a', 'nowhere', subject.commands.runs)), { code: 'NotFound' })
+      await assert.rejects(driver.createContainer(containerSpec(subject, 'a', 'nowhere', subject.commands.runs)), {
+        code: 'NotFound',
+      })
       await assert.rejects(driver.startContainer('nobody'), { code: 'NotFound' })
       await assert.rejects(driver.killContainer('nobody', 'SIGTERM'), { code: 'NotFound' })
-      await assert.rejects(driver.exec('nobody', execRequest(['x']), new AbortController().signal), { code: 'NotFound' })
+      await assert.rejects(driver.exec('nobody', execRequest(['x']), new AbortController().signal), {
+        code: 'NotFound',
+      })
       await assert.rejects(driver.updateContainer('nobody', NO_LIMITS), { code: 'NotFound' })
       await assert.rejects(driver.updateSandbox('nowhere', NO_LIMITS), { code: 'NotFound' })
       assert.equal(await driver.containerState('nobody'), undefined)
@@ -202,7 +275,10 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
       await exited('b')
       driver.onExit((container) => exits.push(container))
       await seen(subject, 'the exit told', () => exits[0])
-      assert.deepEqual(exits.map(({ id, state: end }) => [id, end.state === 'exited' && end.exitCode]), [['b', 137]])
+      assert.deepEqual(
+        exits.map(({ id, state: end }) => [id, end.state === 'exited' && end.exitCode]),
+        [['b', 137]],
+      )
       assert.deepEqual(await driver.containerState('a'), state)
     })
 
@@ -216,10 +292,16 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
     it('runs a command in a running container only', async () => {
       await driver.createSandbox(sandboxSpec('pod'))
       await driver.createContainer(containerSpec(subject, 'c', 'pod', subject.commands.runs))
-      await assert.rejects(driver.exec('c', execRequest(['echo']), new AbortController().signal), { code: 'FailedPrecondition' })
+      await assert.rejects(driver.exec('c', execRequest(['echo']), new AbortController().signal), {
+        code: 'FailedPrecondition',
+      })
       await driver.startContainer('c')
       let output = ''
-      const { exitCode } = await driver.exec('c', execRequest(['echo', 'hello'], (_, chunk) => (output += Buffer.from(chunk).toString())), new AbortController().signal)
+      const { exitCode } = await driver.exec(
+        'c',
+        execRequest(['echo', 'hello'], (_, chunk) => (output += Buffer.from(chunk).toString())),
+        new AbortController().signal,
+      )
       assert.equal(exitCode, 0)
       assert.match(output, /hello/)
       await assert.rejects(driver.exec('c', execRequest(['echo']), AbortSignal.abort()), { code: 'Cancelled' })
@@ -231,7 +313,10 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
       await driver.createContainer(containerSpec(subject, 'without', 's', subject.commands.runs))
       await assert.rejects(driver.openInput('with'), (error) => GantryError.is(error, 'FailedPrecondition'))
       for (const id of ['with', 'without']) await driver.startContainer(id)
-      await assert.rejects(driver.openInput('without'), (error) => GantryError.is(error, 'FailedPrecondition') && error.message.includes('no standard input'))
+      await assert.rejects(
+        driver.openInput('without'),
+        (error) => GantryError.is(error, 'FailedPrecondition') && error.message.includes('no standard input'),
+      )
       await assert.rejects(driver.openInput('nobody'), (error) => GantryError.is(error, 'NotFound'))
       const inputs = await Promise.all([driver.openInput('with'), driver.openInput('with')])
       for (const input of inputs) await input.write(Buffer.from('x\n'))
@@ -244,7 +329,11 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
 
     it('changes what a running container may use, again and again', async () => {
       await running('a')
-      for (const resources of [{ cpuShares: 512, cpuQuotaMicros: 50_000, memoryLimit: 64 * MEBIBYTE, pidsLimit: 100 }, { cpuShares: 256, cpuQuotaMicros: 20_000, memoryLimit: 32 * MEBIBYTE, pidsLimit: 50 }, NO_LIMITS]) {
+      for (const resources of [
+        { cpuShares: 512, cpuQuotaMicros: 50_000, memoryLimit: 64 * MEBIBYTE, pidsLimit: 100 },
+        { cpuShares: 256, cpuQuotaMicros: 20_000, memoryLimit: 32 * MEBIBYTE, pidsLimit: 50 },
+        NO_LIMITS,
+      ]) {
         await driver.updateSandbox('pod-a', NO_LIMITS)
         await driver.updateContainer('a', resources)
         await driver.updateSandbox('pod-a', resources)
@@ -254,18 +343,26 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
 
     it('lets a container join the processes of another, as long as that runs', async () => {
       await running('a')
-      await driver.createContainer(containerSpec(subject, 'guest', 'pod-a', subject.commands.runs, { processesOf: 'a' }))
+      await driver.createContainer(
+        containerSpec(subject, 'guest', 'pod-a', subject.commands.runs, { processesOf: 'a' }),
+      )
       assert.equal((await driver.startContainer('guest')).state, 'running')
       await driver.killContainer('a', 'SIGKILL')
       await exited('a')
-      await assert.rejects(driver.createContainer(containerSpec(subject, 'late', 'pod-a', subject.commands.runs, { processesOf: 'a' })), { code: 'FailedPrecondition' })
+      await assert.rejects(
+        driver.createContainer(containerSpec(subject, 'late', 'pod-a', subject.commands.runs, { processesOf: 'a' })),
+        { code: 'FailedPrecondition' },
+      )
       assert.deepEqual((await driver.list()).containers.map(({ id }) => id).sort(), ['a', 'guest'])
     })
 
     it('counts what a running container uses', async () => {
       await running('a')
       const stats = await driver.stats('a')
-      assert.ok(stats !== undefined && stats.processes >= 1 && stats.memoryPeak >= stats.memory && stats.memory > 0, JSON.stringify(stats))
+      assert.ok(
+        stats !== undefined && stats.processes >= 1 && stats.memoryPeak >= stats.memory && stats.memory > 0,
+        JSON.stringify(stats),
+      )
     })
   })
 }

@@ -1,7 +1,14 @@
 /** What every store must do; run for each implementation. */
 import assert from 'node:assert/strict'
 import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
-import { COMMIT_LIMIT, VALUE_LIMIT, type Entry, type Operation, type Store, type WatchBatch } from '../../controller/store/contract.ts'
+import {
+  COMMIT_LIMIT,
+  VALUE_LIMIT,
+  type Entry,
+  type Operation,
+  type Store,
+  type WatchBatch,
+} from '../../controller/store/contract.ts'
 
 export interface StoreFixture {
   readonly store: Store
@@ -12,10 +19,20 @@ export interface StoreFixture {
 }
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)
-const text = (entry: Entry | undefined): string | undefined => (entry === undefined ? undefined : Buffer.from(entry.value).toString())
+const text = (entry: Entry | undefined): string | undefined =>
+  entry === undefined ? undefined : Buffer.from(entry.value).toString()
 
-export const put = (key: string, value: string, expect: Operation['expect'] = { is: 'any' }): Operation => ({ kind: 'put', key, value: bytes(value), expect })
-export const remove = (key: string, expect: Operation['expect'] = { is: 'any' }): Operation => ({ kind: 'delete', key, expect })
+export const put = (key: string, value: string, expect: Operation['expect'] = { is: 'any' }): Operation => ({
+  kind: 'put',
+  key,
+  value: bytes(value),
+  expect,
+})
+export const remove = (key: string, expect: Operation['expect'] = { is: 'any' }): Operation => ({
+  kind: 'delete',
+  key,
+  expect,
+})
 
 /** Commits and gives the revision; fails if it was not committed. */
 export async function committed(store: Store, ...operations: Operation[]): Promise<number> {
@@ -24,7 +41,10 @@ export async function committed(store: Store, ...operations: Operation[]): Promi
   return (result as { revision: number }).revision
 }
 
-export const failsWith = (...codes: ErrorCode[]) => (error: unknown): boolean => GantryError.is(error, ...codes)
+export const failsWith =
+  (...codes: ErrorCode[]) =>
+  (error: unknown): boolean =>
+    GantryError.is(error, ...codes)
 
 /** Events of a watch up to a revision, as text. */
 async function eventsUntil(batches: AsyncIterable<WatchBatch>, revision: number): Promise<string[]> {
@@ -59,7 +79,10 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
     const second = await committed(store, put(`${prefix}a`, 'two', { is: 'at', revision: first }))
     assert.ok(second > first)
     const entry = await store.get(`${prefix}a`)
-    assert.deepEqual({ ...entry, value: text(entry) }, { key: `${prefix}a`, value: 'two', revision: second, createRevision: first })
+    assert.deepEqual(
+      { ...entry, value: text(entry) },
+      { key: `${prefix}a`, value: 'two', revision: second, createRevision: first },
+    )
     assert.equal(await store.get(`${prefix}b`), undefined)
   })
 
@@ -67,7 +90,13 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
     await committed(store, put(`${prefix}gone`, 'x'))
     const revision = await committed(store, put(`${prefix}a`, '1'), put(`${prefix}b`, '2'), remove(`${prefix}gone`))
     const { entries } = await store.list(prefix)
-    assert.deepEqual(entries.map((entry) => [entry.key, entry.revision]), [[`${prefix}a`, revision], [`${prefix}b`, revision]])
+    assert.deepEqual(
+      entries.map((entry) => [entry.key, entry.revision]),
+      [
+        [`${prefix}a`, revision],
+        [`${prefix}b`, revision],
+      ],
+    )
     assert.equal(await store.revision(), revision)
   })
 
@@ -81,7 +110,13 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
     ])
     assert.equal(result.outcome, 'conflict')
     const conflicts = (result as { conflicts: readonly { index: number; current: Entry | undefined }[] }).conflicts
-    assert.deepEqual(conflicts.map(({ index, current }) => [index, text(current)]), [[1, 'a'], [2, undefined]])
+    assert.deepEqual(
+      conflicts.map(({ index, current }) => [index, text(current)]),
+      [
+        [1, 'a'],
+        [2, undefined],
+      ],
+    )
     assert.equal(await store.get(`${prefix}new`), undefined)
     assert.equal(await store.revision(), a)
   })
@@ -117,8 +152,16 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
     const many = Array.from({ length: COMMIT_LIMIT + 1 }, (_, index) => put(`${prefix}${index}`, ''))
     await assert.rejects(store.commit(many), failsWith('InvalidArgument'))
     await assert.rejects(store.commit([put(`${prefix}a`, '1'), remove(`${prefix}a`)]), failsWith('InvalidArgument'))
-    const large: Operation = { kind: 'put', key: `${prefix}a`, value: new Uint8Array(VALUE_LIMIT + 1), expect: { is: 'any' } }
-    await assert.rejects(store.commit([large]), (error: GantryError) => error.code === 'ResourceExhausted' && error.message.includes(String(VALUE_LIMIT + 1)))
+    const large: Operation = {
+      kind: 'put',
+      key: `${prefix}a`,
+      value: new Uint8Array(VALUE_LIMIT + 1),
+      expect: { is: 'any' },
+    }
+    await assert.rejects(
+      store.commit([large]),
+      (error: GantryError) => error.code === 'ResourceExhausted' && error.message.includes(String(VALUE_LIMIT + 1)),
+    )
     await committed(store, ...many.slice(1))
     assert.equal((await store.list(prefix)).count, COMMIT_LIMIT)
     await committed(store, { ...large, value: new Uint8Array(VALUE_LIMIT) })
@@ -135,7 +178,12 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
     const third = await store.list(prefix, { limit: 2, after: second.next!, revision: first.revision })
     assert.deepEqual([third.entries.map(text), third.next, third.count], [['e'], undefined, 5])
     assert.deepEqual((await store.list(prefix)).entries.map(text), ['a', 'b', 'changed', 'e', 'f'])
-    assert.deepEqual(await store.list(`${prefix}none`), { entries: [], revision: await store.revision(), next: undefined, count: 0 })
+    assert.deepEqual(await store.list(`${prefix}none`), {
+      entries: [],
+      revision: await store.revision(),
+      next: undefined,
+      count: 0,
+    })
   })
 
   it('lists an old revision until it is compacted', async () => {
@@ -153,7 +201,11 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
     const watching = eventsUntil(store.watch(prefix, start, abort.signal), two + 2)
     await committed(store, put(`/gantry/elsewhere-${run}/a`, 'not under the prefix'))
     const four = await committed(store, remove(`${prefix}a`))
-    assert.deepEqual(await watching, [`${two} put ${prefix}a=2`, `${two} put ${prefix}b=1`, `${four} delete ${prefix}a=2`])
+    assert.deepEqual(await watching, [
+      `${two} put ${prefix}a=2`,
+      `${two} put ${prefix}b=1`,
+      `${four} delete ${prefix}a=2`,
+    ])
   })
 
   it('tells whole commits at a time', async () => {
@@ -173,9 +225,13 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
       }
       return sizes
     })()
-    for (let index = 0; index < commits; index++) await committed(store, ...Array.from({ length: 50 }, (_, key) => put(`${prefix}${key}`, `${index}`)))
+    for (let index = 0; index < commits; index++)
+      await committed(store, ...Array.from({ length: 50 }, (_, key) => put(`${prefix}${key}`, `${index}`)))
     const sizes = await watching
-    assert.deepEqual([...sizes], Array.from({ length: commits }, (_, index) => [start + 1 + index, 50]))
+    assert.deepEqual(
+      [...sizes],
+      Array.from({ length: commits }, (_, index) => [start + 1 + index, 50]),
+    )
   })
 
   it('tells progress to those who ask for the revision, though nothing under the prefix changed', async () => {
@@ -206,13 +262,19 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
     await assert.rejects(eventsUntil(store.watch(prefix, old, abort.signal), Infinity), failsWith('Expired'))
     await assert.rejects(eventsUntil(store.watch(prefix, compacted - 1, abort.signal), Infinity), failsWith('Expired'))
     const next = await committed(store, put(`${prefix}a`, '3'))
-    assert.deepEqual(await eventsUntil(store.watch(prefix, compacted, abort.signal), next), [`${next} put ${prefix}a=3`])
+    assert.deepEqual(await eventsUntil(store.watch(prefix, compacted, abort.signal), next), [
+      `${next} put ${prefix}a=3`,
+    ])
   })
 
   it('keeps keys of a lease while it is kept, and deletes them when it ends', async () => {
     const leaseId = await store.grantLease(60)
     const other = await store.grantLease(60)
-    const start = await committed(store, { ...put(`${prefix}a`, '1'), leaseId } as Operation, { ...put(`${prefix}b`, '1'), leaseId } as Operation)
+    const start = await committed(
+      store,
+      { ...put(`${prefix}a`, '1'), leaseId } as Operation,
+      { ...put(`${prefix}b`, '1'), leaseId } as Operation,
+    )
     await committed(store, { ...put(`${prefix}b`, '2'), leaseId: other } as Operation)
     assert.equal(await store.keepLease(leaseId), true)
     await store.revokeLease(leaseId)
@@ -221,7 +283,10 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
     assert.equal(await store.keepLease(leaseId), false)
     await store.revokeLease(leaseId)
     const events = await eventsUntil(store.watch(prefix, start, abort.signal), await store.revision())
-    assert.deepEqual(events.map((event) => event.slice(event.indexOf(' ') + 1)), [`put ${prefix}b=2`, `delete ${prefix}a=1`])
+    assert.deepEqual(
+      events.map((event) => event.slice(event.indexOf(' ') + 1)),
+      [`put ${prefix}b=2`, `delete ${prefix}a=1`],
+    )
     await assert.rejects(store.commit([{ ...put(`${prefix}c`, '1'), leaseId } as Operation]), failsWith('NotFound'))
     await store.revokeLease(other)
   })
@@ -231,7 +296,8 @@ export function storeSuite(make: () => Promise<StoreFixture>): void {
     const leaseId = await store.grantLease(2)
     await committed(store, { ...put(`${prefix}a`, '1'), leaseId } as Operation)
     const gone = (async () => {
-      for await (const { events } of store.watch(prefix, start, abort.signal)) if (events.some(({ type }) => type === 'delete')) return
+      for await (const { events } of store.watch(prefix, start, abort.signal))
+        if (events.some(({ type }) => type === 'delete')) return
     })()
     await fixture.expireLeases(2)
     await gone

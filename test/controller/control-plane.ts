@@ -19,7 +19,13 @@ export class ControlPlane {
   private constructor(clock: Clock) {
     this.store = new MemoryStore(clock)
     this.informer = new StoreInformer({ store: this.store, clock, random: this.random, logger: silentLogger })
-    this.api = new ObjectCore({ reads: new ConsistentReads(this.store, this.informer), informer: this.informer, commits: new GroupCommit(this.store), clock, random: this.random })
+    this.api = new ObjectCore({
+      reads: new ConsistentReads(this.store, this.informer),
+      informer: this.informer,
+      commits: new GroupCommit(this.store),
+      clock,
+      random: this.random,
+    })
     this.#running = this.informer.run(this.#stop.signal)
   }
 

@@ -12,7 +12,11 @@ const NOW = Date.UTC(2026, 0, 31)
 describe('certificate authority', () => {
   it('issues certificates that say who and where, valid from just before now', async () => {
     const authority = await createAuthority('gantry-test', NOW)
-    const pair = await issue(authority, { commonName: 'system:node:n1', organizations: ['system:nodes'], hosts: ['10.0.0.1', 'controller'], days: 30 }, NOW)
+    const pair = await issue(
+      authority,
+      { commonName: 'system:node:n1', organizations: ['system:nodes'], hosts: ['10.0.0.1', 'controller'], days: 30 },
+      NOW,
+    )
     const certificate = new X509Certificate(pair.cert)
     assert.ok(certificate.verify(new X509Certificate(authority.cert).publicKey))
     assert.equal(certificate.subject, 'O=system:nodes\nCN=system:node:n1')
@@ -21,7 +25,8 @@ describe('certificate authority', () => {
     assert.ok(Date.parse(certificate.validFrom) < NOW && NOW - Date.parse(certificate.validFrom) < 3_600_000)
     assert.equal(Date.parse(certificate.validTo), NOW + 30 * 86_400_000)
     assert.equal(certificate.ca, false)
-    createSecureContext({ ca: authority.cert, cert: pair.cert, key: pair.key }) // throws if the key is not the certificate's
+    // This throws if the key is not the certificate's.
+    createSecureContext({ ca: authority.cert, cert: pair.cert, key: pair.key })
   })
 
   it('names the keys, so that strict clients accept the certificates', async () => {
@@ -32,7 +37,9 @@ describe('certificate authority', () => {
       await writeFile(ca, authority.cert)
       for (const hosts of [['10.0.0.1', 'controller'], []]) {
         await writeFile(leaf, (await issue(authority, { commonName: 'someone', hosts }, Date.now())).cert)
-        const { status, stderr } = spawnSync('openssl', ['verify', '-x509_strict', '-CAfile', ca, leaf], { encoding: 'utf8' })
+        const { status, stderr } = spawnSync('openssl', ['verify', '-x509_strict', '-CAfile', ca, leaf], {
+          encoding: 'utf8',
+        })
         assert.equal(status, 0, stderr)
       }
     } finally {
@@ -40,9 +47,11 @@ describe('certificate authority', () => {
     }
   })
 
-  it('makes a client\'s certificate of no use to a server', async () => {
+  it("makes a client's certificate of no use to a server", async () => {
     const authority = await createAuthority('gantry-test', NOW)
-    const certificate = new X509Certificate((await issue(authority, { commonName: 'admin', organizations: ['system:masters'] }, NOW)).cert)
+    const certificate = new X509Certificate(
+      (await issue(authority, { commonName: 'admin', organizations: ['system:masters'] }, NOW)).cert,
+    )
     assert.deepEqual(certificate.keyUsage, ['1.3.6.1.5.5.7.3.2'])
     assert.equal(certificate.subjectAltName, undefined)
   })

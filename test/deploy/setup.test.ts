@@ -24,7 +24,12 @@ describe('deploy/setup', () => {
     const { code, stderr } = await setup(['dirname', 'id', 'node', 'npm'])
     assert.equal(code, 1)
     assert.match(stderr, /no apt/)
-    for (const line of [/^ {2}etcd +\(Debian package etcd-server\)$/m, /^ {2}crun +\(Debian package crun\)$/m, /^ {2}conmon +\(Debian package conmon\)$/m]) assert.match(stderr, line)
+    for (const line of [
+      /^ {2}etcd +\(Debian package etcd-server\)$/m,
+      /^ {2}crun +\(Debian package crun\)$/m,
+      /^ {2}conmon +\(Debian package conmon\)$/m,
+    ])
+      assert.match(stderr, line)
   })
 
   it('says that Node.js is missing before it does anything', async () => {

@@ -26,7 +26,11 @@ export class Cluster {
   }
 
   /** Starts one; leftovers of an interrupted run of this checkout are removed first. */
-  static async start(purpose: string, nodes: number, more: Pick<RigOptions, 'settings' | 'controllers'> = {}): Promise<Cluster> {
+  static async start(
+    purpose: string,
+    nodes: number,
+    more: Pick<RigOptions, 'settings' | 'controllers'> = {},
+  ): Promise<Cluster> {
     const name = rigName(purpose)
     await removeRig(name)
     const rig = await Rig.up({ name, nodes, ...more })
@@ -70,7 +74,9 @@ export class Cluster {
   processes(machine: string, text: string): ProcessIdentity[] {
     const { handle } = this.rig.record.machines.find(({ spec }) => spec.name === machine)!
     const { init } = handle as unknown as { readonly init: ProcessIdentity }
-    return descendants(init.pid).filter((pid) => commandLine(pid).includes(text)).flatMap((pid) => identify(pid) ?? [])
+    return descendants(init.pid)
+      .filter((pid) => commandLine(pid).includes(text))
+      .flatMap((pid) => identify(pid) ?? [])
   }
 }
 
@@ -79,6 +85,11 @@ function commandLine(pid: number): string {
 }
 
 function descendants(pid: number): number[] {
-  const children = readProcess(pid, `task/${pid}/children`)?.trim().split(' ').filter((text) => text !== '').map(Number) ?? []
+  const children =
+    readProcess(pid, `task/${pid}/children`)
+      ?.trim()
+      .split(' ')
+      .filter((text) => text !== '')
+      .map(Number) ?? []
   return children.flatMap((child) => [child, ...descendants(child)])
 }

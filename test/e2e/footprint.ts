@@ -1,4 +1,7 @@
-/** Everything of the host that a rig could leave something in, as far as it is this rig's: others may come and go meanwhile. */
+/**
+ * Everything of the host that a rig could leave something in, as far as it is this rig's: others may come and go
+ * meanwhile.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { identify, readProcess } from '../../proto/base/process.ts'
@@ -29,29 +32,54 @@ export async function footprintOf(rig: string): Promise<Footprint> {
   const words = new RegExp(`(^|[/\\s_])${rig}([/\\s.]|$)`)
   return {
     processes: processesOf(rig, words),
-    interfaces: links.filter(({ ifname, master }) => [ifname, master].some((name) => name !== undefined && bridges.includes(name))).map(({ ifname }) => ifname),
+    interfaces: links
+      .filter(({ ifname, master }) => [ifname, master].some((name) => name !== undefined && bridges.includes(name)))
+      .map(({ ifname }) => ifname),
     routes: routes.filter((route) => bridges.some((bridge) => route.includes(`dev ${bridge} `))),
     tables: tables.filter((table) => table.endsWith(`gantry_rig_${rig.replaceAll('-', '_')}`)),
     cgroups: folders('/sys/fs/cgroup').filter((path) => path.endsWith(`/gantry-rig/${rig}`)),
-    mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').filter((line) => words.test(line)),
-    loops: readdirSync('/sys/block').map((device) => `/sys/block/${device}/loop/backing_file`).filter((file) => existsSync(file) && words.test(readFileSync(file, 'utf8'))),
-    files: ['/var/lib/gantry/rigs', '/run/gantry'].flatMap((folder) => (existsSync(folder) ? readdirSync(folder) : []).filter((name) => name === rig || name.startsWith(`${rig}.`)).map((name) => join(folder, name))),
+    mounts: readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .filter((line) => words.test(line)),
+    loops: readdirSync('/sys/block')
+      .map((device) => `/sys/block/${device}/loop/backing_file`)
+      .filter((file) => existsSync(file) && words.test(readFileSync(file, 'utf8'))),
+    files: ['/var/lib/gantry/rigs', '/run/gantry'].flatMap((folder) =>
+      (existsSync(folder) ? readdirSync(folder) : [])
+        .filter((name) => name === rig || name.startsWith(`${rig}.`))
+        .map((name) => join(folder, name)),
+    ),
   }
 }
 
 /** Names of what there is something of. */
 export function marks(footprint: Footprint): string[] {
-  return Object.entries(footprint).filter(([, found]) => (found as readonly string[]).length > 0).map(([name]) => name)
+  return Object.entries(footprint)
+    .filter(([, found]) => (found as readonly string[]).length > 0)
+    .map(([name]) => name)
 }
 
 /** Those that live, by their cgroup or their command line; not this process. */
 function processesOf(rig: string, words: RegExp): string[] {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid && identify(Number(name)) !== undefined).flatMap((pid) => {
-    const [command, group] = [readProcess(Number(pid), 'cmdline')?.replaceAll('\0', ' '), readProcess(Number(pid), 'cgroup')]
-    return command === undefined || group === undefined || !(words.test(command) || group.includes(`/gantry-rig/${rig}/`)) ? [] : [`${pid} ${command}`]
-  })
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid && identify(Number(name)) !== undefined)
+    .flatMap((pid) => {
+      const [command, group] = [
+        readProcess(Number(pid), 'cmdline')?.replaceAll('\0', ' '),
+        readProcess(Number(pid), 'cgroup'),
+      ]
+      return command === undefined ||
+        group === undefined ||
+        !(words.test(command) || group.includes(`/gantry-rig/${rig}/`))
+        ? []
+        : [`${pid} ${command}`]
+    })
 }
 
 function folders(directory: string, depth = 3): string[] {
-  return depth === 0 ? [] : readdirSync(directory, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [join(directory, entry.name), ...folders(join(directory, entry.name), depth - 1)] : []))
+  return depth === 0
+    ? []
+    : readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
+        entry.isDirectory() ? [join(directory, entry.name), ...folders(join(directory, entry.name), depth - 1)] : [],
+      )
 }

@@ -28,5 +28,22 @@ describe('clients of Kubernetes', function () {
     await kubectl?.stop()
   })
 
-  for (const suite of [output, applying, changing, creating, rollouts, runningPods, streaming, deleting, access, clientNode, clientPython, inPod, manifestsOfOthers, nodes, admission]) suite(() => kubectl!)
+  for (const suite of [
+    output,
+    applying,
+    changing,
+    creating,
+    rollouts,
+    runningPods,
+    streaming,
+    deleting,
+    access,
+    clientNode,
+    clientPython,
+    inPod,
+    manifestsOfOthers,
+    nodes,
+    admission,
+  ])
+    suite(() => kubectl!)
 })

@@ -19,8 +19,13 @@ describe('up and down', function () {
   this.timeout(120_000)
   let home: string
   let forwarding: string
-  const environment = (): NodeJS.ProcessEnv => ({ ...process.env, GANTRY_CONFIG: join(home, 'config.yaml'), NO_COLOR: '1' })
-  const rig = (...args: string[]): Promise<CommandResult> => run(process.execPath, [PROGRAM, ...args], { timeout: 100_000, env: environment(), allow: [0, 1, 2, 3, 4, 7] })
+  const environment = (): NodeJS.ProcessEnv => ({
+    ...process.env,
+    GANTRY_CONFIG: join(home, 'config.yaml'),
+    NO_COLOR: '1',
+  })
+  const rig = (...args: string[]): Promise<CommandResult> =>
+    run(process.execPath, [PROGRAM, ...args], { timeout: 100_000, env: environment(), allow: [0, 1, 2, 3, 4, 7] })
   const ok = async (...args: string[]): Promise<string> => {
     const { code, stdout, stderr } = await rig(...args)
     assert.equal(code, 0, `gantry rig ${args.join(' ')}: ${stderr}`)
@@ -35,7 +40,7 @@ describe('up and down', function () {
   }
   const record = (): RigRecord | undefined => {
     const file = join(rigDirectory(NAME), 'rig.json')
-    return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as RigRecord : undefined
+    return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as RigRecord) : undefined
   }
   const nothingLeft = async (): Promise<void> => {
     assert.deepEqual(marks(await footprintOf(NAME)), [], JSON.stringify(await footprintOf(NAME)))
@@ -59,7 +64,12 @@ describe('up and down', function () {
     assert.match(first, /1 controller, 1 node,/)
     assert.equal(first.match(/^hello-\S+ +Running +\S+ +n1$/gm)?.length, 3)
     const up = await footprintOf(NAME)
-    assert.deepEqual(marks(up).sort(), ['cgroups', 'files', 'interfaces', 'loops', 'processes', 'routes', 'tables'].filter((name) => name !== 'loops' || up.loops.length > 0))
+    assert.deepEqual(
+      marks(up).sort(),
+      ['cgroups', 'files', 'interfaces', 'loops', 'processes', 'routes', 'tables'].filter(
+        (name) => name !== 'loops' || up.loops.length > 0,
+      ),
+    )
     assert.equal((await readContexts(join(home, 'config.yaml'))).currentContext, NAME)
     const second = await ok('up', NAME, '--nodes', '2', '--demo')
     assert.match(second, /already running, with 1 node\.\nFor another number of nodes/)
@@ -76,18 +86,33 @@ describe('up and down', function () {
     assert.deepEqual((await readContexts(join(home, 'config.yaml'))).contexts, [])
     assert.match(await ok('node', 'add', '--rig', NAME), /^n3 is added, at 10\.87\.\d+\.13$/m)
     assert.match(await ok('node', 'remove', 'n1', '--rig', NAME), /^n1 is removed$/m)
-    assert.match((await rig('node', 'remove', 'registry', '--rig', NAME)).stderr, /"registry" is a registry, not a node/)
+    assert.match(
+      (await rig('node', 'remove', 'registry', '--rig', NAME)).stderr,
+      /"registry" is a registry, not a node/,
+    )
     assert.equal((await ok('shell', 'n3', '--rig', NAME, '--', 'hostname')).trim(), 'n3')
     assert.equal((await rig('shell', 'n2', '--rig', NAME, '--', 'sh', '-c', 'exit 7')).code, 7)
     await ok('kill', 'n2', '--rig', NAME)
     const table = await ok('status', NAME)
-    assert.match(table, /^controller +controller +\S+ +running +- +\d+Mi +controller \(pid \d+, \d+s\), etcd \(.*\), nats \(.*\)$/m)
+    assert.match(
+      table,
+      /^controller +controller +\S+ +running +- +\d+Mi +controller \(pid \d+, \d+s\), etcd \(.*\), nats \(.*\)$/m,
+    )
     assert.match(table, /^n2 +node +\S+ +off /m)
     assert.match(table, /^n3 +node +\S+ +running +Ready +\d+Mi +agent /m)
     assert.match(table, /^f1 +kill +\S+ \(\d+s\) +healed +n2 killed$/m)
-    const status = JSON.parse(await ok('status', NAME, '-o', 'json')) as { machines: { name: string; state: string }[]; faults: { id: string }[] }
-    assert.deepEqual(status.machines.map(({ name, state }) => `${name} ${state}`), ['controller running', 'n2 off', 'n3 running', 'registry running'])
-    assert.deepEqual(status.faults.map(({ id }) => id), ['f1'])
+    const status = JSON.parse(await ok('status', NAME, '-o', 'json')) as {
+      machines: { name: string; state: string }[]
+      faults: { id: string }[]
+    }
+    assert.deepEqual(
+      status.machines.map(({ name, state }) => `${name} ${state}`),
+      ['controller running', 'n2 off', 'n3 running', 'registry running'],
+    )
+    assert.deepEqual(
+      status.faults.map(({ id }) => id),
+      ['f1'],
+    )
     await ok('heal', '--rig', NAME)
     assert.match(await ok('status', NAME), /No fault is in force\.[\s\S]*^f1 +kill /m)
     await ok('down', NAME)
@@ -104,7 +129,10 @@ describe('up and down', function () {
     await nothingLeft()
   })
 
-  for (const [signal, machines] of [['SIGINT', 0], ['SIGTERM', 2]] as const) {
+  for (const [signal, machines] of [
+    ['SIGINT', 0],
+    ['SIGTERM', 2],
+  ] as const) {
     it(`leaves nothing when interrupted by ${signal} after ${machines} machines`, async () => {
       const { child, said, ended } = begin('up', NAME, '--nodes', '2')
       await eventually(() => record() !== undefined && record()!.machines.length >= machines)
@@ -120,14 +148,20 @@ describe('up and down', function () {
     await eventually(() => record() !== undefined)
     const { code, stderr } = await rig('up', NAME, '--nodes', '1')
     assert.equal(code, 1)
-    assert.match(stderr, new RegExp(`there is a rig "${NAME}" already, which process ${first.child.pid} is making; wait for that`))
+    assert.match(
+      stderr,
+      new RegExp(`there is a rig "${NAME}" already, which process ${first.child.pid} is making; wait for that`),
+    )
     const early = await rig('down', NAME)
     assert.match(early.stderr, new RegExp(`process ${first.child.pid} is making the rig`))
     assert.equal(await first.ended, 0, first.said())
   })
 
   it('ends an ephemeral one with its process, killed or interrupted', async () => {
-    for (const [signal, exit] of [['SIGKILL', null], ['SIGINT', 0]] as const) {
+    for (const [signal, exit] of [
+      ['SIGKILL', null],
+      ['SIGINT', 0],
+    ] as const) {
       const { child, said, ended } = begin('up', NAME, '--nodes', '1', '--ephemeral')
       await eventually(() => said().includes('Next:'), 60_000)
       assert.match(await ok('list'), new RegExp(`^${NAME} .* process ${child.pid}$`, 'm'))
@@ -140,7 +174,8 @@ describe('up and down', function () {
 
   it('is made anew when every machine has ended, as after a restart of the host', async () => {
     await ok('up', NAME, '--nodes', '1')
-    for (const { handle } of record()!.machines) process.kill((handle as unknown as { init: ProcessIdentity }).init.pid, 'SIGKILL')
+    for (const { handle } of record()!.machines)
+      process.kill((handle as unknown as { init: ProcessIdentity }).init.pid, 'SIGKILL')
     await eventually(async () => new RegExp(`^${NAME} .* off `, 'm').test(await ok('list')))
     const { code, stderr, stdout } = await rig('up', NAME, '--nodes', '1')
     assert.equal(code, 0, stderr)
@@ -177,7 +212,10 @@ describe('up and down', function () {
     await eventually(() => record()!.machines.some(({ spec }) => spec.name === 'n2'))
     child.kill('SIGKILL')
     await ended
-    assert.match((await rig('list')).stderr, new RegExp(`removed n2 from the rig "${NAME}": the process that was adding it has ended`))
+    assert.match(
+      (await rig('list')).stderr,
+      new RegExp(`removed n2 from the rig "${NAME}": the process that was adding it has ended`),
+    )
     assert.ok(!record()!.machines.some(({ spec }) => spec.name === 'n2'))
     assert.match(await ok('node', 'add', '--rig', NAME), /^n2 is added/m)
     await ok('down', NAME)
@@ -187,7 +225,10 @@ describe('up and down', function () {
   it('tells the last lines of the logs when it does not come up, and leaves nothing', async () => {
     const { code, stderr } = await rig('up', NAME, '--nodes', '1', '--etcd', 'http://127.0.0.1:1', '--timeout', '2s')
     assert.equal(code, 4)
-    assert.match(stderr, /after 2 s no controller answers: [\s\S]*^controller: the end of its log:\n {2}\d\d:\d\d:\d\d\.\d{3} \w+ /m)
+    assert.match(
+      stderr,
+      /after 2 s no controller answers: [\s\S]*^controller: the end of its log:\n {2}\d\d:\d\d:\d\d\.\d{3} \w+ /m,
+    )
     await nothingLeft()
   })
 
@@ -197,13 +238,44 @@ describe('up and down', function () {
     const init = await eventually(() => identify(machine.pid!) ?? false)
     const directory = rigDirectory(NAME)
     mkdirSync(join(directory, 'n1'), { recursive: true })
-    writeFileSync(join(directory, 'rig.json'), JSON.stringify({
-      name: NAME, nodes: 1, ready: true, forwardingBefore: '1', network: { bridge: 'gantry-rig255', prefix: '10.87.255', table: `gantry_rig_${NAME.replaceAll('-', '_')}`, owner: `gantry-rig:${NAME}` },
-      machines: [{ spec: { name: 'n1', address: '10.87.255.11', cable: 'gr255-n1', cgroup: `gantry-rig/${NAME}/n1`, log: join(directory, 'n1/log'), command: ['sleep', '1000'] }, holder: init, init }],
-    }))
+    writeFileSync(
+      join(directory, 'rig.json'),
+      JSON.stringify({
+        name: NAME,
+        nodes: 1,
+        ready: true,
+        forwardingBefore: '1',
+        network: {
+          bridge: 'gantry-rig255',
+          prefix: '10.87.255',
+          table: `gantry_rig_${NAME.replaceAll('-', '_')}`,
+          owner: `gantry-rig:${NAME}`,
+        },
+        machines: [
+          {
+            spec: {
+              name: 'n1',
+              address: '10.87.255.11',
+              cable: 'gr255-n1',
+              cgroup: `gantry-rig/${NAME}/n1`,
+              log: join(directory, 'n1/log'),
+              command: ['sleep', '1000'],
+            },
+            holder: init,
+            init,
+          },
+        ],
+      }),
+    )
     assert.match(await ok('list'), new RegExp(`^${NAME} +- +0 +0 +other version `, 'm'))
-    for (const verb of [['up', NAME], ['status', NAME]]) {
-      assert.match((await rig(...verb)).stderr, new RegExp(`made by an older version of Gantry; \`gantry rig down ${NAME}\` removes it`))
+    for (const verb of [
+      ['up', NAME],
+      ['status', NAME],
+    ]) {
+      assert.match(
+        (await rig(...verb)).stderr,
+        new RegExp(`made by an older version of Gantry; \`gantry rig down ${NAME}\` removes it`),
+      )
     }
     assert.ok(isAlive(init))
     assert.match(await ok('down', NAME), /is gone/)

@@ -1,4 +1,7 @@
-/** The example in three tiers (deploy/examples/shop), as its README tells it: through the entrance with TLS, with its policies, over its loss. */
+/**
+ * The example in three tiers (deploy/examples/shop), as its README tells it: through the entrance with TLS, with its
+ * policies, over its loss.
+ */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request as requestPlain } from 'node:http'
@@ -27,15 +30,34 @@ describe('the shop in three tiers', function () {
   const run = (...args: string[]): Promise<string> => cluster!.ok([...args, '-n', 'shop'])
 
   /** Asks the entrance of a node; the certificate must be the shop's. */
-  function ask(node: string, method: string, path: string, request: typeof requestPlain = requestSecure): Promise<Answer> {
+  function ask(
+    node: string,
+    method: string,
+    path: string,
+    request: typeof requestPlain = requestSecure,
+  ): Promise<Answer> {
     const { address } = cluster!.rig.machine(node)
-    const options: RequestOptions = { host: address, servername: HOST, ca: certificate.cert, method, path, headers: { host: HOST }, timeout: 5_000 }
+    const options: RequestOptions = {
+      host: address,
+      servername: HOST,
+      ca: certificate.cert,
+      method,
+      path,
+      headers: { host: HOST },
+      timeout: 5_000,
+    }
     return new Promise((resolve, reject) => {
       const asked = request(options, (response) => {
         let body = ''
-        response.setEncoding('utf8').on('data', (text: string) => (body += text)).on('end', () => resolve({ status: response.statusCode ?? 0, body, location: response.headers.location }))
+        response
+          .setEncoding('utf8')
+          .on('data', (text: string) => (body += text))
+          .on('end', () => resolve({ status: response.statusCode ?? 0, body, location: response.headers.location }))
       })
-      asked.on('timeout', () => asked.destroy(new Error(`${node} does not answer ${method} ${path}`))).on('error', reject).end()
+      asked
+        .on('timeout', () => asked.destroy(new Error(`${node} does not answer ${method} ${path}`)))
+        .on('error', reject)
+        .end()
     })
   }
 
@@ -90,7 +112,10 @@ describe('the shop in three tiers', function () {
       const [service = '', port = ''] = target.split(' ')
       const address = await run('get', 'service', service, '-o', 'jsonpath={.spec.clusterIP}')
       // The name is known to everybody, the way is not open.
-      assert.match(await cluster!.ok(['exec', 'stranger', '--', 'nslookup', `${service}.shop.svc.cluster.local`]), new RegExp(address.replaceAll('.', '\\.')))
+      assert.match(
+        await cluster!.ok(['exec', 'stranger', '--', 'nslookup', `${service}.shop.svc.cluster.local`]),
+        new RegExp(address.replaceAll('.', '\\.')),
+      )
       const { code } = await cluster!.run(['exec', 'stranger', '--', 'nc', '-w', '2', address, port])
       assert.notEqual(code, 0, `a stranger reaches ${service}`)
     }
@@ -104,7 +129,10 @@ describe('the shop in three tiers', function () {
     const load = ['n1', 'n2'].map(async (node) => {
       while (!stop) {
         asked++
-        await ask(node, 'GET', '/api/orders').then(({ status, body }) => status === 200 || failed.push(`${status} ${body}`), (thrown: unknown) => failed.push(String(thrown)))
+        await ask(node, 'GET', '/api/orders').then(
+          ({ status, body }) => status === 200 || failed.push(`${status} ${body}`),
+          (thrown: unknown) => failed.push(String(thrown)),
+        )
       }
     })
     const before = asked

@@ -9,11 +9,22 @@ const HELLO = join(ROOT, 'deploy/examples/hello')
 export function workloads(cluster: () => Cluster): void {
   describe('workloads', () => {
     const pods = async (): Promise<{ name: string; phase: string; node: string; image: string }[]> => {
-      const lines = await cluster().ok(['get', 'pods', '-l', 'app=hello', '-o', 'jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.spec.nodeName} {.spec.containers[0].image}{"\\n"}{end}'])
-      return lines.trim().split('\n').filter((line) => line !== '').map((line) => {
-        const [name = '', phase = '', node = '', image = ''] = line.split(' ')
-        return { name, phase, node, image }
-      })
+      const lines = await cluster().ok([
+        'get',
+        'pods',
+        '-l',
+        'app=hello',
+        '-o',
+        'jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.spec.nodeName} {.spec.containers[0].image}{"\\n"}{end}',
+      ])
+      return lines
+        .trim()
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => {
+          const [name = '', phase = '', node = '', image = ''] = line.split(' ')
+          return { name, phase, node, image }
+        })
     }
 
     it('applies the example and waits until it runs, spread over the nodes', async () => {
@@ -21,7 +32,10 @@ export function workloads(cluster: () => Cluster): void {
       assert.match(output, /configmap\/hello-page created/)
       assert.match(output, /deployment\.apps\/hello created/)
       const running = await pods()
-      assert.deepEqual(running.map(({ phase }) => phase), ['Running', 'Running', 'Running'])
+      assert.deepEqual(
+        running.map(({ phase }) => phase),
+        ['Running', 'Running', 'Running'],
+      )
       assert.deepEqual(running.map(({ node }) => node).sort(), ['n1', 'n2', 'n3'])
     })
 
@@ -33,7 +47,10 @@ export function workloads(cluster: () => Cluster): void {
     })
 
     it('shows it: get, describe', async () => {
-      assert.match(await cluster().ok(['get', 'deploy']), /^NAME +READY +UP-TO-DATE +AVAILABLE +AGE\nhello +3\/3 +3 +3 +\d+s$/m)
+      assert.match(
+        await cluster().ok(['get', 'deploy']),
+        /^NAME +READY +UP-TO-DATE +AVAILABLE +AGE\nhello +3\/3 +3 +3 +\d+s$/m,
+      )
       assert.match(await cluster().ok(['get', 'nodes']), /^n1 +Ready /m)
       const [pod] = await pods()
       const described = await cluster().ok(['describe', 'pod', pod!.name])
@@ -49,7 +66,12 @@ export function workloads(cluster: () => Cluster): void {
     })
 
     it('rolls out a change, tells its history and takes it back', async () => {
-      await cluster().ok(['patch', 'deploy/hello', '-p', '{"spec":{"template":{"spec":{"containers":[{"name":"web","env":[{"name":"VERSION","value":"2"}]}]}}}}'])
+      await cluster().ok([
+        'patch',
+        'deploy/hello',
+        '-p',
+        '{"spec":{"template":{"spec":{"containers":[{"name":"web","env":[{"name":"VERSION","value":"2"}]}]}}}}',
+      ])
       await cluster().ok(['rollout', 'status', 'deploy/hello', '--timeout', '60s'])
       assert.match(await cluster().ok(['rollout', 'history', 'deploy/hello']), /REVISION[\s\S]*^1 [\s\S]*^2 /m)
       assert.equal(await cluster().ok(['exec', 'deploy/hello', '--', 'sh', '-c', 'echo $VERSION']), '2\n')
@@ -60,9 +82,16 @@ export function workloads(cluster: () => Cluster): void {
 
     it('pauses and resumes a rollout', async () => {
       await cluster().ok(['rollout', 'pause', 'deploy/hello'])
-      await cluster().ok(['patch', 'deploy/hello', '-p', '{"spec":{"template":{"metadata":{"annotations":{"note":"paused"}}}}}'])
+      await cluster().ok([
+        'patch',
+        'deploy/hello',
+        '-p',
+        '{"spec":{"template":{"metadata":{"annotations":{"note":"paused"}}}}}',
+      ])
       const generation = await cluster().value('deployment/hello', '.metadata.generation')
-      await eventually(async () => (await cluster().value('deployment/hello', '.status.observedGeneration')) === generation)
+      await eventually(
+        async () => (await cluster().value('deployment/hello', '.status.observedGeneration')) === generation,
+      )
       assert.match(await cluster().value('deployment/hello', '.status.updatedReplicas'), /^0?$/)
       await cluster().ok(['rollout', 'resume', 'deploy/hello'])
       await cluster().ok(['rollout', 'status', 'deploy/hello', '--timeout', '60s'])
@@ -74,13 +103,26 @@ export function workloads(cluster: () => Cluster): void {
       await cluster().ok(['delete', 'pod', before[0]!])
       await eventually(async () => {
         const now = await pods()
-        return now.length === 2 && !now.some(({ name }) => name === before[0]) && now.every(({ phase }) => phase === 'Running')
+        return (
+          now.length === 2 &&
+          !now.some(({ name }) => name === before[0]) &&
+          now.every(({ phase }) => phase === 'Running')
+        )
       })
     })
 
     it('updates files of a ConfigMap in running pods', async () => {
-      await cluster().ok(['patch', 'configmap/hello-page', '--type', 'merge', '-p', '{"data":{"index.html":"changed\\n"}}'])
-      await eventually(async () => (await cluster().ok(['exec', 'deploy/hello', '--', 'cat', '/www/index.html'])) === 'changed\n')
+      await cluster().ok([
+        'patch',
+        'configmap/hello-page',
+        '--type',
+        'merge',
+        '-p',
+        '{"data":{"index.html":"changed\\n"}}',
+      ])
+      await eventually(
+        async () => (await cluster().ok(['exec', 'deploy/hello', '--', 'cat', '/www/index.html'])) === 'changed\n',
+      )
     })
 
     it('keeps to nodes that are not cordoned', async () => {
@@ -96,8 +138,22 @@ export function workloads(cluster: () => Cluster): void {
     })
 
     it('says why a pod is placed nowhere, and places it when something helps', async () => {
-      await cluster().ok(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'picky' }, spec: { nodeSelector: { disk: 'fast' }, containers: [{ name: 'c', image: 'busybox', command: ['sleep', '1000'] }], terminationGracePeriodSeconds: 0 } }))
-      await eventually(async () => /0\/3 nodes/.test(await cluster().value('pod/picky', '.status.conditions[?(@.type=="PodScheduled")].message')))
+      await cluster().ok(
+        ['apply', '-f', '-'],
+        JSON.stringify({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: 'picky' },
+          spec: {
+            nodeSelector: { disk: 'fast' },
+            containers: [{ name: 'c', image: 'busybox', command: ['sleep', '1000'] }],
+            terminationGracePeriodSeconds: 0,
+          },
+        }),
+      )
+      await eventually(async () =>
+        /0\/3 nodes/.test(await cluster().value('pod/picky', '.status.conditions[?(@.type=="PodScheduled")].message')),
+      )
       assert.match(await cluster().ok(['why', 'pod/picky']), /n1[\s\S]*n2[\s\S]*n3/)
       await cluster().ok(['label', 'node', 'n2', 'disk=fast'])
       await eventually(async () => (await cluster().value('pod/picky', '.status.phase')) === 'Running')

@@ -1,4 +1,7 @@
-/** Probes, hooks and endings with a real runtime: what containers do is seen by the files that they write and the ports that they open. */
+/**
+ * Probes, hooks and endings with a real runtime: what containers do is seen by the files that they write and the ports
+ * that they open.
+ */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -51,14 +54,27 @@ for (const runtime of ['crun', 'runc'] as const) {
     const noted = (name: string): string => (existsSync(file(name)) ? readFileSync(file(name), 'utf8') : '')
     const script = (text: string): string[] => ['/bin/sh', '-c', text]
     const exec = (text: string): Pick<Probe, 'exec'> => ({ exec: { command: script(text) } })
-    const web = (text: string, fields: Partial<Container> = {}, spec: Partial<PodSpec> = {}): Pod => makePod('web', { hostNetwork: true, ...spec, containers: [makeContainer('main', { command: script(text), ...fields })] })
+    const web = (text: string, fields: Partial<Container> = {}, spec: Partial<PodSpec> = {}): Pod =>
+      makePod('web', {
+        hostNetwork: true,
+        ...spec,
+        containers: [makeContainer('main', { command: script(text), ...fields })],
+      })
     const status = () => reports.latest('web')?.status?.containerStatuses?.[0]
-    const ready = (): boolean => reports.latest('web')?.status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true
-    const events = (reason: string): string[] => reports.events.filter((event) => event.reason === reason).map(({ message }) => message!)
+    const ready = (): boolean =>
+      reports.latest('web')?.status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ===
+      true
+    const events = (reason: string): string[] =>
+      reports.events.filter((event) => event.reason === reason).map(({ message }) => message!)
     const assign = (pod: Pod): void => pods.assign({ complete: true, set: [pod], removed: [], tokens: [] })
-    const end = (pod: Pod, seconds: number): void => assign({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: seconds } })
+    const end = (pod: Pod, seconds: number): void =>
+      assign({
+        ...pod,
+        metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: seconds },
+      })
     /** Writes its pid and waits until it is told to end, which it notes. */
-    const patient = 'trap "date +%s.%N >> /tmp/term; echo term >> /tmp/order; exit 0" TERM; echo up >> /tmp/starts; while :; do sleep 0.05; done'
+    const patient =
+      'trap "date +%s.%N >> /tmp/term; echo term >> /tmp/order; exit 0" TERM; echo up >> /tmp/starts; while :; do sleep 0.05; done'
 
     async function start(): Promise<void> {
       const folders = new PodFolders(join(machine.directory, 'pods-state'), join(machine.directory, 'pods-run'))
@@ -67,14 +83,37 @@ for (const runtime of ['crun', 'runc'] as const) {
       driver = machine.driver()
       await driver.start()
       pods = new Pods({
-        clock: systemClock, random, log: silentLogger, group, runtime: driver, actions: new NodeActions({ runtime: driver, version: '0' }), images: new BusyboxImages(machine.rootfs), folders, state: state.store,
-        network: new NodeNetwork(new FakeNetwork()), volumes: new Volumes(folders), objects: new AssignedObjects(), accounts: new ImageAccounts(), reports,
+        clock: systemClock,
+        random,
+        log: silentLogger,
+        group,
+        runtime: driver,
+        actions: new NodeActions({ runtime: driver, version: '0' }),
+        images: new BusyboxImages(machine.rootfs),
+        folders,
+        state: state.store,
+        network: new NodeNetwork(new FakeNetwork()),
+        volumes: new Volumes(folders),
+        objects: new AssignedObjects(),
+        accounts: new ImageAccounts(),
+        reports,
         events: new EventRecorder('n1', systemClock, random, (event) => reports.event(event)),
-        node: { name: 'n1', hostname: 'n1', address: '127.0.0.1', allocatable: { cpu: '4', memory: '8Gi', pods: '10' }, memoryCapacity: 8 * 2 ** 30, pidsLimit: 4096, seccompFolder: '/seccomp' },
+        node: {
+          name: 'n1',
+          hostname: 'n1',
+          address: '127.0.0.1',
+          allocatable: { cpu: '4', memory: '8Gi', pods: '10' },
+          memoryCapacity: 8 * 2 ** 30,
+          pidsLimit: 4096,
+          seccompFolder: '/seccomp',
+        },
         origin: { runtime, hostAddress: '127.0.0.1' },
       })
       await pods.start()
-      await pods.welcome({ podCidrs: ['10.1.0.0/24'], cluster: { podCidrs: ['10.1.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' } })
+      await pods.welcome({
+        podCidrs: ['10.1.0.0/24'],
+        cluster: { podCidrs: ['10.1.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' },
+      })
     }
 
     async function stop(): Promise<void> {
@@ -99,36 +138,61 @@ for (const runtime of ['crun', 'runc'] as const) {
 
     it('starts a container again whose command says that it lives no more', async () => {
       writeFileSync(file('live'), '')
-      assign(web(patient, { livenessProbe: { ...SETTINGS, ...exec('[ -e /tmp/live ] || { echo no longer; exit 1; }') } }))
+      assign(
+        web(patient, { livenessProbe: { ...SETTINGS, ...exec('[ -e /tmp/live ] || { echo no longer; exit 1; }') } }),
+      )
       await until('it is ready', ready)
       await until('it waits for signals', () => noted('starts') === 'up\n')
       rmSync(file('live'))
       await until('it was asked to end', () => existsSync(file('order')))
       writeFileSync(file('live'), '')
-      await until('it is started again', () => status()?.restartCount === 1 && readFileSync(file('starts'), 'utf8') === 'up\nup\n')
+      await until(
+        'it is started again',
+        () => status()?.restartCount === 1 && readFileSync(file('starts'), 'utf8') === 'up\nup\n',
+      )
       assert.deepEqual(events('Killing'), ['Container main failed liveness probe, will be restarted'])
-      assert.ok(events('Unhealthy').every((message) => message === 'Liveness probe failed: no longer'), events('Unhealthy').join())
+      assert.ok(
+        events('Unhealthy').every((message) => message === 'Liveness probe failed: no longer'),
+        events('Unhealthy').join(),
+      )
     })
 
     it('is ready once its server answers, no longer once it does not, and goes on', async () => {
       const port = await freePort()
       const serve = `mkdir -p /tmp/www; touch /tmp/www/ok; until [ -e /tmp/serve ]; do sleep 0.05; done; exec busybox httpd -f -p 127.0.0.1:${port} -h /tmp/www`
-      assign(web(serve, { ports: [{ name: 'http', containerPort: port, protocol: 'TCP' }], readinessProbe: { ...SETTINGS, httpGet: { port: 'http', path: '/ok', scheme: 'HTTP' } } }))
+      assign(
+        web(serve, {
+          ports: [{ name: 'http', containerPort: port, protocol: 'TCP' }],
+          readinessProbe: { ...SETTINGS, httpGet: { port: 'http', path: '/ok', scheme: 'HTTP' } },
+        }),
+      )
       await until('it runs', () => status()?.state?.running !== undefined)
       await until('it is told that it is not ready', () => events('Unhealthy').length > 0)
-      assert.match(events('Unhealthy')[0]!, new RegExp(`^Readiness probe failed: Get "http://127.0.0.1:${port}/ok": .*ECONNREFUSED`))
+      assert.match(
+        events('Unhealthy')[0]!,
+        new RegExp(`^Readiness probe failed: Get "http://127.0.0.1:${port}/ok": .*ECONNREFUSED`),
+      )
       assert.equal(ready(), false)
       writeFileSync(file('serve'), '')
       await until('it is ready', ready)
       rmSync(join(machine.rootfs, 'tmp/www/ok'))
       await until('it is not ready', () => !ready())
-      assert.ok(events('Unhealthy').some((message) => message.startsWith('Readiness probe failed: HTTP probe failed with statuscode: 404')))
+      assert.ok(
+        events('Unhealthy').some((message) =>
+          message.startsWith('Readiness probe failed: HTTP probe failed with statuscode: 404'),
+        ),
+      )
       assert.equal(status()!.restartCount, 0)
     })
 
     it('gives a slow start its time before it asks whether the container lives', async () => {
       const slow = 'until [ -e /tmp/go ]; do sleep 0.05; done; exec sleep 1000'
-      assign(web(slow, { startupProbe: { ...SETTINGS, failureThreshold: 60, ...exec('[ -e /tmp/go ]') }, livenessProbe: { ...SETTINGS, ...exec('echo asked >> /tmp/asked') } }))
+      assign(
+        web(slow, {
+          startupProbe: { ...SETTINGS, failureThreshold: 60, ...exec('[ -e /tmp/go ]') },
+          livenessProbe: { ...SETTINGS, ...exec('echo asked >> /tmp/asked') },
+        }),
+      )
       await until('its start was asked about', () => events('Unhealthy').length > 0)
       assert.deepEqual([status()!.started, existsSync(file('asked'))], [false, false])
       writeFileSync(file('go'), '')
@@ -138,7 +202,11 @@ for (const runtime of ['crun', 'runc'] as const) {
     })
 
     it('kills a command that takes too long', async () => {
-      assign(web(patient, { readinessProbe: { ...SETTINGS, timeoutSeconds: 1, ...exec('echo $$ > /tmp/stuck; exec sleep 1000') } }))
+      assign(
+        web(patient, {
+          readinessProbe: { ...SETTINGS, timeoutSeconds: 1, ...exec('echo $$ > /tmp/stuck; exec sleep 1000') },
+        }),
+      )
       await until('it is told', () => events('Unhealthy').length > 0)
       assert.match(events('Unhealthy')[0]!, /^Readiness probe failed: command ".*" was ended: no answer within 1 s$/)
       await stop()
@@ -148,7 +216,11 @@ for (const runtime of ['crun', 'runc'] as const) {
     })
 
     it('runs a postStart hook before the container counts as running', async () => {
-      assign(web(patient, { lifecycle: { postStart: exec('echo begun > /tmp/hook; until [ -e /tmp/go ]; do sleep 0.05; done') } }))
+      assign(
+        web(patient, {
+          lifecycle: { postStart: exec('echo begun > /tmp/hook; until [ -e /tmp/go ]; do sleep 0.05; done') },
+        }),
+      )
       await until('the hook runs', () => noted('hook') === 'begun\n')
       assert.equal(ready(), false)
       writeFileSync(file('go'), '')
@@ -156,7 +228,15 @@ for (const runtime of ['crun', 'runc'] as const) {
     })
 
     it('ends a container whose postStart hook fails', async () => {
-      assign(web(patient, { lifecycle: { postStart: exec('until [ -e /tmp/starts ]; do sleep 0.05; done; [ $(wc -l < /tmp/starts) -gt 1 ] || { echo too soon; exit 4; }') } }))
+      assign(
+        web(patient, {
+          lifecycle: {
+            postStart: exec(
+              'until [ -e /tmp/starts ]; do sleep 0.05; done; [ $(wc -l < /tmp/starts) -gt 1 ] || { echo too soon; exit 4; }',
+            ),
+          },
+        }),
+      )
       await until('it is ready', ready)
       assert.equal(status()!.restartCount, 1)
       assert.match(events('FailedPostStartHook')[0]!, /^PostStartHook failed: ".*" exited with 4: too soon$/)
@@ -188,7 +268,10 @@ for (const runtime of ['crun', 'runc'] as const) {
     })
 
     it('stays ready while the agent is away, and runs no hook twice', async () => {
-      const pod = web(patient, { readinessProbe: { ...SETTINGS, ...exec('[ ! -e /tmp/away ]') }, lifecycle: { preStop: exec('echo hook >> /tmp/order; sleep 1000') } })
+      const pod = web(patient, {
+        readinessProbe: { ...SETTINGS, ...exec('[ ! -e /tmp/away ]') },
+        lifecycle: { preStop: exec('echo hook >> /tmp/order; sleep 1000') },
+      })
       assign(pod)
       await until('it is ready', ready)
       await until('it waits for signals', () => noted('starts') === 'up\n')
@@ -208,5 +291,7 @@ for (const runtime of ['crun', 'runc'] as const) {
 
 /** Command lines of what runs in the machine's control groups. */
 async function driverProcesses(machine: RuntimeMachine): Promise<string[]> {
-  return (await machine.processes()).map((pid) => (existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') : ''))
+  return (await machine.processes()).map((pid) =>
+    existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') : '',
+  )
 }

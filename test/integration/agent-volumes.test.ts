@@ -17,7 +17,13 @@ describe('volumes with mounts', () => {
   let folders: PodFolders
   let volumes: Volumes
   const objects = new AssignedObjects()
-  objects.set({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'default', uid: 'u', resourceVersion: '1' }, type: 'Opaque', data: { key: Buffer.from('hush').toString('base64') } })
+  objects.set({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 's', namespace: 'default', uid: 'u', resourceVersion: '1' },
+    type: 'Opaque',
+    data: { key: Buffer.from('hush').toString('base64') },
+  })
 
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'gantry-mounts-'))
@@ -62,7 +68,11 @@ describe('volumes with mounts', () => {
   })
 
   it('binds a place inside a volume, and none outside it', async () => {
-    const pod = podWith({ name: 'd', emptyDir: {} }, { name: 'd', mountPath: '/a', subPath: 'deep/er' }, { name: 'd', mountPath: '/f', subPath: 'file' })
+    const pod = podWith(
+      { name: 'd', emptyDir: {} },
+      { name: 'd', mountPath: '/a', subPath: 'deep/er' },
+      { name: 'd', mountPath: '/f', subPath: 'file' },
+    )
     await volumes.prepare(pod, objects, PLACE)
     const root = folders.emptyDir(pod, 'd')
     await writeFile(join(root, 'file'), 'content')
@@ -87,7 +97,16 @@ describe('volumes with mounts', () => {
     const pod = makePod('web', {
       securityContext: { fsGroup: 4321 },
       volumes: [{ name: 'd', emptyDir: {} }],
-      containers: [makeContainer('main', { volumeMounts: ['a', 'b', 'c', 'd'].map((name) => ({ name: 'd', mountPath: `/${name}`, subPath: `shared/${name}`, readOnly: true })) })],
+      containers: [
+        makeContainer('main', {
+          volumeMounts: ['a', 'b', 'c', 'd'].map((name) => ({
+            name: 'd',
+            mountPath: `/${name}`,
+            subPath: `shared/${name}`,
+            readOnly: true,
+          })),
+        }),
+      ],
     })
     await volumes.prepare(pod, objects, PLACE)
     const mounts = await volumes.mounts(pod, pod.spec.containers[0]!)
@@ -98,7 +117,8 @@ describe('volumes with mounts', () => {
   })
 
   it('keeps what it holds from other users of the node', async () => {
-    for (const folder of [folders.memory, folders.pods, folders.logs]) assert.equal((await stat(folder)).mode & 0o777, 0o700)
+    for (const folder of [folders.memory, folders.pods, folders.logs])
+      assert.equal((await stat(folder)).mode & 0o777, 0o700)
   })
 
   it('removes at start what no pod has', async () => {

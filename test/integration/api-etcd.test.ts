@@ -35,7 +35,13 @@ class Replica {
     this.store = new EtcdStore({ endpoints: [endpoint], clock }, random)
     this.informer = new StoreInformer({ store: this.store, clock, random, logger })
     this.reads = new ConsistentReads(this.store, this.informer)
-    this.api = new ObjectCore({ reads: this.reads, informer: this.informer, commits: new GroupCommit(this.store), clock, random })
+    this.api = new ObjectCore({
+      reads: this.reads,
+      informer: this.informer,
+      commits: new GroupCommit(this.store),
+      clock,
+      random,
+    })
     this.pages = new Pages({ informer: this.informer, reads: this.reads, clock })
     this.group.add((signal) => this.informer.run(signal))
   }
@@ -43,16 +49,34 @@ class Replica {
   server(authority: KeyPair, certificate: KeyPair): Server {
     const { informer, reads, api, pages } = this
     const server = new Server({ address: '127.0.0.1:0', tls: { ca: authority.cert, ...certificate }, authorize })
-    server.add('Resources', new ResourcesHandlers({ api, reads, pages, watches: new Watches({ informer, reads, clock }) }))
-    server.add('Cluster', new ClusterHandlers({
-      confirmed: () => Promise.resolve(), usage: { of: () => assert.fail('not asked for') }, nodePages: { read: () => assert.fail('not asked for') }, netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
-      version: '1.2.3', controller: 'c1', leader: () => 'c1',
-      why: (namespace, pod) => ({ summary: `${namespace}/${pod}` }),
-      peers: { client: () => assert.fail('this one leads') },
-      events: { async *read(query) {
-        yield { apiVersion: 'v1', kind: 'Event', metadata: { name: 'e', namespace: query.namespace ?? '', uid: 'u', resourceVersion: '' }, reason: `since ${query.since}` }
-      } },
-    }))
+    server.add(
+      'Resources',
+      new ResourcesHandlers({ api, reads, pages, watches: new Watches({ informer, reads, clock }) }),
+    )
+    server.add(
+      'Cluster',
+      new ClusterHandlers({
+        confirmed: () => Promise.resolve(),
+        usage: { of: () => assert.fail('not asked for') },
+        nodePages: { read: () => assert.fail('not asked for') },
+        netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
+        version: '1.2.3',
+        controller: 'c1',
+        leader: () => 'c1',
+        why: (namespace, pod) => ({ summary: `${namespace}/${pod}` }),
+        peers: { client: () => assert.fail('this one leads') },
+        events: {
+          async *read(query) {
+            yield {
+              apiVersion: 'v1',
+              kind: 'Event',
+              metadata: { name: 'e', namespace: query.namespace ?? '', uid: 'u', resourceVersion: '' },
+              reason: `since ${query.since}`,
+            }
+          },
+        },
+      }),
+    )
     return server
   }
 
@@ -75,7 +99,10 @@ describe('the API on etcd over mTLS', function () {
   const connections: Connection[] = []
 
   async function as(commonName: string, organization: string): Promise<Connection> {
-    const connection = connect(address, { ca: authority.cert, ...await issue(authority, { commonName, organizations: [organization] }, clock.now()) })
+    const connection = connect(address, {
+      ca: authority.cert,
+      ...(await issue(authority, { commonName, organizations: [organization] }, clock.now())),
+    })
     connections.push(connection)
     return connection
   }
@@ -88,7 +115,10 @@ describe('the API on etcd over mTLS', function () {
     await one.api.create<'Namespace'>({ kind: 'Namespace', metadata: { name: 'default' } }, context)
     await Promise.all([one.reads.current(), two.reads.current()])
     authority = await createAuthority('test', clock.now())
-    server = one.server(authority, await issue(authority, { commonName: 'controller', hosts: ['127.0.0.1', CONTROLLER_HOST] }, clock.now()))
+    server = one.server(
+      authority,
+      await issue(authority, { commonName: 'controller', hosts: ['127.0.0.1', CONTROLLER_HOST] }, clock.now()),
+    )
     address = await server.start()
   })
 
@@ -99,7 +129,11 @@ describe('the API on etcd over mTLS', function () {
     await etcd?.remove()
   })
 
-  const pod = (name: string, more: object = {}): ObjectBytes => ({ apiVersion: 'v1', kind: 'Pod', raw: encode('Pod', { metadata: { name, ...more }, spec: { containers: [{ name: 'main', image: 'busybox' }] } }) })
+  const pod = (name: string, more: object = {}): ObjectBytes => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    raw: encode('Pod', { metadata: { name, ...more }, spec: { containers: [{ name: 'main', image: 'busybox' }] } }),
+  })
   const ref = (kind: Kind, name: string) => ({ apiVersion: 'v1', kind, namespace: 'default', name })
   const read = <K extends Kind>(bytes: ObjectBytes | undefined) => decodeResource(bytes!.kind as K, bytes!.raw)
 
@@ -109,7 +143,11 @@ describe('the API on etcd over mTLS', function () {
     assert.equal(made.metadata.managedFields?.[0]?.manager, 'anna')
     assert.deepEqual(read((await anna.get({ ref: ref('Pod', 'web') })).object), made)
     const node = await as('system:node:n1', 'system:nodes')
-    await assert.rejects(node.client('Resources').get({ ref: ref('Secret', 's') }), (error: GantryError) => error.code === 'Forbidden' && /system:node:n1/.test(error.message) && error.details[0]?.remedy !== '')
+    await assert.rejects(
+      node.client('Resources').get({ ref: ref('Secret', 's') }),
+      (error: GantryError) =>
+        error.code === 'Forbidden' && /system:node:n1/.test(error.message) && error.details[0]?.remedy !== '',
+    )
     await assert.rejects(node.client('Cluster').version({}), { code: 'Forbidden' })
   })
 
@@ -117,28 +155,95 @@ describe('the API on etcd over mTLS', function () {
     const anna = (await as('anna', 'system:masters')).client('Resources')
     const first = read<'Pod'>((await anna.create({ object: pod('stale') })).object)
     await anna.patch({ ref: ref('Pod', 'stale'), type: 'MERGE', patch: '{"metadata":{"labels":{"a":"b"}}}' })
-    await assert.rejects(anna.update({ object: { apiVersion: 'v1', kind: 'Pod', raw: encode('Pod', first) } }), (error: GantryError) => error.code === 'Conflict' && error.details[0]?.field === 'metadata.resourceVersion' && error.details[0].remedy !== '')
-    await assert.rejects(anna.apply({ ref: ref('Pod', 'x'), configuration: '{"apiVersion":"v1","kind":"Pod","spec":{"container":[]}}', options: { fieldManager: 'a' } }), (error: GantryError) => error.code === 'InvalidArgument' && /containers/.test(error.details[0]?.remedy ?? ''))
-    const large = { apiVersion: 'v1', kind: 'Pod', raw: encode('Pod', { metadata: { name: 'large' }, spec: { containers: [{ name: 'main', image: 'busybox', args: ['x'.repeat(1_500_001)] }] } }) }
+    await assert.rejects(
+      anna.update({ object: { apiVersion: 'v1', kind: 'Pod', raw: encode('Pod', first) } }),
+      (error: GantryError) =>
+        error.code === 'Conflict' &&
+        error.details[0]?.field === 'metadata.resourceVersion' &&
+        error.details[0].remedy !== '',
+    )
+    await assert.rejects(
+      anna.apply({
+        ref: ref('Pod', 'x'),
+        configuration: '{"apiVersion":"v1","kind":"Pod","spec":{"container":[]}}',
+        options: { fieldManager: 'a' },
+      }),
+      (error: GantryError) => error.code === 'InvalidArgument' && /containers/.test(error.details[0]?.remedy ?? ''),
+    )
+    const large = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      raw: encode('Pod', {
+        metadata: { name: 'large' },
+        spec: { containers: [{ name: 'main', image: 'busybox', args: ['x'.repeat(1_500_001)] }] },
+      }),
+    }
     await assert.rejects(anna.create({ object: large }), { code: 'ResourceExhausted' })
-    const config = (value: string): string => JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'owned' }, data: { key: value } })
-    assert.equal((await anna.apply({ ref: ref('ConfigMap', 'owned'), configuration: config('1'), options: { fieldManager: 'first' } })).outcome, 'CREATED')
-    await assert.rejects(anna.apply({ ref: ref('ConfigMap', 'owned'), configuration: config('2'), options: { fieldManager: 'second' } }), (error: GantryError) => error.code === 'Conflict' && /data/.test(error.details[0]?.field ?? '') && /first/.test(error.details[0]?.message ?? ''))
-    assert.equal((await anna.apply({ ref: ref('ConfigMap', 'owned'), configuration: config('2'), options: { fieldManager: 'second', force: true } })).outcome, 'CONFIGURED')
+    const config = (value: string): string =>
+      JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'owned' }, data: { key: value } })
+    assert.equal(
+      (
+        await anna.apply({
+          ref: ref('ConfigMap', 'owned'),
+          configuration: config('1'),
+          options: { fieldManager: 'first' },
+        })
+      ).outcome,
+      'CREATED',
+    )
+    await assert.rejects(
+      anna.apply({ ref: ref('ConfigMap', 'owned'), configuration: config('2'), options: { fieldManager: 'second' } }),
+      (error: GantryError) =>
+        error.code === 'Conflict' &&
+        /data/.test(error.details[0]?.field ?? '') &&
+        /first/.test(error.details[0]?.message ?? ''),
+    )
+    assert.equal(
+      (
+        await anna.apply({
+          ref: ref('ConfigMap', 'owned'),
+          configuration: config('2'),
+          options: { fieldManager: 'second', force: true },
+        })
+      ).outcome,
+      'CONFIGURED',
+    )
   })
 
   it('shows on each replica at once what was written through the other', async () => {
     for (let index = 0; index < 30; index++) {
-      const made = await one.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name: `rw-${index}`, namespace: 'default' } }, context)
+      const made = await one.api.create<'ConfigMap'>(
+        { kind: 'ConfigMap', metadata: { name: `rw-${index}`, namespace: 'default' } },
+        context,
+      )
       assert.deepEqual(await two.api.get('ConfigMap', 'default', `rw-${index}`), made)
-      const changed = await two.api.mutate('ConfigMap', 'default', `rw-${index}`, '', (config) => void (config.data = { a: 'b' }), context)
+      const changed = await two.api.mutate(
+        'ConfigMap',
+        'default',
+        `rw-${index}`,
+        '',
+        (config) => void (config.data = { a: 'b' }),
+        context,
+      )
       assert.deepEqual(await one.api.get('ConfigMap', 'default', `rw-${index}`), changed)
     }
   })
 
   it('loses no change when two replicas change one object at once', async () => {
-    await one.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name: 'shared', namespace: 'default' } }, context)
-    const writers = Array.from({ length: 6 }, (_, index) => (index % 2 === 0 ? one : two).api.mutate('ConfigMap', 'default', 'shared', '', (config) => void (config.data = { ...config.data, [`k${index}`]: 'v' }), context))
+    await one.api.create<'ConfigMap'>(
+      { kind: 'ConfigMap', metadata: { name: 'shared', namespace: 'default' } },
+      context,
+    )
+    const writers = Array.from({ length: 6 }, (_, index) =>
+      (index % 2 === 0 ? one : two).api.mutate(
+        'ConfigMap',
+        'default',
+        'shared',
+        '',
+        (config) => void (config.data = { ...config.data, [`k${index}`]: 'v' }),
+        context,
+      ),
+    )
     await Promise.all(writers)
     assert.equal(Object.keys((await two.api.get('ConfigMap', 'default', 'shared')).data ?? {}).length, 6)
   })
@@ -148,10 +253,15 @@ describe('the API on etcd over mTLS', function () {
     const stop = new AbortController()
     const told: string[] = []
     const watching = (async () => {
-      for await (const { type, object } of anna.watch({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', bookmarks: true }, { signal: stop.signal })) told.push(`${type} ${read(object).metadata.name}`)
+      for await (const { type, object } of anna.watch(
+        { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', bookmarks: true },
+        { signal: stop.signal },
+      ))
+        told.push(`${type} ${read(object).metadata.name}`)
     })()
     await until('the watch has begun', () => told.length === 1)
-    const lease = (name: string) => two.api.create<'Lease'>({ kind: 'Lease', metadata: { name, namespace: 'default' } }, context)
+    const lease = (name: string) =>
+      two.api.create<'Lease'>({ kind: 'Lease', metadata: { name, namespace: 'default' } }, context)
     await lease('before')
     await etcd.kill()
     await assert.rejects(lease('during'), { code: 'Unavailable' })
@@ -167,34 +277,57 @@ describe('the API on etcd over mTLS', function () {
       }
     })
     await until('the watch tells of both', () => told.includes('ADDED after'))
-    assert.deepEqual(told.filter((line) => line !== 'BOOKMARK '), ['ADDED before', 'ADDED after'])
+    assert.deepEqual(
+      told.filter((line) => line !== 'BOOKMARK '),
+      ['ADDED before', 'ADDED after'],
+    )
     stop.abort()
     await assert.rejects(watching, { code: 'Cancelled' })
   })
 
   it('answers for the cluster', async () => {
     const cluster = (await as('anna', 'system:masters')).client('Cluster')
-    assert.deepEqual(await cluster.version({}), { version: '1.2.3', controller: 'c1', leader: 'c1', nodeVersion: process.version })
+    assert.deepEqual(await cluster.version({}), {
+      version: '1.2.3',
+      controller: 'c1',
+      leader: 'c1',
+      nodeVersion: process.version,
+    })
     assert.equal((await cluster.why({ pod: 'web' })).summary, 'default/web')
     const events: string[] = []
-    for await (const event of cluster.events({ namespace: 'team', since: '2026-01-01T00:00:00Z' })) events.push(`${read<'Event'>(event).metadata.namespace} ${read<'Event'>(event).reason}`)
+    for await (const event of cluster.events({ namespace: 'team', since: '2026-01-01T00:00:00Z' }))
+      events.push(`${read<'Event'>(event).metadata.namespace} ${read<'Event'>(event).reason}`)
     assert.deepEqual(events, ['team since 1767225600000'])
     await assert.rejects(cluster.why({}), { code: 'InvalidArgument' })
-    await assert.rejects((async () => {
-      for await (const _ of cluster.events({ type: 'Odd' })) assert.fail('no event expected')
-    })(), { code: 'InvalidArgument' })
+    await assert.rejects(
+      (async () => {
+        for await (const _ of cluster.events({ type: 'Odd' })) assert.fail('no event expected')
+      })(),
+      { code: 'InvalidArgument' },
+    )
   })
 
   it('lists more than one message of etcd holds', async () => {
     const text = 'x'.repeat(1_500)
     for (let begin = 0; begin < 2_000; begin += 500) {
-      await Promise.all(Array.from({ length: 500 }, (_, index) => one.api.create<'Secret'>({ kind: 'Secret', metadata: { name: `s-${begin + index}`, namespace: 'default' }, stringData: { text } }, context)))
+      await Promise.all(
+        Array.from({ length: 500 }, (_, index) =>
+          one.api.create<'Secret'>(
+            { kind: 'Secret', metadata: { name: `s-${begin + index}`, namespace: 'default' }, stringData: { text } },
+            context,
+          ),
+        ),
+      )
     }
     const anna = (await as('anna', 'system:masters')).client('Resources')
     const names: string[] = []
     let token = ''
     do {
-      const page: Awaited<ReturnType<typeof anna.list>> = await anna.list({ apiVersion: 'v1', kind: 'Secret', continue: token })
+      const page: Awaited<ReturnType<typeof anna.list>> = await anna.list({
+        apiVersion: 'v1',
+        kind: 'Secret',
+        continue: token,
+      })
       names.push(...page.items.map((item) => read(item).metadata.name))
       token = page.continue
     } while (token !== '')
@@ -205,24 +338,45 @@ describe('the API on etcd over mTLS', function () {
   it('continues a list at whichever replica, as it was, until etcd is compacted', async () => {
     const team = 'pages'
     await one.api.create<'Namespace'>({ kind: 'Namespace', metadata: { name: team } }, context)
-    const make = (name: string, value: string) => one.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name, namespace: team }, data: { value } }, context)
+    const make = (name: string, value: string) =>
+      one.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name, namespace: team }, data: { value } }, context)
     for (let index = 0; index < 10; index++) await make(`c${index}`, 'old')
     const replicas = [one, two, new Replica(etcd.endpoint)]
     const late = replicas[2]!
     try {
-      const list = (replica: Replica, token: string) => replica.pages.list({ apiVersion: 'v1', kind: 'ConfigMap', namespace: team, labelSelector: '', fieldSelector: '', limit: 2, continue: token }, { name: 'anna', groups: ['system:masters'] })
-      const shown = ({ items = [] }: Awaited<ReturnType<typeof list>>): string[] => items.map((item) => read<'ConfigMap'>(item as ObjectBytes)).map(({ metadata, data }) => `${metadata.name}=${data!.value}`)
+      const list = (replica: Replica, token: string) =>
+        replica.pages.list(
+          {
+            apiVersion: 'v1',
+            kind: 'ConfigMap',
+            namespace: team,
+            labelSelector: '',
+            fieldSelector: '',
+            limit: 2,
+            continue: token,
+          },
+          { name: 'anna', groups: ['system:masters'] },
+        )
+      const shown = ({ items = [] }: Awaited<ReturnType<typeof list>>): string[] =>
+        items
+          .map((item) => read<'ConfigMap'>(item as ObjectBytes))
+          .map(({ metadata, data }) => `${metadata.name}=${data!.value}`)
       const first = await list(one, '')
       for (let index = 0; index < 10; index++) {
         // Between pages each object is changed, deleted, or made again.
         const name = `c${index}`
         if (index % 3 === 0) await two.api.delete('ConfigMap', team, name, {}, context)
-        else await two.api.mutate('ConfigMap', team, name, '', (config) => void (config.data = { value: 'new' }), context)
+        else
+          await two.api.mutate('ConfigMap', team, name, '', (config) => void (config.data = { value: 'new' }), context)
       }
       await late.informer.synced() // only now: it knows nothing of what there was but by etcd
       const pages = [first]
-      for (let token = first.continue!; token !== ''; token = pages.at(-1)!.continue!) pages.push(await list(replicas[pages.length % replicas.length]!, token))
-      assert.deepEqual(pages.flatMap(shown), Array.from({ length: 10 }, (_, index) => `c${index}=old`))
+      for (let token = first.continue!; token !== ''; token = pages.at(-1)!.continue!)
+        pages.push(await list(replicas[pages.length % replicas.length]!, token))
+      assert.deepEqual(
+        pages.flatMap(shown),
+        Array.from({ length: 10 }, (_, index) => `c${index}=old`),
+      )
       assert.deepEqual(new Set(pages.map(({ resourceVersion }) => resourceVersion)), new Set([first.resourceVersion]))
 
       const connection = new EtcdConnection({ endpoints: [etcd.endpoint], clock })
@@ -231,7 +385,10 @@ describe('the API on etcd over mTLS', function () {
       const other = new Replica(etcd.endpoint)
       replicas.push(other)
       await other.informer.synced()
-      const expired = await list(other, first.continue!).then(() => assert.fail('etcd has forgotten it'), (thrown: unknown) => thrown as GantryError)
+      const expired = await list(other, first.continue!).then(
+        () => assert.fail('etcd has forgotten it'),
+        (thrown: unknown) => thrown as GantryError,
+      )
       assert.equal(expired.code, 'Expired')
       assert.deepEqual(shown(await list(late, expired.details[0]!.value)), ['c2=new', 'c4=new'])
     } finally {
@@ -239,17 +396,24 @@ describe('the API on etcd over mTLS', function () {
     }
   })
 
-  it('gives a pod\'s watcher what the control plane wrote: created, bound, running', async () => {
+  it("gives a pod's watcher what the control plane wrote: created, bound, running", async () => {
     const anna = (await as('anna', 'system:masters')).client('Resources')
     const list = await anna.list({ apiVersion: 'v1', kind: 'Pod' })
     const stop = new AbortController()
     const seen: Pod[] = []
     const watching = (async () => {
-      for await (const { object } of anna.watch({ apiVersion: 'v1', kind: 'Pod', resourceVersion: list.resourceVersion, fieldSelector: 'metadata.name=path' }, { signal: stop.signal })) seen.push(read<'Pod'>(object))
+      for await (const { object } of anna.watch(
+        { apiVersion: 'v1', kind: 'Pod', resourceVersion: list.resourceVersion, fieldSelector: 'metadata.name=path' },
+        { signal: stop.signal },
+      ))
+        seen.push(read<'Pod'>(object))
     })()
     const made = read<'Pod'>((await anna.create({ object: pod('path') })).object)
     const bound = await two.api.bind('default', 'path', made.metadata.uid, 'n1', context)
-    const running = await one.api.updateStatus<'Pod'>({ ...bound, status: { ...bound.status, phase: 'Running' } }, context)
+    const running = await one.api.updateStatus<'Pod'>(
+      { ...bound, status: { ...bound.status, phase: 'Running' } },
+      context,
+    )
     await until('all three are seen', () => seen.length === 3)
     assert.deepEqual(seen, [made, bound, running])
     stop.abort()

@@ -27,13 +27,25 @@ describe('the controller program', function () {
     dir = await mkdtemp(join(tmpdir(), 'gantry-main-'))
     const now = Date.now()
     const authority = await createAuthority('test', now)
-    const server = await issue(authority, { commonName: 'gantry-controller', hosts: ['127.0.0.1', 'gantry-controller'] }, now)
+    const server = await issue(
+      authority,
+      { commonName: 'gantry-controller', hosts: ['127.0.0.1', 'gantry-controller'] },
+      now,
+    )
     const [port = 0, nats = 0] = await freePorts(2)
     address = `127.0.0.1:${port}`
     natsPort = nats
-    for (const [name, text] of Object.entries({ 'ca.crt': authority.cert, 'server.crt': server.cert, 'server.key': server.key })) await writeFile(join(dir, name), text, { mode: 0o600 })
+    for (const [name, text] of Object.entries({
+      'ca.crt': authority.cert,
+      'server.crt': server.cert,
+      'server.key': server.key,
+    }))
+      await writeFile(join(dir, name), text, { mode: 0o600 })
     const file = (name: string): string => JSON.stringify(join(dir, name))
-    await writeFile(join(dir, 'config.yaml'), `{ name: c1, listen: "${address}", kubeListen: "127.0.0.1:0", dataDir: ${file('data')}, tls: { ca: ${file('ca.crt')}, cert: ${file('server.crt')}, key: ${file('server.key')} }, ports: { nats: ${nats} } }`)
+    await writeFile(
+      join(dir, 'config.yaml'),
+      `{ name: c1, listen: "${address}", kubeListen: "127.0.0.1:0", dataDir: ${file('data')}, tls: { ca: ${file('ca.crt')}, cert: ${file('server.crt')}, key: ${file('server.key')} }, ports: { nats: ${nats} } }`,
+    )
     const admin = await issue(authority, { commonName: 'anna', organizations: ['system:masters'] }, now)
     connection = connect(address, { ca: authority.cert, cert: admin.cert, key: admin.key })
   })
@@ -51,33 +63,54 @@ describe('the controller program', function () {
 
   function start(env: NodeJS.ProcessEnv = process.env): void {
     output = ''
-    const child = spawn(process.execPath, ['--import', 'tsx', join(ROOT, 'controller/main.ts'), '--config', join(dir, 'config.yaml')], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', join(ROOT, 'controller/main.ts'), '--config', join(dir, 'config.yaml')],
+      { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
     ended = new Promise((resolve) => child.once('close', (code) => resolve(code)))
     controller = child
   }
 
   async function children(): Promise<ProcessRecord[]> {
-    const found = await Promise.all(['etcd', 'nats'].map((name) => findRecorded(join(dir, 'data', name, `${name}.process`))))
+    const found = await Promise.all(
+      ['etcd', 'nats'].map((name) => findRecorded(join(dir, 'data', name, `${name}.process`))),
+    )
     return found.filter((record) => record !== undefined)
   }
 
-  const serving = (): Promise<void> => until('it serves', async () => {
-    if (controller?.exitCode !== null) throw new Error(`it has ended: ${output}`)
-    try {
-      return (await connection.client('Cluster').version({}, { timeout: 500 })).leader === 'c1'
-    } catch (thrown) {
-      if (GantryError.is(thrown, 'Unavailable', 'DeadlineExceeded')) return false
-      throw thrown
-    }
-  }, 60_000)
+  const serving = (): Promise<void> =>
+    until(
+      'it serves',
+      async () => {
+        if (controller?.exitCode !== null) throw new Error(`it has ended: ${output}`)
+        try {
+          return (await connection.client('Cluster').version({}, { timeout: 500 })).leader === 'c1'
+        } catch (thrown) {
+          if (GantryError.is(thrown, 'Unavailable', 'DeadlineExceeded')) return false
+          throw thrown
+        }
+      },
+      60_000,
+    )
 
   it('ends after SIGTERM though watches are open, with all that it ran', async () => {
     start()
     await serving()
     const client = connection.client('Resources')
-    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'waits', namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'busybox' }] } }
-    await client.apply({ ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name: 'waits' }, configuration: JSON.stringify(pod), options: { fieldManager: 'test' } })
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'waits', namespace: 'default' },
+      spec: { containers: [{ name: 'c', image: 'busybox' }] },
+    }
+    await client.apply({
+      ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name: 'waits' },
+      configuration: JSON.stringify(pod),
+      options: { fieldManager: 'test' },
+    })
     const seen: string[] = []
     const watches = ['Pod', 'Node'].map(async (kind) => {
       for await (const { type } of client.watch({ apiVersion: 'v1', kind })) seen.push(`${kind} ${type}`)
@@ -90,7 +123,7 @@ describe('the controller program', function () {
     controller!.kill('SIGTERM')
     assert.equal(await ended, 0, output)
     for (const record of ran) assert.equal(await runs(record), false)
-    for (const { status, reason } of await over as PromiseRejectedResult[]) {
+    for (const { status, reason } of (await over) as PromiseRejectedResult[]) {
       assert.equal(status, 'rejected')
       assert.equal((reason as GantryError).code, 'Unavailable')
     }
@@ -126,16 +159,24 @@ describe('the controller program', function () {
   it('ends with 1 and the reason when a program is missing', async () => {
     start({ ...process.env, PATH: dir })
     assert.equal(await ended, 1)
-    assert.match(output, /gantry-controller: etcd is not installed: no program etcd on PATH; install the package etcd-server/)
+    assert.match(
+      output,
+      /gantry-controller: etcd is not installed: no program etcd on PATH; install the package etcd-server/,
+    )
   })
 
-  it('ends with 1 and the reason when a stranger has NATS\'s port', async () => {
+  it("ends with 1 and the reason when a stranger has NATS's port", async () => {
     const stranger = createServer()
     await new Promise<void>((resolve) => stranger.listen(natsPort, '127.0.0.1', resolve))
     try {
       start()
       assert.equal(await ended, 1)
-      assert.match(output, new RegExp(`gantry-controller: nats cannot be started: port ${natsPort} on 127.0.0.1 is used by another process`))
+      assert.match(
+        output,
+        new RegExp(
+          `gantry-controller: nats cannot be started: port ${natsPort} on 127.0.0.1 is used by another process`,
+        ),
+      )
       assert.deepEqual(await children(), [])
     } finally {
       await new Promise((resolve) => stranger.close(resolve))
@@ -147,6 +188,9 @@ describe('the controller program', function () {
     await until('etcd is starting', async () => (await children()).length > 0)
     controller!.kill('SIGTERM')
     assert.equal(await ended, 0, output)
-    assert.equal((await readFile(join(dir, 'data', 'controller.process'), 'utf8')).split(' ')[0], String(controller!.pid))
+    assert.equal(
+      (await readFile(join(dir, 'data', 'controller.process'), 'utf8')).split(' ')[0],
+      String(controller!.pid),
+    )
   })
 })

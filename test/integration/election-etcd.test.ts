@@ -38,7 +38,9 @@ describe('election on etcd', () => {
       finish()
     })
     const candidate: Candidate = {
-      store, end, running,
+      store,
+      end,
+      running,
       async next() {
         if (terms.length === 0) await new Promise<void>((resolve) => (begun = resolve))
         return terms.shift()!
@@ -57,13 +59,17 @@ describe('election on etcd', () => {
     await etcd.remove()
   })
 
-  it('hands over at once, and refuses the former leader\'s writes', async () => {
+  it("hands over at once, and refuses the former leader's writes", async () => {
     const one = run('one')
     const first = await one.next()
     const two = run('two')
     one.end.abort()
     await one.running
-    assert.notEqual((await two.store.get(ELECTION_KEY))?.createRevision, first.createRevision, 'its lease is not waited for')
+    assert.notEqual(
+      (await two.store.get(ELECTION_KEY))?.createRevision,
+      first.createRevision,
+      'its lease is not waited for',
+    )
     const second = await two.next()
     assert.equal((await two.store.get(ELECTION_KEY))!.createRevision, second.createRevision)
     assert.equal((await two.store.commit([put('/gantry/x', '1')], first)).outcome, 'deposed')

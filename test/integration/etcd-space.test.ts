@@ -22,7 +22,13 @@ describe('space of the embedded etcd', function () {
 
   const start = async (): Promise<EmbeddedEtcd> => {
     group = new RunGroup()
-    const etcd = await EmbeddedEtcd.prepare({ clock: systemClock, random: systemRandom, logger: silentLogger, dataDir: dir, quota: QUOTA })
+    const etcd = await EmbeddedEtcd.prepare({
+      clock: systemClock,
+      random: systemRandom,
+      logger: silentLogger,
+      dataDir: dir,
+      quota: QUOTA,
+    })
     group.add((signal) => etcd.run(signal))
     await etcd.ready()
     return etcd
@@ -44,15 +50,25 @@ describe('space of the embedded etcd', function () {
     const value = Buffer.alloc(1_400_000)
     let refused = 0
     for (let written = 0; written < 3 * QUOTA; written += value.length) {
-      await until('the store takes a write', async () => {
-        try {
-          return (await store.commit([{ kind: 'put', key: '/gantry/core/configmaps/default/big', value, expect: { is: 'any' } }])).outcome === 'committed'
-        } catch (thrown) {
-          if (!GantryError.is(thrown, 'Unavailable')) throw thrown
-          refused++
-          return false
-        }
-      }, 60_000)
+      await until(
+        'the store takes a write',
+        async () => {
+          try {
+            return (
+              (
+                await store.commit([
+                  { kind: 'put', key: '/gantry/core/configmaps/default/big', value, expect: { is: 'any' } },
+                ])
+              ).outcome === 'committed'
+            )
+          } catch (thrown) {
+            if (!GantryError.is(thrown, 'Unavailable')) throw thrown
+            refused++
+            return false
+          }
+        },
+        60_000,
+      )
     }
     assert.ok(refused > 0, 'the quota was never reached: this has shown nothing')
     await store.close()
@@ -62,20 +78,32 @@ describe('space of the embedded etcd', function () {
     let etcd = await start()
     const raise = new EtcdConnection({ endpoints: [etcd.address], clock: systemClock })
     const { header } = await raise.call<IStatusResponse>('Maintenance', 'status', {}, 'read')
-    await raise.call('Maintenance', 'alarm', { action: 'Activate', memberID: header.member_id, alarm: 'Nospace' } satisfies IAlarmRequest, 'write')
+    await raise.call(
+      'Maintenance',
+      'alarm',
+      { action: 'Activate', memberID: header.member_id, alarm: 'Nospace' } satisfies IAlarmRequest,
+      'write',
+    )
     raise.close()
     group.stop()
     await group.wait()
     etcd = await start()
     const store = new EtcdStore({ endpoints: [etcd.address], clock: systemClock }, systemRandom)
-    await until('the store takes a write', async () => {
-      try {
-        return (await store.commit([{ kind: 'put', key: '/gantry/a', value: Buffer.from('a'), expect: { is: 'any' } }])).outcome === 'committed'
-      } catch (thrown) {
-        if (!GantryError.is(thrown, 'Unavailable')) throw thrown
-        return false
-      }
-    }, 60_000)
+    await until(
+      'the store takes a write',
+      async () => {
+        try {
+          return (
+            (await store.commit([{ kind: 'put', key: '/gantry/a', value: Buffer.from('a'), expect: { is: 'any' } }]))
+              .outcome === 'committed'
+          )
+        } catch (thrown) {
+          if (!GantryError.is(thrown, 'Unavailable')) throw thrown
+          return false
+        }
+      },
+      60_000,
+    )
     await store.close()
   })
 })

@@ -61,11 +61,24 @@ describe('events on NATS', function () {
     await rm(dir, { recursive: true, force: true })
   })
 
-  function record(name: string, reason: string, message = reason, type: 'Normal' | 'Warning' = 'Normal', namespace = 'default'): void {
-    recorder.record({ regarding: { kind: 'Pod', metadata: { name, namespace, uid: `uid-${name}` } }, type, reason, message, component: 'test' })
+  function record(
+    name: string,
+    reason: string,
+    message = reason,
+    type: 'Normal' | 'Warning' = 'Normal',
+    namespace = 'default',
+  ): void {
+    recorder.record({
+      regarding: { kind: 'Pod', metadata: { name, namespace, uid: `uid-${name}` } },
+      type,
+      reason,
+      message,
+      component: 'test',
+    })
   }
 
-  const seen = (events: Event[]): string[] => events.map(({ involvedObject, reason, count }) => `${involvedObject?.name} ${reason} ${count}`)
+  const seen = (events: Event[]): string[] =>
+    events.map(({ involvedObject, reason, count }) => `${involvedObject?.name} ${reason} ${count}`)
   const signal = (): AbortSignal => group.signal
 
   it('publishes the others though one is too large for NATS', async () => {
@@ -86,8 +99,16 @@ describe('events on NATS', function () {
     record('other', 'Pulled', 'x', 'Normal', 'team')
     assert.equal(await recorder.flush(10_000), true)
 
-    assert.deepEqual(seen(await reader.find({}, signal())), ['a.b Pulled 2', 'web Scheduled 1', 'a.b BackOff 2', 'other Pulled 1'])
-    assert.deepEqual(seen(await reader.find({ name: 'a.b', kind: 'Pod', namespace: 'default' }, signal())), ['a.b Pulled 2', 'a.b BackOff 2'])
+    assert.deepEqual(seen(await reader.find({}, signal())), [
+      'a.b Pulled 2',
+      'web Scheduled 1',
+      'a.b BackOff 2',
+      'other Pulled 1',
+    ])
+    assert.deepEqual(seen(await reader.find({ name: 'a.b', kind: 'Pod', namespace: 'default' }, signal())), [
+      'a.b Pulled 2',
+      'a.b BackOff 2',
+    ])
     assert.deepEqual(seen(await reader.find({ namespace: 'team' }, signal())), ['other Pulled 1'])
     assert.deepEqual(seen(await reader.find({ type: 'Warning' }, signal())), ['a.b BackOff 2'])
     assert.deepEqual(seen(await reader.find({ since: systemClock.now() + 5_000 }, signal())), [])
@@ -98,14 +119,23 @@ describe('events on NATS', function () {
     record('web', 'Pulled')
     record('web', 'Started')
     assert.equal(await recorder.flush(10_000), true)
-    const { events: [pulled, started], after } = await reader.list({}, signal())
+    const {
+      events: [pulled, started],
+      after,
+    } = await reader.list({}, signal())
     const following = reader.follow({}, after, signal())
     recorder.publish({ ...pulled!, message: 'changed' })
     assert.equal(await recorder.flush(10_000), true)
-    assert.deepEqual((await reader.find({}, signal())).map(({ message }) => message), ['Started', 'changed'])
+    assert.deepEqual(
+      (await reader.find({}, signal())).map(({ message }) => message),
+      ['Started', 'changed'],
+    )
     recorder.publish({ ...started!, metadata: { ...started!.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } })
     assert.equal(await recorder.flush(10_000), true)
-    assert.deepEqual((await reader.find({}, signal())).map(({ message }) => message), ['changed'])
+    assert.deepEqual(
+      (await reader.find({}, signal())).map(({ message }) => message),
+      ['changed'],
+    )
     const told: string[] = []
     for await (const event of following) if (told.push(`${event.reason} ${isDeletion(event)}`) === 2) break
     assert.deepEqual(told, ['Pulled false', 'Started true'])
@@ -118,13 +148,26 @@ describe('events on NATS', function () {
       for (const name of ['one', 'two', 'three']) {
         const own = new NewsConnection({ ...parts, servers: [nats.address], token: nats.token, name })
         group.add((stop) => own.run(stop))
-        named.push(new NamedEvents({ connection: own, reader: new EventReader({ ...parts, connection: own }), clock: systemClock }))
+        named.push(
+          new NamedEvents({
+            connection: own,
+            reader: new EventReader({ ...parts, connection: own }),
+            clock: systemClock,
+          }),
+        )
       }
     })
 
-    const event = (name: string, namespace = 'default', more: Partial<Event> = {}): Event => ({
-      apiVersion: 'v1', kind: 'Event', metadata: { name, namespace, uid: `uid-${name}`, resourceVersion: '' }, involvedObject: { kind: 'Pod', name: 'web', namespace }, reason: 'Said', count: 1, ...more,
-    } as unknown as Event)
+    const event = (name: string, namespace = 'default', more: Partial<Event> = {}): Event =>
+      ({
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { name, namespace, uid: `uid-${name}`, resourceVersion: '' },
+        involvedObject: { kind: 'Pod', name: 'web', namespace },
+        reason: 'Said',
+        count: 1,
+        ...more,
+      }) as unknown as Event
 
     it('is found by each as soon as one has written it, and counted up by another', async () => {
       const [one, two, three] = named as [NamedEvents, NamedEvents, NamedEvents]
@@ -136,26 +179,37 @@ describe('events on NATS', function () {
         const place = await two.put({ ...found, count: 2 }, revision, signal())
         assert.equal((await three.find('default', name, signal())).event?.count, 2)
         const listed = (await reader.find({ name: 'web' }, signal())).filter(({ metadata }) => metadata.name === name)
-        assert.deepEqual(listed.map(({ count, metadata }) => [count, metadata.resourceVersion]), [[2, String(place)]])
+        assert.deepEqual(
+          listed.map(({ count, metadata }) => [count, metadata.resourceVersion]),
+          [[2, String(place)]],
+        )
       }
       assert.deepEqual(await three.find('default', 'none', signal()), { event: undefined, revision: 0 })
     })
 
     it('is made by one of those who make it at once', async () => {
-      const places = await Promise.all(named.map((one, index) => one.put(event('same', 'default', { message: `by ${index}` }), 0, signal())))
+      const places = await Promise.all(
+        named.map((one, index) => one.put(event('same', 'default', { message: `by ${index}` }), 0, signal())),
+      )
       assert.equal(places.filter((place) => place !== undefined).length, 1)
       const winner = places.findIndex((place) => place !== undefined)
-      for (const one of named) assert.equal((await one.find('default', 'same', signal())).event?.message, `by ${winner}`)
+      for (const one of named)
+        assert.equal((await one.find('default', 'same', signal())).event?.message, `by ${winner}`)
       assert.equal((await reader.find({}, signal())).length, 1)
       const { event: made, revision } = await named[0]!.find('default', 'same', signal())
-      await named[1]!.put({ ...made!, metadata: { ...made!.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } }, revision, signal())
+      await named[1]!.put(
+        { ...made!, metadata: { ...made!.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } },
+        revision,
+        signal(),
+      )
       const ended = await named[2]!.find('default', 'same', signal())
       assert.equal(ended.event, undefined)
       assert.ok(await named[2]!.put(event('same'), ended.revision, signal()), 'another of its name')
     })
 
     it('is one of the newest that a look back has room for, whoever fills the stream', async () => {
-      for (let index = 0; index < 20; index++) assert.ok(await named[0]!.put(event(`e${index}`, 'default', { message: 'x'.repeat(1_000_000) }), 0, signal()))
+      for (let index = 0; index < 20; index++)
+        assert.ok(await named[0]!.put(event(`e${index}`, 'default', { message: 'x'.repeat(1_000_000) }), 0, signal()))
       const { events, after } = await reader.list({}, signal())
       assert.deepEqual([events.length, events.at(-1)?.metadata.name, after], [16, 'e19', 20])
     })
@@ -168,14 +222,21 @@ describe('events on NATS', function () {
       assert.equal(await recorder.flush(10_000), true)
       const { after } = await reader.list({}, signal())
       await two.endNamespace('team', signal())
-      assert.deepEqual((await reader.find({}, signal())).map(({ metadata }) => metadata.name), ['kept'])
+      assert.deepEqual(
+        (await reader.find({}, signal())).map(({ metadata }) => metadata.name),
+        ['kept'],
+      )
       assert.deepEqual(await one.find('team', 'gone', signal()), { event: undefined, revision: 0 })
       assert.equal((await one.find('default', 'kept', signal())).event?.metadata.name, 'kept')
       const ends: string[] = []
-      for await (const ended of reader.follow({ namespace: 'team' }, after, signal())) if (ends.push(`${ended.reason} ${isDeletion(ended)}`) === 2) break
+      for await (const ended of reader.follow({ namespace: 'team' }, after, signal()))
+        if (ends.push(`${ended.reason} ${isDeletion(ended)}`) === 2) break
       assert.deepEqual(ends.sort(), ['Pulled true', 'Said true'])
       await one.put(event('gone', 'team', { reason: 'Again' }), 0, signal())
-      assert.deepEqual((await reader.find({ namespace: 'team' }, signal())).map(({ reason }) => reason), ['Again'])
+      assert.deepEqual(
+        (await reader.find({ namespace: 'team' }, signal())).map(({ reason }) => reason),
+        ['Again'],
+      )
     })
   })
 
@@ -185,7 +246,8 @@ describe('events on NATS', function () {
     const followed: string[] = []
     const following = new AbortController()
     const done = (async () => {
-      for await (const event of reader.read({}, true, following.signal)) followed.push(`${event.involvedObject?.name} ${event.count}`)
+      for await (const event of reader.read({}, true, following.signal))
+        followed.push(`${event.involvedObject?.name} ${event.count}`)
     })()
     await until('the past is told', () => followed.length === 1)
     record('while-following', 'Started')
@@ -209,7 +271,19 @@ describe('events on NATS', function () {
   it('tells changes of objects, but not what was there before', async () => {
     const store = new MemoryStore(systemClock)
     const informer = new StoreInformer({ ...parts, store })
-    const put = (name: string, key: string, expect: Expectation) => store.commit([{ kind: 'put', key: objectKey('ConfigMap', 'default', key), value: encodeResource({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default', uid: `uid-${name}`, resourceVersion: '' } }), expect }])
+    const put = (name: string, key: string, expect: Expectation) =>
+      store.commit([
+        {
+          kind: 'put',
+          key: objectKey('ConfigMap', 'default', key),
+          value: encodeResource({
+            apiVersion: 'v1',
+            kind: 'ConfigMap',
+            metadata: { name, namespace: 'default', uid: `uid-${name}`, resourceVersion: '' },
+          }),
+          expect,
+        },
+      ])
     await put('old', 'old', { is: 'absent' })
     const notices = new ChangeNotices(informer, connection, systemClock)
     const { nats: client } = await connection.session(signal())
@@ -252,7 +326,14 @@ describe('events on NATS', function () {
     await until('the loss is noticed', () => connection.current === undefined)
     const small = new EventRecorder({ ...parts, connection, buffer: 3 })
     group.add((stop) => small.run(stop))
-    for (let index = 0; index < 5; index++) small.record({ regarding: { kind: 'Node', metadata: { name: `n${index}`, namespace: '', uid: `u${index}` } }, type: 'Normal', reason: 'Ready', message: 'ready', component: 'test' })
+    for (let index = 0; index < 5; index++)
+      small.record({
+        regarding: { kind: 'Node', metadata: { name: `n${index}`, namespace: '', uid: `u${index}` } },
+        type: 'Normal',
+        reason: 'Ready',
+        message: 'ready',
+        component: 'test',
+      })
     assert.deepEqual([small.waiting, small.dropped], [3, 2])
     assert.equal(await small.flush(50), false)
     await assert.rejects(reader.find({}, signal()), (error: GantryError) => error.code === 'Unavailable')
@@ -260,6 +341,10 @@ describe('events on NATS', function () {
     await startServer(Number(nats.address.split(':')[1]))
     await nats.ready()
     await until('the rest has arrived', () => small.waiting === 0)
-    assert.deepEqual(seen(await reader.find({ namespace: 'default', kind: 'Node' }, signal())), ['n2 Ready 1', 'n3 Ready 1', 'n4 Ready 1'])
+    assert.deepEqual(seen(await reader.find({ namespace: 'default', kind: 'Node' }, signal())), [
+      'n2 Ready 1',
+      'n3 Ready 1',
+      'n4 Ready 1',
+    ])
   })
 })

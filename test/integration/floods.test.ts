@@ -1,4 +1,7 @@
-/** One user's flood of costly bodies against a real controller: its leadership, a node's session and another user do not suffer by it. */
+/**
+ * One user's flood of costly bodies against a real controller: its leadership, a node's session and another user do not
+ * suffer by it.
+ */
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -47,19 +50,41 @@ describe('a flood of costly requests', function () {
     const now = Date.now()
     authority = await createAuthority('test', now)
     admin = await issue(authority, { commonName: 'anna', organizations: ['system:masters'] }, now)
-    const server = await issue(authority, { commonName: 'gantry-controller', hosts: ['127.0.0.1', 'gantry-controller'] }, now)
+    const server = await issue(
+      authority,
+      { commonName: 'gantry-controller', hosts: ['127.0.0.1', 'gantry-controller'] },
+      now,
+    )
     const [port = 0, kube = 0, nats = 0] = await freePorts(3)
     kubePort = kube
     const files = { 'ca.crt': authority.cert, 'tls.crt': server.cert, 'tls.key': server.key }
     for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text, { mode: 0o600 })
-    await writeFile(join(dir, 'config.yaml'), JSON.stringify({
-      name: 'c1', listen: `127.0.0.1:${port}`, kubeListen: `127.0.0.1:${kube}`, dataDir: join(dir, 'data'), ports: { nats },
-      tls: { ca: join(dir, 'ca.crt'), cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key') },
-    }))
-    controller = spawn(process.execPath, ['--import', 'tsx', join(ROOT, 'controller/main.ts'), '--config', join(dir, 'config.yaml')], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
-    for (const stream of [controller.stdout!, controller.stderr!]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    await writeFile(
+      join(dir, 'config.yaml'),
+      JSON.stringify({
+        name: 'c1',
+        listen: `127.0.0.1:${port}`,
+        kubeListen: `127.0.0.1:${kube}`,
+        dataDir: join(dir, 'data'),
+        ports: { nats },
+        tls: { ca: join(dir, 'ca.crt'), cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key') },
+      }),
+    )
+    controller = spawn(
+      process.execPath,
+      ['--import', 'tsx', join(ROOT, 'controller/main.ts'), '--config', join(dir, 'config.yaml')],
+      { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    for (const stream of [controller.stdout!, controller.stderr!])
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
     const context = { name: 'one', server: [`127.0.0.1:${port}`] }
-    cluster = new Cluster({ context, credentials: { ca: authority.cert, ...admin }, connect, signal: new AbortController().signal, timeout: 15_000 })
+    cluster = new Cluster({
+      context,
+      credentials: { ca: authority.cert, ...admin },
+      connect,
+      signal: new AbortController().signal,
+      timeout: 15_000,
+    })
     await until('it leads', async () => (await cluster.version()).leader === 'c1', 60_000)
     store = new EtcdStore({ endpoints: [`unix:${join(dir, 'data/etcd/clients:0')}`], clock: systemClock }, systemRandom)
     const pair = await issue(authority, { commonName: 'system:node:n1', organizations: ['system:nodes'] }, now)
@@ -71,31 +96,45 @@ describe('a flood of costly requests', function () {
     agent.destroy()
     await node?.stop()
     await store?.close()
-    const records = await Promise.all(['etcd', 'nats'].map((name) => findRecorded(join(dir, 'data', name, `${name}.process`))))
+    const records = await Promise.all(
+      ['etcd', 'nats'].map((name) => findRecorded(join(dir, 'data', name, `${name}.process`))),
+    )
     const ended = new Promise((resolve) => controller.once('close', resolve))
     controller.kill('SIGTERM')
     await ended
-    for (const record of records) if (record !== undefined) await until('what it ran is gone', async () => !(await runs(record)))
+    for (const record of records)
+      if (record !== undefined) await until('what it ran is gone', async () => !(await runs(record)))
     await rm(dir, { recursive: true, force: true })
   })
 
   /** By an administrator's certificate, or with a token instead. */
-  function send(method: string, path: string, options: { body?: string; type?: string; token?: string } = {}): Promise<Reply> {
+  function send(
+    method: string,
+    path: string,
+    options: { body?: string; type?: string; token?: string } = {},
+  ): Promise<Reply> {
     const { body = '', type = 'application/json', token } = options
     const credentials = token === undefined ? { cert: admin.cert, key: admin.key } : { agent }
     const headers = { 'Content-Type': type, ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }) }
     return new Promise((resolve, reject) => {
-      const sent = request({ host: '127.0.0.1', port: kubePort, method, path, ca: authority.cert, headers, ...credentials }, (response) => {
-        let text = ''
-        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
-        response.once('end', () => resolve({ status: response.statusCode!, body: text })).once('error', reject)
-      })
+      const sent = request(
+        { host: '127.0.0.1', port: kubePort, method, path, ca: authority.cert, headers, ...credentials },
+        (response) => {
+          let text = ''
+          response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+          response.once('end', () => resolve({ status: response.statusCode!, body: text })).once('error', reject)
+        },
+      )
       sent.once('error', reject).end(body)
     })
   }
 
   async function tokenOf(name: string): Promise<string> {
-    const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, annotations: { [ACCESS_ANNOTATION]: 'edit' } } }
+    const account = {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name, annotations: { [ACCESS_ANNOTATION]: 'edit' } },
+    }
     const accounts = '/api/v1/namespaces/default/serviceaccounts'
     assert.equal((await send('POST', accounts, { body: JSON.stringify(account) })).status, 201)
     const { status, body } = await send('POST', `${accounts}/${name}/token`, { body: '{"spec":{}}' })
@@ -120,7 +159,11 @@ describe('a flood of costly requests', function () {
     let next = 0
     const sender = async (): Promise<void> => {
       for (let index = next++; index < FLOOD; index = next++) {
-        const { status } = await send('POST', CONFIG_MAPS, index % 4 === 0 ? { body: yaml, type: 'application/yaml', token: hostile } : { body: json, token: hostile })
+        const { status } = await send(
+          'POST',
+          CONFIG_MAPS,
+          index % 4 === 0 ? { body: yaml, type: 'application/yaml', token: hostile } : { body: json, token: hostile },
+        )
         answers.push(status)
       }
     }
@@ -134,7 +177,10 @@ describe('a flood of costly requests', function () {
     assert.ok(answered > 0)
     await flood
     assert.equal(answers.length, FLOOD)
-    assert.deepEqual(answers.filter((status) => ![400, 413, 422, 429].includes(status)), [])
+    assert.deepEqual(
+      answers.filter((status) => ![400, 413, 422, 429].includes(status)),
+      [],
+    )
     assert.equal((await store.get(ELECTION_KEY))!.createRevision, term, output)
     assert.equal(node.welcomes, 1, 'the node kept its session')
     assert.equal(await readySince(), before)

@@ -3,12 +3,15 @@ import { createServer } from 'node:net'
 import { systemRandom } from '../../proto/base/random.ts'
 
 /**
- * Below those that the kernel gives to connections and to `listen(0)` (from 32768): such a one may be somebody's by the time it is listened on,
+ * Below those that the kernel gives to connections and to `listen(0)` (from 32768): such a one may be somebody's by the
+ * time it is listened on,
  * also that of a client which tries to connect to that very port. And below those of NodePorts.
  */
 const [FIRST, END] = [12_000, 30_000]
 
-/** As many different ones as asked for that nobody listens on now, on any address: all are held until the last is known. */
+/**
+ * As many different ones as asked for that nobody listens on now, on any address: all are held until the last is known.
+ */
 export async function freePorts(count: number): Promise<number[]> {
   const held = new Map<number, () => Promise<void>>()
   while (held.size < count) {
@@ -28,7 +31,9 @@ export async function freePort(): Promise<number> {
 function hold(port: number): Promise<(() => Promise<void>) | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error),
+    )
     server.listen(port, '::', () => resolve(() => new Promise((released) => server.close(() => released()))))
   })
 }

@@ -26,7 +26,14 @@ describe('an image on the node', () => {
     root = await mkdtemp(join(tmpdir(), 'gantry-access-'))
     await begin()
     image = await buildImage({ layers: [{ files: { a: { content: 'private' } } }] })
-    await pushImage(image, { registry: locked.host, repository: 'team/app', tag: 'v1', insecure: true, username: USER, password: PASSWORD })
+    await pushImage(image, {
+      registry: locked.host,
+      repository: 'team/app',
+      tag: 'v1',
+      insecure: true,
+      username: USER,
+      password: PASSWORD,
+    })
     await pushImage(image, { registry: open.host, repository: 'app', tag: 'v1', insecure: true })
   })
   afterEach(async () => {
@@ -36,7 +43,13 @@ describe('an image on the node', () => {
   })
 
   async function begin(): Promise<void> {
-    store = new ImageStore({ root, registries: { insecure: [open.host, locked.host] }, clock: systemClock, random: seededRandom(1), log: silentLogger })
+    store = new ImageStore({
+      root,
+      registries: { insecure: [open.host, locked.host] },
+      clock: systemClock,
+      random: seededRandom(1),
+      log: silentLogger,
+    })
     await store.start()
   }
 
@@ -55,7 +68,10 @@ describe('an image on the node', () => {
   for (const policy of ['IfNotPresent', 'Never'] as const) {
     it(`that was pulled with credentials is not given to others (${policy})`, async () => {
       await ensure('IfNotPresent', right())
-      await assert.rejects(ensure(policy), { code: 'Unauthenticated', message: /is on this node, pulled with credentials that this pod does not have/ })
+      await assert.rejects(ensure(policy), {
+        code: 'Unauthenticated',
+        message: /is on this node, pulled with credentials that this pod does not have/,
+      })
       await assert.rejects(ensure(policy, wrong()), { code: 'Unauthenticated' })
       await assert.rejects(ensure(policy, { ...right(), registry: 'elsewhere.example' }), { code: 'Unauthenticated' })
       assert.equal((await ensure(policy, right())).digest, image.manifest.digest)
@@ -70,7 +86,8 @@ describe('an image on the node', () => {
     assert.equal((await ensure('IfNotPresent', right())).digest, image.manifest.digest)
     assert.equal((await ensure('Never', right())).digest, image.manifest.digest)
     await assert.rejects(ensure('Never'), { code: 'Unavailable' })
-    for (const name of await readdir(join(root, 'index'))) assert.doesNotMatch(await readFile(join(root, 'index', name), 'utf8'), new RegExp(`${PASSWORD}|${USER}`))
+    for (const name of await readdir(join(root, 'index')))
+      assert.doesNotMatch(await readFile(join(root, 'index', name), 'utf8'), new RegExp(`${PASSWORD}|${USER}`))
   })
 
   it('is given to who has other credentials once the registry takes them, and then without asking', async () => {
@@ -86,14 +103,22 @@ describe('an image on the node', () => {
   it('is pulled anew by who has credentials where the registry has it no more', async () => {
     await ensure('IfNotPresent', right())
     const other = await buildImage({ layers: [{ files: { a: { content: 'another' } } }] })
-    await pushImage(other, { registry: locked.host, repository: 'team/app', tag: 'v1', insecure: true, username: USER, password: PASSWORD })
+    await pushImage(other, {
+      registry: locked.host,
+      repository: 'team/app',
+      tag: 'v1',
+      insecure: true,
+      username: USER,
+      password: PASSWORD,
+    })
     assert.equal((await ensure('IfNotPresent', right())).digest, image.manifest.digest, 'what is here will do')
     assert.equal((await ensure('Always', right())).digest, other.manifest.digest)
     await assert.rejects(ensure('IfNotPresent'), { code: 'Unauthenticated' })
   })
 
   it('that the registry gives to everybody is given to everybody without asking', async () => {
-    const pull = (policy: PullPolicy, ...credentials: Credential[]): Promise<Image> => store.ensure(`${open.host}/app:v1`, { policy, credentials, signal: AbortSignal.timeout(50_000) })
+    const pull = (policy: PullPolicy, ...credentials: Credential[]): Promise<Image> =>
+      store.ensure(`${open.host}/app:v1`, { policy, credentials, signal: AbortSignal.timeout(50_000) })
     await pull('IfNotPresent')
     await end(open)
     await pull('IfNotPresent')
@@ -106,7 +131,14 @@ describe('an image on the node', () => {
     const blob = (name: string, bytes: Buffer): void => void archive.entry({ name }, bytes)
     blob('config.json', image.config.bytes)
     image.layers.forEach((layer, index) => blob(`layer${index}.tar`, layer.bytes))
-    blob('manifest.json', Buffer.from(JSON.stringify([{ Config: 'config.json', RepoTags: [reference], Layers: image.layers.map((_, index) => `layer${index}.tar`) }])))
+    blob(
+      'manifest.json',
+      Buffer.from(
+        JSON.stringify([
+          { Config: 'config.json', RepoTags: [reference], Layers: image.layers.map((_, index) => `layer${index}.tar`) },
+        ]),
+      ),
+    )
     archive.finalize()
     await store.load(archive as unknown as AsyncIterable<Uint8Array>, { signal: AbortSignal.timeout(50_000) })
     await end(locked)

@@ -27,8 +27,12 @@ describe('image store against a faulty registry', () => {
     root = await mkdtemp(join(tmpdir(), 'gantry-faults-'))
     registry = new FaultRegistry()
     await registry.start()
-    image = await buildImage({ layers: [{ files: { one: { content: BIG } } }, { files: { two: { content: randomBytes(300_000) } } }] })
-    registry.on('GET', '/v2/app/manifests/v1', (_request, response) => response.writeHead(200, { 'content-type': image.manifest.mediaType }).end(image.manifest.bytes))
+    image = await buildImage({
+      layers: [{ files: { one: { content: BIG } } }, { files: { two: { content: randomBytes(300_000) } } }],
+    })
+    registry.on('GET', '/v2/app/manifests/v1', (_request, response) =>
+      response.writeHead(200, { 'content-type': image.manifest.mediaType }).end(image.manifest.bytes),
+    )
     for (const blob of [image.config, ...image.layers]) serve(blob.digest, blob.bytes)
   })
   afterEach(async () => {
@@ -41,7 +45,13 @@ describe('image store against a faulty registry', () => {
   })
 
   async function open(folder = root): Promise<ImageStore> {
-    const store = new ImageStore({ root: folder, registries: { insecure: [registry.host] }, clock: systemClock, random: seededRandom(1), log: silentLogger })
+    const store = new ImageStore({
+      root: folder,
+      registries: { insecure: [registry.host] },
+      clock: systemClock,
+      random: seededRandom(1),
+      log: silentLogger,
+    })
     await store.start()
     stores.push(store)
     return store
@@ -51,16 +61,24 @@ describe('image store against a faulty registry', () => {
     registry.on('GET', path(digest), (request, response) => {
       const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
       const status = from === 0 ? 200 : 206
-      response.writeHead(status, { 'content-length': bytes.length - from, ...(from === 0 ? {} : { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` }) }).end(bytes.subarray(from))
+      response
+        .writeHead(status, {
+          'content-length': bytes.length - from,
+          ...(from === 0 ? {} : { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` }),
+        })
+        .end(bytes.subarray(from))
     })
   }
-  const ensure = (store: ImageStore, signal = AbortSignal.timeout(50_000)) => store.ensure(`${registry.host}/app:v1`, { policy: 'IfNotPresent', credentials: [], signal })
+  const ensure = (store: ImageStore, signal = AbortSignal.timeout(50_000)) =>
+    store.ensure(`${registry.host}/app:v1`, { policy: 'IfNotPresent', credentials: [], signal })
   const layer = (place: number) => image.layers[place]!
 
   it('gets layers side by side, each once for all who wait', async () => {
     const [first, second] = [layer(0), layer(1)]
     // The first layer is sent only when the second was asked for.
-    const asked = new Promise<void>((resolve) => registry.on('GET', path(second.digest), (_request, response) => (resolve(), response.end(second.bytes))))
+    const asked = new Promise<void>((resolve) =>
+      registry.on('GET', path(second.digest), (_request, response) => (resolve(), response.end(second.bytes))),
+    )
     registry.on('GET', path(first.digest), (_request, response) => void asked.then(() => response.end(first.bytes)))
     const store = await open()
     const images = await Promise.all([1, 2, 3, 4, 5].map(() => ensure(store)))
@@ -73,10 +91,15 @@ describe('image store against a faulty registry', () => {
     const ranges: (string | undefined)[] = []
     registry.on('GET', path(digest), (request, response, count) => {
       ranges.push(request.headers.range)
-      if (count === 1) return void response.writeHead(200, { 'content-length': bytes.length }).write(bytes.subarray(0, 200_000), () => response.destroy())
+      if (count === 1)
+        return void response
+          .writeHead(200, { 'content-length': bytes.length })
+          .write(bytes.subarray(0, 200_000), () => response.destroy())
       const from = Number(/\d+/.exec(request.headers.range!)![0])
       assert.ok(from > 0 && from <= 200_000)
-      response.writeHead(206, { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` }).end(bytes.subarray(from))
+      response
+        .writeHead(206, { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` })
+        .end(bytes.subarray(from))
     })
     const store = await open()
     const { path: rootfs } = await store.mountRootfs('c', await ensure(store))
@@ -93,10 +116,15 @@ describe('image store against a faulty registry', () => {
       response.writeHead(200, { 'content-length': bytes.length }).write(bytes.subarray(0, 200_000))
     })
     const first = await open()
-    const pulling = first.ensure(`${registry.host}/app:v1`, { policy: 'IfNotPresent', credentials: [], signal: leaving.signal, progress: ({ bytesDone }) => {
-      // More than the second layer alone has: some of the first is there.
-      if (bytesDone > layer(1).bytes.length + 100_000) leaving.abort(new GantryError('Cancelled', 'pod deleted'))
-    } })
+    const pulling = first.ensure(`${registry.host}/app:v1`, {
+      policy: 'IfNotPresent',
+      credentials: [],
+      signal: leaving.signal,
+      progress: ({ bytesDone }) => {
+        // More than the second layer alone has: some of the first is there.
+        if (bytesDone > layer(1).bytes.length + 100_000) leaving.abort(new GantryError('Cancelled', 'pod deleted'))
+      },
+    })
     await assert.rejects(pulling, hasCode('Cancelled', /pod deleted/))
     await closed
     await first.stop()
@@ -105,7 +133,9 @@ describe('image store against a faulty registry', () => {
     registry.on('GET', path(digest), (request, response) => {
       ranges.push(request.headers.range)
       const from = Number(/\d+/.exec(request.headers.range!)![0])
-      response.writeHead(206, { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` }).end(bytes.subarray(from))
+      response
+        .writeHead(206, { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` })
+        .end(bytes.subarray(from))
     })
     await ensure(await open())
     assert.match(ranges[0]!, /^bytes=[1-9]\d+-$/)
@@ -114,7 +144,10 @@ describe('image store against a faulty registry', () => {
   it('refuses a blob with the wrong digest or size; nothing of it is visible', async () => {
     const store = await open()
     serve(layer(0).digest, Buffer.from(layer(0).bytes).fill(0, 1000, 2000))
-    await assert.rejects(ensure(store), hasCode('InvalidArgument', new RegExp(`blob ${layer(0).digest} as sent by ${registry.host} has digest sha256:`)))
+    await assert.rejects(
+      ensure(store),
+      hasCode('InvalidArgument', new RegExp(`blob ${layer(0).digest} as sent by ${registry.host} has digest sha256:`)),
+    )
     serve(layer(0).digest, Buffer.concat([layer(0).bytes, Buffer.from('more')]))
     await assert.rejects(ensure(store), hasCode('InvalidArgument', /longer than the \d+ bytes that its manifest says/))
     assert.ok(!(await readdir(join(root, 'content/blobs/sha256'))).includes(layer(0).digest.slice(7)))

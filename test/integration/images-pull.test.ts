@@ -10,17 +10,58 @@ import { GantryError } from '../../proto/api/errors.ts'
 import { systemClock, type Clock } from '../../proto/base/clock.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { seededRandom } from '../../proto/base/random.ts'
-import { buildImage, buildIndex, pushImage, sha256, writeLayout, type BuiltImage, type BuiltIndex, type ImageSpec } from '../../deploy/image-builder.ts'
+import {
+  buildImage,
+  buildIndex,
+  pushImage,
+  sha256,
+  writeLayout,
+  type BuiltImage,
+  type BuiltIndex,
+  type ImageSpec,
+} from '../../deploy/image-builder.ts'
 import { PASSWORD, startRegistry, USER, type TestRegistry } from './images-registry.ts'
 
 const execute = promisify(execFile)
 
 const TWO_LAYERS: ImageSpec = {
   layers: [
-    { files: { 'bin/': { dir: true }, 'bin/sh': { content: '#!shell', mode: 0o755 }, 'bin/su': { content: 'su', mode: 0o4755 }, 'bin/ash': { hardlink: 'bin/sh' }, 'etc/': { dir: true }, 'etc/motd': { content: 'old' }, 'etc/gone': { content: 'x' }, 'var/': { dir: true }, 'var/old/': { dir: true }, 'var/old/file': { content: 'x' }, 'tmp/': { dir: true, mode: 0o1777 } } },
-    { files: { 'etc/motd': { content: 'new', uid: 12, gid: 34 }, 'etc/.wh.gone': { content: '' }, 'var/old/': { dir: true }, 'var/old/.wh..wh..opq': { content: '' }, 'var/old/fresh': { content: 'y' }, link: { symlink: '/bin/sh' } } },
+    {
+      files: {
+        'bin/': { dir: true },
+        'bin/sh': { content: '#!shell', mode: 0o755 },
+        'bin/su': { content: 'su', mode: 0o4755 },
+        'bin/ash': { hardlink: 'bin/sh' },
+        'etc/': { dir: true },
+        'etc/motd': { content: 'old' },
+        'etc/gone': { content: 'x' },
+        'var/': { dir: true },
+        'var/old/': { dir: true },
+        'var/old/file': { content: 'x' },
+        'tmp/': { dir: true, mode: 0o1777 },
+      },
+    },
+    {
+      files: {
+        'etc/motd': { content: 'new', uid: 12, gid: 34 },
+        'etc/.wh.gone': { content: '' },
+        'var/old/': { dir: true },
+        'var/old/.wh..wh..opq': { content: '' },
+        'var/old/fresh': { content: 'y' },
+        link: { symlink: '/bin/sh' },
+      },
+    },
   ],
-  config: { Env: ['PATH=/bin'], Entrypoint: ['/bin/sh'], Cmd: ['-c', 'true'], WorkingDir: '/tmp', User: '12:34', StopSignal: 'SIGINT', Volumes: { '/var': {} }, Labels: { a: 'b' } },
+  config: {
+    Env: ['PATH=/bin'],
+    Entrypoint: ['/bin/sh'],
+    Cmd: ['-c', 'true'],
+    WorkingDir: '/tmp',
+    User: '12:34',
+    StopSignal: 'SIGINT',
+    Volumes: { '/var': {} },
+    Labels: { a: 'b' },
+  },
 }
 
 describe('image store against a real registry', () => {
@@ -46,7 +87,10 @@ describe('image store against a real registry', () => {
     await rm(root, { recursive: true, force: true })
   })
 
-  async function open(registries: RegistriesConfig = { insecure: [registry.host, locked.host] }, clock: Clock = systemClock): Promise<ImageStore> {
+  async function open(
+    registries: RegistriesConfig = { insecure: [registry.host, locked.host] },
+    clock: Clock = systemClock,
+  ): Promise<ImageStore> {
     const store = new ImageStore({ root, registries, clock, random: seededRandom(1), log: silentLogger })
     await store.start()
     stores.push(store)
@@ -57,15 +101,32 @@ describe('image store against a real registry', () => {
     await pushImage(image, { registry: registry.host, repository, tag, insecure: true })
     return `${registry.host}/${repository}:${tag}`
   }
-  const options = (policy: PullPolicy = 'IfNotPresent', progress?: (progress: PullProgress) => void) => ({ policy, credentials: [], signal: AbortSignal.timeout(50_000), ...(progress === undefined ? {} : { progress }) })
+  const options = (policy: PullPolicy = 'IfNotPresent', progress?: (progress: PullProgress) => void) => ({
+    policy,
+    credentials: [],
+    signal: AbortSignal.timeout(50_000),
+    ...(progress === undefined ? {} : { progress }),
+  })
 
   it('pulls, unpacks and mounts an image of two layers', async () => {
     const reference = await push('two/layers', TWO_LAYERS)
     const store = await open()
     const seen: PullProgress[] = []
-    const image = await store.ensure(reference, options('IfNotPresent', (progress) => seen.push(progress)))
+    const image = await store.ensure(
+      reference,
+      options('IfNotPresent', (progress) => seen.push(progress)),
+    )
     assert.equal(image.reference, reference)
-    assert.deepEqual(image.config, { env: ['PATH=/bin'], entrypoint: ['/bin/sh'], cmd: ['-c', 'true'], workingDir: '/tmp', user: '12:34', stopSignal: 'SIGINT', volumes: ['/var'], labels: { a: 'b' } })
+    assert.deepEqual(image.config, {
+      env: ['PATH=/bin'],
+      entrypoint: ['/bin/sh'],
+      cmd: ['-c', 'true'],
+      workingDir: '/tmp',
+      user: '12:34',
+      stopSignal: 'SIGINT',
+      volumes: ['/var'],
+      labels: { a: 'b' },
+    })
     assert.deepEqual(seen.at(-1), { reference, layers: 2, layersDone: 2, bytes: image.size, bytesDone: image.size })
 
     const { path } = await store.mountRootfs('c1', image)
@@ -108,7 +169,10 @@ describe('image store against a real registry', () => {
   it('follows the pull policies', async () => {
     const reference = await push('policy', { layers: [{ files: { version: { content: '1' } } }] })
     const store = await open()
-    await assert.rejects(store.ensure(reference, options('Never')), hasCode('FailedPrecondition', /pull policy is Never/))
+    await assert.rejects(
+      store.ensure(reference, options('Never')),
+      hasCode('FailedPrecondition', /pull policy is Never/),
+    )
     const one = await store.ensure(reference, options('IfNotPresent'))
     await push('policy', { layers: [{ files: { version: { content: '2' } } }] })
     assert.equal((await store.ensure(reference, options('IfNotPresent'))).digest, one.digest)
@@ -116,7 +180,10 @@ describe('image store against a real registry', () => {
     const two = await store.ensure(reference, options('Always'))
     assert.notEqual(two.digest, one.digest)
     assert.equal((await store.ensure(reference, options('Always'))).digest, two.digest)
-    assert.deepEqual((await store.list()).map(({ digest }) => digest), [two.digest])
+    assert.deepEqual(
+      (await store.list()).map(({ digest }) => digest),
+      [two.digest],
+    )
   })
 
   it('finds an image by reference, digest and id, and pulls by digest', async () => {
@@ -126,7 +193,8 @@ describe('image store against a real registry', () => {
     const pulled = await store.ensure(`${registry.host}/by/digest@${image.manifest.digest}`, options())
     assert.equal(pulled.digest, image.manifest.digest)
     assert.equal(pulled.id, image.config.digest)
-    for (const name of [pulled.reference, pulled.digest, pulled.id, pulled.id.slice(7)]) assert.deepEqual(await store.find(name), pulled)
+    for (const name of [pulled.reference, pulled.digest, pulled.id, pulled.id.slice(7)])
+      assert.deepEqual(await store.find(name), pulled)
     assert.equal(await store.find('busybox'), undefined)
     // The same digest under a tag as well needs no registry.
     const both = await store.ensure(`${registry.host}/by/digest:v1@${image.manifest.digest}`, options())
@@ -136,7 +204,11 @@ describe('image store against a real registry', () => {
   for (const format of ['oci', 'docker'] as const) {
     it(`chooses this machine's platform from an index (${format})`, async () => {
       const own = await buildImage({ layers: [{ files: { own: { content: 'x' } } }], format })
-      const foreign = await buildImage({ layers: [{ files: { foreign: { content: 'x' } } }], format, platform: { os: 'linux', architecture: 's390x' } })
+      const foreign = await buildImage({
+        layers: [{ files: { foreign: { content: 'x' } } }],
+        format,
+        platform: { os: 'linux', architecture: 's390x' },
+      })
       const reference = await push(`index/${format}`, buildIndex([foreign, own], format))
       const store = await open()
       assert.equal((await store.ensure(reference, options())).digest, own.manifest.digest)
@@ -147,27 +219,60 @@ describe('image store against a real registry', () => {
 
   it('asks for credentials and uses them', async () => {
     const image = await buildImage(TWO_LAYERS)
-    await pushImage(image, { registry: locked.host, repository: 'private', tag: 'v1', insecure: true, username: USER, password: PASSWORD })
+    await pushImage(image, {
+      registry: locked.host,
+      repository: 'private',
+      tag: 'v1',
+      insecure: true,
+      username: USER,
+      password: PASSWORD,
+    })
     const store = await open()
     const reference = `${locked.host}/private:v1`
     await assert.rejects(store.ensure(reference, options()), hasCode('Unauthenticated', /asks for credentials/))
-    await assert.rejects(store.ensure(reference, { ...options(), credentials: [{ registry: locked.host, username: USER, password: 'wrong' }] }), hasCode('Unauthenticated', /refuses user "reader"/))
-    const pulled = await store.ensure(reference, { ...options(), credentials: [{ registry: 'docker.io', username: 'a', password: 'b' }, { registry: locked.host, username: USER, password: PASSWORD }] })
+    await assert.rejects(
+      store.ensure(reference, {
+        ...options(),
+        credentials: [{ registry: locked.host, username: USER, password: 'wrong' }],
+      }),
+      hasCode('Unauthenticated', /refuses user "reader"/),
+    )
+    const pulled = await store.ensure(reference, {
+      ...options(),
+      credentials: [
+        { registry: 'docker.io', username: 'a', password: 'b' },
+        { registry: locked.host, username: USER, password: PASSWORD },
+      ],
+    })
     assert.equal(pulled.digest, image.manifest.digest)
   })
 
   it('takes a mirror before the registry, and says what each said', async () => {
     await push('library/demo', TWO_LAYERS)
-    const store = await open({ mirrors: { 'docker.io': [`http://${registry.host}`], 'registry.invalid': [`http://${registry.host}`] } })
+    const store = await open({
+      mirrors: { 'docker.io': [`http://${registry.host}`], 'registry.invalid': [`http://${registry.host}`] },
+    })
     assert.equal((await store.ensure('demo', options())).reference, 'docker.io/library/demo:latest')
-    await assert.rejects(store.ensure('registry.invalid/none', options()), hasCode('Unavailable', new RegExp(`http://${registry.host}: .*has no none.*https://registry.invalid: cannot reach`)))
+    await assert.rejects(
+      store.ensure('registry.invalid/none', options()),
+      hasCode(
+        'Unavailable',
+        new RegExp(`http://${registry.host}: .*has no none.*https://registry.invalid: cannot reach`),
+      ),
+    )
   })
 
   it('names what is missing or not allowed', async () => {
     const store = await open()
     await assert.rejects(store.ensure(`${registry.host}/no/such:v1`, options()), hasCode('NotFound', /no\/such:v1/))
     await assert.rejects(store.ensure('Not/Valid', options()), hasCode('InvalidArgument', /image reference/))
-    const strict = new ImageStore({ root: join(root, 'strict'), registries: {}, clock: systemClock, random: seededRandom(1), log: silentLogger })
+    const strict = new ImageStore({
+      root: join(root, 'strict'),
+      registries: {},
+      clock: systemClock,
+      random: seededRandom(1),
+      log: silentLogger,
+    })
     await strict.start()
     stores.push(strict)
     await assert.rejects(strict.ensure(`${registry.host}/policy`, options()), hasCode('Unavailable', /cannot reach/))
@@ -185,11 +290,21 @@ describe('image store against a real registry', () => {
   })
 
   it('reads zstd layers', async () => {
-    const plain = await buildImage({ layers: [{ files: { 'file.txt': { content: 'from zstd' } }, compression: 'none' }] })
+    const plain = await buildImage({
+      layers: [{ files: { 'file.txt': { content: 'from zstd' } }, compression: 'none' }],
+    })
     const layout = join(root, 'plain.tar')
     await writeFile(layout, plain.layers[0]!.bytes)
     await execute('zstd', ['--quiet', layout, '-o', `${layout}.zst`])
-    const reference = await push('zstd', { layers: [{ blob: await readFile(`${layout}.zst`), diffId: plain.layers[0]!.digest, mediaType: 'application/vnd.oci.image.layer.v1.tar+zstd' }] })
+    const reference = await push('zstd', {
+      layers: [
+        {
+          blob: await readFile(`${layout}.zst`),
+          diffId: plain.layers[0]!.digest,
+          mediaType: 'application/vnd.oci.image.layer.v1.tar+zstd',
+        },
+      ],
+    })
     const store = await open()
     const { path } = await store.mountRootfs('z', await store.ensure(reference, options()))
     assert.equal(await readFile(join(path, 'file.txt'), 'utf8'), 'from zstd')
@@ -207,27 +322,51 @@ describe('image store against a real registry', () => {
     const image = await buildImage(TWO_LAYERS)
     const layout = join(root, 'layout')
     await writeLayout(image, layout, 'v1')
-    await execute('skopeo', ['--insecure-policy', 'copy', '--dest-tls-verify=false', `oci:${layout}:v1`, `docker://${registry.host}/by/skopeo:v1`])
+    await execute('skopeo', [
+      '--insecure-policy',
+      'copy',
+      '--dest-tls-verify=false',
+      `oci:${layout}:v1`,
+      `docker://${registry.host}/by/skopeo:v1`,
+    ])
     const store = await open()
     assert.equal((await store.ensure(`${registry.host}/by/skopeo:v1`, options())).id, image.config.digest)
   })
 
   it('collects what is old, and keeps what is in use or mounted', async () => {
-    const references = await Promise.all(['a', 'b', 'c'].map((name) => push(`collect/${name}`, { layers: [{ files: { [name]: { content: name } } }] })))
+    const references = await Promise.all(
+      ['a', 'b', 'c'].map((name) => push(`collect/${name}`, { layers: [{ files: { [name]: { content: name } } }] })),
+    )
     let now = systemClock.now()
     const store = await open(undefined, { ...systemClock, now: () => now })
     const images = await Promise.all(references.map((reference) => store.ensure(reference, options())))
     await store.mountRootfs('uses-b', images[1]!)
     now += 2 * 3_600_000
-    const removed = await store.collect({ inUse: new Set([images[0]!.digest]), olderThanMillis: 3_600_000, highPercent: 100, lowPercent: 100 })
-    assert.deepEqual(removed.map(({ reference }) => reference), [references[2]])
+    const removed = await store.collect({
+      inUse: new Set([images[0]!.digest]),
+      olderThanMillis: 3_600_000,
+      highPercent: 100,
+      lowPercent: 100,
+    })
+    assert.deepEqual(
+      removed.map(({ reference }) => reference),
+      [references[2]],
+    )
     assert.equal(await store.find(references[2]!), undefined)
     const blobs = await readdir(join(root, 'content/blobs/sha256'))
     assert.equal(blobs.length, 6) // manifest, config and layer of two images
     await store.removeRootfs('uses-b')
     now += 120_000
-    const full = await store.collect({ inUse: new Set([images[0]!.digest]), olderThanMillis: 1e12, highPercent: 0, lowPercent: 0 })
-    assert.deepEqual(full.map(({ reference }) => reference), [references[1]])
+    const full = await store.collect({
+      inUse: new Set([images[0]!.digest]),
+      olderThanMillis: 1e12,
+      highPercent: 0,
+      lowPercent: 0,
+    })
+    assert.deepEqual(
+      full.map(({ reference }) => reference),
+      [references[1]],
+    )
     assert.deepEqual((await readdir(join(root, 'snapshots/committed'))).length, 2) // one layer, and the empty one
   })
 
@@ -237,7 +376,8 @@ describe('image store against a real registry', () => {
     await first.ensure(reference, options())
     await first.stop()
     stores.shift()
-    for (const name of await readdir(join(root, 'snapshots/committed'))) if (name !== 'empty') await writeFile(join(root, 'snapshots/committed', name, 'snapshot.json'), '')
+    for (const name of await readdir(join(root, 'snapshots/committed')))
+      if (name !== 'empty') await writeFile(join(root, 'snapshots/committed', name, 'snapshot.json'), '')
     const second = await open({}) // cannot reach the registry
     const { path } = await second.mountRootfs('c', await second.ensure(reference, options('Never')))
     assert.equal(await readFile(join(path, 'etc/motd'), 'utf8'), 'new')
@@ -258,8 +398,15 @@ describe('image store against a real registry', () => {
 
   it('refuses an image whose layer is not what its config says', async () => {
     const image = await buildImage({ layers: [{ files: { a: { content: 'a' } } }] })
-    const reference = await push('lying', { layers: [{ blob: image.layers[0]!.bytes, diffId: sha256(Buffer.from('else')), mediaType: image.layers[0]!.mediaType }] })
-    await assert.rejects((await open()).ensure(reference, options()), hasCode('InvalidArgument', /has the uncompressed digest/))
+    const reference = await push('lying', {
+      layers: [
+        { blob: image.layers[0]!.bytes, diffId: sha256(Buffer.from('else')), mediaType: image.layers[0]!.mediaType },
+      ],
+    })
+    await assert.rejects(
+      (await open()).ensure(reference, options()),
+      hasCode('InvalidArgument', /has the uncompressed digest/),
+    )
   })
 })
 

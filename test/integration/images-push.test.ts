@@ -20,7 +20,12 @@ describe('images for a registry', function () {
 
   before(async () => {
     registry = await startRegistry()
-    image = await buildImage({ layers: [{ files: { 'etc/motd': { content: 'hello' } } }, { files: { big: { content: Buffer.alloc(3 << 20, 7) } }, compression: 'none' }] })
+    image = await buildImage({
+      layers: [
+        { files: { 'etc/motd': { content: 'hello' } } },
+        { files: { big: { content: Buffer.alloc(3 << 20, 7) } }, compression: 'none' },
+      ],
+    })
   })
   after(() => registry.stop())
   beforeEach(async () => {
@@ -37,21 +42,35 @@ describe('images for a registry', function () {
 
   it('come from layouts, with several platforms too', async () => {
     await writeLayout(image, folder, 'x')
-    assert.deepEqual(await pushImages(folder, registry.host, { name: 'app:1', signal }), [{ reference: 'app:1', digest: image.manifest.digest }])
+    assert.deepEqual(await pushImages(folder, registry.host, { name: 'app:1', signal }), [
+      { reference: 'app:1', digest: image.manifest.digest },
+    ])
     const size = [image.config, ...image.layers].reduce((sum, { bytes }) => sum + bytes.length, 0)
     assert.deepEqual(await listed('app:1'), { image: 'app:1', digest: image.manifest.digest, size })
-    const index = buildIndex([image, await buildImage({ layers: [], platform: { os: 'linux', architecture: 's390x' } })])
+    const index = buildIndex([
+      image,
+      await buildImage({ layers: [], platform: { os: 'linux', architecture: 's390x' } }),
+    ])
     await rm(folder, { recursive: true })
     await writeLayout(index, folder, 'x')
     await pushImages(folder, registry.host, { name: 'quay.io/team/both:2', signal })
-    assert.deepEqual(await listed('quay.io/team/both:2'), { image: 'quay.io/team/both:2', digest: index.manifest.digest, size: undefined })
+    assert.deepEqual(await listed('quay.io/team/both:2'), {
+      image: 'quay.io/team/both:2',
+      digest: index.manifest.digest,
+      size: undefined,
+    })
   })
 
   for (const kind of ['docker-archive', 'oci-archive']) {
     it(`come from a ${kind}, compressed or not`, async () => {
       await writeLayout(image, join(folder, 'layout'), 'x')
       const archive = join(folder, 'out.tar')
-      await run('skopeo', ['copy', '--insecure-policy', `oci:${join(folder, 'layout')}:x`, `${kind}:${archive}:ghcr.io/${kind}/app:3`])
+      await run('skopeo', [
+        'copy',
+        '--insecure-policy',
+        `oci:${join(folder, 'layout')}:x`,
+        `${kind}:${archive}:ghcr.io/${kind}/app:3`,
+      ])
       await pushImages(archive, registry.host, { signal })
       await writeFile(`${archive}.gz`, gzipSync(await readFile(archive)))
       const [pushed] = await pushImages(`${archive}.gz`, registry.host, { signal })
@@ -62,7 +81,10 @@ describe('images for a registry', function () {
   }
 
   it('of which an archive holds one platform: that one', async () => {
-    const other = await buildImage({ layers: [{ files: { a: { content: 'other' } } }], platform: { os: 'linux', architecture: 's390x' } })
+    const other = await buildImage({
+      layers: [{ files: { a: { content: 'other' } } }],
+      platform: { os: 'linux', architecture: 's390x' },
+    })
     const index = buildIndex([image, other])
     await writeLayout(index, folder, 'x')
     await rm(join(folder, 'blobs/sha256', other.manifest.digest.slice('sha256:'.length)))
@@ -71,13 +93,21 @@ describe('images for a registry', function () {
   })
 
   it('are named as manifests name them', async () => {
-    for (const repository of ['library/tool', 'team/tool', 'registry.example_5000/tool', 'localhost/tool']) await pushImage(image, { registry: registry.host, repository, tag: 'v1', insecure: true })
-    for (const name of ['tool:v1', 'team/tool:v1', 'registry.example:5000/tool:v1', 'localhost/tool:v1']) await listed(name)
+    for (const repository of ['library/tool', 'team/tool', 'registry.example_5000/tool', 'localhost/tool'])
+      await pushImage(image, { registry: registry.host, repository, tag: 'v1', insecure: true })
+    for (const name of ['tool:v1', 'team/tool:v1', 'registry.example:5000/tool:v1', 'localhost/tool:v1'])
+      await listed(name)
   })
 
   it('are refused where they are damaged, or where no registry answers', async () => {
     await writeFile(join(folder, 'a.tar'), gzipSync(Buffer.alloc(1000)).subarray(0, 15))
-    await assert.rejects(pushImages(join(folder, 'a.tar'), registry.host, { signal }), (error) => GantryError.is(error, 'InvalidArgument') && /the archive .*a\.tar is damaged/.test(error.message))
-    await assert.rejects(listRegistryImages('127.0.0.1:1', signal), (error) => GantryError.is(error, 'Unavailable') && /127\.0\.0\.1:1 does not answer/.test(error.message))
+    await assert.rejects(
+      pushImages(join(folder, 'a.tar'), registry.host, { signal }),
+      (error) => GantryError.is(error, 'InvalidArgument') && /the archive .*a\.tar is damaged/.test(error.message),
+    )
+    await assert.rejects(
+      listRegistryImages('127.0.0.1:1', signal),
+      (error) => GantryError.is(error, 'Unavailable') && /127\.0\.0\.1:1 does not answer/.test(error.message),
+    )
   })
 })

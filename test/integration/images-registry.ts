@@ -22,14 +22,20 @@ export async function startRegistry(options: { basicAuth?: boolean } = {}): Prom
   const folder = await mkdtemp(join(tmpdir(), 'gantry-registry-'))
   const host = `127.0.0.1:${await freePort()}`
   await writeFile(join(folder, 'htpasswd'), HTPASSWD)
-  await writeFile(join(folder, 'config.yml'), JSON.stringify({
-    version: '0.1',
-    log: { level: 'error', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: join(folder, 'storage') } },
-    http: { addr: host },
-    ...(options.basicAuth === true ? { auth: { htpasswd: { realm: 'test', path: join(folder, 'htpasswd') } } } : {}),
-  }))
-  const child = spawn('docker-registry', ['serve', join(folder, 'config.yml')], { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: process.env.PATH, OTEL_TRACES_EXPORTER: 'none' } })
+  await writeFile(
+    join(folder, 'config.yml'),
+    JSON.stringify({
+      version: '0.1',
+      log: { level: 'error', accesslog: { disabled: true } },
+      storage: { filesystem: { rootdirectory: join(folder, 'storage') } },
+      http: { addr: host },
+      ...(options.basicAuth === true ? { auth: { htpasswd: { realm: 'test', path: join(folder, 'htpasswd') } } } : {}),
+    }),
+  )
+  const child = spawn('docker-registry', ['serve', join(folder, 'config.yml')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: process.env.PATH, OTEL_TRACES_EXPORTER: 'none' },
+  })
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4000)))
   const exited = once(child, 'exit')

@@ -9,10 +9,12 @@ import { silentLogger } from '../../proto/base/logger.ts'
 import { sha256 } from '../../deploy/image-builder.ts'
 
 const chain = (name: string | number): string => sha256(Buffer.from(`chain ${name}`))
-const file = (name: string, content = name): Fill => async (directory) => {
-  await writeFile(join(directory, name), content)
-  return { opaque: [] }
-}
+const file =
+  (name: string, content = name): Fill =>
+  async (directory) => {
+    await writeFile(join(directory, name), content)
+    return { opaque: [] }
+  }
 
 describe('overlay snapshots', () => {
   let root: string
@@ -64,15 +66,24 @@ describe('overlay snapshots', () => {
     await unlink(join(path, 'a'))
     const other = await snapshots.mount('other', chain('b'))
     assert.deepEqual(await readdir(other.path), ['a', 'b'])
-    assert.deepEqual([...snapshots.active()], [['c', chain('b')], ['other', chain('b')]])
+    assert.deepEqual(
+      [...snapshots.active()],
+      [
+        ['c', chain('b')],
+        ['other', chain('b')],
+      ],
+    )
   })
 
   it('fill once for many who commit the same, and leave nothing of a failure', async () => {
     const snapshots = await open()
-    await assert.rejects(snapshots.commit(chain('a'), '', async (directory) => {
-      await writeFile(join(directory, 'half'), '')
-      throw new GantryError('InvalidArgument', 'bad layer')
-    }), /bad layer/)
+    await assert.rejects(
+      snapshots.commit(chain('a'), '', async (directory) => {
+        await writeFile(join(directory, 'half'), '')
+        throw new GantryError('InvalidArgument', 'bad layer')
+      }),
+      /bad layer/,
+    )
     assert.deepEqual(await folders('staging'), [])
     assert.equal(snapshots.committed(chain('a')), false)
     let fills = 0
@@ -85,7 +96,8 @@ describe('overlay snapshots', () => {
   it('refuse a bad key, an unknown chain, and another chain for a key', async () => {
     const snapshots = await open()
     await snapshots.commit(chain('a'), '', file('a'))
-    for (const key of ['', '../x', 'a/b', '.hidden', 'x'.repeat(129), 'a,b', 'a:b']) await assert.rejects(snapshots.mount(key, chain('a')), hasCode('InvalidArgument'), key)
+    for (const key of ['', '../x', 'a/b', '.hidden', 'x'.repeat(129), 'a,b', 'a:b'])
+      await assert.rejects(snapshots.mount(key, chain('a')), hasCode('InvalidArgument'), key)
     await assert.rejects(snapshots.mount('c', chain('none')), hasCode('NotFound'))
     assert.equal(snapshots.active().size, 0)
     await snapshots.mount('c', chain('a'))
@@ -94,7 +106,8 @@ describe('overlay snapshots', () => {
 
   it('mount two hundred layers', async () => {
     const snapshots = await open()
-    for (let place = 0; place < 200; place++) await snapshots.commit(chain(place), place === 0 ? '' : chain(place - 1), file(`f${place}`))
+    for (let place = 0; place < 200; place++)
+      await snapshots.commit(chain(place), place === 0 ? '' : chain(place - 1), file(`f${place}`))
     const { path } = await snapshots.mount('k'.repeat(128), chain(199))
     assert.equal((await readdir(path)).length, 200)
   })
@@ -108,8 +121,14 @@ describe('overlay snapshots', () => {
     await snapshots.commit(chain('broken'), '', file('b'))
     await snapshots.stop() // its record is synced now
     await rm(join(root, 'snapshots/committed', chain('broken').slice(7, 19)), { recursive: true })
-    const outcomes = await Promise.allSettled([...keys.map((key) => snapshots.mount(key, chain('a'))), snapshots.mount('bad', chain('broken'))])
-    assert.deepEqual(outcomes.flatMap(({ status }, place) => (status === 'rejected' ? [place] : [])), [20])
+    const outcomes = await Promise.allSettled([
+      ...keys.map((key) => snapshots.mount(key, chain('a'))),
+      snapshots.mount('bad', chain('broken')),
+    ])
+    assert.deepEqual(
+      outcomes.flatMap(({ status }, place) => (status === 'rejected' ? [place] : [])),
+      [20],
+    )
     for (const key of keys) assert.deepEqual(await readdir(join(root, 'snapshots/active', key, 'rootfs')), ['a'])
     await Promise.all(keys.map((key) => snapshots.remove(key)))
     assert.deepEqual(await folders('active'), [])
@@ -120,9 +139,13 @@ describe('overlay snapshots', () => {
     const first = await open()
     await first.commit(chain('a'), '', file('a'))
     await writeFile(join((await first.mount('c', chain('a'))).path, 'written'), 'x')
-    for (const path of ['staging/x/fs/deep', 'trash/y/upper/deep', 'committed/123456789012/fs', 'active/half/upper']) await mkdir(join(root, 'snapshots', path), { recursive: true })
+    for (const path of ['staging/x/fs/deep', 'trash/y/upper/deep', 'committed/123456789012/fs', 'active/half/upper'])
+      await mkdir(join(root, 'snapshots', path), { recursive: true })
     const second = await reopen()
-    assert.deepEqual([await folders('staging'), await folders('trash'), await folders('active'), (await folders('committed')).length], [[], [], ['c'], 2])
+    assert.deepEqual(
+      [await folders('staging'), await folders('trash'), await folders('active'), (await folders('committed')).length],
+      [[], [], ['c'], 2],
+    )
     assert.equal(await readFile(join((await second.mount('c', chain('a'))).path, 'written'), 'utf8'), 'x')
   })
 
@@ -148,12 +171,23 @@ describe('overlay snapshots', () => {
     const snapshots = await open()
     const { path } = await snapshots.mount('c', '')
     const nested = new OverlaySnapshotter(path, silentLogger, undefined, bootId)
-    await assert.rejects(nested.start(), (error: unknown) => GantryError.is(error, 'FailedPrecondition') && /is on an overlay file system/.test(error.message))
+    await assert.rejects(
+      nested.start(),
+      (error: unknown) =>
+        GantryError.is(error, 'FailedPrecondition') && /is on an overlay file system/.test(error.message),
+    )
   })
 
   it('sweep what nothing stands on', async () => {
     const snapshots = await open()
-    for (const [name, parent] of [['a', ''], ['b', 'a'], ['c', 'b'], ['d', 'a'], ['e', '']] as const) await snapshots.commit(chain(name), parent === '' ? '' : chain(parent), file(name))
+    for (const [name, parent] of [
+      ['a', ''],
+      ['b', 'a'],
+      ['c', 'b'],
+      ['d', 'a'],
+      ['e', ''],
+    ] as const)
+      await snapshots.commit(chain(name), parent === '' ? '' : chain(parent), file(name))
     const left = (): string => ['a', 'b', 'c', 'd', 'e'].filter((name) => snapshots.committed(chain(name))).join('')
     await snapshots.mount('x', chain('b'))
     const release = snapshots.holds.take([chain('e')])

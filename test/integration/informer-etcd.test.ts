@@ -14,8 +14,18 @@ import { committed, put } from '../contract/store.ts'
 import { TestEtcd } from './store-etcd.ts'
 
 function configMap(name: string, value: string): Operation {
-  const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default', uid: `uid-${name}`, resourceVersion: '' }, data: { value } } as ConfigMap
-  return { kind: 'put', key: objectKey('ConfigMap', 'default', name), value: encodeResource(object), expect: { is: 'any' } }
+  const object = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name, namespace: 'default', uid: `uid-${name}`, resourceVersion: '' },
+    data: { value },
+  } as ConfigMap
+  return {
+    kind: 'put',
+    key: objectKey('ConfigMap', 'default', name),
+    value: encodeResource(object),
+    expect: { is: 'any' },
+  }
 }
 
 describe('informer on etcd', () => {
@@ -26,7 +36,11 @@ describe('informer on etcd', () => {
   const end = new AbortController()
   let running: Promise<void>
 
-  const values = (): string[] => informer.lister('ConfigMap').list().map(({ metadata, data }) => `${metadata.name}=${data!.value}`)
+  const values = (): string[] =>
+    informer
+      .lister('ConfigMap')
+      .list()
+      .map(({ metadata, data }) => `${metadata.name}=${data!.value}`)
 
   before(async () => {
     etcd = await TestEtcd.start()
@@ -47,12 +61,21 @@ describe('informer on etcd', () => {
 
   it('follows thousands of writes in common commits, and reaches each revision', async () => {
     const group = new GroupCommit(store)
-    const results = await Promise.all(Array.from({ length: 2000 }, (_, index) => group.write(configMap(`many-${index}`, '1'))))
+    const results = await Promise.all(
+      Array.from({ length: 2000 }, (_, index) => group.write(configMap(`many-${index}`, '1'))),
+    )
     assert.ok(results.every(({ outcome }) => outcome === 'committed'))
     await informer.reached(await store.revision())
     assert.equal(informer.lister('ConfigMap').list().length, 2000)
     for (let from = 0; from < 2000; from += 100) {
-      await committed(store, ...Array.from({ length: 100 }, (_, index): Operation => ({ kind: 'delete', key: objectKey('ConfigMap', 'default', `many-${from + index}`), expect: { is: 'any' } })))
+      await committed(
+        store,
+        ...Array.from({ length: 100 }, (_, index): Operation => ({
+          kind: 'delete',
+          key: objectKey('ConfigMap', 'default', `many-${from + index}`),
+          expect: { is: 'any' },
+        })),
+      )
     }
     await informer.reached(await store.revision())
     assert.deepEqual(values(), [])
@@ -67,7 +90,11 @@ describe('informer on etcd', () => {
     await committed(store, configMap('a', '1'), configMap('b', '1'))
     await etcd.kill()
     await etcd.start()
-    await committed(store, configMap('a', '2'), { kind: 'delete', key: objectKey('ConfigMap', 'default', 'b'), expect: { is: 'any' } })
+    await committed(store, configMap('a', '2'), {
+      kind: 'delete',
+      key: objectKey('ConfigMap', 'default', 'b'),
+      expect: { is: 'any' },
+    })
     const last = await committed(store, configMap('c', '1'))
     await connection.call('KV', 'compact', { revision: last, physical: true }, 'write')
     await informer.reached(last, 10_000)

@@ -9,7 +9,10 @@ import { run } from '../../proto/base/command.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 
 const POD_CIDR = '10.203.7.0/28'
-const ranges = (...podCidrs: string[]): NodeRanges => ({ podCidrs, cluster: { podCidrs: ['10.203.0.0/16', 'fd00:203::/48'], serviceCidrs: [], domain: 'cluster.local' } })
+const ranges = (...podCidrs: string[]): NodeRanges => ({
+  podCidrs,
+  cluster: { podCidrs: ['10.203.0.0/16', 'fd00:203::/48'], serviceCidrs: [], domain: 'cluster.local' },
+})
 
 /** A machine of two network namespaces: the node's, and one outside that knows no way to the pods. */
 class TestMachine {
@@ -29,15 +32,33 @@ class TestMachine {
       await (await open(pin, 'a')).close()
       await run('unshare', [`--net=${pin}`, '--', 'ip', 'link', 'set', 'lo', 'up'])
     }
-    await machine.in(machine.node, 'ip', ['-batch', '-'], [
-      `link add up0 type veth peer name up0 netns ${machine.outside}`, 'addr add 192.0.2.1/24 dev up0', 'link set up0 up', '',
-    ].join('\n'))
+    await machine.in(
+      machine.node,
+      'ip',
+      ['-batch', '-'],
+      [
+        `link add up0 type veth peer name up0 netns ${machine.outside}`,
+        'addr add 192.0.2.1/24 dev up0',
+        'link set up0 up',
+        '',
+      ].join('\n'),
+    )
     await machine.in(machine.outside, 'ip', ['-batch', '-'], 'addr add 192.0.2.2/24 dev up0\nlink set up0 up\n')
     return machine
   }
 
-  in(netns: string, program: string, args: readonly string[], stdin?: string, allow: readonly number[] = [0]): Promise<{ code: number; stdout: string }> {
-    return run('nsenter', [`--net=${netns}`, '--', program, ...args], { allow, timeout: 10_000, ...(stdin === undefined ? {} : { stdin }) })
+  in(
+    netns: string,
+    program: string,
+    args: readonly string[],
+    stdin?: string,
+    allow: readonly number[] = [0],
+  ): Promise<{ code: number; stdout: string }> {
+    return run('nsenter', [`--net=${netns}`, '--', program, ...args], {
+      allow,
+      timeout: 10_000,
+      ...(stdin === undefined ? {} : { stdin }),
+    })
   }
 
   async reaches(from: string, address: string): Promise<boolean> {
@@ -45,7 +66,10 @@ class TestMachine {
   }
 
   async pins(): Promise<string[]> {
-    return (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[4] ?? '').filter((point) => point.startsWith(`${this.directory}/`))
+    return (await readFile('/proc/self/mountinfo', 'utf8'))
+      .split('\n')
+      .map((line) => line.split(' ')[4] ?? '')
+      .filter((point) => point.startsWith(`${this.directory}/`))
   }
 
   async remove(): Promise<void> {
@@ -60,12 +84,17 @@ describe('RoutedNetwork', function () {
   let machine: TestMachine
   let network: RoutedNetwork
 
-  const make = (prepared: number): RoutedNetwork => new RoutedNetwork({ stateDir: machine.directory, logger: silentLogger, netns: machine.node, prepared })
+  const make = (prepared: number): RoutedNetwork =>
+    new RoutedNetwork({ stateDir: machine.directory, logger: silentLogger, netns: machine.node, prepared })
   const directories = async (): Promise<string[]> => (await readdir(join(machine.directory, 'netns'))).sort()
   const readyOnes = async (count: number): Promise<void> => {
     await eventually(async () => {
       const names = await directories()
-      assert.equal(names.filter((name) => name.startsWith('ready-')).length, count, `never ${count} ready: ${names.join(' ')}`)
+      assert.equal(
+        names.filter((name) => name.startsWith('ready-')).length,
+        count,
+        `never ${count} ready: ${names.join(' ')}`,
+      )
     })
   }
 
@@ -93,9 +122,15 @@ describe('RoutedNetwork', function () {
   it('believes no router advertisement, on the node or in a pod', async () => {
     await network.start(ranges(POD_CIDR), new Map())
     const { netns } = await network.attach('a')
-    for (const [place, device] of [[machine.node, 'gantry0'], [netns, 'eth0']] as const) {
+    for (const [place, device] of [
+      [machine.node, 'gantry0'],
+      [netns, 'eth0'],
+    ] as const) {
       // Absent where the kernel has no IPv6.
-      const { stdout } = await machine.in(place, 'sh', ['-c', `cat /proc/sys/net/ipv6/conf/${device}/accept_ra 2>/dev/null || echo 0`])
+      const { stdout } = await machine.in(place, 'sh', [
+        '-c',
+        `cat /proc/sys/net/ipv6/conf/${device}/accept_ra 2>/dev/null || echo 0`,
+      ])
       assert.equal(stdout, '0\n', device)
     }
   })
@@ -111,7 +146,11 @@ describe('RoutedNetwork', function () {
     assert.ok(await machine.reaches(machine.node, '10.203.7.1'), 'the gateway stays while a pod uses it')
     await network.detach('b')
     assert.deepEqual((await machine.pins()).sort(), [machine.node, machine.outside])
-    assert.equal((await machine.in(machine.node, 'ip', ['-o', 'link'])).stdout.trim().split('\n').length, 2, 'loopback and the uplink')
+    assert.equal(
+      (await machine.in(machine.node, 'ip', ['-o', 'link'])).stdout.trim().split('\n').length,
+      2,
+      'loopback and the uplink',
+    )
     assert.equal((await machine.in(machine.node, 'nft', ['list', 'ruleset'])).stdout, '')
   })
 
@@ -134,7 +173,20 @@ describe('RoutedNetwork', function () {
     const kept = await network.attach('kept')
     const lost = await network.attach('lost')
     const next = make(0)
-    await next.start(ranges(POD_CIDR), new Map<string, Attachment>([['kept', kept], ['rebooted', { netns: join(machine.directory, 'netns', 'rebooted', 'net'), address: '10.203.7.9', addresses: ['10.203.7.9'] }]]))
+    await next.start(
+      ranges(POD_CIDR),
+      new Map<string, Attachment>([
+        ['kept', kept],
+        [
+          'rebooted',
+          {
+            netns: join(machine.directory, 'netns', 'rebooted', 'net'),
+            address: '10.203.7.9',
+            addresses: ['10.203.7.9'],
+          },
+        ],
+      ]),
+    )
     assert.deepEqual(await directories(), ['kept'])
     assert.deepEqual(await next.attach('kept'), kept)
     assert.ok(await machine.reaches(kept.netns, '192.0.2.2'))

@@ -18,12 +18,20 @@ import { rigName } from '../e2e/cluster.ts'
 const NAMES = [rigName('api-a'), rigName('api-b')] as const
 
 const sleeper = (name: string, node?: string): object => ({
-  apiVersion: 'v1', kind: 'Pod', metadata: { name },
-  spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'c', image: 'busybox', command: ['sleep', '1000000'] }], ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }) },
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name },
+  spec: {
+    terminationGracePeriodSeconds: 0,
+    containers: [{ name: 'c', image: 'busybox', command: ['sleep', '1000000'] }],
+    ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }),
+  },
 })
 
 function fails(code: ErrorCode, message: RegExp): (thrown: unknown) => boolean {
-  return (thrown) => GantryError.is(thrown, code) && message.test(`${thrown.message} ${thrown.details.map(({ remedy }) => remedy).join(' ')}`)
+  return (thrown) =>
+    GantryError.is(thrown, code) &&
+    message.test(`${thrown.message} ${thrown.details.map(({ remedy }) => remedy).join(' ')}`)
 }
 
 describe('a rig in TypeScript', function () {
@@ -33,7 +41,10 @@ describe('a rig in TypeScript', function () {
 
   before(async () => {
     await Promise.all(NAMES.map(removeRig))
-    ;[rig, other] = await Promise.all([Rig.up({ name: NAMES[0], nodes: 2 }), Rig.up({ name: NAMES[1], nodes: 1, memoryBytes: 512 * 2 ** 20 })])
+    ;[rig, other] = await Promise.all([
+      Rig.up({ name: NAMES[0], nodes: 2 }),
+      Rig.up({ name: NAMES[1], nodes: 1, memoryBytes: 512 * 2 ** 20 }),
+    ])
   })
 
   after(async () => {
@@ -42,7 +53,10 @@ describe('a rig in TypeScript', function () {
   })
 
   it('names its machines, with addresses of its own', async () => {
-    assert.deepEqual(rig.machines.map(({ name, role }) => `${name} ${role}`), ['controller controller', 'n1 node', 'n2 node', 'registry registry'])
+    assert.deepEqual(
+      rig.machines.map(({ name, role }) => `${name} ${role}`),
+      ['controller controller', 'n1 node', 'n2 node', 'registry registry'],
+    )
     const addresses = [...rig.machines, ...other.machines].map(({ address }) => address)
     assert.equal(new Set(addresses).size, addresses.length)
     assert.equal(rig.controller().name, 'controller')
@@ -54,7 +68,13 @@ describe('a rig in TypeScript', function () {
 
   it('is listed with the process that it lives with', async () => {
     const listed = (await Rig.list()).filter(({ name }) => (NAMES as readonly string[]).includes(name))
-    assert.deepEqual(listed.map(({ name, nodes, state, owner }) => [name, nodes, state, owner]), [[NAMES[0], 2, 'running', process.pid], [NAMES[1], 1, 'running', process.pid]])
+    assert.deepEqual(
+      listed.map(({ name, nodes, state, owner }) => [name, nodes, state, owner]),
+      [
+        [NAMES[0], 2, 'running', process.pid],
+        [NAMES[1], 1, 'running', process.pid],
+      ],
+    )
   })
 
   it('gives others a context', async () => {
@@ -66,14 +86,23 @@ describe('a rig in TypeScript', function () {
   it('applies, waits, deletes, in its own cluster only', async () => {
     const [applied] = await rig.apply(sleeper('one'))
     assert.equal(applied!.metadata.name, 'one')
-    const running = await rig.until('pod/one', 'Running') as Pod
+    const running = (await rig.until('pod/one', 'Running')) as Pod
     assert.equal(running.status.phase, 'Running')
     assert.equal(await other.client.find('Pod', 'default', 'one'), undefined)
     await rig.delete('pod/one')
     assert.equal(await rig.until('pod/one', 'Deleted'), undefined)
     await rig.delete(sleeper('one')) // gone already
-    await assert.rejects(rig.until('pod/one', 'Running', { timeout: 50 }), fails('DeadlineExceeded', /pod\/one is not Running: it does not exist/))
-    await assert.rejects(rig.apply([sleeper('two'), { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'bad' }, spec: { containres: [] } }]), fails('InvalidArgument', /containres.*did you mean/))
+    await assert.rejects(
+      rig.until('pod/one', 'Running', { timeout: 50 }),
+      fails('DeadlineExceeded', /pod\/one is not Running: it does not exist/),
+    )
+    await assert.rejects(
+      rig.apply([
+        sleeper('two'),
+        { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'bad' }, spec: { containres: [] } },
+      ]),
+      fails('InvalidArgument', /containres.*did you mean/),
+    )
     assert.equal(await rig.client.find('Pod', 'default', 'two'), undefined)
   })
 
@@ -99,17 +128,30 @@ describe('a rig in TypeScript', function () {
   it('has images of any registry in its own, for pods of every pull policy', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'gantry-rig-images-'))
     try {
-      const image = await buildImage({ layers: [{ files: await busyboxLayer() }], config: { Cmd: ['sleep', '1000000'] } })
+      const image = await buildImage({
+        layers: [{ files: await busyboxLayer() }],
+        config: { Cmd: ['sleep', '1000000'] },
+      })
       await writeLayout(image, folder, 'latest')
-      assert.deepEqual(await rig.push(folder, { name: 'registry.k8s.io/pause:3.10' }), [{ reference: 'registry.k8s.io/pause:3.10', digest: image.manifest.digest }])
+      assert.deepEqual(await rig.push(folder, { name: 'registry.k8s.io/pause:3.10' }), [
+        { reference: 'registry.k8s.io/pause:3.10', digest: image.manifest.digest },
+      ])
     } finally {
       await rm(folder, { recursive: true })
     }
     const containers = [{ name: 'c', image: 'registry.k8s.io/pause:3.10', imagePullPolicy: 'Always' }]
-    await rig.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'pause' }, spec: { terminationGracePeriodSeconds: 0, containers } })
+    await rig.apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'pause' },
+      spec: { terminationGracePeriodSeconds: 0, containers },
+    })
     await rig.until('pod/pause', 'Ready')
     await rig.delete('pod/pause')
-    assert.deepEqual((await rig.images()).map(({ image }) => image), ['busybox:1.37', 'busybox:latest', 'gantry/hello:1.0', 'registry.k8s.io/pause:3.10'])
+    assert.deepEqual(
+      (await rig.images()).map(({ image }) => image),
+      ['busybox:1.37', 'busybox:latest', 'gantry/hello:1.0', 'registry.k8s.io/pause:3.10'],
+    )
   })
 
   it('kills a machine, which heals or starts again; each is recorded', async () => {
@@ -127,11 +169,13 @@ describe('a rig in TypeScript', function () {
   })
 
   it('cuts machines off for a while', async () => {
-    const reaches = async (): Promise<boolean> => (await rig.node('n1').run(['busybox', 'ping', '-c1', '-W1', rig.node('n2').address], { allow: [0, 1] })).code === 0
+    const reaches = async (): Promise<boolean> =>
+      (await rig.node('n1').run(['busybox', 'ping', '-c1', '-W1', rig.node('n2').address], { allow: [0, 1] })).code ===
+      0
     assert.ok(await reaches())
     const { record } = await rig.partition(['n1'], ['n2'], { for: 1_000 })
     assert.ok(record.until !== undefined)
-    assert.ok(!await reaches())
+    assert.ok(!(await reaches()))
     await eventually(reaches)
     await eventually(async () => (await rig.faults()).at(-1)!.ended !== undefined)
   })
@@ -153,7 +197,10 @@ describe('a rig in TypeScript', function () {
     assert.equal(await rig.client.find('Pod', 'default', 'leaving'), undefined)
     assert.equal(await rig.client.find('Node', '', 'n3'), undefined)
     await rig.removeNode('n4', { now: true })
-    assert.deepEqual(rig.nodes.map(({ name }) => name), ['n1', 'n2'])
+    assert.deepEqual(
+      rig.nodes.map(({ name }) => name),
+      ['n1', 'n2'],
+    )
     await assert.rejects(rig.removeNode('n3'), fails('NotFound', /no machine "n3"/))
   })
 
@@ -174,7 +221,15 @@ describe('a rig in TypeScript', function () {
   it('is given up when it is aborted', async () => {
     const name = rigName('api-c')
     const interrupt = new AbortController()
-    await assert.rejects(Rig.up({ name, nodes: 1, signal: interrupt.signal, progress: (text) => text.includes('machines') && interrupt.abort() }), fails('Cancelled', /./))
+    await assert.rejects(
+      Rig.up({
+        name,
+        nodes: 1,
+        signal: interrupt.signal,
+        progress: (text) => text.includes('machines') && interrupt.abort(),
+      }),
+      fails('Cancelled', /./),
+    )
     assert.ok(!existsSync(rigDirectory(name)))
   })
 })

@@ -1,4 +1,5 @@
-// Runs on a machine of a rig under test, and tells over HTTP (port 7999) what a bystander there notices: whether others answer, what arrives.
+// Runs on a machine of a rig under test, and tells over HTTP (port 7999) what a bystander there notices: whether others
+// answer, what arrives.
 import dgram from 'node:dgram'
 import http from 'node:http'
 import net from 'node:net'
@@ -23,23 +24,37 @@ for (const port of [7000, 7001]) {
   net.createServer((socket) => void socket.on('error', () => socket.destroy()).pipe(socket)).listen(port)
 }
 // Takes all, and says so with one byte at the end.
-net.createServer({ allowHalfOpen: true }, (socket) => void socket.on('error', () => socket.destroy()).resume().on('end', () => socket.end('.'))).listen(7002)
+net
+  .createServer(
+    { allowHalfOpen: true },
+    (socket) =>
+      void socket
+        .on('error', () => socket.destroy())
+        .resume()
+        .on('end', () => socket.end('.')),
+  )
+  .listen(7002)
 
 /** Sends datagrams; how many come back, each within the patience after the last. */
 async function ask({ to, port = 7000, count = 3 }) {
   const socket = dgram.createSocket('udp4')
   const answered = new Set()
   const failures = new Set()
-  const all = new Promise((resolve) => socket.on('message', (message) => {
-    answered.add(message.toString())
-    if (answered.size === Number(count)) resolve()
-  }))
+  const all = new Promise((resolve) =>
+    socket.on('message', (message) => {
+      answered.add(message.toString())
+      if (answered.size === Number(count)) resolve()
+    }),
+  )
   for (let number = 0; number < Number(count); number++) {
-    await new Promise((resolve) => socket.send(String(number), Number(port), to, (error) => {
-      if (error !== null) failures.add(error.code)
-      resolve()
-    }))
-    // The receiver's buffer holds about 270 packets. What a busy machine lets run over there would count as lost on the way.
+    await new Promise((resolve) =>
+      socket.send(String(number), Number(port), to, (error) => {
+        if (error !== null) failures.add(error.code)
+        resolve()
+      }),
+    )
+    // The receiver's buffer holds about 270 packets. What a busy machine lets run over there would count as lost on the
+    // way.
     if (number % 20 === 19) await new Promise((resolve) => setTimeout(resolve, number % 120 === 119 ? 50 : 1))
   }
   await within(all)
@@ -50,7 +65,9 @@ async function ask({ to, port = 7000, count = 3 }) {
 /** Opens a connection; its number. */
 async function open({ to, port = 7000 }) {
   const socket = net.connect(Number(port), to)
-  const outcome = await within(new Promise((resolve) => socket.once('connect', () => resolve('open')).once('error', ({ code }) => resolve(code))))
+  const outcome = await within(
+    new Promise((resolve) => socket.once('connect', () => resolve('open')).once('error', ({ code }) => resolve(code))),
+  )
   socket.on('error', () => socket.destroy())
   if (outcome !== 'open') {
     socket.destroy()
@@ -63,9 +80,11 @@ async function open({ to, port = 7000 }) {
 /** Writes on an open connection; whether it comes back. */
 async function say({ id }) {
   const socket = connections.get(Number(id))
-  const answer = within(new Promise((resolve) => socket.once('data', () => resolve('answer')).once('close', () => resolve('closed'))))
+  const answer = within(
+    new Promise((resolve) => socket.once('data', () => resolve('answer')).once('close', () => resolve('closed'))),
+  )
   socket.write('x')
-  return { outcome: await answer ?? 'silence' }
+  return { outcome: (await answer) ?? 'silence' }
 }
 
 /** Sends so many bytes on a connection; milliseconds until the other side has them all. */
@@ -73,9 +92,12 @@ async function pour({ to, bytes }) {
   const socket = net.connect({ port: 7002, host: to, allowHalfOpen: true })
   const begun = performance.now()
   let left = Number(bytes)
-  const over = new Promise((resolve, reject) => socket.on('error', reject).on('data', () => resolve(performance.now() - begun)))
+  const over = new Promise((resolve, reject) =>
+    socket.on('error', reject).on('data', () => resolve(performance.now() - begun)),
+  )
   const more = () => {
-    for (; left > 0; left -= CHUNK.length) if (!socket.write(CHUNK.subarray(0, left))) return void (left -= CHUNK.length)
+    for (; left > 0; left -= CHUNK.length)
+      if (!socket.write(CHUNK.subarray(0, left))) return void (left -= CHUNK.length)
     socket.end()
   }
   socket.on('connect', more).on('drain', more)
@@ -90,10 +112,12 @@ function within(promise) {
 
 const verbs = { ask, open, say, pour, heard: () => heard }
 
-http.createServer((request, response) => {
-  const { pathname, searchParams } = new URL(request.url, 'http://machine')
-  Promise.resolve(verbs[pathname.slice(1)](Object.fromEntries(searchParams))).then(
-    (answer) => response.end(JSON.stringify(answer)),
-    (error) => response.writeHead(500).end(JSON.stringify({ error: String(error) })),
-  )
-}).listen(7999)
+http
+  .createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url, 'http://machine')
+    Promise.resolve(verbs[pathname.slice(1)](Object.fromEntries(searchParams))).then(
+      (answer) => response.end(JSON.stringify(answer)),
+      (error) => response.writeHead(500).end(JSON.stringify({ error: String(error) })),
+    )
+  })
+  .listen(7999)

@@ -16,18 +16,34 @@ import { eventually } from '../eventually.ts'
 const ROOT = resolve(import.meta.dirname, '../..')
 
 async function makeSubject(change: Partial<Engine> = {}): Promise<DriverSubject> {
-  const engine = { ...await openEngine(), ...change }
+  const engine = { ...(await openEngine()), ...change }
   const driver = new DockerDriver(engine)
   await driver.prepare(() => undefined, new AbortController().signal)
-  return { driver, homes: '/var/lib/gantry/rigs', left: (rig) => leftOf(engine.docker, rig), cleanUp: async () => undefined }
+  return {
+    driver,
+    homes: '/var/lib/gantry/rigs',
+    left: (rig) => leftOf(engine.docker, rig),
+    cleanUp: async () => undefined,
+  }
 }
 
 async function leftOf(docker: DockerClient, rig: string): Promise<string[]> {
   const filters = { label: [`dev.gantry.rig=${rig}`] }
-  const [containers, { Volumes }, networks] = await Promise.all([docker.listContainers({ all: true, filters }), docker.listVolumes({ filters }), docker.listNetworks({ filters })])
+  const [containers, { Volumes }, networks] = await Promise.all([
+    docker.listContainers({ all: true, filters }),
+    docker.listVolumes({ filters }),
+    docker.listNetworks({ filters }),
+  ])
   // A disk's file that is gone is still named by a loop device that is not.
-  const loops = (await run('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE'])).stdout.split('\n').filter((file) => file.includes('gantry-disk') && file.includes('deleted'))
-  return [...containers.flatMap(({ Names }) => Names), ...(Volumes ?? []).map(({ Name, Labels }) => `volume ${Name} ${JSON.stringify(Labels)}`), ...networks.map(({ Name }) => `network ${Name}`), ...loops]
+  const loops = (await run('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE'])).stdout
+    .split('\n')
+    .filter((file) => file.includes('gantry-disk') && file.includes('deleted'))
+  return [
+    ...containers.flatMap(({ Names }) => Names),
+    ...(Volumes ?? []).map(({ Name, Labels }) => `volume ${Name} ${JSON.stringify(Labels)}`),
+    ...networks.map(({ Name }) => `network ${Name}`),
+    ...loops,
+  ]
 }
 
 describe('on a Docker engine', function () {
@@ -49,28 +65,51 @@ describe('on a Docker engine', function () {
     after(() => bench?.remove())
 
     it('are reached by published ports, the same after a restart, where their addresses are not', async () => {
-      const spec = bench.spec(1, { role: 'registry', program: { name: 'registry', command: ['sh', '-c', `mkdir -p /www; echo here > /www/index.html; exec busybox httpd -f -p ${REGISTRY_PORT} -h /www`] } })
+      const spec = bench.spec(1, {
+        role: 'registry',
+        program: {
+          name: 'registry',
+          command: [
+            'sh',
+            '-c',
+            `mkdir -p /www; echo here > /www/index.html; exec busybox httpd -f -p ${REGISTRY_PORT} -h /www`,
+          ],
+        },
+      })
       const machine = await bench.start(spec)
       const endpoint = await bench.driver.endpoint(bench.record('n1'), REGISTRY_PORT)
       assert.ok(!endpoint.startsWith(machine.address))
-      const answers = (): Promise<unknown> => eventually(async () => await (await fetch(`http://${endpoint}/`, { signal: AbortSignal.timeout(2_000) })).text() === 'here\n')
+      const answers = (): Promise<unknown> =>
+        eventually(
+          async () =>
+            (await (await fetch(`http://${endpoint}/`, { signal: AbortSignal.timeout(2_000) })).text()) === 'here\n',
+        )
       await answers()
       await machine.kill()
       await machine.start()
       await answers()
-      await assert.rejects(async () => bench.driver.endpoint(bench.record('n1'), 9999), { code: 'Unavailable', message: /9999/ })
+      await assert.rejects(async () => bench.driver.endpoint(bench.record('n1'), 9999), {
+        code: 'Unavailable',
+        message: /9999/,
+      })
     })
 
     it('say why they do not start', async () => {
-      await assert.rejects(bench.start(bench.spec(2, { diskBytes: 4096 })), { code: 'Internal', message: /n2 did not start.*Not enough space/s })
-      assert.deepEqual((await subject.left(bench.rig)).filter((what) => what.includes('n2')), [])
+      await assert.rejects(bench.start(bench.spec(2, { diskBytes: 4096 })), {
+        code: 'Internal',
+        message: /n2 did not start.*Not enough space/s,
+      })
+      assert.deepEqual(
+        (await subject.left(bench.rig)).filter((what) => what.includes('n2')),
+        [],
+      )
     })
 
     it('are off, and start again, when their init has ended by itself', async () => {
       const machine = await bench.start(bench.spec(3))
       await beating(machine, 1)
       await machine.startProgram(['sh', '-c', 'kill -KILL $(pgrep -x machine-init)'])
-      await eventually(async () => await machine.state() === 'off')
+      await eventually(async () => (await machine.state()) === 'off')
       await machine.start()
       await beating(machine, 2)
     })
@@ -116,9 +155,16 @@ describe('on a Docker engine', function () {
 
   it('carries a whole cluster, with faults', async () => {
     await using rig = await Rig.up({ name: rigName('d'), driver: 'docker', nodes: 2 })
-    await rig.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'one' }, spec: { containers: [{ name: 'main', image: 'busybox', command: ['sleep', '600'] }] } })
+    await rig.apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'one' },
+      spec: { containers: [{ name: 'main', image: 'busybox', command: ['sleep', '600'] }] },
+    })
     await rig.until('pod/one', 'Running')
-    const reaches = async (): Promise<boolean> => (await rig.node('n1').run(['busybox', 'ping', '-c', '1', '-W', '1', rig.node('n2').address], { allow: [0, 1] })).code === 0
+    const reaches = async (): Promise<boolean> =>
+      (await rig.node('n1').run(['busybox', 'ping', '-c', '1', '-W', '1', rig.node('n2').address], { allow: [0, 1] }))
+        .code === 0
     assert.equal(await reaches(), true)
     const fault = await rig.partition(['n2'])
     assert.equal(await reaches(), false)

@@ -14,7 +14,12 @@ const CGROUPS = '/sys/fs/cgroup'
 
 async function makeSubject(options?: HostOptions): Promise<DriverSubject> {
   const homes = await mkdtemp(join(tmpdir(), 'gantry-driver-'))
-  return { driver: await NamespacesDriver.open(options), homes, left: (rig) => leftOf(homes, rig), cleanUp: () => rm(homes, { recursive: true, force: true }) }
+  return {
+    driver: await NamespacesDriver.open(options),
+    homes,
+    left: (rig) => leftOf(homes, rig),
+    cleanUp: () => rm(homes, { recursive: true, force: true }),
+  }
 }
 
 async function leftOf(homes: string, rig: string): Promise<string[]> {
@@ -23,11 +28,26 @@ async function leftOf(homes: string, rig: string): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const commands = pids.map((pid) => (readProcess(Number(pid), 'cmdline') ?? '').replaceAll('\0', ' ')).filter(namesIt)
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter(namesIt)
-  const loops = (await run('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE'])).stdout.split('\n').filter(namesIt)
-  const links = (JSON.parse((await run('ip', ['-json', 'link', 'show'])).stdout) as { ifname: string; ifalias?: string }[])
-    .filter(({ ifalias }) => ifalias?.startsWith(`gantry-rig:${rig}`) === true).map(({ ifname, ifalias }) => `${ifname} ${ifalias}`)
-  const tables = (await run('nft', ['list', 'tables'])).stdout.split('\n').filter((table) => table.includes(`gantry_rig_${rig}`))
-  const files = (await Promise.all([join(homes, rig), join('/run/gantry', rig), ...['', ...await readdir(CGROUPS)].map((hierarchy) => join(CGROUPS, hierarchy, 'gantry-rig', rig))].map(foldersIn))).flat()
+  const loops = (await run('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE'])).stdout
+    .split('\n')
+    .filter(namesIt)
+  const links = (
+    JSON.parse((await run('ip', ['-json', 'link', 'show'])).stdout) as { ifname: string; ifalias?: string }[]
+  )
+    .filter(({ ifalias }) => ifalias?.startsWith(`gantry-rig:${rig}`) === true)
+    .map(({ ifname, ifalias }) => `${ifname} ${ifalias}`)
+  const tables = (await run('nft', ['list', 'tables'])).stdout
+    .split('\n')
+    .filter((table) => table.includes(`gantry_rig_${rig}`))
+  const files = (
+    await Promise.all(
+      [
+        join(homes, rig),
+        join('/run/gantry', rig),
+        ...['', ...(await readdir(CGROUPS))].map((hierarchy) => join(CGROUPS, hierarchy, 'gantry-rig', rig)),
+      ].map(foldersIn),
+    )
+  ).flat()
   return [...commands, ...mounts, ...loops, ...links, ...tables, ...files]
 }
 
@@ -61,7 +81,9 @@ describe('machines of namespaces', function () {
       await driver.startMachine(${JSON.stringify(bench.rig)}, ${JSON.stringify(bench.network)}, ${JSON.stringify(bench.spec(1))}, () => process.kill(process.pid, 'SIGKILL'))`
     await assert.rejects(run(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', maker]), /SIGKILL/)
     await eventually(async () => {
-      const left = (await subject.left(bench.rig)).filter((what) => what.includes('machine-boot') || what.includes('.disk\n') || what.includes('/n1 '))
+      const left = (await subject.left(bench.rig)).filter(
+        (what) => what.includes('machine-boot') || what.includes('.disk\n') || what.includes('/n1 '),
+      )
       assert.deepEqual(left, [])
     })
     await bench.start(bench.spec(1))
@@ -72,15 +94,19 @@ describe('machines of namespaces', function () {
     const machine = bench.machine('n1')
     const { init } = bench.record('n1').handle as { init: { pid: number } }
     process.kill(init.pid, 'SIGKILL')
-    await eventually(async () => await machine.state() === 'off')
+    await eventually(async () => (await machine.state()) === 'off')
     await machine.start()
     await beating(machine, 2)
   })
 
-  it('have network namespaces of their own names, which neither the host nor another machine sees, nor they the host\'s', async () => {
+  it("have network namespaces of their own names, which neither the host nor another machine sees, nor they the host's", async () => {
     const [one, two] = [await bench.start(bench.spec(3)), await bench.start(bench.spec(4))]
     const named = `gantry-test-${process.pid}`
-    const names = async (list: Promise<{ readonly stdout: string }>): Promise<string[]> => (await list).stdout.split('\n').map((line) => line.split(' ')[0]!).filter((name) => name.startsWith(named))
+    const names = async (list: Promise<{ readonly stdout: string }>): Promise<string[]> =>
+      (await list).stdout
+        .split('\n')
+        .map((line) => line.split(' ')[0]!)
+        .filter((name) => name.startsWith(named))
     const onHost = (): Promise<string[]> => names(run('ip', ['netns', 'list']))
     await run('ip', ['netns', 'add', `${named}-host`])
     try {
@@ -107,8 +133,14 @@ describe('machines of namespaces', function () {
     const spec = bench.spec(2)
     const wrong = { ...spec, files: [{ path: `${spec.log}/below-a-file`, content: '' }] }
     await assert.rejects(bench.start(wrong), { code: 'Internal', message: /n2 did not start/ })
-    assert.deepEqual((await subject.left(bench.rig)).filter((what) => what.includes('n2')), [])
-    await assert.rejects(bench.start({ ...spec, stateDir: '/elsewhere/state' }), { code: 'InvalidArgument', message: /elsewhere/ })
+    assert.deepEqual(
+      (await subject.left(bench.rig)).filter((what) => what.includes('n2')),
+      [],
+    )
+    await assert.rejects(bench.start({ ...spec, stateDir: '/elsewhere/state' }), {
+      code: 'InvalidArgument',
+      message: /elsewhere/,
+    })
   })
 })
 
@@ -140,7 +172,8 @@ if (existsSync(join(CGROUPS, 'freezer'))) {
   describe('machines of namespaces on a host with cgroup version 1 alone', () => {
     it('stop, go on, and end while they are stopped', async () => {
       const cgroups = await mkdtemp(join(tmpdir(), 'gantry-cgroups-'))
-      for (const name of await readdir(CGROUPS)) if (name !== 'unified') await symlink(join(CGROUPS, name), join(cgroups, name))
+      for (const name of await readdir(CGROUPS))
+        if (name !== 'unified') await symlink(join(CGROUPS, name), join(cgroups, name))
       const subject = await makeSubject({ cgroups })
       const bench = new Bench(subject, rigName('f'))
       try {
@@ -148,14 +181,19 @@ if (existsSync(join(CGROUPS, 'freezer'))) {
         const machine = await bench.start(bench.spec(1))
         await beating(machine, 1)
         const beats = `${machine.spec.runDir}/beats`
-        const beside = await machine.startProgram(['sh', '-c', 'while :; do echo >> "$0"; sleep 0.02; done', `${machine.spec.runDir}/beside`])
+        const beside = await machine.startProgram([
+          'sh',
+          '-c',
+          'while :; do echo >> "$0"; sleep 0.02; done',
+          `${machine.spec.runDir}/beside`,
+        ])
         await machine.freeze()
         assert.equal(await machine.state(), 'frozen')
         const before = await sizeOn(machine, beats)
-        await eventually(async () => await sizeOn(machine, `${machine.spec.runDir}/beside`) > 10)
+        await eventually(async () => (await sizeOn(machine, `${machine.spec.runDir}/beside`)) > 10)
         assert.equal(await sizeOn(machine, beats), before)
         await machine.thaw()
-        await eventually(async () => await sizeOn(machine, beats) > before)
+        await eventually(async () => (await sizeOn(machine, beats)) > before)
         await machine.endProgram(beside)
         await machine.freeze()
         await machine.kill()

@@ -18,14 +18,24 @@ describe('faults on a rig with a cluster', function () {
 
   async function start(): Promise<string> {
     const name = `pod-${randomSuffix(random)}`
-    await rig.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'Always', command: ['sleep', '1000'] }], terminationGracePeriodSeconds: 0 } } as never)
+    await rig.apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default' },
+      spec: {
+        containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'Always', command: ['sleep', '1000'] }],
+        terminationGracePeriodSeconds: 0,
+      },
+    } as never)
     return name
   }
 
   /** How long after it was made, by the controller's clock, its container started, by the agent's. */
   async function lag(): Promise<number> {
-    const { metadata, status } = await rig.until(`pod/${await start()}`, 'Running') as Pod
-    return Date.parse(status.containerStatuses![0]!.state!.running!.startedAt!) - Date.parse(metadata.creationTimestamp!)
+    const { metadata, status } = (await rig.until(`pod/${await start()}`, 'Running')) as Pod
+    return (
+      Date.parse(status.containerStatuses![0]!.state!.running!.startedAt!) - Date.parse(metadata.creationTimestamp!)
+    )
   }
 
   function near(millis: number, expected: number): true {
@@ -46,7 +56,9 @@ describe('faults on a rig with a cluster', function () {
   it('a pod waits for its image while the registry fails, and says so', async () => {
     const { id } = await rig.fault('registry', { mode: '500' })
     const name = await start()
-    await rig.until(`pod/${name}`, (pod) => /Err|BackOff/.test((pod as Pod).status.containerStatuses?.[0]?.state?.waiting?.reason ?? ''))
+    await rig.until(`pod/${name}`, (pod) =>
+      /Err|BackOff/.test((pod as Pod).status.containerStatuses?.[0]?.state?.waiting?.reason ?? ''),
+    )
     await rig.heal(id)
     await rig.until(`pod/${name}`, 'Running')
   })

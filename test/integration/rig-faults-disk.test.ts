@@ -26,7 +26,12 @@ describe('the fault "disk"', function () {
   /** What came of writing so many MiB past the page cache: "" or the error, and seconds. */
   async function write(mebibytes: number): Promise<{ said: string; seconds: number }> {
     const begun = performance.now()
-    const said = await rig.ask('n1', 'sh', '-c', `dd if=/dev/zero of=${file} bs=1M count=${mebibytes} oflag=direct conv=fsync 2>&1 | grep -o "No space left.*\\|Read-only file.*"`)
+    const said = await rig.ask(
+      'n1',
+      'sh',
+      '-c',
+      `dd if=/dev/zero of=${file} bs=1M count=${mebibytes} oflag=direct conv=fsync 2>&1 | grep -o "No space left.*\\|Read-only file.*"`,
+    )
     return { said, seconds: (performance.now() - begun) / 1000 }
   }
 
@@ -69,7 +74,10 @@ describe('the fault "disk"', function () {
   it('is no longer full when what made it so ended while it was read-only', async () => {
     const full = await rig.engine.begin('disk', { machines: ['n1'], mode: 'full' })
     const readOnly = await rig.engine.begin('disk', { machines: ['n1'], mode: 'read-only' })
-    await assert.rejects(rig.engine.begin('disk', { machines: ['n1'], mode: 'full' }), { code: 'FailedPrecondition', message: /the disk of n1 is read-only/ })
+    await assert.rejects(rig.engine.begin('disk', { machines: ['n1'], mode: 'full' }), {
+      code: 'FailedPrecondition',
+      message: /the disk of n1 is read-only/,
+    })
     await rig.engine.heal([full.id])
     await rig.engine.heal([readOnly.id])
     assert.equal((await write(8)).said, '')
@@ -95,6 +103,9 @@ describe('the fault "disk"', function () {
     const begin = (given: Record<string, unknown>) => () => rig.engine.begin('disk', { machines: ['n1'], ...given })
     await assert.rejects(begin({ mode: 'slow' }), { code: 'InvalidArgument', message: /slow needs a rate/ })
     await assert.rejects(begin({ mode: 'full', rate: 5 }), { code: 'InvalidArgument', message: /full takes no rate/ })
-    await assert.rejects(begin({ mode: 'read-only', free: 5 }), { code: 'InvalidArgument', message: /read-only leaves no bytes free/ })
+    await assert.rejects(begin({ mode: 'read-only', free: 5 }), {
+      code: 'InvalidArgument',
+      message: /read-only leaves no bytes free/,
+    })
   })
 })

@@ -55,29 +55,45 @@ describe('the fault "dns"', function () {
   let pod: string
 
   before(async () => {
-    rig = await TinyRig.start([dnsFault], { controller: { role: 'controller', index: 2 }, n1: { role: 'node', index: 11 }, n2: { role: 'node', index: 12 } })
+    rig = await TinyRig.start([dnsFault], {
+      controller: { role: 'controller', index: 2 },
+      n1: { role: 'node', index: 11 },
+      n2: { role: 'node', index: 12 },
+    })
     server = rig.machine('controller').address
     await rig.serve('controller', SERVER, server)
     // A pod of n1: a network namespace whose packets n1 forwards.
     pod = await rig.begin('n1', 'unshare', '--net', 'sh', '-c', 'echo $$; exec sleep infinity')
-    await rig.machine('n1').run(['sh', '-ec', `
+    await rig.machine('n1').run([
+      'sh',
+      '-ec',
+      `
       echo 1 > /proc/sys/net/ipv4/ip_forward
       ip link add pod0 type veth peer name eth0 netns ${pod}
       ip addr add 10.244.1.1/24 dev pod0
       ip link set pod0 up
       nsenter --net --target ${pod} sh -ec 'ip addr add 10.244.1.2/24 dev eth0; ip link set eth0 up; ip route add default via 10.244.1.1'
-    `])
+    `,
+    ])
     await rig.machine('controller').run(['ip', 'route', 'add', '10.244.1.0/24', 'via', rig.machine('n1').address])
   })
   after(() => rig.stop())
   afterEach(() => rig.engine.heal())
 
-  async function resolve(name: string, { from = 'n1', inside = [] as string[], patience = 10_000 } = {}): Promise<{ what: string; millis: number }> {
-    const [what, millis] = (await rig.ask(from, ...inside, process.execPath, '-e', RESOLVE, server, name, String(patience))).split(' ')
+  async function resolve(
+    name: string,
+    { from = 'n1', inside = [] as string[], patience = 10_000 } = {},
+  ): Promise<{ what: string; millis: number }> {
+    const [what, millis] = (
+      await rig.ask(from, ...inside, process.execPath, '-e', RESOLVE, server, name, String(patience))
+    ).split(' ')
     return { what: what!, millis: Number(millis) }
   }
 
-  const inPod = (): { from: string; inside: string[] } => ({ from: 'n1', inside: ['nsenter', '--net', '--target', pod] })
+  const inPod = (): { from: string; inside: string[] } => ({
+    from: 'n1',
+    inside: ['nsenter', '--net', '--target', pod],
+  })
   const overTcp = (name: string): Promise<string> => rig.ask('n1', process.execPath, '-e', RESOLVE_TCP, server, name)
 
   it('says that there is no such name, to programs and pods of the machine and nobody else, over UDP and TCP', async () => {
@@ -107,7 +123,8 @@ describe('the fault "dns"', function () {
 
   it('gives no answer', async () => {
     await rig.engine.begin('dns', { machines: ['nodes'], mode: 'timeout' })
-    for (const from of ['n1', 'n2']) assert.equal((await resolve('a.example.com', { from, patience: 700 })).what, 'ETIMEOUT')
+    for (const from of ['n1', 'n2'])
+      assert.equal((await resolve('a.example.com', { from, patience: 700 })).what, 'ETIMEOUT')
   })
 
   it('answers late', async () => {
@@ -125,9 +142,18 @@ describe('the fault "dns"', function () {
 
   it('refuses what does not go together, and two on one machine', async () => {
     const begin = (given: Record<string, unknown>) => () => rig.engine.begin('dns', given)
-    await assert.rejects(begin({ machines: ['n1'], mode: 'timeout', latency: 5 }), { code: 'InvalidArgument', message: /timeout takes no latency/ })
-    await assert.rejects(begin({ machines: ['n1'], mode: 'timeout', server: 'dns.example.com' }), { code: 'InvalidArgument', message: /is not an IPv4 address/ })
+    await assert.rejects(begin({ machines: ['n1'], mode: 'timeout', latency: 5 }), {
+      code: 'InvalidArgument',
+      message: /timeout takes no latency/,
+    })
+    await assert.rejects(begin({ machines: ['n1'], mode: 'timeout', server: 'dns.example.com' }), {
+      code: 'InvalidArgument',
+      message: /is not an IPv4 address/,
+    })
     const { id } = await rig.engine.begin('dns', { machines: ['n1'], mode: 'timeout' })
-    await assert.rejects(begin({ machines: ['nodes'], mode: 'servfail' }), { code: 'FailedPrecondition', message: `DNS of n1 fails already, by ${id}` })
+    await assert.rejects(begin({ machines: ['nodes'], mode: 'servfail' }), {
+      code: 'FailedPrecondition',
+      message: `DNS of n1 fails already, by ${id}`,
+    })
   })
 })

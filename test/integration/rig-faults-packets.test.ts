@@ -20,7 +20,11 @@ describe('packet faults', function () {
 
   /** Pairs of machines that answer each other, as "n1-n2". */
   async function answering(): Promise<string[]> {
-    const pairs = [['n1', 'n2'], ['n1', 'n3'], ['n2', 'n3']] as const
+    const pairs = [
+      ['n1', 'n2'],
+      ['n1', 'n3'],
+      ['n2', 'n3'],
+    ] as const
     const answers = await Promise.all(pairs.map(([from, to]) => lab.ask(from, to)))
     return pairs.filter((_, place) => answers[place]!.answered > 0).map((pair) => pair.join('-'))
   }
@@ -28,7 +32,10 @@ describe('packet faults', function () {
   /** nftables tables and shapers of faults on a machine. */
   async function traces(name: string): Promise<string> {
     const { stdout } = await lab.run(name, ['sh', '-c', 'nft list tables; tc qdisc show'])
-    return stdout.split('\n').filter((line) => /gantry_fault|htb/.test(line)).join('\n')
+    return stdout
+      .split('\n')
+      .filter((line) => /gantry_fault|htb/.test(line))
+      .join('\n')
   }
 
   it('a partition of one machine cuts it off from all others, and heal undoes it', async () => {
@@ -92,23 +99,35 @@ describe('packet faults', function () {
     const { address } = await lab.machine('n1')
     const gateway = (await lab.machine('n2')).address
     // As pods of n1 and n2 that are routed, not translated: only the hardware address tells whose they are.
-    const pods = [['n1', '10.99.1.1', `10.99.2.0/24 via ${gateway}`], ['n2', '10.99.2.1', `10.99.1.0/24 via ${address}`]] as const
-    for (const [name, pod, route] of pods) assert.equal((await lab.run(name, ['sh', '-c', `ip addr add ${pod}/32 dev lo && ip route add ${route} src ${pod}`])).code, 0)
+    const pods = [
+      ['n1', '10.99.1.1', `10.99.2.0/24 via ${gateway}`],
+      ['n2', '10.99.2.1', `10.99.1.0/24 via ${address}`],
+    ] as const
+    for (const [name, pod, route] of pods)
+      assert.equal(
+        (await lab.run(name, ['sh', '-c', `ip addr add ${pod}/32 dev lo && ip route add ${route} src ${pod}`])).code,
+        0,
+      )
     const knock = ['busybox', 'ping', '-c', '2', '-i', '0.2', '-W', '1', '10.99.2.1']
     assert.equal((await lab.run('n1', knock)).code, 0)
     await lab.engine.begin('partition', { from: 'n1', to: 'n2' })
     assert.equal((await lab.run('n1', knock)).code, 1)
     await lab.engine.heal()
-    for (const [name, pod, route] of pods) await lab.run(name, ['sh', '-c', `ip route del ${route}; ip addr del ${pod}/32 dev lo`])
+    for (const [name, pod, route] of pods)
+      await lab.run(name, ['sh', '-c', `ip route del ${route}; ip addr del ${pod}/32 dev lo`])
   })
 
   it('the host reaches a machine that is cut off, unless it is named', async () => {
-    const knock = async (): Promise<number> => (await lab.run('n1', ['sh', '-c', 'busybox ping -c 1 -W 1 "$(ip route show default | cut -d" " -f3)"'])).code
+    const knock = async (): Promise<number> =>
+      (await lab.run('n1', ['sh', '-c', 'busybox ping -c 1 -W 1 "$(ip route show default | cut -d" " -f3)"'])).code
     await lab.engine.begin('partition', { from: 'n1' })
     assert.equal(await knock(), 0)
     await lab.engine.begin('partition', { from: 'n1', to: 'host' })
     assert.equal(await knock(), 1)
-    await assert.rejects(fetch(`http://${(await lab.machine('n1')).address}:7999/heard`, { signal: AbortSignal.timeout(300) }), { name: 'TimeoutError' })
+    await assert.rejects(
+      fetch(`http://${(await lab.machine('n1')).address}:7999/heard`, { signal: AbortSignal.timeout(300) }),
+      { name: 'TimeoutError' },
+    )
     await lab.engine.heal()
     assert.equal(await knock(), 0)
     assert.deepEqual(await answering(), ['n1-n2', 'n1-n3', 'n2-n3'])
@@ -147,7 +166,11 @@ describe('packet faults', function () {
       [{ from: 'host', to: 'host' }, /no machine is left/],
       [{ from: 'n1', port: 0 }, /0 is not a port/],
       [{ from: 'n1', protocol: 'tcp' }, /a protocol without a port/],
-    ] as const) await assert.rejects(lab.engine.begin('partition', values), (error) => GantryError.is(error, 'InvalidArgument') && message.test(error.message))
+    ] as const)
+      await assert.rejects(
+        lab.engine.begin('partition', values),
+        (error) => GantryError.is(error, 'InvalidArgument') && message.test(error.message),
+      )
     assert.deepEqual(await lab.engine.inForce(), [])
   })
 
@@ -171,13 +194,18 @@ describe('packet faults', function () {
 
   it('losses lie over one another', async () => {
     const count = 3_000
-    for (let time = 0; time < 2; time++) await lab.engine.begin('loss', { from: 'n1', to: 'n2', share: '50%', oneWay: true })
+    for (let time = 0; time < 2; time++)
+      await lab.engine.begin('loss', { from: 'n1', to: 'n2', share: '50%', oneWay: true })
     const { arrived } = await lab.ask('n1', 'n2', { count })
     assert.ok(Math.abs(arrived / count - 0.25) < 0.05, `${arrived} of ${count} arrived`)
   })
 
   /** In one try of several: a machine with other things to do slows streams, and never makes one faster. */
-  const reaches = (bytesPerSecond: number, from: string, to: string, bytes = 16 * MEBI): Promise<void> => until(`${bytesPerSecond} bytes a second from ${from} to ${to}`, async () => await lab.pour(from, to, bytes) > bytesPerSecond)
+  const reaches = (bytesPerSecond: number, from: string, to: string, bytes = 16 * MEBI): Promise<void> =>
+    until(
+      `${bytesPerSecond} bytes a second from ${from} to ${to}`,
+      async () => (await lab.pour(from, to, bytes)) > bytesPerSecond,
+    )
 
   it('bandwidth holds a stream to its rate, and only that', async () => {
     const fault = await lab.engine.begin('bandwidth', { from: 'n1', to: 'n2', rate: '1Mi', oneWay: true })
@@ -196,7 +224,7 @@ describe('packet faults', function () {
     await lab.engine.begin('bandwidth', { from: 'n1', to: 'n2', rate: '2Mi' })
     const narrow = await lab.engine.begin('bandwidth', { from: 'n1', rate: '500Ki' })
     const wide = await lab.engine.begin('bandwidth', { from: 'n1', to: 'n2', rate: '4Mi' })
-    assert.ok(await lab.pour('n1', 'n2', MEBI / 2) < 0.7 * MEBI)
+    assert.ok((await lab.pour('n1', 'n2', MEBI / 2)) < 0.7 * MEBI)
     await lab.engine.heal([narrow.id])
     const held = await lab.pour('n1', 'n2', 2 * MEBI)
     assert.ok(held < 2.7 * MEBI, `${Math.round(held)} bytes a second`)
@@ -221,7 +249,9 @@ describe('packet faults', function () {
   it('a fault that fails on one machine leaves nothing on the others', async () => {
     const { address } = await lab.machine('n3')
     await lab.run('n3', ['ip', 'addr', 'flush', 'dev', 'eth0'])
-    await assert.rejects(lab.engine.begin('partition', { from: 'n1' }), (error) => GantryError.is(error, 'FailedPrecondition'))
+    await assert.rejects(lab.engine.begin('partition', { from: 'n1' }), (error) =>
+      GantryError.is(error, 'FailedPrecondition'),
+    )
     await lab.run('n3', ['sh', '-c', 'ip addr add "$0/24" dev eth0 && ip route add default via "${0%.*}.1"', address])
     assert.deepEqual(await lab.engine.inForce(), [])
     assert.deepEqual(await answering(), ['n1-n2', 'n1-n3', 'n2-n3'])

@@ -12,20 +12,29 @@ describe('the faults "memory" and "cpu"', function () {
   let rig: TinyRig
 
   before(async () => {
-    rig = await TinyRig.start([memoryFault, cpuFault], { n1: { role: 'node', index: 11, memoryBytes: 192 * MI, cpus: 0.5 } })
+    rig = await TinyRig.start([memoryFault, cpuFault], {
+      n1: { role: 'node', index: 11, memoryBytes: 192 * MI, cpus: 0.5 },
+    })
   })
   after(() => rig.stop())
   afterEach(() => rig.engine.heal())
 
   /** Of the machine's whole group: bytes of memory, microseconds of processors. */
   function usage(): { bytes: number; micros: number } {
-    const read = (hierarchy: string, file: string): string => readFileSync(`/sys/fs/cgroup/${hierarchy}/gantry-rig/${rig.rig}/n1/${file}`, 'utf8')
+    const read = (hierarchy: string, file: string): string =>
+      readFileSync(`/sys/fs/cgroup/${hierarchy}/gantry-rig/${rig.rig}/n1/${file}`, 'utf8')
     return UNIFIED
-      ? { bytes: Number(read('.', 'memory.current')), micros: Number(/^usage_usec (\d+)$/m.exec(read('.', 'cpu.stat'))![1]) }
-      : { bytes: Number(read('memory', 'memory.usage_in_bytes')), micros: Number(read('cpuacct', 'cpuacct.usage')) / 1000 }
+      ? {
+          bytes: Number(read('.', 'memory.current')),
+          micros: Number(/^usage_usec (\d+)$/m.exec(read('.', 'cpu.stat'))![1]),
+        }
+      : {
+          bytes: Number(read('memory', 'memory.usage_in_bytes')),
+          micros: Number(read('cpuacct', 'cpuacct.usage')) / 1000,
+        }
   }
 
-  it('takes memory in the machine\'s group, and gives it back', async () => {
+  it("takes memory in the machine's group, and gives it back", async () => {
     const before = usage().bytes
     await rig.engine.begin('memory', { machines: ['n1'], bytes: 64 * MI })
     const taken = usage().bytes - before
@@ -34,13 +43,15 @@ describe('the faults "memory" and "cpu"', function () {
     await until('given back', () => usage().bytes - before < 32 * MI)
   })
 
-  it('fails where the machine\'s limit is in the way, and takes nothing', async () => {
-    await assert.rejects(rig.engine.begin('memory', { machines: ['n1'], bytes: 512 * MI }), { message: /n1: the kernel gave no 536870912 bytes: the process that took them ended with SIGKILL/ })
+  it("fails where the machine's limit is in the way, and takes nothing", async () => {
+    await assert.rejects(rig.engine.begin('memory', { machines: ['n1'], bytes: 512 * MI }), {
+      message: /n1: the kernel gave no 536870912 bytes: the process that took them ended with SIGKILL/,
+    })
     assert.deepEqual(await rig.engine.inForce(), [])
     assert.equal(await rig.ask('n1', 'sh', '-c', 'ps ax | grep [g]antry-fault'), '')
   })
 
-  it('keeps processors busy within the machine\'s limit', async () => {
+  it("keeps processors busy within the machine's limit", async () => {
     await rig.engine.begin('cpu', { machines: ['n1'], processes: 2 })
     const [begun, before] = [performance.now(), usage().micros]
     await until('300 ms of a processor', () => usage().micros - before > 300_000)
@@ -51,8 +62,14 @@ describe('the faults "memory" and "cpu"', function () {
   })
 
   it('refuses nothing at all', async () => {
-    await assert.rejects(rig.engine.begin('memory', { machines: ['n1'], bytes: 0 }), { code: 'InvalidArgument', message: /nothing is taken/ })
-    await assert.rejects(rig.engine.begin('cpu', { machines: ['n1'], processes: 0 }), { code: 'InvalidArgument', message: /nothing is busy/ })
+    await assert.rejects(rig.engine.begin('memory', { machines: ['n1'], bytes: 0 }), {
+      code: 'InvalidArgument',
+      message: /nothing is taken/,
+    })
+    await assert.rejects(rig.engine.begin('cpu', { machines: ['n1'], processes: 0 }), {
+      code: 'InvalidArgument',
+      message: /nothing is busy/,
+    })
   })
 })
 
@@ -68,7 +85,8 @@ describe('the fault "memory" without a limit', function () {
     const { total, available } = readMemory(readFileSync('/proc/meminfo', 'utf8'))
     assert(total > available && available > 0)
     await assert.rejects(rig.engine.begin('memory', { machines: ['nodes'], bytes: Math.floor(available * 0.51) }), {
-      code: 'ResourceExhausted', message: /^the 2 machines together need \d+Mi; the host has \d+Mi available and keeps \d+Mi, which leaves \d+Mi$/,
+      code: 'ResourceExhausted',
+      message: /^the 2 machines together need \d+Mi; the host has \d+Mi available and keeps \d+Mi, which leaves \d+Mi$/,
     })
     assert.deepEqual(await rig.engine.inForce(), [])
   })

@@ -45,14 +45,20 @@ describe('the fault "registry"', function () {
   let rig: TinyRig
 
   before(async () => {
-    rig = await TinyRig.start([registryFault], { registry: { role: 'registry', index: 3 }, n1: { role: 'node', index: 11 }, n2: { role: 'node', index: 12 } })
+    rig = await TinyRig.start([registryFault], {
+      registry: { role: 'registry', index: 3 },
+      n1: { role: 'node', index: 11 },
+      n2: { role: 'node', index: 12 },
+    })
     await rig.serve('registry', REGISTRY, rig.machine('registry').address)
   })
   after(() => rig.stop())
   afterEach(() => rig.engine.heal())
 
   async function get(path: string, { from = 'n1', method = 'GET' } = {}): Promise<Answer> {
-    return JSON.parse(await rig.ask(from, process.execPath, '-e', GET, rig.machine('registry').address, path, method)) as Answer
+    return JSON.parse(
+      await rig.ask(from, process.execPath, '-e', GET, rig.machine('registry').address, path, method),
+    ) as Answer
   }
 
   it('says 429 and when to try again, and all is well after heal', async () => {
@@ -104,9 +110,15 @@ describe('the fault "registry"', function () {
 
   it('strikes a share of the requests', async () => {
     await rig.engine.begin('registry', { mode: '500', share: 0.5 })
-    const statuses = await rig.ask('n1', process.execPath, '-e', `
+    const statuses = await rig.ask(
+      'n1',
+      process.execPath,
+      '-e',
+      `
       (async () => { for (let times = 0; times < 200; times++) process.stdout.write(String((await fetch('http://' + process.argv[1] + ':5000/v2/')).status) + ' ') })()
-    `, rig.machine('registry').address)
+    `,
+      rig.machine('registry').address,
+    )
     const failed = statuses.split(' ').filter((status) => status === '500').length
     // Fewer than 50 or more than 150 of 200 are less likely than one in 10^11.
     assert(failed > 50 && failed < 150, `${failed} of 200`)
@@ -114,11 +126,17 @@ describe('the fault "registry"', function () {
 
   it('refuses what does not go together, and two for the same', async () => {
     const begin = (given: Record<string, unknown>) => () => rig.engine.begin('registry', given)
-    await assert.rejects(begin({ mode: 'slow' }), { code: 'InvalidArgument', message: /slow needs a latency or a rate/ })
+    await assert.rejects(begin({ mode: 'slow' }), {
+      code: 'InvalidArgument',
+      message: /slow needs a latency or a rate/,
+    })
     await assert.rejects(begin({ mode: 'cut', rate: 5 }), { code: 'InvalidArgument', message: /cut takes no rate/ })
     await assert.rejects(begin({ mode: '500', retryAfter: 5 }), { code: 'InvalidArgument' })
     const { id } = await rig.engine.begin('registry', { mode: '500', from: ['n1'] })
-    await assert.rejects(begin({ mode: '429' }), { code: 'FailedPrecondition', message: `the registry fails already for n1, by ${id}` })
+    await assert.rejects(begin({ mode: '429' }), {
+      code: 'FailedPrecondition',
+      message: `the registry fails already for n1, by ${id}`,
+    })
     await rig.engine.begin('registry', { mode: '429', from: ['n2'] })
     assert.deepEqual([(await get('/v2/')).status, (await get('/v2/', { from: 'n2' })).status], [500, 429])
     await rig.engine.heal([id])

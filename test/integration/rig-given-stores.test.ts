@@ -20,21 +20,44 @@ describe('a rig with an etcd and a NATS that are there already', function () {
     const stores = await Rig.up({ name: names[0]!, nodes: 0, demo: false, warn })
     rigs.push(stores)
     const machine = stores.machine('registry')
-    const start = (command: string): Promise<unknown> => machine.run(['sh', '-c', `mkdir -p /run/gantry/${stores.name}/given && cd /run/gantry/${stores.name}/given && PATH="$PATH:/usr/sbin" setsid ${command} >>log 2>&1 </dev/null &`])
+    const start = (command: string): Promise<unknown> =>
+      machine.run([
+        'sh',
+        '-c',
+        `mkdir -p /run/gantry/${stores.name}/given && cd /run/gantry/${stores.name}/given && PATH="$PATH:/usr/sbin" setsid ${command} >>log 2>&1 </dev/null &`,
+      ])
     const etcd = `http://${machine.address}:2379`
     await start(`etcd --data-dir etcd --listen-client-urls ${etcd} --advertise-client-urls ${etcd}`)
     await start(`nats-server --addr ${machine.address} --port 4222 --jetstream --store_dir nats`)
 
-    const rig = await Rig.up({ name: names[1]!, nodes: 1, controllers: 3, etcd: [etcd], nats: [`nats://${machine.address}:4222`], warn })
+    const rig = await Rig.up({
+      name: names[1]!,
+      nodes: 1,
+      controllers: 3,
+      etcd: [etcd],
+      nats: [`nats://${machine.address}:4222`],
+      warn,
+    })
     rigs.push(rig)
-    await rig.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'stored' }, spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'c', image: 'busybox', command: ['sleep', '1000'] }] } })
+    await rig.apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'stored' },
+      spec: {
+        terminationGracePeriodSeconds: 0,
+        containers: [{ name: 'c', image: 'busybox', command: ['sleep', '1000'] }],
+      },
+    })
     await rig.until('pod/stored', 'Ready')
     for (const number of [1, 2, 3]) {
       const running = (await rig.controller(number).run(['sh', '-c', 'cat /proc/[0-9]*/cmdline | tr "\\0" " "'])).stdout
       assert.match(running, /gantry-controller\.cjs --config/)
       assert.doesNotMatch(running, /etcd --|nats-server /)
     }
-    const keys = await machine.run(['sh', '-c', `cat /run/gantry/${stores.name}/given/etcd/member/snap/db | grep -c /gantry/`], { allow: [0, 1] })
+    const keys = await machine.run(
+      ['sh', '-c', `cat /run/gantry/${stores.name}/given/etcd/member/snap/db | grep -c /gantry/`],
+      { allow: [0, 1] },
+    )
     assert.notEqual(keys.stdout.trim(), '0')
     await rig.eventually(async () => /Started/.test((await rig.gantry(['events', '--for', 'pod/stored'])).stdout))
 

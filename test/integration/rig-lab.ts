@@ -1,4 +1,7 @@
-/** A few tiny machines on the namespaces driver, a bystander on each, and the fault engine over them: a rig without a cluster. */
+/**
+ * A few tiny machines on the namespaces driver, a bystander on each, and the fault engine over them: a rig without a
+ * cluster.
+ */
 import { GantryError } from '../../proto/api/errors.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { identify } from '../../proto/base/process.ts'
@@ -32,18 +35,39 @@ export class Lab {
     this.engine = new FaultEngine(rigStage(rig, driver), faultTypes)
   }
 
-  /** Nodes n1, n2, …, and perhaps a controller with a stand-in for etcd. It ends with this process, whatever ends that. */
+  /**
+   * Nodes n1, n2, …, and perhaps a controller with a stand-in for etcd. It ends with this process, whatever ends that.
+   */
   static async make(rig: string, nodes: number, { controller = false } = {}): Promise<Lab> {
     const me = identify(process.pid)!
     const created = new Date(systemClock.now()).toISOString()
     const lab = new Lab(rig, await NamespacesDriver.open())
     const options = { controllers: 0, nodes, diskBytes: DISK }
-    await claimRig({ version: RECORD_VERSION, name: rig, driver: 'namespaces', created, phase: 'ready', maker: me, owner: me, options, machines: [], faults: [] }, () => {
-      throw new GantryError('AlreadyExists', `the rig "${rig}" is there`)
-    })
+    await claimRig(
+      {
+        version: RECORD_VERSION,
+        name: rig,
+        driver: 'namespaces',
+        created,
+        phase: 'ready',
+        maker: me,
+        owner: me,
+        options,
+        machines: [],
+        faults: [],
+      },
+      () => {
+        throw new GantryError('AlreadyExists', `the rig "${rig}" is there`)
+      },
+    )
     try {
-      await lab.driver.createNetwork(rig, async (network) => void (await updateRig(rig, (record) => ({ ...record, network }))))
-      const starts = Array.from({ length: nodes }, (_, place) => lab.#start(`n${place + 1}`, 11 + place, 'agent', HEARTBEAT))
+      await lab.driver.createNetwork(
+        rig,
+        async (network) => void (await updateRig(rig, (record) => ({ ...record, network }))),
+      )
+      const starts = Array.from({ length: nodes }, (_, place) =>
+        lab.#start(`n${place + 1}`, 11 + place, 'agent', HEARTBEAT),
+      )
       if (controller) starts.push(lab.#start('controller', 2, 'controller', SUPERVISOR))
       await Promise.all(starts)
       await Promise.all((await lab.machines()).map(({ spec }) => lab.stand(spec.name)))
@@ -58,11 +82,23 @@ export class Lab {
     const home = `/var/lib/gantry/rigs/${this.rig}/${name}`
     const stateDir = `${home}/state`
     const spec: MachineSpec = {
-      name, role: program === 'agent' ? 'node' : program, index, program: { name: program, command: ['env', 'LAB=1', '/bin/sh', '-c', script, stateDir] },
-      files: [], stateDir, runDir: `/run/gantry/${this.rig}/${name}`, log: `${home}/log`, diskBytes: DISK,
+      name,
+      role: program === 'agent' ? 'node' : program,
+      index,
+      program: { name: program, command: ['env', 'LAB=1', '/bin/sh', '-c', script, stateDir] },
+      files: [],
+      stateDir,
+      runDir: `/run/gantry/${this.rig}/${name}`,
+      log: `${home}/log`,
+      diskBytes: DISK,
     }
     const { network } = await requireRig(this.rig)
-    await this.driver.startMachine(this.rig, network!, spec, async (machine) => void (await updateRig(this.rig, (record) => withMachine(record, machine))))
+    await this.driver.startMachine(
+      this.rig,
+      network!,
+      spec,
+      async (machine) => void (await updateRig(this.rig, (record) => withMachine(record, machine))),
+    )
   }
 
   async machines(): Promise<Machine[]> {
@@ -85,7 +121,10 @@ export class Lab {
 
   /** Changes the record, as another process may have left it. */
   async changeFault(id: string, change: Partial<FaultRecord>): Promise<void> {
-    await updateRig(this.rig, (record) => ({ ...record, faults: record.faults.map((fault) => (fault.id === id ? { ...fault, ...change } : fault)) }))
+    await updateRig(this.rig, (record) => ({
+      ...record,
+      faults: record.faults.map((fault) => (fault.id === id ? { ...fault, ...change } : fault)),
+    }))
   }
 
   /** Puts a bystander on a machine, again after it was started again. */
@@ -101,34 +140,54 @@ export class Lab {
   }
 
   /** Datagrams from one machine to another: how many were answered, how many arrived, and what the sender was told. */
-  async ask(from: string, to: string, { port = 7000, count = 3 } = {}): Promise<{ answered: number; arrived: number; failures: string[] }> {
+  async ask(
+    from: string,
+    to: string,
+    { port = 7000, count = 3 } = {},
+  ): Promise<{ answered: number; arrived: number; failures: string[] }> {
     const before = await this.#heard(from, to)
-    const { answered, failures } = await this.#tell(from, 'ask', { to: (await this.machine(to)).address, port, count }) as { answered: number; failures: string[] }
-    return { answered, failures, arrived: await this.#heard(from, to) - before }
+    const { answered, failures } = (await this.#tell(from, 'ask', {
+      to: (await this.machine(to)).address,
+      port,
+      count,
+    })) as { answered: number; failures: string[] }
+    return { answered, failures, arrived: (await this.#heard(from, to)) - before }
   }
 
   async #heard(from: string, by: string): Promise<number> {
-    return (await this.#tell(by, 'heard') as Record<string, number>)[(await this.machine(from)).address] ?? 0
+    return ((await this.#tell(by, 'heard')) as Record<string, number>)[(await this.machine(from)).address] ?? 0
   }
 
   /** Opens a connection between machines: "open", with its number, "silence", or the error. */
   async open(from: string, to: string, port = 7000): Promise<{ outcome: string; id: number }> {
-    return await this.#tell(from, 'open', { to: (await this.machine(to)).address, port }) as { outcome: string; id: number }
+    return (await this.#tell(from, 'open', { to: (await this.machine(to)).address, port })) as {
+      outcome: string
+      id: number
+    }
   }
 
   /** Writes on a connection of a machine: "answer", "silence" or "closed". */
   async say(from: string, id: number): Promise<string> {
-    return (await this.#tell(from, 'say', { id }) as { outcome: string }).outcome
+    return ((await this.#tell(from, 'say', { id })) as { outcome: string }).outcome
   }
 
   /** Bytes a second of a stream from one machine to another. */
   async pour(from: string, to: string, bytes: number): Promise<number> {
-    return bytes / (await this.#tell(from, 'pour', { to: (await this.machine(to)).address, bytes }) as { millis: number }).millis * 1000
+    return (
+      (bytes /
+        ((await this.#tell(from, 'pour', { to: (await this.machine(to)).address, bytes })) as { millis: number })
+          .millis) *
+      1000
+    )
   }
 
   async #tell(name: string, verb: string, query: Readonly<Record<string, string | number>> = {}): Promise<unknown> {
-    const words = new URLSearchParams(Object.entries(query).map(([key, value]): [string, string] => [key, String(value)]))
-    const answer = await fetch(`http://${(await this.machine(name)).address}:${CONTROL}/${verb}?${words}`, { signal: AbortSignal.timeout(20_000) })
+    const words = new URLSearchParams(
+      Object.entries(query).map(([key, value]): [string, string] => [key, String(value)]),
+    )
+    const answer = await fetch(`http://${(await this.machine(name)).address}:${CONTROL}/${verb}?${words}`, {
+      signal: AbortSignal.timeout(20_000),
+    })
     if (!answer.ok) throw new Error(await answer.text())
     return answer.json()
   }
@@ -137,7 +196,10 @@ export class Lab {
   async removeMachine(name: string): Promise<void> {
     const rig = await requireRig(this.rig)
     await this.driver.removeMachine(this.rig, rig.network!, requireMachine(rig, name))
-    await updateRig(this.rig, (record) => ({ ...record, machines: record.machines.filter(({ spec }) => spec.name !== name) }))
+    await updateRig(this.rig, (record) => ({
+      ...record,
+      machines: record.machines.filter(({ spec }) => spec.name !== name),
+    }))
   }
 
   async remove(): Promise<void> {

@@ -43,15 +43,24 @@ for (const runtime of ['crun', 'runc'] as const) {
 
     it('cannot fill the memory of the agent through files that it is given to write to', async () => {
       await driver.createSandbox(sandboxSpec('pod'))
-      const folders = new PodFolders(join(machine.directory, 'pods'), join(machine.directory, 'memory'), (uid) => driver.podFiles(uid))
-      const files = { '/etc/hosts': folders.etc('pod', 'hosts'), '/dev/termination-log': folders.terminationMessage('pod', 'main', 0) }
+      const folders = new PodFolders(join(machine.directory, 'pods'), join(machine.directory, 'memory'), (uid) =>
+        driver.podFiles(uid),
+      )
+      const files = {
+        '/etc/hosts': folders.etc('pod', 'hosts'),
+        '/dev/termination-log': folders.terminationMessage('pod', 'main', 0),
+      }
       const mounts = Object.entries(files).map(([destination, source]): Mount => {
         mkdirSync(dirname(source), { recursive: true })
         writeFileSync(source, '')
         chmodSync(source, 0o666)
         return { type: 'bind', source, destination, readOnly: false }
       })
-      await start('main', 'for file in /etc/hosts /dev/termination-log; do dd if=/dev/zero of=$file bs=64k count=1024; done; exit 0', { mounts })
+      await start(
+        'main',
+        'for file in /etc/hosts /dev/termination-log; do dd if=/dev/zero of=$file bs=64k count=1024; done; exit 0',
+        { mounts },
+      )
       assert.equal((await exited('main')).exitCode, 0)
       const sizes = await Promise.all(Object.values(files).map(async (file) => (await stat(file)).size))
       assert.ok(sizes[0]! + sizes[1]! <= 4 * MEBIBYTE, `they have ${sizes.join(' and ')} bytes`)

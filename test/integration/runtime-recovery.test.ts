@@ -38,7 +38,8 @@ describe('OciDriver recovers', function () {
     const entry = await record(id)
     saveRecord(bundle(id), { ...entry, phase: { ...entry.phase, ...phase } as ContainerEntry['phase'] })
   }
-  const gone = (pid: number): Promise<true> => seen(machine, `the end of ${pid}`, async () => ((await machine.processes()).includes(pid) ? undefined : true))
+  const gone = (pid: number): Promise<true> =>
+    seen(machine, `the end of ${pid}`, async () => ((await machine.processes()).includes(pid) ? undefined : true))
 
   beforeEach(async () => {
     machine = await RuntimeMachine.make('crun')
@@ -50,7 +51,7 @@ describe('OciDriver recovers', function () {
     await machine.cleanUp()
   })
 
-  it('puts conmon in a session of its own, so that the agent\'s end is not its', async () => {
+  it("puts conmon in a session of its own, so that the agent's end is not its", async () => {
     await running('a')
     const phase = (await record('a')).phase
     assert.ok(phase.phase === 'running')
@@ -98,7 +99,10 @@ describe('OciDriver recovers', function () {
     await gone(pid)
     const state = await driver.containerState('a')
     assert.ok(state?.state === 'exited' && state.exitCode === 255)
-    assert.deepEqual(exits.map(({ id }) => id), ['a'])
+    assert.deepEqual(
+      exits.map(({ id }) => id),
+      ['a'],
+    )
     await driver.removeContainer('a')
   })
 
@@ -112,7 +116,7 @@ describe('OciDriver recovers', function () {
     assert.deepEqual((await driver.list()).containers, [])
   })
 
-  it('drops, after a reboot, sandboxes whose namespaces are gone, and tells of their containers\' end', async () => {
+  it("drops, after a reboot, sandboxes whose namespaces are gone, and tells of their containers' end", async () => {
     const pid = await running('a')
     await driver.stop()
     // What a reboot does: no process, no mount, no control group, no runtime state is left; only the records are.
@@ -123,7 +127,10 @@ describe('OciDriver recovers', function () {
     await (await Cgroups.detect(systemClock)).remove(machine.cgroupParent)
     await startDriver()
     assert.deepEqual(await driver.list(), { sandboxes: [], containers: [] })
-    assert.deepEqual(exits.map(({ id, state }) => [id, state.state === 'exited' && state.exitCode]), [['a', 255]])
+    assert.deepEqual(
+      exits.map(({ id, state }) => [id, state.state === 'exited' && state.exitCode]),
+      [['a', 255]],
+    )
     await running('a')
   })
 
@@ -137,15 +144,26 @@ describe('OciDriver recovers', function () {
     assert.deepEqual(await machine.processes(), [])
     assert.deepEqual(await machine.mounts(), [])
     const state = join(machine.directory, 'state')
-    assert.deepEqual(await Promise.all(['containers', 'sandboxes', 'exits'].map((name) => readdir(join(state, name)))), [[], [], []])
+    assert.deepEqual(
+      await Promise.all(['containers', 'sandboxes', 'exits'].map((name) => readdir(join(state, name)))),
+      [[], [], []],
+    )
     for (const name of ['s', 'runtime', 'exec']) {
-      const left = (await readdir(join(machine.directory, 'run'))).includes(name) ? await readdir(join(machine.directory, 'run', name)) : []
-      assert.deepEqual(left.filter((entry) => entry !== '.cache'), [], name) // crun keeps compiled seccomp filters there
+      const left = (await readdir(join(machine.directory, 'run'))).includes(name)
+        ? await readdir(join(machine.directory, 'run', name))
+        : []
+      assert.deepEqual(
+        left.filter((entry) => entry !== '.cache'),
+        [],
+        name,
+      ) // crun keeps compiled seccomp filters there
     }
     const { layout } = await Cgroups.detect(systemClock)
     for (const mount of layout.version === 2 ? [layout.mount] : layout.mounts) {
       const groups = await readdir(mount)
-      const inside = groups.includes(machine.cgroupParent.slice(1)) ? await readdir(join(mount, machine.cgroupParent)) : []
+      const inside = groups.includes(machine.cgroupParent.slice(1))
+        ? await readdir(join(mount, machine.cgroupParent))
+        : []
       assert.ok(!inside.includes('podpod'), mount)
     }
   })
@@ -154,7 +172,12 @@ describe('OciDriver recovers', function () {
     await driver.stop()
     await startDriver({ prepared: 2 })
     const sandboxes = join(machine.directory, 'state/sandboxes')
-    const ready = (): Promise<true> => seen(machine, 'two ready', async () => ((await readdir(sandboxes)).filter((name) => name.startsWith('ready-')).length === 2 || undefined))
+    const ready = (): Promise<true> =>
+      seen(
+        machine,
+        'two ready',
+        async () => (await readdir(sandboxes)).filter((name) => name.startsWith('ready-')).length === 2 || undefined,
+      )
     await ready()
     await running('a')
     assert.ok((await readdir(sandboxes)).includes('pod'))
@@ -167,17 +190,26 @@ describe('OciDriver recovers', function () {
     const cgroups = await Cgroups.detect(systemClock)
     const mount = cgroups.layout.version === 2 ? cgroups.layout.mount : cgroups.layout.controllers.get('pids')!
     const occupants = ['podlost/c', 'other'].map((name) => {
-      cgroups.create(join(machine.cgroupParent, name), { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 })
+      cgroups.create(join(machine.cgroupParent, name), {
+        cpuShares: 0,
+        cpuQuotaMicros: 0,
+        memoryLimit: 0,
+        pidsLimit: 0,
+      })
       return { name, child: spawn('sleep', ['1000'], { stdio: 'ignore' }) }
     })
     const ends = occupants.map(({ child }) => once(child, 'exit'))
     try {
-      for (const { name, child } of occupants) await writeFile(join(mount, machine.cgroupParent, name, 'cgroup.procs'), String(child.pid))
+      for (const { name, child } of occupants)
+        await writeFile(join(mount, machine.cgroupParent, name, 'cgroup.procs'), String(child.pid))
       await startDriver()
       assert.deepEqual(await ends[0], [null, 'SIGKILL'])
       assert.deepEqual((await cgroups.below(machine.cgroupParent)).sort(), ['other', 'podpod'])
       assert.equal(occupants[1]!.child.exitCode ?? occupants[1]!.child.signalCode, null)
-      assert.deepEqual((await driver.list()).containers.map(({ id, state }) => [id, state.state]), [['kept', 'running']])
+      assert.deepEqual(
+        (await driver.list()).containers.map(({ id, state }) => [id, state.state]),
+        [['kept', 'running']],
+      )
     } finally {
       for (const { child } of occupants) child.kill('SIGKILL')
       await Promise.all(ends)
@@ -191,14 +223,21 @@ describe('OciDriver recovers', function () {
     cgroups.create(parent, { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 })
     const occupant = spawn('sleep', ['1000'], { stdio: 'ignore' })
     try {
-      await writeFile(join(layout.version === 2 ? layout.mount : layout.controllers.get('pids')!, parent, 'cgroup.procs'), String(occupant.pid))
+      await writeFile(
+        join(layout.version === 2 ? layout.mount : layout.controllers.get('pids')!, parent, 'cgroup.procs'),
+        String(occupant.pid),
+      )
       const start = async (): Promise<void> => {
         const inside = machine.driver({ cgroupParent: `${parent}/pods` })
         await inside.start()
         await inside.stop()
       }
       if (layout.version === 1) await start()
-      else await assert.rejects(start, { code: 'FailedPrecondition', message: `control group ${join(layout.mount, parent)} has processes, so it can have no groups with limits below it` })
+      else
+        await assert.rejects(start, {
+          code: 'FailedPrecondition',
+          message: `control group ${join(layout.mount, parent)} has processes, so it can have no groups with limits below it`,
+        })
     } finally {
       occupant.kill('SIGKILL')
       await once(occupant, 'exit')
@@ -210,8 +249,14 @@ describe('OciDriver recovers', function () {
     const path = process.env.PATH
     process.env.PATH = machine.directory
     try {
-      await assert.rejects(chooseRuntime('crun', layout, machine.directory), { code: 'FailedPrecondition', message: /crun is not installed/ })
-      await assert.rejects(chooseRuntime(undefined, layout, machine.directory), { code: 'FailedPrecondition', message: /crun or runc/ })
+      await assert.rejects(chooseRuntime('crun', layout, machine.directory), {
+        code: 'FailedPrecondition',
+        message: /crun is not installed/,
+      })
+      await assert.rejects(chooseRuntime(undefined, layout, machine.directory), {
+        code: 'FailedPrecondition',
+        message: /crun or runc/,
+      })
     } finally {
       process.env.PATH = path
     }

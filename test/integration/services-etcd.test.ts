@@ -24,12 +24,22 @@ class Replica {
     this.store = new EtcdStore({ endpoints: [endpoint], clock }, random)
     const informer = new StoreInformer({ store: this.store, clock, random, logger })
     this.reads = new ConsistentReads(this.store, informer)
-    this.api = new ObjectCore({ reads: this.reads, informer, commits: new GroupCommit(this.store), clock, random, serviceCidr: '10.96.0.0/24' })
+    this.api = new ObjectCore({
+      reads: this.reads,
+      informer,
+      commits: new GroupCommit(this.store),
+      clock,
+      random,
+      serviceCidr: '10.96.0.0/24',
+    })
     this.#group.add((signal) => informer.run(signal))
   }
 
   create(name: string, spec: object): Promise<Service> {
-    return this.api.create<'Service'>({ kind: 'Service', metadata: { name, namespace: 'default' }, spec: { ports: [{ port: 80 }], ...spec } }, { fieldManager: 'tester' })
+    return this.api.create<'Service'>(
+      { kind: 'Service', metadata: { name, namespace: 'default' }, spec: { ports: [{ port: 80 }], ...spec } },
+      { fieldManager: 'tester' },
+    )
   }
 
   async stop(): Promise<void> {
@@ -57,17 +67,39 @@ describe('addresses of Services on etcd', function () {
   })
 
   it('are given once, though three controllers choose the same at once, and freed with their Service', async () => {
-    const made = await Promise.all(Array.from({ length: 90 }, (_, index) => replicas[index % 3]!.create(`s${index}`, { type: 'NodePort' })))
+    const made = await Promise.all(
+      Array.from({ length: 90 }, (_, index) => replicas[index % 3]!.create(`s${index}`, { type: 'NodePort' })),
+    )
     const addresses = made.map(({ spec }) => spec.clusterIP)
     const ports = made.map(({ spec }) => spec.ports![0]!.nodePort)
     assert.deepEqual([new Set(addresses).size, new Set(ports).size], [90, 90])
-    const one = await Promise.allSettled(replicas.map((replica, index) => replica.create(`asked${index}`, { clusterIP: '10.96.0.9' })))
+    const one = await Promise.allSettled(
+      replicas.map((replica, index) => replica.create(`asked${index}`, { clusterIP: '10.96.0.9' })),
+    )
     assert.deepEqual(one.map(({ status }) => status).sort(), ['fulfilled', 'rejected', 'rejected'])
-    for (const outcome of one) if (outcome.status === 'rejected') assert.match((outcome.reason as GantryError).message, /10\.96\.0\.9 is taken by Service default\/asked\d/)
-    const claims = (await replicas[0]!.store.list('/gantry-allocations/')).entries.map(({ key }) => key.slice('/gantry-allocations/'.length))
-    assert.deepEqual(claims.sort(), [...addresses.map((address) => `address/${address}`), ...ports.map((port) => `nodeport/${port}`), 'address/10.96.0.9'].sort())
-    const names = [...made.map(({ metadata }) => metadata.name), ...one.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.metadata.name] : []))]
-    await Promise.all(names.map((name, index) => replicas[(index + 1) % 3]!.api.delete('Service', 'default', name, {}, { fieldManager: 'tester' })))
+    for (const outcome of one)
+      if (outcome.status === 'rejected')
+        assert.match((outcome.reason as GantryError).message, /10\.96\.0\.9 is taken by Service default\/asked\d/)
+    const claims = (await replicas[0]!.store.list('/gantry-allocations/')).entries.map(({ key }) =>
+      key.slice('/gantry-allocations/'.length),
+    )
+    assert.deepEqual(
+      claims.sort(),
+      [
+        ...addresses.map((address) => `address/${address}`),
+        ...ports.map((port) => `nodeport/${port}`),
+        'address/10.96.0.9',
+      ].sort(),
+    )
+    const names = [
+      ...made.map(({ metadata }) => metadata.name),
+      ...one.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.metadata.name] : [])),
+    ]
+    await Promise.all(
+      names.map((name, index) =>
+        replicas[(index + 1) % 3]!.api.delete('Service', 'default', name, {}, { fieldManager: 'tester' }),
+      ),
+    )
     assert.equal((await replicas[0]!.store.list('/gantry-allocations/')).count, 0)
   })
 })

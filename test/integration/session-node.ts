@@ -17,11 +17,29 @@ export class SessionNode implements Workload {
 
   constructor(name: string, controllers: readonly string[], tls: { ca: string; cert: string; key: string }) {
     this.name = name
-    const node: Node = { apiVersion: 'v1', kind: 'Node', metadata: { name, namespace: '', uid: '', resourceVersion: '', labels: { 'kubernetes.io/hostname': name } }, spec: {}, status: { capacity: { cpu: '4', memory: '4Gi', pods: '100' }, allocatable: { cpu: '4', memory: '4Gi', pods: '100' } } }
+    const node: Node = {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name, namespace: '', uid: '', resourceVersion: '', labels: { 'kubernetes.io/hostname': name } },
+      spec: {},
+      status: {
+        capacity: { cpu: '4', memory: '4Gi', pods: '100' },
+        allocatable: { cpu: '4', memory: '4Gi', pods: '100' },
+      },
+    }
     const outbox = new Outbox()
     const session = new Session({
-      controllers, connect: (address) => connect(address, tls, livenessWith(controllers.length)), workload: this, network: { welcome: () => Promise.resolve(), update: ({ revision }) => outbox.applied(revision) }, outbox, node: () => Promise.resolve(node),
-      agentId: 'a', version: '1', clock: systemClock, random: systemRandom, log: silentLogger,
+      controllers,
+      connect: (address) => connect(address, tls, livenessWith(controllers.length)),
+      workload: this,
+      network: { welcome: () => Promise.resolve(), update: ({ revision }) => outbox.applied(revision) },
+      outbox,
+      node: () => Promise.resolve(node),
+      agentId: 'a',
+      version: '1',
+      clock: systemClock,
+      random: systemRandom,
+      log: silentLogger,
     })
     this.#group.add((signal) => session.run(signal))
   }
@@ -32,7 +50,11 @@ export class SessionNode implements Workload {
   }
 
   assign({ set }: { readonly set: readonly AnyResource[] }): void {
-    for (const { kind, metadata: { name, uid } } of set) if (kind === 'Pod') this.pods.set(uid, name)
+    for (const {
+      kind,
+      metadata: { name, uid },
+    } of set)
+      if (kind === 'Pod') this.pods.set(uid, name)
   }
 
   withdrawn(): void {

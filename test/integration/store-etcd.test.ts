@@ -12,7 +12,8 @@ import { TestEtcd } from './store-etcd.ts'
 describe('etcd store', () => {
   let etcd: TestEtcd
   let connection: EtcdConnection
-  const compact = async (revision: number): Promise<void> => void (await connection.call('KV', 'compact', { revision, physical: true }, 'write'))
+  const compact = async (revision: number): Promise<void> =>
+    void (await connection.call('KV', 'compact', { revision, physical: true }, 'write'))
 
   before(async () => {
     etcd = await TestEtcd.start()
@@ -23,7 +24,8 @@ describe('etcd store', () => {
     await etcd.remove()
   })
 
-  const open = (timeout = 20_000, endpoints = [etcd.endpoint]): EtcdStore => new EtcdStore({ endpoints, timeout, clock: systemClock }, systemRandom)
+  const open = (timeout = 20_000, endpoints = [etcd.endpoint]): EtcdStore =>
+    new EtcdStore({ endpoints, timeout, clock: systemClock }, systemRandom)
 
   // etcd itself lets a lease run out: nothing to do but to wait for the deletion.
   describe('suite', () => storeSuite(async () => ({ store: open(), compact, expireLeases: async () => undefined })))
@@ -32,7 +34,12 @@ describe('etcd store', () => {
     const store = open(10_000)
     const value = 'x'.repeat(1500)
     for (let page = 0; page < 100; page++) {
-      await committed(store, ...Array.from({ length: 100 }, (_, index) => put(`/gantry/many/${String(page * 100 + index).padStart(5, '0')}`, value)))
+      await committed(
+        store,
+        ...Array.from({ length: 100 }, (_, index) =>
+          put(`/gantry/many/${String(page * 100 + index).padStart(5, '0')}`, value),
+        ),
+      )
     }
     const keys: string[] = []
     let page = await store.list('/gantry/many/')
@@ -46,7 +53,8 @@ describe('etcd store', () => {
     assert.equal(keys.length, 10_000)
     assert.deepEqual(keys, [...new Set(keys)].sort())
     const large = 'y'.repeat(1_400_000)
-    for (let index = 0; index < 60; index++) await committed(store, put(`/gantry/large/${String(index).padStart(2, '0')}`, large))
+    for (let index = 0; index < 60; index++)
+      await committed(store, put(`/gantry/large/${String(index).padStart(2, '0')}`, large))
     let count = 0
     for (let after: string | undefined; ;) {
       const found = await store.list('/gantry/large/', after === undefined ? {} : { after })
@@ -99,7 +107,8 @@ describe('etcd store', () => {
     await etcd.start()
     const other = open(10_000)
     await committed(other, put('/gantry/overtaken/a', '3'))
-    // The watch reads on only now: what it was told in between is in its queue, so it must come out either whole or as Expired.
+    // The watch reads on only now: what it was told in between is in its queue, so it must come out either whole or as
+    // Expired.
     await compact(await committed(other, put('/gantry/overtaken/a', '4')))
     const rest: number[] = []
     try {

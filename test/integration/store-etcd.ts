@@ -33,17 +33,42 @@ export class TestEtcd {
   /** Resolves once it accepts connections. */
   async start(): Promise<void> {
     const url = `${this.#secure ? 'https' : 'http'}://${this.endpoint}`
-    const child = spawn('etcd', [
-      '--data-dir', this.#directory, '--listen-client-urls', url, '--advertise-client-urls', url, '--listen-peer-urls', this.#peer,
-      '--initial-advertise-peer-urls', this.#peer, '--initial-cluster', `default=${this.#peer}`, '--logger', 'zap', '--log-level', 'error', '--unsafe-no-fsync', ...this.#flags,
-    ], { stdio: ['ignore', 'ignore', 'inherit'] })
+    const child = spawn(
+      'etcd',
+      [
+        '--data-dir',
+        this.#directory,
+        '--listen-client-urls',
+        url,
+        '--advertise-client-urls',
+        url,
+        '--listen-peer-urls',
+        this.#peer,
+        '--initial-advertise-peer-urls',
+        this.#peer,
+        '--initial-cluster',
+        `default=${this.#peer}`,
+        '--logger',
+        'zap',
+        '--log-level',
+        'error',
+        '--unsafe-no-fsync',
+        ...this.#flags,
+      ],
+      { stdio: ['ignore', 'ignore', 'inherit'] },
+    )
     this.#child = child
     const end = (): void => void child.kill('SIGKILL')
     process.once('exit', end)
     child.once('exit', () => process.off('exit', end))
     if (!this.#secure) {
-      const probe = new grpc.Client(this.endpoint, grpc.credentials.createInsecure(), { 'grpc.initial_reconnect_backoff_ms': 20, 'grpc.max_reconnect_backoff_ms': 50 })
-      await new Promise<void>((resolve, reject) => probe.waitForReady(Date.now() + 40_000, (error) => (error === undefined ? resolve() : reject(error))))
+      const probe = new grpc.Client(this.endpoint, grpc.credentials.createInsecure(), {
+        'grpc.initial_reconnect_backoff_ms': 20,
+        'grpc.max_reconnect_backoff_ms': 50,
+      })
+      await new Promise<void>((resolve, reject) =>
+        probe.waitForReady(Date.now() + 40_000, (error) => (error === undefined ? resolve() : reject(error))),
+      )
       probe.close()
     }
   }

@@ -25,15 +25,31 @@ describe('etcd store over mTLS', () => {
       await writeFile(join(directory, name), text, { mode: 0o600 })
       return join(directory, name)
     }
-    etcd = await TestEtcd.start(['--cert-file', await file('server.crt', server.cert), '--key-file', await file('server.key', server.key), '--trusted-ca-file', await file('ca.crt', authority.cert), '--client-cert-auth'])
+    etcd = await TestEtcd.start([
+      '--cert-file',
+      await file('server.crt', server.cert),
+      '--key-file',
+      await file('server.key', server.key),
+      '--trusted-ca-file',
+      await file('ca.crt', authority.cert),
+      '--client-cert-auth',
+    ])
   })
   after(async () => {
     await etcd.remove()
     await rm(directory, { recursive: true })
   })
 
-  const open = (tls: EtcdOptions['tls'], timeout: number): EtcdStore => new EtcdStore({ endpoints: [etcd.endpoint], clock: systemClock, timeout, ...(tls === undefined ? {} : { tls }) }, systemRandom)
-  const pem = ({ cert, key }: KeyPair, ca = authority.cert): EtcdOptions['tls'] => ({ ca: Buffer.from(ca), cert: Buffer.from(cert), key: Buffer.from(key) })
+  const open = (tls: EtcdOptions['tls'], timeout: number): EtcdStore =>
+    new EtcdStore(
+      { endpoints: [etcd.endpoint], clock: systemClock, timeout, ...(tls === undefined ? {} : { tls }) },
+      systemRandom,
+    )
+  const pem = ({ cert, key }: KeyPair, ca = authority.cert): EtcdOptions['tls'] => ({
+    ca: Buffer.from(ca),
+    cert: Buffer.from(cert),
+    key: Buffer.from(key),
+  })
 
   it('reads, writes and watches', async () => {
     const store = open(pem(client), 10_000)

@@ -23,7 +23,11 @@ import { until } from '../eventually.ts'
 const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
 
 /** Time that passes a hundred times as fast. */
-const hasty: Clock = { now: systemClock.now, monotonic: () => systemClock.monotonic() * 100, after: (millis, call) => systemClock.after(millis / 100, call) }
+const hasty: Clock = {
+  now: systemClock.now,
+  monotonic: () => systemClock.monotonic() * 100,
+  after: (millis, call) => systemClock.after(millis / 100, call),
+}
 
 /** TCP ports that a process listens on. */
 async function listeningPorts(pid: number): Promise<string[]> {
@@ -73,7 +77,7 @@ describe('embedded etcd and NATS', function () {
     process.kill(first, 'SIGKILL')
     await until('etcd is ready again', () => etcd.state.state === 'ready' && pidOf(etcd) !== first)
     const store = new EtcdStore({ endpoints: [etcd.address], clock: systemClock }, systemRandom)
-    assert.ok(await store.revision() > 0)
+    assert.ok((await store.revision()) > 0)
     await store.close()
 
     const second = await findRecorded(join(dir, 'etcd.process'))
@@ -93,12 +97,19 @@ describe('embedded etcd and NATS', function () {
     const socket = etcd.address.replace('unix:', '')
     const ask = ['curl', '--silent', '--unix-socket', socket, 'http://localhost/health']
     assert.match((await run(ask[0]!, ask.slice(1))).stdout, /"health":"true"/)
-    assert.notEqual((await run('setpriv', ['--reuid', '65534', '--regid', '65534', '--clear-groups', '--', ...ask], { allow: [7] })).code, 0)
+    assert.notEqual(
+      (await run('setpriv', ['--reuid', '65534', '--regid', '65534', '--clear-groups', '--', ...ask], { allow: [7] }))
+        .code,
+      0,
+    )
     assert.deepEqual(await listeningPorts(pidOf(etcd)), [])
   })
 
   it('says that a data directory is too deep for a socket', async () => {
-    await assert.rejects(EmbeddedEtcd.prepare({ ...parts, dataDir: `/${'deep/'.repeat(30)}` }), (error: GantryError) => error.code === 'InvalidArgument' && error.details[0]?.field === 'dataDir')
+    await assert.rejects(
+      EmbeddedEtcd.prepare({ ...parts, dataDir: `/${'deep/'.repeat(30)}` }),
+      (error: GantryError) => error.code === 'InvalidArgument' && error.details[0]?.field === 'dataDir',
+    )
   })
 
   it('NATS serves only those who know its token, which is kept and never on a command line', async () => {
@@ -107,7 +118,9 @@ describe('embedded etcd and NATS', function () {
     group.add((signal) => nats.run(signal))
     await nats.ready()
     await assert.rejects(connectNats({ servers: nats.address, reconnect: false }), { code: 'AUTHORIZATION_VIOLATION' })
-    await assert.rejects(connectNats({ servers: nats.address, token: '0'.repeat(64), reconnect: false }), { code: 'AUTHORIZATION_VIOLATION' })
+    await assert.rejects(connectNats({ servers: nats.address, token: '0'.repeat(64), reconnect: false }), {
+      code: 'AUTHORIZATION_VIOLATION',
+    })
     await (await connectNats({ servers: nats.address, token: nats.token })).close()
     for (const file of ['token', 'nats.conf']) assert.equal((await stat(join(dir, file))).mode & 0o777, 0o600, file)
     assert.equal((await readFile(`/proc/${pidOf(nats)}/cmdline`, 'utf8')).includes(nats.token), false)
@@ -124,7 +137,23 @@ describe('embedded etcd and NATS', function () {
   it('replaces the NATS of a controller that was killed, and keeps its data directory to one', async () => {
     const port = await freePort()
     const record = join(dir, 'nats.process')
-    const earlier = spawn('sh', ['-c', RECORD_AND_EXEC, record, '/usr/sbin/nats-server', '--addr', '127.0.0.1', '--port', String(port), '--jetstream', '--store_dir', join(dir, 'jetstream')], { stdio: 'ignore' })
+    const earlier = spawn(
+      'sh',
+      [
+        '-c',
+        RECORD_AND_EXEC,
+        record,
+        '/usr/sbin/nats-server',
+        '--addr',
+        '127.0.0.1',
+        '--port',
+        String(port),
+        '--jetstream',
+        '--store_dir',
+        join(dir, 'jetstream'),
+      ],
+      { stdio: 'ignore' },
+    )
     const ended = new Promise((resolve) => earlier.once('exit', resolve))
     await until('the earlier NATS answers', () => answers(port))
     assert.equal((await findRecorded(record))?.pid, earlier.pid)
@@ -167,7 +196,10 @@ describe('embedded etcd and NATS', function () {
     `
     const file = join(dir, 'controller.mts')
     await writeFile(file, script.replaceAll(/^ {6}/gm, ''))
-    const controller = spawn(process.execPath, ['--import', 'tsx', file], { stdio: 'inherit', cwd: join(import.meta.dirname, '../..') })
+    const controller = spawn(process.execPath, ['--import', 'tsx', file], {
+      stdio: 'inherit',
+      cwd: join(import.meta.dirname, '../..'),
+    })
     try {
       await until('NATS answers', () => answers(port))
       const child = await findRecorded(join(dir, 'nats.process'))
@@ -182,10 +214,18 @@ describe('embedded etcd and NATS', function () {
   it('gives a data directory to one controller, until its process is gone', async () => {
     await claimDirectory(dir)
     await claimDirectory(dir)
-    const other = spawn('sh', ['-c', RECORD_AND_EXEC, join(dir, 'controller.process'), '/usr/bin/sleep', '60'], { stdio: 'ignore' })
+    const other = spawn('sh', ['-c', RECORD_AND_EXEC, join(dir, 'controller.process'), '/usr/bin/sleep', '60'], {
+      stdio: 'ignore',
+    })
     try {
-      await until('the other has it', async () => (await findRecorded(join(dir, 'controller.process')))?.pid === other.pid)
-      await assert.rejects(claimDirectory(dir), (error: GantryError) => error.code === 'FailedPrecondition' && error.message.includes(String(other.pid)))
+      await until(
+        'the other has it',
+        async () => (await findRecorded(join(dir, 'controller.process')))?.pid === other.pid,
+      )
+      await assert.rejects(
+        claimDirectory(dir),
+        (error: GantryError) => error.code === 'FailedPrecondition' && error.message.includes(String(other.pid)),
+      )
     } finally {
       other.kill('SIGKILL')
     }
@@ -215,7 +255,10 @@ describe('embedded etcd and NATS', function () {
       const { port } = stranger.address() as { port: number }
       const nats = await EmbeddedNats.prepare({ ...parts, clock: hasty, dataDir: dir, port })
       const ready = assert.rejects(nats.ready(), { code: 'FailedPrecondition' })
-      await assert.rejects(nats.run(new AbortController().signal), { code: 'FailedPrecondition', message: `nats cannot be started: port ${port} on 127.0.0.1 is used by another process` })
+      await assert.rejects(nats.run(new AbortController().signal), {
+        code: 'FailedPrecondition',
+        message: `nats cannot be started: port ${port} on 127.0.0.1 is used by another process`,
+      })
       await ready
     } finally {
       await new Promise((resolve) => stranger.close(resolve))
@@ -225,7 +268,18 @@ describe('embedded etcd and NATS', function () {
   it('never gives up what has answered', async () => {
     // Answers when it is started for the first time and never again.
     let answered = false
-    const child = new SupervisedChild({ name: 'brief', command: 'sleep', package: 'coreutils', args: ['0.01'], dataDir: dir, listens: [], probe: () => (answered ? Promise.reject(new Error('not again')) : Promise.resolve(void (answered = true))) }, { ...parts, clock: hasty })
+    const child = new SupervisedChild(
+      {
+        name: 'brief',
+        command: 'sleep',
+        package: 'coreutils',
+        args: ['0.01'],
+        dataDir: dir,
+        listens: [],
+        probe: () => (answered ? Promise.reject(new Error('not again')) : Promise.resolve(void (answered = true))),
+      },
+      { ...parts, clock: hasty },
+    )
     const begun = hasty.monotonic()
     group.add((signal) => child.run(signal))
     await child.ready()
@@ -236,7 +290,19 @@ describe('embedded etcd and NATS', function () {
 
   it('waits without end for a program that waits for others, while it runs', async () => {
     let others = false
-    const child = new SupervisedChild({ name: 'member', command: 'sleep', package: 'coreutils', args: ['infinity'], dataDir: dir, listens: [], waitsForOthers: true, probe: () => (others ? Promise.resolve() : Promise.reject(new Error('no leader'))) }, { ...parts, clock: hasty })
+    const child = new SupervisedChild(
+      {
+        name: 'member',
+        command: 'sleep',
+        package: 'coreutils',
+        args: ['infinity'],
+        dataDir: dir,
+        listens: [],
+        waitsForOthers: true,
+        probe: () => (others ? Promise.resolve() : Promise.reject(new Error('no leader'))),
+      },
+      { ...parts, clock: hasty },
+    )
     const begun = hasty.monotonic()
     group.add((signal) => child.run(signal))
     await until('any patience is long over', () => hasty.monotonic() - begun > 120_000)
@@ -248,7 +314,18 @@ describe('embedded etcd and NATS', function () {
 
   it('starts a program anew when it is asked to, at once', async () => {
     // Time stands still.
-    const child = new SupervisedChild({ name: 'member', command: 'sleep', package: 'coreutils', args: ['infinity'], dataDir: dir, listens: [], probe: () => Promise.resolve() }, { ...parts, clock: new FakeClock() })
+    const child = new SupervisedChild(
+      {
+        name: 'member',
+        command: 'sleep',
+        package: 'coreutils',
+        args: ['infinity'],
+        dataDir: dir,
+        listens: [],
+        probe: () => Promise.resolve(),
+      },
+      { ...parts, clock: new FakeClock() },
+    )
     child.startAnew('nothing runs yet')
     group.add((signal) => child.run(signal))
     await child.ready()
@@ -258,14 +335,24 @@ describe('embedded etcd and NATS', function () {
   })
 
   it('knows why a program ended, in its own words, until it answers again', async () => {
-    const fatal = '{"level":"fatal","ts":"2026-01-01T00:00:00Z","caller":"backend/batch_tx.go:282","msg":"failed to commit tx","error":"write db: no \\"space\\" left","stacktrace":"a\\n\\tb"}'
+    const fatal =
+      '{"level":"fatal","ts":"2026-01-01T00:00:00Z","caller":"backend/batch_tx.go:282","msg":"failed to commit tx","error":"write db: no \\"space\\" left","stacktrace":"a\\n\\tb"}'
     const lines = ['{"level":"warn","msg":"slow","error":"late"}', fatal, fatal.slice(0, 90), 'goodbye']
     const command = `[ -e mended ] && exec sleep infinity; printf '%s\\n' "$@"; exit 3`
     let mended = false
-    const child = new SupervisedChild({
-      name: 'etcd', command: 'sh', package: 'dash', args: ['-c', command, 'sh', ...lines], dataDir: dir, listens: [], complaint: complaintOf,
-      probe: () => (mended ? Promise.resolve() : Promise.reject(new Error('not yet'))),
-    }, { ...parts, clock: hasty })
+    const child = new SupervisedChild(
+      {
+        name: 'etcd',
+        command: 'sh',
+        package: 'dash',
+        args: ['-c', command, 'sh', ...lines],
+        dataDir: dir,
+        listens: [],
+        complaint: complaintOf,
+        probe: () => (mended ? Promise.resolve() : Promise.reject(new Error('not yet'))),
+      },
+      { ...parts, clock: hasty },
+    )
     assert.equal(child.trouble, undefined)
     group.add((signal) => child.run(signal))
     await until('it has ended', () => child.trouble !== undefined)
@@ -276,20 +363,63 @@ describe('embedded etcd and NATS', function () {
     await until('it answers', () => child.trouble === undefined)
   })
 
-  it('says that an address is not the machine\'s', async () => {
-    const child = new SupervisedChild({ name: 'etcd', command: 'sleep', package: 'coreutils', args: ['1'], dataDir: dir, listens: [{ host: '192.0.2.1', port: 2380 }], probe: () => Promise.resolve() }, parts)
+  it("says that an address is not the machine's", async () => {
+    const child = new SupervisedChild(
+      {
+        name: 'etcd',
+        command: 'sleep',
+        package: 'coreutils',
+        args: ['1'],
+        dataDir: dir,
+        listens: [{ host: '192.0.2.1', port: 2380 }],
+        probe: () => Promise.resolve(),
+      },
+      parts,
+    )
     group.add((signal) => child.run(signal))
     await until('it waits for its next try', () => child.state.state === 'waiting')
     assert.equal((child.state as { reason: string }).reason, 'this machine does not have the address 192.0.2.1')
   })
 
   it('says that a program is not installed, and why it does not start', async () => {
-    const missing = new SupervisedChild({ name: 'etcd', command: 'no-such-program', package: 'etcd-server', args: [], dataDir: dir, listens: [], probe: () => Promise.resolve() }, parts)
+    const missing = new SupervisedChild(
+      {
+        name: 'etcd',
+        command: 'no-such-program',
+        package: 'etcd-server',
+        args: [],
+        dataDir: dir,
+        listens: [],
+        probe: () => Promise.resolve(),
+      },
+      parts,
+    )
     const ready = assert.rejects(missing.ready(), (error: GantryError) => error.code === 'FailedPrecondition')
-    await assert.rejects(missing.run(new AbortController().signal), (error: GantryError) => error.code === 'FailedPrecondition' && /etcd-server/.test(error.details[0]?.remedy ?? ''))
+    await assert.rejects(
+      missing.run(new AbortController().signal),
+      (error: GantryError) => error.code === 'FailedPrecondition' && /etcd-server/.test(error.details[0]?.remedy ?? ''),
+    )
     await ready
 
-    const failing = new SupervisedChild({ name: 'etcd', command: 'etcd', package: 'etcd-server', args: ['--data-dir', '/proc/none', '--listen-client-urls', 'http://127.0.0.1:0', '--advertise-client-urls', 'http://127.0.0.1:0'], dataDir: dir, listens: [], probe: () => Promise.reject(new Error('not yet')) }, parts)
+    const failing = new SupervisedChild(
+      {
+        name: 'etcd',
+        command: 'etcd',
+        package: 'etcd-server',
+        args: [
+          '--data-dir',
+          '/proc/none',
+          '--listen-client-urls',
+          'http://127.0.0.1:0',
+          '--advertise-client-urls',
+          'http://127.0.0.1:0',
+        ],
+        dataDir: dir,
+        listens: [],
+        probe: () => Promise.reject(new Error('not yet')),
+      },
+      parts,
+    )
     group.add((signal) => failing.run(signal))
     await until('it waits for its next try', () => failing.state.state === 'waiting')
     assert.match((failing.state as { reason: string }).reason, /exited with \d+: .*proc.none/)

@@ -23,7 +23,13 @@ import { SessionNode } from './session-node.ts'
 import { ThreeControllers, type Name } from './three-controllers.ts'
 
 function pod(name: string): Pod {
-  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', uid: '', resourceVersion: '' }, spec: { containers: [{ name: 'c', image: 'busybox' }] }, status: {} } as unknown as Pod
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', uid: '', resourceVersion: '' },
+    spec: { containers: [{ name: 'c', image: 'busybox' }] },
+    status: {},
+  } as unknown as Pod
 }
 
 /** The tests go on from each other. */
@@ -40,7 +46,13 @@ describe('three controllers', function () {
   /** The command line's way to the controllers, in this order. */
   function commandLine(names: readonly Name[]): Cluster {
     const context = { name: 'three', server: names.map((name) => three.addressOf(name)) }
-    const made = new Cluster({ context, credentials: { ca: three.authority.cert, ...admin }, connect, signal: new AbortController().signal, timeout: 15_000 })
+    const made = new Cluster({
+      context,
+      credentials: { ca: three.authority.cert, ...admin },
+      connect,
+      signal: new AbortController().signal,
+      timeout: 15_000,
+    })
     clusters.push(made)
     return made
   }
@@ -48,15 +60,26 @@ describe('three controllers', function () {
   const leader = async (): Promise<Name> => (await cluster.version()).leader as Name
   const holder = async (): Promise<Name> => controllerOf(await cluster.get('Node', '', 'n1')) as Name
   const others = (name: Name): Name[] => three.names.filter((other) => other !== name)
-  const storeOf = (name: Name): EtcdStore => new EtcdStore({ endpoints: [`unix:${join(three.dataDir(name), 'etcd/clients:0')}`], clock: systemClock }, systemRandom)
+  const storeOf = (name: Name): EtcdStore =>
+    new EtcdStore(
+      { endpoints: [`unix:${join(three.dataDir(name), 'etcd/clients:0')}`], clock: systemClock },
+      systemRandom,
+    )
   /** Without its etcd a controller is as one that the others do not reach. */
-  const etcdOf = async (name: Name): Promise<number> => (await findRecorded(join(three.dataDir(name), 'etcd/etcd.process')))!.pid
+  const etcdOf = async (name: Name): Promise<number> =>
+    (await findRecorded(join(three.dataDir(name), 'etcd/etcd.process')))!.pid
 
   before(async () => {
     three = await ThreeControllers.prepare()
     admin = await issue(three.authority, { commonName: 'anna', organizations: ['system:masters'] }, Date.now())
-    nodePair = await issue(three.authority, { commonName: 'system:node:n1', organizations: ['system:nodes'] }, Date.now())
-    connections = Object.fromEntries(three.names.map((name) => [name, connect(three.addressOf(name), { ca: three.authority.cert, ...admin })])) as Record<Name, Connection>
+    nodePair = await issue(
+      three.authority,
+      { commonName: 'system:node:n1', organizations: ['system:nodes'] },
+      Date.now(),
+    )
+    connections = Object.fromEntries(
+      three.names.map((name) => [name, connect(three.addressOf(name), { ca: three.authority.cert, ...admin })]),
+    ) as Record<Name, Connection>
     cluster = commandLine(three.names)
     for (const name of three.names) three.start(name)
   })
@@ -70,24 +93,48 @@ describe('three controllers', function () {
 
   it('form one cluster with one leader', async () => {
     const versions = await Promise.all(three.names.map((name) => three.serving(name, connections[name])))
-    assert.deepEqual(versions.map(({ controller }) => controller), three.names)
+    assert.deepEqual(
+      versions.map(({ controller }) => controller),
+      three.names,
+    )
     assert.equal(new Set(versions.map(({ leader: name }) => name)).size, 1)
   })
 
-  it('let nobody into their etcd and NATS who has a node\'s certificate', async () => {
+  it("let nobody into their etcd and NATS who has a node's certificate", async () => {
     const { etcdPeer, natsPeer } = three.peerPorts
-    const members = (pair: KeyPair): Promise<number> => new Promise((resolve, reject) => {
-      request(`https://127.0.0.1:${etcdPeer}/members`, { ca: three.authority.cert, ...pair, servername: CONTROLLER_HOST, agent: false }, (response) => resolve(response.resume().statusCode!)).on('error', reject).end()
-    })
-    const controllerPair = await issue(three.authority, { commonName: 'c4', hosts: [CONTROLLER_HOST, '127.0.0.1'] }, Date.now())
+    const members = (pair: KeyPair): Promise<number> =>
+      new Promise((resolve, reject) => {
+        request(
+          `https://127.0.0.1:${etcdPeer}/members`,
+          { ca: three.authority.cert, ...pair, servername: CONTROLLER_HOST, agent: false },
+          (response) => resolve(response.resume().statusCode!),
+        )
+          .on('error', reject)
+          .end()
+      })
+    const controllerPair = await issue(
+      three.authority,
+      { commonName: 'c4', hosts: [CONTROLLER_HOST, '127.0.0.1'] },
+      Date.now(),
+    )
     assert.equal(await members(controllerPair), 200)
     await assert.rejects(members(nodePair))
 
     const answer = await new Promise<string>((resolve, reject) => {
       let text = ''
-      const route = dial({ host: '127.0.0.1', port: natsPeer, ca: three.authority.cert, ...nodePair, servername: CONTROLLER_HOST })
+      const route = dial({
+        host: '127.0.0.1',
+        port: natsPeer,
+        ca: three.authority.cert,
+        ...nodePair,
+        servername: CONTROLLER_HOST,
+      })
       route.on('data', (chunk: Buffer) => (text += chunk.toString()))
-      route.once('secureConnect', () => route.write('CONNECT {"verbose":false,"pedantic":false,"user":"gantry","pass":"guess","tls_required":true,"name":"x","cluster":"gantry"}\r\n'))
+      route.once('secureConnect', () =>
+        route.write(
+          'CONNECT {"verbose":false,"pedantic":false,"user":"gantry","pass":"guess","tls_required":true,"name":"x","cluster":"gantry"}\r\n',
+        ),
+      )
       route.on('error', reject)
       route.on('close', () => resolve(text))
     })
@@ -98,7 +145,10 @@ describe('three controllers', function () {
     const told = await cluster.version()
     await cluster.create(pod('early')) // for which there is no node: the leader's scheduler says so
     const config = await readFile(join(three.dataDir(told.leader as Name), 'nats/nats.conf'), 'utf8')
-    const nats = await connectNats({ servers: /listen: "(127\.0\.0\.1:\d+)"/.exec(config)![1]!, token: /token: "(\w+)"/.exec(config)![1]! })
+    const nats = await connectNats({
+      servers: /listen: "(127\.0\.0\.1:\d+)"/.exec(config)![1]!,
+      token: /token: "(\w+)"/.exec(config)![1]!,
+    })
     try {
       // Its servers may still be choosing who leads among them: a question asked then is not answered.
       const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: 2_000 })
@@ -109,7 +159,7 @@ describe('three controllers', function () {
     await cluster.delete('Pod', 'default', 'early')
   })
 
-  it('pass questions on to the leader, and logs and commands to the holder of the node\'s session', async () => {
+  it("pass questions on to the leader, and logs and commands to the holder of the node's session", async () => {
     node = new SessionNode('n1', three.addresses, { ca: three.authority.cert, ...nodePair })
     await cluster.create(pod('web'))
     await until('the node has the pod', () => [...node.pods.values()].includes('web'))
@@ -120,7 +170,8 @@ describe('three controllers', function () {
       for await (const chunk of one.logs({ namespace: 'default', pod: 'web' })) log += Buffer.from(chunk).toString()
       assert.equal(log, 'log of web\n', name)
       const outputs: unknown[] = []
-      for await (const { output } of one.exec(start('web', ['say', name]))) outputs.push(output?.case === 'stdout' ? Buffer.from(output.value).toString() : output?.value)
+      for await (const { output } of one.exec(start('web', ['say', name])))
+        outputs.push(output?.case === 'stdout' ? Buffer.from(output.value).toString() : output?.value)
       assert.deepEqual(outputs, [`say ${name}`, { code: 3, message: '' }])
       assert.equal((await one.get('Pod', 'default', 'web')).spec.nodeName, 'n1')
     }
@@ -135,15 +186,24 @@ describe('three controllers', function () {
       await three.kill(old)
       // A dead server costs a command nothing worth speaking of.
       const command = commandLine([old, survivor, last])
-      await command.apply('ConfigMap', 'default', 'kept', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kept' }, data: { a: 'b' } })
+      await command.apply('ConfigMap', 'default', 'kept', {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'kept' },
+        data: { a: 'b' },
+      })
       await three.serving(survivor, connections[survivor], old)
       assert.equal((await store.commit([put('/gantry-test/x', '1')], term)).outcome, 'deposed')
       await command.create(pod('after'))
-      await until('the new leader has placed a pod', async () => (await command.get('Pod', 'default', 'after')).spec.nodeName === 'n1')
+      await until(
+        'the new leader has placed a pod',
+        async () => (await command.get('Pod', 'default', 'after')).spec.nodeName === 'n1',
+      )
       await until('the node has it', () => [...node.pods.values()].includes('after'))
       await eventually(async () => {
         const reasons: string[] = []
-        for await (const event of command.events({ namespace: 'default', kind: 'Pod', name: 'after' })) reasons.push(event.reason!)
+        for await (const event of command.events({ namespace: 'default', kind: 'Pod', name: 'after' }))
+          reasons.push(event.reason!)
         assert.ok(reasons.includes('Scheduled'), reasons.join())
       })
     } finally {
@@ -162,7 +222,10 @@ describe('three controllers', function () {
     process.kill(etcd, 'SIGSTOP')
     try {
       // Says so itself: whoever asks does not have to wait until the time that it gave is over.
-      await assert.rejects(connections[cut].client('Resources').list({ apiVersion: 'v1', kind: 'Pod' }, { timeout: 15_000 }), { code: 'Unavailable' })
+      await assert.rejects(
+        connections[cut].client('Resources').list({ apiVersion: 'v1', kind: 'Pod' }, { timeout: 15_000 }),
+        { code: 'Unavailable' },
+      )
       await until('the node has another controller', () => node.welcomes > welcomes)
       assert.equal((await commandLine([cut, one, two]).list('Pod', { namespace: 'default' })).items.length, 2)
       assert.notEqual(controllerOf(await commandLine([one]).get('Node', '', 'n1')), cut)
@@ -191,12 +254,18 @@ describe('three controllers', function () {
     three.start(lost)
     assert.equal(await three.ended(lost), 1)
     const output = three.outputOf(lost)
-    assert.match(output, new RegExp(`the cluster knows ${lost} \\(etcd member [0-9a-f]+\\), but here are no data of it: they are lost; bring the data back; or, `))
+    assert.match(
+      output,
+      new RegExp(
+        `the cluster knows ${lost} \\(etcd member [0-9a-f]+\\), but here are no data of it: they are lost; bring the data back; or, `,
+      ),
+    )
     const [, id = ''] = /member remove ([0-9a-f]+)"/.exec(output) ?? []
     const [, url = ''] = /--peer-urls (https:[^"]+)"/.exec(output) ?? []
     // As etcdctl does, which is a package of its own.
     await memberChange(three.dataDir(old), 'remove', { ID: BigInt(`0x${id}`).toString() })
-    // etcd takes nobody in before its members have been connected to each other for 5 s, and some were cut off a moment ago.
+    // etcd takes nobody in before its members have been connected to each other for 5 s, and some were cut off a moment
+    // ago.
     await eventually(() => memberChange(three.dataDir(old), 'add', { peerURLs: [url] }), 30_000)
     three.start(lost)
     await three.serving(lost, connections[lost])
@@ -207,16 +276,24 @@ describe('three controllers', function () {
 /** https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/ */
 function memberChange(dataDir: string, change: 'add' | 'remove', body: object): Promise<void> {
   return new Promise((resolve, reject) => {
-    const call = requestPlain({ socketPath: join(dataDir, 'etcd/clients:0'), path: `/v3/cluster/member/${change}`, method: 'POST' }, (response) => {
-      let text = ''
-      response.on('data', (chunk: Buffer) => (text += chunk.toString()))
-      response.on('end', () => (response.statusCode === 200 ? resolve() : reject(new Error(`${change}: ${text}`))))
-    })
+    const call = requestPlain(
+      { socketPath: join(dataDir, 'etcd/clients:0'), path: `/v3/cluster/member/${change}`, method: 'POST' },
+      (response) => {
+        let text = ''
+        response.on('data', (chunk: Buffer) => (text += chunk.toString()))
+        response.on('end', () => (response.statusCode === 200 ? resolve() : reject(new Error(`${change}: ${text}`))))
+      },
+    )
     call.on('error', reject)
     call.end(JSON.stringify(body))
   })
 }
 
 async function* start(name: string, command: string[]): AsyncGenerator<Input<ExecInput>, void, undefined> {
-  yield { input: { case: 'start', value: { namespace: 'default', pod: name, container: '', command, stdin: false, tty: false } } }
+  yield {
+    input: {
+      case: 'start',
+      value: { namespace: 'default', pod: name, container: '', command, stdin: false, tty: false },
+    },
+  }
 }

@@ -14,9 +14,11 @@ import { freePorts } from './free-port.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const NAMES = ['c1', 'c2', 'c3'] as const
-/** Milliseconds for three Node.js, three etcd and three NATS that begin at once on a machine with other things to do. */
+/**
+ * Milliseconds for three Node.js, three etcd and three NATS that begin at once on a machine with other things to do.
+ */
 const PATIENCE = 90_000
-export type Name = typeof NAMES[number]
+export type Name = (typeof NAMES)[number]
 
 interface Running {
   readonly process: ChildProcess
@@ -31,7 +33,11 @@ export class ThreeControllers {
   readonly #ports: { listen: number; etcdPeer: number; natsPeer: number; nats: Record<Name, number> }
   readonly #running = new Map<Name, Running>()
 
-  private constructor(directory: string, authority: KeyPair, [listen = 0, etcdPeer = 0, natsPeer = 0, c1 = 0, c2 = 0, c3 = 0]: number[]) {
+  private constructor(
+    directory: string,
+    authority: KeyPair,
+    [listen = 0, etcdPeer = 0, natsPeer = 0, c1 = 0, c2 = 0, c3 = 0]: number[],
+  ) {
     this.#directory = directory
     this.authority = authority
     this.#ports = { listen, etcdPeer, natsPeer, nats: { c1, c2, c3 } }
@@ -71,22 +77,46 @@ export class ThreeControllers {
   async #write(name: Name): Promise<void> {
     const home = join(this.#directory, name)
     await mkdir(home)
-    const pair = await issue(this.authority, { commonName: `system:controller:${name}`, organizations: ['system:controllers'], hosts: [CONTROLLER_HOST, this.hostOf(name)] }, Date.now())
+    const pair = await issue(
+      this.authority,
+      {
+        commonName: `system:controller:${name}`,
+        organizations: ['system:controllers'],
+        hosts: [CONTROLLER_HOST, this.hostOf(name)],
+      },
+      Date.now(),
+    )
     const tls = { ca: join(home, 'ca.crt'), cert: join(home, 'tls.crt'), key: join(home, 'tls.key') }
     await writeFile(tls.ca, this.authority.cert)
     await writeFile(tls.cert, pair.cert)
     await writeFile(tls.key, pair.key, { mode: 0o600 })
-    await writeFile(join(home, 'config.yaml'), stringify({
-      name, listen: this.addressOf(name), kubeListen: `${this.hostOf(name)}:0`, dataDir: this.dataDir(name), tls,
-      members: NAMES.map((member) => ({ name: member, address: this.hostOf(member) })),
-      ports: { nats: this.#ports.nats[name], etcdPeer: this.#ports.etcdPeer, natsPeer: this.#ports.natsPeer },
-    }))
+    await writeFile(
+      join(home, 'config.yaml'),
+      stringify({
+        name,
+        listen: this.addressOf(name),
+        kubeListen: `${this.hostOf(name)}:0`,
+        dataDir: this.dataDir(name),
+        tls,
+        members: NAMES.map((member) => ({ name: member, address: this.hostOf(member) })),
+        ports: { nats: this.#ports.nats[name], etcdPeer: this.#ports.etcdPeer, natsPeer: this.#ports.natsPeer },
+      }),
+    )
   }
 
   start(name: Name): void {
-    const child = spawn(process.execPath, ['--import', 'tsx', join(ROOT, 'controller/main.ts'), '--config', join(this.#directory, name, 'config.yaml')], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
-    const running: Running = { process: child, output: '', ended: new Promise((resolve) => child.once('close', (code) => resolve(code))) }
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (running.output += chunk.toString()))
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', join(ROOT, 'controller/main.ts'), '--config', join(this.#directory, name, 'config.yaml')],
+      { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    const running: Running = {
+      process: child,
+      output: '',
+      ended: new Promise((resolve) => child.once('close', (code) => resolve(code))),
+    }
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => (running.output += chunk.toString()))
     this.#running.set(name, running)
   }
 

@@ -1,4 +1,7 @@
-/** A rig of machines that only sleep, its faults kept in memory: what faults do is seen from beside, with no cluster around it. */
+/**
+ * A rig of machines that only sleep, its faults kept in memory: what faults do is seen from beside, with no cluster
+ * around it.
+ */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -35,7 +38,13 @@ export class TinyRig implements Stage {
   readonly #turns = new Semaphore(1)
   #faults: readonly FaultRecord[] = []
 
-  private constructor(rig: string, driver: NamespacesDriver, network: NetworkRecord, folder: string, types: readonly FaultType[]) {
+  private constructor(
+    rig: string,
+    driver: NamespacesDriver,
+    network: NetworkRecord,
+    folder: string,
+    types: readonly FaultType[],
+  ) {
     this.rig = rig
     this.driver = driver
     this.#network = network
@@ -58,11 +67,25 @@ export class TinyRig implements Stage {
     return tiny
   }
 
-  async #add(name: string, { role, index, command = () => ['sleep', 'infinity'], ...limits }: TinyMachine): Promise<void> {
+  async #add(
+    name: string,
+    { role, index, command = () => ['sleep', 'infinity'], ...limits }: TinyMachine,
+  ): Promise<void> {
     const home = join(this.#folder, name)
     const runDir = join('/run/gantry', this.rig, name)
     const program = { name: role === 'node' ? 'agent' : role, command: command(runDir) } as const
-    const spec: MachineSpec = { name, role, index, program, files: [], stateDir: join(home, 'state'), runDir, log: join(home, 'log'), diskBytes: DISK, ...limits }
+    const spec: MachineSpec = {
+      name,
+      role,
+      index,
+      program,
+      files: [],
+      stateDir: join(home, 'state'),
+      runDir,
+      log: join(home, 'log'),
+      diskBytes: DISK,
+      ...limits,
+    }
     const record = async (changed: MachineRecord): Promise<void> => void this.#records.set(name, changed)
     const made = await this.driver.startMachine(this.rig, this.#network, spec, record)
     this.#machines.set(name, this.driver.machine(this.rig, this.#network, made, record))
@@ -74,13 +97,20 @@ export class TinyRig implements Stage {
 
   /** What a command on a machine prints; without its exit code. */
   async ask(machine: string, ...command: string[]): Promise<string> {
-    return (await this.machine(machine).run(command, { allow: Array.from({ length: 256 }, (_, code) => code) })).stdout.trim()
+    return (
+      await this.machine(machine).run(command, { allow: Array.from({ length: 256 }, (_, code) => code) })
+    ).stdout.trim()
   }
 
   /** A process on a machine that ends with the rig; its standard streams are this process's to use. */
-  spawn(machine: string, ...command: string[]): ChildProcess & { stdout: NonNullable<ChildProcess['stdout']>; stdin: NonNullable<ChildProcess['stdin']> } {
+  spawn(
+    machine: string,
+    ...command: string[]
+  ): ChildProcess & { stdout: NonNullable<ChildProcess['stdout']>; stdin: NonNullable<ChildProcess['stdin']> } {
     const { init } = this.#records.get(machine)!.handle as unknown as { init: ProcessIdentity }
-    const child = spawn('nsenter', ['--target', String(init.pid), '--mount', '--net', '--uts', '--pid', ...command], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const child = spawn('nsenter', ['--target', String(init.pid), '--mount', '--net', '--uts', '--pid', ...command], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
     this.#programs.push(child)
     return child as never
   }

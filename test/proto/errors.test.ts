@@ -3,10 +3,14 @@ import { GantryError } from '../../proto/api/errors.ts'
 
 describe('errors of several bundles', () => {
   it('are known to each other, and subclasses stay apart', async () => {
-    const other = (await import(`../../proto/api/errors.ts?bundle=${process.pid}`)) as typeof import('../../proto/api/errors.ts')
+    const other = (await import(
+      `../../proto/api/errors.ts?bundle=${process.pid}`
+    )) as typeof import('../../proto/api/errors.ts')
     const theirs = new other.GantryError('NotFound', 'none')
     assert.notEqual(other.GantryError, GantryError)
-    assert.ok(theirs instanceof GantryError && GantryError.is(theirs, 'NotFound') && GantryError.from(theirs) === theirs)
+    assert.ok(
+      theirs instanceof GantryError && GantryError.is(theirs, 'NotFound') && GantryError.from(theirs) === theirs,
+    )
     class Special extends GantryError {}
     assert.ok(new Special('NotFound', 'x') instanceof Special && new Special('NotFound', 'x') instanceof GantryError)
     assert.ok(!(theirs instanceof Special) && !(new GantryError('NotFound', 'x') instanceof Special))

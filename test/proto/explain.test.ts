@@ -6,7 +6,10 @@ describe('explain', () => {
   it('describes a kind with its fields', async () => {
     const { kind, apiVersion, path, field } = await explain('deploy')
     assert.deepEqual([kind, apiVersion, path], ['Deployment', 'apps/v1', ''])
-    assert.deepEqual(field.children.map(({ name, type }) => `${name} ${type}`), ['apiVersion string', 'kind string', 'metadata ObjectMeta', 'spec DeploymentSpec', 'status DeploymentStatus'])
+    assert.deepEqual(
+      field.children.map(({ name, type }) => `${name} ${type}`),
+      ['apiVersion string', 'kind string', 'metadata ObjectMeta', 'spec DeploymentSpec', 'status DeploymentStatus'],
+    )
     assert.match(field.description, /^Pods of one kind/)
     assert(field.children.every((child) => child.description !== '' && child.children.length === 0))
   })
@@ -14,7 +17,10 @@ describe('explain', () => {
   it('describes a field with its rules', async () => {
     const { field, path } = await explain('pods.spec.restartPolicy')
     assert.equal(path, 'spec.restartPolicy')
-    assert.deepEqual([field.type, field.enum, field.default, field.required, field.children], ['string', ['Always', 'OnFailure', 'Never'], 'Always', false, []])
+    assert.deepEqual(
+      [field.type, field.enum, field.default, field.required, field.children],
+      ['string', ['Always', 'OnFailure', 'Never'], 'Always', false, []],
+    )
   })
 
   it('shows what is required, frozen, read-only, keyed, not acted on', async () => {
@@ -43,11 +49,19 @@ describe('explain', () => {
   it('goes all the way down on request, but not into what is refused', async () => {
     const { field } = await explain('pod.spec', { recursive: true })
     const find = (name: string): typeof field => field.children.find((child) => child.name === name)!
-    assert(find('containers').children.find((child) => child.name === 'env')!.children.some((child) => child.name === 'valueFrom' && child.children.length > 0))
+    assert(
+      find('containers')
+        .children.find((child) => child.name === 'env')!
+        .children.some((child) => child.name === 'valueFrom' && child.children.length > 0),
+    )
     assert.deepEqual(find('affinity').children, [])
   })
 
-  const unknown: [string, RegExp][] = [['pot', /"pot" is no kind: did you mean pod\?/], ['pod.spec.container', /"container" is no field of Pod.spec: did you mean containers\?/], ['pod.spec.nodeName.x', /"x" is no field of Pod.spec.nodeName$/]]
+  const unknown: [string, RegExp][] = [
+    ['pot', /"pot" is no kind: did you mean pod\?/],
+    ['pod.spec.container', /"container" is no field of Pod.spec: did you mean containers\?/],
+    ['pod.spec.nodeName.x', /"x" is no field of Pod.spec.nodeName$/],
+  ]
   for (const [path, message] of unknown) {
     it(`does not know ${path}`, async () => {
       await assert.rejects(explain(path), (error) => GantryError.is(error, 'NotFound') && message.test(error.message))

@@ -8,7 +8,12 @@ import { messageSchema, schema } from '../../proto/api/schema.ts'
 import { validate } from '../../proto/api/validation.ts'
 import type { JsonObject, JsonValue } from '../../proto/gen/types.ts'
 
-const pod = (spec: JsonObject): JsonObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'i' }], ...spec } })
+const pod = (spec: JsonObject): JsonObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'p', namespace: 'default' },
+  spec: { containers: [{ name: 'c', image: 'i' }], ...spec },
+})
 
 /** Field and remedy of everything that is wrong with a pod. */
 function hints(spec: JsonObject): string[] {
@@ -23,15 +28,21 @@ describe('hints', () => {
     assert.deepEqual(hints({ volumes: volume({ persistentVolumeClaim: { claimName: 'c' } }) }), [
       'spec.volumes[0].persistentVolumeClaim: use hostPath, emptyDir, secret, downwardAPI, configMap or projected instead',
     ])
-    const [hook] = hints({ containers: [{ name: 'c', image: 'i', lifecycle: { preStop: { tcpSocket: { port: 1 } } } }] })
+    const [hook] = hints({
+      containers: [{ name: 'c', image: 'i', lifecycle: { preStop: { tcpSocket: { port: 1 } } } }],
+    })
     assert.match(hook!, /tcpSocket: use exec, httpGet or sleep instead/)
   })
 
   it('name no volume that nobody wrote', () => {
     const mount = { containers: [{ name: 'c', image: 'i', volumeMounts: [{ name: 'date', mountPath: '/d' }] }] }
     const token = { name: 'kube-api-access-x1y2z', emptyDir: {} }
-    assert.deepEqual(hints({ ...mount, volumes: [token] }), ['spec.containers[0].volumeMounts[0].name: add it under volumes'])
-    assert.deepEqual(hints({ ...mount, volumes: [{ name: 'data', emptyDir: {} }, token] }), ['spec.containers[0].volumeMounts[0].name: add it under volumes, or use data'])
+    assert.deepEqual(hints({ ...mount, volumes: [token] }), [
+      'spec.containers[0].volumeMounts[0].name: add it under volumes',
+    ])
+    assert.deepEqual(hints({ ...mount, volumes: [{ name: 'data', emptyDir: {} }, token] }), [
+      'spec.containers[0].volumeMounts[0].name: add it under volumes, or use data',
+    ])
   })
 
   it('tell of what is accepted only where there is something to write', () => {
@@ -43,7 +54,11 @@ describe('hints', () => {
     for (const name of Object.keys(schema.messages)) {
       for (const field of messageSchema(name).fields) {
         if (field.options.unsupported === undefined) continue
-        assert.match(unsupportedRemedy(field), /^(leave it out(, or write [^ ].*)?|use [^ ].* instead)$/, `${name}.${field.name}`)
+        assert.match(
+          unsupportedRemedy(field),
+          /^(leave it out(, or write [^ ].*)?|use [^ ].* instead)$/,
+          `${name}.${field.name}`,
+        )
         assert.doesNotMatch(acceptedText(field.options.inert ?? []), /: \)|, \)|: ,/, `${name}.${field.name}`)
       }
     }

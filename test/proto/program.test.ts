@@ -8,7 +8,9 @@ import { GantryError } from '../../proto/api/errors.ts'
 import { configure, parseInvocation, type Program } from '../../proto/api/program.ts'
 
 const PROGRAM: Program = {
-  name: 'gantry-example', purpose: 'Shows.', version: '1.2.3',
+  name: 'gantry-example',
+  purpose: 'Shows.',
+  version: '1.2.3',
   flags: {
     listen: { setting: ['listen'], value: 'HOST:PORT', says: 'where' },
     port: { setting: ['ports', 'nats'], value: 'PORT', says: 'which', type: 'count' },
@@ -25,10 +27,18 @@ class Printed {
 
 describe('command line of a program', () => {
   it('turns flags into settings', () => {
-    assert.deepEqual(parseInvocation(PROGRAM, ['--listen', ':1', '--config=f.yaml', '--peer', 'a:1', '--port', '42', '--peer=b:2']), {
-      kind: 'run', file: 'f.yaml',
-      overrides: [{ flag: '--listen', path: ['listen'], value: ':1' }, { flag: '--port', path: ['ports', 'nats'], value: 42 }, { flag: '--peer', path: ['peers'], value: ['a:1', 'b:2'] }],
-    })
+    assert.deepEqual(
+      parseInvocation(PROGRAM, ['--listen', ':1', '--config=f.yaml', '--peer', 'a:1', '--port', '42', '--peer=b:2']),
+      {
+        kind: 'run',
+        file: 'f.yaml',
+        overrides: [
+          { flag: '--listen', path: ['listen'], value: ':1' },
+          { flag: '--port', path: ['ports', 'nats'], value: 42 },
+          { flag: '--peer', path: ['peers'], value: ['a:1', 'b:2'] },
+        ],
+      },
+    )
     assert.deepEqual(parseInvocation(PROGRAM, []), { kind: 'run', file: undefined, overrides: [] })
   })
 
@@ -39,7 +49,10 @@ describe('command line of a program', () => {
 
   it('prints help and version', () => {
     const help = parseInvocation(PROGRAM, ['--help'])
-    assert.match(help.kind === 'print' ? help.text : '', /--listen HOST:PORT +where\n[^]*--peer HOST:PORT +who else; may be given several times\n/)
+    assert.match(
+      help.kind === 'print' ? help.text : '',
+      /--listen HOST:PORT +where\n[^]*--peer HOST:PORT +who else; may be given several times\n/,
+    )
     assert.deepEqual(parseInvocation(PROGRAM, ['--version']), { kind: 'print', text: 'gantry-example 1.2.3\n' })
   })
 
@@ -55,7 +68,11 @@ describe('command line of a program', () => {
   ]
   for (const [what, argv, message] of bad) {
     it(`refuses ${what}`, () => {
-      assert.throws(() => parseInvocation(PROGRAM, argv), (error) => GantryError.is(error, 'InvalidArgument') && message.test(error.message) || assert.fail(String(error)))
+      assert.throws(
+        () => parseInvocation(PROGRAM, argv),
+        (error) =>
+          (GantryError.is(error, 'InvalidArgument') && message.test(error.message)) || assert.fail(String(error)),
+      )
     })
   }
 })
@@ -69,22 +86,82 @@ describe('programs', () => {
   }
 
   it('the controller takes flags alone', async () => {
-    const start = await configure(CONTROLLER, CONTROLLER_SETTINGS, ['--name', 'c1', '--listen', '127.0.0.1:7443', '--data-dir', '/d', '--pod-cidr', '10.8.0.0/16', '--tls-ca', 'a', '--tls-cert', 'b', '--tls-key', 'c', '--nats', 'nats://h:1', '--nats-port', '5'], new Printed())
-    assert.deepEqual(start, { settings: { name: 'c1', listen: '127.0.0.1:7443', kubeListen: '0.0.0.0:6443', advertise: undefined, dataDir: '/d', tls: { ca: 'a', cert: 'b', key: 'c' }, podCidr: '10.8.0.0/16', serviceCidr: '10.96.0.0/16', clusterDomain: 'cluster.local', etcd: [], etcdTls: undefined, externalCidrs: [], nodeAddresses: [], nats: ['nats://h:1'], members: [], ports: { nats: 5, etcdPeer: 2380, natsPeer: 6222 } } })
+    const start = await configure(
+      CONTROLLER,
+      CONTROLLER_SETTINGS,
+      [
+        '--name',
+        'c1',
+        '--listen',
+        '127.0.0.1:7443',
+        '--data-dir',
+        '/d',
+        '--pod-cidr',
+        '10.8.0.0/16',
+        '--tls-ca',
+        'a',
+        '--tls-cert',
+        'b',
+        '--tls-key',
+        'c',
+        '--nats',
+        'nats://h:1',
+        '--nats-port',
+        '5',
+      ],
+      new Printed(),
+    )
+    assert.deepEqual(start, {
+      settings: {
+        name: 'c1',
+        listen: '127.0.0.1:7443',
+        kubeListen: '0.0.0.0:6443',
+        advertise: undefined,
+        dataDir: '/d',
+        tls: { ca: 'a', cert: 'b', key: 'c' },
+        podCidr: '10.8.0.0/16',
+        serviceCidr: '10.96.0.0/16',
+        clusterDomain: 'cluster.local',
+        etcd: [],
+        etcdTls: undefined,
+        externalCidrs: [],
+        nodeAddresses: [],
+        nats: ['nats://h:1'],
+        members: [],
+        ports: { nats: 5, etcdPeer: 2380, natsPeer: 6222 },
+      },
+    })
   })
 
   it('refuse with what is wrong and exit code 2', async () => {
     assert.equal(await refusal(CONTROLLER, CONTROLLER_SETTINGS, []), 'command line:1:1: tls is missing\n')
-    assert.match(await refusal(CONTROLLER, CONTROLLER_SETTINGS, ['--tls-ca', 'a', '--pod-cidr', '10.8.0.1/16']), /^command line:1:1: tls\.cert is missing\n.*tls\.key is missing\n--pod-cidr: must be a range of a \/24 or larger/)
-    assert.equal(await refusal(AGENT, AGENT_SETTINGS, ['--controller', 'c', '--runtime', 'docker']), '--controller: must be HOST:PORT\n--runtime: must be one of auto, crun, runc\n')
-    for (const path of ['/', '/a/', '/a/../b']) assert.equal(await refusal(AGENT, AGENT_SETTINGS, ['--controller', 'c:1', '--cgroup-parent', path]), '--cgroup-parent: must be a path below /\n')
-    assert.match(await refusal(AGENT, AGENT_SETTINGS, ['--config', '/nonexistent/agent.yaml']), /^cannot read the configuration file \/nonexistent\/agent\.yaml/)
+    assert.match(
+      await refusal(CONTROLLER, CONTROLLER_SETTINGS, ['--tls-ca', 'a', '--pod-cidr', '10.8.0.1/16']),
+      /^command line:1:1: tls\.cert is missing\n.*tls\.key is missing\n--pod-cidr: must be a range of a \/24 or larger/,
+    )
+    assert.equal(
+      await refusal(AGENT, AGENT_SETTINGS, ['--controller', 'c', '--runtime', 'docker']),
+      '--controller: must be HOST:PORT\n--runtime: must be one of auto, crun, runc\n',
+    )
+    for (const path of ['/', '/a/', '/a/../b'])
+      assert.equal(
+        await refusal(AGENT, AGENT_SETTINGS, ['--controller', 'c:1', '--cgroup-parent', path]),
+        '--cgroup-parent: must be a path below /\n',
+      )
+    assert.match(
+      await refusal(AGENT, AGENT_SETTINGS, ['--config', '/nonexistent/agent.yaml']),
+      /^cannot read the configuration file \/nonexistent\/agent\.yaml/,
+    )
   })
 
   it('refuse labels that are not for a node to give', () => {
-    const read = (key: string) => parseConfig(JSON.stringify({ controllers: ['c:1'], labels: { [key]: 'true' } }), 'test', AGENT_SETTINGS)
+    const read = (key: string) =>
+      parseConfig(JSON.stringify({ controllers: ['c:1'], labels: { [key]: 'true' } }), 'test', AGENT_SETTINGS)
     assert.deepEqual(read('topology.kubernetes.io/zone').labels, { 'topology.kubernetes.io/zone': 'true' })
-    assert.throws(() => read('gantry.dev/entrance'), { code: 'InvalidArgument', message: /labels\.gantry\.dev\/entrance is for administrators to give: use gantry label node/ })
+    assert.throws(() => read('gantry.dev/entrance'), {
+      code: 'InvalidArgument',
+      message: /labels\.gantry\.dev\/entrance is for administrators to give: use gantry label node/,
+    })
   })
 
   it('print their help', async () => {

@@ -6,7 +6,12 @@ import { decodeResource, encodeResource } from '../../proto/api/wire.ts'
 function gate(): { until: Promise<void>; open: () => void; reached: () => void; asked: Promise<void> } {
   let open!: () => void
   let reached!: () => void
-  return { until: new Promise((resolve) => (open = resolve)), asked: new Promise((resolve) => (reached = resolve)), open: () => open(), reached: () => reached() }
+  return {
+    until: new Promise((resolve) => (open = resolve)),
+    asked: new Promise((resolve) => (reached = resolve)),
+    open: () => open(),
+    reached: () => reached(),
+  }
 }
 
 describe('rpc', () => {
@@ -19,7 +24,10 @@ describe('rpc', () => {
     server = new Server({ address: '127.0.0.1:0' })
     server.add('Pods', {
       async *logs(request, call) {
-        if (request.pod === 'none') throw new GantryError('NotFound', 'no pod none', { details: [{ field: 'pod', value: 'none', remedy: 'see gantry get pods' }] })
+        if (request.pod === 'none')
+          throw new GantryError('NotFound', 'no pod none', {
+            details: [{ field: 'pod', value: 'none', remedy: 'see gantry get pods' }],
+          })
         for (let line = 0; ; line++) {
           if (call.signal.aborted) return void seen.push('aborted')
           yield { data: Buffer.from(`${line}\n`) }
@@ -70,7 +78,8 @@ describe('rpc', () => {
     })()
     let echoed = 0
     const done = (async () => {
-      for await (const { output } of connection.client('Pods').exec(inputs)) if (output?.case === 'stdout') echoed += output.value.length
+      for await (const { output } of connection.client('Pods').exec(inputs))
+        if (output?.case === 'stdout') echoed += output.value.length
     })()
     await stalled.asked
     // Nothing is taken now: what is sent comes to rest.
@@ -89,7 +98,9 @@ describe('rpc', () => {
     const note = (warning: Error): void => void warnings.push(warning)
     process.on('warning', note)
     try {
-      const calls = Array.from({ length: 20 }, () => connection.client('Pods').logs({ pod: 'a' })[Symbol.asyncIterator]())
+      const calls = Array.from({ length: 20 }, () =>
+        connection.client('Pods').logs({ pod: 'a' })[Symbol.asyncIterator](),
+      )
       await Promise.all(calls.map((call) => call.next()))
       await Promise.all(calls.map(async (call) => call.return?.()))
       await new Promise((resolve) => setImmediate(resolve))
@@ -102,9 +113,15 @@ describe('rpc', () => {
   })
 
   it('carries an error with code and details', async () => {
-    await assert.rejects(async () => {
-      for await (const _ of connection.client('Pods').logs({ pod: 'none' })) assert.fail('no message expected')
-    }, (error: GantryError) => error.code === 'NotFound' && error.message === 'no pod none' && error.details[0]?.remedy === 'see gantry get pods')
+    await assert.rejects(
+      async () => {
+        for await (const _ of connection.client('Pods').logs({ pod: 'none' })) assert.fail('no message expected')
+      },
+      (error: GantryError) =>
+        error.code === 'NotFound' &&
+        error.message === 'no pod none' &&
+        error.details[0]?.remedy === 'see gantry get pods',
+    )
   })
 
   it('tells the handler when the caller goes away', async () => {
@@ -122,7 +139,10 @@ describe('rpc', () => {
     const none = connect('127.0.0.1:1')
     try {
       await assert.rejects(none.ready(1_000), { code: 'Unavailable', message: '127.0.0.1:1 cannot be connected to' })
-      await assert.rejects(none.ready(1_000, AbortSignal.abort(new GantryError('Cancelled', 'stop'))), { code: 'Cancelled', message: 'stop' })
+      await assert.rejects(none.ready(1_000, AbortSignal.abort(new GantryError('Cancelled', 'stop'))), {
+        code: 'Cancelled',
+        message: 'stop',
+      })
     } finally {
       none.close()
     }
@@ -131,9 +151,13 @@ describe('rpc', () => {
 
   it('ends the calls under way with a reason, and serves those after', async () => {
     let lines = 0
-    await assert.rejects((async () => {
-      for await (const _ of connection.client('Pods').logs({ pod: 'a' })) if (++lines === 3) server.interrupt(new GantryError('Unavailable', 'cut off'))
-    })(), { code: 'Unavailable', message: 'cut off' })
+    await assert.rejects(
+      (async () => {
+        for await (const _ of connection.client('Pods').logs({ pod: 'a' }))
+          if (++lines === 3) server.interrupt(new GantryError('Unavailable', 'cut off'))
+      })(),
+      { code: 'Unavailable', message: 'cut off' },
+    )
     for await (const { data } of connection.client('Pods').logs({ pod: 'a' })) {
       assert.equal(Buffer.from(data).toString(), '0\n')
       break
@@ -142,9 +166,32 @@ describe('rpc', () => {
 
   it('keeps an object through its bytes', () => {
     const bytes = encodeResource({
-      apiVersion: 'v1', kind: 'Pod',
-      metadata: { name: 'a', namespace: 'default', uid: 'u', resourceVersion: '7', creationTimestamp: '2026-01-31T12:00:00Z' },
-      spec: { containers: [{ name: 'c', image: 'busybox', resources: { limits: { cpu: '100m' } }, livenessProbe: { httpGet: { port: 'web', path: '/', scheme: 'HTTP' }, timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3 } }], volumes: [{ name: 'v', emptyDir: {} }] },
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: 'a',
+        namespace: 'default',
+        uid: 'u',
+        resourceVersion: '7',
+        creationTimestamp: '2026-01-31T12:00:00Z',
+      },
+      spec: {
+        containers: [
+          {
+            name: 'c',
+            image: 'busybox',
+            resources: { limits: { cpu: '100m' } },
+            livenessProbe: {
+              httpGet: { port: 'web', path: '/', scheme: 'HTTP' },
+              timeoutSeconds: 1,
+              periodSeconds: 10,
+              successThreshold: 1,
+              failureThreshold: 3,
+            },
+          },
+        ],
+        volumes: [{ name: 'v', emptyDir: {} }],
+      },
       status: { timeline: [{ step: 'accepted', time: '2026-01-31T12:00:00.125000Z' }] },
     } as never)
     const pod = decodeResource('Pod', bytes, '9')

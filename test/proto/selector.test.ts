@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { GantryError } from '../../proto/api/errors.ts'
-import { formatLabelSelector, labelSelectorMatcher, parseFieldSelector, parseLabelSelector } from '../../proto/api/selector.ts'
+import {
+  formatLabelSelector,
+  labelSelectorMatcher,
+  parseFieldSelector,
+  parseLabelSelector,
+} from '../../proto/api/selector.ts'
 import type { AnyResource, LabelSelector } from '../../proto/gen/types.ts'
 
 function refuses(call: () => unknown, message: RegExp): void {
@@ -46,11 +51,19 @@ describe('label selector', () => {
     const of = (count: number): string => Array.from({ length: count }, (_, index) => `!k${index}`).join(',')
     assert.ok(parseLabelSelector(of(200)).matches({}))
     assert.throws(() => parseLabelSelector(of(201)), { code: 'InvalidArgument', message: /more than 200 requirements/ })
-    const fields = (count: number): string => Array.from({ length: count }, (_, index) => `metadata.name!=x${index}`).join(',')
+    const fields = (count: number): string =>
+      Array.from({ length: count }, (_, index) => `metadata.name!=x${index}`).join(',')
     assert.equal(parseFieldSelector(fields(200), 'Pod').requirements.length, 200)
-    assert.throws(() => parseFieldSelector(fields(201), 'Pod'), { code: 'InvalidArgument', message: /more than 200 requirements/ })
+    assert.throws(() => parseFieldSelector(fields(201), 'Pod'), {
+      code: 'InvalidArgument',
+      message: /more than 200 requirements/,
+    })
     // Values are looked up.
-    assert.ok(!parseLabelSelector(`k in (${Array.from({ length: 5000 }, (_, index) => `v${index}`).join(',')})`).matches({ k: 'w' }))
+    assert.ok(
+      !parseLabelSelector(`k in (${Array.from({ length: 5000 }, (_, index) => `v${index}`).join(',')})`).matches({
+        k: 'w',
+      }),
+    )
   })
 
   it('matches everything when empty and nothing when there is none', () => {
@@ -60,7 +73,10 @@ describe('label selector', () => {
 
   it('refuses an operator without its values', () => {
     refuses(() => labelSelectorMatcher({ matchExpressions: [{ key: 'a', operator: 'In' }] }), /In needs values/)
-    refuses(() => labelSelectorMatcher({ matchExpressions: [{ key: 'a', operator: 'Exists', values: ['x'] }] }), /Exists takes no values/)
+    refuses(
+      () => labelSelectorMatcher({ matchExpressions: [{ key: 'a', operator: 'Exists', values: ['x'] }] }),
+      /Exists takes no values/,
+    )
   })
 
   it('means the same as text and as an object', () => {
@@ -70,15 +86,29 @@ describe('label selector', () => {
       fc.record({ key: name, operator: fc.constantFrom('In' as const, 'NotIn' as const), values }),
       fc.record({ key: name, operator: fc.constantFrom('Exists' as const, 'DoesNotExist' as const) }),
     )
-    const selector: fc.Arbitrary<LabelSelector> = fc.record({ matchLabels: fc.dictionary(name, fc.constantFrom('x', 'y')), matchExpressions: fc.array(expression, { maxLength: 3 }) })
-    fc.assert(fc.property(selector, fc.dictionary(name, fc.constantFrom('x', 'y', 'z', '')), (object, labels) => {
-      assert.equal(parseLabelSelector(formatLabelSelector(object)).matches(labels), labelSelectorMatcher(object).matches(labels))
-    }))
+    const selector: fc.Arbitrary<LabelSelector> = fc.record({
+      matchLabels: fc.dictionary(name, fc.constantFrom('x', 'y')),
+      matchExpressions: fc.array(expression, { maxLength: 3 }),
+    })
+    fc.assert(
+      fc.property(selector, fc.dictionary(name, fc.constantFrom('x', 'y', 'z', '')), (object, labels) => {
+        assert.equal(
+          parseLabelSelector(formatLabelSelector(object)).matches(labels),
+          labelSelectorMatcher(object).matches(labels),
+        )
+      }),
+    )
   })
 })
 
 describe('field selector', () => {
-  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'default' }, spec: { priority: 3 }, status: { phase: 'Running' } } as unknown as AnyResource
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'web', namespace: 'default' },
+    spec: { priority: 3 },
+    status: { phase: 'Running' },
+  } as unknown as AnyResource
   const table: [string, boolean][] = [
     ['metadata.name=web,metadata.namespace==default', true],
     ['status.phase!=Running', false],
@@ -90,12 +120,16 @@ describe('field selector', () => {
     ['metadata.name=a\\,b', false],
   ]
   for (const [text, expected] of table) {
-    it(`${text} ${expected ? 'matches' : 'does not match'}`, () => assert.equal(parseFieldSelector(text, 'Pod').matches(pod), expected))
+    it(`${text} ${expected ? 'matches' : 'does not match'}`, () =>
+      assert.equal(parseFieldSelector(text, 'Pod').matches(pod), expected))
   }
 
   it('says where a text is wrong', () => {
     refuses(() => parseFieldSelector('metadata.name'), /character 14: expected =, == or !=, found the end/)
-    refuses(() => parseFieldSelector('status.phase=x,spec.nodename=a', 'Pod'), /character 16: Pod has no field spec.nodename/)
+    refuses(
+      () => parseFieldSelector('status.phase=x,spec.nodename=a', 'Pod'),
+      /character 16: Pod has no field spec.nodename/,
+    )
     refuses(() => parseFieldSelector('spec.containers=a', 'Pod'), /not a single value/)
     refuses(() => parseFieldSelector('metadata.name=a=b'), /character 16/)
   })

@@ -1,4 +1,7 @@
-/** An agent whose pods run as soon as they are assigned and end as soon as they are told to. What runs on it outlives its sessions, and itself. */
+/**
+ * An agent whose pods run as soon as they are assigned and end as soon as they are told to. What runs on it outlives
+ * its sessions, and itself.
+ */
 import type { Dispatcher } from '../../controller/dispatch/dispatcher.ts'
 import { GantryError } from '../../proto/api/errors.ts'
 import { formatTime } from '../../proto/api/time.ts'
@@ -6,7 +9,15 @@ import { decodeResource, type Input } from '../../proto/api/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { FakeClock, Timer } from '../../proto/base/clock.ts'
 import { WITHDRAWAL_WAIT } from '../../agent/pods/ending.ts'
-import type { Assignments, ControllerMessage, EndpointSlice, NetworkUpdate, NodeMessage, ObservedPod, Pod } from '../../proto/gen/types.ts'
+import type {
+  Assignments,
+  ControllerMessage,
+  EndpointSlice,
+  NetworkUpdate,
+  NodeMessage,
+  ObservedPod,
+  Pod,
+} from '../../proto/gen/types.ts'
 
 const HEARTBEAT = 1_000
 /** Milliseconds until it dials again after a session has ended. */
@@ -142,12 +153,28 @@ export class SimulatedAgent {
       message: {
         case: 'hello',
         value: {
-          agentId: this.name, version: '1',
-          node: { apiVersion: 'v1', kind: 'Node', metadata: { name: this.name, namespace: '', uid: '', resourceVersion: '', labels: { 'kubernetes.io/hostname': this.name } }, spec: {}, status: { capacity: { cpu: '4', pods: '100' }, allocatable: { cpu: '4', pods: '100' } } },
+          agentId: this.name,
+          version: '1',
+          node: {
+            apiVersion: 'v1',
+            kind: 'Node',
+            metadata: {
+              name: this.name,
+              namespace: '',
+              uid: '',
+              resourceVersion: '',
+              labels: { 'kubernetes.io/hostname': this.name },
+            },
+            spec: {},
+            status: { capacity: { cpu: '4', pods: '100' }, allocatable: { cpu: '4', pods: '100' } },
+          },
         },
       },
     })
-    this.#converse(dispatchers[this.#turn++ % dispatchers.length]!, conversation).then(() => this.#over(conversation), () => this.#over(conversation))
+    this.#converse(dispatchers[this.#turn++ % dispatchers.length]!, conversation).then(
+      () => this.#over(conversation),
+      () => this.#over(conversation),
+    )
   }
 
   async #converse(dispatcher: Dispatcher, { sent, ended }: Conversation): Promise<void> {
@@ -182,7 +209,8 @@ export class SimulatedAgent {
     const follow = (): void => {
       if (update.complete) this.#endpoints.clear()
       for (const { key, entry } of update.set) {
-        if (entry?.case === 'object' && entry.value.kind === 'EndpointSlice') this.#endpoints.set(key, takers(decodeResource('EndpointSlice', entry.value.raw)))
+        if (entry?.case === 'object' && entry.value.kind === 'EndpointSlice')
+          this.#endpoints.set(key, takers(decodeResource('EndpointSlice', entry.value.raw)))
       }
       for (const key of update.removed) this.#endpoints.delete(key)
       this.#send({ message: { case: 'networkApplied', value: { revision: update.revision } } })
@@ -221,7 +249,10 @@ export class SimulatedAgent {
       if (deletionTimestamp !== undefined) {
         if (this.waitsForWithdrawal && this.#running.has(uid)) {
           if (this.#leaving.has(uid)) continue
-          this.#leaving.set(uid, { since: this.#parts.clock.monotonic(), late: this.#parts.clock.after(WITHDRAWAL_WAIT, () => this.#leave(uid, false)) })
+          this.#leaving.set(uid, {
+            since: this.#parts.clock.monotonic(),
+            late: this.#parts.clock.after(WITHDRAWAL_WAIT, () => this.#leave(uid, false)),
+          })
           continue
         }
         this.#end(uid)
@@ -234,7 +265,8 @@ export class SimulatedAgent {
     }
     const assigned = new Set(pods.map(({ metadata: { uid } }) => uid))
     const gone = new Set(removed.filter(({ kind }) => kind === 'Pod').map(({ name }) => name))
-    for (const [uid, { pod }] of [...this.#running]) if (!assigned.has(uid) && (complete || gone.has(pod.metadata.name))) this.#end(uid)
+    for (const [uid, { pod }] of [...this.#running])
+      if (!assigned.has(uid) && (complete || gone.has(pod.metadata.name))) this.#end(uid)
     this.#report(news)
   }
 
@@ -245,10 +277,25 @@ export class SimulatedAgent {
     this.ended.push(running.pod.metadata.name)
   }
 
-  #observed({ pod: { metadata: { namespace, name, uid } }, startedAt }: Running): ObservedPod {
+  #observed({
+    pod: {
+      metadata: { namespace, name, uid },
+    },
+    startedAt,
+  }: Running): ObservedPod {
     const lastTransitionTime = formatTime(startedAt)
-    const conditions = ['Ready', 'ContainersReady'].map((type) => ({ type, status: 'True' as const, lastTransitionTime }))
-    return { namespace, name, uid, released: false, status: { phase: 'Running', startTime: lastTransitionTime, conditions, podIP: this.#addressOf(uid) } }
+    const conditions = ['Ready', 'ContainersReady'].map((type) => ({
+      type,
+      status: 'True' as const,
+      lastTransitionTime,
+    }))
+    return {
+      namespace,
+      name,
+      uid,
+      released: false,
+      status: { phase: 'Running', startTime: lastTransitionTime, conditions, podIP: this.#addressOf(uid) },
+    }
   }
 
   #addressOf(uid: string): string {
@@ -267,5 +314,9 @@ export class SimulatedAgent {
 }
 
 function takers({ endpoints = [] }: EndpointSlice): Set<string> {
-  return new Set(endpoints.flatMap(({ conditions, targetRef }) => (conditions?.ready !== false && targetRef?.uid !== undefined ? [targetRef.uid] : [])))
+  return new Set(
+    endpoints.flatMap(({ conditions, targetRef }) =>
+      conditions?.ready !== false && targetRef?.uid !== undefined ? [targetRef.uid] : [],
+    ),
+  )
 }

@@ -1,5 +1,6 @@
 /**
- * A cluster in one process under a simulated clock: one store in memory, controllers with all that leads and dispatches, and agents whose pods
+ * A cluster in one process under a simulated clock: one store in memory, controllers with all that leads and
+ * dispatches, and agents whose pods
  * are counters. Only what stands between the parts (network, disk, processes) is not real.
  */
 import { setImmediate } from 'node:timers/promises'
@@ -36,12 +37,14 @@ function cuttable(store: Store): { store: Store; cut: () => void } {
   const check = (): void => {
     if (isCut) throw new GantryError('Unavailable', 'the store is out of reach')
   }
-  const through = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => async (...args: A): Promise<R> => {
-    check()
-    const result = await call(...args)
-    check()
-    return result
-  }
+  const through =
+    <A extends unknown[], R>(call: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      check()
+      const result = await call(...args)
+      check()
+      return result
+    }
   return {
     cut: () => void (isCut = true),
     store: {
@@ -73,32 +76,64 @@ export class SimulatedController {
   readonly #cut: () => void
   #up = true
 
-  constructor(name: string, seed: number, parts: { store: MemoryStore; clock: FakeClock; told: string[]; peers: DispatcherParts['peers'] }) {
+  constructor(
+    name: string,
+    seed: number,
+    parts: { store: MemoryStore; clock: FakeClock; told: string[]; peers: DispatcherParts['peers'] },
+  ) {
     const { clock } = parts
     const random = seededRandom(seed)
     const logger = silentLogger
     const { store, cut } = cuttable(parts.store)
-    const events = { record: ({ regarding, reason }: { regarding: { kind: string; metadata: { name: string } }; reason: string }) => void parts.told.push(`${regarding.kind} ${regarding.metadata.name} ${reason}`), publish: () => undefined }
+    const events = {
+      record: ({ regarding, reason }: { regarding: { kind: string; metadata: { name: string } }; reason: string }) =>
+        void parts.told.push(`${regarding.kind} ${regarding.metadata.name} ${reason}`),
+      publish: () => undefined,
+    }
     this.name = name
     this.#cut = cut
     this.informer = new StoreInformer({ store, clock, random, logger })
     const reads = new ConsistentReads(store, this.informer)
     this.api = new ObjectCore({ reads, informer: this.informer, commits: new GroupCommit(store), clock, random })
     const common = { api: this.api, informer: this.informer, events, clock, random, logger }
-    this.dispatcher = new Dispatcher({ ...common, controller: name, podCidr: '10.244.0.0/16', cluster: CLUSTER_NETWORK, peers: parts.peers })
+    this.dispatcher = new Dispatcher({
+      ...common,
+      controller: name,
+      podCidr: '10.244.0.0/16',
+      cluster: CLUSTER_NETWORK,
+      peers: parts.peers,
+    })
     this.scheduler = new Scheduler(common)
     this.election = new Election({ store, clock, random, logger, name })
-    const replicas = new StoreReplicas({ store, clock, random, logger, name, address: `${name}:7443`, kubeAddress: () => `${name}:6443` })
+    const replicas = new StoreReplicas({
+      store,
+      clock,
+      random,
+      logger,
+      name,
+      address: `${name}:7443`,
+      kubeAddress: () => `${name}:6443`,
+    })
     this.#group.add((signal) => this.informer.run(signal))
     this.#group.add((signal) => this.dispatcher.run(signal))
     this.#group.add((signal) => replicas.run(signal))
-    this.#group.add((signal) => this.election.run(signal, async (term, leading) => {
-      const reconcile = { ...common, controller: name, replicas, term, authority: 'the authority', caughtUp: () => reads.current(), clusterRanges: [...CLUSTER_NETWORK.podCidrs, ...CLUSTER_NETWORK.serviceCidrs] }
-      const duties = new RunGroup(leading)
-      duties.add((ended) => this.scheduler.run(term, ended))
-      duties.add((ended) => runReconcilers(createReconcilers(reconcile), reconcile, ended))
-      await duties.wait()
-    }))
+    this.#group.add((signal) =>
+      this.election.run(signal, async (term, leading) => {
+        const reconcile = {
+          ...common,
+          controller: name,
+          replicas,
+          term,
+          authority: 'the authority',
+          caughtUp: () => reads.current(),
+          clusterRanges: [...CLUSTER_NETWORK.podCidrs, ...CLUSTER_NETWORK.serviceCidrs],
+        }
+        const duties = new RunGroup(leading)
+        duties.add((ended) => this.scheduler.run(term, ended))
+        duties.add((ended) => runReconcilers(createReconcilers(reconcile), reconcile, ended))
+        await duties.wait()
+      }),
+    )
   }
 
   get up(): boolean {
@@ -128,7 +163,13 @@ export class SimulatedCluster {
   readonly agents = new Map<string, SimulatedAgent>()
   /** As controllers reach each other. */
   readonly peers: DispatcherParts['peers'] = {
-    client: (name) => Promise.resolve({ networkConfirmed: async ({ revision }: { revision: number }) => (await this.controller(name).dispatcher.confirmations.here(revision), {}) } as never),
+    client: (name) =>
+      Promise.resolve({
+        networkConfirmed: async ({ revision }: { revision: number }) => (
+          await this.controller(name).dispatcher.confirmations.here(revision),
+          {}
+        ),
+      } as never),
   }
   #seed = 1
 
@@ -151,7 +192,12 @@ export class SimulatedCluster {
 
   /** `first`: the controller that it dials first. */
   addAgent(name: string, first = 0): SimulatedAgent {
-    const agent = new SimulatedAgent({ name, first, dispatchers: () => this.controllers.filter(({ up }) => up).map(({ dispatcher }) => dispatcher), clock: this.clock })
+    const agent = new SimulatedAgent({
+      name,
+      first,
+      dispatchers: () => this.controllers.filter(({ up }) => up).map(({ dispatcher }) => dispatcher),
+      clock: this.clock,
+    })
     this.agents.set(name, agent)
     agent.start()
     return agent
@@ -179,7 +225,10 @@ export class SimulatedCluster {
 
   /** "ready", "suspect", "lost" of every node, in order of their names. */
   get health(): string[] {
-    return this.any.informer.lister('Node').list().map((node) => healthOf(node).is)
+    return this.any.informer
+      .lister('Node')
+      .list()
+      .map((node) => healthOf(node).is)
   }
 
   get pods(): Pod[] {
@@ -187,10 +236,22 @@ export class SimulatedCluster {
   }
 
   async deploy(name: string, replicas: number, spec: object = {}): Promise<Deployment> {
-    return this.any.api.create({
-      kind: 'Deployment', metadata: { name, namespace: 'default' },
-      spec: { replicas, selector: { matchLabels: { app: name } }, template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'c', image: 'one', resources: { requests: { cpu: '100m' } } }] } }, ...spec },
-    }, { fieldManager: 'test' })
+    return this.any.api.create(
+      {
+        kind: 'Deployment',
+        metadata: { name, namespace: 'default' },
+        spec: {
+          replicas,
+          selector: { matchLabels: { app: name } },
+          template: {
+            metadata: { labels: { app: name } },
+            spec: { containers: [{ name: 'c', image: 'one', resources: { requests: { cpu: '100m' } } }] },
+          },
+          ...spec,
+        },
+      },
+      { fieldManager: 'test' },
+    )
   }
 
   deployment(name: string): Deployment {

@@ -7,7 +7,9 @@ import type { Node, Pod } from '../../proto/gen/types.ts'
 import { unreachable } from '../controller/reconcile/nodes.ts'
 import { SimulatedCluster } from './cluster.ts'
 
-const isReady = ({ status, metadata }: Pod): boolean => metadata.deletionTimestamp === undefined && status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true
+const isReady = ({ status, metadata }: Pod): boolean =>
+  metadata.deletionTimestamp === undefined &&
+  status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true
 
 describe('simulation of node health', () => {
   let cluster: SimulatedCluster
@@ -39,7 +41,10 @@ describe('simulation of node health', () => {
     const took = await cluster.until('all are ready elsewhere', () => ready() === 6, 3_000)
     assert.ok(took <= 2_500, `${took} ms after it was suspect`)
     await cluster.run(200)
-    assert.deepEqual(cluster.deployment('web').status.conditions!.find(({ type }) => type === 'Available')!.status, 'True')
+    assert.deepEqual(
+      cluster.deployment('web').status.conditions!.find(({ type }) => type === 'Available')!.status,
+      'True',
+    )
     for (const { status, metadata } of on('n2')) {
       assert.ok(metadata.deletionTimestamp !== undefined)
       assert.deepEqual([status.phase, status.reason], ['Running', 'NodeLost'])
@@ -48,7 +53,11 @@ describe('simulation of node health', () => {
     assert.deepEqual(cluster.agent('n2').running, before)
     const replacements = [...cluster.agent('n1').running, ...cluster.agent('n3').running]
     cluster.agent('n2').reconnect()
-    await cluster.until('the old copies end', () => cluster.agent('n2').running.length === 0 && on('n2').length === 0, 1_000)
+    await cluster.until(
+      'the old copies end',
+      () => cluster.agent('n2').running.length === 0 && on('n2').length === 0,
+      1_000,
+    )
     assert.deepEqual(cluster.health, ['ready', 'ready', 'ready'])
     assert.deepEqual(cluster.node('n2')!.spec.taints, undefined)
     assert.deepEqual([...cluster.agent('n1').running, ...cluster.agent('n3').running], replacements)
@@ -64,7 +73,16 @@ describe('simulation of node health', () => {
     cluster.agent('n2').goOn()
     await cluster.until('all is as before', () => ready() === 6 && cluster.node('n2')!.spec.taints === undefined, 1_000)
     await cluster.run(10_000)
-    assert.deepEqual(cluster.pods.map(({ metadata, status: { conditions } }) => [metadata.name, conditions!.find(({ type }) => type === 'Ready')]), before.map(({ metadata, status: { conditions } }) => [metadata.name, conditions!.find(({ type }) => type === 'Ready')]))
+    assert.deepEqual(
+      cluster.pods.map(({ metadata, status: { conditions } }) => [
+        metadata.name,
+        conditions!.find(({ type }) => type === 'Ready'),
+      ]),
+      before.map(({ metadata, status: { conditions } }) => [
+        metadata.name,
+        conditions!.find(({ type }) => type === 'Ready'),
+      ]),
+    )
     assert.deepEqual(cluster.agent('n2').ended, [])
   })
 
@@ -94,12 +112,35 @@ describe('simulation of node health', () => {
 
   it('a lost node without a controller on any pod gives up a bare pod, too, and says so', async () => {
     await start({ controllers: 1, nodes: 3 })
-    await cluster.any.api.create({ kind: 'Pod', metadata: { name: 'alone', namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'one' }], nodeSelector: { 'kubernetes.io/hostname': 'n1' } } }, { fieldManager: 'test' })
-    await cluster.any.api.create({ kind: 'Pod', metadata: { name: 'patient', namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'one' }], nodeSelector: { 'kubernetes.io/hostname': 'n1' }, tolerations: [{ key: 'node.kubernetes.io/unreachable', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 60 }] } }, { fieldManager: 'test' })
+    await cluster.any.api.create(
+      {
+        kind: 'Pod',
+        metadata: { name: 'alone', namespace: 'default' },
+        spec: { containers: [{ name: 'c', image: 'one' }], nodeSelector: { 'kubernetes.io/hostname': 'n1' } },
+      },
+      { fieldManager: 'test' },
+    )
+    await cluster.any.api.create(
+      {
+        kind: 'Pod',
+        metadata: { name: 'patient', namespace: 'default' },
+        spec: {
+          containers: [{ name: 'c', image: 'one' }],
+          nodeSelector: { 'kubernetes.io/hostname': 'n1' },
+          tolerations: [
+            { key: 'node.kubernetes.io/unreachable', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 60 },
+          ],
+        },
+      },
+      { fieldManager: 'test' },
+    )
     await cluster.until('they run', () => cluster.agent('n1').running.length === 2, 1_000)
     cluster.agent('n1').cutOff()
     await cluster.run(7_000)
-    const going = (): string[] => cluster.pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).map(({ metadata }) => metadata.name)
+    const going = (): string[] =>
+      cluster.pods
+        .filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
+        .map(({ metadata }) => metadata.name)
     assert.deepEqual(going(), ['alone'])
     assert.ok(cluster.told.includes('Pod alone TaintManagerEviction'))
     await cluster.run(60_000)
@@ -110,15 +151,31 @@ describe('simulation of node health', () => {
     await start({ controllers: 1, nodes: 2 })
     cluster.agent('n1').cutOff()
     await cluster.run(3_500)
-    const pod = (name: string, node: string): Promise<Pod> => cluster.any.api.create({ kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'one' }], nodeSelector: { 'kubernetes.io/hostname': node }, tolerations: [{ operator: 'Exists' }] } }, { fieldManager: 'test' })
+    const pod = (name: string, node: string): Promise<Pod> =>
+      cluster.any.api.create(
+        {
+          kind: 'Pod',
+          metadata: { name, namespace: 'default' },
+          spec: {
+            containers: [{ name: 'c', image: 'one' }],
+            nodeSelector: { 'kubernetes.io/hostname': node },
+            tolerations: [{ operator: 'Exists' }],
+          },
+        },
+        { fieldManager: 'test' },
+      )
     await pod('a', 'n1')
     await cluster.run(100)
-    const why = (): string => cluster.leader.scheduler.why('default', 'a').verdicts.find(({ node }) => node === 'n1')!.reason
+    const why = (): string =>
+      cluster.leader.scheduler.why('default', 'a').verdicts.find(({ node }) => node === 'n1')!.reason
     assert.match(why(), /^is suspect: no sign of life since 2026-01-01T12:00:0\dZ$/)
     await cluster.run(3_000)
     await pod('b', 'n1')
     await cluster.run(100)
-    assert.match(cluster.leader.scheduler.why('default', 'b').verdicts.find(({ node }) => node === 'n1')!.reason, /^is lost: no sign of life since/)
+    assert.match(
+      cluster.leader.scheduler.why('default', 'b').verdicts.find(({ node }) => node === 'n1')!.reason,
+      /^is lost: no sign of life since/,
+    )
     cluster.agent('n1').reconnect()
     await cluster.until('both are placed', () => on('n1').length === 2, 2_000)
   })
@@ -133,12 +190,23 @@ describe('simulation of node health', () => {
       assert.equal(cluster.pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).length, 0)
       assert.equal(ready(), 6)
       assert.deepEqual(held(), ['Node n1 EvictionHeld', 'Node n2 EvictionHeld', 'Node n3 EvictionHeld'])
-      assert.match(cluster.node('n1')!.status.conditions!.find(({ type }) => type === 'EvictionHeld')!.message!, /gantry annotate node n1 gantry\.dev\/lost=confirmed$/)
+      assert.match(
+        cluster.node('n1')!.status.conditions!.find(({ type }) => type === 'EvictionHeld')!.message!,
+        /gantry annotate node n1 gantry\.dev\/lost=confirmed$/,
+      )
       for (const agent of gone) agent.reconnect()
       await cluster.until('all is as before', () => ready() === 12, 1_000)
       await cluster.run(5_000)
       assert.ok(gone.every((agent) => agent.ended.length === 0 && agent.started.length === 2))
-      assert.ok(cluster.any.informer.lister('Node').list().every(({ spec, status }) => spec.taints === undefined && !status.conditions!.some(({ type }) => type === 'EvictionHeld')))
+      assert.ok(
+        cluster.any.informer
+          .lister('Node')
+          .list()
+          .every(
+            ({ spec, status }) =>
+              spec.taints === undefined && !status.conditions!.some(({ type }) => type === 'EvictionHeld'),
+          ),
+      )
     })
 
     it('those that stay away are emptied once enough are back', async () => {
@@ -166,7 +234,12 @@ describe('simulation of node health', () => {
       }
       await cluster.run(10_000)
       assert.deepEqual([ready(), cluster.pods.length, agents.map((agent) => agent.ended.length)], [6, 6, [0, 0, 0]])
-      assert.ok(cluster.any.informer.lister('Node').list().every((node) => heldOf(node) === undefined && unreachable(node).length === 0))
+      assert.ok(
+        cluster.any.informer
+          .lister('Node')
+          .list()
+          .every((node) => heldOf(node) === undefined && unreachable(node).length === 0),
+      )
     })
 
     it('a person can say that a machine is gone for good', async () => {
@@ -174,7 +247,14 @@ describe('simulation of node health', () => {
       for (const name of ['n1', 'n2']) cluster.agent(name).powerOff()
       await cluster.run(20_000)
       assert.equal(ready(), 2)
-      await cluster.any.api.mutate('Node', '', 'n1', '', ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, 'gantry.dev/lost': 'confirmed' }), { fieldManager: 'test' })
+      await cluster.any.api.mutate(
+        'Node',
+        '',
+        'n1',
+        '',
+        ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, 'gantry.dev/lost': 'confirmed' }),
+        { fieldManager: 'test' },
+      )
       await cluster.until('the work of both is elsewhere', () => ready() === 6, 2_000)
       cluster.agent('n1').reconnect()
       cluster.agent('n1').start()
@@ -224,7 +304,11 @@ describe('simulation of node health', () => {
       const victim = [...cluster.agents.keys()].find((name) => controllerOf(cluster.node(name)!) === follower.name)!
       cluster.agent(victim).powerOff()
       await follower.crash()
-      const took = await cluster.until('its work is elsewhere', () => ready() === 12 && on(victim).every(({ metadata }) => metadata.deletionTimestamp !== undefined), 12_000)
+      const took = await cluster.until(
+        'its work is elsewhere',
+        () => ready() === 12 && on(victim).every(({ metadata }) => metadata.deletionTimestamp !== undefined),
+        12_000,
+      )
       assert.ok(took <= 10_000, `${took} ms`)
       assert.deepEqual(lost(), [`Node ${victim} NodeLost`])
     })
@@ -235,7 +319,11 @@ describe('simulation of node health', () => {
       const victim = [...cluster.agents.keys()].find((name) => controllerOf(cluster.node(name)!) === leader.name)!
       cluster.agent(victim).powerOff()
       await leader.crash()
-      const took = await cluster.until('its work is elsewhere', () => ready() === 12 && on(victim).every(({ metadata }) => metadata.deletionTimestamp !== undefined), 12_000)
+      const took = await cluster.until(
+        'its work is elsewhere',
+        () => ready() === 12 && on(victim).every(({ metadata }) => metadata.deletionTimestamp !== undefined),
+        12_000,
+      )
       assert.ok(took <= 10_000, `${took} ms`)
       assert.deepEqual(lost(), [`Node ${victim} NodeLost`])
       assert.notEqual(cluster.leader.name, leader.name)
@@ -248,7 +336,11 @@ describe('simulation of node health', () => {
       cluster.agent(victim).cutOff()
       await cluster.until('it is suspect', () => cluster.health.includes('suspect'), 4_000)
       await leader.crash()
-      await cluster.until('its work is elsewhere', () => ready() === 12 && on(victim).every(({ metadata }) => metadata.deletionTimestamp !== undefined), 15_000)
+      await cluster.until(
+        'its work is elsewhere',
+        () => ready() === 12 && on(victim).every(({ metadata }) => metadata.deletionTimestamp !== undefined),
+        15_000,
+      )
       await cluster.run(2_000)
       assert.equal(cluster.pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined).length, 12)
       assert.deepEqual(lost(), [`Node ${victim} NodeLost`])
@@ -311,12 +403,19 @@ describe('simulation of node health', () => {
         }
         for (const agent of agents) agent.reconnect()
         const unmarked = (node: Node): boolean => node.spec.taints === undefined && heldOf(node) === undefined
-        const quiet = (): boolean => ready() === 10 && cluster.pods.length === 10 && cluster.pods.every(({ status }) => status.reason === undefined)
-          && cluster.health.every((is) => is === 'ready') && cluster.any.informer.lister('Node').list().every(unmarked)
+        const quiet = (): boolean =>
+          ready() === 10 &&
+          cluster.pods.length === 10 &&
+          cluster.pods.every(({ status }) => status.reason === undefined) &&
+          cluster.health.every((is) => is === 'ready') &&
+          cluster.any.informer.lister('Node').list().every(unmarked)
         await cluster.until('all is well', quiet, 20_000)
         await cluster.run(1_000)
         assert.ok(quiet())
-        assert.deepEqual(agents.flatMap(({ running }) => running).sort(), cluster.pods.map(({ metadata }) => metadata.name).sort())
+        assert.deepEqual(
+          agents.flatMap(({ running }) => running).sort(),
+          cluster.pods.map(({ metadata }) => metadata.name).sort(),
+        )
       })
     }
   })
@@ -326,15 +425,32 @@ describe('simulation of node health', () => {
       await start({ controllers: 1, nodes: 4 }, 8)
       cluster.agent('n4').cutOff()
       await cluster.run(500)
-      await cluster.any.api.mutate('Deployment', 'default', 'web', '', ({ spec }) => void (spec.template.spec.containers[0]!.image = 'two'), { fieldManager: 'test' })
+      await cluster.any.api.mutate(
+        'Deployment',
+        'default',
+        'web',
+        '',
+        ({ spec }) => void (spec.template.spec.containers[0]!.image = 'two'),
+        { fieldManager: 'test' },
+      )
       const done = (): boolean => {
         const { status, metadata, spec } = cluster.deployment('web')
-        return spec.template.spec.containers[0]!.image === 'two' && status.observedGeneration === metadata.generation && status.updatedReplicas === 8 && status.availableReplicas === 8 && status.replicas === 8
+        return (
+          spec.template.spec.containers[0]!.image === 'two' &&
+          status.observedGeneration === metadata.generation &&
+          status.updatedReplicas === 8 &&
+          status.availableReplicas === 8 &&
+          status.replicas === 8
+        )
       }
       await cluster.until('it is complete', done, 15_000)
       assert.ok(on('n4').length > 0 && on('n4').every(({ metadata }) => metadata.deletionTimestamp !== undefined))
       cluster.agent('n4').reconnect()
-      await cluster.until('the old ones end', () => on('n4').length === 0 && cluster.agent('n4').running.length === 0, 1_000)
+      await cluster.until(
+        'the old ones end',
+        () => on('n4').length === 0 && cluster.agent('n4').running.length === 0,
+        1_000,
+      )
     })
   })
 })

@@ -1,5 +1,6 @@
 /**
- * Images of an archive as `docker save` wrote it before it had an OCI layout in it: manifest.json lists, for each, its config, its layers and its names.
+ * Images of an archive as `docker save` wrote it before it had an OCI layout in it: manifest.json lists, for each, its
+ * config, its layers and its names.
  * There is no manifest as registries have it; one is made here, always the same for the same archive.
  */
 import { createHash } from 'node:crypto'
@@ -26,8 +27,12 @@ export async function readDockerImages(files: ArchiveFiles): Promise<Contents> {
   const digests = new Map<string, string>()
   const layer = async (path: string): Promise<{ mediaType: string; digest: string; size: number }> => {
     const part = files.find(path)
-    if (part === undefined) throw new GantryError('InvalidArgument', `the archive's manifest.json names the layer "${path}", and the archive does not hold it`)
-    const known = digests.get(path) ?? await digestOf(files.stream(part))
+    if (part === undefined)
+      throw new GantryError(
+        'InvalidArgument',
+        `the archive's manifest.json names the layer "${path}", and the archive does not hold it`,
+      )
+    const known = digests.get(path) ?? (await digestOf(files.stream(part)))
     digests.set(path, known)
     blobs.set(known, part)
     return { mediaType: LAYER_TYPE, digest: known, size: part.size }
@@ -38,7 +43,14 @@ export async function readDockerImages(files: ArchiveFiles): Promise<Contents> {
     blobs.set(configDigest, bytes)
     const described = []
     for (const path of layers) described.push(await layer(path))
-    const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config: { mediaType: CONFIG_TYPE, digest: configDigest, size: bytes.length }, layers: described }))
+    const manifest = Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: OCI_MANIFEST,
+        config: { mediaType: CONFIG_TYPE, digest: configDigest, size: bytes.length },
+        layers: described,
+      }),
+    )
     blobs.set(digest(manifest), manifest)
     for (const name of names.length === 0 ? [undefined] : names) images.push({ name, digest: digest(manifest) })
   }
@@ -51,7 +63,8 @@ function parseList(bytes: Buffer): Entry[] {
   }
   const texts = (value: unknown, what: string): string[] => {
     if (value === null || value === undefined) return []
-    if (!Array.isArray(value) || value.some((entry) => typeof entry !== 'string')) refuse(`has ${what} that are no list of texts`)
+    if (!Array.isArray(value) || value.some((entry) => typeof entry !== 'string'))
+      refuse(`has ${what} that are no list of texts`)
     return value as string[]
   }
   let json: unknown

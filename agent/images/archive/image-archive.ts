@@ -1,5 +1,6 @@
 /**
- * Images in one tar archive: an OCI image layout (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md), or what `docker save`
+ * Images in one tar archive: an OCI image layout
+ * (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md), or what `docker save`
  * writes. Read in place: an entry is a part of the file. To a pull it is a registry that has just these images.
  */
 import { createHash } from 'node:crypto'
@@ -74,8 +75,22 @@ export class ImageArchive implements ImageSource {
     const file = await open(path, 'r')
     try {
       const files = await readEntries(path)
-      const contents = files.find('oci-layout') !== undefined ? await readLayoutImages(files) : files.find('manifest.json') !== undefined ? await readDockerImages(files) : undefined
-      if (contents === undefined) throw new GantryError('InvalidArgument', 'the archive holds no image: it has neither an "oci-layout" nor a "manifest.json"', { details: [{ remedy: 'give what `docker save` or `skopeo copy … oci-archive:` writes, or an OCI image layout' }] })
+      const contents =
+        files.find('oci-layout') !== undefined
+          ? await readLayoutImages(files)
+          : files.find('manifest.json') !== undefined
+            ? await readDockerImages(files)
+            : undefined
+      if (contents === undefined)
+        throw new GantryError(
+          'InvalidArgument',
+          'the archive holds no image: it has neither an "oci-layout" nor a "manifest.json"',
+          {
+            details: [
+              { remedy: 'give what `docker save` or `skopeo copy … oci-archive:` writes, or an OCI image layout' },
+            ],
+          },
+        )
       return new ImageArchive(file, path, named(contents, name), contents.blobs)
     } catch (error) {
       await file.close()
@@ -95,27 +110,59 @@ export class ImageArchive implements ImageSource {
   async manifest(_repository: Repository, tagOrDigest: string): Promise<FetchedManifest> {
     const digest = this.#digest(tagOrDigest)
     const blob = this.#blob(digest)
-    if (!Buffer.isBuffer(blob) && blob.size > LARGEST_MANIFEST) throw new GantryError('InvalidArgument', `manifest ${digest} has ${blob.size} bytes, more than ${LARGEST_MANIFEST}`)
+    if (!Buffer.isBuffer(blob) && blob.size > LARGEST_MANIFEST)
+      throw new GantryError(
+        'InvalidArgument',
+        `manifest ${digest} has ${blob.size} bytes, more than ${LARGEST_MANIFEST}`,
+      )
     const bytes = Buffer.isBuffer(blob) ? blob : Buffer.alloc(blob.size)
     if (!Buffer.isBuffer(blob)) await this.#file.read(bytes, 0, blob.size, blob.offset)
     const found = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-    if (found !== digest) throw new GantryError('InvalidArgument', `manifest ${digest} in the archive has digest ${found}`)
+    if (found !== digest)
+      throw new GantryError('InvalidArgument', `manifest ${digest} in the archive has digest ${found}`)
     return { digest, contentType: '', bytes }
   }
 
-  async blob<T>(_repository: Repository, digest: string, _offset: () => Promise<number>, consume: (body: BlobBody) => Promise<T>): Promise<T> {
+  async blob<T>(
+    _repository: Repository,
+    digest: string,
+    _offset: () => Promise<number>,
+    consume: (body: BlobBody) => Promise<T>,
+  ): Promise<T> {
     const blob = this.#blob(digest)
-    return consume({ host: 'the archive', resumed: false, stream: Buffer.isBuffer(blob) ? Readable.from([blob]) : createReadStream(this.#path, { start: blob.offset, end: blob.offset + blob.size - 1, highWaterMark: 256 << 10 }) })
+    return consume({
+      host: 'the archive',
+      resumed: false,
+      stream: Buffer.isBuffer(blob)
+        ? Readable.from([blob])
+        : createReadStream(this.#path, {
+            start: blob.offset,
+            end: blob.offset + blob.size - 1,
+            highWaterMark: 256 << 10,
+          }),
+    })
   }
 
   /** Images are asked for by digest; a tag is one of `images`. */
   #digest(tagOrDigest: string): string {
-    return tagOrDigest.includes(':') ? tagOrDigest : this.images.find(({ reference }) => reference.tag === tagOrDigest)?.digest ?? tagOrDigest
+    return tagOrDigest.includes(':')
+      ? tagOrDigest
+      : (this.images.find(({ reference }) => reference.tag === tagOrDigest)?.digest ?? tagOrDigest)
   }
 
   #blob(digest: string): Part | Buffer {
     const blob = this.#blobs.get(digest)
-    if (blob === undefined) throw new GantryError('InvalidArgument', `the archive names the blob ${digest} and does not hold it`, { details: [{ field: 'blob', value: digest, message: 'is missing', remedy: 'make the archive again, for this platform or for all' }] })
+    if (blob === undefined)
+      throw new GantryError('InvalidArgument', `the archive names the blob ${digest} and does not hold it`, {
+        details: [
+          {
+            field: 'blob',
+            value: digest,
+            message: 'is missing',
+            remedy: 'make the archive again, for this platform or for all',
+          },
+        ],
+      })
     // A part of no bytes cannot be streamed by its first and last one.
     return !Buffer.isBuffer(blob) && blob.size === 0 ? Buffer.alloc(0) : blob
   }
@@ -124,14 +171,26 @@ export class ImageArchive implements ImageSource {
 function named({ images }: Contents, name: string | undefined): NamedImage[] {
   if (images.length === 0) throw new GantryError('InvalidArgument', 'the archive holds no image')
   const [digest, ...others] = new Set(images.map((image) => image.digest))
-  if (name !== undefined && digest !== undefined && others.length === 0) return [{ reference: parseReference(name), digest }]
+  if (name !== undefined && digest !== undefined && others.length === 0)
+    return [{ reference: parseReference(name), digest }]
   const nameless = images.filter((image) => image.name === undefined)
-  if (nameless.length > 0 && name === undefined) throw new GantryError('InvalidArgument', `the archive does not say what the image ${nameless[0]!.digest} is called`, { details: [{ field: 'name', message: 'is missing', remedy: 'give a name: --name REPOSITORY:TAG' }] })
+  if (nameless.length > 0 && name === undefined)
+    throw new GantryError(
+      'InvalidArgument',
+      `the archive does not say what the image ${nameless[0]!.digest} is called`,
+      { details: [{ field: 'name', message: 'is missing', remedy: 'give a name: --name REPOSITORY:TAG' }] },
+    )
   if (nameless.length === 0 && name !== undefined) {
     const remedy = 'leave --name out, or give an archive of one image'
-    throw new GantryError('InvalidArgument', `the archive holds ${others.length + 1} images, each with a name`, { details: [{ field: 'name', value: name, remedy }] })
+    throw new GantryError('InvalidArgument', `the archive holds ${others.length + 1} images, each with a name`, {
+      details: [{ field: 'name', value: name, remedy }],
+    })
   }
-  if (nameless.length > 1) throw new GantryError('InvalidArgument', `the archive holds ${nameless.length} images without a name, and one name is given`)
+  if (nameless.length > 1)
+    throw new GantryError(
+      'InvalidArgument',
+      `the archive holds ${nameless.length} images without a name, and one name is given`,
+    )
   return images.map((image) => ({ reference: parseReference(image.name ?? name!), digest: image.digest }))
 }
 
@@ -143,14 +202,17 @@ async function readEntries(path: string): Promise<ArchiveFiles> {
     const tar = new TarReader(reader)
     let count = 0
     for (let entry = await tar.next(); entry !== undefined; entry = await tar.next()) {
-      if (++count > MOST_ENTRIES) throw new GantryError('InvalidArgument', `the archive has more than ${MOST_ENTRIES} entries`)
+      if (++count > MOST_ENTRIES)
+        throw new GantryError('InvalidArgument', `the archive has more than ${MOST_ENTRIES} entries`)
       const at = normal(entry.path)
       if (entry.type === 'file') parts.set(at, { offset: reader.position, size: entry.size })
       else if (entry.type === 'symlink') links.set(at, normal(posix.join(posix.dirname(at), readable(entry.link))))
       else if (entry.type === 'hardlink') links.set(at, normal(entry.link))
     }
   } catch (error) {
-    throw GantryError.is(error, 'InvalidArgument') ? new GantryError('InvalidArgument', `the archive ${error.message}`, { cause: error, details: error.details }) : error
+    throw GantryError.is(error, 'InvalidArgument')
+      ? new GantryError('InvalidArgument', `the archive ${error.message}`, { cause: error, details: error.details })
+      : error
   } finally {
     await reader.close()
   }
@@ -164,14 +226,23 @@ async function readEntries(path: string): Promise<ArchiveFiles> {
     }
     return undefined
   }
-  const stream = (part: Part): AsyncIterable<Buffer> => (part.size === 0 ? chunk(Buffer.alloc(0)) : createReadStream(path, { start: part.offset, end: part.offset + part.size - 1, highWaterMark: 256 << 10 }))
+  const stream = (part: Part): AsyncIterable<Buffer> =>
+    part.size === 0
+      ? chunk(Buffer.alloc(0))
+      : createReadStream(path, { start: part.offset, end: part.offset + part.size - 1, highWaterMark: 256 << 10 })
   return {
-    find, stream,
+    find,
+    stream,
     paths: () => parts.keys(),
     async read(wanted, most) {
       const part = find(wanted)
-      if (part === undefined) throw new GantryError('InvalidArgument', `the archive names the file "${wanted}" and does not hold it`)
-      if (part.size > most) throw new GantryError('InvalidArgument', `the archive's file "${wanted}" has ${part.size} bytes, more than ${most}`)
+      if (part === undefined)
+        throw new GantryError('InvalidArgument', `the archive names the file "${wanted}" and does not hold it`)
+      if (part.size > most)
+        throw new GantryError(
+          'InvalidArgument',
+          `the archive's file "${wanted}" has ${part.size} bytes, more than ${most}`,
+        )
       const chunks: Buffer[] = []
       for await (const piece of stream(part)) chunks.push(piece)
       return Buffer.concat(chunks)

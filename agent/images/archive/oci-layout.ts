@@ -12,7 +12,9 @@ export async function readLayoutImages(files: ArchiveFiles): Promise<Contents> {
   const bytes = await files.read('index.json', LARGEST_INDEX)
   const index = parseManifest(bytes, '', 'index.json')
   if (index.kind !== 'index') throw new GantryError('InvalidArgument', 'index.json of the archive is no index')
-  const annotations = (JSON.parse(bytes.toString()) as { manifests: { annotations?: Record<string, unknown> }[] }).manifests.map((entry) => entry.annotations ?? {})
+  const annotations = (
+    JSON.parse(bytes.toString()) as { manifests: { annotations?: Record<string, unknown> }[] }
+  ).manifests.map((entry) => entry.annotations ?? {})
   const blobs = new Map<string, Part>()
   for (const path of files.paths()) {
     const hex = BLOB.exec(path)?.[1]
@@ -23,6 +25,8 @@ export async function readLayoutImages(files: ArchiveFiles): Promise<Contents> {
 
 /** Undefined for a tag alone: nothing says of what. */
 function nameOf(annotations: Record<string, unknown>): string | undefined {
-  const names = NAMES.map((key) => annotations[key]).filter((name): name is string => typeof name === 'string' && name !== '')
+  const names = NAMES.map((key) => annotations[key]).filter(
+    (name): name is string => typeof name === 'string' && name !== '',
+  )
   return names.find((name) => /[/:]/.test(name))
 }

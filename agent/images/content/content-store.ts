@@ -1,5 +1,6 @@
 /**
- * Blobs by digest. A blob is visible, as `blobs/sha256/<hex>`, only after its size and digest were verified and its bytes were synced; what
+ * Blobs by digest. A blob is visible, as `blobs/sha256/<hex>`, only after its size and digest were verified and its
+ * bytes were synced; what
  * has come of an unfinished one stands in `ingests/<hex>`, from where it is continued, also by a later start.
  */
 import { createHash, type Hash } from 'node:crypto'
@@ -25,10 +26,15 @@ export interface Ingest {
   /** Bytes that are there: where the next body is to begin. */
   offset(): Promise<number>
   /**
-   * Takes a body that continues the blob, or begins it again. Unavailable: it ended too early (what came is kept); InvalidArgument: it is
+   * Takes a body that continues the blob, or begins it again. Unavailable: it ended too early (what came is kept);
+   * InvalidArgument: it is
    * not the blob (nothing is kept); ResourceExhausted: the disk is full (nothing is kept).
    */
-  write(body: { readonly host: string; readonly resumed: boolean; readonly stream: AsyncIterable<Buffer> | Readable }): Promise<void>
+  write(body: {
+    readonly host: string
+    readonly resumed: boolean
+    readonly stream: AsyncIterable<Buffer> | Readable
+  }): Promise<void>
 }
 
 interface KnownBlob {
@@ -91,7 +97,8 @@ export class ContentStore {
   }
 
   /**
-   * Gets a blob that is not here yet. `download` calls `write` until it succeeds; `arrived` is told the bytes there so far. Calls for one
+   * Gets a blob that is not here yet. `download` calls `write` until it succeeds; `arrived` is told the bytes there so
+   * far. Calls for one
    * digest wait for each other, and the later ones find it here.
    */
   ingest(blob: BlobName, download: (ingest: Ingest) => Promise<void>, arrived: (bytes: number) => void): Promise<void> {
@@ -114,7 +121,8 @@ export class ContentStore {
 
   /** Takes bytes that are in memory already. */
   put(digest: string, bytes: Buffer): Promise<void> {
-    const write = (ingest: Ingest): Promise<void> => ingest.write({ host: 'memory', resumed: false, stream: oneChunk(bytes) })
+    const write = (ingest: Ingest): Promise<void> =>
+      ingest.write({ host: 'memory', resumed: false, stream: oneChunk(bytes) })
     return this.ingest({ digest, size: bytes.length }, write, () => undefined)
   }
 
@@ -124,13 +132,16 @@ export class ContentStore {
   }
 
   /**
-   * Removes every blob that is neither in `live` nor held and came more than `olderThanMillis` ago (a pull that failed is to find again what it
+   * Removes every blob that is neither in `live` nor held and came more than `olderThanMillis` ago (a pull that failed
+   * is to find again what it
    * had), and unfinished ones that nobody has continued for a day.
    */
   async sweep(live: ReadonlySet<string>, olderThanMillis: number): Promise<void> {
     const dead = (digest: string): boolean => !live.has(digest) && !this.holds.has(digest)
     const arrivedBefore = this.#clock.now() - olderThanMillis
-    for (const [digest] of [...this.#known].filter(([digest, { arrivedAt }]) => dead(digest) && arrivedAt <= arrivedBefore)) {
+    for (const [digest] of [...this.#known].filter(
+      ([digest, { arrivedAt }]) => dead(digest) && arrivedAt <= arrivedBefore,
+    )) {
       await this.#lock.run(digest, async () => {
         if (dead(digest)) await this.#unlink(digest)
       })
@@ -144,7 +155,8 @@ export class ContentStore {
           if (error.code === 'ENOENT') return undefined // it has become whole, or was given up
           throw error
         })
-        if (found !== undefined && dead(`sha256:${name}`) && this.#clock.now() - found.mtimeMs > INGEST_LIFETIME_MILLIS) await rm(path, { force: true })
+        if (found !== undefined && dead(`sha256:${name}`) && this.#clock.now() - found.mtimeMs > INGEST_LIFETIME_MILLIS)
+          await rm(path, { force: true })
       })
     }
   }
@@ -199,11 +211,15 @@ class OpenIngest implements Ingest {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       if (this.#offset + chunk.length > size) {
         await this.#restart()
-        throw new GantryError('InvalidArgument', `blob ${digest} as sent by ${host} is longer than the ${size} bytes that its manifest says`)
+        throw new GantryError(
+          'InvalidArgument',
+          `blob ${digest} as sent by ${host} is longer than the ${size} bytes that its manifest says`,
+        )
       }
       await this.#append(chunk)
     }
-    if (this.#offset < size) throw new GantryError('Unavailable', `blob ${digest} from ${host} ended after ${this.#offset} of ${size} bytes`)
+    if (this.#offset < size)
+      throw new GantryError('Unavailable', `blob ${digest} from ${host} ended after ${this.#offset} of ${size} bytes`)
     const found = this.#digest()
     if (found !== digest) {
       await this.#restart()
@@ -211,7 +227,10 @@ class OpenIngest implements Ingest {
     }
   }
 
-  /** Whether all bytes are there, as after a stop just before the blob became visible. Bytes that are not the blob's are dropped. */
+  /**
+   * Whether all bytes are there, as after a stop just before the blob became visible. Bytes that are not the blob's are
+   * dropped.
+   */
   async isWhole(): Promise<boolean> {
     if (this.#offset < this.#blob.size) return false
     if (this.#digest() === this.#blob.digest) return true
@@ -221,7 +240,8 @@ class OpenIngest implements Ingest {
 
   /** Makes the bytes last. */
   async finish(): Promise<void> {
-    if (this.#offset !== this.#blob.size) throw new GantryError('Internal', `blob ${this.#blob.digest} was not downloaded to its end`)
+    if (this.#offset !== this.#blob.size)
+      throw new GantryError('Internal', `blob ${this.#blob.digest} was not downloaded to its end`)
     await this.#file.datasync()
     await this.#file.close()
   }
@@ -238,7 +258,13 @@ class OpenIngest implements Ingest {
     } catch (thrown) {
       const error = GantryError.from(thrown)
       await this.#restart()
-      throw error.code === 'ResourceExhausted' ? new GantryError('ResourceExhausted', `no space left on disk for blob ${this.#blob.digest} (${this.#blob.size} bytes)`, { cause: thrown }) : error
+      throw error.code === 'ResourceExhausted'
+        ? new GantryError(
+            'ResourceExhausted',
+            `no space left on disk for blob ${this.#blob.digest} (${this.#blob.size} bytes)`,
+            { cause: thrown },
+          )
+        : error
     }
     this.#take(chunk)
   }

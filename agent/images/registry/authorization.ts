@@ -37,10 +37,12 @@ const MOST_TOKENS = 1_000
 /** The challenges of a WWW-Authenticate header, in its order. Malformed ends are left out. */
 export function parseChallenges(header: string): readonly Challenge[] {
   const challenges: { scheme: string; parameters: Record<string, string> }[] = []
-  const pattern = /([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))|([!#$%&'*+.^_`|~0-9A-Za-z-]+)/g
+  const pattern =
+    /([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))|([!#$%&'*+.^_`|~0-9A-Za-z-]+)/g
   for (const [, name, quoted, plain, scheme] of header.matchAll(pattern)) {
     if (scheme !== undefined) challenges.push({ scheme: scheme.toLowerCase(), parameters: {} })
-    else if (challenges.length > 0) challenges.at(-1)!.parameters[name!.toLowerCase()] = plain ?? quoted!.replace(/\\(.)/g, '$1')
+    else if (challenges.length > 0)
+      challenges.at(-1)!.parameters[name!.toLowerCase()] = plain ?? quoted!.replace(/\\(.)/g, '$1')
   }
   return challenges
 }
@@ -65,13 +67,25 @@ export class Authorization {
     return undefined
   }
 
-  /** A header that answers the challenge. Unauthenticated: it asks for credentials and there are none, or they are refused. */
+  /**
+   * A header that answers the challenge. Unauthenticated: it asks for credentials and there are none, or they are
+   * refused.
+   */
   async answer(access: Access, header: string, signal: AbortSignal): Promise<string> {
     const challenges = parseChallenges(header)
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer')
     const basic = challenges.find(({ scheme }) => scheme === 'basic')
-    const token = bearer !== undefined ? await this.#fetchToken(access, bearer, signal) : basic !== undefined ? basicToken(access) : undefined
-    if (token === undefined) throw new GantryError('Unauthenticated', `${access.base.host} asks for an authentication that is neither basic nor bearer: "${header}"`)
+    const token =
+      bearer !== undefined
+        ? await this.#fetchToken(access, bearer, signal)
+        : basic !== undefined
+          ? basicToken(access)
+          : undefined
+    if (token === undefined)
+      throw new GantryError(
+        'Unauthenticated',
+        `${access.base.host} asks for an authentication that is neither basic nor bearer: "${header}"`,
+      )
     if (this.#tokens.size >= MOST_TOKENS) this.#tokens.delete(this.#tokens.keys().next().value!)
     this.#tokens.set(accessKey(access), token)
     return token.header
@@ -83,10 +97,19 @@ export class Authorization {
 
   async #fetchToken(access: Access, { parameters }: Challenge, signal: AbortSignal): Promise<Token> {
     const { realm = '', service, scope = `repository:${access.repository}:pull` } = parameters
-    if (!URL.canParse(realm)) throw new GantryError('Unauthenticated', `${access.base.host} names "${realm}" as its token service, which is no address`)
+    if (!URL.canParse(realm))
+      throw new GantryError(
+        'Unauthenticated',
+        `${access.base.host} names "${realm}" as its token service, which is no address`,
+      )
     const url = new URL(realm)
-    // Where plain HTTP is allowed to the token service's host, a password meant for HTTPS must not go there all the same.
-    if (access.base.protocol === 'https:' && url.protocol !== 'https:') throw new GantryError('FailedPrecondition', `${access.base.host}, spoken to in HTTPS, names a token service that is not: ${url.origin}`)
+    // Where plain HTTP is allowed to the token service's host, a password meant for HTTPS must not go there all the
+    // same.
+    if (access.base.protocol === 'https:' && url.protocol !== 'https:')
+      throw new GantryError(
+        'FailedPrecondition',
+        `${access.base.host}, spoken to in HTTPS, names a token service that is not: ${url.origin}`,
+      )
     if (service !== undefined) url.searchParams.set('service', service)
     for (const one of scope.split(' ')) url.searchParams.append('scope', one)
     const { credential } = access
@@ -94,17 +117,24 @@ export class Authorization {
     const response = await this.#transport.send({ method: 'GET', url, headers, signal })
     const body = await readBody(response, 1 << 20, `the answer of ${url.host}`)
     if (response.status === 401 || response.status === 403) throw refusal(access, url.host)
-    if (response.status !== 200) throw new GantryError('Unavailable', `token service ${url.host} answers ${response.status}`)
+    if (response.status !== 200)
+      throw new GantryError('Unavailable', `token service ${url.host} answers ${response.status}`)
     const answer = parseTokenAnswer(body, url.host)
-    return { header: `Bearer ${answer.token}`, expiresAt: this.#clock.monotonic() + answer.lifetime * 1000 - MARGIN_MILLIS }
+    return {
+      header: `Bearer ${answer.token}`,
+      expiresAt: this.#clock.monotonic() + answer.lifetime * 1000 - MARGIN_MILLIS,
+    }
   }
 }
 
 /** The error for a registry that lets nobody in, or not this user. */
 export function refusal({ base, repository, credential }: Access, host = base.host): GantryError {
-  return new GantryError('Unauthenticated', credential === undefined
-    ? `${host} asks for credentials to read ${repository} (or there is no such repository)`
-    : `${host} refuses user "${credential.username}" for ${repository}`)
+  return new GantryError(
+    'Unauthenticated',
+    credential === undefined
+      ? `${host} asks for credentials to read ${repository} (or there is no such repository)`
+      : `${host} refuses user "${credential.username}" for ${repository}`,
+  )
 }
 
 function parseTokenAnswer(body: Buffer, host: string): { token: string; lifetime: number } {
@@ -115,7 +145,8 @@ function parseTokenAnswer(body: Buffer, host: string): { token: string; lifetime
     throw new GantryError('Unavailable', `token service ${host} does not answer in JSON`, { cause })
   }
   const token = json?.token ?? json?.access_token
-  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) throw new GantryError('Unavailable', `token service ${host} answers without a token`)
+  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))
+    throw new GantryError('Unavailable', `token service ${host} answers without a token`)
   const lifetime = json?.expires_in
   return { token, lifetime: typeof lifetime === 'number' && lifetime > 0 ? lifetime : DEFAULT_LIFETIME }
 }

@@ -51,7 +51,10 @@ export class RegistryClient {
 
   constructor(options: RegistryClientOptions) {
     this.#options = options
-    this.#transport = new Transport({ plain: plainHosts(options.registries), ca: trustedFiles(options.registries), ...options.timeouts }, options.clock)
+    this.#transport = new Transport(
+      { plain: plainHosts(options.registries), ca: trustedFiles(options.registries), ...options.timeouts },
+      options.clock,
+    )
     this.#authorization = new Authorization(this.#transport, options.clock)
   }
 
@@ -68,7 +71,10 @@ export class RegistryClient {
     return digest !== '' ? digest : (await this.manifest(repository, tag, signal)).digest
   }
 
-  /** A manifest or index by tag or digest; by digest its bytes are verified. Errors as `resolveTag`, and InvalidArgument for a wrong digest. */
+  /**
+   * A manifest or index by tag or digest; by digest its bytes are verified. Errors as `resolveTag`, and InvalidArgument
+   * for a wrong digest.
+   */
   manifest(repository: Repository, tagOrDigest: string, signal: AbortSignal): Promise<FetchedManifest> {
     const path = `manifests/${tagOrDigest}`
     return this.#read(repository, path, signal, async (endpoint) => {
@@ -76,21 +82,44 @@ export class RegistryClient {
       const bytes = await readBody(response, LARGEST_MANIFEST, `manifest ${tagOrDigest}`)
       const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
       const expected = tagOrDigest.includes(':') ? tagOrDigest : digest
-      if (digest !== expected) throw new GantryError('InvalidArgument', `manifest ${expected} as sent by ${endpoint.base.host} has digest ${digest}`)
+      if (digest !== expected)
+        throw new GantryError(
+          'InvalidArgument',
+          `manifest ${expected} as sent by ${endpoint.base.host} has digest ${digest}`,
+        )
       return { digest, contentType: response.headers['content-type'] ?? '', bytes }
     })
   }
 
-  /** Opens a blob at a byte offset. `consume` reads the body; what it throws counts as that endpoint's failure, and the next one is tried. */
-  blob<T>(repository: Repository, digest: string, offset: () => Promise<number>, consume: (body: BlobBody) => Promise<T>, signal: AbortSignal): Promise<T> {
+  /**
+   * Opens a blob at a byte offset. `consume` reads the body; what it throws counts as that endpoint's failure, and the
+   * next one is tried.
+   */
+  blob<T>(
+    repository: Repository,
+    digest: string,
+    offset: () => Promise<number>,
+    consume: (body: BlobBody) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
     const path = `blobs/${digest}`
     return this.#read(repository, path, signal, async (endpoint) => {
       const from = await offset()
-      const response = await this.#request(endpoint, 'GET', path, { 'accept-encoding': 'identity', ...(from > 0 ? { range: `bytes=${from}-` } : {}) }, signal)
-      const resumed = response.status === 206 && response.headers['content-range']?.startsWith(`bytes ${from}-`) === true
+      const response = await this.#request(
+        endpoint,
+        'GET',
+        path,
+        { 'accept-encoding': 'identity', ...(from > 0 ? { range: `bytes=${from}-` } : {}) },
+        signal,
+      )
+      const resumed =
+        response.status === 206 && response.headers['content-range']?.startsWith(`bytes ${from}-`) === true
       if (response.status === 206 && !resumed) {
         response.body.destroy()
-        throw new GantryError('Unavailable', `${endpoint.base.host} answers the range from byte ${from} with "${response.headers['content-range'] ?? ''}"`)
+        throw new GantryError(
+          'Unavailable',
+          `${endpoint.base.host} answers the range from byte ${from} with "${response.headers['content-range'] ?? ''}"`,
+        )
       }
       try {
         return await consume({ host: endpoint.base.host, resumed, stream: response.body })
@@ -108,7 +137,12 @@ export class RegistryClient {
   }
 
   /** Tries each endpoint. The registry's own error decides the code; the message tells what each said. */
-  async #read<T>(repository: Repository, path: string, signal: AbortSignal, attempt: (endpoint: Endpoint) => Promise<T>): Promise<T> {
+  async #read<T>(
+    repository: Repository,
+    path: string,
+    signal: AbortSignal,
+    attempt: (endpoint: Endpoint) => Promise<T>,
+  ): Promise<T> {
     const failures: { host: string; error: GantryError }[] = []
     for (const endpoint of endpoints(repository, this.#options.registries)) {
       try {
@@ -121,11 +155,16 @@ export class RegistryClient {
     }
     const last = failures.at(-1)!
     const place = nameOf(`${repository.registry}/${repository.repository}`, path)
-    throw new GantryError(last.error.code, `${place}: ${failures.map(({ host, error }) => (failures.length > 1 ? `${host}: ${error.message}` : error.message)).join('; ')}`, { cause: last.error })
+    throw new GantryError(
+      last.error.code,
+      `${place}: ${failures.map(({ host, error }) => (failures.length > 1 ? `${host}: ${error.message}` : error.message)).join('; ')}`,
+      { cause: last.error },
+    )
   }
 
   /**
-   * A mirror that cannot be reached is passed over at once; the registry itself is tried again. Pauses that it asks for are kept. A body
+   * A mirror that cannot be reached is passed over at once; the registry itself is tried again. Pauses that it asks for
+   * are kept. A body
    * that was cut is asked for again, without counting as a failure if enough of it came.
    */
   async #retry<T>(endpoint: Endpoint, signal: AbortSignal, attempt: (endpoint: Endpoint) => Promise<T>): Promise<T> {
@@ -135,9 +174,13 @@ export class RegistryClient {
       } catch (thrown) {
         const error = GantryError.from(thrown, 'Unavailable')
         if (thrown instanceof CutError && thrown.received >= PROGRESS) failures = 1
-        const last = failures >= TRIES || (endpoint.mirror && !(thrown instanceof BusyError || thrown instanceof CutError))
+        const last =
+          failures >= TRIES || (endpoint.mirror && !(thrown instanceof BusyError || thrown instanceof CutError))
         if (error.code !== 'Unavailable' || signal.aborted || last) throw error
-        const pause = thrown instanceof BusyError && thrown.pauseMillis !== undefined ? thrown.pauseMillis : backoffDelay(RETRY, failures, this.#options.random)
+        const pause =
+          thrown instanceof BusyError && thrown.pauseMillis !== undefined
+            ? thrown.pauseMillis
+            : backoffDelay(RETRY, failures, this.#options.random)
         if (pause > LONGEST_PAUSE) throw error
         await delay(this.#options.clock, pause, signal)
       }
@@ -145,13 +188,24 @@ export class RegistryClient {
   }
 
   /** One request, with authorization; any status but 200 and 206 becomes an error. */
-  async #request(endpoint: Endpoint, method: 'GET' | 'HEAD', path: string, headers: Record<string, string>, signal: AbortSignal): Promise<HttpResponse> {
+  async #request(
+    endpoint: Endpoint,
+    method: 'GET' | 'HEAD',
+    path: string,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> {
     const { base, repository, credential } = endpoint
     const access: Access = { base, repository, credential }
     const url = new URL(`${endpoint.base.pathname.replace(/\/$/, '')}/v2/${repository}/${path}`, endpoint.base)
     let authorization = this.#authorization.known(access)
     for (let answered = false; ; answered = true) {
-      const response = await this.#transport.send({ method, url, headers: authorization === undefined ? headers : { ...headers, authorization }, signal })
+      const response = await this.#transport.send({
+        method,
+        url,
+        headers: authorization === undefined ? headers : { ...headers, authorization },
+        signal,
+      })
       if (response.status === 200 || response.status === 206) return response
       if (response.status !== 401) throw await statusError(response, access, path, this.#options.clock)
       response.body.resume()
@@ -199,24 +253,42 @@ function nameOf(repository: string, path: string): string {
   return `${repository}${name.includes(':') ? '@' : ':'}${name}`
 }
 
-async function statusError(response: HttpResponse, { base, repository, credential }: Access, path: string, clock: Clock): Promise<GantryError> {
+async function statusError(
+  response: HttpResponse,
+  { base, repository, credential }: Access,
+  path: string,
+  clock: Clock,
+): Promise<GantryError> {
   const said = registryMessage(await readBody(response, 64 << 10, `the answer of ${base.host}`))
   const detail = said === '' ? '' : ` (${said})`
   const { status } = response
   if (status === 404) return new GantryError('NotFound', `${base.host} has no ${nameOf(repository, path)}${detail}`)
-  if (status === 403) return new GantryError('Forbidden', `${base.host} forbids ${credential === undefined ? 'anonymous users' : `user "${credential.username}"`} to read ${repository}${detail}`)
-  if (status === 429 || status >= 500) return new BusyError(`${base.host} answers ${status}${detail}`, retryAfter(response.headers['retry-after'], clock))
+  if (status === 403)
+    return new GantryError(
+      'Forbidden',
+      `${base.host} forbids ${credential === undefined ? 'anonymous users' : `user "${credential.username}"`} to read ${repository}${detail}`,
+    )
+  if (status === 429 || status >= 500)
+    return new BusyError(`${base.host} answers ${status}${detail}`, retryAfter(response.headers['retry-after'], clock))
   return new GantryError('FailedPrecondition', `${base.host} answers ${status} to ${nameOf(repository, path)}${detail}`)
 }
 
-/** Codes and messages of an error body; '' if it is none. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes */
+/**
+ * Codes and messages of an error body; '' if it is none.
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
+ */
 function registryMessage(body: Buffer): string {
   const text = body.toString()
   if (!text.startsWith('{')) return ''
   try {
     const { errors } = JSON.parse(text) as { errors?: unknown }
     if (!Array.isArray(errors)) return ''
-    return errors.map((error: { code?: unknown; message?: unknown }) => [error.code, error.message].filter((part) => typeof part === 'string').join(': ')).join('; ').slice(0, 500)
+    return errors
+      .map((error: { code?: unknown; message?: unknown }) =>
+        [error.code, error.message].filter((part) => typeof part === 'string').join(': '),
+      )
+      .join('; ')
+      .slice(0, 500)
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) return '' // not the registry's own error body: the status speaks for itself
     throw error

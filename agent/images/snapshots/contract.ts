@@ -2,7 +2,8 @@
  * Snapshots: file systems made of layers.
  *
  * A *committed* snapshot is read-only and named by its chain id, the digest of its layer on top of those below
- * (https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#layer-chainid), so that images share what they have in common. An
+ * (https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#layer-chainid), so that images share what they
+ * have in common. An
  * *active* one is writable, stands on a committed one, and is named by whoever asked for it.
  *
  * An image of layers A and B, run as container c:
@@ -18,7 +19,10 @@
 import type { Holds } from '../holds.ts'
 import type { LowerLayers } from '../unpack/layer-tree.ts'
 
-/** Writes a layer into an empty directory. `opaque`: its directories that hide what is below them, '.' for the root, as byte strings. */
+/**
+ * Writes a layer into an empty directory. `opaque`: its directories that hide what is below them, '.' for the root, as
+ * byte strings.
+ */
 export type Fill = (directory: string, lower: LowerLayers) => Promise<{ readonly opaque: readonly string[] }>
 
 export interface Snapshotter {
@@ -32,13 +36,15 @@ export interface Snapshotter {
 
   committed(chainId: string): boolean
   /**
-   * Makes a committed snapshot on top of `parent` ('' for none; FailedPrecondition if it is not committed). Calls for one chain id wait for
+   * Makes a committed snapshot on top of `parent` ('' for none; FailedPrecondition if it is not committed). Calls for
+   * one chain id wait for
    * each other, and `fill` is called for the first only. When it fails, nothing is left.
    */
   commit(chainId: string, parent: string, fill: Fill): Promise<void>
 
   /**
-   * The active snapshot of this key, made if there is none, mounted if it is not. '' is an empty file system. AlreadyExists: the key stands
+   * The active snapshot of this key, made if there is none, mounted if it is not. '' is an empty file system.
+   * AlreadyExists: the key stands
    * on another chain id; NotFound: the chain id is not committed; InvalidArgument: the key is no file name.
    */
   mount(key: string, chainId: string): Promise<{ readonly path: string }>

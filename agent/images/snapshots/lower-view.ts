@@ -46,9 +46,16 @@ async function lookupIn({ path: root, opaque }: LayerFolder, path: string): Prom
       continue
     }
     const bytes = hostPath.toString('latin1')
-    if (status.isSymbolicLink()) return { type: 'symlink', target: (await readlink(hostPath, 'buffer')).toString('latin1'), hostPath: bytes }
+    if (status.isSymbolicLink())
+      return { type: 'symlink', target: (await readlink(hostPath, 'buffer')).toString('latin1'), hostPath: bytes }
     if (!status.isDirectory()) return { type: 'other', hostPath: bytes }
-    return { type: 'directory', mode: status.mode & 0o7777, uid: status.uid, gid: status.gid, mtime: String(Math.floor(status.mtimeMs / 1000)) }
+    return {
+      type: 'directory',
+      mode: status.mode & 0o7777,
+      uid: status.uid,
+      gid: status.gid,
+      mtime: String(Math.floor(status.mtimeMs / 1000)),
+    }
   }
   return 'absent'
 }

@@ -1,5 +1,6 @@
 /**
- * Overlay mounts, made and removed by mount(8) and umount(8). What is asked for while one of them runs is done by the next in one process:
+ * Overlay mounts, made and removed by mount(8) and umount(8). What is asked for while one of them runs is done by the
+ * next in one process:
  * a hundred containers that start together cost a few processes, not a hundred.
  */
 import { rmSync, statSync, writeFileSync } from 'node:fs'
@@ -45,8 +46,9 @@ class Batches<T> {
       this.#waiting = []
       try {
         const outcomes = await this.#work(batch.map(({ item }) => item))
-        for (const [place, { resolve, reject }] of batch.entries()) if (outcomes[place] === undefined) resolve()
-        else reject(outcomes[place])
+        for (const [place, { resolve, reject }] of batch.entries())
+          if (outcomes[place] === undefined) resolve()
+          else reject(outcomes[place])
       } catch (error) {
         for (const { reject } of batch) reject(error)
       }
@@ -55,7 +57,10 @@ class Batches<T> {
   }
 }
 
-/** The newer mount calls take options of 255 characters at most; mount(8) is told to use the older one, which takes a page. */
+/**
+ * The newer mount calls take options of 255 characters at most; mount(8) is told to use the older one, which takes a
+ * page.
+ */
 const ENVIRONMENT = { PATH: process.env.PATH, LIBMOUNT_FORCE_MOUNT2: 'always' }
 
 export class Mounts {
@@ -86,9 +91,18 @@ export class Mounts {
     if (mounts.length === 1) return [await this.#mountOne(mounts[0]!)]
     const table = join(this.#tables, 'mounts')
     try {
-      writeFileSync(table, mounts.map(({ path, options }) => `overlay ${escapeField(path)} overlay ${escapeField(options)} 0 0\n`).join(''))
+      writeFileSync(
+        table,
+        mounts
+          .map(({ path, options }) => `overlay ${escapeField(path)} overlay ${escapeField(options)} 0 0\n`)
+          .join(''),
+      )
       // Whatever its exit code, each mount is looked at; one that is not there is tried alone, for its own error.
-      await this.#run('mount', ['--no-mtab', '--internal-only', '--all', '--fstab', table], { cwd: this.#folder, env: ENVIRONMENT, allow: MOUNT_FAILURES })
+      await this.#run('mount', ['--no-mtab', '--internal-only', '--all', '--fstab', table], {
+        cwd: this.#folder,
+        env: ENVIRONMENT,
+        allow: MOUNT_FAILURES,
+      })
     } finally {
       rmSync(table, { force: true })
     }
@@ -96,12 +110,25 @@ export class Mounts {
   }
 
   async #mountOne({ path, options }: OverlayMount): Promise<GantryError | undefined> {
-    return outcome(`cannot mount ${path}`, this.#run('mount', ['--no-mtab', '--internal-only', '--types', 'overlay', '--options', options, 'overlay', path], { cwd: this.#folder, env: ENVIRONMENT }))
+    return outcome(
+      `cannot mount ${path}`,
+      this.#run(
+        'mount',
+        ['--no-mtab', '--internal-only', '--types', 'overlay', '--options', options, 'overlay', path],
+        { cwd: this.#folder, env: ENVIRONMENT },
+      ),
+    )
   }
 
   async #unmountAll(paths: readonly string[]): Promise<readonly (GantryError | undefined)[]> {
     await this.#run('umount', ['--no-mtab', '--lazy', ...paths], { allow: MOUNT_FAILURES })
-    return Promise.all(paths.map(async (path) => (isMountPoint(path) ? outcome(`cannot unmount ${path}`, this.#run('umount', ['--no-mtab', '--lazy', path])) : undefined)))
+    return Promise.all(
+      paths.map(async (path) =>
+        isMountPoint(path)
+          ? outcome(`cannot unmount ${path}`, this.#run('umount', ['--no-mtab', '--lazy', path]))
+          : undefined,
+      ),
+    )
   }
 }
 
@@ -114,7 +141,11 @@ async function outcome(what: string, running: Promise<unknown>): Promise<GantryE
     return undefined
   } catch (thrown) {
     const error = GantryError.from(thrown)
-    return new GantryError(error.code === 'Internal' || error.code === 'NotFound' ? 'FailedPrecondition' : error.code, `${what}: ${error.message}`, { cause: thrown })
+    return new GantryError(
+      error.code === 'Internal' || error.code === 'NotFound' ? 'FailedPrecondition' : error.code,
+      `${what}: ${error.message}`,
+      { cause: thrown },
+    )
   }
 }
 

@@ -27,7 +27,10 @@ interface CommittedRecord {
   /** '' if there is none. */
   readonly parent: string
   readonly opaque: readonly string[]
-  /** The boot (/proc/sys/kernel/random/boot_id) in which it was written, until its files are synced: lost if the machine stops before. */
+  /**
+   * The boot (/proc/sys/kernel/random/boot_id) in which it was written, until its files are synced: lost if the machine
+   * stops before.
+   */
   readonly unsyncedIn: string | undefined
 }
 
@@ -66,10 +69,16 @@ export class OverlaySnapshotter implements Snapshotter {
 
   async start(): Promise<void> {
     this.#bootId = (await readFile(this.#bootIdFile, 'utf8')).trim()
-    for (const folder of ['committed', 'active', 'staging', 'trash', join('committed', EMPTY, 'fs')]) await mkdir(join(this.#root, folder), { recursive: true, mode: 0o700 })
+    for (const folder of ['committed', 'active', 'staging', 'trash', join('committed', EMPTY, 'fs')])
+      await mkdir(join(this.#root, folder), { recursive: true, mode: 0o700 })
     await chmod(join(this.#root, 'committed', EMPTY, 'fs'), 0o755)
-    if ((await statfs(this.#root)).type === OVERLAY_MAGIC) throw new GantryError('FailedPrecondition', `${this.#root} is on an overlay file system, which cannot carry another: put the state directory on ext4, xfs or btrfs`)
-    for (const folder of ['staging', 'trash']) for (const name of await readdir(join(this.#root, folder))) await this.#erase(join(this.#root, folder, name))
+    if ((await statfs(this.#root)).type === OVERLAY_MAGIC)
+      throw new GantryError(
+        'FailedPrecondition',
+        `${this.#root} is on an overlay file system, which cannot carry another: put the state directory on ext4, xfs or btrfs`,
+      )
+    for (const folder of ['staging', 'trash'])
+      for (const name of await readdir(join(this.#root, folder))) await this.#erase(join(this.#root, folder, name))
     for (const name of await readdir(join(this.#root, 'committed'))) {
       if (name === EMPTY) continue
       const record = await this.#read<CommittedRecord>(join('committed', name))
@@ -77,7 +86,8 @@ export class OverlaySnapshotter implements Snapshotter {
       if (lost) await this.#discard(join(this.#root, 'committed', name))
       else this.#committed.set(record.chainId, record)
     }
-    for (const { chainId } of [...this.#committed.values()].filter((record) => !this.#isWhole(record))) await this.#drop(chainId)
+    for (const { chainId } of [...this.#committed.values()].filter((record) => !this.#isWhole(record)))
+      await this.#drop(chainId)
     for (const name of await readdir(join(this.#root, 'active'))) {
       const record = await this.#read<ActiveRecord>(join('active', name))
       if (record === undefined) await this.#discard(join(this.#root, 'active', name))
@@ -97,7 +107,8 @@ export class OverlaySnapshotter implements Snapshotter {
   commit(chainId: string, parent: string, fill: Fill): Promise<void> {
     return this.#lock.run(chainId, async () => {
       if (this.#committed.has(chainId)) return
-      if (!this.committed(parent)) throw new GantryError('FailedPrecondition', `the layer below, ${parent}, is not unpacked`)
+      if (!this.committed(parent))
+        throw new GantryError('FailedPrecondition', `the layer below, ${parent}, is not unpacked`)
       const folder = shortName(chainId)
       const rival = [...this.#committed.keys()].find((other) => shortName(other) === folder)
       if (rival !== undefined) throw new GantryError('Internal', `snapshots ${chainId} and ${rival} have names alike`)
@@ -119,11 +130,19 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   mount(key: string, chainId: string): Promise<{ readonly path: string }> {
-    if (!KEY.test(key)) return Promise.reject(new GantryError('InvalidArgument', `"${key}" is no name for a root file system: up to 128 letters, digits, "_", "." and "-"`))
+    if (!KEY.test(key))
+      return Promise.reject(
+        new GantryError(
+          'InvalidArgument',
+          `"${key}" is no name for a root file system: up to 128 letters, digits, "_", "." and "-"`,
+        ),
+      )
     return this.#lock.run(key, async () => {
       const known = this.#active.get(key)
-      if (known !== undefined && known !== chainId) throw new GantryError('AlreadyExists', `root file system ${key} stands on ${known}, not on ${chainId}`)
-      if (!this.committed(chainId)) throw new GantryError('NotFound', `layers ${chainId} of root file system ${key} are not unpacked`)
+      if (known !== undefined && known !== chainId)
+        throw new GantryError('AlreadyExists', `root file system ${key} stands on ${known}, not on ${chainId}`)
+      if (!this.committed(chainId))
+        throw new GantryError('NotFound', `layers ${chainId} of root file system ${key} are not unpacked`)
       // From here on a sweep leaves its layers alone.
       this.#active.set(key, chainId)
       const path = join(this.#root, 'active', key, 'rootfs')
@@ -167,7 +186,8 @@ export class OverlaySnapshotter implements Snapshotter {
   #used(live: ReadonlySet<string>): ReadonlySet<string> {
     const used = new Set<string>()
     const needed = [...this.#committed.keys()].filter((chainId) => live.has(chainId) || this.holds.has(chainId))
-    for (const top of [...needed, ...this.#active.values()]) for (let at = top; at !== '' && !used.has(at); at = this.#committed.get(at)?.parent ?? '') used.add(at)
+    for (const top of [...needed, ...this.#active.values()])
+      for (let at = top; at !== '' && !used.has(at); at = this.#committed.get(at)?.parent ?? '') used.add(at)
     return used
   }
 
@@ -215,7 +235,9 @@ export class OverlaySnapshotter implements Snapshotter {
     await this.#erase(trash)
   }
 
-  /** Never through a mount: the mount point, if there is one, must go as an empty directory before anything else does. */
+  /**
+   * Never through a mount: the mount point, if there is one, must go as an empty directory before anything else does.
+   */
   async #erase(path: string): Promise<void> {
     const rootfs = join(path, 'rootfs')
     await this.#mounts.unmount(rootfs)
@@ -237,7 +259,10 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   #layers(chainId: string): readonly LayerFolder[] {
-    return this.#chain(chainId).map((record) => ({ path: this.#layerPath(record.chainId), opaque: new Set(record.opaque) }))
+    return this.#chain(chainId).map((record) => ({
+      path: this.#layerPath(record.chainId),
+      opaque: new Set(record.opaque),
+    }))
   }
 
   #layerPath(chainId: string): string {
@@ -245,7 +270,8 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   #isWhole(record: CommittedRecord): boolean {
-    for (let at: CommittedRecord | undefined = record; at !== undefined; at = this.#committed.get(at.parent)) if (at.parent === '') return true
+    for (let at: CommittedRecord | undefined = record; at !== undefined; at = this.#committed.get(at.parent))
+      if (at.parent === '') return true
     return false
   }
 
@@ -263,16 +289,25 @@ export class OverlaySnapshotter implements Snapshotter {
     }
   }
 
-  /** Syncs what was committed since the last time, in the background: nobody waits for the disk to start a container. */
+  /**
+   * Syncs what was committed since the last time, in the background: nobody waits for the disk to start a container.
+   */
   #sync(): void {
     if (this.#syncQueued) return
     this.#syncQueued = true
-    this.#syncing = this.#syncing.then(async () => {
-      this.#syncQueued = false
-      const records = [...this.#committed.values()].filter((record) => record.unsyncedIn !== undefined)
-      await run('sync', ['--file-system', this.#root], { timeout: 600_000 })
-      for (const { chainId } of records) await this.#lock.run(chainId, () => this.#markSynced(chainId))
-    }).catch((error: unknown) => this.#log.warn({ error }, 'unpacked layers are not synced to disk; they are unpacked again if the machine stops now'))
+    this.#syncing = this.#syncing
+      .then(async () => {
+        this.#syncQueued = false
+        const records = [...this.#committed.values()].filter((record) => record.unsyncedIn !== undefined)
+        await run('sync', ['--file-system', this.#root], { timeout: 600_000 })
+        for (const { chainId } of records) await this.#lock.run(chainId, () => this.#markSynced(chainId))
+      })
+      .catch((error: unknown) =>
+        this.#log.warn(
+          { error },
+          'unpacked layers are not synced to disk; they are unpacked again if the machine stops now',
+        ),
+      )
   }
 
   async #markSynced(chainId: string): Promise<void> {

@@ -34,7 +34,8 @@ export class ByteReader {
   /** The next `count` bytes in pieces as they come. */
   async *pieces(count: number): AsyncGenerator<Buffer> {
     for (let missing = count; missing > 0;) {
-      if (this.#chunk.length === 0 && !(await this.#next())) throw new GantryError('InvalidArgument', `ends after ${this.#position} bytes, within an entry`)
+      if (this.#chunk.length === 0 && !(await this.#next()))
+        throw new GantryError('InvalidArgument', `ends after ${this.#position} bytes, within an entry`)
       const piece = this.#take(Math.min(missing, this.#chunk.length))
       missing -= piece.length
       yield piece

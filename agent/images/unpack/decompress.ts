@@ -5,7 +5,10 @@ import { createGunzip } from 'node:zlib'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { startProgram, type ProgramStream } from './program-stream.ts'
 
-/** The bytes within. Gzip runs in Node's thread pool, zstd as a process. InvalidArgument, or an error of zlib (code Z_…), for a damaged stream. */
+/**
+ * The bytes within. Gzip runs in Node's thread pool, zstd as a process. InvalidArgument, or an error of zlib (code
+ * Z_…), for a damaged stream.
+ */
 export async function* decompressed(blob: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer> {
   const chunks = blob[Symbol.asyncIterator]()
   const first = await chunks.next()
@@ -25,13 +28,19 @@ export async function* decompressed(blob: AsyncIterable<Buffer>, signal: AbortSi
 /** A zstd that gives up says why better than the pipe that it broke. */
 async function feedZstd(zstd: ProgramStream, blob: AsyncIterable<Buffer>, signal: AbortSignal): Promise<void> {
   const [ended, fed] = await Promise.allSettled([zstd.ended, pipeline(blob, zstd.input, { signal })])
-  if (ended.status === 'rejected') throw GantryError.is(ended.reason, 'Internal') ? new GantryError('InvalidArgument', `is damaged: ${ended.reason.message}`, { cause: ended.reason }) : ended.reason
+  if (ended.status === 'rejected')
+    throw GantryError.is(ended.reason, 'Internal')
+      ? new GantryError('InvalidArgument', `is damaged: ${ended.reason.message}`, { cause: ended.reason })
+      : ended.reason
   if (fed.status === 'rejected') throw fed.reason
 }
 
 /** What comes out of a transformation, and its failure if it fails. */
 async function* fedBy(feeding: Promise<unknown>, output: Readable): AsyncGenerator<Buffer> {
-  const fed = feeding.then(() => undefined, (error: unknown) => ({ error }))
+  const fed = feeding.then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  )
   try {
     yield* output as AsyncIterable<Buffer>
   } catch (error) {

@@ -1,5 +1,6 @@
 /**
- * The rules by which a layer's entries become files, whatever the archive says: every path is made canonical within the root, whiteouts
+ * The rules by which a layer's entries become files, whatever the archive says: every path is made canonical within the
+ * root, whiteouts
  * take overlayfs' form, and what would leave the root or forge overlayfs' own marks is refused.
  * https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md, https://docs.kernel.org/filesystems/overlayfs.html
  */
@@ -7,17 +8,29 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import { readable, type TarEntry } from './tar-entry.ts'
 import { UnpackBudget } from './unpack-budget.ts'
 
-/** What the layers below have at a path, as a container would see it; paths are byte strings without a slash at either end. */
+/**
+ * What the layers below have at a path, as a container would see it; paths are byte strings without a slash at either
+ * end.
+ */
 export interface LowerLayers {
   lookup(path: string): Promise<LowerNode | undefined>
 }
 
 export type LowerNode =
-  | { readonly type: 'directory'; readonly mode: number; readonly uid: number; readonly gid: number; readonly mtime: string }
+  | {
+      readonly type: 'directory'
+      readonly mode: number
+      readonly uid: number
+      readonly gid: number
+      readonly mtime: string
+    }
   | { readonly type: 'symlink'; readonly target: string; readonly hostPath: string }
   | { readonly type: 'other'; readonly hostPath: string }
 
-type Node = { readonly type: 'directory'; readonly entry: TarEntry } | { readonly type: 'symlink'; readonly target: string } | { readonly type: 'other' }
+type Node =
+  | { readonly type: 'directory'; readonly entry: TarEntry }
+  | { readonly type: 'symlink'; readonly target: string }
+  | { readonly type: 'other' }
 
 const OTHER: Node = { type: 'other' }
 const OPAQUE = '.wh..wh..opq'
@@ -28,7 +41,10 @@ const AUFS = '.wh..wh.'
 const MOST_LINKS = 40
 const LONGEST_PATH = 4095
 const LONGEST_NAME = 255
-/** Directories within each other: what a path of LONGEST_PATH could have is a trick, and every one of them may have to be made. */
+/**
+ * Directories within each other: what a path of LONGEST_PATH could have is a trick, and every one of them may have to
+ * be made.
+ */
 const DEEPEST = 255
 /** Of what is remembered of all entries: paths, targets of links, attributes of directories. */
 const MOST_BYTES = 256 << 20
@@ -36,7 +52,18 @@ const MOST_BYTES = 256 << 20
 const LARGEST_MAJOR = 0xfff
 const LARGEST_MINOR = 0xfffff
 
-const DIRECTORY_DEFAULTS = { type: 'directory', link: '', mode: 0o755, uid: 0, gid: 0, mtime: '0', size: 0, major: 0, minor: 0, xattrs: new Map<string, string>() } as const
+const DIRECTORY_DEFAULTS = {
+  type: 'directory',
+  link: '',
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  mtime: '0',
+  size: 0,
+  major: 0,
+  minor: 0,
+  xattrs: new Map<string, string>(),
+} as const
 
 export class LayerTree {
   readonly #lower: LowerLayers
@@ -52,7 +79,8 @@ export class LayerTree {
   }
 
   /**
-   * The entries to write for one of the archive: missing parents first. None for a whiteout, which is kept for the end. InvalidArgument
+   * The entries to write for one of the archive: missing parents first. None for a whiteout, which is kept for the end.
+   * InvalidArgument
    * names the entry and the rule it breaks.
    */
   async add(raw: TarEntry): Promise<readonly TarEntry[]> {
@@ -80,7 +108,8 @@ export class LayerTree {
     this.#nodes.set(path, entry.type === 'symlink' ? { type: 'symlink', target: entry.link } : OTHER)
     switch (entry.type) {
       case 'symlink':
-        if (entry.link === '' || entry.link.length > LONGEST_PATH || entry.link.includes('\0')) refuse(raw, 'is a symbolic link without a proper target')
+        if (entry.link === '' || entry.link.length > LONGEST_PATH || entry.link.includes('\0'))
+          refuse(raw, 'is a symbolic link without a proper target')
         break
       case 'hardlink':
         return [...written, { ...entry, link: await this.#linkTarget(entry, raw) }]
@@ -91,7 +120,8 @@ export class LayerTree {
       case 'block':
         checkDevice(raw)
         break
-      case 'fifo': case 'file':
+      case 'fifo':
+      case 'file':
         break
     }
     return [...written, entry]
@@ -105,7 +135,8 @@ export class LayerTree {
     const opaque: string[] = []
     for (const path of this.#opaque) {
       const node = this.#nodes.get(path)
-      if (node?.type !== 'directory' || (await this.#lower.lookup(path === '.' ? '' : path))?.type !== 'directory') continue
+      if (node?.type !== 'directory' || (await this.#lower.lookup(path === '.' ? '' : path))?.type !== 'directory')
+        continue
       opaque.push(path)
       entries.push({ ...node.entry, xattrs: new Map([...node.entry.xattrs, ['trusted.overlay.opaque', 'y']]) })
     }
@@ -126,7 +157,8 @@ export class LayerTree {
 
   #remember(bytes: number): void {
     this.#bytes += bytes
-    if (this.#bytes > MOST_BYTES) throw new GantryError('InvalidArgument', `has more than ${MOST_BYTES} bytes of paths and attributes`)
+    if (this.#bytes > MOST_BYTES)
+      throw new GantryError('InvalidArgument', `has more than ${MOST_BYTES} bytes of paths and attributes`)
   }
 
   #addDirectory(entry: TarEntry): TarEntry {
@@ -145,11 +177,15 @@ export class LayerTree {
   /** Whether a directory of this layer above the path hides the layers below. */
   #hidden(path: string): boolean {
     if (this.#opaque.has('.')) return true
-    for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1)) if (this.#opaque.has(path.slice(0, slash))) return true
+    for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1))
+      if (this.#opaque.has(path.slice(0, slash))) return true
     return false
   }
 
-  /** The canonical path of a directory; those on the way that this layer has not named yet are added to `written`, as the layers below have them. */
+  /**
+   * The canonical path of a directory; those on the way that this layer has not named yet are added to `written`, as
+   * the layers below have them.
+   */
   async #resolve(names: readonly string[], raw: TarEntry, written: TarEntry[] | undefined): Promise<string> {
     let path = ''
     let links = 0
@@ -186,24 +222,31 @@ export class LayerTree {
 
   /** A target of this layer by its path within the layer, one of a layer below by its path on the machine. */
   async #linkTarget(entry: TarEntry, raw: TarEntry): Promise<string> {
-    const names = splitPath(entry.link, (reason) => refuse(raw, `is a hard link to "${readable(entry.link)}", which ${reason}`))
+    const names = splitPath(entry.link, (reason) =>
+      refuse(raw, `is a hard link to "${readable(entry.link)}", which ${reason}`),
+    )
     const name = names.pop()
     const target = name === undefined ? '' : join(await this.#resolve(names, raw, undefined), name)
     const node = target === entry.path ? undefined : this.#nodes.get(target)
     if (node !== undefined && node.type !== 'directory') return target
-    const below = node === undefined && target !== '' && target !== entry.path ? await this.#lower.lookup(target) : undefined
-    if (below === undefined || below.type === 'directory') return refuse(raw, `is a hard link to "${readable(entry.link)}", which is not there or is a directory`)
+    const below =
+      node === undefined && target !== '' && target !== entry.path ? await this.#lower.lookup(target) : undefined
+    if (below === undefined || below.type === 'directory')
+      return refuse(raw, `is a hard link to "${readable(entry.link)}", which is not there or is a directory`)
     return below.hostPath
   }
 }
 
 function checkDevice(raw: TarEntry): void {
-  if (raw.major > LARGEST_MAJOR || raw.minor > LARGEST_MINOR) refuse(raw, `is the device ${raw.major}/${raw.minor}, which no machine has`)
+  if (raw.major > LARGEST_MAJOR || raw.minor > LARGEST_MINOR)
+    refuse(raw, `is the device ${raw.major}/${raw.minor}, which no machine has`)
 }
 
 function refuse(entry: TarEntry, reason: string): never {
   const path = readable(entry.path)
-  throw new GantryError('InvalidArgument', `entry "${path}" ${reason}`, { details: [{ field: 'entry', value: path, message: reason }] })
+  throw new GantryError('InvalidArgument', `entry "${path}" ${reason}`, {
+    details: [{ field: 'entry', value: path, message: reason }],
+  })
 }
 
 function splitPath(path: string, refused: (reason: string) => never): string[] {
@@ -224,10 +267,13 @@ function join(parent: string, name: string): string {
 }
 
 /**
- * File capabilities and the user's own attributes. Others (security.selinux and the like) speak of the machine that built the image and are
+ * File capabilities and the user's own attributes. Others (security.selinux and the like) speak of the machine that
+ * built the image and are
  * left out; those that steer overlayfs itself are refused.
  */
 function keptXattrs(entry: TarEntry): ReadonlyMap<string, string> {
-  for (const name of entry.xattrs.keys()) if (/^(trusted|user)\.overlay\./.test(name)) refuse(entry, `has the attribute ${readable(name)}, which steers the overlay file system`)
+  for (const name of entry.xattrs.keys())
+    if (/^(trusted|user)\.overlay\./.test(name))
+      refuse(entry, `has the attribute ${readable(name)}, which steers the overlay file system`)
   return new Map([...entry.xattrs].filter(([name]) => name === 'security.capability' || name.startsWith('user.')))
 }

@@ -1,6 +1,8 @@
 /**
- * A layer's blob made into files. The archive is read here, checked and rewritten entry by entry (layer-tree.ts), and what comes out is
- * written by one `tar` process: it alone sets owners, modes, times, devices and attributes, away from the event loop. Nothing in the
+ * A layer's blob made into files. The archive is read here, checked and rewritten entry by entry (layer-tree.ts), and
+ * what comes out is
+ * written by one `tar` process: it alone sets owners, modes, times, devices and attributes, away from the event loop.
+ * Nothing in the
  * rewritten archive leads outside of its directory, so tar need not distrust it.
  */
 import { createHash } from 'node:crypto'
@@ -27,17 +29,33 @@ export interface LayerSource {
 
 /** Bytes handed to tar at once. */
 const BATCH = 128 << 10
-const TAR_ARGUMENTS = ['--extract', '--file=-', '--absolute-names', '--same-permissions', '--same-owner', '--numeric-owner', '--delay-directory-restore', '--xattrs', '--xattrs-include=*']
+const TAR_ARGUMENTS = [
+  '--extract',
+  '--file=-',
+  '--absolute-names',
+  '--same-permissions',
+  '--same-owner',
+  '--numeric-owner',
+  '--delay-directory-restore',
+  '--xattrs',
+  '--xattrs-include=*',
+]
 /** With less than this left, a failed tar failed for want of space. */
 const FULL_BYTES = 1 << 20
 
 /**
- * Unpacks a layer into an empty directory. Returns the directories that hide what is below them. After a failure the directory holds
- * rubbish. InvalidArgument: damaged, truncated, against the rules, more than the budget has, or not what `diffId` says; ResourceExhausted: the disk
+ * Unpacks a layer into an empty directory. Returns the directories that hide what is below them. After a failure the
+ * directory holds
+ * rubbish. InvalidArgument: damaged, truncated, against the rules, more than the budget has, or not what `diffId` says;
+ * ResourceExhausted: the disk
  * is full, or nearly.
  */
 export async function unpackLayer(
-  source: LayerSource, directory: string, lower: LowerLayers, signal: AbortSignal, budget: UnpackBudget = new UnpackBudget(),
+  source: LayerSource,
+  directory: string,
+  lower: LowerLayers,
+  signal: AbortSignal,
+  budget: UnpackBudget = new UnpackBudget(),
 ): Promise<{ readonly opaque: readonly string[] }> {
   const digest = createHash('sha256')
   const tree = new LayerTree(lower, budget)
@@ -61,7 +79,11 @@ export async function unpackLayer(
       yield END_OF_ARCHIVE
       await reader.drain()
       const diffId = `sha256:${digest.digest('hex')}`
-      if (diffId !== source.diffId) throw new GantryError('InvalidArgument', `has the uncompressed digest ${diffId}, while the image's config says ${source.diffId}`)
+      if (diffId !== source.diffId)
+        throw new GantryError(
+          'InvalidArgument',
+          `has the uncompressed digest ${diffId}, while the image's config says ${source.diffId}`,
+        )
     } finally {
       await reader.close()
     }
@@ -72,20 +94,33 @@ export async function unpackLayer(
   const [fed, ended] = await Promise.allSettled([pipeline(batched(rewrite()), tar.input, { signal }), tar.ended])
   if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
   // A tar that ends early shows as a broken pipe here: then its own words count.
-  if (fed.status === 'rejected' && (ended.status === 'fulfilled' || !isBrokenPipe(fed.reason))) throw inLayer(source.digest, fed.reason)
-  if (ended.status === 'rejected') throw (await isFull(directory)) ? new GantryError('ResourceExhausted', `no space left on disk to unpack layer ${source.digest}`, { cause: ended.reason }) : inLayer(source.digest, ended.reason)
+  if (fed.status === 'rejected' && (ended.status === 'fulfilled' || !isBrokenPipe(fed.reason)))
+    throw inLayer(source.digest, fed.reason)
+  if (ended.status === 'rejected')
+    throw (await isFull(directory))
+      ? new GantryError('ResourceExhausted', `no space left on disk to unpack layer ${source.digest}`, {
+          cause: ended.reason,
+        })
+      : inLayer(source.digest, ended.reason)
   return { opaque }
 }
 
 /** All that comes out of the blob counts, also what stands behind the archive's end. */
-async function* bounded(stream: AsyncIterable<Buffer>, budget: UnpackBudget, directory: string): AsyncGenerator<Buffer> {
+async function* bounded(
+  stream: AsyncIterable<Buffer>,
+  budget: UnpackBudget,
+  directory: string,
+): AsyncGenerator<Buffer> {
   for await (const chunk of stream) {
     await budget.takeBytes(chunk.length, directory)
     yield chunk
   }
 }
 
-async function* hashed(stream: AsyncIterable<Buffer>, hash: { update(chunk: Buffer): unknown }): AsyncGenerator<Buffer> {
+async function* hashed(
+  stream: AsyncIterable<Buffer>,
+  hash: { update(chunk: Buffer): unknown },
+): AsyncGenerator<Buffer> {
   for await (const chunk of stream) {
     hash.update(chunk)
     yield chunk
@@ -110,8 +145,13 @@ async function* batched(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
 /** The error, naming the layer. What zlib and zstd say of a damaged stream is the layer's fault. */
 function inLayer(digest: string, thrown: unknown): GantryError {
   const damaged = thrown instanceof Error && ((thrown as NodeJS.ErrnoException).code ?? '').startsWith('Z_')
-  const error = damaged ? new GantryError('InvalidArgument', `is damaged: ${thrown.message}`, { cause: thrown }) : GantryError.from(thrown)
-  return new GantryError(error.code, `layer ${digest} ${error.message}`, { details: [{ field: 'layer', value: digest, message: error.message }, ...error.details], cause: thrown })
+  const error = damaged
+    ? new GantryError('InvalidArgument', `is damaged: ${thrown.message}`, { cause: thrown })
+    : GantryError.from(thrown)
+  return new GantryError(error.code, `layer ${digest} ${error.message}`, {
+    details: [{ field: 'layer', value: digest, message: error.message }, ...error.details],
+    cause: thrown,
+  })
 }
 
 function isBrokenPipe(thrown: unknown): boolean {

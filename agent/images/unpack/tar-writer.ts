@@ -2,7 +2,15 @@
 import { GantryError } from '../../../proto/api/errors.ts'
 import { BLOCK, padded, type EntryType, type TarEntry } from './tar-entry.ts'
 
-const FLAGS: Readonly<Record<EntryType, string>> = { file: '0', hardlink: '1', symlink: '2', character: '3', block: '4', directory: '5', fifo: '6' }
+const FLAGS: Readonly<Record<EntryType, string>> = {
+  file: '0',
+  hardlink: '1',
+  symlink: '2',
+  character: '3',
+  block: '4',
+  directory: '5',
+  fifo: '6',
+}
 
 /** What ends an archive. */
 export const END_OF_ARCHIVE = Buffer.alloc(2 * BLOCK)
@@ -25,12 +33,31 @@ export function encodeHeader(entry: TarEntry): Buffer {
   if (!wholeSeconds) pax.push(['mtime', entry.mtime])
   for (const [name, value] of entry.xattrs) pax.push([`SCHILY.xattr.${name}`, value])
   const main = encodeBlock({
-    path: fit('path', entry.path, 100), link: fit('linkpath', entry.link, 100), flag: FLAGS[entry.type], mode: entry.mode, uid: fitNumber('uid', entry.uid, 7), gid: fitNumber('gid', entry.gid, 7),
-    size: fitNumber('size', entry.size, 11), mtime: wholeSeconds ? seconds : 0, major: entry.major, minor: entry.minor,
+    path: fit('path', entry.path, 100),
+    link: fit('linkpath', entry.link, 100),
+    flag: FLAGS[entry.type],
+    mode: entry.mode,
+    uid: fitNumber('uid', entry.uid, 7),
+    gid: fitNumber('gid', entry.gid, 7),
+    size: fitNumber('size', entry.size, 11),
+    mtime: wholeSeconds ? seconds : 0,
+    major: entry.major,
+    minor: entry.minor,
   })
   if (pax.length === 0) return main
   const records = Buffer.concat(pax.map(([key, value]) => encodeRecord(key, value)))
-  const extended = encodeBlock({ path: 'pax', link: '', flag: 'x', mode: 0o600, uid: 0, gid: 0, size: records.length, mtime: 0, major: 0, minor: 0 })
+  const extended = encodeBlock({
+    path: 'pax',
+    link: '',
+    flag: 'x',
+    mode: 0o600,
+    uid: 0,
+    gid: 0,
+    size: records.length,
+    mtime: 0,
+    major: 0,
+    minor: 0,
+  })
   return Buffer.concat([extended, records, padding(records.length), main])
 }
 
@@ -56,7 +83,8 @@ function encodeBlock(header: HeaderBlock): Buffer {
   const block = Buffer.alloc(BLOCK)
   const octal = (value: number, start: number, digits: number): void => {
     // Longer, it would run over into the fields that follow.
-    if (value < 0 || value >= 8 ** digits) throw new GantryError('InvalidArgument', `has the number ${value}, which does not fit the header of an archive`)
+    if (value < 0 || value >= 8 ** digits)
+      throw new GantryError('InvalidArgument', `has the number ${value}, which does not fit the header of an archive`)
     block.write(value.toString(8).padStart(digits, '0'), start, 'latin1')
   }
   block.write(header.path, 0, 'latin1')
@@ -71,7 +99,11 @@ function encodeBlock(header: HeaderBlock): Buffer {
   block.write('ustar\x0000', 257, 'latin1')
   octal(header.major, 329, 7)
   octal(header.minor, 337, 7)
-  octal(block.reduce((sum, byte) => sum + byte, 0), 148, 6)
+  octal(
+    block.reduce((sum, byte) => sum + byte, 0),
+    148,
+    6,
+  )
   block[154] = 0
   return block
 }

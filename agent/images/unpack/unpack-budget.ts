@@ -1,4 +1,7 @@
-/** How large an image may become when it is unpacked: a few kilobytes can be compressed from terabytes of zeros, or stand for millions of files. */
+/**
+ * How large an image may become when it is unpacked: a few kilobytes can be compressed from terabytes of zeros, or
+ * stand for millions of files.
+ */
 import { statfs } from 'node:fs/promises'
 import { GantryError } from '../../../proto/api/errors.ts'
 
@@ -33,15 +36,19 @@ export class UnpackBudget {
     this.#files = limits.files
   }
 
-  /** InvalidArgument: the image becomes too large. ResourceExhausted: little would be left of the disk of `directory`. */
+  /**
+   * InvalidArgument: the image becomes too large. ResourceExhausted: little would be left of the disk of `directory`.
+   */
   async takeBytes(count: number, directory: string): Promise<void> {
     this.#bytes -= count
-    if (this.#bytes < 0) throw tooLarge(SIZE_FIELD, `makes the image larger than ${this.#limits.bytes} bytes when it is unpacked`)
+    if (this.#bytes < 0)
+      throw tooLarge(SIZE_FIELD, `makes the image larger than ${this.#limits.bytes} bytes when it is unpacked`)
     this.#unlooked += count
     if (this.#unlooked < LOOK_EVERY) return
     this.#unlooked = 0
     const { blocks, bavail, bsize } = await statfs(directory)
-    if (bavail * bsize < Math.min(RESERVE_MOST, blocks * bsize * RESERVE_SHARE)) throw new GantryError('ResourceExhausted', 'cannot be unpacked: hardly any space would be left on the disk')
+    if (bavail * bsize < Math.min(RESERVE_MOST, blocks * bsize * RESERVE_SHARE))
+      throw new GantryError('ResourceExhausted', 'cannot be unpacked: hardly any space would be left on the disk')
   }
 
   /** InvalidArgument: there are too many. */
@@ -53,13 +60,21 @@ export class UnpackBudget {
 
 /** InvalidArgument for layers that are larger than what may be made of them before anything is unpacked. */
 export function checkCompressedSize(name: string, bytes: number, limits: UnpackLimits): void {
-  if (bytes > limits.bytes) throw tooLarge(SIZE_FIELD, `${name} has layers of ${bytes} bytes, more than the ${limits.bytes} that an image may have`)
+  if (bytes > limits.bytes)
+    throw tooLarge(
+      SIZE_FIELD,
+      `${name} has layers of ${bytes} bytes, more than the ${limits.bytes} that an image may have`,
+    )
 }
 
 export function isTooLarge(error: GantryError): boolean {
-  return error.code === 'InvalidArgument' && error.details.some(({ field }) => field === SIZE_FIELD || field === FILES_FIELD)
+  return (
+    error.code === 'InvalidArgument' && error.details.some(({ field }) => field === SIZE_FIELD || field === FILES_FIELD)
+  )
 }
 
 function tooLarge(field: string, message: string): GantryError {
-  return new GantryError('InvalidArgument', message, { details: [{ field, message, remedy: `the agent's setting ${field} allows more` }] })
+  return new GantryError('InvalidArgument', message, {
+    details: [{ field, message, remedy: `the agent's setting ${field} allows more` }],
+  })
 }

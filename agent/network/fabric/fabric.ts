@@ -1,4 +1,7 @@
-/** The part of a node's network that reaches pods of other nodes: follows the cluster's nodes with routes and overlay devices. */
+/**
+ * The part of a node's network that reaches pods of other nodes: follows the cluster's nodes with routes and overlay
+ * devices.
+ */
 import { systemClock, type Clock, type Timer } from '../../../proto/base/clock.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
@@ -29,7 +32,9 @@ export interface FabricParts {
   readonly overlayGuard?: OverlayGuard | undefined
 }
 
-/** Milliseconds between looks at the kernel: routes go with an interface that was down for a moment, and nobody is told. */
+/**
+ * Milliseconds between looks at the kernel: routes go with an interface that was down for a moment, and nobody is told.
+ */
 const LOOK_AGAIN = 15_000
 
 /** Each time the kernel is read and compared: nothing is assumed of it, whoever changed what. */
@@ -84,16 +89,32 @@ export class Fabric implements NetworkPart {
     // Others reach this node as its entry says: before there is one, nothing is known.
     if (own === undefined || own.addresses.length === 0) return
     const addresses = [...new Set(this.#peers.filter((peer) => peer !== own).flatMap((peer) => peer.addresses))]
-    const [has, ways, mtus] = await Promise.all([this.#kernel.read(), this.#kernel.ways(addresses), Promise.all(own.addresses.map(async (address) => [address, this.#parts.mtu ?? await findPodMtu(this.#node, address)] as const))])
+    const [has, ways, mtus] = await Promise.all([
+      this.#kernel.read(),
+      this.#kernel.ways(addresses),
+      Promise.all(
+        own.addresses.map(
+          async (address) => [address, this.#parts.mtu ?? (await findPodMtu(this.#node, address))] as const,
+        ),
+      ),
+    ])
     const mtu = new Map(mtus)
-    const { unreachable, ...wanted } = planFabric(own, this.#peers, ways, overlayDevices(own, vxlanPort, (address) => mtu.get(address)!), overlay)
+    const { unreachable, ...wanted } = planFabric(
+      own,
+      this.#peers,
+      ways,
+      overlayDevices(own, vxlanPort, (address) => mtu.get(address)!),
+      overlay,
+    )
     await this.#kernel.apply(steps(wanted, has))
     this.#tell(unreachable)
   }
 
   #tell(unreachable: readonly { readonly node: string; readonly why: string }[]): void {
     const told = JSON.stringify(unreachable)
-    if (told !== this.#told) for (const { node, why } of unreachable) this.#parts.logger.warn({ peer: node, why }, "pods of another node cannot be reached")
+    if (told !== this.#told)
+      for (const { node, why } of unreachable)
+        this.#parts.logger.warn({ peer: node, why }, 'pods of another node cannot be reached')
     this.#told = told
   }
 
@@ -112,7 +133,10 @@ export class Fabric implements NetworkPart {
     try {
       await this.#follow()
     } catch (thrown) {
-      this.#parts.logger.warn({ err: GantryError.from(thrown) }, 'cannot compare the routes to other nodes with what the kernel has')
+      this.#parts.logger.warn(
+        { err: GantryError.from(thrown) },
+        'cannot compare the routes to other nodes with what the kernel has',
+      )
     }
   }
 }

@@ -10,7 +10,14 @@ interface LinkJson {
   readonly mtu: number
   readonly address: string
   readonly flags: readonly string[]
-  readonly linkinfo?: { readonly info_data?: { readonly id?: number; readonly port?: number; readonly local?: string; readonly local6?: string } }
+  readonly linkinfo?: {
+    readonly info_data?: {
+      readonly id?: number
+      readonly port?: number
+      readonly local?: string
+      readonly local6?: string
+    }
+  }
 }
 
 interface RouteJson {
@@ -48,27 +55,49 @@ export class FabricKernel {
       this.#node('ip', ['-json', '-6', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)], [0, 1, 2]),
     ])
     const devices = readJson<LinkJson>(links.stdout).filter(({ ifname }) => NAMES.includes(ifname))
-    const [neighbours, forwardings] = await Promise.all([this.#each<NeighbourJson>(devices, 'ip', (name) => ['-json', 'neigh', 'show', 'dev', name, 'nud', 'permanent']), this.#each<ForwardingJson>(devices, 'bridge', (name) => ['-json', 'fdb', 'show', 'dev', name])])
+    const [neighbours, forwardings] = await Promise.all([
+      this.#each<NeighbourJson>(devices, 'ip', (name) => ['-json', 'neigh', 'show', 'dev', name, 'nud', 'permanent']),
+      this.#each<ForwardingJson>(devices, 'bridge', (name) => ['-json', 'fdb', 'show', 'dev', name]),
+    ])
     return {
       devices: devices.map(({ ifname, mtu, address, flags, linkinfo }) => ({
-        name: ifname, mac: address, mtu, up: flags.includes('UP'), vni: linkinfo?.info_data?.id ?? 0, port: linkinfo?.info_data?.port ?? 0, local: linkinfo?.info_data?.local6 ?? linkinfo?.info_data?.local,
+        name: ifname,
+        mac: address,
+        mtu,
+        up: flags.includes('UP'),
+        vni: linkinfo?.info_data?.id ?? 0,
+        port: linkinfo?.info_data?.port ?? 0,
+        local: linkinfo?.info_data?.local6 ?? linkinfo?.info_data?.local,
       })),
-      routes: [routes4, routes6].flatMap(({ code, stdout }) => (code === 0 ? readJson<RouteJson>(stdout) : [])).map(({ dst, gateway = '', dev = '' }) => ({ to: withPrefix(dst), via: gateway, dev })),
+      routes: [routes4, routes6]
+        .flatMap(({ code, stdout }) => (code === 0 ? readJson<RouteJson>(stdout) : []))
+        .map(({ dst, gateway = '', dev = '' }) => ({ to: withPrefix(dst), via: gateway, dev })),
       neighbours: neighbours.map(({ dev, item }) => ({ dev, address: item.dst, mac: item.lladdr ?? '' })),
-      forwardings: forwardings.flatMap(({ dev, item }) => (item.dst === undefined ? [] : [{ dev, mac: item.mac, remote: item.dst }])),
+      forwardings: forwardings.flatMap(({ dev, item }) =>
+        item.dst === undefined ? [] : [{ dev, mac: item.mac, remote: item.dst }],
+      ),
     }
   }
 
   /** How each address is reached; those that are not are left out. */
   async ways(addresses: readonly string[]): Promise<ReadonlyMap<string, Way>> {
     if (addresses.length === 0) return new Map()
-    // -force: what one address fails with does not keep the others from being asked for. The exit code then tells of it.
-    const { stdout } = await this.#node.ipBatch(ip.lines(...addresses.map((address) => ip`route get ${address}`)), ['-force', '-json'], [0, 1, 2])
+    // -force: what one address fails with does not keep the others from being asked for. The exit code then tells of
+    // it.
+    const { stdout } = await this.#node.ipBatch(
+      ip.lines(...addresses.map((address) => ip`route get ${address}`)),
+      ['-force', '-json'],
+      [0, 1, 2],
+    )
     // One list a line.
     const answers = stdout.split('\n').flatMap((line) => readJson<RouteJson>(line))
-    return new Map(answers.flatMap(({ type = 'unicast', dst, gateway, via, dev }): [string, Way][] => (
-      dev !== undefined && (type === 'unicast' || type === 'local') ? [[dst, { dev, gateway: gateway !== undefined || via !== undefined, local: type === 'local' }]] : []
-    )))
+    return new Map(
+      answers.flatMap(({ type = 'unicast', dst, gateway, via, dev }): [string, Way][] =>
+        dev !== undefined && (type === 'unicast' || type === 'local')
+          ? [[dst, { dev, gateway: gateway !== undefined || via !== undefined, local: type === 'local' }]]
+          : [],
+      ),
+    )
   }
 
   async apply({ devices, made, forwardings, routes }: Steps): Promise<void> {
@@ -78,15 +107,30 @@ export class FabricKernel {
     if (routes.text !== '') await this.#node.ipBatch(routes)
   }
 
-  async #each<T>(devices: readonly LinkJson[], program: string, args: (name: string) => string[]): Promise<{ dev: string; item: T }[]> {
-    const shown = await Promise.all(devices.map(async ({ ifname }) => readJson<T>((await this.#node(program, args(ifname))).stdout).map((item) => ({ dev: ifname, item }))))
+  async #each<T>(
+    devices: readonly LinkJson[],
+    program: string,
+    args: (name: string) => string[],
+  ): Promise<{ dev: string; item: T }[]> {
+    const shown = await Promise.all(
+      devices.map(async ({ ifname }) =>
+        readJson<T>((await this.#node(program, args(ifname))).stdout).map((item) => ({ dev: ifname, item })),
+      ),
+    )
     return shown.flat()
   }
 }
 
-/** A pod's answer may come by the overlay although the node would go another way (RFC 3704, 2.4: a peer that has chosen otherwise); no router is listened to. */
+/**
+ * A pod's answer may come by the overlay although the node would go another way (RFC 3704, 2.4: a peer that has chosen
+ * otherwise); no router is listened to.
+ */
 function settings(device: string): ShellText {
-  return sh.lines(sh`echo 2 > /proc/sys/net/ipv4/conf/${device}/rp_filter`, sh`echo 0 > /proc/sys/net/ipv4/conf/${device}/send_redirects`, noAdvertisements(device))
+  return sh.lines(
+    sh`echo 2 > /proc/sys/net/ipv4/conf/${device}/rp_filter`,
+    sh`echo 0 > /proc/sys/net/ipv4/conf/${device}/send_redirects`,
+    noAdvertisements(device),
+  )
 }
 
 /** iproute2 leaves out the prefix of a single address. */

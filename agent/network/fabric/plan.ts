@@ -1,4 +1,6 @@
-/** How pods of other nodes are reached: what the kernel ought to have, and the commands from what it has to that. Pure. */
+/**
+ * How pods of other nodes are reached: what the kernel ought to have, and the commands from what it has to that. Pure.
+ */
 import { createHash } from 'node:crypto'
 import { familyOf, readAddress, type AddressFamily } from '../../../proto/api/cidr.ts'
 import type { PeerNode } from '../../../proto/gen/types.ts'
@@ -67,12 +69,16 @@ export interface Unreachable {
 }
 
 /**
- * The hardware address of a node's overlay device, which follows from the node's address: so nobody has to be told of it. Locally administered;
+ * The hardware address of a node's overlay device, which follows from the node's address: so nobody has to be told of
+ * it. Locally administered;
  * of an IPv4 address it holds all, of an IPv6 address a digest.
  */
 export function overlayMac(address: string): string {
   const { family, value } = readAddress(address)!
-  const bytes = family === 4 ? `76${value.toString(16).padStart(8, '0')}` : createHash('sha256').update(value.toString(16)).digest('hex').slice(0, 10)
+  const bytes =
+    family === 4
+      ? `76${value.toString(16).padStart(8, '0')}`
+      : createHash('sha256').update(value.toString(16)).digest('hex').slice(0, 10)
   return ['02', ...bytes.match(/../g)!].join(':')
 }
 
@@ -80,19 +86,31 @@ function firstOf(addresses: readonly string[], family: AddressFamily): string | 
   return addresses.find((address) => familyOf(address) === family)
 }
 
-/** The node's overlay devices: one for each family that it has addresses of, also when it sends nothing itself, as others may send to it. */
+/**
+ * The node's overlay devices: one for each family that it has addresses of, also when it sends nothing itself, as
+ * others may send to it.
+ */
 export function overlayDevices(own: PeerNode, port: number, mtu: (address: string) => number): OverlayDevice[] {
   return ([4, 6] as const).flatMap((family) => {
     const local = firstOf(own.addresses, family)
-    return local === undefined ? [] : [{ family, name: OVERLAYS[family], mac: overlayMac(local), local, mtu: mtu(local), port }]
+    return local === undefined
+      ? []
+      : [{ family, name: OVERLAYS[family], mac: overlayMac(local), local, mtu: mtu(local), port }]
   })
 }
 
 /**
- * Each peer's ranges lead to its address where it is on a link with this node, else through the overlay. A peer that is not present keeps its
+ * Each peer's ranges lead to its address where it is on a link with this node, else through the overlay. A peer that is
+ * not present keeps its
  * routes: it may be back, and its pods' addresses are nobody else's.
  */
-export function planFabric(own: PeerNode, peers: readonly PeerNode[], ways: ReadonlyMap<string, Way>, devices: readonly OverlayDevice[], overlay: Overlay): Fabric & { readonly unreachable: readonly Unreachable[] } {
+export function planFabric(
+  own: PeerNode,
+  peers: readonly PeerNode[],
+  ways: ReadonlyMap<string, Way>,
+  devices: readonly OverlayDevice[],
+  overlay: Overlay,
+): Fabric & { readonly unreachable: readonly Unreachable[] } {
   const routes: Route[] = []
   const forwardings: Forwarding[] = []
   const neighbours: Neighbour[] = []
@@ -114,7 +132,10 @@ export function planFabric(own: PeerNode, peers: readonly PeerNode[], ways: Read
         continue
       }
       if (device === undefined) {
-        unreachable.push({ node: peer.name, why: `it has no address of a family that this node has: ${peer.addresses.join(', ') || 'none'}` })
+        unreachable.push({
+          node: peer.name,
+          why: `it has no address of a family that this node has: ${peer.addresses.join(', ') || 'none'}`,
+        })
         continue
       }
       const remote = firstOf(peer.addresses, device.family)!
@@ -135,13 +156,20 @@ export function planFabric(own: PeerNode, peers: readonly PeerNode[], ways: Read
 
 /** What the kernel has of ours. */
 export interface KernelFabric {
-  readonly devices: readonly (Omit<OverlayDevice, 'family' | 'local'> & { readonly local: string | undefined; readonly vni: number; readonly up: boolean })[]
+  readonly devices: readonly (Omit<OverlayDevice, 'family' | 'local'> & {
+    readonly local: string | undefined
+    readonly vni: number
+    readonly up: boolean
+  })[]
   readonly routes: readonly Route[]
   readonly forwardings: readonly Forwarding[]
   readonly neighbours: readonly Neighbour[]
 }
 
-/** Batches in their order: `ip` (devices and neighbours), `bridge` (forwardings), `ip` (routes, and what is no longer wanted). */
+/**
+ * Batches in their order: `ip` (devices and neighbours), `bridge` (forwardings), `ip` (routes, and what is no longer
+ * wanted).
+ */
 export interface Steps {
   readonly devices: IpText
   /** Devices that are made anew. */
@@ -161,26 +189,59 @@ export function steps(wanted: Fabric, has: KernelFabric): Steps {
     if (present !== undefined && !fits) deviceLines.push(ip`link del ${device.name}`)
     if (present === undefined || !fits) {
       made.push(device.name)
-      deviceLines.push(ip`link add ${device.name} address ${device.mac} mtu ${device.mtu} type vxlan id ${VNI} dstport ${device.port} nolearning local ${device.local}`, ip`link set ${device.name} up`)
-    } else if (present.mac !== device.mac || present.mtu !== device.mtu || !present.up) deviceLines.push(ip`link set ${device.name}${present.mac === device.mac ? ip`` : ip` address ${device.mac}`} mtu ${device.mtu} up`)
+      deviceLines.push(
+        ip`link add ${device.name} address ${device.mac} mtu ${device.mtu} type vxlan id ${VNI} dstport ${device.port} nolearning local ${device.local}`,
+        ip`link set ${device.name} up`,
+      )
+    } else if (present.mac !== device.mac || present.mtu !== device.mtu || !present.up)
+      deviceLines.push(
+        ip`link set ${device.name}${present.mac === device.mac ? ip`` : ip` address ${device.mac}`} mtu ${device.mtu} up`,
+      )
   }
-  const gone = has.devices.filter(({ name }) => !wanted.devices.some((device) => device.name === name)).map(({ name }) => name)
+  const gone = has.devices
+    .filter(({ name }) => !wanted.devices.some((device) => device.name === name))
+    .map(({ name }) => name)
   const lost = new Set([...gone, ...made])
-  const stays = <T extends { readonly dev: string }>(items: readonly T[]): T[] => items.filter(({ dev }) => !lost.has(dev))
+  const stays = <T extends { readonly dev: string }>(items: readonly T[]): T[] =>
+    items.filter(({ dev }) => !lost.has(dev))
   // With a device's hardware address the kernel forgets its neighbours, permanent ones, too.
-  const same = (dev: string): boolean => wanted.devices.find(({ name }) => name === dev)?.mac === has.devices.find(({ name }) => name === dev)?.mac
-  const neighbours = difference(wanted.neighbours, stays(has.neighbours).filter(({ dev }) => same(dev)), ({ dev, address }) => `${dev} ${address}`, ({ mac }) => mac)
-  const forwardings = difference(wanted.forwardings, stays(has.forwardings), ({ dev, mac }) => `${dev} ${mac}`, ({ remote }) => remote)
-  const routes = difference(wanted.routes, stays(has.routes), ({ to }) => to, ({ via, dev }) => `${via} ${dev}`)
+  const same = (dev: string): boolean =>
+    wanted.devices.find(({ name }) => name === dev)?.mac === has.devices.find(({ name }) => name === dev)?.mac
+  const neighbours = difference(
+    wanted.neighbours,
+    stays(has.neighbours).filter(({ dev }) => same(dev)),
+    ({ dev, address }) => `${dev} ${address}`,
+    ({ mac }) => mac,
+  )
+  const forwardings = difference(
+    wanted.forwardings,
+    stays(has.forwardings),
+    ({ dev, mac }) => `${dev} ${mac}`,
+    ({ remote }) => remote,
+  )
+  const routes = difference(
+    wanted.routes,
+    stays(has.routes),
+    ({ to }) => to,
+    ({ via, dev }) => `${via} ${dev}`,
+  )
   return {
-    devices: ip.lines(...deviceLines, ...neighbours.set.map(({ address, mac, dev }) => ip`neigh replace ${address} lladdr ${mac} dev ${dev} nud permanent`)),
+    devices: ip.lines(
+      ...deviceLines,
+      ...neighbours.set.map(
+        ({ address, mac, dev }) => ip`neigh replace ${address} lladdr ${mac} dev ${dev} nud permanent`,
+      ),
+    ),
     made,
     forwardings: ip.lines(
       ...forwardings.set.map(({ mac, dev, remote }) => ip`fdb replace ${mac} dev ${dev} dst ${remote} self permanent`),
       ...forwardings.removed.map(({ mac, dev, remote }) => ip`fdb del ${mac} dev ${dev} dst ${remote} self`),
     ),
     routes: ip.lines(
-      ...routes.set.map(({ to, via, dev }) => ip`route replace ${to} via ${via} dev ${dev} proto ${ROUTE_PROTOCOL}${isOverlay(dev) ? ip` onlink` : ip``}`),
+      ...routes.set.map(
+        ({ to, via, dev }) =>
+          ip`route replace ${to} via ${via} dev ${dev} proto ${ROUTE_PROTOCOL}${isOverlay(dev) ? ip` onlink` : ip``}`,
+      ),
       ...routes.removed.map(({ to, via, dev }) => ip`route del ${to} via ${via} dev ${dev} proto ${ROUTE_PROTOCOL}`),
       ...neighbours.removed.map(({ address, dev }) => ip`neigh del ${address} dev ${dev}`),
       ...gone.map((name) => ip`link del ${name}`),
@@ -189,8 +250,16 @@ export function steps(wanted: Fabric, has: KernelFabric): Steps {
 }
 
 /** What is to be set, as it is not there or another, and what is there for keys that nobody wants. */
-function difference<T>(wanted: readonly T[], present: readonly T[], key: (item: T) => string, value: (item: T) => string): { readonly set: T[]; readonly removed: T[] } {
+function difference<T>(
+  wanted: readonly T[],
+  present: readonly T[],
+  key: (item: T) => string,
+  value: (item: T) => string,
+): { readonly set: T[]; readonly removed: T[] } {
   const has = new Map(present.map((item) => [key(item), value(item)]))
   const keys = new Set(wanted.map(key))
-  return { set: wanted.filter((item) => has.get(key(item)) !== value(item)), removed: present.filter((item) => !keys.has(key(item))) }
+  return {
+    set: wanted.filter((item) => has.get(key(item)) !== value(item)),
+    removed: present.filter((item) => !keys.has(key(item))),
+  }
 }

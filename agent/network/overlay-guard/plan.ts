@@ -54,10 +54,13 @@ export function overlayElements(node: string, peers: Iterable<PeerNode>, network
   const others = new Map(all.filter(({ name }) => name !== node).map((peer) => [peer.name, peer]))
   const behind = new Ranges()
   const add = (peer: PeerNode, vni: number, cidrs: readonly string[]): void => {
-    for (const address of peer.addresses) if (!own.has(address)) for (const cidr of cidrs) behind.add(address, vni, cidr)
+    for (const address of peer.addresses)
+      if (!own.has(address)) for (const cidr of cidrs) behind.add(address, vni, cidr)
   }
   for (const peer of others.values()) add(peer, VNI, peer.podCidrs)
-  for (const { status: { vni, blocks = [] } } of networks) {
+  for (const {
+    status: { vni, blocks = [] },
+  } of networks) {
     if (vni === undefined || vni === VNI) continue
     for (const { node: name, cidr } of blocks) {
       const peer = others.get(name)
@@ -168,13 +171,14 @@ export function overlayChange(before: OverlayElements, after: OverlayElements): 
 const CHUNK = 500
 
 function changes(before: OverlayElements, after: OverlayElements): NftText[] {
-  const commands = (verb: 'add' | 'delete', from: OverlayElements, without: OverlayElements): NftText[] => (
+  const commands = (verb: 'add' | 'delete', from: OverlayElements, without: OverlayElements): NftText[] =>
     OVERLAY_SETS.flatMap((set) => {
-      const elements = [...from.get(set) ?? []].filter((element) => without.get(set)?.has(element) !== true)
-      return Array.from({ length: Math.ceil(elements.length / CHUNK) }, (_, index) => (
-        nft`${verb} element inet ${OVERLAY_TABLE} ${set} { ${nft.list(elements.slice(index * CHUNK, (index + 1) * CHUNK))} }`
-      ))
+      const elements = [...(from.get(set) ?? [])].filter((element) => without.get(set)?.has(element) !== true)
+      return Array.from(
+        { length: Math.ceil(elements.length / CHUNK) },
+        (_, index) =>
+          nft`${verb} element inet ${OVERLAY_TABLE} ${set} { ${nft.list(elements.slice(index * CHUNK, (index + 1) * CHUNK))} }`,
+      )
     })
-  )
   return [...commands('delete', before, after), ...commands('add', after, before)]
 }

@@ -1,4 +1,7 @@
-/** Ranges of numbers, both ends included: addresses and ports, as sets of nft(8) want them, apart from one another and in order. */
+/**
+ * Ranges of numbers, both ends included: addresses and ports, as sets of nft(8) want them, apart from one another and
+ * in order.
+ */
 import { formatAddress, readCidr, type AddressFamily } from '../../../proto/api/cidr.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { AddressBlock } from '../../../proto/gen/types.ts'
@@ -31,17 +34,31 @@ export function without(range: NumberRange, gaps: readonly NumberRange[]): Numbe
   return first > range.last ? result : [...result, { first, last: range.last }]
 }
 
-/** The addresses of a family that are in one of the blocks and not in a gap of it, e.g. ["10.0.0.0-10.0.0.127", "10.2.3.4"]. */
+/**
+ * The addresses of a family that are in one of the blocks and not in a gap of it, e.g. ["10.0.0.0-10.0.0.127",
+ * "10.2.3.4"].
+ */
 export function blockRanges(family: AddressFamily, blocks: readonly AddressBlock[]): string[] {
   const ranges = blocks.flatMap(({ cidr, except }) => {
     const range = read(cidr)
-    return range.family === family ? without(range, except.map(read).filter((gap) => gap.family === family)) : []
+    return range.family === family
+      ? without(
+          range,
+          except.map(read).filter((gap) => gap.family === family),
+        )
+      : []
   })
-  return joined(ranges).map(({ first, last }) => (first === last ? formatAddress(family, first) : `${formatAddress(family, first)}-${formatAddress(family, last)}`))
+  return joined(ranges).map(({ first, last }) =>
+    first === last ? formatAddress(family, first) : `${formatAddress(family, first)}-${formatAddress(family, last)}`,
+  )
 }
 
 function read(cidr: string): NumberRange & { readonly family: AddressFamily } {
   const range = readCidr(cidr)
-  if (range === undefined) throw new GantryError('InvalidArgument', `the control plane told of a policy with "${cidr}", which is no range of addresses`)
+  if (range === undefined)
+    throw new GantryError(
+      'InvalidArgument',
+      `the control plane told of a policy with "${cidr}", which is no range of addresses`,
+    )
   return range
 }

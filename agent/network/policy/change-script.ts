@@ -1,7 +1,10 @@
 /**
- * Scripts for `nft -f` (nft(8)), each one transaction: the kernel goes from one table to the next at once or not at all. But a packet that is on its way at that
- * moment may begin with what was and go on with what is: its rules stay those of when it entered a base chain, while it finds elements of maps and sets as they
- * are when it looks, and the next base chain as it is then. So nothing that keeps a pod's guard is taken away in the transaction that brings what follows on it.
+ * Scripts for `nft -f` (nft(8)), each one transaction: the kernel goes from one table to the next at once or not at
+ * all. But a packet that is on its way at that
+ * moment may begin with what was and go on with what is: its rules stay those of when it entered a base chain, while it
+ * finds elements of maps and sets as they
+ * are when it looks, and the next base chain as it is then. So nothing that keeps a pod's guard is taken away in the
+ * transaction that brings what follows on it.
  */
 import { nft, type NftText } from '../../program-text.ts'
 import { addressType, MAPS, NO_TABLE, REFUSE, type KernelSet, type PolicyTable } from './ruleset.ts'
@@ -16,11 +19,15 @@ const DEPUTY = 'gantry_policy_deputy'
 const ELEMENTS = 500
 
 /**
- * To be run one after another; none if nothing differs. `before`: what is there; undefined if that is not known, then the table is made anew, whatever is there,
+ * To be run one after another; none if nothing differs. `before`: what is there; undefined if that is not known, then
+ * the table is made anew, whatever is there,
  * and a deputy has the same in it meanwhile. Counters begin again then.
  */
 export function changeScripts(before: PolicyTable | undefined, after: PolicyTable): NftText[] {
-  if (before === undefined) return after === NO_TABLE ? [nft.lines(...without(NAME), ...without(DEPUTY))] : [anew(DEPUTY, after), anew(NAME, after), nft.lines(...without(DEPUTY))]
+  if (before === undefined)
+    return after === NO_TABLE
+      ? [nft.lines(...without(NAME), ...without(DEPUTY))]
+      : [anew(DEPUTY, after), anew(NAME, after), nft.lines(...without(DEPUTY))]
   if (before === after) return []
   if (before === NO_TABLE) return [anew(NAME, after)]
   if (after === NO_TABLE) return [nft.lines(...without(NAME))]
@@ -47,7 +54,8 @@ function frame(name: string): NftText[] {
     nft`  }`,
     nft`  chain forward {`,
     nft`    type filter hook forward priority filter; policy accept;`,
-    // Answers belong to a connection that was allowed when it began, and is still: its other direction is judged packet by packet.
+    // Answers belong to a connection that was allowed when it began, and is still: its other direction is judged packet
+    // by packet.
     nft`    ct direction reply accept`,
     nft`    ct state related accept`,
     nft`    ip saddr vmap @out4`,
@@ -66,10 +74,19 @@ function difference(table: string, before: PolicyTable, after: PolicyTable): Nft
   return [
     ...newSets.map(([name, { type }]) => nft`add set inet ${table} ${name} { type ${type}; }`),
     ...[...after.sets].flatMap(([name, set]) => elementChanges(table, name, before.sets.get(name), set)),
-    ...newChains.flatMap(([name, rules]) => [nft`add chain inet ${table} ${name}`, ...rules.map((rule) => nft`add rule inet ${table} ${name} ${rule}`)]),
-    ...MAPS.flatMap((map) => verdictChanges(table, map, before.verdicts.get(map) ?? new Map(), after.verdicts.get(map) ?? new Map())),
-    ...[...before.chains.keys()].filter((name) => !after.chains.has(name)).map((name) => nft`delete chain inet ${table} ${name}`),
-    ...[...before.sets.keys()].filter((name) => !after.sets.has(name)).map((name) => nft`delete set inet ${table} ${name}`),
+    ...newChains.flatMap(([name, rules]) => [
+      nft`add chain inet ${table} ${name}`,
+      ...rules.map((rule) => nft`add rule inet ${table} ${name} ${rule}`),
+    ]),
+    ...MAPS.flatMap((map) =>
+      verdictChanges(table, map, before.verdicts.get(map) ?? new Map(), after.verdicts.get(map) ?? new Map()),
+    ),
+    ...[...before.chains.keys()]
+      .filter((name) => !after.chains.has(name))
+      .map((name) => nft`delete chain inet ${table} ${name}`),
+    ...[...before.sets.keys()]
+      .filter((name) => !after.sets.has(name))
+      .map((name) => nft`delete set inet ${table} ${name}`),
   ]
 }
 
@@ -77,23 +94,49 @@ function elementChanges(table: string, name: string, before: KernelSet | undefin
   if (before?.elements === after.elements) return []
   const known = before?.elements ?? new Set<string>()
   return [
-    ...elementCommands('delete', table, name, [...known].filter((element) => !after.elements.has(element))),
-    ...elementCommands('add', table, name, [...after.elements].filter((element) => !known.has(element))),
+    ...elementCommands(
+      'delete',
+      table,
+      name,
+      [...known].filter((element) => !after.elements.has(element)),
+    ),
+    ...elementCommands(
+      'add',
+      table,
+      name,
+      [...after.elements].filter((element) => !known.has(element)),
+    ),
   ]
 }
 
-/** A pod that goes over to another chain keeps its element, and a chain of its own whose one rule names the other: rules are what a packet sees as it entered. */
-function verdictChanges(table: string, map: string, before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): NftText[] {
+/**
+ * A pod that goes over to another chain keeps its element, and a chain of its own whose one rule names the other: rules
+ * are what a packet sees as it entered.
+ */
+function verdictChanges(
+  table: string,
+  map: string,
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): NftText[] {
   const gone = [...before.keys()].filter((address) => !after.has(address))
   const come = [...after.keys()].filter((address) => !before.has(address))
   const moved = [...after].filter(([address, chain]) => before.get(address) !== chain)
   return [
     ...moved.flatMap(([address, chain]) => {
       const own = podChain(map, address)
-      return [nft`${before.has(address) ? 'flush' : 'add'} chain inet ${table} ${own}`, nft`add rule inet ${table} ${own} goto ${chain}`]
+      return [
+        nft`${before.has(address) ? 'flush' : 'add'} chain inet ${table} ${own}`,
+        nft`add rule inet ${table} ${own} goto ${chain}`,
+      ]
     }),
     ...elementCommands('delete', table, map, gone),
-    ...elementCommands('add', table, map, come.map((address) => nft`${address} : jump ${podChain(map, address)}`)),
+    ...elementCommands(
+      'add',
+      table,
+      map,
+      come.map((address) => nft`${address} : jump ${podChain(map, address)}`),
+    ),
     ...gone.map((address) => nft`delete chain inet ${table} ${podChain(map, address)}`),
   ]
 }
@@ -103,6 +146,15 @@ function podChain(map: string, address: string): string {
   return `pod_${map}_${address.replaceAll(':', '_')}`
 }
 
-function elementCommands(verb: 'add' | 'delete', table: string, name: string, elements: readonly (string | NftText)[]): NftText[] {
-  return Array.from({ length: Math.ceil(elements.length / ELEMENTS) }, (_, index) => nft`${verb} element inet ${table} ${name} { ${nft.list(elements.slice(index * ELEMENTS, (index + 1) * ELEMENTS))} }`)
+function elementCommands(
+  verb: 'add' | 'delete',
+  table: string,
+  name: string,
+  elements: readonly (string | NftText)[],
+): NftText[] {
+  return Array.from(
+    { length: Math.ceil(elements.length / ELEMENTS) },
+    (_, index) =>
+      nft`${verb} element inet ${table} ${name} { ${nft.list(elements.slice(index * ELEMENTS, (index + 1) * ELEMENTS))} }`,
+  )
 }

@@ -1,4 +1,7 @@
-/** The table of policies as it is to be: a pure function of what the control plane told and of the addresses that this node gave. */
+/**
+ * The table of policies as it is to be: a pure function of what the control plane told and of the addresses that this
+ * node gave.
+ */
 import { createHash } from 'node:crypto'
 import { familyOf, type AddressFamily } from '../../../proto/api/cidr.ts'
 import type { AddressSet, GuardedPod, PolicyPort, PolicyRule, PolicyRules } from '../../../proto/gen/types.ts'
@@ -43,11 +46,17 @@ export class SetElements {
       if (others === undefined) parts.set(part.name, [part])
       else others.push(part)
     }
-    const known = new Map<string, { readonly parts: readonly AddressSet[]; readonly sets: ReadonlyMap<string, KernelSet> }>()
+    const known = new Map<
+      string,
+      { readonly parts: readonly AddressSet[]; readonly sets: ReadonlyMap<string, KernelSet> }
+    >()
     const all = new Map<string, KernelSet>()
     for (const [name, now] of parts) {
       const before = this.#known.get(name)
-      const same = before !== undefined && before.parts.length === now.length && before.parts.every((part, index) => part === now[index])
+      const same =
+        before !== undefined &&
+        before.parts.length === now.length &&
+        before.parts.every((part, index) => part === now[index])
       const entry = same ? before : { parts: now, sets: kernelSets(name, now) }
       known.set(name, entry)
       for (const [setName, set] of entry.sets) all.set(setName, set)
@@ -62,12 +71,24 @@ function kernelSets(name: string, parts: readonly AddressSet[]): Map<string, Ker
   const holders = { 4: new Set<string>(), 6: new Set<string>() }
   for (const { addresses, endpoints } of parts) {
     for (const address of addresses) peers[familyOf(address)].add(address)
-    for (const { address, protocol, port } of endpoints) holders[familyOf(address)].add(`${address} . ${protocol.toLowerCase()} . ${port}`)
+    for (const { address, protocol, port } of endpoints)
+      holders[familyOf(address)].add(`${address} . ${protocol.toLowerCase()} . ${port}`)
   }
-  return new Map(([4, 6] as const).flatMap((family): [string, KernelSet][] => [
-    ...(peers[family].size === 0 ? [] : [[peersName(family, name), { type: addressType(family), elements: peers[family] }] as [string, KernelSet]]),
-    ...(holders[family].size === 0 ? [] : [[endpointsName(family, name), { type: endpointType(family), elements: holders[family] }] as [string, KernelSet]]),
-  ]))
+  return new Map(
+    ([4, 6] as const).flatMap((family): [string, KernelSet][] => [
+      ...(peers[family].size === 0
+        ? []
+        : [[peersName(family, name), { type: addressType(family), elements: peers[family] }] as [string, KernelSet]]),
+      ...(holders[family].size === 0
+        ? []
+        : [
+            [endpointsName(family, name), { type: endpointType(family), elements: holders[family] }] as [
+              string,
+              KernelSet,
+            ],
+          ]),
+    ]),
+  )
 }
 
 export function addressType(family: AddressFamily): string {
@@ -92,10 +113,15 @@ function digest(text: string): string {
 }
 
 /**
- * `given`: addresses by pod, as this node gave them. They count more than what the control plane knows of the pod, which hears of them only
+ * `given`: addresses by pod, as this node gave them. They count more than what the control plane knows of the pod,
+ * which hears of them only
  * later; nor may an address that another pod has been given since be guarded as the pod that had it before.
  */
-export function policyTable(view: Pick<NetworkView, 'entries'>, given: ReadonlyMap<string, readonly string[]>, elements: SetElements): PolicyTable {
+export function policyTable(
+  view: Pick<NetworkView, 'entries'>,
+  given: ReadonlyMap<string, readonly string[]>,
+  elements: SetElements,
+): PolicyTable {
   const rules = view.entries('rules')
   const allSets = elements.of(view.entries('addresses').values())
   const byName = new Map([...rules.values()].map((each) => [each.name, each]))
@@ -110,7 +136,12 @@ export function policyTable(view: Pick<NetworkView, 'entries'>, given: ReadonlyM
     const key = `${direction}${family} ${names.join()}`
     const known = made.get(key)
     if (known !== undefined) return known
-    const lines = chainLines(direction, family, names.flatMap((name) => byName.get(name) ?? []), (name, type) => sets.set(name, allSets.get(name) ?? { type, elements: new Set() }))
+    const lines = chainLines(
+      direction,
+      family,
+      names.flatMap((name) => byName.get(name) ?? []),
+      (name, type) => sets.set(name, allSets.get(name) ?? { type, elements: new Set() }),
+    )
     const chain = `${direction}${family}_${digest(lines.map(({ text }) => text).join('\n'))}`
     chains.set(chain, lines)
     made.set(key, chain)
@@ -125,29 +156,52 @@ export function policyTable(view: Pick<NetworkView, 'entries'>, given: ReadonlyM
     }
   }
   if (chains.size === 0) return NO_TABLE
-  for (const family of [4, 6] as const) sets.set(`self${family}`, { type: `${addressType(family)} . ${addressType(family)}`, elements: self[family] })
+  for (const family of [4, 6] as const)
+    sets.set(`self${family}`, { type: `${addressType(family)} . ${addressType(family)}`, elements: self[family] })
   return { sets, chains, verdicts }
 }
 
-function addressesOf(pod: GuardedPod, given: ReadonlyMap<string, readonly string[]>, owners: ReadonlyMap<string, string>): readonly string[] {
+function addressesOf(
+  pod: GuardedPod,
+  given: ReadonlyMap<string, readonly string[]>,
+  owners: ReadonlyMap<string, string>,
+): readonly string[] {
   return given.get(pod.uid) ?? pod.addresses.filter((address) => !owners.has(address))
 }
 
 /** `uses` is told the sets that the lines name. */
-function chainLines(direction: Direction, family: AddressFamily, policies: readonly PolicyRules[], uses: (name: string, type: string) => void): NftText[] {
+function chainLines(
+  direction: Direction,
+  family: AddressFamily,
+  policies: readonly PolicyRules[],
+  uses: (name: string, type: string) => void,
+): NftText[] {
   const rules = policies.flatMap((policy) => (direction === 'in' ? policy.ingress : policy.egress))
   const words = family === 4 ? 'ip' : 'ip6'
-  const lines = new Map(rules.flatMap((rule) => {
-    const peers = peerMatches(rule, direction, family, uses)
-    const ports = portMatches(rule, family, uses)
-    return peers.flatMap((peer) => ports.map((port) => nft`${peer}${port}return`))
-  }).map((line) => [line.text, line]))
+  const lines = new Map(
+    rules
+      .flatMap((rule) => {
+        const peers = peerMatches(rule, direction, family, uses)
+        const ports = portMatches(rule, family, uses)
+        return peers.flatMap((peer) => ports.map((port) => nft`${peer}${port}return`))
+      })
+      .map((line) => [line.text, line]),
+  )
   const all = lines.get('return')
-  return [...(all === undefined ? lines.values() : [all]), nft`${words} saddr . ${words} daddr @self${family} return`, nft`goto ${REFUSE}`]
+  return [
+    ...(all === undefined ? lines.values() : [all]),
+    nft`${words} saddr . ${words} daddr @self${family} return`,
+    nft`goto ${REFUSE}`,
+  ]
 }
 
 /** Matches of the other side, one of which must fit, each with a space behind it; the empty one fits everything. */
-function peerMatches({ anyPeer, sets, blocks }: PolicyRule, direction: Direction, family: AddressFamily, uses: (name: string, type: string) => void): NftText[] {
+function peerMatches(
+  { anyPeer, sets, blocks }: PolicyRule,
+  direction: Direction,
+  family: AddressFamily,
+  uses: (name: string, type: string) => void,
+): NftText[] {
   if (anyPeer) return [nft``]
   const other = nft`${family === 4 ? 'ip' : 'ip6'} ${direction === 'in' ? 'saddr' : 'daddr'}`
   const ranges = blockRanges(family, blocks)
@@ -161,12 +215,24 @@ function peerMatches({ anyPeer, sets, blocks }: PolicyRule, direction: Direction
   ]
 }
 
-/** Matches of protocol and port, one of which must fit, each with a space behind it; the empty one fits everything. What has no ports fits only where no port is asked for. */
-function portMatches({ anyPort, ports, endpoints }: PolicyRule, family: AddressFamily, uses: (name: string, type: string) => void): NftText[] {
+/**
+ * Matches of protocol and port, one of which must fit, each with a space behind it; the empty one fits everything. What
+ * has no ports fits only where no port is asked for.
+ */
+function portMatches(
+  { anyPort, ports, endpoints }: PolicyRule,
+  family: AddressFamily,
+  uses: (name: string, type: string) => void,
+): NftText[] {
   if (anyPort) return [nft``]
   const protocols = [...new Set(ports.map(({ protocol }) => protocol))]
   return [
-    ...protocols.map((protocol) => protocolMatch(protocol.toLowerCase(), ports.filter((port) => port.protocol === protocol))),
+    ...protocols.map((protocol) =>
+      protocolMatch(
+        protocol.toLowerCase(),
+        ports.filter((port) => port.protocol === protocol),
+      ),
+    ),
     ...endpoints.map((set) => {
       const name = endpointsName(family, set)
       uses(name, endpointType(family))
@@ -177,6 +243,8 @@ function portMatches({ anyPort, ports, endpoints }: PolicyRule, family: AddressF
 
 function protocolMatch(protocol: string, ports: readonly PolicyPort[]): NftText {
   if (ports.some(({ port }) => port === 0)) return nft`meta l4proto ${protocol} `
-  const ranges = joined(ports.map(({ port, endPort }) => ({ first: BigInt(port), last: BigInt(endPort === 0 ? port : endPort) })))
+  const ranges = joined(
+    ports.map(({ port, endPort }) => ({ first: BigInt(port), last: BigInt(endPort === 0 ? port : endPort) })),
+  )
   return nft`${protocol} dport { ${nft.list(ranges.map(({ first, last }) => (first === last ? first : `${first}-${last}`)))} } `
 }

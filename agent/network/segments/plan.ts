@@ -1,6 +1,8 @@
 /**
- * A Network on this node: a bridge without an address of its own, and a VXLAN device with the network's number that joins it to the bridges of
- * the other nodes with pods on it (RFC 7348). Pure: which there are to be, and the lines for ip(8) and bridge(8) that make them so.
+ * A Network on this node: a bridge without an address of its own, and a VXLAN device with the network's number that
+ * joins it to the bridges of
+ * the other nodes with pods on it (RFC 7348). Pure: which there are to be, and the lines for ip(8) and bridge(8) that
+ * make them so.
  */
 import { createHash } from 'node:crypto'
 import { formatAddress, readCidr, type AddressRange } from '../../../proto/api/cidr.ts'
@@ -46,7 +48,12 @@ export function portName(id: string, inside: string): string {
 
 /** The hardware address of a pod's interface: locally administered, and the same each time. */
 export function segmentMac(id: string, inside: string): string {
-  return ['02', ...portName(id, inside).slice(PORT_PREFIX.length, PORT_PREFIX.length + 10).match(/../g)!].join(':')
+  return [
+    '02',
+    ...portName(id, inside)
+      .slice(PORT_PREFIX.length, PORT_PREFIX.length + 10)
+      .match(/../g)!,
+  ].join(':')
 }
 
 /** The number of a segment that a link belongs to; undefined for a link that is none of ours. */
@@ -56,7 +63,11 @@ export function vniOf(link: string): number | undefined {
 }
 
 /** The segments that a node takes part in: Networks of which it has a part. */
-export function segmentsOf(networks: ReadonlyMap<string, Network>, peers: Iterable<PeerNode>, node: string): Map<string, Segment> {
+export function segmentsOf(
+  networks: ReadonlyMap<string, Network>,
+  peers: Iterable<PeerNode>,
+  node: string,
+): Map<string, Segment> {
   const addresses = new Map([...peers].map(({ name, addresses: [first] }) => [name, first]))
   const local = addresses.get(node)
   const segments = new Map<string, Segment>()
@@ -64,7 +75,7 @@ export function segmentsOf(networks: ReadonlyMap<string, Network>, peers: Iterab
     const { vni, blocks = [], cidrs = [] } = status
     const own = blocks.filter((block) => block.node === node).map(({ cidr }) => cidr)
     if (vni === undefined || own.length === 0 || local === undefined) continue
-    const remotes = new Set(blocks.flatMap((block) => (block.node === node ? [] : addresses.get(block.node) ?? [])))
+    const remotes = new Set(blocks.flatMap((block) => (block.node === node ? [] : (addresses.get(block.node) ?? []))))
     segments.set(key, { key, vni, local, remotes: [...remotes].sort(), blocks: own, ranges: cidrs })
   }
   return segments
@@ -74,7 +85,9 @@ export function segmentsOf(networks: ReadonlyMap<string, Network>, peers: Iterab
 export function makeSegment({ vni, local }: Segment, mtu: number, port: number, present: readonly string[]): IpText {
   return ip.lines(
     ...(present.includes(bridgeName(vni)) ? [] : [ip`link add ${bridgeName(vni)} mtu ${mtu} type bridge`]),
-    ...(present.includes(vxlanName(vni)) ? [] : [ip`link add ${vxlanName(vni)} mtu ${mtu} type vxlan id ${vni} local ${local} dstport ${port}`]),
+    ...(present.includes(vxlanName(vni))
+      ? []
+      : [ip`link add ${vxlanName(vni)} mtu ${mtu} type vxlan id ${vni} local ${local} dstport ${port}`]),
     // No address of the node on the segment, not even a link-local one.
     ip`link set ${vxlanName(vni)} master ${bridgeName(vni)} addrgenmode none`,
     ip`link set ${bridgeName(vni)} addrgenmode none`,
@@ -83,7 +96,10 @@ export function makeSegment({ vni, local }: Segment, mtu: number, port: number, 
   )
 }
 
-/** For bridge(8): frames to whom nobody knows go to every node that has pods on the network; where an address is, is learned from its frames. */
+/**
+ * For bridge(8): frames to whom nobody knows go to every node that has pods on the network; where an address is, is
+ * learned from its frames.
+ */
 export function forward({ vni }: Segment, add: readonly string[], remove: readonly ForwardingEntry[]): IpText {
   return ip.lines(
     ...remove.map(({ mac, dst }) => ip`fdb del ${mac} dev ${vxlanName(vni)} dst ${dst} self`),
@@ -107,7 +123,10 @@ export function podSide({ segment, port, inside, mac, addresses, mtu, nodeNetns 
   const prefixes = segment.ranges.map((cidr) => readCidr(cidr)!)
   return ip.lines(
     ip`link add ${inside} address ${mac} mtu ${mtu} type veth peer name ${port} mtu ${mtu} netns ${nodeNetns}`,
-    ...addresses.map((address) => ip`addr add ${address}/${cidrPrefix(prefixes, address)} dev ${inside}${address.includes(':') ? ip` nodad` : ip``}`),
+    ...addresses.map(
+      (address) =>
+        ip`addr add ${address}/${cidrPrefix(prefixes, address)} dev ${inside}${address.includes(':') ? ip` nodad` : ip``}`,
+    ),
     ip`link set ${inside} up`,
   )
 }
@@ -121,8 +140,15 @@ function cidrPrefix(ranges: readonly AddressRange[], address: string): number {
   return (range.family === 4 ? 32 : 128) - (range.last - range.first).toString(2).length
 }
 
-/** Addresses of the node's parts that nobody has, in order; never the first or last of the whole range (RFC 919 section 7: network and broadcast). */
-export function* freeAddresses({ blocks, ranges }: Segment, family: 4 | 6, used: ReadonlySet<string>): Generator<string, undefined, undefined> {
+/**
+ * Addresses of the node's parts that nobody has, in order; never the first or last of the whole range (RFC 919 section
+ * 7: network and broadcast).
+ */
+export function* freeAddresses(
+  { blocks, ranges }: Segment,
+  family: 4 | 6,
+  used: ReadonlySet<string>,
+): Generator<string, undefined, undefined> {
   const whole = ranges.map((cidr) => readCidr(cidr)!).find((range) => range.family === family)
   if (whole === undefined) return undefined
   for (const block of blocks) {

@@ -1,5 +1,6 @@
 /**
- * What pods may say on Networks: a frame that comes out of a pod's port carries the hardware address and an address of its pod, also where it says
+ * What pods may say on Networks: a frame that comes out of a pod's port carries the hardware address and an address of
+ * its pod, also where it says
  * where an address is. Texts for nft(8). Pure.
  */
 import { familyOf } from '../../../proto/api/cidr.ts'
@@ -41,20 +42,26 @@ export function portGuard(pods: Pods): NftText {
 }
 
 export function admitPorts(pods: Pods): NftText {
-  return nft.lines(...elements(pods).map(([set, element]) => nft`add element bridge ${SEGMENTS_TABLE} ${set} { ${element} }`))
+  return nft.lines(
+    ...elements(pods).map(([set, element]) => nft`add element bridge ${SEGMENTS_TABLE} ${set} { ${element} }`),
+  )
 }
 
 /** Also those that it does not know. */
 export function dismissPorts(pods: Pods): NftText {
-  return nft.lines(...elements(pods).flatMap(([set, element]) => (
-    ['add', 'delete'].map((verb) => nft`${verb} element bridge ${SEGMENTS_TABLE} ${set} { ${element} }`)
-  )))
+  return nft.lines(
+    ...elements(pods).flatMap(([set, element]) =>
+      ['add', 'delete'].map((verb) => nft`${verb} element bridge ${SEGMENTS_TABLE} ${set} { ${element} }`),
+    ),
+  )
 }
 
 function elements(pods: Pods): [string, NftText][] {
-  return [...pods].flatMap(([id, interfaces]) => interfaces.flatMap(({ interface: inside, mac, addresses }): [string, NftText][] => {
-    const port = portName(id, inside)
-    if (mac === undefined) return [['older', nft`"${port}"`]]
-    return addresses.map((address) => [`pods${familyOf(address)}`, nft`"${port}" . ${mac} . ${address}`])
-  }))
+  return [...pods].flatMap(([id, interfaces]) =>
+    interfaces.flatMap(({ interface: inside, mac, addresses }): [string, NftText][] => {
+      const port = portName(id, inside)
+      if (mac === undefined) return [['older', nft`"${port}"`]]
+      return addresses.map((address) => [`pods${familyOf(address)}`, nft`"${port}" . ${mac} . ${address}`])
+    }),
+  )
 }

@@ -1,5 +1,6 @@
 /**
- * The Networks that pods of this node are on. A part of the network that follows which there are, and what gives pods their interfaces on them.
+ * The Networks that pods of this node are on. A part of the network that follows which there are, and what gives pods
+ * their interfaces on them.
  * It keeps no record: the caller keeps each pod's interfaces, and what nobody knows is removed.
  */
 import { familyOf } from '../../../proto/api/cidr.ts'
@@ -13,7 +14,22 @@ import type { FurtherInterface, NetworkChange, NetworkPart, NetworkView, PodSegm
 import { inNode, readJson, type InNode } from '../node-programs.ts'
 import type { OverlayGuard } from '../overlay-guard/overlay-guard.ts'
 import { findPodMtu } from '../underlay.ts'
-import { bridgeName, EVERYBODY, forward, freeAddresses, makeSegment, nodeSide, podSide, portName, segmentMac, segmentsOf, vniOf, vxlanName, type ForwardingEntry, type Segment } from './plan.ts'
+import {
+  bridgeName,
+  EVERYBODY,
+  forward,
+  freeAddresses,
+  makeSegment,
+  nodeSide,
+  podSide,
+  portName,
+  segmentMac,
+  segmentsOf,
+  vniOf,
+  vxlanName,
+  type ForwardingEntry,
+  type Segment,
+} from './plan.ts'
 import { admitPorts, dismissPorts, portGuard, SEGMENTS_TABLE } from './port-guard.ts'
 
 export interface SegmentsOptions {
@@ -86,7 +102,13 @@ export class Segments implements NetworkPart, PodSegments {
     return Promise.resolve()
   }
 
-  async attach(id: string, netns: string, namespace: string, requests: readonly PodNetworkRequest[], signal: AbortSignal): Promise<readonly FurtherInterface[]> {
+  async attach(
+    id: string,
+    netns: string,
+    namespace: string,
+    requests: readonly PodNetworkRequest[],
+    signal: AbortSignal,
+  ): Promise<readonly FurtherInterface[]> {
     const before = this.#held.get(id)
     if (before !== undefined) return before
     if (requests.length === 0) return []
@@ -94,20 +116,36 @@ export class Segments implements NetworkPart, PodSegments {
     return this.#inTurn(async () => {
       signal.throwIfAborted()
       const interfaces = requests.map(({ network, interface: inside }) => ({
-        network: `${namespace}/${network}`, interface: inside, addresses: this.#choose(`${namespace}/${network}`), mac: segmentMac(id, inside),
+        network: `${namespace}/${network}`,
+        interface: inside,
+        addresses: this.#choose(`${namespace}/${network}`),
+        mac: segmentMac(id, inside),
       }))
       const { netns: own } = this.#options
       const mtu = await this.#podMtu()
       const ports = interfaces.map(({ network, interface: inside, addresses, mac }) => ({
-        segment: this.#made.get(network)!, port: portName(id, inside), inside, mac, addresses, mtu, nodeNetns: own ?? `/proc/${process.pid}/ns/net`,
+        segment: this.#made.get(network)!,
+        port: portName(id, inside),
+        inside,
+        mac,
+        addresses,
+        mtu,
+        nodeNetns: own ?? `/proc/${process.pid}/ns/net`,
       }))
       this.#held.set(id, interfaces)
       try {
         await this.#inNode.nft(nft.join(dismissPorts(this.#gone), admitPorts([[id, interfaces]])))
         this.#gone.clear()
-        // A pod on two networks joins them only if it says so (securityContext.sysctls); the namespace may have inherited it from the node's.
-        const prepared = sh.lines(sh`echo 0 > /proc/sys/net/ipv4/ip_forward`, ...ports.map(({ inside }) => sh`ip link del ${inside} 2>/dev/null`), sh`exec ip -batch -`)
-        await this.#options.run('nsenter', [`--net=${netns}`, 'sh', '-c', prepared.text], { stdin: ip.join(...ports.map(podSide)).text })
+        // A pod on two networks joins them only if it says so (securityContext.sysctls); the namespace may have
+        // inherited it from the node's.
+        const prepared = sh.lines(
+          sh`echo 0 > /proc/sys/net/ipv4/ip_forward`,
+          ...ports.map(({ inside }) => sh`ip link del ${inside} 2>/dev/null`),
+          sh`exec ip -batch -`,
+        )
+        await this.#options.run('nsenter', [`--net=${netns}`, 'sh', '-c', prepared.text], {
+          stdin: ip.join(...ports.map(podSide)).text,
+        })
         await this.#ip(ip.join(...ports.map(nodeSide)))
       } catch (thrown) {
         this.#held.delete(id)
@@ -137,7 +175,15 @@ export class Segments implements NetworkPart, PodSegments {
 
   async #ready(key: string, signal: AbortSignal): Promise<void> {
     while (!this.#made.has(key)) {
-      if (this.#swept && !this.#known.has(key)) throw new GantryError('NotFound', `there is no Network ${key}`, { details: [{ remedy: 'make it, or take it out of the annotation gantry.dev/networks; the pod starts as soon as it is there' }] })
+      if (this.#swept && !this.#known.has(key))
+        throw new GantryError('NotFound', `there is no Network ${key}`, {
+          details: [
+            {
+              remedy:
+                'make it, or take it out of the annotation gantry.dev/networks; the pod starts as soon as it is there',
+            },
+          ],
+        })
       await this.#waiting.next(signal)
     }
   }
@@ -145,10 +191,16 @@ export class Segments implements NetworkPart, PodSegments {
   #choose(key: string): string[] {
     const segment = this.#made.get(key)
     if (segment === undefined) throw new GantryError('Unavailable', `Network ${key} has just been taken from this node`)
-    const used = new Set([...this.#held.values()].flat().flatMap(({ network, addresses }) => (network === key ? addresses : [])))
+    const used = new Set(
+      [...this.#held.values()].flat().flatMap(({ network, addresses }) => (network === key ? addresses : [])),
+    )
     return [...new Set(segment.ranges.map(familyOf))].map((family) => {
       const address = freeAddresses(segment, family, used).next().value
-      if (address === undefined) throw new GantryError('ResourceExhausted', `no address is free for this node in Network ${key} (${segment.blocks.join(', ')})`)
+      if (address === undefined)
+        throw new GantryError(
+          'ResourceExhausted',
+          `no address is free for this node in Network ${key} (${segment.blocks.join(', ')})`,
+        )
       return address
     })
   }
@@ -159,7 +211,8 @@ export class Segments implements NetworkPart, PodSegments {
     if (before?.local !== segment.local || before.vni !== segment.vni) {
       // The device cannot change where its frames leave from: it is made anew, the bridge and pods' ports stay.
       const local = await this.#localOf(segment)
-      if (local !== undefined && local !== segment.local) await this.#inNode('ip', ['link', 'del', vxlanName(segment.vni)])
+      if (local !== undefined && local !== segment.local)
+        await this.#inNode('ip', ['link', 'del', vxlanName(segment.vni)])
       const links = await this.#links()
       await this.#ip(makeSegment(segment, mtu, this.#options.vxlanPort, links))
     }
@@ -171,9 +224,16 @@ export class Segments implements NetworkPart, PodSegments {
     this.#made.set(segment.key, segment)
   }
 
-  /** Where frames leave from now; undefined without a device. It may be of an earlier run of the agent, when the node had another address. */
+  /**
+   * Where frames leave from now; undefined without a device. It may be of an earlier run of the agent, when the node
+   * had another address.
+   */
   async #localOf({ vni }: Segment): Promise<string | undefined> {
-    const { code, stdout } = await this.#inNode('ip', ['-json', '-details', 'link', 'show', 'dev', vxlanName(vni)], [0, 1])
+    const { code, stdout } = await this.#inNode(
+      'ip',
+      ['-json', '-details', 'link', 'show', 'dev', vxlanName(vni)],
+      [0, 1],
+    )
     if (code !== 0) return undefined
     const [link] = readJson<{ linkinfo?: { info_data?: { local?: string; local6?: string } } }>(stdout)
     const { local, local6 } = link?.linkinfo?.info_data ?? {}
@@ -182,12 +242,18 @@ export class Segments implements NetworkPart, PodSegments {
 
   async #forwarding({ vni }: Segment): Promise<ForwardingEntry[]> {
     const { stdout } = await this.#inNode('bridge', ['-json', 'fdb', 'show', 'dev', vxlanName(vni)])
-    return readJson<{ mac?: string; dst?: string }>(stdout).flatMap(({ mac, dst }) => (mac !== undefined && dst !== undefined ? [{ mac, dst }] : []))
+    return readJson<{ mac?: string; dst?: string }>(stdout).flatMap(({ mac, dst }) =>
+      mac !== undefined && dst !== undefined ? [{ mac, dst }] : [],
+    )
   }
 
   async #remove(key: string, { vni }: Segment): Promise<void> {
     this.#made.delete(key)
-    await this.#inNode.ipBatch(ip.lines(ip`link del ${vxlanName(vni)}`, ip`link del ${bridgeName(vni)}`), ['-force'], [0, 1])
+    await this.#inNode.ipBatch(
+      ip.lines(ip`link del ${vxlanName(vni)}`, ip`link del ${bridgeName(vni)}`),
+      ['-force'],
+      [0, 1],
+    )
   }
 
   /** Segments of the run before that are no longer wanted. */
@@ -203,7 +269,7 @@ export class Segments implements NetworkPart, PodSegments {
 
   async #podMtu(): Promise<number> {
     const { mtu, run, netns, address } = this.#options
-    return (this.#mtu ??= mtu ?? await findPodMtu(inNode(run, netns), address))
+    return (this.#mtu ??= mtu ?? (await findPodMtu(inNode(run, netns), address)))
   }
 
   async #links(): Promise<string[]> {

@@ -14,8 +14,10 @@ export interface KnownBackend {
 }
 
 /**
- * A backend in slots 0 … n-1, so that a random number below n finds one. An endpoint that goes gives its slot to the one in the last: a change costs two or three
- * elements however many there are. With affinity, clients remember an endpoint's identity instead, which stays the same as long as its address does.
+ * A backend in slots 0 … n-1, so that a random number below n finds one. An endpoint that goes gives its slot to the
+ * one in the last: a change costs two or three
+ * elements however many there are. With affinity, clients remember an endpoint's identity instead, which stays the same
+ * as long as its address does.
  */
 export class Backend {
   readonly number: number
@@ -41,7 +43,9 @@ export class Backend {
 
   /** What the mark leads to: a chain's name, or undefined for a verdict of its own. */
   get chain(): string | undefined {
-    return this.#plan === undefined || this.#slots.length === 0 ? undefined : pickChain(this.#plan.family, this.#slots.length, this.#plan.affinity)
+    return this.#plan === undefined || this.#slots.length === 0
+      ? undefined
+      : pickChain(this.#plan.family, this.#slots.length, this.#plan.affinity)
   }
 
   /** `inside`: number of the backend for clients inside the cluster. The targets that are gone. */
@@ -50,11 +54,17 @@ export class Backend {
     const gone = this.#slots.filter((target) => !kept.has(target))
     const before = this.#plan
     const places = fill(this.#slots, plan.targets)
-    if (before !== undefined && (before.affinity === undefined) !== (plan.affinity === undefined)) this.#write([], new Set())
+    if (before !== undefined && (before.affinity === undefined) !== (plan.affinity === undefined))
+      this.#write([], new Set())
     this.#plan = plan
     this.#write(places, kept)
-    this.#set('picks', mark(this.number), this.chain === undefined ? (plan.none === 'drop' ? 'drop' : 'goto nobody') : `goto ${this.chain}`)
-    if (inside !== this.#inside || before === undefined) this.#set('inside', mark(this.number), inside === undefined ? undefined : mark(inside))
+    this.#set(
+      'picks',
+      mark(this.number),
+      this.chain === undefined ? (plan.none === 'drop' ? 'drop' : 'goto nobody') : `goto ${this.chain}`,
+    )
+    if (inside !== this.#inside || before === undefined)
+      this.#set('inside', mark(this.number), inside === undefined ? undefined : mark(inside))
     this.#inside = inside
     return gone
   }
@@ -108,13 +118,17 @@ function fill(before: readonly Target[], wanted: readonly Target[]): Target[] {
     const last = slots.pop()
     if (slots.length > index) slots[index] = last
   }
-  return [...slots as Target[], ...added]
+  return [...(slots as Target[]), ...added]
 }
 
-/** FNV-1a (RFC 9923): the same for the same address and port in every run of the agent, so that a client finds an endpoint again that was away. */
+/**
+ * FNV-1a (RFC 9923): the same for the same address and port in every run of the agent, so that a client finds an
+ * endpoint again that was away.
+ */
 function identityOf(target: Target): number {
   let hash = 0x811c9dc5
-  for (let index = 0; index < target.length; index++) hash = Math.imul(hash ^ target.charCodeAt(index), 0x01000193) >>> 0
+  for (let index = 0; index < target.length; index++)
+    hash = Math.imul(hash ^ target.charCodeAt(index), 0x01000193) >>> 0
   return hash === 0 ? 1 : hash
 }
 
@@ -124,7 +138,8 @@ export class BackendNumbers {
   #last = 0
 
   take(): number {
-    if (this.#used.size >= LARGEST_NUMBER) throw new GantryError('ResourceExhausted', `more than ${LARGEST_NUMBER} ports of Services`)
+    if (this.#used.size >= LARGEST_NUMBER)
+      throw new GantryError('ResourceExhausted', `more than ${LARGEST_NUMBER} ports of Services`)
     do this.#last = this.#last >= LARGEST_NUMBER ? 1 : this.#last + 1
     while (this.#used.has(this.#last))
     this.#used.add(this.#last)

@@ -1,4 +1,7 @@
-/** What the table is to hold, kept up to date Service by Service; tells the difference to what the kernel was last given. */
+/**
+ * What the table is to hold, kept up to date Service by Service; tells the difference to what the kernel was last
+ * given.
+ */
 import type { AddressFamily } from '../../../proto/api/cidr.ts'
 import { Backend, BackendNumbers, numberOf, type KnownBackend } from './backends.ts'
 import type { Elements } from './content.ts'
@@ -31,7 +34,10 @@ export interface BookChange extends TableChange {
 
 const NUMBERS: Readonly<Record<Protocol, number>> = { TCP: 6, UDP: 17, SCTP: 132 }
 
-/** Elements that two Services may both want: the older Service's counts until it goes. All others contain a backend's own number. */
+/**
+ * Elements that two Services may both want: the older Service's counts until it goes. All others contain a backend's
+ * own number.
+ */
 export class Book {
   readonly #services = new Map<string, ServiceRecord>()
   readonly #numbers = new BackendNumbers()
@@ -57,7 +63,10 @@ export class Book {
     return new Set(this.#chains.keys())
   }
 
-  /** `rank`: of two Services with the same address and port the smaller one has it. undefined: the Service is gone, or nothing is to be done for it. */
+  /**
+   * `rank`: of two Services with the same address and port the smaller one has it. undefined: the Service is gone, or
+   * nothing is to be done for it.
+   */
   update(key: string, plan: ServicePlan | undefined, rank: string): void {
     const record = this.#services.get(key)
     if (plan === undefined) {
@@ -70,10 +79,11 @@ export class Book {
   /** What has changed since the last call. */
   take(): BookChange {
     const elements: ElementChange[] = []
-    for (const [map, keys] of this.#before) for (const [key, before] of keys) {
-      const after = this.#elements.get(map)!.get(key)
-      if (before !== after) elements.push({ map, key, before, after })
-    }
+    for (const [map, keys] of this.#before)
+      for (const [key, before] of keys) {
+        const after = this.#elements.get(map)!.get(key)
+        if (before !== after) elements.push({ map, key, before, after })
+      }
     const change = {
       elements,
       made: [...this.#chains.keys()].filter((name) => !this.#chainsBefore.has(name)),
@@ -102,13 +112,25 @@ export class Book {
     return { elements, made: [...this.#chains.keys()], removed: [...chains].filter((name) => !this.#chains.has(name)) }
   }
 
-  /** The targets that a flow to this address and port may have; undefined if they belong to no Service. `own`: the address is the node's, where node ports are. */
-  targetsOf(family: AddressFamily, protocol: Protocol, address: string, port: number, own: boolean): ReadonlySet<string> | undefined {
+  /**
+   * The targets that a flow to this address and port may have; undefined if they belong to no Service. `own`: the
+   * address is the node's, where node ports are.
+   */
+  targetsOf(
+    family: AddressFamily,
+    protocol: Protocol,
+    address: string,
+    port: number,
+    own: boolean,
+  ): ReadonlySet<string> | undefined {
     const front = this.#elements.get(`fronts${family}`)!.get(elementKey(address, protocol, port))
-    const value = front ?? (own ? this.#elements.get(`ports${family}`)!.get(elementKey(undefined, protocol, port)) : undefined)
+    const value =
+      front ?? (own ? this.#elements.get(`ports${family}`)!.get(elementKey(undefined, protocol, port)) : undefined)
     if (value === undefined) return undefined
     const inside = this.#elements.get('inside')!.get(value)
-    return new Set([value, ...(inside === undefined ? [] : [inside])].flatMap((one) => this.#byMark.get(one)?.targets ?? []))
+    return new Set(
+      [value, ...(inside === undefined ? [] : [inside])].flatMap((one) => this.#byMark.get(one)?.targets ?? []),
+    )
   }
 
   readonly #byMark = new Map<string, Backend>()
@@ -116,16 +138,23 @@ export class Book {
   #update(key: string, plan: ServicePlan, rank: string, record: ServiceRecord): void {
     this.#services.set(key, record)
     // Those that others name as their `inside` come first.
-    const names = [...plan.backends.keys()].sort((a, b) => Number(plan.backends.get(a)!.inside !== undefined) - Number(plan.backends.get(b)!.inside !== undefined))
+    const names = [...plan.backends.keys()].sort(
+      (a, b) => Number(plan.backends.get(a)!.inside !== undefined) - Number(plan.backends.get(b)!.inside !== undefined),
+    )
     for (const name of names) {
       const wanted = plan.backends.get(name)!
       const backend = record.backends.get(name) ?? this.#begin(name, plan)
       record.backends.set(name, backend)
       const chain = backend.chain
-      const gone = backend.update(wanted, wanted.inside === undefined ? undefined : record.backends.get(wanted.inside)!.number)
+      const gone = backend.update(
+        wanted,
+        wanted.inside === undefined ? undefined : record.backends.get(wanted.inside)!.number,
+      )
       this.#count(backend.chain, 1)
       this.#count(chain, -1)
-      if (gone.length > 0 && wanted.severs) for (const front of record.plan.fronts) if (front.backend === name) for (const target of gone) this.#flows.push(flowOf(front, target))
+      if (gone.length > 0 && wanted.severs)
+        for (const front of record.plan.fronts)
+          if (front.backend === name) for (const target of gone) this.#flows.push(flowOf(front, target))
     }
     const claims = this.#claimsOf(plan, rank, record)
     this.#moveClaims(record.claims, claims)
@@ -146,7 +175,8 @@ export class Book {
     let known: KnownBackend | undefined
     for (const front of plan.fronts) {
       if (front.backend === name) known ??= this.#known.get(`${frontMap(front)} ${frontKey(front)}`)
-      else if (plan.backends.get(front.backend)?.inside === name) known ??= this.#known.get(`inside ${frontMap(front)} ${frontKey(front)}`)
+      else if (plan.backends.get(front.backend)?.inside === name)
+        known ??= this.#known.get(`inside ${frontMap(front)} ${frontKey(front)}`)
     }
     const adopted = known !== undefined && this.#numbers.reserve(known.number)
     const backend = new Backend(adopted ? known!.number : this.#numbers.take(), this.#set, adopted ? known!.slots : [])
@@ -164,12 +194,14 @@ export class Book {
 
   #claimsOf(plan: ServicePlan, rank: string, record: ServiceRecord): Map<string, Claim> {
     const claims = new Map<string, Claim>()
-    const claim = (map: ElementMap, key: string, value: string): void => void claims.set(`${map} ${key}`, { map, key, value, rank })
+    const claim = (map: ElementMap, key: string, value: string): void =>
+      void claims.set(`${map} ${key}`, { map, key, value, rank })
     for (const front of plan.fronts) {
       claim(frontMap(front), frontKey(front), mark(record.backends.get(front.backend)!.number))
       if (front.sources === undefined || front.address === undefined) continue
       claim(`guarded${front.family}`, frontKey(front), '')
-      for (const range of allowedRanges(front.sources, front.family)) claim(`allowed${front.family}`, `${frontKey(front)} . ${range}`, '')
+      for (const range of allowedRanges(front.sources, front.family))
+        claim(`allowed${front.family}`, `${frontKey(front)} . ${range}`, '')
     }
     for (const address of plan.here) claim(`hairpin${address.includes(':') ? 6 : 4}`, `${address} . ${address}`, '')
     return claims
@@ -188,10 +220,13 @@ export class Book {
       const previous = before.get(element)
       if (previous !== undefined && previous.value === claim.value && previous.rank === claim.rank) {
         // The record keeps the new object: so must the list.
-        this.#claims.set(element, this.#claims.get(element)!.map((one) => (one === previous ? claim : one)))
+        this.#claims.set(
+          element,
+          this.#claims.get(element)!.map((one) => (one === previous ? claim : one)),
+        )
         continue
       }
-      this.#claims.set(element, [...this.#claims.get(element) ?? [], claim])
+      this.#claims.set(element, [...(this.#claims.get(element) ?? []), claim])
       this.#settle(claim)
     }
   }
@@ -201,9 +236,17 @@ export class Book {
     this.#set(map, key, claims?.reduce((first, one) => (one.rank < first.rank ? one : first)).value)
   }
 
-  /** Flows to what is no Service's any more, or only now is one's: what they were told before holds as long as they go on. */
+  /**
+   * Flows to what is no Service's any more, or only now is one's: what they were told before holds as long as they go
+   * on.
+   */
   #turnFlows(before: readonly Front[], after: readonly Front[]): void {
-    const keys = (fronts: readonly Front[]): Map<string, Front> => new Map(fronts.flatMap((front) => (front.protocol === 'TCP' ? [] : [[`${frontMap(front)} ${frontKey(front)} ${front.backend}`, front] as const])))
+    const keys = (fronts: readonly Front[]): Map<string, Front> =>
+      new Map(
+        fronts.flatMap((front) =>
+          front.protocol === 'TCP' ? [] : [[`${frontMap(front)} ${frontKey(front)} ${front.backend}`, front] as const],
+        ),
+      )
     const [old, young] = [keys(before), keys(after)]
     for (const [key, front] of old) if (!young.has(key)) this.#flows.push(flowOf(front, undefined))
     for (const [key, front] of young) if (!old.has(key)) this.#flows.push(flowOf(front, undefined))
@@ -242,7 +285,16 @@ function elementKey(address: string | undefined, protocol: Protocol, port: numbe
 }
 
 function flowOf({ family, protocol, address, port }: Front, target: string | undefined): StaleFlow {
-  return { family, protocol, address, port, target: target === undefined ? undefined : { address: addressOf(target), port: Number(target.slice(target.lastIndexOf(' ') + 1)) } }
+  return {
+    family,
+    protocol,
+    address,
+    port,
+    target:
+      target === undefined
+        ? undefined
+        : { address: addressOf(target), port: Number(target.slice(target.lastIndexOf(' ') + 1)) },
+  }
 }
 
 /** By the element that leads to them; those for clients inside by "inside" and that element. */
@@ -257,14 +309,22 @@ function knownBackends(kernel: Elements): Map<string, KnownBackend> {
   for (const family of [4, 6] as const) for (const [key, target] of kernel.get(`slots${family}`) ?? []) put(key, target)
   for (const [key, identity] of kernel.get('ids') ?? []) {
     const owner = key.slice(0, key.indexOf(' '))
-    put(key, kernel.get('sticky4')?.get(`${owner} . ${identity}`) ?? kernel.get('sticky6')?.get(`${owner} . ${identity}`))
+    put(
+      key,
+      kernel.get('sticky4')?.get(`${owner} . ${identity}`) ?? kernel.get('sticky6')?.get(`${owner} . ${identity}`),
+    )
   }
   const known = new Map<string, KnownBackend>()
-  const backendOf = (value: string): KnownBackend => ({ number: numberOf(value), slots: [...new Set((slots.get(value) ?? []).filter((target) => typeof target === 'string'))] })
-  for (const family of [4, 6] as const) for (const map of [`fronts${family}`, `ports${family}`] as const) for (const [key, value] of kernel.get(map) ?? []) {
-    known.set(`${map} ${key}`, backendOf(value))
-    const inside = kernel.get('inside')?.get(value)
-    if (inside !== undefined) known.set(`inside ${map} ${key}`, backendOf(inside))
-  }
+  const backendOf = (value: string): KnownBackend => ({
+    number: numberOf(value),
+    slots: [...new Set((slots.get(value) ?? []).filter((target) => typeof target === 'string'))],
+  })
+  for (const family of [4, 6] as const)
+    for (const map of [`fronts${family}`, `ports${family}`] as const)
+      for (const [key, value] of kernel.get(map) ?? []) {
+        known.set(`${map} ${key}`, backendOf(value))
+        const inside = kernel.get('inside')?.get(value)
+        if (inside !== undefined) known.set(`inside ${map} ${key}`, backendOf(inside))
+      }
   return known
 }

@@ -33,7 +33,9 @@ export function readOutline(json: string): Outline {
   const listed = objects(json)
   const names = new Set(listed.flatMap(({ map, set }) => (map ?? set)?.name ?? []))
   return {
-    usable: listed.some(({ table }) => table?.comment === LAYOUT_VERSION) && [...ELEMENT_MAPS, ...FAMILIES.map((family) => `affinity${family}`)].every((name) => names.has(name)),
+    usable:
+      listed.some(({ table }) => table?.comment === LAYOUT_VERSION) &&
+      [...ELEMENT_MAPS, ...FAMILIES.map((family) => `affinity${family}`)].every((name) => names.has(name)),
     chains: listed.flatMap(({ chain }) => chain?.name ?? []),
   }
 }
@@ -43,11 +45,13 @@ export function readElements(answers: readonly string[]): Elements {
   const elements = new Map<ElementMap, Map<string, string>>(ELEMENT_MAPS.map((map) => [map, new Map()]))
   for (const answer of answers) {
     for (const { map, set } of objects(answer)) {
-      if (map?.table === TABLE_NAME) for (const entry of map.elem ?? []) {
-        const [key, value] = entry as [unknown, unknown]
-        elements.get(map.name as ElementMap)?.set(write(map.name, key), writeValue(map.name, value))
-      }
-      if (set?.table === TABLE_NAME) for (const key of set.elem ?? []) elements.get(set.name as ElementMap)?.set(write(set.name, key), '')
+      if (map?.table === TABLE_NAME)
+        for (const entry of map.elem ?? []) {
+          const [key, value] = entry as [unknown, unknown]
+          elements.get(map.name as ElementMap)?.set(write(map.name, key), writeValue(map.name, value))
+        }
+      if (set?.table === TABLE_NAME)
+        for (const key of set.elem ?? []) elements.get(set.name as ElementMap)?.set(write(set.name, key), '')
     }
   }
   return elements
@@ -64,12 +68,20 @@ function objects(json: string): Listed[] {
 const NAME = /^[a-z]+/
 
 /** Which parts of a map's keys are marks: written in hexadecimal. */
-const KEY_MARKS: Readonly<Record<string, readonly number[]>> = { slots: [0], ids: [0], sticky: [0, 1], picks: [0], inside: [0] }
+const KEY_MARKS: Readonly<Record<string, readonly number[]>> = {
+  slots: [0],
+  ids: [0],
+  sticky: [0, 1],
+  picks: [0],
+  inside: [0],
+}
 const MARK_VALUES: ReadonlySet<string> = new Set(['fronts', 'ports', 'ids', 'inside'])
 
 function write(map: string, key: unknown): string {
   const marks = KEY_MARKS[NAME.exec(map)![0]] ?? []
-  return parts(key).map((part, index) => (marks.includes(index) ? hex(part as number) : writePart(part))).join(' . ')
+  return parts(key)
+    .map((part, index) => (marks.includes(index) ? hex(part as number) : writePart(part)))
+    .join(' . ')
 }
 
 function writeValue(map: string, value: unknown): string {
@@ -84,7 +96,9 @@ function writeVerdict(verdict: Readonly<Record<string, { readonly target: string
 }
 
 function parts(value: unknown): readonly unknown[] {
-  return typeof value === 'object' && value !== null && 'concat' in value ? (value as { concat: readonly unknown[] }).concat : [value]
+  return typeof value === 'object' && value !== null && 'concat' in value
+    ? (value as { concat: readonly unknown[] }).concat
+    : [value]
 }
 
 function writePart(part: unknown): string {

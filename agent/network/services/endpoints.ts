@@ -36,19 +36,36 @@ interface Candidate {
 export const ZONE_LABEL = 'topology.kubernetes.io/zone'
 
 /**
- * Ready endpoints; those that are on their way out but still serve only where there is no ready one (KEP-1669). Among all nodes' endpoints hints
- * and nearness choose as in https://kubernetes.io/docs/concepts/services-networking/topology-aware-routing/: only if every ready endpoint says
+ * Ready endpoints; those that are on their way out but still serve only where there is no ready one (KEP-1669). Among
+ * all nodes' endpoints hints
+ * and nearness choose as in https://kubernetes.io/docs/concepts/services-networking/topology-aware-routing/: only if
+ * every ready endpoint says
  * whom it is for and at least one is for this node; never for traffic that stays on the node.
  */
-export function chooseEndpoints(service: Service, port: ServicePort, family: AddressFamily, slices: Iterable<EndpointSlice>, place: Place): ChosenEndpoints {
+export function chooseEndpoints(
+  service: Service,
+  port: ServicePort,
+  family: AddressFamily,
+  slices: Iterable<EndpointSlice>,
+  place: Place,
+): ChosenEndpoints {
   const candidates = candidatesOf(port, family, slices)
   const ready = candidates.filter((candidate) => candidate.ready)
   const cluster = ready.length > 0 ? near(ready, service, place) : candidates.filter(({ leaving }) => leaving)
   const localReady = ready.filter(({ endpoint }) => endpoint.nodeName === place.node)
-  const local = localReady.length > 0 ? localReady : candidates.filter(({ endpoint, leaving }) => leaving && endpoint.nodeName === place.node)
+  const local =
+    localReady.length > 0
+      ? localReady
+      : candidates.filter(({ endpoint, leaving }) => leaving && endpoint.nodeName === place.node)
   const here = new Set<string>()
-  for (const { target, endpoint } of [...cluster, ...local]) if (endpoint.nodeName === undefined || endpoint.nodeName === place.node) here.add(addressOf(target))
-  return { cluster: cluster.map(({ target }) => target), local: local.map(({ target }) => target), readyLocal: localReady.map(({ target }) => target), here }
+  for (const { target, endpoint } of [...cluster, ...local])
+    if (endpoint.nodeName === undefined || endpoint.nodeName === place.node) here.add(addressOf(target))
+  return {
+    cluster: cluster.map(({ target }) => target),
+    local: local.map(({ target }) => target),
+    readyLocal: localReady.map(({ target }) => target),
+    here,
+  }
 }
 
 export function addressOf(target: Target): string {
@@ -62,12 +79,17 @@ export function canonicalAddress(text: string): { readonly family: AddressFamily
   return { family: address.family, text: address.family === 4 ? text : formatAddress(6, address.value) }
 }
 
-/** Each target once: the same pod may stand in two slices while it moves from one to the other; the better condition counts. */
+/**
+ * Each target once: the same pod may stand in two slices while it moves from one to the other; the better condition
+ * counts.
+ */
 function candidatesOf(port: ServicePort, family: AddressFamily, slices: Iterable<EndpointSlice>): Candidate[] {
   const candidates = new Map<Target, Candidate>()
   for (const { addressType, endpoints = [], ports = [] } of slices) {
     if (addressType !== `IPv${family}`) continue
-    const number = ports.find((one) => (one.name ?? '') === (port.name ?? '') && (one.protocol ?? 'TCP') === (port.protocol ?? 'TCP'))?.port
+    const number = ports.find(
+      (one) => (one.name ?? '') === (port.name ?? '') && (one.protocol ?? 'TCP') === (port.protocol ?? 'TCP'),
+    )?.port
     if (number === undefined) continue
     for (const endpoint of endpoints) {
       const address = canonicalAddress(endpoint.addresses?.[0] ?? '')
@@ -83,14 +105,21 @@ function candidatesOf(port: ServicePort, family: AddressFamily, slices: Iterable
 }
 
 function near(ready: readonly Candidate[], service: Service, place: Place): readonly Candidate[] {
-  const nodesOf = ({ endpoint }: Candidate): readonly string[] => endpoint.hints?.forNodes?.map(({ name }) => name) ?? []
-  const zonesOf = ({ endpoint }: Candidate): readonly string[] => endpoint.hints?.forZones?.map(({ name }) => name) ?? []
-  const forNode = ready.every((one) => nodesOf(one).length > 0) ? ready.filter((one) => nodesOf(one).includes(place.node)) : []
+  const nodesOf = ({ endpoint }: Candidate): readonly string[] =>
+    endpoint.hints?.forNodes?.map(({ name }) => name) ?? []
+  const zonesOf = ({ endpoint }: Candidate): readonly string[] =>
+    endpoint.hints?.forZones?.map(({ name }) => name) ?? []
+  const forNode = ready.every((one) => nodesOf(one).length > 0)
+    ? ready.filter((one) => nodesOf(one).includes(place.node))
+    : []
   if (forNode.length > 0) return forNode
   const { zone } = place
   if (zone === undefined) return ready
   const hinted = ready.every((one) => zonesOf(one).length > 0)
-  const inZone = hinted ? ready.filter((one) => zonesOf(one).includes(zone))
-    : service.spec.trafficDistribution === 'PreferClose' ? ready.filter(({ endpoint }) => (endpoint.zone ?? place.zones.get(endpoint.nodeName ?? '')) === zone) : []
+  const inZone = hinted
+    ? ready.filter((one) => zonesOf(one).includes(zone))
+    : service.spec.trafficDistribution === 'PreferClose'
+      ? ready.filter(({ endpoint }) => (endpoint.zone ?? place.zones.get(endpoint.nodeName ?? '')) === zone)
+      : []
   return inZone.length > 0 ? inZone : ready
 }

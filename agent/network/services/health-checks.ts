@@ -1,5 +1,6 @@
 /**
- * Answers load balancers that ask whether this node has pods of a Service: an HTTP server for each `healthCheckNodePort`, 200 with endpoints and 503 without.
+ * Answers load balancers that ask whether this node has pods of a Service: an HTTP server for each
+ * `healthCheckNodePort`, 200 with endpoints and 503 without.
  * https://kubernetes.io/docs/tasks/access-application-cluster/create-external-load-balancer/#preserving-the-client-source-ip
  */
 import { createServer, type Server } from 'node:http'
@@ -42,18 +43,29 @@ export class HealthChecks {
   }
 
   async #open(port: number): Promise<void> {
-    const server = createServer({ requestTimeout: PATIENCE, headersTimeout: PATIENCE, keepAliveTimeout: PATIENCE }, (request, response) => {
-      request.resume()
-      const check = this.#checks.get(port)
-      if (check === undefined) {
-        response.destroy()
-        return
-      }
-      const [namespace, name] = check.service.split('/')
-      const body = JSON.stringify({ service: { namespace, name }, localEndpoints: check.localEndpoints, serviceProxyHealthy: true })
-      response.writeHead(check.localEndpoints > 0 ? 200 : 503, { 'content-type': 'application/json', 'x-content-type-options': 'nosniff', 'x-load-balancing-endpoint-weight': String(check.localEndpoints) })
-      response.end(body)
-    })
+    const server = createServer(
+      { requestTimeout: PATIENCE, headersTimeout: PATIENCE, keepAliveTimeout: PATIENCE },
+      (request, response) => {
+        request.resume()
+        const check = this.#checks.get(port)
+        if (check === undefined) {
+          response.destroy()
+          return
+        }
+        const [namespace, name] = check.service.split('/')
+        const body = JSON.stringify({
+          service: { namespace, name },
+          localEndpoints: check.localEndpoints,
+          serviceProxyHealthy: true,
+        })
+        response.writeHead(check.localEndpoints > 0 ? 200 : 503, {
+          'content-type': 'application/json',
+          'x-content-type-options': 'nosniff',
+          'x-load-balancing-endpoint-weight': String(check.localEndpoints),
+        })
+        response.end(body)
+      },
+    )
     server.maxConnections = MOST_CLIENTS
     try {
       await new Promise<void>((resolve, reject) => {

@@ -27,7 +27,10 @@ export class ServiceTable {
     this.#node = inNode(run, undefined)
   }
 
-  /** Everything that it holds now. Clients remembered for affinity are not read: there may be very many, and they are the kernel's own matter. */
+  /**
+   * Everything that it holds now. Clients remembered for affinity are not read: there may be very many, and they are
+   * the kernel's own matter.
+   */
   async read(): Promise<KernelTable> {
     const outline = await this.#run('nft', ['-j', '-t', 'list', 'table', ...TABLE.split(' ')], { allow: [0, 1] })
     if (outline.code !== 0) {
@@ -38,15 +41,33 @@ export class ServiceTable {
     const { usable, chains } = readOutline(outline.stdout)
     if (!usable) return { elements: new Map(), chains: [], usable }
     // One run each: of several lists in one run nft finds only the last one's elements.
-    const answers = await Promise.all(ELEMENT_MAPS.map(async (map) => (await this.#run('nft', ['-j', 'list', SETS.has(map) ? 'set' : 'map', ...TABLE.split(' '), map], { timeout: TIMEOUT })).stdout))
+    const answers = await Promise.all(
+      ELEMENT_MAPS.map(
+        async (map) =>
+          (
+            await this.#run('nft', ['-j', 'list', SETS.has(map) ? 'set' : 'map', ...TABLE.split(' '), map], {
+              timeout: TIMEOUT,
+            })
+          ).stdout,
+      ),
+    )
     return { elements: readElements(answers), chains: chains.filter(isPickChain), usable }
   }
 
-  /** Makes the table, writes all its rules anew and changes its elements; where there is none to go on with, in one transaction. */
+  /**
+   * Makes the table, writes all its rules anew and changes its elements; where there is none to go on with, in one
+   * transaction.
+   */
   async replace(ranges: Ranges, change: TableChange, usable: boolean): Promise<void> {
     if (!usable) {
       // The empty table first: a deletion of one that is not there fails.
-      return this.#commit([nft`add table inet ${TABLE_NAME}`, nft`delete table inet ${TABLE_NAME}`, ...declarations(), ...rules(ranges), ...transaction(change)])
+      return this.#commit([
+        nft`add table inet ${TABLE_NAME}`,
+        nft`delete table inet ${TABLE_NAME}`,
+        ...declarations(),
+        ...rules(ranges),
+        ...transaction(change),
+      ])
     }
     await this.#commit([...declarations(), ...chainsOf(change)])
     await this.#commit([...rules(ranges), ...transaction({ ...change, made: [] })])
@@ -64,7 +85,8 @@ export class ServiceTable {
 }
 
 /**
- * New chains, to be made in a transaction before: a packet on its way finds elements as they are when it looks, but chains as they were when it entered the
+ * New chains, to be made in a transaction before: a packet on its way finds elements as they are when it looks, but
+ * chains as they were when it entered the
  * first one. In one made together with the element that leads to it, it would find no rule.
  */
 function chainsOf(change: TableChange): NftText[] {

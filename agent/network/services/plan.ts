@@ -1,4 +1,7 @@
-/** What one Service asks of a node's kernel: the addresses and ports it is reached at, and where each of them leads. Pure. */
+/**
+ * What one Service asks of a node's kernel: the addresses and ports it is reached at, and where each of them leads.
+ * Pure.
+ */
 import type { AddressFamily } from '../../../proto/api/cidr.ts'
 import type { EndpointSlice, Service, ServicePort } from '../../../proto/gen/types.ts'
 import { addressOf, canonicalAddress, chooseEndpoints, type Place, type Target } from './endpoints.ts'
@@ -19,7 +22,10 @@ export interface BackendPlan {
   readonly none: 'refuse' | 'drop'
   /** The backend that clients inside the cluster get instead. */
   readonly inside: BackendName | undefined
-  /** Whether connections to an endpoint that is gone are ended: it is lost, and cannot say so itself. Else it may be about to end in peace. */
+  /**
+   * Whether connections to an endpoint that is gone are ended: it is lost, and cannot say so itself. Else it may be
+   * about to end in peace.
+   */
   readonly severs: boolean
 }
 
@@ -54,34 +60,51 @@ export interface PlanContext {
   readonly reserved: ReadonlySet<string>
 }
 
-/** The Service by which pods reach the control plane. Its endpoints are controllers: one that goes is no longer heard from by the others, or has sent its clients away. */
+/**
+ * The Service by which pods reach the control plane. Its endpoints are controllers: one that goes is no longer heard
+ * from by the others, or has sent its clients away.
+ */
 export const API_SERVICE = { namespace: 'default', name: 'kubernetes' } as const
 
 /** https://kubernetes.io/docs/concepts/services-networking/service/#session-stickiness-timeout */
 const DEFAULT_AFFINITY = 10_800
-/** Services with one of these labels are somebody else's to serve: https://kubernetes.io/docs/reference/labels-annotations-taints/ */
+/**
+ * Services with one of these labels are somebody else's to serve:
+ * https://kubernetes.io/docs/reference/labels-annotations-taints/
+ */
 const FOREIGN_LABELS = ['service.kubernetes.io/service-proxy-name', 'service.kubernetes.io/headless']
 
 type Reach = 'cluster' | 'local' | 'entrance'
 
 /**
- * The plan of a Service; undefined if the kernel has nothing to do for it (headless, ExternalName, somebody else's). Rules:
+ * The plan of a Service; undefined if the kernel has nothing to do for it (headless, ExternalName, somebody else's).
+ * Rules:
  * https://kubernetes.io/docs/reference/networking/virtual-ips/
  */
-export function planService(service: Service, slices: Iterable<EndpointSlice>, context: PlanContext): ServicePlan | undefined {
+export function planService(
+  service: Service,
+  slices: Iterable<EndpointSlice>,
+  context: PlanContext,
+): ServicePlan | undefined {
   const { spec, metadata } = service
-  const clusterIPs = (spec.clusterIPs?.length ? spec.clusterIPs : [spec.clusterIP ?? '']).filter((address) => address !== '' && address !== 'None')
+  const clusterIPs = (spec.clusterIPs?.length ? spec.clusterIPs : [spec.clusterIP ?? '']).filter(
+    (address) => address !== '' && address !== 'None',
+  )
   if (spec.type === 'ExternalName' || clusterIPs.length === 0) return undefined
   if (FOREIGN_LABELS.some((label) => label in (metadata.labels ?? {}))) return undefined
   const families = new Set(clusterIPs.flatMap((text) => canonicalAddress(text)?.family ?? []))
   const planner = new ServicePlanner(service, [...slices], families, context)
-  for (const text of clusterIPs) planner.address(text, { reach: spec.internalTrafficPolicy === 'Local' ? 'local' : 'cluster' })
+  for (const text of clusterIPs)
+    planner.address(text, { reach: spec.internalTrafficPolicy === 'Local' ? 'local' : 'cluster' })
   const reach = spec.externalTrafficPolicy === 'Local' ? 'entrance' : 'cluster'
   for (const text of spec.externalIPs ?? []) planner.address(text, { reach, outside: true })
   if (spec.type === 'LoadBalancer') {
-    const sources = spec.loadBalancerSourceRanges?.length ? spec.loadBalancerSourceRanges.map((range) => range.trim()) : undefined
+    const sources = spec.loadBalancerSourceRanges?.length
+      ? spec.loadBalancerSourceRanges.map((range) => range.trim())
+      : undefined
     // Traffic to addresses of mode Proxy is to go through the balancer: KEP-1860.
-    for (const { ip, ipMode } of service.status.loadBalancer?.ingress ?? []) if (ip !== undefined && ip !== '' && ipMode !== 'Proxy') planner.address(ip, { reach, outside: true, sources })
+    for (const { ip, ipMode } of service.status.loadBalancer?.ingress ?? [])
+      if (ip !== undefined && ip !== '' && ipMode !== 'Proxy') planner.address(ip, { reach, outside: true, sources })
   }
   if (spec.type === 'NodePort' || spec.type === 'LoadBalancer') planner.nodePorts(reach)
   return planner.plan()
@@ -105,7 +128,12 @@ class ServicePlanner {
   readonly #refused: string[] = []
   readonly #taken = new Set<string>()
 
-  constructor(service: Service, slices: readonly EndpointSlice[], families: ReadonlySet<AddressFamily>, context: PlanContext) {
+  constructor(
+    service: Service,
+    slices: readonly EndpointSlice[],
+    families: ReadonlySet<AddressFamily>,
+    context: PlanContext,
+  ) {
     this.#service = service
     this.#slices = slices
     this.#families = [...families]
@@ -120,8 +148,20 @@ class ServicePlanner {
     }
     for (const port of this.#service.spec.ports ?? []) {
       const protocol = port.protocol ?? 'TCP'
-      if (outside && this.#context.nodeAddresses.has(address.text) && this.#reserved(protocol, port.port, `${address.text}:${port.port}/${protocol}`)) continue
-      this.#front({ family: address.family, address: address.text, protocol, port: port.port, backend: this.#backend(port, address.family, reach), sources })
+      if (
+        outside &&
+        this.#context.nodeAddresses.has(address.text) &&
+        this.#reserved(protocol, port.port, `${address.text}:${port.port}/${protocol}`)
+      )
+        continue
+      this.#front({
+        family: address.family,
+        address: address.text,
+        protocol,
+        port: port.port,
+        backend: this.#backend(port, address.family, reach),
+        sources,
+      })
     }
   }
 
@@ -129,14 +169,27 @@ class ServicePlanner {
     for (const port of this.#service.spec.ports ?? []) {
       const { nodePort = 0, protocol = 'TCP' } = port
       if (nodePort === 0 || this.#reserved(protocol, nodePort, `node port ${nodePort}/${protocol}`)) continue
-      for (const family of this.#families) this.#front({ family, address: undefined, protocol, port: nodePort, backend: this.#backend(port, family, reach), sources: undefined })
+      for (const family of this.#families)
+        this.#front({
+          family,
+          address: undefined,
+          protocol,
+          port: nodePort,
+          backend: this.#backend(port, family, reach),
+          sources: undefined,
+        })
     }
   }
 
   plan(): ServicePlan {
     const { type, externalTrafficPolicy, healthCheckNodePort = 0 } = this.#service.spec
     let health: ServicePlan['health']
-    if (type === 'LoadBalancer' && externalTrafficPolicy === 'Local' && healthCheckNodePort > 0 && !this.#reserved('TCP', healthCheckNodePort, `health check port ${healthCheckNodePort}`)) {
+    if (
+      type === 'LoadBalancer' &&
+      externalTrafficPolicy === 'Local' &&
+      healthCheckNodePort > 0 &&
+      !this.#reserved('TCP', healthCheckNodePort, `health check port ${healthCheckNodePort}`)
+    ) {
       health = { port: healthCheckNodePort, localEndpoints: this.#localEndpoints() }
     }
     return { fronts: this.#fronts, backends: this.#backends, here: this.#here, health, refused: this.#refused }
@@ -167,10 +220,14 @@ class ServicePlanner {
       family,
       protocol,
       targets: reach === 'cluster' ? cluster : local,
-      affinity: spec.sessionAffinity === 'ClientIP' ? spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY : undefined,
+      affinity:
+        spec.sessionAffinity === 'ClientIP'
+          ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY)
+          : undefined,
       none: reach !== 'cluster' && cluster.length > 0 ? 'drop' : 'refuse',
       inside: reach === 'entrance' ? this.#backend(port, family, 'cluster') : undefined,
-      severs: protocol !== 'TCP' || (metadata.namespace === API_SERVICE.namespace && metadata.name === API_SERVICE.name),
+      severs:
+        protocol !== 'TCP' || (metadata.namespace === API_SERVICE.namespace && metadata.name === API_SERVICE.name),
     })
     return name
   }
@@ -178,7 +235,9 @@ class ServicePlanner {
   /** Endpoints, not addresses and ports: one with several ports, or of both families, counts once. */
   #localEndpoints(): number {
     const counts = this.#families.map((family) => {
-      const targets = (this.#service.spec.ports ?? []).flatMap((port) => chooseEndpoints(this.#service, port, family, this.#slices, this.#context.place).readyLocal)
+      const targets = (this.#service.spec.ports ?? []).flatMap(
+        (port) => chooseEndpoints(this.#service, port, family, this.#slices, this.#context.place).readyLocal,
+      )
       return new Set(targets.map(addressOf)).size
     })
     return Math.max(0, ...counts)

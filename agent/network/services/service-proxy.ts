@@ -29,9 +29,14 @@ export interface ServiceProxyOptions {
   readonly run?: Run
   /** Path of the network namespace that the node's traffic passes; the agent's own if undefined. */
   readonly netns?: string
-  /** Ports that programs of the cluster itself answer at on nodes: no Service takes them over at a node's address. Read with each complete change. */
+  /**
+   * Ports that programs of the cluster itself answer at on nodes: no Service takes them over at a node's address. Read
+   * with each complete change.
+   */
   readonly reservedPorts?: () => readonly ReservedPort[]
-  /** Hears, once, what a Service ("namespace/name") asks for and this node does not serve, in a sentence for a person. */
+  /**
+   * Hears, once, what a Service ("namespace/name") asks for and this node does not serve, in a sentence for a person.
+   */
   readonly refused?: (service: string, text: string) => void
 }
 
@@ -60,7 +65,10 @@ export class ServiceProxy implements NetworkPart {
     this.#options = options
     const { netns } = options
     const direct = options.run ?? runDirectly
-    const run: Run = netns === undefined ? direct : (program, args, more) => direct('nsenter', [`--net=${netns}`, '--', program, ...args], more)
+    const run: Run =
+      netns === undefined
+        ? direct
+        : (program, args, more) => direct('nsenter', [`--net=${netns}`, '--', program, ...args], more)
     this.#table = new ServiceTable(run)
     this.#flows = new Flows(run)
     this.#routes = new ServiceRoutes(run)
@@ -91,7 +99,9 @@ export class ServiceProxy implements NetworkPart {
     this.#slices.load(view.objects('EndpointSlice'))
     this.#checks.clear()
     // The older first: where two claim an address, the number that the kernel has for it is the older one's.
-    const ranked = [...view.objects('Service')].map(([key, service]) => [rankOf(key, service), key] as const).sort(([a], [b]) => (a < b ? -1 : 1))
+    const ranked = [...view.objects('Service')]
+      .map(([key, service]) => [rankOf(key, service), key] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
     for (const [index, [, key]] of ranked.entries()) {
       // Heartbeats and pods go on meanwhile.
       if (index % LOADED_AT_ONCE === LOADED_AT_ONCE - 1) await setImmediate()
@@ -111,7 +121,8 @@ export class ServiceProxy implements NetworkPart {
     for (const key of keys) {
       const [kind, name] = [key.slice(0, key.indexOf('/')), key.slice(key.indexOf('/') + 1)]
       if (kind === 'Service') concerned.add(name)
-      else if (kind === 'EndpointSlice') for (const service of this.#slices.update(name, view.objects('EndpointSlice').get(name))) concerned.add(service)
+      else if (kind === 'EndpointSlice')
+        for (const service of this.#slices.update(name, view.objects('EndpointSlice').get(name))) concerned.add(service)
       else if (kind === 'PeerNode') this.#moved(view, concerned)
     }
     for (const key of concerned) this.#plan(view, key, book)
@@ -121,14 +132,19 @@ export class ServiceProxy implements NetworkPart {
     this.#book = book
   }
 
-  /** A node came, went, or is in another zone: that concerns who prefers endpoints nearby, and who claims nodes' addresses; if it is this node, all. */
+  /**
+   * A node came, went, or is in another zone: that concerns who prefers endpoints nearby, and who claims nodes'
+   * addresses; if it is this node, all.
+   */
   #moved(view: NetworkView, concerned: Set<string>): void {
     const before = this.#context!
     const after = this.#contextOf(view)
     if (sameContext(before, after)) return
     this.#context = after
     const all = before.place.zone !== after.place.zone
-    for (const [key, { spec }] of view.objects('Service')) if (all || spec.trafficDistribution !== undefined || spec.externalIPs?.length || spec.type === 'LoadBalancer') concerned.add(key)
+    for (const [key, { spec }] of view.objects('Service'))
+      if (all || spec.trafficDistribution !== undefined || spec.externalIPs?.length || spec.type === 'LoadBalancer')
+        concerned.add(key)
   }
 
   #plan(view: NetworkView, key: string, book: Book): void {
@@ -136,7 +152,8 @@ export class ServiceProxy implements NetworkPart {
     const plan = service === undefined ? undefined : planService(service, this.#slices.of(key), this.#context!)
     book.update(key, plan, service === undefined ? '' : rankOf(key, service))
     for (const [port, { service: owner }] of this.#checks) if (owner === key) this.#checks.delete(port)
-    if (plan?.health !== undefined) this.#checks.set(plan.health.port, { service: key, localEndpoints: plan.health.localEndpoints })
+    if (plan?.health !== undefined)
+      this.#checks.set(plan.health.port, { service: key, localEndpoints: plan.health.localEndpoints })
     this.#refuse(key, (plan?.refused ?? []).join('; '))
   }
 
@@ -164,24 +181,39 @@ export class ServiceProxy implements NetworkPart {
 
   #contextOf(view: NetworkView): PlanContext {
     const peers = [...view.entries('peer').values()]
-    const zones = new Map(peers.flatMap(({ name, labels }) => (labels[ZONE_LABEL] === undefined || labels[ZONE_LABEL] === '' ? [] : [[name, labels[ZONE_LABEL]] as const])))
+    const zones = new Map(
+      peers.flatMap(({ name, labels }) =>
+        labels[ZONE_LABEL] === undefined || labels[ZONE_LABEL] === '' ? [] : [[name, labels[ZONE_LABEL]] as const],
+      ),
+    )
     return {
       place: { node: this.#options.node, zone: zones.get(this.#options.node), zones },
-      nodeAddresses: new Set(peers.flatMap(({ addresses }) => addresses.flatMap((address) => canonicalAddress(address)?.text ?? []))),
+      nodeAddresses: new Set(
+        peers.flatMap(({ addresses }) => addresses.flatMap((address) => canonicalAddress(address)?.text ?? [])),
+      ),
       reserved: new Set((this.#options.reservedPorts?.() ?? []).map(({ protocol, port }) => `${protocol}/${port}`)),
     }
   }
 
   #rangesOf({ ranges }: NetworkView): Ranges {
     for (const cidr of [...ranges.podCidrs, ...ranges.cluster.podCidrs, ...ranges.cluster.serviceCidrs]) {
-      if (readCidr(cidr) === undefined) throw new GantryError('InvalidArgument', `"${cidr}", told by the control plane, is no range of addresses`)
+      if (readCidr(cidr) === undefined)
+        throw new GantryError('InvalidArgument', `"${cidr}", told by the control plane, is no range of addresses`)
     }
-    return { own: ranges.podCidrs, pods: [...new Set([...ranges.cluster.podCidrs, ...ranges.podCidrs])], services: ranges.cluster.serviceCidrs }
+    return {
+      own: ranges.podCidrs,
+      pods: [...new Set([...ranges.cluster.podCidrs, ...ranges.podCidrs])],
+      services: ranges.cluster.serviceCidrs,
+    }
   }
 
   #translations(view: NetworkView, book: Book): Translations {
     const services = view.ranges.cluster.serviceCidrs.flatMap((cidr) => readCidr(cidr) ?? [])
-    const own = new Set([...view.entries('peer').values()].filter(({ name }) => name === this.#options.node).flatMap(({ addresses }) => addresses.flatMap((address) => canonicalAddress(address)?.text ?? [])))
+    const own = new Set(
+      [...view.entries('peer').values()]
+        .filter(({ name }) => name === this.#options.node)
+        .flatMap(({ addresses }) => addresses.flatMap((address) => canonicalAddress(address)?.text ?? [])),
+    )
     return {
       targetsOf: (family, protocol, address, port) => book.targetsOf(family, protocol, address, port, own.has(address)),
       kindOf: (text) => {
@@ -236,6 +268,7 @@ class SliceIndex {
 }
 
 function sameContext(a: PlanContext, b: PlanContext): boolean {
-  const text = ({ place: { zone, zones }, nodeAddresses, reserved }: PlanContext): string => JSON.stringify([zone, [...zones].sort(), [...nodeAddresses].sort(), [...reserved].sort()])
+  const text = ({ place: { zone, zones }, nodeAddresses, reserved }: PlanContext): string =>
+    JSON.stringify([zone, [...zones].sort(), [...nodeAddresses].sort(), [...reserved].sort()])
   return text(a) === text(b)
 }

@@ -23,25 +23,43 @@ type Element = string | NftText
 /** Elements in one command: nft reads a command whole before it goes on to the next. */
 const CHUNK = 2000
 
-/** Commands for `nft -f`. An element whose value changes is deleted and added: nft has no other way, and nobody sees it between. */
+/**
+ * Commands for `nft -f`. An element whose value changes is deleted and added: nft has no other way, and nobody sees it
+ * between.
+ */
 export function transaction({ elements, made, removed }: TableChange): NftText[] {
   const deleted = new Map<ElementMap, Element[]>()
   const added = new Map<ElementMap, Element[]>()
   for (const { map, key, before, after } of elements) {
     if (before === after) continue
     if (before !== undefined) listOf(deleted, map).push(key)
-    if (after !== undefined) listOf(added, map).push(SETS.has(map) ? key : map === 'picks' ? nft`${key} : ${verdict(after)}` : nft`${key} : ${after}`)
+    if (after !== undefined)
+      listOf(added, map).push(
+        SETS.has(map) ? key : map === 'picks' ? nft`${key} : ${verdict(after)}` : nft`${key} : ${after}`,
+      )
   }
   return [
-    ...made.flatMap((name) => [nft`add chain inet ${TABLE_NAME} ${name}`, nft`flush chain inet ${TABLE_NAME} ${name}`, ...pickRules(name).map((rule) => nft`add rule inet ${TABLE_NAME} ${name} ${rule}`)]),
+    ...made.flatMap((name) => [
+      nft`add chain inet ${TABLE_NAME} ${name}`,
+      nft`flush chain inet ${TABLE_NAME} ${name}`,
+      ...pickRules(name).map((rule) => nft`add rule inet ${TABLE_NAME} ${name} ${rule}`),
+    ]),
     ...commands('delete', deleted),
     ...commands('add', added),
-    ...removed.filter(isPickChain).flatMap((name) => [nft`flush chain inet ${TABLE_NAME} ${name}`, nft`delete chain inet ${TABLE_NAME} ${name}`]),
+    ...removed
+      .filter(isPickChain)
+      .flatMap((name) => [nft`flush chain inet ${TABLE_NAME} ${name}`, nft`delete chain inet ${TABLE_NAME} ${name}`]),
   ]
 }
 
 function commands(verb: string, lists: ReadonlyMap<ElementMap, readonly Element[]>): NftText[] {
-  return [...lists].flatMap(([map, elements]) => Array.from({ length: Math.ceil(elements.length / CHUNK) }, (_, index) => nft`${verb} element inet ${TABLE_NAME} ${map} { ${nft.list(elements.slice(index * CHUNK, (index + 1) * CHUNK))} }`))
+  return [...lists].flatMap(([map, elements]) =>
+    Array.from(
+      { length: Math.ceil(elements.length / CHUNK) },
+      (_, index) =>
+        nft`${verb} element inet ${TABLE_NAME} ${map} { ${nft.list(elements.slice(index * CHUNK, (index + 1) * CHUNK))} }`,
+    ),
+  )
 }
 
 /** "drop", or "goto" and a chain. */

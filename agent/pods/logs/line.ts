@@ -1,5 +1,6 @@
 /**
- * Lines of container logs as the runtime writes them: `TIME STREAM TAG CONTENT`, TAG `P` for a part of a longer line, `F` for its last part.
+ * Lines of container logs as the runtime writes them: `TIME STREAM TAG CONTENT`, TAG `P` for a part of a longer line,
+ * `F` for its last part.
  * https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
  */
 
@@ -26,7 +27,12 @@ export function parseLine(entry: Buffer): LogLine | undefined {
   if (stream !== 'stdout' && stream !== 'stderr') return undefined
   const whole = entry.toString('latin1', second + 1, third).split(':')[0] !== 'P'
   const content = entry.subarray(third + 1)
-  return { time: entry.toString('latin1', 0, first), stream, whole, content: whole ? Buffer.concat([content, NEWLINE]) : content }
+  return {
+    time: entry.toString('latin1', 0, first),
+    stream,
+    whole,
+    content: whole ? Buffer.concat([content, NEWLINE]) : content,
+  }
 }
 
 /** Gathers bytes into entries; what follows the last newline waits for more. */

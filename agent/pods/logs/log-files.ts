@@ -1,4 +1,6 @@
-/** The files of one container instance's log: the live one, `.1` the newest of those rotated away, `.2` the one before … */
+/**
+ * The files of one container instance's log: the live one, `.1` the newest of those rotated away, `.2` the one before …
+ */
 import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -45,7 +47,9 @@ export async function logSize(live: string): Promise<number | undefined> {
   }
 }
 
-/** Rotates the live file away and has the runtime open a new one. What is older than `limits.files` allows is removed. */
+/**
+ * Rotates the live file away and has the runtime open a new one. What is older than `limits.files` allows is removed.
+ */
 export async function rotate(live: string, limits: RotationLimits, reopen: () => Promise<void>): Promise<void> {
   for (const number of (await rotatedNumbers(live)).sort((a, b) => b - a)) {
     if (number >= limits.files - 1) await rm(`${live}.${number}`, { force: true })

@@ -33,8 +33,15 @@ const BLOCK = 64 * 1024
 /** A line longer than this is handed out in pieces. */
 const PIECE_LIMIT = 1024 * 1024
 
-/** Chunks of whole lines. Ends at the log's end, with `follow` once the instance has ended, or when the signal is aborted. */
-export async function* readLog(source: LogSource, options: LogOptions, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+/**
+ * Chunks of whole lines. Ends at the log's end, with `follow` once the instance has ended, or when the signal is
+ * aborted.
+ */
+export async function* readLog(
+  source: LogSource,
+  options: LogOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const formatter = new LineFormatter(options)
   const news = options.follow ? new LogNews(source, signal) : undefined
   try {
@@ -51,11 +58,23 @@ export async function* readLog(source: LogSource, options: LogOptions, signal: A
 }
 
 /**
- * What is written, piece by piece as it comes: an unfinished line too, such as a prompt. From the log's beginning or from now on; ends with the instance.
+ * What is written, piece by piece as it comes: an unfinished line too, such as a prompt. From the log's beginning or
+ * from now on; ends with the instance.
  * `begun` is called once it is settled where that is: nothing written from then on is missed.
  */
-export async function* followPieces(source: LogSource, from: 'beginning' | 'now', signal: AbortSignal, begun: () => void): AsyncGenerator<LogLine[], void, undefined> {
-  const options = { tail: from === 'now' ? 0 : undefined, since: undefined, timestamps: false, limit: undefined, follow: true }
+export async function* followPieces(
+  source: LogSource,
+  from: 'beginning' | 'now',
+  signal: AbortSignal,
+  begun: () => void,
+): AsyncGenerator<LogLine[], void, undefined> {
+  const options = {
+    tail: from === 'now' ? 0 : undefined,
+    since: undefined,
+    timestamps: false,
+    limit: undefined,
+    follow: true,
+  }
   const news = new LogNews(source, signal)
   try {
     yield* logLines(source, options, news, signal, begun)
@@ -64,7 +83,13 @@ export async function* followPieces(source: LogSource, from: 'beginning' | 'now'
   }
 }
 
-async function* logLines(source: LogSource, options: LogOptions, news: LogNews | undefined, signal: AbortSignal, begun?: () => void): AsyncGenerator<LogLine[], void, undefined> {
+async function* logLines(
+  source: LogSource,
+  options: LogOptions,
+  news: LogNews | undefined,
+  signal: AbortSignal,
+  begun?: () => void,
+): AsyncGenerator<LogLine[], void, undefined> {
   const paths = await logFiles(source.path)
   const start = options.tail === undefined ? { file: 0, offset: 0 } : await tailStart(paths, options.tail)
   let handle = await firstFile(paths, start.file)
@@ -141,7 +166,11 @@ class LogNews {
     const watcher = watch(dirname(source.path), tell)
     watcher.on('error', tell) // the folder went away with its pod: the next read finds out
     signal.addEventListener('abort', tell, { once: true })
-    this.#stop.push(() => watcher.close(), source.onChange(tell), () => signal.removeEventListener('abort', tell))
+    this.#stop.push(
+      () => watcher.close(),
+      source.onChange(tell),
+      () => signal.removeEventListener('abort', tell),
+    )
   }
 
   async wait(): Promise<void> {

@@ -16,8 +16,14 @@ export async function openLog(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** Where the last `count` lines begin, as byte offset from the start of the first file; files are given oldest first. Parts of one line count once. */
-export async function tailStart(paths: readonly string[], count: number): Promise<{ readonly file: number; readonly offset: number }> {
+/**
+ * Where the last `count` lines begin, as byte offset from the start of the first file; files are given oldest first.
+ * Parts of one line count once.
+ */
+export async function tailStart(
+  paths: readonly string[],
+  count: number,
+): Promise<{ readonly file: number; readonly offset: number }> {
   if (count <= 0) return { file: paths.length - 1, offset: Infinity }
   let found = 0
   for (let file = paths.length - 1; file >= 0; file--) {
@@ -57,7 +63,9 @@ export async function tailLines(paths: readonly string[], count: number, bytes: 
 }
 
 /** Entries from the end to the beginning, each with the offset at which it ends (its newline included). */
-async function* entriesBackwards(handle: FileHandle): AsyncGenerator<{ readonly end: number; readonly line: LogLine | undefined }> {
+async function* entriesBackwards(
+  handle: FileHandle,
+): AsyncGenerator<{ readonly end: number; readonly line: LogLine | undefined }> {
   let position = (await handle.stat()).size
   let rest: Buffer = Buffer.alloc(0)
   /** Offset of the end of `rest`, just behind the newline of its last entry. */

@@ -1,5 +1,6 @@
 /**
- * What is done to a container to learn of its health or to tell it something: commands, requests and connections. `NodeActions` does it from the
+ * What is done to a container to learn of its health or to tell it something: commands, requests and connections.
+ * `NodeActions` does it from the
  * node's own network; tests script it.
  */
 import type { ContainerPort, LifecycleHandler, ProbeHandler } from '../../../proto/gen/types.ts'
@@ -16,7 +17,10 @@ export interface ActionTarget {
 
 /** How a probe went. The message says what was seen, at most 10 kB of it. */
 export interface Outcome {
-  /** `warning`: a success that somebody should know of. `error`: it could not be made, and says nothing about the container. */
+  /**
+   * `warning`: a success that somebody should know of. `error`: it could not be made, and says nothing about the
+   * container.
+   */
   readonly verdict: 'success' | 'warning' | 'failure' | 'error'
   readonly message: string
 }
@@ -25,8 +29,10 @@ export interface Actions {
   /** Never rejects. When the signal is aborted, it ends soon, as a failure that names the reason. */
   probe(handler: ProbeHandler, target: ActionTarget, signal: AbortSignal): Promise<Outcome>
   /**
-   * Runs a command or makes a request of a hook; a sleep is the caller's. Rejects when the command does not end with 0 or the request is not
-   * answered; whatever the answer, it is enough, as in Kubernetes. Aborted: with the signal's reason, and a command is killed.
+   * Runs a command or makes a request of a hook; a sleep is the caller's. Rejects when the command does not end with 0
+   * or the request is not
+   * answered; whatever the answer, it is enough, as in Kubernetes. Aborted: with the signal's reason, and a command is
+   * killed.
    */
   hook(handler: LifecycleHandler, target: ActionTarget, signal: AbortSignal): Promise<void>
 }

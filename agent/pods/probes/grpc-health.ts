@@ -1,7 +1,10 @@
 /**
- * The gRPC health check, grpc.health.v1 (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), over plain HTTP/2
- * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md): a connection of its own for each, gone when the answer is there, which a
- * whole gRPC client would make several times as dear. The two messages have one field each: HealthCheckRequest { string service = 1 },
+ * The gRPC health check, grpc.health.v1 (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), over plain
+ * HTTP/2
+ * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md): a connection of its own for each, gone when the
+ * answer is there, which a
+ * whole gRPC client would make several times as dear. The two messages have one field each: HealthCheckRequest { string
+ * service = 1 },
  * HealthCheckResponse { enum status = 1 }.
  */
 import { connect, type IncomingHttpHeaders } from 'node:http2'
@@ -20,7 +23,13 @@ const PREFIX = 5
 const ANSWER_LIMIT = 1024
 
 /** Over a connection without TLS, as Kubernetes asks. Never rejects. */
-export function grpcHealth(host: string, port: number, service: string, userAgent: string, signal: AbortSignal): Promise<Outcome> {
+export function grpcHealth(
+  host: string,
+  port: number,
+  service: string,
+  userAgent: string,
+  signal: AbortSignal,
+): Promise<Outcome> {
   return new Promise((resolve) => {
     const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
     const session = connect(`http://${authority}`)
@@ -35,11 +44,24 @@ export function grpcHealth(host: string, port: number, service: string, userAgen
     signal.addEventListener('abort', abort, { once: true })
     let connected = false
     session.once('connect', () => (connected = true))
-    const failed = (error: Error): void => fails(connected ? `health rpc failed: ${error.message}` : `cannot connect: ${error.cause instanceof Error ? error.cause.message : error.message}`)
+    const failed = (error: Error): void =>
+      fails(
+        connected
+          ? `health rpc failed: ${error.message}`
+          : `cannot connect: ${error.cause instanceof Error ? error.cause.message : error.message}`,
+      )
     session.on('error', failed)
     // An end without an answer; after one, nothing more is listened to.
     session.on('close', () => fails('health rpc failed: the connection was closed'))
-    const stream = session.request({ ':method': 'POST', ':path': METHOD, ':scheme': 'http', ':authority': authority, 'content-type': 'application/grpc', te: 'trailers', 'user-agent': userAgent })
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': METHOD,
+      ':scheme': 'http',
+      ':authority': authority,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'user-agent': userAgent,
+    })
     const told: IncomingHttpHeaders = {}
     const chunks: Buffer[] = []
     let size = 0
@@ -59,9 +81,20 @@ function outcomeOf(told: IncomingHttpHeaders, answer: Buffer): Outcome {
   const code = Number(told['grpc-status'] ?? NaN)
   if (code === Number(status.OK)) return verdict(decodeResponse(answer))
   // Who does not speak gRPC answers by HTTP alone.
-  if (Number.isNaN(code)) return { verdict: 'failure', message: `health rpc failed: no gRPC status, HTTP status ${told[':status'] ?? 'none'}` }
-  if (code === Number(status.UNIMPLEMENTED)) return { verdict: 'failure', message: 'this server does not implement the grpc health protocol (grpc.health.v1.Health)' }
-  return { verdict: 'failure', message: `health rpc failed: ${decoded(String(told['grpc-message'] ?? ''))} (${status[code] ?? code})` }
+  if (Number.isNaN(code))
+    return {
+      verdict: 'failure',
+      message: `health rpc failed: no gRPC status, HTTP status ${told[':status'] ?? 'none'}`,
+    }
+  if (code === Number(status.UNIMPLEMENTED))
+    return {
+      verdict: 'failure',
+      message: 'this server does not implement the grpc health protocol (grpc.health.v1.Health)',
+    }
+  return {
+    verdict: 'failure',
+    message: `health rpc failed: ${decoded(String(told['grpc-message'] ?? ''))} (${status[code] ?? code})`,
+  }
 }
 
 function verdict(answer: number): Outcome {
@@ -90,5 +123,5 @@ export function encodeRequest(service: string): Buffer {
 
 /** 0 (UNKNOWN) is not written; other fields are of a newer server. */
 export function decodeResponse(bytes: Buffer): number {
-  return bytes[PREFIX] === STATUS_TAG ? bytes[PREFIX + 1] ?? 0 : 0
+  return bytes[PREFIX] === STATUS_TAG ? (bytes[PREFIX + 1] ?? 0) : 0
 }

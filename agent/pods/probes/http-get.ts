@@ -1,4 +1,7 @@
-/** A request of a probe or a hook over HTTP, with the rules of Kubernetes for redirects. One connection each, closed at the end. */
+/**
+ * A request of a probe or a hook over HTTP, with the rules of Kubernetes for redirects. One connection each, closed at
+ * the end.
+ */
 import { Agent, request as requestPlain, type IncomingMessage } from 'node:http'
 import { Agent as SecureAgent, request as requestSecure } from 'node:https'
 import type { HTTPHeader } from '../../../proto/gen/types.ts'
@@ -25,10 +28,14 @@ const REDIRECTING = new Set([301, 302, 303, 307, 308])
 
 export class HttpGet {
   // Nobody proves who it is: a probe asks whether there is an answer, over whatever certificate.
-  readonly #agents = { plain: new Agent({ keepAlive: false }), secure: new SecureAgent({ keepAlive: false, rejectUnauthorized: false, maxCachedSessions: 0 }) }
+  readonly #agents = {
+    plain: new Agent({ keepAlive: false }),
+    secure: new SecureAgent({ keepAlive: false, rejectUnauthorized: false, maxCachedSessions: 0 }),
+  }
 
   /**
-   * The last answer: that of a redirect if it leads to another host, which is not followed. Rejects when there is no answer, after more than ten
+   * The last answer: that of a redirect if it leads to another host, which is not followed. Rejects when there is no
+   * answer, after more than ten
    * redirects, and with the signal's reason when it is aborted.
    */
   async ask(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
@@ -45,11 +52,18 @@ export class HttpGet {
     }
   }
 
-  #exchange(url: URL, headers: Record<string, string | string[]>, signal: AbortSignal): Promise<HttpAnswer & { readonly location: string | undefined }> {
+  #exchange(
+    url: URL,
+    headers: Record<string, string | string[]>,
+    signal: AbortSignal,
+  ): Promise<HttpAnswer & { readonly location: string | undefined }> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error)
       const secure = url.protocol === 'https:'
-      const started = (secure ? requestSecure : requestPlain)(url, { agent: secure ? this.#agents.secure : this.#agents.plain, headers })
+      const started = (secure ? requestSecure : requestPlain)(url, {
+        agent: secure ? this.#agents.secure : this.#agents.plain,
+        headers,
+      })
       const abort = (): void => end(() => reject(signal.reason as Error))
       let ended = false
       const end = (settle: () => void): void => {
@@ -63,7 +77,9 @@ export class HttpGet {
       started.on('error', (error) => end(() => reject(error)))
       started.once('response', (response) => {
         response.on('error', (error) => end(() => reject(error)))
-        readBody(response, (body) => end(() => resolve({ status: response.statusCode ?? 0, body, location: response.headers.location })))
+        readBody(response, (body) =>
+          end(() => resolve({ status: response.statusCode ?? 0, body, location: response.headers.location })),
+        )
       })
       started.end()
     })
@@ -84,18 +100,23 @@ function readBody(response: IncomingMessage, done: (body: string) => void): void
 
 /** For people, too: as it stands in messages. */
 export function urlOf({ scheme, host, port, path }: Pick<HttpRequest, 'scheme' | 'host' | 'port' | 'path'>): URL {
-  return new URL(`${scheme.toLowerCase()}://${host.includes(':') ? `[${host}]` : host}:${port}${path.startsWith('/') ? '' : '/'}${path}`)
+  return new URL(
+    `${scheme.toLowerCase()}://${host.includes(':') ? `[${host}]` : host}:${port}${path.startsWith('/') ? '' : '/'}${path}`,
+  )
 }
 
 /** Those given win; User-Agent and Accept can be taken away by giving them empty. */
 function headersOf({ headers, userAgent }: HttpRequest): Record<string, string | string[]> {
-  const all = new Map<string, string[]>([['user-agent', [userAgent]], ['accept', ['*/*']]])
+  const all = new Map<string, string[]>([
+    ['user-agent', [userAgent]],
+    ['accept', ['*/*']],
+  ])
   const given = new Set<string>()
   for (const { name, value = '' } of headers) {
     const key = name.toLowerCase()
     if (!given.has(key)) all.delete(key)
     given.add(key)
-    if (value !== '' || (key !== 'user-agent' && key !== 'accept')) all.set(key, [...all.get(key) ?? [], value])
+    if (value !== '' || (key !== 'user-agent' && key !== 'accept')) all.set(key, [...(all.get(key) ?? []), value])
   }
   return Object.fromEntries([...all].map(([name, values]) => [name, values.length === 1 ? values[0]! : values]))
 }

@@ -1,6 +1,15 @@
-/** Probes and hooks as the node makes them: commands in the container, everything else from the node's own network to the pod's address. */
+/**
+ * Probes and hooks as the node makes them: commands in the container, everything else from the node's own network to
+ * the pod's address.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
-import type { ContainerPort, ExecAction, HTTPGetAction, LifecycleHandler, ProbeHandler } from '../../../proto/gen/types.ts'
+import type {
+  ContainerPort,
+  ExecAction,
+  HTTPGetAction,
+  LifecycleHandler,
+  ProbeHandler,
+} from '../../../proto/gen/types.ts'
 import type { RuntimeDriver } from '../../runtime/contract.ts'
 import type { Actions, ActionTarget, Outcome } from './contract.ts'
 import { grpcHealth } from './grpc-health.ts'
@@ -27,7 +36,11 @@ export class NodeActions implements Actions {
     this.#userAgent = { probe: `kube-probe/1.34 gantry/${version}`, hook: `kube-lifecycle/1.34 gantry/${version}` }
   }
 
-  async probe({ exec, httpGet, tcpSocket, grpc }: ProbeHandler, target: ActionTarget, signal: AbortSignal): Promise<Outcome> {
+  async probe(
+    { exec, httpGet, tcpSocket, grpc }: ProbeHandler,
+    target: ActionTarget,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
     try {
       if (exec !== undefined) return await this.#command(exec, target, signal)
       if (httpGet !== undefined) return await this.#request(httpGet, target, signal)
@@ -35,7 +48,8 @@ export class NodeActions implements Actions {
         await tcpConnect(hostOf(tcpSocket.host, target), portOf(tcpSocket.port, target.ports), signal)
         return { verdict: 'success', message: '' }
       }
-      if (grpc !== undefined) return await grpcHealth(target.address, grpc.port, grpc.service ?? '', this.#userAgent.probe, signal)
+      if (grpc !== undefined)
+        return await grpcHealth(target.address, grpc.port, grpc.service ?? '', this.#userAgent.probe, signal)
       return { verdict: 'error', message: 'the probe says nothing to be done' }
     } catch (thrown) {
       const error = GantryError.from(thrown)
@@ -47,14 +61,17 @@ export class NodeActions implements Actions {
   async hook({ exec, httpGet }: LifecycleHandler, target: ActionTarget, signal: AbortSignal): Promise<void> {
     if (exec !== undefined) {
       const { exitCode, output } = await this.#run(exec, target, signal)
-      if (exitCode !== 0) throw new GantryError('FailedPrecondition', `${quoted(exec)} exited with ${exitCode}${told(output)}`)
+      if (exitCode !== 0)
+        throw new GantryError('FailedPrecondition', `${quoted(exec)} exited with ${exitCode}${told(output)}`)
     } else if (httpGet !== undefined) {
       const request = this.#requestOf(httpGet, target, this.#userAgent.hook)
       try {
         await this.#http.ask(request, signal)
       } catch (thrown) {
         if (signal.aborted) throw thrown
-        throw new GantryError('Unavailable', `Get "${urlOf(request).href}": ${GantryError.from(thrown).message}`, { cause: thrown })
+        throw new GantryError('Unavailable', `Get "${urlOf(request).href}": ${GantryError.from(thrown).message}`, {
+          cause: thrown,
+        })
       }
     }
   }
@@ -62,23 +79,41 @@ export class NodeActions implements Actions {
   async #command(action: ExecAction, target: ActionTarget, signal: AbortSignal): Promise<Outcome> {
     try {
       const { exitCode, output } = await this.#run(action, target, signal)
-      return { verdict: exitCode === 0 ? 'success' : 'failure', message: output === '' ? `${quoted(action)} exited with ${exitCode}` : output }
+      return {
+        verdict: exitCode === 0 ? 'success' : 'failure',
+        message: output === '' ? `${quoted(action)} exited with ${exitCode}` : output,
+      }
     } catch (thrown) {
-      if (signal.aborted) return { verdict: 'failure', message: `command ${quoted(action)} was ended: ${GantryError.from(signal.reason).message}` }
+      if (signal.aborted)
+        return {
+          verdict: 'failure',
+          message: `command ${quoted(action)} was ended: ${GantryError.from(signal.reason).message}`,
+        }
       throw thrown
     }
   }
 
-  async #run({ command = [] }: ExecAction, { instanceId }: ActionTarget, signal: AbortSignal): Promise<{ readonly exitCode: number; readonly output: string }> {
+  async #run(
+    { command = [] }: ExecAction,
+    { instanceId }: ActionTarget,
+    signal: AbortSignal,
+  ): Promise<{ readonly exitCode: number; readonly output: string }> {
     const chunks: Uint8Array[] = []
     let size = 0
-    const { exitCode, message } = await this.#runtime.exec(instanceId, {
-      command, tty: false, stdin: undefined, resizes: nothing(),
-      output: (_stream, chunk) => {
-        if (size < READ_LIMIT) chunks.push(chunk.slice(0, READ_LIMIT - size))
-        size += chunk.length
+    const { exitCode, message } = await this.#runtime.exec(
+      instanceId,
+      {
+        command,
+        tty: false,
+        stdin: undefined,
+        resizes: nothing(),
+        output: (_stream, chunk) => {
+          if (size < READ_LIMIT) chunks.push(chunk.slice(0, READ_LIMIT - size))
+          size += chunk.length
+        },
       },
-    }, signal)
+      signal,
+    )
     return { exitCode, output: message === '' ? Buffer.concat(chunks).toString().trimEnd() : message }
   }
 
@@ -87,15 +122,30 @@ export class NodeActions implements Actions {
     try {
       const { status, body } = await this.#http.ask(request, signal)
       if (status >= 200 && status < 300) return { verdict: 'success', message: body }
-      if (status >= 300 && status < 400) return { verdict: 'warning', message: `Probe terminated redirects, response body: ${body.slice(0, SHOWN)}` }
+      if (status >= 300 && status < 400)
+        return { verdict: 'warning', message: `Probe terminated redirects, response body: ${body.slice(0, SHOWN)}` }
       return { verdict: 'failure', message: `HTTP probe failed with statuscode: ${status}${told(body)}` }
     } catch (thrown) {
-      return { verdict: 'failure', message: `Get "${urlOf(request).href}": ${GantryError.from(signal.aborted ? signal.reason : thrown).message}` }
+      return {
+        verdict: 'failure',
+        message: `Get "${urlOf(request).href}": ${GantryError.from(signal.aborted ? signal.reason : thrown).message}`,
+      }
     }
   }
 
-  #requestOf({ host, port, path, scheme, httpHeaders = [] }: HTTPGetAction, target: ActionTarget, userAgent: string): HttpRequest {
-    return { scheme: scheme === 'HTTPS' ? 'HTTPS' : 'HTTP', host: hostOf(host, target), port: portOf(port, target.ports), path: path === '' ? '/' : path, headers: httpHeaders, userAgent }
+  #requestOf(
+    { host, port, path, scheme, httpHeaders = [] }: HTTPGetAction,
+    target: ActionTarget,
+    userAgent: string,
+  ): HttpRequest {
+    return {
+      scheme: scheme === 'HTTPS' ? 'HTTPS' : 'HTTP',
+      host: hostOf(host, target),
+      port: portOf(port, target.ports),
+      path: path === '' ? '/' : path,
+      headers: httpHeaders,
+      userAgent,
+    }
   }
 }
 

@@ -14,20 +14,36 @@ export interface ProbeCount {
 export const NOTHING_COUNTED: ProbeCount = { last: undefined, run: 0 }
 
 /** One more outcome. `verdict`: what the probe says from now on; undefined: what it said before. */
-export function countOutcome({ last, run }: ProbeCount, success: boolean, { successThreshold, failureThreshold }: Thresholds): { readonly count: ProbeCount; readonly verdict: boolean | undefined } {
+export function countOutcome(
+  { last, run }: ProbeCount,
+  success: boolean,
+  { successThreshold, failureThreshold }: Thresholds,
+): { readonly count: ProbeCount; readonly verdict: boolean | undefined } {
   const count = { last: success, run: last === success ? run + 1 : 1 }
   return { count, verdict: count.run >= (success ? successThreshold : failureThreshold) ? success : undefined }
 }
 
-/** Milliseconds after the first try at which a probe that has not succeeded yet is tried in between, doubled each time. */
+/**
+ * Milliseconds after the first try at which a probe that has not succeeded yet is tried in between, doubled each time.
+ */
 const EAGER_FIRST = 100
 
 /**
- * Milliseconds from one try to the next. A probe that says when a container is ready or started is tried more often than its period at first, as
- * Kubernetes allows, so that nobody waits a whole period for what is there after a moment; such tries in between count only if they succeed.
+ * Milliseconds from one try to the next. A probe that says when a container is ready or started is tried more often
+ * than its period at first, as
+ * Kubernetes allows, so that nobody waits a whole period for what is there after a moment; such tries in between count
+ * only if they succeed.
  */
-export function nextTry(kind: ProbeKind, periodSeconds: number, sinceFirst: number, sinceRegular: number, succeeded: boolean): { readonly after: number; readonly regular: boolean } {
+export function nextTry(
+  kind: ProbeKind,
+  periodSeconds: number,
+  sinceFirst: number,
+  sinceRegular: number,
+  succeeded: boolean,
+): { readonly after: number; readonly regular: boolean } {
   const regular = Math.max(0, periodSeconds * 1000 - sinceRegular)
   const eager = Math.max(EAGER_FIRST, sinceFirst)
-  return kind === 'liveness' || succeeded || eager >= regular ? { after: regular, regular: true } : { after: eager, regular: false }
+  return kind === 'liveness' || succeeded || eager >= regular
+    ? { after: regular, regular: true }
+    : { after: eager, regular: false }
 }

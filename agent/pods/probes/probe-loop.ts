@@ -11,7 +11,10 @@ export interface ProbeLoopParts {
   readonly clock: Clock
   /** Milliseconds until the first try. */
   readonly first: number
-  /** False for a container that has only begun: that it does not answer yet says nothing. The first try then counts only if it succeeds, the next after a period does. */
+  /**
+   * False for a container that has only begun: that it does not answer yet says nothing. The first try then counts only
+   * if it succeeds, the next after a period does.
+   */
   readonly firstCounts: boolean
   /** Never rejects. */
   readonly attempt: (signal: AbortSignal) => Promise<Outcome>
@@ -50,16 +53,21 @@ export class ProbeLoop {
     if (regular || this.#firstAt === undefined) this.#regularAt = begun
     this.#firstAt ??= begun
     const ending = (this.#attempt = new AbortController())
-    const late = clock.after(probe.timeoutSeconds * 1000, () => ending.abort(new GantryError('DeadlineExceeded', `no answer within ${probe.timeoutSeconds} s`)))
-    attempt(ending.signal).then((outcome) => {
-      late.cancel()
-      this.#attempt = undefined
-      if (!this.#stopped) this.#ended(outcome, regular)
-    }, (thrown: unknown) => {
-      late.cancel()
-      this.#attempt = undefined
-      if (!this.#stopped) this.#ended({ verdict: 'error', message: GantryError.from(thrown).message }, regular)
-    })
+    const late = clock.after(probe.timeoutSeconds * 1000, () =>
+      ending.abort(new GantryError('DeadlineExceeded', `no answer within ${probe.timeoutSeconds} s`)),
+    )
+    attempt(ending.signal).then(
+      (outcome) => {
+        late.cancel()
+        this.#attempt = undefined
+        if (!this.#stopped) this.#ended(outcome, regular)
+      },
+      (thrown: unknown) => {
+        late.cancel()
+        this.#attempt = undefined
+        if (!this.#stopped) this.#ended({ verdict: 'error', message: GantryError.from(thrown).message }, regular)
+      },
+    )
   }
 
   #ended(outcome: Outcome, regular: boolean): void {

@@ -13,7 +13,10 @@ export interface WantedProbe {
 }
 
 export function hasProbes({ spec }: Pod): boolean {
-  return [...(spec.initContainers ?? []), ...spec.containers].some(({ livenessProbe, readinessProbe, startupProbe }) => (livenessProbe ?? readinessProbe ?? startupProbe) !== undefined)
+  return [...(spec.initContainers ?? []), ...spec.containers].some(
+    ({ livenessProbe, readinessProbe, startupProbe }) =>
+      (livenessProbe ?? readinessProbe ?? startupProbe) !== undefined,
+  )
 }
 
 /** The startup probe alone until it has succeeded; of what is being ended only readiness. */
@@ -24,7 +27,8 @@ export function wantedProbes(record: PodRecord): WantedProbe[] {
     if (!isRunning(container, instance)) return []
     const { startupProbe, readinessProbe, livenessProbe } = container
     const dying = ending || instance.kill !== undefined
-    const wanted = (kind: ProbeKind, probe: Probe | undefined): WantedProbe[] => (probe === undefined || (dying && kind !== 'readiness') ? [] : [{ container, kind, probe, instance }])
+    const wanted = (kind: ProbeKind, probe: Probe | undefined): WantedProbe[] =>
+      probe === undefined || (dying && kind !== 'readiness') ? [] : [{ container, kind, probe, instance }]
     if (!isStarted(container, instance)) return wanted('startup', startupProbe)
     return [...wanted('readiness', readinessProbe), ...wanted('liveness', livenessProbe)]
   })

@@ -1,7 +1,9 @@
 /**
- * conmon, the shim of a container (https://github.com/containers/conmon): it calls the runtime to create the container, stays as its parent,
+ * conmon, the shim of a container (https://github.com/containers/conmon): it calls the runtime to create the container,
+ * stays as its parent,
  * writes its log, and leaves its exit code in a file. It outlives the agent: it is in a session of its own.
- * It stays in the agent's control group, since moving a process costs 10 ms and more on an idle machine (the kernel waits for a grace period); so a
+ * It stays in the agent's control group, since moving a process costs 10 ms and more on an idle machine (the kernel
+ * waits for a grace period); so a
  * service manager must be told to end the agent's own process only (systemd: KillMode=process).
  */
 import { createHash } from 'node:crypto'
@@ -22,7 +24,8 @@ export interface ConmonOptions {
   /** Short: paths of sockets have 107 bytes at most, unix(7). */
   readonly socketDirectory: string
   /**
-   * Bytes of a log at which conmon begins it anew and drops what was written before: between two rotations a fast writer would fill the disk. Undefined:
+   * Bytes of a log at which conmon begins it anew and drops what was written before: between two rotations a fast
+   * writer would fill the disk. Undefined:
    * no limit.
    */
   readonly logSizeMax?: number | undefined
@@ -55,23 +58,46 @@ export class Conmon {
     this.#options = options
   }
 
-  /** Creates the container of a bundle. Internal with the runtime's words as message when it refuses; DeadlineExceeded. */
+  /**
+   * Creates the container of a bundle. Internal with the runtime's words as message when it refuses; DeadlineExceeded.
+   */
   async create(request: ConmonRequest): Promise<Supervised> {
     const { program, runtime, runtimeArgs, exitDirectory, socketDirectory, logSizeMax } = this.#options
     const shortId = socketName(request.id)
     const pidFile = `${request.bundle}/conmon.pid`
     const args = [
-      '--cid', request.id, '--cuuid', shortId, '--name', request.id, '--bundle', request.bundle, '--runtime', runtime,
+      '--cid',
+      request.id,
+      '--cuuid',
+      shortId,
+      '--name',
+      request.id,
+      '--bundle',
+      request.bundle,
+      '--runtime',
+      runtime,
       ...[...runtimeArgs, ...logTo(request.bundle)].flatMap((arg) => ['--runtime-arg', arg]),
-      '--container-pidfile', `${request.bundle}/init.pid`, '--conmon-pidfile', pidFile, '--exit-dir', exitDirectory,
-      '--socket-dir-path', socketDirectory, '--log-path', `k8s-file:${request.logPath}`, '--log-level', 'error',
+      '--container-pidfile',
+      `${request.bundle}/init.pid`,
+      '--conmon-pidfile',
+      pidFile,
+      '--exit-dir',
+      exitDirectory,
+      '--socket-dir-path',
+      socketDirectory,
+      '--log-path',
+      `k8s-file:${request.logPath}`,
+      '--log-level',
+      'error',
       ...(logSizeMax === undefined ? [] : ['--log-size-max', String(logSizeMax)]),
-      ...(request.tty ? ['--terminal'] : []), ...(request.stdin ? ['--stdin', ...(request.stdinOnce && !request.tty ? [] : ['--leave-stdin-open'])] : []),
+      ...(request.tty ? ['--terminal'] : []),
+      ...(request.stdin ? ['--stdin', ...(request.stdinOnce && !request.tty ? [] : ['--leave-stdin-open'])] : []),
     ]
     const pid = await this.#launch(program, args, request.bundle)
     const init = identify(pid)
     const conmon = identifyFrom(pidFile)
-    if (init === undefined || conmon === undefined) throw new GantryError('Internal', `container ${request.id} ended while it was created`)
+    if (init === undefined || conmon === undefined)
+      throw new GantryError('Internal', `container ${request.id} ended while it was created`)
     return { init, conmon }
   }
 
@@ -91,22 +117,34 @@ export class Conmon {
   }
 
   /**
-   * Starts conmon, which goes to a session of its own, and waits for its word on the sync pipe: the pid of the container's init, or why there
+   * Starts conmon, which goes to a session of its own, and waits for its word on the sync pipe: the pid of the
+   * container's init, or why there
    * is none. In the bundle's folder, since it leaves files where it is, such as `oom`.
    */
   async #launch(program: string, args: readonly string[], bundle: string): Promise<number> {
     const stderr = `${bundle}/conmon.log`
     let answer: string | undefined
     try {
-      answer = await this.#options.launcher.answer(program, args, { cwd: bundle, env: { _OCI_SYNCPIPE: String(ANSWER_DESCRIPTOR) }, timeout: CREATE_DEADLINE, stderr })
+      answer = await this.#options.launcher.answer(program, args, {
+        cwd: bundle,
+        env: { _OCI_SYNCPIPE: String(ANSWER_DESCRIPTOR) },
+        timeout: CREATE_DEADLINE,
+        stderr,
+      })
     } catch (error) {
       const late = identifyFrom(`${bundle}/conmon.pid`)
       if (late !== undefined) signalProcess(late, SIGKILL)
       throw error
     }
-    if (answer === undefined) throw new GantryError('Internal', `${program} ended without an answer: ${readFileSync(stderr, 'utf8').trim()}`)
-    const { pid: answered, data = answered, message = '' } = JSON.parse(answer) as { pid?: number; data?: number; message?: string }
-    if (data === undefined || data <= 0) throw new GantryError('Internal', message.trim() || readFileSync(stderr, 'utf8').trim())
+    if (answer === undefined)
+      throw new GantryError('Internal', `${program} ended without an answer: ${readFileSync(stderr, 'utf8').trim()}`)
+    const {
+      pid: answered,
+      data = answered,
+      message = '',
+    } = JSON.parse(answer) as { pid?: number; data?: number; message?: string }
+    if (data === undefined || data <= 0)
+      throw new GantryError('Internal', message.trim() || readFileSync(stderr, 'utf8').trim())
     return data
   }
 }

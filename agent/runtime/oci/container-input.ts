@@ -1,6 +1,8 @@
 /**
- * A container's standard input, by conmon's attach socket. It keeps the boundaries of packets (SOCK_SEQPACKET, unix(7)), which Node.js has no sockets
- * for; so socat carries the bytes. What conmon sends there, the container's output, is read and dropped: it would wait for a reader, and the
+ * A container's standard input, by conmon's attach socket. It keeps the boundaries of packets (SOCK_SEQPACKET,
+ * unix(7)), which Node.js has no sockets
+ * for; so socat carries the bytes. What conmon sends there, the container's output, is read and dropped: it would wait
+ * for a reader, and the
  * container with it. Output is taken from the log, which has it all.
  */
 import { spawn } from 'node:child_process'
@@ -13,7 +15,21 @@ const SOCK_SEQPACKET = 5
 const PACKET = '8192'
 
 export function joinInput(socket: string): Promise<ContainerInput> {
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'socat', '-b', PACKET, '-t', '0.1', 'STDIN!!OPEN:/dev/null,wronly', `UNIX-CONNECT:${socket},socktype=${SOCK_SEQPACKET}`], { stdio: ['pipe', 'ignore', 'pipe'] })
+  const child = spawn(
+    'setpriv',
+    [
+      '--pdeathsig',
+      'KILL',
+      'socat',
+      '-b',
+      PACKET,
+      '-t',
+      '0.1',
+      'STDIN!!OPEN:/dev/null,wronly',
+      `UNIX-CONNECT:${socket},socktype=${SOCK_SEQPACKET}`,
+    ],
+    { stdio: ['pipe', 'ignore', 'pipe'] },
+  )
   let said = ''
   let ended = false
   child.stderr.on('data', (chunk: Buffer) => {
@@ -29,7 +45,10 @@ export function joinInput(socket: string): Promise<ContainerInput> {
   const input: ContainerInput = {
     write: (chunk) => {
       if (ended) return Promise.resolve()
-      return Promise.race([end.then(() => undefined), new Promise<void>((resolve) => void child.stdin.write(chunk, () => resolve()))])
+      return Promise.race([
+        end.then(() => undefined),
+        new Promise<void>((resolve) => void child.stdin.write(chunk, () => resolve())),
+      ])
     },
     close: async () => {
       child.stdin.end()
@@ -37,10 +56,18 @@ export function joinInput(socket: string): Promise<ContainerInput> {
     },
   }
   return new Promise((resolve, reject) => {
-    child.once('error', (cause) => reject(new GantryError('FailedPrecondition', `cannot start ${child.spawnfile}: ${cause.message}`, { cause, details: [{ remedy: 'deploy/setup installs what is missing' }] })))
+    child.once('error', (cause) =>
+      reject(
+        new GantryError('FailedPrecondition', `cannot start ${child.spawnfile}: ${cause.message}`, {
+          cause,
+          details: [{ remedy: 'deploy/setup installs what is missing' }],
+        }),
+      ),
+    )
     child.once('spawn', () => resolve(input))
     end.then((code) => {
-      if (code !== 0) reject(new GantryError('FailedPrecondition', `the container's input cannot be joined: ${said.trim()}`))
+      if (code !== 0)
+        reject(new GantryError('FailedPrecondition', `the container's input cannot be joined: ${said.trim()}`))
     }, reject)
   })
 }

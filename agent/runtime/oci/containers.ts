@@ -94,8 +94,14 @@ export class Containers {
     return this.#locks.run(id, async () => {
       if (this.#entries.has(id)) return
       const entry: ContainerEntry = {
-        id, sandboxId: request.sandboxId, createdAt: this.#options.clock.now(), internal: request.internal,
-        command: config.process.args[0] ?? '', cgroup: request.cgroup, stdin: request.stdin, phase: { phase: 'creating' },
+        id,
+        sandboxId: request.sandboxId,
+        createdAt: this.#options.clock.now(),
+        internal: request.internal,
+        command: config.process.args[0] ?? '',
+        cgroup: request.cgroup,
+        stdin: request.stdin,
+        phase: { phase: 'creating' },
       }
       const bundle = this.#bundle(id)
       this.#options.cgroups.expectMove()
@@ -104,7 +110,16 @@ export class Containers {
       try {
         mkdirSync(dirname(logPath), { recursive: true })
         writeFileSync(join(bundle, 'config.json'), JSON.stringify(config))
-        const supervised = await this.#slots.run(() => this.#options.conmon.create({ id, bundle, logPath, tty: config.process.terminal, stdin: request.stdin, stdinOnce: request.stdinOnce }))
+        const supervised = await this.#slots.run(() =>
+          this.#options.conmon.create({
+            id,
+            bundle,
+            logPath,
+            tty: config.process.terminal,
+            stdin: request.stdin,
+            stdinOnce: request.stdinOnce,
+          }),
+        )
         this.#save({ ...entry, phase: { phase: 'created', ...supervised } })
       } catch (thrown) {
         const error = await this.#complaint(bundle, entry.command, `cannot create container ${id}`, thrown)
@@ -182,7 +197,7 @@ export class Containers {
   }
 
   async reopenLog(id: string): Promise<void> {
-    if (await this.#supervised(id) === undefined) return
+    if ((await this.#supervised(id)) === undefined) return
     await this.#options.conmon.reopenLog(this.#bundle(id))
   }
 
@@ -213,13 +228,23 @@ export class Containers {
   async #adopt(id: string): Promise<void> {
     const entry = await loadRecord<ContainerEntry>(this.#bundle(id))
     if (entry === undefined || entry.phase.phase === 'creating') {
-      return this.#discard(entry ?? { id, sandboxId: '', createdAt: 0, internal: false, command: '', cgroup: '', phase: { phase: 'creating' } })
+      return this.#discard(
+        entry ?? {
+          id,
+          sandboxId: '',
+          createdAt: 0,
+          internal: false,
+          command: '',
+          cgroup: '',
+          phase: { phase: 'creating' },
+        },
+      )
     }
     this.#entries.set(id, entry)
     if (entry.phase.phase === 'exited') return
     if (await this.#finish(id, false)) return
     const { init, conmon } = entry.phase
-    if (!isAlive(init) && !isAlive(conmon)) return void await this.#finish(id, true)
+    if (!isAlive(init) && !isAlive(conmon)) return void (await this.#finish(id, true))
     if (entry.phase.phase === 'starting') this.#save({ ...entry, phase: await this.#whetherStarted(id, entry.phase) })
   }
 
@@ -231,10 +256,16 @@ export class Containers {
 
   #exited(name: string): void {
     if (!this.#entries.has(name)) return
-    this.#locks.run(name, () => this.#finish(name, false)).catch((error: unknown) => this.#options.logger.error({ err: error, id: name }, 'cannot take down the end of a container'))
+    this.#locks
+      .run(name, () => this.#finish(name, false))
+      .catch((error: unknown) =>
+        this.#options.logger.error({ err: error, id: name }, 'cannot take down the end of a container'),
+      )
   }
 
-  /** Takes down an end that conmon told of, or, if `lost`, one that nobody did. False if there is nothing to take down. */
+  /**
+   * Takes down an end that conmon told of, or, if `lost`, one that nobody did. False if there is nothing to take down.
+   */
   async #finish(id: string, lost: boolean): Promise<boolean> {
     const entry = this.#entries.get(id)
     if (entry === undefined || !('init' in entry.phase)) return false
@@ -246,7 +277,7 @@ export class Containers {
     // In a process namespace that is not its own, what the container left behind outlives its first process.
     await this.#options.cgroups.kill(entry.cgroup)
     this.#save({ ...entry, phase: { phase: 'exited', ...end, oomKilled, startedAt } })
-    for (const wake of [...this.#awaiting.get(id) ?? []]) wake()
+    for (const wake of [...(this.#awaiting.get(id) ?? [])]) wake()
     if (!entry.internal) this.#options.ended(containerRecord(this.#get(id)))
     return true
   }
@@ -256,8 +287,9 @@ export class Containers {
     const { clock } = this.#options
     const deadline = clock.monotonic() + KILL_DEADLINE
     while ('init' in (this.#entries.get(id)?.phase ?? {})) {
-      if (clock.monotonic() > deadline) throw new GantryError('DeadlineExceeded', `container ${id} is still there ${KILL_DEADLINE} ms after SIGKILL`)
-      if (!isAlive(init) && !isAlive(conmon)) return void await this.#locks.run(id, () => this.#finish(id, true))
+      if (clock.monotonic() > deadline)
+        throw new GantryError('DeadlineExceeded', `container ${id} is still there ${KILL_DEADLINE} ms after SIGKILL`)
+      if (!isAlive(init) && !isAlive(conmon)) return void (await this.#locks.run(id, () => this.#finish(id, true)))
       await this.#nextEnd(id, KILL_CHECK)
     }
   }
@@ -288,7 +320,9 @@ export class Containers {
   }
 
   #runtime(id: string, ...args: readonly string[]): Promise<unknown> {
-    return this.#slots.run(() => this.#options.run(this.#options.runtime, [...this.#options.runtimeArgs, ...logTo(this.#bundle(id)), ...args]))
+    return this.#slots.run(() =>
+      this.#options.run(this.#options.runtime, [...this.#options.runtimeArgs, ...logTo(this.#bundle(id)), ...args]),
+    )
   }
 
   /** What the runtime wrote to its log says more than the failure of the process. */

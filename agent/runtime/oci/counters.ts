@@ -1,4 +1,7 @@
-/** What the kernel counts of a control group, in either version. https://docs.kernel.org/admin-guide/cgroup-v2.html and …/cgroup-v1/ */
+/**
+ * What the kernel counts of a control group, in either version. https://docs.kernel.org/admin-guide/cgroup-v2.html and
+ * …/cgroup-v1/
+ */
 import type { ContainerCounters } from '../contract.ts'
 import type { Cgroups } from './cgroups.ts'
 
@@ -6,7 +9,10 @@ import type { Cgroups } from './cgroups.ts'
 const TICK_NANOS = 10_000_000
 
 /** Undefined once the group is gone. */
-export async function readCounters(cgroups: Pick<Cgroups, 'layout' | 'stats' | 'text' | 'oomKills'>, path: string): Promise<ContainerCounters | undefined> {
+export async function readCounters(
+  cgroups: Pick<Cgroups, 'layout' | 'stats' | 'text' | 'oomKills'>,
+  path: string,
+): Promise<ContainerCounters | undefined> {
   const v2 = cgroups.layout.version === 2
   const [stats, usage, memory, cpu, account, oomKills] = await Promise.all([
     cgroups.stats(path),
@@ -42,6 +48,11 @@ export async function readCounters(cgroups: Pick<Cgroups, 'layout' | 'stats' | '
 
 /** Lines of a word and a number; 0 for a word that is not there. */
 function wordsOf(text: string | undefined): (word: string) => number {
-  const numbers = new Map((text ?? '').split('\n').map((line) => line.split(' ') as [string, string?]).map(([word, number]) => [word, Number(number ?? 0)]))
+  const numbers = new Map(
+    (text ?? '')
+      .split('\n')
+      .map((line) => line.split(' ') as [string, string?])
+      .map(([word, number]) => [word, Number(number ?? 0)]),
+  )
   return (word) => numbers.get(word) ?? 0
 }

@@ -6,7 +6,18 @@ import type { Clock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { Launcher } from '../../launcher.ts'
-import type { ContainerCounters, ContainerInput, ContainerRecord, ContainerSpec, ContainerState, ExecRequest, Resources, RuntimeDriver, SandboxRecord, SandboxSpec } from '../contract.ts'
+import type {
+  ContainerCounters,
+  ContainerInput,
+  ContainerRecord,
+  ContainerSpec,
+  ContainerState,
+  ExecRequest,
+  Resources,
+  RuntimeDriver,
+  SandboxRecord,
+  SandboxSpec,
+} from '../contract.ts'
 import { capabilityNames } from './capabilities.ts'
 import { readCounters } from './counters.ts'
 import { Cgroups, type CgroupStats } from './cgroups.ts'
@@ -24,17 +35,26 @@ import { containerRecord, loadRecord, saveRecord, type SandboxEntry } from './re
 import { chooseRuntime, requireConmon, type RuntimeName, type RuntimeProgram } from './runtime-program.ts'
 
 export interface OciDriverOptions {
-  /** Records, bundles and pinned namespaces: must outlive the agent's process, need not outlive the machine's boot; best in memory. */
+  /**
+   * Records, bundles and pinned namespaces: must outlive the agent's process, need not outlive the machine's boot; best
+   * in memory.
+   */
   readonly stateDir: string
   /** The runtime's own state and sockets: may be lost at a reboot. Short, for the sockets' sake (at most 60 bytes). */
   readonly runDir: string
   /** For programs: on a file system that lets them be executed (default: stateDir). */
   readonly programDir?: string
-  /** Where pods' control groups go, e.g. "/gantry". With version 2 the agent itself must not be in it, but may be in a child of it. */
+  /**
+   * Where pods' control groups go, e.g. "/gantry". With version 2 the agent itself must not be in it, but may be in a
+   * child of it.
+   */
   readonly cgroupParent: string
   /** Undefined: crun, else runc. */
   readonly runtime?: RuntimeName
-  /** Bytes that a container's log file may have before what is in it is dropped; it is rotated before, unless it is written fast (default: no limit). */
+  /**
+   * Bytes that a container's log file may have before what is in it is dropped; it is rotated before, unless it is
+   * written fast (default: no limit).
+   */
   readonly logSizeMax?: number
   /** Sandboxes kept ready (default 8). */
   readonly prepared?: number
@@ -74,7 +94,13 @@ export class OciDriver implements RuntimeDriver {
 
   constructor(options: OciDriverOptions) {
     this.#options = options
-    this.#directories = new SandboxDirectories(options.stateDir, options.prepared ?? 8, options.launcher.run, options.clock, options.logger)
+    this.#directories = new SandboxDirectories(
+      options.stateDir,
+      options.prepared ?? 8,
+      options.launcher.run,
+      options.clock,
+      options.logger,
+    )
     this.#execs = new Execs(join(options.runDir, 'exec'), options.clock)
   }
 
@@ -101,10 +127,24 @@ export class OciDriver implements RuntimeDriver {
     const program = await chooseRuntime(this.#options.runtime, cgroups.layout, this.#programDir)
     const runtimeArgs = ['--root', directories.root]
     const conmon = new Conmon({
-      program: conmonProgram, runtime: program.path, runtimeArgs, exitDirectory: directories.exits, socketDirectory: directories.sockets, logSizeMax, launcher,
+      program: conmonProgram,
+      runtime: program.path,
+      runtimeArgs,
+      exitDirectory: directories.exits,
+      socketDirectory: directories.sockets,
+      logSizeMax,
+      launcher,
     })
     const containers = new Containers({
-      directory: join(stateDir, 'containers'), runtime: program.path, runtimeArgs, run: launcher.run, conmon, exits: new ExitWatch(directories.exits, logger), cgroups, clock, logger,
+      directory: join(stateDir, 'containers'),
+      runtime: program.path,
+      runtimeArgs,
+      run: launcher.run,
+      conmon,
+      exits: new ExitWatch(directories.exits, logger),
+      cgroups,
+      clock,
+      logger,
       ended: (container) => {
         this.#untold.push(container)
         this.#tell()
@@ -117,7 +157,16 @@ export class OciDriver implements RuntimeDriver {
     await this.#endUnknown(cgroups)
     this.#started = true
     this.#tell()
-    logger.info({ runtime: program.version, path: program.path, cgroups: cgroups.layout.version, sandboxes: this.#sandboxes.size, containers: containers.entries().length }, 'runtime ready')
+    logger.info(
+      {
+        runtime: program.version,
+        path: program.path,
+        cgroups: cgroups.layout.version,
+        sandboxes: this.#sandboxes.size,
+        containers: containers.entries().length,
+      },
+      'runtime ready',
+    )
   }
 
   async stop(): Promise<void> {
@@ -190,7 +239,10 @@ export class OciDriver implements RuntimeDriver {
     const { containers } = this.#ready()
     return {
       sandboxes: [...this.#sandboxes.values()].map(sandboxRecord),
-      containers: containers.entries().filter(({ internal }) => !internal).map(containerRecord),
+      containers: containers
+        .entries()
+        .filter(({ internal }) => !internal)
+        .map(containerRecord),
     }
   }
 
@@ -203,15 +255,22 @@ export class OciDriver implements RuntimeDriver {
   async exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
     const { containers, program, runtimeArgs } = this.#ready()
     const { state } = containerRecord(this.#container(id))
-    if (state.state !== 'running') throw new GantryError('FailedPrecondition', `container ${id} is not running but ${state.state}`)
-    return this.#execs.run({ containerId: id, process: await containers.process(id), runtime: program.path, runtimeArgs }, request, signal)
+    if (state.state !== 'running')
+      throw new GantryError('FailedPrecondition', `container ${id} is not running but ${state.state}`)
+    return this.#execs.run(
+      { containerId: id, process: await containers.process(id), runtime: program.path, runtimeArgs },
+      request,
+      signal,
+    )
   }
 
   async openInput(id: string): Promise<ContainerInput> {
     const { containers } = this.#ready()
     const { state } = containerRecord(this.#container(id))
-    if (state.state !== 'running') throw new GantryError('FailedPrecondition', `container ${id} is not running but ${state.state}`)
-    if (this.#container(id).stdin !== true) throw new GantryError('FailedPrecondition', `container ${id} has no standard input`)
+    if (state.state !== 'running')
+      throw new GantryError('FailedPrecondition', `container ${id} is not running but ${state.state}`)
+    if (this.#container(id).stdin !== true)
+      throw new GantryError('FailedPrecondition', `container ${id} has no standard input`)
     return joinInput(containers.attachSocket(id))
   }
 
@@ -272,11 +331,24 @@ export class OciDriver implements RuntimeDriver {
     if (containers.find(spec.id) !== undefined) return
     const cgroup = join(this.#podGroup(spec.sandboxId), spec.id)
     const config = containerConfig({
-      spec, sandbox: sandbox.spec, shared: await this.#shared(sandbox, internal, spec.processesOf), host, cgroupsPath: cgroup,
+      spec,
+      sandbox: sandbox.spec,
+      shared: await this.#shared(sandbox, internal, spec.processesOf),
+      host,
+      cgroupsPath: cgroup,
       localSeccomp: spec.seccomp.type === 'Localhost' ? await readSeccompProfile(spec.seccomp.path) : undefined,
       devices: spec.privileged ? await hostDevices() : [],
     })
-    await containers.create({ id: spec.id, sandboxId: spec.sandboxId, internal, cgroup, config, logPath: spec.logPath, stdin: spec.stdin, stdinOnce: spec.stdinOnce === true })
+    await containers.create({
+      id: spec.id,
+      sandboxId: spec.sandboxId,
+      internal,
+      cgroup,
+      config,
+      logPath: spec.logPath,
+      stdin: spec.stdin,
+      stdinOnce: spec.stdinOnce === true,
+    })
   }
 
   async #shared({ spec }: SandboxEntry, internal: boolean, processesOf: string | undefined): Promise<SharedNamespaces> {
@@ -284,24 +356,53 @@ export class OciDriver implements RuntimeDriver {
     const pins = { ipc: join(directory, 'ipc'), uts: join(directory, 'uts'), shm: join(directory, 'shm') }
     if (!spec.shareProcessNamespace && !spec.hostPid && processesOf !== undefined) {
       const target = this.#ready().containers.init(processesOf)
-      if (target === undefined || !isAlive(target)) throw new GantryError('FailedPrecondition', `container ${processesOf}, whose processes are to be seen, does not run`)
+      if (target === undefined || !isAlive(target))
+        throw new GantryError(
+          'FailedPrecondition',
+          `container ${processesOf}, whose processes are to be seen, does not run`,
+        )
       return { ...pins, pid: `/proc/${target.pid}/ns/pid` }
     }
     if (!spec.shareProcessNamespace || spec.hostPid || internal) return { ...pins, pid: undefined }
     const holder = this.#ready().containers.init(holderId(spec.id))
-    if (holder === undefined || !isAlive(holder)) throw new GantryError('FailedPrecondition', `the process namespace of sandbox ${spec.id} has ended: the sandbox must be made again`)
+    if (holder === undefined || !isAlive(holder))
+      throw new GantryError(
+        'FailedPrecondition',
+        `the process namespace of sandbox ${spec.id} has ended: the sandbox must be made again`,
+      )
     return { ...pins, pid: `/proc/${holder.pid}/ns/pid` }
   }
 
-  /** A process namespace lives as long as its first process, so one is started that belongs to no container of the pod. */
+  /**
+   * A process namespace lives as long as its first process, so one is started that belongs to no container of the pod.
+   */
   async #holdProcesses(sandbox: SandboxEntry): Promise<void> {
     const id = holderId(sandbox.spec.id)
-    await this.#make({
-      id, sandboxId: sandbox.spec.id, rootfs: await this.#holderRootfs(), args: PROCESS_HOLDER, env: [], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] },
-      mounts: [], resources: NO_LIMITS, oomScoreAdj: 0, privileged: false, readOnlyRootfs: true, allowPrivilegeEscalation: false,
-      capabilities: { add: [], drop: ['ALL'] }, seccomp: { type: 'RuntimeDefault' }, unmaskedProc: false, tty: false, stdin: false,
-      logPath: join(this.#directories.path(sandbox.spec.id), 'holder.log'),
-    }, sandbox, true)
+    await this.#make(
+      {
+        id,
+        sandboxId: sandbox.spec.id,
+        rootfs: await this.#holderRootfs(),
+        args: PROCESS_HOLDER,
+        env: [],
+        cwd: '/',
+        user: { uid: 0, gid: 0, additionalGids: [] },
+        mounts: [],
+        resources: NO_LIMITS,
+        oomScoreAdj: 0,
+        privileged: false,
+        readOnlyRootfs: true,
+        allowPrivilegeEscalation: false,
+        capabilities: { add: [], drop: ['ALL'] },
+        seccomp: { type: 'RuntimeDefault' },
+        unmaskedProc: false,
+        tty: false,
+        stdin: false,
+        logPath: join(this.#directories.path(sandbox.spec.id), 'holder.log'),
+      },
+      sandbox,
+      true,
+    )
     await this.#ready().containers.begin(id)
   }
 
@@ -309,7 +410,12 @@ export class OciDriver implements RuntimeDriver {
   async #makeHolderRootfs(): Promise<string> {
     const rootfs = join(this.#programDir, 'holder-rootfs')
     const source = (await run('sh', ['-c', 'command -v busybox'], { allow: [0, 1, 127] })).stdout.trim()
-    if (source === '') throw new GantryError('FailedPrecondition', 'shareProcessNamespace needs busybox', { details: [{ field: 'shareProcessNamespace', remedy: 'install busybox-static (Debian: apt-get install busybox-static)' }] })
+    if (source === '')
+      throw new GantryError('FailedPrecondition', 'shareProcessNamespace needs busybox', {
+        details: [
+          { field: 'shareProcessNamespace', remedy: 'install busybox-static (Debian: apt-get install busybox-static)' },
+        ],
+      })
     await mkdir(rootfs, { recursive: true, mode: 0o755 })
     const program = join(rootfs, 'busybox')
     await copyFile(source, `${program}.new`)
@@ -327,7 +433,7 @@ export class OciDriver implements RuntimeDriver {
 
   async #adoptSandbox(id: string): Promise<void> {
     const entry = await loadRecord<SandboxEntry>(this.#directories.path(id))
-    const whole = entry !== undefined && await this.#directories.isWhole(id)
+    const whole = entry !== undefined && (await this.#directories.isWhole(id))
     if (entry !== undefined) this.#sandboxes.set(id, entry)
     if (!whole) await this.#dropSandbox(id)
   }
@@ -346,7 +452,12 @@ export class OciDriver implements RuntimeDriver {
 
   async #dropSandbox(id: string): Promise<void> {
     const { containers, cgroups } = this.#ready()
-    await Promise.all(containers.entries().filter(({ sandboxId }) => sandboxId === id).map((entry) => containers.remove(entry.id)))
+    await Promise.all(
+      containers
+        .entries()
+        .filter(({ sandboxId }) => sandboxId === id)
+        .map((entry) => containers.remove(entry.id)),
+    )
     await cgroups.remove(this.#podGroup(id))
     await this.#directories.remove(id)
     this.#sandboxes.delete(id)
@@ -362,10 +473,20 @@ function sandboxRecord({ spec, createdAt }: SandboxEntry): SandboxRecord {
 }
 
 function checkId(id: string): void {
-  if (!ID.test(id)) throw new GantryError('InvalidArgument', `"${id}" is no id: letters, digits, "_", "." and "-", 200 at most`)
+  if (!ID.test(id))
+    throw new GantryError('InvalidArgument', `"${id}" is no id: letters, digits, "_", "." and "-", 200 at most`)
 }
 
 async function hostFacts(cgroups: Cgroups, cgroupParent: string): Promise<HostFacts> {
-  const [status, score, limitsSwap] = await Promise.all([readFile('/proc/self/status', 'utf8'), readFile('/proc/self/oom_score_adj', 'utf8'), cgroups.limitsSwap(cgroupParent)])
-  return { cgroupVersion: cgroups.layout.version, limitsSwap, capabilities: capabilityNames(/^CapPrm:\s*(\w+)$/m.exec(status)?.[1] ?? '0'), oomScoreAdj: Number(score) }
+  const [status, score, limitsSwap] = await Promise.all([
+    readFile('/proc/self/status', 'utf8'),
+    readFile('/proc/self/oom_score_adj', 'utf8'),
+    cgroups.limitsSwap(cgroupParent),
+  ])
+  return {
+    cgroupVersion: cgroups.layout.version,
+    limitsSwap,
+    capabilities: capabilityNames(/^CapPrm:\s*(\w+)$/m.exec(status)?.[1] ?? '0'),
+    oomScoreAdj: Number(score),
+  }
 }

@@ -1,4 +1,7 @@
-/** Commands run beside a container's own, by the runtime's `exec`; with a terminal under script(1), which owns the pseudo-terminal. */
+/**
+ * Commands run beside a container's own, by the runtime's `exec`; with a terminal under script(1), which owns the
+ * pseudo-terminal.
+ */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, constants, openSync, watch } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -29,7 +32,9 @@ export interface ExecResult {
   readonly message: string
 }
 
-/** Milliseconds after which the runtime itself is killed: ended before its command is known, it would leave that behind. */
+/**
+ * Milliseconds after which the runtime itself is killed: ended before its command is known, it would leave that behind.
+ */
 const KILL_DEADLINE = 5000
 /** Tries to set the first size of a terminal, and milliseconds between them. */
 const SIZE_TRIES = 50
@@ -37,7 +42,10 @@ const SIZE_PAUSE = 10
 /** The runtime's own exit code when it could not run the command. */
 const RUNTIME_FAILED = 255
 
-type Streams = { readonly stdin: Writable | undefined; readonly outputs: readonly (readonly ['stdout' | 'stderr', Socket])[] }
+type Streams = {
+  readonly stdin: Writable | undefined
+  readonly outputs: readonly (readonly ['stdout' | 'stderr', Socket])[]
+}
 
 export class Execs {
   readonly #directory: string
@@ -90,29 +98,53 @@ export class Execs {
     const named = env.some((entry) => entry.startsWith('TERM='))
     const size = request.tty ? request.size : undefined
     const process: OciProcess = {
-      ...target.process, args: request.command, terminal: request.tty, env: request.tty && !named ? [...env, 'TERM=xterm'] : env,
-      ...size !== undefined && { consoleSize: { height: size.height, width: size.width } },
+      ...target.process,
+      args: request.command,
+      terminal: request.tty,
+      env: request.tty && !named ? [...env, 'TERM=xterm'] : env,
+      ...(size !== undefined && { consoleSize: { height: size.height, width: size.width } }),
     }
     await writeFile(join(directory, 'process.json'), JSON.stringify(process))
     const command = [
-      target.runtime, ...target.runtimeArgs, '--log', log, '--log-format', 'json',
-      'exec', '--process', join(directory, 'process.json'), '--pid-file', join(directory, 'pid'), target.containerId,
+      target.runtime,
+      ...target.runtimeArgs,
+      '--log',
+      log,
+      '--log-format',
+      'json',
+      'exec',
+      '--process',
+      join(directory, 'process.json'),
+      '--pid-file',
+      join(directory, 'pid'),
+      target.containerId,
     ]
     const pid = new PidFile(directory)
     try {
-      const { child, streams } = request.tty ? underScript(command, size) : await withPipes(directory, command, request.stdin !== undefined)
+      const { child, streams } = request.tty
+        ? underScript(command, size)
+        : await withPipes(directory, command, request.stdin !== undefined)
       return await this.#converse(child, streams, pid, request, signal, async () => lastLogged(await readIfThere(log)))
     } finally {
       pid.close()
     }
   }
 
-  async #converse(child: ChildProcess, streams: Streams, pid: PidFile, request: ExecRequest, signal: AbortSignal, complaint: () => Promise<string | undefined>): Promise<ExecResult> {
+  async #converse(
+    child: ChildProcess,
+    streams: Streams,
+    pid: PidFile,
+    request: ExecRequest,
+    signal: AbortSignal,
+    complaint: () => Promise<string | undefined>,
+  ): Promise<ExecResult> {
     let failure: GantryError | undefined
     let late: Timer | undefined
     const ended = new Promise<number>((resolve, reject) => {
       child.once('exit', (code, killedBy) => resolve(code ?? 128 + (system.signals[killedBy!] ?? 0)))
-      child.once('error', (cause) => reject(new GantryError('FailedPrecondition', `cannot start ${child.spawnfile}: ${cause.message}`, { cause })))
+      child.once('error', (cause) =>
+        reject(new GantryError('FailedPrecondition', `cannot start ${child.spawnfile}: ${cause.message}`, { cause })),
+      )
     })
     const fail = (thrown: unknown): void => {
       failure ??= GantryError.from(thrown, 'Cancelled')
@@ -125,10 +157,14 @@ export class Execs {
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
     // With a terminal, nothing is typed before the command has it: until then it would be echoed twice.
-    const started = Promise.race([pid.written, ended]).then(() => (request.tty && request.size !== undefined ? this.#firstSize(pid, request.size, ended) : undefined))
+    const started = Promise.race([pid.written, ended]).then(() =>
+      request.tty && request.size !== undefined ? this.#firstSize(pid, request.size, ended) : undefined,
+    )
     const pumps = Promise.all([
       request.stdin === undefined ? undefined : started.then(() => feed(request.stdin!, streams.stdin!, ended)),
-      request.tty ? started.then(() => consume(request.resizes, ended, async (size) => void await resize(pid, size))) : undefined,
+      request.tty
+        ? started.then(() => consume(request.resizes, ended, async (size) => void (await resize(pid, size))))
+        : undefined,
     ]).catch(fail)
     try {
       const exitCode = await ended
@@ -144,11 +180,17 @@ export class Execs {
     }
   }
 
-  /** The runtime may tell the command's pid a moment before the command has its terminal; it may also never have one, or give it up. */
+  /**
+   * The runtime may tell the command's pid a moment before the command has its terminal; it may also never have one, or
+   * give it up.
+   */
   async #firstSize(pid: PidFile, size: TerminalSize, ended: Promise<unknown>): Promise<void> {
     for (let tries = 0; tries < SIZE_TRIES && !(await resize(pid, size)); tries++) {
       let timer: Timer | undefined
-      const over = await Promise.race([ended.then(() => true), new Promise<false>((resolve) => (timer = this.#clock.after(SIZE_PAUSE, () => resolve(false))))])
+      const over = await Promise.race([
+        ended.then(() => true),
+        new Promise<false>((resolve) => (timer = this.#clock.after(SIZE_PAUSE, () => resolve(false)))),
+      ])
       timer?.cancel()
       if (over) return
     }
@@ -157,10 +199,14 @@ export class Execs {
 
 /** Before the command is there nothing happens: false. */
 async function resize({ value }: PidFile, size: TerminalSize): Promise<boolean> {
-  return value !== undefined && await resizeTerminal(run, value, size)
+  return value !== undefined && (await resizeTerminal(run, value, size))
 }
 
-async function verdict(exitCode: number, command: string, complaint: () => Promise<string | undefined>): Promise<ExecResult> {
+async function verdict(
+  exitCode: number,
+  command: string,
+  complaint: () => Promise<string | undefined>,
+): Promise<ExecResult> {
   const text = exitCode === RUNTIME_FAILED ? await complaint() : undefined
   if (text === undefined) return { exitCode, message: '' }
   return startFailure(text, command) ?? { exitCode: NOT_EXECUTABLE, message: text }
@@ -208,8 +254,14 @@ class PidFile {
   }
 }
 
-/** Under script(1) the runtime has a terminal on its side, makes another one inside the container and copies between the two, runc the size as well. */
-function underScript(command: readonly string[], size: TerminalSize | undefined): { child: ChildProcess; streams: Streams } {
+/**
+ * Under script(1) the runtime has a terminal on its side, makes another one inside the container and copies between the
+ * two, runc the size as well.
+ */
+function underScript(
+  command: readonly string[],
+  size: TerminalSize | undefined,
+): { child: ChildProcess; streams: Streams } {
   const sized = size === undefined ? '' : `stty rows ${Number(size.height)} cols ${Number(size.width)}; `
   const line = `${sized}exec ${command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')}`
   const child = spawn('script', ['--quiet', '--return', '--flush', '--echo', 'never', '--command', line, '/dev/null'], {
@@ -219,21 +271,31 @@ function underScript(command: readonly string[], size: TerminalSize | undefined)
   return { child, streams: { stdin: child.stdin!, outputs: [['stdout', child.stdout as Socket]] } }
 }
 
-/** Real pipes, not the sockets that Node.js would make: a program that opens /dev/stdout gets an error from a socket. */
-async function withPipes(directory: string, command: readonly string[], stdin: boolean): Promise<{ child: ChildProcess; streams: Streams }> {
+/**
+ * Real pipes, not the sockets that Node.js would make: a program that opens /dev/stdout gets an error from a socket.
+ */
+async function withPipes(
+  directory: string,
+  command: readonly string[],
+  stdin: boolean,
+): Promise<{ child: ChildProcess; streams: Streams }> {
   const names = ['stdin', 'stdout', 'stderr']
   await run('mkfifo', ['-m', '600', ...names.map((name) => join(directory, name))])
   const pipes = new Map(names.map((name) => [name, openPipe(join(directory, name), name !== 'stdin')]))
   const [input, out, err] = [pipes.get('stdin')!, pipes.get('stdout')!, pipes.get('stderr')!]
   try {
     const child = spawn(command[0]!, command.slice(1), { stdio: [input.theirs, out.theirs, err.theirs] })
-    // No input is a pipe that has ended, not the machine's /dev/null: crun gives what a command is given to the container's user.
+    // No input is a pipe that has ended, not the machine's /dev/null: crun gives what a command is given to the
+    // container's user.
     if (!stdin) closeSync(input.own)
     return {
       child,
       streams: {
         stdin: stdin ? new Socket({ fd: input.own, readable: false, writable: true }) : undefined,
-        outputs: [['stdout', new Socket({ fd: out.own, readable: true, writable: false })], ['stderr', new Socket({ fd: err.own, readable: true, writable: false })]],
+        outputs: [
+          ['stdout', new Socket({ fd: out.own, readable: true, writable: false })],
+          ['stderr', new Socket({ fd: err.own, readable: true, writable: false })],
+        ],
       },
     }
   } finally {
@@ -241,7 +303,10 @@ async function withPipes(directory: string, command: readonly string[], stdin: b
   }
 }
 
-/** Both ends of a FIFO. Ours does not block; theirs does, as programs expect; a third one lets both be opened without waiting for each other. */
+/**
+ * Both ends of a FIFO. Ours does not block; theirs does, as programs expect; a third one lets both be opened without
+ * waiting for each other.
+ */
 function openPipe(path: string, reading: boolean): { own: number; theirs: number } {
   const third = openSync(path, constants.O_RDWR)
   try {
@@ -253,7 +318,11 @@ function openPipe(path: string, reading: boolean): { own: number; theirs: number
 }
 
 /** Passes items on until they or the command end. */
-async function consume<T>(items: AsyncIterable<T>, ended: Promise<unknown>, take: (item: T) => Promise<void>): Promise<void> {
+async function consume<T>(
+  items: AsyncIterable<T>,
+  ended: Promise<unknown>,
+  take: (item: T) => Promise<void>,
+): Promise<void> {
   const iterator = items[Symbol.asyncIterator]()
   const end = ended.then(() => ({ done: true, value: undefined }) as const)
   for (;;) {
@@ -266,10 +335,15 @@ async function consume<T>(items: AsyncIterable<T>, ended: Promise<unknown>, take
 async function feed(items: AsyncIterable<Uint8Array>, stdin: Writable, ended: Promise<unknown>): Promise<void> {
   let gone = false
   stdin.once('error', () => (gone = true)) // the command does not read on: its exit code tells
-  await consume(items, ended, (chunk) => new Promise((resolve) => {
-    if (gone) return resolve()
-    stdin.write(chunk, () => resolve())
-  }))
+  await consume(
+    items,
+    ended,
+    (chunk) =>
+      new Promise((resolve) => {
+        if (gone) return resolve()
+        stdin.write(chunk, () => resolve())
+      }),
+  )
   stdin.end()
 }
 

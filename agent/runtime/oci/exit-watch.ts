@@ -1,4 +1,7 @@
-/** Tells of the files that conmon leaves when a container ends: each named by the container, with the exit code as its text. */
+/**
+ * Tells of the files that conmon leaves when a container ends: each named by the container, with the exit code as its
+ * text.
+ */
 import { watch, type FSWatcher } from 'node:fs'
 import { readFile, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -20,7 +23,10 @@ export class ExitWatch {
     this.#logger = logger
   }
 
-  /** Calls with the name of each file that appears from now on, and of files that it knows nothing about: look before acting. */
+  /**
+   * Calls with the name of each file that appears from now on, and of files that it knows nothing about: look before
+   * acting.
+   */
   start(appeared: (name: string) => void): void {
     this.#watcher = watch(this.directory, (_, name) => {
       if (name !== null) appeared(name)
@@ -29,7 +35,10 @@ export class ExitWatch {
       this.#logger.error({ err: error }, 'the watch for ended containers failed; watching again')
       this.stop()
       this.start(appeared)
-      this.list().then((names) => names.forEach(appeared), (failure: unknown) => this.#logger.error({ err: failure }, 'cannot list ended containers'))
+      this.list().then(
+        (names) => names.forEach(appeared),
+        (failure: unknown) => this.#logger.error({ err: failure }, 'cannot list ended containers'),
+      )
     })
   }
 

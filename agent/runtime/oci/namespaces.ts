@@ -1,5 +1,6 @@
 /**
- * What a pod's containers share beside the network: an IPC and a UTS namespace, /dev/shm, and a place for the pod's own files, pinned in a directory
+ * What a pod's containers share beside the network: an IPC and a UTS namespace, /dev/shm, and a place for the pod's own
+ * files, pinned in a directory
  * and made ahead.
  */
 import { closeSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs'
@@ -22,14 +23,16 @@ const FILES = 'files'
 const MOUNT_POINTS = [...PINS, FILES] as const
 const SHM_BYTES = 64 * 1024 * 1024
 /**
- * Containers may write to files in this place, such as /etc/hosts and the termination message, and must not fill the agent's memory by it. The inodes
+ * Containers may write to files in this place, such as /etc/hosts and the termination message, and must not fill the
+ * agent's memory by it. The inodes
  * are for files that the agent itself makes: a container sees single files, and can make none beside them.
  */
 const FILES_BYTES = 4 * 1024 * 1024
 const FILES_INODES = 8192
 
 /**
- * A directory `sandboxes/<id>` with the mounts `ipc`, `uts`, `shm` and `files`. Taking one made ahead is a rename of the directory, which the mounts
+ * A directory `sandboxes/<id>` with the mounts `ipc`, `uts`, `shm` and `files`. Taking one made ahead is a rename of
+ * the directory, which the mounts
  * inside follow. One costs one process: `unshare`, which pins the namespaces and becomes `mount` for the other two.
  */
 export class SandboxDirectories {
@@ -85,7 +88,7 @@ export class SandboxDirectories {
   }
 
   async take(id: string): Promise<string> {
-    const name = this.#ready.shift() ?? await this.#slots.run(() => this.#make())
+    const name = this.#ready.shift() ?? (await this.#slots.run(() => this.#make()))
     renameSync(join(this.#root, name), this.path(id))
     if (!this.#stopped) this.#fillLater()
     return this.path(id)
@@ -126,13 +129,29 @@ export class SandboxDirectories {
     const directory = join(this.#root, name)
     for (const point of ['shm', FILES]) mkdirSync(join(directory, point), { recursive: true, mode: 0o711 })
     const table = join(directory, 'fstab')
-    writeFileSync(table, [
-      mountLine('shm', join(directory, 'shm'), `nosuid,noexec,nodev,mode=1777,size=${SHM_BYTES}`),
-      mountLine(FILES, join(directory, FILES), `nosuid,noexec,nodev,mode=0711,size=${FILES_BYTES},nr_inodes=${FILES_INODES}`),
-    ].join(''), { mode: 0o600 })
+    writeFileSync(
+      table,
+      [
+        mountLine('shm', join(directory, 'shm'), `nosuid,noexec,nodev,mode=1777,size=${SHM_BYTES}`),
+        mountLine(
+          FILES,
+          join(directory, FILES),
+          `nosuid,noexec,nodev,mode=0711,size=${FILES_BYTES},nr_inodes=${FILES_INODES}`,
+        ),
+      ].join(''),
+      { mode: 0o600 },
+    )
     for (const pin of ['ipc', 'uts']) closeSync(openSync(join(directory, pin), 'a'))
     try {
-      await this.#run('unshare', [`--ipc=${join(directory, 'ipc')}`, `--uts=${join(directory, 'uts')}`, '--', 'mount', '--all', '--fstab', table])
+      await this.#run('unshare', [
+        `--ipc=${join(directory, 'ipc')}`,
+        `--uts=${join(directory, 'uts')}`,
+        '--',
+        'mount',
+        '--all',
+        '--fstab',
+        table,
+      ])
     } catch (error) {
       await this.#removeAll([name])
       throw GantryError.from(error)
@@ -143,14 +162,21 @@ export class SandboxDirectories {
   async #removeAll(names: readonly string[]): Promise<void> {
     if (names.length === 0) return
     const mounted = await this.#mounted()
-    const points = names.flatMap((name) => MOUNT_POINTS.map((pin) => join(this.#root, name, pin))).filter((point) => mounted.has(point))
+    const points = names
+      .flatMap((name) => MOUNT_POINTS.map((pin) => join(this.#root, name, pin)))
+      .filter((point) => mounted.has(point))
     if (points.length > 0) await this.#run('umount', points)
     for (const name of names) await rm(join(this.#root, name), { recursive: true, force: true })
   }
 
   async #mounted(): Promise<Set<string>> {
     const table = await readFile('/proc/self/mountinfo', 'utf8')
-    return new Set(table.split('\n').map((line) => line.split(' ')[4] ?? '').filter((point) => point.startsWith(`${this.#root}/`)))
+    return new Set(
+      table
+        .split('\n')
+        .map((line) => line.split(' ')[4] ?? '')
+        .filter((point) => point.startsWith(`${this.#root}/`)),
+    )
   }
 }
 

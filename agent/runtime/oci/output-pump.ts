@@ -1,4 +1,7 @@
-/** A command's output on its way to who asked for it: read no faster than it is taken, so that a slow reader slows the command down. */
+/**
+ * A command's output on its way to who asked for it: read no faster than it is taken, so that a slow reader slows the
+ * command down.
+ */
 import type { Readable } from 'node:stream'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
@@ -6,9 +9,15 @@ import type { ExecRequest } from '../contract.ts'
 
 type Name = 'stdout' | 'stderr'
 
-/** Milliseconds of waiting for output after the command ended: what it left behind in the background may hold the pipes open. */
+/**
+ * Milliseconds of waiting for output after the command ended: what it left behind in the background may hold the pipes
+ * open.
+ */
 const QUIET = 500
-/** Bytes of one stream that may still be underway then: a pipe's 64 KiB (pipe(7)) and what is read ahead. More is not the command's. */
+/**
+ * Bytes of one stream that may still be underway then: a pipe's 64 KiB (pipe(7)) and what is read ahead. More is not
+ * the command's.
+ */
 const UNDERWAY = 256 * 1024
 
 export class OutputPump {
@@ -23,7 +32,12 @@ export class OutputPump {
   #wake: (() => void) | undefined
 
   /** `fail` is told what goes wrong with a stream or with who takes. */
-  constructor(streams: readonly (readonly [Name, Readable])[], take: ExecRequest['output'], fail: (error: GantryError) => void, clock: Clock) {
+  constructor(
+    streams: readonly (readonly [Name, Readable])[],
+    take: ExecRequest['output'],
+    fail: (error: GantryError) => void,
+    clock: Clock,
+  ) {
     this.#clock = clock
     this.#take = take
     this.#fail = fail

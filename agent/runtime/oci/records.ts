@@ -1,6 +1,8 @@
 /**
- * What the driver writes down about each sandbox and container before it acts: a line of JSON in `record.json` in the thing's own directory; the
- * last whole line counts. A line is added without waiting in between: it costs the microseconds of a copy to the page cache, far less than handing the
+ * What the driver writes down about each sandbox and container before it acts: a line of JSON in `record.json` in the
+ * thing's own directory; the
+ * last whole line counts. A line is added without waiting in between: it costs the microseconds of a copy to the page
+ * cache, far less than handing the
  * work to another thread. It outlives the agent; what must outlive the machine is not in it, since no container does.
  */
 import { appendFileSync } from 'node:fs'
@@ -19,9 +21,25 @@ export type Phase =
   | { readonly phase: 'creating' }
   | { readonly phase: 'created'; readonly init: ProcessIdentity; readonly conmon: ProcessIdentity }
   /** The runtime is being told to start it: after a crash, the runtime is asked whether it did. */
-  | { readonly phase: 'starting'; readonly init: ProcessIdentity; readonly conmon: ProcessIdentity; readonly startedAt: number }
-  | { readonly phase: 'running'; readonly init: ProcessIdentity; readonly conmon: ProcessIdentity; readonly startedAt: number }
-  | { readonly phase: 'exited'; readonly exitCode: number; readonly oomKilled: boolean; readonly startedAt: number; readonly finishedAt: number }
+  | {
+      readonly phase: 'starting'
+      readonly init: ProcessIdentity
+      readonly conmon: ProcessIdentity
+      readonly startedAt: number
+    }
+  | {
+      readonly phase: 'running'
+      readonly init: ProcessIdentity
+      readonly conmon: ProcessIdentity
+      readonly startedAt: number
+    }
+  | {
+      readonly phase: 'exited'
+      readonly exitCode: number
+      readonly oomKilled: boolean
+      readonly startedAt: number
+      readonly finishedAt: number
+    }
 
 export interface ContainerEntry {
   readonly id: string

@@ -18,12 +18,18 @@ export interface RuntimeProgram {
 const REMEDY = 'install crun or runc (Debian: apt-get install crun)'
 
 /**
- * The runtime asked for, else crun if it is there, else runc: crun starts a container in a third of runc's time. FailedPrecondition names
+ * The runtime asked for, else crun if it is there, else runc: crun starts a container in a third of runc's time.
+ * FailedPrecondition names
  * what is missing. crun refuses the hybrid of control groups as long as it sees the version 2 tree, so it is
- * called by a script that hides that tree from it; where the agent's own mount namespace is without the tree, crun is called directly.
+ * called by a script that hides that tree from it; where the agent's own mount namespace is without the tree, crun is
+ * called directly.
  */
-export async function chooseRuntime(wanted: RuntimeName | undefined, layout: CgroupLayout, programDir: string): Promise<RuntimeProgram> {
-  for (const name of wanted === undefined ? ['crun', 'runc'] as const : [wanted]) {
+export async function chooseRuntime(
+  wanted: RuntimeName | undefined,
+  layout: CgroupLayout,
+  programDir: string,
+): Promise<RuntimeProgram> {
+  for (const name of wanted === undefined ? (['crun', 'runc'] as const) : [wanted]) {
     const version = await versionOf(name)
     if (version === undefined) continue
     const path = await absolutePath(name)
@@ -31,13 +37,17 @@ export async function chooseRuntime(wanted: RuntimeName | undefined, layout: Cgr
     if (unified === undefined) return { name, version, path }
     return { name, version, path: await writeWrapper(path, unified, programDir) }
   }
-  throw new GantryError('FailedPrecondition', `no OCI runtime: ${wanted ?? 'crun or runc'} is not installed`, { details: [{ field: 'runtime', value: wanted ?? '', remedy: REMEDY }] })
+  throw new GantryError('FailedPrecondition', `no OCI runtime: ${wanted ?? 'crun or runc'} is not installed`, {
+    details: [{ field: 'runtime', value: wanted ?? '', remedy: REMEDY }],
+  })
 }
 
 /** FailedPrecondition unless conmon is installed. */
 export async function requireConmon(): Promise<string> {
   if ((await versionOf('conmon')) !== undefined) return absolutePath('conmon')
-  throw new GantryError('FailedPrecondition', 'conmon is not installed', { details: [{ field: 'conmon', remedy: 'install conmon (Debian: apt-get install conmon)' }] })
+  throw new GantryError('FailedPrecondition', 'conmon is not installed', {
+    details: [{ field: 'conmon', remedy: 'install conmon (Debian: apt-get install conmon)' }],
+  })
 }
 
 async function versionOf(program: string): Promise<string | undefined> {
@@ -54,18 +64,27 @@ async function absolutePath(program: string): Promise<string> {
   return (await run('sh', ['-c', 'command -v "$1"', 'sh', program])).stdout.trim()
 }
 
-/** Costs a few milliseconds a call. Propagation is left as it is everywhere else, so that mounts a container makes for the host still reach it. */
+/**
+ * Costs a few milliseconds a call. Propagation is left as it is everywhere else, so that mounts a container makes for
+ * the host still reach it.
+ */
 async function writeWrapper(program: string, unified: string, programDir: string): Promise<string> {
   const parent = join(unified, '..')
-  if ((await statfs(parent)).type === (await statfs(unified)).type) throw new GantryError('FailedPrecondition', `${unified} cannot be hidden from crun`, { details: [{ field: 'runtime', value: 'crun', remedy: 'use runc' }] })
+  if ((await statfs(parent)).type === (await statfs(unified)).type)
+    throw new GantryError('FailedPrecondition', `${unified} cannot be hidden from crun`, {
+      details: [{ field: 'runtime', value: 'crun', remedy: 'use runc' }],
+    })
   await mkdir(programDir, { recursive: true, mode: 0o711 })
   const path = join(programDir, 'crun-without-unified')
-  await writeFile(path, [
-    '#!/bin/sh',
-    '# crun refuses the hybrid of control groups while it sees the version 2 tree.',
-    `exec unshare --mount --propagation unchanged -- sh -c 'mount --make-private "$1" && umount "$2" && shift 2 && exec "$@"' sh '${parent}' '${unified}' '${program}' "$@"`,
-    '',
-  ].join('\n'))
+  await writeFile(
+    path,
+    [
+      '#!/bin/sh',
+      '# crun refuses the hybrid of control groups while it sees the version 2 tree.',
+      `exec unshare --mount --propagation unchanged -- sh -c 'mount --make-private "$1" && umount "$2" && shift 2 && exec "$@"' sh '${parent}' '${unified}' '${program}' "$@"`,
+      '',
+    ].join('\n'),
+  )
   await chmod(path, 0o755)
   return path
 }

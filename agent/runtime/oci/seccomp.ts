@@ -1,13 +1,20 @@
 /**
- * The default seccomp filter (OCI runtime spec 1.2.1, config-linux.md, "Seccomp"): a list of what is allowed, the rest fails with EPERM.
- * What needs a capability to be of use is allowed to those who have it. The names follow what Docker's and containerd's defaults let pass.
+ * The default seccomp filter (OCI runtime spec 1.2.1, config-linux.md, "Seccomp"): a list of what is allowed, the rest
+ * fails with EPERM.
+ * What needs a capability to be of use is allowed to those who have it. The names follow what Docker's and containerd's
+ * defaults let pass.
  */
 
 export interface SeccompRule {
   readonly names: readonly string[]
   readonly action: 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO'
   readonly errnoRet?: number
-  readonly args?: readonly { readonly index: number; readonly value: number; readonly valueTwo?: number; readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_NE' | 'SCMP_CMP_MASKED_EQ' }[]
+  readonly args?: readonly {
+    readonly index: number
+    readonly value: number
+    readonly valueTwo?: number
+    readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_NE' | 'SCMP_CMP_MASKED_EQ'
+  }[]
 }
 
 export interface SeccompProfile {
@@ -35,7 +42,8 @@ const ARCHITECTURES: Partial<Record<NodeJS.Architecture, readonly string[]>> = {
 const ALLOWED = {
   reading: `read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 lseek _llseek sendfile sendfile64 splice tee vmsplice
     copy_file_range readahead fadvise64 fadvise64_64 arm_fadvise64_64 sync syncfs fsync fdatasync sync_file_range sync_file_range2 arm_sync_file_range`,
-  opening: 'open openat openat2 creat close close_range dup dup2 dup3 pipe pipe2 fcntl fcntl64 flock ioctl memfd_create memfd_secret umask',
+  opening:
+    'open openat openat2 creat close close_range dup dup2 dup3 pipe pipe2 fcntl fcntl64 flock ioctl memfd_create memfd_secret umask',
   names: `access faccessat faccessat2 chdir fchdir getcwd link linkat symlink symlinkat readlink readlinkat unlink unlinkat rename renameat renameat2
     mkdir mkdirat rmdir mknod mknodat getdents getdents64 name_to_handle_at`,
   attributes: `stat stat64 fstat fstat64 lstat lstat64 newfstatat fstatat64 statx oldstat oldfstat oldlstat statfs statfs64 fstatfs fstatfs64 ustat
@@ -88,11 +96,17 @@ const WITH_CAPABILITY: Readonly<Record<string, string>> = {
   CAP_PERFMON: 'perf_event_open',
 }
 
-/** Execution domains of Linux itself, with and without ADDR_NO_RANDOMIZE's companions, and the question which is set: personality(2). */
+/**
+ * Execution domains of Linux itself, with and without ADDR_NO_RANDOMIZE's companions, and the question which is set:
+ * personality(2).
+ */
 const PERSONALITIES = [0x0, 0x8, 0x20000, 0x20008, 0xffffffff]
 
 /** The filter for a process with these capabilities ("CAP_…"). */
-export function defaultSeccomp(capabilities: readonly string[], architecture: NodeJS.Architecture = process.arch): SeccompProfile {
+export function defaultSeccomp(
+  capabilities: readonly string[],
+  architecture: NodeJS.Architecture = process.arch,
+): SeccompProfile {
   const granted = capabilities.flatMap((capability) => words(WITH_CAPABILITY[capability] ?? ''))
   const allowed = new Set([...Object.values(ALLOWED).flatMap(words), ...granted])
   const mayMakeNamespaces = capabilities.includes('CAP_SYS_ADMIN')
@@ -102,14 +116,31 @@ export function defaultSeccomp(capabilities: readonly string[], architecture: No
     architectures: ARCHITECTURES[architecture] ?? [],
     syscalls: [
       { names: [...allowed].sort(), action: 'SCMP_ACT_ALLOW' },
-      ...PERSONALITIES.map((value): SeccompRule => ({ names: ['personality'], action: 'SCMP_ACT_ALLOW', args: [{ index: 0, value, op: 'SCMP_CMP_EQ' }] })),
+      ...PERSONALITIES.map((value): SeccompRule => ({
+        names: ['personality'],
+        action: 'SCMP_ACT_ALLOW',
+        args: [{ index: 0, value, op: 'SCMP_CMP_EQ' }],
+      })),
       { names: ['socket'], action: 'SCMP_ACT_ALLOW', args: [{ index: 0, value: AF_VSOCK, op: 'SCMP_CMP_NE' }] },
-      ...(mayMakeNamespaces ? [] : [
-        // On s390 the flags are the second argument.
-        { names: ['clone'], action: 'SCMP_ACT_ALLOW', args: [{ index: architecture === 's390x' ? 1 : 0, value: NEW_NAMESPACES, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }] } satisfies SeccompRule,
-        // Its flags lie in memory, where a filter cannot look: "not there" makes the C library use clone.
-        { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS } satisfies SeccompRule,
-      ]),
+      ...(mayMakeNamespaces
+        ? []
+        : [
+            // On s390 the flags are the second argument.
+            {
+              names: ['clone'],
+              action: 'SCMP_ACT_ALLOW',
+              args: [
+                {
+                  index: architecture === 's390x' ? 1 : 0,
+                  value: NEW_NAMESPACES,
+                  valueTwo: 0,
+                  op: 'SCMP_CMP_MASKED_EQ',
+                },
+              ],
+            } satisfies SeccompRule,
+            // Its flags lie in memory, where a filter cannot look: "not there" makes the C library use clone.
+            { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS } satisfies SeccompRule,
+          ]),
     ],
   }
 }

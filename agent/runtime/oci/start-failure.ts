@@ -1,5 +1,6 @@
 /**
- * What the runtime's own words say about a command that could not be started. crun and runc give their reasons only as text, so this is the
+ * What the runtime's own words say about a command that could not be started. crun and runc give their reasons only as
+ * text, so this is the
  * border at which text is read, once; everywhere else the exit code in the error's details counts.
  */
 import { join } from 'node:path'
@@ -12,7 +13,8 @@ export const NOT_EXECUTABLE = 126
 
 const MISSING_DIRECTORY = /chdir to/i
 const ABSENT = /(?:executable file|exec:).*(?:not found|no such file or directory)/i
-const UNUSABLE = /(?:not executable|not a regular file|is a directory|exec:.*permission denied|exec container process.*(?:permission denied|format error)|exec format error)/i
+const UNUSABLE =
+  /(?:not executable|not a regular file|is a directory|exec:.*permission denied|exec container process.*(?:permission denied|format error)|exec format error)/i
 
 export interface StartFailure {
   readonly exitCode: number
@@ -21,10 +23,15 @@ export interface StartFailure {
 
 /** Undefined: the command is not at fault. */
 export function startFailure(runtimeText: string, command: string): StartFailure | undefined {
-  if (MISSING_DIRECTORY.test(runtimeText)) return { exitCode: NOT_EXECUTABLE, message: `working directory: ${lastClause(runtimeText)}` }
+  if (MISSING_DIRECTORY.test(runtimeText))
+    return { exitCode: NOT_EXECUTABLE, message: `working directory: ${lastClause(runtimeText)}` }
   if (ABSENT.test(runtimeText)) return { exitCode: NOT_FOUND, message: `exec: ${JSON.stringify(command)}: not found` }
   if (!UNUSABLE.test(runtimeText)) return undefined
-  const reason = /directory|regular file/i.test(runtimeText) ? 'is a directory' : /format/i.test(runtimeText) ? 'exec format error' : 'permission denied'
+  const reason = /directory|regular file/i.test(runtimeText)
+    ? 'is a directory'
+    : /format/i.test(runtimeText)
+      ? 'exec format error'
+      : 'permission denied'
   return { exitCode: NOT_EXECUTABLE, message: `exec: ${JSON.stringify(command)}: ${reason}` }
 }
 
@@ -33,7 +40,10 @@ export function startError(runtimeText: string, command: string, action: string,
   const failure = startFailure(runtimeText, command)
   if (failure === undefined) return new GantryError('Internal', `${action}: ${runtimeText}`, { cause })
   const { exitCode, message } = failure
-  return new GantryError(exitCode === NOT_FOUND ? 'NotFound' : 'FailedPrecondition', message, { cause, details: [{ field: START_FAILURE_FIELD, value: String(exitCode), message }] })
+  return new GantryError(exitCode === NOT_FOUND ? 'NotFound' : 'FailedPrecondition', message, {
+    cause,
+    details: [{ field: START_FAILURE_FIELD, value: String(exitCode), message }],
+  })
 }
 
 /** Where the runtime's own words go, as lastLogged reads them. */

@@ -17,8 +17,10 @@ const DEVPTS_MAGIC = 0x1cd1
 const [FIRST_PTS_MAJOR, LAST_PTS_MAJOR] = [136, 143]
 
 /**
- * Sets it on the side of the process; the kernel then sends SIGWINCH to the terminal's foreground processes. It is set when this resolves. (conmon would do it
- * some time later, after input that was sent after the size; and of two sizes that it reads at once, version 2.1.12 takes the first twice.)
+ * Sets it on the side of the process; the kernel then sends SIGWINCH to the terminal's foreground processes. It is set
+ * when this resolves. (conmon would do it
+ * some time later, after input that was sent after the size; and of two sizes that it reads at once, version 2.1.12
+ * takes the first twice.)
  * False: the process has no terminal, not yet or not any more, or has ended; nothing has happened.
  */
 export async function resizeTerminal(run: Run, pid: number, { width, height }: TerminalSize): Promise<boolean> {
@@ -26,7 +28,11 @@ export async function resizeTerminal(run: Run, pid: number, { width, height }: T
     const terminal = await holdTerminal(`/proc/${pid}/fd/${descriptor}`)
     if (terminal === undefined) continue
     try {
-      const { code } = await run('stty', ['-F', `/proc/${process.pid}/fd/${terminal.fd}`, 'rows', String(height), 'cols', String(width)], { allow: [0, 1] })
+      const { code } = await run(
+        'stty',
+        ['-F', `/proc/${process.pid}/fd/${terminal.fd}`, 'rows', String(height), 'cols', String(width)],
+        { allow: [0, 1] },
+      )
       if (code === 0) return true
     } finally {
       await terminal.close()
@@ -36,9 +42,12 @@ export async function resizeTerminal(run: Run, pid: number, { width, height }: T
 }
 
 /**
- * What a process has as a descriptor, if it is a pseudo-terminal, held by reference only (O_PATH). The process chooses what its descriptors lead to, and
- * to open something can do something: a device may rewind a tape or arm a watchdog, a FIFO wakes its writer. So it is looked at before anybody opens it,
- * and what is opened afterwards is the very thing that was looked at. The kernel opens the number of a terminal only on a devpts file system, of which
+ * What a process has as a descriptor, if it is a pseudo-terminal, held by reference only (O_PATH). The process chooses
+ * what its descriptors lead to, and
+ * to open something can do something: a device may rewind a tape or arm a watchdog, a FIFO wakes its writer. So it is
+ * looked at before anybody opens it,
+ * and what is opened afterwards is the very thing that was looked at. The kernel opens the number of a terminal only on
+ * a devpts file system, of which
  * each container has its own.
  */
 async function holdTerminal(path: string): Promise<FileHandle | undefined> {

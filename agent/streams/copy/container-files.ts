@@ -1,4 +1,7 @@
-/** A running container's file tree, seen from outside: through /proc/PID/root, so with its volumes, and never out of it whatever its links say. */
+/**
+ * A running container's file tree, seen from outside: through /proc/PID/root, so with its volumes, and never out of it
+ * whatever its links say.
+ */
 import { constants, type Stats } from 'node:fs'
 import { open, readlink, type FileHandle } from 'node:fs/promises'
 import { posix } from 'node:path'
@@ -24,7 +27,11 @@ export class ContainerFiles {
   /** For reference only, links followed; the caller closes it. NotFound, Forbidden. */
   async find(path: string): Promise<FileHandle> {
     try {
-      return await openWithin(`/proc/${this.#pid}/root`, path, { absoluteLinks: 'root', aboveRoot: 'root', permit: (directory) => this.permit(directory, SEARCH, path) })
+      return await openWithin(`/proc/${this.#pid}/root`, path, {
+        absoluteLinks: 'root',
+        aboveRoot: 'root',
+        permit: (directory) => this.permit(directory, SEARCH, path),
+      })
     } catch (thrown) {
       throw placed(thrown, path)
     }
@@ -45,7 +52,10 @@ export class ContainerFiles {
     const handle = await this.find(path)
     try {
       const stat = await handle.stat()
-      if (!stat.isDirectory()) throw new GantryError('InvalidArgument', `${path} is not a directory`, { details: [{ field: 'path', value: path }] })
+      if (!stat.isDirectory())
+        throw new GantryError('InvalidArgument', `${path} is not a directory`, {
+          details: [{ field: 'path', value: path }],
+        })
       this.permit(stat, WRITE | SEARCH, path)
       return handle
     } catch (thrown) {
@@ -57,8 +67,13 @@ export class ContainerFiles {
   /** Forbidden unless the container's user may. */
   permit(stat: Stats, wanted: number, path: string): void {
     if (mayAccess(this.identity, stat, wanted)) return
-    const what = (wanted & WRITE) !== 0 ? 'write to' : (wanted & READ) !== 0 ? 'read' : 'enter a directory on the way to'
-    throw new GantryError('Forbidden', `permission denied: the container's user ${this.identity.uid} may not ${what} ${path}`, { details: [{ field: 'path', value: path }] })
+    const what =
+      (wanted & WRITE) !== 0 ? 'write to' : (wanted & READ) !== 0 ? 'read' : 'enter a directory on the way to'
+    throw new GantryError(
+      'Forbidden',
+      `permission denied: the container's user ${this.identity.uid} may not ${what} ${path}`,
+      { details: [{ field: 'path', value: path }] },
+    )
   }
 }
 
@@ -78,10 +93,24 @@ export function placed(thrown: unknown, path: string): GantryError {
   const errno = ((thrown instanceof GantryError ? thrown.cause : thrown) as NodeJS.ErrnoException | undefined)?.code
   const says = errno === undefined ? undefined : WORDS[errno]
   if (says === undefined) return error
-  return new GantryError(errno === 'ENOTDIR' || errno === 'EISDIR' ? 'InvalidArgument' : error.code, `${path}: ${says}`, { cause: thrown, details: [{ field: 'path', value: path }] })
+  return new GantryError(
+    errno === 'ENOTDIR' || errno === 'EISDIR' ? 'InvalidArgument' : error.code,
+    `${path}: ${says}`,
+    { cause: thrown, details: [{ field: 'path', value: path }] },
+  )
 }
 
 const WORDS: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file or directory', ENOTDIR: 'a part of the path is not a directory', EISDIR: 'is a directory', EROFS: 'the file system is read-only', ENOSPC: 'no space is left',
-  EACCES: 'permission denied', EPERM: 'not permitted', EDQUOT: 'the quota is exceeded', ENAMETOOLONG: 'the name is too long', ELOOP: 'is a symbolic link', ENOTEMPTY: 'a directory that is not empty is in the way', EEXIST: 'is there already',
+  ENOENT: 'no such file or directory',
+  ENOTDIR: 'a part of the path is not a directory',
+  EISDIR: 'is a directory',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'no space is left',
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  EDQUOT: 'the quota is exceeded',
+  ENAMETOOLONG: 'the name is too long',
+  ELOOP: 'is a symbolic link',
+  ENOTEMPTY: 'a directory that is not empty is in the way',
+  EEXIST: 'is there already',
 }

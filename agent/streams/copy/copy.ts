@@ -9,7 +9,11 @@ import { Packer } from './pack.ts'
 import { Unpacker } from './unpack.ts'
 
 /** What is at the path, links followed. NotFound, Forbidden; FailedPrecondition: the container does not run. */
-export async function* copyOut(target: StreamTarget, start: CopyStart, signal: AbortSignal): AsyncGenerator<CopyOutput, void, undefined> {
+export async function* copyOut(
+  target: StreamTarget,
+  start: CopyStart,
+  signal: AbortSignal,
+): AsyncGenerator<CopyOutput, void, undefined> {
   const files = new ContainerFiles(target.running(start.container).pid)
   const path = await files.absolute(start.path)
   const source = await files.find(path)
@@ -21,11 +25,21 @@ export async function* copyOut(target: StreamTarget, start: CopyStart, signal: A
     await packing
     await source.close()
   }
-  yield { output: { case: 'end', value: { files: packer.files, bytes: packer.bytes, warnings: packer.warnings.list() } } }
+  yield {
+    output: { case: 'end', value: { files: packer.files, bytes: packer.bytes, warnings: packer.warnings.list() } },
+  }
 }
 
-/** As cp(1) does: into a directory that is there under the name given, else under the path itself, whose directory must be there. */
-export async function* copyInto(target: StreamTarget, start: CopyStart, inputs: AsyncIterable<CopyInput>, signal: AbortSignal): AsyncGenerator<CopyOutput, void, undefined> {
+/**
+ * As cp(1) does: into a directory that is there under the name given, else under the path itself, whose directory must
+ * be there.
+ */
+export async function* copyInto(
+  target: StreamTarget,
+  start: CopyStart,
+  inputs: AsyncIterable<CopyInput>,
+  signal: AbortSignal,
+): AsyncGenerator<CopyOutput, void, undefined> {
   const files = new ContainerFiles(target.running(start.container).pid)
   const unpacker = new Unpacker(files, await placeFor(files, start), !start.noPreserve)
   try {
@@ -33,29 +47,48 @@ export async function* copyInto(target: StreamTarget, start: CopyStart, inputs: 
   } finally {
     await unpacker.close()
   }
-  yield { output: { case: 'end', value: { files: unpacker.files, bytes: unpacker.bytes, warnings: unpacker.warnings.list() } } }
+  yield {
+    output: {
+      case: 'end',
+      value: { files: unpacker.files, bytes: unpacker.bytes, warnings: unpacker.warnings.list() },
+    },
+  }
 }
 
 async function placeFor(files: ContainerFiles, { path, name }: CopyStart): Promise<string> {
   const asked = await files.absolute(path)
-  if (name.includes('/') || name === '..' || name === '.') throw new GantryError('InvalidArgument', `"${name}" is no name of a file`, { details: [{ field: 'name', value: name }] })
+  if (name.includes('/') || name === '..' || name === '.')
+    throw new GantryError('InvalidArgument', `"${name}" is no name of a file`, {
+      details: [{ field: 'name', value: name }],
+    })
   const there = await files.findIfThere(asked)
   try {
-    return name !== '' && (await there?.stat())?.isDirectory() === true ? posix.join(asked, name) : asked.replace(/(.)\/+$/, '$1')
+    return name !== '' && (await there?.stat())?.isDirectory() === true
+      ? posix.join(asked, name)
+      : asked.replace(/(.)\/+$/, '$1')
   } finally {
     await there?.close()
   }
 }
 
 /** The archive in what is sent; Unavailable if that ends before it is complete. */
-async function* archiveIn(inputs: AsyncIterable<CopyInput>, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+async function* archiveIn(
+  inputs: AsyncIterable<CopyInput>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const { input } of inputs) {
     switch (input?.case) {
-      case 'archive': yield input.value; break
-      case 'end': return
+      case 'archive':
+        yield input.value
+        break
+      case 'end':
+        return
       case 'start':
-      case undefined: break
+      case undefined:
+        break
     }
   }
-  throw signal.aborted ? GantryError.from(signal.reason, 'Cancelled') : new GantryError('Unavailable', 'the copy was cut off before it was complete')
+  throw signal.aborted
+    ? GantryError.from(signal.reason, 'Cancelled')
+    : new GantryError('Unavailable', 'the copy was cut off before it was complete')
 }

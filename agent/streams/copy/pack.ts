@@ -26,7 +26,10 @@ export class Packer {
     this.#signal = signal
   }
 
-  /** Writes all that `source` is; `path` is how it is called in warnings and errors. An error ends the archive; what cannot be had below a directory is only left out. */
+  /**
+   * Writes all that `source` is; `path` is how it is called in warnings and errors. An error ends the archive; what
+   * cannot be had below a directory is only left out.
+   */
   async write(source: FileHandle, path: string): Promise<void> {
     try {
       await this.#write(source, [], path)
@@ -50,7 +53,8 @@ export class Packer {
   }
 
   async #children(directory: FileHandle, components: readonly string[], path: string): Promise<void> {
-    if (components.length >= DEEPEST) return this.warnings.add(`${path} is nested deeper than ${DEEPEST} directories; what is in it was left out`)
+    if (components.length >= DEEPEST)
+      return this.warnings.add(`${path} is nested deeper than ${DEEPEST} directories; what is in it was left out`)
     // An entry at a time: a container may have made millions.
     for await (const entry of await opendir(procPath(directory), RAW_NAMES)) {
       const raw = entry.name as unknown as Buffer
@@ -65,7 +69,11 @@ export class Packer {
       try {
         const stat = await handle.stat()
         if (stat.isSymbolicLink()) {
-          await this.archive.add(facts([...components, child], stat), 'symlink', await readlink(`${procPath(directory)}/${child}`))
+          await this.archive.add(
+            facts([...components, child], stat),
+            'symlink',
+            await readlink(`${procPath(directory)}/${child}`),
+          )
           this.files++
         } else await this.#write(handle, [...components, child], below)
       } catch (thrown) {

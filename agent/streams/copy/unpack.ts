@@ -1,4 +1,7 @@
-/** Puts an archive into a container's file tree. A file stands under its name only once it is whole; what is put there belongs to whom it would if the container's user had unpacked it. */
+/**
+ * Puts an archive into a container's file tree. A file stands under its name only once it is whole; what is put there
+ * belongs to whom it would if the container's user had unpacked it.
+ */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { chmod, chown, lchown, mkdir, open, rename, rm, symlink, type FileHandle } from 'node:fs/promises'
@@ -42,9 +45,12 @@ export class Unpacker {
     try {
       const directory = await this.#open(posix.dirname(path))
       switch (entry.type) {
-        case 'directory': return await this.#directory(directory, name, path, entry)
-        case 'file': return await this.#file(directory, name, path, entry, content)
-        case 'symlink': return await this.#link(directory, name, entry)
+        case 'directory':
+          return await this.#directory(directory, name, path, entry)
+        case 'file':
+          return await this.#file(directory, name, path, entry, content)
+        case 'symlink':
+          return await this.#link(directory, name, entry)
       }
     } catch (thrown) {
       throw placed(thrown, path)
@@ -65,25 +71,40 @@ export class Unpacker {
 
   /** One that is there stays as it is. */
   async #directory(parent: FileHandle, name: string, path: string, entry: ArchiveEntry): Promise<void> {
-    const made = await mkdir(`${procPath(parent)}/${name}`, { mode: 0o700 }).then(() => true, (thrown: NodeJS.ErrnoException) => {
-      if (thrown.code === 'EEXIST') return false
-      throw thrown
-    })
-    if (!made) return void await (await this.#files.findDirectory(path)).close()
+    const made = await mkdir(`${procPath(parent)}/${name}`, { mode: 0o700 }).then(
+      () => true,
+      (thrown: NodeJS.ErrnoException) => {
+        if (thrown.code === 'EEXIST') return false
+        throw thrown
+      },
+    )
+    if (!made) return void (await (await this.#files.findDirectory(path)).close())
     const handle = await openEntry(parent, name)
-    if (handle === undefined) throw new GantryError('Conflict', `${path} was removed by the container while it was made`)
+    if (handle === undefined)
+      throw new GantryError('Conflict', `${path} was removed by the container while it was made`)
     try {
-      if (!(await handle.stat()).isDirectory()) throw new GantryError('Conflict', `${path} was replaced by the container while it was made`)
+      if (!(await handle.stat()).isDirectory())
+        throw new GantryError('Conflict', `${path} was replaced by the container while it was made`)
       await this.#own(procPath(handle), entry)
     } finally {
       await handle.close()
     }
   }
 
-  async #file(parent: FileHandle, name: string, path: string, entry: ArchiveEntry, content: AsyncIterable<Uint8Array>): Promise<void> {
+  async #file(
+    parent: FileHandle,
+    name: string,
+    path: string,
+    entry: ArchiveEntry,
+    content: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
     const directory = procPath(parent)
     const unfinished = `${directory}/${unfinishedName()}`
-    const file = await open(unfinished, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
+    const file = await open(
+      unfinished,
+      constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+      0o600,
+    )
     try {
       for await (const chunk of content) await file.writeFile(chunk)
       await this.#own(procPath(file), entry)
@@ -100,13 +121,20 @@ export class Unpacker {
     }
   }
 
-  /** Only a regular file, and only where the container's user may: to open a FIFO would wait for its other end, and a device is not to be written to. */
+  /**
+   * Only a regular file, and only where the container's user may: to open a FIFO would wait for its other end, and a
+   * device is not to be written to.
+   */
   async #overwrite(source: FileHandle, parent: FileHandle, name: string, path: string): Promise<void> {
     const found = await openEntry(parent, name)
-    if (found === undefined) throw new GantryError('Conflict', `${path} was removed by the container while it was written`)
+    if (found === undefined)
+      throw new GantryError('Conflict', `${path} was removed by the container while it was written`)
     try {
       const stat = await found.stat()
-      if (!stat.isFile()) throw new GantryError('InvalidArgument', `${path} is neither a file nor a directory`, { details: [{ field: 'path', value: path }] })
+      if (!stat.isFile())
+        throw new GantryError('InvalidArgument', `${path} is neither a file nor a directory`, {
+          details: [{ field: 'path', value: path }],
+        })
       this.#files.permit(stat, WRITE, path)
       const target = await open(procPath(found), constants.O_WRONLY | constants.O_TRUNC)
       try {
@@ -137,13 +165,19 @@ export class Unpacker {
   async #own(held: string, entry: ArchiveEntry): Promise<void> {
     const { uid, gid } = this.#owner(entry)
     await chown(held, uid, gid)
-    const bits = this.#preserve ? (this.#files.identity.uid === 0 ? entry.mode : entry.mode & PERMISSIONS) : entry.mode & PLAIN
+    const bits = this.#preserve
+      ? this.#files.identity.uid === 0
+        ? entry.mode
+        : entry.mode & PERMISSIONS
+      : entry.mode & PLAIN
     await chmod(held, bits)
   }
 
   #owner({ uid, gid }: ArchiveEntry): { uid: number; gid: number } {
     const { identity } = this.#files
-    return this.#preserve && identity.uid === 0 && identity.chowns ? { uid, gid } : { uid: identity.uid, gid: identity.gid }
+    return this.#preserve && identity.uid === 0 && identity.chowns
+      ? { uid, gid }
+      : { uid: identity.uid, gid: identity.gid }
   }
 }
 

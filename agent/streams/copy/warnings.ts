@@ -1,4 +1,7 @@
-/** What was left out of a copy, and why: told as a list of bounded length, since it is the container that decides how much there is to tell of. */
+/**
+ * What was left out of a copy, and why: told as a list of bounded length, since it is the container that decides how
+ * much there is to tell of.
+ */
 const MOST = 100
 
 export class Warnings {

@@ -1,7 +1,9 @@
 /**
- * This node's part of `gantry net check`: a pod's network without a pod, in which a small program echoes and tries what the controller asks.
+ * This node's part of `gantry net check`: a pod's network without a pod, in which a small program echoes and tries what
+ * the controller asks.
  *
- *   controller ── probes ──▶ agent ── JSON lines ──▶ gantry-netcheck, in the network namespace made for it ── packets ──▶ the same on other nodes
+ *   controller ── probes ──▶ agent ── JSON lines ──▶ gantry-netcheck, in the network namespace made for it ── packets
+ * ──▶ the same on other nodes
  *
  * It ends with the stream, at its deadline, or with the agent; the next agent's start removes a network that was left.
  */
@@ -17,7 +19,13 @@ import type { Logger } from '../../../proto/base/logger.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import { randomUuid } from '../../../proto/base/random.ts'
 import type { RunGroup } from '../../../proto/base/run-group.ts'
-import type { NetCheckInput, NetCheckOutput, NetCheckProbe, NetCheckProbeResult, NetCheckStart } from '../../../proto/gen/types.ts'
+import type {
+  NetCheckInput,
+  NetCheckOutput,
+  NetCheckProbe,
+  NetCheckProbeResult,
+  NetCheckStart,
+} from '../../../proto/gen/types.ts'
 import type { Run } from '../../launcher.ts'
 import type { Attachment, Network } from '../../network/contract.ts'
 import type { TableWatch } from '../../network/table-watch.ts'
@@ -56,49 +64,90 @@ export class NetworkChecks {
     this.#parts = parts
   }
 
-  async *run(start: NetCheckStart, inputs: AsyncIterable<NetCheckInput>, signal: AbortSignal): AsyncGenerator<NetCheckOutput, void, undefined> {
+  async *run(
+    start: NetCheckStart,
+    inputs: AsyncIterable<NetCheckInput>,
+    signal: AbortSignal,
+  ): AsyncGenerator<NetCheckOutput, void, undefined> {
     const { network, clock, random, log } = this.#parts
     const ending = new AbortController()
     const both = AbortSignal.any([signal, ending.signal])
     const millis = Math.min(LONGEST, start.deadlineMillis > 0 ? start.deadlineMillis : LONGEST)
-    const late = clock.after(millis, () => ending.abort(new GantryError('DeadlineExceeded', `the check is over after ${millis} ms`)))
+    const late = clock.after(millis, () =>
+      ending.abort(new GantryError('DeadlineExceeded', `the check is over after ${millis} ms`)),
+    )
     const token = randomUuid(random)
     const id = `netcheck-${token}`
     let child: ChildProcess | undefined
     try {
       const attachment = await network.attach(id)
       const mtu = await this.#mtu(attachment.netns)
-      const resolver = attachment.addresses.some((address) => !isIPv6(address)) ? RESOLVER : await this.#gateway(attachment.netns)
+      const resolver = attachment.addresses.some((address) => !isIPv6(address))
+        ? RESOLVER
+        : await this.#gateway(attachment.netns)
       child = this.#begin(attachment, mtu, token)
       const outputs = new Channel<NetCheckOutput>()
       const abort = (): void => outputs.fail(both.reason)
       both.addEventListener('abort', abort, { once: true })
       if (both.aborted) abort()
-      this.#listen(child, outputs, (port) => ({ addresses: [...attachment.addresses], port, mtu, gateway: defaultRouter() ?? '', nodeAddress: this.#parts.nodeAddress, resolver }))
+      this.#listen(child, outputs, (port) => ({
+        addresses: [...attachment.addresses],
+        port,
+        mtu,
+        gateway: defaultRouter() ?? '',
+        nodeAddress: this.#parts.nodeAddress,
+        resolver,
+      }))
       this.#parts.group.spawn(() => this.#pass(inputs, child!, outputs, token, resolver))
       yield* outputs
     } finally {
       late.cancel()
       ending.abort(new GantryError('Cancelled', 'the check has ended'))
       child?.kill('SIGKILL')
-      await network.detach(id).catch((error: unknown) => log.warn({ id, error }, 'what a check of the network made cannot be removed; the next start of the agent does'))
+      await network
+        .detach(id)
+        .catch((error: unknown) =>
+          log.warn(
+            { id, error },
+            'what a check of the network made cannot be removed; the next start of the agent does',
+          ),
+        )
     }
   }
 
   #begin({ netns, addresses }: Attachment, mtu: number, token: string): ChildProcess {
     const program = this.#parts.program ?? checkProgram()
     const families = [...new Set(addresses.map((address) => (isIPv6(address) ? 6 : 4)))].join(',')
-    return spawn('setpriv', ['--pdeathsig', 'KILL', 'nsenter', `--net=${netns}`, process.execPath, program, String(mtu), token, families], { stdio: ['pipe', 'pipe', 'pipe'] })
+    return spawn(
+      'setpriv',
+      ['--pdeathsig', 'KILL', 'nsenter', `--net=${netns}`, process.execPath, program, String(mtu), token, families],
+      { stdio: ['pipe', 'pipe', 'pipe'] },
+    )
   }
 
-  #listen(child: ChildProcess, outputs: Channel<NetCheckOutput>, ready: (port: number) => Extract<NonNullable<NetCheckOutput['output']>, { case: 'ready' }>['value']): void {
+  #listen(
+    child: ChildProcess,
+    outputs: Channel<NetCheckOutput>,
+    ready: (port: number) => Extract<NonNullable<NetCheckOutput['output']>, { case: 'ready' }>['value'],
+  ): void {
     let said = ''
     child.stderr!.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-2000)
     })
     child.stdin!.on('error', () => undefined) // it has ended, which is told below
-    child.once('error', (cause) => outputs.close(new GantryError('FailedPrecondition', `cannot start ${child.spawnfile}: ${cause.message}`, { cause, details: [{ remedy: 'deploy/setup installs what is missing' }] })))
-    child.once('exit', (code) => outputs.close(code === 0 ? undefined : new GantryError('Internal', `${PROGRAM} ended with ${code}: ${said.trim()}`)))
+    child.once('error', (cause) =>
+      outputs.close(
+        new GantryError('FailedPrecondition', `cannot start ${child.spawnfile}: ${cause.message}`, {
+          cause,
+          details: [{ remedy: 'deploy/setup installs what is missing' }],
+        }),
+      ),
+    )
+    child.once('exit', (code) =>
+      outputs.close(
+        code === 0 ? undefined : new GantryError('Internal', `${PROGRAM} ended with ${code}: ${said.trim()}`),
+      ),
+    )
     createInterface({ input: child.stdout! }).on('line', (line) => {
       const told = JSON.parse(line) as Told
       if ('ready' in told) outputs.push({ output: { case: 'ready', value: ready(told.ready.port) } })
@@ -107,16 +156,34 @@ export class NetworkChecks {
   }
 
   /** Hands probes on until there are no more, then lets the program end. */
-  async #pass(inputs: AsyncIterable<NetCheckInput>, child: ChildProcess, outputs: Channel<NetCheckOutput>, token: string, resolver: string): Promise<void> {
+  async #pass(
+    inputs: AsyncIterable<NetCheckInput>,
+    child: ChildProcess,
+    outputs: Channel<NetCheckOutput>,
+    token: string,
+    resolver: string,
+  ): Promise<void> {
     for await (const { input } of inputs) {
       if (input?.case !== 'probe') continue
       if (input.value.kind === 'TABLES') {
-        this.#parts.group.spawn(async () => void outputs.push({ output: { case: 'result', value: await this.#lookAtTables(input.value.id) } }))
+        this.#parts.group.spawn(
+          async () =>
+            void outputs.push({ output: { case: 'result', value: await this.#lookAtTables(input.value.id) } }),
+        )
         continue
       }
       const probe = this.#whole(input.value, resolver)
       if ('ok' in probe) outputs.push({ output: { case: 'result', value: probe } })
-      else if (probe.fromHost) this.#parts.group.spawn(async () => void outputs.push({ output: { case: 'result', value: await tryProbe(probe, { clock: this.#parts.clock, mtu: HOST_MTU, token }) } }))
+      else if (probe.fromHost)
+        this.#parts.group.spawn(
+          async () =>
+            void outputs.push({
+              output: {
+                case: 'result',
+                value: await tryProbe(probe, { clock: this.#parts.clock, mtu: HOST_MTU, token }),
+              },
+            }),
+        )
       else child.stdin!.write(`${JSON.stringify(probe)}\n`)
     }
     child.stdin!.end()
@@ -127,15 +194,24 @@ export class NetworkChecks {
     if (probe.address !== '') return probe
     if (probe.kind === 'DNS') return { ...probe, address: resolver, port: DNS_PORT }
     const router = defaultRouter()
-    return router === undefined ? { id: probe.id, ok: false, millis: 0, message: 'the node has no default route' } : { ...probe, address: router }
+    return router === undefined
+      ? { id: probe.id, ok: false, millis: 0, message: 'the node has no default route' }
+      : { ...probe, address: router }
   }
 
   async #lookAtTables(id: number): Promise<NetCheckProbeResult> {
     const begun = this.#parts.clock.monotonic()
-    const result = (ok: boolean, message: string): NetCheckProbeResult => ({ id, ok, millis: this.#parts.clock.monotonic() - begun, message })
+    const result = (ok: boolean, message: string): NetCheckProbeResult => ({
+      id,
+      ok,
+      millis: this.#parts.clock.monotonic() - begun,
+      message,
+    })
     try {
       const missing = (await this.#parts.tables.missing()).map(({ table }) => table)
-      return missing.length === 0 ? result(true, 'they are there') : result(false, `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} gone`)
+      return missing.length === 0
+        ? result(true, 'they are there')
+        : result(false, `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} gone`)
     } catch (thrown) {
       return result(false, `nft cannot be asked: ${GantryError.from(thrown).message}`)
     }
@@ -161,7 +237,12 @@ export class NetworkChecks {
 /** NotFound if it is not installed. */
 function checkProgram(): string {
   // Beside the bundle; run from its source, the agent finds it in the bundles' folder.
-  const found = [join(import.meta.dirname, PROGRAM), join(import.meta.dirname, '../../../dist', PROGRAM)].find(existsSync)
-  if (found === undefined) throw new GantryError('NotFound', `${PROGRAM} is missing beside ${import.meta.dirname}`, { details: [{ field: 'program', value: PROGRAM, remedy: 'install Gantry again, or `npm run build`' }] })
+  const found = [join(import.meta.dirname, PROGRAM), join(import.meta.dirname, '../../../dist', PROGRAM)].find(
+    existsSync,
+  )
+  if (found === undefined)
+    throw new GantryError('NotFound', `${PROGRAM} is missing beside ${import.meta.dirname}`, {
+      details: [{ field: 'program', value: PROGRAM, remedy: 'install Gantry again, or `npm run build`' }],
+    })
   return found
 }

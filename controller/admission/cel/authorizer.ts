@@ -1,4 +1,7 @@
-/** authorizer in expressions: whether somebody may do something. https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-authorizer-library */
+/**
+ * authorizer in expressions: whether somebody may do something.
+ * https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-authorizer-library
+ */
 import type { Attributes, Authorizer, Decision } from '../../api/authorization.ts'
 import type { User } from '../../api/contract.ts'
 import type { Declarations } from '../../api/cel/program.ts'
@@ -19,7 +22,10 @@ export class AuthorizerValue {
 
   /** The resource of the request itself. */
   get requestResource(): ResourceCheck {
-    const { requested: { resource, subresource, name }, attributes: { namespace } } = this.subject
+    const {
+      requested: { resource, subresource, name },
+      attributes: { namespace },
+    } = this.subject
     return new ResourceCheck(this, { group: resource.group, resource: resource.plural, subresource, namespace, name })
   }
 }
@@ -71,10 +77,16 @@ function check({ authorizer, user }: AuthorizerValue, asked: Asked, verb: string
 }
 
 function account(of: AuthorizerValue, namespace: string, name: string): AuthorizerValue {
-  return new AuthorizerValue(of.authorizer, of.subject, { name: `system:serviceaccount:${namespace}:${name}`, groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'] })
+  return new AuthorizerValue(of.authorizer, of.subject, {
+    name: `system:serviceaccount:${namespace}:${name}`,
+    groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
+  })
 }
 
-/** Selectors narrow what is asked; whoever may do something may do it with any. An authorizer that never waits makes no errors. */
+/**
+ * Selectors narrow what is asked; whoever may do something may do it with any. An authorizer that never waits makes no
+ * errors.
+ */
 export const authorizerDeclarations: Declarations = {
   types: [
     { name: 'Authorizer', constructor: AuthorizerValue as never, fields: { requestResource: 'ResourceCheck' } },
@@ -84,17 +96,41 @@ export const authorizerDeclarations: Declarations = {
     { name: 'Decision', constructor: DecisionValue as never, fields: {} },
   ],
   functions: [
-    { signature: 'Authorizer.path(string): PathCheck', call: (of: AuthorizerValue, path: string) => new PathCheck(of, path) },
-    { signature: 'Authorizer.group(string): GroupCheck', call: (of: AuthorizerValue, group: string) => new GroupCheck(of, group) },
+    {
+      signature: 'Authorizer.path(string): PathCheck',
+      call: (of: AuthorizerValue, path: string) => new PathCheck(of, path),
+    },
+    {
+      signature: 'Authorizer.group(string): GroupCheck',
+      call: (of: AuthorizerValue, group: string) => new GroupCheck(of, group),
+    },
     { signature: 'Authorizer.serviceAccount(string, string): Authorizer', call: account },
-    { signature: 'GroupCheck.resource(string): ResourceCheck', call: ({ of, group }: GroupCheck, resource: string) => new ResourceCheck(of, { group, resource }) },
-    { signature: 'ResourceCheck.subresource(string): ResourceCheck', call: (asked: ResourceCheck, subresource: string) => asked.with({ subresource }) },
-    { signature: 'ResourceCheck.namespace(string): ResourceCheck', call: (asked: ResourceCheck, namespace: string) => asked.with({ namespace }) },
-    { signature: 'ResourceCheck.name(string): ResourceCheck', call: (asked: ResourceCheck, name: string) => asked.with({ name }) },
+    {
+      signature: 'GroupCheck.resource(string): ResourceCheck',
+      call: ({ of, group }: GroupCheck, resource: string) => new ResourceCheck(of, { group, resource }),
+    },
+    {
+      signature: 'ResourceCheck.subresource(string): ResourceCheck',
+      call: (asked: ResourceCheck, subresource: string) => asked.with({ subresource }),
+    },
+    {
+      signature: 'ResourceCheck.namespace(string): ResourceCheck',
+      call: (asked: ResourceCheck, namespace: string) => asked.with({ namespace }),
+    },
+    {
+      signature: 'ResourceCheck.name(string): ResourceCheck',
+      call: (asked: ResourceCheck, name: string) => asked.with({ name }),
+    },
     { signature: 'ResourceCheck.fieldSelector(string): ResourceCheck', call: (asked: ResourceCheck) => asked },
     { signature: 'ResourceCheck.labelSelector(string): ResourceCheck', call: (asked: ResourceCheck) => asked },
-    { signature: 'ResourceCheck.check(string): Decision', call: ({ of, asked }: ResourceCheck, verb: string) => check(of, asked, verb) },
-    { signature: 'PathCheck.check(string): Decision', call: ({ of, path }: PathCheck, verb: string) => check(of, { path }, verb) },
+    {
+      signature: 'ResourceCheck.check(string): Decision',
+      call: ({ of, asked }: ResourceCheck, verb: string) => check(of, asked, verb),
+    },
+    {
+      signature: 'PathCheck.check(string): Decision',
+      call: ({ of, path }: PathCheck, verb: string) => check(of, { path }, verb),
+    },
     { signature: 'Decision.allowed(): bool', call: ({ decision }: DecisionValue) => decision.allowed },
     { signature: 'Decision.reason(): string', call: ({ decision }: DecisionValue) => decision.reason ?? '' },
     { signature: 'Decision.errored(): bool', call: () => false },

@@ -1,11 +1,15 @@
-/** Conditions in CEL under which a webhook or policy is asked. https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-matchconditions */
+/**
+ * Conditions in CEL under which a webhook or policy is asked.
+ * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-matchconditions
+ */
 import type { MatchCondition } from '../../../proto/gen/types.ts'
 import type { Budget } from '../../api/cel/budget.ts'
 import type { CelEnvironment } from '../../api/cel/program.ts'
 import { Expression } from './expression.ts'
 
 /** `failed`: none is false, and not all can be evaluated. */
-export type Met = { readonly is: 'met' } | { readonly is: 'unmet' } | { readonly is: 'failed'; readonly message: string }
+export type Met =
+  { readonly is: 'met' } | { readonly is: 'unmet' } | { readonly is: 'failed'; readonly message: string }
 
 const MET: Met = { is: 'met' }
 
@@ -13,7 +17,10 @@ export class Conditions {
   readonly #conditions: readonly { readonly name: string; readonly expression: Expression }[]
 
   constructor(conditions: readonly MatchCondition[], environment: CelEnvironment) {
-    this.#conditions = conditions.map(({ name, expression }) => ({ name, expression: new Expression(environment, expression, 'bool') }))
+    this.#conditions = conditions.map(({ name, expression }) => ({
+      name,
+      expression: new Expression(environment, expression, 'bool'),
+    }))
   }
 
   met(values: () => Readonly<Record<string, unknown>>, budget: () => Budget): Met {

@@ -1,4 +1,7 @@
-/** What expressions of match conditions and policies know. https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/#validation-expression */
+/**
+ * What expressions of match conditions and policies know.
+ * https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/#validation-expression
+ */
 import { encodeFields } from '../../../proto/api/codec.ts'
 import type { Authorizer } from '../../api/authorization.ts'
 import { CelEnvironment, type Variables } from '../../api/cel/program.ts'
@@ -19,10 +22,31 @@ const withParams = new CelEnvironment({ ...REQUEST, authorizer: 'Authorizer', pa
 class VariableValues {}
 
 /** Of what a policy validates; its variables are those declared before. `authorizer`: not for messages. */
-export function policyEnvironment({ params, variables, authorizer = true }: { readonly params: boolean; readonly variables: readonly string[]; readonly authorizer?: boolean }): CelEnvironment {
+export function policyEnvironment({
+  params,
+  variables,
+  authorizer = true,
+}: {
+  readonly params: boolean
+  readonly variables: readonly string[]
+  readonly authorizer?: boolean
+}): CelEnvironment {
   const { types = [], functions = [] } = authorizerDeclarations
-  const named = { name: 'Variables', constructor: VariableValues, fields: Object.fromEntries(variables.map((name) => [name, 'dyn'])) }
-  return new CelEnvironment({ ...REQUEST, namespaceObject: 'dyn', variables: 'Variables', ...params && { params: 'dyn' }, ...authorizer && { authorizer: 'Authorizer' } }, { types: [...types, named], functions })
+  const named = {
+    name: 'Variables',
+    constructor: VariableValues,
+    fields: Object.fromEntries(variables.map((name) => [name, 'dyn'])),
+  }
+  return new CelEnvironment(
+    {
+      ...REQUEST,
+      namespaceObject: 'dyn',
+      variables: 'Variables',
+      ...(params && { params: 'dyn' }),
+      ...(authorizer && { authorizer: 'Authorizer' }),
+    },
+    { types: [...types, named], functions },
+  )
 }
 
 /** Variables, each evaluated when an expression first reads it. */
@@ -31,7 +55,11 @@ export function variableValues(makers: Readonly<Record<string, () => unknown>>):
 }
 
 /** Values of one request, each made when an expression first reads it; `version`: of the objects. */
-export function requestValues(subject: Subject, version: string, authorizer: Authorizer): Readonly<Record<string, unknown>> {
+export function requestValues(
+  subject: Subject,
+  version: string,
+  authorizer: Authorizer,
+): Readonly<Record<string, unknown>> {
   return lazy({
     object: () => untyped(subject.object(version)),
     oldObject: () => untyped(subject.oldObject(version)),
@@ -41,10 +69,14 @@ export function requestValues(subject: Subject, version: string, authorizer: Aut
 }
 
 /** An object whose fields are made when they are first read, and then stay. */
-export function lazy(makers: Readonly<Record<string, () => unknown>>, values: Record<string, unknown> = {}): Record<string, unknown> {
+export function lazy(
+  makers: Readonly<Record<string, () => unknown>>,
+  values: Record<string, unknown> = {},
+): Record<string, unknown> {
   for (const [name, make] of Object.entries(makers)) {
     Object.defineProperty(values, name, {
-      enumerable: true, configurable: true,
+      enumerable: true,
+      configurable: true,
       get: () => {
         const value = make()
         Object.defineProperty(values, name, { value, enumerable: true, configurable: true, writable: true })

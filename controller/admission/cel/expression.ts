@@ -1,9 +1,13 @@
-/** An expression of a configuration that is in force. It was right when it was stored; one that is not any more fails whenever it is evaluated, and disturbs nothing else. */
+/**
+ * An expression of a configuration that is in force. It was right when it was stored; one that is not any more fails
+ * whenever it is evaluated, and disturbs nothing else.
+ */
 import type { Budget } from '../../api/cel/budget.ts'
 import { CelError } from '../../api/cel/error.ts'
 import type { CelEnvironment, Program } from '../../api/cel/program.ts'
 
-export type Result = { readonly is: 'value'; readonly value: unknown } | { readonly is: 'failed'; readonly message: string }
+export type Result =
+  { readonly is: 'value'; readonly value: unknown } | { readonly is: 'failed'; readonly message: string }
 
 export class Expression {
   readonly text: string

@@ -33,7 +33,12 @@ export interface EvaluationParts {
 
 const NOTHING: Verdict = { failures: [], annotations: {} }
 
-export function evaluate(policy: Policy, params: AnyResource | undefined, subject: Subject, { authorizer, version, namespace }: EvaluationParts): Verdict {
+export function evaluate(
+  policy: Policy,
+  params: AnyResource | undefined,
+  subject: Subject,
+  { authorizer, version, namespace }: EvaluationParts,
+): Verdict {
   const budget = new Budget()
   const request = requestValues(subject, version, authorizer)
   const extra = lazy({
@@ -42,9 +47,13 @@ export function evaluate(policy: Policy, params: AnyResource | undefined, subjec
     variables: () => policy.variables(() => values, budget),
   })
   const values = joined(request, extra)
-  const met = policy.conditions.met(() => values, () => budget)
+  const met = policy.conditions.met(
+    () => values,
+    () => budget,
+  )
   if (met.is === 'unmet') return NOTHING
-  if (met.is === 'failed') return { failures: policy.ignored ? [] : [{ message: met.message, reason: 'Invalid' }], annotations: {} }
+  if (met.is === 'failed')
+    return { failures: policy.ignored ? [] : [{ message: met.message, reason: 'Invalid' }], annotations: {} }
   const failures = policy.rules.flatMap((rule, index): Failure[] => {
     const result = rule.expression.evaluate(values, budget)
     if (result.is === 'failed') return policy.ignored ? [] : [{ message: result.message, reason: 'Invalid', index }]
@@ -53,18 +62,34 @@ export function evaluate(policy: Policy, params: AnyResource | undefined, subjec
   const annotations: [string, string][] = []
   for (const { key, expression } of policy.annotations) {
     const result = expression.evaluate(values, budget)
-    const fault = result.is === 'failed' ? result.message : result.value !== null && typeof result.value !== 'string' ? `valueExpression '${expression.text}' resulted in unsupported return type: ${typeof result.value}; return type must be either string or null` : undefined
+    const fault =
+      result.is === 'failed'
+        ? result.message
+        : result.value !== null && typeof result.value !== 'string'
+          ? `valueExpression '${expression.text}' resulted in unsupported return type: ${typeof result.value}; return type must be either string or null`
+          : undefined
     if (fault !== undefined) {
       if (!policy.ignored) failures.push({ message: fault, reason: 'Invalid' })
-    } else if (result.is === 'value' && typeof result.value === 'string' && result.value.trim() !== '') annotations.push([`${policy.name}/${key}`, result.value.slice(0, ANNOTATION)])
+    } else if (result.is === 'value' && typeof result.value === 'string' && result.value.trim() !== '')
+      annotations.push([`${policy.name}/${key}`, result.value.slice(0, ANNOTATION)])
   }
   return { failures, annotations: Object.fromEntries(annotations) }
 }
 
 /** The plain message is said where the expression fails, or makes no text of one line. */
-function messageOf({ expression, message, messageExpression }: Rule, values: Readonly<Record<string, unknown>>, budget: Budget): string {
+function messageOf(
+  { expression, message, messageExpression }: Rule,
+  values: Readonly<Record<string, unknown>>,
+  budget: Budget,
+): string {
   const result = messageExpression?.evaluate(values, budget)
-  if (result?.is === 'value' && typeof result.value === 'string' && result.value.trim() !== '' && !/[\r\n]/.test(result.value)) return result.value
+  if (
+    result?.is === 'value' &&
+    typeof result.value === 'string' &&
+    result.value.trim() !== '' &&
+    !/[\r\n]/.test(result.value)
+  )
+    return result.value
   return message !== '' ? message : `failed expression: ${expression.text}`
 }
 

@@ -1,4 +1,7 @@
-/** Holds requests against ValidatingAdmissionPolicies, where bindings put them into force. https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/ */
+/**
+ * Holds requests against ValidatingAdmissionPolicies, where bindings put them into force.
+ * https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { AdmissionRefusal } from '../../api/admission-refusal.ts'
@@ -38,8 +41,13 @@ export class PoliciesPlugin implements AdmissionPlugin {
     this.#parts = parts
     this.#inForce = new Followed(informer, ['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'], () => {
       const bindings = informer.lister('ValidatingAdmissionPolicyBinding').list().map(bindingOf)
-      const bound = informer.lister('ValidatingAdmissionPolicy').list().filter(({ metadata: { name } }) => bindings.some(({ policyName }) => policyName === name))
-      return policies.of(bound).map((policy) => ({ policy, bindings: bindings.filter(({ policyName }) => policyName === policy.name) }))
+      const bound = informer
+        .lister('ValidatingAdmissionPolicy')
+        .list()
+        .filter(({ metadata: { name } }) => bindings.some(({ policyName }) => policyName === name))
+      return policies
+        .of(bound)
+        .map((policy) => ({ policy, bindings: bindings.filter(({ policyName }) => policyName === policy.name) }))
     })
   }
 
@@ -54,11 +62,14 @@ export class PoliciesPlugin implements AdmissionPlugin {
       const version = await this.#matched(policy.match, subject, false)
       if (version === undefined) continue
       for (const binding of bindings) {
-        if (binding.match !== undefined && await this.#matched(binding.match, subject, true) === undefined) continue
+        if (binding.match !== undefined && (await this.#matched(binding.match, subject, true)) === undefined) continue
         const verdict = await this.#verdict(policy, binding, subject, version)
         for (const failure of verdict.failures) {
           if (binding.actions.includes('Deny')) denied.push({ policy, binding, failure })
-          if (binding.actions.includes('Warn')) attributes.context.warn?.(`Validation failed for ValidatingAdmissionPolicy '${policy.name}' with binding '${binding.name}': ${failure.message}`)
+          if (binding.actions.includes('Warn'))
+            attributes.context.warn?.(
+              `Validation failed for ValidatingAdmissionPolicy '${policy.name}' with binding '${binding.name}': ${failure.message}`,
+            )
         }
         this.#note(policy, binding, subject, verdict)
       }
@@ -69,7 +80,11 @@ export class PoliciesPlugin implements AdmissionPlugin {
 
   async #matched(match: Match, subject: Subject, unruled: boolean): Promise<string | undefined> {
     const version = match.version(subject.requested, unruled)
-    return version !== undefined && match.selectsObject(subject) && await match.selectsNamespace(subject, this.#parts.namespaces) ? version : undefined
+    return version !== undefined &&
+      match.selectsObject(subject) &&
+      (await match.selectsNamespace(subject, this.#parts.namespaces))
+      ? version
+      : undefined
   }
 
   async #verdict(policy: Policy, binding: Binding, subject: Subject, version: string): Promise<Verdict> {
@@ -77,8 +92,13 @@ export class PoliciesPlugin implements AdmissionPlugin {
     const { namespace } = subject.attributes
     try {
       const parts = { authorizer, version, namespace: namespace === '' ? undefined : await namespaces.get(namespace) }
-      const verdicts = paramsOf(policy, binding, subject, informer).map((params) => evaluate(policy, params, subject, parts))
-      return { failures: verdicts.flatMap(({ failures }) => failures), annotations: Object.assign({}, ...verdicts.map(({ annotations }) => annotations)) as Record<string, string> }
+      const verdicts = paramsOf(policy, binding, subject, informer).map((params) =>
+        evaluate(policy, params, subject, parts),
+      )
+      return {
+        failures: verdicts.flatMap(({ failures }) => failures),
+        annotations: Object.assign({}, ...verdicts.map(({ annotations }) => annotations)) as Record<string, string>,
+      }
     } catch (thrown) {
       if (!GantryError.is(thrown, 'FailedPrecondition') || thrown instanceof AdmissionRefusal) throw thrown
       return { failures: policy.ignored ? [] : [{ message: thrown.message, reason: 'Invalid' }], annotations: {} }
@@ -88,14 +108,29 @@ export class PoliciesPlugin implements AdmissionPlugin {
   /** There is no audit log but the controller's own. */
   #note(policy: Policy, binding: Binding, subject: Subject, { failures, annotations }: Verdict): void {
     const { logger } = this.#parts
-    const fields = { policy: policy.name, binding: binding.name, subject: describeSubject(subject), user: subject.user.name }
-    if (binding.actions.includes('Audit') && failures.length > 0) logger.warn({ ...fields, failures }, 'a validating admission policy does not hold')
-    if (Object.keys(annotations).length > 0) logger.info({ ...fields, annotations }, 'noted by a validating admission policy')
+    const fields = {
+      policy: policy.name,
+      binding: binding.name,
+      subject: describeSubject(subject),
+      user: subject.user.name,
+    }
+    if (binding.actions.includes('Audit') && failures.length > 0)
+      logger.warn({ ...fields, failures }, 'a validating admission policy does not hold')
+    if (Object.keys(annotations).length > 0)
+      logger.info({ ...fields, annotations }, 'noted by a validating admission policy')
   }
 }
 
 function refusal(subject: Subject, policy: Policy, binding: Binding, { message, reason }: Failure): AdmissionRefusal {
   const text = `ValidatingAdmissionPolicy '${policy.name}' with binding '${binding.name}' denied request: ${message}`
-  const { resource: { group, plural }, name } = subject.requested
-  return new AdmissionRefusal({ code: CODES[reason], reason, message: `${describeSubject(subject)} is forbidden: ${text}`, details: { name, ...group !== '' && { group }, kind: plural, causes: [{ message: text }] } })
+  const {
+    resource: { group, plural },
+    name,
+  } = subject.requested
+  return new AdmissionRefusal({
+    code: CODES[reason],
+    reason,
+    message: `${describeSubject(subject)} is forbidden: ${text}`,
+    details: { name, ...(group !== '' && { group }), kind: plural, causes: [{ message: text }] },
+  })
 }

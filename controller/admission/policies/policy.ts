@@ -1,5 +1,11 @@
 /** A policy as it is stored, made ready to be evaluated. */
-import type { MatchResources, ParamKind, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, Validation } from '../../../proto/gen/types.ts'
+import type {
+  MatchResources,
+  ParamKind,
+  ValidatingAdmissionPolicy,
+  ValidatingAdmissionPolicyBinding,
+  Validation,
+} from '../../../proto/gen/types.ts'
 import type { Budget } from '../../api/cel/budget.ts'
 import { Conditions } from '../cel/conditions.ts'
 import { conditionEnvironment, policyEnvironment, variableValues } from '../cel/environment.ts'
@@ -25,7 +31,15 @@ export class Policy {
   readonly #variables: readonly { readonly name: string; readonly expression: Expression }[]
 
   constructor({ metadata, spec }: ValidatingAdmissionPolicy) {
-    const { paramKind, matchConstraints, validations = [], failurePolicy, auditAnnotations = [], matchConditions = [], variables = [] } = spec
+    const {
+      paramKind,
+      matchConstraints,
+      validations = [],
+      failurePolicy,
+      auditAnnotations = [],
+      matchConditions = [],
+      variables = [],
+    } = spec
     const params = paramKind !== undefined
     const names = variables.map(({ name }) => name)
     const environment = policyEnvironment({ params, variables: names })
@@ -33,18 +47,34 @@ export class Policy {
     this.name = metadata.name
     this.match = matchOf(matchConstraints)
     this.conditions = new Conditions(matchConditions, conditionEnvironment(params))
-    this.#variables = variables.map(({ name, expression }, index) => ({ name, expression: new Expression(policyEnvironment({ params, variables: names.slice(0, index) }), expression) }))
-    this.rules = validations.map(({ expression, reason, message = '', messageExpression }) => ({
-      reason, message, expression: new Expression(environment, expression, 'bool'), messageExpression: messageExpression === undefined || messageExpression === '' ? undefined : new Expression(forMessages, messageExpression, 'string'),
+    this.#variables = variables.map(({ name, expression }, index) => ({
+      name,
+      expression: new Expression(policyEnvironment({ params, variables: names.slice(0, index) }), expression),
     }))
-    this.annotations = auditAnnotations.map(({ key, valueExpression }) => ({ key, expression: new Expression(environment, valueExpression) }))
+    this.rules = validations.map(({ expression, reason, message = '', messageExpression }) => ({
+      reason,
+      message,
+      expression: new Expression(environment, expression, 'bool'),
+      messageExpression:
+        messageExpression === undefined || messageExpression === ''
+          ? undefined
+          : new Expression(forMessages, messageExpression, 'string'),
+    }))
+    this.annotations = auditAnnotations.map(({ key, valueExpression }) => ({
+      key,
+      expression: new Expression(environment, valueExpression),
+    }))
     this.paramKind = paramKind
     this.ignored = failurePolicy === 'Ignore'
   }
 
   /** What its expressions know as `variables`; `values`: what they know beside that. */
   variables(values: () => Readonly<Record<string, unknown>>, budget: Budget): object {
-    return variableValues(Object.fromEntries(this.#variables.map(({ name, expression }) => [name, () => expression.value(values(), budget)])))
+    return variableValues(
+      Object.fromEntries(
+        this.#variables.map(({ name, expression }) => [name, () => expression.value(values(), budget)]),
+      ),
+    )
   }
 }
 
@@ -57,10 +87,31 @@ export interface Binding {
   readonly actions: readonly ('Deny' | 'Warn' | 'Audit')[]
 }
 
-export function bindingOf({ metadata, spec: { policyName, paramRef, matchResources, validationActions } }: ValidatingAdmissionPolicyBinding): Binding {
-  return { name: metadata.name, policyName, paramRef, match: matchResources === undefined ? undefined : matchOf(matchResources), actions: validationActions }
+export function bindingOf({
+  metadata,
+  spec: { policyName, paramRef, matchResources, validationActions },
+}: ValidatingAdmissionPolicyBinding): Binding {
+  return {
+    name: metadata.name,
+    policyName,
+    paramRef,
+    match: matchResources === undefined ? undefined : matchOf(matchResources),
+    actions: validationActions,
+  }
 }
 
-function matchOf({ resourceRules = [], excludeResourceRules = [], matchPolicy, namespaceSelector, objectSelector }: MatchResources): Match {
-  return new Match({ rules: resourceRules, exclude: excludeResourceRules, matchPolicy, namespaceSelector, objectSelector })
+function matchOf({
+  resourceRules = [],
+  excludeResourceRules = [],
+  matchPolicy,
+  namespaceSelector,
+  objectSelector,
+}: MatchResources): Match {
+  return new Match({
+    rules: resourceRules,
+    exclude: excludeResourceRules,
+    matchPolicy,
+    namespaceSelector,
+    objectSelector,
+  })
 }

@@ -36,49 +36,96 @@ export class WebhookCaller {
     this.#parts = parts
   }
 
-  /** The version in which it is to be asked about it; undefined if it is not. Forbidden if a condition cannot be evaluated and the webhook is not to be passed over. */
+  /**
+   * The version in which it is to be asked about it; undefined if it is not. Forbidden if a condition cannot be
+   * evaluated and the webhook is not to be passed over.
+   */
   async wanted(webhook: Webhook, subject: Subject): Promise<string | undefined> {
     const { namespaces, authorizer } = this.#parts
     const version = webhook.match.version(subject.requested)
-    if (version === undefined || !webhook.match.selectsObject(subject) || !await webhook.match.selectsNamespace(subject, namespaces)) return undefined
-    const met = webhook.conditions.met(() => requestValues(subject, version, authorizer), () => new Budget())
+    if (
+      version === undefined ||
+      !webhook.match.selectsObject(subject) ||
+      !(await webhook.match.selectsNamespace(subject, namespaces))
+    )
+      return undefined
+    const met = webhook.conditions.met(
+      () => requestValues(subject, version, authorizer),
+      () => new Budget(),
+    )
     switch (met.is) {
-      case 'met': return version
-      case 'unmet': return undefined
+      case 'met':
+        return version
+      case 'unmet':
+        return undefined
       case 'failed': {
-        if (!webhook.ignored) throw new AdmissionRefusal({ code: 403, reason: 'Forbidden', message: `${describeSubject(subject)} is forbidden: webhook "${webhook.name}": ${met.message}` })
+        if (!webhook.ignored)
+          throw new AdmissionRefusal({
+            code: 403,
+            reason: 'Forbidden',
+            message: `${describeSubject(subject)} is forbidden: webhook "${webhook.name}": ${met.message}`,
+          })
         this.#passOver(webhook, subject, new GantryError('FailedPrecondition', met.message))
         return undefined
       }
     }
   }
 
-  /** Its answer, if it allows; undefined if it could not be asked and is to be passed over. Rejects with its refusal, or with why it could not be asked. */
+  /**
+   * Its answer, if it allows; undefined if it could not be asked and is to be passed over. Rejects with its refusal, or
+   * with why it could not be asked.
+   */
   async answer(webhook: Webhook, subject: Subject, version: string): Promise<AdmissionResponse | undefined> {
     const { connections, clock, random, logger } = this.#parts
     const uid = randomUuid(random)
     let response: AdmissionResponse
     try {
-      response = answerOf(await ask(connections.to(webhook.client), questionOf(subject, uid, version), webhook.seconds, clock), uid)
+      response = answerOf(
+        await ask(connections.to(webhook.client), questionOf(subject, uid, version), webhook.seconds, clock),
+        uid,
+      )
     } catch (thrown) {
       if (!webhook.ignored) throw failed(webhook, thrown)
       this.#passOver(webhook, subject, thrown)
       return undefined
     }
-    for (const warning of (response.warnings ?? []).slice(0, WARNINGS)) subject.attributes.context.warn?.(warning.length > WARNING ? `${warning.slice(0, WARNING)}…` : warning)
-    const notes = Object.entries(response.auditAnnotations ?? {}).map(([key, value]) => [`${webhook.name}/${key}`, value])
-    if (notes.length > 0) logger.info({ subject: describeSubject(subject), user: subject.user.name, annotations: Object.fromEntries(notes) as object }, 'noted by an admission webhook')
+    for (const warning of (response.warnings ?? []).slice(0, WARNINGS))
+      subject.attributes.context.warn?.(warning.length > WARNING ? `${warning.slice(0, WARNING)}…` : warning)
+    const notes = Object.entries(response.auditAnnotations ?? {}).map(([key, value]) => [
+      `${webhook.name}/${key}`,
+      value,
+    ])
+    if (notes.length > 0)
+      logger.info(
+        {
+          subject: describeSubject(subject),
+          user: subject.user.name,
+          annotations: Object.fromEntries(notes) as object,
+        },
+        'noted by an admission webhook',
+      )
     if (response.allowed !== true) throw refusalOf(webhook.name, response)
     return response
   }
 
   #passOver({ name }: Webhook, subject: Subject, thrown: unknown): void {
-    this.#parts.logger.warn({ webhook: name, subject: describeSubject(subject), err: thrown }, 'an admission webhook cannot be asked and is passed over')
+    this.#parts.logger.warn(
+      { webhook: name, subject: describeSubject(subject), err: thrown },
+      'an admission webhook cannot be asked and is passed over',
+    )
   }
 }
 
 /** The server's fault, in Kubernetes' words. */
 export function failed({ name }: Webhook, thrown: unknown): AdmissionRefusal {
   const text = `failed calling webhook "${name}": ${GantryError.from(thrown).message}`
-  return new AdmissionRefusal({ code: 500, reason: 'InternalError', message: `Internal error occurred: ${text}`, details: { causes: [{ message: text }] } }, thrown)
+  return new AdmissionRefusal(
+    {
+      code: 500,
+      reason: 'InternalError',
+      message: `Internal error occurred: ${text}`,
+      details: { causes: [{ message: text }] },
+    },
+    thrown,
+  )
 }

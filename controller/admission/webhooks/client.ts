@@ -1,4 +1,7 @@
-/** One question to a webhook over HTTPS. https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#webhook-request-and-response */
+/**
+ * One question to a webhook over HTTPS.
+ * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#webhook-request-and-response
+ */
 import { request as httpsRequest } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -10,19 +13,29 @@ const LIMIT = 3 * 1024 * 1024
 /** Characters of an answer that is none, as it is told. */
 const SHOWN = 256
 
-/** The text of the answer. Rejects with why there is none; DeadlineExceeded after `seconds`. A connection that was kept and turns out to be closed is replaced. */
+/**
+ * The text of the answer. Rejects with why there is none; DeadlineExceeded after `seconds`. A connection that was kept
+ * and turns out to be closed is replaced.
+ */
 export async function ask(endpoint: Endpoint, body: string, seconds: number, clock: Clock): Promise<string> {
   const url = new URL(endpoint.url)
   url.searchParams.set('timeout', `${seconds}s`)
   const ending = new AbortController()
-  const timer = clock.after(seconds * 1000, () => ending.abort(new GantryError('DeadlineExceeded', `no answer within ${seconds} seconds (context deadline exceeded)`)))
+  const timer = clock.after(seconds * 1000, () =>
+    ending.abort(
+      new GantryError('DeadlineExceeded', `no answer within ${seconds} seconds (context deadline exceeded)`),
+    ),
+  )
   try {
     return await exchange(url, endpoint, body, ending.signal).catch((thrown: unknown) => {
       if (thrown instanceof Stale) return exchange(url, endpoint, body, ending.signal)
       throw thrown
     })
   } catch (thrown) {
-    const error = GantryError.from(ending.signal.aborted ? ending.signal.reason : thrown instanceof Stale ? thrown.cause : thrown, 'Unavailable')
+    const error = GantryError.from(
+      ending.signal.aborted ? ending.signal.reason : thrown instanceof Stale ? thrown.cause : thrown,
+      'Unavailable',
+    )
     throw new GantryError(error.code, `failed to call webhook: Post "${url.href}": ${error.message}`, { cause: error })
   } finally {
     timer.cancel()
@@ -35,14 +48,30 @@ class Stale extends Error {}
 function exchange(url: URL, { agent }: Endpoint, body: string, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let answered = false
-    const sent = httpsRequest(url, { method: 'POST', agent, signal, headers: { 'Content-Type': 'application/json', Accept: 'application/json', 'Content-Length': Buffer.byteLength(body), 'User-Agent': 'gantry-controller/admission' } }, (reply) => {
-      answered = true
-      read(reply).then(resolve, (thrown: unknown) => {
-        sent.destroy()
-        reject(thrown as Error)
-      })
-    })
-    sent.on('error', (error) => reject(!answered && sent.reusedSocket && !signal.aborted ? new Stale(error.message, { cause: error }) : error))
+    const sent = httpsRequest(
+      url,
+      {
+        method: 'POST',
+        agent,
+        signal,
+        headers: {
+          'Content-Type': 'application/json',
+          Accept: 'application/json',
+          'Content-Length': Buffer.byteLength(body),
+          'User-Agent': 'gantry-controller/admission',
+        },
+      },
+      (reply) => {
+        answered = true
+        read(reply).then(resolve, (thrown: unknown) => {
+          sent.destroy()
+          reject(thrown as Error)
+        })
+      },
+    )
+    sent.on('error', (error) =>
+      reject(!answered && sent.reusedSocket && !signal.aborted ? new Stale(error.message, { cause: error }) : error),
+    )
     sent.end(body)
   })
 }
@@ -56,6 +85,10 @@ async function read(reply: IncomingMessage): Promise<string> {
     chunks.push(chunk as Buffer)
   }
   const text = Buffer.concat(chunks).toString()
-  if (reply.statusCode !== 200) throw new GantryError('Unavailable', `HTTP status ${reply.statusCode}${text.trim() === '' ? '' : `: ${text.trim().slice(0, SHOWN)}`}`)
+  if (reply.statusCode !== 200)
+    throw new GantryError(
+      'Unavailable',
+      `HTTP status ${reply.statusCode}${text.trim() === '' ? '' : `: ${text.trim().slice(0, SHOWN)}`}`,
+    )
   return text
 }

@@ -40,11 +40,21 @@ export class Connections {
     const key = JSON.stringify([url, service, caBundle])
     let agent = this.#agents.get(key)
     if (agent === undefined) {
-      const options: AgentOptions = { keepAlive: true, maxSockets: AT_ONCE, maxFreeSockets: KEPT, timeout: KEPT_FOR, scheduling: 'lifo', ...caBundle !== '' && { ca: Buffer.from(caBundle, 'base64') } }
+      const options: AgentOptions = {
+        keepAlive: true,
+        maxSockets: AT_ONCE,
+        maxFreeSockets: KEPT,
+        timeout: KEPT_FOR,
+        scheduling: 'lifo',
+        ...(caBundle !== '' && { ca: Buffer.from(caBundle, 'base64') }),
+      }
       agent = service === undefined ? new Agent(options) : new ServiceAgent(options, service, this.#parts)
       this.#agents.set(key, agent)
     }
-    return { agent, url: new URL(url ?? `https://${service!.name}.${service!.namespace}.svc:${service!.port}${service!.path ?? '/'}`) }
+    return {
+      agent,
+      url: new URL(url ?? `https://${service!.name}.${service!.namespace}.svc:${service!.port}${service!.path ?? '/'}`),
+    }
   }
 
   /** Lets go of the connections to all but these. */
@@ -75,14 +85,28 @@ class ServiceAgent extends Agent {
     this.#parts = parts
   }
 
-  override createConnection(options: ConnectionOptions, connected: (error: Error | null, socket?: Duplex) => void): undefined {
+  override createConnection(
+    options: ConnectionOptions,
+    connected: (error: Error | null, socket?: Duplex) => void,
+  ): undefined {
     const { informer, random, portForward } = this.#parts
     const { namespace, name, port } = this.#service
     let socket: Duplex
     try {
       const pods = podsBehind(informer, namespace, name, port)
-      const near = connectPod(portForward, pods[Math.floor(random.next() * pods.length)]!, false, new AbortController().signal)
-      socket = connectTls({ ...options, host: undefined, port: undefined, socket: near, servername: `${name}.${namespace}.svc` } as ConnectionOptions)
+      const near = connectPod(
+        portForward,
+        pods[Math.floor(random.next() * pods.length)]!,
+        false,
+        new AbortController().signal,
+      )
+      socket = connectTls({
+        ...options,
+        host: undefined,
+        port: undefined,
+        socket: near,
+        servername: `${name}.${namespace}.svc`,
+      } as ConnectionOptions)
       near.on('error', (error) => socket.destroy(error))
     } catch (thrown) {
       queueMicrotask(() => connected(thrown as Error))
@@ -95,10 +119,12 @@ class ServiceAgent extends Agent {
 
 function podsBehind(informer: Informer, namespace: string, name: string, port: number): ReturnType<typeof readyPods> {
   const service = informer.lister('Service').get(namespace, name)
-  if (service === undefined) throw new GantryError('Unavailable', `service "${name}" not found in namespace ${namespace}`)
+  if (service === undefined)
+    throw new GantryError('Unavailable', `service "${name}" not found in namespace ${namespace}`)
   const found = (service.spec.ports ?? []).find((candidate) => candidate.port === port)
   if (found === undefined) throw new GantryError('Unavailable', `service "${name}" has no port ${port}`)
   const pods = readyPods(informer, namespace, name, found.name)
-  if (pods.length === 0) throw new GantryError('Unavailable', `no endpoints available for service "${name}": no pod of it is ready`)
+  if (pods.length === 0)
+    throw new GantryError('Unavailable', `no endpoints available for service "${name}": no pod of it is ready`)
   return pods
 }

@@ -50,7 +50,8 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
     }
     for (const webhook of webhooks) {
       const before = asked.get(webhook)
-      if (webhook.again && before !== undefined && before < changes && await this.#ask(webhook, subject) === true) changes++
+      if (webhook.again && before !== undefined && before < changes && (await this.#ask(webhook, subject)) === true)
+        changes++
     }
   }
 
@@ -73,7 +74,11 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
     try {
       const patch = patchOf(response)
       if (patch === undefined || (Array.isArray(patch) && patch.length === 0)) return undefined
-      if (before === null) throw new GantryError('FailedPrecondition', 'it attempted to modify the object, which is not supported for this operation')
+      if (before === null)
+        throw new GantryError(
+          'FailedPrecondition',
+          'it attempted to modify the object, which is not supported for this operation',
+        )
       return applyJsonPatch(before, patch)
     } catch (thrown) {
       throw failed(webhook, thrown)
@@ -83,7 +88,11 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
   #take(webhook: Webhook, subject: Subject, patched: JsonValue): void {
     const { object, subresource } = subject.attributes
     try {
-      if (object === undefined) throw new GantryError('FailedPrecondition', 'it attempted to modify what is sent to a subresource, which is not supported')
+      if (object === undefined)
+        throw new GantryError(
+          'FailedPrecondition',
+          'it attempted to modify what is sent to a subresource, which is not supported',
+        )
       const paths = subresource === 'scale' ? scalePathsOf(object) : undefined
       if (paths !== undefined) {
         const scale = this.#read(webhook, subject, inspectMessage('Scale', patched))
@@ -101,13 +110,21 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
   }
 
   /** What Gantry does not know, or does not act on, is left out, and told of. */
-  #read<T>(webhook: Webhook, subject: Subject, { object, problems }: { readonly object: T; readonly problems: readonly Problem[] }): T {
+  #read<T>(
+    webhook: Webhook,
+    subject: Subject,
+    { object, problems }: { readonly object: T; readonly problems: readonly Problem[] },
+  ): T {
     const wrong = problems.filter((problem) => !isLenient(problem))
     if (wrong.length > 0) throw problemError(wrong)
     const { warn } = subject.attributes.context
     for (const problem of problems) {
       if (warn !== undefined) warn(`admission webhook "${webhook.name}": ${describeLenient(problem)}`)
-      else this.#logger.warn({ webhook: webhook.name, subject: describeSubject(subject), problem: describeLenient(problem) }, 'an admission webhook adds what is left out')
+      else
+        this.#logger.warn(
+          { webhook: webhook.name, subject: describeSubject(subject), problem: describeLenient(problem) },
+          'an admission webhook adds what is left out',
+        )
     }
     return object
   }
@@ -117,10 +134,17 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
 function confine(next: AnyResource, before: AnyResource, subresource: string): void {
   const kept = before.metadata
   const { name, namespace } = next.metadata
-  if (name !== kept.name || namespace !== kept.namespace) throw new GantryError('InvalidArgument', 'it may not change the name or namespace of the object')
+  if (name !== kept.name || namespace !== kept.namespace)
+    throw new GantryError('InvalidArgument', 'it may not change the name or namespace of the object')
   next.metadata = {
-    ...next.metadata, generateName: kept.generateName, selfLink: kept.selfLink, uid: kept.uid, generation: kept.generation,
-    creationTimestamp: kept.creationTimestamp, deletionTimestamp: kept.deletionTimestamp, deletionGracePeriodSeconds: kept.deletionGracePeriodSeconds,
+    ...next.metadata,
+    generateName: kept.generateName,
+    selfLink: kept.selfLink,
+    uid: kept.uid,
+    generation: kept.generation,
+    creationTimestamp: kept.creationTimestamp,
+    deletionTimestamp: kept.deletionTimestamp,
+    deletionGracePeriodSeconds: kept.deletionGracePeriodSeconds,
   }
   if (subresource === 'status' || !hasStatus(before)) return
   const [to, from] = [next as { status?: unknown }, before as { status?: unknown }]
@@ -129,6 +153,8 @@ function confine(next: AnyResource, before: AnyResource, subresource: string): v
 }
 
 function set(object: object, path: readonly string[], value: JsonValue): void {
-  const parent = path.slice(0, -1).reduce((step, name) => (step[name] ??= {}) as Record<string, unknown>, object as Record<string, unknown>)
+  const parent = path
+    .slice(0, -1)
+    .reduce((step, name) => (step[name] ??= {}) as Record<string, unknown>, object as Record<string, unknown>)
   setOwn(parent as JsonObject, path.at(-1)!, value)
 }

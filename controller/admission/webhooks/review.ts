@@ -1,4 +1,7 @@
-/** What a webhook is asked and answers: AdmissionReview. https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request */
+/**
+ * What a webhook is asked and answers: AdmissionReview.
+ * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request
+ */
 import { encodeFields, inspectMessage } from '../../../proto/api/codec.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { describeProblem, isLenient } from '../../../proto/api/problem.ts'
@@ -10,11 +13,18 @@ const REVIEW = { kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1' } as
 
 /** JSON. `version`: in which the objects are sent. */
 export function questionOf(subject: Subject, uid: string, version: string): string {
-  const request: JsonObject = { uid, ...encodeFields('AdmissionRequest', subject.request(version)), object: subject.object(version), oldObject: subject.oldObject(version) }
+  const request: JsonObject = {
+    uid,
+    ...encodeFields('AdmissionRequest', subject.request(version)),
+    object: subject.object(version),
+    oldObject: subject.oldObject(version),
+  }
   return JSON.stringify({ ...REVIEW, request })
 }
 
-/** Throws for what is no answer to that question. Fields that are not known are passed over: they are of later versions. */
+/**
+ * Throws for what is no answer to that question. Fields that are not known are passed over: they are of later versions.
+ */
 export function answerOf(text: string, uid: string): AdmissionResponse {
   let review: JsonValue
   try {
@@ -22,15 +32,22 @@ export function answerOf(text: string, uid: string): AdmissionResponse {
   } catch (cause) {
     throw new GantryError('Unavailable', `the answer is not JSON: ${(cause as Error).message}`, { cause })
   }
-  if (typeof review !== 'object' || review === null || Array.isArray(review)) throw new GantryError('Unavailable', 'the answer is not an AdmissionReview')
+  if (typeof review !== 'object' || review === null || Array.isArray(review))
+    throw new GantryError('Unavailable', 'the answer is not an AdmissionReview')
   if (review.kind !== REVIEW.kind || review.apiVersion !== REVIEW.apiVersion) {
-    throw new GantryError('Unavailable', `expected webhook response of ${REVIEW.apiVersion}, Kind=${REVIEW.kind}, got ${JSON.stringify(review.apiVersion) ?? 'none'}, Kind=${JSON.stringify(review.kind) ?? 'none'}`)
+    throw new GantryError(
+      'Unavailable',
+      `expected webhook response of ${REVIEW.apiVersion}, Kind=${REVIEW.kind}, got ${JSON.stringify(review.apiVersion) ?? 'none'}, Kind=${JSON.stringify(review.kind) ?? 'none'}`,
+    )
   }
-  if (typeof review.response !== 'object' || review.response === null) throw new GantryError('Unavailable', 'webhook response was absent')
+  if (typeof review.response !== 'object' || review.response === null)
+    throw new GantryError('Unavailable', 'webhook response was absent')
   const { object, problems } = inspectMessage('AdmissionResponse', review.response)
   const wrong = problems.filter((problem) => !isLenient(problem))
-  if (wrong.length > 0) throw new GantryError('Unavailable', `the answer is not as it should be: ${wrong.map(describeProblem).join('; ')}`)
-  if (object.uid !== uid) throw new GantryError('Unavailable', `expected response.uid="${uid}", got "${object.uid ?? ''}"`)
+  if (wrong.length > 0)
+    throw new GantryError('Unavailable', `the answer is not as it should be: ${wrong.map(describeProblem).join('; ')}`)
+  if (object.uid !== uid)
+    throw new GantryError('Unavailable', `expected response.uid="${uid}", got "${object.uid ?? ''}"`)
   return object
 }
 
@@ -38,7 +55,8 @@ export function answerOf(text: string, uid: string): AdmissionResponse {
 export function refusalOf(webhook: string, { status }: AdmissionResponse): AdmissionRefusal {
   const denied = `admission webhook "${webhook}" denied the request`
   const { code = 0, message = '', reason = '', details } = status ?? {}
-  const text = message !== '' ? `${denied}: ${message}` : reason !== '' ? `${denied}: ${reason}` : `${denied} without explanation`
+  const text =
+    message !== '' ? `${denied}: ${message}` : reason !== '' ? `${denied}: ${reason}` : `${denied} without explanation`
   return new AdmissionRefusal({ code: code >= 400 && code <= 599 ? code : 400, reason, message: text, details })
 }
 
@@ -46,7 +64,8 @@ export function refusalOf(webhook: string, { status }: AdmissionResponse): Admis
 export function patchOf({ patch = '', patchType = '' }: AdmissionResponse): JsonValue | undefined {
   if (patch === '' && patchType === '') return undefined
   if (patch === '') throw new GantryError('Unavailable', 'the answer has a patchType and no patch')
-  if (patchType !== 'JSONPatch') throw new GantryError('Unavailable', `unsupported patch type "${patchType}": JSONPatch is the only one`)
+  if (patchType !== 'JSONPatch')
+    throw new GantryError('Unavailable', `unsupported patch type "${patchType}": JSONPatch is the only one`)
   try {
     return JSON.parse(Buffer.from(patch, 'base64').toString()) as JsonValue
   } catch (cause) {

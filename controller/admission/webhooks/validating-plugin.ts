@@ -24,10 +24,12 @@ export class ValidatingWebhooksPlugin implements AdmissionPlugin {
   /** With the refusal of the first of them, in their order. */
   async validate(attributes: AdmissionAttributes): Promise<void> {
     const subject = new Subject(attributes)
-    const results = await Promise.allSettled(this.#webhooks.get().map(async (webhook) => {
-      const version = await this.#caller.wanted(webhook, subject)
-      if (version !== undefined) await this.#caller.answer(webhook, subject, version)
-    }))
+    const results = await Promise.allSettled(
+      this.#webhooks.get().map(async (webhook) => {
+        const version = await this.#caller.wanted(webhook, subject)
+        if (version !== undefined) await this.#caller.answer(webhook, subject, version)
+      }),
+    )
     for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 }

@@ -20,7 +20,9 @@ export class CelError extends GantryError {
   readonly place: Place | undefined
 
   constructor(message: string, fault: CelFault, place?: Place, cause?: unknown) {
-    super('InvalidArgument', place === undefined ? message : `line ${place.line}, column ${place.column}: ${message}`, { cause })
+    super('InvalidArgument', place === undefined ? message : `line ${place.line}, column ${place.column}: ${message}`, {
+      cause,
+    })
     this.fault = fault
     this.place = place
   }

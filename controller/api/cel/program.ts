@@ -35,12 +35,28 @@ export interface Declarations {
   readonly functions?: readonly CelFunction[]
 }
 
-/** By name, the type of a variable: dyn, string, int, double, bool, list<string>, map<string, dyn>, optional<dyn>, or the name of a declared type. */
+/**
+ * By name, the type of a variable: dyn, string, int, double, bool, list<string>, map<string, dyn>, optional<dyn>, or
+ * the name of a declared type.
+ */
 export type Variables = Readonly<Record<string, string>>
 
 const standard: Environment = (() => {
-  const environment = new Environment({ enableOptionalTypes: true, homogeneousAggregateLiterals: false, unlistedVariablesAreDyn: false, limits: LIMITS })
-  for (const register of [registerStrings, registerLists, registerUrls, registerAddresses, registerQuantities, registerFormats]) register(environment)
+  const environment = new Environment({
+    enableOptionalTypes: true,
+    homogeneousAggregateLiterals: false,
+    unlistedVariablesAreDyn: false,
+    limits: LIMITS,
+  })
+  for (const register of [
+    registerStrings,
+    registerLists,
+    registerUrls,
+    registerAddresses,
+    registerQuantities,
+    registerFormats,
+  ])
+    register(environment)
   return environment
 })()
 
@@ -51,9 +67,12 @@ export class CelEnvironment {
   /** `above`: what it knows, this knows too. */
   constructor(variables: Variables, { types = [], functions = [] }: Declarations = {}, above?: CelEnvironment) {
     const environment = (above === undefined ? standard : above.#environment).clone()
-    for (const { name, constructor: ctor, fields } of types) environment.registerType(name, { ctor, ...fields !== undefined && { fields } } as never)
-    for (const { name, equal } of types) environment.registerOperator(`${name} == ${name}`, (equal ?? ((a: unknown, b: unknown) => a === b)) as never)
-    for (const { signature, call } of functions) environment.registerFunction(signature, call as never, { async: false } as never)
+    for (const { name, constructor: ctor, fields } of types)
+      environment.registerType(name, { ctor, ...(fields !== undefined && { fields }) } as never)
+    for (const { name, equal } of types)
+      environment.registerOperator(`${name} == ${name}`, (equal ?? ((a: unknown, b: unknown) => a === b)) as never)
+    for (const { signature, call } of functions)
+      environment.registerFunction(signature, call as never, { async: false } as never)
     for (const [name, type] of Object.entries(variables)) environment.registerVariable(name, type)
     this.#environment = environment
   }
@@ -63,10 +82,14 @@ export class CelEnvironment {
     return new CelEnvironment(variables, {}, this)
   }
 
-  /** CelError with the place for what is no expression, names what there is not, or does not result in `returns` (default: anything). */
+  /**
+   * CelError with the place for what is no expression, names what there is not, or does not result in `returns`
+   * (default: anything).
+   */
   compile(expression: string, returns?: string): Program {
     if (expression.trim() === '') throw new CelError('is empty', 'compilation')
-    if (expression.length > EXPRESSION_LENGTH) throw new CelError(`has ${expression.length} characters, at most ${EXPRESSION_LENGTH} are allowed`, 'compilation')
+    if (expression.length > EXPRESSION_LENGTH)
+      throw new CelError(`has ${expression.length} characters, at most ${EXPRESSION_LENGTH} are allowed`, 'compilation')
     let parsed: Parsed
     try {
       parsed = this.#environment.parse(expression) as unknown as Parsed
@@ -76,7 +99,8 @@ export class CelEnvironment {
     visit(parsed.ast, widenHas)
     const { valid, error, type } = parsed.check()
     if (!valid) throw celError(error, 'compilation', expression)
-    if (returns !== undefined && type !== returns && type !== 'dyn') throw new CelError(`must result in ${returns}, and results in ${type}`, 'compilation')
+    if (returns !== undefined && type !== returns && type !== 'dyn')
+      throw new CelError(`must result in ${returns}, and results in ${type}`, 'compilation')
     return new Program(expression, parsed, returns)
   }
 }
@@ -104,7 +128,15 @@ interface Node {
 interface Macro {
   readonly args?: readonly Evaluated[]
   evaluate?: Step
-  typeCheck?: (checker: { check(node: Node, context: unknown): unknown; getType(name: string): unknown; createError(code: string, message: string, node: Node): Error }, macro: Macro, context: unknown) => unknown
+  typeCheck?: (
+    checker: {
+      check(node: Node, context: unknown): unknown
+      getType(name: string): unknown
+      createError(code: string, message: string, node: Node): Error
+    },
+    macro: Macro,
+    context: unknown,
+  ) => unknown
 }
 
 type Step = (evaluator: unknown, node: Node, context: unknown) => unknown
@@ -140,7 +172,11 @@ export class Program {
     try {
       const result = this.#parsed(values)
       const wanted = TYPES[this.#returns ?? '']
-      if (wanted !== undefined && typeof result !== wanted) throw new CelError(`results in ${result === null ? 'null' : typeof result}, not in ${this.#returns}`, 'evaluation')
+      if (wanted !== undefined && typeof result !== wanted)
+        throw new CelError(
+          `results in ${result === null ? 'null' : typeof result}, not in ${this.#returns}`,
+          'evaluation',
+        )
       return result
     } catch (thrown) {
       throw celError(thrown, 'evaluation', this.expression)
@@ -153,13 +189,15 @@ export class Program {
   #meterStep(node: Node): void {
     const matching = node.op === 'rcall' && (node.args as [string])[0] === 'matches' ? this.#matching(node) : undefined
     const { macro, evaluate } = node.meta
-    const metered = (step: Step): Step => (evaluator, ast, context) => {
-      this.#meter.spend(1)
-      const result = step(evaluator, ast, context)
-      if (typeof result === 'string') this.#meter.spend(Math.ceil(result.length / 10))
-      else if (Array.isArray(result)) this.#meter.spend(result.length)
-      return result
-    }
+    const metered =
+      (step: Step): Step =>
+      (evaluator, ast, context) => {
+        this.#meter.spend(1)
+        const result = step(evaluator, ast, context)
+        if (typeof result === 'string') this.#meter.spend(Math.ceil(result.length / 10))
+        else if (Array.isArray(result)) this.#meter.spend(result.length)
+        return result
+      }
     if (macro?.evaluate !== undefined) macro.evaluate = metered(macro.evaluate)
     else if (evaluate !== undefined) node.setMeta('evaluate', metered(matching ?? evaluate))
   }
@@ -171,7 +209,7 @@ export class Program {
     const cost = innerCost(isCall ? (args as [string])[0] : op)
     if (handle === undefined || cost === undefined) return
     node.handle = (...given) => {
-      this.#meter.spend(cost(isCall ? given[0] as unknown[] : given.slice(0, 2)))
+      this.#meter.spend(cost(isCall ? (given[0] as unknown[]) : given.slice(0, 2)))
       return handle(...given)
     }
   }
@@ -179,13 +217,14 @@ export class Program {
   /** Patterns are RE2's, which take no longer than the text is long; a constant one is looked at now. */
   #matching({ args }: Node): Step {
     const [, receiver, [argument]] = args as [string, Evaluated, [Evaluated]]
-    const constant = argument.op === 'value' ? argument.args as string : undefined
+    const constant = argument.op === 'value' ? (argument.args as string) : undefined
     const flaw = constant === undefined ? undefined : patternFlaw(constant)
     if (flaw !== undefined) throw new CelError(`"${constant}" ${flaw}`, 'compilation')
     return (evaluator, _node, context) => {
       const text = receiver.evaluate(evaluator, receiver, context)
       const regexp = argument.evaluate(evaluator, argument, context)
-      if (typeof text !== 'string' || typeof regexp !== 'string') throw new CelError('matches is for strings', 'evaluation')
+      if (typeof text !== 'string' || typeof regexp !== 'string')
+        throw new CelError('matches is for strings', 'evaluation')
       // Every place of the pattern may be looked at for every character of the text; as Kubernetes counts it.
       this.#meter.spend(Math.ceil((text.length + 1) / 10) * Math.ceil(regexp.length / 4))
       return matches(regexp, text)
@@ -198,12 +237,15 @@ interface FieldReader {
   debugType(value: unknown): { fieldLazy(value: unknown, name: string, node: Node, evaluator: FieldReader): unknown }
 }
 
-/** `has(E.name)` for any expression E (the library has it for names joined by dots only), of a field that E's type has. */
+/**
+ * `has(E.name)` for any expression E (the library has it for names joined by dots only), of a field that E's type has.
+ */
 function widenHas({ op, args, meta: { macro } }: Node): void {
   if (op !== 'call' || (args as [string])[0] !== 'has' || macro?.args?.length !== 1) return
   const [field] = macro.args as [Evaluated]
   macro.typeCheck = (checker, _macro, context) => {
-    if (field.op !== '.') throw checker.createError('invalid_macro_argument', 'has() needs a field, such as has(self.name)', field)
+    if (field.op !== '.')
+      throw checker.createError('invalid_macro_argument', 'has() needs a field, such as has(self.name)', field)
     checker.check(field, context)
     return checker.getType('bool')
   }
@@ -211,7 +253,11 @@ function widenHas({ op, args, meta: { macro } }: Node): void {
     const [owner, name] = field.args as [Node, string]
     const reader = evaluator as FieldReader
     const value = reader.run(owner, context)
-    return value !== null && value !== undefined && reader.debugType(value).fieldLazy(value, name, field, reader) !== undefined
+    return (
+      value !== null &&
+      value !== undefined &&
+      reader.debugType(value).fieldLazy(value, name, field, reader) !== undefined
+    )
   }
 }
 
@@ -238,7 +284,7 @@ function visit(root: unknown, call: (node: Node) => void): void {
     if (isNode(value)) {
       call(value)
       waiting.push(value.args, value.meta.macro, value.meta.alternate)
-    } else if (Array.isArray(value)) waiting.push(...value as unknown[])
+    } else if (Array.isArray(value)) waiting.push(...(value as unknown[]))
     else if (Object.getPrototypeOf(value) === Object.prototype) waiting.push(...Object.values(value))
   }
 }

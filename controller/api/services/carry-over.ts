@@ -10,7 +10,8 @@ import type { ServicePort, ServiceSpec } from '../../../proto/gen/types.ts'
 export function carryOver(next: ServiceSpec, previous: ServiceSpec): void {
   keepAddresses(next, previous)
   keepNodePorts(next, previous)
-  if (hasHealthCheckPort(next) && hasHealthCheckPort(previous) && isUnset(next.healthCheckNodePort)) next.healthCheckNodePort = previous.healthCheckNodePort
+  if (hasHealthCheckPort(next) && hasHealthCheckPort(previous) && isUnset(next.healthCheckNodePort))
+    next.healthCheckNodePort = previous.healthCheckNodePort
   dropUnneeded(next, previous)
 }
 
@@ -22,7 +23,8 @@ function keepAddresses(next: ServiceSpec, previous: ServiceSpec): void {
   if (next.type === 'ExternalName' || previous.type === 'ExternalName') return
   if (isUnset(next.clusterIP) && isUnset(next.clusterIPs)) next.clusterIP = previous.clusterIP
   if (next.clusterIP === previous.clusterIP && isUnset(next.clusterIPs)) next.clusterIPs = previous.clusterIPs
-  else if (next.clusterIP !== previous.clusterIP && sameJson(next.clusterIPs, previous.clusterIPs)) next.clusterIPs = isUnset(next.clusterIP) ? undefined : [next.clusterIP!]
+  else if (next.clusterIP !== previous.clusterIP && sameJson(next.clusterIPs, previous.clusterIPs))
+    next.clusterIPs = isUnset(next.clusterIP) ? undefined : [next.clusterIP!]
   if (isUnset(next.ipFamilies)) next.ipFamilies = previous.ipFamilies
   next.ipFamilyPolicy ??= previous.ipFamilyPolicy
   if (next.ipFamilyPolicy !== 'SingleStack') return
@@ -35,7 +37,8 @@ function mayHaveNodePorts({ type }: ServiceSpec): boolean {
   return type === 'NodePort' || type === 'LoadBalancer'
 }
 
-const samePort = (one: ServicePort, other: ServicePort): boolean => one.port === other.port && (one.protocol ?? 'TCP') === (other.protocol ?? 'TCP')
+const samePort = (one: ServicePort, other: ServicePort): boolean =>
+  one.port === other.port && (one.protocol ?? 'TCP') === (other.protocol ?? 'TCP')
 
 function keepNodePorts(next: ServiceSpec, previous: ServiceSpec): void {
   if (!mayHaveNodePorts(next) || !mayHaveNodePorts(previous)) return
@@ -50,14 +53,25 @@ function dropUnneeded(next: ServiceSpec, previous: ServiceSpec): void {
   const drop = <F extends keyof ServiceSpec>(unneeded: boolean, ...fields: F[]): void => {
     for (const field of unneeded ? fields : []) if (sameJson(next[field], previous[field])) delete next[field]
   }
-  drop(next.type === 'ExternalName' && previous.type !== 'ExternalName', 'clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy')
+  drop(
+    next.type === 'ExternalName' && previous.type !== 'ExternalName',
+    'clusterIP',
+    'clusterIPs',
+    'ipFamilies',
+    'ipFamilyPolicy',
+  )
   drop(previous.type === 'ExternalName' && next.type !== 'ExternalName', 'externalName')
-  drop(previous.type === 'LoadBalancer' && next.type !== 'LoadBalancer', 'allocateLoadBalancerNodePorts', 'loadBalancerClass')
+  drop(
+    previous.type === 'LoadBalancer' && next.type !== 'LoadBalancer',
+    'allocateLoadBalancerNodePorts',
+    'loadBalancerClass',
+  )
   drop(!isExternal(next), 'externalTrafficPolicy')
   drop(!hasHealthCheckPort(next), 'healthCheckNodePort')
   drop(next.sessionAffinity !== 'ClientIP', 'sessionAffinityConfig')
   if (mayHaveNodePorts(next) || !mayHaveNodePorts(previous)) return
   for (const port of next.ports ?? []) {
-    if (previous.ports?.some((other) => samePort(port, other) && port.nodePort === other.nodePort) === true) delete port.nodePort
+    if (previous.ports?.some((other) => samePort(port, other) && port.nodePort === other.nodePort) === true)
+      delete port.nodePort
   }
 }

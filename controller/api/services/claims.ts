@@ -23,11 +23,17 @@ export function nodePortKey(port: number): string {
 }
 
 /** By key: all that a Service holds, as its spec says. */
-export function claimsOf({ clusterIPs = [], ports = [], healthCheckNodePort = 0 }: ServiceSpec): ReadonlyMap<string, Claim> {
+export function claimsOf({
+  clusterIPs = [],
+  ports = [],
+  healthCheckNodePort = 0,
+}: ServiceSpec): ReadonlyMap<string, Claim> {
   const claims = new Map<string, Claim>()
-  const add = (key: string, field: string, value: string | number): void => void (claims.has(key) || claims.set(key, { key, field, value: String(value) }))
+  const add = (key: string, field: string, value: string | number): void =>
+    void (claims.has(key) || claims.set(key, { key, field, value: String(value) }))
   clusterIPs.forEach((address, index) => {
-    if (address !== HEADLESS) add(addressKey(address), index === 0 ? 'spec.clusterIP' : `spec.clusterIPs[${index}]`, address)
+    if (address !== HEADLESS)
+      add(addressKey(address), index === 0 ? 'spec.clusterIP' : `spec.clusterIPs[${index}]`, address)
   })
   ports.forEach(({ nodePort = 0 }, index) => {
     if (nodePort !== 0) add(nodePortKey(nodePort), `spec.ports[${index}].nodePort`, nodePort)

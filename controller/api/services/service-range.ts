@@ -17,9 +17,19 @@ export interface Band {
   readonly dynamic: number
 }
 
-/** A number of the band that is not taken; undefined if all are. `takenCount` is no less than the count of those taken. */
-export function choose({ first, last, dynamic }: Band, isTaken: (number: number) => boolean, takenCount: number, random: Random): number | undefined {
-  for (const [from, to] of [[dynamic, last], [first, dynamic - 1]] as const) {
+/**
+ * A number of the band that is not taken; undefined if all are. `takenCount` is no less than the count of those taken.
+ */
+export function choose(
+  { first, last, dynamic }: Band,
+  isTaken: (number: number) => boolean,
+  takenCount: number,
+  random: Random,
+): number | undefined {
+  for (const [from, to] of [
+    [dynamic, last],
+    [first, dynamic - 1],
+  ] as const) {
     const size = to - from + 1
     if (size <= 0) continue
     for (let tries = 0; tries < RANDOM_TRIES; tries++) {
@@ -28,7 +38,7 @@ export function choose({ first, last, dynamic }: Band, isTaken: (number: number)
     }
     const start = Math.floor(random.next() * size)
     for (let step = 0; step < Math.min(size, takenCount + 1); step++) {
-      const candidate = from + (start + step) % size
+      const candidate = from + ((start + step) % size)
       if (!isTaken(candidate)) return candidate
     }
   }
@@ -61,7 +71,11 @@ export class ServiceRange {
     const range = readCidr(cidr)
     const size = range === undefined ? 0n : range.last - range.first + 1n
     if (range === undefined || size < 8n) {
-      throw new GantryError('InvalidArgument', `serviceCidr: ${cidr} is not a range of 8 addresses or more, such as 10.96.0.0/16`, { details: [{ field: 'serviceCidr', value: cidr }] })
+      throw new GantryError(
+        'InvalidArgument',
+        `serviceCidr: ${cidr} is not a range of 8 addresses or more, such as 10.96.0.0/16`,
+        { details: [{ field: 'serviceCidr', value: cidr }] },
+      )
     }
     this.cidr = cidr
     this.family = `IPv${range.family}`
@@ -80,7 +94,9 @@ export class ServiceRange {
   contains(text: string): boolean {
     const address = readAddress(text)
     if (address === undefined || `IPv${address.family}` !== this.family) return false
-    return address.value > this.#first && (this.family === 'IPv4' ? address.value < this.#last : address.value <= this.#last)
+    return (
+      address.value > this.#first && (this.family === 'IPv4' ? address.value < this.#last : address.value <= this.#last)
+    )
   }
 }
 
@@ -88,7 +104,11 @@ export class ServiceRange {
 export function serviceRanges(setting: string): readonly ServiceRange[] {
   const ranges = setting.split(',').map((cidr) => new ServiceRange(cidr.trim()))
   if (ranges.length > 2 || (ranges.length === 2 && ranges[0]!.family === ranges[1]!.family)) {
-    throw new GantryError('InvalidArgument', `serviceCidr: ${setting} names more than one range of a family; give one range, or one of each family, such as 10.96.0.0/16,fd00:10:96::/112`, { details: [{ field: 'serviceCidr', value: setting }] })
+    throw new GantryError(
+      'InvalidArgument',
+      `serviceCidr: ${setting} names more than one range of a family; give one range, or one of each family, such as 10.96.0.0/16,fd00:10:96::/112`,
+      { details: [{ field: 'serviceCidr', value: setting }] },
+    )
   }
   return ranges
 }

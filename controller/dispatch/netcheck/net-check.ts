@@ -1,6 +1,8 @@
 /**
- * `gantry net check`: each node is asked for its part by a stream, by way of the controller that holds its session; when all have said that they are
- * ready, each is told what to try. Bounded in time; when the caller goes, the streams end, and with them what the nodes made.
+ * `gantry net check`: each node is asked for its part by a stream, by way of the controller that holds its session;
+ * when all have said that they are
+ * ready, each is told what to try. Bounded in time; when the caller goes, the streams end, and with them what the nodes
+ * made.
  */
 import { isIP } from 'node:net'
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -8,7 +10,17 @@ import type { CallContext } from '../../../proto/api/rpc.ts'
 import type { Input } from '../../../proto/api/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
-import type { ClusterNetwork, NetCheckInput, NetCheckOutput, NetCheckProbeResult, NetCheckReady, NetCheckRequest, NetCheckResult, Node, StreamDown } from '../../../proto/gen/types.ts'
+import type {
+  ClusterNetwork,
+  NetCheckInput,
+  NetCheckOutput,
+  NetCheckProbeResult,
+  NetCheckReady,
+  NetCheckRequest,
+  NetCheckResult,
+  Node,
+  StreamDown,
+} from '../../../proto/gen/types.ts'
 import { isController } from '../../api/authorization.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import type { Peers } from '../../election/peers.ts'
@@ -67,22 +79,44 @@ export class NetCheck {
     call.signal.addEventListener('abort', () => news.end(), { once: true, signal: ending.signal })
     const parts = present.map((node) => this.#begin(node, { ...call, signal }, news))
     try {
-      await news.until(() => parts.every(({ ready, ended }) => ready !== undefined || ended !== undefined), clock, GETTING_READY)
+      await news.until(
+        () => parts.every(({ ready, ended }) => ready !== undefined || ended !== undefined),
+        clock,
+        GETTING_READY,
+      )
       const participants: Participant[] = []
       for (const { node, ready, ended } of parts) {
         if (ready !== undefined && ended === undefined) participants.push({ node, ready })
-        else yield nodeResult(node, ended === undefined ? `did not get ready within ${GETTING_READY / 1000} s` : ended.message)
+        else
+          yield nodeResult(
+            node,
+            ended === undefined ? `did not get ready within ${GETTING_READY / 1000} s` : ended.message,
+          )
       }
       const planned = planProbes(participants, subjects)
       const byNode = new Map(parts.map((part) => [part.node, part]))
       for (const { node, probe } of planned) byNode.get(node)!.inputs.push({ input: { case: 'probe', value: probe } })
-      const resultOf = ({ node, probe }: PlannedProbe): NetCheckProbeResult | undefined => byNode.get(node)!.results.get(probe.id)
-      await news.until(() => planned.every((one) => resultOf(one) !== undefined || byNode.get(one.node)!.ended !== undefined), clock, WHOLE)
+      const resultOf = ({ node, probe }: PlannedProbe): NetCheckProbeResult | undefined =>
+        byNode.get(node)!.results.get(probe.id)
+      await news.until(
+        () => planned.every((one) => resultOf(one) !== undefined || byNode.get(one.node)!.ended !== undefined),
+        clock,
+        WHOLE,
+      )
       if (call.signal.aborted) return
-      if (subjects.service === undefined) yield { check: 'service', target: 'default/kubernetes', skipped: true, ok: true, message: 'there is no Service default/kubernetes with an address' }
+      if (subjects.service === undefined)
+        yield {
+          check: 'service',
+          target: 'default/kubernetes',
+          skipped: true,
+          ok: true,
+          message: 'there is no Service default/kubernetes with an address',
+        }
       const over = 'the check was over before it had an answer'
       yield* judge(planned, new Map(planned.map((one) => [one, resultOf(one)])), participants, over)
-      for (const { node, ended } of parts) if (ended !== undefined && participants.some((other) => other.node === node)) yield nodeResult(node, ended.message)
+      for (const { node, ended } of parts)
+        if (ended !== undefined && participants.some((other) => other.node === node))
+          yield nodeResult(node, ended.message)
     } finally {
       late.cancel()
       for (const { inputs } of parts) inputs.close()
@@ -92,7 +126,10 @@ export class NetCheck {
   }
 
   /** One node's part: for other controllers, and for whoever asks himself. */
-  async *node(inputs: AsyncIterable<NetCheckInput>, call: CallContext): AsyncGenerator<Input<NetCheckOutput>, void, undefined> {
+  async *node(
+    inputs: AsyncIterable<NetCheckInput>,
+    call: CallContext,
+  ): AsyncGenerator<Input<NetCheckOutput>, void, undefined> {
     const { first, rest } = await begin(inputs)
     const start = first?.input
     if (start?.case !== 'start') throw new GantryError('InvalidArgument', 'a check of a node begins with its start')
@@ -105,7 +142,13 @@ export class NetCheck {
     const results = new Map<number, NetCheckProbeResult>()
     const run = async (): Promise<void> => {
       try {
-        for await (const { output } of this.#open(node, WHOLE + RETURNING, start as NetCheckInput, inputs[Symbol.asyncIterator]() as AsyncIterator<NetCheckInput>, call)) {
+        for await (const { output } of this.#open(
+          node,
+          WHOLE + RETURNING,
+          start as NetCheckInput,
+          inputs[Symbol.asyncIterator]() as AsyncIterator<NetCheckInput>,
+          call,
+        )) {
           if (output?.case === 'ready') part.ready = output.value
           else if (output?.case === 'result') results.set(output.value.id, output.value)
           news.tell()
@@ -116,44 +159,83 @@ export class NetCheck {
       }
       news.tell()
     }
-    const part: Part = { node, inputs, results, ready: undefined, ended: undefined, running: Promise.resolve().then(run) }
+    const part: Part = {
+      node,
+      inputs,
+      results,
+      ready: undefined,
+      ended: undefined,
+      running: Promise.resolve().then(run),
+    }
     return part
   }
 
-  async *#open(node: string, deadlineMillis: number, first: NetCheckInput, rest: AsyncIterator<NetCheckInput>, call: CallContext): AsyncGenerator<NetCheckOutput, void, undefined> {
+  async *#open(
+    node: string,
+    deadlineMillis: number,
+    first: NetCheckInput,
+    rest: AsyncIterator<NetCheckInput>,
+    call: CallContext,
+  ): AsyncGenerator<NetCheckOutput, void, undefined> {
     const { informer, controller, peers, dispatcher } = this.#parts
     const stored = informer.lister('Node').get('', node)
     if (stored === undefined) throw new GantryError('NotFound', `nodes "${node}" not found`)
-    const holder = isController(call.user) ? controller : controllerOf(stored) ?? controller
-    if (holder !== controller) return yield* (await peers.client(holder, 'Cluster')).netCheckNode(startedAgain(first, rest), { signal: call.signal })
+    const holder = isController(call.user) ? controller : (controllerOf(stored) ?? controller)
+    if (holder !== controller)
+      return yield* (await peers.client(holder, 'Cluster')).netCheckNode(startedAgain(first, rest), {
+        signal: call.signal,
+      })
     const request = { podUid: '', request: { case: 'netCheck' as const, value: { node, deadlineMillis } } }
     const inputs = wrapped(rest, (value): Input<StreamDown> => ({ message: { case: 'netCheck', value } }))
-    for await (const { message } of dispatcher.streams.open(node, request, inputs, (told) => dispatcher.tell(node, told), call)) {
+    for await (const { message } of dispatcher.streams.open(
+      node,
+      request,
+      inputs,
+      (told) => dispatcher.tell(node, told),
+      call,
+    )) {
       if (message?.case === 'netCheck') yield message.value
     }
   }
 
-  /** Nodes that are to take part, and those that cannot. Of a choice all others take part too: what they send to the chosen is tried. */
+  /**
+   * Nodes that are to take part, and those that cannot. Of a choice all others take part too: what they send to the
+   * chosen is tried.
+   */
   #nodes(chosen: readonly string[]): { present: string[]; absent: { node: string; why: string }[] } {
     const nodes = [...this.#parts.informer.lister('Node').list()]
-    for (const name of chosen) if (!nodes.some(({ metadata }) => metadata.name === name)) throw new GantryError('NotFound', `nodes "${name}" not found`)
+    for (const name of chosen)
+      if (!nodes.some(({ metadata }) => metadata.name === name))
+        throw new GantryError('NotFound', `nodes "${name}" not found`)
     const present: string[] = []
     const absent: { node: string; why: string }[] = []
     for (const node of nodes.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
       const { name } = node.metadata
       if (isReady(node)) present.push(name)
-      else if (chosen.length === 0 || chosen.includes(name)) absent.push({ node: name, why: `is not ready; see gantry describe node ${name}` })
+      else if (chosen.length === 0 || chosen.includes(name))
+        absent.push({ node: name, why: `is not ready; see gantry describe node ${name}` })
     }
     return { present, absent }
   }
 
   #subjects({ nodes, outward, name }: NetCheckRequest): CheckSubjects {
     const service = this.#parts.informer.lister('Service').get('default', 'kubernetes')
-    const addresses = (service?.spec.clusterIPs ?? (service?.spec.clusterIP === undefined ? [] : [service.spec.clusterIP])).filter((address) => isIP(address) !== 0)
+    const addresses = (
+      service?.spec.clusterIPs ?? (service?.spec.clusterIP === undefined ? [] : [service.spec.clusterIP])
+    ).filter((address) => isIP(address) !== 0)
     const port = service?.spec.ports?.[0]?.port
     return {
-      nodes, name,
-      service: port === undefined || addresses.length === 0 ? undefined : { name: 'default/kubernetes', addresses, port, dnsName: `kubernetes.default.svc.${this.#parts.cluster.domain}` },
+      nodes,
+      name,
+      service:
+        port === undefined || addresses.length === 0
+          ? undefined
+          : {
+              name: 'default/kubernetes',
+              addresses,
+              port,
+              dnsName: `kubernetes.default.svc.${this.#parts.cluster.domain}`,
+            },
       outward: outward === '' ? undefined : parseEndpoint(outward),
     }
   }
@@ -164,7 +246,10 @@ function parseEndpoint(text: string): { address: string; port: number } {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text) ?? []
   const address = bracketed ?? plain ?? ''
   const port = Number(digits)
-  if (isIP(address) === 0 || port < 1 || port > 65_535) throw new GantryError('InvalidArgument', `"${text}" is no address and port`, { details: [{ field: 'outward', value: text, remedy: 'write it as 203.0.113.9:443 or [2001:db8::9]:443' }] })
+  if (isIP(address) === 0 || port < 1 || port > 65_535)
+    throw new GantryError('InvalidArgument', `"${text}" is no address and port`, {
+      details: [{ field: 'outward', value: text, remedy: 'write it as 203.0.113.9:443 or [2001:db8::9]:443' }],
+    })
   return { address, port }
 }
 

@@ -1,5 +1,6 @@
 /**
- * Which nodes follow which revision of the network. A controller knows that of the nodes that name it; what it takes to know it of all nodes is
+ * Which nodes follow which revision of the network. A controller knows that of the nodes that name it; what it takes to
+ * know it of all nodes is
  * asked of the other controllers.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -52,7 +53,10 @@ export class Confirmations {
     for (const waiter of this.#waiters) if (this.#holds(waiter)) waiter.done()
   }
 
-  /** Resolves when every node that names this controller follows the revision or is lost; DeadlineExceeded after 5 s, and Cancelled. */
+  /**
+   * Resolves when every node that names this controller follows the revision or is lost; DeadlineExceeded after 5 s,
+   * and Cancelled.
+   */
   here(revision: number, signal?: AbortSignal): Promise<void> {
     if (this.#holds({ revision, behind: undefined })) return Promise.resolve()
     return new Promise((resolve, reject) => {
@@ -65,7 +69,14 @@ export class Confirmations {
       }
       const waiter: Waiter = { revision, done: () => end(), behind: undefined }
       const aborted = (): void => end(GantryError.from(signal?.reason, 'Cancelled'))
-      const late = this.#parts.clock.after(CONFIRM_TIMEOUT, () => end(new GantryError('DeadlineExceeded', `after ${CONFIRM_TIMEOUT / 1000} s these nodes do not follow revision ${revision} yet: ${[...this.#behind(revision)].join(', ')}`)))
+      const late = this.#parts.clock.after(CONFIRM_TIMEOUT, () =>
+        end(
+          new GantryError(
+            'DeadlineExceeded',
+            `after ${CONFIRM_TIMEOUT / 1000} s these nodes do not follow revision ${revision} yet: ${[...this.#behind(revision)].join(', ')}`,
+          ),
+        ),
+      )
       this.#waiters.add(waiter)
       if (signal?.aborted === true) aborted()
       else signal?.addEventListener('abort', aborted, { once: true })
@@ -83,23 +94,39 @@ export class Confirmations {
     return asked
   }
 
-  /** A node that goes over to another controller meanwhile is asked for there, too: whoever had it says nothing of it any more. */
+  /**
+   * A node that goes over to another controller meanwhile is asked for there, too: whoever had it says nothing of it
+   * any more.
+   */
   async #askAll(revision: number): Promise<void> {
     const asked = new Set<string>()
     for (let open = this.#holders(); open.length > 0; open = this.#holders().filter((holder) => !asked.has(holder))) {
       for (const holder of open) asked.add(holder)
-      await Promise.all([...new Set(open.map((holder) => holder.slice(holder.indexOf(' ') + 1)))].map((controller) => this.#ask(controller, revision)))
+      await Promise.all(
+        [...new Set(open.map((holder) => holder.slice(holder.indexOf(' ') + 1)))].map((controller) =>
+          this.#ask(controller, revision),
+        ),
+      )
     }
   }
 
   async #ask(controller: string, revision: number): Promise<void> {
     if (controller === this.#parts.controller) return this.here(revision)
-    await (await this.#parts.peers.client(controller, 'Cluster')).networkConfirmed({ revision }, { timeout: CONFIRM_TIMEOUT })
+    await (
+      await this.#parts.peers.client(controller, 'Cluster')
+    ).networkConfirmed({ revision }, { timeout: CONFIRM_TIMEOUT })
   }
 
   /** "NODE CONTROLLER" of each node that is not lost. */
   #holders(): string[] {
-    return this.#parts.informer.lister('Node').list().flatMap((node) => (healthOf(node).is === 'lost' || controllerOf(node) === undefined ? [] : [`${node.metadata.name} ${controllerOf(node)}`]))
+    return this.#parts.informer
+      .lister('Node')
+      .list()
+      .flatMap((node) =>
+        healthOf(node).is === 'lost' || controllerOf(node) === undefined
+          ? []
+          : [`${node.metadata.name} ${controllerOf(node)}`],
+      )
   }
 
   #holds(waiter: Pick<Waiter, 'revision' | 'behind'>): boolean {
@@ -116,7 +143,8 @@ export class Confirmations {
 
   /** Nodes of this controller that are to confirm the revision and have not. */
   *#behind(revision: number): Generator<string, void, undefined> {
-    for (const node of this.#parts.informer.lister('Node').list()) if (this.#isBehind(node, revision)) yield node.metadata.name
+    for (const node of this.#parts.informer.lister('Node').list())
+      if (this.#isBehind(node, revision)) yield node.metadata.name
   }
 
   #isBehind(node: Node, revision: number): boolean {

@@ -1,6 +1,8 @@
 /**
- * What nodes are told of the cluster's network (NetworkUpdate in proto/gantry/v1/node.proto). Sources say what there is to tell; the stream of
- * each session tells what has changed since its last message, and the confirmations know which node follows which revision.
+ * What nodes are told of the cluster's network (NetworkUpdate in proto/gantry/v1/node.proto). Sources say what there is
+ * to tell; the stream of
+ * each session tells what has changed since its last message, and the confirmations know which node follows which
+ * revision.
  *
  *   informer ─▶ sources ─▶ journal (the same for all nodes) ─┐
  *                    └───▶ what concerns one node only ──────┴─▶ NetworkStream ─▶ session ─▶ node
@@ -14,14 +16,21 @@ export type EntryContent = Input<NetworkEntry>['entry']
 
 /** Where a source puts what it has to tell; each call is cheap and takes effect with the batch of changes under way. */
 export interface EntrySink {
-  /** For every node. `undefined` removes it. Equal bytes are not told again: `version` must change whenever the content does. */
+  /**
+   * For every node. `undefined` removes it. Equal bytes are not told again: `version` must change whenever the content
+   * does.
+   */
   all(key: string, version: string, content: (() => EntryContent) | undefined): void
-  /** Something that only this node is told may have changed: its `entriesOf` is asked again when the batch is over. '*': of every node. */
+  /**
+   * Something that only this node is told may have changed: its `entriesOf` is asked again when the batch is over. '*':
+   * of every node.
+   */
   node(name: string | '*'): void
 }
 
 /**
- * One subject of the network. `start` subscribes to the informer and first tells everything present; it returns the call that ends it.
+ * One subject of the network. `start` subscribes to the informer and first tells everything present; it returns the
+ * call that ends it.
  * Never waits; must not throw.
  */
 export interface NetworkSource {

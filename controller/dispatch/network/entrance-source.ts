@@ -1,5 +1,6 @@
 /**
- * What nodes that are an entrance are told: the Ingresses and Gateways that Gantry serves, the routes of those, and exactly the Secrets with
+ * What nodes that are an entrance are told: the Ingresses and Gateways that Gantry serves, the routes of those, and
+ * exactly the Secrets with
  * certificates that they name. Other nodes are told nothing of it.
  */
 import { isParent } from '../../../proto/api/entrance/attachment.ts'
@@ -13,7 +14,16 @@ import { objectContent, objectKey } from './objects-source.ts'
 type Entries = ReadonlyMap<string, { readonly version: string; readonly content: () => EntryContent }>
 
 const NONE: Entries = new Map()
-const FOLLOWED = ['Ingress', 'IngressClass', 'Gateway', 'GatewayClass', 'HTTPRoute', 'ReferenceGrant', 'Namespace', 'Secret'] as const satisfies readonly Kind[]
+const FOLLOWED = [
+  'Ingress',
+  'IngressClass',
+  'Gateway',
+  'GatewayClass',
+  'HTTPRoute',
+  'ReferenceGrant',
+  'Namespace',
+  'Secret',
+] as const satisfies readonly Kind[]
 
 export class EntranceSource implements NetworkSource {
   readonly name = 'entrance'
@@ -32,11 +42,13 @@ export class EntranceSource implements NetworkSource {
     const stops = [
       ...FOLLOWED.map((kind) => informer.on(kind, (change) => changed(change as Change))),
       informer.on('Node', ({ type, cached, previous }) => {
-        const label = (node: Cached<'Node'> | undefined): string | undefined => node?.object.metadata.labels?.[ENTRANCE_LABEL]
+        const label = (node: Cached<'Node'> | undefined): string | undefined =>
+          node?.object.metadata.labels?.[ENTRANCE_LABEL]
         if (this.#nodes === undefined || (type === 'modified' && label(cached) === label(previous))) return
         const before = this.#nodes
         this.#nodes = namesOf(informer)
-        for (const node of new Set([...before, ...this.#nodes])) if (before.has(node) !== this.#nodes.has(node)) sink.node(node)
+        for (const node of new Set([...before, ...this.#nodes]))
+          if (before.has(node) !== this.#nodes.has(node)) sink.node(node)
       }),
     ]
     return () => stops.forEach((stop) => stop())
@@ -46,11 +58,12 @@ export class EntranceSource implements NetworkSource {
     if (this.#informer === undefined) return NONE
     this.#nodes ??= namesOf(this.#informer)
     if (!this.#nodes.has(node)) return NONE
-    return this.#entries ??= entries(this.#informer)
+    return (this.#entries ??= entries(this.#informer))
   }
 
   /**
-   * Secrets are many, and few of them are certificates of the entrance; namespaces are told only where labels of theirs are asked for. Entries that
+   * Secrets are many, and few of them are certificates of the entrance; namespaces are told only where labels of theirs
+   * are asked for. Entries that
    * are not there have not been told to anybody since the change before, which has said so.
    */
   #concerns({ type, cached }: Change): boolean {
@@ -58,7 +71,11 @@ export class EntranceSource implements NetworkSource {
     const { kind } = cached.object
     if (kind === 'Namespace') return [...this.#entries.keys()].some((key) => key.startsWith('Namespace/'))
     if (kind !== 'Secret') return true
-    return this.#entries.has(objectKey(kind, cached)) || (type === 'added' && wantedSecrets(this.#informer!).has(`${cached.object.metadata.namespace}/${cached.object.metadata.name}`))
+    return (
+      this.#entries.has(objectKey(kind, cached)) ||
+      (type === 'added' &&
+        wantedSecrets(this.#informer!).has(`${cached.object.metadata.namespace}/${cached.object.metadata.name}`))
+    )
   }
 }
 
@@ -70,8 +87,14 @@ function served(informer: Informer) {
   const ingressClasses = informer.lister('IngressClass').list()
   const gatewayClasses = informer.lister('GatewayClass').list()
   return {
-    ingresses: informer.lister('Ingress').cachedList().filter(({ object }) => servesIngress(object, ingressClasses)),
-    gateways: informer.lister('Gateway').cachedList().filter(({ object }) => servesGateway(object, gatewayClasses)),
+    ingresses: informer
+      .lister('Ingress')
+      .cachedList()
+      .filter(({ object }) => servesIngress(object, ingressClasses)),
+    gateways: informer
+      .lister('Gateway')
+      .cachedList()
+      .filter(({ object }) => servesGateway(object, gatewayClasses)),
   }
 }
 
@@ -79,7 +102,10 @@ function served(informer: Informer) {
 function wantedSecrets(informer: Informer): Set<string> {
   const { ingresses, gateways } = served(informer)
   const grants = informer.lister('ReferenceGrant').list()
-  return new Set([...ingresses.flatMap(({ object }) => ingressSecrets(object)), ...gateways.flatMap(({ object }) => gatewaySecrets(object, grants))])
+  return new Set([
+    ...ingresses.flatMap(({ object }) => ingressSecrets(object)),
+    ...gateways.flatMap(({ object }) => gatewaySecrets(object, grants)),
+  ])
 }
 
 function entries(informer: Informer): Entries {
@@ -92,14 +118,18 @@ function entries(informer: Informer): Entries {
   }
   ingresses.forEach((cached) => add(cached as Cached))
   gateways.forEach((cached) => add(cached as Cached))
-  for (const kind of ['IngressClass', 'GatewayClass'] as const) for (const cached of informer.lister(kind).cachedList()) add(cached as Cached)
+  for (const kind of ['IngressClass', 'GatewayClass'] as const)
+    for (const cached of informer.lister(kind).cachedList()) add(cached as Cached)
   if (gateways.length > 0) {
     for (const cached of informer.lister('ReferenceGrant').cachedList()) add(cached as Cached)
     for (const cached of informer.lister('HTTPRoute').cachedList()) {
       const parents = cached.object.spec.parentRefs ?? []
-      if (parents.some((parent) => gateways.some(({ object }) => isParent(parent, cached.object, object)))) add(cached as Cached)
+      if (parents.some((parent) => gateways.some(({ object }) => isParent(parent, cached.object, object))))
+        add(cached as Cached)
     }
-    const byLabels = gateways.some(({ object }) => object.spec.listeners.some(({ allowedRoutes }) => allowedRoutes.namespaces.from === 'Selector'))
+    const byLabels = gateways.some(({ object }) =>
+      object.spec.listeners.some(({ allowedRoutes }) => allowedRoutes.namespaces.from === 'Selector'),
+    )
     if (byLabels) for (const cached of informer.lister('Namespace').cachedList()) add(cached as Cached)
   }
   for (const key of wantedSecrets(informer)) {

@@ -1,4 +1,6 @@
-/** Gathers what the sources have to tell, and tells it to the stream of each session when a batch of changes is over. */
+/**
+ * Gathers what the sources have to tell, and tells it to the stream of each session when a batch of changes is over.
+ */
 import type { Input } from '../../../proto/api/wire.ts'
 import type { NetworkEntry } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
@@ -26,7 +28,10 @@ export class NetworkFeed implements EntrySink {
   readonly #streams = new Set<NetworkStream>()
   /** By node, the one opened last. */
   readonly #current = new Map<string, NetworkStream>()
-  /** Everything shared, in parts that fit into a message each, until it changes: a thousand nodes that dial in at once are told the same bytes. */
+  /**
+   * Everything shared, in parts that fit into a message each, until it changes: a thousand nodes that dial in at once
+   * are told the same bytes.
+   */
   #whole: readonly Input<NetworkEntry>[][] | undefined
   readonly #flushed = new Set<() => void>()
   #revision = 0
@@ -45,7 +50,9 @@ export class NetworkFeed implements EntrySink {
     return this.#current.get(node)
   }
 
-  /** All that every node is told, in parts that fit into a message each. Shared by those who send it: not to be changed. */
+  /**
+   * All that every node is told, in parts that fit into a message each. Shared by those who send it: not to be changed.
+   */
   get whole(): readonly Input<NetworkEntry>[][] {
     return (this.#whole ??= cut([...this.#shared].map(([key, { content }]) => ({ key, entry: content() }))))
   }
@@ -53,11 +60,15 @@ export class NetworkFeed implements EntrySink {
   /** What only this node is told, by key. */
   entriesOf(node: string): Map<string, FeedEntry> {
     const entries = new Map<string, FeedEntry>()
-    for (const source of this.#sources) for (const [key, entry] of source.entriesOf?.(node) ?? []) entries.set(key, entry)
+    for (const source of this.#sources)
+      for (const [key, entry] of source.entriesOf?.(node) ?? []) entries.set(key, entry)
     return entries
   }
 
-  /** Follows the cache, which must be complete; answers with the call that ends it. Streams are told with each batch from then on. */
+  /**
+   * Follows the cache, which must be complete; answers with the call that ends it. Streams are told with each batch
+   * from then on.
+   */
   start(informer: Informer): () => void {
     const stops = this.#sources.map((source) => source.start(informer, this))
     stops.push(informer.onBatch((revision) => this.#flush(revision)))
@@ -103,7 +114,8 @@ export class NetworkFeed implements EntrySink {
     this.#revision = revision
     if (this.#changed.size > 0 || this.#everyNode || this.#concerned.size > 0) {
       const change = this.#sharedChange()
-      for (const stream of this.#streams) stream.tell(revision, change, this.#everyNode || this.#concerned.has(stream.node))
+      for (const stream of this.#streams)
+        stream.tell(revision, change, this.#everyNode || this.#concerned.has(stream.node))
       this.#changed.clear()
       this.#concerned.clear()
       this.#everyNode = false

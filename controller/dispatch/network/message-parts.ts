@@ -26,8 +26,11 @@ export function cut(set: readonly Input<NetworkEntry>[]): Input<NetworkEntry>[][
 /** Bytes, about. */
 function entrySize({ entry }: Input<NetworkEntry>): number {
   switch (entry?.case) {
-    case 'object': return entry.value?.raw?.length ?? 0
-    case 'addresses': return ((entry.value?.addresses?.length ?? 0) + (entry.value?.endpoints?.length ?? 0)) * 40
-    default: return 200
+    case 'object':
+      return entry.value?.raw?.length ?? 0
+    case 'addresses':
+      return ((entry.value?.addresses?.length ?? 0) + (entry.value?.endpoints?.length ?? 0)) * 40
+    default:
+      return 200
   }
 }

@@ -16,16 +16,30 @@ export class ObjectsSource<K extends Kind> implements NetworkSource {
 
   start(informer: Informer, sink: EntrySink): () => void {
     return informer.on(this.#kind, ({ type, cached }) => {
-      sink.all(objectKey(this.#kind, cached), String(cached.revision), type === 'deleted' ? undefined : () => objectContent(this.#kind, cached))
+      sink.all(
+        objectKey(this.#kind, cached),
+        String(cached.revision),
+        type === 'deleted' ? undefined : () => objectContent(this.#kind, cached),
+      )
     })
   }
 }
 
 /** "KIND/NAMESPACE/NAME". */
-export function objectKey(kind: Kind, { object: { metadata: { namespace, name } } }: Cached): string {
+export function objectKey(
+  kind: Kind,
+  {
+    object: {
+      metadata: { namespace, name },
+    },
+  }: Cached,
+): string {
   return `${kind}/${namespace}/${name}`
 }
 
 export function objectContent(kind: Kind, { bytes, revision }: Cached): EntryContent {
-  return { case: 'object', value: { apiVersion: apiVersionOf(resourceOf(kind)), kind, raw: withResourceVersion(bytes, String(revision)) } }
+  return {
+    case: 'object',
+    value: { apiVersion: apiVersionOf(resourceOf(kind)), kind, raw: withResourceVersion(bytes, String(revision)) },
+  }
 }

@@ -19,10 +19,16 @@ export class PeersSource implements NetworkSource {
 
 /** What is stored since before statuses were validated may be anything: nodes are told of addresses and ranges only. */
 export function peerOf(node: Node): PeerNode {
-  const { metadata: { name, labels = {} }, spec: { podCIDR, podCIDRs }, status } = node
+  const {
+    metadata: { name, labels = {} },
+    spec: { podCIDR, podCIDRs },
+    status,
+  } = node
   return {
     name,
-    addresses: (status.addresses ?? []).flatMap(({ type, address = '' }) => (type === 'InternalIP' && readAddress(address) !== undefined ? address : [])),
+    addresses: (status.addresses ?? []).flatMap(({ type, address = '' }) =>
+      type === 'InternalIP' && readAddress(address) !== undefined ? address : [],
+    ),
     podCidrs: (podCIDRs ?? (podCIDR === undefined ? [] : [podCIDR])).filter((range) => readCidr(range) !== undefined),
     labels,
     present: healthOf(node).is !== 'lost',

@@ -1,5 +1,6 @@
 /**
- * Services, told to every node as they are stored, but for external addresses that no Service may have: whoever wrote them, and however long ago.
+ * Services, told to every node as they are stored, but for external addresses that no Service may have: whoever wrote
+ * them, and however long ago.
  * What becomes of nodes' addresses is followed: one that comes to be a node's is taken from Services.
  */
 import { sameJson } from '../../../proto/api/shape.ts'
@@ -42,12 +43,27 @@ export class ServicesSource implements NetworkSource {
     const { object, revision } = cached
     const refused = this.#refusedOf(object)
     const version = refused.size === 0 ? String(revision) : `${revision} without ${[...refused].join()}`
-    sink.all(key, version, () => objectContent('Service', refused.size === 0 ? cached as Cached : { ...cached, bytes: encodeResource(without(object, refused)) } as Cached))
+    sink.all(key, version, () =>
+      objectContent(
+        'Service',
+        refused.size === 0
+          ? (cached as Cached)
+          : ({ ...cached, bytes: encodeResource(without(object, refused)) } as Cached),
+      ),
+    )
   }
 
   #refusedOf(service: Service): ReadonlySet<string> {
     const own = new Set(service.spec.externalIPs)
-    return new Set(externalAddressesOf(service).map(({ address }) => address).filter((address) => (own.has(address) ? this.#addresses.problem(address) : this.#addresses.balancerProblem(address)) !== undefined))
+    return new Set(
+      externalAddressesOf(service)
+        .map(({ address }) => address)
+        .filter(
+          (address) =>
+            (own.has(address) ? this.#addresses.problem(address) : this.#addresses.balancerProblem(address)) !==
+            undefined,
+        ),
+    )
   }
 }
 
@@ -60,7 +76,17 @@ function without(service: Service, refused: ReadonlySet<string>): Service {
   const ingress = status.loadBalancer?.ingress
   return {
     ...service,
-    spec: { ...spec, ...spec.externalIPs !== undefined && { externalIPs: spec.externalIPs.filter((address) => !refused.has(address)) } },
-    status: { ...status, ...ingress !== undefined && { loadBalancer: { ...status.loadBalancer, ingress: ingress.filter(({ ip = '' }) => !refused.has(ip)) } } },
+    spec: {
+      ...spec,
+      ...(spec.externalIPs !== undefined && {
+        externalIPs: spec.externalIPs.filter((address) => !refused.has(address)),
+      }),
+    },
+    status: {
+      ...status,
+      ...(ingress !== undefined && {
+        loadBalancer: { ...status.loadBalancer, ingress: ingress.filter(({ ip = '' }) => !refused.has(ip)) },
+      }),
+    },
   }
 }

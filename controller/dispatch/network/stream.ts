@@ -40,13 +40,17 @@ export class NetworkStream {
     this.#tell(revision, true, parts.length === 0 ? [[]] : parts, [])
   }
 
-  /** What has changed: of what every node is told, and what only this one is if `own`. Nothing is sent if that is nothing. */
+  /**
+   * What has changed: of what every node is told, and what only this one is if `own`. Nothing is sent if that is
+   * nothing.
+   */
   tell(revision: number, shared: SharedChange, own: boolean): void {
     const set = [...shared.set]
     const removed = [...shared.removed]
     if (own) {
       const now = this.#feed.entriesOf(this.node)
-      for (const [key, { version, content }] of now) if (this.#told.get(key) !== version) set.push({ key, entry: content() })
+      for (const [key, { version, content }] of now)
+        if (this.#told.get(key) !== version) set.push({ key, entry: content() })
       for (const key of this.#told.keys()) if (!now.has(key)) removed.push(key)
       this.#told = versions(now)
     }
@@ -58,10 +62,22 @@ export class NetworkStream {
     this.#applied = Math.max(this.#applied, revision)
   }
 
-  #tell(revision: number, complete: boolean, parts: readonly Input<NetworkEntry>[][], removed: readonly string[]): void {
+  #tell(
+    revision: number,
+    complete: boolean,
+    parts: readonly Input<NetworkEntry>[][],
+    removed: readonly string[],
+  ): void {
     this.#sent = revision
     for (const [index, part] of parts.entries()) {
-      this.#send({ complete: complete && index === 0, sequence: ++this.#sequence, revision, set: part, removed: index === 0 ? [...removed] : [], more: index < parts.length - 1 })
+      this.#send({
+        complete: complete && index === 0,
+        sequence: ++this.#sequence,
+        revision,
+        set: part,
+        removed: index === 0 ? [...removed] : [],
+        more: index < parts.length - 1,
+      })
     }
   }
 }

@@ -1,7 +1,10 @@
 /**
- * Pods that are being deleted: their nodes may end them once nothing is sent to them any more. That is, no EndpointSlice says that they take
- * connections, those of the Services that select them say that they are being deleted (so that none says otherwise later), and every node has
- * confirmed the revision at which that became so, or 5 s have passed: then the node goes on by itself. What was sent to an endpoint before that
+ * Pods that are being deleted: their nodes may end them once nothing is sent to them any more. That is, no
+ * EndpointSlice says that they take
+ * connections, those of the Services that select them say that they are being deleted (so that none says otherwise
+ * later), and every node has
+ * confirmed the revision at which that became so, or 5 s have passed: then the node goes on by itself. What was sent to
+ * an endpoint before that
  * may still be under way, so it is given a moment more.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -17,7 +20,8 @@ import { keyOf } from '../../reconcile/key.ts'
 import type { Confirmations } from './confirmations.ts'
 
 /**
- * Milliseconds from the last confirmation until an endpoint may end: connections that wait to be taken are taken, and a first packet that was lost
+ * Milliseconds from the last confirmation until an endpoint may end: connections that wait to be taken are taken, and a
+ * first packet that was lost
  * comes again, after a second (RFC 6298, section 2.1), to where the first one went.
  */
 export const UNDER_WAY = 1_200
@@ -36,7 +40,10 @@ export interface WithdrawalsParts {
 /** A pod being deleted that may still be sent something. */
 interface Waiting {
   readonly node: string
-  /** Services whose slices do not show yet that it is being deleted: until they do, one that is under way may still say that it takes connections. */
+  /**
+   * Services whose slices do not show yet that it is being deleted: until they do, one that is under way may still say
+   * that it takes connections.
+   */
   readonly unaware: Set<string>
 }
 
@@ -67,7 +74,11 @@ export class Withdrawals {
       informer.on('EndpointSlice', (change) => this.#sliceChanged(change)),
       informer.on('Pod', ({ type, cached: { object }, previous }) => {
         if (type === 'deleted') this.#waiting.delete(object.metadata.uid)
-        else if (object.metadata.deletionTimestamp !== undefined && previous?.object.metadata.deletionTimestamp === undefined) this.#begin(object)
+        else if (
+          object.metadata.deletionTimestamp !== undefined &&
+          previous?.object.metadata.deletionTimestamp === undefined
+        )
+          this.#begin(object)
       }),
       informer.onBatch((revision) => this.#flush(revision)),
     ]
@@ -81,12 +92,16 @@ export class Withdrawals {
   /** A node's session has begun: what it is to end is told again. */
   opened(node: string): void {
     const { informer } = this.#parts
-    for (const pod of informer.lister('Pod').byIndex('node', node)) if (pod.metadata.deletionTimestamp !== undefined) this.#begin(pod)
+    for (const pod of informer.lister('Pod').byIndex('node', node))
+      if (pod.metadata.deletionTimestamp !== undefined) this.#begin(pod)
     this.#flush(informer.revision)
   }
 
   #begin(pod: Pod): void {
-    const { metadata: { uid }, spec: { nodeName } } = pod
+    const {
+      metadata: { uid },
+      spec: { nodeName },
+    } = pod
     if (nodeName === undefined || !this.#parts.holds(nodeName)) return
     const leaving = new Set(this.#leaving.get(uid)?.values())
     const unaware = new Set(this.#expected(pod).filter((service) => !leaving.has(service)))
@@ -94,12 +109,20 @@ export class Withdrawals {
     this.#look(uid)
   }
 
-  /** Services whose slices show the pod, or are about to: nobody takes connections that has no address or was not ready. */
+  /**
+   * Services whose slices show the pod, or are about to: nobody takes connections that has no address or was not ready.
+   */
   #expected(pod: Pod): string[] {
     const { conditions, podIP = '' } = pod.status
     if (podIP === '' || findCondition(conditions, 'Ready')?.status !== 'True') return []
     const { informer } = this.#parts
-    return this.#selection.servicesOf(pod).filter((key) => informer.lister('Service').get(pod.metadata.namespace, key.slice(key.indexOf('/') + 1))?.spec.type !== 'ExternalName')
+    return this.#selection
+      .servicesOf(pod)
+      .filter(
+        (key) =>
+          informer.lister('Service').get(pod.metadata.namespace, key.slice(key.indexOf('/') + 1))?.spec.type !==
+          'ExternalName',
+      )
   }
 
   /** A pod that waits need not any more, perhaps. */
@@ -120,7 +143,11 @@ export class Withdrawals {
   /** Slices of a Service that is gone, or selects others, say nothing of the pod any more. */
   #serviceChanged(change: Change<'Service'>): void {
     this.#selection.noteService(change)
-    const { type, cached: { object }, previous } = change
+    const {
+      type,
+      cached: { object },
+      previous,
+    } = change
     if (type === 'added' || (type === 'modified' && sameJson(selectorOf(object), selectorOf(previous!.object)))) return
     const key = keyOf(object)
     for (const [uid, { unaware }] of [...this.#waiting]) if (unaware.delete(key)) this.#look(uid)
@@ -158,7 +185,11 @@ export class Withdrawals {
         this.#timers.add(timer)
       },
       // Their nodes count the 5 s themselves.
-      (thrown: unknown) => logger.warn({ revision, nodes: [...unseen.keys(), ...endpoints.keys()], err: GantryError.from(thrown) }, 'pods are ended although not every node has confirmed that they get nothing any more'),
+      (thrown: unknown) =>
+        logger.warn(
+          { revision, nodes: [...unseen.keys(), ...endpoints.keys()], err: GantryError.from(thrown) },
+          'pods are ended although not every node has confirmed that they get nothing any more',
+        ),
     )
   }
 }
@@ -172,7 +203,10 @@ interface Said {
 
 const NOTHING: Said = { taking: new Set(), leaving: new Set() }
 
-/** One that is ending and ready all the same (publishNotReadyAddresses) stays so to its end: nothing more is to be waited for. */
+/**
+ * One that is ending and ready all the same (publishNotReadyAddresses) stays so to its end: nothing more is to be
+ * waited for.
+ */
 function saidBy({ endpoints = [] }: EndpointSlice): Said {
   const taking = new Set<string>()
   const leaving = new Set<string>()

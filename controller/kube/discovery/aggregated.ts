@@ -1,6 +1,8 @@
 /**
- * Discovery in one document: every group, version and resource below /api or /apis. https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
- * A client says that it knows it by parameters of the media type: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList.
+ * Discovery in one document: every group, version and resource below /api or /apis.
+ * https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
+ * A client says that it knows it by parameters of the media type:
+ * application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList.
  */
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { ServedSubresource } from '../contract.ts'
@@ -15,7 +17,10 @@ export function aggregatedType(version: AggregatedVersion): string {
   return `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`
 }
 
-/** The version that is asked for before anything plainer; undefined if the client wants plain discovery. `accept`: the header. */
+/**
+ * The version that is asked for before anything plainer; undefined if the client wants plain discovery. `accept`: the
+ * header.
+ */
 export function wantedAggregation(accept: string): AggregatedVersion | undefined {
   for (const range of accept.split(',')) {
     const [type = '', ...parameters] = range.split(';').map((part) => part.trim())
@@ -25,7 +30,13 @@ export function wantedAggregation(accept: string): AggregatedVersion | undefined
       continue
     }
     const version = AGGREGATED_VERSIONS.find((known) => known === value.get('v'))
-    if (version !== undefined && type === 'application/json' && value.get('g') === 'apidiscovery.k8s.io' && value.get('as') === 'APIGroupDiscoveryList') return version
+    if (
+      version !== undefined &&
+      type === 'application/json' &&
+      value.get('g') === 'apidiscovery.k8s.io' &&
+      value.get('as') === 'APIGroupDiscoveryList'
+    )
+      return version
   }
   return undefined
 }
@@ -36,8 +47,12 @@ export function aggregatedDocument(groups: readonly ApiGroup[], version: Aggrega
     apiVersion: `apidiscovery.k8s.io/${version}`,
     metadata: {},
     items: groups.map(({ name, versions }) => ({
-      metadata: { ...name !== '' && { name }, creationTimestamp: null },
-      versions: versions.map((item) => ({ version: item.version, resources: item.resources.map((resource) => entry(resource, name, item.version)), freshness: 'Current' })),
+      metadata: { ...(name !== '' && { name }), creationTimestamp: null },
+      versions: versions.map((item) => ({
+        version: item.version,
+        resources: item.resources.map((resource) => entry(resource, name, item.version)),
+        freshness: 'Current',
+      })),
     })),
   }
 }
@@ -50,12 +65,18 @@ function entry({ served, subresources }: ApiResource, group: string, version: st
     scope: namespaced ? 'Namespaced' : 'Cluster',
     singularResource: singular,
     verbs: clientVerbs(verbs),
-    ...shortNames.length > 0 && { shortNames: [...shortNames] },
-    ...categories.length > 0 && { categories: [...categories] },
-    ...subresources.length > 0 && { subresources: subresources.map((subresource) => subentry(subresource, group, version)) },
+    ...(shortNames.length > 0 && { shortNames: [...shortNames] }),
+    ...(categories.length > 0 && { categories: [...categories] }),
+    ...(subresources.length > 0 && {
+      subresources: subresources.map((subresource) => subentry(subresource, group, version)),
+    }),
   }
 }
 
 function subentry({ name, kind, verbs, ...other }: ServedSubresource, group: string, version: string): JsonObject {
-  return { subresource: name, responseKind: { group: other.group ?? group, version: other.version ?? version, kind }, verbs: clientVerbs(verbs, name) }
+  return {
+    subresource: name,
+    responseKind: { group: other.group ?? group, version: other.version ?? version, kind },
+    verbs: clientVerbs(verbs, name),
+  }
 }

@@ -1,4 +1,7 @@
-/** Discovery as it has always been: one document for the groups, and one for each group and version. https://kubernetes.io/docs/concepts/overview/kubernetes-api/#unaggregated-discovery */
+/**
+ * Discovery as it has always been: one document for the groups, and one for each group and version.
+ * https://kubernetes.io/docs/concepts/overview/kubernetes-api/#unaggregated-discovery
+ */
 import { createHash } from 'node:crypto'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { ServedResource, ServedSubresource } from '../contract.ts'
@@ -8,7 +11,12 @@ export type Document = JsonObject & { apiVersion: string; kind: string }
 
 /** /api */
 export function coreVersions(core: ApiGroup | undefined): Document {
-  return { kind: 'APIVersions', apiVersion: 'v1', versions: core?.versions.map(({ version }) => version) ?? [], serverAddressByClientCIDRs: [] }
+  return {
+    kind: 'APIVersions',
+    apiVersion: 'v1',
+    versions: core?.versions.map(({ version }) => version) ?? [],
+    serverAddressByClientCIDRs: [],
+  }
 }
 
 /** /apis. The core group is not among them. */
@@ -28,7 +36,12 @@ function groupFields({ name, versions }: ApiGroup): JsonObject {
 
 /** /api/v1, /apis/GROUP/VERSION */
 export function resourceList({ groupVersion, resources }: ApiVersion): Document {
-  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources: resources.flatMap((resource) => [resourceLine(resource), ...resource.subresources.map(subresourceLine)]) }
+  return {
+    kind: 'APIResourceList',
+    apiVersion: 'v1',
+    groupVersion,
+    resources: resources.flatMap((resource) => [resourceLine(resource), ...resource.subresources.map(subresourceLine)]),
+  }
 }
 
 function resourceLine({ served }: ApiResource): JsonObject {
@@ -39,9 +52,9 @@ function resourceLine({ served }: ApiResource): JsonObject {
     namespaced,
     kind,
     verbs: clientVerbs(verbs),
-    ...shortNames.length > 0 && { shortNames: [...shortNames] },
-    ...categories.length > 0 && { categories: [...categories] },
-    ...served.stored !== undefined && { storageVersionHash: storageVersionHash(served) },
+    ...(shortNames.length > 0 && { shortNames: [...shortNames] }),
+    ...(categories.length > 0 && { categories: [...categories] }),
+    ...(served.stored !== undefined && { storageVersionHash: storageVersionHash(served) }),
   }
 }
 
@@ -50,14 +63,17 @@ function subresourceLine({ parent, name, group, version, kind, verbs }: ServedSu
     name: `${parent.plural}/${name}`,
     singularName: '',
     namespaced: parent.namespaced,
-    ...group !== undefined && { group },
-    ...version !== undefined && { version },
+    ...(group !== undefined && { group }),
+    ...(version !== undefined && { version }),
     kind,
     verbs: clientVerbs(verbs, name),
   }
 }
 
-/** Another whenever objects are stored as another group, version or kind: 8 bytes, base64. Clients compare it with what they had. */
+/**
+ * Another whenever objects are stored as another group, version or kind: 8 bytes, base64. Clients compare it with what
+ * they had.
+ */
 function storageVersionHash({ group, version, kind }: ServedResource): string {
   return createHash('sha256').update(`${group}/${version}/${kind}`).digest().subarray(0, 8).toString('base64')
 }

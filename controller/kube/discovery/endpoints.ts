@@ -26,7 +26,10 @@ export class Discovery {
   get endpoints(): Endpoint[] {
     return [
       { path: '/', handle: async (request) => this.#paths(request) },
-      ...['/api', '/api/', '/apis', '/apis/'].map((path): Endpoint => ({ path, handle: async (request) => this.#discover(request) })),
+      ...['/api', '/api/', '/apis', '/apis/'].map((path): Endpoint => ({
+        path,
+        handle: async (request) => this.#discover(request),
+      })),
     ]
   }
 
@@ -34,7 +37,16 @@ export class Discovery {
     onlyRead(request)
     this.#refresh()
     const groups = this.#groups.filter(({ name }) => name !== '')
-    const paths = ['/api', '/api/v1', '/apis', ...groups.flatMap(({ name, versions }) => [`/apis/${name}`, ...versions.map(({ groupVersion }) => `/apis/${groupVersion}`)]), ...this.#others]
+    const paths = [
+      '/api',
+      '/api/v1',
+      '/apis',
+      ...groups.flatMap(({ name, versions }) => [
+        `/apis/${name}`,
+        ...versions.map(({ groupVersion }) => `/apis/${groupVersion}`),
+      ]),
+      ...this.#others,
+    ]
     return { is: 'json', json: { paths: [...new Set(paths)].sort() } }
   }
 
@@ -54,7 +66,8 @@ export class Discovery {
       this.#aggregated.set(key, (made = { body, tag: entityTag(body) }))
     }
     const headers = { ETag: made.tag, Vary: 'Accept' }
-    if (unchanged(request, made.tag)) return { is: 'bytes', code: 304, type: aggregatedType(version), body: '', headers }
+    if (unchanged(request, made.tag))
+      return { is: 'bytes', code: 304, type: aggregatedType(version), body: '', headers }
     return { is: 'bytes', type: aggregatedType(version), body: made.body, headers }
   }
 
@@ -69,7 +82,8 @@ export class Discovery {
   }
 
   #make([root, ...rest]: string[]): Document | undefined {
-    if (rest.length === 0) return root === 'api' ? coreVersions(this.#groups.find(({ name }) => name === '')) : groupList(this.#groups)
+    if (rest.length === 0)
+      return root === 'api' ? coreVersions(this.#groups.find(({ name }) => name === '')) : groupList(this.#groups)
     const [name, version, ...more] = root === 'api' ? ['', ...rest] : rest
     const group = this.#groups.find((other) => other.name === name)
     if (group === undefined || more.length > 0 || (root === 'apis' && name === '')) return undefined
@@ -92,5 +106,6 @@ function notFound(): HttpError {
 }
 
 function onlyRead({ method, path }: KubeRequest): void {
-  if (method !== 'GET' && method !== 'HEAD') throw new HttpError(405, 'MethodNotAllowed', `${method} is not possible for ${path}`)
+  if (method !== 'GET' && method !== 'HEAD')
+    throw new HttpError(405, 'MethodNotAllowed', `${method} is not possible for ${path}`)
 }

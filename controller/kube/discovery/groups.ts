@@ -25,13 +25,32 @@ export interface ApiResource {
 }
 
 /**
- * Where a name is meant that several groups have (events, ingresses), clients take the first group. Those of Kubernetes come first, in its own order;
+ * Where a name is meant that several groups have (events, ingresses), clients take the first group. Those of Kubernetes
+ * come first, in its own order;
  * then all others by name; metrics, which have the plurals of what they measure, are last.
  */
 const FIRST = [
-  '', 'apps', 'events.k8s.io', 'authentication.k8s.io', 'authorization.k8s.io', 'autoscaling', 'batch', 'certificates.k8s.io', 'networking.k8s.io', 'policy',
-  'rbac.authorization.k8s.io', 'storage.k8s.io', 'admissionregistration.k8s.io', 'apiextensions.k8s.io', 'scheduling.k8s.io', 'coordination.k8s.io', 'node.k8s.io',
-  'discovery.k8s.io', 'resource.k8s.io', 'gantry.dev', 'gateway.networking.k8s.io',
+  '',
+  'apps',
+  'events.k8s.io',
+  'authentication.k8s.io',
+  'authorization.k8s.io',
+  'autoscaling',
+  'batch',
+  'certificates.k8s.io',
+  'networking.k8s.io',
+  'policy',
+  'rbac.authorization.k8s.io',
+  'storage.k8s.io',
+  'admissionregistration.k8s.io',
+  'apiextensions.k8s.io',
+  'scheduling.k8s.io',
+  'coordination.k8s.io',
+  'node.k8s.io',
+  'discovery.k8s.io',
+  'resource.k8s.io',
+  'gantry.dev',
+  'gateway.networking.k8s.io',
 ]
 const LAST = 'metrics.k8s.io'
 
@@ -49,13 +68,19 @@ export function groupsOf(catalog: Catalog): ApiGroup[] {
   for (const served of [...catalog.resources()].sort((a, b) => byText(a.plural, b.plural))) {
     const { group, version, plural } = served
     const versions = groups.get(group) ?? groups.set(group, new Map()).get(group)!
-    const own = subresources.filter(({ parent }) => parent.group === group && parent.version === version && parent.plural === plural).sort((a, b) => byText(a.name, b.name))
-    versions.set(version, [...versions.get(version) ?? [], { served, subresources: own }])
+    const own = subresources
+      .filter(({ parent }) => parent.group === group && parent.version === version && parent.plural === plural)
+      .sort((a, b) => byText(a.name, b.name))
+    versions.set(version, [...(versions.get(version) ?? []), { served, subresources: own }])
   }
-  return [...groups.keys()].sort((a, b) => rank(a) - rank(b) || byText(a, b)).map((name) => ({
-    name,
-    versions: [...groups.get(name)!.entries()].sort(([a], [b]) => apiPriority(a, b)).map(([version, resources]) => ({ version, groupVersion: groupVersionOf(name, version), resources })),
-  }))
+  return [...groups.keys()]
+    .sort((a, b) => rank(a) - rank(b) || byText(a, b))
+    .map((name) => ({
+      name,
+      versions: [...groups.get(name)!.entries()]
+        .sort(([a], [b]) => apiPriority(a, b))
+        .map(([version, resources]) => ({ version, groupVersion: groupVersionOf(name, version), resources })),
+    }))
 }
 
 /** As in apiVersion. */
@@ -64,7 +89,8 @@ export function groupVersionOf(group: string, version: string): string {
 }
 
 /**
- * `connect` is a word of the server's own: clients know the methods that open the connection, which for a proxy are those of what is behind it.
+ * `connect` is a word of the server's own: clients know the methods that open the connection, which for a proxy are
+ * those of what is behind it.
  * https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb
  */
 export function clientVerbs(verbs: readonly Verb[], subresource = ''): string[] {

@@ -1,6 +1,8 @@
 /**
- * Events as a resource: read from the stream of news, written to it. The stream is not the store: a resourceVersion is a place in the stream, an event
- * that changes is told anew, and the end of one that is deleted is told like a change. After seven days all go by themselves.
+ * Events as a resource: read from the stream of news, written to it. The stream is not the store: a resourceVersion is
+ * a place in the stream, an event
+ * that changes is told anew, and the end of one that is deleted is told like a change. After seven days all go by
+ * themselves.
  */
 import { decodeJson, encodeFields, encodeJson } from '../../../proto/api/codec.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -29,11 +31,18 @@ import { coreForm, coreSelector, otherForm } from './forms.ts'
 
 /** Tries of one write that meets others. */
 const ATTEMPTS = 10
-/** Bytes of an event that a client writes. All namespaces share the stream, and what is told last pushes out what was told first. */
+/**
+ * Bytes of an event that a client writes. All namespaces share the stream, and what is told last pushes out what was
+ * told first.
+ */
 const LARGEST = 16 * 1024
 const VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 const OTHER = { group: 'events.k8s.io', version: 'v1', message: 'EventsEvent' } as const
-const PATCHES = { 'application/strategic-merge-patch+json': 'STRATEGIC', 'application/merge-patch+json': 'MERGE', 'application/json-patch+json': 'JSON' } as const
+const PATCHES = {
+  'application/strategic-merge-patch+json': 'STRATEGIC',
+  'application/merge-patch+json': 'MERGE',
+  'application/json-patch+json': 'JSON',
+} as const
 
 export interface EventResourceParts {
   readonly events: Pick<EventReader, 'list' | 'follow'>
@@ -46,7 +55,10 @@ export interface EventResourceParts {
 /** The resource in both groups. */
 export function eventResources(parts: EventResourceParts): VirtualResource[] {
   const { stored: _stored, ...core } = servedResource(resourceOf('Event'))
-  return [{ ...core, verbs: VERBS }, { ...core, ...OTHER, verbs: VERBS }].map((resource) => new EventResource(resource, parts))
+  return [
+    { ...core, verbs: VERBS },
+    { ...core, ...OTHER, verbs: VERBS },
+  ].map((resource) => new EventResource(resource, parts))
 }
 
 interface Wanted {
@@ -78,19 +90,34 @@ class EventResource implements VirtualResource {
     const chunk = chunkOf(request.query)
     const { events, after } = await this.#parts.events.list(query, request.signal)
     const { items, metadata } = page(events.filter(matches), after, chunk)
-    return { is: 'list', apiVersion: apiVersionOf(this.resource), kind: this.resource.listKind, metadata, items: items.map((event) => this.#sendable(event)) }
+    return {
+      is: 'list',
+      apiVersion: apiVersionOf(this.resource),
+      kind: this.resource.listKind,
+      metadata,
+      items: items.map((event) => this.#sendable(event)),
+    }
   }
 
   async #watch(request: ResourceRequest): Promise<Answer> {
     const selection = wanted(request)
     const from = request.query.get('resourceVersion') ?? ''
-    const { events, after } = from === '' || from === '0' ? await this.#parts.events.list(selection.query, request.signal) : { events: [], after: placeOf(from) }
+    const { events, after } =
+      from === '' || from === '0'
+        ? await this.#parts.events.list(selection.query, request.signal)
+        : { events: [], after: placeOf(from) }
     const seconds = Number(request.query.get('timeoutSeconds') ?? 0)
     return { is: 'watch', frames: this.#frames(events, after, selection, request.signal, seconds) }
   }
 
   /** What is there, then what comes; ends after `seconds`, if that is not 0. */
-  async *#frames(present: readonly Event[], after: number, { query, matches }: Wanted, signal: AbortSignal, seconds: number): AsyncGenerator<WatchFrame, void, undefined> {
+  async *#frames(
+    present: readonly Event[],
+    after: number,
+    { query, matches }: Wanted,
+    signal: AbortSignal,
+    seconds: number,
+  ): AsyncGenerator<WatchFrame, void, undefined> {
     const over = new AbortController()
     const timer = seconds > 0 ? this.#parts.clock.after(seconds * 1000, () => over.abort()) : undefined
     try {
@@ -103,7 +130,11 @@ class EventResource implements VirtualResource {
         if (!matches(event)) continue
         const { deletionTimestamp: _deletionTimestamp, ...metadata } = event.metadata
         if (isDeletion(event)) yield { type: 'DELETED', object: this.#sendable({ ...event, metadata }) }
-        else yield { type: known.has(event.metadata.uid) || hasRepeated(event) ? 'MODIFIED' : 'ADDED', object: this.#sendable(event) }
+        else
+          yield {
+            type: known.has(event.metadata.uid) || hasRepeated(event) ? 'MODIFIED' : 'ADDED',
+            object: this.#sendable(event),
+          }
         known.add(event.metadata.uid)
       }
     } finally {
@@ -117,9 +148,27 @@ class EventResource implements VirtualResource {
     const { random, clock } = this.#parts
     const { namespace } = request.target
     const { name, generateName = '' } = event.metadata
-    if (name === '' && generateName === '') throw new GantryError('InvalidArgument', 'an Event needs a name', { details: [{ field: 'metadata.name', message: 'name or generateName is required', reason: 'FieldValueRequired' }] })
-    if (event.metadata.namespace !== '' && event.metadata.namespace !== namespace) throw new HttpError(400, 'BadRequest', `the namespace of the object (${event.metadata.namespace}) is not that of the request (${namespace})`)
-    event.metadata = { ...event.metadata, namespace, name: name === '' ? `${generateName}${randomSuffix(random)}` : name, uid: randomUuid(random), creationTimestamp: formatTime(clock.now()), deletionTimestamp: undefined, resourceVersion: '' }
+    if (name === '' && generateName === '')
+      throw new GantryError('InvalidArgument', 'an Event needs a name', {
+        details: [
+          { field: 'metadata.name', message: 'name or generateName is required', reason: 'FieldValueRequired' },
+        ],
+      })
+    if (event.metadata.namespace !== '' && event.metadata.namespace !== namespace)
+      throw new HttpError(
+        400,
+        'BadRequest',
+        `the namespace of the object (${event.metadata.namespace}) is not that of the request (${namespace})`,
+      )
+    event.metadata = {
+      ...event.metadata,
+      namespace,
+      name: name === '' ? `${generateName}${randomSuffix(random)}` : name,
+      uid: randomUuid(random),
+      creationTimestamp: formatTime(clock.now()),
+      deletionTimestamp: undefined,
+      resourceVersion: '',
+    }
     settleNew<'Event'>(event)
     requireSmall(event)
     return { ...this.#answer(await this.#make(event, request)), code: 201 }
@@ -137,7 +186,14 @@ class EventResource implements VirtualResource {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const { event: existing, revision } = await this.#kept(namespace, name, request.signal, event.involvedObject)
       if (existing !== undefined) {
-        const details = [{ field: 'metadata.name', value: name, message: 'is taken', remedy: 'choose another name, or patch the event that is there' }]
+        const details = [
+          {
+            field: 'metadata.name',
+            value: name,
+            message: 'is taken',
+            remedy: 'choose another name, or patch the event that is there',
+          },
+        ]
         throw new GantryError('AlreadyExists', `Event ${namespace}/${name} already exists`, { details })
       }
       const written = isDry ? event : await this.#put(event, revision, request.signal)
@@ -155,16 +211,27 @@ class EventResource implements VirtualResource {
     const { type, bytes } = await readTyped(request, Object.keys(PATCHES))
     const patch = parseJson(bytes).value
     const shape = this.resource.group === '' ? 'Event' : OTHER.message
-    return this.#change(request, (stored) => this.#received(patched(PATCHES[type as keyof typeof PATCHES], shape as Kind, this.#json(stored), patch)))
+    return this.#change(request, (stored) =>
+      this.#received(patched(PATCHES[type as keyof typeof PATCHES], shape as Kind, this.#json(stored), patch)),
+    )
   }
 
-  /** Writes what a change makes of the event; from its newest state again if somebody else was faster. NotFound; Conflict. */
+  /**
+   * Writes what a change makes of the event; from its newest state again if somebody else was faster. NotFound;
+   * Conflict.
+   */
   async #change(request: ResourceRequest, change: (stored: Event) => Event): Promise<Answer> {
-    const { target: { namespace, name }, signal } = request
+    const {
+      target: { namespace, name },
+      signal,
+    } = request
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const { event: stored, revision } = await this.#kept(namespace, name, signal)
       if (stored === undefined) throw notFound(namespace, name)
-      const { metadata: { labels, annotations }, ...content } = change(stored)
+      const {
+        metadata: { labels, annotations },
+        ...content
+      } = change(stored)
       const next = { ...content, metadata: { ...stored.metadata, labels, annotations } } as Event
       settleNew<'Event'>(next)
       requireSmall(next)
@@ -175,10 +242,19 @@ class EventResource implements VirtualResource {
   }
 
   async #delete(request: ResourceRequest): Promise<Answer> {
-    const { options: { uid, resourceVersion }, context } = await deletionOf(request)
+    const {
+      options: { uid, resourceVersion },
+      context,
+    } = await deletionOf(request)
     const event = await this.#get(request)
-    for (const [field, wanted, is] of [['uid', uid, event.metadata.uid], ['resourceVersion', resourceVersion, event.metadata.resourceVersion]] as const) {
-      if (wanted !== undefined && wanted !== is) throw new GantryError('Conflict', `the ${field} of the event is ${is}, not ${wanted}`, { details: [{ field: 'preconditions', value: wanted, message: `is not its ${field}` }] })
+    for (const [field, wanted, is] of [
+      ['uid', uid, event.metadata.uid],
+      ['resourceVersion', resourceVersion, event.metadata.resourceVersion],
+    ] as const) {
+      if (wanted !== undefined && wanted !== is)
+        throw new GantryError('Conflict', `the ${field} of the event is ${is}, not ${wanted}`, {
+          details: [{ field: 'preconditions', value: wanted, message: `is not its ${field}` }],
+        })
     }
     if (context.dryRun !== true) await this.#end(event, request.signal)
     return success(event, this.resource)
@@ -191,7 +267,13 @@ class EventResource implements VirtualResource {
     const { events, after } = await this.#parts.events.list(query, request.signal)
     const doomed = events.filter(matches)
     if (context.dryRun !== true) for (const event of doomed) await this.#end(event, request.signal)
-    return { is: 'list', apiVersion: apiVersionOf(this.resource), kind: this.resource.listKind, metadata: { resourceVersion: String(after) }, items: doomed.map((event) => this.#sendable(event)) }
+    return {
+      is: 'list',
+      apiVersion: apiVersionOf(this.resource),
+      kind: this.resource.listKind,
+      metadata: { resourceVersion: String(after) },
+      items: doomed.map((event) => this.#sendable(event)),
+    }
   }
 
   async #end(event: Event, signal: AbortSignal): Promise<void> {
@@ -200,7 +282,7 @@ class EventResource implements VirtualResource {
     const { namespace, name } = event.metadata
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const { revision } = await named.find(namespace, name, signal)
-      if (await named.put(ended, revision, signal) !== undefined) return
+      if ((await named.put(ended, revision, signal)) !== undefined) return
     }
     throw contended(event)
   }
@@ -208,17 +290,32 @@ class EventResource implements VirtualResource {
   /** The event as it was told, undefined if somebody wrote it since `revision`. */
   async #put(event: Event, revision: number, signal: AbortSignal): Promise<Event | undefined> {
     const place = await this.#parts.named.put(event, revision, signal)
-    return place === undefined ? undefined : { ...event, metadata: { ...event.metadata, resourceVersion: String(place) } }
+    return place === undefined
+      ? undefined
+      : { ...event, metadata: { ...event.metadata, resourceVersion: String(place) } }
   }
 
   /**
-   * What is there under a name. An event that no client has written is looked for in the stream, where those about the same object are found
+   * What is there under a name. An event that no client has written is looked for in the stream, where those about the
+   * same object are found
    * faster, if it is known which that is.
    */
-  async #kept(namespace: string, name: string, signal: AbortSignal, about?: Event['involvedObject']): Promise<NamedEvent> {
+  async #kept(
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+    about?: Event['involvedObject'],
+  ): Promise<NamedEvent> {
     const kept = await this.#parts.named.find(namespace, name, signal)
     if (kept.event !== undefined || kept.revision > 0) return kept
-    const { events } = await this.#parts.events.list({ namespace, ...about?.kind !== undefined && { kind: about.kind }, ...about?.name !== undefined && { name: about.name } }, signal)
+    const { events } = await this.#parts.events.list(
+      {
+        namespace,
+        ...(about?.kind !== undefined && { kind: about.kind }),
+        ...(about?.name !== undefined && { name: about.name }),
+      },
+      signal,
+    )
     return { event: events.findLast(({ metadata }) => metadata.name === name), revision: 0 }
   }
 
@@ -265,8 +362,15 @@ function wanted({ target: { namespace }, query }: ResourceRequest): Wanted {
   const about = { kind: fields.exact('involvedObject.kind'), name: fields.exact('involvedObject.name') }
   // A stream's subject says of which namespace the object is, which for cluster-scoped ones is `default`.
   return {
-    query: { ...namespace !== '' && { namespace }, ...about.kind !== undefined && { kind: about.kind }, ...about.name !== undefined && { name: about.name } },
-    matches: (event) => (namespace === '' || event.metadata.namespace === namespace) && fields.matches(event) && labels.matches(event.metadata.labels),
+    query: {
+      ...(namespace !== '' && { namespace }),
+      ...(about.kind !== undefined && { kind: about.kind }),
+      ...(about.name !== undefined && { name: about.name }),
+    },
+    matches: (event) =>
+      (namespace === '' || event.metadata.namespace === namespace) &&
+      fields.matches(event) &&
+      labels.matches(event.metadata.labels),
   }
 }
 
@@ -274,15 +378,24 @@ function requireSmall(event: Event): void {
   const { length } = encodeResource(event)
   if (length <= LARGEST) return
   const { namespace, name } = event.metadata
-  throw new HttpError(413, 'RequestEntityTooLarge', `Event ${namespace}/${name} takes ${length} bytes, the limit is ${LARGEST}: tell it in fewer words`, 'ResourceExhausted')
+  throw new HttpError(
+    413,
+    'RequestEntityTooLarge',
+    `Event ${namespace}/${name} takes ${length} bytes, the limit is ${LARGEST}: tell it in fewer words`,
+    'ResourceExhausted',
+  )
 }
 
 function notFound(namespace: string, name: string): GantryError {
-  return new GantryError('NotFound', `Event ${namespace}/${name} not found`, { details: [{ field: 'metadata.name', value: name, message: 'there is no such event' }] })
+  return new GantryError('NotFound', `Event ${namespace}/${name} not found`, {
+    details: [{ field: 'metadata.name', value: name, message: 'there is no such event' }],
+  })
 }
 
 function contended({ metadata: { namespace, name } }: { metadata: { namespace: string; name: string } }): GantryError {
-  return new GantryError('Conflict', `Event ${namespace}/${name} was changed by others ${ATTEMPTS} times in a row`, { details: [{ remedy: 'try again' }] })
+  return new GantryError('Conflict', `Event ${namespace}/${name} was changed by others ${ATTEMPTS} times in a row`, {
+    details: [{ remedy: 'try again' }],
+  })
 }
 
 /** It has been told before, as its count says, or that of its series. */
@@ -297,8 +410,11 @@ function placeOf(text: string): number {
 
 function patched(type: 'STRATEGIC' | 'MERGE' | 'JSON', shape: Kind, target: JsonObject, patch: JsonValue): JsonObject {
   switch (type) {
-    case 'STRATEGIC': return applyStrategicPatch(shape, target, patch) as JsonObject
-    case 'MERGE': return applyMergePatch(target, patch) as JsonObject
-    case 'JSON': return applyJsonPatch(target, patch) as JsonObject
+    case 'STRATEGIC':
+      return applyStrategicPatch(shape, target, patch) as JsonObject
+    case 'MERGE':
+      return applyMergePatch(target, patch) as JsonObject
+    case 'JSON':
+      return applyJsonPatch(target, patch) as JsonObject
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Events in the words of both groups: core/v1, as they are kept, and events.k8s.io/v1, which names some fields otherwise.
+ * Events in the words of both groups: core/v1, as they are kept, and events.k8s.io/v1, which names some fields
+ * otherwise.
  * https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
  */
 import type { Event, EventsEvent, JsonObject } from '../../../proto/gen/types.ts'
@@ -14,11 +15,15 @@ const RENAMED: Readonly<Record<string, string>> = {
   lastTimestamp: 'deprecatedLastTimestamp',
   count: 'deprecatedCount',
 }
-const CORE_NAMES: Readonly<Record<string, string>> = Object.fromEntries(Object.entries(RENAMED).map(([core, other]) => [other, core]))
+const CORE_NAMES: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(RENAMED).map(([core, other]) => [other, core]),
+)
 const OTHER_GROUP = 'events.k8s.io/v1'
 
 function renamed(fields: object, names: Readonly<Record<string, string>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [Object.hasOwn(names, name) ? names[name]! : name, value]))
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [Object.hasOwn(names, name) ? names[name]! : name, value]),
+  )
 }
 
 /** As events.k8s.io tells it. */
@@ -33,10 +38,13 @@ export function coreForm(json: JsonObject): JsonObject {
 
 /** A field selector in the words of either group, in those of the core group: `source` alone is the component. */
 export function coreSelector(selector: string): string {
-  return selector.split(',').map((requirement) => {
-    const [, path, rest] = /^([\w.]*)(.*)$/s.exec(requirement)!
-    if (path === 'source') return `source.component${rest}`
-    const [first = '', ...more] = path!.split('.')
-    return [Object.hasOwn(CORE_NAMES, first) ? CORE_NAMES[first]! : first, ...more].join('.') + rest!
-  }).join(',')
+  return selector
+    .split(',')
+    .map((requirement) => {
+      const [, path, rest] = /^([\w.]*)(.*)$/s.exec(requirement)!
+      if (path === 'source') return `source.component${rest}`
+      const [first = '', ...more] = path!.split('.')
+      return [Object.hasOwn(CORE_NAMES, first) ? CORE_NAMES[first]! : first, ...more].join('.') + rest!
+    })
+    .join(',')
 }

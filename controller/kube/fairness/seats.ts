@@ -1,6 +1,8 @@
 /**
- * How many requests of each user are under way. Those beyond it wait, in their order; those beyond what may wait are refused with 429, as Kubernetes'
- * priority and fairness does. Requests that go on for as long as their client wants (watches, logs, commands) are counted by themselves and never wait.
+ * How many requests of each user are under way. Those beyond it wait, in their order; those beyond what may wait are
+ * refused with 429, as Kubernetes'
+ * priority and fairness does. Requests that go on for as long as their client wants (watches, logs, commands) are
+ * counted by themselves and never wait.
  * https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
  */
 import { CONTROLLERS, MASTERS, NODES } from '../../api/authorization.ts'
@@ -21,7 +23,10 @@ export interface Shares {
   readonly system: Share
 }
 
-export const SHARES: Shares = { ordinary: { underWay: 50, waiting: 200, long: 1_000 }, system: { underWay: 500, waiting: 2_000, long: 10_000 } }
+export const SHARES: Shares = {
+  ordinary: { underWay: 50, waiting: 200, long: 1_000 },
+  system: { underWay: 500, waiting: 2_000, long: 10_000 },
+}
 
 interface Held {
   underWay: number
@@ -43,10 +48,16 @@ export class Seats {
   }
 
   /**
-   * Resolves, or is there at once, with what gives the seat back; undefined for an administrator, who needs none. HttpError 429 if too many are taken.
+   * Resolves, or is there at once, with what gives the seat back; undefined for an administrator, who needs none.
+   * HttpError 429 if too many are taken.
    * Who gives up (`signal`) waits no longer: it rejects with the reason.
    */
-  take(key: string, user: User, isLong: boolean, signal: () => AbortSignal): (() => void) | Promise<() => void> | undefined {
+  take(
+    key: string,
+    user: User,
+    isLong: boolean,
+    signal: () => AbortSignal,
+  ): (() => void) | Promise<() => void> | undefined {
     const share = this.#shareOf(user)
     if (share === undefined) return undefined
     let held = this.#held.get(key)
@@ -61,7 +72,8 @@ export class Seats {
       held.underWay++
       return this.#release(key, held, 'underWay')
     }
-    if (waiting.length >= share.waiting) throw tooMany(`${share.underWay} requests of ${key} are under way and ${share.waiting} wait`)
+    if (waiting.length >= share.waiting)
+      throw tooMany(`${share.underWay} requests of ${key} are under way and ${share.waiting} wait`)
     return this.#wait(key, held, signal())
   }
 

@@ -32,22 +32,36 @@ export interface CheckParts {
 export function healthChecks(parts: CheckParts): Checks {
   const ping: Check = { name: 'ping', run: async () => ({}) }
   const ready = [ping, etcdCheck(parts), cacheCheck(parts), serving(parts)]
-  return new Map([['healthz', ready], ['livez', [ping]], ['readyz', ready]])
+  return new Map([
+    ['healthz', ready],
+    ['livez', [ping]],
+    ['readyz', ready],
+  ])
 }
 
 /** The store answers, and the cache follows it. */
 function etcdCheck({ reads, clock }: CheckParts): Check {
   return {
     name: 'etcd',
-    run: () => new Promise((resolve) => {
-      const timer = clock.after(PATIENCE, () => resolve({ failure: `no answer within ${PATIENCE} ms` }))
-      reads.current().then(() => resolve({}), (thrown: unknown) => resolve({ failure: GantryError.from(thrown).message })).finally(() => timer.cancel())
-    }),
+    run: () =>
+      new Promise((resolve) => {
+        const timer = clock.after(PATIENCE, () => resolve({ failure: `no answer within ${PATIENCE} ms` }))
+        reads
+          .current()
+          .then(
+            () => resolve({}),
+            (thrown: unknown) => resolve({ failure: GantryError.from(thrown).message }),
+          )
+          .finally(() => timer.cancel())
+      }),
   }
 }
 
 function cacheCheck({ informer }: CheckParts): Check {
-  return { name: 'informer-sync', run: async () => (informer.revision > 0 ? {} : { failure: 'the cache has no complete list yet' }) }
+  return {
+    name: 'informer-sync',
+    run: async () => (informer.revision > 0 ? {} : { failure: 'the cache has no complete list yet' }),
+  }
 }
 
 function serving({ available }: CheckParts): Check {

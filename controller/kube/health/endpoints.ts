@@ -1,4 +1,7 @@
-/** What tells of the face itself: whether it is well, which version it is, and its numbers. https://kubernetes.io/docs/reference/using-api/health-checks/ */
+/**
+ * What tells of the face itself: whether it is well, which version it is, and its numbers.
+ * https://kubernetes.io/docs/reference/using-api/health-checks/
+ */
 import { Registry } from 'prom-client'
 import { KUBERNETES, KUBERNETES_VERSION } from '../../../proto/base/version.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
@@ -11,12 +14,18 @@ const TEXT = 'text/plain; charset=utf-8'
 export function healthEndpoints(checks: Checks, registry: Registry): Endpoint[] {
   const health = [...checks.keys()].flatMap((name): Endpoint[] => {
     const handle = (request: KubeRequest): Promise<Answer> => report(name, checks.get(name)!, request)
-    return [{ path: `/${name}`, open: true, handle }, { path: `/${name}/`, open: true, handle }]
+    return [
+      { path: `/${name}`, open: true, handle },
+      { path: `/${name}/`, open: true, handle },
+    ]
   })
   return [
     ...health,
     { path: '/version', open: true, handle: async () => ({ is: 'json', json: version() }) },
-    { path: '/metrics', handle: async () => ({ is: 'bytes', type: registry.contentType, body: await registry.metrics() }) },
+    {
+      path: '/metrics',
+      handle: async () => ({ is: 'bytes', type: registry.contentType, body: await registry.metrics() }),
+    },
   ]
 }
 
@@ -39,12 +48,22 @@ async function report(name: string, all: readonly Check[], { path, query }: Kube
   const only = path.slice(name.length + 2)
   if (only !== '') {
     const check = all.find((one) => one.name === only)
-    if (check === undefined) throw new HttpError(404, 'NotFound', `${name} has no check ${only}: there are ${all.map((one) => one.name).join(', ')}`, 'NotFound')
+    if (check === undefined)
+      throw new HttpError(
+        404,
+        'NotFound',
+        `${name} has no check ${only}: there are ${all.map((one) => one.name).join(', ')}`,
+        'NotFound',
+      )
     const { failure } = await check.run()
     return failure === undefined ? text(200, 'ok') : text(500, `internal server error: ${failure}`)
   }
   const excluded = new Set(query.getAll('exclude'))
-  const results = await Promise.all(all.map(async (check) => (excluded.has(check.name) ? { name: check.name, excluded: true } : { name: check.name, ...await check.run() })))
+  const results = await Promise.all(
+    all.map(async (check) =>
+      excluded.has(check.name) ? { name: check.name, excluded: true } : { name: check.name, ...(await check.run()) },
+    ),
+  )
   const failed = results.some((result) => 'failure' in result && result.failure !== undefined)
   const lines = results.map(lineOf).join('')
   if (failed) return text(500, `${lines}${name} check failed\n`)

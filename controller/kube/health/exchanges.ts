@@ -1,4 +1,7 @@
-/** What is asked of the face and what becomes of it, in numbers: Kubernetes' names, for those who have dashboards. https://kubernetes.io/docs/reference/instrumentation/metrics/ */
+/**
+ * What is asked of the face and what becomes of it, in numbers: Kubernetes' names, for those who have dashboards.
+ * https://kubernetes.io/docs/reference/instrumentation/metrics/
+ */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { isLong, type Place } from '../router.ts'
 
@@ -33,15 +36,39 @@ export class Exchanges {
   readonly #total: Counter<Label>
   readonly #duration: Histogram<Name>
   readonly #long: Gauge<Name>
-  readonly #inFlight: { readonly readOnly: Gauge.Internal<'request_kind'>; readonly mutating: Gauge.Internal<'request_kind'> }
+  readonly #inFlight: {
+    readonly readOnly: Gauge.Internal<'request_kind'>
+    readonly mutating: Gauge.Internal<'request_kind'>
+  }
   readonly #series = new Map<string, Series>()
 
   constructor(registry: Registry) {
     const registers = [registry]
-    this.#total = new Counter({ name: 'apiserver_request_total', help: 'Requests answered.', labelNames: [...NAMES, 'code'], registers })
-    this.#duration = new Histogram({ name: 'apiserver_request_duration_seconds', help: 'Seconds from a request to the end of its answer; watches and streams are not among them.', labelNames: NAMES, buckets: BUCKETS, registers })
-    this.#long = new Gauge({ name: 'apiserver_longrunning_requests', help: 'Watches and streams under way.', labelNames: NAMES, registers })
-    const inFlight = new Gauge({ name: 'apiserver_current_inflight_requests', help: 'Requests under way, without watches and streams.', labelNames: ['request_kind'], registers })
+    this.#total = new Counter({
+      name: 'apiserver_request_total',
+      help: 'Requests answered.',
+      labelNames: [...NAMES, 'code'],
+      registers,
+    })
+    this.#duration = new Histogram({
+      name: 'apiserver_request_duration_seconds',
+      help: 'Seconds from a request to the end of its answer; watches and streams are not among them.',
+      labelNames: NAMES,
+      buckets: BUCKETS,
+      registers,
+    })
+    this.#long = new Gauge({
+      name: 'apiserver_longrunning_requests',
+      help: 'Watches and streams under way.',
+      labelNames: NAMES,
+      registers,
+    })
+    const inFlight = new Gauge({
+      name: 'apiserver_current_inflight_requests',
+      help: 'Requests under way, without watches and streams.',
+      labelNames: ['request_kind'],
+      registers,
+    })
     this.#inFlight = { readOnly: inFlight.labels('readOnly'), mutating: inFlight.labels('mutating') }
   }
 
@@ -58,7 +85,8 @@ export class Exchanges {
       else this.#flight(place).dec()
     }
     let count = series.codes.get(code)
-    if (count === undefined) series.codes.set(code, (count = this.#total.labels({ ...series.labels, code: String(code) })))
+    if (count === undefined)
+      series.codes.set(code, (count = this.#total.labels({ ...series.labels, code: String(code) })))
     count.inc()
     series.duration?.observe(seconds)
   }
@@ -74,7 +102,12 @@ export class Exchanges {
     let series = this.#series.get(key)
     if (series === undefined) {
       const long = place !== undefined && isLong(place)
-      series = { labels, long: long ? this.#long.labels({ ...labels }) : undefined, duration: long ? undefined : this.#duration.labels({ ...labels }), codes: new Map() }
+      series = {
+        labels,
+        long: long ? this.#long.labels({ ...labels }) : undefined,
+        duration: long ? undefined : this.#duration.labels({ ...labels }),
+        codes: new Map(),
+      }
       this.#series.set(key, series)
     }
     return series
@@ -82,10 +115,28 @@ export class Exchanges {
 }
 
 function labelsOf(place: Place | undefined, method: string): Labels {
-  if (place?.is !== 'resource') return { verb: METHODS.has(method) ? method : 'other', group: '', version: '', resource: '', subresource: place === undefined ? '' : place.endpoint.path, scope: '' }
-  const { verb, target: { resource, namespace, name, subresource } } = place
+  if (place?.is !== 'resource')
+    return {
+      verb: METHODS.has(method) ? method : 'other',
+      group: '',
+      version: '',
+      resource: '',
+      subresource: place === undefined ? '' : place.endpoint.path,
+      scope: '',
+    }
+  const {
+    verb,
+    target: { resource, namespace, name, subresource },
+  } = place
   const scope = name !== '' ? 'resource' : namespace !== '' ? 'namespace' : 'cluster'
-  return { verb: VERBS[verb] ?? verb.toUpperCase(), group: resource.group, version: resource.version, resource: resource.plural, subresource, scope }
+  return {
+    verb: VERBS[verb] ?? verb.toUpperCase(),
+    group: resource.group,
+    version: resource.version,
+    resource: resource.plural,
+    subresource,
+    scope,
+  }
 }
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])

@@ -1,4 +1,7 @@
-/** What this process uses, read when somebody asks. https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics */
+/**
+ * What this process uses, read when somebody asks.
+ * https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
+ */
 import { readdirSync } from 'node:fs'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Clock } from '../../../proto/base/clock.ts'
@@ -7,7 +10,8 @@ export function addProcessMetrics(registry: Registry, clock: Clock): void {
   const started = clock.now() / 1000 - process.uptime()
   const gauge = (name: string, help: string, value: () => number): void => {
     new Gauge({
-      name, help,
+      name,
+      help,
       registers: [registry],
       collect() {
         this.set(value())
@@ -15,7 +19,8 @@ export function addProcessMetrics(registry: Registry, clock: Clock): void {
     })
   }
   new Counter({
-    name: 'process_cpu_seconds_total', help: 'Seconds of processors used.',
+    name: 'process_cpu_seconds_total',
+    help: 'Seconds of processors used.',
     registers: [registry],
     collect() {
       const { user, system } = process.cpuUsage()
@@ -27,5 +32,9 @@ export function addProcessMetrics(registry: Registry, clock: Clock): void {
   gauge('process_start_time_seconds', 'When the process began, in seconds since 1970.', () => started)
   gauge('process_open_fds', 'Open file descriptors.', () => readdirSync('/proc/self/fd').length)
   gauge('nodejs_heap_size_used_bytes', 'Heap in use.', () => process.memoryUsage().heapUsed)
-  gauge('nodejs_external_memory_bytes', 'Memory of buffers and the like, beside the heap.', () => process.memoryUsage().external)
+  gauge(
+    'nodejs_external_memory_bytes',
+    'Memory of buffers and the like, beside the heap.',
+    () => process.memoryUsage().external,
+  )
 }

@@ -9,11 +9,23 @@ import { writeContext } from '../resources/write-options.ts'
 import { sendMessage } from '../sendable.ts'
 
 /** Messages of reviews. */
-type Review = 'TokenReview' | 'SelfSubjectReview' | 'SubjectAccessReview' | 'LocalSubjectAccessReview' | 'SelfSubjectAccessReview' | 'SelfSubjectRulesReview'
+type Review =
+  | 'TokenReview'
+  | 'SelfSubjectReview'
+  | 'SubjectAccessReview'
+  | 'LocalSubjectAccessReview'
+  | 'SelfSubjectAccessReview'
+  | 'SelfSubjectRulesReview'
 
 /** A review whose answer `judge` finds: the status. */
-export function reviewResource<M extends Review>(message: M, judge: (review: Messages[M], request: ResourceRequest) => Messages[M]['status'] | Promise<Messages[M]['status']>): VirtualResource {
-  const resource = servedVirtual(virtualResources.find(({ kind }) => kind === message)!, ['create'])
+export function reviewResource<M extends Review>(
+  message: M,
+  judge: (review: Messages[M], request: ResourceRequest) => Messages[M]['status'] | Promise<Messages[M]['status']>,
+): VirtualResource {
+  const resource = servedVirtual(
+    virtualResources.find(({ kind }) => kind === message)!,
+    ['create'],
+  )
   const create = async (request: ResourceRequest): Promise<Answer> => {
     const review = await receivedMessage(request, message, resource.group, writeContext(request, 'CreateOptions'))
     place(review.metadata, request.target)
@@ -24,5 +36,13 @@ export function reviewResource<M extends Review>(message: M, judge: (review: Mes
 
 /** A message that was made on the spot; as if it had been created. */
 export function messageAnswer(message: keyof Messages & string, group: string, object: object): Answer {
-  return { is: 'object', code: 201, object: sendMessage(message, { ...encodeFields(message, object), apiVersion: apiVersionOf({ group, version: 'v1' }), kind: message }) }
+  return {
+    is: 'object',
+    code: 201,
+    object: sendMessage(message, {
+      ...encodeFields(message, object),
+      apiVersion: apiVersionOf({ group, version: 'v1' }),
+      kind: message,
+    }),
+  }
 }

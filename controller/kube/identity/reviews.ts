@@ -1,4 +1,7 @@
-/** Whose a token is, and who the caller is. https://kubernetes.io/docs/reference/access-authn-authz/authentication/#self-subject-review */
+/**
+ * Whose a token is, and who the caller is.
+ * https://kubernetes.io/docs/reference/access-authn-authz/authentication/#self-subject-review
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { TokenReviewStatus, UserInfo } from '../../../proto/gen/types.ts'
 import type { TokenAuthenticator } from '../../accounts/token-authenticator.ts'
@@ -18,7 +21,11 @@ export function identityReviews(authenticator: Pick<TokenAuthenticator, 'review'
   ]
 }
 
-async function reviewToken(authenticator: Pick<TokenAuthenticator, 'review'>, token: string, audiences: readonly string[]): Promise<TokenReviewStatus> {
+async function reviewToken(
+  authenticator: Pick<TokenAuthenticator, 'review'>,
+  token: string,
+  audiences: readonly string[],
+): Promise<TokenReviewStatus> {
   try {
     const bearer = await authenticator.review(token, audiences)
     if (bearer === undefined) return { authenticated: false, error: 'the token is not of this cluster' }
@@ -30,5 +37,10 @@ async function reviewToken(authenticator: Pick<TokenAuthenticator, 'review'>, to
 }
 
 export function userInfo({ name, uid, groups, extra = {} }: User): UserInfo {
-  return { username: name, uid, groups: [...groups], extra: Object.fromEntries(Object.entries(extra).map(([key, values]) => [key, [...values]])) }
+  return {
+    username: name,
+    uid,
+    groups: [...groups],
+    extra: Object.fromEntries(Object.entries(extra).map(([key, values]) => [key, [...values]])),
+  }
 }

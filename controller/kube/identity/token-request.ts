@@ -1,5 +1,6 @@
 /**
- * The subresource token of ServiceAccounts: makes a token, for the API or for others, that may end with a pod, Secret or node.
+ * The subresource token of ServiceAccounts: makes a token, for the API or for others, that may end with a pod, Secret
+ * or node.
  * https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/
  */
 import { formatTime } from '../../../proto/api/time.ts'
@@ -28,7 +29,10 @@ const DEFAULT_SECONDS = 3600
 
 export function tokenSubresource(catalog: Catalog, parts: TokenRequestParts): Subresource {
   const parent = catalog.find(ACCOUNTS.group, ACCOUNTS.version, ACCOUNTS.plural)!
-  return { served: { parent, name: 'token', kind: 'TokenRequest', group: GROUP, version: 'v1', verbs: ['create'] }, verbs: { create: (request) => issueToken(request, parts) } }
+  return {
+    served: { parent, name: 'token', kind: 'TokenRequest', group: GROUP, version: 'v1', verbs: ['create'] },
+    verbs: { create: (request) => issueToken(request, parts) },
+  }
 }
 
 async function issueToken(request: ResourceRequest, { tokens, reads }: TokenRequestParts): Promise<Answer> {
@@ -37,11 +41,19 @@ async function issueToken(request: ResourceRequest, { tokens, reads }: TokenRequ
   const { namespace, name } = request.target
   const { audiences = [], expirationSeconds = DEFAULT_SECONDS, boundObjectRef } = wanted.spec
   if (expirationSeconds < TOKEN_SECONDS.least || expirationSeconds > TOKEN_SECONDS.most) {
-    throw new HttpError(422, 'Invalid', `TokenRequest "${name}" is invalid: spec.expirationSeconds: Invalid value: ${expirationSeconds}: give a number from ${TOKEN_SECONDS.least} to ${TOKEN_SECONDS.most}`)
+    throw new HttpError(
+      422,
+      'Invalid',
+      `TokenRequest "${name}" is invalid: spec.expirationSeconds: Invalid value: ${expirationSeconds}: give a number from ${TOKEN_SECONDS.least} to ${TOKEN_SECONDS.most}`,
+    )
   }
   const account = (await reads.get('ServiceAccount', namespace, name)).object
   const bound = boundObjectRef === undefined ? {} : await boundTo(boundObjectRef, namespace, name, reads)
-  const { token, expires } = tokens.issue({ namespace, account: account.metadata, ...bound }, audiences, expirationSeconds)
+  const { token, expires } = tokens.issue(
+    { namespace, account: account.metadata, ...bound },
+    audiences,
+    expirationSeconds,
+  )
   return messageAnswer('TokenRequest', GROUP, {
     metadata: { name, namespace, creationTimestamp: formatTime(expires - expirationSeconds * 1000) },
     spec: { audiences: audiences.length === 0 ? [tokens.issuer] : audiences, expirationSeconds, boundObjectRef },
@@ -50,15 +62,39 @@ async function issueToken(request: ResourceRequest, { tokens, reads }: TokenRequ
 }
 
 /** NotFound; Conflict for another object of the name; Invalid for a pod of another account. */
-async function boundTo({ kind, apiVersion = 'v1', name = '', uid = '' }: BoundObjectReference, namespace: string, account: string, reads: ConsistentReads): Promise<Pick<TokenSubject, 'pod' | 'secret' | 'node'>> {
-  if (apiVersion !== 'v1' || kind === undefined) throw new HttpError(422, 'Invalid', `cannot bind a token to an object of kind ${JSON.stringify(kind ?? '')}, version ${JSON.stringify(apiVersion)}: bind it to a Pod, Secret or Node of version v1`)
+async function boundTo(
+  { kind, apiVersion = 'v1', name = '', uid = '' }: BoundObjectReference,
+  namespace: string,
+  account: string,
+  reads: ConsistentReads,
+): Promise<Pick<TokenSubject, 'pod' | 'secret' | 'node'>> {
+  if (apiVersion !== 'v1' || kind === undefined)
+    throw new HttpError(
+      422,
+      'Invalid',
+      `cannot bind a token to an object of kind ${JSON.stringify(kind ?? '')}, version ${JSON.stringify(apiVersion)}: bind it to a Pod, Secret or Node of version v1`,
+    )
   const { object } = await reads.get(kind, kind === 'Node' ? '' : namespace, name)
-  if (uid !== '' && uid !== object.metadata.uid) throw new HttpError(409, 'Conflict', `the UID in the bound object reference (${uid}) does not match the UID in record (${object.metadata.uid}): the object might have been deleted and made again`, 'Conflict')
+  if (uid !== '' && uid !== object.metadata.uid)
+    throw new HttpError(
+      409,
+      'Conflict',
+      `the UID in the bound object reference (${uid}) does not match the UID in record (${object.metadata.uid}): the object might have been deleted and made again`,
+      'Conflict',
+    )
   const named: Named = object.metadata
   if (kind === 'Secret') return { secret: named }
   if (kind === 'Node') return { node: named }
   const { spec } = object as Pod
-  if (accountName(spec) !== account) throw new HttpError(422, 'Invalid', `cannot bind a token of ServiceAccount ${JSON.stringify(account)} to pod ${JSON.stringify(name)}: the pod has ServiceAccount ${JSON.stringify(accountName(spec))}`)
-  const node = spec.nodeName === undefined || spec.nodeName === '' ? undefined : (await reads.find('Node', '', spec.nodeName))?.object.metadata
-  return { pod: named, ...node !== undefined && { node } }
+  if (accountName(spec) !== account)
+    throw new HttpError(
+      422,
+      'Invalid',
+      `cannot bind a token of ServiceAccount ${JSON.stringify(account)} to pod ${JSON.stringify(name)}: the pod has ServiceAccount ${JSON.stringify(accountName(spec))}`,
+    )
+  const node =
+    spec.nodeName === undefined || spec.nodeName === ''
+      ? undefined
+      : (await reads.find('Node', '', spec.nodeName))?.object.metadata
+  return { pod: named, ...(node !== undefined && { node }) }
 }

@@ -1,5 +1,6 @@
 /**
- * metrics.k8s.io: what nodes and pods use at this moment, asked of the nodes; nothing is kept. A node that cannot be asked is left out of lists.
+ * metrics.k8s.io: what nodes and pods use at this moment, asked of the nodes; nothing is kept. A node that cannot be
+ * asked is left out of lists.
  * https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/
  */
 import { encodeFields } from '../../../proto/api/codec.ts'
@@ -31,20 +32,38 @@ export function metricsResources(parts: MetricsParts): VirtualResource[] {
       get: async ({ target, user }) => measured(await nodeMetrics(parts, nodeNamed(parts, target.name), user)),
       list: async (request) => {
         const nodes = parts.informer.lister('Node').list().filter(selector(request, 'Node'))
-        return listed('NodeMetrics', await Promise.all(nodes.map((node) => available(nodeMetrics(parts, node, request.user)))))
+        return listed(
+          'NodeMetrics',
+          await Promise.all(nodes.map((node) => available(nodeMetrics(parts, node, request.user)))),
+        )
       },
     }),
     resource('PodMetrics', {
       get: async ({ target, user }) => {
         const pod = parts.informer.lister('Pod').get(target.namespace, target.name)
         const metrics = pod === undefined ? undefined : await podMetrics(parts, pod, user)
-        if (metrics === undefined) throw new GantryError('NotFound', `podmetrics.metrics.k8s.io "${target.namespace}/${target.name}" not found`, { details: [{ field: 'metadata.name', value: target.name, message: 'there is no such pod, or nothing of it runs' }] })
+        if (metrics === undefined)
+          throw new GantryError(
+            'NotFound',
+            `podmetrics.metrics.k8s.io "${target.namespace}/${target.name}" not found`,
+            {
+              details: [
+                { field: 'metadata.name', value: target.name, message: 'there is no such pod, or nothing of it runs' },
+              ],
+            },
+          )
         return measured(metrics)
       },
       list: async (request) => {
         const { namespace } = request.target
-        const pods = parts.informer.lister('Pod').list(namespace === '' ? undefined : namespace).filter(selector(request, 'Pod'))
-        return listed('PodMetrics', await Promise.all(pods.map((pod) => available(podMetrics(parts, pod, request.user)))))
+        const pods = parts.informer
+          .lister('Pod')
+          .list(namespace === '' ? undefined : namespace)
+          .filter(selector(request, 'Pod'))
+        return listed(
+          'PodMetrics',
+          await Promise.all(pods.map((pod) => available(podMetrics(parts, pod, request.user)))),
+        )
       },
     }),
   ]
@@ -64,22 +83,41 @@ function selector(request: ResourceRequest, kind: 'Node' | 'Pod'): (object: Node
 
 function nodeNamed({ informer }: MetricsParts, name: string): Node {
   const node = informer.lister('Node').get('', name)
-  if (node === undefined) throw new GantryError('NotFound', `nodemetrics.metrics.k8s.io "${name}" not found`, { details: [{ field: 'metadata.name', value: name, message: 'there is no such node' }] })
+  if (node === undefined)
+    throw new GantryError('NotFound', `nodemetrics.metrics.k8s.io "${name}" not found`, {
+      details: [{ field: 'metadata.name', value: name, message: 'there is no such node' }],
+    })
   return node
 }
 
 async function nodeMetrics({ usage }: MetricsParts, { metadata }: Node, user: User): Promise<NodeMetrics> {
   const told = await usage.of(metadata.name, user)
-  return { apiVersion: GROUP_VERSION, kind: 'NodeMetrics', metadata: about(metadata, told), ...windowOf(told), usage: amounts(told.machine) }
+  return {
+    apiVersion: GROUP_VERSION,
+    kind: 'NodeMetrics',
+    metadata: about(metadata, told),
+    ...windowOf(told),
+    usage: amounts(told.machine),
+  }
 }
 
 /** Undefined for a pod of which nothing runs. */
-async function podMetrics({ usage }: MetricsParts, { metadata, spec }: Pod, user: User): Promise<PodMetrics | undefined> {
+async function podMetrics(
+  { usage }: MetricsParts,
+  { metadata, spec }: Pod,
+  user: User,
+): Promise<PodMetrics | undefined> {
   if (spec.nodeName === undefined || spec.nodeName === '') return undefined
   const told = await usage.of(spec.nodeName, user)
   const containers = told.pods.find(({ uid }) => uid === metadata.uid)?.containers ?? []
   if (containers.length === 0) return undefined
-  return { apiVersion: GROUP_VERSION, kind: 'PodMetrics', metadata: about(metadata, told), ...windowOf(told), containers: containers.map(({ name, usage: used }) => ({ name, usage: amounts(used) })) }
+  return {
+    apiVersion: GROUP_VERSION,
+    kind: 'PodMetrics',
+    metadata: about(metadata, told),
+    ...windowOf(told),
+    containers: containers.map(({ name, usage: used }) => ({ name, usage: amounts(used) })),
+  }
 }
 
 /** Undefined where the node cannot be asked, or is gone by now. */
@@ -87,7 +125,8 @@ async function available<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
     return await asked
   } catch (thrown) {
-    if (GantryError.is(thrown, 'Unavailable', 'NotFound', 'DeadlineExceeded', 'Unsupported', 'Cancelled')) return undefined
+    if (GantryError.is(thrown, 'Unavailable', 'NotFound', 'DeadlineExceeded', 'Unsupported', 'Cancelled'))
+      return undefined
     throw thrown
   }
 }
@@ -109,7 +148,13 @@ function measured(metrics: Metrics): Answer {
 }
 
 function listed(kind: Metrics['kind'], items: readonly (Metrics | undefined)[]): Answer {
-  return { is: 'list', apiVersion: GROUP_VERSION, kind: `${kind}List`, metadata: { resourceVersion: '' }, items: items.flatMap((item) => (item === undefined ? [] : [sendable(item)])) }
+  return {
+    is: 'list',
+    apiVersion: GROUP_VERSION,
+    kind: `${kind}List`,
+    metadata: { resourceVersion: '' },
+    items: items.flatMap((item) => (item === undefined ? [] : [sendable(item)])),
+  }
 }
 
 function sendable(metrics: Metrics): Sendable {

@@ -16,11 +16,19 @@ const STRATEGIC_TYPE = 'application/strategic-merge-patch+json'
 /** The schema of a body, by reference. */
 export function bodySchema(body: Body, schemas: Schemas): JsonObject {
   switch (body.is) {
-    case 'object': return objectRef(body.of, schemas)
-    case 'list': return listRef(body.of, schemas)
-    case 'message': return schemas.ref(body.message)
-    case 'patch': return schemas.add('io.k8s.apimachinery.pkg.apis.meta.v1.Patch', () => ({ type: 'object', description: 'A change of an object; its Content-Type says of which of the kinds of patches.' }))
-    case 'text': return { type: 'string' }
+    case 'object':
+      return objectRef(body.of, schemas)
+    case 'list':
+      return listRef(body.of, schemas)
+    case 'message':
+      return schemas.ref(body.message)
+    case 'patch':
+      return schemas.add('io.k8s.apimachinery.pkg.apis.meta.v1.Patch', () => ({
+        type: 'object',
+        description: 'A change of an object; its Content-Type says of which of the kinds of patches.',
+      }))
+    case 'text':
+      return { type: 'string' }
   }
 }
 
@@ -28,7 +36,9 @@ export function bodySchema(body: Body, schemas: Schemas): JsonObject {
 export function answerTypes({ answer, action, custom }: Operation): string[] {
   if (answer.is === 'text') return action === 'connect' ? ['*/*'] : ['text/plain']
   const types = custom ? OBJECT_TYPES : [...OBJECT_TYPES, PROTOBUF_TYPE]
-  return action === 'list' ? [...types, `${JSON_TYPE};stream=watch`, ...custom ? [] : [`${PROTOBUF_TYPE};stream=watch`]] : types
+  return action === 'list'
+    ? [...types, `${JSON_TYPE};stream=watch`, ...(custom ? [] : [`${PROTOBUF_TYPE};stream=watch`])]
+    : types
 }
 
 /** The Content-Types of an operation's request. */
@@ -41,12 +51,17 @@ function objectRef(of: ServedResource | ServedSubresource, schemas: Schemas): Js
   if (!('parent' in of)) return of.message === undefined ? customRef(of, schemas) : schemas.ref(of.message)
   const { parent, kind, group = parent.group, version = parent.version } = of
   if (kind === parent.kind && group === parent.group) return objectRef(parent, schemas)
-  const message = Object.values(schema.messages).find(({ resource }) => resource?.kind === kind && resource.group === group && resource.version === version)
+  const message = Object.values(schema.messages).find(
+    ({ resource }) => resource?.kind === kind && resource.group === group && resource.version === version,
+  )
   return message === undefined ? { type: 'object' } : schemas.ref(message.name)
 }
 
 function listRef(of: ServedResource, schemas: Schemas): JsonObject {
   const item = objectRef(of, schemas)
-  const name = of.message === undefined ? customDefinition({ ...of, kind: of.listKind }) : `${schemas.nameOf(of.message).replace(/[^.]*$/, '')}${of.listKind}`
+  const name =
+    of.message === undefined
+      ? customDefinition({ ...of, kind: of.listKind })
+      : `${schemas.nameOf(of.message).replace(/[^.]*$/, '')}${of.listKind}`
   return schemas.list(name, item, of.group, of.version, of.listKind)
 }

@@ -15,22 +15,43 @@ export function customDefinition({ group, version, kind }: Pick<ServedResource, 
   return [...group.split('.').reverse(), version, kind].join('.')
 }
 
-/** Clients of Go write extensions that are false; to leave them out means the same, and documents have them only where they are true. */
+/**
+ * Clients of Go write extensions that are false; to leave them out means the same, and documents have them only where
+ * they are true.
+ */
 function withoutFalse(schema: JsonObject): JsonObject {
   const entries = Object.entries(schema).filter(([name, value]) => value !== false || !name.startsWith('x-kubernetes-'))
-  return Object.fromEntries(entries.map(([name, value]) => [name, isObject(value) ? withoutFalse(value) : Array.isArray(value) ? value.map((item) => (isObject(item) ? withoutFalse(item) : item)) : value]))
+  return Object.fromEntries(
+    entries.map(([name, value]) => [
+      name,
+      isObject(value)
+        ? withoutFalse(value)
+        : Array.isArray(value)
+          ? value.map((item) => (isObject(item) ? withoutFalse(item) : item))
+          : value,
+    ]),
+  )
 }
 
 /** A reference to the definition of a custom kind. */
 export function customRef(resource: ServedResource, schemas: Schemas): JsonObject {
   const { group, version, kind } = resource
   return schemas.add(customDefinition(resource), () => {
-    const own = withoutFalse((customSchema(resource) ?? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }) as JsonObject)
+    const own = withoutFalse(
+      (customSchema(resource) ?? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }) as JsonObject,
+    )
     const properties = isObject(own.properties) ? own.properties : {}
     return {
       ...own,
       type: 'object',
-      properties: { ...properties, ...TYPE_PROPERTIES, metadata: { allOf: [schemas.ref('ObjectMeta')], description: 'Name, namespace, labels and what else every object carries.' } },
+      properties: {
+        ...properties,
+        ...TYPE_PROPERTIES,
+        metadata: {
+          allOf: [schemas.ref('ObjectMeta')],
+          description: 'Name, namespace, labels and what else every object carries.',
+        },
+      },
       'x-kubernetes-group-version-kind': [gvk(group, version, kind)],
     }
   })

@@ -21,18 +21,28 @@ export function toV2(schema: JsonObject): JsonObject {
   // "a or b" is what version 2 cannot say: a string, which clients take for either.
   if (Array.isArray(oneOf) && schema.type === undefined && schema.properties === undefined) result.type = 'string'
   // A value that may be null has no type there.
-  if (schema.nullable === true) for (const name of ['type', 'items', 'properties', 'additionalProperties']) delete result[name]
+  if (schema.nullable === true)
+    for (const name of ['type', 'items', 'properties', 'additionalProperties']) delete result[name]
   // Clients would refuse what is not among the properties.
-  if (schema['x-kubernetes-preserve-unknown-fields'] === true) for (const name of ['items', 'properties']) delete result[name]
+  if (schema['x-kubernetes-preserve-unknown-fields'] === true)
+    for (const name of ['items', 'properties']) delete result[name]
   return result
 }
 
 function translate(name: string, value: JsonValue): JsonValue {
   switch (name) {
-    case '$ref': return String(value).replace(REFERENCE, REFERENCE_V2)
-    case 'properties': return isObject(value) ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, isObject(inner) ? toV2(inner) : inner])) : value
-    case 'items': case 'additionalProperties': return isObject(value) ? toV2(value) : value
-    case 'allOf': return Array.isArray(value) ? value.map((inner) => (isObject(inner) ? toV2(inner) : inner)) : value
-    default: return value
+    case '$ref':
+      return String(value).replace(REFERENCE, REFERENCE_V2)
+    case 'properties':
+      return isObject(value)
+        ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, isObject(inner) ? toV2(inner) : inner]))
+        : value
+    case 'items':
+    case 'additionalProperties':
+      return isObject(value) ? toV2(value) : value
+    case 'allOf':
+      return Array.isArray(value) ? value.map((inner) => (isObject(inner) ? toV2(inner) : inner)) : value
+    default:
+      return value
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Answers /openapi/v2 and /openapi/v3. A document is made on the first request that needs it, and again when what it is made of has changed; what was
+ * Answers /openapi/v2 and /openapi/v3. A document is made on the first request that needs it, and again when what it is
+ * made of has changed; what was
  * made is kept as bytes. https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition
  */
 import type { JsonObject } from '../../../proto/gen/types.ts'
@@ -64,7 +65,8 @@ export class OpenApi {
   async #index(request: KubeRequest): Promise<Answer> {
     wantedType(request)
     const paths: JsonObject = {}
-    for (const [path, { made }] of await this.#documents()) paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${made.digest}` }
+    for (const [path, { made }] of await this.#documents())
+      paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${made.digest}` }
     const json = Buffer.from(JSON.stringify({ paths }))
     return answer(request, { json, digest: digestOf(json) }, JSON_TYPE, documentWireV3, {})
   }
@@ -73,16 +75,32 @@ export class OpenApi {
     const type = wantedType(request, 'v3')
     const path = request.path.slice('/openapi/v3/'.length)
     const made = (await this.#documents()).get(path)?.made
-    if (made === undefined) throw new HttpError(404, 'NotFound', `there is no OpenAPI document ${path}: /openapi/v3 lists them`, 'NotFound')
+    if (made === undefined)
+      throw new HttpError(404, 'NotFound', `there is no OpenAPI document ${path}: /openapi/v3 lists them`, 'NotFound')
     const hash = request.query.get('hash')
     // Who asks for a document by its hash can keep it for good; a hash of former days leads to that of today.
-    if (hash !== null && hash !== made.digest) return { is: 'bytes', code: 301, type: JSON_TYPE, body: '', headers: { Location: `${request.path}?hash=${made.digest}` } }
-    return answer(request, made, type, documentWireV3, hash === null ? {} : { 'Cache-Control': 'public, immutable, max-age=31536000' })
+    if (hash !== null && hash !== made.digest)
+      return {
+        is: 'bytes',
+        code: 301,
+        type: JSON_TYPE,
+        body: '',
+        headers: { Location: `${request.path}?hash=${made.digest}` },
+      }
+    return answer(
+      request,
+      made,
+      type,
+      documentWireV3,
+      hash === null ? {} : { 'Cache-Control': 'public, immutable, max-age=31536000' },
+    )
   }
 
   #documents(): Promise<ReadonlyMap<string, Entry>> {
     this.#refresh()
-    return (this.#v3 ??= this.#kept(makeV3(this.#catalog, this.#before), () => (this.#v3 = undefined)).then((entries) => (this.#before = entries)))
+    return (this.#v3 ??= this.#kept(makeV3(this.#catalog, this.#before), () => (this.#v3 = undefined)).then(
+      (entries) => (this.#before = entries),
+    ))
   }
 
   /** What fails is tried again with the next request. */
@@ -101,7 +119,10 @@ export class OpenApi {
 
 /** The comments and names: they are not in memory until somebody asks. */
 async function loadSources(): Promise<Sources> {
-  const [{ docs }, { definitions }] = await Promise.all([import('../../../proto/gen/docs.ts'), import('../../../proto/gen/definitions.ts')])
+  const [{ docs }, { definitions }] = await Promise.all([
+    import('../../../proto/gen/docs.ts'),
+    import('../../../proto/gen/definitions.ts'),
+  ])
   return { docs, definitions }
 }
 
@@ -122,7 +143,10 @@ async function makeV3(catalog: Catalog, before: ReadonlyMap<string, Entry>): Pro
       const path = pathOf(group, version)
       const inputs = inputsOf(version)
       const known = before.get(path)
-      entries.set(path, known?.inputs === inputs ? known : { inputs, made: encoded(documentV3(group.name, version, sources)) })
+      entries.set(
+        path,
+        known?.inputs === inputs ? known : { inputs, made: encoded(documentV3(group.name, version, sources)) },
+      )
       await pause()
     }
   }
@@ -135,7 +159,15 @@ function pathOf({ name }: ApiGroup, { version }: ApiVersion): string {
 
 /** All that a document is made of and that can change while the program runs. */
 function inputsOf({ resources }: ApiVersion): string {
-  return digestOf(JSON.stringify(resources.map(({ served, subresources }) => [served, subresources.map(({ parent: _parent, ...own }) => own), served.message === undefined ? customSchema(served) : null])))
+  return digestOf(
+    JSON.stringify(
+      resources.map(({ served, subresources }) => [
+        served,
+        subresources.map(({ parent: _parent, ...own }) => own),
+        served.message === undefined ? customSchema(served) : null,
+      ]),
+    ),
+  )
 }
 
 function encoded(document: JsonObject): Made {
@@ -143,9 +175,13 @@ function encoded(document: JsonObject): Made {
   return { json, digest: digestOf(json) }
 }
 
-/** `version`: that of the document, if there is a protobuf form of it. HttpError 406 if the client takes nothing that there is. */
+/**
+ * `version`: that of the document, if there is a protobuf form of it. HttpError 406 if the client takes nothing that
+ * there is.
+ */
 function wantedType({ method, headers, path }: KubeRequest, version?: 'v2' | 'v3'): string {
-  if (method !== 'GET' && method !== 'HEAD') throw new HttpError(405, 'MethodNotAllowed', `${method} is not possible for ${path}`)
+  if (method !== 'GET' && method !== 'HEAD')
+    throw new HttpError(405, 'MethodNotAllowed', `${method} is not possible for ${path}`)
   const accept = headers.accept ?? '*/*'
   for (const range of accept.split(',')) {
     const type = range.split(';')[0]!.trim().toLowerCase()
@@ -161,11 +197,19 @@ function protobufType(version: 'v2' | 'v3'): string {
   return `application/com.github.proto-openapi.spec.${version}.v1.0+protobuf`
 }
 
-function answer(request: KubeRequest, made: Made, type: string, wire: Message, more: Readonly<Record<string, string>>): Answer {
+function answer(
+  request: KubeRequest,
+  made: Made,
+  type: string,
+  wire: Message,
+  more: Readonly<Record<string, string>>,
+): Answer {
   const json = type === JSON_TYPE
   const tag = `"${made.digest}${json ? '' : '-protobuf'}"`
   const headers = { ETag: tag, Vary: 'Accept', ...more }
   if (unchanged(request, tag)) return { is: 'bytes', code: 304, type, body: '', headers }
-  const body = json ? made.json : (made.protobuf ??= encodeDocument(JSON.parse(made.json.toString()) as JsonObject, wire))
+  const body = json
+    ? made.json
+    : (made.protobuf ??= encodeDocument(JSON.parse(made.json.toString()) as JsonObject, wire))
   return { is: 'bytes', type, body, headers }
 }

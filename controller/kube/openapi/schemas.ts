@@ -1,8 +1,15 @@
 /**
- * Messages as OpenAPI 3 schemas: descriptions from the comments, required fields, defaults, values and formats from the options, and the extensions by which
+ * Messages as OpenAPI 3 schemas: descriptions from the comments, required fields, defaults, values and formats from the
+ * options, and the extensions by which
  * clients merge. https://spec.openapis.org/oas/v3.0.0#schema-object, https://github.com/kubernetes/kube-openapi
  */
-import { schema, SPECIAL_MESSAGES, messageSchema, type FieldSchema, type MessageSchema } from '../../../proto/api/schema.ts'
+import {
+  schema,
+  SPECIAL_MESSAGES,
+  messageSchema,
+  type FieldSchema,
+  type MessageSchema,
+} from '../../../proto/api/schema.ts'
 import type { JsonObject, JsonValue } from '../../../proto/gen/types.ts'
 
 /** What the schemas are made of, beside the schema itself: loaded when the first document is asked for. */
@@ -17,8 +24,15 @@ export const REFERENCE = '#/components/schemas/'
 
 /** What messages that are one value look like in JSON. */
 const SPECIAL: Readonly<Record<string, JsonObject>> = {
-  Quantity: { description: 'An amount, such as 250m, 1.5, 64Mi or 2G.', oneOf: [{ type: 'string' }, { type: 'number' }] },
-  IntOrString: { description: 'A whole number (32 bits) or a string.', format: 'int-or-string', oneOf: [{ type: 'integer' }, { type: 'string' }] },
+  Quantity: {
+    description: 'An amount, such as 250m, 1.5, 64Mi or 2G.',
+    oneOf: [{ type: 'string' }, { type: 'number' }],
+  },
+  IntOrString: {
+    description: 'A whole number (32 bits) or a string.',
+    format: 'int-or-string',
+    oneOf: [{ type: 'integer' }, { type: 'string' }],
+  },
   Time: { description: 'A time in RFC 3339, to the second.', type: 'string', format: 'date-time' },
   MicroTime: { description: 'A time in RFC 3339, to the microsecond.', type: 'string', format: 'date-time' },
   Duration: { description: 'A length of time, such as 30s or 1m30s.', type: 'string' },
@@ -74,7 +88,8 @@ export class Schemas {
   /** The name of a message's definition. */
   nameOf(message: string): string {
     const name = this.#sources.definitions[message]
-    if (name === undefined) throw new TypeError(`${message} has no name in OpenAPI: its file wants \`option (definitions)\``)
+    if (name === undefined)
+      throw new TypeError(`${message} has no name in OpenAPI: its file wants \`option (definitions)\``)
     return name
   }
 
@@ -96,7 +111,11 @@ export class Schemas {
       properties: {
         ...TYPE_PROPERTIES,
         items: { type: 'array', description: 'The objects.', items: { allOf: [item], default: {} } },
-        metadata: { allOf: [this.ref('ListMeta')], default: {}, description: 'What the list shows, and where it goes on.' },
+        metadata: {
+          allOf: [this.ref('ListMeta')],
+          default: {},
+          description: 'What the list shows, and where it goes on.',
+        },
       },
       'x-kubernetes-group-version-kind': [gvk(group, version, listKind)],
     }))
@@ -108,16 +127,21 @@ export class Schemas {
     const fields = fieldsOf(messageSchema(message))
     const { resource } = messageSchema(message)
     const properties = [
-      ...resource === undefined ? [] : Object.entries(TYPE_PROPERTIES),
+      ...(resource === undefined ? [] : Object.entries(TYPE_PROPERTIES)),
       ...fields.map(({ owner, field }) => [field.name, this.#property(owner, field)] as const),
     ].sort(([a], [b]) => (a < b ? -1 : 1))
-    const required = fields.filter(({ field }) => field.options.required === true).map(({ field }) => field.name).sort()
+    const required = fields
+      .filter(({ field }) => field.options.required === true)
+      .map(({ field }) => field.name)
+      .sort()
     return {
-      ...description !== '' && { description },
+      ...(description !== '' && { description }),
       type: 'object',
-      ...required.length > 0 && { required },
-      ...properties.length > 0 && { properties: Object.fromEntries(properties) },
-      ...resource !== undefined && { 'x-kubernetes-group-version-kind': [gvk(resource.group, resource.version, resource.kind)] },
+      ...(required.length > 0 && { required }),
+      ...(properties.length > 0 && { properties: Object.fromEntries(properties) }),
+      ...(resource !== undefined && {
+        'x-kubernetes-group-version-kind': [gvk(resource.group, resource.version, resource.kind)],
+      }),
     }
   }
 
@@ -127,20 +151,26 @@ export class Schemas {
     switch (field.label) {
       case 'optional': {
         const fallback = defaultOf(field)
-        const retain: JsonObject = field.options.retainKeys === true ? { 'x-kubernetes-patch-strategy': 'retainKeys' } : {}
-        return { ...wrap(this.#value(field)), ...told, ...fallback !== undefined && { default: fallback }, ...retain }
+        const retain: JsonObject =
+          field.options.retainKeys === true ? { 'x-kubernetes-patch-strategy': 'retainKeys' } : {}
+        return { ...wrap(this.#value(field)), ...told, ...(fallback !== undefined && { default: fallback }), ...retain }
       }
-      case 'map': return { ...told, type: 'object', additionalProperties: wrap(this.#value(field)) }
-      case 'repeated': return { ...told, type: 'array', items: wrap(this.#value(field)), ...listExtensions(field) }
+      case 'map':
+        return { ...told, type: 'object', additionalProperties: wrap(this.#value(field)) }
+      case 'repeated':
+        return { ...told, type: 'array', items: wrap(this.#value(field)), ...listExtensions(field) }
     }
   }
 
   /** One value of a field. */
   #value(field: FieldSchema): JsonObject {
     switch (field.kind) {
-      case 'message': return this.ref(field.type)
-      case 'enum': return { type: 'string', enum: Object.keys(schema.enums[field.type]!.values) }
-      case 'scalar': return { ...SCALARS[field.type]!, ...field.options.enum !== undefined && { enum: [...field.options.enum] } }
+      case 'message':
+        return this.ref(field.type)
+      case 'enum':
+        return { type: 'string', enum: Object.keys(schema.enums[field.type]!.values) }
+      case 'scalar':
+        return { ...SCALARS[field.type]!, ...(field.options.enum !== undefined && { enum: [...field.options.enum] }) }
     }
   }
 }
@@ -152,12 +182,15 @@ function wrap(value: JsonObject): JsonObject {
 
 /** With those of inlined messages; `owner` is the message that declares it. */
 function fieldsOf(message: MessageSchema): { owner: string; field: FieldSchema }[] {
-  return message.fields.flatMap((field) => (field.options.inline === true ? fieldsOf(messageSchema(field.type)) : [{ owner: message.name, field }]))
+  return message.fields.flatMap((field) =>
+    field.options.inline === true ? fieldsOf(messageSchema(field.type)) : [{ owner: message.name, field }],
+  )
 }
 
 function describe(doc: string | undefined, { options }: FieldSchema): string {
   const { unsupported } = options
-  const reason = unsupported === NOT_YET ? 'Gantry does not act on it yet' : `Gantry does not act on it (${unsupported})`
+  const reason =
+    unsupported === NOT_YET ? 'Gantry does not act on it yet' : `Gantry does not act on it (${unsupported})`
   const refused = unsupported === undefined ? undefined : `${reason}: ${acceptance(options.inert)}`
   return [doc, refused].filter((text) => text !== undefined && text !== '').join(' ')
 }
@@ -167,7 +200,9 @@ const NOT_YET = 'not acted on yet'
 
 function acceptance(inert: readonly string[] = []): string {
   const values = inert.filter((value) => value !== '')
-  return values.length === 0 ? 'refused where it is set.' : `refused where it is set to anything but ${values.join(' or ')}.`
+  return values.length === 0
+    ? 'refused where it is set.'
+    : `refused where it is set to anything but ${values.join(' or ')}.`
 }
 
 function defaultOf({ kind, type, options }: FieldSchema): JsonValue | undefined {
@@ -175,14 +210,21 @@ function defaultOf({ kind, type, options }: FieldSchema): JsonValue | undefined 
   if (text === undefined) return undefined
   if (text === '{}') return {}
   if (kind === 'message') return type === 'IntOrString' && /^-?\d+$/.test(text) ? Number(text) : text
-  return kind === 'enum' || type === 'string' ? text : JSON.parse(text) as JsonValue
+  return kind === 'enum' || type === 'string' ? text : (JSON.parse(text) as JsonValue)
 }
 
-/** How two states of a list are merged. https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy */
+/**
+ * How two states of a list are merged. https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy
+ */
 function listExtensions({ options: { mergeKey, set, retainKeys, atomic } }: FieldSchema): JsonObject {
   const strategy = { 'x-kubernetes-patch-strategy': retainKeys === true ? 'merge,retainKeys' : 'merge' }
   if (set === true) return { 'x-kubernetes-list-type': 'set', ...strategy }
   if (mergeKey === undefined || atomic === true) return { 'x-kubernetes-list-type': 'atomic' }
   // A patch knows one key; the first is the one that Kubernetes' clients go by.
-  return { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [...mergeKey], 'x-kubernetes-patch-merge-key': mergeKey[0]!, ...strategy }
+  return {
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': [...mergeKey],
+    'x-kubernetes-patch-merge-key': mergeKey[0]!,
+    ...strategy,
+  }
 }

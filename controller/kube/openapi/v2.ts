@@ -10,7 +10,11 @@ import { Schemas, type Sources } from './schemas.ts'
 import { INFO, SECURITY } from './v3.ts'
 
 /** Gives way to others between groups. */
-export async function documentV2(groups: readonly ApiGroup[], sources: Sources, pause: () => Promise<void>): Promise<JsonObject> {
+export async function documentV2(
+  groups: readonly ApiGroup[],
+  sources: Sources,
+  pause: () => Promise<void>,
+): Promise<JsonObject> {
   const schemas = new Schemas(sources)
   const paths: JsonObject = {}
   for (const { name, versions } of groups) {
@@ -24,28 +28,51 @@ export async function documentV2(groups: readonly ApiGroup[], sources: Sources, 
       await pause()
     }
   }
-  const definitions = Object.fromEntries(Object.entries(schemas.all()).map(([name, schema]) => [name, isObject(schema) ? toV2(schema) : schema]))
-  return { swagger: '2.0', info: INFO, paths, definitions, securityDefinitions: SECURITY, security: [{ BearerToken: [] }] }
+  const definitions = Object.fromEntries(
+    Object.entries(schemas.all()).map(([name, schema]) => [name, isObject(schema) ? toV2(schema) : schema]),
+  )
+  return {
+    swagger: '2.0',
+    info: INFO,
+    paths,
+    definitions,
+    securityDefinitions: SECURITY,
+    security: [{ BearerToken: [] }],
+  }
 }
 
 function operationV2(operation: Operation, schemas: Schemas): JsonObject {
   const { description, operationId, tag, action, kind, parameters, request, answer, codes } = operation
   const optional = action === 'delete' || action === 'deletecollection'
-  const body: JsonObject[] = request === undefined ? [] : [{ name: 'body', in: 'body', ...!optional && { required: true }, schema: toV2(bodySchema(request, schemas)) }]
+  const body: JsonObject[] =
+    request === undefined
+      ? []
+      : [{ name: 'body', in: 'body', ...(!optional && { required: true }), schema: toV2(bodySchema(request, schemas)) }]
   const good = { description: 'OK', schema: toV2(bodySchema(answer, schemas)) }
   return {
-    description, operationId,
+    description,
+    operationId,
     tags: [tag],
     consumes: requestTypes(operation),
     produces: answerTypes(operation),
     schemes: ['https'],
-    ...body.length + parameters.length > 0 && { parameters: [...body, ...parameters.map(parameterV2)] },
-    responses: { ...Object.fromEntries(codes.map((code) => [String(code), good])), 401: { description: 'Unauthorized' } },
+    ...(body.length + parameters.length > 0 && { parameters: [...body, ...parameters.map(parameterV2)] }),
+    responses: {
+      ...Object.fromEntries(codes.map((code) => [String(code), good])),
+      401: { description: 'Unauthorized' },
+    },
     'x-kubernetes-action': action,
     'x-kubernetes-group-version-kind': kind,
   }
 }
 
 function parameterV2({ name, in: place, description, type }: Parameter): JsonObject {
-  return { name, in: place, description, ...place === 'path' && { required: true }, type, ...place === 'query' && { uniqueItems: true } }
+  return {
+    name,
+    in: place,
+    description,
+    ...(place === 'path' && { required: true }),
+    type,
+    ...(place === 'query' && { uniqueItems: true }),
+  }
 }

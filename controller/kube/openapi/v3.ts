@@ -9,7 +9,9 @@ import { Schemas, type Sources } from './schemas.ts'
 
 export const INFO: JsonObject = { title: 'Gantry', version: VERSION }
 
-export const SECURITY: JsonObject = { BearerToken: { type: 'apiKey', name: 'authorization', in: 'header', description: 'A bearer token.' } }
+export const SECURITY: JsonObject = {
+  BearerToken: { type: 'apiKey', name: 'authorization', in: 'header', description: 'A bearer token.' },
+}
 
 /** The document of one group and version. */
 export function documentV3(group: string, version: ApiVersion, sources: Sources): JsonObject {
@@ -21,7 +23,13 @@ export function documentV3(group: string, version: ApiVersion, sources: Sources)
       parameters: parameters.map(parameterV3),
     }
   }
-  return { openapi: '3.0.0', info: INFO, paths, components: { schemas: schemas.all(), securitySchemes: SECURITY }, security: [{ BearerToken: [] }] }
+  return {
+    openapi: '3.0.0',
+    info: INFO,
+    paths,
+    components: { schemas: schemas.all(), securitySchemes: SECURITY },
+    security: [{ BearerToken: [] }],
+  }
 }
 
 function operationV3(operation: Operation, schemas: Schemas): JsonObject {
@@ -32,16 +40,31 @@ function operationV3(operation: Operation, schemas: Schemas): JsonObject {
   }
   const good = { description: 'OK', content: content(answerTypes(operation), answer) }
   return {
-    description, operationId,
+    description,
+    operationId,
     tags: [tag],
-    ...parameters.length > 0 && { parameters: parameters.map(parameterV3) },
-    ...request !== undefined && { requestBody: { content: content(requestTypes(operation), request), ...action !== 'delete' && action !== 'deletecollection' && { required: true } } },
-    responses: { ...Object.fromEntries(codes.map((code) => [String(code), good])), 401: { description: 'Unauthorized' } },
+    ...(parameters.length > 0 && { parameters: parameters.map(parameterV3) }),
+    ...(request !== undefined && {
+      requestBody: {
+        content: content(requestTypes(operation), request),
+        ...(action !== 'delete' && action !== 'deletecollection' && { required: true }),
+      },
+    }),
+    responses: {
+      ...Object.fromEntries(codes.map((code) => [String(code), good])),
+      401: { description: 'Unauthorized' },
+    },
     'x-kubernetes-action': action,
     'x-kubernetes-group-version-kind': kind,
   }
 }
 
 function parameterV3({ name, in: place, description, type }: Parameter): JsonObject {
-  return { name, in: place, description, ...place === 'path' && { required: true }, schema: { type, ...place === 'query' && { uniqueItems: true } } }
+  return {
+    name,
+    in: place,
+    description,
+    ...(place === 'path' && { required: true }),
+    schema: { type, ...(place === 'query' && { uniqueItems: true }) },
+  }
 }

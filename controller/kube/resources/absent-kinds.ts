@@ -1,6 +1,8 @@
 /**
- * Lists of kinds that Kubernetes has and Gantry has not, for programs that ask for all that a cluster runs without looking at discovery first, as
- * `kubectl cluster-info dump` does: there are no such objects, which is what an empty list says. Discovery does not name them, and nothing can be made.
+ * Lists of kinds that Kubernetes has and Gantry has not, for programs that ask for all that a cluster runs without
+ * looking at discovery first, as
+ * `kubectl cluster-info dump` does: there are no such objects, which is what an empty list says. Discovery does not
+ * name them, and nothing can be made.
  */
 import { apiVersionOf, resources } from '../../../proto/api/schema.ts'
 import type { Informer } from '../../informer/contract.ts'
@@ -8,15 +10,36 @@ import { servedVirtual } from '../catalog.ts'
 import type { VirtualResource } from '../contract.ts'
 
 const ASKED_FOR = [
-  { group: '', version: 'v1', kind: 'ReplicationController', plural: 'replicationcontrollers', namespaced: true, shortNames: [] },
+  {
+    group: '',
+    version: 'v1',
+    kind: 'ReplicationController',
+    plural: 'replicationcontrollers',
+    namespaced: true,
+    shortNames: [],
+  },
   { group: 'apps', version: 'v1', kind: 'DaemonSet', plural: 'daemonsets', namespaced: true, shortNames: [] },
 ]
 
 export function absentKinds({ informer }: { readonly informer: Pick<Informer, 'revision'> }): VirtualResource[] {
-  const absent = ASKED_FOR.filter(({ group, plural }) => !resources.some((known) => known.group === group && known.plural === plural))
+  const absent = ASKED_FOR.filter(
+    ({ group, plural }) => !resources.some((known) => known.group === group && known.plural === plural),
+  )
   return absent.map((schema) => {
     const resource = servedVirtual(schema, ['list'])
     const metadata = (): { resourceVersion: string } => ({ resourceVersion: String(informer.revision) })
-    return { resource, unlisted: true, verbs: { list: async () => ({ is: 'list', apiVersion: apiVersionOf(resource), kind: resource.listKind, metadata: metadata(), items: [] }) } }
+    return {
+      resource,
+      unlisted: true,
+      verbs: {
+        list: async () => ({
+          is: 'list',
+          apiVersion: apiVersionOf(resource),
+          kind: resource.listKind,
+          metadata: metadata(),
+          items: [],
+        }),
+      },
+    }
   })
 }

@@ -1,6 +1,8 @@
 /**
- * The leases of nodes, for clients that look at them for a node's sign of life: made on the spot from the Node, whose session is what keeps it alive.
- * Nothing is stored, and nothing is told of them to those who watch. https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
+ * The leases of nodes, for clients that look at them for a node's sign of life: made on the spot from the Node, whose
+ * session is what keeps it alive.
+ * Nothing is stored, and nothing is told of them to those who watch.
+ * https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
  */
 import { formatMicroTime, parseTime } from '../../../proto/api/time.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
@@ -12,11 +14,22 @@ import type { Handle } from '../contract.ts'
 import { sendResource } from '../sendable.ts'
 import { selectionOf } from './list-options.ts'
 
-/** The verb get, or list, of stored kinds, with the nodes' leases where those are asked for. A stored lease of a node's name is shown instead. */
-export function withNodeLeases(read: Handle, { informer, clock }: { readonly informer: Pick<Informer, 'lister'>; readonly clock: Clock }): Handle {
+/**
+ * The verb get, or list, of stored kinds, with the nodes' leases where those are asked for. A stored lease of a node's
+ * name is shown instead.
+ */
+export function withNodeLeases(
+  read: Handle,
+  { informer, clock }: { readonly informer: Pick<Informer, 'lister'>; readonly clock: Clock },
+): Handle {
   return async (request) => {
     const { resource, namespace, name, subresource } = request.target
-    if (resource.stored !== 'Lease' || subresource !== '' || !(namespace === NODE_LEASES_NAMESPACE || (namespace === '' && name === ''))) return read(request)
+    if (
+      resource.stored !== 'Lease' ||
+      subresource !== '' ||
+      !(namespace === NODE_LEASES_NAMESPACE || (namespace === '' && name === ''))
+    )
+      return read(request)
     const stored = (node: string): boolean => informer.lister('Lease').get(NODE_LEASES_NAMESPACE, node) !== undefined
     const nodes = informer.lister('Node')
     const lease = (node: Node): Lease => leaseOf(node, clock.now())
@@ -28,7 +41,11 @@ export function withNodeLeases(read: Handle, { informer, clock }: { readonly inf
     // A list that comes in pieces has them with its last.
     if (answer.is !== 'list' || answer.metadata.continue !== undefined) return answer
     const selection = selectionOf(request)
-    const made = nodes.list().filter((node) => !stored(node.metadata.name)).map(lease).filter((object) => selection.matches(object))
+    const made = nodes
+      .list()
+      .filter((node) => !stored(node.metadata.name))
+      .map(lease)
+      .filter((object) => selection.matches(object))
     return { ...answer, items: [...answer.items, ...made.map((object) => sendResource(object, resource))] }
   }
 }
@@ -41,7 +58,14 @@ function leaseOf({ metadata: { name, uid, creationTimestamp, resourceVersion }, 
   return {
     apiVersion: 'coordination.k8s.io/v1',
     kind: 'Lease',
-    metadata: { name, namespace: NODE_LEASES_NAMESPACE, uid, resourceVersion, creationTimestamp, ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name, uid }] },
+    metadata: {
+      name,
+      namespace: NODE_LEASES_NAMESPACE,
+      uid,
+      resourceVersion,
+      creationTimestamp,
+      ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name, uid }],
+    },
     spec: { holderIdentity: name, leaseDurationSeconds: LOST_AFTER / 1000, renewTime: formatMicroTime(heard) },
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Where pods run: binding places one on a node, eviction asks one to leave it.
- * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/binding-v1/ and …/docs/concepts/scheduling-eviction/api-eviction/
+ * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/binding-v1/ and
+ * …/docs/concepts/scheduling-eviction/api-eviction/
  */
 import { resourceOf, virtualResources } from '../../../proto/api/schema.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
@@ -21,7 +22,10 @@ const PODS = servedResource(resourceOf('Pod'))
 
 /** Bindings of their own, as old schedulers post them. */
 export function bindingResource(parts: PlacementParts): VirtualResource {
-  const resource = servedVirtual(virtualResources.find(({ kind }) => kind === 'Binding')!, ['create'])
+  const resource = servedVirtual(
+    virtualResources.find(({ kind }) => kind === 'Binding')!,
+    ['create'],
+  )
   return { resource, verbs: { create: (request) => bind(request, parts) } }
 }
 
@@ -29,8 +33,14 @@ export function bindingResource(parts: PlacementParts): VirtualResource {
 export function placementSubresources(catalog: Catalog, parts: PlacementParts): Subresource[] {
   const pods = catalog.find(PODS.group, PODS.version, PODS.plural)!
   return [
-    { served: { parent: pods, name: 'binding', kind: 'Binding', verbs: ['create'] }, verbs: { create: (request) => bind(request, parts) } },
-    { served: { parent: pods, name: 'eviction', kind: 'Eviction', group: 'policy', version: 'v1', verbs: ['create'] }, verbs: { create: (request) => evict(request, parts) } },
+    {
+      served: { parent: pods, name: 'binding', kind: 'Binding', verbs: ['create'] },
+      verbs: { create: (request) => bind(request, parts) },
+    },
+    {
+      served: { parent: pods, name: 'eviction', kind: 'Eviction', group: 'policy', version: 'v1', verbs: ['create'] },
+      verbs: { create: (request) => evict(request, parts) },
+    },
   ]
 }
 
@@ -41,7 +51,12 @@ async function bind(request: ResourceRequest, { api, reads }: PlacementParts): P
   const { namespace, name } = metadata
   if (name === '') throw new HttpError(400, 'BadRequest', 'the binding names no pod: set metadata.name')
   const { kind = 'Node', name: node = '' } = (target as typeof target | undefined) ?? {}
-  if (kind !== 'Node') throw new HttpError(422, 'Invalid', `Binding "${name}" is invalid: target.kind: Unsupported value: ${JSON.stringify(kind)}: supported values: "Node", "<empty>"`)
+  if (kind !== 'Node')
+    throw new HttpError(
+      422,
+      'Invalid',
+      `Binding "${name}" is invalid: target.kind: Unsupported value: ${JSON.stringify(kind)}: supported values: "Node", "<empty>"`,
+    )
   if (node === '') throw new HttpError(422, 'Invalid', `Binding "${name}" is invalid: target.name: Required value`)
   const uid = metadata.uid !== '' ? metadata.uid : (await reads.get('Pod', namespace, name)).object.metadata.uid
   return success(await api.bind(namespace, name, uid, node, context), PODS, 201)
@@ -54,5 +69,9 @@ async function evict(request: ResourceRequest, { api }: PlacementParts): Promise
   const { metadata, deleteOptions: options = {} } = await receivedMessage(request, 'Eviction', 'policy', context)
   place(metadata, request.target)
   const dryRun = context.dryRun === true || options.dryRun?.includes('All') === true
-  return success(await api.delete('Pod', namespace, name, { ...deleteOptions(options), eviction: true }, { ...context, dryRun }), PODS, 201)
+  return success(
+    await api.delete('Pod', namespace, name, { ...deleteOptions(options), eviction: true }, { ...context, dryRun }),
+    PODS,
+    201,
+  )
 }

@@ -51,21 +51,42 @@ export class StoredReads {
   async #list(request: ResourceRequest): Promise<Answer> {
     const { resource } = request.target
     const { items, metadata } = await this.page(listOptions(request))
-    return { is: 'list', apiVersion: apiVersionOf(resource), kind: resource.listKind, metadata, items: items.map((cached) => sendCached(cached, resource)) }
+    return {
+      is: 'list',
+      apiVersion: apiVersionOf(resource),
+      kind: resource.listKind,
+      metadata,
+      items: items.map((cached) => sendCached(cached, resource)),
+    }
   }
 
   /** What a list, or a deletion of a collection, is about. */
-  async page({ selection, freshness, limit, continue: token }: ListOptions): Promise<{ items: readonly Cached[]; metadata: (Answer & { is: 'list' })['metadata'] }> {
-    const page = await parameterOf(this.#parts.pages.page(selection, { limit, continue: token }, () => this.#take(selection, freshness)))
+  async page({
+    selection,
+    freshness,
+    limit,
+    continue: token,
+  }: ListOptions): Promise<{ items: readonly Cached[]; metadata: (Answer & { is: 'list' })['metadata'] }> {
+    const page = await parameterOf(
+      this.#parts.pages.page(selection, { limit, continue: token }, () => this.#take(selection, freshness)),
+    )
     // How many more there are is not known of a selection, as in Kubernetes: not before all have been looked at.
     const counted = page.remaining > 0 && selection.isEverything
-    return { items: page.items, metadata: { resourceVersion: String(page.revision), ...page.continue !== '' && { continue: page.continue }, ...counted && { remainingItemCount: page.remaining } } }
+    return {
+      items: page.items,
+      metadata: {
+        resourceVersion: String(page.revision),
+        ...(page.continue !== '' && { continue: page.continue }),
+        ...(counted && { remainingItemCount: page.remaining }),
+      },
+    }
   }
 
   async #take(selection: Selection, freshness: Freshness): Promise<Snapshot> {
     const { informer } = this.#parts
     await this.#reach(freshness)
-    if (freshness.is !== 'exact') return { items: selection.of(informer.lister(selection.kind)), revision: informer.revision }
+    if (freshness.is !== 'exact')
+      return { items: selection.of(informer.lister(selection.kind)), revision: informer.revision }
     const then = await informer.at(selection.kind, freshness.revision)
     return { items: then.filter(({ object }) => selection.matches(object)), revision: freshness.revision }
   }
@@ -76,19 +97,29 @@ export class StoredReads {
     return { is: 'watch', frames: this.#watchers.begin(request.target.resource, options, request.signal) }
   }
 
-  /** Resolves once the cache is as new as is wanted. Timeout (504) for a revision that the store has not reached: it may come, or be of another past. */
+  /**
+   * Resolves once the cache is as new as is wanted. Timeout (504) for a revision that the store has not reached: it may
+   * come, or be of another past.
+   */
   async #reach(freshness: Freshness): Promise<void> {
     const { reads, informer } = this.#parts
     switch (freshness.is) {
-      case 'any': return
-      case 'newest': return reads.current()
-      case 'notOlder': case 'exact': {
+      case 'any':
+        return
+      case 'newest':
+        return reads.current()
+      case 'notOlder':
+      case 'exact': {
         const { revision } = freshness
         try {
           await informer.reached(revision, REACH_TIMEOUT)
         } catch (cause) {
           if (!GantryError.is(cause, 'Unavailable') || informer.revision >= revision) throw cause
-          throw new GantryError('DeadlineExceeded', `Too large resource version: ${revision}, current: ${informer.revision}`, { details: [{ message: 'Too large resource version', reason: 'ResourceVersionTooLarge' }], cause })
+          throw new GantryError(
+            'DeadlineExceeded',
+            `Too large resource version: ${revision}, current: ${informer.revision}`,
+            { details: [{ message: 'Too large resource version', reason: 'ResourceVersionTooLarge' }], cause },
+          )
         }
       }
     }
@@ -97,8 +128,11 @@ export class StoredReads {
 
 /** As parameter: for the token of a list. */
 async function parameterOf<T>(page: Promise<T>): Promise<T> {
-  const settled = await page.then((value) => () => value, (thrown: unknown) => (): T => {
-    throw thrown
-  })
+  const settled = await page.then(
+    (value) => () => value,
+    (thrown: unknown) => (): T => {
+      throw thrown
+    },
+  )
   return parameter(settled)
 }

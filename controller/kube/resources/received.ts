@@ -8,7 +8,9 @@ import { readObject } from '../body.ts'
 import type { ResourceRequest, Target } from '../contract.ts'
 import { HttpError } from '../status.ts'
 
-/** The object, in the namespace of the path, and of its name if it has one there. BadRequest for another; DecodingError. */
+/**
+ * The object, in the namespace of the path, and of its name if it has one there. BadRequest for another; DecodingError.
+ */
 export async function receivedObject(request: ResourceRequest, context: WriteContext): Promise<AnyResource> {
   const { target } = request
   const { value, problems } = await recognised(readObject(request, target.resource.message), target.resource.kind)
@@ -18,7 +20,12 @@ export async function receivedObject(request: ResourceRequest, context: WriteCon
 }
 
 /** What is sent to a subresource: a message that the store does not keep. BadRequest for another; DecodingError. */
-export async function receivedMessage<M extends keyof Messages & string>(request: ResourceRequest, message: M, group: string, context: WriteContext): Promise<Messages[M]> {
+export async function receivedMessage<M extends keyof Messages & string>(
+  request: ResourceRequest,
+  message: M,
+  group: string,
+  context: WriteContext,
+): Promise<Messages[M]> {
   const { value, problems } = await recognised(readObject(request, message), message)
   const decoded = inspectMessage(message, ofKind(value, { group, version: 'v1', kind: message }))
   settle(inOrder(decoded.problems, problems), context)
@@ -40,20 +47,44 @@ function unrecognised(kind: string): string {
 }
 
 /** The value with its kind and version, which a client may leave out. BadRequest for others. */
-export function ofKind(value: JsonObject, wanted: { readonly group: string; readonly version: string; readonly kind: string }): JsonObject {
+export function ofKind(
+  value: JsonObject,
+  wanted: { readonly group: string; readonly version: string; readonly kind: string },
+): JsonObject {
   const apiVersion = apiVersionOf(wanted)
   const { kind = wanted.kind, apiVersion: said = apiVersion } = value
-  if (kind !== wanted.kind) throw new HttpError(400, 'BadRequest', `${unrecognised(wanted.kind)}: it is a ${JSON.stringify(kind)}, and version ${apiVersion} of ${wanted.kind} is needed`)
-  if (said !== apiVersion) throw new HttpError(400, 'BadRequest', `the API version in the data (${typeof said === 'string' ? said : JSON.stringify(said)}) does not match the expected API version (${apiVersion})`)
+  if (kind !== wanted.kind)
+    throw new HttpError(
+      400,
+      'BadRequest',
+      `${unrecognised(wanted.kind)}: it is a ${JSON.stringify(kind)}, and version ${apiVersion} of ${wanted.kind} is needed`,
+    )
+  if (said !== apiVersion)
+    throw new HttpError(
+      400,
+      'BadRequest',
+      `the API version in the data (${typeof said === 'string' ? said : JSON.stringify(said)}) does not match the expected API version (${apiVersion})`,
+    )
   return { ...value, apiVersion, kind }
 }
 
 /** Puts what is sent where the path says. BadRequest if it says another place itself. */
 export function place(metadata: { name: string; namespace: string }, { namespace, name }: Target): void {
   if (metadata.namespace !== '' && metadata.namespace !== namespace) {
-    throw new HttpError(400, 'BadRequest', namespace === '' ? `the object has namespace ${metadata.namespace}, but is of a kind without` : `the namespace of the provided object does not match the namespace sent on the request (${metadata.namespace} and ${namespace})`)
+    throw new HttpError(
+      400,
+      'BadRequest',
+      namespace === ''
+        ? `the object has namespace ${metadata.namespace}, but is of a kind without`
+        : `the namespace of the provided object does not match the namespace sent on the request (${metadata.namespace} and ${namespace})`,
+    )
   }
-  if (name !== '' && metadata.name !== '' && metadata.name !== name) throw new HttpError(400, 'BadRequest', `the name of the object (${metadata.name}) does not match the name on the URL (${name})`)
+  if (name !== '' && metadata.name !== '' && metadata.name !== name)
+    throw new HttpError(
+      400,
+      'BadRequest',
+      `the name of the object (${metadata.name}) does not match the name on the URL (${name})`,
+    )
   metadata.namespace = namespace
   if (name !== '') metadata.name = name
 }

@@ -21,11 +21,26 @@ import { writeContext } from './write-options.ts'
 /** Tries of a patch that meets other writers. */
 const ATTEMPTS = 10
 
-export function scaleSubresource(parent: ServedResource, paths: ScalePaths, parts: { readonly api: ObjectApi; readonly reads: ConsistentReads }): Subresource {
+export function scaleSubresource(
+  parent: ServedResource,
+  paths: ScalePaths,
+  parts: { readonly api: ObjectApi; readonly reads: ConsistentReads },
+): Subresource {
   const scale = new ScaleOf(paths, parts)
   return {
-    served: { parent, name: 'scale', kind: 'Scale', group: 'autoscaling', version: 'v1', verbs: ['get', 'patch', 'update'] },
-    verbs: { get: (request) => scale.get(request), update: (request) => scale.update(request), patch: (request) => scale.patch(request) },
+    served: {
+      parent,
+      name: 'scale',
+      kind: 'Scale',
+      group: 'autoscaling',
+      version: 'v1',
+      verbs: ['get', 'patch', 'update'],
+    },
+    verbs: {
+      get: (request) => scale.get(request),
+      update: (request) => scale.update(request),
+      patch: (request) => scale.patch(request),
+    },
   }
 }
 
@@ -57,17 +72,41 @@ class ScaleOf {
     const context = writeContext(request, 'PatchOptions')
     // Its own kind: the rules for lists, of which a scale has none, are those of a message.
     const asScale = { ...resource, group: 'autoscaling', version: 'v1', kind: 'Scale', message: 'Scale' }
-    const received = await receivedPatch(Object.assign(Object.create(request) as ResourceRequest, { target: { ...request.target, resource: asScale } }), context)
+    const received = await receivedPatch(
+      Object.assign(Object.create(request) as ResourceRequest, { target: { ...request.target, resource: asScale } }),
+      context,
+    )
     if (received.is === 'apply') {
       const { metadata, spec } = readScale(received.configuration, context)
-      const configuration = { apiVersion: apiVersionOf(resource), kind: resource.kind, metadata: { name: metadata.name, ...metadata.resourceVersion !== '' && { resourceVersion: metadata.resourceVersion } }, ...spec.replicas !== undefined && nested(this.#paths.replicas, spec.replicas) }
+      const configuration = {
+        apiVersion: apiVersionOf(resource),
+        kind: resource.kind,
+        metadata: {
+          name: metadata.name,
+          ...(metadata.resourceVersion !== '' && { resourceVersion: metadata.resourceVersion }),
+        },
+        ...(spec.replicas !== undefined && nested(this.#paths.replicas, spec.replicas)),
+      }
       await this.#read(request)
-      return this.#answer((await this.#api.apply(resource.stored!, namespace, name, configuration, flag(request.query, 'force') === true, context, 'scale')).object)
+      return this.#answer(
+        (
+          await this.#api.apply(
+            resource.stored!,
+            namespace,
+            name,
+            configuration,
+            flag(request.query, 'force') === true,
+            context,
+            'scale',
+          )
+        ).object,
+      )
     }
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const stored = await this.#read(request)
       const before = scaleOf(stored, this.#paths)
-      const after = received.type === 'JSON' ? applyJsonPatch(before, received.patch) : applyMergePatch(before, received.patch)
+      const after =
+        received.type === 'JSON' ? applyJsonPatch(before, received.patch) : applyMergePatch(before, received.patch)
       const scale = readScale(after, context)
       place(scale.metadata, request.target)
       const { uid, resourceVersion } = scale.metadata
@@ -78,7 +117,9 @@ class ScaleOf {
         if (!GantryError.is(thrown, 'Conflict') || resourceVersion !== stored.metadata.resourceVersion) throw thrown
       }
     }
-    throw new GantryError('Conflict', `${resource.plural} ${name} was changed by others ${ATTEMPTS} times in a row`, { details: [{ remedy: 'try again' }] })
+    throw new GantryError('Conflict', `${resource.plural} ${name} was changed by others ${ATTEMPTS} times in a row`, {
+      details: [{ remedy: 'try again' }],
+    })
   }
 
   async #read({ target: { resource, namespace, name } }: ResourceRequest): Promise<AnyResource> {
@@ -87,9 +128,17 @@ class ScaleOf {
     return cached.object
   }
 
-  #set({ target: { resource, namespace, name } }: ResourceRequest, { spec }: Scale, metadata: { uid: string; resourceVersion: string }, context: WriteContext): Promise<AnyResource> {
+  #set(
+    { target: { resource, namespace, name } }: ResourceRequest,
+    { spec }: Scale,
+    metadata: { uid: string; resourceVersion: string },
+    context: WriteContext,
+  ): Promise<AnyResource> {
     const said = Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== ''))
-    const patch = { ...Object.keys(said).length > 0 && { metadata: said }, ...nested(this.#paths.replicas, spec.replicas ?? 0) }
+    const patch = {
+      ...(Object.keys(said).length > 0 && { metadata: said }),
+      ...nested(this.#paths.replicas, spec.replicas ?? 0),
+    }
     return this.#api.patch(resource.stored!, namespace, name, { type: 'MERGE', patch, subresource: 'scale' }, context)
   }
 

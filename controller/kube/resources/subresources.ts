@@ -1,4 +1,7 @@
-/** The subresources of stored kinds: status of every kind that has one and scale of every kind that counts instances, as the schema says, and the parts of a pod. */
+/**
+ * The subresources of stored kinds: status of every kind that has one and scale of every kind that counts instances, as
+ * the schema says, and the parts of a pod.
+ */
 import { halfOf } from '../../api/halves.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import type { ObjectApi, PodPart } from '../../api/contract.ts'
@@ -26,10 +29,10 @@ export function storedSubresources(resources: readonly ServedResource[], parts: 
     if (resource.stored === undefined || resource.message === undefined) return []
     const paths = scalePaths(resource.stored)
     return [
-      ...halfOf(resource.stored, 'status') !== undefined ? [statusSubresource(resource, parts)] : [],
-      ...resource.stored === 'Pod' ? POD_PARTS.map((part) => podPartSubresource(resource, part, parts)) : [],
-      ...resource.stored === 'Namespace' ? [finalizeSubresource(resource, parts)] : [],
-      ...paths === undefined ? [] : [scaleSubresource(resource, paths, { api, reads: consistent })],
+      ...(halfOf(resource.stored, 'status') !== undefined ? [statusSubresource(resource, parts)] : []),
+      ...(resource.stored === 'Pod' ? POD_PARTS.map((part) => podPartSubresource(resource, part, parts)) : []),
+      ...(resource.stored === 'Namespace' ? [finalizeSubresource(resource, parts)] : []),
+      ...(paths === undefined ? [] : [scaleSubresource(resource, paths, { api, reads: consistent })]),
     ]
   })
 }

@@ -4,7 +4,10 @@ import type { WatchFrame } from '../contract.ts'
 /** Changes, and bytes of their objects as they are stored. */
 export const WAITING_LIMIT = 10_000
 export const WAITING_BYTES = 32 * 1024 * 1024
-/** Frames that were taken are let go in so large parts: a watcher that is always a little behind must not keep all that it has read. */
+/**
+ * Frames that were taken are let go in so large parts: a watcher that is always a little behind must not keep all that
+ * it has read.
+ */
 const PART = 1_000
 
 interface Waiting {

@@ -1,6 +1,8 @@
 /**
- * Those who watch. A watcher that waits costs an entry in the history's set of followers, a timer, and a promise that nobody resolves: there may
- * be thousands. One that does not read keeps references to objects that the cache has, or had; beyond a limit it gets Expired and lists again.
+ * Those who watch. A watcher that waits costs an entry in the history's set of followers, a timer, and a promise that
+ * nobody resolves: there may
+ * be thousands. One that does not read keeps references to objects that the cache has, or had; beyond a limit it gets
+ * Expired and lists again.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { apiVersionOf } from '../../../proto/api/schema.ts'
@@ -35,12 +37,25 @@ export class Watchers {
     this.#parts = parts
   }
 
-  /** Frames until the signal is aborted or the time is over, objects as `served` shows them. The cache must have reached the revision asked for. Expired. */
-  begin(served: ServedResource, { selection, freshness, bookmarks, initial, timeout = TIMEOUT * (1 + this.#parts.random.next()) }: WatchOptions, signal: AbortSignal): AsyncIterableIterator<WatchFrame> {
+  /**
+   * Frames until the signal is aborted or the time is over, objects as `served` shows them. The cache must have reached
+   * the revision asked for. Expired.
+   */
+  begin(
+    served: ServedResource,
+    { selection, freshness, bookmarks, initial, timeout = TIMEOUT * (1 + this.#parts.random.next()) }: WatchOptions,
+    signal: AbortSignal,
+  ): AsyncIterableIterator<WatchFrame> {
     const { informer, clock } = this.#parts
     const present = initial === 'none' ? [] : selection.of(informer.lister(selection.kind))
-    const after = initial === 'none' && 'revision' in freshness ? this.#begun(selection, freshness.revision) : informer.revision
-    const watcher = new Watcher(served, selection, present, initial === 'marked' ? bookmark(served, informer.revision, { 'k8s.io/initial-events-end': 'true' }) : undefined)
+    const after =
+      initial === 'none' && 'revision' in freshness ? this.#begun(selection, freshness.revision) : informer.revision
+    const watcher = new Watcher(
+      served,
+      selection,
+      present,
+      initial === 'marked' ? bookmark(served, informer.revision, { 'k8s.io/initial-events-end': 'true' }) : undefined,
+    )
     const unfollow = informer.follow(selection.kind, after, watcher)
     const timer = clock.after(timeout * 1000, () => {
       if (bookmarks) watcher.push(bookmark(served, informer.revision))
@@ -55,13 +70,15 @@ export class Watchers {
     }
     signal.addEventListener('abort', aborted, { once: true })
     if (signal.aborted) watcher.drop()
-    if (watcher.isOver) watcher.released() // it was before anything could be released
+    if (watcher.isOver)
+      watcher.released() // it was before anything could be released
     else if (bookmarks) this.#bookmark(watcher)
     return watcher
   }
 
   /**
-   * After which revision to go on for who knows one. Many writes can be one commit, and so have one revision: who has it from an object may have
+   * After which revision to go on for who knows one. Many writes can be one commit, and so have one revision: who has
+   * it from an object may have
    * been told of some of them only. Then all of the commit is told again, which changes nothing for who knows it.
    */
   #begun(selection: Selection, revision: number): number {
@@ -99,7 +116,12 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
   #wake: ((result: IteratorResult<WatchFrame>) => void) | undefined
 
   /** `marked`: the frame behind what is there. */
-  constructor(served: ServedResource, selection: Selection, present: readonly Cached[], marked: WatchFrame | undefined) {
+  constructor(
+    served: ServedResource,
+    selection: Selection,
+    present: readonly Cached[],
+    marked: WatchFrame | undefined,
+  ) {
     this.served = served
     this.#selection = selection
     this.#present = present.length === 0 ? undefined : present[Symbol.iterator]()
@@ -120,7 +142,12 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
     if (this.#wake !== undefined) return this.#resolve({ done: false, value: frame })
     if (this.#waiting.push(frame, bytes)) return
     this.#forget()
-    this.end(new GantryError('Expired', `more than ${WAITING_LIMIT} changes, or ${WAITING_BYTES} bytes of them, waited to be read: list again, and read faster`))
+    this.end(
+      new GantryError(
+        'Expired',
+        `more than ${WAITING_LIMIT} changes, or ${WAITING_BYTES} bytes of them, waited to be read: list again, and read faster`,
+      ),
+    )
   }
 
   /** It ends behind what waits to be read, with the error as its last frame. */
@@ -187,7 +214,10 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
   }
 }
 
-/** The last state that those may see who see an object no more, at the revision of the change that took it away from them. Made once for all. */
+/**
+ * The last state that those may see who see an object no more, at the revision of the change that took it away from
+ * them. Made once for all.
+ */
 const departures = new WeakMap<Change, Cached>()
 
 function departed(change: Change): Cached {
@@ -195,7 +225,10 @@ function departed(change: Change): Cached {
   if (last === undefined) {
     const { object, bytes } = change.previous!
     const metadata = { ...object.metadata, resourceVersion: String(change.revision) }
-    departures.set(change, (last = { object: { ...object, metadata } as AnyResource, bytes, revision: change.revision }))
+    departures.set(
+      change,
+      (last = { object: { ...object, metadata } as AnyResource, bytes, revision: change.revision }),
+    )
   }
   return last
 }
@@ -204,8 +237,12 @@ function departed(change: Change): Cached {
 function frameOf(change: Change, selection: Selection, served: ServedResource): WatchFrame | undefined {
   const { type, cached, previous } = change
   const before = previous !== undefined && selection.matches(previous.object)
-  if (type === 'deleted') return before || selection.matches(cached.object) ? { type: 'DELETED', object: sendCached(cached, served) } : undefined
-  if (selection.matches(cached.object)) return { type: before ? 'MODIFIED' : 'ADDED', object: sendCached(cached, served) }
+  if (type === 'deleted')
+    return before || selection.matches(cached.object)
+      ? { type: 'DELETED', object: sendCached(cached, served) }
+      : undefined
+  if (selection.matches(cached.object))
+    return { type: before ? 'MODIFIED' : 'ADDED', object: sendCached(cached, served) }
   return before ? { type: 'DELETED', object: sendCached(departed(change), served) } : undefined
 }
 
@@ -215,7 +252,11 @@ function isTold({ cached, previous }: Change, selection: Selection): boolean {
 
 /** An object that says nothing but how far the watch is. */
 function bookmark(served: ServedResource, revision: number, annotations?: Record<string, string>): WatchFrame {
-  const object = { apiVersion: apiVersionOf(served), kind: served.stored!, metadata: { name: '', namespace: '', uid: '', resourceVersion: String(revision), annotations } } as AnyResource
+  const object = {
+    apiVersion: apiVersionOf(served),
+    kind: served.stored!,
+    metadata: { name: '', namespace: '', uid: '', resourceVersion: String(revision), annotations },
+  } as AnyResource
   return { type: 'BOOKMARK', object: sendResource(object, served) }
 }
 

@@ -17,7 +17,13 @@ type Options = 'CreateOptions' | 'UpdateOptions' | 'PatchOptions'
 /** Invalid (422) for an option of another value than there is. */
 export function writeContext(request: KubeRequest, options: Options): WriteContext {
   const { query, user } = request
-  return { fieldManager: managerOf(request, options), user, fieldValidation: validationOf(query, options), dryRun: dryRunOf(query.getAll('dryRun'), options), warn: warnOnce(request) }
+  return {
+    fieldManager: managerOf(request, options),
+    user,
+    fieldValidation: validationOf(query, options),
+    dryRun: dryRunOf(query.getAll('dryRun'), options),
+    warn: warnOnce(request),
+  }
 }
 
 /** A write that is tried again would warn again. */
@@ -33,8 +39,19 @@ function warnOnce(request: KubeRequest): (text: string) => void {
 /** Who does not say whose the fields are is known by its program: kubectl/v1.32.0 (linux/amd64) is kubectl. */
 function managerOf({ query, headers }: KubeRequest, options: Options): string {
   const named = query.get('fieldManager') ?? ''
-  if (named.length > MANAGER_LENGTH) throw invalidOptions(options, { field: 'fieldManager', value: named, message: `may not be more than ${MANAGER_LENGTH} bytes`, reason: 'FieldValueTooLong' })
-  if (/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(named)) throw invalidOptions(options, { field: 'fieldManager', value: named, message: 'should only contain printable characters' })
+  if (named.length > MANAGER_LENGTH)
+    throw invalidOptions(options, {
+      field: 'fieldManager',
+      value: named,
+      message: `may not be more than ${MANAGER_LENGTH} bytes`,
+      reason: 'FieldValueTooLong',
+    })
+  if (/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(named))
+    throw invalidOptions(options, {
+      field: 'fieldManager',
+      value: named,
+      message: 'should only contain printable characters',
+    })
   if (named !== '') return named
   const program = (headers['user-agent'] ?? '').split('/', 1)[0]!.slice(0, MANAGER_LENGTH)
   return program === '' ? 'unknown' : program
@@ -44,12 +61,23 @@ function validationOf(query: URLSearchParams, options: Options): FieldValidation
   const said = query.get('fieldValidation') ?? ''
   if (said === '') return 'Warn'
   if (said === 'Strict' || said === 'Warn' || said === 'Ignore') return said
-  throw invalidOptions(options, { field: 'fieldValidation', value: said, message: 'supported values: "", "Ignore", "Strict", "Warn"', reason: 'FieldValueNotSupported' })
+  throw invalidOptions(options, {
+    field: 'fieldValidation',
+    value: said,
+    message: 'supported values: "", "Ignore", "Strict", "Warn"',
+    reason: 'FieldValueNotSupported',
+  })
 }
 
 function dryRunOf(said: readonly string[], options: string): boolean {
   const other = said.find((value) => value !== '' && value !== 'All')
-  if (other !== undefined) throw invalidOptions(options, { field: 'dryRun', value: other, message: 'supported values: "All"', reason: 'FieldValueNotSupported' })
+  if (other !== undefined)
+    throw invalidOptions(options, {
+      field: 'dryRun',
+      value: other,
+      message: 'supported values: "All"',
+      reason: 'FieldValueNotSupported',
+    })
   return said.includes('All')
 }
 
@@ -71,31 +99,62 @@ export async function deletionOf(request: KubeRequest): Promise<Deletion> {
 function queried(query: URLSearchParams): JsonObject {
   const [grace, orphan] = [integer(query, 'gracePeriodSeconds'), flag(query, 'orphanDependents')]
   const [policy, dryRun] = [query.get('propagationPolicy') ?? '', query.getAll('dryRun')]
-  return { ...grace !== undefined && { gracePeriodSeconds: grace }, ...orphan !== undefined && { orphanDependents: orphan }, ...policy !== '' && { propagationPolicy: policy }, ...dryRun.length > 0 && { dryRun } }
+  return {
+    ...(grace !== undefined && { gracePeriodSeconds: grace }),
+    ...(orphan !== undefined && { orphanDependents: orphan }),
+    ...(policy !== '' && { propagationPolicy: policy }),
+    ...(dryRun.length > 0 && { dryRun }),
+  }
 }
 
 const PROPAGATION = { Foreground: 'FOREGROUND', Background: 'BACKGROUND', Orphan: 'ORPHAN' } as const
 
 /** Invalid for two words on what becomes of dependents. */
-export function deleteOptions({ gracePeriodSeconds, propagationPolicy, orphanDependents, preconditions }: DeleteOptionsMessage): DeleteOptions {
+export function deleteOptions({
+  gracePeriodSeconds,
+  propagationPolicy,
+  orphanDependents,
+  preconditions,
+}: DeleteOptionsMessage): DeleteOptions {
   if (propagationPolicy !== undefined && orphanDependents !== undefined) {
-    throw invalidOptions('DeleteOptions', { field: 'propagationPolicy', value: propagationPolicy, message: 'orphanDependents and deletionPropagation cannot be both set' })
+    throw invalidOptions('DeleteOptions', {
+      field: 'propagationPolicy',
+      value: propagationPolicy,
+      message: 'orphanDependents and deletionPropagation cannot be both set',
+    })
   }
-  const propagation = propagationPolicy !== undefined ? PROPAGATION[propagationPolicy] : orphanDependents === undefined ? undefined : orphanDependents ? 'ORPHAN' : 'BACKGROUND'
+  const propagation =
+    propagationPolicy !== undefined
+      ? PROPAGATION[propagationPolicy]
+      : orphanDependents === undefined
+        ? undefined
+        : orphanDependents
+          ? 'ORPHAN'
+          : 'BACKGROUND'
   return {
-    ...propagation !== undefined && { propagation },
-    ...gracePeriodSeconds !== undefined && { gracePeriodSeconds },
-    ...preconditions?.uid !== undefined && { uid: preconditions.uid },
-    ...preconditions?.resourceVersion !== undefined && { resourceVersion: preconditions.resourceVersion },
+    ...(propagation !== undefined && { propagation }),
+    ...(gracePeriodSeconds !== undefined && { gracePeriodSeconds }),
+    ...(preconditions?.uid !== undefined && { uid: preconditions.uid }),
+    ...(preconditions?.resourceVersion !== undefined && { resourceVersion: preconditions.resourceVersion }),
   }
 }
 
 /** Apply says whose the fields are to be. */
 export function requireManager({ query }: KubeRequest): void {
-  if ((query.get('fieldManager') ?? '') === '') throw invalidOptions('PatchOptions', { field: 'fieldManager', message: 'is required for apply patch', reason: 'FieldValueRequired' })
+  if ((query.get('fieldManager') ?? '') === '')
+    throw invalidOptions('PatchOptions', {
+      field: 'fieldManager',
+      message: 'is required for apply patch',
+      reason: 'FieldValueRequired',
+    })
 }
 
 /** `force` is for apply alone. */
 export function refuseForce({ query }: KubeRequest): void {
-  if (flag(query, 'force') !== undefined) throw new HttpError(422, 'Invalid', 'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch')
+  if (flag(query, 'force') !== undefined)
+    throw new HttpError(
+      422,
+      'Invalid',
+      'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch',
+    )
 }

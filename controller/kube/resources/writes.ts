@@ -36,21 +36,54 @@ export class StoredWrites {
     requirePlace(request)
     const context = writeContext(request, 'CreateOptions')
     const object = await receivedObject(request, context)
-    return { is: 'object', code: 201, object: sendResource(await this.#api.create(object as Draft<Kind>, context), request.target.resource) }
+    return {
+      is: 'object',
+      code: 201,
+      object: sendResource(await this.#api.create(object as Draft<Kind>, context), request.target.resource),
+    }
   }
 
   async update(request: ResourceRequest, subresource: '' | 'status' | ObjectPart): Promise<Answer> {
     const context = writeContext(request, 'UpdateOptions')
     const object = await receivedObject(request, context)
-    return { is: 'object', object: sendResource(await (subresource === 'status' ? this.#api.updateStatus(object, context) : this.#api.update(object, context, subresource === '' ? undefined : subresource)), request.target.resource) }
+    return {
+      is: 'object',
+      object: sendResource(
+        await (subresource === 'status'
+          ? this.#api.updateStatus(object, context)
+          : this.#api.update(object, context, subresource === '' ? undefined : subresource)),
+        request.target.resource,
+      ),
+    }
   }
 
   async patch(request: ResourceRequest, subresource: WriteSubresource): Promise<Answer> {
     const { resource, namespace, name } = request.target
     const context = writeContext(request, 'PatchOptions')
     const received = await receivedPatch(request, context)
-    if (received.is === 'patch') return { is: 'object', object: sendResource(await this.#api.patch(resource.stored!, namespace, name, { ...received, subresource, apiVersion: apiVersionOf(resource) }, context), resource) }
-    const { object, outcome } = await this.#api.apply(resource.stored!, namespace, name, received.configuration, flag(request.query, 'force') === true, context, subresource)
+    if (received.is === 'patch')
+      return {
+        is: 'object',
+        object: sendResource(
+          await this.#api.patch(
+            resource.stored!,
+            namespace,
+            name,
+            { ...received, subresource, apiVersion: apiVersionOf(resource) },
+            context,
+          ),
+          resource,
+        ),
+      }
+    const { object, outcome } = await this.#api.apply(
+      resource.stored!,
+      namespace,
+      name,
+      received.configuration,
+      flag(request.query, 'force') === true,
+      context,
+      subresource,
+    )
     return { is: 'object', code: outcome === 'CREATED' ? 201 : 200, object: sendResource(object, resource) }
   }
 
@@ -60,7 +93,11 @@ export class StoredWrites {
     const { object, removed } = await this.#api.deletion(resource.stored!, namespace, name, options, context)
     if (removed) return success(object, resource)
     // Accepted, but not done: only who waits for dependents expects to be told, as in Kubernetes.
-    return { is: 'object', code: options.propagation === 'FOREGROUND' ? 202 : 200, object: sendResource(object, resource) }
+    return {
+      is: 'object',
+      code: options.propagation === 'FOREGROUND' ? 202 : 200,
+      object: sendResource(object, resource),
+    }
   }
 
   /** Each object by itself: what another has changed or removed meanwhile is left to that. */
@@ -70,24 +107,66 @@ export class StoredWrites {
     const { options, context } = await deletionOf(request)
     const { items, metadata } = await this.#reads.page(listOptions(request))
     for (let at = 0; at < items.length; at += BATCH) {
-      await Promise.all(items.slice(at, at + BATCH).map(async ({ object: { metadata: { namespace, name, uid } } }) => {
-        try {
-          await this.#api.delete(resource.stored!, namespace, name, { uid, ...options }, context)
-        } catch (thrown) {
-          if (!GantryError.is(thrown, 'NotFound') && !(GantryError.is(thrown, 'Conflict') && options.uid === undefined && options.resourceVersion === undefined)) throw thrown
-        }
-      }))
+      await Promise.all(
+        items.slice(at, at + BATCH).map(
+          async ({
+            object: {
+              metadata: { namespace, name, uid },
+            },
+          }) => {
+            try {
+              await this.#api.delete(resource.stored!, namespace, name, { uid, ...options }, context)
+            } catch (thrown) {
+              if (
+                !GantryError.is(thrown, 'NotFound') &&
+                !(
+                  GantryError.is(thrown, 'Conflict') &&
+                  options.uid === undefined &&
+                  options.resourceVersion === undefined
+                )
+              )
+                throw thrown
+            }
+          },
+        ),
+      )
     }
-    return { is: 'list', apiVersion: apiVersionOf(resource), kind: resource.listKind, metadata, items: items.map((cached) => sendCached(cached, resource)) }
+    return {
+      is: 'list',
+      apiVersion: apiVersionOf(resource),
+      kind: resource.listKind,
+      metadata,
+      items: items.map((cached) => sendCached(cached, resource)),
+    }
   }
 }
 
 /** What is made or deleted is so in one namespace. */
 export function requirePlace({ verb, target: { resource, namespace } }: ResourceRequest): void {
-  if (resource.namespaced && namespace === '') throw new HttpError(405, 'MethodNotAllowed', `${verb} is not possible for ${resource.plural} of all namespaces: name one in the path`)
+  if (resource.namespaced && namespace === '')
+    throw new HttpError(
+      405,
+      'MethodNotAllowed',
+      `${verb} is not possible for ${resource.plural} of all namespaces: name one in the path`,
+    )
 }
 
 /** Said of what has been done to an object, where there is no object to show. */
-export function success({ metadata: { name, uid } }: Pick<AnyResource, 'metadata'>, { group, plural }: ServedResource, code = 200): Answer {
-  return { is: 'object', code, object: sendMessage('Status', { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details: { name, ...group !== '' && { group }, kind: plural, uid }, ...code !== 200 && { code } }) }
+export function success(
+  { metadata: { name, uid } }: Pick<AnyResource, 'metadata'>,
+  { group, plural }: ServedResource,
+  code = 200,
+): Answer {
+  return {
+    is: 'object',
+    code,
+    object: sendMessage('Status', {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Success',
+      details: { name, ...(group !== '' && { group }), kind: plural, uid },
+      ...(code !== 200 && { code }),
+    }),
+  }
 }

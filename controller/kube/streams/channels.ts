@@ -26,7 +26,9 @@ export const CHANNEL_PROTOCOLS: readonly ChannelProtocol[] = [
 
 const CLOSE = 255
 
-export type ChannelMessage = { readonly is: 'data'; readonly channel: number; readonly data: Buffer } | { readonly is: 'close'; readonly channel: number }
+export type ChannelMessage =
+  | { readonly is: 'data'; readonly channel: number; readonly data: Buffer }
+  | { readonly is: 'close'; readonly channel: number }
 
 export class Channels {
   readonly #socket: WebSocket
@@ -47,15 +49,19 @@ export class Channels {
 
   /** Resolves when the connection has taken it; what is sent to a closed one is dropped. */
   send(channel: number, data: Uint8Array): Promise<void> {
-    const message = this.#protocol.base64 ? `${channel}${Buffer.from(data).toString('base64')}` : Buffer.concat([Buffer.from([channel]), data])
+    const message = this.#protocol.base64
+      ? `${channel}${Buffer.from(data).toString('base64')}`
+      : Buffer.concat([Buffer.from([channel]), data])
     return new Promise((resolve) => this.#socket.send(message, () => resolve()))
   }
 
   #parse(message: Buffer): ChannelMessage | undefined {
     const [first] = message
     if (first === undefined) return undefined
-    if (this.#protocol.base64) return { is: 'data', channel: first - 0x30, data: Buffer.from(message.toString('latin1', 1), 'base64') }
-    if (first === CLOSE && this.#protocol.closes) return message[1] === undefined ? undefined : { is: 'close', channel: message[1] }
+    if (this.#protocol.base64)
+      return { is: 'data', channel: first - 0x30, data: Buffer.from(message.toString('latin1', 1), 'base64') }
+    if (first === CLOSE && this.#protocol.closes)
+      return message[1] === undefined ? undefined : { is: 'close', channel: message[1] }
     return { is: 'data', channel: first, data: message.subarray(1) }
   }
 }

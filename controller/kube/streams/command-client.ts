@@ -12,7 +12,9 @@ export interface JoinedStreams {
 }
 
 export interface CommandClient {
-  /** What is typed, its end, and the terminal's size: no faster than it is taken. Fails with what the client does wrong. */
+  /**
+   * What is typed, its end, and the terminal's size: no faster than it is taken. Fails with what the client does wrong.
+   */
   readonly inputs: Channel<ExecInput>
   /** Resolves when the connection has taken it; a stream that was not asked for drops it. */
   write(stream: 'stdout' | 'stderr', data: Uint8Array): Promise<void>
@@ -29,7 +31,10 @@ export function pieces(data: Uint8Array): Uint8Array[] {
   return Array.from({ length: Math.ceil(data.length / PIECE) }, (_, at) => data.subarray(at * PIECE, (at + 1) * PIECE))
 }
 
-/** From {"Width":80,"Height":24}. A size of nothing, as of a terminal that is not there yet, is none. InvalidArgument for anything else. */
+/**
+ * From {"Width":80,"Height":24}. A size of nothing, as of a terminal that is not there yet, is none. InvalidArgument
+ * for anything else.
+ */
 export function resizeInputs(text: string): ExecInput[] {
   let size: { Width?: unknown; Height?: unknown } | null | undefined
   try {
@@ -38,7 +43,8 @@ export function resizeInputs(text: string): ExecInput[] {
     // Told below, as any other text that is no size.
   }
   const [width, height] = [size?.Width, size?.Height]
-  if (!isSize(width) || !isSize(height)) throw new GantryError('InvalidArgument', 'a terminal\'s size is {"Width":COLUMNS,"Height":ROWS}, each up to 65535')
+  if (!isSize(width) || !isSize(height))
+    throw new GantryError('InvalidArgument', 'a terminal\'s size is {"Width":COLUMNS,"Height":ROWS}, each up to 65535')
   return width === 0 || height === 0 ? [] : [{ input: { case: 'resize', value: { width, height } } }]
 }
 

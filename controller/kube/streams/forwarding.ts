@@ -1,4 +1,7 @@
-/** One forwarded connection: what the client sends goes to a port of the pod, and back, each end's end told to the other. */
+/**
+ * One forwarded connection: what the client sends goes to a port of the pod, and back, each end's end told to the
+ * other.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { CallContext } from '../../../proto/api/rpc.ts'
 import type { Pod, PortForwardInput } from '../../../proto/gen/types.ts'
@@ -20,7 +23,12 @@ export interface ForwardedConnection {
 }
 
 /** Resolves when both directions are over, and never rejects: what goes wrong is told to the client. */
-export async function forward(pods: Pick<PodStreams, 'portForward'>, { metadata: { namespace, name, uid } }: Pod, connection: ForwardedConnection, call: CallContext): Promise<void> {
+export async function forward(
+  pods: Pick<PodStreams, 'portForward'>,
+  { metadata: { namespace, name, uid } }: Pod,
+  connection: ForwardedConnection,
+  call: CallContext,
+): Promise<void> {
   const { port, incoming, signal } = connection
   const inputs = async function* (): AsyncGenerator<PortForwardInput, void, undefined> {
     yield { input: { case: 'start', value: { namespace, pod: name, uid, port } } }
@@ -31,17 +39,23 @@ export async function forward(pods: Pick<PodStreams, 'portForward'>, { metadata:
   try {
     for await (const { output } of pods.portForward(inputs(), call)) {
       switch (output?.case) {
-        case 'data': await connection.write(output.value!); break
+        case 'data':
+          await connection.write(output.value!)
+          break
         case 'closed':
           closed = true
           await connection.end()
           break
         case 'connected':
-        case undefined: break
+        case undefined:
+          break
       }
     }
     if (!closed) throw new GantryError('Unavailable', 'the connection to the pod ended early')
   } catch (thrown) {
-    if (!signal.aborted) await connection.fail(`error forwarding port ${port} to pod ${name}, uid ${uid}: ${GantryError.from(thrown).message}`)
+    if (!signal.aborted)
+      await connection.fail(
+        `error forwarding port ${port} to pod ${name}, uid ${uid}: ${GantryError.from(thrown).message}`,
+      )
   }
 }

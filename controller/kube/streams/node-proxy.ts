@@ -1,4 +1,7 @@
-/** nodes/proxy: the pages of a node's agent, by way of its session. https://kubernetes.io/docs/reference/using-api/api-concepts/ */
+/**
+ * nodes/proxy: the pages of a node's agent, by way of its session.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { CallContext } from '../../../proto/api/rpc.ts'
 import type { Page } from '../../../proto/gen/types.ts'
@@ -7,7 +10,10 @@ import type { Answer, ResourceRequest } from '../contract.ts'
 import { HttpError } from '../status.ts'
 import { badRequest, refusal } from './pod-target.ts'
 
-/** Where a kubelet would listen: a node says so in status.daemonEndpoints, and what monitors nodes names it. An agent listens nowhere. */
+/**
+ * Where a kubelet would listen: a node says so in status.daemonEndpoints, and what monitors nodes names it. An agent
+ * listens nowhere.
+ */
 const KUBELET_PORT = '10250'
 
 /** What a node's pages are. Anything else a hostile node might have a browser take for a page of the API server. */
@@ -27,11 +33,23 @@ export class NodeProxy {
 
   async answer({ method, target, user, signal }: ResourceRequest): Promise<Answer> {
     const { name, port } = referenceOf(target.name)
-    if (port !== '' && port !== KUBELET_PORT) throw badRequest(`node ${name} has pages at port ${KUBELET_PORT} only: other ports of nodes are not proxied`)
-    if (method !== 'GET' && method !== 'HEAD') throw new HttpError(405, 'MethodNotAllowed', `the pages of a node are read with GET, not with ${method}`)
-    const { code, contentType, body } = await this.#parts.nodePages.read(name, target.rest === '' ? '/' : target.rest, { user, signal })
-    if (!CODES.has(code) || !TYPE.test(contentType)) throw new GantryError('Unavailable', `node ${name} answers with what is no page of a node`)
-    return { is: 'bytes', code, type: contentType, body: Buffer.from(body), headers: { 'X-Content-Type-Options': 'nosniff' } }
+    if (port !== '' && port !== KUBELET_PORT)
+      throw badRequest(`node ${name} has pages at port ${KUBELET_PORT} only: other ports of nodes are not proxied`)
+    if (method !== 'GET' && method !== 'HEAD')
+      throw new HttpError(405, 'MethodNotAllowed', `the pages of a node are read with GET, not with ${method}`)
+    const { code, contentType, body } = await this.#parts.nodePages.read(name, target.rest === '' ? '/' : target.rest, {
+      user,
+      signal,
+    })
+    if (!CODES.has(code) || !TYPE.test(contentType))
+      throw new GantryError('Unavailable', `node ${name} answers with what is no page of a node`)
+    return {
+      is: 'bytes',
+      code,
+      type: contentType,
+      body: Buffer.from(body),
+      headers: { 'X-Content-Type-Options': 'nosniff' },
+    }
   }
 }
 

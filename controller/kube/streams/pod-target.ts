@@ -1,4 +1,7 @@
-/** The pod and container that a stream is about, looked at before the connection changes its protocol: afterwards there are no HTTP errors any more. */
+/**
+ * The pod and container that a stream is about, looked at before the connection changes its protocol: afterwards there
+ * are no HTTP errors any more.
+ */
 import { allContainers } from '../../../proto/api/containers.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Container, Pod } from '../../../proto/gen/types.ts'
@@ -11,13 +14,15 @@ import { HttpError } from '../status.ts'
 /** Placed, and not over. NotFound; 400 as Kubernetes says it. */
 export async function runningPod(reads: ConsistentReads, target: Target): Promise<Pod> {
   const pod = await placedPod(reads, target)
-  if (pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed') throw badRequest(`pod ${pod.metadata.name} has ended (${pod.status.phase}): nothing runs in it any more`)
+  if (pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed')
+    throw badRequest(`pod ${pod.metadata.name} has ended (${pod.status.phase}): nothing runs in it any more`)
   return pod
 }
 
 export async function placedPod(reads: ConsistentReads, { namespace, name }: Target): Promise<Pod> {
   const { object: pod } = await reads.get('Pod', namespace, name)
-  if ((pod.spec.nodeName ?? '') === '') throw badRequest(`pod ${name} does not have a host assigned: it is not placed on a node yet`)
+  if ((pod.spec.nodeName ?? '') === '')
+    throw badRequest(`pod ${name} does not have a host assigned: it is not placed on a node yet`)
   return pod
 }
 
@@ -27,9 +32,12 @@ export function containerOf(pod: Pod, asked: string): string {
   const names = (of: readonly Container[]): string => `[${of.map(({ name }) => name).join(' ')}]`
   if (asked === '') {
     if (containers.length === 1) return containers[0]!.name
-    throw badRequest(`a container name must be specified for pod ${pod.metadata.name}, choose one of: ${names(containers)}${initContainers.length === 0 ? '' : ` or one of the init containers: ${names(initContainers)}`}`)
+    throw badRequest(
+      `a container name must be specified for pod ${pod.metadata.name}, choose one of: ${names(containers)}${initContainers.length === 0 ? '' : ` or one of the init containers: ${names(initContainers)}`}`,
+    )
   }
-  if (!allContainers(pod).some(({ name }) => name === asked)) throw badRequest(`container ${asked} is not valid for pod ${pod.metadata.name}`)
+  if (!allContainers(pod).some(({ name }) => name === asked))
+    throw badRequest(`container ${asked} is not valid for pod ${pod.metadata.name}`)
   return asked
 }
 
@@ -37,20 +45,32 @@ export function containerOf(pod: Pod, asked: string): string {
 export function runningContainer(pod: Pod, asked: string): string {
   const name = containerOf(pod, asked)
   const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = pod.status
-  const state = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses].find((status) => status.name === name)?.state
+  const state = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses].find(
+    (status) => status.name === name,
+  )?.state
   if (state?.running !== undefined) return name
-  const why = state?.terminated !== undefined ? `it has ended with exit code ${state.terminated.exitCode}` : `it is waiting to start: ${state?.waiting?.reason ?? 'PodInitializing'}`
+  const why =
+    state?.terminated !== undefined
+      ? `it has ended with exit code ${state.terminated.exitCode}`
+      : `it is waiting to start: ${state?.waiting?.reason ?? 'PodInitializing'}`
   throw badRequest(`container ${name} in pod ${pod.metadata.name} is not running: ${why}`)
 }
 
-/** The call to the node that carries the stream. The caller has been let in here: no other controller is to take it for one of its own kind. */
+/**
+ * The call to the node that carries the stream. The caller has been let in here: no other controller is to take it for
+ * one of its own kind.
+ */
 export function callOf({ user, peer }: ResourceRequest, signal: AbortSignal): CallContext {
   return { signal, peer, user: { name: user.name, groups: user.groups.filter((group) => group !== CONTROLLERS) } }
 }
 
-/** What a node refuses is, for a client of Kubernetes, a request that was wrong: 400. Anything else stays what it is. */
+/**
+ * What a node refuses is, for a client of Kubernetes, a request that was wrong: 400. Anything else stays what it is.
+ */
 export function refusal(thrown: unknown): unknown {
-  return GantryError.is(thrown, 'FailedPrecondition', 'InvalidArgument') && !(thrown instanceof HttpError) ? badRequest(thrown.message) : thrown
+  return GantryError.is(thrown, 'FailedPrecondition', 'InvalidArgument') && !(thrown instanceof HttpError)
+    ? badRequest(thrown.message)
+    : thrown
 }
 
 export function badRequest(message: string): HttpError {

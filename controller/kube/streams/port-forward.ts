@@ -1,4 +1,7 @@
-/** pods/portforward. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#create-connect-post-portforward-pod */
+/**
+ * pods/portforward.
+ * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#create-connect-post-portforward-pod
+ */
 import { createWebSocketStream, type WebSocket } from 'ws'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
@@ -22,7 +25,10 @@ export interface PortForwardParts {
 
 /** Within SPDY. */
 const PROTOCOL = 'portforward.k8s.io'
-/** SPDY within WebSocket messages, which kubectl asks for first. https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/4006-transition-spdy-to-websockets */
+/**
+ * SPDY within WebSocket messages, which kubectl asks for first.
+ * https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/4006-transition-spdy-to-websockets
+ */
 const TUNNEL = `SPDY/3.1+${PROTOCOL}`
 /** Streams of a session at a time: two for each connection. */
 const STREAMS = 2_000
@@ -42,12 +48,20 @@ export class PodPortForward {
       const name = chooseProtocol(request, [TUNNEL, ...CHANNEL_PROTOCOLS.map((protocol) => protocol.name)])
       if (name === TUNNEL) return this.#tunnel(request, await acceptWebSocket(request, connection, name, clock), pod)
       const ports = askedPorts(request.query)
-      return this.#channels(request, await acceptWebSocket(request, connection, name, clock), CHANNEL_PROTOCOLS.find((protocol) => protocol.name === name)!, ports, pod)
+      return this.#channels(
+        request,
+        await acceptWebSocket(request, connection, name, clock),
+        CHANNEL_PROTOCOLS.find((protocol) => protocol.name === name)!,
+        ports,
+        pod,
+      )
     }
-    if (!wantsSpdy(request)) throw badRequest(`connections are upgraded to websocket or SPDY/3.1, not to ${request.headers.upgrade}`)
+    if (!wantsSpdy(request))
+      throw badRequest(`connections are upgraded to websocket or SPDY/3.1, not to ${request.headers.upgrade}`)
     const protocol = chooseSpdyProtocol(connection.request, [PROTOCOL])
     const pairs = this.#pairs(request, pod)
-    await acceptSpdy(request, connection, protocol, { clock, limit: STREAMS, opened: (stream) => pairs.opened(stream) }).ended
+    await acceptSpdy(request, connection, protocol, { clock, limit: STREAMS, opened: (stream) => pairs.opened(stream) })
+      .ended
   }
 
   async #tunnel(request: ResourceRequest, socket: WebSocket, pod: Pod): Promise<void> {
@@ -55,18 +69,37 @@ export class PodPortForward {
     const stream = createWebSocketStream(socket)
     // Told to whoever reads it, too; afterwards nobody listens.
     stream.on('error', () => stream.destroy())
-    const session = new SpdySession({ socket: stream, head: Buffer.alloc(0), clock: this.#parts.clock, limit: STREAMS, opened: (stream) => pairs.opened(stream) })
+    const session = new SpdySession({
+      socket: stream,
+      head: Buffer.alloc(0),
+      clock: this.#parts.clock,
+      limit: STREAMS,
+      opened: (stream) => pairs.opened(stream),
+    })
     await session.run(request.signal)
     await closed(socket)
   }
 
-  async #channels(request: ResourceRequest, socket: WebSocket, protocol: ChannelProtocol, ports: readonly number[], pod: Pod): Promise<void> {
-    await Promise.all(forwardedConnections(socket, protocol, ports).map((connection) => forward(this.#parts.pods, pod, connection, callOf(request, connection.signal))))
+  async #channels(
+    request: ResourceRequest,
+    socket: WebSocket,
+    protocol: ChannelProtocol,
+    ports: readonly number[],
+    pod: Pod,
+  ): Promise<void> {
+    await Promise.all(
+      forwardedConnections(socket, protocol, ports).map((connection) =>
+        forward(this.#parts.pods, pod, connection, callOf(request, connection.signal)),
+      ),
+    )
     socket.close(1000)
     await closed(socket)
   }
 
   #pairs(request: ResourceRequest, pod: Pod): ForwardPairs {
-    return new ForwardPairs(this.#parts.clock, (connection) => void forward(this.#parts.pods, pod, connection, callOf(request, connection.signal)))
+    return new ForwardPairs(
+      this.#parts.clock,
+      (connection) => void forward(this.#parts.pods, pod, connection, callOf(request, connection.signal)),
+    )
   }
 }

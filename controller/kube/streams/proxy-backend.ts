@@ -35,7 +35,13 @@ export async function serviceBackend({ reads, informer, random }: BackendParts, 
   const { object: service } = await reads.get('Service', namespace, reference.name)
   const wanted = servicePort(service, reference.port)
   const starts = readyPods(informer, namespace, reference.name, wanted)
-  if (starts.length === 0) throw new HttpError(503, 'ServiceUnavailable', `no endpoints available for service "${reference.name}": the proxy reaches its ready pods, and there is none${(wanted ?? '') === '' ? '' : ` for port ${wanted}`}`, 'Unavailable')
+  if (starts.length === 0)
+    throw new HttpError(
+      503,
+      'ServiceUnavailable',
+      `no endpoints available for service "${reference.name}": the proxy reaches its ready pods, and there is none${(wanted ?? '') === '' ? '' : ` for port ${wanted}`}`,
+      'Unavailable',
+    )
   return { tls: reference.tls, start: starts[Math.floor(random.next() * starts.length)]! }
 }
 
@@ -49,11 +55,20 @@ function referenceOf({ name }: Target): ProxyReference {
 
 /** The name of a Service's port, by which its slices know it. */
 function servicePort({ metadata: { name }, spec: { ports = [] } }: Service, asked: string): string | undefined {
-  const has = ports.map((port) => (port.name === undefined ? String(port.port) : `${port.port} (${port.name})`)).join(', ')
-  if (asked === '' && ports.length !== 1) throw badRequest(ports.length === 0 ? `service "${name}" has no ports` : `service "${name}" has several ports: say which, as ${name}:PORT; it has ${has}`)
+  const has = ports
+    .map((port) => (port.name === undefined ? String(port.port) : `${port.port} (${port.name})`))
+    .join(', ')
+  if (asked === '' && ports.length !== 1)
+    throw badRequest(
+      ports.length === 0
+        ? `service "${name}" has no ports`
+        : `service "${name}" has several ports: say which, as ${name}:PORT; it has ${has}`,
+    )
   const found = asked === '' ? ports[0] : ports.find((port) => String(port.port) === asked || port.name === asked)
-  if (found === undefined) throw badRequest(`service "${name}" has no port ${asked}; it has ${has === '' ? 'none' : has}`)
-  if (found.protocol !== 'TCP') throw badRequest(`port ${found.port} of service "${name}" is ${found.protocol}: only TCP carries HTTP`)
+  if (found === undefined)
+    throw badRequest(`service "${name}" has no port ${asked}; it has ${has === '' ? 'none' : has}`)
+  if (found.protocol !== 'TCP')
+    throw badRequest(`port ${found.port} of service "${name}" is ${found.protocol}: only TCP carries HTTP`)
   return found.name
 }
 

@@ -32,14 +32,21 @@ export class Proxy {
     this.#find = find
   }
 
-  /** The pod's answer. Before there is one, errors are a Status. A request for nothing below is sent to the root, so that relative links hold. */
+  /**
+   * The pod's answer. Before there is one, errors are a Status. A request for nothing below is sent to the root, so
+   * that relative links hold.
+   */
   async answer(request: ResourceRequest): Promise<Answer> {
     const { prefix, path } = pathsOf(request)
     if (request.target.rest === '' && (request.method === 'GET' || request.method === 'HEAD')) {
       return { is: 'bytes', code: 301, type: 'text/plain', body: '', headers: { Location: `${prefix}${path}` } }
     }
     const backend = await this.#backend(request)
-    return { is: 'raw', serve: ({ request: message, response }) => reached(response, () => forwardRequest(message, response, this.#onward(request, backend, message))) }
+    return {
+      is: 'raw',
+      serve: ({ request: message, response }) =>
+        reached(response, () => forwardRequest(message, response, this.#onward(request, backend, message))),
+    }
   }
 
   async upgrade(request: ResourceRequest, { request: message, socket, head }: UpgradedConnection): Promise<void> {
@@ -47,21 +54,44 @@ export class Proxy {
     await reached(socket, () => forwardUpgrade(message, socket, head, this.#onward(request, backend, message)))
   }
 
-  /** Forbidden for a pod that the caller may not reach: whoever writes a Service or its slices chooses its pods and ports, so it must be no way around that. */
+  /**
+   * Forbidden for a pod that the caller may not reach: whoever writes a Service or its slices chooses its pods and
+   * ports, so it must be no way around that.
+   */
   async #backend({ target, user }: ResourceRequest): Promise<Backend> {
     const backend = await this.#find(this.#parts, target)
-    const attributes: Attributes = { user, verb: 'get', resource: 'pods', subresource: 'proxy', namespace: target.namespace, name: backend.start.pod }
+    const attributes: Attributes = {
+      user,
+      verb: 'get',
+      resource: 'pods',
+      subresource: 'proxy',
+      namespace: target.namespace,
+      name: backend.start.pod,
+    }
     const decision = this.#parts.accounts.authorizer.decide(attributes)
     if (!decision.allowed) throw forbidden(attributes, decision.reason)
     return backend
   }
 
   #onward(request: ResourceRequest, { start, tls }: Backend, message: IncomingMessage): Onward {
-    const socket = connectPod((inputs, signal) => this.#parts.pods.portForward(inputs, callOf(request, signal)), start, tls, request.signal)
+    const socket = connectPod(
+      (inputs, signal) => this.#parts.pods.portForward(inputs, callOf(request, signal)),
+      start,
+      tls,
+      request.signal,
+    )
     const protocols = protocolsOf(message.headers)
     // The links of a page can be rewritten only if it comes as it is.
     const wantsPage = (message.headers.accept ?? '').includes('text/html')
-    return { ...pathsOf(request), socket, withheld: credentials(message), added: { ...protocols.length > 0 && { 'sec-websocket-protocol': protocols.join(', ') }, ...wantsPage && { 'accept-encoding': 'identity' } } }
+    return {
+      ...pathsOf(request),
+      socket,
+      withheld: credentials(message),
+      added: {
+        ...(protocols.length > 0 && { 'sec-websocket-protocol': protocols.join(', ') }),
+        ...(wantsPage && { 'accept-encoding': 'identity' }),
+      },
+    }
   }
 }
 
@@ -73,7 +103,11 @@ function pathsOf({ url, target: { rest } }: ResourceRequest): { prefix: string; 
 
 /** What says to this server who the caller is, or wants to be taken for, is not for a pod to see. */
 function credentials({ headers }: IncomingMessage): string[] {
-  return ['authorization', 'sec-websocket-protocol', ...Object.keys(headers).filter((name) => name.startsWith('impersonate-'))]
+  return [
+    'authorization',
+    'sec-websocket-protocol',
+    ...Object.keys(headers).filter((name) => name.startsWith('impersonate-')),
+  ]
 }
 
 async function reached(client: { readonly destroyed: boolean }, forward: () => Promise<void>): Promise<void> {
@@ -81,6 +115,11 @@ async function reached(client: { readonly destroyed: boolean }, forward: () => P
     await forward()
   } catch (thrown) {
     if (client.destroyed) return
-    throw new HttpError(503, 'ServiceUnavailable', `error trying to reach service: ${GantryError.from(thrown).message}`, 'Unavailable')
+    throw new HttpError(
+      503,
+      'ServiceUnavailable',
+      `error trying to reach service: ${GantryError.from(thrown).message}`,
+      'Unavailable',
+    )
   }
 }

@@ -1,13 +1,29 @@
-/** A command's client over SPDY/3.1: it opens a stream for each of stdin, stdout, stderr, how it ended, and the terminal's size. */
+/**
+ * A command's client over SPDY/3.1: it opens a stream for each of stdin, stdout, stderr, how it ended, and the
+ * terminal's size.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { ExecInput, JsonObject } from '../../../proto/gen/types.ts'
-import { failureText, IN_FLIGHT, pieces, resizeInputs, type CommandClient, type JoinedStreams } from './command-client.ts'
+import {
+  failureText,
+  IN_FLIGHT,
+  pieces,
+  resizeInputs,
+  type CommandClient,
+  type JoinedStreams,
+} from './command-client.ts'
 import { RESET } from './spdy/frames.ts'
 import type { SpdyStream } from './spdy/session.ts'
 
 /** Preferred first. https://pkg.go.dev/k8s.io/apimachinery/pkg/util/remotecommand */
-export const COMMAND_PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io', 'v3.channel.k8s.io', 'v2.channel.k8s.io', 'channel.k8s.io']
+export const COMMAND_PROTOCOLS = [
+  'v5.channel.k8s.io',
+  'v4.channel.k8s.io',
+  'v3.channel.k8s.io',
+  'v2.channel.k8s.io',
+  'channel.k8s.io',
+]
 const WITH_STATUS = ['v5.channel.k8s.io', 'v4.channel.k8s.io']
 const WITH_RESIZE = [...WITH_STATUS, 'v3.channel.k8s.io']
 
@@ -27,7 +43,13 @@ export class SpdyCommand implements CommandClient {
   constructor(protocol: string, joined: JoinedStreams, close: () => Promise<void>) {
     this.#protocol = protocol
     this.#close = close
-    const all: [StreamType, boolean][] = [['error', true], ['stdin', joined.stdin], ['stdout', joined.stdout], ['stderr', joined.stderr], ['resize', joined.tty && WITH_RESIZE.includes(protocol)]]
+    const all: [StreamType, boolean][] = [
+      ['error', true],
+      ['stdin', joined.stdin],
+      ['stdout', joined.stdout],
+      ['stderr', joined.stderr],
+      ['resize', joined.tty && WITH_RESIZE.includes(protocol)],
+    ]
     this.#wanted = all.flatMap(([type, wanted]) => (wanted ? [type] : []))
     this.ready = new Promise((resolve) => (this.#all = resolve))
   }
@@ -35,10 +57,12 @@ export class SpdyCommand implements CommandClient {
   /** A stream that was not asked for, or is there already, is refused. */
   opened(stream: SpdyStream): void {
     const type = stream.headers.get('streamtype') as StreamType | undefined
-    if (type === undefined || !this.#wanted.includes(type) || this.#streams.has(type)) return stream.reset(RESET.refusedStream)
+    if (type === undefined || !this.#wanted.includes(type) || this.#streams.has(type))
+      return stream.reset(RESET.refusedStream)
     this.#streams.set(type, stream)
     stream.accept()
-    if (type === 'stdin') this.#pass(stream, (data) => pieces(data).map((value) => ({ input: { case: 'stdin', value } })))
+    if (type === 'stdin')
+      this.#pass(stream, (data) => pieces(data).map((value) => ({ input: { case: 'stdin', value } })))
     else if (type === 'resize') this.#pass(stream, sizes())
     if (this.#streams.size === this.#wanted.length) this.#all()
   }
@@ -74,7 +98,7 @@ function sizes(): (data: Uint8Array) => ExecInput[] {
   return (data) => {
     const texts = (held + Buffer.from(data).toString()).split('}')
     held = texts.pop()!
-    if (held.length > 1000) throw new GantryError('InvalidArgument', 'a terminal\'s size is too long')
+    if (held.length > 1000) throw new GantryError('InvalidArgument', "a terminal's size is too long")
     return texts.flatMap((text) => resizeInputs(`${text}}`))
   }
 }

@@ -1,4 +1,7 @@
-/** Forwarded connections over SPDY: for each, the client opens a stream for errors and one for data, with the same request id. */
+/**
+ * Forwarded connections over SPDY: for each, the client opens a stream for errors and one for data, with the same
+ * request id.
+ */
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { ForwardedConnection } from './forwarding.ts'
 import { RESET } from './spdy/frames.ts'
@@ -22,12 +25,22 @@ export class ForwardPairs {
     this.#found = found
   }
 
-  /** A stream that is neither data nor error, or has no valid port or request id, is refused; so is one that is there already. */
+  /**
+   * A stream that is neither data nor error, or has no valid port or request id, is refused; so is one that is there
+   * already.
+   */
   opened(stream: SpdyStream): void {
     const type = stream.headers.get('streamtype')
     const port = Number(stream.headers.get('port'))
     const id = stream.headers.get('requestid')
-    if ((type !== 'data' && type !== 'error') || id === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) return stream.reset(RESET.refusedStream)
+    if (
+      (type !== 'data' && type !== 'error') ||
+      id === undefined ||
+      !Number.isInteger(port) ||
+      port < 1 ||
+      port > 65_535
+    )
+      return stream.reset(RESET.refusedStream)
     const key = `${id} ${port}`
     const other = this.#waiting.get(key)
     if (other?.stream.headers.get('streamtype') === type) return stream.reset(RESET.refusedStream)
@@ -35,10 +48,14 @@ export class ForwardPairs {
     if (other === undefined) {
       const late = this.#clock.after(PAIR_DEADLINE, () => stream.reset())
       this.#waiting.set(key, { stream, late })
-      stream.signal.addEventListener('abort', () => {
-        late.cancel()
-        if (this.#waiting.get(key)?.stream === stream) this.#waiting.delete(key)
-      }, { once: true })
+      stream.signal.addEventListener(
+        'abort',
+        () => {
+          late.cancel()
+          if (this.#waiting.get(key)?.stream === stream) this.#waiting.delete(key)
+        },
+        { once: true },
+      )
       return
     }
     other.late.cancel()
@@ -66,4 +83,3 @@ function connectionOf(port: number, data: SpdyStream, error: SpdyStream): Forwar
     },
   }
 }
-

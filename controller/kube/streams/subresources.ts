@@ -16,9 +16,17 @@ export function streamSubresources(catalog: Catalog, parts: StreamParts): Subres
   const commands = new PodCommands(parts)
   const logs = new PodLogs(parts)
   const forwards = new PodPortForward(parts)
-  const upgraded = (name: string, kind: string, upgrade: Upgrade): Subresource => ({ served: { parent, name, kind, verbs: ['connect'] }, verbs: { connect: notUpgraded }, upgrade })
+  const upgraded = (name: string, kind: string, upgrade: Upgrade): Subresource => ({
+    served: { parent, name, kind, verbs: ['connect'] },
+    verbs: { connect: notUpgraded },
+    upgrade,
+  })
   return [
-    { served: { parent, name: 'log', kind: 'Pod', verbs: ['get'] }, verbs: { get: (request) => logs.get(request) }, streams: true },
+    {
+      served: { parent, name: 'log', kind: 'Pod', verbs: ['get'] },
+      verbs: { get: (request) => logs.get(request) },
+      streams: true,
+    },
     upgraded('exec', 'PodExecOptions', (request, connection) => commands.exec(request, connection)),
     upgraded('attach', 'PodAttachOptions', (request, connection) => commands.attach(request, connection)),
     upgraded('portforward', 'PodPortForwardOptions', (request, connection) => forwards.forward(request, connection)),
@@ -35,14 +43,22 @@ async function notUpgraded(): Promise<Answer> {
 function nodeProxy(catalog: Catalog, parts: NodeProxyParts): Subresource {
   const parent = catalog.find('', 'v1', 'nodes')!
   const proxy = new NodeProxy(parts)
-  return { served: { parent, name: 'proxy', kind: 'NodeProxyOptions', verbs: ['connect', 'get'] }, verbs: { connect: (request) => proxy.answer(request) } }
+  return {
+    served: { parent, name: 'proxy', kind: 'NodeProxyOptions', verbs: ['connect', 'get'] },
+    verbs: { connect: (request) => proxy.answer(request) },
+  }
 }
 
 /** Every method is one of the pod's: all of them are asked for as the verbs of a proxy. */
 function proxied(catalog: Catalog, plural: string, proxy: Proxy): Subresource {
   const parent = catalog.find('', 'v1', plural)!
   return {
-    served: { parent, name: 'proxy', kind: `${parent.kind}ProxyOptions`, verbs: ['connect', 'create', 'delete', 'get', 'patch', 'update'] },
+    served: {
+      parent,
+      name: 'proxy',
+      kind: `${parent.kind}ProxyOptions`,
+      verbs: ['connect', 'create', 'delete', 'get', 'patch', 'update'],
+    },
     verbs: { connect: (request) => proxy.answer(request) },
     upgrade: (request, connection) => proxy.upgrade(request, connection),
   }

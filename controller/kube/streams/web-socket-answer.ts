@@ -1,6 +1,8 @@
 /**
- * A watch or a log over WebSocket: each change is a message, of text in JSON and of bytes in protobuf; what is written to a log is a message of bytes,
- * or of base64 for who asks for that. https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+ * A watch or a log over WebSocket: each change is a message, of text in JSON and of bytes in protobuf; what is written
+ * to a log is a message of bytes,
+ * or of base64 for who asks for that.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
  */
 import type { WebSocket } from 'ws'
 import type { Clock } from '../../../proto/base/clock.ts'
@@ -22,21 +24,33 @@ const NORMAL = 1000
 const LENGTH = 4
 
 /** Errors before the connection is a WebSocket are of HTTP. Resolves when it is closed. */
-export async function answerOverWebSocket(clock: Clock, request: ResourceRequest, connection: UpgradedConnection, ask: () => Promise<Answer>): Promise<void> {
-  if (!wantsWebSocket(request)) throw badRequest(`this connection is upgraded to websocket, not to ${request.headers.upgrade}`)
+export async function answerOverWebSocket(
+  clock: Clock,
+  request: ResourceRequest,
+  connection: UpgradedConnection,
+  ask: () => Promise<Answer>,
+): Promise<void> {
+  if (!wantsWebSocket(request))
+    throw badRequest(`this connection is upgraded to websocket, not to ${request.headers.upgrade}`)
   const protocol = request.verb === 'watch' ? '' : chooseProtocol(request, LOG_PROTOCOLS)
   const answer = await ask()
   if (answer.is === 'watch') return sendWatch(clock, request, connection, answer)
   if (answer.is !== 'stream') throw badRequest('this path cannot be upgraded to another protocol')
   const socket = await acceptWebSocket(request, connection, protocol, clock)
-  const message = (bytes: Uint8Array): Uint8Array | string => (protocol === BASE64 ? Buffer.from(bytes).toString('base64') : bytes)
+  const message = (bytes: Uint8Array): Uint8Array | string =>
+    protocol === BASE64 ? Buffer.from(bytes).toString('base64') : bytes
   // Kubernetes begins with an empty message: its client knows by it that the log is there.
   await send(socket, message(new Uint8Array()))
   for await (const chunk of answer.chunks) await send(socket, message(chunk))
   await end(socket)
 }
 
-async function sendWatch(clock: Clock, request: ResourceRequest, connection: UpgradedConnection, answer: Extract<Answer, { is: 'watch' }>): Promise<void> {
+async function sendWatch(
+  clock: Clock,
+  request: ResourceRequest,
+  connection: UpgradedConnection,
+  answer: Extract<Answer, { is: 'watch' }>,
+): Promise<void> {
   const { target, query, headers } = request
   const { form, shown } = negotiated(headers.accept, answer, { target, query, clock })
   const media = form.media === 'protobuf' ? 'protobuf' : 'json'
@@ -50,7 +64,10 @@ async function sendWatch(clock: Clock, request: ResourceRequest, connection: Upg
       await send(socket, message(bytes))
     }
   } catch (thrown) {
-    await send(socket, message(encodeFrame({ type: 'ERROR', object: sendMessage('Status', statusOf(thrown, target).body) }, media)))
+    await send(
+      socket,
+      message(encodeFrame({ type: 'ERROR', object: sendMessage('Status', statusOf(thrown, target).body) }, media)),
+    )
   }
   await end(socket)
 }

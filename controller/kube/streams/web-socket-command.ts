@@ -1,10 +1,19 @@
-/** A command's client over WebSocket: channels 0 to 4 are stdin, stdout, stderr, how it ended, and the terminal's size. */
+/**
+ * A command's client over WebSocket: channels 0 to 4 are stdin, stdout, stderr, how it ended, and the terminal's size.
+ */
 import type { WebSocket } from 'ws'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { ExecInput, JsonObject } from '../../../proto/gen/types.ts'
 import { Channels, type ChannelMessage, type ChannelProtocol } from './channels.ts'
-import { failureText, IN_FLIGHT, pieces, resizeInputs, type CommandClient, type JoinedStreams } from './command-client.ts'
+import {
+  failureText,
+  IN_FLIGHT,
+  pieces,
+  resizeInputs,
+  type CommandClient,
+  type JoinedStreams,
+} from './command-client.ts'
 import { closed } from './web-socket.ts'
 
 const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4 } as const
@@ -26,7 +35,10 @@ export class WebSocketCommand implements CommandClient {
     this.#channels.onMessage((message) => this.#receive(message))
     socket.once('close', () => this.inputs.fail(new GantryError('Cancelled', 'the caller went away')))
     // Clients take an empty message for the word that the connection stands.
-    void this.#channels.send(joined.stdout ? CHANNEL.stdout : joined.stderr ? CHANNEL.stderr : CHANNEL.error, Buffer.alloc(0))
+    void this.#channels.send(
+      joined.stdout ? CHANNEL.stdout : joined.stderr ? CHANNEL.stderr : CHANNEL.error,
+      Buffer.alloc(0),
+    )
   }
 
   async write(stream: 'stdout' | 'stderr', data: Uint8Array): Promise<void> {
@@ -45,7 +57,8 @@ export class WebSocketCommand implements CommandClient {
   #receive(message: ChannelMessage): void {
     const { inputs } = this
     if (message.is === 'close') {
-      if (message.channel === CHANNEL.stdin && this.#joined.stdin) inputs.push({ input: { case: 'stdinClosed', value: true } })
+      if (message.channel === CHANNEL.stdin && this.#joined.stdin)
+        inputs.push({ input: { case: 'stdinClosed', value: true } })
       return
     }
     try {
@@ -59,7 +72,8 @@ export class WebSocketCommand implements CommandClient {
   }
 
   #read(channel: number, data: Buffer): ExecInput[] {
-    if (channel === CHANNEL.stdin && this.#joined.stdin) return pieces(data).map((value) => ({ input: { case: 'stdin', value } }))
+    if (channel === CHANNEL.stdin && this.#joined.stdin)
+      return pieces(data).map((value) => ({ input: { case: 'stdin', value } }))
     return channel === CHANNEL.resize && this.#joined.tty ? resizeInputs(data.toString()) : []
   }
 }

@@ -1,4 +1,7 @@
-/** Forwarded connections over WebSocket channels: two for each port asked for, data and errors, which begin with the port's number. One connection a port. */
+/**
+ * Forwarded connections over WebSocket channels: two for each port asked for, data and errors, which begin with the
+ * port's number. One connection a port.
+ */
 import type { WebSocket } from 'ws'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { Channel } from '../../../proto/base/channel.ts'
@@ -14,15 +17,21 @@ const PORTS_LIMIT = 100
 export function askedPorts(query: URLSearchParams): number[] {
   const ports = [...query.getAll('ports'), ...query.getAll('port')].flatMap((text) => text.split(','))
   if (ports.length === 0) throw badRequest('query parameter "ports" is required')
-  if (ports.length > PORTS_LIMIT) throw badRequest(`query parameter "ports": ${ports.length} are more than ${PORTS_LIMIT}`)
+  if (ports.length > PORTS_LIMIT)
+    throw badRequest(`query parameter "ports": ${ports.length} are more than ${PORTS_LIMIT}`)
   return ports.map((text) => {
     const port = Number(text)
-    if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw badRequest(`query parameter "ports": "${text}" is no port: give numbers from 1 to 65535`)
+    if (!/^\d+$/.test(text) || port < 1 || port > 65_535)
+      throw badRequest(`query parameter "ports": "${text}" is no port: give numbers from 1 to 65535`)
     return port
   })
 }
 
-export function forwardedConnections(socket: WebSocket, protocol: ChannelProtocol, ports: readonly number[]): ForwardedConnection[] {
+export function forwardedConnections(
+  socket: WebSocket,
+  protocol: ChannelProtocol,
+  ports: readonly number[],
+): ForwardedConnection[] {
   const channels = new Channels(socket, protocol)
   const gone = new AbortController()
   const incoming = ports.map(() => new Channel<Uint8Array>())

@@ -14,18 +14,38 @@ export function wantsWebSocket({ headers }: ResourceRequest): boolean {
   return (headers.upgrade ?? '').toLowerCase() === 'websocket'
 }
 
-/** The protocol that both know, the server's preferred first; '' if the client names none and that is one of `known`. 400 if there is none. */
+/**
+ * The protocol that both know, the server's preferred first; '' if the client names none and that is one of `known`.
+ * 400 if there is none.
+ */
 export function chooseProtocol({ headers }: ResourceRequest, known: readonly string[]): string {
   const asked = protocolsOf(headers)
   const chosen = asked.length === 0 ? known.find((name) => name === '') : known.find((name) => asked.includes(name))
-  if (chosen === undefined) throw badRequest(`none of the WebSocket protocols is known: ${asked.join(', ') || 'none was named'}; known are ${known.filter((name) => name !== '').join(', ')}`)
+  if (chosen === undefined)
+    throw badRequest(
+      `none of the WebSocket protocols is known: ${asked.join(', ') || 'none was named'}; known are ${known.filter((name) => name !== '').join(', ')}`,
+    )
   return chosen
 }
 
-/** Answers the handshake. 400 if it is malformed. The socket is pinged until it closes, and cut when the signal is aborted. */
-export async function acceptWebSocket({ signal }: ResourceRequest, { request, socket, head }: UpgradedConnection, protocol: string, clock: Clock): Promise<WebSocket> {
-  const server = new WebSocketServer({ noServer: true, clientTracking: false, perMessageDeflate: false, maxPayload: MESSAGE_LIMIT })
-  // Kubernetes' names hold a slash, which a token of HTTP has no place for: the library would refuse the handshake for it.
+/**
+ * Answers the handshake. 400 if it is malformed. The socket is pinged until it closes, and cut when the signal is
+ * aborted.
+ */
+export async function acceptWebSocket(
+  { signal }: ResourceRequest,
+  { request, socket, head }: UpgradedConnection,
+  protocol: string,
+  clock: Clock,
+): Promise<WebSocket> {
+  const server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: MESSAGE_LIMIT,
+  })
+  // Kubernetes' names hold a slash, which a token of HTTP has no place for: the library would refuse the handshake for
+  // it.
   delete request.headers['sec-websocket-protocol']
   server.on('headers', (lines) => void (protocol !== '' && lines.push(`Sec-WebSocket-Protocol: ${protocol}`)))
   const opened = await new Promise<WebSocket>((resolve, reject) => {
@@ -53,5 +73,7 @@ export async function acceptWebSocket({ signal }: ResourceRequest, { request, so
 
 /** Resolves when the connection is closed altogether. */
 export function closed(socket: WebSocket): Promise<void> {
-  return socket.readyState === socket.CLOSED ? Promise.resolve() : new Promise((resolve) => socket.once('close', () => resolve()))
+  return socket.readyState === socket.CLOSED
+    ? Promise.resolve()
+    : new Promise((resolve) => socket.once('close', () => resolve()))
 }

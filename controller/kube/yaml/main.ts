@@ -6,7 +6,11 @@ import type { YamlReply, YamlRequest } from './messages.ts'
 import { readAsJson } from './read-as-json.ts'
 
 const port = parentPort
-if (port === null) throw new GantryError('FailedPrecondition', 'this is a thread of the controller, which reads YAML, and no program of its own')
+if (port === null)
+  throw new GantryError(
+    'FailedPrecondition',
+    'this is a thread of the controller, which reads YAML, and no program of its own',
+  )
 
 port.on('message', ({ text }: YamlRequest) => port.postMessage(replyTo(text)))
 

@@ -9,4 +9,10 @@ export interface YamlRequest {
 export type YamlReply =
   /** The value as the text of JSON: the main thread parses that faster than it would copy objects. */
   | { readonly is: 'read'; readonly json: string; readonly problems: readonly Problem[] }
-  | { readonly is: 'refused'; readonly status: number; readonly reason: string; readonly message: string; readonly code: ErrorCode }
+  | {
+      readonly is: 'refused'
+      readonly status: number
+      readonly reason: string
+      readonly message: string
+      readonly code: ErrorCode
+    }

@@ -1,4 +1,7 @@
-/** One document of YAML as a request's body holds it, to JSON. Reading YAML costs a hundred times what JSON does, and more where somebody means harm. */
+/**
+ * One document of YAML as a request's body holds it, to JSON. Reading YAML costs a hundred times what JSON does, and
+ * more where somebody means harm.
+ */
 import { describeProblem, problem, type Problem } from '../../../proto/api/problem.ts'
 import { readYaml } from '../../../proto/api/yaml.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
@@ -14,9 +17,18 @@ export interface ParsedYaml {
   readonly problems: readonly Problem[]
 }
 
-/** HttpError: 400 with the place of what is no YAML or has no form in JSON, and for several documents; 413 for a text that is too long. */
+/**
+ * HttpError: 400 with the place of what is no YAML or has no form in JSON, and for several documents; 413 for a text
+ * that is too long.
+ */
 export function parseYaml(text: string): ParsedYaml {
-  if (text.length > YAML_LIMIT) throw new HttpError(413, 'RequestEntityTooLarge', `the body is YAML of more than ${YAML_LIMIT} bytes: send it as JSON`, 'ResourceExhausted')
+  if (text.length > YAML_LIMIT)
+    throw new HttpError(
+      413,
+      'RequestEntityTooLarge',
+      `the body is YAML of more than ${YAML_LIMIT} bytes: send it as JSON`,
+      'ResourceExhausted',
+    )
   if (bracketsOpen(text) > BRACKET_LIMIT) throw malformed('the body is nested too deep')
   const documents = readYaml(text)
   const [document] = documents
@@ -24,13 +36,28 @@ export function parseYaml(text: string): ParsedYaml {
   if (documents.length > 1) throw malformed(`the body holds ${documents.length} documents: send one`)
   const fault = document.faults.find(({ duplicate }) => !duplicate)
   if (fault !== undefined) {
-    const { position: { line, column }, path, message, remedy } = fault
-    throw malformed(`the body is not YAML at line ${line}, column ${column}: ${describeProblem({ field: path, value: '', message, remedy })}`)
+    const {
+      position: { line, column },
+      path,
+      message,
+      remedy,
+    } = fault
+    throw malformed(
+      `the body is not YAML at line ${line}, column ${column}: ${describeProblem({ field: path, value: '', message, remedy })}`,
+    )
   }
-  return { value: document.value, problems: document.faults.map(({ path, remedy }) => problem(path, 'duplicate field', { key: true, surplus: true, remedy })) }
+  return {
+    value: document.value,
+    problems: document.faults.map(({ path, remedy }) =>
+      problem(path, 'duplicate field', { key: true, surplus: true, remedy }),
+    ),
+  }
 }
 
-/** How many brackets are open at most, those in quotes and comments among them: a bound of the depth, had without reading. */
+/**
+ * How many brackets are open at most, those in quotes and comments among them: a bound of the depth, had without
+ * reading.
+ */
 function bracketsOpen(text: string): number {
   let [open, most] = [0, 0]
   for (let at = 0; at < text.length; at++) {

@@ -13,7 +13,12 @@ export function readAsJson(text: string): { readonly json: string; readonly prob
   const { values, characters } = sizeOf(value)
   if (values > VALUE_LIMIT || characters > JSON_LIMIT) {
     const what = values > VALUE_LIMIT ? `more than ${VALUE_LIMIT} values` : `more than ${JSON_LIMIT} characters`
-    throw new HttpError(413, 'RequestEntityTooLarge', `the body means ${what}, with its aliases written out`, 'ResourceExhausted')
+    throw new HttpError(
+      413,
+      'RequestEntityTooLarge',
+      `the body means ${what}, with its aliases written out`,
+      'ResourceExhausted',
+    )
   }
   return { json: JSON.stringify(value), problems }
 }
@@ -22,7 +27,11 @@ export function readAsJson(text: string): { readonly json: string; readonly prob
 function sizeOf(root: JsonValue): { values: number; characters: number } {
   let [values, characters] = [0, 0]
   const left: JsonValue[] = [root]
-  for (let value = left.pop(); value !== undefined && values <= VALUE_LIMIT && characters <= JSON_LIMIT; value = left.pop()) {
+  for (
+    let value = left.pop();
+    value !== undefined && values <= VALUE_LIMIT && characters <= JSON_LIMIT;
+    value = left.pop()
+  ) {
     values++
     if (typeof value === 'string') characters += value.length
     else if (Array.isArray(value)) left.push(...value)

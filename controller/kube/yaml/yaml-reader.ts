@@ -1,6 +1,8 @@
 /**
- * Reads YAML beside the thread that everybody waits for. A text of a few lines is read at once. Others go to a thread of their own, one at a time and in
- * turn by user: who sends many waits for himself. A text that takes too long ends that thread, and the next text gets a new one.
+ * Reads YAML beside the thread that everybody waits for. A text of a few lines is read at once. Others go to a thread
+ * of their own, one at a time and in
+ * turn by user: who sends many waits for himself. A text that takes too long ends that thread, and the next text gets a
+ * new one.
  */
 import type { Worker } from 'node:worker_threads'
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -38,7 +40,9 @@ export class YamlReader {
     this.#clock = clock
   }
 
-  /** HttpError: 400 for what is no YAML, 413 for what is too large or takes too long. Unavailable once it is stopped. */
+  /**
+   * HttpError: 400 for what is no YAML, 413 for what is too large or takes too long. Unavailable once it is stopped.
+   */
   async read(text: string, user: string): Promise<ParsedYaml> {
     // Told at once: it is not to wait for its turn.
     if ((text.length <= AT_ONCE && !text.includes('*')) || text.length > YAML_LIMIT) return parseYaml(text)
@@ -52,7 +56,8 @@ export class YamlReader {
   /** The thread is gone; who still waits is told so. */
   async stop(): Promise<void> {
     this.#stopped = true
-    for (let waiting = this.#waiting.shift(); waiting !== undefined; waiting = this.#waiting.shift()) waiting.reject(stopping())
+    for (let waiting = this.#waiting.shift(); waiting !== undefined; waiting = this.#waiting.shift())
+      waiting.reject(stopping())
     this.#done((reading) => reading.reject(stopping()))
     await this.#end()
   }
@@ -69,12 +74,17 @@ export class YamlReader {
     this.#thread.postMessage({ text: this.#reading.text } satisfies YamlRequest)
     this.#timer = this.#clock.after(READ_DEADLINE, () => {
       void this.#end()
-      this.#done(({ reject }) => reject(tooLong(`the body takes longer than ${READ_DEADLINE / 1000} s to be read as YAML`)))
+      this.#done(({ reject }) =>
+        reject(tooLong(`the body takes longer than ${READ_DEADLINE / 1000} s to be read as YAML`)),
+      )
     })
   }
 
   #start(): Worker {
-    const thread = startThread({ folder: import.meta.dirname, source: 'main.ts', bundle: 'gantry-yaml.cjs' }, { resourceLimits: { maxOldGenerationSizeMb: MEMORY } })
+    const thread = startThread(
+      { folder: import.meta.dirname, source: 'main.ts', bundle: 'gantry-yaml.cjs' },
+      { resourceLimits: { maxOldGenerationSizeMb: MEMORY } },
+    )
     thread.unref()
     thread.on('message', (reply: YamlReply) => this.#done((reading) => settle(reading, reply)))
     thread.on('error', (cause) => this.#lost(thread, cause))

@@ -1,4 +1,6 @@
-/** What Service default/kubernetes leads to: the Kubernetes API of the controllers, at their advertised addresses. Pure. */
+/**
+ * What Service default/kubernetes leads to: the Kubernetes API of the controllers, at their advertised addresses. Pure.
+ */
 import { familyOf } from '../../../proto/api/validation/service.ts'
 import { Report } from '../../../proto/api/validation/report.ts'
 import { validateReachable } from '../../../proto/api/validation/address.ts'
@@ -39,7 +41,12 @@ export function planApi(addresses: Iterable<string>, service: string): ApiPlan {
     }
     const port = Number(text)
     const name = `${service}-${addressType.toLowerCase()}-${port}`
-    const slice = slices.get(name) ?? { name, addressType, ports: [{ name: PORT_NAME, protocol: 'TCP', port }], endpoints: [] }
+    const slice = slices.get(name) ?? {
+      name,
+      addressType,
+      ports: [{ name: PORT_NAME, protocol: 'TCP', port }],
+      endpoints: [],
+    }
     slices.set(name, slice)
     slice.endpoints.push({ addresses: [host], conditions: { ready: true } })
   }

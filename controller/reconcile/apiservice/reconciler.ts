@@ -1,4 +1,7 @@
-/** Keeps Service default/kubernetes, by which pods reach the control plane, and the EndpointSlices that say where it is. One key. */
+/**
+ * Keeps Service default/kubernetes, by which pods reach the control plane, and the EndpointSlices that say where it is.
+ * One key.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
@@ -54,7 +57,13 @@ export class ApiServiceReconciler implements Reconciler {
   #tellSkipped(skipped: readonly string[]): void {
     for (const address of skipped.filter((candidate) => !this.#told.has(candidate))) {
       this.#told.add(address)
-      this.#parts.logger.warn({ address, remedy: 'set advertise to an IP address that every node reaches (and let kubeListen be one, or 0.0.0.0)' }, 'pods do not reach this controller through Service default/kubernetes: its advertised address is no IP address of the network')
+      this.#parts.logger.warn(
+        {
+          address,
+          remedy: 'set advertise to an IP address that every node reaches (and let kubeListen be one, or 0.0.0.0)',
+        },
+        'pods do not reach this controller through Service default/kubernetes: its advertised address is no IP address of the network',
+      )
     }
   }
 
@@ -63,13 +72,26 @@ export class ApiServiceReconciler implements Reconciler {
     const { namespace, name } = API_SERVICE
     const stored = informer.lister('Service').get(namespace, name)
     try {
-      const written = stored === undefined
-        ? await api.create<'Service'>({ kind: 'Service', metadata: { name, namespace, labels: { ...LABELS } }, spec: { ports } }, this.#context)
-        : isRight(stored, ports) ? stored : await api.mutate('Service', namespace, name, '', (service) => {
-          if (isRight(service, ports)) return false
-          Object.assign(service.spec, { type: 'ClusterIP', ports: structuredClone(ports), selector: undefined })
-          return undefined
-        }, this.#context)
+      const written =
+        stored === undefined
+          ? await api.create<'Service'>(
+              { kind: 'Service', metadata: { name, namespace, labels: { ...LABELS } }, spec: { ports } },
+              this.#context,
+            )
+          : isRight(stored, ports)
+            ? stored
+            : await api.mutate(
+                'Service',
+                namespace,
+                name,
+                '',
+                (service) => {
+                  if (isRight(service, ports)) return false
+                  Object.assign(service.spec, { type: 'ClusterIP', ports: structuredClone(ports), selector: undefined })
+                  return undefined
+                },
+                this.#context,
+              )
       this.#progress.wrote(KEY, written)
       return written
     } catch (thrown) {
@@ -84,8 +106,16 @@ export class ApiServiceReconciler implements Reconciler {
     const stored = informer.lister('EndpointSlice').list(namespace).filter(isOurs)
     const wanted = new Set(slices.map(({ name }) => name))
     const results = await Promise.allSettled([
-      ...slices.map((slice) => this.#settleSlice(service, slice, stored.find(({ metadata }) => metadata.name === slice.name))),
-      ...stored.filter(({ metadata }) => !wanted.has(metadata.name)).map(({ metadata: { name, uid } }) => api.delete('EndpointSlice', namespace, name, { uid }, this.#context)),
+      ...slices.map((slice) =>
+        this.#settleSlice(
+          service,
+          slice,
+          stored.find(({ metadata }) => metadata.name === slice.name),
+        ),
+      ),
+      ...stored
+        .filter(({ metadata }) => !wanted.has(metadata.name))
+        .map(({ metadata: { name, uid } }) => api.delete('EndpointSlice', namespace, name, { uid }, this.#context)),
     ])
     for (const result of results) {
       if (result.status === 'fulfilled') this.#progress.wrote(KEY, result.value)
@@ -95,20 +125,42 @@ export class ApiServiceReconciler implements Reconciler {
     if (failed?.status === 'rejected') throw failed.reason
   }
 
-  async #settleSlice(service: Service, { name, addressType, ports, endpoints }: ApiSlice, stored: EndpointSlice | undefined): Promise<EndpointSlice> {
+  async #settleSlice(
+    service: Service,
+    { name, addressType, ports, endpoints }: ApiSlice,
+    stored: EndpointSlice | undefined,
+  ): Promise<EndpointSlice> {
     const { api } = this.#parts
     const { namespace } = API_SERVICE
     const content = { ports: [...ports], endpoints: [...endpoints] }
     if (stored === undefined) {
-      return api.create<'EndpointSlice'>({ kind: 'EndpointSlice', metadata: { name, namespace, labels: { ...SLICE_LABELS }, ownerReferences: [controllerReference(service)] }, addressType, ...content }, this.#context)
+      return api.create<'EndpointSlice'>(
+        {
+          kind: 'EndpointSlice',
+          metadata: { name, namespace, labels: { ...SLICE_LABELS }, ownerReferences: [controllerReference(service)] },
+          addressType,
+          ...content,
+        },
+        this.#context,
+      )
     }
     if (sameJson({ ports: stored.ports ?? [], endpoints: stored.endpoints ?? [] }, content)) return stored
-    return api.mutate('EndpointSlice', namespace, name, '', (slice) => void Object.assign(slice, structuredClone(content)), this.#context)
+    return api.mutate(
+      'EndpointSlice',
+      namespace,
+      name,
+      '',
+      (slice) => void Object.assign(slice, structuredClone(content)),
+      this.#context,
+    )
   }
 }
 
 function isOurs({ metadata: { namespace, labels } }: EndpointSlice): boolean {
-  return namespace === API_SERVICE.namespace && Object.entries(SLICE_LABELS).every(([label, value]) => labels?.[label] === value)
+  return (
+    namespace === API_SERVICE.namespace &&
+    Object.entries(SLICE_LABELS).every(([label, value]) => labels?.[label] === value)
+  )
 }
 
 /** With a selector, or of another type, it would lead elsewhere. */

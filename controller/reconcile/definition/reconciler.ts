@@ -1,4 +1,7 @@
-/** Gives CustomResourceDefinitions their names, and deletes the objects of those that are being deleted. Keys are definitions. */
+/**
+ * Gives CustomResourceDefinitions their names, and deletes the objects of those that are being deleted. Keys are
+ * definitions.
+ */
 import { customKinds } from '../../../proto/api/custom/definitions.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
@@ -24,7 +27,10 @@ export class DefinitionReconciler implements Reconciler {
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.inputs = [input('CustomResourceDefinition', (change) => this.#keys(change)), anyInput((change) => this.#definitionOf(change))]
+    this.inputs = [
+      input('CustomResourceDefinition', (change) => this.#keys(change)),
+      anyInput((change) => this.#definitionOf(change)),
+    ]
   }
 
   async reconcile(key: string): Promise<undefined> {
@@ -34,15 +40,31 @@ export class DefinitionReconciler implements Reconciler {
     const definition = informer.lister('CustomResourceDefinition').get('', name)
     if (definition === undefined) return
     if (definition.metadata.deletionTimestamp !== undefined) return this.#cleanUp(definition)
-    const others = informer.lister('CustomResourceDefinition').list().filter(({ metadata: { uid } }) => uid !== definition.metadata.uid)
+    const others = informer
+      .lister('CustomResourceDefinition')
+      .list()
+      .filter(({ metadata: { uid } }) => uid !== definition.metadata.uid)
     await this.#writeStatus(definition, planDefinition(definition, others, this.#parts.clock.now()))
   }
 
   /** Itself; once its names are others' to have, whoever of its group waits for names. */
   #keys({ type, cached: { object }, previous }: Change<'CustomResourceDefinition'>): string[] {
-    const freed = type === 'deleted' || (previous !== undefined && !sameJson(previous.object.status.acceptedNames, object.status.acceptedNames))
-    const waiting = freed ? this.#parts.informer.lister('CustomResourceDefinition').list().filter(({ spec, status }) => spec.group === object.spec.group && status.conditions?.some(({ type: said, status: holds }) => said === 'NamesAccepted' && holds === 'False') === true) : []
-    return [...type === 'deleted' ? [] : [object], ...waiting].map(keyOf)
+    const freed =
+      type === 'deleted' ||
+      (previous !== undefined && !sameJson(previous.object.status.acceptedNames, object.status.acceptedNames))
+    const waiting = freed
+      ? this.#parts.informer
+          .lister('CustomResourceDefinition')
+          .list()
+          .filter(
+            ({ spec, status }) =>
+              spec.group === object.spec.group &&
+              status.conditions?.some(
+                ({ type: said, status: holds }) => said === 'NamesAccepted' && holds === 'False',
+              ) === true,
+          )
+      : []
+    return [...(type === 'deleted' ? [] : [object]), ...waiting].map(keyOf)
   }
 
   /** The definition that waits for an object to be gone. */
@@ -57,12 +79,27 @@ export class DefinitionReconciler implements Reconciler {
     let failure: unknown
     const going = objects.filter(({ metadata: { deletionTimestamp } }) => deletionTimestamp === undefined)
     for (let at = 0; at < going.length; at += BATCH) {
-      const results = await Promise.allSettled(going.slice(at, at + BATCH).map(({ kind, metadata: { namespace, name, uid } }) => this.#parts.api.delete(kind, namespace, name, { uid, propagation: 'BACKGROUND' }, this.#context)))
-      for (const result of results) if (result.status === 'rejected' && !GantryError.is(result.reason, 'NotFound')) failure ??= result.reason
+      const results = await Promise.allSettled(
+        going
+          .slice(at, at + BATCH)
+          .map(({ kind, metadata: { namespace, name, uid } }) =>
+            this.#parts.api.delete(kind, namespace, name, { uid, propagation: 'BACKGROUND' }, this.#context),
+          ),
+      )
+      for (const result of results)
+        if (result.status === 'rejected' && !GantryError.is(result.reason, 'NotFound')) failure ??= result.reason
     }
     await this.#parts.caughtUp()
     const left = this.#objectsOf(definition).length
-    await this.#writeStatus(definition, terminating(definition.status, left, failure === undefined ? undefined : GantryError.from(failure).message, this.#parts.clock.now()))
+    await this.#writeStatus(
+      definition,
+      terminating(
+        definition.status,
+        left,
+        failure === undefined ? undefined : GantryError.from(failure).message,
+        this.#parts.clock.now(),
+      ),
+    )
     if (failure !== undefined) throw GantryError.from(failure)
     if (left === 0) await this.#release(definition)
   }
@@ -72,20 +109,37 @@ export class DefinitionReconciler implements Reconciler {
     return kind === undefined ? [] : this.#parts.informer.lister(kind.id).list()
   }
 
-  async #writeStatus({ metadata: { name, uid }, status: before }: CustomResourceDefinition, status: CustomResourceDefinitionStatus): Promise<void> {
+  async #writeStatus(
+    { metadata: { name, uid }, status: before }: CustomResourceDefinition,
+    status: CustomResourceDefinitionStatus,
+  ): Promise<void> {
     if (sameJson(status, before)) return
-    await this.#parts.api.mutate('CustomResourceDefinition', '', name, 'status', (stored) => {
-      if (stored.metadata.uid !== uid) return false
-      stored.status = status
-      return undefined
-    }, this.#context)
+    await this.#parts.api.mutate(
+      'CustomResourceDefinition',
+      '',
+      name,
+      'status',
+      (stored) => {
+        if (stored.metadata.uid !== uid) return false
+        stored.status = status
+        return undefined
+      },
+      this.#context,
+    )
   }
 
   async #release({ metadata: { name, uid } }: CustomResourceDefinition): Promise<void> {
-    await this.#parts.api.mutate('CustomResourceDefinition', '', name, '', ({ metadata }) => {
-      if (metadata.uid !== uid || metadata.finalizers?.includes(CLEANUP_FINALIZER) !== true) return false
-      metadata.finalizers = metadata.finalizers.filter((finalizer) => finalizer !== CLEANUP_FINALIZER)
-      return undefined
-    }, this.#context)
+    await this.#parts.api.mutate(
+      'CustomResourceDefinition',
+      '',
+      name,
+      '',
+      ({ metadata }) => {
+        if (metadata.uid !== uid || metadata.finalizers?.includes(CLEANUP_FINALIZER) !== true) return false
+        metadata.finalizers = metadata.finalizers.filter((finalizer) => finalizer !== CLEANUP_FINALIZER)
+        return undefined
+      },
+      this.#context,
+    )
   }
 }

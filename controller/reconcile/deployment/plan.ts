@@ -1,5 +1,6 @@
 /**
- * The next step of a Deployment: which ReplicaSets to make, size, annotate and delete. Pure; a rollout is many such steps, each planned from
+ * The next step of a Deployment: which ReplicaSets to make, size, annotate and delete. Pure; a rollout is many such
+ * steps, each planned from
  * what is there. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
  */
 import { compareInt64 } from '../../../proto/api/int64.ts'
@@ -9,7 +10,17 @@ import type { Draft } from '../../api/contract.ts'
 import { isTerminal } from '../pod-state.ts'
 import { ageOrder, availableOf, boundsOf, newSize, scaleInProportion, shrinkOld, Sizes } from './scale.ts'
 import { isComplete, statusOf } from './status.ts'
-import { DESIRED_REPLICAS, MAX_REPLICAS, replicaSetDraft, REVISION, REVISION_HISTORY, revisionOf, sameTemplate, sharedAnnotations, templateHash } from './template.ts'
+import {
+  DESIRED_REPLICAS,
+  MAX_REPLICAS,
+  replicaSetDraft,
+  REVISION,
+  REVISION_HISTORY,
+  revisionOf,
+  sameTemplate,
+  sharedAnnotations,
+  templateHash,
+} from './template.ts'
 
 export interface DeploymentSnapshot {
   readonly deployment: Deployment
@@ -21,7 +32,13 @@ export interface DeploymentSnapshot {
 
 export type DeploymentChange =
   | { readonly kind: 'create'; readonly draft: Draft<'ReplicaSet'>; readonly replicas: number }
-  | { readonly kind: 'update'; readonly replicaSet: ReplicaSet; readonly replicas: number; readonly annotations: Readonly<Record<string, string>>; readonly minReadySeconds: number | undefined }
+  | {
+      readonly kind: 'update'
+      readonly replicaSet: ReplicaSet
+      readonly replicas: number
+      readonly annotations: Readonly<Record<string, string>>
+      readonly minReadySeconds: number | undefined
+    }
   | { readonly kind: 'delete'; readonly replicaSet: ReplicaSet }
 
 export interface DeploymentPlan {
@@ -39,7 +56,8 @@ export function planDeployment({ deployment, replicaSets, podsOf }: DeploymentSn
   const old = all.filter((replicaSet) => replicaSet !== current)
   const paused = deployment.spec.paused === true
   const { status, again } = statusOf({ deployment, current, all, paused }, now)
-  if (deployment.metadata.deletionTimestamp !== undefined) return { changes: [], revision: undefined, status, again: undefined }
+  if (deployment.metadata.deletionTimestamp !== undefined)
+    return { changes: [], revision: undefined, status, again: undefined }
 
   const sizes = new Sizes()
   let create: ReturnType<typeof makeCurrent>
@@ -51,15 +69,22 @@ export function planDeployment({ deployment, replicaSets, podsOf }: DeploymentSn
   }
 
   const revision = paused && current === undefined ? undefined : String(currentRevision(current, old))
-  const updates = all.flatMap((replicaSet) => update(deployment, replicaSet, sizes, replicaSet === current ? revision : undefined))
+  const updates = all.flatMap((replicaSet) =>
+    update(deployment, replicaSet, sizes, replicaSet === current ? revision : undefined),
+  )
   const surplus = isComplete(deployment, status) || paused ? history(deployment, old) : []
   return {
     changes: [
-      ...create === undefined ? [] : [{ kind: 'create' as const, draft: withRevision(create.draft, revision!), replicas: create.replicas }],
+      ...(create === undefined
+        ? []
+        : [{ kind: 'create' as const, draft: withRevision(create.draft, revision!), replicas: create.replicas }]),
       ...updates.filter((change) => change.kind !== 'update' || !surplus.includes(change.replicaSet)),
       ...surplus.map((replicaSet) => ({ kind: 'delete' as const, replicaSet })),
     ],
-    revision: revision === deployment.metadata.annotations?.[REVISION] || (current === undefined && create === undefined) ? undefined : revision,
+    revision:
+      revision === deployment.metadata.annotations?.[REVISION] || (current === undefined && create === undefined)
+        ? undefined
+        : revision,
     status,
     again,
   }
@@ -71,7 +96,12 @@ function wasScaled(deployment: Deployment, replicaSet: ReplicaSet): boolean {
   return replicaSet.spec.replicas > 0 && desired !== undefined && Number(desired) !== deployment.spec.replicas
 }
 
-function scale(deployment: Deployment, current: ReplicaSet | undefined, all: readonly ReplicaSet[], sizes: Sizes): void {
+function scale(
+  deployment: Deployment,
+  current: ReplicaSet | undefined,
+  all: readonly ReplicaSet[],
+  sizes: Sizes,
+): void {
   const { replicas } = deployment.spec
   const active = all.filter((replicaSet) => replicaSet.spec.replicas > 0)
   if (active.length <= 1) {
@@ -79,21 +109,41 @@ function scale(deployment: Deployment, current: ReplicaSet | undefined, all: rea
     if (only !== undefined) sizes.set(only, replicas)
     return
   }
-  const saturated = current !== undefined && current.spec.replicas === replicas && current.metadata.annotations?.[DESIRED_REPLICAS] === String(replicas) && availableOf(current, sizes) === replicas
+  const saturated =
+    current !== undefined &&
+    current.spec.replicas === replicas &&
+    current.metadata.annotations?.[DESIRED_REPLICAS] === String(replicas) &&
+    availableOf(current, sizes) === replicas
   if (saturated) for (const replicaSet of active) sizes.set(replicaSet, replicaSet === current ? replicas : 0)
   else if (deployment.spec.strategy.type === 'RollingUpdate') scaleInProportion(deployment, active, sizes)
 }
 
 /** The first step of a rollout. A Recreate waits until the old pods have ended. */
-function makeCurrent(deployment: Deployment, old: readonly ReplicaSet[], podsOf: DeploymentSnapshot['podsOf']): { draft: Draft<'ReplicaSet'>; replicas: number } | undefined {
+function makeCurrent(
+  deployment: Deployment,
+  old: readonly ReplicaSet[],
+  podsOf: DeploymentSnapshot['podsOf'],
+): { draft: Draft<'ReplicaSet'>; replicas: number } | undefined {
   const recreate = deployment.spec.strategy.type === 'Recreate'
   if (recreate && old.some((replicaSet) => isOccupied(replicaSet, podsOf))) return undefined
   const replicas = newSize(deployment, 0, new Sizes().sum(old))
   const hash = templateHash(deployment.spec.template, deployment.status.collisionCount ?? 0)
-  return { draft: replicaSetDraft(deployment, hash, replicas, { ...sharedAnnotations(deployment), ...sizeAnnotations(deployment) }), replicas }
+  return {
+    draft: replicaSetDraft(deployment, hash, replicas, {
+      ...sharedAnnotations(deployment),
+      ...sizeAnnotations(deployment),
+    }),
+    replicas,
+  }
 }
 
-function rollOut(deployment: Deployment, current: ReplicaSet, old: readonly ReplicaSet[], podsOf: DeploymentSnapshot['podsOf'], sizes: Sizes): void {
+function rollOut(
+  deployment: Deployment,
+  current: ReplicaSet,
+  old: readonly ReplicaSet[],
+  podsOf: DeploymentSnapshot['podsOf'],
+  sizes: Sizes,
+): void {
   switch (deployment.spec.strategy.type) {
     case 'Recreate':
       for (const replicaSet of old) sizes.set(replicaSet, 0)
@@ -107,7 +157,11 @@ function rollOut(deployment: Deployment, current: ReplicaSet, old: readonly Repl
 
 /** It is to have pods, or has some whose processes may still run. */
 function isOccupied(replicaSet: ReplicaSet, podsOf: DeploymentSnapshot['podsOf']): boolean {
-  return replicaSet.spec.replicas > 0 || (replicaSet.status.replicas ?? 0) > 0 || podsOf(replicaSet).some((pod) => !isTerminal(pod))
+  return (
+    replicaSet.spec.replicas > 0 ||
+    (replicaSet.status.replicas ?? 0) > 0 ||
+    podsOf(replicaSet).some((pod) => !isTerminal(pod))
+  )
 }
 
 /** The present template's revision is the highest: a template taken up again gets a new one. */
@@ -117,25 +171,47 @@ function currentRevision(current: ReplicaSet | undefined, old: readonly ReplicaS
 }
 
 function sizeAnnotations(deployment: Deployment): Record<string, string> {
-  return { [DESIRED_REPLICAS]: String(deployment.spec.replicas), [MAX_REPLICAS]: String(deployment.spec.replicas === 0 ? 0 : boundsOf(deployment).most) }
+  return {
+    [DESIRED_REPLICAS]: String(deployment.spec.replicas),
+    [MAX_REPLICAS]: String(deployment.spec.replicas === 0 ? 0 : boundsOf(deployment).most),
+  }
 }
 
 function withRevision(draft: Draft<'ReplicaSet'>, revision: string): Draft<'ReplicaSet'> {
-  return { ...draft, metadata: { ...draft.metadata, annotations: { ...draft.metadata.annotations, [REVISION]: revision } } }
+  return {
+    ...draft,
+    metadata: { ...draft.metadata, annotations: { ...draft.metadata.annotations, [REVISION]: revision } },
+  }
 }
 
 /** One ReplicaSet's change, if any. `revision` for the one of the present template. */
-function update(deployment: Deployment, replicaSet: ReplicaSet, sizes: Sizes, revision: string | undefined): DeploymentChange[] {
+function update(
+  deployment: Deployment,
+  replicaSet: ReplicaSet,
+  sizes: Sizes,
+  revision: string | undefined,
+): DeploymentChange[] {
   const before = replicaSet.metadata.annotations ?? {}
   const replicas = sizes.of(replicaSet)
-  const sized = replicas > 0 || replicas !== replicaSet.spec.replicas || revision !== undefined ? sizeAnnotations(deployment) : {}
-  const annotations = { ...before, ...sized, ...revision === undefined ? {} : { ...sharedAnnotations(deployment), ...renumbered(replicaSet, revision) } }
+  const sized =
+    replicas > 0 || replicas !== replicaSet.spec.replicas || revision !== undefined ? sizeAnnotations(deployment) : {}
+  const annotations = {
+    ...before,
+    ...sized,
+    ...(revision === undefined ? {} : { ...sharedAnnotations(deployment), ...renumbered(replicaSet, revision) }),
+  }
   const minReadySeconds = revision === undefined ? replicaSet.spec.minReadySeconds : deployment.spec.minReadySeconds
-  const same = replicas === replicaSet.spec.replicas && (minReadySeconds ?? 0) === (replicaSet.spec.minReadySeconds ?? 0) && sameJson(before, annotations)
+  const same =
+    replicas === replicaSet.spec.replicas &&
+    (minReadySeconds ?? 0) === (replicaSet.spec.minReadySeconds ?? 0) &&
+    sameJson(before, annotations)
   return same ? [] : [{ kind: 'update', replicaSet, replicas, annotations, minReadySeconds }]
 }
 
-/** Characters of the revisions that a ReplicaSet had before, as in Kubernetes: who rolls back and forth for years must not fill its annotations. */
+/**
+ * Characters of the revisions that a ReplicaSet had before, as in Kubernetes: who rolls back and forth for years must
+ * not fill its annotations.
+ */
 export const HISTORY_LENGTH = 2000
 
 /** The revision; one that it had before goes to its history, which forgets the oldest. */
@@ -149,7 +225,14 @@ function renumbered(replicaSet: ReplicaSet, revision: string): Record<string, st
 
 /** Old ReplicaSets beyond revisionHistoryLimit, oldest revisions first; only those that are empty for certain. */
 function history(deployment: Deployment, old: readonly ReplicaSet[]): ReplicaSet[] {
-  const kept = old.filter(({ metadata }) => metadata.deletionTimestamp === undefined).sort((a, b) => compareInt64(revisionOf(a), revisionOf(b)))
+  const kept = old
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .sort((a, b) => compareInt64(revisionOf(a), revisionOf(b)))
   const surplus = kept.slice(0, Math.max(0, kept.length - deployment.spec.revisionHistoryLimit))
-  return surplus.filter(({ metadata, spec, status }) => spec.replicas === 0 && (status.replicas ?? 0) === 0 && (status.observedGeneration ?? 0) >= (metadata.generation ?? 0))
+  return surplus.filter(
+    ({ metadata, spec, status }) =>
+      spec.replicas === 0 &&
+      (status.replicas ?? 0) === 0 &&
+      (status.observedGeneration ?? 0) >= (metadata.generation ?? 0),
+  )
 }

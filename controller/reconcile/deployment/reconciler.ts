@@ -28,7 +28,13 @@ export class DeploymentReconciler implements Reconciler {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
     this.#progress = new Progress(parts)
-    this.#claims = new Claims(parts, { owner: 'Deployment', owned: 'ReplicaSet', context: this.#context, progress: this.#progress, adoptable: () => true })
+    this.#claims = new Claims(parts, {
+      owner: 'Deployment',
+      owned: 'ReplicaSet',
+      context: this.#context,
+      progress: this.#progress,
+      adoptable: () => true,
+    })
     this.inputs = [
       input('Deployment', (change) => [keyOf(change.cached.object)]),
       input('ReplicaSet', (change) => this.#claims.keys(change)),
@@ -46,12 +52,21 @@ export class DeploymentReconciler implements Reconciler {
       return undefined
     }
     const replicaSets = await this.#claims.settle(key, deployment)
-    const plan = planDeployment({ deployment, replicaSets, podsOf: ({ metadata }) => informer.lister('Pod').byIndex('owner', metadata.uid) }, clock.now())
+    const plan = planDeployment(
+      { deployment, replicaSets, podsOf: ({ metadata }) => informer.lister('Pod').byIndex('owner', metadata.uid) },
+      clock.now(),
+    )
     const results = await Promise.allSettled(plan.changes.map((change) => this.#apply(key, deployment, change)))
     const failure = results.find((result) => result.status === 'rejected')
     if (failure === undefined && plan.revision !== undefined) await this.#setRevision(key, deployment, plan.revision)
-    const creation = results.find((result, index) => result.status === 'rejected' && plan.changes[index]!.kind === 'create')
-    await this.#writeStatus(key, deployment, creation?.status === 'rejected' ? this.#refused(deployment, plan.status, creation.reason) : plan.status)
+    const creation = results.find(
+      (result, index) => result.status === 'rejected' && plan.changes[index]!.kind === 'create',
+    )
+    await this.#writeStatus(
+      key,
+      deployment,
+      creation?.status === 'rejected' ? this.#refused(deployment, plan.status, creation.reason) : plan.status,
+    )
     if (failure !== undefined) throw failure.reason
     return plan.again
   }
@@ -72,8 +87,10 @@ export class DeploymentReconciler implements Reconciler {
 
   async #apply(key: string, deployment: Deployment, change: DeploymentChange): Promise<void> {
     switch (change.kind) {
-      case 'create': return this.#create(key, deployment, change.draft, change.replicas)
-      case 'update': return this.#update(key, deployment, change)
+      case 'create':
+        return this.#create(key, deployment, change.draft, change.replicas)
+      case 'update':
+        return this.#update(key, deployment, change)
       case 'delete': {
         const { namespace, name, uid, resourceVersion } = change.replicaSet.metadata
         await this.#parts.api.delete('ReplicaSet', namespace, name, { uid, resourceVersion }, this.#context)
@@ -85,7 +102,13 @@ export class DeploymentReconciler implements Reconciler {
     try {
       const created = await this.#parts.api.create(draft, this.#context)
       this.#progress.wrote(key, created)
-      if (replicas > 0) this.#record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled up replica set ${created.metadata.name} from 0 to ${replicas}`)
+      if (replicas > 0)
+        this.#record(
+          deployment,
+          'Normal',
+          'ScalingReplicaSet',
+          `Scaled up replica set ${created.metadata.name} from 0 to ${replicas}`,
+        )
     } catch (thrown) {
       this.#progress.failed(key, thrown)
       if (GantryError.is(thrown, 'AlreadyExists')) return this.#resolveCollision(key, deployment, draft)
@@ -96,11 +119,15 @@ export class DeploymentReconciler implements Reconciler {
   /** The status that says why the ReplicaSet could not be made; what is new in it is told as an event. */
   #refused(deployment: Deployment, status: DeploymentStatus, thrown: unknown): DeploymentStatus {
     const message = `Failed to create the new replica set: ${GantryError.from(thrown).message}`
-    if (findCondition(deployment.status.conditions, 'Progressing')?.message !== message) this.#record(deployment, 'Warning', CREATE_ERROR, message)
+    if (findCondition(deployment.status.conditions, 'Progressing')?.message !== message)
+      this.#record(deployment, 'Warning', CREATE_ERROR, message)
     return withCreateError(status, message, this.#parts.clock.now())
   }
 
-  /** The name is taken: by what an earlier pass made, which the cache will show, or by something else, so that another name is needed. */
+  /**
+   * The name is taken: by what an earlier pass made, which the cache will show, or by something else, so that another
+   * name is needed.
+   */
   async #resolveCollision(key: string, deployment: Deployment, draft: Draft<'ReplicaSet'>): Promise<void> {
     const { api } = this.#parts
     const { namespace, name, uid } = deployment.metadata
@@ -108,36 +135,67 @@ export class DeploymentReconciler implements Reconciler {
     this.#progress.wrote(key, taken)
     if (controllerOf(taken)?.uid === uid && sameTemplate(taken.spec.template, deployment.spec.template)) return
     const collisions = deployment.status.collisionCount ?? 0
-    const written = await api.mutate('Deployment', namespace, name, 'status', (stored) => {
-      if (stored.metadata.uid !== uid || (stored.status.collisionCount ?? 0) !== collisions) return false
-      stored.status.collisionCount = collisions + 1
-      return undefined
-    }, this.#context)
+    const written = await api.mutate(
+      'Deployment',
+      namespace,
+      name,
+      'status',
+      (stored) => {
+        if (stored.metadata.uid !== uid || (stored.status.collisionCount ?? 0) !== collisions) return false
+        stored.status.collisionCount = collisions + 1
+        return undefined
+      },
+      this.#context,
+    )
     this.#progress.wrote(key, written)
   }
 
-  async #update(key: string, deployment: Deployment, { replicaSet, replicas, annotations, minReadySeconds }: DeploymentChange & { kind: 'update' }): Promise<void> {
+  async #update(
+    key: string,
+    deployment: Deployment,
+    { replicaSet, replicas, annotations, minReadySeconds }: DeploymentChange & { kind: 'update' },
+  ): Promise<void> {
     const { namespace, name, uid } = replicaSet.metadata
     const before = replicaSet.spec.replicas
-    const written = await this.#parts.api.mutate('ReplicaSet', namespace, name, '', (stored) => {
-      if (stored.metadata.uid !== uid) return false
-      stored.metadata.annotations = { ...stored.metadata.annotations, ...annotations }
-      stored.spec.replicas = replicas
-      if (minReadySeconds === undefined) delete stored.spec.minReadySeconds
-      else stored.spec.minReadySeconds = minReadySeconds
-      return undefined
-    }, this.#context)
+    const written = await this.#parts.api.mutate(
+      'ReplicaSet',
+      namespace,
+      name,
+      '',
+      (stored) => {
+        if (stored.metadata.uid !== uid) return false
+        stored.metadata.annotations = { ...stored.metadata.annotations, ...annotations }
+        stored.spec.replicas = replicas
+        if (minReadySeconds === undefined) delete stored.spec.minReadySeconds
+        else stored.spec.minReadySeconds = minReadySeconds
+        return undefined
+      },
+      this.#context,
+    )
     this.#progress.wrote(key, written)
-    if (replicas !== before) this.#record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled ${replicas > before ? 'up' : 'down'} replica set ${name} from ${before} to ${replicas}`)
+    if (replicas !== before)
+      this.#record(
+        deployment,
+        'Normal',
+        'ScalingReplicaSet',
+        `Scaled ${replicas > before ? 'up' : 'down'} replica set ${name} from ${before} to ${replicas}`,
+      )
   }
 
   async #setRevision(key: string, deployment: Deployment, revision: string): Promise<void> {
     const { namespace, name, uid } = deployment.metadata
-    const written = await this.#parts.api.mutate('Deployment', namespace, name, '', (stored) => {
-      if (stored.metadata.uid !== uid) return false
-      stored.metadata.annotations = { ...stored.metadata.annotations, [REVISION]: revision }
-      return undefined
-    }, this.#context)
+    const written = await this.#parts.api.mutate(
+      'Deployment',
+      namespace,
+      name,
+      '',
+      (stored) => {
+        if (stored.metadata.uid !== uid) return false
+        stored.metadata.annotations = { ...stored.metadata.annotations, [REVISION]: revision }
+        return undefined
+      },
+      this.#context,
+    )
     this.#progress.wrote(key, written)
   }
 
@@ -145,11 +203,18 @@ export class DeploymentReconciler implements Reconciler {
   async #writeStatus(key: string, deployment: Deployment, status: DeploymentStatus): Promise<void> {
     if (sameJson(comparable(status), comparable(deployment.status))) return
     const { namespace, name, uid } = deployment.metadata
-    const written = await this.#parts.api.mutate('Deployment', namespace, name, 'status', (stored) => {
-      if (stored.metadata.uid !== uid) return false
-      stored.status = { ...status, collisionCount: stored.status.collisionCount }
-      return undefined
-    }, this.#context)
+    const written = await this.#parts.api.mutate(
+      'Deployment',
+      namespace,
+      name,
+      'status',
+      (stored) => {
+        if (stored.metadata.uid !== uid) return false
+        stored.status = { ...status, collisionCount: stored.status.collisionCount }
+        return undefined
+      },
+      this.#context,
+    )
     this.#progress.wrote(key, written)
   }
 
@@ -159,7 +224,22 @@ export class DeploymentReconciler implements Reconciler {
 }
 
 /** Counts that are absent are 0. */
-function comparable({ observedGeneration = 0, replicas = 0, updatedReplicas = 0, readyReplicas = 0, availableReplicas = 0, unavailableReplicas = 0, conditions = [] }: DeploymentStatus): unknown {
-  return { observedGeneration, replicas, updatedReplicas, readyReplicas, availableReplicas, unavailableReplicas, conditions }
+function comparable({
+  observedGeneration = 0,
+  replicas = 0,
+  updatedReplicas = 0,
+  readyReplicas = 0,
+  availableReplicas = 0,
+  unavailableReplicas = 0,
+  conditions = [],
+}: DeploymentStatus): unknown {
+  return {
+    observedGeneration,
+    replicas,
+    updatedReplicas,
+    readyReplicas,
+    availableReplicas,
+    unavailableReplicas,
+    conditions,
+  }
 }
-

@@ -13,17 +13,24 @@ export interface Bounds {
   readonly least: number
 }
 
-/** Percentages are of the replicas: the surge is rounded up, the unavailable down; both 0 would never move, so one may then be unavailable. */
+/**
+ * Percentages are of the replicas: the surge is rounded up, the unavailable down; both 0 would never move, so one may
+ * then be unavailable.
+ */
 export function boundsOf(deployment: Deployment): Bounds {
   const { replicas, strategy } = deployment.spec
   switch (strategy.type) {
     // Between old and new pods there are none at all; the Deployment is not available then.
-    case 'Recreate': return { most: replicas, least: replicas }
+    case 'Recreate':
+      return { most: replicas, least: replicas }
     case 'RollingUpdate': {
       const { maxSurge = '25%', maxUnavailable = '25%' } = strategy.rollingUpdate ?? {}
       const surge = amount(maxSurge, replicas, Math.ceil)
       const unavailable = Math.min(replicas, amount(maxUnavailable, replicas, Math.floor))
-      return { most: replicas + surge, least: replicas - (surge === 0 && unavailable === 0 ? Math.min(1, replicas) : unavailable) }
+      return {
+        most: replicas + surge,
+        least: replicas - (surge === 0 && unavailable === 0 ? Math.min(1, replicas) : unavailable),
+      }
     }
   }
 }
@@ -31,7 +38,7 @@ export function boundsOf(deployment: Deployment): Bounds {
 function amount(value: number | string, of: number, round: (amount: number) => number): number {
   if (typeof value === 'number') return value
   const percent = Number(value.replace('%', ''))
-  return round(percent * of / 100)
+  return round((percent * of) / 100)
 }
 
 /** Sizes of ReplicaSets as they are to be; those of the cache where nothing else is said. */
@@ -83,7 +90,8 @@ export function shrinkOld(deployment: Deployment, current: ReplicaSet, old: read
 }
 
 /**
- * Spreads a change of replicas in the middle of a rollout over the active ReplicaSets in proportion to their sizes, so that the rollout stands
+ * Spreads a change of replicas in the middle of a rollout over the active ReplicaSets in proportion to their sizes, so
+ * that the rollout stands
  * where it stood; what rounding leaves goes to the largest.
  * https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#proportional-scaling
  */
@@ -95,8 +103,9 @@ export function scaleInProportion(deployment: Deployment, active: readonly Repli
   let added = 0
   for (const replicaSet of order) {
     const size = sizes.of(replicaSet)
-    const before = Number(replicaSet.metadata.annotations?.[MAX_REPLICAS] ?? 0) || deployment.status.replicas || sizes.sum(active)
-    const share = Math.round(size * allowed / before) - size
+    const before =
+      Number(replicaSet.metadata.annotations?.[MAX_REPLICAS] ?? 0) || deployment.status.replicas || sizes.sum(active)
+    const share = Math.round((size * allowed) / before) - size
     const rest = toAdd - added
     const change = rest > 0 ? Math.min(Math.max(0, share), rest) : Math.max(Math.min(0, share), rest)
     sizes.set(replicaSet, Math.max(0, size + change))

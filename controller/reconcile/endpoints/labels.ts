@@ -1,4 +1,7 @@
-/** Labels and annotations of Endpoints that mean something. https://kubernetes.io/docs/reference/labels-annotations-taints/ */
+/**
+ * Labels and annotations of Endpoints that mean something.
+ * https://kubernetes.io/docs/reference/labels-annotations-taints/
+ */
 import { isHeadless } from '../../../proto/api/validation/service.ts'
 import type { Endpoints, Service } from '../../../proto/gen/types.ts'
 import { API_SERVICE } from '../../api/services/service-allocator.ts'
@@ -14,8 +17,16 @@ const LEADER = 'control-plane.alpha.kubernetes.io/leader'
 
 /** What the Endpoints of a Service are labelled with. */
 export function endpointsLabels(service: Service): Record<string, string> {
-  const { metadata: { labels }, spec } = service
-  return { ...labels, [MANAGED_BY]: MANAGER, ...(isHeadless(spec) && { [HEADLESS_LABEL]: '' }), ...(isApiService(service) && { [SKIP_MIRROR]: 'true' }) }
+  const {
+    metadata: { labels },
+    spec,
+  } = service
+  return {
+    ...labels,
+    [MANAGED_BY]: MANAGER,
+    ...(isHeadless(spec) && { [HEADLESS_LABEL]: '' }),
+    ...(isApiService(service) && { [SKIP_MIRROR]: 'true' }),
+  }
 }
 
 export function isApiService({ metadata: { namespace, name } }: Service | Endpoints): boolean {
@@ -26,7 +37,10 @@ export function isLeaderLock({ metadata: { annotations } }: Endpoints): boolean 
   return annotations?.[LEADER] !== undefined
 }
 
-/** Whether somebody's Endpoints are to be copied to EndpointSlices, if there is a Service of that name that has no selector. */
+/**
+ * Whether somebody's Endpoints are to be copied to EndpointSlices, if there is a Service of that name that has no
+ * selector.
+ */
 export function asksForMirror(endpoints: Endpoints): boolean {
   const { labels } = endpoints.metadata
   return labels?.[SKIP_MIRROR] !== 'true' && !isLeaderLock(endpoints) && !isApiService(endpoints)

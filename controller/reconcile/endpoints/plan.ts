@@ -3,9 +3,20 @@
  * https://kubernetes.io/docs/concepts/services-networking/service/#endpoints
  */
 import { isHeadless } from '../../../proto/api/validation/service.ts'
-import type { Endpoint, EndpointAddress, EndpointPort, EndpointSlice, EndpointSubset, EndpointsPort, Service } from '../../../proto/gen/types.ts'
+import type {
+  Endpoint,
+  EndpointAddress,
+  EndpointPort,
+  EndpointSlice,
+  EndpointSubset,
+  EndpointsPort,
+  Service,
+} from '../../../proto/gen/types.ts'
 
-/** The most addresses that one Endpoints object names. https://kubernetes.io/docs/concepts/services-networking/service/#over-capacity-endpoints */
+/**
+ * The most addresses that one Endpoints object names.
+ * https://kubernetes.io/docs/concepts/services-networking/service/#over-capacity-endpoints
+ */
 export const MOST_ADDRESSES = 1000
 
 export interface EndpointsContent {
@@ -28,8 +39,15 @@ interface PortPlaces {
   readonly places: Map<string, Place>
 }
 
-/** `slices`: those that the control plane made for the Service. Endpoints have one address family, the Service's first. */
-export function planEndpoints(service: Service, slices: readonly EndpointSlice[], triggerAnnotation: string, most = MOST_ADDRESSES): EndpointsContent {
+/**
+ * `slices`: those that the control plane made for the Service. Endpoints have one address family, the Service's first.
+ */
+export function planEndpoints(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  triggerAnnotation: string,
+  most = MOST_ADDRESSES,
+): EndpointsContent {
   const family = service.spec.ipFamilies?.[0] ?? 'IPv4'
   const byPort = new Map<string, PortPlaces>()
   let trigger: string | undefined
@@ -39,7 +57,8 @@ export function planEndpoints(service: Service, slices: readonly EndpointSlice[]
     if (addressType !== family) continue
     const shown = ports.flatMap(portsOf)
     // A pod without any of the Service's ports is no endpoint here, except where the Service has none either.
-    const wanted = shown.length > 0 ? shown : isHeadless(service.spec) && (service.spec.ports ?? []).length === 0 ? [undefined] : []
+    const wanted =
+      shown.length > 0 ? shown : isHeadless(service.spec) && (service.spec.ports ?? []).length === 0 ? [undefined] : []
     const taking = endpoints.filter((endpoint) => counts(service, endpoint))
     for (const port of wanted) for (const endpoint of taking) add(byPort, port, endpoint)
   }
@@ -58,7 +77,11 @@ function portsOf({ name = '', port, protocol = 'TCP', appProtocol }: EndpointPor
   return [{ ...(name !== '' && { name }), port, protocol, ...(appProtocol !== undefined && { appProtocol }) }]
 }
 
-function add(byPort: Map<string, PortPlaces>, port: EndpointsPort | undefined, { addresses = [], conditions, hostname, nodeName, targetRef }: Endpoint): void {
+function add(
+  byPort: Map<string, PortPlaces>,
+  port: EndpointsPort | undefined,
+  { addresses = [], conditions, hostname, nodeName, targetRef }: Endpoint,
+): void {
   const ip = addresses[0]
   if (ip === undefined) return
   const key = port === undefined ? '' : portKey(port)
@@ -73,7 +96,10 @@ function add(byPort: Map<string, PortPlaces>, port: EndpointsPort | undefined, {
     return
   }
   const address = {
-    ip, ...(hostname !== undefined && { hostname }), ...(nodeName !== undefined && { nodeName }), ...(targetRef !== undefined && { targetRef: { ...targetRef } }),
+    ip,
+    ...(hostname !== undefined && { hostname }),
+    ...(nodeName !== undefined && { nodeName }),
+    ...(targetRef !== undefined && { targetRef: { ...targetRef } }),
   }
   entry.places.set(identity, { address, ready })
 }
@@ -82,9 +108,15 @@ function portKey({ name = '', port, protocol, appProtocol = '' }: EndpointsPort)
   return JSON.stringify([name, port, protocol, appProtocol])
 }
 
-/** Ports that have the same addresses in the same state make one subset. Everything is in an order that depends on its content only. */
+/**
+ * Ports that have the same addresses in the same state make one subset. Everything is in an order that depends on its
+ * content only.
+ */
 function pack(ports: readonly PortPlaces[]): EndpointSubset[] {
-  const subsets = new Map<string, { readonly places: readonly (readonly [string, Place])[]; readonly ports: EndpointsPort[] }>()
+  const subsets = new Map<
+    string,
+    { readonly places: readonly (readonly [string, Place])[]; readonly ports: EndpointsPort[] }
+  >()
   for (const { port, places } of [...ports].sort((a, b) => compare(keyOf(a), keyOf(b)))) {
     const sorted = [...places].sort(([a], [b]) => compare(a, b))
     const key = JSON.stringify(sorted.map(([identity, { ready }]) => [identity, ready]))
@@ -92,8 +124,11 @@ function pack(ports: readonly PortPlaces[]): EndpointSubset[] {
     subsets.set(key, subset)
     if (port !== undefined) subset.ports.push(port)
   }
-  const inState = (places: readonly (readonly [string, Place])[], wanted: boolean): EndpointAddress[] => places.flatMap(([, { address, ready }]) => (ready === wanted ? [address] : []))
-  return [...subsets.values()].map(({ places, ports: own }) => subsetOf(inState(places, true), inState(places, false), own))
+  const inState = (places: readonly (readonly [string, Place])[], wanted: boolean): EndpointAddress[] =>
+    places.flatMap(([, { address, ready }]) => (ready === wanted ? [address] : []))
+  return [...subsets.values()].map(({ places, ports: own }) =>
+    subsetOf(inState(places, true), inState(places, false), own),
+  )
 }
 
 function keyOf({ port }: PortPlaces): string {
@@ -104,8 +139,16 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-function subsetOf(addresses: EndpointAddress[], notReadyAddresses: EndpointAddress[], ports: EndpointsPort[]): EndpointSubset {
-  return { ...(addresses.length > 0 && { addresses }), ...(notReadyAddresses.length > 0 && { notReadyAddresses }), ...(ports.length > 0 && { ports }) }
+function subsetOf(
+  addresses: EndpointAddress[],
+  notReadyAddresses: EndpointAddress[],
+  ports: EndpointsPort[],
+): EndpointSubset {
+  return {
+    ...(addresses.length > 0 && { addresses }),
+    ...(notReadyAddresses.length > 0 && { notReadyAddresses }),
+    ...(ports.length > 0 && { ports }),
+  }
 }
 
 /** Ready addresses are kept first; of those that cannot all be kept, each subset keeps its share. */
@@ -122,6 +165,13 @@ function truncate(subsets: EndpointSubset[], most: number): Pick<EndpointsConten
     left -= kept.length
     return kept
   }
-  const cut = subsets.map(({ addresses = [], notReadyAddresses = [], ports = [] }) => (cutsReady ? subsetOf(share(addresses), [], ports) : subsetOf(addresses, share(notReadyAddresses), ports)))
-  return { subsets: cut.filter(({ addresses, notReadyAddresses }) => addresses !== undefined || notReadyAddresses !== undefined), truncated: true }
+  const cut = subsets.map(({ addresses = [], notReadyAddresses = [], ports = [] }) =>
+    cutsReady ? subsetOf(share(addresses), [], ports) : subsetOf(addresses, share(notReadyAddresses), ports),
+  )
+  return {
+    subsets: cut.filter(
+      ({ addresses, notReadyAddresses }) => addresses !== undefined || notReadyAddresses !== undefined,
+    ),
+    truncated: true,
+  }
 }

@@ -1,5 +1,6 @@
 /**
- * Keeps the Endpoints of every Service that has a selector, and of Service default/kubernetes. They are made from the EndpointSlices of the Service,
+ * Keeps the Endpoints of every Service that has a selector, and of Service default/kubernetes. They are made from the
+ * EndpointSlices of the Service,
  * a moment after those have changed: what nodes send traffic to does not wait for it. Keys are Services'.
  */
 import { sameJson } from '../../../proto/api/shape.ts'
@@ -75,7 +76,10 @@ export class EndpointsReconciler implements Reconciler {
     const content = planEndpoints(service, slices, TRIGGER_TIME)
     if (stored !== undefined && !differs(stored, service, content)) return
     try {
-      this.#progress.wrote(key, stored === undefined ? await this.#create(service, content) : await this.#update(service, stored, content))
+      this.#progress.wrote(
+        key,
+        stored === undefined ? await this.#create(service, content) : await this.#update(service, stored, content),
+      )
     } catch (thrown) {
       this.#progress.failed(key, thrown)
       throw thrown
@@ -89,12 +93,28 @@ export class EndpointsReconciler implements Reconciler {
     return this.#parts.api.create<'Endpoints'>(endpoints, this.#context)
   }
 
-  #update(service: Service, { metadata: { namespace, name, uid } }: Endpoints, content: EndpointsContent): Promise<Endpoints> {
-    return this.#parts.api.mutate('Endpoints', namespace, name, '', (endpoints) => {
-      if (endpoints.metadata.uid !== uid || endpoints.metadata.deletionTimestamp !== undefined || !differs(endpoints, service, content)) return false
-      settle(endpoints, service, content)
-      return undefined
-    }, this.#context)
+  #update(
+    service: Service,
+    { metadata: { namespace, name, uid } }: Endpoints,
+    content: EndpointsContent,
+  ): Promise<Endpoints> {
+    return this.#parts.api.mutate(
+      'Endpoints',
+      namespace,
+      name,
+      '',
+      (endpoints) => {
+        if (
+          endpoints.metadata.uid !== uid ||
+          endpoints.metadata.deletionTimestamp !== undefined ||
+          !differs(endpoints, service, content)
+        )
+          return false
+        settle(endpoints, service, content)
+        return undefined
+      },
+      this.#context,
+    )
   }
 
   async #remove(key: string, { metadata: { namespace, name, uid } }: Endpoints): Promise<void> {
@@ -133,7 +153,9 @@ export class EndpointsReconciler implements Reconciler {
   /** Somebody changed or removed what belongs to a Service. A pass that finds it as it should be writes nothing. */
   #endpointsKeys({ cached: { object } }: Change<'Endpoints'>): string[] {
     const { namespace, name } = object.metadata
-    return this.#parts.informer.lister('Service').get(namespace, name) === undefined ? [] : [this.#gather(keyOf(object))]
+    return this.#parts.informer.lister('Service').get(namespace, name) === undefined
+      ? []
+      : [this.#gather(keyOf(object))]
   }
 }
 
@@ -143,12 +165,19 @@ function isSource({ metadata: { labels, deletionTimestamp } }: EndpointSlice): b
   return deletionTimestamp === undefined && (manager === MANAGER || manager === API_SLICES_MANAGER)
 }
 
-type Draft = Pick<Endpoints, 'subsets'> & { readonly metadata: Pick<Endpoints['metadata'], 'name' | 'labels' | 'annotations' | 'ownerReferences'> }
+type Draft = Pick<Endpoints, 'subsets'> & {
+  readonly metadata: Pick<Endpoints['metadata'], 'name' | 'labels' | 'annotations' | 'ownerReferences'>
+}
 
 /** The time of the change alone is no reason to write. */
 function differs({ metadata, subsets = [] }: Endpoints, service: Service, content: EndpointsContent): boolean {
   const truncated = metadata.annotations?.[OVER_CAPACITY] === 'truncated'
-  return !sameJson(subsets, content.subsets) || !sameJson(metadata.labels ?? {}, endpointsLabels(service)) || truncated !== content.truncated || !isOwned(metadata, service)
+  return (
+    !sameJson(subsets, content.subsets) ||
+    !sameJson(metadata.labels ?? {}, endpointsLabels(service)) ||
+    truncated !== content.truncated ||
+    !isOwned(metadata, service)
+  )
 }
 
 /** What has another controller keeps it. */
@@ -160,12 +189,27 @@ function isOwned({ ownerReferences = [] }: Draft['metadata'], service: Service):
 function settle(draft: Draft, service: Service, { subsets, truncated, trigger }: EndpointsContent): void {
   const { metadata } = draft
   const { [OVER_CAPACITY]: _capacity, [TRIGGER_TIME]: _trigger, ...others } = metadata.annotations ?? {}
-  metadata.annotations = { ...others, ...(trigger !== undefined && { [TRIGGER_TIME]: trigger }), ...(truncated && { [OVER_CAPACITY]: 'truncated' }) }
+  metadata.annotations = {
+    ...others,
+    ...(trigger !== undefined && { [TRIGGER_TIME]: trigger }),
+    ...(truncated && { [OVER_CAPACITY]: 'truncated' }),
+  }
   metadata.labels = endpointsLabels(service)
-  if (!isOwned(metadata, service)) metadata.ownerReferences = [...metadata.ownerReferences ?? [], controllerReference(service)]
+  if (!isOwned(metadata, service))
+    metadata.ownerReferences = [...(metadata.ownerReferences ?? []), controllerReference(service)]
   draft.subsets = clone([...subsets])
 }
 
 function looksOfService({ metadata, spec }: Service): unknown {
-  return [metadata.uid, metadata.labels, metadata.deletionTimestamp, spec.selector, spec.ports, spec.type, spec.ipFamilies, spec.clusterIP, spec.publishNotReadyAddresses]
+  return [
+    metadata.uid,
+    metadata.labels,
+    metadata.deletionTimestamp,
+    spec.selector,
+    spec.ports,
+    spec.type,
+    spec.ipFamilies,
+    spec.clusterIP,
+    spec.publishNotReadyAddresses,
+  ]
 }

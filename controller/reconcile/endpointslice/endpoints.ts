@@ -3,7 +3,15 @@
  * https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/
  */
 import { familyOf, isHeadless } from '../../../proto/api/validation/service.ts'
-import type { Container, Endpoint, EndpointPort, EndpointSlice, Pod, Service, ServicePort } from '../../../proto/gen/types.ts'
+import type {
+  Container,
+  Endpoint,
+  EndpointPort,
+  EndpointSlice,
+  Pod,
+  Service,
+  ServicePort,
+} from '../../../proto/gen/types.ts'
 import { NODE_LOST, NODE_SUSPECT } from '../../dispatch/health.ts'
 import { findCondition } from '../conditions.ts'
 import { isTerminal } from '../pod-state.ts'
@@ -38,29 +46,55 @@ interface Candidate {
 }
 
 /**
- * `pods` are those that the selector matches. One on a silent node is not ready, unless too many nodes are silent at once or it would leave
+ * `pods` are those that the selector matches. One on a silent node is not ready, unless too many nodes are silent at
+ * once or it would leave
  * the Service without any: a wrong guess costs some connections, none left costs all.
  */
-export function desiredEndpoints(service: Service, pods: readonly Pod[], nodeOf: (name: string) => NodeView): DesiredEndpoints {
-  const candidates = pods.filter((pod) => !isTerminal(pod)).map((pod): Candidate => ({ pod, node: nodeOf(pod.spec.nodeName ?? ''), serving: lastSaidReady(pod), terminating: pod.metadata.deletionTimestamp !== undefined }))
+export function desiredEndpoints(
+  service: Service,
+  pods: readonly Pod[],
+  nodeOf: (name: string) => NodeView,
+): DesiredEndpoints {
+  const candidates = pods
+    .filter((pod) => !isTerminal(pod))
+    .map((pod): Candidate => ({
+      pod,
+      node: nodeOf(pod.spec.nodeName ?? ''),
+      serving: lastSaidReady(pod),
+      terminating: pod.metadata.deletionTimestamp !== undefined,
+    }))
   const takes = ({ serving, terminating }: Candidate): boolean => serving && !terminating
   const last = !candidates.some((candidate) => takes(candidate) && candidate.node.standing !== 'silent')
   const isLost = ({ node }: Candidate): boolean => node.standing === 'silent' && !last
-  const kept = candidates.filter((candidate) => takes(candidate) && candidate.node.standing !== 'here' && !isLost(candidate))
+  const kept = candidates.filter(
+    (candidate) => takes(candidate) && candidate.node.standing !== 'here' && !isLost(candidate),
+  )
   const groups = (service.spec.ipFamilies ?? ['IPv4']).flatMap((family) => grouped(service, family, candidates, isLost))
   const names = [...new Set(kept.map(({ pod }) => pod.spec.nodeName ?? ''))].sort()
-  return { groups, kept: kept.length === 0 ? undefined : { why: kept.some(({ node }) => node.standing === 'held') ? 'brake' : 'last', nodes: names } }
+  return {
+    groups,
+    kept:
+      kept.length === 0
+        ? undefined
+        : { why: kept.some(({ node }) => node.standing === 'held') ? 'brake' : 'last', nodes: names },
+  }
 }
 
 /** As the agent said last: while a node is not heard from, Ready says no more than that. */
 function lastSaidReady({ status: { conditions } }: Pod): boolean {
   const ready = findCondition(conditions, 'Ready')
-  const said = ready?.reason === NODE_SUSPECT || ready?.reason === NODE_LOST ? findCondition(conditions, 'ContainersReady') : ready
+  const said =
+    ready?.reason === NODE_SUSPECT || ready?.reason === NODE_LOST ? findCondition(conditions, 'ContainersReady') : ready
   return said?.status === 'True'
 }
 
 /** An empty group if there is nobody, so that one empty slice says so. */
-function grouped(service: Service, family: 'IPv4' | 'IPv6', candidates: readonly Candidate[], isLost: (candidate: Candidate) => boolean): EndpointGroup[] {
+function grouped(
+  service: Service,
+  family: 'IPv4' | 'IPv6',
+  candidates: readonly Candidate[],
+  isLost: (candidate: Candidate) => boolean,
+): EndpointGroup[] {
   const groups = new Map<string, { ports: readonly EndpointPort[]; endpoints: Endpoint[] }>()
   for (const candidate of candidates) {
     const address = addressOf(candidate, family)
@@ -77,23 +111,35 @@ function grouped(service: Service, family: 'IPv4' | 'IPv6', candidates: readonly
 
 /** A pod in its node's network has its node's address. */
 function addressOf({ pod: { spec, status }, node }: Candidate, family: 'IPv4' | 'IPv6'): string | undefined {
-  const own = [...status.podIPs?.map(({ ip }) => ip ?? '') ?? [], status.podIP ?? ''].find((address) => familyOf(address) === family)
+  const own = [...(status.podIPs?.map(({ ip }) => ip ?? '') ?? []), status.podIP ?? ''].find(
+    (address) => familyOf(address) === family,
+  )
   if (own !== undefined || spec.hostNetwork !== true || spec.nodeName === undefined) return own
   return node.addresses.find((address) => familyOf(address) === family)
 }
 
-function endpointOf({ metadata, spec: { publishNotReadyAddresses, trafficDistribution } }: Service, { pod, node, serving, terminating }: Candidate, address: string, lost: boolean): Endpoint {
+function endpointOf(
+  { metadata, spec: { publishNotReadyAddresses, trafficDistribution } }: Service,
+  { pod, node, serving, terminating }: Candidate,
+  address: string,
+  lost: boolean,
+): Endpoint {
   const { namespace, name, uid } = pod.metadata
   const { nodeName, hostname, subdomain } = pod.spec
   const early = publishNotReadyAddresses === true
   return {
     addresses: [address],
-    conditions: { ready: early || (serving && !terminating && !lost), serving: early || (serving && !lost), terminating },
+    conditions: {
+      ready: early || (serving && !terminating && !lost),
+      serving: early || (serving && !lost),
+      terminating,
+    },
     targetRef: { kind: 'Pod', namespace, name, uid },
     ...(nodeName !== undefined && nodeName !== '' && { nodeName }),
     ...(hostname !== undefined && hostname !== '' && subdomain === metadata.name && { hostname }),
     ...(node.zone !== undefined && { zone: node.zone }),
-    ...(trafficDistribution === 'PreferClose' && node.zone !== undefined && { hints: { forZones: [{ name: node.zone }] } }),
+    ...(trafficDistribution === 'PreferClose' &&
+      node.zone !== undefined && { hints: { forZones: [{ name: node.zone }] } }),
   }
 }
 
@@ -102,7 +148,9 @@ function portsOf({ spec }: Service, pod: Pod): EndpointPort[] {
   return (spec.ports ?? []).flatMap((port) => {
     const number = targetOf(port, pod)
     const { name = '', protocol, appProtocol } = port
-    return number === undefined ? [] : [{ name, protocol, port: number, ...(appProtocol !== undefined && { appProtocol }) }]
+    return number === undefined
+      ? []
+      : [{ name, protocol, port: number, ...(appProtocol !== undefined && { appProtocol }) }]
   })
 }
 
@@ -119,7 +167,11 @@ function targetOf({ targetPort, port, protocol }: ServicePort, { spec }: Pod): n
 
 /** The same for ports that mean the same. */
 export function portsKey(ports: readonly EndpointPort[]): string {
-  return JSON.stringify(ports.map(({ name = '', protocol, port, appProtocol = '' }) => [name, protocol, port ?? 0, appProtocol]).sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)))
+  return JSON.stringify(
+    ports
+      .map(({ name = '', protocol, port, appProtocol = '' }) => [name, protocol, port ?? 0, appProtocol])
+      .sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)),
+  )
 }
 
 /** Labels by which slices of a Service are known. Others of the Service are passed on. */
@@ -130,7 +182,10 @@ export const HEADLESS_LABEL = 'service.kubernetes.io/headless'
 export const MANAGER = 'endpointslice-controller.k8s.io'
 export const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time'
 
-/** Whether its endpoints are found by the control plane. Those of a Service without a selector are somebody else's to write; a name has none. */
+/**
+ * Whether its endpoints are found by the control plane. Those of a Service without a selector are somebody else's to
+ * write; a name has none.
+ */
 export function hasEndpoints({ spec: { selector = {}, type } }: Service): boolean {
   return type !== 'ExternalName' && Object.keys(selector).length > 0
 }

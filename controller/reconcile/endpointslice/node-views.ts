@@ -9,7 +9,10 @@ import type { NodeView } from './endpoints.ts'
 /** https://kubernetes.io/docs/reference/labels-annotations-taints/#topologykubernetesiozone */
 const ZONE = 'topology.kubernetes.io/zone'
 
-/** Milliseconds for which the brake's verdict is not looked at again while no node changes: it depends on time in seconds. */
+/**
+ * Milliseconds for which the brake's verdict is not looked at again while no node changes: it depends on time in
+ * seconds.
+ */
 const VERDICT_LASTS = 500
 
 const UNKNOWN: NodeView = { standing: 'here', zone: undefined, addresses: [] }
@@ -31,29 +34,39 @@ export class NodeViews {
 
   get brake(): Brake {
     const at = this.#clock.monotonic()
-    if (this.#brake === undefined || at >= this.#brake.until) this.#brake = { verdict: brakeOf(this.#informer.lister('Node').list(), this.#clock.now()), until: at + VERDICT_LASTS }
+    if (this.#brake === undefined || at >= this.#brake.until)
+      this.#brake = {
+        verdict: brakeOf(this.#informer.lister('Node').list(), this.#clock.now()),
+        until: at + VERDICT_LASTS,
+      }
     return this.#brake.verdict
   }
 
   /** A node whose object is gone says nothing of its pods: they are collected. */
   of(name: string): NodeView {
     const node = name === '' ? undefined : this.#informer.lister('Node').get('', name)
-    return node === undefined ? UNKNOWN : { standing: this.#standing(node), zone: node.metadata.labels?.[ZONE], addresses: internalAddresses(node) }
+    return node === undefined
+      ? UNKNOWN
+      : { standing: this.#standing(node), zone: node.metadata.labels?.[ZONE], addresses: internalAddresses(node) }
   }
 
   #standing(node: Node): NodeView['standing'] {
     switch (healthOf(node).is) {
       case 'ready':
-      case 'unknown': return 'here'
+      case 'unknown':
+        return 'here'
       case 'suspect':
-      case 'lost': return this.brake.is === 'held' && hasVanished(node, this.#clock.now()) ? 'held' : 'silent'
+      case 'lost':
+        return this.brake.is === 'held' && hasVanished(node, this.#clock.now()) ? 'held' : 'silent'
     }
   }
 }
 
 /** By which other nodes reach it, the preferred first. */
 export function internalAddresses({ status }: Node): string[] {
-  return (status.addresses ?? []).flatMap(({ type, address }) => (type === 'InternalIP' && address !== undefined ? [address] : []))
+  return (status.addresses ?? []).flatMap(({ type, address }) =>
+    type === 'InternalIP' && address !== undefined ? [address] : [],
+  )
 }
 
 /** All that its pods' endpoints depend on: agents report of other things often. */

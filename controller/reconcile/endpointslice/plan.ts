@@ -1,8 +1,10 @@
 /**
- * Which EndpointSlices are to be written so that they show the endpoints that there should be, with as few changes as possible. Pure.
+ * Which EndpointSlices are to be written so that they show the endpoints that there should be, with as few changes as
+ * possible. Pure.
  *
  *   wanted ─┬─ is in a slice: stays there, changed in place if it differs
- *           └─ is in none: fills the gaps of slices that change anyway, then of the fullest; what is left makes new ones
+ *           └─ is in none: fills the gaps of slices that change anyway, then of the fullest; what is left makes new
+ * ones
  *   slices ─┬─ with other ports than any group: taken for a group that has none yet, or removed
  *           └─ empty, or so few endpoints left that others can take them: removed
  */
@@ -34,7 +36,11 @@ interface Draft {
 }
 
 /** `slices` are the Service's own that this reconciler manages. */
-export function planSlices(groups: readonly EndpointGroup[], slices: readonly EndpointSlice[], size = SLICE_SIZE): SlicePlan {
+export function planSlices(
+  groups: readonly EndpointGroup[],
+  slices: readonly EndpointSlice[],
+  size = SLICE_SIZE,
+): SlicePlan {
   const sorted = [...slices].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
   const keyed = groups.map((group) => ({ group, key: keyOf(group) }))
   const keys = new Set(keyed.map(({ key }) => key))
@@ -51,7 +57,9 @@ export function planSlices(groups: readonly EndpointGroup[], slices: readonly En
     const { addressType, ports } = group
     const drafts = fill(group, own, size)
     // Where there is no endpoint at all, one empty slice says so.
-    const kept = drafts.filter(({ endpoints }, index) => endpoints.length > 0 || (group.endpoints.length === 0 && index === 0))
+    const kept = drafts.filter(
+      ({ endpoints }, index) => endpoints.length > 0 || (group.endpoints.length === 0 && index === 0),
+    )
     for (const { slice, endpoints, changed } of kept) {
       const content = { addressType, ports, endpoints }
       if (slice === undefined) create.push(content)
@@ -62,7 +70,10 @@ export function planSlices(groups: readonly EndpointGroup[], slices: readonly En
   return { create, update, remove: [...remove, ...stale] }
 }
 
-function keyOf({ addressType, ports = [] }: Pick<EndpointSlice, 'addressType'> & { readonly ports?: readonly EndpointPort[] | undefined }): string {
+function keyOf({
+  addressType,
+  ports = [],
+}: Pick<EndpointSlice, 'addressType'> & { readonly ports?: readonly EndpointPort[] | undefined }): string {
   return `${addressType} ${portsKey(ports)}`
 }
 
@@ -82,10 +93,15 @@ function fill({ endpoints }: EndpointGroup, slices: readonly EndpointSlice[], si
   return drafts.length === 0 ? [{ slice: undefined, endpoints: [], changed: true }] : drafts
 }
 
-/** Puts endpoints into drafts that change anyway, then into the fullest: as few slices as possible are written, and gaps close. Those that find no place. */
+/**
+ * Puts endpoints into drafts that change anyway, then into the fullest: as few slices as possible are written, and gaps
+ * close. Those that find no place.
+ */
 function place(endpoints: readonly Endpoint[], drafts: readonly Draft[], size: number): Endpoint[] {
   const waiting = [...endpoints]
-  const order = [...drafts].sort((a, b) => Number(b.changed) - Number(a.changed) || b.endpoints.length - a.endpoints.length)
+  const order = [...drafts].sort(
+    (a, b) => Number(b.changed) - Number(a.changed) || b.endpoints.length - a.endpoints.length,
+  )
   for (const draft of order) {
     const taken = waiting.splice(0, size - draft.endpoints.length)
     if (taken.length === 0) continue
@@ -113,9 +129,14 @@ function settle(slice: EndpointSlice, left: Map<string, Endpoint>, size: number)
   return draft
 }
 
-/** Empties the smallest slices while the others would be no more than half full: not sooner, so that a Service that swells and shrinks does not make and remove slices all the time. */
+/**
+ * Empties the smallest slices while the others would be no more than half full: not sooner, so that a Service that
+ * swells and shrinks does not make and remove slices all the time.
+ */
 function consolidate(drafts: readonly Draft[], total: number, size: number): void {
-  const filled = drafts.filter(({ endpoints }) => endpoints.length > 0).sort((a, b) => b.endpoints.length - a.endpoints.length)
+  const filled = drafts
+    .filter(({ endpoints }) => endpoints.length > 0)
+    .sort((a, b) => b.endpoints.length - a.endpoints.length)
   while (filled.length > 1 && total * 2 <= size * (filled.length - 1)) {
     const { endpoints } = filled.at(-1)!
     place(endpoints.splice(0), filled.slice(0, -1), size)

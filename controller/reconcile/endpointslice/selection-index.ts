@@ -1,5 +1,6 @@
 /**
- * Who selects whom, without looking at everything: pods by each of their labels, Services by one label of their selector. A pod's change costs as
+ * Who selects whom, without looking at everything: pods by each of their labels, Services by one label of their
+ * selector. A pod's change costs as
  * much as it has labels, a Service's pass as much as its rarest label has pods.
  */
 import type { Pod, Service } from '../../../proto/gen/types.ts'
@@ -44,11 +45,13 @@ export class SelectionIndex {
   servicesOf(pod: Pod): string[] {
     const { labels = NONE } = pod.metadata
     const lister = this.#informer.lister('Service')
-    return pairs(pod).flatMap((pair) => [...this.#services.get(pair) ?? []].filter((key) => {
-      const { namespace, name } = splitKey(key)
-      const selector = lister.get(namespace, name)?.spec.selector
-      return selector !== undefined && matches(selector, labels)
-    }))
+    return pairs(pod).flatMap((pair) =>
+      [...(this.#services.get(pair) ?? [])].filter((key) => {
+        const { namespace, name } = splitKey(key)
+        const selector = lister.get(namespace, name)?.spec.selector
+        return selector !== undefined && matches(selector, labels)
+      }),
+    )
   }
 
   /** The pods that a Service selects; none without a selector. */
@@ -73,7 +76,9 @@ function pairOf(namespace: string, label: string, value: string): string {
 }
 
 function pairs(pod: Pod | undefined): string[] {
-  return pod === undefined ? [] : Object.entries(pod.metadata.labels ?? NONE).map(([label, value]) => pairOf(pod.metadata.namespace, label, value))
+  return pod === undefined
+    ? []
+    : Object.entries(pod.metadata.labels ?? NONE).map(([label, value]) => pairOf(pod.metadata.namespace, label, value))
 }
 
 /** Undefined for a Service that selects nothing. */

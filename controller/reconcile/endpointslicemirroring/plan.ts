@@ -17,7 +17,10 @@ export function mirroredGroups({ subsets = [] }: Endpoints, most = MOST_ADDRESSE
   const groups = new Map<string, EndpointGroup & { readonly endpoints: Endpoint[] }>()
   for (const { addresses = [], notReadyAddresses = [], ports: own = [] } of subsets) {
     const ports = own.map(portOf)
-    const endpoints = [...addresses.map((address) => ({ address, ready: true })), ...notReadyAddresses.map((address) => ({ address, ready: false }))]
+    const endpoints = [
+      ...addresses.map((address) => ({ address, ready: true })),
+      ...notReadyAddresses.map((address) => ({ address, ready: false })),
+    ]
     for (const { address, ready } of endpoints.slice(0, most)) {
       const addressType = familyOf(address.ip)
       if (addressType === undefined) continue
@@ -36,7 +39,11 @@ function portOf({ name = '', port, protocol, appProtocol }: EndpointsPort): Endp
 
 function endpointOf({ ip, hostname = '', nodeName, targetRef }: EndpointAddress, ready: boolean): Endpoint {
   return {
-    addresses: [ip], conditions: { ready }, ...(hostname !== '' && { hostname }), ...(nodeName !== undefined && { nodeName }), ...(targetRef !== undefined && { targetRef: { ...targetRef } }),
+    addresses: [ip],
+    conditions: { ready },
+    ...(hostname !== '' && { hostname }),
+    ...(nodeName !== undefined && { nodeName }),
+    ...(targetRef !== undefined && { targetRef: { ...targetRef } }),
   }
 }
 

@@ -1,4 +1,7 @@
-/** Copies Endpoints that a user writes for a Service without a selector to EndpointSlices, from which nodes take where traffic goes. Keys are the Endpoints'. */
+/**
+ * Copies Endpoints that a user writes for a Service without a selector to EndpointSlices, from which nodes take where
+ * traffic goes. Keys are the Endpoints'.
+ */
 import { sameJson } from '../../../proto/api/shape.ts'
 import { clone } from '../../../proto/base/clone.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -42,31 +45,54 @@ export class EndpointSliceMirror implements Reconciler {
       this.#progress.forget(key)
       return undefined
     }
-    const own = this.#parts.informer.lister('EndpointSlice').byIndex('owner', endpoints.metadata.uid).filter((slice) => isMirror(slice) && slice.metadata.deletionTimestamp === undefined)
+    const own = this.#parts.informer
+      .lister('EndpointSlice')
+      .byIndex('owner', endpoints.metadata.uid)
+      .filter((slice) => isMirror(slice) && slice.metadata.deletionTimestamp === undefined)
     const plan = planSlices(this.#isMirrored(endpoints) ? mirroredGroups(endpoints) : [], own)
     const metadata = { labels: mirrorLabels(endpoints), annotations: mirrorAnnotations(endpoints) }
     const settled = new Set([...plan.remove, ...plan.update.map(({ slice }) => slice)])
     const marked = own.filter((slice) => !settled.has(slice) && !hasMarks(slice, metadata))
     await this.#all(key, [
       ...plan.create.map((content) => () => this.#create(endpoints, content, metadata)),
-      ...plan.update.map(({ slice, content }) => () => this.#update(slice, content, metadata)),
+      ...plan.update.map(
+        ({ slice, content }) =>
+          () =>
+            this.#update(slice, content, metadata),
+      ),
       ...marked.map((slice) => () => this.#update(slice, undefined, metadata)),
     ])
-    await this.#all(key, plan.remove.map(({ metadata: { name: slice, uid } }) => () => this.#parts.api.delete('EndpointSlice', namespace, slice, { uid }, this.#context)))
+    await this.#all(
+      key,
+      plan.remove.map(
+        ({ metadata: { name: slice, uid } }) =>
+          () =>
+            this.#parts.api.delete('EndpointSlice', namespace, slice, { uid }, this.#context),
+      ),
+    )
     return undefined
   }
 
   /** What the control plane wrote for a Service itself is no copy's source, not even while it is on its way out. */
   #isMirrored(endpoints: Endpoints): boolean {
     const service = this.#serviceOf(endpoints)
-    return service !== undefined && service.metadata.deletionTimestamp === undefined && !isSelected(service) && asksForMirror(endpoints) && controllerOf(endpoints)?.uid !== service.metadata.uid
+    return (
+      service !== undefined &&
+      service.metadata.deletionTimestamp === undefined &&
+      !isSelected(service) &&
+      asksForMirror(endpoints) &&
+      controllerOf(endpoints)?.uid !== service.metadata.uid
+    )
   }
 
   #serviceOf({ metadata: { namespace, name } }: Endpoints): Service | undefined {
     return this.#parts.informer.lister('Service').get(namespace, name)
   }
 
-  /** Every write is tried; the first failure is thrown when all have ended. A slice that somebody removed meanwhile makes another pass. */
+  /**
+   * Every write is tried; the first failure is thrown when all have ended. A slice that somebody removed meanwhile
+   * makes another pass.
+   */
   async #all(key: string, writes: readonly (() => Promise<EndpointSlice>)[]): Promise<void> {
     const failures: unknown[] = []
     for (const result of await Promise.allSettled(writes.map((write) => write()))) {
@@ -79,26 +105,57 @@ export class EndpointSliceMirror implements Reconciler {
     if (failures.length > 0) throw failures[0]
   }
 
-  #create(endpoints: Endpoints, { addressType, ports, endpoints: list }: SliceContent, { labels, annotations }: Marks): Promise<EndpointSlice> {
+  #create(
+    endpoints: Endpoints,
+    { addressType, ports, endpoints: list }: SliceContent,
+    { labels, annotations }: Marks,
+  ): Promise<EndpointSlice> {
     const { namespace, name } = endpoints.metadata
-    const metadata = { generateName: `${name}-`, namespace, labels, annotations, ownerReferences: [controllerReference(endpoints)] }
-    return this.#parts.api.create<'EndpointSlice'>({ kind: 'EndpointSlice', metadata, addressType, ports: [...ports], endpoints: [...list] }, this.#context)
+    const metadata = {
+      generateName: `${name}-`,
+      namespace,
+      labels,
+      annotations,
+      ownerReferences: [controllerReference(endpoints)],
+    }
+    return this.#parts.api.create<'EndpointSlice'>(
+      { kind: 'EndpointSlice', metadata, addressType, ports: [...ports], endpoints: [...list] },
+      this.#context,
+    )
   }
 
-  #update({ metadata: { namespace, name, uid } }: EndpointSlice, content: SliceContent | undefined, { labels, annotations }: Marks): Promise<EndpointSlice> {
-    return this.#parts.api.mutate('EndpointSlice', namespace, name, '', (slice) => {
-      if (slice.metadata.uid !== uid) return false
-      Object.assign(slice.metadata, { labels: { ...labels }, annotations: { ...annotations } })
-      if (content !== undefined) Object.assign(slice, clone({ ports: content.ports, endpoints: content.endpoints }))
-      return undefined
-    }, this.#context)
+  #update(
+    { metadata: { namespace, name, uid } }: EndpointSlice,
+    content: SliceContent | undefined,
+    { labels, annotations }: Marks,
+  ): Promise<EndpointSlice> {
+    return this.#parts.api.mutate(
+      'EndpointSlice',
+      namespace,
+      name,
+      '',
+      (slice) => {
+        if (slice.metadata.uid !== uid) return false
+        Object.assign(slice.metadata, { labels: { ...labels }, annotations: { ...annotations } })
+        if (content !== undefined) Object.assign(slice, clone({ ports: content.ports, endpoints: content.endpoints }))
+        return undefined
+      },
+      this.#context,
+    )
   }
 
   #serviceKeys({ type, cached: { object }, previous }: Change<'Service'>): string[] {
     const { metadata } = object
     const ending = (service: Service): boolean => service.metadata.deletionTimestamp !== undefined
-    if (type === 'modified' && isSelected(object) === isSelected(previous!.object) && ending(object) === ending(previous!.object)) return []
-    return this.#parts.informer.lister('Endpoints').get(metadata.namespace, metadata.name) === undefined ? [] : [keyOf(object)]
+    if (
+      type === 'modified' &&
+      isSelected(object) === isSelected(previous!.object) &&
+      ending(object) === ending(previous!.object)
+    )
+      return []
+    return this.#parts.informer.lister('Endpoints').get(metadata.namespace, metadata.name) === undefined
+      ? []
+      : [keyOf(object)]
   }
 }
 

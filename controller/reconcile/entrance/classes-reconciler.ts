@@ -17,7 +17,10 @@ export class EntranceClasses implements Reconciler {
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.inputs = [input('IngressClass', ({ cached }) => [keyOf(cached.object)]), input('GatewayClass', ({ cached }) => [keyOf(cached.object)])]
+    this.inputs = [
+      input('IngressClass', ({ cached }) => [keyOf(cached.object)]),
+      input('GatewayClass', ({ cached }) => [keyOf(cached.object)]),
+    ]
   }
 
   /** Where there are no classes at all, no change tells of it. */
@@ -30,14 +33,24 @@ export class EntranceClasses implements Reconciler {
     const { name } = splitKey(key)
     const { informer } = this.#parts
     if (name === ENTRANCE_CLASS) {
-      if (informer.lister('IngressClass').get('', name) === undefined) await this.#create({ kind: 'IngressClass', metadata: { name }, spec: { controller: ENTRANCE_CONTROLLER } })
-      if (informer.lister('GatewayClass').get('', name) === undefined) await this.#create({ kind: 'GatewayClass', metadata: { name }, spec: { controllerName: ENTRANCE_CONTROLLER, description: 'Served by the nodes that are an entrance' } })
+      if (informer.lister('IngressClass').get('', name) === undefined)
+        await this.#create({ kind: 'IngressClass', metadata: { name }, spec: { controller: ENTRANCE_CONTROLLER } })
+      if (informer.lister('GatewayClass').get('', name) === undefined)
+        await this.#create({
+          kind: 'GatewayClass',
+          metadata: { name },
+          spec: { controllerName: ENTRANCE_CONTROLLER, description: 'Served by the nodes that are an entrance' },
+        })
     }
     await this.#accept(name)
     return undefined
   }
 
-  async #create(draft: { kind: 'IngressClass' | 'GatewayClass'; metadata: { name: string }; spec: object }): Promise<void> {
+  async #create(draft: {
+    kind: 'IngressClass' | 'GatewayClass'
+    metadata: { name: string }
+    spec: object
+  }): Promise<void> {
     try {
       await this.#parts.api.create(draft, this.#context)
     } catch (thrown) {
@@ -50,12 +63,27 @@ export class EntranceClasses implements Reconciler {
     const known = informer.lister('GatewayClass').get('', name)
     if (known === undefined || known.spec.controllerName !== ENTRANCE_CONTROLLER) return
     const { uid, generation } = known.metadata
-    const status = { ...known.status, conditions: withVerdicts(known.status.conditions, [{ type: 'Accepted', status: 'True', reason: 'Accepted', message: 'The entrance serves it' }], generation, clock.now()) }
+    const status = {
+      ...known.status,
+      conditions: withVerdicts(
+        known.status.conditions,
+        [{ type: 'Accepted', status: 'True', reason: 'Accepted', message: 'The entrance serves it' }],
+        generation,
+        clock.now(),
+      ),
+    }
     if (sameJson(status, known.status)) return
-    await api.mutate('GatewayClass', '', name, 'status', (stored) => {
-      if (stored.metadata.uid !== uid) return false
-      stored.status = status
-      return undefined
-    }, this.#context)
+    await api.mutate(
+      'GatewayClass',
+      '',
+      name,
+      'status',
+      (stored) => {
+        if (stored.metadata.uid !== uid) return false
+        stored.status = status
+        return undefined
+      },
+      this.#context,
+    )
   }
 }

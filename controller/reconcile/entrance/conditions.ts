@@ -10,11 +10,19 @@ export interface Verdict {
 }
 
 /** Exactly these conditions beside those of other types; the time of one that keeps its status stays. */
-export function withVerdicts(conditions: readonly Condition[] | undefined, verdicts: readonly Verdict[], generation: number | undefined, now: number): Condition[] {
+export function withVerdicts(
+  conditions: readonly Condition[] | undefined,
+  verdicts: readonly Verdict[],
+  generation: number | undefined,
+  now: number,
+): Condition[] {
   const types = new Set(verdicts.map(({ type }) => type))
-  return [...(conditions ?? []).filter(({ type }) => !types.has(type)), ...verdicts.map((verdict): Condition => {
-    const before = conditions?.find(({ type }) => type === verdict.type)
-    const lastTransitionTime = before?.status === verdict.status ? before.lastTransitionTime : formatTime(now)
-    return { ...verdict, ...(generation === undefined ? {} : { observedGeneration: generation }), lastTransitionTime }
-  })]
+  return [
+    ...(conditions ?? []).filter(({ type }) => !types.has(type)),
+    ...verdicts.map((verdict): Condition => {
+      const before = conditions?.find(({ type }) => type === verdict.type)
+      const lastTransitionTime = before?.status === verdict.status ? before.lastTransitionTime : formatTime(now)
+      return { ...verdict, ...(generation === undefined ? {} : { observedGeneration: generation }), lastTransitionTime }
+    }),
+  ]
 }

@@ -1,12 +1,33 @@
 /** What holds of a Gateway and its listeners. Pure. https://gateway-api.sigs.k8s.io/reference/spec/#gatewaystatus */
-import { attach, GATEWAY_GROUP, isParent, listenerConflict, listenerProblem, portProtocols, routeKinds, type NamespaceLabels, type Problem } from '../../../proto/api/entrance/attachment.ts'
+import {
+  attach,
+  GATEWAY_GROUP,
+  isParent,
+  listenerConflict,
+  listenerProblem,
+  portProtocols,
+  routeKinds,
+  type NamespaceLabels,
+  type Problem,
+} from '../../../proto/api/entrance/attachment.ts'
 import { NO_ENTRANCE } from '../../../proto/api/entrance/classes.ts'
 import { certificateProblem, certificateReferences } from '../../../proto/api/entrance/references.ts'
-import type { Gateway, GatewayStatus, HTTPRoute, Listener, ListenerStatus, ReferenceGrant, Secret } from '../../../proto/gen/types.ts'
+import type {
+  Gateway,
+  GatewayStatus,
+  HTTPRoute,
+  Listener,
+  ListenerStatus,
+  ReferenceGrant,
+  Secret,
+} from '../../../proto/gen/types.ts'
 import { withVerdicts, type Verdict } from './conditions.ts'
 
 /** Where Ingresses are served: the agents' settings may say otherwise, and then their events tell of a clash. */
-export const INGRESS_PORTS: ReadonlyMap<number, string> = new Map([[80, 'HTTP'], [443, 'HTTPS']])
+export const INGRESS_PORTS: ReadonlyMap<number, string> = new Map([
+  [80, 'HTTP'],
+  [443, 'HTTPS'],
+])
 
 export interface GatewaySnapshot {
   /** All that Gantry serves. */
@@ -23,14 +44,31 @@ export interface GatewaySnapshot {
 
 export function planGatewayStatus(gateway: Gateway, snapshot: GatewaySnapshot, now: number): GatewayStatus {
   const protocols = portProtocols(snapshot.gateways, INGRESS_PORTS)
-  const listeners = gateway.spec.listeners.map((listener) => listenerStatus(gateway, listener, protocols, snapshot, now))
-  const good = listeners.filter(({ conditions = [] }) => conditions.some(({ type, status }) => type === 'Programmed' && status === 'True')).length
-  const accepted = listeners.filter(({ conditions = [] }) => conditions.some(({ type, status }) => type === 'Accepted' && status === 'True')).length
+  const listeners = gateway.spec.listeners.map((listener) =>
+    listenerStatus(gateway, listener, protocols, snapshot, now),
+  )
+  const good = listeners.filter(({ conditions = [] }) =>
+    conditions.some(({ type, status }) => type === 'Programmed' && status === 'True'),
+  ).length
+  const accepted = listeners.filter(({ conditions = [] }) =>
+    conditions.some(({ type, status }) => type === 'Accepted' && status === 'True'),
+  ).length
   const all = listeners.length
   const verdicts: Verdict[] = [
     accepted === 0
-      ? { type: 'Accepted', status: 'False', reason: 'ListenersNotValid', message: 'None of its listeners can be served' }
-      : { type: 'Accepted', status: 'True', reason: accepted < all ? 'ListenersNotValid' : 'Accepted', message: accepted < all ? `${all - accepted} of its ${all} listeners cannot be served` : 'The entrance serves it' },
+      ? {
+          type: 'Accepted',
+          status: 'False',
+          reason: 'ListenersNotValid',
+          message: 'None of its listeners can be served',
+        }
+      : {
+          type: 'Accepted',
+          status: 'True',
+          reason: accepted < all ? 'ListenersNotValid' : 'Accepted',
+          message:
+            accepted < all ? `${all - accepted} of its ${all} listeners cannot be served` : 'The entrance serves it',
+        },
     programmed(good, all, snapshot),
   ]
   return {
@@ -42,12 +80,30 @@ export function planGatewayStatus(gateway: Gateway, snapshot: GatewaySnapshot, n
 }
 
 function programmed(good: number, all: number, { addresses, hasEntrance }: GatewaySnapshot): Verdict {
-  if (addresses.length === 0) return { type: 'Programmed', status: 'False', reason: 'AddressNotAssigned', message: hasEntrance ? 'No node of the entrance is ready' : NO_ENTRANCE }
-  if (good === 0) return { type: 'Programmed', status: 'False', reason: 'Invalid', message: 'None of its listeners is served' }
-  return { type: 'Programmed', status: 'True', reason: 'Programmed', message: `${good} of its ${all} listeners ${good === 1 ? 'is' : 'are'} served by ${addresses.length} addresses` }
+  if (addresses.length === 0)
+    return {
+      type: 'Programmed',
+      status: 'False',
+      reason: 'AddressNotAssigned',
+      message: hasEntrance ? 'No node of the entrance is ready' : NO_ENTRANCE,
+    }
+  if (good === 0)
+    return { type: 'Programmed', status: 'False', reason: 'Invalid', message: 'None of its listeners is served' }
+  return {
+    type: 'Programmed',
+    status: 'True',
+    reason: 'Programmed',
+    message: `${good} of its ${all} listeners ${good === 1 ? 'is' : 'are'} served by ${addresses.length} addresses`,
+  }
 }
 
-function listenerStatus(gateway: Gateway, listener: Listener, protocols: ReadonlyMap<number, string>, snapshot: GatewaySnapshot, now: number): ListenerStatus {
+function listenerStatus(
+  gateway: Gateway,
+  listener: Listener,
+  protocols: ReadonlyMap<number, string>,
+  snapshot: GatewaySnapshot,
+  now: number,
+): ListenerStatus {
   const problem = listenerProblem(listener)
   const conflict = problem === undefined ? listenerConflict(listener, protocols) : undefined
   const references = referenceProblem(gateway, listener, snapshot)
@@ -57,10 +113,33 @@ function listenerStatus(gateway: Gateway, listener: Listener, protocols: Readonl
   const unresolved = references.problem
   const unserved = first ?? (references.certificates === 0 ? unresolved : undefined)
   const verdicts: Verdict[] = [
-    first === undefined ? { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'The entrance serves it' } : { type: 'Accepted', status: 'False', reason: first.reason === 'ProtocolConflict' ? 'PortUnavailable' : first.reason, message: first.message },
-    conflict === undefined ? { type: 'Conflicted', status: 'False', reason: 'NoConflicts', message: 'No other listener wants its port otherwise' } : { type: 'Conflicted', status: 'True', ...conflict },
-    unresolved === undefined ? { type: 'ResolvedRefs', status: 'True', reason: 'ResolvedRefs', message: 'Everything that it refers to is there' } : { type: 'ResolvedRefs', status: 'False', ...unresolved },
-    unserved === undefined ? { type: 'Programmed', status: 'True', reason: 'Programmed', message: 'It is served' } : { type: 'Programmed', status: 'False', reason: 'Invalid', message: unserved.message },
+    first === undefined
+      ? { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'The entrance serves it' }
+      : {
+          type: 'Accepted',
+          status: 'False',
+          reason: first.reason === 'ProtocolConflict' ? 'PortUnavailable' : first.reason,
+          message: first.message,
+        },
+    conflict === undefined
+      ? {
+          type: 'Conflicted',
+          status: 'False',
+          reason: 'NoConflicts',
+          message: 'No other listener wants its port otherwise',
+        }
+      : { type: 'Conflicted', status: 'True', ...conflict },
+    unresolved === undefined
+      ? {
+          type: 'ResolvedRefs',
+          status: 'True',
+          reason: 'ResolvedRefs',
+          message: 'Everything that it refers to is there',
+        }
+      : { type: 'ResolvedRefs', status: 'False', ...unresolved },
+    unserved === undefined
+      ? { type: 'Programmed', status: 'True', reason: 'Programmed', message: 'It is served' }
+      : { type: 'Programmed', status: 'False', reason: 'Invalid', message: unserved.message },
   ]
   return {
     name: listener.name,
@@ -71,12 +150,24 @@ function listenerStatus(gateway: Gateway, listener: Listener, protocols: Readonl
 }
 
 /** What is wrong with kinds and certificates, and how many certificates are good (-1: none is needed). */
-function referenceProblem(gateway: Gateway, listener: Listener, { grants, secretOf }: GatewaySnapshot): { readonly problem: Problem | undefined; readonly certificates: number } {
+function referenceProblem(
+  gateway: Gateway,
+  listener: Listener,
+  { grants, secretOf }: GatewaySnapshot,
+): { readonly problem: Problem | undefined; readonly certificates: number } {
   const { unknown } = routeKinds(listener)
-  const kinds: Problem | undefined = unknown.length === 0 ? undefined : { reason: 'InvalidRouteKinds', message: `Routes of kind ${unknown.join(', ')} are not served` }
+  const kinds: Problem | undefined =
+    unknown.length === 0
+      ? undefined
+      : { reason: 'InvalidRouteKinds', message: `Routes of kind ${unknown.join(', ')} are not served` }
   if (listener.protocol !== 'HTTPS') return { problem: kinds, certificates: -1 }
-  const problems = certificateReferences(gateway, listener, grants).map((reference) => ('problem' in reference ? reference.problem : certificateProblem(reference.key, secretOf(reference.key))))
-  return { problem: problems.find((problem) => problem !== undefined) ?? kinds, certificates: problems.filter((problem) => problem === undefined).length }
+  const problems = certificateReferences(gateway, listener, grants).map((reference) =>
+    'problem' in reference ? reference.problem : certificateProblem(reference.key, secretOf(reference.key)),
+  )
+  return {
+    problem: problems.find((problem) => problem !== undefined) ?? kinds,
+    certificates: problems.filter((problem) => problem === undefined).length,
+  }
 }
 
 function isAttached(route: HTTPRoute, gateway: Gateway, listener: Listener, labelsOf: NamespaceLabels): boolean {

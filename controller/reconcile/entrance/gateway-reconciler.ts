@@ -22,11 +22,37 @@ export class GatewayStatusReconciler implements Reconciler {
     const all = (): string[] => parts.informer.lister('Gateway').list().map(keyOf)
     this.inputs = [
       // Another Gateway may want the same port.
-      input('Gateway', ({ type, cached, previous }) => (type === 'modified' && sameJson(cached.object.spec, previous?.object.spec) ? [keyOf(cached.object)] : [keyOf(cached.object), ...all()])),
-      input('GatewayClass', all), input('ReferenceGrant', all), entranceNodesInput(all),
-      input('HTTPRoute', ({ type, cached, previous }) => (type === 'modified' && sameJson(cached.object.spec, previous?.object.spec) ? [] : [...parents(cached.object), ...(previous === undefined ? [] : parents(previous.object))])),
-      input('Namespace', ({ type, cached, previous }) => (type === 'modified' && sameJson(cached.object.metadata.labels, previous?.object.metadata.labels) ? [] : parts.informer.lister('Gateway').list().filter(asksForLabels).map(keyOf))),
-      input('Secret', ({ cached: { object: { metadata } } }) => parts.informer.lister('Gateway').list().filter((gateway) => names(gateway, metadata.namespace, metadata.name)).map(keyOf)),
+      input('Gateway', ({ type, cached, previous }) =>
+        type === 'modified' && sameJson(cached.object.spec, previous?.object.spec)
+          ? [keyOf(cached.object)]
+          : [keyOf(cached.object), ...all()],
+      ),
+      input('GatewayClass', all),
+      input('ReferenceGrant', all),
+      entranceNodesInput(all),
+      input('HTTPRoute', ({ type, cached, previous }) =>
+        type === 'modified' && sameJson(cached.object.spec, previous?.object.spec)
+          ? []
+          : [...parents(cached.object), ...(previous === undefined ? [] : parents(previous.object))],
+      ),
+      input('Namespace', ({ type, cached, previous }) =>
+        type === 'modified' && sameJson(cached.object.metadata.labels, previous?.object.metadata.labels)
+          ? []
+          : parts.informer.lister('Gateway').list().filter(asksForLabels).map(keyOf),
+      ),
+      input(
+        'Secret',
+        ({
+          cached: {
+            object: { metadata },
+          },
+        }) =>
+          parts.informer
+            .lister('Gateway')
+            .list()
+            .filter((gateway) => names(gateway, metadata.namespace, metadata.name))
+            .map(keyOf),
+      ),
     ]
   }
 
@@ -35,30 +61,47 @@ export class GatewayStatusReconciler implements Reconciler {
     const { informer, api, clock } = this.#parts
     const gateway = informer.lister('Gateway').get(namespace, name)
     const classes = informer.lister('GatewayClass').list()
-    if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined || !servesGateway(gateway, classes)) return undefined
-    const nodes = informer.lister('Node').list()
-    const status = planGatewayStatus(gateway, {
-      gateways: informer.lister('Gateway').list().filter((candidate) => servesGateway(candidate, classes)),
-      routes: informer.lister('HTTPRoute').list(),
-      grants: informer.lister('ReferenceGrant').list(),
-      secretOf: (place) => informer.lister('Secret').get(...partsOf(place)),
-      labelsOf: (place) => labelsOf(informer.lister('Namespace').get('', place)),
-      addresses: entranceAddresses(nodes),
-      hasEntrance: entranceNodes(nodes).length > 0,
-    }, clock.now())
-    if (sameJson(status, gateway.status)) return undefined
-    await api.mutate('Gateway', namespace, name, 'status', (stored) => {
-      if (stored.metadata.uid !== gateway.metadata.uid) return false
-      stored.status = status
+    if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined || !servesGateway(gateway, classes))
       return undefined
-    }, this.#context)
+    const nodes = informer.lister('Node').list()
+    const status = planGatewayStatus(
+      gateway,
+      {
+        gateways: informer
+          .lister('Gateway')
+          .list()
+          .filter((candidate) => servesGateway(candidate, classes)),
+        routes: informer.lister('HTTPRoute').list(),
+        grants: informer.lister('ReferenceGrant').list(),
+        secretOf: (place) => informer.lister('Secret').get(...partsOf(place)),
+        labelsOf: (place) => labelsOf(informer.lister('Namespace').get('', place)),
+        addresses: entranceAddresses(nodes),
+        hasEntrance: entranceNodes(nodes).length > 0,
+      },
+      clock.now(),
+    )
+    if (sameJson(status, gateway.status)) return undefined
+    await api.mutate(
+      'Gateway',
+      namespace,
+      name,
+      'status',
+      (stored) => {
+        if (stored.metadata.uid !== gateway.metadata.uid) return false
+        stored.status = status
+        return undefined
+      },
+      this.#context,
+    )
     return undefined
   }
 }
 
 /** Labels of a namespace; undefined if it is not there. */
-export function labelsOf(namespace: { readonly metadata: { readonly labels?: Readonly<Record<string, string>> | undefined } } | undefined): Readonly<Record<string, string>> | undefined {
-  return namespace === undefined ? undefined : namespace.metadata.labels ?? {}
+export function labelsOf(
+  namespace: { readonly metadata: { readonly labels?: Readonly<Record<string, string>> | undefined } } | undefined,
+): Readonly<Record<string, string>> | undefined {
+  return namespace === undefined ? undefined : (namespace.metadata.labels ?? {})
 }
 
 /** "namespace/name" in its parts. */
@@ -68,7 +111,9 @@ export function partsOf(place: string): [namespace: string, name: string] {
 }
 
 function parents({ metadata, spec }: HTTPRoute): string[] {
-  return (spec.parentRefs ?? []).filter(({ kind }) => kind === 'Gateway').map(({ namespace = metadata.namespace, name }) => makeKey(namespace, name))
+  return (spec.parentRefs ?? [])
+    .filter(({ kind }) => kind === 'Gateway')
+    .map(({ namespace = metadata.namespace, name }) => makeKey(namespace, name))
 }
 
 function asksForLabels({ spec }: Gateway): boolean {
@@ -76,5 +121,9 @@ function asksForLabels({ spec }: Gateway): boolean {
 }
 
 function names({ metadata, spec }: Gateway, namespace: string, name: string): boolean {
-  return spec.listeners.some(({ tls }) => tls?.certificateRefs?.some((ref) => ref.name === name && (ref.namespace ?? metadata.namespace) === namespace) === true)
+  return spec.listeners.some(
+    ({ tls }) =>
+      tls?.certificateRefs?.some((ref) => ref.name === name && (ref.namespace ?? metadata.namespace) === namespace) ===
+      true,
+  )
 }

@@ -19,13 +19,27 @@ export class RouteStatusReconciler implements Reconciler {
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    const routes = (fits: (route: HTTPRoute) => boolean = () => true): string[] => parts.informer.lister('HTTPRoute').list().filter(fits).map(keyOf)
+    const routes = (fits: (route: HTTPRoute) => boolean = () => true): string[] =>
+      parts.informer.lister('HTTPRoute').list().filter(fits).map(keyOf)
     this.inputs = [
       input('HTTPRoute', ({ cached }) => [keyOf(cached.object)]),
-      input('Gateway', ({ type, cached: { object }, previous }) => (type === 'modified' && sameJson(object.spec, previous?.object.spec) ? [] : routes((route) => (route.spec.parentRefs ?? []).some((parent) => isParent(parent, route, object))))),
-      input('GatewayClass', () => routes()), input('ReferenceGrant', () => routes()),
-      input('Namespace', ({ type, cached, previous }) => (type === 'modified' && sameJson(cached.object.metadata.labels, previous?.object.metadata.labels) ? [] : routes(({ metadata }) => metadata.namespace === cached.object.metadata.name))),
-      input('Service', ({ type, cached: { object }, previous }) => (type === 'modified' && sameJson(object.spec.ports, previous?.object.spec.ports) ? [] : routes((route) => names(route, object.metadata.namespace, object.metadata.name)))),
+      input('Gateway', ({ type, cached: { object }, previous }) =>
+        type === 'modified' && sameJson(object.spec, previous?.object.spec)
+          ? []
+          : routes((route) => (route.spec.parentRefs ?? []).some((parent) => isParent(parent, route, object))),
+      ),
+      input('GatewayClass', () => routes()),
+      input('ReferenceGrant', () => routes()),
+      input('Namespace', ({ type, cached, previous }) =>
+        type === 'modified' && sameJson(cached.object.metadata.labels, previous?.object.metadata.labels)
+          ? []
+          : routes(({ metadata }) => metadata.namespace === cached.object.metadata.name),
+      ),
+      input('Service', ({ type, cached: { object }, previous }) =>
+        type === 'modified' && sameJson(object.spec.ports, previous?.object.spec.ports)
+          ? []
+          : routes((route) => names(route, object.metadata.namespace, object.metadata.name)),
+      ),
     ]
   }
 
@@ -35,22 +49,38 @@ export class RouteStatusReconciler implements Reconciler {
     const route = informer.lister('HTTPRoute').get(namespace, name)
     if (route === undefined || route.metadata.deletionTimestamp !== undefined) return undefined
     const classes = informer.lister('GatewayClass').list()
-    const status = planRouteStatus(route, {
-      gateways: informer.lister('Gateway').list().filter((gateway) => servesGateway(gateway, classes)),
-      grants: informer.lister('ReferenceGrant').list(),
-      serviceOf: (place) => informer.lister('Service').get(...partsOf(place)),
-      labelsOf: (place) => labelsOf(informer.lister('Namespace').get('', place)),
-    }, clock.now())
+    const status = planRouteStatus(
+      route,
+      {
+        gateways: informer
+          .lister('Gateway')
+          .list()
+          .filter((gateway) => servesGateway(gateway, classes)),
+        grants: informer.lister('ReferenceGrant').list(),
+        serviceOf: (place) => informer.lister('Service').get(...partsOf(place)),
+        labelsOf: (place) => labelsOf(informer.lister('Namespace').get('', place)),
+      },
+      clock.now(),
+    )
     if (sameJson(status, { parents: [], ...route.status })) return undefined
-    await api.mutate('HTTPRoute', namespace, name, 'status', (stored) => {
-      if (stored.metadata.uid !== route.metadata.uid) return false
-      stored.status = status
-      return undefined
-    }, this.#context)
+    await api.mutate(
+      'HTTPRoute',
+      namespace,
+      name,
+      'status',
+      (stored) => {
+        if (stored.metadata.uid !== route.metadata.uid) return false
+        stored.status = status
+        return undefined
+      },
+      this.#context,
+    )
     return undefined
   }
 }
 
 function names({ metadata, spec }: HTTPRoute, namespace: string, name: string): boolean {
-  return (spec.rules ?? []).some(({ backendRefs = [] }) => backendRefs.some((ref) => ref.name === name && (ref.namespace ?? metadata.namespace) === namespace))
+  return (spec.rules ?? []).some(({ backendRefs = [] }) =>
+    backendRefs.some((ref) => ref.name === name && (ref.namespace ?? metadata.namespace) === namespace),
+  )
 }

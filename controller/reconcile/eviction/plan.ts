@@ -19,7 +19,10 @@ export function noExecuteTaints(node: Node | undefined): Taint[] {
   return (node?.spec.taints ?? []).filter(({ effect }) => effect === 'NoExecute')
 }
 
-/** A pod is judged by the taint that it tolerates for the shortest time; one that has ended, or is told to, stays as it is. */
+/**
+ * A pod is judged by the taint that it tolerates for the shortest time; one that has ended, or is told to, stays as it
+ * is.
+ */
 export function planEviction(pod: Pod, taints: readonly Taint[], now: number): Eviction {
   if (isTerminal(pod) || pod.metadata.deletionTimestamp !== undefined) return { kind: 'stay' }
   let plan: Eviction = { kind: 'stay' }
@@ -31,7 +34,10 @@ export function planEviction(pod: Pod, taints: readonly Taint[], now: number): E
   return plan
 }
 
-/** Milliseconds more; Infinity for good. The time counts from when the taint was added, or from when the pod came if that was later. */
+/**
+ * Milliseconds more; Infinity for good. The time counts from when the taint was added, or from when the pod came if
+ * that was later.
+ */
 function toleratedFor(pod: Pod, taint: Taint, now: number): number {
   const toleration = tolerationOf(pod, taint)
   if (toleration === undefined) return 0
@@ -42,6 +48,7 @@ function toleratedFor(pod: Pod, taint: Taint, now: number): number {
 }
 
 function cameAt(pod: Pod): number {
-  const time = findCondition(pod.status.conditions, 'PodScheduled')?.lastTransitionTime ?? pod.metadata.creationTimestamp
+  const time =
+    findCondition(pod.status.conditions, 'PodScheduled')?.lastTransitionTime ?? pod.metadata.creationTimestamp
   return time === undefined ? 0 : parseTime(time)
 }

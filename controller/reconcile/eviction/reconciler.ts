@@ -27,7 +27,9 @@ export class TaintEvictor implements Reconciler {
         if (taints.length === 0 || sameJson(taints, noExecuteTaints(previous?.object))) return []
         return parts.informer.lister('Pod').byIndex('node', node.metadata.name).map(keyOf)
       }),
-      input('Pod', ({ type, cached: { object: pod } }) => (type !== 'deleted' && this.#taints(pod).length > 0 ? [keyOf(pod)] : [])),
+      input('Pod', ({ type, cached: { object: pod } }) =>
+        type !== 'deleted' && this.#taints(pod).length > 0 ? [keyOf(pod)] : [],
+      ),
     ]
   }
 
@@ -38,8 +40,10 @@ export class TaintEvictor implements Reconciler {
     if (pod === undefined) return undefined
     const plan = planEviction(pod, this.#taints(pod), clock.now())
     switch (plan.kind) {
-      case 'stay': return undefined
-      case 'wait': return plan.millis
+      case 'stay':
+        return undefined
+      case 'wait':
+        return plan.millis
       case 'evict':
         await this.#evict(pod, plan.taint)
         return undefined
@@ -59,6 +63,12 @@ export class TaintEvictor implements Reconciler {
       throw thrown
     }
     const alone = controllerOf(pod) === undefined ? '; it has no controller that would replace it' : ''
-    this.#parts.events.record({ regarding: pod, type: 'Normal', reason: 'TaintManagerEviction', message: `Evicted from node ${pod.spec.nodeName}, which is tainted ${formatTaint(taint)}${alone}`, component: 'taint-eviction-controller' })
+    this.#parts.events.record({
+      regarding: pod,
+      type: 'Normal',
+      reason: 'TaintManagerEviction',
+      message: `Evicted from node ${pod.spec.nodeName}, which is tainted ${formatTaint(taint)}${alone}`,
+      component: 'taint-eviction-controller',
+    })
   }
 }

@@ -32,13 +32,18 @@ export function planOwned({ object, stateOf, hasDependents }: OwnedSnapshot): Ow
   if (gone.length === 0) return { kind: 'keep' }
   if (gone.length < ownerReferences.length) return { kind: 'disown', uids: gone.map(({ uid }) => uid) }
   if (finalizers.includes(ORPHAN_FINALIZER)) return { kind: 'delete', propagation: 'ORPHAN' }
-  const inForeground = finalizers.includes(FOREGROUND_FINALIZER) || (hasDependents && gone.some((reference) => stateOf(reference) === 'waiting'))
+  const inForeground =
+    finalizers.includes(FOREGROUND_FINALIZER) ||
+    (hasDependents && gone.some((reference) => stateOf(reference) === 'waiting'))
   return { kind: 'delete', propagation: inForeground ? 'FOREGROUND' : 'BACKGROUND' }
 }
 
 export type OwnerPlan =
   | { readonly kind: 'nothing' }
-  /** Dependents to be looked at: each is to be deleted, or disowned. `done`: none of them holds the owner back, its finalizer may go. */
+  /**
+   * Dependents to be looked at: each is to be deleted, or disowned. `done`: none of them holds the owner back, its
+   * finalizer may go.
+   */
   | { readonly kind: 'delete dependents'; readonly dependents: readonly AnyResource[]; readonly done: boolean }
   /** Dependents to lose their reference, then the finalizer goes. */
   | { readonly kind: 'orphan dependents'; readonly dependents: readonly AnyResource[] }
@@ -64,7 +69,10 @@ function blocks({ metadata: { ownerReferences } }: AnyResource, owner: string): 
   return ownerReferences?.some(({ uid, blockOwnerDeletion }) => uid === owner && blockOwnerDeletion === true) === true
 }
 
-/** Whether an object waits for the one with this uid, or is it, by way of others perhaps: objects that own each other in a circle would all wait for ever. */
+/**
+ * Whether an object waits for the one with this uid, or is it, by way of others perhaps: objects that own each other in
+ * a circle would all wait for ever.
+ */
 function waitsFor(object: AnyResource, uid: string, dependentsOf: (uid: string) => readonly AnyResource[]): boolean {
   const seen = new Set<string>()
   const open = [object]

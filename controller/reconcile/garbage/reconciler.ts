@@ -37,9 +37,13 @@ export class GarbageReconciler implements Reconciler {
     const { ownerReferences = [], deletionTimestamp, finalizers = [] } = object.metadata
     const before = previous?.object.metadata
     const newOwners = ownerReferences.length > 0 && !sameJson(ownerReferences, before?.ownerReferences)
-    const newDeletion = deletionTimestamp !== undefined && (before?.deletionTimestamp === undefined || !sameJson(finalizers, before.finalizers ?? []))
-    const lostOwners = sameJson(ownerReferences, before?.ownerReferences ?? []) ? [] : this.#waitingOwners(before === undefined ? object : previous!.object as AnyResource)
-    return [...newOwners || newDeletion ? [object] : [], ...lostOwners].map(keyOf)
+    const newDeletion =
+      deletionTimestamp !== undefined &&
+      (before?.deletionTimestamp === undefined || !sameJson(finalizers, before.finalizers ?? []))
+    const lostOwners = sameJson(ownerReferences, before?.ownerReferences ?? [])
+      ? []
+      : this.#waitingOwners(before === undefined ? object : (previous!.object as AnyResource))
+    return [...(newOwners || newDeletion ? [object] : []), ...lostOwners].map(keyOf)
   }
 
   #dependents(uid: string): AnyResource[] {
@@ -59,12 +63,19 @@ export class GarbageReconciler implements Reconciler {
   }
 
   async #settleOwner(object: AnyResource): Promise<void> {
-    const { metadata: { finalizers = [], deletionTimestamp, uid } } = object
-    if (deletionTimestamp === undefined || !(finalizers.includes(FOREGROUND_FINALIZER) || finalizers.includes(ORPHAN_FINALIZER))) return
+    const {
+      metadata: { finalizers = [], deletionTimestamp, uid },
+    } = object
+    if (
+      deletionTimestamp === undefined ||
+      !(finalizers.includes(FOREGROUND_FINALIZER) || finalizers.includes(ORPHAN_FINALIZER))
+    )
+      return
     await this.#parts.caughtUp() // a dependent made a moment ago counts too
     const plan = planOwner(object, (owner) => this.#dependents(owner))
     switch (plan.kind) {
-      case 'nothing': return
+      case 'nothing':
+        return
       case 'orphan dependents':
         await Promise.all(plan.dependents.map((dependent) => this.#disown(dependent, [uid])))
         return this.#removeFinalizer(object, ORPHAN_FINALIZER)
@@ -77,13 +88,31 @@ export class GarbageReconciler implements Reconciler {
   async #settleOwned(object: AnyResource): Promise<void> {
     const { ownerReferences = [], deletionTimestamp, namespace, name, uid } = object.metadata
     if (ownerReferences.length === 0 || deletionTimestamp !== undefined) return
-    const states = new Map(await Promise.all(ownerReferences.map(async (reference) => [reference, await this.#stateOf(object, reference)] as const)))
-    const plan = planOwned({ object, stateOf: (reference) => states.get(reference)!, hasDependents: this.#dependents(uid).length > 0 })
+    const states = new Map(
+      await Promise.all(
+        ownerReferences.map(async (reference) => [reference, await this.#stateOf(object, reference)] as const),
+      ),
+    )
+    const plan = planOwned({
+      object,
+      stateOf: (reference) => states.get(reference)!,
+      hasDependents: this.#dependents(uid).length > 0,
+    })
     switch (plan.kind) {
-      case 'keep': return
-      case 'disown': return this.#disown(object, plan.uids)
+      case 'keep':
+        return
+      case 'disown':
+        return this.#disown(object, plan.uids)
       case 'delete':
-        return ifThere(this.#parts.api.delete(object.kind, namespace, name, { uid, resourceVersion: object.metadata.resourceVersion, propagation: plan.propagation }, this.#context))
+        return ifThere(
+          this.#parts.api.delete(
+            object.kind,
+            namespace,
+            name,
+            { uid, resourceVersion: object.metadata.resourceVersion, propagation: plan.propagation },
+            this.#context,
+          ),
+        )
     }
   }
 
@@ -97,7 +126,7 @@ export class GarbageReconciler implements Reconciler {
     const owner = this.#parts.informer.lister(kind).get(namespace, name) as AnyResource | undefined
     if (owner?.metadata.uid === uid) return isWaiting(owner) ? 'waiting' : 'present'
     try {
-      const current = await this.#parts.api.get(kind, namespace, name) as AnyResource
+      const current = (await this.#parts.api.get(kind, namespace, name)) as AnyResource
       if (current.metadata.uid !== uid) return 'absent'
       return isWaiting(current) ? 'waiting' : 'present'
     } catch (thrown) {
@@ -127,7 +156,16 @@ export class GarbageReconciler implements Reconciler {
 
   #change(object: AnyResource, change: (stored: AnyResource) => boolean): Promise<void> {
     const { namespace, name, uid } = object.metadata
-    return ifThere(this.#parts.api.mutate(object.kind, namespace, name, '', (stored) => (stored.metadata.uid === uid && change(stored) ? undefined : false), this.#context))
+    return ifThere(
+      this.#parts.api.mutate(
+        object.kind,
+        namespace,
+        name,
+        '',
+        (stored) => (stored.metadata.uid === uid && change(stored) ? undefined : false),
+        this.#context,
+      ),
+    )
   }
 }
 

@@ -31,15 +31,24 @@ export function portsTaken({ spec: { ports = [] } }: Service): string[] {
   return ports.map(({ port, protocol }) => `${port}/${protocol}`)
 }
 
-/** The Service that keeps this one from being reached: an older one, itself reached, that takes one of its ports at the same addresses. */
-export function rivalOf(service: Service, others: readonly Service[]): { readonly rival: Service; readonly port: string } | undefined {
+/**
+ * The Service that keeps this one from being reached: an older one, itself reached, that takes one of its ports at the
+ * same addresses.
+ */
+export function rivalOf(
+  service: Service,
+  others: readonly Service[],
+): { readonly rival: Service; readonly port: string } | undefined {
   const reached: Service[] = []
-  for (const one of others.filter((other) => isServed(other) && !isOlder(service, other)).sort((a, b) => (isOlder(a, b) ? -1 : 1))) {
+  for (const one of others
+    .filter((other) => isServed(other) && !isOlder(service, other))
+    .sort((a, b) => (isOlder(a, b) ? -1 : 1))) {
     const ports = portsTaken(one)
-    const [rival, port] = reached.flatMap((other): [Service, string][] => {
-      const taken = mayMeet(other, one) ? portsTaken(other).find((candidate) => ports.includes(candidate)) : undefined
-      return taken === undefined ? [] : [[other, taken]]
-    })[0] ?? []
+    const [rival, port] =
+      reached.flatMap((other): [Service, string][] => {
+        const taken = mayMeet(other, one) ? portsTaken(other).find((candidate) => ports.includes(candidate)) : undefined
+        return taken === undefined ? [] : [[other, taken]]
+      })[0] ?? []
     if (one.metadata.uid === service.metadata.uid) return rival === undefined ? undefined : { rival, port: port! }
     if (rival === undefined) reached.push(one)
   }
@@ -47,14 +56,20 @@ export function rivalOf(service: Service, others: readonly Service[]): { readonl
 }
 
 function isOlder(one: Service, other: Service): boolean {
-  const [a, b] = [one, other].map(({ metadata }) => `${metadata.creationTimestamp ?? ''} ${metadata.uid}`) as [string, string]
+  const [a, b] = [one, other].map(({ metadata }) => `${metadata.creationTimestamp ?? ''} ${metadata.uid}`) as [
+    string,
+    string,
+  ]
   return a < b
 }
 
 /** Two that each ask for another address do not. */
 function mayMeet({ spec: one }: Service, { spec: other }: Service): boolean {
   const [a, b] = [one.loadBalancerIP ?? '', other.loadBalancerIP ?? '']
-  return (a === '' || b === '' || canonical(a) === canonical(b)) && (one.ipFamilies ?? []).some((family) => other.ipFamilies?.includes(family) === true)
+  return (
+    (a === '' || b === '' || canonical(a) === canonical(b)) &&
+    (one.ipFamilies ?? []).some((family) => other.ipFamilies?.includes(family) === true)
+  )
 }
 
 export interface LoadBalancerSnapshot {
@@ -69,30 +84,77 @@ export interface LoadBalancerSnapshot {
 }
 
 /** Its status as it should be. Other conditions stay. */
-export function loadBalancerStatus({ service, nodes, slices, rival, clusterRanges }: LoadBalancerSnapshot, now: number): ServiceStatus {
+export function loadBalancerStatus(
+  { service, nodes, slices, rival, clusterRanges }: LoadBalancerSnapshot,
+  now: number,
+): ServiceStatus {
   if (!isServed(service)) return service.spec.type === 'LoadBalancer' ? service.status : cleared(service.status)
-  const { spec: { loadBalancerIP = '', ipFamilies = ['IPv4'] }, status } = service
+  const {
+    spec: { loadBalancerIP = '', ipFamilies = ['IPv4'] },
+    status,
+  } = service
   const ranges = clusterRanges.flatMap((cidr) => readCidr(cidr) ?? [])
   const addressesOf = (node: Node): string[] => internalAddresses(node).filter((address) => mayBeNodes(address, ranges))
-  const serving = servingNodes(service, nodes, slices).flatMap(addressesOf).filter((address) => (ipFamilies as readonly (string | undefined)[]).includes(familyOf(address)))
-  const isAsked = (address: string): boolean => loadBalancerIP === '' || canonical(address) === canonical(loadBalancerIP)
+  const serving = servingNodes(service, nodes, slices)
+    .flatMap(addressesOf)
+    .filter((address) => (ipFamilies as readonly (string | undefined)[]).includes(familyOf(address)))
+  const isAsked = (address: string): boolean =>
+    loadBalancerIP === '' || canonical(address) === canonical(loadBalancerIP)
   const known = nodes.flatMap(addressesOf).some(isAsked)
   const ofEntrance = portOfEntrance(service)
-  const ingress: LoadBalancerIngress[] = rival === undefined ? [...new Set(serving.filter(isAsked))].sort().map((ip) => ({ ip, ipMode: 'VIP' })) : []
-  const onlyEntrance = rival === undefined && ingress.length === 0 && ofEntrance !== undefined && entranceNodes(nodes).some((node) => addressesOf(node).some(isAsked))
+  const ingress: LoadBalancerIngress[] =
+    rival === undefined ? [...new Set(serving.filter(isAsked))].sort().map((ip) => ({ ip, ipMode: 'VIP' })) : []
+  const onlyEntrance =
+    rival === undefined &&
+    ingress.length === 0 &&
+    ofEntrance !== undefined &&
+    entranceNodes(nodes).some((node) => addressesOf(node).some(isAsked))
   const errors = [
-    { type: PORTS_ERROR, reason: 'PortTaken', message: onlyEntrance ? `port ${ofEntrance} of nodes that are an entrance is for Ingresses: give this Service another port, or make other nodes the entrance` : rival === undefined ? undefined : `port ${rival.port} is taken by Service ${rival.rival.metadata.namespace}/${rival.rival.metadata.name}, which is older: give this one another port, or another loadBalancerIP to each` },
-    { type: ADDRESS_ERROR, reason: 'NoNodeHasAddress', message: loadBalancerIP === '' || known ? undefined : `no node that is ready has the address ${loadBalancerIP} that loadBalancerIP asks for` },
+    {
+      type: PORTS_ERROR,
+      reason: 'PortTaken',
+      message: onlyEntrance
+        ? `port ${ofEntrance} of nodes that are an entrance is for Ingresses: give this Service another port, or make other nodes the entrance`
+        : rival === undefined
+          ? undefined
+          : `port ${rival.port} is taken by Service ${rival.rival.metadata.namespace}/${rival.rival.metadata.name}, which is older: give this one another port, or another loadBalancerIP to each`,
+    },
+    {
+      type: ADDRESS_ERROR,
+      reason: 'NoNodeHasAddress',
+      message:
+        loadBalancerIP === '' || known
+          ? undefined
+          : `no node that is ready has the address ${loadBalancerIP} that loadBalancerIP asks for`,
+    },
   ]
-  const conditions = errors.reduce((list, { type, reason, message }) => (message === undefined ? withoutCondition(list, type) : withCondition(list, { type, status: 'True' as const, reason, message, observedGeneration: service.metadata.generation, lastTransitionTime: formatTime(now) })), status.conditions ?? [])
+  const conditions = errors.reduce(
+    (list, { type, reason, message }) =>
+      message === undefined
+        ? withoutCondition(list, type)
+        : withCondition(list, {
+            type,
+            status: 'True' as const,
+            reason,
+            message,
+            observedGeneration: service.metadata.generation,
+            lastTransitionTime: formatTime(now),
+          }),
+    status.conditions ?? [],
+  )
   return { loadBalancer: ingress.length === 0 ? {} : { ingress }, ...(conditions.length > 0 && { conditions }) }
 }
 
-/** A node says itself which its addresses are: those that mean something else everywhere, and those of pods and Services, are not. */
+/**
+ * A node says itself which its addresses are: those that mean something else everywhere, and those of pods and
+ * Services, are not.
+ */
 function mayBeNodes(text: string, ranges: readonly AddressRange[]): boolean {
   const address = readAddress(text)
   if (address === undefined || specialAddress(text) !== undefined) return false
-  return !ranges.some((range) => rangeContains(range, { family: address.family, first: address.value, last: address.value }))
+  return !ranges.some((range) =>
+    rangeContains(range, { family: address.family, first: address.value, last: address.value }),
+  )
 }
 
 function cleared({ conditions = [] }: ServiceStatus): ServiceStatus {
@@ -100,9 +162,14 @@ function cleared({ conditions = [] }: ServiceStatus): ServiceStatus {
   return { loadBalancer: {}, ...(left.length > 0 && { conditions: left }) }
 }
 
-/** "443/TCP": a port of the Service that Ingresses have on nodes that are an entrance; who takes it there has the traffic of all of them. */
+/**
+ * "443/TCP": a port of the Service that Ingresses have on nodes that are an entrance; who takes it there has the
+ * traffic of all of them.
+ */
 function portOfEntrance(service: Service): string | undefined {
-  return portsTaken(service).find((taken) => ENTRANCE_PORTS.some(({ port, protocol }) => taken === `${port}/${protocol}`))
+  return portsTaken(service).find((taken) =>
+    ENTRANCE_PORTS.some(({ port, protocol }) => taken === `${port}/${protocol}`),
+  )
 }
 
 /** With externalTrafficPolicy Local those that have an endpoint of it themselves. */
@@ -111,7 +178,11 @@ function servingNodes(service: Service, nodes: readonly Node[], slices: readonly
   const entrance = portOfEntrance(service) === undefined ? new Set<Node>() : new Set(entranceNodes(nodes))
   const able = nodes.filter((node) => node.metadata.labels?.[EXCLUDE_LABEL] === undefined && !entrance.has(node))
   if (spec.externalTrafficPolicy !== 'Local') return able
-  const local = new Set(slices.flatMap(({ endpoints = [] }) => endpoints.filter(({ conditions }) => conditions?.ready !== false).map(({ nodeName }) => nodeName)))
+  const local = new Set(
+    slices.flatMap(({ endpoints = [] }) =>
+      endpoints.filter(({ conditions }) => conditions?.ready !== false).map(({ nodeName }) => nodeName),
+    ),
+  )
   return able.filter(({ metadata }) => local.has(metadata.name))
 }
 

@@ -10,7 +10,16 @@ import { looksOfNode, NodeViews } from '../endpointslice/node-views.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
 import { Progress } from '../progress.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
-import { ADDRESS_ERROR, comparable, EXCLUDE_LABEL, isServed, loadBalancerStatus, PORTS_ERROR, portsTaken, rivalOf } from './plan.ts'
+import {
+  ADDRESS_ERROR,
+  comparable,
+  EXCLUDE_LABEL,
+  isServed,
+  loadBalancerStatus,
+  PORTS_ERROR,
+  portsTaken,
+  rivalOf,
+} from './plan.ts'
 
 const COMPONENT = 'loadbalancer-controller'
 
@@ -37,7 +46,11 @@ export class LoadBalancerReconciler implements Reconciler {
       input('Service', (change) => this.#serviceKeys(change)),
       input('EndpointSlice', (change) => this.#sliceKeys(change)),
       input('Node', ({ type, cached: { object }, previous }) => {
-        const looks = (node: typeof object): unknown => [looksOfNode(node), node.metadata.labels?.[EXCLUDE_LABEL], node.metadata.labels?.[ENTRANCE_LABEL]]
+        const looks = (node: typeof object): unknown => [
+          looksOfNode(node),
+          node.metadata.labels?.[EXCLUDE_LABEL],
+          node.metadata.labels?.[ENTRANCE_LABEL],
+        ]
         if (type === 'modified' && sameJson(looks(object), looks(previous!.object))) return []
         this.#nodes.changed()
         return [...this.#served]
@@ -53,9 +66,20 @@ export class LoadBalancerReconciler implements Reconciler {
       this.#progress.forget(key)
       return undefined
     }
-    const nodes = isServed(service) ? informer.lister('Node').list().filter(({ metadata, status }) => status.conditions !== undefined && this.#nodes.of(metadata.name).standing !== 'silent') : []
+    const nodes = isServed(service)
+      ? informer
+          .lister('Node')
+          .list()
+          .filter(
+            ({ metadata, status }) =>
+              status.conditions !== undefined && this.#nodes.of(metadata.name).standing !== 'silent',
+          )
+      : []
     const rival = isServed(service) ? rivalOf(service, this.#meeting(key)) : undefined
-    const status = loadBalancerStatus({ service, nodes, slices: this.#slicesOf(key), rival, clusterRanges: this.#parts.clusterRanges }, clock.now())
+    const status = loadBalancerStatus(
+      { service, nodes, slices: this.#slicesOf(key), rival, clusterRanges: this.#parts.clusterRanges },
+      clock.now(),
+    )
     await this.#write(key, service, status)
     const { brake } = this.#nodes
     return this.#served.has(key) && brake.is === 'held' && brake.reason === 'NodesReturning' ? brake.millis : undefined
@@ -68,7 +92,9 @@ export class LoadBalancerReconciler implements Reconciler {
 
   #slicesOf(key: string): EndpointSlice[] {
     const { namespace } = splitKey(key)
-    return [...this.#slices.get(key) ?? []].flatMap((name) => this.#parts.informer.lister('EndpointSlice').get(namespace, name) ?? [])
+    return [...(this.#slices.get(key) ?? [])].flatMap(
+      (name) => this.#parts.informer.lister('EndpointSlice').get(namespace, name) ?? [],
+    )
   }
 
   /** All that take a port of this one, or of one of those, and so on: who is reached among them depends on them all. */
@@ -76,7 +102,8 @@ export class LoadBalancerReconciler implements Reconciler {
     const found = new Set([key])
     for (const one of found) {
       const service = this.#service(one)
-      for (const port of service === undefined ? [] : portsTaken(service)) for (const other of this.#byPort.get(port) ?? []) found.add(other)
+      for (const port of service === undefined ? [] : portsTaken(service))
+        for (const other of this.#byPort.get(port) ?? []) found.add(other)
     }
     return [...found].flatMap((one) => this.#service(one) ?? [])
   }
@@ -86,18 +113,29 @@ export class LoadBalancerReconciler implements Reconciler {
     const { api, events } = this.#parts
     const { namespace, name, uid } = service.metadata
     try {
-      this.#progress.wrote(key, await api.mutate('Service', namespace, name, 'status', (stored) => {
-        if (stored.metadata.uid !== uid) return false
-        stored.status = status
-        return undefined
-      }, this.#context))
+      this.#progress.wrote(
+        key,
+        await api.mutate(
+          'Service',
+          namespace,
+          name,
+          'status',
+          (stored) => {
+            if (stored.metadata.uid !== uid) return false
+            stored.status = status
+            return undefined
+          },
+          this.#context,
+        ),
+      )
     } catch (thrown) {
       this.#progress.failed(key, thrown)
       throw thrown
     }
     for (const type of [PORTS_ERROR, ADDRESS_ERROR]) {
       const message = findCondition(status.conditions, type)?.message
-      if (message !== undefined && message !== findCondition(service.status.conditions, type)?.message) events.record({ regarding: service, type: 'Warning', reason: type, message, component: COMPONENT })
+      if (message !== undefined && message !== findCondition(service.status.conditions, type)?.message)
+        events.record({ regarding: service, type: 'Warning', reason: type, message, component: COMPONENT })
     }
   }
 
@@ -105,13 +143,15 @@ export class LoadBalancerReconciler implements Reconciler {
     const before = previous?.object
     if (type === 'modified' && sameJson(looks(before!), looks(object))) return []
     const key = keyOf(object)
-    const met = new Set([...before === undefined ? [] : this.#meeting(key).map(keyOf)])
+    const met = new Set([...(before === undefined ? [] : this.#meeting(key).map(keyOf))])
     if (before !== undefined) this.#note(key, before, false)
     if (type !== 'deleted') this.#note(key, object, true)
     // One that has neither been nor is to be served has nothing to be said of it.
-    if (!this.#served.has(key) && type === 'added' && (object.status.loadBalancer?.ingress ?? []).length === 0) return []
+    if (!this.#served.has(key) && type === 'added' && (object.status.loadBalancer?.ingress ?? []).length === 0)
+      return []
     for (const other of this.#meeting(key)) met.add(keyOf(other))
-    for (const port of before === undefined ? [] : portsTaken(before)) for (const other of this.#byPort.get(port) ?? []) met.add(other)
+    for (const port of before === undefined ? [] : portsTaken(before))
+      for (const other of this.#byPort.get(port) ?? []) met.add(other)
     return [...met.add(key)]
   }
 
@@ -140,5 +180,14 @@ export class LoadBalancerReconciler implements Reconciler {
 
 /** All that its own status, and that of those that take its ports, depends on. */
 function looks({ metadata, spec, status }: Service): unknown {
-  return [metadata.deletionTimestamp, spec.type, spec.loadBalancerClass, spec.loadBalancerIP, spec.externalTrafficPolicy, spec.ipFamilies, spec.ports?.map(({ port, protocol }) => [port, protocol]), comparable(status)]
+  return [
+    metadata.deletionTimestamp,
+    spec.type,
+    spec.loadBalancerClass,
+    spec.loadBalancerIP,
+    spec.externalTrafficPolicy,
+    spec.ipFamilies,
+    spec.ports?.map(({ port, protocol }) => [port, protocol]),
+    comparable(status),
+  ]
 }

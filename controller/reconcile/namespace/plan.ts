@@ -1,5 +1,6 @@
 /**
- * How a namespace that is being deleted gets empty: its pods go first, since they may need anything else that is in it, then the rest. Pure.
+ * How a namespace that is being deleted gets empty: its pods go first, since they may need anything else that is in it,
+ * then the rest. Pure.
  * https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
  */
 import { resourceOf } from '../../../proto/api/schema.ts'
@@ -17,21 +18,33 @@ interface Aspect {
 }
 
 const DISCOVERY: Aspect = {
-  type: 'NamespaceDeletionDiscoveryFailure', wellReason: 'ResourcesDiscovered', wellMessage: 'All resources successfully discovered', badReason: 'DiscoveryFailed',
+  type: 'NamespaceDeletionDiscoveryFailure',
+  wellReason: 'ResourcesDiscovered',
+  wellMessage: 'All resources successfully discovered',
+  badReason: 'DiscoveryFailed',
 }
 const PARSING: Aspect = {
-  type: 'NamespaceDeletionGroupVersionParsingFailure', wellReason: 'ParsedGroupVersions', wellMessage: 'All legacy kube types successfully parsed',
+  type: 'NamespaceDeletionGroupVersionParsingFailure',
+  wellReason: 'ParsedGroupVersions',
+  wellMessage: 'All legacy kube types successfully parsed',
   badReason: 'GroupVersionParsingFailed',
 }
 const DELETION: Aspect = {
-  type: 'NamespaceDeletionContentFailure', wellReason: 'ContentDeleted', wellMessage: 'All content successfully deleted, may be waiting on finalization',
+  type: 'NamespaceDeletionContentFailure',
+  wellReason: 'ContentDeleted',
+  wellMessage: 'All content successfully deleted, may be waiting on finalization',
   badReason: 'ContentDeletionFailed',
 }
 const CONTENT: Aspect = {
-  type: 'NamespaceContentRemaining', wellReason: 'ContentRemoved', wellMessage: 'All content successfully removed', badReason: 'SomeResourcesRemain',
+  type: 'NamespaceContentRemaining',
+  wellReason: 'ContentRemoved',
+  wellMessage: 'All content successfully removed',
+  badReason: 'SomeResourcesRemain',
 }
 const FINALIZERS: Aspect = {
-  type: 'NamespaceFinalizersRemaining', wellReason: 'ContentHasNoFinalizers', wellMessage: 'All content-preserving finalizers finished',
+  type: 'NamespaceFinalizersRemaining',
+  wellReason: 'ContentHasNoFinalizers',
+  wellMessage: 'All content-preserving finalizers finished',
   badReason: 'SomeFinalizersRemain',
 }
 /** Failures told one by one; of more, how many there are. */
@@ -46,32 +59,73 @@ export interface NamespacePlan {
   readonly empty: boolean
 }
 
-/** `contents`: everything in the namespace. Undefined for a namespace that is not being deleted, or waits for others only. */
-export function planNamespace(namespace: Namespace, contents: readonly AnyResource[], now: number): NamespacePlan | undefined {
-  if (namespace.metadata.deletionTimestamp === undefined || namespace.spec.finalizers?.includes(NAMESPACE_FINALIZER) !== true) return undefined
+/**
+ * `contents`: everything in the namespace. Undefined for a namespace that is not being deleted, or waits for others
+ * only.
+ */
+export function planNamespace(
+  namespace: Namespace,
+  contents: readonly AnyResource[],
+  now: number,
+): NamespacePlan | undefined {
+  if (
+    namespace.metadata.deletionTimestamp === undefined ||
+    namespace.spec.finalizers?.includes(NAMESPACE_FINALIZER) !== true
+  )
+    return undefined
   const pods = contents.filter(({ kind }) => kind === 'Pod')
   const turn = pods.length > 0 ? pods : contents
   return {
     remove: turn.filter(({ metadata }) => metadata.deletionTimestamp === undefined),
-    status: (failures) => ({ ...namespace.status, phase: 'Terminating', conditions: conditionsOf(namespace.status.conditions, contents, failures, now) }),
+    status: (failures) => ({
+      ...namespace.status,
+      phase: 'Terminating',
+      conditions: conditionsOf(namespace.status.conditions, contents, failures, now),
+    }),
     empty: contents.length === 0,
   }
 }
 
-function conditionsOf(before: NamespaceStatus['conditions'], contents: readonly AnyResource[], failures: readonly string[], now: number): NamespaceStatus['conditions'] {
-  const remaining = list(countBy(contents, ({ kind }) => resourceName(kind)), (resource, count) => `${resource} has ${count} resource instances`)
-  const finalizers = list(countBy(contents.flatMap(({ metadata }) => metadata.finalizers ?? []), (finalizer) => finalizer), (finalizer, count) => `${finalizer} in ${count} resource instances`)
+function conditionsOf(
+  before: NamespaceStatus['conditions'],
+  contents: readonly AnyResource[],
+  failures: readonly string[],
+  now: number,
+): NamespaceStatus['conditions'] {
+  const remaining = list(
+    countBy(contents, ({ kind }) => resourceName(kind)),
+    (resource, count) => `${resource} has ${count} resource instances`,
+  )
+  const finalizers = list(
+    countBy(
+      contents.flatMap(({ metadata }) => metadata.finalizers ?? []),
+      (finalizer) => finalizer,
+    ),
+    (finalizer, count) => `${finalizer} in ${count} resource instances`,
+  )
   const aspects: readonly (readonly [aspect: Aspect, bad: string])[] = [
     [DISCOVERY, ''],
     [PARSING, ''],
-    [DELETION, failures.length === 0 ? '' : `Failed to delete all resource types, ${failures.length} remaining: ${told(failures)}`],
+    [
+      DELETION,
+      failures.length === 0
+        ? ''
+        : `Failed to delete all resource types, ${failures.length} remaining: ${told(failures)}`,
+    ],
     [CONTENT, remaining === '' ? '' : `Some resources are remaining: ${remaining}`],
     [FINALIZERS, finalizers === '' ? '' : `Some content in the namespace has finalizers remaining: ${finalizers}`],
   ]
-  return aspects.reduce((conditions, [{ type, wellReason, wellMessage, badReason }, bad]) => withCondition(conditions, {
-    type, lastTransitionTime: formatTime(now),
-    ...bad === '' ? { status: 'False' as const, reason: wellReason, message: wellMessage } : { status: 'True' as const, reason: badReason, message: bad },
-  }), before)
+  return aspects.reduce(
+    (conditions, [{ type, wellReason, wellMessage, badReason }, bad]) =>
+      withCondition(conditions, {
+        type,
+        lastTransitionTime: formatTime(now),
+        ...(bad === ''
+          ? { status: 'False' as const, reason: wellReason, message: wellMessage }
+          : { status: 'True' as const, reason: badReason, message: bad }),
+      }),
+    before,
+  )
 }
 
 function told(failures: readonly string[]): string {
@@ -92,5 +146,8 @@ function countBy<T>(items: readonly T[], name: (item: T) => string): Map<string,
 }
 
 function list(counts: ReadonlyMap<string, number>, text: (name: string, count: number) => string): string {
-  return [...counts].map(([name, count]) => text(name, count)).sort().join(', ')
+  return [...counts]
+    .map(([name, count]) => text(name, count))
+    .sort()
+    .join(', ')
 }

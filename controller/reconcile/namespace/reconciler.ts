@@ -24,7 +24,9 @@ export class NamespaceReconciler implements Reconciler {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
     this.inputs = [
-      input('Namespace', (change) => (change.cached.object.metadata.deletionTimestamp === undefined ? [] : [keyOf(change.cached.object)])),
+      input('Namespace', (change) =>
+        change.cached.object.metadata.deletionTimestamp === undefined ? [] : [keyOf(change.cached.object)],
+      ),
       anyInput((change) => this.#terminating(change)),
     ]
   }
@@ -48,7 +50,10 @@ export class NamespaceReconciler implements Reconciler {
       await this.#parts.endEvents?.(name)
     } catch (thrown) {
       // Events are news: that they cannot be reached does not hold a namespace. They are ended once it is gone.
-      this.#parts.logger.info({ error: GantryError.from(thrown).message, namespace: name }, 'the events of a namespace cannot be ended yet')
+      this.#parts.logger.info(
+        { error: GantryError.from(thrown).message, namespace: name },
+        'the events of a namespace cannot be ended yet',
+      )
     }
     await this.#release(namespace)
     return undefined
@@ -64,19 +69,31 @@ export class NamespaceReconciler implements Reconciler {
   #terminating({ type, cached, previous }: Change): string[] {
     const { namespace } = cached.object.metadata
     if (namespace === '') return []
-    if (type === 'modified' && sameJson(cached.object.metadata.finalizers, previous?.object.metadata.finalizers)) return []
-    return this.#parts.informer.lister('Namespace').get('', namespace)?.metadata.deletionTimestamp === undefined ? [] : [makeKey('', namespace)]
+    if (type === 'modified' && sameJson(cached.object.metadata.finalizers, previous?.object.metadata.finalizers))
+      return []
+    return this.#parts.informer.lister('Namespace').get('', namespace)?.metadata.deletionTimestamp === undefined
+      ? []
+      : [makeKey('', namespace)]
   }
 
   #contents(name: string): AnyResource[] {
-    return allKinds().filter((kind) => resourceOf(kind).namespaced).flatMap((kind) => this.#parts.informer.lister(kind).list(name) as AnyResource[])
+    return allKinds()
+      .filter((kind) => resourceOf(kind).namespaced)
+      .flatMap((kind) => this.#parts.informer.lister(kind).list(name) as AnyResource[])
   }
 
   async #remove(objects: readonly AnyResource[]): Promise<unknown[]> {
     const failures: unknown[] = []
     for (let at = 0; at < objects.length; at += BATCH) {
-      const results = await Promise.allSettled(objects.slice(at, at + BATCH).map(({ kind, metadata: { namespace, name, uid } }) => this.#parts.api.delete(kind, namespace, name, { uid, propagation: 'BACKGROUND' }, this.#context)))
-      for (const result of results) if (result.status === 'rejected' && !GantryError.is(result.reason, 'NotFound')) failures.push(result.reason)
+      const results = await Promise.allSettled(
+        objects
+          .slice(at, at + BATCH)
+          .map(({ kind, metadata: { namespace, name, uid } }) =>
+            this.#parts.api.delete(kind, namespace, name, { uid, propagation: 'BACKGROUND' }, this.#context),
+          ),
+      )
+      for (const result of results)
+        if (result.status === 'rejected' && !GantryError.is(result.reason, 'NotFound')) failures.push(result.reason)
     }
     return failures
   }
@@ -84,19 +101,33 @@ export class NamespaceReconciler implements Reconciler {
   async #writeStatus(namespace: Namespace, status: NamespaceStatus): Promise<void> {
     if (sameJson(status, namespace.status)) return
     const { name, uid } = namespace.metadata
-    await this.#parts.api.mutate('Namespace', '', name, 'status', (stored) => {
-      if (stored.metadata.uid !== uid) return false
-      stored.status = status
-      return undefined
-    }, this.#context)
+    await this.#parts.api.mutate(
+      'Namespace',
+      '',
+      name,
+      'status',
+      (stored) => {
+        if (stored.metadata.uid !== uid) return false
+        stored.status = status
+        return undefined
+      },
+      this.#context,
+    )
   }
 
   async #release(namespace: Namespace): Promise<void> {
     const { name, uid } = namespace.metadata
-    await this.#parts.api.mutate('Namespace', '', name, '', (stored) => {
-      if (stored.metadata.uid !== uid || stored.spec.finalizers?.includes(NAMESPACE_FINALIZER) !== true) return false
-      stored.spec.finalizers = stored.spec.finalizers.filter((finalizer) => finalizer !== NAMESPACE_FINALIZER)
-      return undefined
-    }, this.#context)
+    await this.#parts.api.mutate(
+      'Namespace',
+      '',
+      name,
+      '',
+      (stored) => {
+        if (stored.metadata.uid !== uid || stored.spec.finalizers?.includes(NAMESPACE_FINALIZER) !== true) return false
+        stored.spec.finalizers = stored.spec.finalizers.filter((finalizer) => finalizer !== NAMESPACE_FINALIZER)
+        return undefined
+      },
+      this.#context,
+    )
   }
 }

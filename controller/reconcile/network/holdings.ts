@@ -1,8 +1,17 @@
 /**
- * What a Network was given before, as far as it is its own. Its status is where that is kept, but a status may be of a time when others could write
- * it: what another Network has, and what was never given, is not taken for an allocation. Of two with the same, the elder has it. Pure.
+ * What a Network was given before, as far as it is its own. Its status is where that is kept, but a status may be of a
+ * time when others could write
+ * it: what another Network has, and what was never given, is not taken for an allocation. Of two with the same, the
+ * elder has it. Pure.
  */
-import { formatCidr, prefixLength, rangeContains, rangesOverlap, readCidr, type AddressRange } from '../../../proto/api/cidr.ts'
+import {
+  formatCidr,
+  prefixLength,
+  rangeContains,
+  rangesOverlap,
+  readCidr,
+  type AddressRange,
+} from '../../../proto/api/cidr.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
 import type { Network, NetworkBlock } from '../../../proto/gen/types.ts'
 
@@ -37,7 +46,10 @@ export function holdingsOf(network: Network, others: readonly Network[]): Holdin
   const seen = new Set<string>()
   return {
     cidrs,
-    vni: vni !== undefined && vni >= FIRST_VNI && vni <= LAST_VNI && !elder.some(({ status }) => status.vni === vni) ? vni : undefined,
+    vni:
+      vni !== undefined && vni >= FIRST_VNI && vni <= LAST_VNI && !elder.some(({ status }) => status.vni === vni)
+        ? vni
+        : undefined,
     blocks: blocks.filter(({ cidr }) => isPart(cidr, ranges) && !seen.has(cidr) && seen.add(cidr) !== undefined),
   }
 }
@@ -52,8 +64,16 @@ function heldCidrs({ spec, status: { cidrs } }: Network, elder: readonly Network
   if (cidrs === undefined) return undefined
   if (spec.cidrs !== undefined && spec.cidrs.length > 0) return sameJson(cidrs, spec.cidrs) ? cidrs : undefined
   const range = cidrs.length === 1 ? readCidr(cidrs[0]!) : undefined
-  if (range === undefined || prefixLength(range) !== OWN_CHOICE_PREFIX || formatCidr(range) !== cidrs[0] || !rangeContains(OWN_CHOICE, range)) return undefined
-  return elder.some((other) => (other.status.cidrs ?? other.spec.cidrs ?? []).some((cidr) => overlaps(cidr, range))) ? undefined : cidrs
+  if (
+    range === undefined ||
+    prefixLength(range) !== OWN_CHOICE_PREFIX ||
+    formatCidr(range) !== cidrs[0] ||
+    !rangeContains(OWN_CHOICE, range)
+  )
+    return undefined
+  return elder.some((other) => (other.status.cidrs ?? other.spec.cidrs ?? []).some((cidr) => overlaps(cidr, range)))
+    ? undefined
+    : cidrs
 }
 
 function overlaps(cidr: string, range: AddressRange): boolean {

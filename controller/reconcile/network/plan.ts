@@ -1,5 +1,6 @@
 /**
- * What a Network is given: its ranges, its number, and the parts of its ranges that nodes give addresses from. Pure. A node keeps its parts for
+ * What a Network is given: its ranges, its number, and the parts of its ranges that nodes give addresses from. Pure. A
+ * node keeps its parts for
  * as long as a pod there is on the network: no address can be given twice.
  */
 import { formatCidr, readCidr, rangesOverlap, type AddressRange } from '../../../proto/api/cidr.ts'
@@ -22,26 +23,71 @@ export interface NetworkSituation {
 export function planNetwork({ network, others, pods, taken }: NetworkSituation, now: number): NetworkStatus {
   const { spec, status, metadata } = network
   const settle = (next: Partial<NetworkStatus>, holds: boolean, reason: string, message: string): NetworkStatus => ({
-    ...status, ...next, observedGeneration: metadata.generation,
-    conditions: withCondition(status.conditions, { type: 'Ready', status: holds ? 'True' : 'False', observedGeneration: metadata.generation, reason, message, lastTransitionTime: formatTime(now) }),
+    ...status,
+    ...next,
+    observedGeneration: metadata.generation,
+    conditions: withCondition(status.conditions, {
+      type: 'Ready',
+      status: holds ? 'True' : 'False',
+      observedGeneration: metadata.generation,
+      reason,
+      message,
+      lastTransitionTime: formatTime(now),
+    }),
   })
   const held = holdingsOf(network, others)
   const cidrs = held.cidrs ?? choose(spec.cidrs, others, taken)
-  if (cidrs === undefined) return settle({ cidrs: undefined, vni: held.vni, blocks: undefined }, false, 'NoRangeFree', `every range of ${formatCidr(OWN_CHOICE)} is taken: give spec.cidrs`)
+  if (cidrs === undefined)
+    return settle(
+      { cidrs: undefined, vni: held.vni, blocks: undefined },
+      false,
+      'NoRangeFree',
+      `every range of ${formatCidr(OWN_CHOICE)} is taken: give spec.cidrs`,
+    )
   const ranges = cidrs.map((cidr) => readCidr(cidr)!)
   const clash = taken.find((other) => ranges.some((range) => rangesOverlap(range, readCidr(other)!)))
-  if (clash !== undefined) return settle({ cidrs: held.cidrs && [...held.cidrs], vni: held.vni, blocks: [...held.blocks] }, false, 'RangeOverlaps', `${cidrs.join(', ')} overlaps ${clash}, from which the cluster gives addresses to pods or Services: make the Network again with another range`)
+  if (clash !== undefined)
+    return settle(
+      { cidrs: held.cidrs && [...held.cidrs], vni: held.vni, blocks: [...held.blocks] },
+      false,
+      'RangeOverlaps',
+      `${cidrs.join(', ')} overlaps ${clash}, from which the cluster gives addresses to pods or Services: make the Network again with another range`,
+    )
   const vni = held.vni ?? freeVni(others)
-  if (vni === undefined) return settle({ cidrs: [...cidrs], vni, blocks: [...held.blocks] }, false, 'NoNumberFree', 'every VXLAN network identifier is taken')
+  if (vni === undefined)
+    return settle(
+      { cidrs: [...cidrs], vni, blocks: [...held.blocks] },
+      false,
+      'NoNumberFree',
+      'every VXLAN network identifier is taken',
+    )
   const { blocks, short } = giveParts(ranges, held.blocks, pods)
-  if (short.length > 0) return settle({ cidrs: [...cidrs], vni, blocks }, false, 'RangeExhausted', `${cidrs.join(', ')} has no part left for ${short.join(', ')}: pods there wait for others to go`)
-  return settle({ cidrs: [...cidrs], vni, blocks }, true, 'Provided', `${blocks.length === 0 ? 'no pod is on it yet' : `${new Set(blocks.map(({ node }) => node)).size} nodes give addresses`}`)
+  if (short.length > 0)
+    return settle(
+      { cidrs: [...cidrs], vni, blocks },
+      false,
+      'RangeExhausted',
+      `${cidrs.join(', ')} has no part left for ${short.join(', ')}: pods there wait for others to go`,
+    )
+  return settle(
+    { cidrs: [...cidrs], vni, blocks },
+    true,
+    'Provided',
+    `${blocks.length === 0 ? 'no pod is on it yet' : `${new Set(blocks.map(({ node }) => node)).size} nodes give addresses`}`,
+  )
 }
 
-function choose(asked: readonly string[] | undefined, others: readonly Network[], taken: readonly string[]): string[] | undefined {
+function choose(
+  asked: readonly string[] | undefined,
+  others: readonly Network[],
+  taken: readonly string[],
+): string[] | undefined {
   if (asked !== undefined && asked.length > 0) return [...asked]
-  const used = [...others.flatMap(({ spec, status }) => status.cidrs ?? spec.cidrs ?? []), ...taken].flatMap((cidr) => readCidr(cidr) ?? [])
-  for (const range of parts(OWN_CHOICE, 32 - OWN_CHOICE_PREFIX)) if (!used.some((other) => rangesOverlap(other, range))) return [formatCidr(range)]
+  const used = [...others.flatMap(({ spec, status }) => status.cidrs ?? spec.cidrs ?? []), ...taken].flatMap(
+    (cidr) => readCidr(cidr) ?? [],
+  )
+  for (const range of parts(OWN_CHOICE, 32 - OWN_CHOICE_PREFIX))
+    if (!used.some((other) => rangesOverlap(other, range))) return [formatCidr(range)]
   return undefined
 }
 
@@ -51,8 +97,15 @@ function freeVni(others: readonly Network[]): number | undefined {
   return undefined
 }
 
-/** As many parts of each range as each node's pods need; those that a node has stay while it has pods. `short`: nodes that got fewer. */
-function giveParts(ranges: readonly AddressRange[], present: readonly NetworkBlock[], pods: ReadonlyMap<string, number>): { readonly blocks: NetworkBlock[]; readonly short: string[] } {
+/**
+ * As many parts of each range as each node's pods need; those that a node has stay while it has pods. `short`: nodes
+ * that got fewer.
+ */
+function giveParts(
+  ranges: readonly AddressRange[],
+  present: readonly NetworkBlock[],
+  pods: ReadonlyMap<string, number>,
+): { readonly blocks: NetworkBlock[]; readonly short: string[] } {
   const blocks = present.filter(({ node }) => (pods.get(node) ?? 0) > 0)
   const used = new Set(blocks.map(({ cidr }) => cidr))
   const short = new Set<string>()
@@ -77,7 +130,11 @@ function giveParts(ranges: readonly AddressRange[], present: readonly NetworkBlo
   return { blocks, short: [...short].sort() }
 }
 
-function* freeParts(range: AddressRange, bits: number, used: ReadonlySet<string>): Generator<string, undefined, undefined> {
+function* freeParts(
+  range: AddressRange,
+  bits: number,
+  used: ReadonlySet<string>,
+): Generator<string, undefined, undefined> {
   for (const part of parts(range, bits)) {
     const cidr = formatCidr(part)
     if (!used.has(cidr)) yield cidr

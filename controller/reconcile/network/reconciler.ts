@@ -26,7 +26,11 @@ export class NetworkReconciler implements Reconciler {
     this.#context = writeContext(parts, 'network')
     this.inputs = [
       input('Network', ({ type, cached: { object } }) => (type === 'deleted' ? [] : [keyOf(object)])),
-      input('Pod', ({ type, cached: { object }, previous }) => (isBound(object) && (type !== 'modified' || previous === undefined || !isBound(previous.object)) ? networksOf(object) : [])),
+      input('Pod', ({ type, cached: { object }, previous }) =>
+        isBound(object) && (type !== 'modified' || previous === undefined || !isBound(previous.object))
+          ? networksOf(object)
+          : [],
+      ),
     ]
   }
 
@@ -36,13 +40,23 @@ export class NetworkReconciler implements Reconciler {
     await caughtUp()
     const network = informer.lister('Network').get(namespace, name)
     if (network === undefined) return
-    const users = informer.lister('Pod').list(namespace).filter((pod) => isBound(pod) && networksOf(pod).includes(key))
+    const users = informer
+      .lister('Pod')
+      .list(namespace)
+      .filter((pod) => isBound(pod) && networksOf(pod).includes(key))
     const leaving = network.metadata.deletionTimestamp !== undefined
-    if (leaving || network.metadata.finalizers?.includes(IN_USE_FINALIZER) !== true) await this.#hold(network, leaving, users)
+    if (leaving || network.metadata.finalizers?.includes(IN_USE_FINALIZER) !== true)
+      await this.#hold(network, leaving, users)
     if (leaving) return
     const pods = new Map<string, number>()
-    for (const { spec: { nodeName } } of users) pods.set(nodeName!, (pods.get(nodeName!) ?? 0) + 1)
-    const others = informer.lister('Network').list().filter(({ metadata: { uid } }) => uid !== network.metadata.uid)
+    for (const {
+      spec: { nodeName },
+    } of users)
+      pods.set(nodeName!, (pods.get(nodeName!) ?? 0) + 1)
+    const others = informer
+      .lister('Network')
+      .list()
+      .filter(({ metadata: { uid } }) => uid !== network.metadata.uid)
     const status = planNetwork({ network, others, pods, taken: clusterRanges }, clock.now())
     if (sameJson(status, network.status)) return
     await api.mutate('Network', namespace, name, 'status', (object) => void (object.status = status), this.#context)
@@ -52,20 +66,46 @@ export class NetworkReconciler implements Reconciler {
   async #hold({ metadata: { namespace, name } }: Network, leaving: boolean, users: readonly Pod[]): Promise<void> {
     const { api, clock } = this.#parts
     if (leaving && users.length > 0) {
-      const message = `is kept until these pods have gone: ${users.map((pod) => pod.metadata.name).sort().join(', ')}`
-      await api.mutate('Network', namespace, name, 'status', ({ metadata: { generation }, status }) => {
-        status.conditions = withCondition(status.conditions, { type: 'Ready', status: 'False', observedGeneration: generation, reason: 'InUse', message, lastTransitionTime: formatTime(clock.now()) })
-      }, this.#context)
+      const message = `is kept until these pods have gone: ${users
+        .map((pod) => pod.metadata.name)
+        .sort()
+        .join(', ')}`
+      await api.mutate(
+        'Network',
+        namespace,
+        name,
+        'status',
+        ({ metadata: { generation }, status }) => {
+          status.conditions = withCondition(status.conditions, {
+            type: 'Ready',
+            status: 'False',
+            observedGeneration: generation,
+            reason: 'InUse',
+            message,
+            lastTransitionTime: formatTime(clock.now()),
+          })
+        },
+        this.#context,
+      )
       return
     }
-    await api.mutate('Network', namespace, name, '', ({ metadata }) => {
-      const others = (metadata.finalizers ?? []).filter((finalizer) => finalizer !== IN_USE_FINALIZER)
-      metadata.finalizers = leaving ? others : [...others, IN_USE_FINALIZER]
-    }, this.#context)
+    await api.mutate(
+      'Network',
+      namespace,
+      name,
+      '',
+      ({ metadata }) => {
+        const others = (metadata.finalizers ?? []).filter((finalizer) => finalizer !== IN_USE_FINALIZER)
+        metadata.finalizers = leaving ? others : [...others, IN_USE_FINALIZER]
+      },
+      this.#context,
+    )
   }
 }
 
 /** Keys of the Networks that a pod asks for. */
 function networksOf({ metadata }: Pod): string[] {
-  return metadata.annotations === undefined ? [] : podNetworks(metadata).further.map(({ network }) => makeKey(metadata.namespace, network))
+  return metadata.annotations === undefined
+    ? []
+    : podNetworks(metadata).further.map(({ network }) => makeKey(metadata.namespace, network))
 }

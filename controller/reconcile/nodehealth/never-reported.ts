@@ -1,4 +1,7 @@
-/** Tells of nodes that somebody has made and no agent has ever reported that nothing is known of them. https://kubernetes.io/docs/reference/node/node-status/#condition */
+/**
+ * Tells of nodes that somebody has made and no agent has ever reported that nothing is known of them.
+ * https://kubernetes.io/docs/reference/node/node-status/#condition
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { formatTime, parseTime } from '../../../proto/api/time.ts'
 import type { Node, NodeCondition } from '../../../proto/gen/types.ts'
@@ -21,7 +24,11 @@ export class NeverReportedNodes implements Reconciler {
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, 'node-health')
-    this.inputs = [input('Node', ({ type, cached: { object } }) => (type === 'deleted' || readyOf(object.status) !== undefined ? [] : [keyOf(object)]))]
+    this.inputs = [
+      input('Node', ({ type, cached: { object } }) =>
+        type === 'deleted' || readyOf(object.status) !== undefined ? [] : [keyOf(object)],
+      ),
+    ]
   }
 
   async reconcile(key: string): Promise<number | undefined> {
@@ -32,11 +39,18 @@ export class NeverReportedNodes implements Reconciler {
     const left = STARTUP_GRACE - (clock.now() - createdAt(node))
     if (left > 0) return left
     try {
-      await api.mutate('Node', '', name, 'status', (stored) => {
-        if (stored.metadata.uid !== node.metadata.uid || readyOf(stored.status) !== undefined) return false
-        stored.status.conditions = withConditions(stored.status.conditions, neverReported(stored, clock.now()))
-        return undefined
-      }, this.#context)
+      await api.mutate(
+        'Node',
+        '',
+        name,
+        'status',
+        (stored) => {
+          if (stored.metadata.uid !== node.metadata.uid || readyOf(stored.status) !== undefined) return false
+          stored.status.conditions = withConditions(stored.status.conditions, neverReported(stored, clock.now()))
+          return undefined
+        },
+        this.#context,
+      )
     } catch (thrown) {
       if (!GantryError.is(thrown, 'NotFound')) throw thrown
     }
@@ -47,8 +61,12 @@ export class NeverReportedNodes implements Reconciler {
 /** Reason and message are those of Kubernetes. */
 function neverReported(node: Node, now: number): NodeCondition[] {
   return CONDITIONS.map((type) => ({
-    type, status: 'Unknown', reason: 'NodeStatusNeverUpdated', message: 'Kubelet never posted node status.',
-    lastHeartbeatTime: node.metadata.creationTimestamp ?? formatTime(now), lastTransitionTime: formatTime(now),
+    type,
+    status: 'Unknown',
+    reason: 'NodeStatusNeverUpdated',
+    message: 'Kubelet never posted node status.',
+    lastHeartbeatTime: node.metadata.creationTimestamp ?? formatTime(now),
+    lastTransitionTime: formatTime(now),
   }))
 }
 

@@ -1,5 +1,6 @@
 /**
- * Counts for nodes whose controller is gone: one that does not register with another becomes suspect and lost by the same rules as one that is
+ * Counts for nodes whose controller is gone: one that does not register with another becomes suspect and lost by the
+ * same rules as one that is
  * silent in its session. Keys are node names.
  */
 import { controllerOf, sessionOf } from '../../dispatch/registration.ts'
@@ -9,8 +10,10 @@ import { makeKey, splitKey } from '../key.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 
 /**
- * Milliseconds that nodes have to come to another controller, from when theirs is seen to be gone or this leader has begun. Less than a silent
- * node has: a controller that fell is seen to be gone seconds after its nodes began to dial elsewhere, which takes them less than one.
+ * Milliseconds that nodes have to come to another controller, from when theirs is seen to be gone or this leader has
+ * begun. Less than a silent
+ * node has: a controller that fell is seen to be gone seconds after its nodes began to dial elsewhere, which takes them
+ * less than one.
  */
 export const MOVING_TIME = 3_000
 
@@ -31,7 +34,12 @@ export class OrphanWatch implements Reconciler {
   /** A controller that comes or goes concerns every node. */
   wake(add: (key: string) => void): () => void {
     const { replicas, informer } = this.#parts
-    return replicas.on(() => informer.lister('Node').list().forEach(({ metadata: { name } }) => add(makeKey('', name))))
+    return replicas.on(() =>
+      informer
+        .lister('Node')
+        .list()
+        .forEach(({ metadata: { name } }) => add(makeKey('', name))),
+    )
   }
 
   async reconcile(key: string): Promise<number | undefined> {
@@ -44,7 +52,8 @@ export class OrphanWatch implements Reconciler {
     }
     const now = clock.monotonic()
     const known = this.#orphans.get(name)
-    const before: Liveness = known?.session === session ? known.liveness : { is: 'ready', lastSign: now + MOVING_TIME - LOST_AFTER }
+    const before: Liveness =
+      known?.session === session ? known.liveness : { is: 'ready', lastSign: now + MOVING_TIME - LOST_AFTER }
     const liveness = observe(before, { kind: 'time', at: now })
     this.#orphans.set(name, { session, liveness })
     if (liveness.is !== 'ready') await this.#record.write(name, session, liveness)

@@ -1,10 +1,22 @@
 /**
- * What follows from the health of nodes: taints that keep pods away and send them elsewhere, unless the brake holds. Pure.
+ * What follows from the health of nodes: taints that keep pods away and send them elsewhere, unless the brake holds.
+ * Pure.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions
  */
 import type { Node, NodeCondition, Taint } from '../../../proto/gen/types.ts'
 import { healthOf, type Health } from '../../dispatch/health.ts'
-import { brakeOf, CONFIRMED, EVICTION_HELD, hasVanished, heldOf, isConfirmed, isUnreachable, LOST_ANNOTATION, UNREACHABLE, type Brake } from './brake.ts'
+import {
+  brakeOf,
+  CONFIRMED,
+  EVICTION_HELD,
+  hasVanished,
+  heldOf,
+  isConfirmed,
+  isUnreachable,
+  LOST_ANNOTATION,
+  UNREACHABLE,
+  type Brake,
+} from './brake.ts'
 
 /** What a node's object is to say. */
 export interface Verdict {
@@ -24,7 +36,9 @@ export interface NodeHealthPlan {
 
 export function planNodeHealth(nodes: readonly Node[], now: number): NodeHealthPlan {
   const brake = brakeOf(nodes, now)
-  const verdicts = nodes.map((node) => judge(node, brake, now)).filter((verdict) => verdict !== undefined && !isFulfilled(verdict)) as Verdict[]
+  const verdicts = nodes
+    .map((node) => judge(node, brake, now))
+    .filter((verdict) => verdict !== undefined && !isFulfilled(verdict)) as Verdict[]
   return { brake, verdicts }
 }
 
@@ -32,9 +46,12 @@ export function planNodeHealth(nodes: readonly Node[], now: number): NodeHealthP
 function judge(node: Node, brake: Brake, now: number): Verdict | undefined {
   const { is } = healthOf(node)
   switch (is) {
-    case 'unknown': return undefined
-    case 'ready': return { node, health: is, taints: { noSchedule: false, noExecute: false }, held: undefined }
-    case 'suspect': return { node, health: is, taints: { noSchedule: true, noExecute: false }, held: undefined }
+    case 'unknown':
+      return undefined
+    case 'ready':
+      return { node, health: is, taints: { noSchedule: false, noExecute: false }, held: undefined }
+    case 'suspect':
+      return { node, health: is, taints: { noSchedule: true, noExecute: false }, held: undefined }
     case 'lost': {
       const held = brake.is === 'held' && hasVanished(node, now) ? brake : undefined
       return { node, health: is, taints: { noSchedule: true, noExecute: held === undefined }, held }
@@ -44,17 +61,26 @@ function judge(node: Node, brake: Brake, now: number): Verdict | undefined {
 
 function isFulfilled({ node, health, taints, held }: Verdict): boolean {
   const condition = heldOf(node)
-  return withTaints(node.spec.taints, taints) === node.spec.taints && !(health === 'ready' && isConfirmed(node))
-    && (held === undefined ? condition === undefined : condition?.reason === held.reason)
+  return (
+    withTaints(node.spec.taints, taints) === node.spec.taints &&
+    !(health === 'ready' && isConfirmed(node)) &&
+    (held === undefined ? condition === undefined : condition?.reason === held.reason)
+  )
 }
 
 /** The same list if it says so already; taints of others stay as they are. */
-export function withTaints(taints: Taint[] | undefined, { noSchedule, noExecute }: Verdict['taints']): Taint[] | undefined {
+export function withTaints(
+  taints: Taint[] | undefined,
+  { noSchedule, noExecute }: Verdict['taints'],
+): Taint[] | undefined {
   let list = taints
-  for (const [effect, wanted] of [['NoSchedule', noSchedule], ['NoExecute', noExecute]] as const) {
+  for (const [effect, wanted] of [
+    ['NoSchedule', noSchedule],
+    ['NoExecute', noExecute],
+  ] as const) {
     const there = list?.some((taint) => isUnreachable(taint, effect)) === true
     if (there && !wanted) list = list!.filter((taint) => !isUnreachable(taint, effect))
-    else if (!there && wanted) list = [...list ?? [], { key: UNREACHABLE, effect }]
+    else if (!there && wanted) list = [...(list ?? []), { key: UNREACHABLE, effect }]
   }
   return list
 }
@@ -65,8 +91,15 @@ const WHY: Readonly<Record<(Brake & { is: 'held' })['reason'], string>> = {
   NodesReturning: 'nodes that vanished together are coming back: its pods stay while more of them do',
 }
 
-/** The condition of a node that is held, `now` in RFC 3339. No counts: they change with every node, and events tell them. */
-export function heldCondition({ name }: Node['metadata'], { reason }: Brake & { is: 'held' }, now: string): NodeCondition {
+/**
+ * The condition of a node that is held, `now` in RFC 3339. No counts: they change with every node, and events tell
+ * them.
+ */
+export function heldCondition(
+  { name }: Node['metadata'],
+  { reason }: Brake & { is: 'held' },
+  now: string,
+): NodeCondition {
   const message = `${WHY[reason]}; if its machine will not come back: gantry delete node ${name}, or gantry annotate node ${name} ${LOST_ANNOTATION}=${CONFIRMED}`
   return { type: EVICTION_HELD, status: 'True', reason, message, lastHeartbeatTime: now, lastTransitionTime: now }
 }

@@ -19,15 +19,26 @@ export class PodHealthReconciler implements Reconciler {
     this.#parts = parts
     this.#context = writeContext(parts, 'node-health')
     this.inputs = [
-      input('Node', ({ type, cached, previous }) => (type === 'modified' && healthOf(cached.object).is === healthOf(previous!.object as Node).is ? [] : [makeKey('', cached.object.metadata.name)])),
-      input('Pod', ({ type, cached: { object: pod } }) => (type !== 'deleted' && isBound(pod) && markedStatus(pod, this.#health(pod.spec.nodeName!)) !== undefined ? [makeKey('', pod.spec.nodeName!)] : [])),
+      input('Node', ({ type, cached, previous }) =>
+        type === 'modified' && healthOf(cached.object).is === healthOf(previous!.object as Node).is
+          ? []
+          : [makeKey('', cached.object.metadata.name)],
+      ),
+      input('Pod', ({ type, cached: { object: pod } }) =>
+        type !== 'deleted' && isBound(pod) && markedStatus(pod, this.#health(pod.spec.nodeName!)) !== undefined
+          ? [makeKey('', pod.spec.nodeName!)]
+          : [],
+      ),
     ]
   }
 
   async reconcile(key: string): Promise<undefined> {
     const { name } = splitKey(key)
     const health = this.#health(name)
-    const pods = this.#parts.informer.lister('Pod').byIndex('node', name).filter((pod) => markedStatus(pod, health) !== undefined)
+    const pods = this.#parts.informer
+      .lister('Pod')
+      .byIndex('node', name)
+      .filter((pod) => markedStatus(pod, health) !== undefined)
     const results = await Promise.allSettled(pods.map((pod) => this.#write(pod, health)))
     const failure = results.find((result) => result.status === 'rejected')
     if (failure !== undefined) throw failure.reason
@@ -42,12 +53,19 @@ export class PodHealthReconciler implements Reconciler {
 
   async #write({ metadata: { namespace, name, uid } }: Pod, health: Health): Promise<void> {
     try {
-      await this.#parts.api.mutate('Pod', namespace, name, 'status', (pod) => {
-        const status = pod.metadata.uid === uid ? markedStatus(pod, health) : undefined
-        if (status === undefined) return false
-        pod.status = status
-        return undefined
-      }, this.#context)
+      await this.#parts.api.mutate(
+        'Pod',
+        namespace,
+        name,
+        'status',
+        (pod) => {
+          const status = pod.metadata.uid === uid ? markedStatus(pod, health) : undefined
+          if (status === undefined) return false
+          pod.status = status
+          return undefined
+        },
+        this.#context,
+      )
     } catch (thrown) {
       if (!GantryError.is(thrown, 'NotFound')) throw thrown // gone with its mark
     }

@@ -1,4 +1,7 @@
-/** Taints nodes that are not heard from, and holds the brake. One key stands for all nodes: the brake is about them together. */
+/**
+ * Taints nodes that are not heard from, and holds the brake. One key stands for all nodes: the brake is about them
+ * together.
+ */
 import { formatTime } from '../../../proto/api/time.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
@@ -24,13 +27,21 @@ export class NodeHealthReconciler implements Reconciler {
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, 'node-health')
-    this.inputs = [input('Node', ({ type, cached, previous }) => (type === 'modified' && sameJson(looks(cached.object), looks(previous!.object)) ? [] : [ALL]))]
+    this.inputs = [
+      input('Node', ({ type, cached, previous }) =>
+        type === 'modified' && sameJson(looks(cached.object), looks(previous!.object)) ? [] : [ALL],
+      ),
+    ]
   }
 
   async reconcile(): Promise<number | undefined> {
     const { informer, clock, logger } = this.#parts
     const { brake, verdicts } = planNodeHealth(informer.lister('Node').list(), clock.now())
-    if (brake.is !== this.#brake) logger.warn({ ...brake }, brake.is === 'held' ? 'too many nodes are silent: no pods are evicted' : 'pods of lost nodes are evicted again')
+    if (brake.is !== this.#brake)
+      logger.warn(
+        { ...brake },
+        brake.is === 'held' ? 'too many nodes are silent: no pods are evicted' : 'pods of lost nodes are evicted again',
+      )
     this.#brake = brake.is
     const results = await Promise.allSettled(verdicts.map((verdict) => this.#apply(verdict)))
     const failure = results.find((result) => result.status === 'rejected')
@@ -50,32 +61,78 @@ export class NodeHealthReconciler implements Reconciler {
     }
   }
 
-  async #writeTaints({ node: { metadata: { name, uid } }, health, taints }: Verdict): Promise<void> {
-    await this.#parts.api.mutate('Node', '', name, '', (node) => {
-      if (node.metadata.uid !== uid || healthOf(node).is !== health) return false
-      const wanted = withTaints(node.spec.taints, taints)
-      const unsay = health === 'ready' && isConfirmed(node)
-      if (wanted === node.spec.taints && !unsay) return false
-      node.spec.taints = wanted
-      if (unsay) delete node.metadata.annotations![LOST_ANNOTATION]
-      return undefined
-    }, this.#context)
+  async #writeTaints({
+    node: {
+      metadata: { name, uid },
+    },
+    health,
+    taints,
+  }: Verdict): Promise<void> {
+    await this.#parts.api.mutate(
+      'Node',
+      '',
+      name,
+      '',
+      (node) => {
+        if (node.metadata.uid !== uid || healthOf(node).is !== health) return false
+        const wanted = withTaints(node.spec.taints, taints)
+        const unsay = health === 'ready' && isConfirmed(node)
+        if (wanted === node.spec.taints && !unsay) return false
+        node.spec.taints = wanted
+        if (unsay) delete node.metadata.annotations![LOST_ANNOTATION]
+        return undefined
+      },
+      this.#context,
+    )
   }
 
-  async #writeHeld({ node: { metadata: { name, uid } }, health, held }: Verdict): Promise<void> {
+  async #writeHeld({
+    node: {
+      metadata: { name, uid },
+    },
+    health,
+    held,
+  }: Verdict): Promise<void> {
     const { api, clock, events } = this.#parts
     let before: string | undefined
     let changed = false
-    const written = await api.mutate('Node', '', name, 'status', (node) => {
-      before = heldOf(node)?.reason
-      changed = node.metadata.uid === uid && healthOf(node).is === health && before !== held?.reason
-      if (!changed) return false
-      node.status.conditions = held === undefined ? withoutCondition(node.status.conditions, EVICTION_HELD) : withCondition(node.status.conditions, heldCondition(node.metadata, held, formatTime(clock.now())))
-      return undefined
-    }, this.#context)
+    const written = await api.mutate(
+      'Node',
+      '',
+      name,
+      'status',
+      (node) => {
+        before = heldOf(node)?.reason
+        changed = node.metadata.uid === uid && healthOf(node).is === health && before !== held?.reason
+        if (!changed) return false
+        node.status.conditions =
+          held === undefined
+            ? withoutCondition(node.status.conditions, EVICTION_HELD)
+            : withCondition(node.status.conditions, heldCondition(node.metadata, held, formatTime(clock.now())))
+        return undefined
+      },
+      this.#context,
+    )
     if (!changed) return
-    if (held === undefined) events.record({ regarding: written, type: 'Normal', reason: 'EvictionResumed', message: health === 'lost' ? 'its pods are evicted now: enough nodes are back, or the loss is confirmed' : 'the node is back', component: COMPONENT })
-    else if (before === undefined) events.record({ regarding: written, type: 'Warning', reason: EVICTION_HELD, message: `${held.vanished} of ${held.living} nodes are silent; ${heldOf(written)!.message}`, component: COMPONENT })
+    if (held === undefined)
+      events.record({
+        regarding: written,
+        type: 'Normal',
+        reason: 'EvictionResumed',
+        message:
+          health === 'lost'
+            ? 'its pods are evicted now: enough nodes are back, or the loss is confirmed'
+            : 'the node is back',
+        component: COMPONENT,
+      })
+    else if (before === undefined)
+      events.record({
+        regarding: written,
+        type: 'Warning',
+        reason: EVICTION_HELD,
+        message: `${held.vanished} of ${held.living} nodes are silent; ${heldOf(written)!.message}`,
+        component: COMPONENT,
+      })
   }
 }
 

@@ -1,12 +1,14 @@
-/** Which pods can never end by themselves, because their node is gone for good. Pure. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-garbage-collection */
+/**
+ * Which pods can never end by themselves, because their node is gone for good. Pure.
+ * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-garbage-collection
+ */
 import type { Pod } from '../../../proto/gen/types.ts'
 
 /** Milliseconds that a node must have been gone: it may be about to register anew under its name. */
 export const QUARANTINE = 40_000
 
 export type PodCollection =
-  | { readonly kind: 'wait'; readonly millis: number }
-  | { readonly kind: 'delete'; readonly pods: readonly Pod[] }
+  { readonly kind: 'wait'; readonly millis: number } | { readonly kind: 'delete'; readonly pods: readonly Pod[] }
 
 /** `goneFor`: milliseconds since the node was first missed. */
 export function planPodCollection(pods: readonly Pod[], goneFor: number): PodCollection {

@@ -22,7 +22,9 @@ export class PodCollector implements Reconciler {
       input('Node', (change) => [makeKey('', change.cached.object.metadata.name)]),
       input('Pod', ({ cached: { object } }) => {
         const { nodeName = '' } = object.spec
-        return nodeName === '' || parts.informer.lister('Node').get('', nodeName) !== undefined ? [] : [makeKey('', nodeName)]
+        return nodeName === '' || parts.informer.lister('Node').get('', nodeName) !== undefined
+          ? []
+          : [makeKey('', nodeName)]
       }),
     ]
   }
@@ -31,7 +33,7 @@ export class PodCollector implements Reconciler {
     const { name } = splitKey(key)
     const { informer, clock } = this.#parts
     const pods = informer.lister('Pod').byIndex('node', name)
-    if (pods.length === 0 || await this.#exists(name)) {
+    if (pods.length === 0 || (await this.#exists(name))) {
       this.#missed.delete(name)
       return undefined
     }
@@ -62,6 +64,12 @@ export class PodCollector implements Reconciler {
       if (GantryError.is(thrown, 'NotFound', 'Conflict')) return // gone already
       throw thrown
     }
-    this.#parts.events.record({ regarding: pod, type: 'Warning', reason: 'NodeGone', message: `Node ${pod.spec.nodeName} no longer exists`, component: 'pod-garbage-collector' })
+    this.#parts.events.record({
+      regarding: pod,
+      type: 'Warning',
+      reason: 'NodeGone',
+      message: `Node ${pod.spec.nodeName} no longer exists`,
+      component: 'pod-garbage-collector',
+    })
   }
 }

@@ -5,7 +5,10 @@ import { findCondition, withCondition, withoutCondition } from '../conditions.ts
 import { availableIn, isActive, isReady } from '../pod-state.ts'
 import { choosePods } from './removal.ts'
 
-/** Pods made in one pass at most, as in Kubernetes; the pass that follows from them makes more. Somebody may write a number that no memory has room for. */
+/**
+ * Pods made in one pass at most, as in Kubernetes; the pass that follows from them makes more. Somebody may write a
+ * number that no memory has room for.
+ */
 export const BURST = 500
 
 export interface ReplicaSetSnapshot {
@@ -42,7 +45,7 @@ export function planReplicaSet({ replicaSet, pods, related }: ReplicaSetSnapshot
       readyReplicas: active.filter(isReady).length,
       availableReplicas: waits.filter((wait) => wait === 0).length,
       observedGeneration: metadata.generation,
-      ...replicaSet.status.conditions !== undefined && { conditions: replicaSet.status.conditions },
+      ...(replicaSet.status.conditions !== undefined && { conditions: replicaSet.status.conditions }),
     },
     again: pending.length === 0 ? undefined : Math.min(...pending),
   }
@@ -53,11 +56,21 @@ function carriesLabels(pod: Pod, labels: Readonly<Record<string, string>> | unde
 }
 
 /** Why pods could not be created or deleted, as the condition ReplicaFailure; without a failure the condition goes. */
-export function withFailure(status: ReplicaSetStatus, failure: { reason: 'FailedCreate' | 'FailedDelete'; message: string } | undefined, now: number): ReplicaSetStatus {
+export function withFailure(
+  status: ReplicaSetStatus,
+  failure: { reason: 'FailedCreate' | 'FailedDelete'; message: string } | undefined,
+  now: number,
+): ReplicaSetStatus {
   if (failure === undefined && findCondition(status.conditions, 'ReplicaFailure') === undefined) return status
-  const conditions = failure === undefined
-    ? withoutCondition(status.conditions, 'ReplicaFailure')
-    : withCondition(status.conditions, { type: 'ReplicaFailure', status: 'True' as const, lastTransitionTime: formatTime(now), ...failure })
+  const conditions =
+    failure === undefined
+      ? withoutCondition(status.conditions, 'ReplicaFailure')
+      : withCondition(status.conditions, {
+          type: 'ReplicaFailure',
+          status: 'True' as const,
+          lastTransitionTime: formatTime(now),
+          ...failure,
+        })
   const { conditions: _conditions, ...counts } = status
   return conditions.length === 0 ? counts : { ...counts, conditions }
 }

@@ -31,9 +31,17 @@ export class ReplicaSetReconciler implements Reconciler {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
     this.#progress = new Progress(parts)
-    this.#claims = new Claims(parts, { owner: 'ReplicaSet', owned: 'Pod', context: this.#context, progress: this.#progress, adoptable: (pod) => !isTerminal(pod) })
+    this.#claims = new Claims(parts, {
+      owner: 'ReplicaSet',
+      owned: 'Pod',
+      context: this.#context,
+      progress: this.#progress,
+      adoptable: (pod) => !isTerminal(pod),
+    })
     this.inputs = [
-      input('ReplicaSet', ({ type, cached: { object }, previous }) => (type === 'modified' && differInConditionsOnly(object, previous!.object) ? [] : [keyOf(object)])),
+      input('ReplicaSet', ({ type, cached: { object }, previous }) =>
+        type === 'modified' && differInConditionsOnly(object, previous!.object) ? [] : [keyOf(object)],
+      ),
       input('Pod', (change) => this.#claims.keys(change)),
     ]
   }
@@ -49,8 +57,14 @@ export class ReplicaSetReconciler implements Reconciler {
     }
     const pods = await this.#claims.settle(key, replicaSet)
     const plan = planReplicaSet({ replicaSet, pods, related: this.#related(replicaSet, pods) }, clock.now())
-    const failures = [...await this.#create(key, replicaSet, plan.create), ...await this.#remove(key, replicaSet, plan.remove)]
-    await this.#writeStatus(replicaSet, withFailure(plan.status, failures.map(({ reason, message }) => ({ reason, message }))[0], clock.now()))
+    const failures = [
+      ...(await this.#create(key, replicaSet, plan.create)),
+      ...(await this.#remove(key, replicaSet, plan.remove)),
+    ]
+    await this.#writeStatus(
+      replicaSet,
+      withFailure(plan.status, failures.map(({ reason, message }) => ({ reason, message }))[0], clock.now()),
+    )
     if (failures[0] !== undefined) throw failures[0].thrown
     return plan.again
   }
@@ -60,12 +74,17 @@ export class ReplicaSetReconciler implements Reconciler {
     const controller = controllerOf(replicaSet)
     if (controller === undefined || pods.length <= replicaSet.spec.replicas) return pods
     const { informer } = this.#parts
-    return informer.lister('ReplicaSet').byIndex('owner', controller.uid).flatMap(({ metadata }) => informer.lister('Pod').byIndex('owner', metadata.uid))
+    return informer
+      .lister('ReplicaSet')
+      .byIndex('owner', controller.uid)
+      .flatMap(({ metadata }) => informer.lister('Pod').byIndex('owner', metadata.uid))
   }
 
   /** All at once: the API commits together what comes together. */
   async #create(key: string, replicaSet: ReplicaSet, count: number): Promise<Failure[]> {
-    const results = await Promise.allSettled(Array.from({ length: count }, () => this.#parts.api.create(podOf(replicaSet), this.#context)))
+    const results = await Promise.allSettled(
+      Array.from({ length: count }, () => this.#parts.api.create(podOf(replicaSet), this.#context)),
+    )
     return results.flatMap((result) => {
       if (result.status === 'fulfilled') {
         this.#progress.wrote(key, result.value)
@@ -73,22 +92,36 @@ export class ReplicaSetReconciler implements Reconciler {
         return []
       }
       this.#progress.failed(key, result.reason)
-      return [{ reason: 'FailedCreate', message: `cannot create a pod: ${GantryError.from(result.reason).message}`, thrown: result.reason as unknown }]
+      return [
+        {
+          reason: 'FailedCreate',
+          message: `cannot create a pod: ${GantryError.from(result.reason).message}`,
+          thrown: result.reason as unknown,
+        },
+      ]
     })
   }
 
   async #remove(key: string, replicaSet: ReplicaSet, pods: readonly Pod[]): Promise<Failure[]> {
-    const results = await Promise.all(pods.map(async ({ metadata: { namespace, name, uid } }): Promise<Failure[]> => {
-      try {
-        this.#progress.wrote(key, await this.#parts.api.delete('Pod', namespace, name, { uid }, this.#context))
-        this.#record(replicaSet, 'Normal', 'SuccessfulDelete', `Deleted pod: ${name}`)
-        return []
-      } catch (thrown) {
-        if (GantryError.is(thrown, 'NotFound', 'Conflict')) return [] // that pod is gone already
-        this.#progress.failed(key, thrown)
-        return [{ reason: 'FailedDelete', message: `cannot delete pod ${name}: ${GantryError.from(thrown).message}`, thrown }]
-      }
-    }))
+    const results = await Promise.all(
+      pods.map(async ({ metadata: { namespace, name, uid } }): Promise<Failure[]> => {
+        try {
+          this.#progress.wrote(key, await this.#parts.api.delete('Pod', namespace, name, { uid }, this.#context))
+          this.#record(replicaSet, 'Normal', 'SuccessfulDelete', `Deleted pod: ${name}`)
+          return []
+        } catch (thrown) {
+          if (GantryError.is(thrown, 'NotFound', 'Conflict')) return [] // that pod is gone already
+          this.#progress.failed(key, thrown)
+          return [
+            {
+              reason: 'FailedDelete',
+              message: `cannot delete pod ${name}: ${GantryError.from(thrown).message}`,
+              thrown,
+            },
+          ]
+        }
+      }),
+    )
     return results.flat()
   }
 
@@ -97,12 +130,20 @@ export class ReplicaSetReconciler implements Reconciler {
     const { namespace, name, uid } = replicaSet.metadata
     const before = findCondition(replicaSet.status.conditions, 'ReplicaFailure')
     const failure = findCondition(status.conditions, 'ReplicaFailure')
-    if (failure !== undefined && failure.message !== before?.message) this.#record(replicaSet, 'Warning', failure.reason ?? 'FailedCreate', failure.message ?? '')
-    await this.#parts.api.mutate('ReplicaSet', namespace, name, 'status', (stored) => {
-      if (stored.metadata.uid !== uid) return false
-      stored.status = status
-      return undefined
-    }, this.#context)
+    if (failure !== undefined && failure.message !== before?.message)
+      this.#record(replicaSet, 'Warning', failure.reason ?? 'FailedCreate', failure.message ?? '')
+    await this.#parts.api.mutate(
+      'ReplicaSet',
+      namespace,
+      name,
+      'status',
+      (stored) => {
+        if (stored.metadata.uid !== uid) return false
+        stored.status = status
+        return undefined
+      },
+      this.#context,
+    )
   }
 
   #record(regarding: ReplicaSet, type: 'Normal' | 'Warning', reason: string, message: string): void {
@@ -111,7 +152,8 @@ export class ReplicaSetReconciler implements Reconciler {
 }
 
 /**
- * Such a change is the reconciler's own word of a failed pass, which is tried again in time. Its text may differ with each try, by a generated name for
+ * Such a change is the reconciler's own word of a failed pass, which is tried again in time. Its text may differ with
+ * each try, by a generated name for
  * example: if it counted as a change, the next try would follow at once.
  */
 function differInConditionsOnly(one: ReplicaSet, other: ReplicaSet): boolean {
@@ -123,17 +165,34 @@ function differInConditionsOnly(one: ReplicaSet, other: ReplicaSet): boolean {
 }
 
 /** Counts that are absent are 0. */
-function comparable({ replicas = 0, fullyLabeledReplicas = 0, readyReplicas = 0, availableReplicas = 0, observedGeneration = 0, conditions = [] }: ReplicaSetStatus): unknown {
+function comparable({
+  replicas = 0,
+  fullyLabeledReplicas = 0,
+  readyReplicas = 0,
+  availableReplicas = 0,
+  observedGeneration = 0,
+  conditions = [],
+}: ReplicaSetStatus): unknown {
   return { replicas, fullyLabeledReplicas, readyReplicas, availableReplicas, observedGeneration, conditions }
 }
 
 /** A pod after the template. */
 export function podOf(replicaSet: ReplicaSet): Draft<'Pod'> {
-  const { metadata, spec: { template } } = replicaSet
+  const {
+    metadata,
+    spec: { template },
+  } = replicaSet
   const { labels, annotations, finalizers } = template.metadata ?? {}
   return {
     kind: 'Pod',
-    metadata: { generateName: `${metadata.name}-`, namespace: metadata.namespace, labels: { ...labels }, annotations: { ...annotations }, finalizers: [...finalizers ?? []], ownerReferences: [controllerReference(replicaSet)] },
+    metadata: {
+      generateName: `${metadata.name}-`,
+      namespace: metadata.namespace,
+      labels: { ...labels },
+      annotations: { ...annotations },
+      finalizers: [...(finalizers ?? [])],
+      ownerReferences: [controllerReference(replicaSet)],
+    },
     spec: structuredClone(template.spec),
   }
 }

@@ -1,4 +1,7 @@
-/** Which pods go first when there are too many: those whose loss costs least. https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-a-replicaset */
+/**
+ * Which pods go first when there are too many: those whose loss costs least.
+ * https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-a-replicaset
+ */
 import { parseTime } from '../../../proto/api/time.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import { isActive, isBound, isReady, readySince } from '../pod-state.ts'
@@ -8,11 +11,15 @@ export const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 
 const PHASES = ['Pending', 'Unknown', 'Running']
 
-/** The `count` pods to delete. `related` are all pods of the same workload: where many of them share a node, one of those goes first. */
+/**
+ * The `count` pods to delete. `related` are all pods of the same workload: where many of them share a node, one of
+ * those goes first.
+ */
 export function choosePods(pods: readonly Pod[], related: readonly Pod[], count: number): Pod[] {
   if (count >= pods.length) return [...pods]
   const perNode = new Map<string, number>()
-  for (const pod of related) if (isActive(pod) && isBound(pod)) perNode.set(pod.spec.nodeName!, (perNode.get(pod.spec.nodeName!) ?? 0) + 1)
+  for (const pod of related)
+    if (isActive(pod) && isBound(pod)) perNode.set(pod.spec.nodeName!, (perNode.get(pod.spec.nodeName!) ?? 0) + 1)
   const ranked = pods.map((pod) => ({ pod, rank: rankOf(pod, perNode) }))
   ranked.sort((a, b) => compare(a.rank, b.rank) || (a.pod.metadata.name < b.pod.metadata.name ? -1 : 1))
   return ranked.slice(0, count).map(({ pod }) => pod)

@@ -1,4 +1,7 @@
-/** Keeps in every namespace what belongs there: the ServiceAccount default and the certificate authority (see controller/accounts). */
+/**
+ * Keeps in every namespace what belongs there: the ServiceAccount default and the certificate authority (see
+ * controller/accounts).
+ */
 import { ROOT_CA, DEFAULT_ACCOUNT, NamespaceContents } from '../../accounts/namespace-contents.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
@@ -17,8 +20,12 @@ export class ServiceAccountReconciler implements Reconciler {
     this.#contents = new NamespaceContents(parts)
     this.inputs = [
       input('Namespace', ({ type, cached: { object } }) => (type === 'deleted' ? [] : [object.metadata.name])),
-      input('ServiceAccount', ({ type, cached: { object } }) => (type === 'deleted' && object.metadata.name === DEFAULT_ACCOUNT ? [object.metadata.namespace] : [])),
-      input('ConfigMap', ({ cached: { object } }) => (object.metadata.name === ROOT_CA ? [object.metadata.namespace] : [])),
+      input('ServiceAccount', ({ type, cached: { object } }) =>
+        type === 'deleted' && object.metadata.name === DEFAULT_ACCOUNT ? [object.metadata.namespace] : [],
+      ),
+      input('ConfigMap', ({ cached: { object } }) =>
+        object.metadata.name === ROOT_CA ? [object.metadata.namespace] : [],
+      ),
     ]
   }
 

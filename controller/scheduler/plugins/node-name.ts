@@ -1,9 +1,15 @@
 import type { FilterPlugin, NodeView } from '../framework.ts'
 
-/** A pod that names its node goes there. Such pods are bound already; it matters where placing is asked for all the same. */
+/**
+ * A pod that names its node goes there. Such pods are bound already; it matters where placing is asked for all the
+ * same.
+ */
 export const nodeName: FilterPlugin = {
   name: 'NodeName',
   helpedBy: ['node-added'],
-  prepareFilter: ({ spec: { nodeName: asked = '' } }) => asked === '' ? undefined
-    : ({ name }: NodeView) => (name === asked ? undefined : { reason: 'not the node asked for', detail: `the pod asks for node ${asked}` }),
+  prepareFilter: ({ spec: { nodeName: asked = '' } }) =>
+    asked === ''
+      ? undefined
+      : ({ name }: NodeView) =>
+          name === asked ? undefined : { reason: 'not the node asked for', detail: `the pod asks for node ${asked}` },
 }

@@ -20,12 +20,22 @@ export const nodePorts: FilterPlugin = {
   prepareFilter(pod) {
     const wanted = hostPortClaims(pod)
     if (wanted.length === 0) return undefined
-    const ofEntrance = wanted.find((claim) => ENTRANCE_PORTS.some((reserved) => reserved.protocol === claim.protocol && reserved.port === claim.port))
+    const ofEntrance = wanted.find((claim) =>
+      ENTRANCE_PORTS.some((reserved) => reserved.protocol === claim.protocol && reserved.port === claim.port),
+    )
     return ({ node, pods }) => {
-      if (ofEntrance !== undefined && node.metadata.labels?.[ENTRANCE_LABEL] === 'true') return { reason: 'host port taken', detail: `host port ${formatHostPort(ofEntrance)} is for Ingresses, since the node is an entrance` }
+      if (ofEntrance !== undefined && node.metadata.labels?.[ENTRANCE_LABEL] === 'true')
+        return {
+          reason: 'host port taken',
+          detail: `host port ${formatHostPort(ofEntrance)} is for Ingresses, since the node is an entrance`,
+        }
       for (const other of pods.values()) {
         const taken = wanted.find((claim) => claims(other).some((held) => portsClash(claim, held)))
-        if (taken !== undefined) return { reason: 'host port taken', detail: `host port ${formatHostPort(taken)} is that of pod ${other.metadata.namespace}/${other.metadata.name}` }
+        if (taken !== undefined)
+          return {
+            reason: 'host port taken',
+            detail: `host port ${formatHostPort(taken)} is that of pod ${other.metadata.namespace}/${other.metadata.name}`,
+          }
       }
       return undefined
     }

@@ -5,17 +5,28 @@ import type { NodeView, FilterPlugin, Refusal } from '../framework.ts'
 export const nodeReady: FilterPlugin = {
   name: 'NodeReady',
   helpedBy: ['node-added', 'node-changed'],
-  prepareFilter: () => ({ node }: NodeView): Refusal | undefined => {
-    const health = healthOf(node)
-    switch (health.is) {
-      case 'ready': return undefined
-      case 'suspect': return { reason: 'suspect', detail: `is suspect: no sign of life since ${health.since}` }
-      case 'lost': return { reason: 'lost', detail: `is lost: no sign of life since ${health.since}` }
-      case 'unknown': {
-        const ready = node.status.conditions?.find(({ type }) => type === 'Ready')
-        const said = [ready?.reason, ready?.message].filter((text) => text !== undefined && text !== '').join(': ')
-        return { reason: 'not ready', detail: ready === undefined ? 'has not said yet that it is ready' : `Ready is ${ready.status}${said === '' ? '' : ` (${said})`}` }
+  prepareFilter:
+    () =>
+    ({ node }: NodeView): Refusal | undefined => {
+      const health = healthOf(node)
+      switch (health.is) {
+        case 'ready':
+          return undefined
+        case 'suspect':
+          return { reason: 'suspect', detail: `is suspect: no sign of life since ${health.since}` }
+        case 'lost':
+          return { reason: 'lost', detail: `is lost: no sign of life since ${health.since}` }
+        case 'unknown': {
+          const ready = node.status.conditions?.find(({ type }) => type === 'Ready')
+          const said = [ready?.reason, ready?.message].filter((text) => text !== undefined && text !== '').join(': ')
+          return {
+            reason: 'not ready',
+            detail:
+              ready === undefined
+                ? 'has not said yet that it is ready'
+                : `Ready is ${ready.status}${said === '' ? '' : ` (${said})`}`,
+          }
+        }
       }
-    }
-  },
+    },
 }

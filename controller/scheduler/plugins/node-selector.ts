@@ -12,7 +12,10 @@ export const nodeSelector: FilterPlugin = {
       if (missing === undefined) return undefined
       const [key, value] = missing
       const has = node.node.metadata.labels?.[key]
-      return { reason: 'other labels than spec.nodeSelector', detail: `label ${key}=${value} is asked for, the node has ${has === undefined ? 'none' : `${key}=${has}`}` }
+      return {
+        reason: 'other labels than spec.nodeSelector',
+        detail: `label ${key}=${value} is asked for, the node has ${has === undefined ? 'none' : `${key}=${has}`}`,
+      }
     }
   },
 }

@@ -22,7 +22,12 @@ export const resources: FilterPlugin = {
       const { name, missing } = first!
       return {
         reason: name === 'pods' ? 'full of pods' : `${name} short`,
-        detail: short.map((one) => `${one.name} ${formatAmount(one.name, one.missing)} short (requested ${formatAmount(one.name, one.amount)}, free ${formatAmount(one.name, one.free)})`).join(', '),
+        detail: short
+          .map(
+            (one) =>
+              `${one.name} ${formatAmount(one.name, one.missing)} short (requested ${formatAmount(one.name, one.amount)}, free ${formatAmount(one.name, one.free)})`,
+          )
+          .join(', '),
         ...(name === 'pods' ? {} : { shortage: { amount: missing, text: formatAmount(name, missing) } }),
       }
     }
@@ -31,7 +36,10 @@ export const resources: FilterPlugin = {
 
 const SCORED = ['cpu', 'memory', 'pods']
 
-/** The larger the shares of cpu, memory and pods still free after the pod, the better. Containers that request nothing count as `unstatedRequests` says. */
+/**
+ * The larger the shares of cpu, memory and pods still free after the pod, the better. Containers that request nothing
+ * count as `unstatedRequests` says.
+ */
 export const leastAllocated: ScorePlugin = {
   name: 'LeastAllocated',
   weight: 1,

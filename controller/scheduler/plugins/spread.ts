@@ -1,5 +1,6 @@
 /**
- * Pods that belong together are spread: as topologySpreadConstraints ask. Those of a pod without any are spread over nodes and zones by default
+ * Pods that belong together are spread: as topologySpreadConstraints ask. Those of a pod without any are spread over
+ * nodes and zones by default
  * if they have one owner, or if the same Services select them.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
  */
@@ -28,13 +29,26 @@ export const spread: FilterPlugin & ScorePlugin = {
     const all = domainsOf(pod, cluster, 'DoNotSchedule')
     if (all.length === 0) return undefined
     return (node) => {
-      for (const { constraint: { topologyKey, maxSkew }, counts, least, own } of all) {
+      for (const {
+        constraint: { topologyKey, maxSkew },
+        counts,
+        least,
+        own,
+      } of all) {
         const value = node.node.metadata.labels?.[topologyKey]
-        if (value === undefined) return { reason: `without label ${topologyKey}`, detail: `has no label ${topologyKey}, over which the pod is to be spread` }
+        if (value === undefined)
+          return {
+            reason: `without label ${topologyKey}`,
+            detail: `has no label ${topologyKey}, over which the pod is to be spread`,
+          }
         const here = counts.get(value) ?? 0
         const skew = here + own - least
         if (skew > maxSkew) {
-          return { reason: `uneven spread over ${topologyKey}`, detail: `${topologyKey}=${value} has ${here} such pods, another only ${least}: one more is a skew of ${skew}, ${maxSkew} is allowed`, shortage: { amount: skew - maxSkew, text: String(skew - maxSkew) } }
+          return {
+            reason: `uneven spread over ${topologyKey}`,
+            detail: `${topologyKey}=${value} has ${here} such pods, another only ${least}: one more is a skew of ${skew}, ${maxSkew} is allowed`,
+            shortage: { amount: skew - maxSkew, text: String(skew - maxSkew) },
+          }
         }
       }
       return undefined
@@ -48,7 +62,8 @@ export const spread: FilterPlugin & ScorePlugin = {
         return value === undefined ? 0 : 100 * (1 - (counts.get(value) ?? 0) / most)
       }
     })
-    if (wishes.length === 0) return (pod.spec.topologySpreadConstraints ?? []).length === 0 ? spreadByDefault(pod, cluster) : undefined
+    if (wishes.length === 0)
+      return (pod.spec.topologySpreadConstraints ?? []).length === 0 ? spreadByDefault(pod, cluster) : undefined
     return (node) => wishes.reduce((sum, wish) => sum + wish(node), 0) / wishes.length
   },
 }
@@ -56,8 +71,10 @@ export const spread: FilterPlugin & ScorePlugin = {
 const ZONE = 'topology.kubernetes.io/zone'
 
 /**
- * The fewer pods of its kind a node and its zone have, the better. The two add up as in Kubernetes' default constraints: what counts of a topology
- * grows with the number of its domains. https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints
+ * The fewer pods of its kind a node and its zone have, the better. The two add up as in Kubernetes' default
+ * constraints: what counts of a topology
+ * grows with the number of its domains.
+ * https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints
  */
 function spreadByDefault(pod: Pod, cluster: ClusterView): ((node: NodeView) => number) | undefined {
   const perNode = similarPods(pod, cluster)
@@ -76,7 +93,10 @@ function spreadByDefault(pod: Pod, cluster: ClusterView): ((node: NodeView) => n
   return ({ name, node }) => 100 * (1 - cost(name, node.metadata.labels?.[ZONE]) / most)
 }
 
-/** How many pods each node has that have the pod's owner or, for a pod without an owner, that the Services select which select it. */
+/**
+ * How many pods each node has that have the pod's owner or, for a pod without an owner, that the Services select which
+ * select it.
+ */
 function similarPods(pod: Pod, cluster: ClusterView): ReadonlyMap<string, number> | undefined {
   const owner = ownerOf(pod)
   if (owner !== undefined) return cluster.podsOfOwner(owner)
@@ -95,13 +115,20 @@ function similarPods(pod: Pod, cluster: ClusterView): ReadonlyMap<string, number
 function countMatching({ pods }: NodeView, namespace: string, matcher: LabelMatcher): number {
   let count = 0
   for (const { metadata } of pods.values()) {
-    if (metadata.namespace === namespace && metadata.deletionTimestamp === undefined && matcher.matches(metadata.labels)) count++
+    if (
+      metadata.namespace === namespace &&
+      metadata.deletionTimestamp === undefined &&
+      matcher.matches(metadata.labels)
+    )
+      count++
   }
   return count
 }
 
 function domainsOf(pod: Pod, cluster: ClusterView, when: TopologySpreadConstraint['whenUnsatisfiable']): Domains[] {
-  const constraints = (pod.spec.topologySpreadConstraints ?? []).filter(({ whenUnsatisfiable }) => whenUnsatisfiable === when)
+  const constraints = (pod.spec.topologySpreadConstraints ?? []).filter(
+    ({ whenUnsatisfiable }) => whenUnsatisfiable === when,
+  )
   return constraints.map((constraint) => {
     const matcher = matcherOf(constraint, pod)
     const counts = new Map<string, number>()
@@ -126,8 +153,15 @@ function matcherOf({ labelSelector, matchLabelKeys = [] }: TopologySpreadConstra
 }
 
 /** The node is one of those over which the pod could be spread. */
-function isEligible({ nodeAffinityPolicy = 'Honor', nodeTaintsPolicy = 'Ignore' }: TopologySpreadConstraint, constraints: readonly TopologySpreadConstraint[], pod: Pod, node: NodeView): boolean {
+function isEligible(
+  { nodeAffinityPolicy = 'Honor', nodeTaintsPolicy = 'Ignore' }: TopologySpreadConstraint,
+  constraints: readonly TopologySpreadConstraint[],
+  pod: Pod,
+  node: NodeView,
+): boolean {
   if (!constraints.every(({ topologyKey }) => node.node.metadata.labels?.[topologyKey] !== undefined)) return false
   if (nodeAffinityPolicy === 'Honor' && missingLabel(pod, node) !== undefined) return false
-  return nodeTaintsPolicy === 'Ignore' || (repellingTaint(pod, node) === undefined && node.node.spec.unschedulable !== true)
+  return (
+    nodeTaintsPolicy === 'Ignore' || (repellingTaint(pod, node) === undefined && node.node.spec.unschedulable !== true)
+  )
 }

@@ -1,8 +1,14 @@
-/** Taints keep pods away that do not tolerate them. https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/ */
+/**
+ * Taints keep pods away that do not tolerate them.
+ * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
+ */
 import type { Pod, Taint, Toleration } from '../../../proto/gen/types.ts'
 import type { FilterPlugin, NodeView, ScorePlugin } from '../framework.ts'
 
-/** The pod's first toleration of the taint: same effect (or any), same key (or any, with Exists), same value (or Exists). */
+/**
+ * The pod's first toleration of the taint: same effect (or any), same key (or any, with Exists), same value (or
+ * Exists).
+ */
 export function tolerationOf(pod: Pod, taint: Taint): Toleration | undefined {
   return pod.spec.tolerations?.find(({ key = '', operator = 'Equal', value = '', effect }) => {
     if (effect !== undefined && effect !== taint.effect) return false
@@ -30,13 +36,18 @@ export const taints: FilterPlugin & ScorePlugin = {
   weight: 3,
   prepareFilter: (pod) => (node) => {
     const taint = repellingTaint(pod, node)
-    return taint === undefined ? undefined : { reason: `tainted ${formatTaint(taint)}`, detail: `the pod does not tolerate the taint ${formatTaint(taint)}` }
+    return taint === undefined
+      ? undefined
+      : { reason: `tainted ${formatTaint(taint)}`, detail: `the pod does not tolerate the taint ${formatTaint(taint)}` }
   },
   /** Fewer taints that prefer the pod elsewhere are better. */
   prepareScore(pod, { nodes }) {
-    if (!nodes.some(({ node }) => node.spec.taints?.some(({ effect }) => effect === 'PreferNoSchedule'))) return undefined
+    if (!nodes.some(({ node }) => node.spec.taints?.some(({ effect }) => effect === 'PreferNoSchedule')))
+      return undefined
     return ({ node }: NodeView) => {
-      const against = (node.spec.taints ?? []).filter((taint) => taint.effect === 'PreferNoSchedule' && !tolerates(pod, taint)).length
+      const against = (node.spec.taints ?? []).filter(
+        (taint) => taint.effect === 'PreferNoSchedule' && !tolerates(pod, taint),
+      ).length
       return 100 / (1 + against)
     }
   },

@@ -14,8 +14,16 @@ export default defineCommand({
   flags: { descriptions: { type: 'boolean', help: 'each with a tab and what it is' } },
   completes: 'none',
   async run({ flags, rest, environment }) {
-    const own = (completes: 'rigs' | 'machines', words: readonly string[]): Promise<Candidate[]> => (completes === 'rigs' ? rigs() : machines(words, environment.env))
-    environment.stdout.write(await completions(rest ?? [], environment, { commands, globalFlags: { config: globalFlags.config }, own }, flags.descriptions))
+    const own = (completes: 'rigs' | 'machines', words: readonly string[]): Promise<Candidate[]> =>
+      completes === 'rigs' ? rigs() : machines(words, environment.env)
+    environment.stdout.write(
+      await completions(
+        rest ?? [],
+        environment,
+        { commands, globalFlags: { config: globalFlags.config }, own },
+        flags.descriptions,
+      ),
+    )
   },
 })
 
@@ -23,7 +31,10 @@ async function rigs(): Promise<Candidate[]> {
   return (await listRigs()).map(({ name }) => ({ word: name, description: 'rig' }))
 }
 
-async function machines(words: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<Candidate[]> {
+async function machines(
+  words: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Candidate[]> {
   const tokens = tokenize(words, { rig: rigFlag })
   const at = tokens.findIndex(({ is, text }) => is === 'flag' && text === '--rig')
   try {

@@ -8,20 +8,23 @@ import { rigNames } from '../rig-record.ts'
 export default defineCommand({
   usage: '[NAME…] [flags]',
   summary: 'end a rig; nothing of it stays',
-  description: 'Ends rigs, half-made ones and those of other versions too: processes, mounts, namespaces, cgroups, interfaces, firewall rules, files, and the context. '
-    + 'Without a name: $GANTRY_RIG, else "default", else the only one there is. One that does not exist is as good as ended.',
+  description:
+    'Ends rigs, half-made ones and those of other versions too: processes, mounts, namespaces, cgroups, interfaces, firewall rules, files, and the context. ' +
+    'Without a name: $GANTRY_RIG, else "default", else the only one there is. One that does not exist is as good as ended.',
   examples: ['gantry rig down', 'gantry rig down lab', 'gantry rig down --all'],
-  flags: {
-    all: { type: 'boolean', help: 'every rig of this host' },
-  },
+  flags: { all: { type: 'boolean', help: 'every rig of this host' } },
   completes: 'rigs',
   async run({ flags, args, environment }) {
     if (flags.all && args.length > 0) throw new UsageError('give names or --all, not both')
     const names = flags.all ? await rigNames() : args.length > 0 ? args : [await onlyOne(environment.env)]
     if (names.length === 0) environment.stdout.write('There is no rig.\n')
-    await Promise.all(names.map(async (name) => {
-      environment.stdout.write(await removeRig(name) ? `The rig "${name}" is gone.\n` : `There is no rig "${name}".\n`)
-    }))
+    await Promise.all(
+      names.map(async (name) => {
+        environment.stdout.write(
+          (await removeRig(name)) ? `The rig "${name}" is gone.\n` : `There is no rig "${name}".\n`,
+        )
+      }),
+    )
     return EXIT.ok
   },
 })

@@ -14,7 +14,11 @@ export default defineCommand({
   async run({ flags, args, environment }) {
     const engine = await openEngine(await chooseRig(flags.rig, environment.env))
     const healed = await engine.heal(args.length === 0 ? undefined : args)
-    environment.stdout.write(healed.length === 0 ? 'no fault is in force\n' : healed.map(({ id, description }) => `${id} ended: ${description}\n`).join(''))
+    environment.stdout.write(
+      healed.length === 0
+        ? 'no fault is in force\n'
+        : healed.map(({ id, description }) => `${id} ended: ${description}\n`).join(''),
+    )
     return EXIT.ok
   },
 })

@@ -21,19 +21,41 @@ export default defineCommand({
   async run({ flags, environment }) {
     const { stdout, stderr, clock } = environment
     const rigs = await Rig.list()
-    const shown = rigs.map((rig) => Object.fromEntries(Object.entries(rig).filter(([, value]) => value !== undefined))) as JsonValue
+    const shown = rigs.map((rig) =>
+      Object.fromEntries(Object.entries(rig).filter(([, value]) => value !== undefined)),
+    ) as JsonValue
     switch (flags.output) {
-      case 'json': stdout.write(`${JSON.stringify(shown, undefined, 4)}\n`); break
-      case 'yaml': stdout.write(formatYaml(shown)); break
-      case 'name': stdout.write(rigs.map(({ name }) => `${name}\n`).join('')); break
+      case 'json':
+        stdout.write(`${JSON.stringify(shown, undefined, 4)}\n`)
+        break
+      case 'yaml':
+        stdout.write(formatYaml(shown))
+        break
+      case 'name':
+        stdout.write(rigs.map(({ name }) => `${name}\n`).join(''))
+        break
       default:
         if (rigs.length === 0) stderr.write('There is no rig; `gantry rig up` makes one.\n')
-        else stdout.write(formatTable([...(flags['no-headers'] ? [] : [['NAME', 'DRIVER', 'CONTROLLERS', 'NODES', 'STATE', 'AGE', 'OWNER']]), ...rigs.map((rig) => row(rig, clock.now()))]))
+        else
+          stdout.write(
+            formatTable([
+              ...(flags['no-headers'] ? [] : [['NAME', 'DRIVER', 'CONTROLLERS', 'NODES', 'STATE', 'AGE', 'OWNER']]),
+              ...rigs.map((rig) => row(rig, clock.now())),
+            ]),
+          )
     }
     return EXIT.ok
   },
 })
 
 function row({ name, driver, controllers, nodes, state, created, owner }: RigSummary, now: number): string[] {
-  return [name, driver ?? '-', String(controllers), String(nodes), state, ageSince(created, now), owner === undefined ? '-' : `process ${owner}`]
+  return [
+    name,
+    driver ?? '-',
+    String(controllers),
+    String(nodes),
+    state,
+    ageSince(created, now),
+    owner === undefined ? '-' : `process ${owner}`,
+  ]
 }

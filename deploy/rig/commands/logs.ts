@@ -8,9 +8,19 @@ import { Rig } from '../rig.ts'
 export default defineCommand({
   usage: '[NAME] [flags]',
   summary: 'write one archive with every log, event and object',
-  description: 'Writes one archive (.tar.gz): what every machine and container printed, events, timelines of pods, all objects, versions, the state of every machine, and the faults with their times. Values of secrets are left out. What cannot be had is named in its README, with the reason.',
+  description:
+    'Writes one archive (.tar.gz): what every machine and container printed, events, timelines of pods, all objects, versions, the state of every machine, and the faults with their times. Values of secrets are left out. What cannot be had is named in its README, with the reason.',
   examples: ['gantry rig logs', 'gantry rig logs lab -o /tmp/lab.tar.gz'],
-  flags: { rig: rigFlag, output: { type: 'text', short: 'o', value: 'file', help: 'where to (default NAME-TIME.tar.gz here)', completes: 'file' } },
+  flags: {
+    rig: rigFlag,
+    output: {
+      type: 'text',
+      short: 'o',
+      value: 'file',
+      help: 'where to (default NAME-TIME.tar.gz here)',
+      completes: 'file',
+    },
+  },
   completes: 'rigs',
   async run({ flags, args, environment }) {
     if (args.length > 1) throw new UsageError(`"${args[1]}" is not expected here`, '-o names the file')
@@ -19,7 +29,8 @@ export default defineCommand({
     try {
       const file = resolve(cwd, flags.output ?? `${rig.name}-${formatTime(clock.now()).replaceAll(/[-:]/g, '')}.tar.gz`)
       const { items, missing } = await rig.archive(file)
-      for (const { path, reason } of missing) stderr.write(`warning: ${path} could not be had: ${reason.split('\n')[0]}\n`)
+      for (const { path, reason } of missing)
+        stderr.write(`warning: ${path} could not be had: ${reason.split('\n')[0]}\n`)
       stdout.write(`${file}: ${items.length} files\n`)
     } finally {
       rig.close()

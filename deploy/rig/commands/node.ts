@@ -14,12 +14,14 @@ const add = defineCommand({
   completes: 'none',
   async run({ flags, args, environment }) {
     const [count = '1', unexpected] = args
-    if (unexpected !== undefined) throw new UsageError(`"${unexpected}" is not expected here`, 'nodes get their names from the rig')
+    if (unexpected !== undefined)
+      throw new UsageError(`"${unexpected}" is not expected here`, 'nodes get their names from the rig')
     if (!/^[1-9]\d*$/.test(count)) throw new UsageError(`COUNT is a whole number from 1, not "${count}"`)
     const name = await chooseRig(flags.rig, environment.env)
     const progress = new Progress(`Rig "${name}"`, environment)
     const rig = await Rig.open(name, {
-      signal: environment.signal, progress: (text) => progress.show(text),
+      signal: environment.signal,
+      progress: (text) => progress.show(text),
       warn: (text) => environment.stderr.write(`warning: ${text}\n`),
     })
     try {
@@ -37,7 +39,8 @@ const add = defineCommand({
 const remove = defineCommand({
   usage: 'NODE… [flags]',
   summary: 'remove nodes',
-  description: 'Takes nodes away: no new pods on them, their pods deleted with their grace, then the Node objects and the machines.',
+  description:
+    'Takes nodes away: no new pods on them, their pods deleted with their grace, then the Node objects and the machines.',
   examples: ['gantry rig node remove n3', 'gantry rig node remove n3 --now'],
   flags: { rig: rigFlag, now: { type: 'boolean', help: 'at once, without emptying them: as if they had burnt' } },
   completes: 'machines',

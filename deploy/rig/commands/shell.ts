@@ -8,14 +8,16 @@ import { requireRig } from '../rig-record.ts'
 export default defineCommand({
   usage: 'MACHINE [-- COMMAND] [flags]',
   summary: 'a shell on a machine, or one command there',
-  description: 'Runs a shell, or a command, on a machine as its root, with this terminal. Ends with the exit code of the command.',
+  description:
+    'Runs a shell, or a command, on a machine as its root, with this terminal. Ends with the exit code of the command.',
   examples: ['gantry rig shell n1', 'gantry rig shell controller -- ss -tlnp', 'gantry rig shell n2 --rig lab'],
   flags: { rig: rigFlag },
   completes: 'machines',
   async run({ flags, args, rest, environment }) {
     const [machine, unexpected] = args
     if (machine === undefined) throw new UsageError('on which machine?', '`gantry rig status` lists them')
-    if (unexpected !== undefined) throw new UsageError(`"${unexpected}" is not expected here`, 'the command to run stands after "--"')
+    if (unexpected !== undefined)
+      throw new UsageError(`"${unexpected}" is not expected here`, 'the command to run stands after "--"')
     const rig = await requireRig(await chooseRig(flags.rig, environment.env))
     const opened = openMachine(await openDriver(rig.driver), rig, requireMachine(rig, machine))
     const colour = (environment.env.NO_COLOR ?? '') === '' && environment.stdout.isTTY === true
@@ -31,7 +33,8 @@ function prompt(rig: string, machine: string, colour: boolean): string {
 
 /** bash where the machine has it, else sh, which knows no escapes. */
 function login(ps1: string): string[] {
-  const script = 'cd "${HOME:-/}" || cd /; if command -v bash >/dev/null; then PS1="$1" exec bash --noprofile --norc -i; else PS1="$2" exec sh -i; fi'
+  const script =
+    'cd "${HOME:-/}" || cd /; if command -v bash >/dev/null; then PS1="$1" exec bash --noprofile --norc -i; else PS1="$2" exec sh -i; fi'
   const plain = ps1.replaceAll(/\\\[.*?\\\]/g, '').replace('\\w', '$PWD')
   return ['sh', '-c', script, 'sh', ps1, plain]
 }

@@ -22,14 +22,20 @@ export default defineCommand({
   },
   completes: 'rigs',
   async run({ flags, args, environment }) {
-    if (args.length > 1) throw new UsageError(`"${args[1]}" is not expected here`, '`gantry rig list` tells of all rigs')
+    if (args.length > 1)
+      throw new UsageError(`"${args[1]}" is not expected here`, '`gantry rig list` tells of all rigs')
     const { stdout, clock, signal } = environment
     const rig = await requireRig(await chooseRig(args[0] ?? flags.rig, environment.env))
     const status = await rigStatus(rig, await openDriver(rig.driver), signal)
     switch (flags.output) {
-      case 'json': stdout.write(`${JSON.stringify(status, undefined, 4)}\n`); break
-      case 'yaml': stdout.write(formatYaml(JSON.parse(JSON.stringify(status)) as JsonValue)); break
-      default: stdout.write(page(status, clock.now()))
+      case 'json':
+        stdout.write(`${JSON.stringify(status, undefined, 4)}\n`)
+        break
+      case 'yaml':
+        stdout.write(formatYaml(JSON.parse(JSON.stringify(status)) as JsonValue))
+        break
+      default:
+        stdout.write(page(status, clock.now()))
     }
     return EXIT.ok
   },
@@ -38,7 +44,10 @@ export default defineCommand({
 function page(status: RigStatus, now: number): string {
   const { name, driver, state, created, owner, context, registry, machines, problem } = status
   const facts = [
-    ['Rig:', `${name}, ${state} (driver ${driver}, made ${ageSince(created, now)} ago${owner === undefined ? '' : `, ends with process ${owner}`})`],
+    [
+      'Rig:',
+      `${name}, ${state} (driver ${driver}, made ${ageSince(created, now)} ago${owner === undefined ? '' : `, ends with process ${owner}`})`,
+    ],
     ['Context:', `${context.name} in ${context.file}, ${context.server.join(', ')}`],
     ['Registry:', registry],
     ...(problem === undefined ? [] : [['Cluster:', `does not answer: ${problem}`]]),
@@ -48,17 +57,39 @@ function page(status: RigStatus, now: number): string {
 }
 
 function machineRow({ name, role, address, state, node, programs, memoryBytes }: MachineStatus): string[] {
-  const running = programs.map((program) => `${program.name} (pid ${program.pid}, ${formatAge(program.upSeconds * 1000)})`)
-  return [name, role, address, state, node ?? '-', memoryBytes === undefined ? '-' : `${Math.round(memoryBytes / 2 ** 20)}Mi`, running.join(', ') || '-']
+  const running = programs.map(
+    (program) => `${program.name} (pid ${program.pid}, ${formatAge(program.upSeconds * 1000)})`,
+  )
+  return [
+    name,
+    role,
+    address,
+    state,
+    node ?? '-',
+    memoryBytes === undefined ? '-' : `${Math.round(memoryBytes / 2 ** 20)}Mi`,
+    running.join(', ') || '-',
+  ]
 }
 
 function faultPage({ faults }: RigStatus, now: number): string {
   const inForce = faults.filter(isInForce)
   const past = faults.filter((fault) => !isInForce(fault))
   const time = (text: string): string => text.slice(11, 19)
-  const text = ({ description, note, problem }: RigStatus['faults'][number]): string => `${description}${note === undefined ? '' : `; ${note}`}${problem === undefined ? '' : `; cannot be ended: ${problem}`}`
-  const lines = inForce.length === 0 ? 'No fault is in force.\n'
-    : formatTable([['FAULT', 'KIND', 'SINCE', 'UNTIL', 'WHAT'], ...inForce.map((fault) => [fault.id, fault.kind, `${time(fault.begun)} (${ageSince(fault.begun, now)})`, fault.until === undefined ? 'healed' : time(fault.until), text(fault)])])
+  const text = ({ description, note, problem }: RigStatus['faults'][number]): string =>
+    `${description}${note === undefined ? '' : `; ${note}`}${problem === undefined ? '' : `; cannot be ended: ${problem}`}`
+  const lines =
+    inForce.length === 0
+      ? 'No fault is in force.\n'
+      : formatTable([
+          ['FAULT', 'KIND', 'SINCE', 'UNTIL', 'WHAT'],
+          ...inForce.map((fault) => [
+            fault.id,
+            fault.kind,
+            `${time(fault.begun)} (${ageSince(fault.begun, now)})`,
+            fault.until === undefined ? 'healed' : time(fault.until),
+            text(fault),
+          ]),
+        ])
   if (past.length === 0) return lines
   return `${lines}\n${formatTable([['PAST', 'KIND', 'BEGUN', 'ENDED', 'WHAT'], ...past.map((fault) => [fault.id, fault.kind, time(fault.begun), time(fault.ended!), text(fault)])])}`
 }

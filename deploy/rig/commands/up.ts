@@ -25,24 +25,62 @@ import { rigState } from '../summary.ts'
 export default defineCommand({
   usage: '[NAME] [flags]',
   summary: 'make a rig: a cluster of several machines on this host',
-  description: 'Makes a rig: controllers, nodes and a registry, each a machine with its own network, processes, host name, address and disk, joined by a network of their own. '
-    + 'Returns when every node is Ready. The rig gets a context of its name, which becomes the current one. Interrupted, it leaves nothing.',
-  examples: ['gantry rig up', 'gantry rig up lab --nodes 5 --controllers 3', 'gantry rig up --ephemeral --nodes 1', 'gantry rig up small --memory 512Mi --cpus 0.5'],
+  description:
+    'Makes a rig: controllers, nodes and a registry, each a machine with its own network, processes, host name, address and disk, joined by a network of their own. ' +
+    'Returns when every node is Ready. The rig gets a context of its name, which becomes the current one. Interrupted, it leaves nothing.',
+  examples: [
+    'gantry rig up',
+    'gantry rig up lab --nodes 5 --controllers 3',
+    'gantry rig up --ephemeral --nodes 1',
+    'gantry rig up small --memory 512Mi --cpus 0.5',
+  ],
   flags: {
     nodes: { type: 'integer', value: 'number', default: DEFAULT_NODES, help: 'how many nodes' },
-    controllers: { type: 'integer', value: 'number', default: 1, help: '1, 3 or 5; several share one etcd and one NATS of as many members' },
-    driver: { type: 'text', value: 'name', default: 'namespaces', choices: driverNames, help: 'what machines are made of' },
-    etcd: { type: 'list', commas: true, value: 'url', help: 'members of an etcd that is there already, as the machines reach them' },
+    controllers: {
+      type: 'integer',
+      value: 'number',
+      default: 1,
+      help: '1, 3 or 5; several share one etcd and one NATS of as many members',
+    },
+    driver: {
+      type: 'text',
+      value: 'name',
+      default: 'namespaces',
+      choices: driverNames,
+      help: 'what machines are made of',
+    },
+    etcd: {
+      type: 'list',
+      commas: true,
+      value: 'url',
+      help: 'members of an etcd that is there already, as the machines reach them',
+    },
     nats: { type: 'list', commas: true, value: 'url', help: 'likewise, NATS servers' },
-    disk: { type: 'text', value: 'size', help: 'size of each machine\'s disk at most (default 8Gi; nothing is set aside)' },
-    memory: { type: 'text', value: 'size', help: 'memory that everything on a machine may use together (default: the host\'s)' },
+    disk: {
+      type: 'text',
+      value: 'size',
+      help: "size of each machine's disk at most (default 8Gi; nothing is set aside)",
+    },
+    memory: {
+      type: 'text',
+      value: 'size',
+      help: "memory that everything on a machine may use together (default: the host's)",
+    },
     cpus: { type: 'text', value: 'number', help: 'processors, likewise; "0.5" is half of one' },
-    'controller-settings': { type: 'text', value: 'file', help: 'YAML with further settings of the controllers, e.g. podCidr' },
+    'controller-settings': {
+      type: 'text',
+      value: 'file',
+      help: 'YAML with further settings of the controllers, e.g. podCidr',
+    },
     'agent-settings': { type: 'text', value: 'file', help: 'the same of the agents, e.g. network' },
     ephemeral: { type: 'boolean', help: 'stay, and end the rig when this process ends, however that happens' },
     demo: { type: 'boolean', help: 'run a first application on it' },
     again: { type: 'boolean', help: 'with --demo: apply it to a rig that is running already, too' },
-    context: { type: 'boolean', default: true, help: 'put the rig\'s context into the context file and make it the current one; --no-context leaves the file alone' },
+    context: {
+      type: 'boolean',
+      default: true,
+      help: "put the rig's context into the context file and make it the current one; --no-context leaves the file alone",
+    },
     timeout: { type: 'duration', default: 60_000, value: 'time', help: 'give up if it is not ready after this time' },
   },
   completes: 'none',
@@ -56,16 +94,30 @@ export default defineCommand({
       stdout.write(`The rig "${name}" is already running, with ${nodes} node${nodes === 1 ? '' : 's'}.\n`)
       const state = await rigState(found)
       if (state !== 'running') stdout.write(`It is ${state}: \`gantry rig status ${name}\` tells which machines.\n`)
-      if (given.has('nodes') && flags.nodes !== nodes) stdout.write(`For another number of nodes: \`gantry rig node add\` or \`remove\`, or \`gantry rig down ${name}\` first.\n`)
+      if (given.has('nodes') && flags.nodes !== nodes)
+        stdout.write(
+          `For another number of nodes: \`gantry rig node add\` or \`remove\`, or \`gantry rig down ${name}\` first.\n`,
+        )
       if (flags.again && flags.demo) await fillAndStartDemo(name, environment)
       return EXIT.ok
     }
     const progress = new Progress(`Rig "${name}"`, environment)
-    const settings = { ...settingsFrom('controller', flags['controller-settings']), ...settingsFrom('agent', flags['agent-settings']) }
+    const settings = {
+      ...settingsFrom('controller', flags['controller-settings']),
+      ...settingsFrom('agent', flags['agent-settings']),
+    }
     const options: RigOptions = {
-      name, nodes: flags.nodes, controllers: flags.controllers, driver: flags.driver as DriverName, ephemeral: flags.ephemeral, timeout: flags.timeout, signal,
-      context: flags.context ? 'current' : false, contextFile: target.file,
-      ...(flags.etcd.length === 0 ? {} : { etcd: flags.etcd }), ...(flags.nats.length === 0 ? {} : { nats: flags.nats }),
+      name,
+      nodes: flags.nodes,
+      controllers: flags.controllers,
+      driver: flags.driver as DriverName,
+      ephemeral: flags.ephemeral,
+      timeout: flags.timeout,
+      signal,
+      context: flags.context ? 'current' : false,
+      contextFile: target.file,
+      ...(flags.etcd.length === 0 ? {} : { etcd: flags.etcd }),
+      ...(flags.nats.length === 0 ? {} : { nats: flags.nats }),
       ...(Object.keys(settings).length === 0 ? {} : { settings }),
       ...(flags.disk === undefined ? {} : { diskBytes: amount('disk', flags.disk, quantityBytes) }),
       ...(flags.memory === undefined ? {} : { memoryBytes: amount('memory', flags.memory, quantityBytes) }),
@@ -80,7 +132,9 @@ export default defineCommand({
     try {
       stdout.write(`${introduction(rig)}\n`)
       if (flags.demo) await startDemo(rig, environment)
-      stdout.write(`\nNext:\n${nextSteps({ rig: rig.name, nodes: rig.nodes.map((node) => node.name), contextFile: flags.context ? undefined : rig.context().file, kubeconfigFile: rig.kubeconfigFile, demo: flags.demo }, environment)}\n`)
+      stdout.write(
+        `\nNext:\n${nextSteps({ rig: rig.name, nodes: rig.nodes.map((node) => node.name), contextFile: flags.context ? undefined : rig.context().file, kubeconfigFile: rig.kubeconfigFile, demo: flags.demo }, environment)}\n`,
+      )
       if (flags.ephemeral) await ended(environment)
     } finally {
       if (flags.ephemeral || signal.aborted) {
@@ -93,13 +147,14 @@ export default defineCommand({
 })
 
 /**
- * The rig of this name if it is up. One with every machine off and no fault that keeps it so, as when the host was started again, is removed. What
+ * The rig of this name if it is up. One with every machine off and no fault that keeps it so, as when the host was
+ * started again, is removed. What
  * else is in the way of making one is for that to say.
  */
 async function present(name: string, stderr: Sink): Promise<RigRecord | undefined> {
   const rig = await readRig(name)
   if (rig?.phase !== 'ready') return undefined
-  if (await rigState(rig) !== 'off' || rig.faults.some(isInForce)) return rig
+  if ((await rigState(rig)) !== 'off' || rig.faults.some(isInForce)) return rig
   await removeRig(name)
   stderr.write(`The rig "${name}" had every machine off; it is made anew.\n`)
   return undefined
@@ -110,7 +165,12 @@ async function make(options: RigOptions, progress: Progress, { signal, stderr }:
     return await Rig.up(options)
   } catch (thrown) {
     progress.end()
-    if (signal.aborted) stderr.write(GantryError.is(thrown, 'Cancelled') && thrown.details.length === 0 ? 'interrupted; what was made is removed\n' : `interrupted: ${(thrown as Error).message}\n`)
+    if (signal.aborted)
+      stderr.write(
+        GantryError.is(thrown, 'Cancelled') && thrown.details.length === 0
+          ? 'interrupted; what was made is removed\n'
+          : `interrupted: ${(thrown as Error).message}\n`,
+      )
     throw thrown
   } finally {
     progress.end()
@@ -128,14 +188,19 @@ function amount(flag: string, text: string, read: (text: string) => number): num
 /** `{ agent: … }` of a file for `--agent-settings`. */
 function settingsFrom(program: keyof RigSettings, file: string | undefined): RigSettings {
   if (file === undefined) return {}
-  const refuse = (why: string): UsageError => new UsageError(`--${program}-settings: ${why}`, 'a YAML file with settings as they stand in the program\'s own, such as network: { overlay: vxlan }')
+  const refuse = (why: string): UsageError =>
+    new UsageError(
+      `--${program}-settings: ${why}`,
+      "a YAML file with settings as they stand in the program's own, such as network: { overlay: vxlan }",
+    )
   let settings: unknown
   try {
     settings = parse(readFileSync(file, 'utf8'))
   } catch (thrown) {
     throw refuse(`${file}: ${(thrown as Error).message}`)
   }
-  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) throw refuse(`${file} has no settings by name`)
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings))
+    throw refuse(`${file} has no settings by name`)
   return { [program]: settings }
 }
 
@@ -150,14 +215,26 @@ function introduction(rig: Rig): string {
 async function startDemo(rig: Rig, environment: Environment): Promise<void> {
   const { file, name } = rig.context()
   const gantry = async (...args: string[]): Promise<void> => {
-    const code = await environment.runOnTerminal(process.execPath, [bundlePath('gantry.cjs'), '--config', file, '--context', name, ...args])
+    const code = await environment.runOnTerminal(process.execPath, [
+      bundlePath('gantry.cjs'),
+      '--config',
+      file,
+      '--context',
+      name,
+      ...args,
+    ])
     environment.signal.throwIfAborted()
     if (code !== 0) throw new GantryError('Internal', `gantry ${args.join(' ')} ended with exit code ${code}`)
   }
   environment.stdout.write('\n')
   await gantry('apply', '-f', join(installationRoot(), 'deploy/examples/hello'), '--wait')
   environment.stdout.write('\n')
-  await gantry('get', 'pods', '-o', 'custom-columns=NAME:.metadata.name,STATUS:.status.phase,IP:.status.podIP,NODE:.spec.nodeName')
+  await gantry(
+    'get',
+    'pods',
+    '-o',
+    'custom-columns=NAME:.metadata.name,STATUS:.status.phase,IP:.status.podIP,NODE:.spec.nodeName',
+  )
 }
 
 async function fillAndStartDemo(name: string, environment: Environment): Promise<void> {

@@ -1,5 +1,6 @@
 /**
- * Bandwidth: what machines send to others is held to a rate. By a shaper on the senders where each of them can have one; else by dropping, where it
+ * Bandwidth: what machines send to others is held to a rate. By a shaper on the senders where each of them can have
+ * one; else by dropping, where it
  * arrives, what is beyond the rate.
  */
 import { formatQuantity } from '../../../proto/api/quantity.ts'
@@ -7,7 +8,16 @@ import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'
 import { defineFault, type Field } from './contract.ts'
 import { namesIn, onEach, placeRules, removeRules, renewRules, type Undo as RulesUndo } from './packet-rules.ts'
-import { between, betweenWords, directionsOf, machinesAmong, placeOf, placesOf, type Between, type Direction } from './parties.ts'
+import {
+  between,
+  betweenWords,
+  directionsOf,
+  machinesAmong,
+  placeOf,
+  placesOf,
+  type Between,
+  type Direction,
+} from './parties.ts'
 import { removalText, tableOf } from './ruleset.ts'
 import { classifyText, NO_SHAPER, shapeScript, unshapeScript } from './shaper.ts'
 
@@ -20,7 +30,10 @@ interface Bandwidth extends Between {
   readonly rate: number
 }
 
-/** Bytes that may come at once beyond what nftables allows of itself, which is a second's worth: else a large segment never passes a small rate. */
+/**
+ * Bytes that may come at once beyond what nftables allows of itself, which is a second's worth: else a large segment
+ * never passes a small rate.
+ */
 const BURST = 128 * 1024
 
 const { from, to, oneWay, port, protocol } = between
@@ -31,21 +44,40 @@ export const bandwidthFault = defineFault({
   parameters: {
     from: { ...from, host: false },
     to: { ...to, host: false },
-    rate: { type: 'rate', required: true, says: 'bytes a second that each machine sends to the other side in all: 1Mi' },
-    oneWay, port, protocol,
+    rate: {
+      type: 'rate',
+      required: true,
+      says: 'bytes a second that each machine sends to the other side in all: 1Mi',
+    },
+    oneWay,
+    port,
+    protocol,
   },
   examples: ['bandwidth n1 --rate 1Mi', 'bandwidth n1 n2 --rate 200k --one-way --for 30s'],
-  describe: (values) => `${formatQuantity({ nanos: BigInt(values.rate) * 1_000_000_000n, format: 'binary' })} bytes a second ${betweenWords(values)}`,
+  describe: (values) =>
+    `${formatQuantity({ nanos: BigInt(values.rate) * 1_000_000_000n, format: 'binary' })} bytes a second ${betweenWords(values)}`,
 
   async begin(field, values, { id, record }) {
-    const undo: Undo = { by: 'shaper', id, table: tableOf(id), directions: directionsOf(values, field.machines.map(({ spec }) => spec.name)) }
+    const undo: Undo = {
+      by: 'shaper',
+      id,
+      table: tableOf(id),
+      directions: directionsOf(
+        values,
+        field.machines.map(({ spec }) => spec.name),
+      ),
+    }
     await record(undo as unknown as JsonValue)
-    if (await shape(field, undo, values)) return { undo: undo as unknown as JsonValue, note: 'by the kernel (tc htb on the senders)' }
+    if (await shape(field, undo, values))
+      return { undo: undo as unknown as JsonValue, note: 'by the kernel (tc htb on the senders)' }
     await unshape(field, undo)
     const police: Undo = { ...undo, by: 'rules' }
     await record(police as unknown as JsonValue)
     await placeRules(field, police, values, fateOf(values.rate))
-    return { undo: police as unknown as JsonValue, note: 'by the kernel (nftables): what is beyond the rate is dropped where it arrives, because the senders cannot have a shaper (tc htb)' }
+    return {
+      undo: police as unknown as JsonValue,
+      note: 'by the kernel (nftables): what is beyond the rate is dropped where it arrives, because the senders cannot have a shaper (tc htb)',
+    }
   },
 
   async end(field, undo) {
@@ -67,7 +99,11 @@ function fateOf(rate: number): string {
 }
 
 /** False if a sender that is on cannot have a shaper. */
-async function shape(field: Field, { id, directions }: Undo, { rate, port: only, protocol: of }: Bandwidth): Promise<boolean> {
+async function shape(
+  field: Field,
+  { id, directions }: Undo,
+  { rate, port: only, protocol: of }: Bandwidth,
+): Promise<boolean> {
   const places = await placesOf(machinesAmong(field, namesIn(directions)))
   let can = true
   await onEach(sendersOf(field, directions), async (machine) => {
@@ -79,7 +115,9 @@ async function shape(field: Field, { id, directions }: Undo, { rate, port: only,
       can = false
       return
     }
-    const receivers = directions.filter((direction) => direction.from.includes(name)).flatMap((direction) => direction.to)
+    const receivers = directions
+      .filter((direction) => direction.from.includes(name))
+      .flatMap((direction) => direction.to)
     const parties = receivers.flatMap((receiver) => places.get(receiver)?.party ?? [])
     await machine.run(['nft', '-f', '-'], { stdin: classifyText(id, parties, rate, only, of) })
   })
@@ -96,5 +134,8 @@ async function unshape(field: Field, { id, table, directions }: Undo): Promise<v
 }
 
 function sendersOf(field: Field, directions: readonly Direction[]): Machine[] {
-  return machinesAmong(field, directions.flatMap((direction) => direction.from))
+  return machinesAmong(
+    field,
+    directions.flatMap((direction) => direction.from),
+  )
 }

@@ -1,5 +1,6 @@
 /**
- * The wall clock of an agent or a controller set off, by the file that its environment names (proto/base/clock.ts). What measures spans, and what judges
+ * The wall clock of an agent or a controller set off, by the file that its environment names (proto/base/clock.ts).
+ * What measures spans, and what judges
  * certificates, is not touched.
  */
 import { join } from 'node:path'
@@ -11,7 +12,10 @@ import { defineFault, type Field } from './contract.ts'
 import { findMachine } from './off.ts'
 import { parseTarget, targetWords } from './target.ts'
 
-/** What a program's command begins with so that its clock can be set off. A reboot empties runDir, and sets the clock right. */
+/**
+ * What a program's command begins with so that its clock can be set off. A reboot empties runDir, and sets the clock
+ * right.
+ */
 export function clockOffsetCommand(runDir: string): string[] {
   return ['env', `${CLOCK_OFFSET_VARIABLE}=${join(runDir, 'clock-offset')}`]
 }
@@ -20,11 +24,23 @@ export const clockFault = defineFault({
   kind: 'clock',
   says: "set off a program's wall clock: an agent's or a controller's",
   parameters: {
-    target: { type: 'target', required: true, operand: 0, says: 'the program, or its machine: n1, controller-2/controller' },
-    offset: { type: 'duration', required: true, operand: 1, signed: true, says: 'how far: 1h is fast, -1h slow; several add up' },
+    target: {
+      type: 'target',
+      required: true,
+      operand: 0,
+      says: 'the program, or its machine: n1, controller-2/controller',
+    },
+    offset: {
+      type: 'duration',
+      required: true,
+      operand: 1,
+      signed: true,
+      says: 'how far: 1h is fast, -1h slow; several add up',
+    },
   },
   examples: ['clock n1 1h', 'clock controller --for 1m -- -90s'],
-  describe: (values) => `clock of ${targetWords(values.target)} ${formatDuration(Math.abs(values.offset))} ${values.offset < 0 ? 'slow' : 'fast'}`,
+  describe: (values) =>
+    `clock of ${targetWords(values.target)} ${formatDuration(Math.abs(values.offset))} ${values.offset < 0 ? 'slow' : 'fast'}`,
 
   async begin(field, values, { id, record }) {
     const machine = field.machine(parseTarget(values.target).machine)
@@ -32,16 +48,20 @@ export const clockFault = defineFault({
     const undo = { id, file }
     await record(undo)
     await write(machine, undo, values.offset)
-    return { undo, note: "takes effect within half a second; timers and the validity of certificates still follow the machine's clock" }
+    return {
+      undo,
+      note: "takes effect within half a second; timers and the validity of certificates still follow the machine's clock",
+    }
   },
 
   async end(field, undo, values) {
     const machine = findMachine(field, parseTarget(values.target).machine)
-    if (machine !== undefined && await machine.state() !== 'off') await erase(machine, undo as unknown as Line)
+    if (machine !== undefined && (await machine.state()) !== 'off') await erase(machine, undo as unknown as Line)
   },
 
   async renew(_field: Field, undo, values, machine) {
-    if (machine.spec.name === parseTarget(values.target).machine) await write(machine, undo as unknown as Line, values.offset)
+    if (machine.spec.name === parseTarget(values.target).machine)
+      await write(machine, undo as unknown as Line, values.offset)
     return undo
   },
 })
@@ -54,15 +74,28 @@ interface Line {
 
 function offsetFile(spec: MachineSpec, target: string): string {
   const { program } = parseTarget(target)
-  const file = spec.program.command.find((word) => word.startsWith(`${CLOCK_OFFSET_VARIABLE}=`))?.slice(CLOCK_OFFSET_VARIABLE.length + 1)
-  if (file !== undefined && (program === undefined || (program.is === 'program' && program.name === spec.program.name))) return file
-  throw new GantryError('FailedPrecondition', `${targetWords(target)} has no clock that can be set off`, { details: [{ field: 'target', value: target, remedy: 'agents and controllers have one: such as n1/agent' }] })
+  const file = spec.program.command
+    .find((word) => word.startsWith(`${CLOCK_OFFSET_VARIABLE}=`))
+    ?.slice(CLOCK_OFFSET_VARIABLE.length + 1)
+  if (file !== undefined && (program === undefined || (program.is === 'program' && program.name === spec.program.name)))
+    return file
+  throw new GantryError('FailedPrecondition', `${targetWords(target)} has no clock that can be set off`, {
+    details: [{ field: 'target', value: target, remedy: 'agents and controllers have one: such as n1/agent' }],
+  })
 }
 
 /** The line is added whole, so that the program never reads half of one; again, it stands once. */
 async function write(machine: Machine, line: Line, offset: number): Promise<void> {
   await erase(machine, line)
-  await machine.run(['sh', '-c', 'printf "%s %s\\n" "$1" "$2" >> "$3"', 'sh', line.id, String(Math.round(offset)), line.file])
+  await machine.run([
+    'sh',
+    '-c',
+    'printf "%s %s\\n" "$1" "$2" >> "$3"',
+    'sh',
+    line.id,
+    String(Math.round(offset)),
+    line.file,
+  ])
 }
 
 async function erase(machine: Machine, { id, file }: Line): Promise<void> {

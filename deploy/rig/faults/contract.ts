@@ -1,23 +1,37 @@
 /**
- * Faults as values. A *fault type* says what a kind of fault needs (its parameters, from which the command line, the scenario's step and the help are
- * made), how it begins and how it ends. Beginning gives back what ending needs, in JSON: another process may be the one that ends it.
+ * Faults as values. A *fault type* says what a kind of fault needs (its parameters, from which the command line, the
+ * scenario's step and the help are
+ * made), how it begins and how it ends. Beginning gives back what ending needs, in JSON: another process may be the one
+ * that ends it.
  *
- *   command, step or method ──▶ parameters ──▶ FaultType.begin ──▶ record in the rig ──▶ (--for, heal, down) ──▶ FaultType.end
+ *   command, step or method ──▶ parameters ──▶ FaultType.begin ──▶ record in the rig ──▶ (--for, heal, down) ──▶
+ * FaultType.end
  */
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { ProcessIdentity } from '../../../proto/base/process.ts'
 import type { Driver, Machine } from '../contract.ts'
 
-/** What a parameter is, and so how text is read: durations in milliseconds ("10s", "250ms"), rates in bytes a second ("1Mi"), sizes in bytes ("64Mi"), shares from 0 to 1 ("5%"). */
+/**
+ * What a parameter is, and so how text is read: durations in milliseconds ("10s", "250ms"), rates in bytes a second
+ * ("1Mi"), sizes in bytes ("64Mi"), shares from 0 to 1 ("5%").
+ */
 export type ParameterType =
   /** One machine: "n2". */
   | 'machine'
   /** One or several: "n1,n2", or a list in YAML; "nodes", "controllers" and "all" stand for groups. */
   | 'machines'
-  /** A machine, or a program on it: "n2", "n2/agent", "controller/etcd", "n1/shim:POD" (the shim of a container of that pod). */
+  /**
+   * A machine, or a program on it: "n2", "n2/agent", "controller/etcd", "n1/shim:POD" (the shim of a container of that
+   * pod).
+   */
   | 'target'
-  | 'duration' | 'rate' | 'size' | 'share' | 'count' | 'boolean'
+  | 'duration'
+  | 'rate'
+  | 'size'
+  | 'share'
+  | 'count'
+  | 'boolean'
   /** One of `choices`. */
   | 'choice'
   /** As it stands, not empty: a name in DNS, an address. */
@@ -39,13 +53,18 @@ export interface Parameter {
 
 export type Parameters = Readonly<Record<string, Parameter>>
 
-type ValueOf<P extends Parameter> = P['type'] extends 'machines' ? readonly string[]
-  : P['type'] extends 'machine' | 'target' | 'choice' | 'text' ? string
-  : P['type'] extends 'boolean' ? boolean
-  : number
+type ValueOf<P extends Parameter> = P['type'] extends 'machines'
+  ? readonly string[]
+  : P['type'] extends 'machine' | 'target' | 'choice' | 'text'
+    ? string
+    : P['type'] extends 'boolean'
+      ? boolean
+      : number
 
 /** Values by parameter, checked: machines exist, choices are among the choices. */
-export type Values<P extends Parameters> = { readonly [K in keyof P]: P[K] extends { required: true } ? ValueOf<P[K]> : ValueOf<P[K]> | undefined }
+export type Values<P extends Parameters> = {
+  readonly [K in keyof P]: P[K] extends { required: true } ? ValueOf<P[K]> : ValueOf<P[K]> | undefined
+}
 
 /** Where faults happen. */
 export interface Field {
@@ -55,7 +74,10 @@ export interface Field {
   /** NotFound, with the nearest name, if the rig has none of that name. */
   machine(name: string): Machine
   readonly clock: Clock
-  /** The other faults in force; the one that begins or ends is not among them. What one of them still wants stays so when this one ends. */
+  /**
+   * The other faults in force; the one that begins or ends is not among them. What one of them still wants stays so
+   * when this one ends.
+   */
   readonly others: readonly FaultRecord[]
   /** Starts a machine that is off, and makes the faults in force that lived on it so again. No error if it runs. */
   start(machine: Machine): Promise<void>
@@ -67,10 +89,14 @@ export interface Field {
 export interface Beginning {
   /** Of the fault, unique in the rig: "f3". For names of what it makes. */
   readonly id: string
-  /** Milliseconds that it is to last; undefined: until healed. Where that decides whether it lasts at all (a program killed). */
+  /**
+   * Milliseconds that it is to last; undefined: until healed. Where that decides whether it lasts at all (a program
+   * killed).
+   */
   readonly for: number | undefined
   /**
-   * Writes down what `end` needs so far. Before anything is made that would be left if this process ended in the midst: what was not written down is
+   * Writes down what `end` needs so far. Before anything is made that would be left if this process ended in the midst:
+   * what was not written down is
    * not undone. A begin that fails after it is undone by `end` with the latest.
    */
   record(undo: JsonValue): Promise<void>
@@ -80,7 +106,10 @@ export interface Beginning {
 export interface Begun {
   /** What `end` needs; undefined: the fault was over as soon as it was done (a process killed), and cannot last. */
   readonly undo: JsonValue | undefined
-  /** How it is done, where that matters: "by the kernel (nftables)", "by a proxy on the control plane's connections; pods' own are not delayed". */
+  /**
+   * How it is done, where that matters: "by the kernel (nftables)", "by a proxy on the control plane's connections;
+   * pods' own are not delayed".
+   */
   readonly note?: string
 }
 
@@ -95,12 +124,19 @@ export interface FaultType<P extends Parameters = Parameters> {
   readonly momentary?: boolean
   /** In force until it is ended: "n1 cut off from n2, n3". */
   describe(values: Values<P>): string
-  /** Makes it so, wholly or not at all. InvalidArgument for values that do not go together; FailedPrecondition, with the reason, for what the driver cannot do. */
+  /**
+   * Makes it so, wholly or not at all. InvalidArgument for values that do not go together; FailedPrecondition, with the
+   * reason, for what the driver cannot do.
+   */
   begin(field: Field, values: Values<P>, beginning: Beginning): Promise<Begun>
-  /** Undoes it, wholly begun or not. Machines that have ended or were removed meanwhile are no error; several faults of a kind at once end one by one. */
+  /**
+   * Undoes it, wholly begun or not. Machines that have ended or were removed meanwhile are no error; several faults of
+   * a kind at once end one by one.
+   */
   end(field: Field, undo: JsonValue, values: Values<P>): Promise<void>
   /**
-   * Makes it so again after a machine of the rig was started again, with empty namespaces and none of its processes of before; what `end` then
+   * Makes it so again after a machine of the rig was started again, with empty namespaces and none of its processes of
+   * before; what `end` then
    * needs. Undefined: what it was done to is gone, and with it the fault. A type without it is not touched by that.
    */
   renew?(field: Field, undo: JsonValue, values: Values<P>, machine: Machine): Promise<JsonValue | undefined>
@@ -125,7 +161,10 @@ export interface FaultRecord {
   readonly until?: string
   readonly ended?: string
   readonly undo?: JsonValue
-  /** The process that begins it, until it is wholly in force. If that process has ended, it was broken off, and `heal` undoes what was done. */
+  /**
+   * The process that begins it, until it is wholly in force. If that process has ended, it was broken off, and `heal`
+   * undoes what was done.
+   */
   readonly beginning?: ProcessIdentity
   /** What ends it at `until`. */
   readonly timer?: ProcessIdentity

@@ -1,6 +1,8 @@
 /**
- * DNS that fails, for what runs on machines: their own programs and their pods. Queries for port 53 are led to a responder on the machine. Those whose
- * names are not meant go on to the server that they were for; that is known when the rules are made for one server each.
+ * DNS that fails, for what runs on machines: their own programs and their pods. Queries for port 53 are led to a
+ * responder on the machine. Those whose
+ * names are not meant go on to the server that they were for; that is known when the rules are made for one server
+ * each.
  */
 import { isIPv4 } from 'node:net'
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -15,11 +17,25 @@ const GROUP = 53_087
 const PORT = 53
 
 const parameters = {
-  machines: { type: 'machines', required: true, operand: 0, says: 'the machines whose queries fail, those of their pods too' },
-  mode: { type: 'choice', choices: DNS_FAULTS, required: true, operand: 1, says: 'how: no answer, SERVFAIL, NXDOMAIN, or a late answer' },
+  machines: {
+    type: 'machines',
+    required: true,
+    operand: 0,
+    says: 'the machines whose queries fail, those of their pods too',
+  },
+  mode: {
+    type: 'choice',
+    choices: DNS_FAULTS,
+    required: true,
+    operand: 1,
+    says: 'how: no answer, SERVFAIL, NXDOMAIN, or a late answer',
+  },
   suffix: { type: 'text', says: 'only names that are this or end in it: example.com' },
   latency: { type: 'duration', says: 'slow: how late; 2s unless given' },
-  server: { type: 'text', says: "only queries to this server, an IPv4 address; with a suffix, or slow, those of the machine's resolv.conf unless given" },
+  server: {
+    type: 'text',
+    says: "only queries to this server, an IPv4 address; with a suffix, or slow, those of the machine's resolv.conf unless given",
+  },
 } as const
 type DnsValues = Values<typeof parameters>
 
@@ -28,30 +44,46 @@ export const dnsFault = defineFault({
   says: 'let DNS fail for machines and their pods: timeout, servfail, nxdomain, slow',
   parameters,
   examples: ['dns n1,n2 timeout --for 10s', 'dns nodes nxdomain --suffix example.com', 'dns n1 slow --latency 3s'],
-  describe: ({ machines, mode, suffix, latency, server }) => [
-    `DNS ${mode}`,
-    ...(latency === undefined ? [] : [`${latency} ms`]),
-    ...(suffix === undefined ? [] : [`of ${suffix}`]),
-    ...(server === undefined ? [] : [`by ${server}`]),
-    `on ${machines.join(', ')}`,
-  ].join(' '),
+  describe: ({ machines, mode, suffix, latency, server }) =>
+    [
+      `DNS ${mode}`,
+      ...(latency === undefined ? [] : [`${latency} ms`]),
+      ...(suffix === undefined ? [] : [`of ${suffix}`]),
+      ...(server === undefined ? [] : [`by ${server}`]),
+      `on ${machines.join(', ')}`,
+    ].join(' '),
 
   async begin(field, values, { id, record }) {
     check(values)
     refuseTwice(field, values)
     const wanted = await respondersOf(field, values)
     const servers = [...new Set(wanted.flatMap(({ servers }) => servers))]
-    return { undo: await startPrograms(field, id, wanted, record), note: `by a responder on each machine, for queries over UDP and TCP to ${servers.length === 0 ? 'any server' : servers.join(', ')}` }
+    return {
+      undo: await startPrograms(field, id, wanted, record),
+      note: `by a responder on each machine, for queries over UDP and TCP to ${servers.length === 0 ? 'any server' : servers.join(', ')}`,
+    }
   },
 
   end: (field, undo) => endPrograms(field, undo),
 
-  renew: async (field, undo, values, machine) => renewPrograms(field, undo, values.machines.includes(machine.spec.name) ? [await responderOf(machine, values)] : [], machine),
+  renew: async (field, undo, values, machine) =>
+    renewPrograms(
+      field,
+      undo,
+      values.machines.includes(machine.spec.name) ? [await responderOf(machine, values)] : [],
+      machine,
+    ),
 })
 
 function check({ mode, latency, server }: DnsValues): void {
-  if (mode !== 'slow' && latency !== undefined) throw new GantryError('InvalidArgument', `${mode} takes no latency`, { details: [{ field: 'latency', value: String(latency), remedy: 'leave it out, or use slow' }] })
-  if (server !== undefined && !isIPv4(server)) throw new GantryError('InvalidArgument', `"${server}" is not an IPv4 address`, { details: [{ field: 'server', value: server, remedy: 'such as 10.96.0.10' }] })
+  if (mode !== 'slow' && latency !== undefined)
+    throw new GantryError('InvalidArgument', `${mode} takes no latency`, {
+      details: [{ field: 'latency', value: String(latency), remedy: 'leave it out, or use slow' }],
+    })
+  if (server !== undefined && !isIPv4(server))
+    throw new GantryError('InvalidArgument', `"${server}" is not an IPv4 address`, {
+      details: [{ field: 'server', value: server, remedy: 'such as 10.96.0.10' }],
+    })
 }
 
 interface Responder extends Wanted {
@@ -60,22 +92,37 @@ interface Responder extends Wanted {
 }
 
 function respondersOf({ machines }: Field, values: DnsValues): Promise<Responder[]> {
-  return Promise.all(machines.filter(({ spec }) => values.machines.includes(spec.name)).map((machine) => responderOf(machine, values)))
+  return Promise.all(
+    machines.filter(({ spec }) => values.machines.includes(spec.name)).map((machine) => responderOf(machine, values)),
+  )
 }
 
 async function responderOf(machine: Machine, { mode, suffix, latency = 2_000, server }: DnsValues): Promise<Responder> {
   const needed = suffix !== undefined || mode === 'slow'
   const servers = server !== undefined ? [server] : needed ? await nameservers(machine) : []
   return {
-    machine, servers,
+    machine,
+    servers,
     task: {
-      mode: 'dns', fault: mode as DnsFault, latency, group: GROUP,
-      servers: servers.length === 0 ? [null] : servers.map((address) => ({ address, port: PORT })), ...(suffix === undefined ? {} : { suffix }),
+      mode: 'dns',
+      fault: mode as DnsFault,
+      latency,
+      group: GROUP,
+      servers: servers.length === 0 ? [null] : servers.map((address) => ({ address, port: PORT })),
+      ...(suffix === undefined ? {} : { suffix }),
     },
-    rules: (ports) => dnsRedirects((servers.length === 0 ? [undefined] : servers).map((one, at) => {
-      const [ownUdp, ownTcp, udp, tcp] = ports.slice(at * 4) as [number, number, number, number]
-      return { ...(one === undefined ? {} : { server: one }), own: { udp: ownUdp, tcp: ownTcp }, forwarded: { udp, tcp } }
-    }), GROUP),
+    rules: (ports) =>
+      dnsRedirects(
+        (servers.length === 0 ? [undefined] : servers).map((one, at) => {
+          const [ownUdp, ownTcp, udp, tcp] = ports.slice(at * 4) as [number, number, number, number]
+          return {
+            ...(one === undefined ? {} : { server: one }),
+            own: { udp: ownUdp, tcp: ownTcp },
+            forwarded: { udp, tcp },
+          }
+        }),
+        GROUP,
+      ),
   }
 }
 
@@ -87,13 +134,21 @@ async function nameservers(machine: Machine): Promise<string[]> {
     return address !== undefined && isIPv4(address) ? [address] : []
   })
   if (found.length > 0) return [...new Set(found)]
-  throw new GantryError('FailedPrecondition', `${machine.spec.name} has no name server with an IPv4 address in its /etc/resolv.conf: where queries are to go on to is not known`, { details: [{ field: 'server', remedy: 'name one (server)' }] })
+  throw new GantryError(
+    'FailedPrecondition',
+    `${machine.spec.name} has no name server with an IPv4 address in its /etc/resolv.conf: where queries are to go on to is not known`,
+    { details: [{ field: 'server', remedy: 'name one (server)' }] },
+  )
 }
 
 /** A query goes through one responder only. */
 function refuseTwice({ others }: Field, { machines }: DnsValues): void {
   for (const { id, kind, values } of others) {
-    const both = kind === 'dns' ? machines.filter((name) => (values as unknown as DnsValues).machines.includes(name)) : []
-    if (both.length > 0) throw new GantryError('FailedPrecondition', `DNS of ${both.join(', ')} fails already, by ${id}`, { details: [{ field: 'machines', value: both.join(','), remedy: `heal ${id} first` }] })
+    const both =
+      kind === 'dns' ? machines.filter((name) => (values as unknown as DnsValues).machines.includes(name)) : []
+    if (both.length > 0)
+      throw new GantryError('FailedPrecondition', `DNS of ${both.join(', ')} fails already, by ${id}`, {
+        details: [{ field: 'machines', value: both.join(','), remedy: `heal ${id} first` }],
+      })
   }
 }

@@ -1,8 +1,10 @@
 /**
- * Begins and ends faults. Each is written into the rig's record before it begins and again when it is in force, so that one whose process ended in
+ * Begins and ends faults. Each is written into the rig's record before it begins and again when it is in force, so that
+ * one whose process ended in
  * the midst is undone by the next command. One process at a time begins or ends faults of a rig.
  *
- *   begin ──▶ record {beginning} ──▶ FaultType.begin ──▶ record {undo, until, timer} ──▶ heal, the timer ──▶ FaultType.end ──▶ record {ended}
+ *   begin ──▶ record {beginning} ──▶ FaultType.begin ──▶ record {undo, until, timer} ──▶ heal, the timer ──▶
+ * FaultType.end ──▶ record {ended}
  */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { nearest } from '../../../proto/api/nearest.ts'
@@ -63,7 +65,8 @@ export class FaultEngine {
   }
 
   /**
-   * Begins a fault; its record, once it is in force or, if it is momentary, over. InvalidArgument for a kind or values that do not fit, with the
+   * Begins a fault; its record, once it is in force or, if it is momentary, over. InvalidArgument for a kind or values
+   * that do not fit, with the
    * parameter; what begin refuses (FailedPrecondition and others) leaves the rig as it was.
    */
   async begin(kind: string, given: Given, options: BeginOptions = {}): Promise<FaultRecord> {
@@ -72,16 +75,31 @@ export class FaultEngine {
     return this.#stage.alone(async () => {
       await this.#sweep()
       const machines = await this.#stage.machines()
-      const values = checkValues(type, given, machines.map(({ spec }) => spec), options.source)
+      const values = checkValues(
+        type,
+        given,
+        machines.map(({ spec }) => spec),
+        options.source,
+      )
       const id = nextId(await this.#stage.faults())
-      const fault: FaultRecord = { id, kind, values, description: type.describe(values as Values<never>), begun: this.#now(), beginning: identify(process.pid)! }
+      const fault: FaultRecord = {
+        id,
+        kind,
+        values,
+        description: type.describe(values as Values<never>),
+        begun: this.#now(),
+        beginning: identify(process.pid)!,
+      }
       await this.#stage.update((faults) => [...faults, fault])
       const begun = await this.#attempt(type, fault, options.for)
       return begun.undo === undefined ? this.#close(id, begun.note) : this.#open(id, begun, options.for)
     })
   }
 
-  /** Ends these faults, or all, the latest first; those that were in force. NotFound for an id that there never was; a failure leaves that fault in force and ends the others. */
+  /**
+   * Ends these faults, or all, the latest first; those that were in force. NotFound for an id that there never was; a
+   * failure leaves that fault in force and ends the others.
+   */
   heal(ids?: readonly string[]): Promise<FaultRecord[]> {
     return this.#stage.alone(async () => {
       const faults = await this.#stage.faults()
@@ -109,7 +127,11 @@ export class FaultEngine {
   /** One that resists has that in its record, and does not keep others from beginning. */
   async #sweep(): Promise<Ends> {
     const now = this.#stage.clock.now()
-    return this.#endEach((await this.inForce()).filter(({ beginning, until }) => beginning !== undefined || (until !== undefined && Date.parse(until) <= now)))
+    return this.#endEach(
+      (await this.inForce()).filter(
+        ({ beginning, until }) => beginning !== undefined || (until !== undefined && Date.parse(until) <= now),
+      ),
+    )
   }
 
   /** Begins it, or leaves nothing of it: neither on the machines nor in the record. */
@@ -129,9 +151,17 @@ export class FaultEngine {
           await type.end(await this.#field(id), recorded, fault.values as Values<never>)
         } catch (cause) {
           await this.#change(id, (before) => ({ ...without(before, 'beginning'), problem: (cause as Error).message }))
-          throw new GantryError(error.code, `${error.message}; and what was begun of it could not be undone: ${(cause as Error).message}`, {
-            details: [...error.details, { field: 'id', value: id, remedy: `\`gantry rig heal --rig ${this.#stage.rig} ${id}\` tries again` }], cause: error,
-          })
+          throw new GantryError(
+            error.code,
+            `${error.message}; and what was begun of it could not be undone: ${(cause as Error).message}`,
+            {
+              details: [
+                ...error.details,
+                { field: 'id', value: id, remedy: `\`gantry rig heal --rig ${this.#stage.rig} ${id}\` tries again` },
+              ],
+              cause: error,
+            },
+          )
         }
       }
       await this.#stage.update((faults) => faults.filter((other) => other.id !== id))
@@ -142,7 +172,12 @@ export class FaultEngine {
   async #open(id: string, { undo, note }: Begun, lasting: number | undefined): Promise<FaultRecord> {
     const until = lasting === undefined ? undefined : this.#now(lasting)
     // Until first: were this process to end before the timer runs, the next command would end the fault.
-    await this.#change(id, (before) => ({ ...without(before, 'beginning'), undo: undo!, ...(note === undefined ? {} : { note }), ...(until === undefined ? {} : { until }) }))
+    await this.#change(id, (before) => ({
+      ...without(before, 'beginning'),
+      undo: undo!,
+      ...(note === undefined ? {} : { note }),
+      ...(until === undefined ? {} : { until }),
+    }))
     if (lasting === undefined) return this.#one(id)
     let timer: ProcessIdentity | undefined
     try {
@@ -158,7 +193,11 @@ export class FaultEngine {
   }
 
   #close(id: string, note?: string): Promise<FaultRecord> {
-    return this.#change(id, (before) => ({ ...without(before, 'beginning', 'timer', 'undo', 'problem'), ...(note === undefined ? {} : { note }), ended: this.#now() }))
+    return this.#change(id, (before) => ({
+      ...without(before, 'beginning', 'timer', 'undo', 'problem'),
+      ...(note === undefined ? {} : { note }),
+      ended: this.#now(),
+    }))
   }
 
   async #endAll(faults: readonly FaultRecord[]): Promise<FaultRecord[]> {
@@ -184,7 +223,10 @@ export class FaultEngine {
   async #end({ id, kind, values, undo, beginning, timer }: FaultRecord, note?: string): Promise<FaultRecord> {
     if (undo !== undefined) await this.#typeOf(kind).end(await this.#field(id), undo, values as Values<never>)
     if (timer !== undefined) await this.#stage.endTimer(timer)
-    return this.#close(id, beginning === undefined ? note : 'the process that began it ended in the midst; what it had done is undone')
+    return this.#close(
+      id,
+      beginning === undefined ? note : 'the process that began it ended in the midst; what it had done is undone',
+    )
   }
 
   /** What the fault `id` works on. */
@@ -193,7 +235,11 @@ export class FaultEngine {
     const machines = await this.#stage.machines()
     const others = (await this.inForce()).filter((other) => other.id !== id)
     const field: Field = {
-      rig, driver, clock, machines, others,
+      rig,
+      driver,
+      clock,
+      machines,
+      others,
       machine: (name) => machines.find(({ spec }) => spec.name === name) ?? unknownMachine(rig, name, machines),
       start: (machine) => this.#start(machine, field),
       heal: async (ids) => void (await this.#endAll(others.filter((other) => ids.includes(other.id)))),
@@ -202,7 +248,7 @@ export class FaultEngine {
   }
 
   async #start(machine: Machine, field: Field): Promise<void> {
-    if (await machine.state() !== 'off') return
+    if ((await machine.state()) !== 'off') return
     await machine.start()
     for (const fault of field.others) {
       const { id, kind, undo, values } = fault
@@ -227,7 +273,11 @@ export class FaultEngine {
     if (Object.hasOwn(this.#types, kind)) return this.#types[kind]!
     const kinds = Object.keys(this.#types)
     const meant = nearest(kind, kinds)
-    throw new GantryError('InvalidArgument', `there is no fault "${kind}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, { details: [{ field: 'kind', value: kind, remedy: `it is one of ${kinds.join(', ')}` }] })
+    throw new GantryError(
+      'InvalidArgument',
+      `there is no fault "${kind}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+      { details: [{ field: 'kind', value: kind, remedy: `it is one of ${kinds.join(', ')}` }] },
+    )
   }
 
   /** RFC 3339. */
@@ -238,9 +288,21 @@ export class FaultEngine {
 
 function throwFailed(failed: Ends['failed']): void {
   if (failed.length === 0) return
-  throw new GantryError(failed[0]!.error.code, failed.map(({ fault, error }) => `${fault.id} (${fault.description}) is still in force: ${error.message}`).join('; '), {
-    details: failed.map(({ fault, error }) => ({ field: fault.id, value: fault.kind, message: error.message, remedy: error.details[0]?.remedy ?? '' })), cause: failed[0]!.error,
-  })
+  throw new GantryError(
+    failed[0]!.error.code,
+    failed
+      .map(({ fault, error }) => `${fault.id} (${fault.description}) is still in force: ${error.message}`)
+      .join('; '),
+    {
+      details: failed.map(({ fault, error }) => ({
+        field: fault.id,
+        value: fault.kind,
+        message: error.message,
+        remedy: error.details[0]?.remedy ?? '',
+      })),
+      cause: failed[0]!.error,
+    },
+  )
 }
 
 export function isInForce({ ended }: FaultRecord): boolean {
@@ -249,8 +311,18 @@ export function isInForce({ ended }: FaultRecord): boolean {
 
 function checkFor(type: FaultType, lasting: number | undefined): void {
   if (lasting === undefined) return
-  const wrong = type.momentary === true ? `${type.kind} is over as soon as it is done` : Number.isFinite(lasting) && lasting > 0 ? undefined : `"for" must be more than 0, not ${lasting} ms`
-  if (wrong !== undefined) throw new GantryError('InvalidArgument', wrong, { details: [{ field: 'for', value: String(lasting), remedy: type.momentary === true ? 'leave --for out' : 'such as 10s' }] })
+  const wrong =
+    type.momentary === true
+      ? `${type.kind} is over as soon as it is done`
+      : Number.isFinite(lasting) && lasting > 0
+        ? undefined
+        : `"for" must be more than 0, not ${lasting} ms`
+  if (wrong !== undefined)
+    throw new GantryError('InvalidArgument', wrong, {
+      details: [
+        { field: 'for', value: String(lasting), remedy: type.momentary === true ? 'leave --for out' : 'such as 10s' },
+      ],
+    })
 }
 
 /** The number after the highest there was: a record keeps the latest. */
@@ -265,16 +337,30 @@ function forget(faults: readonly FaultRecord[]): readonly FaultRecord[] {
 }
 
 function without<K extends keyof FaultRecord>(fault: FaultRecord, ...keys: K[]): Omit<FaultRecord, K> {
-  return Object.fromEntries(Object.entries(fault).filter(([key]) => !(keys as string[]).includes(key))) as unknown as Omit<FaultRecord, K>
+  return Object.fromEntries(
+    Object.entries(fault).filter(([key]) => !(keys as string[]).includes(key)),
+  ) as unknown as Omit<FaultRecord, K>
 }
 
 function unknownFault(id: string, faults: readonly FaultRecord[]): GantryError {
   const inForce = faults.filter(isInForce).map((fault) => fault.id)
-  return new GantryError('NotFound', `there is no fault "${id}"`, { details: [{ field: 'id', value: id, remedy: inForce.length === 0 ? 'no fault is in force' : `in force: ${inForce.join(', ')}` }] })
+  return new GantryError('NotFound', `there is no fault "${id}"`, {
+    details: [
+      {
+        field: 'id',
+        value: id,
+        remedy: inForce.length === 0 ? 'no fault is in force' : `in force: ${inForce.join(', ')}`,
+      },
+    ],
+  })
 }
 
 function unknownMachine(rig: string, name: string, machines: readonly Machine[]): never {
   const names = machines.map(({ spec }) => spec.name)
   const meant = nearest(name, names)
-  throw new GantryError('NotFound', `the rig "${rig}" has no machine "${name}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`, { details: [{ field: 'machine', value: name, remedy: `it has ${names.join(', ')}` }] })
+  throw new GantryError(
+    'NotFound',
+    `the rig "${rig}" has no machine "${name}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+    { details: [{ field: 'machine', value: name, remedy: `it has ${names.join(', ')}` }] },
+  )
 }

@@ -1,5 +1,6 @@
 /**
- * The fault program on machines: started, waited for, given the traffic that it is to have, and ended with all of it. One a machine and fault.
+ * The fault program on machines: started, waited for, given the traffic that it is to have, and ended with all of it.
+ * One a machine and fault.
  *
  *   Wanted ──▶ directory ──▶ gantry-fault.cjs ──▶ its ports ──▶ nft table that leads traffic there
  */
@@ -40,21 +41,40 @@ export interface ProgramsUndo {
   readonly programs: readonly Started[]
 }
 
-/** Starts them all and resolves when they are in effect. `record` is called before anything is made, and with each that was started. */
-export async function startPrograms(field: Field, id: string, wanted: readonly Wanted[], record: (undo: JsonValue) => Promise<void>): Promise<JsonValue> {
-  const started = wanted.map(({ machine }): Started => ({ machine: machine.spec.name, directory: join(machine.spec.runDir, `fault-${id}`), table: tableOf(id) }))
+/**
+ * Starts them all and resolves when they are in effect. `record` is called before anything is made, and with each that
+ * was started.
+ */
+export async function startPrograms(
+  field: Field,
+  id: string,
+  wanted: readonly Wanted[],
+  record: (undo: JsonValue) => Promise<void>,
+): Promise<JsonValue> {
+  const started = wanted.map(({ machine }): Started => ({
+    machine: machine.spec.name,
+    directory: join(machine.spec.runDir, `fault-${id}`),
+    table: tableOf(id),
+  }))
   const undo = (): JsonValue => ({ programs: started.map((one) => ({ ...one })) })
   await record(undo())
-  await every(wanted.map(async (one, at) => {
-    started[at] = await start(field, one, started[at]!)
-    await record(undo())
-    await takeEffect(field, one, started[at])
-  }))
+  await every(
+    wanted.map(async (one, at) => {
+      started[at] = await start(field, one, started[at]!)
+      await record(undo())
+      await takeEffect(field, one, started[at])
+    }),
+  )
   return undo()
 }
 
 /** Starts again what ran on a machine that was started again; what then ends all of them. */
-export async function renewPrograms(field: Field, undo: JsonValue, wanted: readonly Wanted[], machine: Machine): Promise<JsonValue> {
+export async function renewPrograms(
+  field: Field,
+  undo: JsonValue,
+  wanted: readonly Wanted[],
+  machine: Machine,
+): Promise<JsonValue> {
   const { programs } = undo as unknown as ProgramsUndo
   const renewed = programs.map(async (one): Promise<Started> => {
     const again = wanted.find((other) => other.machine.spec.name === one.machine)
@@ -70,27 +90,40 @@ export async function renewPrograms(field: Field, undo: JsonValue, wanted: reado
 /** Ends them, wherever they still are. */
 export async function endPrograms(field: Field, undo: JsonValue): Promise<void> {
   const { programs } = undo as unknown as ProgramsUndo
-  await every(programs.map(async ({ machine: name, directory, table, program }) => {
-    const machine = findMachine(field, name)
-    if (machine === undefined || await machine.state() === 'off') return
-    // The program before the rules: what it says as it ends its connections still comes from where it is expected.
-    if (program !== undefined) await machine.endProgram(program)
-    await machine.run(['rm', '-rf', directory])
-    await machine.run(['nft', '-f', '-'], { stdin: `table ip ${table}\ndelete table ip ${table}\n` })
-  }))
+  await every(
+    programs.map(async ({ machine: name, directory, table, program }) => {
+      const machine = findMachine(field, name)
+      if (machine === undefined || (await machine.state()) === 'off') return
+      // The program before the rules: what it says as it ends its connections still comes from where it is expected.
+      if (program !== undefined) await machine.endProgram(program)
+      await machine.run(['rm', '-rf', directory])
+      await machine.run(['nft', '-f', '-'], { stdin: `table ip ${table}\ndelete table ip ${table}\n` })
+    }),
+  )
 }
 
 async function start({ driver: { installation } }: Field, { machine, task }: Wanted, place: Started): Promise<Started> {
   await machine.run(['mkdir', '-p', place.directory])
-  const program = await machine.startProgram([installation.node, join(installation.dist, 'gantry-fault.cjs'), JSON.stringify(task), readyFile(place)])
+  const program = await machine.startProgram([
+    installation.node,
+    join(installation.dist, 'gantry-fault.cjs'),
+    JSON.stringify(task),
+    readyFile(place),
+  ])
   return { ...place, program }
 }
 
 /** Resolves when the program is in effect and has the traffic. */
 async function takeEffect(field: Field, { machine, rules, patience = 0 }: Wanted, place: Started): Promise<void> {
   const ready = await awaitReady(field, machine, readyFile(place), PATIENCE + patience)
-  if ('error' in ready) throw new GantryError('FailedPrecondition', `${machine.spec.name}: ${ready.error}`, { details: [{ field: 'machine', value: machine.spec.name, message: ready.error }] })
-  if (rules !== undefined) await machine.run(['nft', '-f', '-'], { stdin: `table ip ${place.table}\ndelete table ip ${place.table}\ntable ip ${place.table} {\n${rules(ready.ports)}}\n` })
+  if ('error' in ready)
+    throw new GantryError('FailedPrecondition', `${machine.spec.name}: ${ready.error}`, {
+      details: [{ field: 'machine', value: machine.spec.name, message: ready.error }],
+    })
+  if (rules !== undefined)
+    await machine.run(['nft', '-f', '-'], {
+      stdin: `table ip ${place.table}\ndelete table ip ${place.table}\ntable ip ${place.table} {\n${rules(ready.ports)}}\n`,
+    })
 }
 
 async function awaitReady({ clock }: Field, machine: Machine, file: string, patience: number): Promise<Ready> {
@@ -98,9 +131,19 @@ async function awaitReady({ clock }: Field, machine: Machine, file: string, pati
     const { code, stdout } = await machine.run(['cat', file], { allow: [0, 1] })
     if (code === 0) return JSON.parse(stdout) as Ready
   }
-  throw new GantryError('DeadlineExceeded', `the fault program on ${machine.spec.name} said nothing within ${patience} ms`, {
-    details: [{ field: 'machine', value: machine.spec.name, remedy: `its words are in the machine's log, ${machine.spec.log}` }],
-  })
+  throw new GantryError(
+    'DeadlineExceeded',
+    `the fault program on ${machine.spec.name} said nothing within ${patience} ms`,
+    {
+      details: [
+        {
+          field: 'machine',
+          value: machine.spec.name,
+          remedy: `its words are in the machine's log, ${machine.spec.log}`,
+        },
+      ],
+    },
+  )
 }
 
 function readyFile({ directory }: Started): string {

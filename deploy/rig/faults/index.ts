@@ -15,8 +15,21 @@ import { registryFault } from './registry.ts'
 import { contFault, stopFault } from './stop.ts'
 
 export const faultTypes: Readonly<Record<string, FaultType>> = byKind([
-  killFault, stopFault, contFault, rebootFault, powerOffFault, partitionFault, lossFault, bandwidthFault, delayFault, registryFault,
-  dnsFault, diskFault, clockFault, memoryFault, cpuFault,
+  killFault,
+  stopFault,
+  contFault,
+  rebootFault,
+  powerOffFault,
+  partitionFault,
+  lossFault,
+  bandwidthFault,
+  delayFault,
+  registryFault,
+  dnsFault,
+  diskFault,
+  clockFault,
+  memoryFault,
+  cpuFault,
 ])
 
 function byKind(types: readonly FaultType[]): Record<string, FaultType> {

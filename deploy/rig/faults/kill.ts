@@ -1,4 +1,7 @@
-/** SIGKILL: of everything on a machine, which is off until healed; or of one program, which init starts again at once unless it is held off. */
+/**
+ * SIGKILL: of everything on a machine, which is off until healed; or of one program, which init starts again at once
+ * unless it is held off.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'
@@ -16,13 +19,19 @@ type Undo =
   | { readonly was: 'started'; readonly killer: JsonValue }
 
 /** Ends what is called `$0` as soon as it appears. */
-const KILLER = 'while :; do for process in /proc/[0-9]*; do name=; read -r name 2>/dev/null < "$process/comm"; [ "$name" != "$0" ] || kill -s KILL "${process#/proc/}" 2>/dev/null; done; sleep 0.1; done'
+const KILLER =
+  'while :; do for process in /proc/[0-9]*; do name=; read -r name 2>/dev/null < "$process/comm"; [ "$name" != "$0" ] || kill -s KILL "${process#/proc/}" 2>/dev/null; done; sleep 0.1; done'
 
 export const killFault = defineFault({
   kind: 'kill',
   says: 'end a machine, or a program on it, at once (SIGKILL)',
   parameters: {
-    target: { type: 'target', required: true, operand: 0, says: 'the machine, or a program on it: n2, n2/agent, controller/etcd, n1/shim:POD' },
+    target: {
+      type: 'target',
+      required: true,
+      operand: 0,
+      says: 'the machine, or a program on it: n2, n2/agent, controller/etcd, n1/shim:POD',
+    },
   },
   examples: ['kill n2', 'kill n2 --for 10s', 'kill n1/agent', 'kill controller/etcd --for 5s'],
   describe: ({ target }) => `${targetWords(target)} killed`,
@@ -54,7 +63,11 @@ export const killFault = defineFault({
     const machine = findMachine(field, name)
     if (machine === undefined) return
     if (state.was === 'started') return machine.endProgram(state.killer)
-    if (field.others.some(({ kind, values }) => kind === 'kill' && values.target === target) || await machine.state() === 'off') return
+    if (
+      field.others.some(({ kind, values }) => kind === 'kill' && values.target === target) ||
+      (await machine.state()) === 'off'
+    )
+      return
     await machine.run(['rm', '-f', state.hold])
   },
 
@@ -73,10 +86,18 @@ function noteOf({ spec }: Machine, program: Program): string {
 }
 
 /** Keeps a program from being started again; what undoes that. */
-async function holdOff(field: Field, machine: Machine, target: string, program: Program, record: (undo: JsonValue) => Promise<void>): Promise<JsonValue> {
+async function holdOff(
+  field: Field,
+  machine: Machine,
+  target: string,
+  program: Program,
+  record: (undo: JsonValue) => Promise<void>,
+): Promise<JsonValue> {
   const { runDir, program: own } = machine.spec
   if (program.is === 'shim') {
-    throw new GantryError('InvalidArgument', 'a shim cannot be held off: its container is made anew', { details: [{ field: 'for', value: target, remedy: 'leave --for out: it is killed once' }] })
+    throw new GantryError('InvalidArgument', 'a shim cannot be held off: its container is made anew', {
+      details: [{ field: 'for', value: target, remedy: 'leave --for out: it is killed once' }],
+    })
   }
   if (program.name === own.name) {
     const undo = { was: 'program', hold: `${runDir}/hold-${program.name}` } satisfies Undo

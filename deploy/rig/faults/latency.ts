@@ -1,5 +1,6 @@
 /**
- * Delay, jitter, reordering and a rate for what goes from some machines to others. By the kernel's netem where it is there, on every packet; else by a
+ * Delay, jitter, reordering and a rate for what goes from some machines to others. By the kernel's netem where it is
+ * there, on every packet; else by a
  * proxy in user space, on the connections of the control plane (or those to one port).
  *
  *   client ──▶ server's machine: nft ──▶ fault program: a line each way ──▶ server
@@ -15,15 +16,25 @@ import { between, betweenWords, directionsOf, type Between } from './parties.ts'
 import type { Conditions } from './program/task.ts'
 import { sourcesKept, tcpRedirects } from './redirect.ts'
 
-/** What the machines of a role serve to others: controllers to agents and people, etcd to clients and peers, NATS to clients and routes; the registry. */
-const PORTS: Readonly<Record<Role, readonly number[]>> = { controller: [CONTROLLER_PORT, 2379, 2380, 4222, 6222], registry: [REGISTRY_PORT], node: [] }
+/**
+ * What the machines of a role serve to others: controllers to agents and people, etcd to clients and peers, NATS to
+ * clients and routes; the registry.
+ */
+const PORTS: Readonly<Record<Role, readonly number[]>> = {
+  controller: [CONTROLLER_PORT, 2379, 2380, 4222, 6222],
+  registry: [REGISTRY_PORT],
+  node: [],
+}
 
 const parameters = {
   from: { ...between.from, host: false },
   to: { ...between.to, host: false },
   by: { type: 'duration', says: 'how much later it arrives' },
   jitter: { type: 'duration', says: 'by how much more or less than that' },
-  reorder: { type: 'share', says: 'share of packets out of order; on a connection through the proxy, of pieces that come late and hold back what follows' },
+  reorder: {
+    type: 'share',
+    says: 'share of packets out of order; on a connection through the proxy, of pieces that come late and hold back what follows',
+  },
   rate: { type: 'rate', says: 'bytes a second at most; through the proxy, of each connection' },
   port: { type: 'count', says: 'only connections to this TCP port' },
   oneWay: { ...between.oneWay, says: 'only what goes from the first side to the other' },
@@ -41,18 +52,37 @@ export const delayFault = defineFault({
   kind: 'delay',
   says: 'delay what goes between machines: by netem, else on the connections of the control plane by a proxy',
   parameters,
-  examples: ['delay n1 controller --by 200ms --jitter 50ms', 'delay nodes registry --rate 1Mi --for 30s', 'delay n1 n2 --port 8080 --by 1s --one-way'],
+  examples: [
+    'delay n1 controller --by 200ms --jitter 50ms',
+    'delay nodes registry --rate 1Mi --for 30s',
+    'delay n1 n2 --port 8080 --by 1s --one-way',
+  ],
   describe: (values) => `${words(values)} ${betweenWords(sides(values))}`,
 
   async begin(field, values, { id, record }) {
     check(values)
-    const directions = directionsOf(sides(values), field.machines.map(({ spec }) => spec.name))
-    if (field.driver.capabilities.netem) return { undo: await beginNetem(field, { id, directions }, conditionsOf(values), values.port, record), note: 'by the kernel (netem), every packet' }
+    const directions = directionsOf(
+      sides(values),
+      field.machines.map(({ spec }) => spec.name),
+    )
+    if (field.driver.capabilities.netem)
+      return {
+        undo: await beginNetem(field, { id, directions }, conditionsOf(values), values.port, record),
+        note: 'by the kernel (netem), every packet',
+      }
     const routes = routesOf(field, values)
     if (routes.length === 0) throw nothingServed(values)
     refuseTwice(field, routes)
-    const undo = await startPrograms(field, id, routes.map((route) => proxyOf(route, conditionsOf(values))), record)
-    return { undo, note: `by a proxy in user space on ${values.port === undefined ? "the control plane's own connections" : `connections to port ${values.port}`}; other traffic is not delayed` }
+    const undo = await startPrograms(
+      field,
+      id,
+      routes.map((route) => proxyOf(route, conditionsOf(values))),
+      record,
+    )
+    return {
+      undo,
+      note: `by a proxy in user space on ${values.port === undefined ? "the control plane's own connections" : `connections to port ${values.port}`}; other traffic is not delayed`,
+    }
   },
 
   async end(field, undo) {
@@ -61,7 +91,13 @@ export const delayFault = defineFault({
   },
 
   async renew(field, undo, values, machine) {
-    if (!isNetem(undo)) return renewPrograms(field, undo, routesOf(field, values).map((route) => proxyOf(route, conditionsOf(values))), machine)
+    if (!isNetem(undo))
+      return renewPrograms(
+        field,
+        undo,
+        routesOf(field, values).map((route) => proxyOf(route, conditionsOf(values))),
+        machine,
+      )
     await renewNetem(field, undo, conditionsOf(values), values.port, machine)
     return undo
   },
@@ -79,9 +115,15 @@ function check({ by = 0, jitter = 0, reorder = 0, rate }: Delay): void {
   const refuse = (field: string, message: string, remedy: string): never => {
     throw new GantryError('InvalidArgument', message, { details: [{ field, message, remedy }] })
   }
-  if (by === 0 && jitter === 0 && rate === undefined) refuse('by', 'nothing is delayed', 'say by how much (by), or a rate')
+  if (by === 0 && jitter === 0 && rate === undefined)
+    refuse('by', 'nothing is delayed', 'say by how much (by), or a rate')
   if (reorder > 0 && by === 0) refuse('reorder', 'without a delay nothing comes out of order', 'say by how much (by)')
-  if (jitter > by) refuse('jitter', `jitter of ${jitter} ms is more than the delay of ${by} ms`, 'nothing arrives before it was sent: give it a delay as large (by)')
+  if (jitter > by)
+    refuse(
+      'jitter',
+      `jitter of ${jitter} ms is more than the delay of ${by} ms`,
+      'nothing arrives before it was sent: give it a delay as large (by)',
+    )
 }
 
 function words({ by, jitter, reorder, rate }: Delay): string {
@@ -94,26 +136,46 @@ function words({ by, jitter, reorder, rate }: Delay): string {
 }
 
 function conditionsOf({ by, jitter, reorder, rate }: Delay): Conditions {
-  return { ...(by === undefined ? {} : { by }), ...(jitter === undefined ? {} : { jitter }), ...(reorder === undefined ? {} : { reorder }), ...(rate === undefined ? {} : { rate }) }
+  return {
+    ...(by === undefined ? {} : { by }),
+    ...(jitter === undefined ? {} : { jitter }),
+    ...(reorder === undefined ? {} : { reorder }),
+    ...(rate === undefined ? {} : { rate }),
+  }
 }
 
 /** Connections by which something goes in the directions, among machines that are in the rig now. */
 function routesOf(field: Field, values: Delay): Route[] {
-  const directions = directionsOf(sides(values), field.machines.map(({ spec }) => spec.name))
-  const has = (from: Machine, to: Machine): boolean => from !== to && directions.some((direction) => direction.from.includes(from.spec.name) && direction.to.includes(to.spec.name))
+  const directions = directionsOf(
+    sides(values),
+    field.machines.map(({ spec }) => spec.name),
+  )
+  const has = (from: Machine, to: Machine): boolean =>
+    from !== to &&
+    directions.some((direction) => direction.from.includes(from.spec.name) && direction.to.includes(to.spec.name))
   return field.machines.flatMap((server) => {
     const ports = values.port === undefined ? PORTS[server.spec.role] : [values.port]
-    const clients = field.machines.map((machine) => ({ machine, up: has(machine, server), down: has(server, machine) })).filter(({ up, down }) => up || down)
+    const clients = field.machines
+      .map((machine) => ({ machine, up: has(machine, server), down: has(server, machine) }))
+      .filter(({ up, down }) => up || down)
     return ports.length === 0 || clients.length === 0 ? [] : [{ server, ports, clients }]
   })
 }
 
 function proxyOf({ server, ports, clients }: Route, conditions: Conditions): Wanted {
-  const known = clients.map(({ machine: { address }, up, down }) => ({ address, via: viaOf(address), up: up ? conditions : {}, down: down ? conditions : {} }))
+  const known = clients.map(({ machine: { address }, up, down }) => ({
+    address,
+    via: viaOf(address),
+    up: up ? conditions : {},
+    down: down ? conditions : {},
+  }))
   return {
     machine: server,
     task: { mode: 'streams', host: server.address, ports, clients: known },
-    rules: (listening) => tcpRedirects(ports.map((port, at) => ({ sources: known.map(({ address }) => address), port, proxy: listening[at]! }))) + sourcesKept(known, ports),
+    rules: (listening) =>
+      tcpRedirects(
+        ports.map((port, at) => ({ sources: known.map(({ address }) => address), port, proxy: listening[at]! })),
+      ) + sourcesKept(known, ports),
   }
 }
 
@@ -123,9 +185,20 @@ function viaOf(address: string): string {
 }
 
 function nothingServed({ from, to }: Delay): GantryError {
-  return new GantryError('FailedPrecondition', `the control plane has no connections between ${from.join(', ')} and ${to?.join(', ') ?? 'the others'}, and this host's kernel has no netem`, {
-    details: [{ field: 'to', value: to?.join(',') ?? '', remedy: 'name a controller or the registry, or a TCP port (port); or use a kernel with sch_netem for all traffic' }],
-  })
+  return new GantryError(
+    'FailedPrecondition',
+    `the control plane has no connections between ${from.join(', ')} and ${to?.join(', ') ?? 'the others'}, and this host's kernel has no netem`,
+    {
+      details: [
+        {
+          field: 'to',
+          value: to?.join(',') ?? '',
+          remedy:
+            'name a controller or the registry, or a TCP port (port); or use a kernel with sch_netem for all traffic',
+        },
+      ],
+    },
+  )
 }
 
 /** A connection goes through one proxy only. */
@@ -136,7 +209,11 @@ function refuseTwice(field: Field, routes: readonly Route[]): void {
       const port = same?.ports.find((one) => other.ports.includes(one))
       const client = same?.clients.find(({ machine }) => other.clients.some((one) => one.machine === machine))
       if (port === undefined || client === undefined) continue
-      throw new GantryError('FailedPrecondition', `connections of ${client.machine.spec.name} to port ${port} of ${other.server.spec.name} are delayed already, by ${id}`, { details: [{ field: 'from', value: client.machine.spec.name, remedy: `heal ${id} first` }] })
+      throw new GantryError(
+        'FailedPrecondition',
+        `connections of ${client.machine.spec.name} to port ${port} of ${other.server.spec.name} are delayed already, by ${id}`,
+        { details: [{ field: 'from', value: client.machine.spec.name, remedy: `heal ${id} first` }] },
+      )
     }
   }
 }

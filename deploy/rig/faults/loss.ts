@@ -15,15 +15,15 @@ function fateOf(share: number): string {
 export const lossFault = defineFault({
   kind: 'loss',
   says: 'lose a share of the packets between machines',
-  parameters: {
-    ...between,
-    share: { type: 'share', required: true, says: 'how many of them: 5%' },
-  },
+  parameters: { ...between, share: { type: 'share', required: true, says: 'how many of them: 5%' } },
   examples: ['loss n1 --share 5%', 'loss n1 n2 --share 30% --one-way --for 30s'],
   describe: (values) => `${Number((values.share * 100).toFixed(4))}% of packets ${betweenWords(values)} lost`,
 
   async begin(field, values, { id, record }) {
-    return { undo: await beginRules(field, id, values, fateOf(values.share), record), note: 'by the kernel (nftables); each packet is dropped at random where it arrives' }
+    return {
+      undo: await beginRules(field, id, values, fateOf(values.share), record),
+      note: 'by the kernel (nftables); each packet is dropped at random where it arrives',
+    }
   },
 
   end: (field, undo) => removeRules(field, undo as unknown as Undo),

@@ -1,5 +1,6 @@
 /**
- * Delay, jitter, reordering and a rate by the kernel's network emulation (tc-netem(8)): a class of the sender's shaper whose queue is netem, which
+ * Delay, jitter, reordering and a rate by the kernel's network emulation (tc-netem(8)): a class of the sender's shaper
+ * whose queue is netem, which
  * nftables puts packets into by where they go.
  */
 import type { JsonValue } from '../../../proto/gen/types.ts'
@@ -33,7 +34,13 @@ export function netemQueue({ by = 0, jitter = 0, reorder = 0, rate }: Conditions
 }
 
 /** Sets it up on every sender; what `endNetem` needs. */
-export async function beginNetem(field: Field, { id, directions }: NetemUndo, conditions: Conditions, port: number | undefined, record: (undo: JsonValue) => Promise<void>): Promise<JsonValue> {
+export async function beginNetem(
+  field: Field,
+  { id, directions }: NetemUndo,
+  conditions: Conditions,
+  port: number | undefined,
+  record: (undo: JsonValue) => Promise<void>,
+): Promise<JsonValue> {
   const undo = { id, directions } as unknown as JsonValue
   await record(undo)
   await setUp(field, senders(field, directions), { id, directions }, conditions, port)
@@ -41,8 +48,20 @@ export async function beginNetem(field: Field, { id, directions }: NetemUndo, co
 }
 
 /** Sets it up again on a machine that was started again. */
-export async function renewNetem(field: Field, undo: NetemUndo, conditions: Conditions, port: number | undefined, machine: Machine): Promise<void> {
-  await setUp(field, senders(field, undo.directions).filter(({ spec }) => spec.name === machine.spec.name), undo, conditions, port)
+export async function renewNetem(
+  field: Field,
+  undo: NetemUndo,
+  conditions: Conditions,
+  port: number | undefined,
+  machine: Machine,
+): Promise<void> {
+  await setUp(
+    field,
+    senders(field, undo.directions).filter(({ spec }) => spec.name === machine.spec.name),
+    undo,
+    conditions,
+    port,
+  )
 }
 
 export async function endNetem(field: Field, { id, directions }: NetemUndo): Promise<void> {
@@ -54,7 +73,13 @@ export async function endNetem(field: Field, { id, directions }: NetemUndo): Pro
   })
 }
 
-async function setUp(field: Field, machines: readonly Machine[], { id, directions }: NetemUndo, conditions: Conditions, port: number | undefined): Promise<void> {
+async function setUp(
+  field: Field,
+  machines: readonly Machine[],
+  { id, directions }: NetemUndo,
+  conditions: Conditions,
+  port: number | undefined,
+): Promise<void> {
   const places = await placesOf(machinesAmong(field, namesIn(directions)))
   await onEach(machines, async (machine) => {
     const { name } = machine.spec
@@ -62,10 +87,21 @@ async function setUp(field: Field, machines: readonly Machine[], { id, direction
     if (device === undefined) return
     const receivers = directions.filter(({ from }) => from.includes(name)).flatMap(({ to }) => to)
     await machine.run(['sh', '-ec', shapeScript(device, id, UNBOUNDED, netemQueue(conditions))])
-    await machine.run(['nft', '-f', '-'], { stdin: classifyText(id, receivers.flatMap((receiver) => places.get(receiver)?.party ?? []), UNBOUNDED, port, undefined) })
+    await machine.run(['nft', '-f', '-'], {
+      stdin: classifyText(
+        id,
+        receivers.flatMap((receiver) => places.get(receiver)?.party ?? []),
+        UNBOUNDED,
+        port,
+        undefined,
+      ),
+    })
   })
 }
 
 function senders(field: Field, directions: readonly Direction[]): Machine[] {
-  return machinesAmong(field, directions.flatMap(({ from }) => from))
+  return machinesAmong(
+    field,
+    directions.flatMap(({ from }) => from),
+  )
 }

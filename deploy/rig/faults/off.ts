@@ -10,7 +10,12 @@ export function findMachine(field: Field, name: string): Machine | undefined {
 
 /** The other faults in force that keep this machine off. */
 export function keptOffBy(field: Field, name: string): string[] {
-  return field.others.filter(({ kind, values }) => (kind === 'power-off' && values.machine === name) || (kind === 'kill' && isMachine(values.target, name))).map(({ id }) => id)
+  return field.others
+    .filter(
+      ({ kind, values }) =>
+        (kind === 'power-off' && values.machine === name) || (kind === 'kill' && isMachine(values.target, name)),
+    )
+    .map(({ id }) => id)
 }
 
 function isMachine(target: unknown, name: string): boolean {

@@ -2,7 +2,15 @@
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'
 import type { Field } from './contract.ts'
-import { directionsOf, hostParty, machinesAmong, placesOf, type Between, type Direction, type Party } from './parties.ts'
+import {
+  directionsOf,
+  hostParty,
+  machinesAmong,
+  placesOf,
+  type Between,
+  type Direction,
+  type Party,
+} from './parties.ts'
 import { removalText, rulesText, tableOf } from './ruleset.ts'
 import { HOST } from './values.ts'
 
@@ -14,8 +22,17 @@ export interface Undo {
 }
 
 /** Begins one: rules that let the packets between the sides meet `fate`. */
-export async function beginRules(field: Field, id: string, values: Between, fate: string, record: (undo: JsonValue) => Promise<void>): Promise<JsonValue> {
-  const directions = directionsOf(values, field.machines.map(({ spec }) => spec.name))
+export async function beginRules(
+  field: Field,
+  id: string,
+  values: Between,
+  fate: string,
+  record: (undo: JsonValue) => Promise<void>,
+): Promise<JsonValue> {
+  const directions = directionsOf(
+    values,
+    field.machines.map(({ spec }) => spec.name),
+  )
   const undo = { table: tableOf(id), directions }
   await record(undo as unknown as JsonValue)
   await placeRules(field, undo, values, fate)
@@ -23,10 +40,16 @@ export async function beginRules(field: Field, id: string, values: Between, fate
 }
 
 /** Puts the rules on all machines concerned that are on. */
-export async function placeRules(field: Field, { table, directions }: Undo, { port, protocol }: Between, fate: string): Promise<void> {
+export async function placeRules(
+  field: Field,
+  { table, directions }: Undo,
+  { port, protocol }: Between,
+  fate: string,
+): Promise<void> {
   const machines = machinesAmong(field, namesIn(directions))
   const places = await placesOf(machines)
-  const partyOf = (name: string): Party[] => (name === HOST ? [hostParty()] : places.has(name) ? [places.get(name)!.party] : [])
+  const partyOf = (name: string): Party[] =>
+    name === HOST ? [hostParty()] : places.has(name) ? [places.get(name)!.party] : []
   await onEach(machines, async (machine) => {
     const { name } = machine.spec
     const { device } = places.get(name)!
@@ -34,19 +57,27 @@ export async function placeRules(field: Field, { table, directions }: Undo, { po
     const arrivingFrom = directions.filter(({ to }) => to.includes(name)).flatMap(({ from }) => from.flatMap(partyOf))
     const leaves = directions.some(({ from, to }) => from.includes(name) && to.includes(HOST))
     const leavingBy = leaves ? { device, to: partyOf(HOST) } : undefined
-    await machine.run(['nft', '-f', '-'], { stdin: rulesText({ table, arrivingFrom, leavingBy, port, protocol, fate }) })
+    await machine.run(['nft', '-f', '-'], {
+      stdin: rulesText({ table, arrivingFrom, leavingBy, port, protocol, fate }),
+    })
   })
 }
 
 /** Takes the rules away from the machines that are still there and on. */
 export async function removeRules(field: Field, { table, directions }: Undo): Promise<void> {
   await onEach(machinesAmong(field, namesIn(directions)), async (machine) => {
-    if (await machine.state() !== 'off') await machine.run(['nft', '-f', '-'], { stdin: removalText(table) })
+    if ((await machine.state()) !== 'off') await machine.run(['nft', '-f', '-'], { stdin: removalText(table) })
   })
 }
 
 /** Again, with the new hardware address of a machine that was started again. */
-export async function renewRules(field: Field, undo: Undo, values: Between, fate: string, machine: Machine): Promise<void> {
+export async function renewRules(
+  field: Field,
+  undo: Undo,
+  values: Between,
+  fate: string,
+  machine: Machine,
+): Promise<void> {
   if (namesIn(undo.directions).includes(machine.spec.name)) await placeRules(field, undo, values, fate)
 }
 
@@ -60,4 +91,3 @@ export async function onEach(machines: readonly Machine[], work: (machine: Machi
   const failed = results.find((result) => result.status === 'rejected')
   if (failed !== undefined) throw failed.reason
 }
-

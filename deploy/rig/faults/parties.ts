@@ -1,4 +1,7 @@
-/** Who a packet fault lies between: the parameters that name them, their addresses, and the directions of packets that it is about. */
+/**
+ * Who a packet fault lies between: the parameters that name them, their addresses, and the directions of packets that
+ * it is about.
+ */
 import { networkInterfaces } from 'node:os'
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { Machine } from '../contract.ts'
@@ -46,7 +49,10 @@ export interface Place {
 
 const LAST_PORT = 65_535
 
-/** The other side: a machine named on both counts to the first, so that "controller-1" and "controllers" are one and the rest. */
+/**
+ * The other side: a machine named on both counts to the first, so that "controller-1" and "controllers" are one and the
+ * rest.
+ */
 function otherSide({ from, to }: Pick<Between, 'from' | 'to'>, machines: readonly string[]): readonly string[] {
   return (to ?? machines).filter((name) => !from.includes(name))
 }
@@ -55,11 +61,20 @@ function otherSide({ from, to }: Pick<Between, 'from' | 'to'>, machines: readonl
 export function directionsOf(values: Between, machines: readonly string[]): Direction[] {
   const { from, oneWay, port, protocol } = values
   const to = otherSide(values, machines)
-  if (to.length === 0) throw refused('to', (values.to ?? []).join(), `no machine is left beside ${from.join(', ')}`, 'name the two sides')
-  if ([...from, ...to].every((name) => name === HOST)) throw refused('from', HOST, 'no machine is named', 'name a machine on one side')
-  if (port !== undefined && (port < 1 || port > LAST_PORT)) throw refused('port', String(port), `${port} is not a port`, `from 1 to ${LAST_PORT}`)
-  if (port === undefined && protocol !== undefined) throw refused('protocol', protocol, 'a protocol without a port', 'name the port too, or leave it out')
-  return oneWay === true ? [{ from, to }] : [{ from, to }, { from: to, to: from }]
+  if (to.length === 0)
+    throw refused('to', (values.to ?? []).join(), `no machine is left beside ${from.join(', ')}`, 'name the two sides')
+  if ([...from, ...to].every((name) => name === HOST))
+    throw refused('from', HOST, 'no machine is named', 'name a machine on one side')
+  if (port !== undefined && (port < 1 || port > LAST_PORT))
+    throw refused('port', String(port), `${port} is not a port`, `from 1 to ${LAST_PORT}`)
+  if (port === undefined && protocol !== undefined)
+    throw refused('protocol', protocol, 'a protocol without a port', 'name the port too, or leave it out')
+  return oneWay === true
+    ? [{ from, to }]
+    : [
+        { from, to },
+        { from: to, to: from },
+      ]
 }
 
 function refused(field: string, value: string, message: string, remedy: string): GantryError {
@@ -83,21 +98,38 @@ interface Interface {
 /** Asks a machine for its interface on the rig's network and the addresses of it. */
 export async function placeOf(machine: Machine): Promise<Place> {
   const { name } = machine.spec
-  if (await machine.state() === 'off') return { party: { name, addresses: [machine.address], hardware: [] }, device: undefined }
+  if ((await machine.state()) === 'off')
+    return { party: { name, addresses: [machine.address], hardware: [] }, device: undefined }
   const { stdout } = await machine.run(['ip', '-json', 'addr', 'show'])
-  const found = (JSON.parse(stdout) as Interface[]).find(({ addr_info }) => addr_info.some(({ local }) => local === machine.address))
-  if (found === undefined) throw new GantryError('FailedPrecondition', `${name} has no interface with its address ${machine.address}`, { details: [{ field: 'machine', value: name, remedy: 'reboot it' }] })
-  return { party: { name, addresses: found.addr_info.map(({ local }) => local), hardware: found.address === undefined ? [] : [found.address] }, device: found.ifname }
+  const found = (JSON.parse(stdout) as Interface[]).find(({ addr_info }) =>
+    addr_info.some(({ local }) => local === machine.address),
+  )
+  if (found === undefined)
+    throw new GantryError('FailedPrecondition', `${name} has no interface with its address ${machine.address}`, {
+      details: [{ field: 'machine', value: name, remedy: 'reboot it' }],
+    })
+  return {
+    party: {
+      name,
+      addresses: found.addr_info.map(({ local }) => local),
+      hardware: found.address === undefined ? [] : [found.address],
+    },
+    device: found.ifname,
+  }
 }
 
 /** Each machine's place by its name. */
 export async function placesOf(machines: readonly Machine[]): Promise<ReadonlyMap<string, Place>> {
-  return new Map(await Promise.all(machines.map(async (machine) => [machine.spec.name, await placeOf(machine)] as const)))
+  return new Map(
+    await Promise.all(machines.map(async (machine) => [machine.spec.name, await placeOf(machine)] as const)),
+  )
 }
 
 /** The host, by every address of its own that others reach. */
 export function hostParty(): Party {
-  const addresses = Object.values(networkInterfaces()).flatMap((all) => (all ?? []).filter(({ internal }) => !internal).map(({ address }) => address))
+  const addresses = Object.values(networkInterfaces()).flatMap((all) =>
+    (all ?? []).filter(({ internal }) => !internal).map(({ address }) => address),
+  )
   return { name: HOST, addresses: [...new Set(addresses)], hardware: [] }
 }
 

@@ -10,7 +10,12 @@ export const partitionFault = defineFault({
   says: 'cut machines off from others: their packets vanish',
   parameters: between,
   examples: [
-    'partition n1', 'partition n1 n2,n3 --for 10s', 'partition controller-1 controllers', 'partition n1 n2 --one-way', 'partition nodes controllers --port 7443', 'partition n1 host',
+    'partition n1',
+    'partition n1 n2,n3 --for 10s',
+    'partition controller-1 controllers',
+    'partition n1 n2 --one-way',
+    'partition nodes controllers --port 7443',
+    'partition n1 host',
   ],
   describe: (values) => `no packets ${betweenWords(values)}`,
 

@@ -13,7 +13,11 @@ export const powerOffFault = defineFault({
   async begin(field, { machine: name }, { record }) {
     const { driver } = field
     if (!driver.capabilities.powerLoss) {
-      throw new GantryError('FailedPrecondition', `a machine of the ${driver.name} driver cannot lose what it has not flushed`, { details: [{ field: 'machine', value: name, remedy: '`kill` ends it with its files as they are' }] })
+      throw new GantryError(
+        'FailedPrecondition',
+        `a machine of the ${driver.name} driver cannot lose what it has not flushed`,
+        { details: [{ field: 'machine', value: name, remedy: '`kill` ends it with its files as they are' }] },
+      )
     }
     const machine = field.machine(name)
     await record({})

@@ -14,8 +14,14 @@ const OVERHEAD = 64 * MI
 const MILLIS_A_MI = 10
 
 const machines = { type: 'machines', required: true, operand: 0, says: 'where' } as const
-const memory = { machines, bytes: { type: 'size', required: true, operand: 1, says: 'bytes taken on each, every page written' } } as const
-const cpu = { machines, processes: { type: 'count', operand: 1, says: 'busy threads on each; as many as it has processors unless given' } } as const
+const memory = {
+  machines,
+  bytes: { type: 'size', required: true, operand: 1, says: 'bytes taken on each, every page written' },
+} as const
+const cpu = {
+  machines,
+  processes: { type: 'count', operand: 1, says: 'busy threads on each; as many as it has processors unless given' },
+} as const
 
 export const memoryFault = defineFault({
   kind: 'memory',
@@ -25,10 +31,19 @@ export const memoryFault = defineFault({
   describe: (values) => `${values.bytes} bytes of memory taken on ${values.machines.join(', ')}`,
 
   async begin(field, values, { id, record }) {
-    if (values.bytes === 0) throw new GantryError('InvalidArgument', 'nothing is taken', { details: [{ field: 'bytes', value: '0', remedy: 'such as 512Mi' }] })
+    if (values.bytes === 0)
+      throw new GantryError('InvalidArgument', 'nothing is taken', {
+        details: [{ field: 'bytes', value: '0', remedy: 'such as 512Mi' }],
+      })
     const wanted = hogs(field, values)
-    await checkHost(wanted.map(({ machine }) => machine), values.bytes)
-    return { undo: await startPrograms(field, id, wanted, record), note: 'by a process on each machine, in its control group' }
+    await checkHost(
+      wanted.map(({ machine }) => machine),
+      values.bytes,
+    )
+    return {
+      undo: await startPrograms(field, id, wanted, record),
+      note: 'by a process on each machine, in its control group',
+    }
   },
 
   end: (field, undo) => endPrograms(field, undo),
@@ -44,11 +59,18 @@ export const cpuFault = defineFault({
   says: "keep processors of machines busy, within the machine's limit",
   parameters: cpu,
   examples: ['cpu n1 --for 30s', 'cpu nodes 2'],
-  describe: (values) => `${values.processes === undefined ? 'every processor' : `${values.processes} processors`} busy on ${values.machines.join(', ')}`,
+  describe: (values) =>
+    `${values.processes === undefined ? 'every processor' : `${values.processes} processors`} busy on ${values.machines.join(', ')}`,
 
   async begin(field, values, { id, record }) {
-    if (values.processes === 0) throw new GantryError('InvalidArgument', 'nothing is busy', { details: [{ field: 'processes', value: '0', remedy: 'at least 1' }] })
-    return { undo: await startPrograms(field, id, spinners(field, values), record), note: 'by threads of one process on each machine, in its control group' }
+    if (values.processes === 0)
+      throw new GantryError('InvalidArgument', 'nothing is busy', {
+        details: [{ field: 'processes', value: '0', remedy: 'at least 1' }],
+      })
+    return {
+      undo: await startPrograms(field, id, spinners(field, values), record),
+      note: 'by threads of one process on each machine, in its control group',
+    }
   },
 
   end: (field, undo) => endPrograms(field, undo),
@@ -61,7 +83,11 @@ function chosen(field: Field, names: readonly string[]): Machine[] {
 }
 
 function hogs(field: Field, { machines: names, bytes }: Values<typeof memory>): Wanted[] {
-  return chosen(field, names).map((machine) => ({ machine, task: { mode: 'memory', bytes }, patience: (bytes / MI) * MILLIS_A_MI }))
+  return chosen(field, names).map((machine) => ({
+    machine,
+    task: { mode: 'memory', bytes },
+    patience: (bytes / MI) * MILLIS_A_MI,
+  }))
 }
 
 function spinners(field: Field, { machines: names, processes }: Values<typeof cpu>): Wanted[] {
@@ -82,9 +108,19 @@ async function checkHost(on: readonly Machine[], bytes: number): Promise<void> {
   const most = Math.max(0, available - reserve)
   if (needed <= most) return
   const mi = (value: number): string => `${Math.floor(value / MI)}Mi`
-  throw new GantryError('ResourceExhausted', `${on.length === 1 ? 'it needs' : `the ${on.length} machines together need`} ${mi(needed)}; the host has ${mi(available)} available and keeps ${mi(reserve)}, which leaves ${mi(most)}`, {
-    details: [{ field: 'bytes', value: String(bytes), remedy: `at most ${mi(Math.max(0, most / on.length - OVERHEAD))} on each of these machines, or give them a limit of memory` }],
-  })
+  throw new GantryError(
+    'ResourceExhausted',
+    `${on.length === 1 ? 'it needs' : `the ${on.length} machines together need`} ${mi(needed)}; the host has ${mi(available)} available and keeps ${mi(reserve)}, which leaves ${mi(most)}`,
+    {
+      details: [
+        {
+          field: 'bytes',
+          value: String(bytes),
+          remedy: `at most ${mi(Math.max(0, most / on.length - OVERHEAD))} on each of these machines, or give them a limit of memory`,
+        },
+      ],
+    },
+  )
 }
 
 /** Bytes, of proc_meminfo(5). */

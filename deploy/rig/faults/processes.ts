@@ -22,7 +22,8 @@ const LOOK = 5
 
 /** Every process of a machine that has a command line. */
 export async function processesOf(machine: Machine): Promise<MachineProcess[]> {
-  // Each argument on a line of its own, ended by NUL and begun by its file's name. Processes that end meanwhile are no failure.
+  // Each argument on a line of its own, ended by NUL and begun by its file's name. Processes that end meanwhile are no
+  // failure.
   const { stdout } = await machine.run(['sh', '-c', `exec grep -saz -H '' /proc/[0-9]*/cmdline`], { allow: [0, 1, 2] })
   return parseCommandLines(stdout)
 }
@@ -52,7 +53,12 @@ export async function findProgram(machine: Machine, program: Program): Promise<M
 export async function requireRunning(machine: Machine): Promise<void> {
   const { name } = machine.spec
   const state = await machine.state()
-  if (state !== 'running') throw new GantryError('FailedPrecondition', `${name} is ${state}: nothing runs on it`, { details: [{ field: 'target', value: name, remedy: '`gantry rig status` tells which fault made it so; heal that first' }] })
+  if (state !== 'running')
+    throw new GantryError('FailedPrecondition', `${name} is ${state}: nothing runs on it`, {
+      details: [
+        { field: 'target', value: name, remedy: '`gantry rig status` tells which fault made it so; heal that first' },
+      ],
+    })
 }
 
 /** As findProgram; FailedPrecondition if there is none. */
@@ -62,8 +68,25 @@ export async function requireProgram(machine: Machine, program: Program): Promis
   const found = await findProgram(machine, program)
   if (found.length > 0) return found
   throw program.is === 'program'
-    ? new GantryError('FailedPrecondition', `no ${program.name} runs on ${name}`, { details: [{ field: 'target', value: `${name}/${program.name}`, remedy: 'it may be held off by a fault, be starting, or run elsewhere' }] })
-    : new GantryError('NotFound', `no container of a pod "${program.pod}" runs on ${name}`, { details: [{ field: 'target', value: program.pod, remedy: '`gantry get pods -o wide` tells where pods are; one in the network of its node is known by its uid only' }] })
+    ? new GantryError('FailedPrecondition', `no ${program.name} runs on ${name}`, {
+        details: [
+          {
+            field: 'target',
+            value: `${name}/${program.name}`,
+            remedy: 'it may be held off by a fault, be starting, or run elsewhere',
+          },
+        ],
+      })
+    : new GantryError('NotFound', `no container of a pod "${program.pod}" runs on ${name}`, {
+        details: [
+          {
+            field: 'target',
+            value: program.pod,
+            remedy:
+              '`gantry get pods -o wide` tells where pods are; one in the network of its node is known by its uid only',
+          },
+        ],
+      })
 }
 
 function isProgram(machine: Machine, name: ProgramName, command: readonly string[]): boolean {
@@ -86,13 +109,19 @@ function baseName(path = ''): string {
   return path.slice(path.lastIndexOf('/') + 1)
 }
 
-/** A shim's container is of this pod: by the host name that its bundle sets, or by the pod's uid, which is in its log's path. */
+/**
+ * A shim's container is of this pod: by the host name that its bundle sets, or by the pod's uid, which is in its log's
+ * path.
+ */
 async function belongsTo(machine: Machine, { command }: MachineProcess, pod: string): Promise<boolean> {
   if (after(command, '--log-path')?.includes(`/${pod}/`) === true) return true
   const bundle = after(command, '--bundle')
   if (bundle === undefined) return false
   const { stdout, code } = await machine.run(['cat', `${bundle}/config.json`], { allow: [0, 1] })
-  return code === 0 && (JSON.parse(stdout) as { hostname?: string }).hostname === pod.slice(0, HOSTNAME_LIMIT).replace(/[-.]+$/, '')
+  return (
+    code === 0 &&
+    (JSON.parse(stdout) as { hostname?: string }).hostname === pod.slice(0, HOSTNAME_LIMIT).replace(/[-.]+$/, '')
+  )
 }
 
 function after(command: readonly string[], flag: string): string | undefined {
@@ -103,7 +132,13 @@ function after(command: readonly string[], flag: string): string | undefined {
 /** Signals processes; those that have ended are no error. */
 export async function signal(machine: Machine, processes: readonly MachineProcess[], name: Signal): Promise<void> {
   if (processes.length === 0) return
-  await machine.run(['sh', '-c', 'for pid in "$@"; do kill -s "$0" "$pid" || [ ! -e "/proc/$pid/cmdline" ] || exit 3; done', name, ...processes.map(({ pid }) => String(pid))])
+  await machine.run([
+    'sh',
+    '-c',
+    'for pid in "$@"; do kill -s "$0" "$pid" || [ ! -e "/proc/$pid/cmdline" ] || exit 3; done',
+    name,
+    ...processes.map(({ pid }) => String(pid)),
+  ])
 }
 
 /** Ends processes with SIGKILL and waits until they are gone. DeadlineExceeded after 5 s. */
@@ -112,7 +147,8 @@ export async function kill(machine: Machine, processes: readonly MachineProcess[
   await signal(machine, processes, 'KILL')
   const deadline = clock.monotonic() + ENDING
   while ((await processesOf(machine)).some((left) => processes.some((one) => same(one, left)))) {
-    if (clock.monotonic() > deadline) throw new GantryError('DeadlineExceeded', `${processes[0]!.command[0]} on ${machine.spec.name} does not end`)
+    if (clock.monotonic() > deadline)
+      throw new GantryError('DeadlineExceeded', `${processes[0]!.command[0]} on ${machine.spec.name} does not end`)
     await delay(clock, LOOK)
   }
 }

@@ -14,7 +14,9 @@ export const rebootFault = defineFault({
   async begin(field, { machine: name }, { record }) {
     const keeping = keptOffBy(field, name)
     if (keeping.length > 0) {
-      throw new GantryError('FailedPrecondition', `${name} is off by ${keeping.join(', ')}`, { details: [{ field: 'machine', value: name, remedy: `\`gantry rig heal ${keeping.join(' ')}\` starts it` }] })
+      throw new GantryError('FailedPrecondition', `${name} is off by ${keeping.join(', ')}`, {
+        details: [{ field: 'machine', value: name, remedy: `\`gantry rig heal ${keeping.join(' ')}\` starts it` }],
+      })
     }
     const machine = field.machine(name)
     await record({})

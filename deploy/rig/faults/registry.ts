@@ -1,4 +1,7 @@
-/** A registry that fails as registries do, by a proxy in front of the rig's. What it was asked before and is under way is cut. */
+/**
+ * A registry that fails as registries do, by a proxy in front of the rig's. What it was asked before and is under way
+ * is cut.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { REGISTRY_PORT } from '../layout.ts'
 import { defineFault, type Field, type Values } from './contract.ts'
@@ -10,7 +13,13 @@ import { tcpRedirects } from './redirect.ts'
 const RETRY_AFTER = 1_000
 
 const parameters = {
-  mode: { type: 'choice', choices: REGISTRY_FAULTS, required: true, operand: 0, says: 'how it fails: late or slow, 429 with Retry-After, 500, the connection cut in the middle of a body, or a body altered so that its digest is wrong' },
+  mode: {
+    type: 'choice',
+    choices: REGISTRY_FAULTS,
+    required: true,
+    operand: 0,
+    says: 'how it fails: late or slow, 429 with Retry-After, 500, the connection cut in the middle of a body, or a body altered so that its digest is wrong',
+  },
   share: { type: 'share', says: 'share of the requests; all unless given' },
   only: { type: 'choice', choices: REGISTRY_CONTENTS, says: 'only requests for these' },
   from: { type: 'machines', says: 'only requests of these machines' },
@@ -24,20 +33,28 @@ export const registryFault = defineFault({
   kind: 'registry',
   says: 'let the registry fail: slow, 429, 500, cut, wrong digest',
   parameters,
-  examples: ['registry 500 --share 30%', 'registry slow --latency 2s --only manifests', 'registry cut --only blobs --from n1 --for 20s'],
-  describe: ({ mode, share, only, from, latency, rate }) => [
-    `the registry: ${mode}`,
-    ...(latency === undefined ? [] : [`${latency} ms`]),
-    ...(rate === undefined ? [] : [`${rate} bytes/s`]),
-    ...(share === undefined ? [] : [`for ${share * 100}% of requests`]),
-    ...(only === undefined ? [] : [`for ${only}`]),
-    ...(from === undefined ? [] : [`for ${from.join(', ')}`]),
-  ].join(' '),
+  examples: [
+    'registry 500 --share 30%',
+    'registry slow --latency 2s --only manifests',
+    'registry cut --only blobs --from n1 --for 20s',
+  ],
+  describe: ({ mode, share, only, from, latency, rate }) =>
+    [
+      `the registry: ${mode}`,
+      ...(latency === undefined ? [] : [`${latency} ms`]),
+      ...(rate === undefined ? [] : [`${rate} bytes/s`]),
+      ...(share === undefined ? [] : [`for ${share * 100}% of requests`]),
+      ...(only === undefined ? [] : [`for ${only}`]),
+      ...(from === undefined ? [] : [`for ${from.join(', ')}`]),
+    ].join(' '),
 
   async begin(field, values, { id, record }) {
     check(values)
     refuseTwice(field, values)
-    return { undo: await startPrograms(field, id, [proxyOf(field, values)], record), note: 'by a proxy in front of the registry' }
+    return {
+      undo: await startPrograms(field, id, [proxyOf(field, values)], record),
+      note: 'by a proxy in front of the registry',
+    }
   },
 
   end: (field, undo) => endPrograms(field, undo),
@@ -49,23 +66,43 @@ function check({ mode, latency, rate, retryAfter }: RegistryValues): void {
   const refuse = (field: string, message: string, remedy: string): never => {
     throw new GantryError('InvalidArgument', message, { details: [{ field, message, remedy }] })
   }
-  if (mode === 'slow' && (latency ?? 0) === 0 && rate === undefined) refuse('latency', 'slow needs a latency or a rate', 'such as --latency 2s, or --rate 100k')
-  if (mode !== 'slow' && latency !== undefined) refuse('latency', `${mode} takes no latency`, 'leave it out, or use slow')
+  if (mode === 'slow' && (latency ?? 0) === 0 && rate === undefined)
+    refuse('latency', 'slow needs a latency or a rate', 'such as --latency 2s, or --rate 100k')
+  if (mode !== 'slow' && latency !== undefined)
+    refuse('latency', `${mode} takes no latency`, 'leave it out, or use slow')
   if (mode !== 'slow' && rate !== undefined) refuse('rate', `${mode} takes no rate`, 'leave it out, or use slow')
-  if (mode !== '429' && retryAfter !== undefined) refuse('retryAfter', `${mode} says nothing of when to try again`, 'leave it out, or use 429')
+  if (mode !== '429' && retryAfter !== undefined)
+    refuse('retryAfter', `${mode} says nothing of when to try again`, 'leave it out, or use 429')
 }
 
-function proxyOf({ machines }: Field, { mode, share = 1, only, from, latency, rate, retryAfter = RETRY_AFTER }: RegistryValues): Wanted {
+function proxyOf(
+  { machines }: Field,
+  { mode, share = 1, only, from, latency, rate, retryAfter = RETRY_AFTER }: RegistryValues,
+): Wanted {
   const machine = machines.find(({ spec }) => spec.role === 'registry')
-  if (machine === undefined) throw new GantryError('FailedPrecondition', 'the rig has no registry', { details: [{ remedy: 'make the rig anew' }] })
-  const sources = from === undefined ? undefined : machines.filter(({ spec }) => from.includes(spec.name)).map(({ address }) => address)
+  if (machine === undefined)
+    throw new GantryError('FailedPrecondition', 'the rig has no registry', {
+      details: [{ remedy: 'make the rig anew' }],
+    })
+  const sources =
+    from === undefined
+      ? undefined
+      : machines.filter(({ spec }) => from.includes(spec.name)).map(({ address }) => address)
   return {
     machine,
     task: {
-      mode: 'registry', host: machine.address, port: REGISTRY_PORT, fault: mode as RegistryFault, share, retryAfter: Math.ceil(retryAfter / 1000),
-      ...(only === undefined ? {} : { only: only as RegistryContent }), ...(latency === undefined ? {} : { latency }), ...(rate === undefined ? {} : { rate }),
+      mode: 'registry',
+      host: machine.address,
+      port: REGISTRY_PORT,
+      fault: mode as RegistryFault,
+      share,
+      retryAfter: Math.ceil(retryAfter / 1000),
+      ...(only === undefined ? {} : { only: only as RegistryContent }),
+      ...(latency === undefined ? {} : { latency }),
+      ...(rate === undefined ? {} : { rate }),
     },
-    rules: ([proxy]) => tcpRedirects([{ ...(sources === undefined ? {} : { sources }), port: REGISTRY_PORT, proxy: proxy! }]),
+    rules: ([proxy]) =>
+      tcpRedirects([{ ...(sources === undefined ? {} : { sources }), port: REGISTRY_PORT, proxy: proxy! }]),
   }
 }
 
@@ -73,7 +110,19 @@ function proxyOf({ machines }: Field, { mode, share = 1, only, from, latency, ra
 function refuseTwice({ others }: Field, { from }: RegistryValues): void {
   for (const { id, kind, values } of others) {
     const theirs = (values as Partial<RegistryValues>).from
-    if (kind !== 'registry' || !(from === undefined || theirs === undefined || from.some((name) => theirs.includes(name)))) continue
-    throw new GantryError('FailedPrecondition', `the registry fails already for ${theirs?.join(', ') ?? 'everyone'}, by ${id}`, { details: [{ field: 'from', value: from?.join(',') ?? '', remedy: `heal ${id} first, or name other machines (from)` }] })
+    if (
+      kind !== 'registry' ||
+      !(from === undefined || theirs === undefined || from.some((name) => theirs.includes(name)))
+    )
+      continue
+    throw new GantryError(
+      'FailedPrecondition',
+      `the registry fails already for ${theirs?.join(', ') ?? 'everyone'}, by ${id}`,
+      {
+        details: [
+          { field: 'from', value: from?.join(',') ?? '', remedy: `heal ${id} first, or name other machines (from)` },
+        ],
+      },
+    )
   }
 }

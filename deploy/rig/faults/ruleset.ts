@@ -1,9 +1,12 @@
 /**
- * nftables rules of a packet fault on one machine, as text for `nft -f`. Each fault has tables of its own, so that several lie over one another and
+ * nftables rules of a packet fault on one machine, as text for `nft -f`. Each fault has tables of its own, so that
+ * several lie over one another and
  * each is removed alone.
  *
- * Packets are met where they arrive, before connection tracking: there they vanish without a sender's being told, what pods send or are sent
- * is met too, and established connections are no exception. What goes to the host is met where it leaves the machine's interface.
+ * Packets are met where they arrive, before connection tracking: there they vanish without a sender's being told, what
+ * pods send or are sent
+ * is met too, and established connections are no exception. What goes to the host is met where it leaves the machine's
+ * interface.
  */
 import type { Party } from './parties.ts'
 
@@ -28,15 +31,21 @@ export function tableOf(fault: string): string {
 /** Puts the rules in place, or in the place of those of before. */
 export function rulesText(rules: Rules): string {
   const { table, arrivingFrom, leavingBy } = rules
-  const fate = `  chain fate {\n${fateLines(rules).map((line) => `    ${line}\n`).join('')}  }\n`
+  const fate = `  chain fate {\n${fateLines(rules)
+    .map((line) => `    ${line}\n`)
+    .join('')}  }\n`
   const tables = [removalText(table)]
   if (arrivingFrom.length > 0) {
     const meets = meeting('saddr', arrivingFrom)
-    tables.push(`table inet ${table} {\n${fate}  chain arriving {\n    type filter hook prerouting priority raw; policy accept;\n${meets}  }\n}\n`)
+    tables.push(
+      `table inet ${table} {\n${fate}  chain arriving {\n    type filter hook prerouting priority raw; policy accept;\n${meets}  }\n}\n`,
+    )
   }
   if (leavingBy !== undefined && leavingBy.to.length > 0) {
     const meets = meeting('daddr', leavingBy.to)
-    tables.push(`table netdev ${table} {\n${fate}  chain leaving {\n    type filter hook egress device "${leavingBy.device}" priority filter; policy accept;\n${meets}  }\n}\n`)
+    tables.push(
+      `table netdev ${table} {\n${fate}  chain leaving {\n    type filter hook egress device "${leavingBy.device}" priority filter; policy accept;\n${meets}  }\n}\n`,
+    )
   }
   return tables.join('')
 }
@@ -50,7 +59,15 @@ export function removalText(table: string): string {
 function meeting(side: 'saddr' | 'daddr', parties: readonly Party[]): string {
   const { ip, ip6 } = byFamily(parties)
   const hardware = side === 'saddr' ? parties.flatMap((party) => party.hardware) : []
-  return [['ip', ip], ['ip6', ip6], ['ether', hardware]].map(([family, all]) => (all!.length === 0 ? '' : `    ${family} ${side} { ${[...new Set(all)].join(', ')} } goto fate\n`)).join('')
+  return [
+    ['ip', ip],
+    ['ip6', ip6],
+    ['ether', hardware],
+  ]
+    .map(([family, all]) =>
+      all!.length === 0 ? '' : `    ${family} ${side} { ${[...new Set(all)].join(', ')} } goto fate\n`,
+    )
+    .join('')
 }
 
 function fateLines({ port, protocol, fate }: Rules): string[] {
@@ -62,5 +79,8 @@ function fateLines({ port, protocol, fate }: Rules): string[] {
 
 export function byFamily(parties: readonly Party[]): { ip: string[]; ip6: string[] } {
   const addresses = parties.flatMap((party) => party.addresses)
-  return { ip: addresses.filter((address) => !address.includes(':')), ip6: addresses.filter((address) => address.includes(':')) }
+  return {
+    ip: addresses.filter((address) => !address.includes(':')),
+    ip6: addresses.filter((address) => address.includes(':')),
+  }
 }

@@ -1,6 +1,8 @@
 /**
- * Bandwidth by the kernel's shaper (tc htb) on a sender's interface: one class for each fault, which nftables puts packets into by where they go.
- * Packets wait in a short queue, as before a slow line, and are dropped where it is full. Packets in no class pass as before.
+ * Bandwidth by the kernel's shaper (tc htb) on a sender's interface: one class for each fault, which nftables puts
+ * packets into by where they go.
+ * Packets wait in a short queue, as before a slow line, and are dropped where it is full. Packets in no class pass as
+ * before.
  */
 import { byFamily, tableOf } from './ruleset.ts'
 import type { Party } from './parties.ts'
@@ -17,7 +19,7 @@ export const NO_SHAPER = 9
 
 /** Of a fault, as "67a0:3" names it. */
 export function classOf(fault: string): string {
-  return `${HANDLE}${((Number(fault.slice(1)) - 1) % CLASSES + 1).toString(16)}`
+  return `${HANDLE}${(((Number(fault.slice(1)) - 1) % CLASSES) + 1).toString(16)}`
 }
 
 /** A queue as before a slow line. */
@@ -26,7 +28,12 @@ function shortQueue(bytesPerSecond: number): string {
 }
 
 /** Makes the class with its queue, and the shaper unless it is there: a script for sh. */
-export function shapeScript(device: string, fault: string, bytesPerSecond: number, queue = shortQueue(bytesPerSecond)): string {
+export function shapeScript(
+  device: string,
+  fault: string,
+  bytesPerSecond: number,
+  queue = shortQueue(bytesPerSecond),
+): string {
   const name = classOf(fault)
   return `
 shaper=$(tc qdisc show dev ${device} root) || exit ${NO_SHAPER}
@@ -50,12 +57,31 @@ case $(tc class show dev ${device}) in *"class htb ${HANDLE}"*) ;; *) tc qdisc d
 `
 }
 
-/** Puts packets to the parties into the class. Where several faults take the same packet, the narrowest has the last word. */
-export function classifyText(fault: string, to: readonly Party[], bytesPerSecond: number, port: number | undefined, protocol: string | undefined): string {
+/**
+ * Puts packets to the parties into the class. Where several faults take the same packet, the narrowest has the last
+ * word.
+ */
+export function classifyText(
+  fault: string,
+  to: readonly Party[],
+  bytesPerSecond: number,
+  port: number | undefined,
+  protocol: string | undefined,
+): string {
   const table = tableOf(fault)
   const { ip, ip6 } = byFamily(to)
-  const match = port === undefined ? [''] : [`meta l4proto { ${protocol ?? 'tcp, udp'} } th dport ${port} `, `meta l4proto { ${protocol ?? 'tcp, udp'} } th sport ${port} `]
-  const lines = [['ip', ip] as const, ['ip6', ip6] as const].flatMap(([family, all]) => (all.length === 0 ? [] : match.map((ports) => `    ${family} daddr { ${all.join(', ')} } ${ports}meta priority set ${classOf(fault)}\n`)))
+  const match =
+    port === undefined
+      ? ['']
+      : [
+          `meta l4proto { ${protocol ?? 'tcp, udp'} } th dport ${port} `,
+          `meta l4proto { ${protocol ?? 'tcp, udp'} } th sport ${port} `,
+        ]
+  const lines = [['ip', ip] as const, ['ip6', ip6] as const].flatMap(([family, all]) =>
+    all.length === 0
+      ? []
+      : match.map((ports) => `    ${family} daddr { ${all.join(', ')} } ${ports}meta priority set ${classOf(fault)}\n`),
+  )
   return `table inet ${table} {}\ndelete table inet ${table}\ntable inet ${table} {\n  chain leaving {\n    type filter hook postrouting priority ${priorityOf(bytesPerSecond)}; policy accept;\n${lines.join('')}  }\n}\n`
 }
 

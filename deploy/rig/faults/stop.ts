@@ -1,4 +1,7 @@
-/** SIGSTOP: a machine, or a program on it, stands still until it is continued. Connections stay open, and nobody answers. */
+/**
+ * SIGSTOP: a machine, or a program on it, stands still until it is continued. Connections stay open, and nobody
+ * answers.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { defineFault, type Field } from './contract.ts'
 import { findMachine } from './off.ts'
@@ -10,7 +13,12 @@ type Undo =
   /** Those that were stopped, as the machine counts them. */
   | { readonly was: 'program'; readonly pids: readonly number[] }
 
-const target = { type: 'target', required: true, operand: 0, says: 'the machine, or a program on it: n2, n2/agent, controller/etcd, n1/shim:POD' } as const
+const target = {
+  type: 'target',
+  required: true,
+  operand: 0,
+  says: 'the machine, or a program on it: n2, n2/agent, controller/etcd, n1/shim:POD',
+} as const
 
 export const stopFault = defineFault({
   kind: 'stop',
@@ -29,7 +37,10 @@ export const stopFault = defineFault({
       await signal(machine, processes, 'STOP')
       return { undo }
     }
-    if (!field.driver.capabilities.freeze) throw new GantryError('FailedPrecondition', `machines of the ${field.driver.name} driver cannot be stopped`, { details: [{ field: 'target', value: name, remedy: 'stop a program on it' }] })
+    if (!field.driver.capabilities.freeze)
+      throw new GantryError('FailedPrecondition', `machines of the ${field.driver.name} driver cannot be stopped`, {
+        details: [{ field: 'target', value: name, remedy: 'stop a program on it' }],
+      })
     const undo = { was: 'machine' } satisfies Undo
     await record(undo)
     await machine.freeze()
@@ -41,9 +52,13 @@ export const stopFault = defineFault({
     const { machine: name, program } = parseTarget(values.target)
     const machine = findMachine(field, name)
     if (machine === undefined || stopsOf(field, values.target).length > 0) return
-    if (state.was === 'machine') return await machine.state() === 'frozen' ? machine.thaw() : undefined
-    if (await machine.state() === 'off') return
-    await signal(machine, (await findProgram(machine, program!)).filter(({ pid }) => state.pids.includes(pid)), 'CONT')
+    if (state.was === 'machine') return (await machine.state()) === 'frozen' ? machine.thaw() : undefined
+    if ((await machine.state()) === 'off') return
+    await signal(
+      machine,
+      (await findProgram(machine, program!)).filter(({ pid }) => state.pids.includes(pid)),
+      'CONT',
+    )
   },
 
   async renew(_field, undo, values, machine) {

@@ -1,4 +1,7 @@
-/** What a process fault is aimed at: a machine, or a program on it. "n2", "n2/agent", "controller/etcd", "n1/shim:web-7d4c". */
+/**
+ * What a process fault is aimed at: a machine, or a program on it. "n2", "n2/agent", "controller/etcd",
+ * "n1/shim:web-7d4c".
+ */
 import type { ProgramName, Role } from '../contract.ts'
 
 /** What stands before a pod's name in the target of its shims. */
@@ -23,7 +26,9 @@ export function parseTarget(text: string): Target {
   const program = text.slice(slash + 1)
   return {
     machine: text.slice(0, slash),
-    program: program.startsWith(SHIM) ? { is: 'shim', pod: program.slice(SHIM.length) } : { is: 'program', name: program as ProgramName },
+    program: program.startsWith(SHIM)
+      ? { is: 'shim', pod: program.slice(SHIM.length) }
+      : { is: 'program', name: program as ProgramName },
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * What people write, as the values of a fault: words of a command line, YAML of a scenario, or an object in TypeScript, checked against the
+ * What people write, as the values of a fault: words of a command line, YAML of a scenario, or an object in TypeScript,
+ * checked against the
  * fault's parameters and the machines of the rig. Everything that is wrong is told at once, each with its parameter.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -19,7 +20,10 @@ export type Named = Pick<MachineSpec, 'name' | 'role'>
 
 export type Given = Readonly<Record<string, unknown>>
 
-/** `typed`: TypeScript, where a number is milliseconds or bytes. `text`: a command line or YAML, where a length of time needs its unit. */
+/**
+ * `typed`: TypeScript, where a number is milliseconds or bytes. `text`: a command line or YAML, where a length of time
+ * needs its unit.
+ */
 export type Source = 'typed' | 'text'
 
 /** One that reads wrong: turned into a detail of the error for all. */
@@ -40,39 +44,64 @@ export const GROUPS: Readonly<Record<string, (machine: Named) => boolean>> = {
 }
 
 /**
- * A fault's values by parameter, those not given left out. InvalidArgument for what is unknown, missing or wrong: one detail each, with the
+ * A fault's values by parameter, those not given left out. InvalidArgument for what is unknown, missing or wrong: one
+ * detail each, with the
  * parameter as `field`. What stands in one parameter and does not go with another is begin's to refuse.
  */
-export function checkValues(type: FaultType, given: Given, machines: readonly Named[], source: Source = 'typed'): Record<string, JsonValue> {
+export function checkValues(
+  type: FaultType,
+  given: Given,
+  machines: readonly Named[],
+  source: Source = 'typed',
+): Record<string, JsonValue> {
   const problems: Partial<ErrorDetail>[] = []
   const values: Record<string, JsonValue> = {}
   for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(type.parameters, name)) problems.push({ field: name, value: show(given[name]), ...unknownParameter(type, name) })
+    if (!Object.hasOwn(type.parameters, name))
+      problems.push({ field: name, value: show(given[name]), ...unknownParameter(type, name) })
   }
   for (const [name, parameter] of Object.entries(type.parameters)) {
     const value = Object.hasOwn(given, name) ? given[name] : undefined
     if (value === undefined || value === null) {
-      if (parameter.required === true) problems.push({ field: name, message: `${type.kind} needs "${name}": ${parameter.says}`, remedy: possible(parameter, machines) })
+      if (parameter.required === true)
+        problems.push({
+          field: name,
+          message: `${type.kind} needs "${name}": ${parameter.says}`,
+          remedy: possible(parameter, machines),
+        })
       continue
     }
     try {
       const checked = checkValue(parameter, value, machines, source)
       values[name] = checked === 0 ? 0 : checked // JSON has no -0
     } catch (thrown) {
-      const { message, remedy } = thrown instanceof Refusal ? thrown : { message: (thrown as Error).message, remedy: '' }
+      const { message, remedy } =
+        thrown instanceof Refusal ? thrown : { message: (thrown as Error).message, remedy: '' }
       problems.push({ field: name, value: show(value), message: `${name}: ${message}`, remedy })
     }
   }
-  if (problems.length > 0) throw new GantryError('InvalidArgument', problems.map(({ message }) => message).join('; '), { details: problems })
+  if (problems.length > 0)
+    throw new GantryError('InvalidArgument', problems.map(({ message }) => message).join('; '), { details: problems })
   return values
 }
 
-/** Operands of a command line, or what a scenario gives without naming parameters, by parameter; InvalidArgument for more than there are places. */
+/**
+ * Operands of a command line, or what a scenario gives without naming parameters, by parameter; InvalidArgument for
+ * more than there are places.
+ */
 export function placeOperands(type: FaultType, operands: readonly unknown[]): Record<string, unknown> {
   const names = operandNames(type.parameters)
   if (operands.length > names.length) {
     throw new GantryError('InvalidArgument', `${type.kind} does not take ${show(operands[names.length])}`, {
-      details: [{ value: show(operands[names.length]), remedy: names.length === 0 ? `${type.kind} takes no operands` : `it takes ${names.join(', ')}${names.length === 1 ? '' : ' in this order'}` }],
+      details: [
+        {
+          value: show(operands[names.length]),
+          remedy:
+            names.length === 0
+              ? `${type.kind} takes no operands`
+              : `it takes ${names.join(', ')}${names.length === 1 ? '' : ' in this order'}`,
+        },
+      ],
     })
   }
   return Object.fromEntries(operands.map((operand, place) => [names[place]!, operand]))
@@ -80,7 +109,10 @@ export function placeOperands(type: FaultType, operands: readonly unknown[]): Re
 
 /** Parameters that have a place among the operands, in order. */
 export function operandNames(parameters: Parameters): string[] {
-  return Object.entries(parameters).filter(([, { operand }]) => operand !== undefined).sort(([, a], [, b]) => a.operand! - b.operand!).map(([name]) => name)
+  return Object.entries(parameters)
+    .filter(([, { operand }]) => operand !== undefined)
+    .sort(([, a], [, b]) => a.operand! - b.operand!)
+    .map(([name]) => name)
 }
 
 function checkValue(parameter: Parameter, value: unknown, machines: readonly Named[], source: Source): JsonValue {
@@ -128,7 +160,10 @@ function checkMachine(name: string, machines: readonly Named[], also: readonly s
 }
 
 function checkMachines(parameter: Parameter, value: unknown, machines: readonly Named[]): string[] {
-  const words = (Array.isArray(value) ? value.map(text) : [text(value)]).flatMap((word) => word.split(',')).map((word) => word.trim()).filter((word) => word !== '')
+  const words = (Array.isArray(value) ? value.map(text) : [text(value)])
+    .flatMap((word) => word.split(','))
+    .map((word) => word.trim())
+    .filter((word) => word !== '')
   const groups = Object.keys(GROUPS)
   const names = words.flatMap((word) => {
     if (!machines.some(({ name }) => name === word) && Object.hasOwn(GROUPS, word)) {
@@ -150,7 +185,10 @@ function checkTarget(target: string, machines: readonly Named[]): string {
   if (program.startsWith(SHIM) && program.length > SHIM.length) return target
   const programs = programsOf(machines.find(({ name }) => name === machine)!.role)
   if ((programs as readonly string[]).includes(program)) return target
-  throw new Refusal(`${machine} has no program "${program}"${meant(program, programs)}`, `it has ${[...programs, `${SHIM}POD`].map((known) => `${machine}/${known}`).join(', ')}`)
+  throw new Refusal(
+    `${machine} has no program "${program}"${meant(program, programs)}`,
+    `it has ${[...programs, `${SHIM}POD`].map((known) => `${machine}/${known}`).join(', ')}`,
+  )
 }
 
 function checkDuration(parameter: Parameter, value: unknown, source: Source): number {
@@ -162,7 +200,8 @@ function checkDuration(parameter: Parameter, value: unknown, source: Source): nu
 }
 
 function withUnit(typed: string, shown: string): string {
-  if (/^-?\d+(\.\d+)?$/.test(typed) && Number(typed) !== 0) throw new Refusal(`${shown} has no unit`, `write ${typed}ms or ${typed}s`)
+  if (/^-?\d+(\.\d+)?$/.test(typed) && Number(typed) !== 0)
+    throw new Refusal(`${shown} has no unit`, `write ${typed}ms or ${typed}s`)
   return typed
 }
 
@@ -187,7 +226,12 @@ function checkShare(value: unknown): number {
   const [, number, percent] = /^(\d+(?:\.\d+)?(?:e-?\d+)?)\s*(%?)$/.exec(typed) ?? []
   const share = number === undefined ? NaN : Number(number) / (percent === '%' ? 100 : 1)
   if (share >= 0 && share <= 1) return share
-  throw new Refusal(`${show(value)} is not a share`, Number(number) > 1 && percent === '' ? `write ${typed}%, or a number from 0 to 1` : 'write a number from 0 to 1, or 0% to 100%')
+  throw new Refusal(
+    `${show(value)} is not a share`,
+    Number(number) > 1 && percent === ''
+      ? `write ${typed}%, or a number from 0 to 1`
+      : 'write a number from 0 to 1, or 0% to 100%',
+  )
 }
 
 function checkCount(value: unknown): number {
@@ -205,12 +249,18 @@ function checkBoolean(value: unknown): boolean {
 
 function checkChoice(choices: readonly string[], choice: string): string {
   if (choices.includes(choice)) return choice
-  throw new Refusal(`"${choice}" is not among the choices${meant(choice, choices)}`, `it is one of ${choices.join(', ')}`)
+  throw new Refusal(
+    `"${choice}" is not among the choices${meant(choice, choices)}`,
+    `it is one of ${choices.join(', ')}`,
+  )
 }
 
 function unknownParameter(type: FaultType, name: string): { message: string; remedy: string } {
   const names = Object.keys(type.parameters)
-  return { message: `${type.kind} has no "${name}"${meant(name, names)}`, remedy: names.length === 0 ? `${type.kind} takes nothing` : `it has ${names.join(', ')}` }
+  return {
+    message: `${type.kind} has no "${name}"${meant(name, names)}`,
+    remedy: names.length === 0 ? `${type.kind} takes nothing` : `it has ${names.join(', ')}`,
+  }
 }
 
 /** What may be written there. */
@@ -222,7 +272,10 @@ function possible({ type, choices, host }: Parameter, machines: readonly Named[]
     case 'machines':
       return `one or several of ${[...names, ...Object.keys(GROUPS), ...(host === true ? [HOST] : [])].join(', ')}`
     case 'target':
-      return `one of ${names.join(', ')}, or a program on it: ${machines.flatMap((machine) => programsOf(machine.role).map((program) => `${machine.name}/${program}`)).slice(0, 3).join(', ')}…`
+      return `one of ${names.join(', ')}, or a program on it: ${machines
+        .flatMap((machine) => programsOf(machine.role).map((program) => `${machine.name}/${program}`))
+        .slice(0, 3)
+        .join(', ')}…`
     case 'choice':
       return `one of ${(choices ?? []).join(', ')}`
     case 'duration':
@@ -249,5 +302,5 @@ function meant(name: string, known: readonly string[]): string {
 
 /** As it was written, for an error. */
 function show(value: unknown): string {
-  return typeof value === 'string' ? `"${value}"` : JSON.stringify(value) ?? String(value)
+  return typeof value === 'string' ? `"${value}"` : (JSON.stringify(value) ?? String(value))
 }

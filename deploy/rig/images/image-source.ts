@@ -1,5 +1,6 @@
 /**
- * Images to be loaded onto machines, whatever a person names them by: an archive, an OCI image layout in a folder, or an image of the Docker engine
+ * Images to be loaded onto machines, whatever a person names them by: an archive, an OCI image layout in a folder, or
+ * an image of the Docker engine
  * here. Each becomes a stream of an archive, anew for every machine.
  */
 import { createReadStream } from 'node:fs'
@@ -29,7 +30,11 @@ export async function openImage(word: string, signal: AbortSignal): Promise<Imag
   const found = await kindOf(word)
   switch (found) {
     case 'file':
-      return { says: `the archive ${word}`, open: () => createReadStream(word, { highWaterMark: 1 << 20 }), close: () => Promise.resolve() }
+      return {
+        says: `the archive ${word}`,
+        open: () => createReadStream(word, { highWaterMark: 1 << 20 }),
+        close: () => Promise.resolve(),
+      }
     case 'folder':
       return openLayout(word)
     case 'none':
@@ -50,14 +55,27 @@ async function kindOf(path: string): Promise<'file' | 'folder' | 'none'> {
 async function openLayout(folder: string): Promise<ImageSource> {
   const names = await readdir(folder)
   for (const needed of ['oci-layout', 'index.json', 'blobs']) {
-    if (!names.includes(needed)) throw new GantryError('InvalidArgument', `the folder ${folder} is no OCI image layout: it has no "${needed}"`, { details: [{ field: 'image', value: folder, remedy: 'name an archive, a folder that `skopeo copy … oci:FOLDER` wrote, or an image of the Docker engine here' }] })
+    if (!names.includes(needed))
+      throw new GantryError('InvalidArgument', `the folder ${folder} is no OCI image layout: it has no "${needed}"`, {
+        details: [
+          {
+            field: 'image',
+            value: folder,
+            remedy:
+              'name an archive, a folder that `skopeo copy … oci:FOLDER` wrote, or an image of the Docker engine here',
+          },
+        ],
+      })
   }
   const blobs = (await readdir(join(folder, 'blobs', 'sha256'))).map((blob) => `blobs/sha256/${blob}`)
   return {
     says: `the layout in ${folder}`,
     open() {
       const tar = pack()
-      writeFiles(tar, folder, ['oci-layout', 'index.json', ...blobs]).then(() => tar.finalize(), (thrown: unknown) => tar.destroy(thrown as Error))
+      writeFiles(tar, folder, ['oci-layout', 'index.json', ...blobs]).then(
+        () => tar.finalize(),
+        (thrown: unknown) => tar.destroy(thrown as Error),
+      )
       return Readable.from(tar)
     },
     close: () => Promise.resolve(),
@@ -65,13 +83,20 @@ async function openLayout(folder: string): Promise<ImageSource> {
 }
 
 async function writeFiles(tar: Pack, folder: string, paths: readonly string[]): Promise<void> {
-  for (const path of paths) await pipeline(createReadStream(join(folder, path)), tar.entry({ name: path, size: (await stat(join(folder, path))).size }))
+  for (const path of paths)
+    await pipeline(
+      createReadStream(join(folder, path)),
+      tar.entry({ name: path, size: (await stat(join(folder, path))).size }),
+    )
 }
 
 /** The engine saves once; the machines read the file. */
 async function saveFromEngine(image: string, signal: AbortSignal): Promise<ImageSource> {
   const looksLikePath = /[/.]/.test(image) && /\.(tar|tgz|gz|zst)$|^[./]/.test(image)
-  if (looksLikePath) throw new GantryError('NotFound', `there is no file or folder ${image}`, { details: [{ field: 'image', value: image }] })
+  if (looksLikePath)
+    throw new GantryError('NotFound', `there is no file or folder ${image}`, {
+      details: [{ field: 'image', value: image }],
+    })
   const folder = await mkdtemp(join(tmpdir(), 'gantry-image-'))
   const file = join(folder, 'image.tar')
   try {
@@ -79,8 +104,28 @@ async function saveFromEngine(image: string, signal: AbortSignal): Promise<Image
   } catch (cause) {
     await rm(folder, { recursive: true, force: true })
     if (GantryError.is(cause, 'Cancelled')) throw cause
-    const reason = GantryError.is(cause, 'NotFound') ? 'no Docker engine is installed' : (GantryError.from(cause).message.split('\n').at(-1) ?? '').replace(/^docker save .* exited with \d+: /, '')
-    throw new GantryError('NotFound', `"${image}" is neither a file nor a folder here, nor an image of a Docker engine: ${reason}`, { cause, details: [{ field: 'image', value: image, remedy: 'name an archive (`docker save`, `skopeo copy … oci-archive:FILE`), an OCI layout, or an image that `docker images` shows' }] })
+    const reason = GantryError.is(cause, 'NotFound')
+      ? 'no Docker engine is installed'
+      : (GantryError.from(cause).message.split('\n').at(-1) ?? '').replace(/^docker save .* exited with \d+: /, '')
+    throw new GantryError(
+      'NotFound',
+      `"${image}" is neither a file nor a folder here, nor an image of a Docker engine: ${reason}`,
+      {
+        cause,
+        details: [
+          {
+            field: 'image',
+            value: image,
+            remedy:
+              'name an archive (`docker save`, `skopeo copy … oci-archive:FILE`), an OCI layout, or an image that `docker images` shows',
+          },
+        ],
+      },
+    )
   }
-  return { says: `the image ${image} of the Docker engine`, open: () => createReadStream(file, { highWaterMark: 1 << 20 }), close: () => rm(folder, { recursive: true, force: true }) }
+  return {
+    says: `the image ${image} of the Docker engine`,
+    open: () => createReadStream(file, { highWaterMark: 1 << 20 }),
+    close: () => rm(folder, { recursive: true, force: true }),
+  }
 }

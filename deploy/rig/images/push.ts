@@ -1,5 +1,6 @@
 /**
- * Puts images into a rig's registry, where every node finds them whatever their pull policy is: those of an archive, an OCI layout or the Docker
+ * Puts images into a rig's registry, where every node finds them whatever their pull policy is: those of an archive, an
+ * OCI layout or the Docker
  * engine here. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#push
  */
 import { createWriteStream } from 'node:fs'
@@ -10,7 +11,12 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { ImageArchive, type NamedImage } from '../../../agent/images/archive/image-archive.ts'
-import { choosePlatform, formatPlatform, machinePlatform, parseManifest } from '../../../agent/images/registry/manifest.ts'
+import {
+  choosePlatform,
+  formatPlatform,
+  machinePlatform,
+  parseManifest,
+} from '../../../agent/images/registry/manifest.ts'
 import type { Repository } from '../../../agent/images/registry/endpoint.ts'
 import { decompressed } from '../../../agent/images/unpack/decompress.ts'
 import { openImage } from './image-source.ts'
@@ -24,7 +30,11 @@ export interface PushOptions {
 }
 
 /** Pushes what `image` names to the registry at host:port; what the registry has then. */
-export async function pushImages(image: string, registry: string, { name, signal }: PushOptions): Promise<readonly LoadedImage[]> {
+export async function pushImages(
+  image: string,
+  registry: string,
+  { name, signal }: PushOptions,
+): Promise<readonly LoadedImage[]> {
   const source = await openImage(image, signal)
   const folder = await mkdtemp(join(tmpdir(), 'gantry-push-'))
   try {
@@ -49,8 +59,11 @@ async function spool(archive: Readable, says: string, file: string, signal: Abor
     await pipeline(decompressed(archive, signal), createWriteStream(file), { signal })
   } catch (cause) {
     if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
-    const damaged = ((cause as NodeJS.ErrnoException).code ?? '').startsWith('Z_') || GantryError.is(cause, 'InvalidArgument')
-    throw damaged ? new GantryError('InvalidArgument', `${says} is damaged: ${(cause as Error).message}`, { cause }) : GantryError.from(cause)
+    const damaged =
+      ((cause as NodeJS.ErrnoException).code ?? '').startsWith('Z_') || GantryError.is(cause, 'InvalidArgument')
+    throw damaged
+      ? new GantryError('InvalidArgument', `${says} is damaged: ${(cause as Error).message}`, { cause })
+      : GantryError.from(cause)
   }
 }
 
@@ -80,12 +93,17 @@ class Push {
     return { reference: imageName(this.#repository, tag), digest: pushed }
   }
 
-  /** Pushes what the manifest names, then itself; its digest. Of an index whose images are not all in the archive, as `docker save` writes it, the one for this machine goes. */
+  /**
+   * Pushes what the manifest names, then itself; its digest. Of an index whose images are not all in the archive, as
+   * `docker save` writes it, the one for this machine goes.
+   */
   async #manifest(digest: string, tag: string): Promise<string> {
     const { bytes } = await this.#archive.manifest(this.#place, digest)
     const manifest = parseManifest(bytes, '', digest)
     if (manifest.kind === 'index') {
-      const whole = await Promise.allSettled(manifest.manifests.map((one) => this.#archive.manifest(this.#place, one.digest)))
+      const whole = await Promise.allSettled(
+        manifest.manifests.map((one) => this.#archive.manifest(this.#place, one.digest)),
+      )
       if (whole.some(({ status }) => status === 'rejected')) return this.#manifest(this.#own(manifest, digest), tag)
       for (const one of manifest.manifests) await this.#manifest(one.digest, one.digest)
     } else {
@@ -93,7 +111,10 @@ class Push {
     }
     const type = (JSON.parse(bytes.toString()) as { mediaType?: string }).mediaType
     await this.#send('PUT', `/v2/${this.#repository}/manifests/${tag}`, [201], {
-      body: bytes, headers: { 'content-type': type ?? `application/vnd.oci.image.${manifest.kind === 'index' ? 'index' : 'manifest'}.v1+json` },
+      body: bytes,
+      headers: {
+        'content-type': type ?? `application/vnd.oci.image.${manifest.kind === 'index' ? 'index' : 'manifest'}.v1+json`,
+      },
     })
     return digest
   }
@@ -111,9 +132,17 @@ class Push {
     const location = new URL(headers.get('location') ?? '', `http://${this.#registry}/`)
     location.searchParams.set('digest', digest)
     // The registry may know itself by another address than this host does.
-    await this.#archive.blob(this.#place, digest, () => Promise.resolve(0), ({ stream }) => this.#send('PUT', `${location.pathname}${location.search}`, [201], {
-      body: Readable.toWeb(stream), duplex: 'half', headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
-    } as RequestInit))
+    await this.#archive.blob(
+      this.#place,
+      digest,
+      () => Promise.resolve(0),
+      ({ stream }) =>
+        this.#send('PUT', `${location.pathname}${location.search}`, [201], {
+          body: Readable.toWeb(stream),
+          duplex: 'half',
+          headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
+        } as RequestInit),
+    )
   }
 
   async #send(method: string, path: string, expected: readonly number[], init: RequestInit = {}): Promise<Response> {
@@ -122,10 +151,17 @@ class Push {
       response = await fetch(`http://${this.#registry}${path}`, { ...init, method, signal: this.#signal })
     } catch (cause) {
       if (this.#signal.aborted) throw GantryError.from(this.#signal.reason, 'Cancelled')
-      throw new GantryError('Unavailable', `${method} ${path} at the registry ${this.#registry}: ${String((cause as Error).cause ?? cause)}`, { cause })
+      throw new GantryError(
+        'Unavailable',
+        `${method} ${path} at the registry ${this.#registry}: ${String((cause as Error).cause ?? cause)}`,
+        { cause },
+      )
     }
     const text = await response.text()
     if (expected.includes(response.status)) return response
-    throw new GantryError('Unavailable', `the registry ${this.#registry} answers ${method} ${path} with ${response.status}: ${text.slice(0, 200)}`)
+    throw new GantryError(
+      'Unavailable',
+      `the registry ${this.#registry} answers ${method} ${path} with ${response.status}: ${text.slice(0, 200)}`,
+    )
   }
 }

@@ -1,5 +1,6 @@
 /**
- * One file that tells all about a rig: what a report of a fault needs. Made of *items*, each a file of the archive; one that cannot be had is named
+ * One file that tells all about a rig: what a report of a fault needs. Made of *items*, each a file of the archive; one
+ * that cannot be had is named
  * in the archive's README with the reason, and does not fail the rest.
  */
 import { setMaxListeners } from 'node:events'
@@ -41,10 +42,16 @@ export const ITEM_BYTES = 16 << 20
 const AT_ONCE = 6
 
 /**
- * Writes a .tar.gz of the items below a folder `name`, whole or not at all. Errors of the file itself (no such folder, disk full) are thrown as
+ * Writes a .tar.gz of the items below a folder `name`, whole or not at all. Errors of the file itself (no such folder,
+ * disk full) are thrown as
  * they are by `GantryError.from`.
  */
-export async function writeArchive(file: string, name: string, items: readonly Item[], { clock, signal: given }: { clock: Clock; signal: AbortSignal }): Promise<ArchiveReport> {
+export async function writeArchive(
+  file: string,
+  name: string,
+  items: readonly Item[],
+  { clock, signal: given }: { clock: Clock; signal: AbortSignal },
+): Promise<ArchiveReport> {
   const signal = AbortSignal.any([given])
   setMaxListeners(0, signal) // one for each item that waits its turn
   const unfinished = `${file}.unfinished`
@@ -55,9 +62,14 @@ export async function writeArchive(file: string, name: string, items: readonly I
   const had: Item[] = []
   const missing: Missing[] = []
   const turns = new Semaphore(AT_ONCE)
-  const add = (path: string, content: string | Uint8Array): Promise<void> => new Promise((resolve, reject) => {
-    tar.entry({ name: `${name}/${path}`, mtime: new Date(clock.now()), mode: 0o644 }, Buffer.from(content), (error) => (error ? reject(GantryError.from(error)) : resolve()))
-  })
+  const add = (path: string, content: string | Uint8Array): Promise<void> =>
+    new Promise((resolve, reject) => {
+      tar.entry(
+        { name: `${name}/${path}`, mtime: new Date(clock.now()), mode: 0o644 },
+        Buffer.from(content),
+        (error) => (error ? reject(GantryError.from(error)) : resolve()),
+      )
+    })
   // tar-stream writes one entry after the other.
   let writing: Promise<void> = Promise.resolve()
   const collect = async (item: Item): Promise<void> => {
@@ -96,7 +108,9 @@ async function outcomeOf(item: Item, signal: AbortSignal): Promise<Awaited<Retur
     return await Promise.race([item.collect(either), aborted(either)])
   } catch (thrown) {
     if (signal.aborted) throw GantryError.from(signal.reason, 'Cancelled')
-    return late.aborted ? new GantryError('DeadlineExceeded', `it took longer than ${ITEM_PATIENCE / 1000} s`) : GantryError.from(thrown)
+    return late.aborted
+      ? new GantryError('DeadlineExceeded', `it took longer than ${ITEM_PATIENCE / 1000} s`)
+      : GantryError.from(thrown)
   }
 }
 
@@ -109,15 +123,25 @@ function aborted(signal: AbortSignal): Promise<never> {
 
 function limited(content: string | Uint8Array): Uint8Array {
   const bytes = Buffer.from(content)
-  return bytes.length <= ITEM_BYTES ? bytes : Buffer.concat([Buffer.from(`… ${bytes.length - ITEM_BYTES} bytes before this are left out\n`), bytes.subarray(-ITEM_BYTES)])
+  return bytes.length <= ITEM_BYTES
+    ? bytes
+    : Buffer.concat([
+        Buffer.from(`… ${bytes.length - ITEM_BYTES} bytes before this are left out\n`),
+        bytes.subarray(-ITEM_BYTES),
+      ])
 }
 
 function readme(name: string, had: readonly Item[], missing: readonly Missing[], now: number): string {
   const width = Math.max(0, ...had.map(({ path }) => path.length))
-  const lines = [...had].sort((a, b) => (a.path < b.path ? -1 : 1)).map(({ path, says }) => `  ${path.padEnd(width)}  ${says}`)
+  const lines = [...had]
+    .sort((a, b) => (a.path < b.path ? -1 : 1))
+    .map(({ path, says }) => `  ${path.padEnd(width)}  ${says}`)
   const lacking = missing.map(({ path, reason }) => `  ${path}: ${reason.replaceAll('\n', '\n    ')}`)
   return [
-    `The rig "${name}", as it was at ${formatTime(now)}. Values of secrets and keys are left out.`, '', ...lines, '',
+    `The rig "${name}", as it was at ${formatTime(now)}. Values of secrets and keys are left out.`,
+    '',
+    ...lines,
+    '',
     ...(lacking.length === 0 ? [] : ['Could not be had:', '', ...lacking, '']),
   ].join('\n')
 }

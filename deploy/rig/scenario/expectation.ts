@@ -11,14 +11,24 @@ export type ValueTest =
 /** As in the file, in the order of the documentation. */
 export const VALUE_TESTS = ['is', 'isNot', 'atLeast', 'atMost', 'contains', 'lacks', 'matches'] as const
 
-const WORDS: Record<ValueTest['is'], string> = { is: 'is', isNot: 'is not', atLeast: 'is at least', atMost: 'is at most', contains: 'contains', lacks: 'lacks', matches: 'matches' }
+const WORDS: Record<ValueTest['is'], string> = {
+  is: 'is',
+  isNot: 'is not',
+  atLeast: 'is at least',
+  atMost: 'is at most',
+  contains: 'contains',
+  lacks: 'lacks',
+  matches: 'matches',
+}
 
 /** Tests that also pass where there is no value: they say what must not be. */
 const PASS_ON_NOTHING: ReadonlySet<ValueTest['is']> = new Set(['isNot', 'atMost', 'lacks'])
 
 /** "is at least 2 and is at most 4" */
 export function describeTests(tests: readonly ValueTest[]): string {
-  return tests.map((test) => `${WORDS[test.is]} ${test.value instanceof RegExp ? String(test.value) : showPlain(test.value)}`).join(' and ')
+  return tests
+    .map((test) => `${WORDS[test.is]} ${test.value instanceof RegExp ? String(test.value) : showPlain(test.value)}`)
+    .join(' and ')
 }
 
 /** Whether every value passes every test; without values, whether the tests only say what must not be. */
@@ -29,13 +39,20 @@ export function allPass(tests: readonly ValueTest[], values: readonly JsonValue[
 
 export function passes(test: ValueTest, value: JsonValue): boolean {
   switch (test.is) {
-    case 'is': return equal(value, test.value)
-    case 'isNot': return !equal(value, test.value)
-    case 'atLeast': return numberOf(value) >= test.value
-    case 'atMost': return numberOf(value) <= test.value
-    case 'contains': return showPlain(value).includes(test.value)
-    case 'lacks': return !showPlain(value).includes(test.value)
-    case 'matches': return test.value.test(showPlain(value))
+    case 'is':
+      return equal(value, test.value)
+    case 'isNot':
+      return !equal(value, test.value)
+    case 'atLeast':
+      return numberOf(value) >= test.value
+    case 'atMost':
+      return numberOf(value) <= test.value
+    case 'contains':
+      return showPlain(value).includes(test.value)
+    case 'lacks':
+      return !showPlain(value).includes(test.value)
+    case 'matches':
+      return test.value.test(showPlain(value))
   }
 }
 
@@ -56,7 +73,11 @@ function isComposite(value: JsonValue): boolean {
 }
 
 function sortedJson(value: JsonValue): string {
-  return JSON.stringify(value, (_, part: unknown) => (typeof part === 'object' && part !== null && !Array.isArray(part) ? Object.fromEntries(Object.entries(part).sort(([x], [y]) => (x < y ? -1 : 1))) : part))
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([x], [y]) => (x < y ? -1 : 1)))
+      : part,
+  )
 }
 
 /** A value for people: text as it is, anything else as JSON. */

@@ -1,5 +1,6 @@
 /**
- * Asks by http from where the asking must come from: a machine of the rig. A program in one text, run by the machine's Node.js, since a machine need
+ * Asks by http from where the asking must come from: a machine of the rig. A program in one text, run by the machine's
+ * Node.js, since a machine need
  * not have any other that asks; and one process that asks many times, since starting one takes longer than asking.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -23,7 +24,10 @@ export interface Answers {
   readonly answers: readonly Answer[]
 }
 
-/** How long to go on asking, and how often: milliseconds. A `span` of 0 asks once. An answer with another status than the first ends it. */
+/**
+ * How long to go on asking, and how often: milliseconds. A `span` of 0 asks once. An answer with another status than
+ * the first ends it.
+ */
 export interface Burst {
   readonly span: number
   readonly every: number
@@ -62,10 +66,20 @@ run().then((found) => process.stdout.write(JSON.stringify(found)))
 `
 
 /** From a machine. A machine that is off answers nothing; no error. */
-export async function askFromMachine(rig: ScenarioRig, machine: string, address: string, from: string, burst: Burst, signal: AbortSignal): Promise<Answers> {
+export async function askFromMachine(
+  rig: ScenarioRig,
+  machine: string,
+  address: string,
+  from: string,
+  burst: Burst,
+  signal: AbortSignal,
+): Promise<Answers> {
   try {
     const command = [rig.driver.installation.node, '-e', PROGRAM, address, String(burst.span), String(burst.every)]
-    const { stdout } = await untilAborted(rig.machine(machine).run(command, { signal, timeout: burst.span + 4 * PATIENCE }), signal)
+    const { stdout } = await untilAborted(
+      rig.machine(machine).run(command, { signal, timeout: burst.span + 4 * PATIENCE }),
+      signal,
+    )
     const { asked, answers } = JSON.parse(stdout) as { asked: number; answers: { status: number; body: string }[] }
     return { asked, answers: answers.map((answer) => ({ from, ...answer })) }
   } catch (thrown) {
@@ -77,11 +91,19 @@ export async function askFromMachine(rig: ScenarioRig, machine: string, address:
 /** From this process, once. */
 export async function askFromHost(address: string, signal: AbortSignal): Promise<Answers> {
   try {
-    const response = await fetch(address, { redirect: 'manual', signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]) })
+    const response = await fetch(address, {
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]),
+    })
     return { asked: 1, answers: [{ from: address, status: response.status, body: await response.text() }] }
   } catch (thrown) {
     if (signal.aborted) throw signal.reason
     const { cause, message } = thrown as Error
-    return { asked: 1, answers: [{ from: address, status: 0, body: cause instanceof Error && cause.message !== '' ? cause.message : message }] }
+    return {
+      asked: 1,
+      answers: [
+        { from: address, status: 0, body: cause instanceof Error && cause.message !== '' ? cause.message : message },
+      ],
+    }
   }
 }

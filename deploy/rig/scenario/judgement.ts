@@ -23,13 +23,26 @@ const SHOWN_OBJECTS = 5
 const SHOWN_TEXT = 300
 
 /** What the condition asks, of what was seen. `before` is what was remembered, for conditions about changes. */
-export function judge(condition: Condition, sight: Sight, before?: { readonly value: Remembered; readonly probe: Probe }): Verdict {
-  if (sight.is === 'nothing') return { holds: false, seen: `nothing: ${sight.error.message}`, ...(sight.of === 'objects' ? { unknown: true } : {}) }
+export function judge(
+  condition: Condition,
+  sight: Sight,
+  before?: { readonly value: Remembered; readonly probe: Probe },
+): Verdict {
+  if (sight.is === 'nothing')
+    return {
+      holds: false,
+      seen: `nothing: ${sight.error.message}`,
+      ...(sight.of === 'objects' ? { unknown: true } : {}),
+    }
   switch (condition.is) {
-    case 'objects': return sight.is === 'objects' ? judgeObjects(condition.probe, condition.expect, sight.objects) : mismatched(sight)
-    case 'output': return sight.is === 'output' ? judgeOutput(condition, sight) : mismatched(sight)
-    case 'answer': return sight.is === 'answers' ? judgeAnswers(condition, sight) : mismatched(sight)
-    case 'unchanged': return judgeChange(before!.value, essenceOf(sight, before!.probe), sight)
+    case 'objects':
+      return sight.is === 'objects' ? judgeObjects(condition.probe, condition.expect, sight.objects) : mismatched(sight)
+    case 'output':
+      return sight.is === 'output' ? judgeOutput(condition, sight) : mismatched(sight)
+    case 'answer':
+      return sight.is === 'answers' ? judgeAnswers(condition, sight) : mismatched(sight)
+    case 'unchanged':
+      return judgeChange(before!.value, essenceOf(sight, before!.probe), sight)
   }
 }
 
@@ -37,7 +50,11 @@ function mismatched(sight: Sight): never {
   throw new Error(`a look at something else came back with ${sight.is}`)
 }
 
-function judgeObjects(probe: Probe & { is: 'objects' }, expect: ObjectsExpectation, objects: readonly AnyResource[]): Verdict {
+function judgeObjects(
+  probe: Probe & { is: 'objects' },
+  expect: ObjectsExpectation,
+  objects: readonly AnyResource[],
+): Verdict {
   const counted = expect.count === undefined ? objects.length > 0 : allPass(expect.count, [objects.length])
   const states = objects.map((object) => judgeObject(probe, expect, object))
   const bad = states.filter(({ holds }) => !holds)
@@ -45,7 +62,12 @@ function judgeObjects(probe: Probe & { is: 'objects' }, expect: ObjectsExpectati
   const shown = bad.length > 0 ? bad : states
   const names = shown.slice(0, SHOWN_OBJECTS).map(({ seen }) => seen)
   const more = shown.length > SHOWN_OBJECTS ? [`and ${shown.length - SHOWN_OBJECTS} more`] : []
-  const count = objects.length === 0 ? ['none'] : expect.count !== undefined || objects.length > 1 ? [`${objects.length} of them`] : []
+  const count =
+    objects.length === 0
+      ? ['none']
+      : expect.count !== undefined || objects.length > 1
+        ? [`${objects.length} of them`]
+        : []
   return { holds, seen: [...count, ...names, ...more].join('; ') }
 }
 
@@ -55,17 +77,28 @@ function judgeObject(probe: Probe & { is: 'objects' }, expect: ObjectsExpectatio
   if (expect.condition !== undefined) parts.push(judgeCondition(object, expect.condition))
   if (probe.paths.length > 0) {
     const found = valuesAt(object, probe.paths)
-    parts.push(...found.map((values, index): Verdict => ({ holds: allPass(expect.tests, values), seen: `${probe.paths[index]!.text} ${showValues(values)}` })))
+    parts.push(
+      ...found.map((values, index): Verdict => ({
+        holds: allPass(expect.tests, values),
+        seen: `${probe.paths[index]!.text} ${showValues(values)}`,
+      })),
+    )
   }
   const relevant = parts.some(({ holds }) => !holds) ? parts.filter(({ holds }) => !holds) : parts
-  return { holds: parts.every(({ holds }) => holds), seen: relevant.length === 0 ? nameOf(object) : `${nameOf(object)}: ${relevant.map(({ seen }) => seen).join(', ')}` }
+  return {
+    holds: parts.every(({ holds }) => holds),
+    seen: relevant.length === 0 ? nameOf(object) : `${nameOf(object)}: ${relevant.map(({ seen }) => seen).join(', ')}`,
+  }
 }
 
 /** As `apply --wait` means it; a node by its condition. */
 function judgeReadiness(object: AnyResource): Verdict {
   if (object.kind === 'Node') return judgeCondition(object, { type: 'Ready', status: 'True' })
   const readiness = readinessOf(object)
-  return { holds: readiness.is === 'ready', seen: readiness.is === 'ready' ? 'ready' : readiness.text.replace(`${nameOf(object)}: `, '') }
+  return {
+    holds: readiness.is === 'ready',
+    seen: readiness.is === 'ready' ? 'ready' : readiness.text.replace(`${nameOf(object)}: `, ''),
+  }
 }
 
 function showValues(values: readonly JsonValue[]): string {
@@ -74,15 +107,25 @@ function showValues(values: readonly JsonValue[]): string {
 
 /** A condition that was set for an older spec does not count. */
 function judgeCondition(object: AnyResource, { type, status }: { type: string; status: string }): Verdict {
-  const seen = (encodeJson(object).status ?? {}) as { observedGeneration?: number; conditions?: { type: string; status: string; reason?: string; message?: string }[] }
-  if (seen.observedGeneration !== undefined && seen.observedGeneration < (object.metadata.generation ?? 0)) return { holds: false, seen: 'its last change is not observed yet' }
+  const seen = (encodeJson(object).status ?? {}) as {
+    observedGeneration?: number
+    conditions?: { type: string; status: string; reason?: string; message?: string }[]
+  }
+  if (seen.observedGeneration !== undefined && seen.observedGeneration < (object.metadata.generation ?? 0))
+    return { holds: false, seen: 'its last change is not observed yet' }
   const found = seen.conditions?.find((condition) => condition.type.toLowerCase() === type.toLowerCase())
   if (found === undefined) return { holds: false, seen: `no condition ${type}` }
   const why = [found.reason, found.message].filter((text) => text !== undefined && text !== '').join(': ')
-  return { holds: found.status.toLowerCase() === status.toLowerCase(), seen: `${found.type}=${found.status}${why === '' ? '' : ` (${why})`}` }
+  return {
+    holds: found.status.toLowerCase() === status.toLowerCase(),
+    seen: `${found.type}=${found.status}${why === '' ? '' : ` (${why})`}`,
+  }
 }
 
-function judgeOutput({ exit, tests }: Condition & { is: 'output' }, { code, text, stderr }: Sight & { is: 'output' }): Verdict {
+function judgeOutput(
+  { exit, tests }: Condition & { is: 'output' },
+  { code, text, stderr }: Sight & { is: 'output' },
+): Verdict {
   const holds = (exit === undefined ? code === 0 : code === exit) && (tests.length === 0 || allPass(tests, [text]))
   const said = text === '' ? stderr : text
   const ending = code === (exit ?? 0) ? '' : `exit code ${code}${said === '' ? '' : ': '}`
@@ -93,20 +136,43 @@ function showOutput(text: string): string {
   return text === '' ? 'no output' : shorten(text)
 }
 
-function judgeAnswers({ status, tests }: Condition & { is: 'answer' }, { asked, answers }: Sight & { is: 'answers' }): Verdict {
+function judgeAnswers(
+  { status, tests }: Condition & { is: 'answer' },
+  { asked, answers }: Sight & { is: 'answers' },
+): Verdict {
   if (answers.length === 0) return { holds: false, seen: 'no pod is ready' }
-  const good = (answer: Answer): boolean => (status === undefined ? answer.status >= 200 && answer.status < 300 : answer.status === status) && (tests.length === 0 || allPass(tests, [answer.body]))
+  const good = (answer: Answer): boolean =>
+    (status === undefined ? answer.status >= 200 && answer.status < 300 : answer.status === status) &&
+    (tests.length === 0 || allPass(tests, [answer.body]))
   const bad = answers.filter((answer) => answer.leaving !== true && !good(answer))
   const shown = (bad.length > 0 ? bad : answers).slice(0, SHOWN_OBJECTS)
-  return { holds: bad.length === 0, looks: asked, seen: shown.map(({ from, status: got, body }) => `${from}: ${got === 0 ? `no answer: ${body}` : `${got} ${shorten(body.trim())}`.trim()}`).join('; ') }
+  return {
+    holds: bad.length === 0,
+    looks: asked,
+    seen: shown
+      .map(
+        ({ from, status: got, body }) =>
+          `${from}: ${got === 0 ? `no answer: ${body}` : `${got} ${shorten(body.trim())}`.trim()}`,
+      )
+      .join('; '),
+  }
 }
 
 /** Names everything that is not as it was. */
 function judgeChange(before: Remembered, now: Remembered | undefined, sight: Sight): Verdict {
-  if (now === undefined) return { holds: false, seen: sight.is === 'output' ? `exit code ${sight.code}: ${shorten(sight.stderr)}` : 'no answer' }
+  if (now === undefined)
+    return {
+      holds: false,
+      seen: sight.is === 'output' ? `exit code ${sight.code}: ${shorten(sight.stderr)}` : 'no answer',
+    }
   if (typeof before === 'string' || typeof now === 'string') {
     const same = equal(before as JsonValue, now as JsonValue)
-    return { holds: same, seen: same ? shorten(showPlain(now as JsonValue)) : `was ${shorten(showPlain(before as JsonValue))}, is ${shorten(showPlain(now as JsonValue))}` }
+    return {
+      holds: same,
+      seen: same
+        ? shorten(showPlain(now as JsonValue))
+        : `was ${shorten(showPlain(before as JsonValue))}, is ${shorten(showPlain(now as JsonValue))}`,
+    }
   }
   const names = [...new Set([...Object.keys(before), ...Object.keys(now)])]
   const changes = names.flatMap((name) => {
@@ -116,7 +182,10 @@ function judgeChange(before: Remembered, now: Remembered | undefined, sight: Sig
     return equal(was, is) ? [] : [`${name} was ${shorten(showPlain(was))}, is ${shorten(showPlain(is))}`]
   })
   const more = changes.length > SHOWN_OBJECTS ? [`and ${changes.length - SHOWN_OBJECTS} more`] : []
-  return { holds: changes.length === 0, seen: changes.length === 0 ? `${names.length} as before` : [...changes.slice(0, SHOWN_OBJECTS), ...more].join('; ') }
+  return {
+    holds: changes.length === 0,
+    seen: changes.length === 0 ? `${names.length} as before` : [...changes.slice(0, SHOWN_OBJECTS), ...more].join('; '),
+  }
 }
 
 function shorten(text: string): string {
@@ -128,5 +197,10 @@ export function merge(verdicts: readonly Verdict[]): Verdict {
   const bad = verdicts.filter(({ holds }) => !holds)
   const unknown = bad.length > 0 && bad.every((verdict) => verdict.unknown === true)
   const looks = verdicts.reduce((most, verdict) => Math.max(most, verdict.looks ?? 1), 0)
-  return { holds: bad.length === 0, seen: (bad.length > 0 ? bad : verdicts).map(({ seen }) => seen).join('; '), ...(unknown ? { unknown } : {}), ...(looks === 1 ? {} : { looks }) }
+  return {
+    holds: bad.length === 0,
+    seen: (bad.length > 0 ? bad : verdicts).map(({ seen }) => seen).join('; '),
+    ...(unknown ? { unknown } : {}),
+    ...(looks === 1 ? {} : { looks }),
+  }
 }

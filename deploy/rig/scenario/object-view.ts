@@ -1,4 +1,6 @@
-/** The objects of a selection as they change: pushed by the control plane's watch, listed anew after every cut of it. */
+/**
+ * The objects of a selection as they change: pushed by the control plane's watch, listed anew after every cut of it.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { elapsed, type Clock } from '../../../proto/base/clock.ts'
 import type { AnyResource, Kind } from '../../../proto/gen/types.ts'
@@ -9,9 +11,17 @@ import { untilAborted } from './signals.ts'
 /** Milliseconds between tries while no controller answers. */
 const RETRY_MS = 200
 
-function selectionOf({ namespace, name, selector, fields }: ObjectSelection): { namespace: string; labelSelector?: string; fieldSelector?: string } {
+function selectionOf({ namespace, name, selector, fields }: ObjectSelection): {
+  namespace: string
+  labelSelector?: string
+  fieldSelector?: string
+} {
   const fieldSelector = name !== undefined ? `metadata.name=${name}` : fields
-  return { namespace, ...(selector === undefined ? {} : { labelSelector: selector }), ...(fieldSelector === undefined ? {} : { fieldSelector }) }
+  return {
+    namespace,
+    ...(selector === undefined ? {} : { labelSelector: selector }),
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+  }
 }
 
 /** As they are now, by name. */
@@ -21,10 +31,17 @@ export async function listObjects(client: ScenarioRig['client'], selection: Obje
 }
 
 /**
- * All objects of the selection at the beginning and after every change, until the signal is aborted (it then ends without an error). While no
+ * All objects of the selection at the beginning and after every change, until the signal is aborted (it then ends
+ * without an error). While no
  * controller answers nothing comes, and `trouble` hears why; an answer that trying again does not mend is thrown.
  */
-export async function* viewObjects(client: ScenarioRig['client'], clock: Clock, selection: ObjectSelection, signal: AbortSignal, trouble: (error: GantryError) => void): AsyncGenerator<AnyResource[], void, undefined> {
+export async function* viewObjects(
+  client: ScenarioRig['client'],
+  clock: Clock,
+  selection: ObjectSelection,
+  signal: AbortSignal,
+  trouble: (error: GantryError) => void,
+): AsyncGenerator<AnyResource[], void, undefined> {
   const { kind } = selection
   while (!signal.aborted) {
     try {

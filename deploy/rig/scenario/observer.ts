@@ -1,4 +1,6 @@
-/** Looks at conditions over time: objects as the control plane tells of their changes, everything else again and again. */
+/**
+ * Looks at conditions over time: objects as the control plane tells of their changes, everything else again and again.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { elapsed, type Clock } from '../../../proto/base/clock.ts'
 import { fillProbe, fillTests } from './filling.ts'
@@ -50,7 +52,15 @@ export class Observer {
     const probe = await fillProbe(unfilled, variables, round)
     const sight = await look(rig, probe, { namespace, within, burst: ONCE, signal })
     const value = essenceOf(sight, probe)
-    if (value === undefined) throw new GantryError('FailedPrecondition', sight.is === 'nothing' ? sight.error.message : sight.is === 'output' ? `it ended with exit code ${sight.code}: ${sight.stderr}` : 'there was no answer')
+    if (value === undefined)
+      throw new GantryError(
+        'FailedPrecondition',
+        sight.is === 'nothing'
+          ? sight.error.message
+          : sight.is === 'output'
+            ? `it ended with exit code ${sight.code}: ${sight.stderr}`
+            : 'there was no answer',
+      )
     this.#before.set(name, { probe, value })
     variables.remember(name, value)
   }
@@ -58,47 +68,76 @@ export class Observer {
   /** One look at each. */
   async once(conditions: readonly Condition[], round: number, within: number, signal: AbortSignal): Promise<Verdict> {
     const { rig, namespace } = this.#options
-    return merge(await Promise.all(conditions.map(async (unfilled) => {
-      const { condition, probe, before } = await this.#fill(unfilled, round)
-      return judge(condition, await look(rig, probe, { namespace, within, burst: ONCE, signal }), before)
-    })))
+    return merge(
+      await Promise.all(
+        conditions.map(async (unfilled) => {
+          const { condition, probe, before } = await this.#fill(unfilled, round)
+          return judge(condition, await look(rig, probe, { namespace, within, burst: ONCE, signal }), before)
+        }),
+      ),
+    )
   }
 
   /**
-   * Calls with a verdict about all of them at once, whenever one is looked at anew, until the signal is aborted; then resolves. Rejects with what does
-   * not pass by itself. `dense`: nothing in between is to be missed, rather than the first good moment to be told of at once.
+   * Calls with a verdict about all of them at once, whenever one is looked at anew, until the signal is aborted; then
+   * resolves. Rejects with what does
+   * not pass by itself. `dense`: nothing in between is to be missed, rather than the first good moment to be told of at
+   * once.
    */
-  async watch(conditions: readonly Condition[], { round, dense, signal }: WatchOptions, saw: (verdict: Verdict) => void): Promise<void> {
+  async watch(
+    conditions: readonly Condition[],
+    { round, dense, signal }: WatchOptions,
+    saw: (verdict: Verdict) => void,
+  ): Promise<void> {
     const latest: (Verdict | undefined)[] = conditions.map(() => undefined)
     const group = new AbortController()
     const inner = linked(signal, group.signal)
-    const ends = await Promise.allSettled(conditions.map(async (condition, index) => {
-      try {
-        await this.#watchOne(condition, { round, dense, signal: inner }, (verdict) => {
-          latest[index] = verdict
-          const known = latest.filter((one) => one !== undefined)
-          if (known.length === conditions.length) saw(merge(known))
-        })
-      } catch (thrown) {
-        group.abort(thrown) // the others end, too
-        throw thrown
-      }
-    }))
+    const ends = await Promise.allSettled(
+      conditions.map(async (condition, index) => {
+        try {
+          await this.#watchOne(condition, { round, dense, signal: inner }, (verdict) => {
+            latest[index] = verdict
+            const known = latest.filter((one) => one !== undefined)
+            if (known.length === conditions.length) saw(merge(known))
+          })
+        } catch (thrown) {
+          group.abort(thrown) // the others end, too
+          throw thrown
+        }
+      }),
+    )
     const failed = ends.find((end) => end.status === 'rejected')
     if (failed !== undefined) throw failed.reason
   }
 
-  async #watchOne(unfilled: Condition, { round, dense, signal }: WatchOptions, saw: (verdict: Verdict) => void): Promise<void> {
+  async #watchOne(
+    unfilled: Condition,
+    { round, dense, signal }: WatchOptions,
+    saw: (verdict: Verdict) => void,
+  ): Promise<void> {
     const { rig, clock, namespace } = this.#options
     const { condition, probe, before } = await this.#fill(unfilled, round)
     if (probe.is === 'objects') {
-      const trouble = (error: GantryError): void => saw(judge(condition, { is: 'nothing', of: probe.is, error }, before))
-      for await (const objects of viewObjects(rig.client, clock, probe.objects, signal, trouble)) saw(judge(condition, { is: 'objects', objects }, before))
+      const trouble = (error: GantryError): void =>
+        saw(judge(condition, { is: 'nothing', of: probe.is, error }, before))
+      for await (const objects of viewObjects(rig.client, clock, probe.objects, signal, trouble))
+        saw(judge(condition, { is: 'objects', objects }, before))
       return
     }
     while (!signal.aborted) {
       try {
-        saw(judge(condition, await look(rig, probe, { namespace, within: LOOK_MS, burst: dense ? { span: BURST_MS, every: condition.every } : ONCE, signal }), before))
+        saw(
+          judge(
+            condition,
+            await look(rig, probe, {
+              namespace,
+              within: LOOK_MS,
+              burst: dense ? { span: BURST_MS, every: condition.every } : ONCE,
+              signal,
+            }),
+            before,
+          ),
+        )
       } catch (thrown) {
         if (signal.aborted) return
         throw thrown
@@ -107,17 +146,26 @@ export class Observer {
     }
   }
 
-  async #fill(condition: Condition, round: number): Promise<{ condition: Condition; probe: Probe; before: Before | undefined }> {
+  async #fill(
+    condition: Condition,
+    round: number,
+  ): Promise<{ condition: Condition; probe: Probe; before: Before | undefined }> {
     const { variables } = this.#options
     if (condition.is === 'unchanged') {
       const before = this.#before.get(condition.name)
-      if (before === undefined) throw new GantryError('FailedPrecondition', `nothing is remembered as "${condition.name}" yet`)
+      if (before === undefined)
+        throw new GantryError('FailedPrecondition', `nothing is remembered as "${condition.name}" yet`)
       return { condition, probe: before.probe, before }
     }
     const probe = await fillProbe(condition.probe, variables, round)
-    const filled = condition.is === 'objects'
-      ? { ...condition, probe: probe as typeof condition.probe, expect: { ...condition.expect, tests: await fillTests(condition.expect.tests, variables, round) } }
-      : { ...condition, probe: probe as never, tests: await fillTests(condition.tests, variables, round) }
+    const filled =
+      condition.is === 'objects'
+        ? {
+            ...condition,
+            probe: probe as typeof condition.probe,
+            expect: { ...condition.expect, tests: await fillTests(condition.expect.tests, variables, round) },
+          }
+        : { ...condition, probe: probe as never, tests: await fillTests(condition.tests, variables, round) }
     return { condition: filled, probe, before: undefined }
   }
 }

@@ -1,4 +1,7 @@
-/** Steps out of the faults themselves: a fault's kind is a step's word, its parameters are the step's, nothing of it is written a second time here. */
+/**
+ * Steps out of the faults themselves: a fault's kind is a step's word, its parameters are the step's, nothing of it is
+ * written a second time here.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { FaultType, ParameterType } from '../faults/contract.ts'
 import { checkValues, operandNames, placeOperands } from '../faults/values.ts'
@@ -12,17 +15,25 @@ import { references, replaceReferences } from './variables.ts'
 const NAMES: ReadonlySet<ParameterType> = new Set(['machine', 'machines', 'target'])
 
 /**
- * `kill: n2`, `partition: { from: [n1], to: nodes, for: 10s }`: what stands alone is the first operand of the command of the same name. `lasts`
+ * `kill: n2`, `partition: { from: [n1], to: nodes, for: 10s }`: what stands alone is the first operand of the command
+ * of the same name. `lasts`
  * stands beside the word (`for`), and counts as one of the parameters.
  */
-export function readFault(type: FaultType, slot: Slot, lasts: Slot | undefined, scope: Scope): Omit<FaultAction, 'name' | 'during'> | undefined {
+export function readFault(
+  type: FaultType,
+  slot: Slot,
+  lasts: Slot | undefined,
+  scope: Scope,
+): Omit<FaultAction, 'name' | 'during'> | undefined {
   const alone = !slot.isMap
   const slots = alone ? new Map<string, Slot>() : new Map(slot.entries())
   const inner = slots.get('for')
   slots.delete('for')
-  if (inner !== undefined && lasts !== undefined) return lasts.refuse('stands here and in the fault itself; keep one', { key: true })
+  if (inner !== undefined && lasts !== undefined)
+    return lasts.refuse('stands here and in the fault itself; keep one', { key: true })
   const lasting = inner ?? lasts
-  if (lasting !== undefined && type.momentary === true) return lasting.refuse(`${type.kind} is over as soon as it is done`, { key: true, remedy: 'leave "for" out' })
+  if (lasting !== undefined && type.momentary === true)
+    return lasting.refuse(`${type.kind} is over as soon as it is done`, { key: true, remedy: 'leave "for" out' })
   const forMillis = lasting?.duration()
   const given = alone ? placed(type, slot) : Object.fromEntries([...slots].map(([name, one]) => [name, one.value]))
   if (given === undefined) return undefined
@@ -38,12 +49,23 @@ export function readFault(type: FaultType, slot: Slot, lasts: Slot | undefined, 
 }
 
 /** What is wrong with the values whatever machine a reference stands for: one of each role is tried. */
-function checkStandIns(type: FaultType, given: Readonly<Record<string, unknown>>, { machines }: Scope): GantryError | undefined {
-  const candidates = machines.filter(({ role }, index) => machines.findIndex((machine) => machine.role === role) === index)
+function checkStandIns(
+  type: FaultType,
+  given: Readonly<Record<string, unknown>>,
+  { machines }: Scope,
+): GantryError | undefined {
+  const candidates = machines.filter(
+    ({ role }, index) => machines.findIndex((machine) => machine.role === role) === index,
+  )
   let first: GantryError | undefined
   for (const { name } of candidates) {
     try {
-      checkValues(type, Object.fromEntries(Object.entries(given).map(([key, value]) => [key, standIn(value, name)])), machines, 'text')
+      checkValues(
+        type,
+        Object.fromEntries(Object.entries(given).map(([key, value]) => [key, standIn(value, name)])),
+        machines,
+        'text',
+      )
       return undefined
     } catch (thrown) {
       const error = GantryError.from(thrown)
@@ -75,7 +97,8 @@ function readReferences(type: FaultType, name: string, value: unknown, slot: Slo
   const parameter = type.parameters[name]
   if (parameter !== undefined && NAMES.has(parameter.type)) {
     for (const one of slot.itemsOrSelf()) if (typeof one.value === 'string') readWord(one, scope)
-  } else if (typeof value === 'string' && references(value).length > 0) slot.refuse('refers to what is known only later; only machines may')
+  } else if (typeof value === 'string' && references(value).length > 0)
+    slot.refuse('refers to what is known only later; only machines may')
 }
 
 /** "kill n2", "partition n1 to n2,n3 for 10s" */

@@ -1,4 +1,7 @@
-/** Objects to apply: manifests in files beside the scenario, or written in it. Checked as the server would check them, each problem at its place. */
+/**
+ * Objects to apply: manifests in files beside the scenario, or written in it. Checked as the server would check them,
+ * each problem at its place.
+ */
 import { resolve } from 'node:path'
 import { inspectJson } from '../../../proto/api/codec.ts'
 import { applyDefaults } from '../../../proto/api/defaults.ts'
@@ -34,7 +37,8 @@ function readInline(slot: Slot, scope: Scope): Manifest[] {
   const json = slot.value as JsonObject
   const { yaml, name: file, problems } = slot.source
   const at = (path: string): string => (path === '' ? slot.path : `${slot.path}.${path}`)
-  const refuse = (path: string, message: string, remedy: string, value: string, key: boolean): void => problems.add(file, yaml.at(at(path), key), at(path), message, remedy, value)
+  const refuse = (path: string, message: string, remedy: string, value: string, key: boolean): void =>
+    problems.add(file, yaml.at(at(path), key), at(path), message, remedy, value)
   const named = slot.entries().find(([name]) => name === 'metadata')?.[1]
   const name = named?.isMap === true ? named.entries().find(([key]) => key === 'name')?.[1] : undefined
   if (name !== undefined) readWord(name, scope)
@@ -48,13 +52,21 @@ function readFile(slot: Slot, scope: Scope, library: Library): Manifest[] {
   try {
     text = library.read(resolve(library.directory, path))
   } catch (thrown) {
-    slot.refuse((thrown as NodeJS.ErrnoException).code === 'ENOENT' ? `there is no file ${path} in ${library.directory}` : `cannot read ${path}: ${(thrown as Error).message}`)
+    slot.refuse(
+      (thrown as NodeJS.ErrnoException).code === 'ENOENT'
+        ? `there is no file ${path} in ${library.directory}`
+        : `cannot read ${path}: ${(thrown as Error).message}`,
+    )
     return []
   }
   try {
     const documents = parseManifests(text, path)
     if (documents.length === 0) slot.refuse(`there are no objects in ${path}`)
-    return documents.flatMap(({ json, at }) => inspect(json, scope.namespace, (field, message, remedy, value) => slot.source.problems.add(path, at(field), field, message, remedy, value)))
+    return documents.flatMap(({ json, at }) =>
+      inspect(json, scope.namespace, (field, message, remedy, value) =>
+        slot.source.problems.add(path, at(field), field, message, remedy, value),
+      ),
+    )
   } catch (thrown) {
     const error = GantryError.from(thrown)
     if (error.code === 'Internal') throw thrown
@@ -69,13 +81,30 @@ function addLines(slot: Slot, path: string, { message, details }: GantryError): 
     const [, at, column] = /:(\d+):(\d+): /.exec(line.slice(path.length)) ?? []
     return at === undefined ? [] : [{ line: Number(at), column: Number(column) }]
   })
-  details.forEach((detail, index) => slot.source.problems.add(path, places[index] ?? { line: 1, column: 1 }, detail.field, detail.message, detail.remedy, detail.value))
+  details.forEach((detail, index) =>
+    slot.source.problems.add(
+      path,
+      places[index] ?? { line: 1, column: 1 },
+      detail.field,
+      detail.message,
+      detail.remedy,
+      detail.value,
+    ),
+  )
 }
 
 type Refuse = (path: string, message: string, remedy: string, value: string, key: boolean) => void
 
-function inspect(json: JsonObject, namespace: string, refuse: Refuse, written?: (path: string) => string | undefined): Manifest[] {
-  const { object, problems } = inspectJson(undefined, withName(json), { dropReadOnly: true, ...(written === undefined ? {} : { written }) })
+function inspect(
+  json: JsonObject,
+  namespace: string,
+  refuse: Refuse,
+  written?: (path: string) => string | undefined,
+): Manifest[] {
+  const { object, problems } = inspectJson(undefined, withName(json), {
+    dropReadOnly: true,
+    ...(written === undefined ? {} : { written }),
+  })
   for (const { field, message, remedy, value, key } of problems) refuse(field, message, remedy, value, key)
   if (object === undefined || problems.length > 0) return []
   if (resourceOf(object.kind).namespaced && object.metadata.namespace === '') object.metadata.namespace = namespace
@@ -83,13 +112,17 @@ function inspect(json: JsonObject, namespace: string, refuse: Refuse, written?: 
   for (const { field, message, remedy, value } of flaws) refuse(field, message, remedy, value, false)
   if (object.metadata.name === '') refuse('metadata', 'needs "name": apply must know which object it is', '', '', true)
   if (flaws.length > 0 || object.metadata.name === '') return []
-  const metadata = { ...(json.metadata as JsonObject), ...(object.metadata.namespace === '' ? {} : { namespace: object.metadata.namespace }) }
+  const metadata = {
+    ...(json.metadata as JsonObject),
+    ...(object.metadata.namespace === '' ? {} : { namespace: object.metadata.namespace }),
+  }
   return [{ kind: object.kind, json: { ...json, metadata } }]
 }
 
 /** A name that refers to what is remembered is checked with a digit in its place. */
 function withName(json: JsonObject): JsonObject {
   const { metadata } = json
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata) || typeof metadata.name !== 'string') return json
+  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata) || typeof metadata.name !== 'string')
+    return json
   return { ...json, metadata: { ...metadata, name: replaceReferences(metadata.name, () => '0') } }
 }

@@ -1,5 +1,6 @@
 /**
- * Reads scenario files. Everything is checked before anything is made: words, types, names, machines, faults' values, manifests; all problems
+ * Reads scenario files. Everything is checked before anything is made: words, types, names, machines, faults' values,
+ * manifests; all problems
  * are told at once, each at FILE:LINE:COLUMN.
  */
 import { existsSync, readFileSync } from 'node:fs'
@@ -28,7 +29,10 @@ const KEYS = ['name', 'rig', 'namespace', 'images', 'manifests', 'steps'] as con
 const DEFAULT_RIG: RigSection = { nodes: 3, controllers: 1 }
 
 /** The scenario in a file; a PlacedFailure with every problem. InvalidArgument if the file cannot be read. */
-export function readScenario(file: string, options: Omit<ParseOptions, 'library'> & { readonly cwd: string }): Scenario {
+export function readScenario(
+  file: string,
+  options: Omit<ParseOptions, 'library'> & { readonly cwd: string },
+): Scenario {
   const path = resolve(options.cwd, file)
   const read = (name: string): string => readFileSync(name, 'utf8')
   let text: string
@@ -36,7 +40,11 @@ export function readScenario(file: string, options: Omit<ParseOptions, 'library'
     text = read(path)
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
-    throw new GantryError('InvalidArgument', missing ? `there is no file ${file}` : `cannot read ${file}: ${(cause as Error).message}`, { cause })
+    throw new GantryError(
+      'InvalidArgument',
+      missing ? `there is no file ${file}` : `cannot read ${file}: ${(cause as Error).message}`,
+      { cause },
+    )
   }
   return parseScenario(text, file, { ...options, library: { directory: dirname(path), read, exists: existsSync } })
 }
@@ -46,8 +54,16 @@ export function parseScenario(text: string, file: string, options: ParseOptions)
   const problems = new Problems()
   const [yaml, second] = readYaml(text)
   if (yaml === undefined) problems.add(file, { line: 1, column: 1 }, '', 'is empty; a scenario has at least "steps"')
-  if (second !== undefined) problems.add(file, second.at(''), '', 'a second document: a file holds one scenario', 'put it into a file of its own')
-  for (const fault of firstOfSyntax(yaml?.faults ?? [])) problems.add(file, fault.position, fault.path, fault.message, fault.remedy)
+  if (second !== undefined)
+    problems.add(
+      file,
+      second.at(''),
+      '',
+      'a second document: a file holds one scenario',
+      'put it into a file of its own',
+    )
+  for (const fault of firstOfSyntax(yaml?.faults ?? []))
+    problems.add(file, fault.position, fault.path, fault.message, fault.remedy)
   const sound = yaml !== undefined && yaml.faults.length === 0
   const scenario = sound ? readTop(new Slot({ name: file, yaml, problems }, '', yaml.value), file, options) : undefined
   problems.throwIfAny()
@@ -65,14 +81,30 @@ function readTop(slot: Slot, file: string, { faults, machines, library }: ParseO
   if (fields === undefined) return undefined
   const rig = readRig(fields.get('rig'))
   const namespace = fields.get('namespace')?.read(namespaceName) ?? 'default'
-  const scope: StepScope = { namespace, machines: machines ?? machinesOf(rig), remembered: new Set(), healable: new Set(), faults, library }
+  const scope: StepScope = {
+    namespace,
+    machines: machines ?? machinesOf(rig),
+    remembered: new Set(),
+    healable: new Set(),
+    faults,
+    library,
+  }
   const images = (fields.get('images')?.itemsOrSelf() ?? []).flatMap((item) => readImage(item, library) ?? [])
   const first = readFirst(fields, scope)
   const steps = fields.need('steps', 'what is done')
-  return { name: fields.get('name')?.text() ?? basename(file).replace(/\.(ya?ml|json)$/, ''), file, rig, namespace, images, steps: [...first, ...(steps === undefined ? [] : readSteps(steps, scope))] }
+  return {
+    name: fields.get('name')?.text() ?? basename(file).replace(/\.(ya?ml|json)$/, ''),
+    file,
+    rig,
+    namespace,
+    images,
+    steps: [...first, ...(steps === undefined ? [] : readSteps(steps, scope))],
+  }
 }
 
-/** An archive or layout by its path, which begins with a dot or a slash or ends as archives do; else an image's name. */
+/**
+ * An archive or layout by its path, which begins with a dot or a slash or ends as archives do; else an image's name.
+ */
 function readImage(slot: Slot, { directory, exists }: Library): string | undefined {
   const text = slot.text()
   if (text === undefined || !/^[./]|\.(tar|tgz|tar\.\w+)$/.test(text)) return text
@@ -83,12 +115,23 @@ function readImage(slot: Slot, { directory, exists }: Library): string | undefin
 /** `manifests` are applied before the first step. */
 function readFirst(fields: Fields<(typeof KEYS)[number]>, scope: StepScope): Step[] {
   const slot = fields.get('manifests')
-  return slot === undefined ? [] : [{ number: '0', label: 'apply manifests', position: slot.position, within: undefined, action: { is: 'apply', objects: readManifests(slot, scope, scope.library) } }]
+  return slot === undefined
+    ? []
+    : [
+        {
+          number: '0',
+          label: 'apply manifests',
+          position: slot.position,
+          within: undefined,
+          action: { is: 'apply', objects: readManifests(slot, scope, scope.library) },
+        },
+      ]
 }
 
 function namespaceName(name: string): string {
   const flaw = formats.dnsLabel(name)
-  if (flaw !== undefined) throw new GantryError('InvalidArgument', `"${name}" ${flaw.message}`, { details: [{ remedy: flaw.remedy }] })
+  if (flaw !== undefined)
+    throw new GantryError('InvalidArgument', `"${name}" ${flaw.message}`, { details: [{ remedy: flaw.remedy }] })
   return name
 }
 
@@ -102,14 +145,20 @@ function readRig(slot: Slot | undefined): RigSection {
   return {
     nodes: fields.get('nodes')?.integer(1, MAX_NODES) ?? DEFAULT_RIG.nodes,
     controllers: readControllers(fields.get('controllers')),
-    ...(driver === undefined ? {} : { driver }), ...(diskBytes === undefined ? {} : { diskBytes }), ...(memoryBytes === undefined ? {} : { memoryBytes }), ...(cpus === undefined ? {} : { cpus }),
+    ...(driver === undefined ? {} : { driver }),
+    ...(diskBytes === undefined ? {} : { diskBytes }),
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
+    ...(cpus === undefined ? {} : { cpus }),
   }
 }
 
 function readControllers(slot: Slot | undefined): number {
   const count = slot?.integer(1)
   if (count === undefined) return DEFAULT_RIG.controllers
-  if (!CONTROLLER_COUNTS.includes(count)) slot!.refuse(`${count} is not a number of controllers`, { remedy: `it is one of ${CONTROLLER_COUNTS.join(', ')}, so that a majority decides` })
+  if (!CONTROLLER_COUNTS.includes(count))
+    slot!.refuse(`${count} is not a number of controllers`, {
+      remedy: `it is one of ${CONTROLLER_COUNTS.join(', ')}, so that a majority decides`,
+    })
   return count
 }
 

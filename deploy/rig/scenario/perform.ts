@@ -1,4 +1,7 @@
-/** A scenario from beginning to end: the rig is made, the steps are run, logs are kept after a failure, and everything is as it was before. */
+/**
+ * A scenario from beginning to end: the rig is made, the steps are run, logs are kept after a failure, and everything
+ * is as it was before.
+ */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { formatTime } from '../../../proto/api/time.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
@@ -50,7 +53,14 @@ export async function perform(scenario: Scenario, options: PerformOptions): Prom
   } catch (thrown) {
     const interrupted = signal.aborted
     if (!interrupted) problems.push(failureOf(thrown).message)
-    return { ...head, rig: '', status: interrupted ? 'interrupted' : 'failed', millis: clock.monotonic() - began, steps: skippedOf(scenario, []), problems }
+    return {
+      ...head,
+      rig: '',
+      status: interrupted ? 'interrupted' : 'failed',
+      millis: clock.monotonic() - began,
+      steps: skippedOf(scenario, []),
+      problems,
+    }
   }
   const upMillis = clock.monotonic() - began
   listener.ready(rig, upMillis)
@@ -64,17 +74,25 @@ export async function perform(scenario: Scenario, options: PerformOptions): Prom
     await runner.run(scenario, signal)
     passed = true
   } catch (thrown) {
-    if (!signal.aborted && runner.results.every(({ status }) => status !== 'failed')) problems.push(failureOf(thrown).message)
+    if (!signal.aborted && runner.results.every(({ status }) => status !== 'failed'))
+      problems.push(failureOf(thrown).message)
   }
-  if (!passed && !signal.aborted) await attempt('the logs could not be kept', async () => void (archive = await rig.logs(options.archive(scenario))))
+  if (!passed && !signal.aborted)
+    await attempt('the logs could not be kept', async () => void (archive = await rig.logs(options.archive(scenario))))
   if (!keep) {
-    problems.push(...await actions.healAll())
+    problems.push(...(await actions.healAll()))
     await attempt('the rig could not be removed', () => leave(rig, own, actions, clock))
   } else rig.close()
   const status = signal.aborted ? 'interrupted' : passed && problems.length === 0 ? 'passed' : 'failed'
   return {
-    ...head, rig: rig.name, status, millis: clock.monotonic() - began, ...(own ? { upMillis } : {}),
-    steps: inOrder([...runner.results, ...skippedOf(scenario, runner.results)]), problems, ...(archive === undefined ? {} : { archive }),
+    ...head,
+    rig: rig.name,
+    status,
+    millis: clock.monotonic() - began,
+    ...(own ? { upMillis } : {}),
+    steps: inOrder([...runner.results, ...skippedOf(scenario, runner.results)]),
+    problems,
+    ...(archive === undefined ? {} : { archive }),
   }
 }
 
@@ -82,7 +100,9 @@ export async function perform(scenario: Scenario, options: PerformOptions): Prom
 async function leave(rig: ScenarioRig, own: boolean, actions: Actions, clock: Clock): Promise<void> {
   if (own) return rig.down()
   const late = new AbortController()
-  const timer = clock.after(REMOVAL_MS, () => late.abort(new GantryError('DeadlineExceeded', 'what the scenario applied was not gone in time')))
+  const timer = clock.after(REMOVAL_MS, () =>
+    late.abort(new GantryError('DeadlineExceeded', 'what the scenario applied was not gone in time')),
+  )
   try {
     await actions.removeApplied(late.signal)
   } finally {

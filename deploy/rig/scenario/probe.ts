@@ -35,12 +35,29 @@ export async function look(rig: ScenarioRig, probe: Probe, options: LookOptions)
   const { namespace, within, signal } = options
   try {
     switch (probe.is) {
-      case 'objects': return { is: 'objects', objects: await untilAborted(listObjects(rig.client, probe.objects), signal) }
-      case 'command': return outputOf(await runCommand(rig, probe, namespace, within, signal))
-      case 'text': return { is: 'output', code: 0, text: probe.text, stderr: '' }
-      case 'gantry': return outputOf(await untilAborted(rig.gantry(['-n', namespace, ...probe.words]), signal))
-      case 'logs': return outputOf(await untilAborted(rig.gantry(['-n', namespace, 'logs', probe.object, ...(probe.container === undefined ? [] : ['-c', probe.container])]), signal))
-      case 'http': return { is: 'answers', ...(await ask(rig, probe, options)) }
+      case 'objects':
+        return { is: 'objects', objects: await untilAborted(listObjects(rig.client, probe.objects), signal) }
+      case 'command':
+        return outputOf(await runCommand(rig, probe, namespace, within, signal))
+      case 'text':
+        return { is: 'output', code: 0, text: probe.text, stderr: '' }
+      case 'gantry':
+        return outputOf(await untilAborted(rig.gantry(['-n', namespace, ...probe.words]), signal))
+      case 'logs':
+        return outputOf(
+          await untilAborted(
+            rig.gantry([
+              '-n',
+              namespace,
+              'logs',
+              probe.object,
+              ...(probe.container === undefined ? [] : ['-c', probe.container]),
+            ]),
+            signal,
+          ),
+        )
+      case 'http':
+        return { is: 'answers', ...(await ask(rig, probe, options)) }
     }
   } catch (thrown) {
     const error = GantryError.from(thrown)
@@ -61,35 +78,71 @@ function outputOf({ code, stdout, stderr }: Output): Sight {
 
 const EXIT_CODES = Array.from({ length: 256 }, (_, code) => code)
 
-function runCommand(rig: ScenarioRig, { place, command }: Probe & { is: 'command' }, namespace: string, timeout: number, signal: AbortSignal): Promise<Output> {
+function runCommand(
+  rig: ScenarioRig,
+  { place, command }: Probe & { is: 'command' },
+  namespace: string,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<Output> {
   const words = typeof command === 'string' ? ['sh', '-c', command] : command
   const options = { timeout, signal, allow: EXIT_CODES }
   switch (place.is) {
-    case 'host': return run(words[0]!, words.slice(1), options)
-    case 'machine': return untilAborted(rig.machine(place.name).run(words, options), signal)
-    case 'pod': return untilAborted(rig.gantry(['-n', namespace, 'exec', '-q', place.object, '--', ...words]), signal)
+    case 'host':
+      return run(words[0]!, words.slice(1), options)
+    case 'machine':
+      return untilAborted(rig.machine(place.name).run(words, options), signal)
+    case 'pod':
+      return untilAborted(rig.gantry(['-n', namespace, 'exec', '-q', place.object, '--', ...words]), signal)
   }
 }
 
-async function ask(rig: ScenarioRig, { address, from }: Probe & { is: 'http' }, { namespace, burst, signal }: LookOptions): Promise<Answers> {
+async function ask(
+  rig: ScenarioRig,
+  { address, from }: Probe & { is: 'http' },
+  { namespace, burst, signal }: LookOptions,
+): Promise<Answers> {
   switch (from.is) {
-    case 'host': return askFromHost(address, signal)
-    case 'machine': return askFromMachine(rig, from.name, address, address, burst, signal)
+    case 'host':
+      return askFromHost(address, signal)
+    case 'machine':
+      return askFromMachine(rig, from.name, address, address, burst, signal)
     case 'pods': {
       const pods = await readyPods(rig, namespace, from.selector, signal)
-      const all = await Promise.all(pods.map((pod) => askFromMachine(rig, pod.spec.nodeName!, `http://${pod.status.podIP}${address}`, nameOf(pod), burst, signal)))
-      const still = new Set((await readyPods(rig, namespace, from.selector, signal)).map(({ metadata }) => metadata.uid))
+      const all = await Promise.all(
+        pods.map((pod) =>
+          askFromMachine(rig, pod.spec.nodeName!, `http://${pod.status.podIP}${address}`, nameOf(pod), burst, signal),
+        ),
+      )
+      const still = new Set(
+        (await readyPods(rig, namespace, from.selector, signal)).map(({ metadata }) => metadata.uid),
+      )
       return {
         asked: all.reduce((sum, { asked }) => sum + asked, 0),
-        answers: all.flatMap(({ answers }, index) => answers.map((answer) => (still.has(pods[index]!.metadata.uid) ? answer : { ...answer, leaving: true }))),
+        answers: all.flatMap(({ answers }, index) =>
+          answers.map((answer) => (still.has(pods[index]!.metadata.uid) ? answer : { ...answer, leaving: true })),
+        ),
       }
     }
   }
 }
 
-async function readyPods({ client }: ScenarioRig, namespace: string, selector: string, signal: AbortSignal): Promise<Pod[]> {
-  const objects = await untilAborted(listObjects(client, { kind: 'Pod', name: undefined, selector, fields: undefined, namespace }), signal)
-  return objects.filter((object): object is Pod => object.kind === 'Pod' && object.metadata.deletionTimestamp === undefined && object.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true)
+async function readyPods(
+  { client }: ScenarioRig,
+  namespace: string,
+  selector: string,
+  signal: AbortSignal,
+): Promise<Pod[]> {
+  const objects = await untilAborted(
+    listObjects(client, { kind: 'Pod', name: undefined, selector, fields: undefined, namespace }),
+    signal,
+  )
+  return objects.filter(
+    (object): object is Pod =>
+      object.kind === 'Pod' &&
+      object.metadata.deletionTimestamp === undefined &&
+      object.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true,
+  )
 }
 
 /** What the paths find in an object: a list for each. */
@@ -105,9 +158,17 @@ export function nameOf({ kind, metadata }: AnyResource): string {
 /** What is remembered of a sight, and compared later; undefined if there was nothing to see. */
 export function essenceOf(sight: Sight, probe: Probe): Remembered | undefined {
   switch (sight.is) {
-    case 'objects': return Object.fromEntries(sight.objects.map((object) => [nameOf(object), valuesAt(object, probe.is === 'objects' ? probe.paths : [])]))
-    case 'output': return sight.code === 0 ? sight.text : undefined
-    case 'answers': return sight.answers.some(({ status }) => status === 0) ? undefined : Object.fromEntries(sight.answers.map(({ from, body }) => [from, body]))
-    case 'nothing': return undefined
+    case 'objects':
+      return Object.fromEntries(
+        sight.objects.map((object) => [nameOf(object), valuesAt(object, probe.is === 'objects' ? probe.paths : [])]),
+      )
+    case 'output':
+      return sight.code === 0 ? sight.text : undefined
+    case 'answers':
+      return sight.answers.some(({ status }) => status === 0)
+        ? undefined
+        : Object.fromEntries(sight.answers.map(({ from, body }) => [from, body]))
+    case 'nothing':
+      return undefined
   }
 }

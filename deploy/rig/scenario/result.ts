@@ -77,7 +77,17 @@ export function failureOf(thrown: unknown): StepFailure {
 /** Results of steps that were not begun, for those that have none. */
 export function skippedOf({ steps }: Pick<Scenario, 'steps'>, results: readonly StepResult[]): StepResult[] {
   const begun = new Set(results.map(({ number }) => number))
-  return allSteps(steps).filter(({ number }) => !begun.has(number)).map(({ number, label, position }) => ({ number, round: '', label, position, status: 'skipped', began: 0, millis: 0 }))
+  return allSteps(steps)
+    .filter(({ number }) => !begun.has(number))
+    .map(({ number, label, position }) => ({
+      number,
+      round: '',
+      label,
+      position,
+      status: 'skipped',
+      began: 0,
+      millis: 0,
+    }))
 }
 
 /** Every step, those in others after them. */
@@ -87,18 +97,39 @@ export function allSteps(steps: readonly Step[]): Step[] {
 
 function innerSteps({ action }: Step): readonly Step[] {
   switch (action.is) {
-    case 'parallel': return action.branches.flat()
-    case 'repeat': return action.steps
-    case 'always': case 'fault': return action.during ?? []
-    case 'apply': case 'delete': case 'patch': case 'scale': case 'rollout': case 'until': case 'check': case 'remember': case 'run': case 'pause': case 'heal': case 'start': return []
+    case 'parallel':
+      return action.branches.flat()
+    case 'repeat':
+      return action.steps
+    case 'always':
+    case 'fault':
+      return action.during ?? []
+    case 'apply':
+    case 'delete':
+    case 'patch':
+    case 'scale':
+    case 'rollout':
+    case 'until':
+    case 'check':
+    case 'remember':
+    case 'run':
+    case 'pause':
+    case 'heal':
+    case 'start':
+      return []
   }
 }
 
 /** In the order of the file, rounds in theirs. */
 export function inOrder(results: readonly StepResult[]): StepResult[] {
-  const key = ({ number, round }: StepResult): number[] => [...number.split('.'), ...(round === '' ? [] : round.split('.'))].map(Number)
-  const place = new Map(results.map((result) => [result, { steps: result.number.split('.').map(Number), rounds: key(result) }]))
-  return [...results].sort((a, b) => compare(place.get(a)!.steps, place.get(b)!.steps) || compare(place.get(a)!.rounds, place.get(b)!.rounds))
+  const key = ({ number, round }: StepResult): number[] =>
+    [...number.split('.'), ...(round === '' ? [] : round.split('.'))].map(Number)
+  const place = new Map(
+    results.map((result) => [result, { steps: result.number.split('.').map(Number), rounds: key(result) }]),
+  )
+  return [...results].sort(
+    (a, b) => compare(place.get(a)!.steps, place.get(b)!.steps) || compare(place.get(a)!.rounds, place.get(b)!.rounds),
+  )
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

@@ -1,5 +1,6 @@
 /**
- * Runs the steps of a scenario. A list of steps ends with the first that does not come true; what stands around it ends with it. An `always`
+ * Runs the steps of a scenario. A list of steps ends with the first that does not come true; what stands around it ends
+ * with it. An `always`
  * watches beside the steps after it, and ends them all when it is violated.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -30,7 +31,10 @@ type Always = Step & { readonly action: Action & { readonly is: 'always' } }
 
 /** An `always` under way. */
 interface Watch {
-  /** Stops it, after one look more; throws if it was violated, and writes its result. `broken`: what ended the steps that it watched, if something did. */
+  /**
+   * Stops it, after one look more; throws if it was violated, and writes its result. `broken`: what ended the steps
+   * that it watched, if something did.
+   */
   end(broken: boolean): Promise<void>
 }
 
@@ -50,7 +54,10 @@ export class Runner {
     this.#began = clock.monotonic()
   }
 
-  /** Resolves when every step has passed; rejects with the first failure, or the signal's reason. Results are in `results` either way. */
+  /**
+   * Resolves when every step has passed; rejects with the first failure, or the signal's reason. Results are in
+   * `results` either way.
+   */
   async run({ steps }: Pick<Scenario, 'steps'>, signal: AbortSignal): Promise<void> {
     await this.#list(steps, { signal, round: 0, rounds: '' })
   }
@@ -99,9 +106,24 @@ export class Runner {
     return 'failed'
   }
 
-  #tell(step: Step, { rounds }: Place, began: number, status: StepStatus, more: { failure?: StepFailure; note?: string }): void {
+  #tell(
+    step: Step,
+    { rounds }: Place,
+    began: number,
+    status: StepStatus,
+    more: { failure?: StepFailure; note?: string },
+  ): void {
     const { number, label, position } = step
-    const result: StepResult = { number, round: rounds, label, position, status, began, millis: this.#now - began, ...more }
+    const result: StepResult = {
+      number,
+      round: rounds,
+      label,
+      position,
+      status,
+      began,
+      millis: this.#now - began,
+      ...more,
+    }
     this.results.push(result)
     this.#listener.ended(result)
   }
@@ -115,11 +137,18 @@ export class Runner {
     return withDeadline(this.#clock, within, place.signal, late, async (signal) => {
       const limited = { ...place, signal }
       switch (action.is) {
-        case 'parallel': return this.#parallel(action.branches, limited)
-        case 'repeat': return this.#repeat(action.times, action.steps, limited)
-        case 'fault': return action.during === undefined ? this.#actions.carryOut(action, within ?? LOOK_MS, limited) : this.#during(action, action.during, limited)
-        case 'always': throw new Error('an always is watched, not carried out')
-        default: return this.#actions.carryOut(action, within ?? LOOK_MS, limited)
+        case 'parallel':
+          return this.#parallel(action.branches, limited)
+        case 'repeat':
+          return this.#repeat(action.times, action.steps, limited)
+        case 'fault':
+          return action.during === undefined
+            ? this.#actions.carryOut(action, within ?? LOOK_MS, limited)
+            : this.#during(action, action.during, limited)
+        case 'always':
+          throw new Error('an always is watched, not carried out')
+        default:
+          return this.#actions.carryOut(action, within ?? LOOK_MS, limited)
       }
     })
   }
@@ -129,25 +158,35 @@ export class Runner {
     const group = new AbortController()
     const inner = { ...place, signal: linked(place.signal, group.signal) }
     let first: { thrown: unknown } | undefined
-    await Promise.all(branches.map(async (steps) => {
-      try {
-        await this.#list(steps, inner)
-      } catch (thrown) {
-        first ??= { thrown }
-        group.abort(thrown)
-      }
-    }))
+    await Promise.all(
+      branches.map(async (steps) => {
+        try {
+          await this.#list(steps, inner)
+        } catch (thrown) {
+          first ??= { thrown }
+          group.abort(thrown)
+        }
+      }),
+    )
     if (first !== undefined) throw first.thrown
   }
 
   async #repeat(times: number, steps: readonly Step[], place: Place): Promise<undefined> {
-    for (let round = 1; round <= times; round++) await this.#list(steps, { ...place, round, rounds: place.rounds === '' ? String(round) : `${place.rounds}.${round}` })
+    for (let round = 1; round <= times; round++)
+      await this.#list(steps, {
+        ...place,
+        round,
+        rounds: place.rounds === '' ? String(round) : `${place.rounds}.${round}`,
+      })
   }
 
   /** A fault that lasts as long as the steps in it, whatever becomes of them. */
   async #during(action: Action & { is: 'fault' }, steps: readonly Step[], place: Place): Promise<string | undefined> {
     const fault = await this.#actions.begin(action, place.round)
-    if (fault.record.ended !== undefined) throw new Unmet({ message: `${fault.description}: that was over at once, so that nothing can happen during it (with "for" in place of "during" it lasts)` })
+    if (fault.record.ended !== undefined)
+      throw new Unmet({
+        message: `${fault.description}: that was over at once, so that nothing can happen during it (with "for" in place of "during" it lasts)`,
+      })
     try {
       await this.#list(steps, place)
     } finally {
@@ -190,26 +229,40 @@ export class Runner {
       if (verdict.unknown === true) return
       const first = looks === 0
       looks += verdict.looks ?? 1
-      if (!verdict.holds) violate({ message: `${first ? 'it did not hold from the beginning' : `violated ${formatSeconds(this.#now - began)} after it began`}: ${expected}`, expected, seen: verdict.seen })
+      if (!verdict.holds)
+        violate({
+          message: `${first ? 'it did not hold from the beginning' : `violated ${formatSeconds(this.#now - began)} after it began`}: ${expected}`,
+          expected,
+          seen: verdict.seen,
+        })
       else begin()
     }
     const unseen = (thrown: unknown): void => {
-      if (!place.signal.aborted) violate({ message: `it could not be looked at: ${failureOf(thrown).message}`, expected })
+      if (!place.signal.aborted)
+        violate({ message: `it could not be looked at: ${failureOf(thrown).message}`, expected })
     }
-    const watching = this.#actions.observer.watch(conditions, { round: place.round, dense: true, signal: linked(place.signal, stop.signal) }, saw)
-      .catch(unseen).finally(() => begin())
+    const watching = this.#actions.observer
+      .watch(conditions, { round: place.round, dense: true, signal: linked(place.signal, stop.signal) }, saw)
+      .catch(unseen)
+      .finally(() => begin())
     this.#listener.begun(step, place.rounds)
     const end = async (broken: boolean): Promise<void> => {
-      if (!broken && violation === undefined) await this.#actions.observer.once(conditions, place.round, LOOK_MS, place.signal).then(saw, unseen)
+      if (!broken && violation === undefined)
+        await this.#actions.observer.once(conditions, place.round, LOOK_MS, place.signal).then(saw, unseen)
       stop.abort(new GantryError('Cancelled', 'no longer watched'))
       await watching
       if (violation !== undefined) {
         this.#tell(step, place, began, 'failed', { failure: violation.failure })
         throw violation
       }
-      this.#tell(step, place, began, broken || place.signal.aborted ? 'stopped' : 'passed', { note: `held ${formatSeconds(this.#now - began)}, ${looks} look${looks === 1 ? '' : 's'}` })
+      this.#tell(step, place, began, broken || place.signal.aborted ? 'stopped' : 'passed', {
+        note: `held ${formatSeconds(this.#now - began)}, ${looks} look${looks === 1 ? '' : 's'}`,
+      })
     }
-    const late = new GantryError('DeadlineExceeded', `it could not be looked at within ${formatSeconds(step.within ?? LOOK_MS)}`)
+    const late = new GantryError(
+      'DeadlineExceeded',
+      `it could not be looked at within ${formatSeconds(step.within ?? LOOK_MS)}`,
+    )
     const timer = this.#clock.after(step.within ?? LOOK_MS, () => {
       if (looks === 0) violate({ message: late.message, expected })
     })

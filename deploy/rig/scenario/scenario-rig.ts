@@ -19,7 +19,11 @@ export interface ScenarioRig {
   /** Runs the command line against the rig; whatever its exit code is, it is the answer. */
   gantry(args: readonly string[], stdin?: string): Promise<CommandResult>
   load(image: string): Promise<unknown>
-  fault(kind: string, values: Readonly<Record<string, unknown>>, options?: { readonly for?: number }): Promise<ScenarioFault>
+  fault(
+    kind: string,
+    values: Readonly<Record<string, unknown>>,
+    options?: { readonly for?: number },
+  ): Promise<ScenarioFault>
   /** Writes everything a bug report needs into one archive; its path. */
   logs(file: string): Promise<string>
   /** Ends it; or lets go of it, and it goes on. */

@@ -1,5 +1,6 @@
 /**
- * A scenario as a value: what a file says, read, checked and complete. Texts in it may hold references (`variables.ts`), which are filled in
+ * A scenario as a value: what a file says, read, checked and complete. Texts in it may hold references
+ * (`variables.ts`), which are filled in
  * when a step runs.
  */
 import type { Position } from '../../../proto/api/yaml.ts'
@@ -113,8 +114,18 @@ export type Probe =
   /** The command line against the rig. */
   | { readonly is: 'gantry'; readonly words: readonly string[] }
   | { readonly is: 'logs'; readonly object: string; readonly container: string | undefined }
-  /** GET. From the host or a machine; or to every ready pod with these labels, from its node, the address then being ":PORT/PATH". */
-  | { readonly is: 'http'; readonly address: string; readonly from: { readonly is: 'host' } | { readonly is: 'machine'; readonly name: string } | { readonly is: 'pods'; readonly selector: string } }
+  /**
+   * GET. From the host or a machine; or to every ready pod with these labels, from its node, the address then being
+   * ":PORT/PATH".
+   */
+  | {
+      readonly is: 'http'
+      readonly address: string
+      readonly from:
+        | { readonly is: 'host' }
+        | { readonly is: 'machine'; readonly name: string }
+        | { readonly is: 'pods'; readonly selector: string }
+    }
 
 export interface NamedPath {
   readonly text: string
@@ -128,13 +139,24 @@ export interface ConditionBase {
   readonly every: number
 }
 
-export type Condition = ConditionBase & (
-  | { readonly is: 'objects'; readonly probe: Probe & { is: 'objects' }; readonly expect: ObjectsExpectation }
-  | { readonly is: 'output'; readonly probe: Probe & { is: 'command' | 'gantry' | 'logs' }; readonly exit: number | undefined; readonly tests: readonly ValueTest[] }
-  | { readonly is: 'answer'; readonly probe: Probe & { is: 'http' }; readonly status: number | undefined; readonly tests: readonly ValueTest[] }
-  /** What was remembered under the name still looks the same. */
-  | { readonly is: 'unchanged'; readonly name: string }
-)
+export type Condition = ConditionBase &
+  (
+    | { readonly is: 'objects'; readonly probe: Probe & { is: 'objects' }; readonly expect: ObjectsExpectation }
+    | {
+        readonly is: 'output'
+        readonly probe: Probe & { is: 'command' | 'gantry' | 'logs' }
+        readonly exit: number | undefined
+        readonly tests: readonly ValueTest[]
+      }
+    | {
+        readonly is: 'answer'
+        readonly probe: Probe & { is: 'http' }
+        readonly status: number | undefined
+        readonly tests: readonly ValueTest[]
+      }
+    /** What was remembered under the name still looks the same. */
+    | { readonly is: 'unchanged'; readonly name: string }
+  )
 
 /** Everything that is given must hold; what is said of single objects, of each. */
 export interface ObjectsExpectation {

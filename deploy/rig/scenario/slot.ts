@@ -1,5 +1,6 @@
 /**
- * Values of a scenario's file with their places: a reader asks a slot for what must stand there, and what does not becomes a problem at its place.
+ * Values of a scenario's file with their places: a reader asks a slot for what must stand there, and what does not
+ * becomes a problem at its place.
  * All of a file is read, however many problems there are.
  */
 import { parseDuration } from '../../../cli/duration.ts'
@@ -29,12 +30,21 @@ export class Problems {
     this.#all.push({ file, position, problem: problem(path, message, { remedy, value }) })
   }
 
-  /** Throws them all, `FILE:LINE:COLUMN: path: message (remedy)` a line and a detail each; does nothing if there are none. */
+  /**
+   * Throws them all, `FILE:LINE:COLUMN: path: message (remedy)` a line and a detail each; does nothing if there are
+   * none.
+   */
   throwIfAny(): void {
     if (this.none) return
-    const sorted = [...this.#all].sort((a, b) => (a.file === b.file ? a.position.line - b.position.line || a.position.column - b.position.column : 0))
-    const lines = sorted.map(({ file, position, problem: one }) => `${file}:${position.line}:${position.column}: ${describeProblem(one)}`)
-    throw new PlacedFailure('InvalidArgument', lines.join('\n'), { details: sorted.map(({ problem: { field, value, message, remedy } }) => ({ field, value, message, remedy })) })
+    const sorted = [...this.#all].sort((a, b) =>
+      a.file === b.file ? a.position.line - b.position.line || a.position.column - b.position.column : 0,
+    )
+    const lines = sorted.map(
+      ({ file, position, problem: one }) => `${file}:${position.line}:${position.column}: ${describeProblem(one)}`,
+    )
+    throw new PlacedFailure('InvalidArgument', lines.join('\n'), {
+      details: sorted.map(({ problem: { field, value, message, remedy } }) => ({ field, value, message, remedy })),
+    })
   }
 }
 
@@ -66,12 +76,17 @@ export class Slot {
   }
 
   /** `key`: the name itself is wrong, not what stands under it. */
-  refuse(message: string, { remedy = '', value = '', key = false }: { remedy?: string; value?: string; key?: boolean } = {}): undefined {
+  refuse(
+    message: string,
+    { remedy = '', value = '', key = false }: { remedy?: string; value?: string; key?: boolean } = {},
+  ): undefined {
     this.source.problems.add(this.source.name, this.source.yaml.at(this.path, key), this.path, message, remedy, value)
   }
 
   #wrong(expected: string): undefined {
-    return this.refuse(`${this.value === null ? 'is empty; it must be' : `${showValue(this.value)} is not`} ${expected}`)
+    return this.refuse(
+      `${this.value === null ? 'is empty; it must be' : `${showValue(this.value)} is not`} ${expected}`,
+    )
   }
 
   get isMap(): boolean {
@@ -84,13 +99,17 @@ export class Slot {
 
   /** Text that is not empty; a number or a truth value stands for how it was written. */
   text(): string | undefined {
-    if (typeof this.value === 'number' || typeof this.value === 'boolean') return this.source.yaml.written(this.path) ?? String(this.value)
+    if (typeof this.value === 'number' || typeof this.value === 'boolean')
+      return this.source.yaml.written(this.path) ?? String(this.value)
     return typeof this.value === 'string' && this.value !== '' ? this.value : this.#wrong('text')
   }
 
   integer(least: number, most = Infinity): number | undefined {
-    const good = typeof this.value === 'number' && Number.isSafeInteger(this.value) && this.value >= least && this.value <= most
-    return good ? (this.value as number) : this.#wrong(`a whole number ${most === Infinity ? `from ${least} on` : `from ${least} to ${most}`}`)
+    const good =
+      typeof this.value === 'number' && Number.isSafeInteger(this.value) && this.value >= least && this.value <= most
+    return good
+      ? (this.value as number)
+      : this.#wrong(`a whole number ${most === Infinity ? `from ${least} on` : `from ${least} to ${most}`}`)
   }
 
   boolean(): boolean | undefined {
@@ -100,12 +119,15 @@ export class Slot {
   choice<const T extends string>(choices: readonly T[]): T | undefined {
     if ((choices as readonly JsonValue[]).includes(this.value)) return this.value as T
     const meant = typeof this.value === 'string' ? nearest(this.value, choices) : undefined
-    return this.refuse(`${showValue(this.value)} is not among the choices`, { remedy: meant === undefined ? `it is one of ${choices.join(', ')}` : `did you mean ${meant}?` })
+    return this.refuse(`${showValue(this.value)} is not among the choices`, {
+      remedy: meant === undefined ? `it is one of ${choices.join(', ')}` : `did you mean ${meant}?`,
+    })
   }
 
   /** Milliseconds, more than 0; written with a unit ("30s"). */
   duration(): number | undefined {
-    if (typeof this.value === 'number') return this.refuse(`${showValue(this.value)} has no unit`, { remedy: `write ${this.value}s or ${this.value}ms` })
+    if (typeof this.value === 'number')
+      return this.refuse(`${showValue(this.value)} has no unit`, { remedy: `write ${this.value}s or ${this.value}ms` })
     if (typeof this.value !== 'string') return this.#wrong('a length of time, such as 30s')
     try {
       const millis = parseDuration(this.value)
@@ -147,17 +169,31 @@ export class Slot {
       this.#wrong('a map')
       return []
     }
-    return Object.entries(this.value as Record<string, JsonValue>).map(([name, value]) => [name, new Slot(this.source, pathOf(this.path, name), value)])
+    return Object.entries(this.value as Record<string, JsonValue>).map(([name, value]) => [
+      name,
+      new Slot(this.source, pathOf(this.path, name), value),
+    ])
   }
 
-  /** By name, each of them one of `known`; undefined if this is no map. `hints`: what to say of names that are likely to be tried. */
-  fields<const K extends string>(known: readonly K[], what: string, hints: Readonly<Record<string, string>> = {}): Fields<K> | undefined {
+  /**
+   * By name, each of them one of `known`; undefined if this is no map. `hints`: what to say of names that are likely to
+   * be tried.
+   */
+  fields<const K extends string>(
+    known: readonly K[],
+    what: string,
+    hints: Readonly<Record<string, string>> = {},
+  ): Fields<K> | undefined {
     if (!this.isMap) return this.#wrong('a map')
     const slots = new Map(this.entries())
     for (const [name, slot] of slots) {
       if ((known as readonly string[]).includes(name)) continue
       const meant = nearest(name, known)
-      const remedy = Object.hasOwn(hints, name) ? hints[name]! : meant === undefined ? `${what} has ${known.join(', ')}` : `did you mean ${meant}?`
+      const remedy = Object.hasOwn(hints, name)
+        ? hints[name]!
+        : meant === undefined
+          ? `${what} has ${known.join(', ')}`
+          : `did you mean ${meant}?`
       slot.refuse(`${what} has no "${name}"`, { key: true, remedy })
     }
     return new Fields(this, slots)

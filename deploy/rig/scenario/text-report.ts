@@ -21,7 +21,10 @@ export class TextReport implements PerformListener {
   readonly #progress: Progress | undefined
   readonly #open = new Map<string, string>()
 
-  constructor(scenario: Scenario, { stdout, stderr, env }: { stdout: Sink; stderr: Sink; env: Readonly<Record<string, string | undefined>> }) {
+  constructor(
+    scenario: Scenario,
+    { stdout, stderr, env }: { stdout: Sink; stderr: Sink; env: Readonly<Record<string, string | undefined>> },
+  ) {
     this.#scenario = scenario
     this.#stdout = stdout
     this.#colors = palette(stdout, env)
@@ -33,7 +36,12 @@ export class TextReport implements PerformListener {
   ready({ name, machines }: ScenarioRig, millis: number): void {
     const count = (role: string): number => machines.filter((machine) => machine.role === role).length
     const word = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
-    this.#line('passed', 0, `rig ${name}: ${word(count('controller'), 'controller')}, ${word(count('node'), 'node')}`, millis)
+    this.#line(
+      'passed',
+      0,
+      `rig ${name}: ${word(count('controller'), 'controller')}, ${word(count('node'), 'node')}`,
+      millis,
+    )
   }
 
   begun({ number, label }: Step, round: string): void {
@@ -48,8 +56,15 @@ export class TextReport implements PerformListener {
     const indent = ' '.repeat(6 + 2 * depth)
     if (failure !== undefined) {
       const { message, expected, seen, at } = failure
-      const rows = [`${this.#scenario.file}:${position.line}:${position.column}: ${message}`, ...(expected === undefined ? [] : [`expected: ${expected}`]), ...(seen === undefined ? [] : [`seen:     ${seen}`]), ...(at === undefined ? [] : [`at:       ${formatSeconds(at)} after the first step`])]
-      this.#stdout.write(rows.map((row) => `${indent}${this.#colors.red(row.replaceAll('\n', `\n${indent}`))}\n`).join(''))
+      const rows = [
+        `${this.#scenario.file}:${position.line}:${position.column}: ${message}`,
+        ...(expected === undefined ? [] : [`expected: ${expected}`]),
+        ...(seen === undefined ? [] : [`seen:     ${seen}`]),
+        ...(at === undefined ? [] : [`at:       ${formatSeconds(at)} after the first step`]),
+      ]
+      this.#stdout.write(
+        rows.map((row) => `${indent}${this.#colors.red(row.replaceAll('\n', `\n${indent}`))}\n`).join(''),
+      )
     }
     this.#show()
   }
@@ -60,7 +75,11 @@ export class TextReport implements PerformListener {
     const count = (wanted: StepStatus): number => steps.filter((step) => step.status === wanted).length
     for (const problem of problems) this.#stdout.write(`  ${this.#colors.red(problem.replaceAll('\n', '\n  '))}\n`)
     const skipped = count('skipped')
-    const words = [`${count('passed')} step${count('passed') === 1 ? '' : 's'}`, ...(count('failed') === 0 ? [] : [`${count('failed')} failed`]), ...(skipped === 0 ? [] : [`${skipped} not run`])]
+    const words = [
+      `${count('passed')} step${count('passed') === 1 ? '' : 's'}`,
+      ...(count('failed') === 0 ? [] : [`${count('failed')} failed`]),
+      ...(skipped === 0 ? [] : [`${skipped} not run`]),
+    ]
     const color = status === 'passed' ? this.#colors.green : this.#colors.red
     this.#stdout.write(`  ${color(status)} in ${formatSeconds(millis)}: ${words.join(', ')}\n`)
     if (archive !== undefined) this.#stdout.write(`  logs: ${archive}\n`)
@@ -69,8 +88,11 @@ export class TextReport implements PerformListener {
   #line(status: StepStatus, depth: number, text: string, millis: number, note?: string): void {
     this.#progress?.clear()
     const begin = `${' '.repeat(2 + 2 * depth)}${MARKS[status]} ${text}`
-    const color = status === 'passed' ? this.#colors.green : status === 'failed' ? this.#colors.red : this.#colors.yellow
-    const time = this.#colors.dim(`${formatSeconds(millis).padStart(Math.max(1, WIDTH + 8 - begin.length))}${note === undefined ? '' : `  ${note}`}`)
+    const color =
+      status === 'passed' ? this.#colors.green : status === 'failed' ? this.#colors.red : this.#colors.yellow
+    const time = this.#colors.dim(
+      `${formatSeconds(millis).padStart(Math.max(1, WIDTH + 8 - begin.length))}${note === undefined ? '' : `  ${note}`}`,
+    )
     this.#stdout.write(`${begin.replace(MARKS[status], color(MARKS[status]))} ${time}\n`)
   }
 

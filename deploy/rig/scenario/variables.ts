@@ -1,5 +1,6 @@
 /**
- * Names in a scenario's texts: `$ids` stands for what a step remembered as `ids`, `$$` for a dollar. Braces are left out because YAML's short
+ * Names in a scenario's texts: `$ids` stands for what a step remembered as `ids`, `$$` for a dollar. Braces are left
+ * out because YAML's short
  * maps and lists do not allow them in plain text.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -8,12 +9,12 @@ import type { JsonValue } from '../../../proto/gen/types.ts'
 
 /** Names that are always there. */
 export const BUILT_IN = {
-  leader: 'the controller that leads now, by its machine\'s name',
+  leader: "the controller that leads now, by its machine's name",
   leaderAddress: 'the same, as HOST:PORT',
   followerAddresses: 'the other controllers, as HOST:PORT,HOST:PORT',
   round: 'which time a repeated step is run, from 1; 0 outside',
-  rig: 'the rig\'s name',
-  registry: 'HOST:PORT of the rig\'s registry',
+  rig: "the rig's name",
+  registry: "HOST:PORT of the rig's registry",
 } as const
 
 export type BuiltIn = keyof typeof BUILT_IN
@@ -64,7 +65,9 @@ export class Variables {
     return value
   }
 
-  /** The text with every reference replaced; the values of one object stand for themselves, those of several are JSON. */
+  /**
+   * The text with every reference replaced; the values of one object stand for themselves, those of several are JSON.
+   */
   async fill(text: string, round: number): Promise<string> {
     const names = [...new Set(references(text))]
     const values = new Map<string, string>()
@@ -82,7 +85,7 @@ export class Variables {
     const mentioned = new Set([...text.matchAll(/\$\{?([A-Za-z]\w*)/g)].map(([, name]) => name!))
     const known = [...mentioned].filter((name) => this.#remembered.has(name) || Object.hasOwn(BUILT_IN, name))
     const lines: string[] = []
-    for (const name of known) lines.push(`${name}='${(await this.#textOf(name, round)).replaceAll('\'', '\'\\\'\'')}'\n`)
+    for (const name of known) lines.push(`${name}='${(await this.#textOf(name, round)).replaceAll("'", "'\\''")}'\n`)
     return lines.join('')
   }
 }

@@ -1,4 +1,7 @@
-/** The rig inside of a container, handled from outside: its cluster through a published port, its machines and faults by `gantry rig call`. */
+/**
+ * The rig inside of a container, handled from outside: its cluster through a published port, its machines and faults by
+ * `gantry rig call`.
+ */
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -42,7 +45,9 @@ export interface ContainerRigParts {
   /** Copies a file of this host to a path in the container. */
   readonly copyIn: (file: string, path: string) => Promise<void>
   /** Runs a program in the container. */
-  readonly exec: (command: string[]) => Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>
+  readonly exec: (
+    command: string[],
+  ) => Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>
 }
 
 /** As class Rig of 'gantry/rig', but for what only makes sense on the rig's own host. Errors are GantryErrors. */
@@ -63,23 +68,41 @@ export class ContainerRig implements Faults, AsyncDisposable {
     this.client = new Cluster({ context, credentials: context, connect, signal: this.#end.signal, timeout: ANSWER })
   }
 
-  /** The cluster for kubectl and client libraries of Kubernetes, from here: a kubeconfig's text, for the first controller that can be reached now. */
+  /**
+   * The cluster for kubectl and client libraries of Kubernetes, from here: a kubeconfig's text, for the first
+   * controller that can be reached now.
+   */
   async kubeconfig(): Promise<string> {
     const { context } = this.#parts
     const addresses = kubeAddresses(context)
-    return kubeconfig(context, context, await firstReachable(addresses, this.#end.signal) ?? addresses[0]!)
+    return kubeconfig(context, context, (await firstReachable(addresses, this.#end.signal)) ?? addresses[0]!)
   }
 
   async #call<M extends Method>(method: M, ...parameters: Parameters<M>): Promise<Answer<M>> {
-    const { exitCode, stdout, stderr } = await this.#parts.exec(['gantry', 'rig', 'call', '--rig', 'default', '--', method, ...parameters.map((parameter) => JSON.stringify(parameter ?? null))])
+    const { exitCode, stdout, stderr } = await this.#parts.exec([
+      'gantry',
+      'rig',
+      'call',
+      '--rig',
+      'default',
+      '--',
+      method,
+      ...parameters.map((parameter) => JSON.stringify(parameter ?? null)),
+    ])
     const called = readAnswer(stdout)
-    if (called === undefined) throw new GantryError('Internal', `the rig in the container gave no answer (exit code ${exitCode}): ${(stderr || stdout).trim()}`)
-    if ('error' in called) throw new GantryError(called.error.code, called.error.message, { details: called.error.details })
+    if (called === undefined)
+      throw new GantryError(
+        'Internal',
+        `the rig in the container gave no answer (exit code ${exitCode}): ${(stderr || stdout).trim()}`,
+      )
+    if ('error' in called)
+      throw new GantryError(called.error.code, called.error.message, { details: called.error.details })
     return called.value as Answer<M>
   }
 
   /**
-   * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as they are then. If one is refused
+   * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as
+   * they are then. If one is refused
    * nothing is written, and the error names each field with its place.
    */
   async apply(manifests: Manifests, options: InNamespace = {}): Promise<AnyResource[]> {
@@ -88,19 +111,40 @@ export class ContainerRig implements Faults, AsyncDisposable {
     return applyManifests(this.client, manifests, namespace, this.#end.signal)
   }
 
-  /** Deletes what manifests, or "deployment/web", name, and waits until it is gone. What is not there is no error. `graceSeconds`: instead of the pods' own. */
-  async delete(objects: Manifests, options: InNamespace & Waiting & { readonly graceSeconds?: number } = {}): Promise<void> {
+  /**
+   * Deletes what manifests, or "deployment/web", name, and waits until it is gone. What is not there is no error.
+   * `graceSeconds`: instead of the pods' own.
+   */
+  async delete(
+    objects: Manifests,
+    options: InNamespace & Waiting & { readonly graceSeconds?: number } = {},
+  ): Promise<void> {
     const timeout = patienceOf('delete', options, ['namespace', 'graceSeconds'])
-    await deleteObjects(this.client, objects, { namespace: options.namespace, graceSeconds: options.graceSeconds, timeout }, this.#end.signal)
+    await deleteObjects(
+      this.client,
+      objects,
+      { namespace: options.namespace, graceSeconds: options.graceSeconds, timeout },
+      this.#end.signal,
+    )
   }
 
-  /** Waits for an object, "deployment/web": see `Goal`. The object then; undefined once it is deleted. DeadlineExceeded after `within` (60 s unless said). */
-  async until(object: string, goal: Goal = 'Ready', options: InNamespace & Waiting = {}): Promise<AnyResource | undefined> {
+  /**
+   * Waits for an object, "deployment/web": see `Goal`. The object then; undefined once it is deleted. DeadlineExceeded
+   * after `within` (60 s unless said).
+   */
+  async until(
+    object: string,
+    goal: Goal = 'Ready',
+    options: InNamespace & Waiting = {},
+  ): Promise<AnyResource | undefined> {
     const timeout = patienceOf('until', options, ['namespace'])
     return awaitObject(this.client, objectNamed(object, options.namespace), goal, timeout, this.#end.signal)
   }
 
-  /** Asks again and again until the answer is true; DeadlineExceeded with the last answer or error after `within` (60 s unless said). */
+  /**
+   * Asks again and again until the answer is true; DeadlineExceeded with the last answer or error after `within` (60 s
+   * unless said).
+   */
   async eventually(probe: () => unknown, options: Waiting = {}): Promise<void> {
     await eventually(probe, systemClock, patienceOf('eventually', options), this.#end.signal)
   }
@@ -108,7 +152,13 @@ export class ContainerRig implements Faults, AsyncDisposable {
   /** Runs the command line, on this host, against this cluster; whatever its exit code is, it is the answer. */
   async gantry(args: readonly string[], stdin = ''): Promise<CommandResult> {
     const env = { ...process.env, GANTRY_CONFIG: await this.#parts.contextFile(), NO_COLOR: '1' }
-    return run(process.execPath, [bundlePath('gantry.cjs'), '--context', this.#parts.context.name, ...args], { env, stdin, timeout: COMMAND_PATIENCE, signal: this.#end.signal, allow: ANY_CODE })
+    return run(process.execPath, [bundlePath('gantry.cjs'), '--context', this.#parts.context.name, ...args], {
+      env,
+      stdin,
+      timeout: COMMAND_PATIENCE,
+      signal: this.#end.signal,
+      allow: ANY_CODE,
+    })
   }
 
   /** Controllers, nodes, registry. Their addresses are of the rig's own network, inside of the container. */
@@ -123,7 +173,12 @@ export class ContainerRig implements Faults, AsyncDisposable {
   /** NotFound if there is none. */
   machine(name: string): RigMachine {
     const found = this.machines.find((machine) => machine.name === name)
-    if (found === undefined) throw new GantryError('NotFound', `the rig has no machine "${name}"`, { details: [{ field: 'name', value: name, remedy: `it has ${this.#machines.map((machine) => machine.name).join(', ')}` }] })
+    if (found === undefined)
+      throw new GantryError('NotFound', `the rig has no machine "${name}"`, {
+        details: [
+          { field: 'name', value: name, remedy: `it has ${this.#machines.map((machine) => machine.name).join(', ')}` },
+        ],
+      })
     return found
   }
 
@@ -131,16 +186,23 @@ export class ContainerRig implements Faults, AsyncDisposable {
   node(name: string): RigMachine {
     const machine = this.machine(name)
     if (machine.role === 'node') return machine
-    throw new GantryError('InvalidArgument', `"${name}" is a ${machine.role}, not a node`, { details: [{ field: 'name', value: name, remedy: '`machine(name)` takes any' }] })
+    throw new GantryError('InvalidArgument', `"${name}" is a ${machine.role}, not a node`, {
+      details: [{ field: 'name', value: name, remedy: '`machine(name)` takes any' }],
+    })
   }
 
   #wrap(machine: CalledMachine): RigMachine {
     const { name } = machine
-    return new RigMachine(machine, async () => ({
-      state: () => this.#call('state', name),
-      run: (command, { signal: _signal, stdin, ...options } = {}) => this.#call('run', name, command, { ...options, ...(stdin === undefined ? {} : { stdin: stdin.toString() }) }),
-      readLog: (most) => this.#call('log', name, most),
-    }), this)
+    return new RigMachine(
+      machine,
+      async () => ({
+        state: () => this.#call('state', name),
+        run: (command, { signal: _signal, stdin, ...options } = {}) =>
+          this.#call('run', name, command, { ...options, ...(stdin === undefined ? {} : { stdin: stdin.toString() }) }),
+        readLog: (most) => this.#call('log', name, most),
+      }),
+      this,
+    )
   }
 
   /** Begins a fault of any kind: see Rig.fault. */
@@ -149,9 +211,20 @@ export class ContainerRig implements Faults, AsyncDisposable {
     return new Fault(await this.#call('fault', kind, values, options), this)
   }
 
-  /** Cuts machines off from others, or from all others: their packets vanish. `port`: this one alone; `oneWay`: only those from the first to the others. */
-  partition(from: readonly string[], to?: readonly string[], { for: lasting, ...values }: Lasting & { readonly oneWay?: boolean; readonly port?: number } = {}): Promise<Fault> {
-    return this.fault('partition', { from, ...(to === undefined ? {} : { to }), ...values }, lasting === undefined ? {} : { for: lasting })
+  /**
+   * Cuts machines off from others, or from all others: their packets vanish. `port`: this one alone; `oneWay`: only
+   * those from the first to the others.
+   */
+  partition(
+    from: readonly string[],
+    to?: readonly string[],
+    { for: lasting, ...values }: Lasting & { readonly oneWay?: boolean; readonly port?: number } = {},
+  ): Promise<Fault> {
+    return this.fault(
+      'partition',
+      { from, ...(to === undefined ? {} : { to }), ...values },
+      lasting === undefined ? {} : { for: lasting },
+    )
   }
 
   /** Ends these faults, or all; those that were in force. */
@@ -183,7 +256,10 @@ export class ContainerRig implements Faults, AsyncDisposable {
     this.#machines = await this.#call('machines')
   }
 
-  /** Puts an image onto every node without a registry: an archive or OCI layout on this host by its path, or an image of the Docker engine here by its name. `name`: for one that its archive has no name for. */
+  /**
+   * Puts an image onto every node without a registry: an archive or OCI layout on this host by its path, or an image of
+   * the Docker engine here by its name. `name`: for one that its archive has no name for.
+   */
   async load(image: string, options: { readonly name?: string } = {}): Promise<readonly LoadedImage[]> {
     checkOptionsOf('load', options, ['name'])
     const { name } = options
@@ -203,7 +279,10 @@ export class ContainerRig implements Faults, AsyncDisposable {
     }
   }
 
-  /** Puts an image into the cluster's registry, where nodes find it with every pull policy; `image` and `name` as of `load`. */
+  /**
+   * Puts an image into the cluster's registry, where nodes find it with every pull policy; `image` and `name` as of
+   * `load`.
+   */
   async push(image: string, options: { readonly name?: string } = {}): Promise<readonly LoadedImage[]> {
     checkOptionsOf('push', options, ['name'])
     const { name } = options
@@ -234,5 +313,5 @@ export class ContainerRig implements Faults, AsyncDisposable {
 /** The last line; warnings may stand before it. */
 function readAnswer(stdout: string): Called | undefined {
   const line = stdout.trim().split('\n').at(-1) ?? ''
-  return line.startsWith('{') ? JSON.parse(line) as Called : undefined
+  return line.startsWith('{') ? (JSON.parse(line) as Called) : undefined
 }

@@ -13,9 +13,26 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { AbstractStartedContainer, GenericContainer, getContainerRuntimeClient, ImageName, Wait, type RestartOptions, type StartedTestContainer, type StopOptions, type StoppedTestContainer } from 'testcontainers'
+import {
+  AbstractStartedContainer,
+  GenericContainer,
+  getContainerRuntimeClient,
+  ImageName,
+  Wait,
+  type RestartOptions,
+  type StartedTestContainer,
+  type StopOptions,
+  type StoppedTestContainer,
+} from 'testcontainers'
 import { parse } from 'yaml'
-import { formatContexts, loadCredentials, upsertContext, type Context, type Contexts, type Credentials } from '../../../proto/api/context.ts'
+import {
+  formatContexts,
+  loadCredentials,
+  upsertContext,
+  type Context,
+  type Contexts,
+  type Credentials,
+} from '../../../proto/api/context.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { CONTROLLER_HOST } from '../../../proto/api/rpc.ts'
 import { ensureNodeImage, REPOSITORY } from '../../node-image/node-image.ts'
@@ -30,7 +47,9 @@ export { ContainerRig } from './container-rig.ts'
 const RIG = 'default'
 /** Where the rig of the container has the context of its administrator. */
 const CONTEXT_FILE = `/var/lib/gantry/rigs/${RIG}/context.yaml`
-/** Where machines' disks and container images are: not on the container's own layers, on which no others can be laid. */
+/**
+ * Where machines' disks and container images are: not on the container's own layers, on which no others can be laid.
+ */
 const STATE = '/var/lib/gantry'
 /** What one container may hold: each node takes a loop device and about 60 MiB of memory. */
 const MAX_NODES = 50
@@ -42,7 +61,8 @@ const RYUK_MISSING = `testcontainers' own cleaner, Ryuk, does not run. Where its
 const LAST_LINES = 15
 
 /**
- * Describes a cluster; `start` makes it. All that GenericContainer has is there: networks shared with other containers, log consumers, reuse, limits.
+ * Describes a cluster; `start` makes it. All that GenericContainer has is there: networks shared with other containers,
+ * log consumers, reuse, limits.
  * Without an image it is built at the first start, out of the distribution's packages and this very Gantry.
  */
 export class GantryContainer extends GenericContainer {
@@ -67,14 +87,22 @@ export class GantryContainer extends GenericContainer {
 
   /** How many nodes; 3 unless said. */
   withNodes(nodes: number): this {
-    if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) throw new GantryError('InvalidArgument', `a container holds 1 to ${MAX_NODES} nodes, not ${nodes}`, { details: [{ field: 'nodes', value: String(nodes) }] })
+    if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES)
+      throw new GantryError('InvalidArgument', `a container holds 1 to ${MAX_NODES} nodes, not ${nodes}`, {
+        details: [{ field: 'nodes', value: String(nodes) }],
+      })
     this.#nodes = nodes
     return this
   }
 
   /** How many controllers: 1 (unless said), 3 or 5. */
   withControllers(controllers: number): this {
-    if (!CONTROLLER_COUNTS.includes(controllers)) throw new GantryError('InvalidArgument', `a cluster has ${CONTROLLER_COUNTS.join(', ')} controllers, not ${controllers}`, { details: [{ field: 'controllers', value: String(controllers) }] })
+    if (!CONTROLLER_COUNTS.includes(controllers))
+      throw new GantryError(
+        'InvalidArgument',
+        `a cluster has ${CONTROLLER_COUNTS.join(', ')} controllers, not ${controllers}`,
+        { details: [{ field: 'controllers', value: String(controllers) }] },
+      )
     this.#controllers = controllers
     return this
   }
@@ -85,10 +113,15 @@ export class GantryContainer extends GenericContainer {
     return this
   }
 
-  /** Makes the cluster; resolves when every node is Ready. An Error with the end of the container's log if it does not come up. */
+  /**
+   * Makes the cluster; resolves when every node is Ready. An Error with the end of the container's log if it does not
+   * come up.
+   */
   override async start(): Promise<StartedGantryContainer> {
     if (!this.#imageGiven) {
-      const { container: { dockerode } } = await getContainerRuntimeClient()
+      const {
+        container: { dockerode },
+      } = await getContainerRuntimeClient()
       this.imageName = ImageName.fromString(await ensureNodeImage(dockerode, { root: installationRoot() }))
       this.createOpts.Image = this.imageName.string
     }
@@ -105,7 +138,11 @@ export class GantryContainer extends GenericContainer {
       return await StartedGantryContainer.over(await super.start(), ports)
     } catch (cause) {
       const remedy = await this.#removeFailed()
-      const lines = [`the cluster did not come up: ${(cause as Error).message}`, remedy, this.#lastLines.trim().split('\n').slice(-LAST_LINES).join('\n')]
+      const lines = [
+        `the cluster did not come up: ${(cause as Error).message}`,
+        remedy,
+        this.#lastLines.trim().split('\n').slice(-LAST_LINES).join('\n'),
+      ]
       throw new Error(lines.filter((line) => line !== '').join('\n'), { cause })
     }
   }
@@ -115,14 +152,24 @@ export class GantryContainer extends GenericContainer {
     return Promise.resolve()
   }
 
-  /** Of a start that failed half-way nobody has a handle to stop it by: its container is removed. Answers with what to do, where that is known. */
+  /**
+   * Of a start that failed half-way nobody has a handle to stop it by: its container is removed. Answers with what to
+   * do, where that is known.
+   */
   async #removeFailed(): Promise<string> {
     try {
-      const { container: { dockerode } } = await getContainerRuntimeClient()
+      const {
+        container: { dockerode },
+      } = await getContainerRuntimeClient()
       if (this.#created !== undefined) await dockerode.getContainer(this.#created).remove({ force: true, v: true })
-      else if (process.env[RYUK_DISABLED] !== 'true' && !(await dockerode.listContainers({ filters: { label: [RYUK_LABEL] } })).some(({ State }) => State === 'running')) return RYUK_MISSING
+      else if (
+        process.env[RYUK_DISABLED] !== 'true' &&
+        !(await dockerode.listContainers({ filters: { label: [RYUK_LABEL] } })).some(({ State }) => State === 'running')
+      )
+        return RYUK_MISSING
     } catch (thrown) {
-      // Gone already, as testcontainers removes what does not become ready; or the engine is, which the start's own error tells.
+      // Gone already, as testcontainers removes what does not become ready; or the engine is, which the start's own
+      // error tells.
       if (statusOf(thrown) === undefined) return ''
     }
     return ''
@@ -137,7 +184,10 @@ export class GantryContainer extends GenericContainer {
   #keepLastLines(): void {
     const { logConsumer } = this
     this.logConsumer = (stream: Readable) => {
-      stream.on('data', (chunk: Buffer | string) => (this.#lastLines = (this.#lastLines + chunk.toString()).slice(-10_000)))
+      stream.on(
+        'data',
+        (chunk: Buffer | string) => (this.#lastLines = (this.#lastLines + chunk.toString()).slice(-10_000)),
+      )
       return logConsumer?.(stream)
     }
   }
@@ -178,8 +228,12 @@ export class StartedGantryContainer extends AbstractStartedContainer {
 
   #open({ machines }: Reached): ContainerRig {
     return new ContainerRig({
-      context: this.getContext(), contextFile: () => this.getContextFile(), registry: this.getRegistry(), machines,
-      exec: (command) => this.exec(command), copyIn: (source, target) => this.copyFilesToContainer([{ source, target }]),
+      context: this.getContext(),
+      contextFile: () => this.getContextFile(),
+      registry: this.getRegistry(),
+      machines,
+      exec: (command) => this.exec(command),
+      copyIn: (source, target) => this.copyFilesToContainer([{ source, target }]),
     })
   }
 
@@ -194,7 +248,8 @@ export class StartedGantryContainer extends AbstractStartedContainer {
 
   /** How the cluster is reached from this host. */
   getContext(): GantryContext {
-    const mapped = (ports: readonly number[]): string[] => ports.map((port) => `${this.getHost()}:${this.getMappedPort(port)}`)
+    const mapped = (ports: readonly number[]): string[] =>
+      ports.map((port) => `${this.getHost()}:${this.getMappedPort(port)}`)
     return { ...this.#context, server: mapped(this.#ports.controllers), kube: mapped(this.#ports.kube) }
   }
 
@@ -204,7 +259,9 @@ export class StartedGantryContainer extends AbstractStartedContainer {
     return { ...this.#context, server: named(this.#ports.controllers), kube: named(this.#ports.kube) }
   }
 
-  /** The path of a file with that context, for `gantry --config`, $GANTRY_CONFIG; it goes when the container is stopped. */
+  /**
+   * The path of a file with that context, for `gantry --config`, $GANTRY_CONFIG; it goes when the container is stopped.
+   */
   async getContextFile(): Promise<string> {
     this.#folder ??= mkdtemp(join(tmpdir(), 'gantry-container-'))
     const file = join(await this.#folder, 'config.yaml')
@@ -212,7 +269,10 @@ export class StartedGantryContainer extends AbstractStartedContainer {
     return file
   }
 
-  /** host:port of the cluster's registry, from this host: images that are pushed here are found by every node, as those of docker.io. Plain HTTP. */
+  /**
+   * host:port of the cluster's registry, from this host: images that are pushed here are found by every node, as those
+   * of docker.io. Plain HTTP.
+   */
   getRegistry(): string {
     return `${this.getHost()}:${this.getMappedPort(REGISTRY_PORT)}`
   }
@@ -223,7 +283,8 @@ export class StartedGantryContainer extends AbstractStartedContainer {
   }
 
   /**
-   * Stops the container and removes what belongs to it, however far it came: again is no error, nor is a container that is gone already. Unavailable
+   * Stops the container and removes what belongs to it, however far it came: again is no error, nor is a container that
+   * is gone already. Unavailable
    * if the engine does not answer; what is here is removed even so.
    */
   override stop(options?: Partial<StopOptions>): Promise<StoppedTestContainer> {
@@ -240,10 +301,18 @@ export class StartedGantryContainer extends AbstractStartedContainer {
     const [stopped] = await Promise.allSettled([this.startedTestContainer.stop(options), this.#removeFolder()])
     if (stopped.status === 'fulfilled') return stopped.value
     switch (statusOf(stopped.reason)) {
-      case 304: case 404: // stopped or removed by another
-        return { getId: () => id, copyArchiveFromContainer: () => Promise.reject(new GantryError('NotFound', `the container ${id} is gone`)) }
+      case 304:
+      case 404: // stopped or removed by another
+        return {
+          getId: () => id,
+          copyArchiveFromContainer: () => Promise.reject(new GantryError('NotFound', `the container ${id} is gone`)),
+        }
       case undefined:
-        throw new GantryError('Unavailable', `the Docker engine does not answer: the container ${id} may go on running: ${(stopped.reason as Error).message}`, { cause: stopped.reason })
+        throw new GantryError(
+          'Unavailable',
+          `the Docker engine does not answer: the container ${id} may go on running: ${(stopped.reason as Error).message}`,
+          { cause: stopped.reason },
+        )
       default:
         throw stopped.reason
     }
@@ -265,14 +334,21 @@ function statusOf(thrown: unknown): number | undefined {
 async function reach(started: StartedTestContainer): Promise<Reached> {
   const read = async (command: string[]): Promise<string> => {
     const { exitCode, stdout, output } = await started.exec(command)
-    if (exitCode !== 0) throw new GantryError('Internal', `${command.join(' ')} in the container ended with ${exitCode}: ${output.trim()}`)
+    if (exitCode !== 0)
+      throw new GantryError(
+        'Internal',
+        `${command.join(' ')} in the container ended with ${exitCode}: ${output.trim()}`,
+      )
     return stdout
   }
   const [text, answer] = await Promise.all([read(['cat', CONTEXT_FILE]), read(['gantry', 'rig', 'call', 'machines'])])
   const context = (parse(text) as Contexts).contexts.find(({ name }) => name === RIG)!
   const { value: machines } = JSON.parse(answer) as { value: CalledMachine[] }
   // Whatever name or address it is reached by, it is the controller's certificate that must be shown.
-  return { context: { ...context, ...(await loadCredentials(context, CONTEXT_FILE))!, serverName: CONTROLLER_HOST }, machines }
+  return {
+    context: { ...context, ...(await loadCredentials(context, CONTEXT_FILE))!, serverName: CONTROLLER_HOST },
+    machines,
+  }
 }
 
 /** A context file's text, for a container that is to have it. */

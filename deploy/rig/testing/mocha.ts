@@ -1,10 +1,12 @@
 /**
- * A rig for mocha: `mocha --require gantry/rig/mocha`. The first test that asks makes it, the others find it, and it ends with the process. With
+ * A rig for mocha: `mocha --require gantry/rig/mocha`. The first test that asks makes it, the others find it, and it
+ * ends with the process. With
  * `--parallel` each of mocha's workers has its own.
  *
  *     import { useRig, useNamespace } from 'gantry/rig/mocha'
  *
- * After each test its faults are healed and its namespaces deleted. When a test or a hook fails, the archive of all logs is
+ * After each test its faults are healed and its namespaces deleted. When a test or a hook fails, the archive of all
+ * logs is
  * kept and its path printed.
  */
 import { mkdir } from 'node:fs/promises'
@@ -45,13 +47,18 @@ let namespaces: string[] = []
 let named = 0
 
 /**
- * The rig that the tests share, made at the first call as `options` say (Rig.up); later calls may leave them out. InvalidArgument for others than the
+ * The rig that the tests share, made at the first call as `options` say (Rig.up); later calls may leave them out.
+ * InvalidArgument for others than the
  * first call's: a rig of its own is `Rig.up`'s. The call may take seconds; make it in a `before` hook with time enough.
  */
 export function useRig(options?: RigOptions): Promise<Rig> {
   shared ??= make(options ?? {})
   if (options === undefined || sameOptions(options, shared.options)) return shared.rig
-  throw new GantryError('InvalidArgument', `the shared rig was made with ${JSON.stringify(shared.options)}, and ${JSON.stringify(options)} is asked for`, { details: [{ remedy: 'ask for the same everywhere, or make a rig of your own with Rig.up()' }] })
+  throw new GantryError(
+    'InvalidArgument',
+    `the shared rig was made with ${JSON.stringify(shared.options)}, and ${JSON.stringify(options)} is asked for`,
+    { details: [{ remedy: 'ask for the same everywhere, or make a rig of your own with Rig.up()' }] },
+  )
 }
 
 function make(options: RigOptions): Shared {
@@ -62,15 +69,21 @@ function make(options: RigOptions): Shared {
 }
 
 function sameOptions(one: RigOptions, other: RigOptions): boolean {
-  const text = (options: RigOptions): string => JSON.stringify(Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1)))
+  const text = (options: RigOptions): string =>
+    JSON.stringify(Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1)))
   return text(one) === text(other)
 }
 
-/** A new namespace on the shared rig, for this test or, called in a `before` hook, until the next test has ended. Its name. */
+/**
+ * A new namespace on the shared rig, for this test or, called in a `before` hook, until the next test has ended. Its
+ * name.
+ */
 export async function useNamespace(prefix = 'test'): Promise<string> {
   const rig = await useRig()
   const name = `${prefix}-${process.pid}-${++named}`
-  await rig.client.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } } as Parameters<typeof rig.client.create>[0])
+  await rig.client.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } } as Parameters<
+    typeof rig.client.create
+  >[0])
   namespaces.push(name)
   return name
 }
@@ -82,10 +95,21 @@ export async function keepLogs(title: string): Promise<string | undefined> {
   const folder = resolve(process.env.GANTRY_RIG_LOGS ?? LOGS)
   await mkdir(folder, { recursive: true })
   const time = formatTime(systemClock.now()).replaceAll(/[-:]/g, '')
-  return rig.logs(join(folder, `${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').slice(0, 80)}-${time}.tar.gz`))
+  return rig.logs(
+    join(
+      folder,
+      `${title
+        .toLowerCase()
+        .replaceAll(/[^a-z0-9]+/g, '-')
+        .slice(0, 80)}-${time}.tar.gz`,
+    ),
+  )
 }
 
-/** Undoes what a test did to the shared rig: its faults, its namespaces. Whatever in them takes longer to end than this, ends with them. */
+/**
+ * Undoes what a test did to the shared rig: its faults, its namespaces. Whatever in them takes longer to end than this,
+ * ends with them.
+ */
 export async function cleanRig(): Promise<void> {
   if (shared === undefined) return
   const rig = await shared.rig
@@ -109,7 +133,9 @@ async function keepLogsOf(failed: Runnable): Promise<void> {
 }
 
 function failedHooks(suite: Suite): Runnable[] {
-  const own = (['beforeAll', 'beforeEach', 'afterEach', 'afterAll'] as const).flatMap((name) => suite.getHooks(name)).filter(({ state }) => state === 'failed')
+  const own = (['beforeAll', 'beforeEach', 'afterEach', 'afterAll'] as const)
+    .flatMap((name) => suite.getHooks(name))
+    .filter(({ state }) => state === 'failed')
   return [...own, ...suite.suites.flatMap(failedHooks)]
 }
 

@@ -1,5 +1,6 @@
 /**
- * The table of each kind, for the command line and for clients that ask the server for tables: kubectl's columns, those that are `wide` only with
+ * The table of each kind, for the command line and for clients that ask the server for tables: kubectl's columns, those
+ * that are `wide` only with
  * `-o wide`.
  */
 import { formatLabelSelector } from '../selector.ts'
@@ -9,7 +10,15 @@ import { ageSince, sinceText } from './age.ts'
 import { customColumns } from './custom.ts'
 import { conditionWord, ingressAddresses, ingressHosts } from './entrance.ts'
 import { formatRestarts, podStatusSince, summarizePod } from './pod-status.ts'
-import { clusterAddress, endpointsAddresses, externalAddress, servicePorts, serviceSelector, sliceEndpoints, slicePorts } from './service.ts'
+import {
+  clusterAddress,
+  endpointsAddresses,
+  externalAddress,
+  servicePorts,
+  serviceSelector,
+  sliceEndpoints,
+  slicePorts,
+} from './service.ts'
 
 /** https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#type */
 export type ColumnType = 'string' | 'integer' | 'number' | 'boolean' | 'date'
@@ -41,10 +50,25 @@ function age<K extends Kind>(): Column<K> {
 
 /** Containers, images and selector of what makes pods. */
 function template<K extends 'Deployment' | 'ReplicaSet'>(): Column<K>[] {
-  const containersOf = (object: Resources[K]): readonly Container[] => (object.spec.template as PodTemplateSpec | undefined)?.spec.containers ?? []
+  const containersOf = (object: Resources[K]): readonly Container[] =>
+    (object.spec.template as PodTemplateSpec | undefined)?.spec.containers ?? []
   return [
-    { name: 'Containers', wide: true, cell: (object) => containersOf(object).map((container) => container.name).join(',') },
-    { name: 'Images', wide: true, cell: (object) => containersOf(object).map((container) => container.image ?? '').join(',') },
+    {
+      name: 'Containers',
+      wide: true,
+      cell: (object) =>
+        containersOf(object)
+          .map((container) => container.name)
+          .join(','),
+    },
+    {
+      name: 'Images',
+      wide: true,
+      cell: (object) =>
+        containersOf(object)
+          .map((container) => container.image ?? '')
+          .join(','),
+    },
     { name: 'Selector', wide: true, cell: (object) => formatSelector(object.spec.selector) },
   ]
 }
@@ -60,8 +84,10 @@ const SILENT: Readonly<Record<string, string>> = { NodeSuspect: 'Suspect', NodeL
 export function nodeStatus({ status: { conditions = [] }, spec }: Node): string {
   const ready = conditions.find((condition) => condition.type === 'Ready')
   return [
-    ready === undefined ? 'Unknown' : ready.status === 'True' ? 'Ready' : SILENT[ready.reason ?? ''] ?? 'NotReady',
-    ...(conditions.some((condition) => condition.type === 'EvictionHeld' && condition.status === 'True') ? ['EvictionHeld'] : []),
+    ready === undefined ? 'Unknown' : ready.status === 'True' ? 'Ready' : (SILENT[ready.reason ?? ''] ?? 'NotReady'),
+    ...(conditions.some((condition) => condition.type === 'EvictionHeld' && condition.status === 'True')
+      ? ['EvictionHeld']
+      : []),
     ...(spec.unschedulable === true ? ['SchedulingDisabled'] : []),
   ].join(',')
 }
@@ -77,13 +103,18 @@ function kubernetesNodeStatus({ status: { conditions = [] }, spec }: Node): stri
 function wideNodeStatus(node: Node, now: number): string {
   const ready = node.status.conditions?.find((condition) => condition.type === 'Ready')
   const [word, ...more] = nodeStatus(node).split(',')
-  return [SILENT[ready?.reason ?? ''] === undefined ? word : `${word} ${sinceText(ready?.lastHeartbeatTime, now)}`, ...more].join(',')
+  return [
+    SILENT[ready?.reason ?? ''] === undefined ? word : `${word} ${sinceText(ready?.lastHeartbeatTime, now)}`,
+    ...more,
+  ].join(',')
 }
 
 const ROLE = 'node-role.kubernetes.io/'
 
 export function nodeRoles({ metadata: { labels = {} } }: Node): string {
-  const roles = Object.keys(labels).filter((label) => label.startsWith(ROLE)).map((label) => label.slice(ROLE.length))
+  const roles = Object.keys(labels)
+    .filter((label) => label.startsWith(ROLE))
+    .map((label) => label.slice(ROLE.length))
   return roles.length === 0 ? '<none>' : roles.sort().join(',')
 }
 
@@ -93,7 +124,13 @@ function nodeAddress(node: Node, type: string): string {
 
 /** When it happened last, RFC 3339. */
 export function eventTime(event: Event): string | undefined {
-  return event.series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime ?? event.firstTimestamp ?? event.metadata.creationTimestamp
+  return (
+    event.series?.lastObservedTime ??
+    event.lastTimestamp ??
+    event.eventTime ??
+    event.firstTimestamp ??
+    event.metadata.creationTimestamp
+  )
 }
 
 /** "5m", or "10s (x3 over 5m)" for what happened often. */
@@ -128,8 +165,9 @@ const PLAIN: readonly Column<Kind>[] = [
 export function columnsOf(kind: Kind | undefined, apiVersion?: string): readonly Column<Kind>[] {
   if (kind === undefined) return PLAIN
   const custom = customKinds.get(kind)
-  if (custom !== undefined) return customColumns(apiVersion === undefined ? custom.stored : versionOfObject(custom, apiVersion))
-  return Object.hasOwn(columns, kind) ? columns[kind] as unknown as readonly Column<Kind>[] : PLAIN
+  if (custom !== undefined)
+    return customColumns(apiVersion === undefined ? custom.stored : versionOfObject(custom, apiVersion))
+  return Object.hasOwn(columns, kind) ? (columns[kind] as unknown as readonly Column<Kind>[]) : PLAIN
 }
 
 /** What stands above a column. */
@@ -147,7 +185,12 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
         return `${ready}/${containers}`
       },
     },
-    { name: 'Status', status: true, cell: (pod) => summarizePod(pod).status, wideCell: (pod, now) => podStatusSince(pod, now) },
+    {
+      name: 'Status',
+      status: true,
+      cell: (pod) => summarizePod(pod).status,
+      wideCell: (pod, now) => podStatusSince(pod, now),
+    },
     { name: 'Restarts', cell: (pod, now) => formatRestarts(summarizePod(pod), now) },
     age(),
     { name: 'IP', wide: true, cell: ({ status }) => status.podIP || '<none>' },
@@ -165,7 +208,11 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
     { name: 'External-IP', wide: true, cell: (node) => nodeAddress(node, 'ExternalIP') },
     { name: 'OS-Image', wide: true, cell: ({ status }) => status.nodeInfo?.osImage || '<unknown>' },
     { name: 'Kernel-Version', wide: true, cell: ({ status }) => status.nodeInfo?.kernelVersion || '<unknown>' },
-    { name: 'Container-Runtime', wide: true, cell: ({ status }) => status.nodeInfo?.containerRuntimeVersion || '<unknown>' },
+    {
+      name: 'Container-Runtime',
+      wide: true,
+      cell: ({ status }) => status.nodeInfo?.containerRuntimeVersion || '<unknown>',
+    },
   ],
   Deployment: [
     name(),
@@ -184,19 +231,38 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
     ...template<'ReplicaSet'>(),
   ],
   Namespace: [name(), { name: 'Status', status: true, cell: ({ status }) => status.phase ?? 'Active' }, age()],
-  ConfigMap: [name(), { name: 'Data', type: 'integer', cell: ({ data, binaryData }) => String(count(data) + count(binaryData)) }, age()],
-  Secret: [name(), { name: 'Type', cell: ({ type }) => type }, { name: 'Data', type: 'integer', cell: ({ data }) => String(count(data)) }, age()],
+  ConfigMap: [
+    name(),
+    { name: 'Data', type: 'integer', cell: ({ data, binaryData }) => String(count(data) + count(binaryData)) },
+    age(),
+  ],
+  Secret: [
+    name(),
+    { name: 'Type', cell: ({ type }) => type },
+    { name: 'Data', type: 'integer', cell: ({ data }) => String(count(data)) },
+    age(),
+  ],
   ServiceAccount: [name(), age()],
   Service: [
     name(),
     { name: 'Type', cell: ({ spec }) => spec.type },
     { name: 'Cluster-IP', cell: clusterAddress },
-    { name: 'External-IP', cell: (service) => externalAddress(service), wideCell: (service) => externalAddress(service, true) },
+    {
+      name: 'External-IP',
+      cell: (service) => externalAddress(service),
+      wideCell: (service) => externalAddress(service, true),
+    },
     { name: 'Port(s)', cell: servicePorts },
     age(),
     { name: 'Selector', wide: true, cell: serviceSelector },
   ],
-  EndpointSlice: [name(), { name: 'AddressType', cell: ({ addressType }) => addressType }, { name: 'Ports', cell: slicePorts }, { name: 'Endpoints', cell: sliceEndpoints }, age()],
+  EndpointSlice: [
+    name(),
+    { name: 'AddressType', cell: ({ addressType }) => addressType },
+    { name: 'Ports', cell: slicePorts },
+    { name: 'Endpoints', cell: sliceEndpoints },
+    age(),
+  ],
   Endpoints: [name(), { name: 'Endpoints', cell: endpointsAddresses }, age()],
   NetworkPolicy: [name(), { name: 'Pod-Selector', cell: ({ spec }) => formatSelector(spec.podSelector) }, age()],
   Ingress: [
@@ -207,7 +273,12 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
     { name: 'Ports', cell: ({ spec }) => (spec.tls === undefined ? '80' : '80, 443') },
     age(),
   ],
-  IngressClass: [name(), { name: 'Controller', cell: ({ spec }) => spec.controller }, { name: 'Parameters', cell: () => '<none>' }, age()],
+  IngressClass: [
+    name(),
+    { name: 'Controller', cell: ({ spec }) => spec.controller },
+    { name: 'Parameters', cell: () => '<none>' },
+    age(),
+  ],
   GatewayClass: [
     name(),
     { name: 'Controller', cell: ({ spec }) => spec.controllerName },
@@ -227,23 +298,48 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
   Network: [
     name(),
     { name: 'CIDRs', cell: ({ spec, status }) => (status.cidrs ?? spec.cidrs ?? []).join(',') },
-    { name: 'Nodes', type: 'integer', cell: ({ status }) => String(new Set((status.blocks ?? []).map(({ node }) => node)).size) },
+    {
+      name: 'Nodes',
+      type: 'integer',
+      cell: ({ status }) => String(new Set((status.blocks ?? []).map(({ node }) => node)).size),
+    },
     { name: 'Ready', status: true, cell: ({ status }) => conditionWord(status.conditions, 'Ready') },
     age(),
   ],
-  CustomResourceDefinition: [name(), { name: 'Created At', cell: ({ metadata }) => metadata.creationTimestamp ?? '<unknown>' }],
-  MutatingWebhookConfiguration: [name(), { name: 'Webhooks', type: 'integer', cell: ({ webhooks }) => String(webhooks?.length ?? 0) }, age()],
-  ValidatingWebhookConfiguration: [name(), { name: 'Webhooks', type: 'integer', cell: ({ webhooks }) => String(webhooks?.length ?? 0) }, age()],
+  CustomResourceDefinition: [
+    name(),
+    { name: 'Created At', cell: ({ metadata }) => metadata.creationTimestamp ?? '<unknown>' },
+  ],
+  MutatingWebhookConfiguration: [
+    name(),
+    { name: 'Webhooks', type: 'integer', cell: ({ webhooks }) => String(webhooks?.length ?? 0) },
+    age(),
+  ],
+  ValidatingWebhookConfiguration: [
+    name(),
+    { name: 'Webhooks', type: 'integer', cell: ({ webhooks }) => String(webhooks?.length ?? 0) },
+    age(),
+  ],
   ValidatingAdmissionPolicy: [
     name(),
     { name: 'Validations', type: 'integer', cell: ({ spec }) => String(spec.validations?.length ?? 0) },
-    { name: 'ParamKind', cell: ({ spec: { paramKind } }) => (paramKind === undefined ? '<unset>' : `${paramKind.apiVersion}/${paramKind.kind}`) },
+    {
+      name: 'ParamKind',
+      cell: ({ spec: { paramKind } }) =>
+        paramKind === undefined ? '<unset>' : `${paramKind.apiVersion}/${paramKind.kind}`,
+    },
     age(),
   ],
   ValidatingAdmissionPolicyBinding: [
     name(),
     { name: 'PolicyName', cell: ({ spec }) => spec.policyName },
-    { name: 'ParamRef', cell: ({ spec: { paramRef } }) => (paramRef === undefined ? '<unset>' : `${paramRef.namespace === undefined ? '*' : paramRef.namespace}/${paramRef.name ?? (paramRef.selector === undefined ? '' : formatLabelSelector(paramRef.selector))}`) },
+    {
+      name: 'ParamRef',
+      cell: ({ spec: { paramRef } }) =>
+        paramRef === undefined
+          ? '<unset>'
+          : `${paramRef.namespace === undefined ? '*' : paramRef.namespace}/${paramRef.name ?? (paramRef.selector === undefined ? '' : formatLabelSelector(paramRef.selector))}`,
+    },
     age(),
   ],
   Lease: [name(), { name: 'Holder', cell: ({ spec }) => spec.holderIdentity ?? '' }, age()],
@@ -264,6 +360,10 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
 function readinessGates({ spec, status }: Resources['Pod']): string {
   const gates = spec.readinessGates ?? []
   if (gates.length === 0) return '<none>'
-  const met = gates.filter((gate) => status.conditions?.some((condition) => condition.type === gate.conditionType && condition.status === 'True') === true)
+  const met = gates.filter(
+    (gate) =>
+      status.conditions?.some((condition) => condition.type === gate.conditionType && condition.status === 'True') ===
+      true,
+  )
   return `${met.length}/${gates.length}`
 }

@@ -1,5 +1,6 @@
 /**
- * A pod in one word and a few counts, as the table of `kubectl get pods` shows it: the state of the container that matters most, not the phase.
+ * A pod in one word and a few counts, as the table of `kubectl get pods` shows it: the state of the container that
+ * matters most, not the phase.
  * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
  */
 import type { ContainerState, ContainerStatus, Pod } from '../../gen/types.ts'
@@ -22,15 +23,19 @@ export function summarizePod(pod: Pod): PodSummary {
   const initial = initReason(pod)
   const initialized = initial === undefined || conditionIs(pod, 'Initialized', 'True')
   const main = mainReason(pod)
-  const word = initialized ? main ?? phaseReason(pod) : initial
+  const word = initialized ? (main ?? phaseReason(pod)) : initial
   const sidecars = initStatuses.filter(({ name }) => isSidecar(pod, name))
   const lasting = [...statuses, ...sidecars]
   const counted = initialized ? lasting : initStatuses
   return {
-    status: isUnknown(pod) ? 'Unknown' : deletionReason(pod) ?? word,
+    status: isUnknown(pod) ? 'Unknown' : (deletionReason(pod) ?? word),
     // Of a node that is not heard from nothing is known to be ready.
-    ready: conditionIs(pod, 'Ready', 'Unknown') ? 0 : lasting.filter((container) => container.ready && container.state?.running !== undefined).length,
-    containers: spec.containers.length + (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always').length,
+    ready: conditionIs(pod, 'Ready', 'Unknown')
+      ? 0
+      : lasting.filter((container) => container.ready && container.state?.running !== undefined).length,
+    containers:
+      spec.containers.length +
+      (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always').length,
     restarts: counted.reduce((sum, container) => sum + container.restartCount, 0),
     lastRestart: latest(counted.map((container) => container.lastState?.terminated?.finishedAt)),
   }
@@ -50,7 +55,9 @@ function isUnknown(pod: Pod): boolean {
 
 /** "3 (5m ago)", or "0". */
 export function formatRestarts({ restarts, lastRestart }: PodSummary, now: number): string {
-  return restarts === 0 || lastRestart === undefined ? String(restarts) : `${restarts} (${ageSince(lastRestart, now)} ago)`
+  return restarts === 0 || lastRestart === undefined
+    ? String(restarts)
+    : `${restarts} (${ageSince(lastRestart, now)} ago)`
 }
 
 function conditionIs(pod: Pod, type: string, status: string): boolean {
@@ -63,19 +70,29 @@ function hasEnded({ status }: Pod): boolean {
 }
 
 function latest(times: readonly (string | undefined)[]): string | undefined {
-  return times.filter((time) => time !== undefined).sort().at(-1)
+  return times
+    .filter((time) => time !== undefined)
+    .sort()
+    .at(-1)
 }
 
 /** What the pod itself says when no container says more. */
 function phaseReason({ status }: Pod): string {
-  if (status.conditions?.some((condition) => condition.type === 'PodScheduled' && condition.reason === 'SchedulingGated') === true) return 'SchedulingGated'
+  if (
+    status.conditions?.some(
+      (condition) => condition.type === 'PodScheduled' && condition.reason === 'SchedulingGated',
+    ) === true
+  )
+    return 'SchedulingGated'
   if (status.reason !== undefined && status.reason !== '') return status.reason
   return status.phase ?? 'Pending'
 }
 
 /** An init container that runs beside the others. */
 function isSidecar({ spec }: Pod, name: string): boolean {
-  return spec.initContainers?.some((container) => container.name === name && container.restartPolicy === 'Always') === true
+  return (
+    spec.initContainers?.some((container) => container.name === name && container.restartPolicy === 'Always') === true
+  )
 }
 
 /** The first init container that has not done its part; undefined when all have. */
@@ -89,14 +106,18 @@ function initReason(pod: Pod): string | undefined {
     if (terminated !== undefined) return `Init:${endReason(terminated)}`
     if (hasEnded(pod)) return undefined
     const waiting = state?.waiting?.reason
-    return waiting !== undefined && waiting !== '' && waiting !== 'PodInitializing' ? `Init:${waiting}` : `Init:${index}/${total}`
+    return waiting !== undefined && waiting !== '' && waiting !== 'PodInitializing'
+      ? `Init:${waiting}`
+      : `Init:${index}/${total}`
   }
   return undefined
 }
 
 function endReason(terminated: NonNullable<ContainerState['terminated']>): string {
   if (terminated.reason !== undefined && terminated.reason !== '') return terminated.reason
-  return terminated.signal !== undefined && terminated.signal !== 0 ? `Signal:${terminated.signal}` : `ExitCode:${terminated.exitCode}`
+  return terminated.signal !== undefined && terminated.signal !== 0
+    ? `Signal:${terminated.signal}`
+    : `ExitCode:${terminated.exitCode}`
 }
 
 function containerReason(pod: Pod, { state }: ContainerStatus): string | undefined {

@@ -1,5 +1,6 @@
 /**
- * Objects of custom kinds between JSON, memory and bytes. In memory: `{ apiVersion, kind: id, metadata, …everything else as in its JSON }`;
+ * Objects of custom kinds between JSON, memory and bytes. In memory: `{ apiVersion, kind: id, metadata, …everything
+ * else as in its JSON }`;
  * `apiVersion` is the version that the object is meant in, the stored one in the watch cache. Stored: a CustomObject.
  */
 import type { AnyResource, JsonObject, JsonValue } from '../../gen/types.ts'
@@ -17,12 +18,26 @@ export function contentOf(object: object): JsonObject {
   return content
 }
 
-/** An object as it comes in, `metadata` decoded already, without what its schema does not know: each such field is a problem. */
-export function readCustom(kind: CustomKind, value: JsonObject, metadata: Fields, dropStatus: boolean): { object: Fields; problems: Problem[] } {
+/**
+ * An object as it comes in, `metadata` decoded already, without what its schema does not know: each such field is a
+ * problem.
+ */
+export function readCustom(
+  kind: CustomKind,
+  value: JsonObject,
+  metadata: Fields,
+  dropStatus: boolean,
+): { object: Fields; problems: Problem[] } {
   const version = versionOfObject(kind, typeof value.apiVersion === 'string' ? value.apiVersion : '')
   const content = structuredClone(contentOf(value))
   if (dropStatus && version.status) delete content.status
-  const problems = prune(content, version.schema).map((path, index) => problem(path, 'unknown field', { key: true, surplus: true, remedy: index < TOLD ? remedyFor(path, version.schema.properties) : '' }))
+  const problems = prune(content, version.schema).map((path, index) =>
+    problem(path, 'unknown field', {
+      key: true,
+      surplus: true,
+      remedy: index < TOLD ? remedyFor(path, version.schema.properties) : '',
+    }),
+  )
   return { object: { apiVersion: version.apiVersion, kind: kind.id, metadata, ...content }, problems }
 }
 
@@ -32,8 +47,15 @@ function remedyFor(path: string, properties: Readonly<Record<string, unknown>> |
   return meant === undefined ? '' : `did you mean ${meant}?`
 }
 
-/** The JSON of an object in a version: the one that it is meant in, if none is named. `metadata` is its JSON already. */
-export function writeCustom(kind: CustomKind, object: AnyResource, metadata: JsonObject, apiVersion = object.apiVersion as string): JsonObject {
+/**
+ * The JSON of an object in a version: the one that it is meant in, if none is named. `metadata` is its JSON already.
+ */
+export function writeCustom(
+  kind: CustomKind,
+  object: AnyResource,
+  metadata: JsonObject,
+  apiVersion = object.apiVersion as string,
+): JsonObject {
   let content = contentOf(object)
   const version = versionOfObject(kind, apiVersion)
   if (version.apiVersion !== object.apiVersion && version.schema !== versionOfObject(kind, object.apiVersion).schema) {
@@ -64,7 +86,13 @@ function sorted(value: JsonValue): JsonValue {
   if (!isObject(value)) return value
   const result: JsonObject = {}
   for (const name of Object.keys(value).sort()) {
-    if ((value[name] as JsonValue | undefined) !== undefined) Object.defineProperty(result, name, { value: sorted(value[name]!), enumerable: true, writable: true, configurable: true })
+    if ((value[name] as JsonValue | undefined) !== undefined)
+      Object.defineProperty(result, name, {
+        value: sorted(value[name]!),
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      })
   }
   return result
 }
@@ -78,5 +106,3 @@ export function fieldAt(object: object, path: string): JsonValue | undefined {
   }
   return value as JsonValue
 }
-
-

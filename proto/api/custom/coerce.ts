@@ -1,5 +1,6 @@
 /**
- * From what a client sent, or what is stored, to what the schema of a version knows: unknown fields go, nulls go where they are not allowed,
+ * From what a client sent, or what is stored, to what the schema of a version knows: unknown fields go, nulls go where
+ * they are not allowed,
  * defaults come. In place.
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#pruning-versus-preserving-unknown-fields
  * and …/#defaulting
@@ -17,13 +18,19 @@ export function itemSchema({ items }: JSONSchemaProps): JSONSchemaProps | undefi
 }
 
 /** The schema of a field; undefined if the schema says nothing of it. `anything`: every field is allowed. */
-export function fieldSchemaOf({ properties, additionalProperties }: JSONSchemaProps, name: string): JSONSchemaProps | 'anything' | undefined {
+export function fieldSchemaOf(
+  { properties, additionalProperties }: JSONSchemaProps,
+  name: string,
+): JSONSchemaProps | 'anything' | undefined {
   if (properties !== undefined && Object.hasOwn(properties, name)) return properties[name]
   if (additionalProperties === undefined || additionalProperties === false) return undefined
   return additionalProperties === true ? 'anything' : additionalProperties
 }
 
-/** Removes every field that the schema does not name; the paths of those. At the root, apiVersion, kind and metadata are not looked at. */
+/**
+ * Removes every field that the schema does not name; the paths of those. At the root, apiVersion, kind and metadata are
+ * not looked at.
+ */
 export function prune(value: JsonObject, schema: JSONSchemaProps): string[] {
   const removed: string[] = []
   pruneValue(value, schema, '', true, removed)
@@ -34,7 +41,15 @@ function pruneValue(value: JsonValue, schema: JSONSchemaProps, path: string, hea
   if (Array.isArray(value)) {
     const items = itemSchema(schema)
     if (items === undefined && schema['x-kubernetes-preserve-unknown-fields'] === true) return
-    value.forEach((item, index) => pruneValue(item, items ?? {}, entryPath(path, index), items?.['x-kubernetes-embedded-resource'] === true, removed))
+    value.forEach((item, index) =>
+      pruneValue(
+        item,
+        items ?? {},
+        entryPath(path, index),
+        items?.['x-kubernetes-embedded-resource'] === true,
+        removed,
+      ),
+    )
     return
   }
   if (!isObject(value)) return
@@ -43,7 +58,14 @@ function pruneValue(value: JsonValue, schema: JSONSchemaProps, path: string, hea
     const child = fieldSchemaOf(schema, name)
     const at = fieldPath(path, name)
     // `additionalProperties: true` names the fields and not what is in them.
-    if (child !== undefined) pruneValue(part, child === 'anything' ? {} : child, at, child !== 'anything' && child['x-kubernetes-embedded-resource'] === true, removed)
+    if (child !== undefined)
+      pruneValue(
+        part,
+        child === 'anything' ? {} : child,
+        at,
+        child !== 'anything' && child['x-kubernetes-embedded-resource'] === true,
+        removed,
+      )
     else if (schema['x-kubernetes-preserve-unknown-fields'] !== true) {
       delete value[name]
       removed.push(at)
@@ -57,7 +79,8 @@ export function fillDefaults(value: JsonValue, schema: JSONSchemaProps): void {
     const items = itemSchema(schema)
     if (items === undefined) return
     value.forEach((item, index) => {
-      if (item === null && items.nullable !== true && items.default !== undefined) value[index] = structuredClone(items.default)
+      if (item === null && items.nullable !== true && items.default !== undefined)
+        value[index] = structuredClone(items.default)
       fillDefaults(value[index]!, items)
     })
     return

@@ -1,14 +1,24 @@
 /**
- * The kinds that CustomResourceDefinitions define, known to this process. The schema of all other kinds is part of the program; these come
+ * The kinds that CustomResourceDefinitions define, known to this process. The schema of all other kinds is part of the
+ * program; these come
  * and go while it runs, and every function that takes a kind asks here when the schema has none of that name.
  *
- * There is one registry a process, not one handed from caller to caller: a kind is a name that is meant the same way everywhere, as those of
- * the schema are, and nearly every function of proto/api would have to carry it through. It is filled in one place of each program: a
- * controller's informer fills it as it takes in definitions, before the objects of their kinds; a command fills it from the server when it meets a word that it does
+ * There is one registry a process, not one handed from caller to caller: a kind is a name that is meant the same way
+ * everywhere, as those of
+ * the schema are, and nearly every function of proto/api would have to carry it through. It is filled in one place of
+ * each program: a
+ * controller's informer fills it as it takes in definitions, before the objects of their kinds; a command fills it from
+ * the server when it meets a word that it does
  * not know. Two clusters in one process (tests) share it.
  */
 import type {
-  CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames, CustomResourceDefinitionVersion, CustomResourceSubresourceScale, JSONSchemaProps, Kind,
+  CustomResourceColumnDefinition,
+  CustomResourceDefinition,
+  CustomResourceDefinitionNames,
+  CustomResourceDefinitionVersion,
+  CustomResourceSubresourceScale,
+  JSONSchemaProps,
+  Kind,
 } from '../../gen/types.ts'
 import type { ResourceSchema } from '../schema.ts'
 import { apiPriority } from './version-order.ts'
@@ -55,25 +65,41 @@ const ANYTHING: JSONSchemaProps = { type: 'object', 'x-kubernetes-preserve-unkno
 
 /** Undefined while the definition is not established: its names are not its own yet. */
 export function customKindOf({ metadata, spec, status }: CustomResourceDefinition): CustomKind | undefined {
-  if (status.conditions?.some(({ type, status: holds }) => type === 'Established' && holds === 'True') !== true) return undefined
+  if (status.conditions?.some(({ type, status: holds }) => type === 'Established' && holds === 'True') !== true)
+    return undefined
   const { group } = spec
   const names = status.acceptedNames ?? spec.names
-  const versions = [...spec.versions].sort((a, b) => apiPriority(a.name, b.name)).map((version) => versionOf(version, group, names.kind, spec.versions))
+  const versions = [...spec.versions]
+    .sort((a, b) => apiPriority(a.name, b.name))
+    .map((version) => versionOf(version, group, names.kind, spec.versions))
   const stored = versions.find(({ storage }) => storage)
   if (stored === undefined) return undefined
   const { plural, shortNames = [], kind } = names
   return {
-    id: customKindId(kind, group), names, versions, stored, uid: metadata.uid, leaving: metadata.deletionTimestamp !== undefined,
+    id: customKindId(kind, group),
+    names,
+    versions,
+    stored,
+    uid: metadata.uid,
+    leaving: metadata.deletionTimestamp !== undefined,
     resource: { group, version: stored.name, kind, plural, namespaced: spec.scope === 'Namespaced', shortNames },
   }
 }
 
-function versionOf(version: CustomResourceDefinitionVersion, group: string, kind: string, all: readonly CustomResourceDefinitionVersion[]): CustomVersion {
+function versionOf(
+  version: CustomResourceDefinitionVersion,
+  group: string,
+  kind: string,
+  all: readonly CustomResourceDefinitionVersion[],
+): CustomVersion {
   const { name, served, storage, schema, subresources, additionalPrinterColumns = [], selectableFields = [] } = version
   return {
-    name, served, storage,
+    name,
+    served,
+    storage,
     apiVersion: `${group}/${name}`,
-    deprecation: version.deprecated === true ? version.deprecationWarning ?? deprecation(version, group, kind, all) : undefined,
+    deprecation:
+      version.deprecated === true ? (version.deprecationWarning ?? deprecation(version, group, kind, all)) : undefined,
     schema: schema?.openAPIV3Schema ?? ANYTHING,
     status: subresources?.status !== undefined,
     scale: subresources?.scale,
@@ -83,8 +109,16 @@ function versionOf(version: CustomResourceDefinitionVersion, group: string, kind
 }
 
 /** Names the newest version that is as stable, as Kubernetes does. */
-function deprecation({ name }: CustomResourceDefinitionVersion, group: string, kind: string, all: readonly CustomResourceDefinitionVersion[]): string {
-  const better = all.filter((other) => other.served && other.deprecated !== true && apiPriority(other.name, name) < 0).map((other) => other.name).sort(apiPriority)[0]
+function deprecation(
+  { name }: CustomResourceDefinitionVersion,
+  group: string,
+  kind: string,
+  all: readonly CustomResourceDefinitionVersion[],
+): string {
+  const better = all
+    .filter((other) => other.served && other.deprecated !== true && apiPriority(other.name, name) < 0)
+    .map((other) => other.name)
+    .sort(apiPriority)[0]
   return `${group}/${name} ${kind} is deprecated${better === undefined ? '' : `; use ${group}/${better} ${kind}`}`
 }
 
@@ -114,7 +148,11 @@ class CustomKinds {
   /** Whether this is what clients call a kind in one of its versions, be it served or not. */
   isVersion(id: string, apiVersion: string, kind: string): boolean {
     const custom = this.#byId.get(id)
-    return custom !== undefined && custom.resource.kind === kind && custom.versions.some((version) => version.apiVersion === apiVersion)
+    return (
+      custom !== undefined &&
+      custom.resource.kind === kind &&
+      custom.versions.some((version) => version.apiVersion === apiVersion)
+    )
   }
 
   /** Adds a kind, or replaces it. */
@@ -123,7 +161,8 @@ class CustomKinds {
     const { group, plural } = kind.resource
     this.#byId.set(kind.id, kind)
     this.#byPlural.set(`${group}/${plural}`, kind)
-    for (const { apiVersion, served } of kind.versions) if (served) this.#byApiVersion.set(`${apiVersion}/${kind.resource.kind}`, kind)
+    for (const { apiVersion, served } of kind.versions)
+      if (served) this.#byApiVersion.set(`${apiVersion}/${kind.resource.kind}`, kind)
   }
 
   delete(id: string): void {

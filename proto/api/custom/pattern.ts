@@ -1,7 +1,13 @@
-/** Regular expressions as Kubernetes has them: RE2's, which take no longer than the text is long. https://github.com/google/re2/wiki/Syntax */
+/**
+ * Regular expressions as Kubernetes has them: RE2's, which take no longer than the text is long.
+ * https://github.com/google/re2/wiki/Syntax
+ */
 import { RE2JS } from 're2js'
 
-/** Compiled patterns that are kept, and characters of one: expressions take patterns from objects, too, which are as long as somebody likes. */
+/**
+ * Compiled patterns that are kept, and characters of one: expressions take patterns from objects, too, which are as
+ * long as somebody likes.
+ */
 const KEPT = 2000
 const KEPT_LENGTH = 1000
 const compiled = new Map<string, RE2JS>()

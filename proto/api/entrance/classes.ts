@@ -1,4 +1,7 @@
-/** Which Ingresses and Gateways are Gantry's to serve, and where. https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class */
+/**
+ * Which Ingresses and Gateways are Gantry's to serve, and where.
+ * https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class
+ */
 import type { Gateway, GatewayClass, Ingress, IngressClass, Node } from '../../gen/types.ts'
 
 /** spec.controller of an IngressClass, spec.controllerName of a GatewayClass. */
@@ -14,7 +17,10 @@ export const DEFAULT_CLASS = 'ingressclass.kubernetes.io/is-default-class'
 /** How classes were named before spec.ingressClassName. */
 export const CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
 
-/** True if the class it names is the entrance's, or it names none and the default is: the newest class marked as default, else the built-in one. */
+/**
+ * True if the class it names is the entrance's, or it names none and the default is: the newest class marked as
+ * default, else the built-in one.
+ */
 export function servesIngress({ spec, metadata }: Ingress, classes: readonly IngressClass[]): boolean {
   const name = spec.ingressClassName ?? metadata.annotations?.[CLASS_ANNOTATION]
   const ours = (candidate: IngressClass | undefined): boolean => candidate?.spec.controller === ENTRANCE_CONTROLLER
@@ -26,11 +32,15 @@ export function servesIngress({ spec, metadata }: Ingress, classes: readonly Ing
 }
 
 export function servesGateway({ spec }: Gateway, classes: readonly GatewayClass[]): boolean {
-  return classes.some(({ metadata, spec: { controllerName } }) => metadata.name === spec.gatewayClassName && controllerName === ENTRANCE_CONTROLLER)
+  return classes.some(
+    ({ metadata, spec: { controllerName } }) =>
+      metadata.name === spec.gatewayClassName && controllerName === ENTRANCE_CONTROLLER,
+  )
 }
 
 /**
- * The nodes that are an entrance: those with the label set to "true". They are given the keys of TLS, so an administrator says which they are: a node
+ * The nodes that are an entrance: those with the label set to "true". They are given the keys of TLS, so an
+ * administrator says which they are: a node
  * cannot give itself the label.
  */
 export function entranceNodes<N extends Pick<Node, 'metadata'>>(nodes: readonly N[]): N[] {
@@ -38,8 +48,14 @@ export function entranceNodes<N extends Pick<Node, 'metadata'>>(nodes: readonly 
 }
 
 /** Older first, then by namespace and name: who was there first wins a conflict. */
-export function byAge(a: { metadata: { creationTimestamp?: string | undefined; namespace: string; name: string } }, b: typeof a): number {
-  const key = ({ metadata: { creationTimestamp = '', namespace, name } }: typeof a): readonly [string, string] => [creationTimestamp, `${namespace}/${name}`]
+export function byAge(
+  a: { metadata: { creationTimestamp?: string | undefined; namespace: string; name: string } },
+  b: typeof a,
+): number {
+  const key = ({ metadata: { creationTimestamp = '', namespace, name } }: typeof a): readonly [string, string] => [
+    creationTimestamp,
+    `${namespace}/${name}`,
+  ]
   const [[oneTime, oneName], [otherTime, otherName]] = [key(a), key(b)]
   if (oneTime !== otherTime) return oneTime < otherTime ? -1 : 1
   return oneName < otherName ? -1 : oneName > otherName ? 1 : 0

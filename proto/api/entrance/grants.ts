@@ -11,7 +11,14 @@ const GROUP = 'gateway.networking.k8s.io'
 /** Within one namespace always; else if a grant of the namespace referred to says so. */
 export function isGranted({ from, to }: Reference, grants: readonly ReferenceGrant[]): boolean {
   if (from.namespace === to.namespace) return true
-  return grants.some(({ metadata, spec }) => metadata.namespace === to.namespace
-    && spec.from.some(({ group = '', kind, namespace }) => group === GROUP && kind === from.kind && namespace === from.namespace)
-    && spec.to.some(({ group = '', kind, name = '' }) => group === '' && kind === to.kind && (name === '' || name === to.name)))
+  return grants.some(
+    ({ metadata, spec }) =>
+      metadata.namespace === to.namespace &&
+      spec.from.some(
+        ({ group = '', kind, namespace }) => group === GROUP && kind === from.kind && namespace === from.namespace,
+      ) &&
+      spec.to.some(
+        ({ group = '', kind, name = '' }) => group === '' && kind === to.kind && (name === '' || name === to.name),
+      ),
+  )
 }

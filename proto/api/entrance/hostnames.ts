@@ -1,4 +1,6 @@
-/** Hostnames of listeners and routes, exact or "*.example.com". https://gateway-api.sigs.k8s.io/reference/spec/#hostname */
+/**
+ * Hostnames of listeners and routes, exact or "*.example.com". https://gateway-api.sigs.k8s.io/reference/spec/#hostname
+ */
 
 const isWildcard = (host: string): boolean => host.startsWith('*.')
 
@@ -8,7 +10,9 @@ function covers(wildcard: string, host: string): boolean {
   return (isWildcard(host) ? host.slice(1) : host).endsWith(suffix) && (isWildcard(host) || host.length > suffix.length)
 }
 
-/** The hostname that both mean; undefined if there is none. An empty or absent one means all, as '*' in the answer does. */
+/**
+ * The hostname that both mean; undefined if there is none. An empty or absent one means all, as '*' in the answer does.
+ */
 export function commonHostname(one: string | undefined, other: string | undefined): string | undefined {
   const [a, b] = [(one ?? '').toLowerCase(), (other ?? '').toLowerCase()]
   if (a === '' || b === '') return a + b === '' ? '*' : a + b

@@ -1,5 +1,6 @@
 /**
- * Templates as `-o jsonpath=` takes them: text with paths in braces. Paths, wildcards, slices, unions, recursive descent, filters, quoted
+ * Templates as `-o jsonpath=` takes them: text with paths in braces. Paths, wildcards, slices, unions, recursive
+ * descent, filters, quoted
  * text and `{range …}…{end}`. https://kubernetes.io/docs/reference/kubectl/jsonpath/
  */
 import { GantryError } from '../errors.ts'
@@ -17,7 +18,12 @@ export interface Template {
 
 /** Reads a template; InvalidArgument says which part is wrong. Without braces the whole text is one path. */
 export function parseTemplate(text: string): Template {
-  const scanner = { text: text.includes('{') ? text : `{${text.startsWith('.') || text.startsWith('$') || text.startsWith('[') ? text : `.${text}`}}`, at: 0 }
+  const scanner = {
+    text: text.includes('{')
+      ? text
+      : `{${text.startsWith('.') || text.startsWith('$') || text.startsWith('[') ? text : `.${text}`}}`,
+    at: 0,
+  }
   const parts = readParts(scanner, false)
   return { parts }
 }
@@ -39,7 +45,8 @@ export function findValues(path: Path, current: JsonValue, root: JsonValue): Jso
 export function parseSinglePath(text: string): Path {
   const parts = parseTemplate(text).parts
   const only = parts[0]
-  if (parts.length !== 1 || only?.is !== 'path') throw new GantryError('InvalidArgument', `"${text}" is not one path, such as {.metadata.name}`)
+  if (parts.length !== 1 || only?.is !== 'path')
+    throw new GantryError('InvalidArgument', `"${text}" is not one path, such as {.metadata.name}`)
   return only.path
 }
 
@@ -76,20 +83,27 @@ function closingBrace(text: string, open: number): number {
     if (quote !== '') {
       if (character === '\\') at++
       else if (character === quote) quote = ''
-    } else if (character === '"' || character === '\'') quote = character
+    } else if (character === '"' || character === "'") quote = character
     else if (character === '}') return at
   }
   throw new GantryError('InvalidArgument', `jsonpath: the brace at character ${open + 1} is not closed`)
 }
 
 function renderParts(parts: readonly Part[], current: JsonValue, root: JsonValue): string {
-  return parts.map((part) => {
-    switch (part.is) {
-      case 'text': return part.text
-      case 'path': return findValues(part.path, current, root).map(showValue).join(' ')
-      case 'range': return findValues(part.path, current, root).map((item) => renderParts(part.parts, item, root)).join('')
-    }
-  }).join('')
+  return parts
+    .map((part) => {
+      switch (part.is) {
+        case 'text':
+          return part.text
+        case 'path':
+          return findValues(part.path, current, root).map(showValue).join(' ')
+        case 'range':
+          return findValues(part.path, current, root)
+            .map((item) => renderParts(part.parts, item, root))
+            .join('')
+      }
+    })
+    .join('')
 }
 
 /** Text as it is, anything else as JSON. */
@@ -99,13 +113,20 @@ export function showValue(value: JsonValue): string {
 
 function take(step: Step, value: JsonValue, root: JsonValue): JsonValue[] {
   switch (step.is) {
-    case 'field': return property(value, step.name)
-    case 'all': return children(value)
-    case 'index': return Array.isArray(value) ? value.slice(step.at, step.at === -1 ? undefined : step.at + 1) : []
-    case 'slice': return Array.isArray(value) ? slice(value, step) : []
-    case 'union': return step.steps.flatMap((one) => take(one, value, root))
-    case 'descend': return [value, ...descendants(value)].flatMap((item) => take(step.step, item, root))
-    case 'filter': return children(value).filter((item) => holds(step.test, item, root))
+    case 'field':
+      return property(value, step.name)
+    case 'all':
+      return children(value)
+    case 'index':
+      return Array.isArray(value) ? value.slice(step.at, step.at === -1 ? undefined : step.at + 1) : []
+    case 'slice':
+      return Array.isArray(value) ? slice(value, step) : []
+    case 'union':
+      return step.steps.flatMap((one) => take(one, value, root))
+    case 'descend':
+      return [value, ...descendants(value)].flatMap((item) => take(step.step, item, root))
+    case 'filter':
+      return children(value).filter((item) => holds(step.test, item, root))
   }
 }
 
@@ -123,7 +144,10 @@ function descendants(value: JsonValue): JsonValue[] {
   return children(value).flatMap((child) => [child, ...descendants(child)])
 }
 
-function slice(list: JsonValue[], { from, to, by }: { from: number | undefined; to: number | undefined; by: number }): JsonValue[] {
+function slice(
+  list: JsonValue[],
+  { from, to, by }: { from: number | undefined; to: number | undefined; by: number },
+): JsonValue[] {
   return list.slice(from, to).filter((_, index) => index % by === 0)
 }
 
@@ -139,11 +163,17 @@ function compare(left: JsonValue, right: JsonValue, operator: string): boolean {
   const numbers = typeof left === 'number' && typeof right === 'number'
   const [a, b] = numbers ? [left, right] : [showValue(left), showValue(right)]
   switch (operator) {
-    case '==': return a === b
-    case '!=': return a !== b
-    case '<': return a < b
-    case '<=': return a <= b
-    case '>': return a > b
-    default: return a >= b
+    case '==':
+      return a === b
+    case '!=':
+      return a !== b
+    case '<':
+      return a < b
+    case '<=':
+      return a <= b
+    case '>':
+      return a > b
+    default:
+      return a >= b
   }
 }

@@ -24,7 +24,7 @@ export interface Path {
   readonly literal?: JsonValue
 }
 
-const ESCAPES: Record<string, string> = { n: '\n', t: '\t', r: '\r', '\\': '\\', '"': '"', '\'': '\'' }
+const ESCAPES: Record<string, string> = { n: '\n', t: '\t', r: '\r', '\\': '\\', '"': '"', "'": "'" }
 
 /** Reads one expression; InvalidArgument names the character that is wrong. */
 export function parsePath(text: string): Path {
@@ -49,7 +49,10 @@ class Reader {
 
   fail(expected: string): never {
     const found = this.#at >= this.#text.length ? 'the end' : `"${this.#text.slice(this.#at, this.#at + 12)}"`
-    throw new GantryError('InvalidArgument', `jsonpath "${this.#text}", character ${this.#at + 1}: expected ${expected}, found ${found}`)
+    throw new GantryError(
+      'InvalidArgument',
+      `jsonpath "${this.#text}", character ${this.#at + 1}: expected ${expected}, found ${found}`,
+    )
   }
 
   path(): Path {
@@ -93,7 +96,7 @@ class Reader {
 
   #literal(): JsonValue | undefined {
     const quote = this.#text[this.#at]
-    if (quote === '"' || quote === '\'') return this.#quoted()
+    if (quote === '"' || quote === "'") return this.#quoted()
     const number = /^-?\d+(\.\d+)?(?![\w.])/.exec(this.#text.slice(this.#at))?.[0]
     if (number !== undefined) {
       this.#at += number.length
@@ -151,7 +154,7 @@ class Reader {
   #item(): Step {
     this.#space()
     if (this.#take('*')) return { is: 'all' }
-    if (this.#peek('"') || this.#peek('\'')) return { is: 'field', name: this.#quoted() }
+    if (this.#peek('"') || this.#peek("'")) return { is: 'field', name: this.#quoted() }
     const numbers = /^(-?\d+)?(?:(:)(-?\d+)?(?::(\d+))?)?/.exec(this.#text.slice(this.#at))!
     const [all, from, colon, to, by] = numbers
     if (all === '') return this.#name()

@@ -9,7 +9,8 @@ const SIZE_LIMIT = 1024 * 1024
 
 export function validateConfigMap(report: Report, { data = {}, binaryData = {} }: ConfigMap): void {
   for (const key of Object.keys(binaryData)) {
-    if (Object.hasOwn(data, key)) report.wrong(entryPath('data', key), key, 'is a key of binaryData too', 'keep it in one of the two')
+    if (Object.hasOwn(data, key))
+      report.wrong(entryPath('data', key), key, 'is a key of binaryData too', 'keep it in one of the two')
   }
   validateSize(report, 'data', textSize(data) + base64Size(binaryData))
 }
@@ -27,15 +28,33 @@ const NEEDED: Readonly<Record<string, readonly string[]>> = {
 }
 
 export function validateSecret(report: Report, { type, data = {}, stringData = {} }: Secret): void {
-  if (type === 'kubernetes.io/service-account-token') report.wrong('type', type, 'is not made: a token in a Secret would never end', 'mount one into pods (volumes[].projected), or ask for one: kubectl create token ACCOUNT')
+  if (type === 'kubernetes.io/service-account-token')
+    report.wrong(
+      'type',
+      type,
+      'is not made: a token in a Secret would never end',
+      'mount one into pods (volumes[].projected), or ask for one: kubectl create token ACCOUNT',
+    )
   const present = (key: string): boolean => Object.hasOwn(data, key) || Object.hasOwn(stringData, key)
-  for (const key of NEEDED[type] ?? []) if (!present(key)) report.missing(entryPath('data', key), `a Secret of type ${type} has it`)
+  for (const key of NEEDED[type] ?? [])
+    if (!present(key)) report.missing(entryPath('data', key), `a Secret of type ${type} has it`)
   if (type === 'kubernetes.io/basic-auth' && !present('username') && !present('password')) {
-    for (const key of ['username', 'password']) report.missing(entryPath('data', key), 'a Secret of type kubernetes.io/basic-auth has username, password or both')
+    for (const key of ['username', 'password'])
+      report.missing(entryPath('data', key), 'a Secret of type kubernetes.io/basic-auth has username, password or both')
   }
-  const json = type === 'kubernetes.io/dockerconfigjson' ? '.dockerconfigjson' : type === 'kubernetes.io/dockercfg' ? '.dockercfg' : undefined
+  const json =
+    type === 'kubernetes.io/dockerconfigjson'
+      ? '.dockerconfigjson'
+      : type === 'kubernetes.io/dockercfg'
+        ? '.dockercfg'
+        : undefined
   if (json !== undefined && data[json] !== undefined && !isJson(Buffer.from(data[json], 'base64').toString())) {
-    report.refused(entryPath('data', json), 'is not JSON', 'write it as in the file that a registry login makes', 'FieldValueInvalid')
+    report.refused(
+      entryPath('data', json),
+      'is not JSON',
+      'write it as in the file that a registry login makes',
+      'FieldValueInvalid',
+    )
   }
   validateSize(report, 'data', base64Size(data) + textSize(stringData))
 }
@@ -63,12 +82,25 @@ function base64Size(values: Readonly<Record<string, string>>): number {
 }
 
 function validateSize(report: Report, path: string, size: number): void {
-  if (size > SIZE_LIMIT) report.refused(path, `has ${size} bytes, at most ${SIZE_LIMIT} are allowed`, 'split it, or put large files into an image or a volume', 'FieldValueTooLong')
+  if (size > SIZE_LIMIT)
+    report.refused(
+      path,
+      `has ${size} bytes, at most ${SIZE_LIMIT} are allowed`,
+      'split it, or put large files into an image or a volume',
+      'FieldValueTooLong',
+    )
 }
 
-function validateImmutable<T extends { immutable?: boolean | undefined }>(report: Report, next: T, previous: T, fields: readonly (keyof T & string)[]): void {
-  if (next.immutable !== true) report.refused('immutable', 'field is immutable when `immutable` is set', 'delete the object and create it anew')
+function validateImmutable<T extends { immutable?: boolean | undefined }>(
+  report: Report,
+  next: T,
+  previous: T,
+  fields: readonly (keyof T & string)[],
+): void {
+  if (next.immutable !== true)
+    report.refused('immutable', 'field is immutable when `immutable` is set', 'delete the object and create it anew')
   for (const field of fields) {
-    if (!sameJson(next[field] ?? {}, previous[field] ?? {})) report.refused(field, 'field is immutable when `immutable` is set', 'create one with another name')
+    if (!sameJson(next[field] ?? {}, previous[field] ?? {}))
+      report.refused(field, 'field is immutable when `immutable` is set', 'create one with another name')
   }
 }

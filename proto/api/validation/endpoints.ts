@@ -7,7 +7,8 @@ import type { Report } from './report.ts'
 export function validateEndpoints(report: Report, { subsets = [] }: Endpoints): void {
   subsets.forEach(({ addresses = [], notReadyAddresses = [], ports = [] }, index) => {
     const path = entryPath('subsets', index)
-    if (addresses.length + notReadyAddresses.length === 0) report.missing(path, 'give the set an address in addresses or notReadyAddresses, or leave the set out')
+    if (addresses.length + notReadyAddresses.length === 0)
+      report.missing(path, 'give the set an address in addresses or notReadyAddresses, or leave the set out')
     validateAddresses(report, fieldPath(path, 'addresses'), addresses)
     validateAddresses(report, fieldPath(path, 'notReadyAddresses'), notReadyAddresses)
     validatePortNames(report, fieldPath(path, 'ports'), ports)

@@ -25,7 +25,14 @@ export function validateNetworkPolicy(report: Report, { spec }: NetworkPolicy): 
 
 function validateTypes(report: Report, types: readonly string[]): void {
   types.forEach((type, index) => {
-    if (types.indexOf(type) < index) report.wrong(entryPath('spec.policyTypes', index), type, 'is there twice', 'name each direction once', 'FieldValueDuplicate')
+    if (types.indexOf(type) < index)
+      report.wrong(
+        entryPath('spec.policyTypes', index),
+        type,
+        'is there twice',
+        'name each direction once',
+        'FieldValueDuplicate',
+      )
   })
 }
 
@@ -37,9 +44,12 @@ function validatePorts(report: Report, path: string, ports: readonly NetworkPoli
       if (flaw !== undefined) report.wrong(fieldPath(at, 'port'), port, flaw.message, flaw.remedy)
     }
     if (endPort === undefined) return
-    if (port === undefined) report.wrong(fieldPath(at, 'endPort'), endPort, 'has no port that the range begins with', 'give port too')
-    else if (typeof port === 'string') report.wrong(fieldPath(at, 'endPort'), endPort, 'is not allowed with a named port', 'give port as a number')
-    else if (endPort < port) report.wrong(fieldPath(at, 'endPort'), endPort, `is less than port, ${port}`, 'give the last port of the range')
+    if (port === undefined)
+      report.wrong(fieldPath(at, 'endPort'), endPort, 'has no port that the range begins with', 'give port too')
+    else if (typeof port === 'string')
+      report.wrong(fieldPath(at, 'endPort'), endPort, 'is not allowed with a named port', 'give port as a number')
+    else if (endPort < port)
+      report.wrong(fieldPath(at, 'endPort'), endPort, `is less than port, ${port}`, 'give the last port of the range')
   })
 }
 
@@ -49,10 +59,16 @@ function validatePeers(report: Report, path: string, peers: readonly NetworkPoli
     if (podSelector !== undefined) validateSelector(report, fieldPath(at, 'podSelector'), podSelector)
     if (namespaceSelector !== undefined) validateSelector(report, fieldPath(at, 'namespaceSelector'), namespaceSelector)
     if (ipBlock !== undefined) {
-      if (podSelector !== undefined || namespaceSelector !== undefined) report.refused(at, 'has ipBlock beside podSelector or namespaceSelector', 'make ipBlock a peer of its own')
+      if (podSelector !== undefined || namespaceSelector !== undefined)
+        report.refused(at, 'has ipBlock beside podSelector or namespaceSelector', 'make ipBlock a peer of its own')
       validateBlock(report, fieldPath(at, 'ipBlock'), ipBlock)
     } else if (podSelector === undefined && namespaceSelector === undefined) {
-      report.refused(at, 'selects nobody', 'give podSelector, namespaceSelector or ipBlock; for everybody leave out the whole list', 'FieldValueRequired')
+      report.refused(
+        at,
+        'selects nobody',
+        'give podSelector, namespaceSelector or ipBlock; for everybody leave out the whole list',
+        'FieldValueRequired',
+      )
     }
   })
 }
@@ -65,7 +81,9 @@ function validateBlock(report: Report, path: string, { cidr, except = [] }: IPBl
     const at = entryPath(fieldPath(path, 'except'), index)
     const gap = readCidr(text)
     if (gap === undefined) report.wrong(at, text, 'is not a range of addresses', CIDR_REMEDY)
-    else if (range !== undefined && !rangeContains(range, gap)) report.wrong(at, text, `is not inside ${cidr}`, 'give a range inside it')
-    else if (range !== undefined && rangeContains(gap, range)) report.wrong(at, text, `leaves nothing of ${cidr}`, 'give a smaller range')
+    else if (range !== undefined && !rangeContains(range, gap))
+      report.wrong(at, text, `is not inside ${cidr}`, 'give a range inside it')
+    else if (range !== undefined && rangeContains(gap, range))
+      report.wrong(at, text, `leaves nothing of ${cidr}`, 'give a smaller range')
   })
 }

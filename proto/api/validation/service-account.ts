@@ -7,5 +7,10 @@ import type { Report } from './report.ts'
 export function validateServiceAccount(report: Report, { metadata: { annotations = {} } }: ServiceAccount): void {
   const access = annotations[ACCESS_ANNOTATION]
   if (access === undefined || ACCESS_LEVELS.some((level) => level === access)) return
-  report.wrong(entryPath('metadata.annotations', ACCESS_ANNOTATION), access, 'is not a level of access', `use ${ACCESS_LEVELS.join(', ')}`)
+  report.wrong(
+    entryPath('metadata.annotations', ACCESS_ANNOTATION),
+    access,
+    'is not a level of access',
+    `use ${ACCESS_LEVELS.join(', ')}`,
+  )
 }

@@ -1,7 +1,10 @@
 /**
- * What an object's status must look like. Whoever writes it, an agent or a client, is trusted less than the control plane that acts on it, so the
- * schema's `format`, `enum` and `keyFormat` hold for it as they do for a spec, and its size is bounded. A value that was wrong before stays
- * writable until it is put right, as Kubernetes' ratcheting has it, so that a stricter schema locks nobody out of an object.
+ * What an object's status must look like. Whoever writes it, an agent or a client, is trusted less than the control
+ * plane that acts on it, so the
+ * schema's `format`, `enum` and `keyFormat` hold for it as they do for a spec, and its size is bounded. A value that
+ * was wrong before stays
+ * writable until it is put right, as Kubernetes' ratcheting has it, so that a stricter schema locks nobody out of an
+ * object.
  */
 import type { AnyResource, ErrorDetail, Kind, Resources } from '../../gen/types.ts'
 import { readAddress } from '../cidr.ts'
@@ -25,7 +28,10 @@ const LONGEST_TEXT = 128 * 1024
 /** As the control plane writes it: it need not be read again. */
 const CANONICAL_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$/
 
-/** What is wrong with an object's status; of a custom kind its definition's schema says that. `previous`: the object before; what was wrong in the same way at the same place is let through. */
+/**
+ * What is wrong with an object's status; of a custom kind its definition's schema says that. `previous`: the object
+ * before; what was wrong in the same way at the same place is let through.
+ */
 export function validateStatus(object: AnyResource, previous?: AnyResource): ErrorDetail[] {
   if (customKinds.get(object.kind) !== undefined) return []
   const found = findings(object)
@@ -34,7 +40,10 @@ export function validateStatus(object: AnyResource, previous?: AnyResource): Err
   return found.details.filter((_, index) => !known.has(found.keys[index]!))
 }
 
-/** A report that remembers each finding by its field, whichever item of a list it is in, its whole value and what is wrong with it. */
+/**
+ * A report that remembers each finding by its field, whichever item of a list it is in, its whole value and what is
+ * wrong with it.
+ */
 class Findings extends Report {
   readonly keys: string[] = []
 
@@ -88,12 +97,17 @@ function validateMessage(report: Report, message: string, fields: Fields, path: 
 
 function validateList(report: Report, field: FieldSchema, items: readonly unknown[], path: string): void {
   const most = field.name === 'conditions' ? MOST_CONDITIONS : MOST_ITEMS
-  if (items.length > most) return report.refused(path, `are ${items.length}, at most ${most} are allowed`, 'tell fewer', 'FieldValueTooMany')
+  if (items.length > most)
+    return report.refused(path, `are ${items.length}, at most ${most} are allowed`, 'tell fewer', 'FieldValueTooMany')
   items.forEach((item, index) => validateValue(report, field, item, entryPath(path, index)))
-  if (field.options.mergeKey !== undefined && field.type !== 'NodeAddress') validateKeys(report, field.options.mergeKey, items as readonly Fields[], path)
+  if (field.options.mergeKey !== undefined && field.type !== 'NodeAddress')
+    validateKeys(report, field.options.mergeKey, items as readonly Fields[], path)
 }
 
-/** Items that are told apart by a key have one, and each another. A node's addresses are not: in Kubernetes, too, it may have two of a type. */
+/**
+ * Items that are told apart by a key have one, and each another. A node's addresses are not: in Kubernetes, too, it may
+ * have two of a type.
+ */
 function validateKeys(report: Report, keys: readonly string[], items: readonly Fields[], path: string): void {
   const seen = new Set<string>()
   items.forEach((item, index) => {
@@ -107,7 +121,13 @@ function validateKeys(report: Report, keys: readonly string[], items: readonly F
 
 function validateMap(report: Report, field: FieldSchema, map: Fields, path: string): void {
   const entries = Object.entries(map)
-  if (entries.length > MOST_ITEMS) return report.refused(path, `has ${entries.length} entries, at most ${MOST_ITEMS} are allowed`, 'tell fewer', 'FieldValueTooMany')
+  if (entries.length > MOST_ITEMS)
+    return report.refused(
+      path,
+      `has ${entries.length} entries, at most ${MOST_ITEMS} are allowed`,
+      'tell fewer',
+      'FieldValueTooMany',
+    )
   for (const [key, value] of entries) {
     const flaw = keyFlaw(field, key)
     const at = entryPath(path, key)
@@ -117,24 +137,33 @@ function validateMap(report: Report, field: FieldSchema, map: Fields, path: stri
 }
 
 function validateValue(report: Report, field: FieldSchema, value: unknown, path: string): void {
-  if (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type)) return validateMessage(report, field.type, value as Fields, path)
+  if (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type))
+    return validateMessage(report, field.type, value as Fields, path)
   if (typeof value !== 'string' && typeof value !== 'number') return
-  const flaw = field.kind === 'message' ? specialFlaw(field.type, value) : valueFlaw(field, value) ?? lengthFlaw(value)
+  const flaw =
+    field.kind === 'message' ? specialFlaw(field.type, value) : (valueFlaw(field, value) ?? lengthFlaw(value))
   // What Gantry does not act on may be told nevertheless.
   if (flaw !== undefined && flaw.unsupported !== true) report.wrong(path, value, flaw.message, flaw.remedy)
 }
 
-function specialFlaw(type: string, value: string | number): { readonly message: string; readonly remedy: string; readonly unsupported?: boolean } | undefined {
+function specialFlaw(
+  type: string,
+  value: string | number,
+): { readonly message: string; readonly remedy: string; readonly unsupported?: boolean } | undefined {
   if ((type === 'Time' || type === 'MicroTime') && CANONICAL_TIME.test(String(value))) return undefined
   const read = readSpecial(type, value)
   return 'message' in read ? read : undefined
 }
 
-function lengthFlaw(value: string | number): { readonly message: string; readonly remedy: string; readonly unsupported?: boolean } | undefined {
+function lengthFlaw(
+  value: string | number,
+): { readonly message: string; readonly remedy: string; readonly unsupported?: boolean } | undefined {
   // A character has at most three bytes for each of its UTF-16 units.
   if (typeof value === 'number' || value.length * 3 <= LONGEST_TEXT) return undefined
   const bytes = Buffer.byteLength(value)
-  return bytes <= LONGEST_TEXT ? undefined : { message: `has ${bytes} bytes, at most ${LONGEST_TEXT} are allowed`, remedy: 'shorten it' }
+  return bytes <= LONGEST_TEXT
+    ? undefined
+    : { message: `has ${bytes} bytes, at most ${LONGEST_TEXT} are allowed`, remedy: 'shorten it' }
 }
 
 type Rule<K extends Kind> = (report: Report, object: Resources[K]) => void
@@ -160,11 +189,19 @@ const RULES: { readonly [K in Kind]?: Rule<K> } = {
       if (flaw !== undefined) report.wrong(path, value, flaw.message, flaw.remedy)
     })
     listeners.forEach(({ supportedKinds = [] }, index) => {
-      supportedKinds.forEach(({ group }, kind) => validateGroup(report, fieldPath(entryPath(fieldPath(entryPath('status.listeners', index), 'supportedKinds'), kind), 'group'), group))
+      supportedKinds.forEach(({ group }, kind) =>
+        validateGroup(
+          report,
+          fieldPath(entryPath(fieldPath(entryPath('status.listeners', index), 'supportedKinds'), kind), 'group'),
+          group,
+        ),
+      )
     })
   },
   HTTPRoute: (report, { status: { parents = [] } }) => {
-    parents.forEach(({ parentRef }, index) => validateGroup(report, fieldPath(entryPath('status.parents', index), 'parentRef.group'), parentRef?.group))
+    parents.forEach(({ parentRef }, index) =>
+      validateGroup(report, fieldPath(entryPath('status.parents', index), 'parentRef.group'), parentRef?.group),
+    )
   },
 }
 
@@ -180,15 +217,26 @@ function validateGroup(report: Report, path: string, group: string | undefined):
 }
 
 /** https://kubernetes.io/docs/concepts/services-networking/dual-stack/ */
-function validateFamilies(report: Report, path: string, addresses: readonly { readonly ip?: string | undefined }[]): void {
+function validateFamilies(
+  report: Report,
+  path: string,
+  addresses: readonly { readonly ip?: string | undefined }[],
+): void {
   const families = addresses.flatMap(({ ip }) => readAddress(ip ?? '')?.family ?? [])
   families.forEach((family, index) => {
-    if (families.indexOf(family) < index) report.refused(path, `have more than one address of IPv${family}`, 'tell one of each family')
+    if (families.indexOf(family) < index)
+      report.refused(path, `have more than one address of IPv${family}`, 'tell one of each family')
   })
 }
 
 function validateIngressPoints(report: Report, points: readonly { readonly hostname?: string | undefined }[]): void {
   points.forEach(({ hostname = '' }, index) => {
-    if (readAddress(hostname) !== undefined) report.wrong(fieldPath(entryPath('status.loadBalancer.ingress', index), 'hostname'), hostname, 'is an address', 'write it as ip')
+    if (readAddress(hostname) !== undefined)
+      report.wrong(
+        fieldPath(entryPath('status.loadBalancer.ingress', index), 'hostname'),
+        hostname,
+        'is an address',
+        'write it as ip',
+      )
   })
 }

@@ -8,11 +8,30 @@ import { frame, Frames } from '../../../agent/dns/tcp-frames.ts'
 export type Answered = dnsPacket.DecodedPacket & { readonly rcode: string; readonly bytes: Buffer }
 
 export function query(name: string, type = 'A', more: Partial<dnsPacket.Packet> = {}): Buffer {
-  return dnsPacket.encode({ type: 'query', id: Math.floor(Math.random() * 65_536), flags: dnsPacket.RECURSION_DESIRED, questions: [{ name, type: type as 'A' }], ...more })
+  return dnsPacket.encode({
+    type: 'query',
+    id: Math.floor(Math.random() * 65_536),
+    flags: dnsPacket.RECURSION_DESIRED,
+    questions: [{ name, type: type as 'A' }],
+    ...more,
+  })
 }
 
 export function edns(udpPayloadSize: number, version = 0): Partial<dnsPacket.Packet> {
-  return { additionals: [{ type: 'OPT', name: '.', udpPayloadSize, ednsVersion: version, extendedRcode: 0, flags: 0, flag_do: false, options: [] } as unknown as dnsPacket.Answer] }
+  return {
+    additionals: [
+      {
+        type: 'OPT',
+        name: '.',
+        udpPayloadSize,
+        ednsVersion: version,
+        extendedRcode: 0,
+        flags: 0,
+        flag_do: false,
+        options: [],
+      } as unknown as dnsPacket.Answer,
+    ],
+  }
 }
 
 export class DnsClient {

@@ -1,4 +1,7 @@
-/** A name server that a test scripts: what it is asked is kept, what it says the test decides. UDP and TCP at one port of 127.0.0.1. */
+/**
+ * A name server that a test scripts: what it is asked is kept, what it says the test decides. UDP and TCP at one port
+ * of 127.0.0.1.
+ */
 import * as dnsPacket from 'dns-packet'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
@@ -37,13 +40,18 @@ export class FakeUpstream {
     tcp.listen(udp.address().port, '127.0.0.1')
     await once(tcp, 'listening')
     const upstream = new FakeUpstream(udp, tcp)
-    udp.on('message', (packet, from) => upstream.#take(packet, 'udp', from, (bytes) => udp.send(bytes, from.port, from.address)))
+    udp.on('message', (packet, from) =>
+      upstream.#take(packet, 'udp', from, (bytes) => udp.send(bytes, from.port, from.address)),
+    )
     tcp.on('connection', (connection) => {
       upstream.#connections.add(connection)
       connection.on('error', () => connection.destroy())
       const frames = new Frames()
       connection.on('data', (chunk: Buffer) => {
-        for (const packet of frames.take(chunk)) upstream.#take(packet, 'tcp', { address: '127.0.0.1', port: connection.remotePort! }, (bytes) => connection.write(frame(bytes)))
+        for (const packet of frames.take(chunk))
+          upstream.#take(packet, 'tcp', { address: '127.0.0.1', port: connection.remotePort! }, (bytes) =>
+            connection.write(frame(bytes)),
+          )
       })
     })
     return upstream
@@ -55,7 +63,10 @@ export class FakeUpstream {
 
   async stop(): Promise<void> {
     for (const connection of this.#connections) connection.destroy()
-    await Promise.all([new Promise<void>((resolve) => this.#udp.close(resolve)), new Promise((resolve) => this.#tcp.close(resolve))])
+    await Promise.all([
+      new Promise<void>((resolve) => this.#udp.close(resolve)),
+      new Promise((resolve) => this.#tcp.close(resolve)),
+    ])
   }
 
   /** Questions for this name, without probes. */
@@ -63,13 +74,31 @@ export class FakeUpstream {
     return this.asked.filter((asked) => asked.name === name)
   }
 
-  #take(packet: Buffer, transport: 'udp' | 'tcp', from: { address: string; port: number }, send: (bytes: Buffer) => void): void {
+  #take(
+    packet: Buffer,
+    transport: 'udp' | 'tcp',
+    from: { address: string; port: number },
+    send: (bytes: Buffer) => void,
+  ): void {
     const query = dnsPacket.decode(packet)
     const [question] = query.questions!
     const asked: Asked = {
-      query, transport, from, send,
-      name: question!.name, type: question!.type,
-      reply: ({ rcode = 0, truncated = false, ...response }) => send(dnsPacket.encode({ type: 'response', id: query.id!, flags: dnsPacket.RECURSION_AVAILABLE | (truncated ? dnsPacket.TRUNCATED_RESPONSE : 0) | rcode, questions: query.questions!, ...response })),
+      query,
+      transport,
+      from,
+      send,
+      name: question!.name,
+      type: question!.type,
+      reply: ({ rcode = 0, truncated = false, ...response }) =>
+        send(
+          dnsPacket.encode({
+            type: 'response',
+            id: query.id!,
+            flags: dnsPacket.RECURSION_AVAILABLE | (truncated ? dnsPacket.TRUNCATED_RESPONSE : 0) | rcode,
+            questions: query.questions!,
+            ...response,
+          }),
+        ),
     }
     this.asked.push(asked)
     this.answer(asked)
@@ -83,5 +112,14 @@ export function address(name: string, data: string, ttl = 60): Partial<dnsPacket
 
 /** What stands beside an absence. */
 export function soa(minimum: number, ttl = 3600): Partial<dnsPacket.Packet> {
-  return { authorities: [{ type: 'SOA', name: 'example.com', ttl, data: { mname: 'ns.example.com', rname: 'h.example.com', serial: 1, refresh: 1, retry: 1, expire: 1, minimum } }] }
+  return {
+    authorities: [
+      {
+        type: 'SOA',
+        name: 'example.com',
+        ttl,
+        data: { mname: 'ns.example.com', rname: 'h.example.com', serial: 1, refresh: 1, retry: 1, expire: 1, minimum },
+      },
+    ],
+  }
 }

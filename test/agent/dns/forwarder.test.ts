@@ -13,7 +13,13 @@ import * as dnsPacket from 'dns-packet'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { query } from './client.ts'
 
-const QUESTION: Question = { name: wireName('a.example.com'), type: 1, class: 1, secure: false, checkingDisabled: false }
+const QUESTION: Question = {
+  name: wireName('a.example.com'),
+  type: 1,
+  class: 1,
+  secure: false,
+  checkingDisabled: false,
+}
 
 interface Asking {
   readonly server: string
@@ -21,11 +27,17 @@ interface Asking {
   ended: boolean
 }
 
-function setup({ servers = ['192.0.2.1', '192.0.2.2'], stale = 3600, limits = { flights: 10, perClient: 5 } } = {}): { clock: FakeClock; asking: Asking[]; forwarder: Forwarder; ask: (question?: Partial<Question>, client?: string) => Forwarded[] } {
+function setup({ servers = ['192.0.2.1', '192.0.2.2'], stale = 3600, limits = { flights: 10, perClient: 5 } } = {}): {
+  clock: FakeClock
+  asking: Asking[]
+  forwarder: Forwarder
+  ask: (question?: Partial<Question>, client?: string) => Forwarded[]
+} {
   const clock = new FakeClock()
   const asking: Asking[] = []
   const forwarder = new Forwarder({
-    clock, limits,
+    clock,
+    limits,
     upstreams: new Upstreams({ configured: servers, own: () => new Set(), clock, logger: silentLogger }),
     cache: new ForwardCache({ entries: 100, bytes: 1e6, stale: stale * 1000 }),
     exchange: (server, _, done) => {
@@ -43,7 +55,14 @@ function setup({ servers = ['192.0.2.1', '192.0.2.2'], stale = 3600, limits = { 
 }
 
 function answer(ttl: number, rcode = 0): NonNullable<Parameters<Done>[0]> {
-  return scanResponse(dnsPacket.encode({ type: 'response', flags: rcode, questions: [{ name: 'a.example.com', type: 'A' }], answers: rcode === 0 ? [{ type: 'A', name: 'a.example.com', ttl, data: '192.0.2.9' }] : [] }))!
+  return scanResponse(
+    dnsPacket.encode({
+      type: 'response',
+      flags: rcode,
+      questions: [{ name: 'a.example.com', type: 'A' }],
+      answers: rcode === 0 ? [{ type: 'A', name: 'a.example.com', ttl, data: '192.0.2.9' }] : [],
+    }),
+  )!
 }
 
 describe('the forwarder', () => {
@@ -51,9 +70,18 @@ describe('the forwarder', () => {
     const { clock, asking, ask } = setup()
     const heard = ask()
     await clock.advance(699)
-    assert.deepEqual(asking.map(({ server }) => server), ['192.0.2.1'])
+    assert.deepEqual(
+      asking.map(({ server }) => server),
+      ['192.0.2.1'],
+    )
     await clock.advance(1)
-    assert.deepEqual(asking.map(({ server, ended }) => [server, ended]), [['192.0.2.1', false], ['192.0.2.2', false]])
+    assert.deepEqual(
+      asking.map(({ server, ended }) => [server, ended]),
+      [
+        ['192.0.2.1', false],
+        ['192.0.2.2', false],
+      ],
+    )
     asking[0]!.done(answer(60))
     assert.equal(heard.length, 1)
     assert.ok(asking[1]!.ended)
@@ -63,7 +91,10 @@ describe('the forwarder', () => {
     const { clock, asking, ask } = setup()
     ask()
     asking[0]!.done(undefined)
-    assert.deepEqual(asking.map(({ server }) => server), ['192.0.2.1', '192.0.2.2'])
+    assert.deepEqual(
+      asking.map(({ server }) => server),
+      ['192.0.2.1', '192.0.2.2'],
+    )
     asking[1]!.done(answer(60))
     ask({ type: 28 })
     assert.equal(asking[2]!.server, '192.0.2.2')
@@ -160,14 +191,21 @@ describe('the forwarder', () => {
 })
 
 describe('the cache', () => {
-  const entry = (size: number): { answer: ReturnType<typeof answer>; stored: number; expires: number } => ({ answer: { ...answer(60), bytes: Buffer.alloc(size) }, stored: 0, expires: 1e6 })
+  const entry = (size: number): { answer: ReturnType<typeof answer>; stored: number; expires: number } => ({
+    answer: { ...answer(60), bytes: Buffer.alloc(size) },
+    stored: 0,
+    expires: 1e6,
+  })
 
   it('lets the least recently used go, by count and by bytes', () => {
     const cache = new ForwardCache({ entries: 3, bytes: 3000, stale: 0 })
     for (const key of ['a', 'b', 'c']) cache.put(key, entry(50))
     cache.get('a', 1)
     cache.put('d', entry(50))
-    assert.deepEqual(['a', 'b', 'c', 'd'].map((key) => cache.get(key, 1) !== undefined), [true, false, true, true])
+    assert.deepEqual(
+      ['a', 'b', 'c', 'd'].map((key) => cache.get(key, 1) !== undefined),
+      [true, false, true, true],
+    )
     cache.put('e', entry(2000))
     assert.ok(cache.bytes <= 3000 && cache.get('e', 1) !== undefined && cache.get('a', 1) === undefined)
     assert.equal(cache.get('e', 1e6), undefined)
@@ -182,9 +220,18 @@ describe('the servers of the node', () => {
     try {
       const file = join(directory, 'resolv.conf')
       const clock = new FakeClock()
-      const upstreams = new Upstreams({ configured: [], file, own: () => new Set(['169.254.20.10']), clock, logger: silentLogger })
+      const upstreams = new Upstreams({
+        configured: [],
+        file,
+        own: () => new Set(['169.254.20.10']),
+        clock,
+        logger: silentLogger,
+      })
       assert.deepEqual(upstreams.get(), [])
-      writeFileSync(file, '# nobody\nnameserver 169.254.20.10\nnameserver 192.0.2.1\nnameserver fd00::53\nnameserver nonsense\noptions edns0\n')
+      writeFileSync(
+        file,
+        '# nobody\nnameserver 169.254.20.10\nnameserver 192.0.2.1\nnameserver fd00::53\nnameserver nonsense\noptions edns0\n',
+      )
       assert.deepEqual(upstreams.get(), [], 'it is looked at once a second')
       await clock.advance(1000)
       assert.deepEqual(upstreams.get().map(upstreamKey), ['192.0.2.1:53', '[fd00::53]:53'])
@@ -200,7 +247,15 @@ describe('the servers of the node', () => {
   })
 
   it('are written as an address, with a port or without', () => {
-    for (const [text, key] of [['10.0.0.53', '10.0.0.53:53'], ['10.0.0.53:5353', '10.0.0.53:5353'], ['fd00::53', '[fd00::53]:53'], ['[fd00::53]:5353', '[fd00::53]:5353'], ['[fd00::53]', '[fd00::53]:53']] as const) assert.equal(upstreamKey(asUpstream(text)!), key)
-    for (const text of ['dns.example.com', '10.0.0.53:0', '10.0.0.53:70000', '10.0.0.53:x', '', '[10.0.0]:53']) assert.equal(asUpstream(text), undefined, text)
+    for (const [text, key] of [
+      ['10.0.0.53', '10.0.0.53:53'],
+      ['10.0.0.53:5353', '10.0.0.53:5353'],
+      ['fd00::53', '[fd00::53]:53'],
+      ['[fd00::53]:5353', '[fd00::53]:5353'],
+      ['[fd00::53]', '[fd00::53]:53'],
+    ] as const)
+      assert.equal(upstreamKey(asUpstream(text)!), key)
+    for (const text of ['dns.example.com', '10.0.0.53:0', '10.0.0.53:70000', '10.0.0.53:x', '', '[10.0.0]:53'])
+      assert.equal(asUpstream(text), undefined, text)
   })
 })

@@ -3,15 +3,35 @@ import { KEPT_LIMITS, KeptAnswers, type Kept } from '../../../agent/dns/kept-ans
 import { emptyAnswer, RCODE, type Query } from '../../../agent/dns/message.ts'
 
 function kept(bytes: number): Kept {
-  const query: Query = { id: 1, opcode: 0, recursive: true, checkingDisabled: false, name: '', type: 1, class: 1, question: Buffer.alloc(5), edns: undefined }
-  return { answer: { ...emptyAnswer(Buffer.alloc(5), RCODE.NOERROR), bytes: Buffer.alloc(bytes) }, query, limit: 512, generation: 1, stored: 0, expires: 1 }
+  const query: Query = {
+    id: 1,
+    opcode: 0,
+    recursive: true,
+    checkingDisabled: false,
+    name: '',
+    type: 1,
+    class: 1,
+    question: Buffer.alloc(5),
+    edns: undefined,
+  }
+  return {
+    answer: { ...emptyAnswer(Buffer.alloc(5), RCODE.NOERROR), bytes: Buffer.alloc(bytes) },
+    query,
+    limit: 512,
+    generation: 1,
+    stored: 0,
+    expires: 1,
+  }
 }
 
 describe('answers kept by the bytes of queries', () => {
   it('are so many at most, the oldest going first', () => {
     const answers = new KeptAnswers({ entries: 3, bytes: 1_000_000 })
     for (const key of ['a', 'b', 'c', 'a', 'd']) answers.put(key, kept(10))
-    assert.deepEqual(['a', 'b', 'c', 'd'].map((key) => answers.get(key) !== undefined), [true, false, true, true])
+    assert.deepEqual(
+      ['a', 'b', 'c', 'd'].map((key) => answers.get(key) !== undefined),
+      [true, false, true, true],
+    )
   })
 
   it('take no more than their share of memory, however large each is', () => {

@@ -23,11 +23,16 @@ function setup(): { clock: FakeClock; begun: Begun[]; programs: string[]; names:
   const programs: string[] = []
   const refuse = { next: 0 }
   const names = new Names({
-    clock, logger: silentLogger,
+    clock,
+    logger: silentLogger,
     settings: { upstream: [], resolvConf: '/nowhere', cacheBytes: 1, serveStale: 0 },
     run: (program, args, options): Promise<CommandResult> => {
       programs.push([program, ...args].join(' '))
-      return Promise.resolve({ code: options?.allow?.includes(1) === true && args.includes('show') ? 1 : 0, stdout: '', stderr: '' })
+      return Promise.resolve({
+        code: options?.allow?.includes(1) === true && args.includes('show') ? 1 : 0,
+        stdout: '',
+        stderr: '',
+      })
     },
     begin: (options): ResolverHandle => {
       const one: Begun = { options, told: [], fails: refuse.next-- > 0 }
@@ -35,7 +40,13 @@ function setup(): { clock: FakeClock; begun: Begun[]; programs: string[]; names:
       return {
         zone: ({ begin, set, commit }) => {
           if (one.fails) return Promise.reject(new GantryError('Unavailable', 'no'))
-          one.told.push([...(begin === undefined ? [] : ['begin']), ...set.map(([source, records]) => `${source}: ${records.length}`), ...(commit === undefined ? [] : [`commit ${commit}`])].join(', '))
+          one.told.push(
+            [
+              ...(begin === undefined ? [] : ['begin']),
+              ...set.map(([source, records]) => `${source}: ${records.length}`),
+              ...(commit === undefined ? [] : [`commit ${commit}`]),
+            ].join(', '),
+          )
           return Promise.resolve()
         },
         listen: (endpoints) => {
@@ -77,7 +88,10 @@ describe('names, when the resolver ends', () => {
     await clock.advance(199)
     assert.equal(begun.length, 2)
     await clock.advance(20_000)
-    assert.deepEqual(begun.map(({ fails }) => fails), [false, true, true])
+    assert.deepEqual(
+      begun.map(({ fails }) => fails),
+      [false, true, true],
+    )
     begun[2]!.fails = false
     await clock.advance(5000)
     assert.deepEqual(begun[2]!.told, ['begin', 'shop/web: 2', 'commit 3', 'listen 169.254.20.10'])
@@ -100,7 +114,11 @@ describe('names, when the resolver ends', () => {
 
   it('find the thread gone in what they ask of it', async () => {
     const ended: string[] = []
-    const resolver = new Resolver({ settings: { upstream: [], resolvConf: '/nowhere', cacheBytes: 'x' as never, serveStale: 0 }, logger: silentLogger, ended: ({ code }) => void ended.push(code) })
+    const resolver = new Resolver({
+      settings: { upstream: [], resolvConf: '/nowhere', cacheBytes: 'x' as never, serveStale: 0 },
+      logger: silentLogger,
+      ended: ({ code }) => void ended.push(code),
+    })
     await assert.rejects(resolver.zone({ set: [], commit: 1 }), /no zone has been begun/)
     await resolver.stop()
     await assert.rejects(resolver.stats(), { code: 'Unavailable' })

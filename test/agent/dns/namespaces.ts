@@ -26,9 +26,27 @@ export class Machines {
     await run('ip', ['netns', 'add', pod])
     await run('ip', ['link', 'add', 'veth0', 'netns', node, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', pod])
     for (const [name, lines] of [
-      [node, ['link set lo up', 'addr add 10.1.2.1/24 dev veth0', 'addr add fd00:1::1/64 dev veth0 nodad', 'link set veth0 up']],
-      [pod, ['link set lo up', 'addr add 10.1.2.9/24 dev eth0', 'addr add fd00:1::9/64 dev eth0 nodad', 'link set eth0 up', 'route add default via 10.1.2.1']],
-    ] as const) await run('ip', ['-netns', name, '-batch', '-'], { stdin: lines.join('\n') })
+      [
+        node,
+        [
+          'link set lo up',
+          'addr add 10.1.2.1/24 dev veth0',
+          'addr add fd00:1::1/64 dev veth0 nodad',
+          'link set veth0 up',
+        ],
+      ],
+      [
+        pod,
+        [
+          'link set lo up',
+          'addr add 10.1.2.9/24 dev eth0',
+          'addr add fd00:1::9/64 dev eth0 nodad',
+          'link set eth0 up',
+          'route add default via 10.1.2.1',
+        ],
+      ],
+    ] as const)
+      await run('ip', ['-netns', name, '-batch', '-'], { stdin: lines.join('\n') })
     return machines
   }
 
@@ -60,7 +78,9 @@ export class NamesRun {
   readonly #waiting: ((line: string) => void)[] = []
 
   constructor(netns: string, args: readonly string[]) {
-    this.#child = spawn('ip', ['netns', 'exec', netns, process.execPath, '--import', 'tsx', PROGRAM, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#child = spawn('ip', ['netns', 'exec', netns, process.execPath, '--import', 'tsx', PROGRAM, ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
     this.#lines = createInterface({ input: this.#child.stdout! })
     this.#lines.on('line', (line) => this.#waiting.shift()?.(line))
   }

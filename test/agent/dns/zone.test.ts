@@ -18,7 +18,16 @@ function zoneOf(objects: readonly (Service | EndpointSlice)[]): Zone {
 
 function short(finding: Finding | undefined): string {
   if (finding === undefined) return 'not ours'
-  const show = (records: readonly ZoneRecord[]): string => records.map((record) => (record.type === 'SRV' ? `${record.data.port}:${textName(record.data.target)}` : ['CNAME', 'PTR', 'NS'].includes(record.type) ? textName(record.data as string) : String(record.data))).join(' ')
+  const show = (records: readonly ZoneRecord[]): string =>
+    records
+      .map((record) =>
+        record.type === 'SRV'
+          ? `${record.data.port}:${textName(record.data.target)}`
+          : ['CNAME', 'PTR', 'NS'].includes(record.type)
+            ? textName(record.data as string)
+            : String(record.data),
+      )
+      .join(' ')
   if (finding.kind === 'chase') return `${show(finding.records)} and on to ${textName(finding.target)}`
   const { rcode, answer, authority, additional } = finding.sections
   if (rcode === RCODE.SERVFAIL) return 'failure'
@@ -28,7 +37,8 @@ function short(finding: Finding | undefined): string {
 describe('the zone', () => {
   const zone = zoneOf([
     service('shop', 'web', { clusterIP: '10.96.0.7', ports: [{ name: 'http', port: 80, protocol: 'TCP' }] as never }),
-    service('shop', 'db', { clusterIP: 'None' }), slice('shop', 'db-1', 'db', [{ address: '10.1.2.3', hostname: 'db-0' }], [{ name: 'pg', port: 5432 }]),
+    service('shop', 'db', { clusterIP: 'None' }),
+    slice('shop', 'db-1', 'db', [{ address: '10.1.2.3', hostname: 'db-0' }], [{ name: 'pg', port: 5432 }]),
     service('shop', 'empty', { clusterIP: 'None' }),
     service('shop', 'ext', { type: 'ExternalName', externalName: 'example.com' }),
     service('shop', 'inner', { type: 'ExternalName', externalName: 'web.shop.svc.cluster.local' }),
@@ -77,7 +87,8 @@ describe('the zone', () => {
     ['local', 'A', 'not ours'],
     ['web.shop.svc.cluster.local', 'ANY', 'RFC8482'],
   ]
-  for (const [name, type, found] of cases) it(`answers ${name} ${type}`, () => assert.equal(short(zone.find(wireName(name), TYPE[type])), found))
+  for (const [name, type, found] of cases)
+    it(`answers ${name} ${type}`, () => assert.equal(short(zone.find(wireName(name), TYPE[type])), found))
 
   it('is not fooled by a label that holds the bytes of other labels', () => {
     const inner = wireName('a.cluster.local')
@@ -89,30 +100,80 @@ describe('the zone', () => {
     const names = fc.constantFrom('a', 'b', 'c')
     const namespaces = fc.constantFrom('x', 'y')
     const address = fc.constantFrom('10.1.2.3', '10.1.2.4', 'fd00:1::3')
-    const services = fc.record({ kind: fc.constant('service' as const), namespace: namespaces, name: names, to: fc.oneof(
-      fc.constantFrom<Partial<Service['spec']>>({ clusterIP: 'None' }, { clusterIP: '10.96.0.7', ports: [{ name: 'p', port: 1, protocol: 'TCP' }] as never }, { type: 'ExternalName', externalName: 'a.x.svc.cluster.local' }), fc.constant(undefined),
-    ) })
-    const slices = fc.record({ kind: fc.constant('slice' as const), namespace: namespaces, name: fc.constantFrom('s1', 's2', 's3'), to: fc.option(fc.record({ of: names, endpoints: fc.array(fc.record({ address, hostname: fc.constantFrom('h0', 'h1'), ready: fc.boolean() }), { maxLength: 3 }) }), { nil: undefined }) })
-    const questions = ['a', 'b', 'c'].flatMap((name) => ['x', 'y'].flatMap((namespace) => [`${name}.${namespace}`, `h0.${name}.${namespace}`, `_p._tcp.${name}.${namespace}`, `_tcp.${name}.${namespace}`, namespace]))
-      .map((name) => `${name}.svc.cluster.local`).concat('3.2.1.10.in-addr.arpa', '4.2.1.10.in-addr.arpa', '7.0.96.10.in-addr.arpa')
-    fc.assert(fc.property(fc.array(fc.array(fc.oneof(services, slices), { minLength: 1, maxLength: 3 }), { maxLength: 12 }), (rounds) => {
-      const objects = new Map<string, Service | EndpointSlice>()
-      const book = new RecordBook()
-      const grown = new Zone(SETTINGS)
-      for (const [source, records] of book.all(view([]))) grown.set(source, records)
-      for (const round of rounds) {
-        const keys = round.map((step) => {
-          const key = `${step.kind === 'service' ? 'Service' : 'EndpointSlice'}/${step.namespace}/${step.name}`
-          if (step.to === undefined) objects.delete(key)
-          else if (step.kind === 'service') objects.set(key, service(step.namespace, step.name, step.to))
-          else objects.set(key, slice(step.namespace, step.name, step.to.of, step.to.endpoints, [{ name: 'p', port: 5 }]))
-          return key
-        })
-        for (const [source, records] of book.changed(view([...objects.values()]), changed(...keys))) grown.set(source, records)
-      }
-      const anew = zoneOf([...objects.values()])
-      const sorted = (zone: Zone, name: string, type: number): string => short(zone.find(wireName(name), type)).split(' ').sort().join(' ')
-      for (const name of questions) for (const type of [TYPE.A, TYPE.AAAA, TYPE.SRV, TYPE.PTR]) assert.equal(sorted(grown, name, type), sorted(anew, name, type), `${name} ${type}`)
-    }), { numRuns: 150 })
+    const services = fc.record({
+      kind: fc.constant('service' as const),
+      namespace: namespaces,
+      name: names,
+      to: fc.oneof(
+        fc.constantFrom<Partial<Service['spec']>>(
+          { clusterIP: 'None' },
+          { clusterIP: '10.96.0.7', ports: [{ name: 'p', port: 1, protocol: 'TCP' }] as never },
+          { type: 'ExternalName', externalName: 'a.x.svc.cluster.local' },
+        ),
+        fc.constant(undefined),
+      ),
+    })
+    const slices = fc.record({
+      kind: fc.constant('slice' as const),
+      namespace: namespaces,
+      name: fc.constantFrom('s1', 's2', 's3'),
+      to: fc.option(
+        fc.record({
+          of: names,
+          endpoints: fc.array(fc.record({ address, hostname: fc.constantFrom('h0', 'h1'), ready: fc.boolean() }), {
+            maxLength: 3,
+          }),
+        }),
+        { nil: undefined },
+      ),
+    })
+    const questions = ['a', 'b', 'c']
+      .flatMap((name) =>
+        ['x', 'y'].flatMap((namespace) => [
+          `${name}.${namespace}`,
+          `h0.${name}.${namespace}`,
+          `_p._tcp.${name}.${namespace}`,
+          `_tcp.${name}.${namespace}`,
+          namespace,
+        ]),
+      )
+      .map((name) => `${name}.svc.cluster.local`)
+      .concat('3.2.1.10.in-addr.arpa', '4.2.1.10.in-addr.arpa', '7.0.96.10.in-addr.arpa')
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(fc.oneof(services, slices), { minLength: 1, maxLength: 3 }), { maxLength: 12 }),
+        (rounds) => {
+          const objects = new Map<string, Service | EndpointSlice>()
+          const book = new RecordBook()
+          const grown = new Zone(SETTINGS)
+          for (const [source, records] of book.all(view([]))) grown.set(source, records)
+          for (const round of rounds) {
+            const keys = round.map((step) => {
+              const key = `${step.kind === 'service' ? 'Service' : 'EndpointSlice'}/${step.namespace}/${step.name}`
+              if (step.to === undefined) objects.delete(key)
+              else if (step.kind === 'service') objects.set(key, service(step.namespace, step.name, step.to))
+              else
+                objects.set(
+                  key,
+                  slice(step.namespace, step.name, step.to.of, step.to.endpoints, [{ name: 'p', port: 5 }]),
+                )
+              return key
+            })
+            for (const [source, records] of book.changed(view([...objects.values()]), changed(...keys)))
+              grown.set(source, records)
+          }
+          const anew = zoneOf([...objects.values()])
+          const sorted = (zone: Zone, name: string, type: number): string =>
+            short(zone.find(wireName(name), type))
+              .split(' ')
+              .sort()
+              .join(' ')
+          for (const name of questions)
+            for (const type of [TYPE.A, TYPE.AAAA, TYPE.SRV, TYPE.PTR])
+              assert.equal(sorted(grown, name, type), sorted(anew, name, type), `${name} ${type}`)
+        },
+      ),
+      { numRuns: 150 },
+    )
   })
 })

@@ -31,7 +31,10 @@ describe('entrance, with haproxy: what changes while it serves', function () {
     return { port, pods: await Promise.all(addresses.map((address) => lab.pod(address, address, port))) }
   }
 
-  /** Clients that ask one after the other, until told to stop: what they got that was no answer of a pod, and how many answers. */
+  /**
+   * Clients that ask one after the other, until told to stop: what they got that was no answer of a pod, and how many
+   * answers.
+   */
   function load(clients: number) {
     const agent = new http.Agent({ keepAlive: true, maxSockets: clients })
     const failures: string[] = []
@@ -89,7 +92,10 @@ describe('entrance, with haproxy: what changes while it serves', function () {
       await clients.settled()
       const counts = gone.map((pod) => pod.count())
       await clients.more(30)
-      assert.deepEqual(gone.map((pod) => pod.count()), counts)
+      assert.deepEqual(
+        gone.map((pod) => pod.count()),
+        counts,
+      )
     }
     await clients.stop()
     assert.deepEqual(clients.failures, [])
@@ -105,7 +111,10 @@ describe('entrance, with haproxy: what changes while it serves', function () {
       await lab.apply(slice('web', now, port))
       const counts = pods.map((pod) => pod.count())
       for (let request = 0; request < 16; request++) assert.equal((await lab.request('/')).status, 200)
-      assert.deepEqual(pods.filter((pod, index) => pod.count() > counts[index]!).map(({ name }) => name), now)
+      assert.deepEqual(
+        pods.filter((pod, index) => pod.count() > counts[index]!).map(({ name }) => name),
+        now,
+      )
     }
     assert.equal(generation(), before)
   })
@@ -139,7 +148,8 @@ spec: { rules: [{ host: other-${round}.example.com, http: { paths: [{ path: /, p
 `)
       assert.notEqual(generation(), before)
     }
-    // The connection that did nothing meanwhile is of the first worker: it gets its answer all the same, and from the endpoint that there is now.
+    // The connection that did nothing meanwhile is of the first worker: it gets its answer all the same, and from the
+    // endpoint that there is now.
     await clients.settled()
     await lab.apply(slice('web', ['127.0.3.2'], port))
     const count = pods[0]!.count()
@@ -169,7 +179,9 @@ spec: { rules: [{ host: other-${round}.example.com, http: { paths: [{ path: /, p
     assert.equal(masterPid(), master.pid)
     assert.equal((await lab.request('/')).seen!.pod, '127.0.4.2')
     process.kill(master.pid, 'SIGKILL')
-    await eventually(async () => !isAlive(master) && masterPid() !== master.pid && (await lab.request('/')).status === 200)
+    await eventually(
+      async () => !isAlive(master) && masterPid() !== master.pid && (await lab.request('/')).status === 200,
+    )
   })
 
   it('leaves out what haproxy refuses, says so, and serves the rest; takes it in once it is right', async () => {
@@ -180,15 +192,24 @@ kind: HTTPRoute
 metadata: { name: ${name} }
 spec: { parentRefs: [{ name: edge }], rules: [{ matches: [{ path: { type: RegularExpression, value: "${expression}" } }], backendRefs: [{ name: web, port: 80 }] }] }
 `
-    await lab.apply(service('web'), slice('web', ['127.0.5.1'], port), `
+    await lab.apply(
+      service('web'),
+      slice('web', ['127.0.5.1'], port),
+      `
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: { name: edge }
 spec: { gatewayClassName: gantry, listeners: [{ name: web, port: ${lab.further[0]}, protocol: HTTP }] }
-`, route('good', '/good.*'), route('bad', '/bad(?<'))
+`,
+      route('good', '/good.*'),
+      route('bad', '/bad(?<'),
+    )
     const status = async (path: string): Promise<number> => (await lab.request(path, { port: lab.further[0]! })).status
     assert.deepEqual([await status('/good'), await status('/bad')], [200, 404])
-    assert.deepEqual(lab.problems.map(({ kind, name, reason }) => [kind, name, reason]), [['HTTPRoute', 'bad', 'Refused']])
+    assert.deepEqual(
+      lab.problems.map(({ kind, name, reason }) => [kind, name, reason]),
+      [['HTTPRoute', 'bad', 'Refused']],
+    )
     await lab.apply(route('bad', '/bad.*'))
     assert.deepEqual([await status('/good'), await status('/bad')], [200, 200])
   })
@@ -200,7 +221,10 @@ spec: { gatewayClassName: gantry, listeners: [{ name: web, port: ${lab.further[0
     // A name server is nobody's object: nothing can be left out.
     await lab.entrance.stop()
     lab.begin(['not an address'])
-    await assert.rejects(lab.entrance.apply(lab.view, { complete: true, keys: new Set() }), /haproxy refuses the configuration/)
+    await assert.rejects(
+      lab.entrance.apply(lab.view, { complete: true, keys: new Set() }),
+      /haproxy refuses the configuration/,
+    )
     assert.equal(generation(), before)
     assert.equal((await lab.request('/')).status, 200)
     await lab.entrance.stop()
@@ -215,7 +239,10 @@ spec: { gatewayClassName: gantry, listeners: [{ name: web, port: ${lab.further[0
     await new Promise<void>((resolve) => other.listen(lab.https, '127.0.0.1', resolve))
     await lab.apply(service('web'), slice('web', ['127.0.7.1'], port), INGRESS)
     assert.equal((await lab.request('/')).status, 200)
-    assert.deepEqual(lab.problems.map(({ name, reason, message }) => `${name} ${reason} ${message}`), [`web PortUnavailable port ${lab.https} of this node cannot be served: another program listens there`])
+    assert.deepEqual(
+      lab.problems.map(({ name, reason, message }) => `${name} ${reason} ${message}`),
+      [`web PortUnavailable port ${lab.https} of this node cannot be served: another program listens there`],
+    )
     await new Promise((resolve) => other.close(resolve))
     await eventually(async () => (await lab.request('/', { tls: true })).status === 200)
   })

@@ -37,14 +37,19 @@ spec:
 ${rules}
 ---
 `
-  const ask = (path: string, options: RequestOptions = {}): Promise<Answer> => lab.request(path, { port: lab.further[0]!, ...options })
+  const ask = (path: string, options: RequestOptions = {}): Promise<Answer> =>
+    lab.request(path, { port: lab.further[0]!, ...options })
   const podOf = async (path: string, options: RequestOptions = {}): Promise<string | number> => {
     const { seen, status } = await ask(path, options)
     return seen?.pod ?? status
   }
 
   it('matches paths, headers, query and method by precedence', async () => {
-    await lab.apply(gateway() + route('r', `
+    await lab.apply(
+      gateway() +
+        route(
+          'r',
+          `
   - { matches: [{ path: { type: PathPrefix, value: /a } }], backendRefs: [{ name: one, port: 80 }] }
   - { matches: [{ path: { type: PathPrefix, value: /a }, headers: [{ name: X-Kind, value: "it's } %[x] \\"y\\"" }] }], backendRefs: [{ name: two, port: 80 }] }
   - { matches: [{ path: { type: Exact, value: /a/b } }], backendRefs: [{ name: three, port: 80 }] }
@@ -53,18 +58,55 @@ ${rules}
   - { matches: [{ path: { type: RegularExpression, value: "/files/.*\\\\.png" } }], backendRefs: [{ name: three, port: 80 }] }
   - { matches: [{ path: { type: PathPrefix, value: /none } }], backendRefs: [{ name: none, port: 80 }] }
   - { matches: [{ path: { type: PathPrefix, value: /gone } }], backendRefs: [{ name: gone, port: 80 }] }
-`))
+`,
+        ),
+    )
     const got = await Promise.all([
-      podOf('/a'), podOf('/a/x'), podOf('/a/b'), podOf('/a/b/'), podOf('/ab'),
-      podOf('/a/x', { headers: { 'x-kind': 'it\'s } %[x] "y"' } }), podOf('/a/x', { headers: { 'x-kind': 'other' } }),
-      podOf('/', { method: 'DELETE' }), podOf('/'), podOf('/?v=2%203'), podOf('/?v=2'), podOf('/z', { headers: { 'x-n': '42' } }), podOf('/z', { headers: { 'x-n': '42x' } }),
-      podOf('/files/x/y.png'), podOf('/files/y.pngx'), podOf('/none'), podOf('/gone'),
+      podOf('/a'),
+      podOf('/a/x'),
+      podOf('/a/b'),
+      podOf('/a/b/'),
+      podOf('/ab'),
+      podOf('/a/x', { headers: { 'x-kind': 'it\'s } %[x] "y"' } }),
+      podOf('/a/x', { headers: { 'x-kind': 'other' } }),
+      podOf('/', { method: 'DELETE' }),
+      podOf('/'),
+      podOf('/?v=2%203'),
+      podOf('/?v=2'),
+      podOf('/z', { headers: { 'x-n': '42' } }),
+      podOf('/z', { headers: { 'x-n': '42x' } }),
+      podOf('/files/x/y.png'),
+      podOf('/files/y.pngx'),
+      podOf('/none'),
+      podOf('/gone'),
     ])
-    assert.deepEqual(got, ['one', 'one', 'three', 'one', 404, 'two', 'one', 'two', 404, 'three', 404, 'three', 404, 'three', 404, 503, 500])
+    assert.deepEqual(got, [
+      'one',
+      'one',
+      'three',
+      'one',
+      404,
+      'two',
+      'one',
+      'two',
+      404,
+      'three',
+      404,
+      'three',
+      404,
+      'three',
+      404,
+      503,
+      500,
+    ])
   })
 
   it('changes headers, paths and hosts, and redirects', async () => {
-    await lab.apply(gateway() + route('r', `
+    await lab.apply(
+      gateway() +
+        route(
+          'r',
+          `
   - matches: [{ path: { type: PathPrefix, value: /headers } }]
     filters:
     - type: RequestHeaderModifier
@@ -87,25 +129,51 @@ ${rules}
     filters: [{ type: RequestRedirect, requestRedirect: { port: 8443 } }]
   - matches: [{ path: { type: PathPrefix, value: /same } }]
     filters: [{ type: RequestRedirect, requestRedirect: { path: { type: ReplaceFullPath, replaceFullPath: /there } } }]
-`))
+`,
+        ),
+    )
     const { seen, headers } = await ask('/headers', { headers: { 'x-set': 'old', 'x-add': 'a', 'x-gone': 'x' } })
-    assert.deepEqual([seen!.headers['x-set'], seen!.headers['x-add'], seen!.headers['x-gone'], headers['x-answer'], headers.date], ["100% [x] 'q'", 'a, b', undefined, 'yes', undefined])
-    const urls = await Promise.all(['/old', '/old/', '/old/x?y=1', '/strip', '/strip/x', '/strip?z=1', '/full/x?q'].map(async (path) => (await ask(path)).seen!.url))
+    assert.deepEqual(
+      [seen!.headers['x-set'], seen!.headers['x-add'], seen!.headers['x-gone'], headers['x-answer'], headers.date],
+      ["100% [x] 'q'", 'a, b', undefined, 'yes', undefined],
+    )
+    const urls = await Promise.all(
+      ['/old', '/old/', '/old/x?y=1', '/strip', '/strip/x', '/strip?z=1', '/full/x?q'].map(
+        async (path) => (await ask(path)).seen!.url,
+      ),
+    )
     assert.deepEqual(urls, ['/new', '/new/', '/new/x?y=1', '/', '/x', '/?z=1', '/all?q'])
     assert.equal((await ask('/old')).seen!.headers.host, 'in.example.com')
-    const places = await Promise.all(['/go', '/go/a?b=c', '/port/x', '/same/x?q=1'].map(async (path) => {
-      const { status, headers: { location } } = await ask(path, { host: 'from.example.com' })
-      return `${status} ${location}`
-    }))
-    assert.deepEqual(places, ['301 https://to.example.com/went', '301 https://to.example.com/went/a?b=c', '302 http://from.example.com:8443/port/x', `302 http://from.example.com:${lab.further[0]}/there?q=1`])
+    const places = await Promise.all(
+      ['/go', '/go/a?b=c', '/port/x', '/same/x?q=1'].map(async (path) => {
+        const {
+          status,
+          headers: { location },
+        } = await ask(path, { host: 'from.example.com' })
+        return `${status} ${location}`
+      }),
+    )
+    assert.deepEqual(places, [
+      '301 https://to.example.com/went',
+      '301 https://to.example.com/went/a?b=c',
+      '302 http://from.example.com:8443/port/x',
+      `302 http://from.example.com:${lab.further[0]}/there?q=1`,
+    ])
   })
 
   it('shares requests out by weight', async () => {
-    await lab.apply(gateway() + route('r', `
+    await lab.apply(
+      gateway() +
+        route(
+          'r',
+          `
   - { backendRefs: [{ name: one, port: 80, weight: 9 }, { name: two, port: 80, weight: 1 }, { name: three, port: 80, weight: 0 }] }
-`))
+`,
+        ),
+    )
     const counts: Record<string, number> = { one: 0, two: 0, three: 0 }
-    for (let round = 0; round < 20; round++) for (const name of await Promise.all(Array.from({ length: 50 }, () => podOf('/')))) counts[name]!++
+    for (let round = 0; round < 20; round++)
+      for (const name of await Promise.all(Array.from({ length: 50 }, () => podOf('/')))) counts[name]!++
     assert.equal(counts.three, 0)
     // Of 1000 requests 100 are expected at the second; a deviation of 5σ (47) is one in millions.
     assert(counts.two! > 53 && counts.two! < 147, JSON.stringify(counts))
@@ -115,7 +183,10 @@ ${rules}
   it('keeps listeners, hostnames and namespaces apart, and shows each its certificate', async () => {
     const authority = await createAuthority('test', Date.now())
     const certificate = (host: string) => issue(authority, { commonName: host, hosts: [host] }, Date.now())
-    await lab.apply(tlsSecret('a', await certificate('a.example.com')), tlsSecret('wild', await certificate('*.wild.example.com')), `
+    await lab.apply(
+      tlsSecret('a', await certificate('a.example.com')),
+      tlsSecret('wild', await certificate('*.wild.example.com')),
+      `
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: { name: edge }
@@ -135,9 +206,13 @@ apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: { name: far, namespace: far }
 spec: { parentRefs: [{ name: edge, namespace: default }], hostnames: ["x.wild.example.com", "a.example.com"], rules: [{ backendRefs: [{ name: two, namespace: default, port: 80 }] }] }
-`)
+`,
+    )
     const at = (host: string): Promise<string | number> => podOf('/', { host, tls: true, port: lab.further[1]! })
-    assert.deepEqual(await Promise.all([at('a.example.com'), at('x.wild.example.com'), at('y.wild.example.com'), at('b.example.com')]), ['one', 500, 404, 404])
+    assert.deepEqual(
+      await Promise.all([at('a.example.com'), at('x.wild.example.com'), at('y.wild.example.com'), at('b.example.com')]),
+      ['one', 500, 404, 404],
+    )
     await lab.apply(`
 apiVersion: gateway.networking.k8s.io/v1beta1
 kind: ReferenceGrant
@@ -145,7 +220,10 @@ metadata: { name: far }
 spec: { from: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: far }], to: [{ group: "", kind: Service, name: two }] }
 `)
     assert.equal(await at('x.wild.example.com'), 'two')
-    assert.deepEqual(await Promise.all(['a.example.com', 'z.wild.example.com'].map((host) => shownName(lab.further[1]!, host))), ['a.example.com', '*.wild.example.com'])
+    assert.deepEqual(
+      await Promise.all(['a.example.com', 'z.wild.example.com'].map((host) => shownName(lab.further[1]!, host))),
+      ['a.example.com', '*.wild.example.com'],
+    )
     await assert.rejects(lab.request('/', { port: lab.further[2]!, tls: true }), /ECONNREFUSED/)
   })
 
@@ -168,14 +246,29 @@ spec:
   gatewayClassName: gantry
   listeners: [{ name: web, port: ${lab.further[1]}, protocol: HTTP, allowedRoutes: { namespaces: { from: Selector, selector: { matchLabels: { team: web } } } } }]
 `)
-    assert.deepEqual(await Promise.all(['near', 'far'].map(async (host) => (await lab.request('/', { host: `${host}.example.com`, port: lab.further[1]! })).status)), [302, 404])
+    assert.deepEqual(
+      await Promise.all(
+        ['near', 'far'].map(
+          async (host) => (await lab.request('/', { host: `${host}.example.com`, port: lab.further[1]! })).status,
+        ),
+      ),
+      [302, 404],
+    )
   })
 
   it('ends requests that take longer than they may', async () => {
     const slow = await lab.pod('slow', '127.0.0.1', 0, () => undefined)
-    await lab.apply(service('slow'), slice('slow', ['127.0.0.1'], slow.port), gateway() + route('r', `
+    await lab.apply(
+      service('slow'),
+      slice('slow', ['127.0.0.1'], slow.port),
+      gateway() +
+        route(
+          'r',
+          `
   - { backendRefs: [{ name: slow, port: 80 }], timeouts: { request: 200ms } }
-`))
+`,
+        ),
+    )
     assert.equal((await ask('/')).status, 504)
   })
 })

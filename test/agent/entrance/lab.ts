@@ -28,7 +28,12 @@ export interface Answer {
   readonly headers: IncomingHttpHeaders
   readonly body: string
   /** What the pod saw, if one answered. */
-  readonly seen?: { readonly pod: string; readonly method: string; readonly url: string; readonly headers: Record<string, string> }
+  readonly seen?: {
+    readonly pod: string
+    readonly method: string
+    readonly url: string
+    readonly headers: Record<string, string>
+  }
 }
 
 export interface RequestOptions {
@@ -56,7 +61,7 @@ export class Lab {
 
   static async open(nameServers?: readonly string[]): Promise<Lab> {
     const lab = new Lab()
-    ;[lab.http, lab.https, ...lab.further] = await freePorts(5) as [number, number, ...number[]]
+    ;[lab.http, lab.https, ...lab.further] = (await freePorts(5)) as [number, number, ...number[]]
     lab.begin(nameServers)
     lab.view.put(...objects(CLASSES))
     return lab
@@ -65,7 +70,14 @@ export class Lab {
   /** A new agent's entrance; the one before must have stopped. */
   begin(nameServers?: readonly string[]): void {
     this.entrance = new Entrance({
-      directory: this.directory, http: this.http, https: this.https, addresses: ['127.0.0.1'], run: (...command) => this.run(...command), clock: systemClock, logger: silentLogger, report: (problem) => void this.problems.push(problem),
+      directory: this.directory,
+      http: this.http,
+      https: this.https,
+      addresses: ['127.0.0.1'],
+      run: (...command) => this.run(...command),
+      clock: systemClock,
+      logger: silentLogger,
+      report: (problem) => void this.problems.push(problem),
       ...(nameServers === undefined ? {} : { nameServers }),
     })
   }
@@ -77,7 +89,9 @@ export class Lab {
   }
 
   async close(): Promise<void> {
-    for (const kind of ['Ingress', 'Gateway'] as const) for (const key of [...this.view.objects(kind).keys()]) this.view.remove(kind, key.split('/')[1]!, key.split('/')[0])
+    for (const kind of ['Ingress', 'Gateway'] as const)
+      for (const key of [...this.view.objects(kind).keys()])
+        this.view.remove(kind, key.split('/')[1]!, key.split('/')[0])
     await this.entrance.apply(this.view, { complete: true, keys: new Set() })
     await this.entrance.stop()
     await Promise.all(this.#pods.map((pod) => pod.close()))
@@ -92,17 +106,22 @@ export class Lab {
       count++
       if (handle !== undefined) return handle(request, response)
       request.resume()
-      request.on('end', () => response.setHeader('content-type', 'application/json').end(JSON.stringify({ pod: name, method: request.method, url: request.url, headers: request.headers })))
+      request.on('end', () =>
+        response
+          .setHeader('content-type', 'application/json')
+          .end(JSON.stringify({ pod: name, method: request.method, url: request.url, headers: request.headers })),
+      )
     })
     server.on('connection', (socket) => {
       sockets.add(socket)
       socket.on('close', () => sockets.delete(socket))
     })
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, address, resolve))
-    const close = (): Promise<void> => new Promise((resolve) => {
-      server.close(() => resolve())
-      for (const socket of sockets) socket.destroy()
-    })
+    const close = (): Promise<void> =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        for (const socket of sockets) socket.destroy()
+      })
     const pod = { name, server, port: (server.address() as AddressInfo).port, count: () => count, close }
     this.#pods.push(pod)
     return pod
@@ -112,13 +131,33 @@ export class Lab {
     const { host = 'localhost', method = 'GET', headers = {}, tls = false, agent, body } = options
     const port = options.port ?? (tls ? this.https : this.http)
     return new Promise((resolve, reject) => {
-      const request = (tls ? https : http).request({ host: '127.0.0.1', port, path, method, headers: { host, ...headers }, agent: agent ?? false, ...(tls ? { servername: host, rejectUnauthorized: false } : {}) }, (response) => {
-        let text = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => void (text += chunk))
-        response.on('error', reject)
-        response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: text, ...(response.headers['content-type'] === 'application/json' ? { seen: JSON.parse(text) as Answer['seen'] & object } : {}) }))
-      })
+      const request = (tls ? https : http).request(
+        {
+          host: '127.0.0.1',
+          port,
+          path,
+          method,
+          headers: { host, ...headers },
+          agent: agent ?? false,
+          ...(tls ? { servername: host, rejectUnauthorized: false } : {}),
+        },
+        (response) => {
+          let text = ''
+          response.setEncoding('utf8')
+          response.on('data', (chunk: string) => void (text += chunk))
+          response.on('error', reject)
+          response.on('end', () =>
+            resolve({
+              status: response.statusCode!,
+              headers: response.headers,
+              body: text,
+              ...(response.headers['content-type'] === 'application/json'
+                ? { seen: JSON.parse(text) as Answer['seen'] & object }
+                : {}),
+            }),
+          )
+        },
+      )
       request.on('error', reject)
       request.end(body)
     })

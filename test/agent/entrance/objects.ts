@@ -25,13 +25,18 @@ export class TestView implements NetworkView {
 
   /** The keys of what was put. */
   put(...objects: readonly AnyResource[]): Set<string> {
-    return new Set(objects.map((object) => {
-      const { kind, metadata } = object
-      metadata.uid ||= `uid-${kind}-${metadata.name}`
-      metadata.resourceVersion = String(++this.revision)
-      ;(this.objects(kind as ViewedKind) as Map<string, AnyResource>).set(metadata.namespace === '' ? metadata.name : `${metadata.namespace}/${metadata.name}`, object)
-      return `${kind}/${metadata.namespace}/${metadata.name}`
-    }))
+    return new Set(
+      objects.map((object) => {
+        const { kind, metadata } = object
+        metadata.uid ||= `uid-${kind}-${metadata.name}`
+        metadata.resourceVersion = String(++this.revision)
+        ;(this.objects(kind as ViewedKind) as Map<string, AnyResource>).set(
+          metadata.namespace === '' ? metadata.name : `${metadata.namespace}/${metadata.name}`,
+          object,
+        )
+        return `${kind}/${metadata.namespace}/${metadata.name}`
+      }),
+    )
   }
 
   remove(kind: ViewedKind, name: string, namespace = 'default'): Set<string> {
@@ -66,19 +71,46 @@ spec: { controllerName: gantry.dev/entrance }
 `
 
 export function service(name: string, more: Partial<Service['spec']> = {}, namespace = 'default'): Service {
-  return { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace, uid: '', resourceVersion: '' }, spec: { ports: [{ name: 'http', port: 80, protocol: 'TCP' }], type: 'ClusterIP', ...more } as Service['spec'], status: {} }
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace, uid: '', resourceVersion: '' },
+    spec: { ports: [{ name: 'http', port: 80, protocol: 'TCP' }], type: 'ClusterIP', ...more } as Service['spec'],
+    status: {},
+  }
 }
 
 /** The slice of a Service: its endpoints' ports must be one. */
-export function slice(name: string, addresses: readonly string[], port: number, more: { readonly ready?: boolean; readonly portName?: string; readonly namespace?: string } = {}): EndpointSlice {
+export function slice(
+  name: string,
+  addresses: readonly string[],
+  port: number,
+  more: { readonly ready?: boolean; readonly portName?: string; readonly namespace?: string } = {},
+): EndpointSlice {
   const { ready = true, portName = 'http', namespace = 'default' } = more
   return {
-    apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata: { name: `${name}-1`, namespace, uid: '', resourceVersion: '', labels: { 'kubernetes.io/service-name': name } }, addressType: 'IPv4',
-    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready } })), ports: [{ name: portName, protocol: 'TCP', port }],
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name: `${name}-1`,
+      namespace,
+      uid: '',
+      resourceVersion: '',
+      labels: { 'kubernetes.io/service-name': name },
+    },
+    addressType: 'IPv4',
+    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready } })),
+    ports: [{ name: portName, protocol: 'TCP', port }],
   }
 }
 
 export function tlsSecret(name: string, { cert, key }: { cert: string; key: string }, namespace = 'default'): Secret {
   const encode = (text: string): string => Buffer.from(text).toString('base64')
-  return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace, uid: '', resourceVersion: '' }, type: 'kubernetes.io/tls', data: { 'tls.crt': encode(cert), 'tls.key': encode(key) } }
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace, uid: '', resourceVersion: '' },
+    type: 'kubernetes.io/tls',
+    data: { 'tls.crt': encode(cert), 'tls.key': encode(key) },
+  }
 }

@@ -26,27 +26,52 @@ describe('image references', () => {
   }
 
   for (const [text, reason] of [
-    ['', /is empty/], ['App', /upper-case/], ['a//b', /not lower-case words/], ['a:', /tag ""/], ['a:-x', /tag "-x"/], [`a:${'x'.repeat(129)}`, /tag/], ['a@sha256:12', /digest "sha256:12"/],
-    ['a@md5:12', /digest/], ['host:99999999/a', /registry/], ['-bad.host/a', /registry/], ['a/../b', /not lower-case words/], ['a b', /not lower-case words/], [`a/${'x'.repeat(300)}`, /255/], ['host:5000/', /not lower-case/],
+    ['', /is empty/],
+    ['App', /upper-case/],
+    ['a//b', /not lower-case words/],
+    ['a:', /tag ""/],
+    ['a:-x', /tag "-x"/],
+    [`a:${'x'.repeat(129)}`, /tag/],
+    ['a@sha256:12', /digest "sha256:12"/],
+    ['a@md5:12', /digest/],
+    ['host:99999999/a', /registry/],
+    ['-bad.host/a', /registry/],
+    ['a/../b', /not lower-case words/],
+    ['a b', /not lower-case words/],
+    [`a/${'x'.repeat(300)}`, /255/],
+    ['host:5000/', /not lower-case/],
   ] as const) {
     it(`refuses "${text.slice(0, 30)}"`, () => {
-      assert.throws(() => parseReference(text), (error: unknown) => GantryError.is(error, 'InvalidArgument') && reason.test(error.message) && error.details[0]?.value === text)
+      assert.throws(
+        () => parseReference(text),
+        (error: unknown) =>
+          GantryError.is(error, 'InvalidArgument') && reason.test(error.message) && error.details[0]?.value === text,
+      )
     })
   }
 
   it('parses its own output, and never gives a path that leaves the repository', () => {
     const word = fc.stringMatching(/^[a-z0-9]{1,8}([._-][a-z0-9]{1,8})?$/)
-    fc.assert(fc.property(fc.constantFrom('', 'h.io/', 'localhost/', '10.0.0.1:80/'), fc.array(word, { minLength: 1, maxLength: 4 }), fc.stringMatching(/^[\w][\w.-]{0,10}$/), (host, words, tag) => {
-      const parsed = parseReference(`${host}${host === '' ? 'x/' : ''}${words.join('/')}:${tag}`)
-      assert.deepEqual(parseReference(formatReference(parsed)), parsed)
-    }))
-    fc.assert(fc.property(fc.string(), (text) => {
-      try {
-        assert.doesNotMatch(parseReference(text).repository, /\.\.|\/\/|^\/|[^a-z0-9._/-]/)
-      } catch (error) {
-        assert.ok(GantryError.is(error, 'InvalidArgument'))
-      }
-    }))
+    fc.assert(
+      fc.property(
+        fc.constantFrom('', 'h.io/', 'localhost/', '10.0.0.1:80/'),
+        fc.array(word, { minLength: 1, maxLength: 4 }),
+        fc.stringMatching(/^[\w][\w.-]{0,10}$/),
+        (host, words, tag) => {
+          const parsed = parseReference(`${host}${host === '' ? 'x/' : ''}${words.join('/')}:${tag}`)
+          assert.deepEqual(parseReference(formatReference(parsed)), parsed)
+        },
+      ),
+    )
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        try {
+          assert.doesNotMatch(parseReference(text).repository, /\.\.|\/\/|^\/|[^a-z0-9._/-]/)
+        } catch (error) {
+          assert.ok(GantryError.is(error, 'InvalidArgument'))
+        }
+      }),
+    )
   })
 
   it('gives a digest as hexadecimal digits only if it is one', () => {

@@ -28,7 +28,10 @@ describe('shared work', () => {
     const work = new SharedWork<number>()
     const fail = (): Promise<number> => Promise.reject(new GantryError('NotFound', 'no such thing'))
     const outcomes = await Promise.allSettled([work.run('key', never, fail), work.run('key', never, fail)])
-    assert.deepEqual(outcomes.map(({ status }) => status), ['rejected', 'rejected'])
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ['rejected', 'rejected'],
+    )
     assert.equal(await work.run('key', never, () => Promise.resolve(7)), 7)
   })
 

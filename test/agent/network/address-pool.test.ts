@@ -8,7 +8,10 @@ describe('AddressPool', () => {
     assert.equal(pool.gateway, '10.1.2.1')
     assert.equal(pool.cidr, '10.1.2.0/29')
     assert.equal(pool.free, 5)
-    assert.deepEqual(Array.from({ length: 6 }, () => pool.take()), ['10.1.2.2', '10.1.2.3', '10.1.2.4', '10.1.2.5', '10.1.2.6', undefined])
+    assert.deepEqual(
+      Array.from({ length: 6 }, () => pool.take()),
+      ['10.1.2.2', '10.1.2.3', '10.1.2.4', '10.1.2.5', '10.1.2.6', undefined],
+    )
     assert.equal(pool.free, 0)
   })
 
@@ -43,31 +46,44 @@ describe('AddressPool', () => {
   })
 
   it('refuses what is no range', () => {
-    for (const cidr of ['10.0.0.0', '10.0.0.0/31', '10.0.0.0/7', '10.0.0/24', '10.0.0.256/24', '10.0.0.01/24', 'fd00::/47', 'fd00::/127', 'fd00::1', '']) {
+    for (const cidr of [
+      '10.0.0.0',
+      '10.0.0.0/31',
+      '10.0.0.0/7',
+      '10.0.0/24',
+      '10.0.0.256/24',
+      '10.0.0.01/24',
+      'fd00::/47',
+      'fd00::/127',
+      'fd00::1',
+      '',
+    ]) {
       assert.throws(() => new AddressPool(cidr), { code: 'InvalidArgument' }, cidr)
     }
   })
 
   it('never gives one address to two', () => {
-    fc.assert(fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (takes) => {
-      const pool = new AddressPool('192.168.0.0/27')
-      const held = new Set<string>()
-      for (const take of takes) {
-        if (take) {
-          const address = pool.take()
-          assert.equal(address === undefined, held.size === 29)
-          if (address !== undefined) {
-            assert.ok(!held.has(address))
-            held.add(address)
-          }
-        } else {
-          const [address] = held
-          if (address !== undefined) {
-            pool.release(address)
-            held.delete(address)
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (takes) => {
+        const pool = new AddressPool('192.168.0.0/27')
+        const held = new Set<string>()
+        for (const take of takes) {
+          if (take) {
+            const address = pool.take()
+            assert.equal(address === undefined, held.size === 29)
+            if (address !== undefined) {
+              assert.ok(!held.has(address))
+              held.add(address)
+            }
+          } else {
+            const [address] = held
+            if (address !== undefined) {
+              pool.release(address)
+              held.delete(address)
+            }
           }
         }
-      }
-    }))
+      }),
+    )
   })
 })

@@ -12,14 +12,33 @@ import { seededRandom } from '../../../proto/base/random.ts'
 import type { NetworkEntry, NetworkUpdate } from '../../../proto/gen/types.ts'
 import { eventually } from '../../eventually.ts'
 
-const RANGES: NodeRanges = { podCidrs: ['10.244.1.0/24'], cluster: { podCidrs: ['10.244.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' } }
+const RANGES: NodeRanges = {
+  podCidrs: ['10.244.1.0/24'],
+  cluster: { podCidrs: ['10.244.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' },
+}
 
 function service(name: string, resourceVersion: string): NetworkEntry {
-  return { key: `Service/default/${name}`, entry: { case: 'object', value: { apiVersion: 'v1', kind: 'Service', raw: encode('Service', { metadata: { name, namespace: 'default', uid: name, resourceVersion }, spec: { ports: [{ port: 80 }] } }) } } }
+  return {
+    key: `Service/default/${name}`,
+    entry: {
+      case: 'object',
+      value: {
+        apiVersion: 'v1',
+        kind: 'Service',
+        raw: encode('Service', {
+          metadata: { name, namespace: 'default', uid: name, resourceVersion },
+          spec: { ports: [{ port: 80 }] },
+        }),
+      },
+    },
+  }
 }
 
 function peer(name: string, address: string, labels: Record<string, string> = {}): NetworkEntry {
-  return { key: `PeerNode/${name}`, entry: { case: 'peer', value: { name, addresses: [address], podCidrs: [], labels, present: true } } }
+  return {
+    key: `PeerNode/${name}`,
+    entry: { case: 'peer', value: { name, addresses: [address], podCidrs: [], labels, present: true } },
+  }
 }
 
 function update(revision: number, set: NetworkEntry[], rest: Partial<NetworkUpdate> = {}): NetworkUpdate {
@@ -75,7 +94,14 @@ describe('following the network', () => {
     applied = []
     kernel = new ScriptedPart('kernel', true)
     names = new ScriptedPart('names', false)
-    const made = new NetworkSync({ directory, parts: [kernel, names], applied: (revision) => void applied.push(revision), clock, random: seededRandom(1), logger: silentLogger })
+    const made = new NetworkSync({
+      directory,
+      parts: [kernel, names],
+      applied: (revision) => void applied.push(revision),
+      clock,
+      random: seededRandom(1),
+      logger: silentLogger,
+    })
     await made.load()
     made.start()
     return made
@@ -104,7 +130,11 @@ describe('following the network', () => {
     assert.equal(applied.at(-1), 5)
     sync.update(update(7, [service('a', '7'), service('b', '4'), peer('n1', '10.0.0.1')], { removed: [] }))
     await sync.settled()
-    assert.deepEqual(kernel.calls.at(-1), { complete: false, keys: ['Service/default/a'], services: ['default/a', 'default/b'] })
+    assert.deepEqual(kernel.calls.at(-1), {
+      complete: false,
+      keys: ['Service/default/a'],
+      services: ['default/a', 'default/b'],
+    })
     sync.update(update(8, [], { removed: ['Service/default/b'] }))
     await sync.settled()
     assert.deepEqual(names.calls.at(-1), { complete: false, keys: ['Service/default/b'], services: ['default/a'] })
@@ -120,7 +150,11 @@ describe('following the network', () => {
     await sync.welcome(RANGES)
     sync.update(update(9, [service('b', '4'), service('c', '9')], { complete: true }))
     await sync.settled()
-    assert.deepEqual(kernel.calls.at(-1), { complete: false, keys: ['Service/default/a', 'Service/default/c'], services: ['default/b', 'default/c'] })
+    assert.deepEqual(kernel.calls.at(-1), {
+      complete: false,
+      keys: ['Service/default/a', 'Service/default/c'],
+      services: ['default/b', 'default/c'],
+    })
     await sync.welcome(RANGES)
     const before = kernel.calls.length
     applied.length = 0
@@ -141,7 +175,13 @@ describe('following the network', () => {
     assert.ok(!applied.some((revision) => revision > 0))
     kernel.go()
     await sync.settled()
-    assert.deepEqual(kernel.calls.slice(1), [{ complete: false, keys: ['Service/default/b', 'Service/default/c'], services: ['default/a', 'default/b', 'default/c'] }])
+    assert.deepEqual(kernel.calls.slice(1), [
+      {
+        complete: false,
+        keys: ['Service/default/b', 'Service/default/c'],
+        services: ['default/a', 'default/b', 'default/c'],
+      },
+    ])
     assert.equal(applied.at(-1), 7)
   })
 
@@ -158,7 +198,11 @@ describe('following the network', () => {
     kernel.failing = false
     await clock.advance(1_000)
     await sync.settled()
-    assert.deepEqual(kernel.calls.at(-1), { complete: true, keys: ['Service/default/a', 'Service/default/b'], services: ['default/a', 'default/b'] })
+    assert.deepEqual(kernel.calls.at(-1), {
+      complete: true,
+      keys: ['Service/default/a', 'Service/default/b'],
+      services: ['default/a', 'default/b'],
+    })
     assert.equal(sync.failing.size, 0)
     assert.equal(applied.at(-1), 6)
   })
@@ -181,7 +225,9 @@ describe('following the network', () => {
     await appendFile(join(directory, 'view'), Buffer.from([0, 0, 1, 0, 7]))
     sync = await make()
     await sync.settled()
-    assert.deepEqual(kernel.calls, [{ complete: true, keys: ['Service/default/a', 'Service/default/b'], services: ['default/a', 'default/b'] }])
+    assert.deepEqual(kernel.calls, [
+      { complete: true, keys: ['Service/default/a', 'Service/default/b'], services: ['default/a', 'default/b'] },
+    ])
     assert.deepEqual(sync.view.ranges, RANGES)
     assert.equal(sync.view.revision, 6)
     sync.update(update(8, [service('c', '8')]))
@@ -235,7 +281,14 @@ describe('following the network', () => {
     await sync.welcome(RANGES)
     sync.update(update(5, [service('a', '3')], { complete: true }))
     await sync.stop()
-    sync = new NetworkSync({ directory, parts: [(kernel = new ScriptedPart('kernel', true))], applied: () => undefined, clock, random: seededRandom(1), logger: silentLogger })
+    sync = new NetworkSync({
+      directory,
+      parts: [(kernel = new ScriptedPart('kernel', true))],
+      applied: () => undefined,
+      clock,
+      random: seededRandom(1),
+      logger: silentLogger,
+    })
     await sync.load()
     assert.ok(sync.view.objects('Service').has('default/a'))
     await sync.settled()
@@ -248,26 +301,48 @@ describe('following the network', () => {
   it('leaves out what is not of its form, tells of it, and takes up the rest', async () => {
     const warnings: unknown[] = []
     const logger = { ...silentLogger, warn: (about: unknown) => void warnings.push(about) } as Logger
-    sync = new NetworkSync({ directory, parts: [(kernel = new ScriptedPart('kernel', true))], applied: () => undefined, clock, random: seededRandom(1), logger })
+    sync = new NetworkSync({
+      directory,
+      parts: [(kernel = new ScriptedPart('kernel', true))],
+      applied: () => undefined,
+      clock,
+      random: seededRandom(1),
+      logger,
+    })
     await sync.welcome(RANGES)
     sync.update(update(5, [peer('bad', '10.9.9.9\nnetns add held'), peer('n1', '10.0.0.1')], { complete: true }))
     await sync.settled()
-    assert.deepEqual([...sync.view.entries('peer').values()].map(({ name, addresses }) => [name, addresses]), [['bad', []], ['n1', ['10.0.0.1']]])
+    assert.deepEqual(
+      [...sync.view.entries('peer').values()].map(({ name, addresses }) => [name, addresses]),
+      [
+        ['bad', []],
+        ['n1', ['10.0.0.1']],
+      ],
+    )
     assert.deepEqual(warnings, [{ key: 'PeerNode/bad', leftOut: 'node bad: address "10.9.9.9\\nnetns add held"' }])
-    await assert.rejects(sync.welcome({ ...RANGES, cluster: { ...RANGES.cluster, domain: 'cluster.local\nnameserver 192.0.2.1' } }), { code: 'InvalidArgument' })
-    await assert.rejects(sync.welcome({ ...RANGES, podCidrs: ['10.244.1.0/24; flush ruleset'] }), { code: 'InvalidArgument' })
+    await assert.rejects(
+      sync.welcome({ ...RANGES, cluster: { ...RANGES.cluster, domain: 'cluster.local\nnameserver 192.0.2.1' } }),
+      { code: 'InvalidArgument' },
+    )
+    await assert.rejects(sync.welcome({ ...RANGES, podCidrs: ['10.244.1.0/24; flush ruleset'] }), {
+      code: 'InvalidArgument',
+    })
   })
 
   it('writes its file anew when changes have made it large, with the same content', async () => {
     await sync.welcome(RANGES)
     sync.update(update(1, [service('a', '1')], { complete: true }))
     const big = 'x'.repeat(200_000)
-    for (let revision = 2; revision < 40; revision++) sync.update(update(revision, [peer(`n${revision % 3}`, '10.0.0.1', { big: big + revision })]))
+    for (let revision = 2; revision < 40; revision++)
+      sync.update(update(revision, [peer(`n${revision % 3}`, '10.0.0.1', { big: big + revision })]))
     await sync.settled()
     assert.ok((await readFile(join(directory, 'view'))).length < 6_000_000)
     await sync.stop()
     sync = await make()
-    assert.deepEqual([...sync.view.entries('peer').values()].map(({ labels }) => labels.big!.slice(big.length)).sort(), ['37', '38', '39'])
+    assert.deepEqual(
+      [...sync.view.entries('peer').values()].map(({ labels }) => labels.big!.slice(big.length)).sort(),
+      ['37', '38', '39'],
+    )
     assert.equal(sync.view.revision, 39)
   })
 

@@ -13,12 +13,17 @@ import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 
 /** A /28 has 13 addresses for pods. */
-const RANGES: NodeRanges = { podCidrs: ['10.1.0.0/28', 'fd00:1::/64'], cluster: { podCidrs: ['10.1.0.0/16', 'fd00::/16'], serviceCidrs: [], domain: 'cluster.local' } }
+const RANGES: NodeRanges = {
+  podCidrs: ['10.1.0.0/28', 'fd00:1::/64'],
+  cluster: { podCidrs: ['10.1.0.0/16', 'fd00::/16'], serviceCidrs: [], domain: 'cluster.local' },
+}
 const MOST = 13
 /** Names of pods that come and go. */
 const PODS = 18
 
-/** What programs would have done to a machine: which interfaces there are, and what the tables hold. Some of them fail. */
+/**
+ * What programs would have done to a machine: which interfaces there are, and what the tables hold. Some of them fail.
+ */
 class FakeMachine {
   readonly links = new Set<string>()
   readonly elements = new Map<string, Set<string>>()
@@ -34,7 +39,8 @@ class FakeMachine {
     }
     let stdout = ''
     if (program === 'unshare') this.links.add(/peer name (\S+)/.exec(stdin)![1]!)
-    else if (program === 'ip' && args.includes('veth')) stdout = JSON.stringify([...this.links].map((ifname) => ({ ifname, mtu: 1450 })))
+    else if (program === 'ip' && args.includes('veth'))
+      stdout = JSON.stringify([...this.links].map((ifname) => ({ ifname, mtu: 1450 })))
     else if (program === 'ip' && args[0] === '-json') stdout = '[]'
     else if (program === 'ip' && args[0] === '-batch') this.#ip(stdin)
     else if (program === 'nft') this.#nft(stdin)
@@ -53,7 +59,9 @@ class FakeMachine {
 
   /** As nft does it: all or nothing. */
   #nft(text: string): void {
-    for (const [, verb, name] of text.matchAll(/^(delete )?table \S+ (\S+)$/gm)) if (verb !== undefined) for (const key of this.elements.keys()) if (key.startsWith(`${name} `)) this.elements.delete(key)
+    for (const [, verb, name] of text.matchAll(/^(delete )?table \S+ (\S+)$/gm))
+      if (verb !== undefined)
+        for (const key of this.elements.keys()) if (key.startsWith(`${name} `)) this.elements.delete(key)
     for (const [, verb, table, set, element] of text.matchAll(/^(add|delete) element \S+ (\S+) (\S+) \{ (.*) \}$/gm)) {
       const key = `${table} ${set}`
       const held = this.elements.get(key) ?? new Set()
@@ -73,7 +81,9 @@ class FakeMachine {
 
   /** Whether a port of the node leads to the pod. */
   leads({ hostPort }: HostPort, address: string): boolean {
-    return [...this.elements].some(([key, held]) => key.startsWith('gantry_hostports any') && held.has(`tcp . ${hostPort} : ${address} . 80`))
+    return [...this.elements].some(
+      ([key, held]) => key.startsWith('gantry_hostports any') && held.has(`tcp . ${hostPort} : ${address} . 80`),
+    )
   }
 
   count(table: string): number {
@@ -81,17 +91,32 @@ class FakeMachine {
   }
 }
 
-type Step = { is: 'attach'; pod: number; port: number | undefined } | { is: 'detach'; pod: number } | { is: 'restart'; killed: boolean } | { is: 'refill' } | { is: 'fail'; after: number; times: number }
+type Step =
+  | { is: 'attach'; pod: number; port: number | undefined }
+  | { is: 'detach'; pod: number }
+  | { is: 'restart'; killed: boolean }
+  | { is: 'refill' }
+  | { is: 'fail'; after: number; times: number }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ is: fc.constant('attach' as const), pod: fc.nat(PODS - 1), port: fc.option(fc.integer({ min: 80, max: 83 }), { nil: undefined, freq: 3 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      is: fc.constant('attach' as const),
+      pod: fc.nat(PODS - 1),
+      port: fc.option(fc.integer({ min: 80, max: 83 }), { nil: undefined, freq: 3 }),
+    }),
+  },
   { weight: 5, arbitrary: fc.record({ is: fc.constant('detach' as const), pod: fc.nat(PODS - 1) }) },
   { weight: 1, arbitrary: fc.record({ is: fc.constant('restart' as const), killed: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ is: fc.constant('refill' as const) }) },
-  { weight: 1, arbitrary: fc.record({ is: fc.constant('fail' as const), after: fc.nat(6), times: fc.integer({ min: 1, max: 3 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ is: fc.constant('fail' as const), after: fc.nat(6), times: fc.integer({ min: 1, max: 3 }) }),
+  },
 )
 
-describe('addresses of a node\'s pods', function () {
+describe("addresses of a node's pods", function () {
   this.timeout(180_000)
   let directory: string
 
@@ -99,16 +124,19 @@ describe('addresses of a node\'s pods', function () {
   afterEach(() => rm(directory, { recursive: true, force: true }))
 
   it('none is given twice and none is lost, whatever comes, goes, fails and begins anew', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(fc.array(step, { minLength: 1, maxLength: 5 }), { maxLength: 25 }), async (rounds) => {
-      const world = await World.make(await mkdtemp(join(directory, 'run-')))
-      for (const round of rounds) {
-        await Promise.all(round.map((one) => world.act(one)))
-        world.check()
-        const restart = round.find((one) => one.is === 'restart')
-        if (restart !== undefined) await world.restart(restart.killed)
-      }
-      await world.end()
-    }), { numRuns: 60 })
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(step, { minLength: 1, maxLength: 5 }), { maxLength: 25 }), async (rounds) => {
+        const world = await World.make(await mkdtemp(join(directory, 'run-')))
+        for (const round of rounds) {
+          await Promise.all(round.map((one) => world.act(one)))
+          world.check()
+          const restart = round.find((one) => one.is === 'restart')
+          if (restart !== undefined) await world.restart(restart.killed)
+        }
+        await world.end()
+      }),
+      { numRuns: 60 },
+    )
   })
 })
 
@@ -142,17 +170,24 @@ class World {
     assert.equal(new Set(ports).size, ports.length, 'a host port was given twice')
     for (const { address, hostPorts = [] } of this.#living.values()) {
       assert.ok(this.#machine.links.has(portName(address)), `the interface of ${address} is gone`)
-      for (const port of hostPorts) assert.ok(this.#machine.leads(port, address), `port ${port.hostPort} does not lead to ${address}`)
+      for (const port of hostPorts)
+        assert.ok(this.#machine.leads(port, address), `port ${port.hostPort} does not lead to ${address}`)
     }
   }
 
   async act(one: Step): Promise<void> {
     switch (one.is) {
-      case 'attach': return this.#attach(`pod${one.pod}`, one.port)
-      case 'detach': return this.#detach(`pod${one.pod}`)
-      case 'refill': return this.#clock.advance(100)
-      case 'fail': Object.assign(this.#machine, { failAfter: one.after, failing: one.times }); return
-      case 'restart': return
+      case 'attach':
+        return this.#attach(`pod${one.pod}`, one.port)
+      case 'detach':
+        return this.#detach(`pod${one.pod}`)
+      case 'refill':
+        return this.#clock.advance(100)
+      case 'fail':
+        Object.assign(this.#machine, { failAfter: one.after, failing: one.times })
+        return
+      case 'restart':
+        return
     }
   }
 
@@ -167,14 +202,21 @@ class World {
     this.#network = this.#make()
     const known = new Map([...this.#leaving, ...this.#living])
     // Of one whose detaching failed, the interface may be gone already.
-    const present = [...known.values()].filter(({ netns, address }) => existsSync(netns) && this.#machine.links.has(portName(address)))
+    const present = [...known.values()].filter(
+      ({ netns, address }) => existsSync(netns) && this.#machine.links.has(portName(address)),
+    )
     await this.#network.start(RANGES, known)
     this.check()
-    assert.equal(this.#machine.count('gantry_guard'), 2 * present.length, 'the guard knows exactly those that are there')
+    assert.equal(
+      this.#machine.count('gantry_guard'),
+      2 * present.length,
+      'the guard knows exactly those that are there',
+    )
   }
 
   /**
-   * A process that is killed removes no file afterwards; the one that only counts as killed here may be in the middle of it. It starts no program
+   * A process that is killed removes no file afterwards; the one that only counts as killed here may be in the middle
+   * of it. It starts no program
    * any more, so it is at rest once as many other looks at files have been taken as its removals have steps.
    */
   async #quiet(): Promise<void> {
@@ -187,15 +229,17 @@ class World {
     // Also those that never heard of an address: something may be left of the attempt.
     for (let pod = 0; pod < PODS; pod++) await this.#detach(`pod${pod}`)
     assert.equal(this.#living.size + this.#leaving.size, 0)
-    const all = await Promise.all(Array.from({ length: MOST }, async (_, index) => {
-      try {
-        return await this.#network.attach(`last${index}`)
-      } catch (thrown) {
-        // What was failing when this began.
-        assert.equal(GantryError.from(thrown).code, 'Internal')
-        return this.#network.attach(`last${index}`)
-      }
-    }))
+    const all = await Promise.all(
+      Array.from({ length: MOST }, async (_, index) => {
+        try {
+          return await this.#network.attach(`last${index}`)
+        } catch (thrown) {
+          // What was failing when this began.
+          assert.equal(GantryError.from(thrown).code, 'Internal')
+          return this.#network.attach(`last${index}`)
+        }
+      }),
+    )
     assert.equal(new Set(all.map(({ address }) => address)).size, MOST)
     assert.equal(this.#machine.count('gantry_hostports'), 0)
     await assert.rejects(this.#network.attach('one-too-many'), { code: 'ResourceExhausted' })
@@ -208,7 +252,8 @@ class World {
   }
 
   async #attach(id: string, port: number | undefined): Promise<void> {
-    const hostPorts: HostPort[] = port === undefined ? [] : [{ protocol: 'TCP', hostPort: port, containerPort: 80, hostIP: undefined }]
+    const hostPorts: HostPort[] =
+      port === undefined ? [] : [{ protocol: 'TCP', hostPort: port, containerPort: 80, hostIP: undefined }]
     try {
       this.#living.set(id, await this.#network.attach(id, { hostPorts }))
       this.#leaving.delete(id)
@@ -240,12 +285,23 @@ class World {
       const result = await this.#machine.run(...call)
       return alive ? result : gone
     }
-    return new RoutedNetwork({ stateDir: this.#stateDir, logger: silentLogger, clock: this.#clock, prepared: 3, run, mountPoints: () => Promise.resolve(pinsIn(this.#stateDir)) })
+    return new RoutedNetwork({
+      stateDir: this.#stateDir,
+      logger: silentLogger,
+      clock: this.#clock,
+      prepared: 3,
+      run,
+      mountPoints: () => Promise.resolve(pinsIn(this.#stateDir)),
+    })
   }
 }
 
 /** Every directory has its mount: the fake makes namespaces without one. */
 function pinsIn(stateDir: string): string[] {
   const root = join(stateDir, 'netns')
-  return existsSync(root) ? readdirSync(root).map((name) => join(root, name, 'net')).filter((pin) => existsSync(pin)) : []
+  return existsSync(root)
+    ? readdirSync(root)
+        .map((name) => join(root, name, 'net'))
+        .filter((pin) => existsSync(pin))
+    : []
 }

@@ -26,7 +26,9 @@ describe('the watch over tables', () => {
 
   function watchOver(...owners: TableOwner[]): TableWatch {
     return new TableWatch({
-      clock, logger: silentLogger, owners,
+      clock,
+      logger: silentLogger,
+      owners,
       run: (program, args) => {
         assert.deepEqual([program, args], ['nft', ['list', 'tables']])
         asked()
@@ -51,14 +53,24 @@ describe('the watch over tables', () => {
   const policy = part('policy', () => ['inet gantry_policy'])
 
   it('does nothing while all are there', async () => {
-    await look(watchOver(services, policy, part('dns', () => [])), 3)
+    await look(
+      watchOver(
+        services,
+        policy,
+        part('dns', () => []),
+      ),
+      3,
+    )
     assert.deepEqual(restored, [])
   })
 
   it('has whoever made one that is gone make it again, and nobody else', async () => {
     const watch = watchOver(services, policy)
     kernel.delete('inet gantry_policy')
-    assert.deepEqual((await watch.missing()).map(({ table }) => table), ['inet gantry_policy'])
+    assert.deepEqual(
+      (await watch.missing()).map(({ table }) => table),
+      ['inet gantry_policy'],
+    )
     await look(watch)
     assert.deepEqual(restored, ['policy'])
   })
@@ -86,7 +98,11 @@ describe('the watch over tables', () => {
 
   it('ends the agent for a table that its next beginning makes', async () => {
     kernel.delete('inet gantry_guard')
-    const watching = watchOver(policy, { name: 'pod network', tables: () => ['inet gantry_guard'], restore: undefined }).watch(new AbortController().signal)
+    const watching = watchOver(policy, {
+      name: 'pod network',
+      tables: () => ['inet gantry_guard'],
+      restore: undefined,
+    }).watch(new AbortController().signal)
     const ended = assert.rejects(watching, { code: 'FailedPrecondition', message: /removed table inet gantry_guard/ })
     await clock.advance(LOOK)
     await ended

@@ -17,8 +17,23 @@ describe('node watch', () => {
     if (machine.broken) return Promise.reject(new GantryError('Internal', 'no /proc'))
     const time = new Date(clock.now()).toISOString()
     return Promise.resolve({
-      apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', namespace: '', uid: '', resourceVersion: '' }, spec: {},
-      status: { capacity: { memory: machine.memory }, conditions: [{ type: 'MemoryPressure', status: machine.pressure ? 'True' : 'False', reason: machine.pressure ? 'Much' : 'Little', message: `${machine.free} free`, lastHeartbeatTime: time, lastTransitionTime: time }] },
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: 'n1', namespace: '', uid: '', resourceVersion: '' },
+      spec: {},
+      status: {
+        capacity: { memory: machine.memory },
+        conditions: [
+          {
+            type: 'MemoryPressure',
+            status: machine.pressure ? 'True' : 'False',
+            reason: machine.pressure ? 'Much' : 'Little',
+            message: `${machine.free} free`,
+            lastHeartbeatTime: time,
+            lastTransitionTime: time,
+          },
+        ],
+      },
     })
   }
 
@@ -57,7 +72,10 @@ describe('node watch', () => {
     await watch.hello()
     machine.memory = '2Gi'
     await clock.advance(30_000)
-    assert.deepEqual(reports.map((status) => status?.capacity?.memory), [undefined, '2Gi'])
+    assert.deepEqual(
+      reports.map((status) => status?.capacity?.memory),
+      [undefined, '2Gi'],
+    )
   })
 
   it('does not report what a hello has told', async () => {
@@ -92,6 +110,9 @@ describe('node watch', () => {
     machine.broken = false
     machine.memory = '2Gi'
     await clock.advance(10_000)
-    assert.deepEqual(reports.map((status) => status?.capacity?.memory), [undefined, '2Gi'])
+    assert.deepEqual(
+      reports.map((status) => status?.capacity?.memory),
+      [undefined, '2Gi'],
+    )
   })
 })

@@ -13,10 +13,14 @@ describe('containers added to a running pod', () => {
   })
   afterEach(() => node.remove())
 
-  const added = (name: string, fields: Partial<EphemeralContainer> = {}): EphemeralContainer => ({ ...makeContainer(name), ...fields }) as EphemeralContainer
-  const web = (ephemeralContainers: EphemeralContainer[] | undefined, spec: Partial<Pod['spec']> = {}): Pod => makePod('web', { ephemeralContainers, ...spec })
-  const state = (name: string): object => node.status('web').ephemeralContainerStatuses?.find((status) => status.name === name)?.state ?? {}
-  const shows = (name: string, what: 'running' | 'terminated' | 'waiting'): Promise<void> => until(`${name} is ${what}`, () => what in state(name))
+  const added = (name: string, fields: Partial<EphemeralContainer> = {}): EphemeralContainer =>
+    ({ ...makeContainer(name), ...fields }) as EphemeralContainer
+  const web = (ephemeralContainers: EphemeralContainer[] | undefined, spec: Partial<Pod['spec']> = {}): Pod =>
+    makePod('web', { ephemeralContainers, ...spec })
+  const state = (name: string): object =>
+    node.status('web').ephemeralContainerStatuses?.find((status) => status.name === name)?.state ?? {}
+  const shows = (name: string, what: 'running' | 'terminated' | 'waiting'): Promise<void> =>
+    until(`${name} is ${what}`, () => what in state(name))
 
   it('run beside the others, see the processes of the one they name, and change nothing of the pod', async () => {
     node.assignAll(web(undefined))
@@ -28,8 +32,19 @@ describe('containers added to a running pod', () => {
     assert.deepEqual(others.map(({ processesOf }) => processesOf).sort(), [main!.id, undefined])
     const { conditions, ephemeralContainerStatuses } = node.status('web')
     assert.equal(conditions!.find(({ type }) => type === 'Ready')!.status, 'True')
-    assert.deepEqual(ephemeralContainerStatuses!.map(({ name, ready, restartCount }) => [name, ready, restartCount]), [['look', false, 0], ['apart', false, 0]])
-    assert.ok(node.reports.events.some(({ involvedObject, reason }) => involvedObject?.fieldPath === 'spec.ephemeralContainers{look}' && reason === 'Started'))
+    assert.deepEqual(
+      ephemeralContainerStatuses!.map(({ name, ready, restartCount }) => [name, ready, restartCount]),
+      [
+        ['look', false, 0],
+        ['apart', false, 0],
+      ],
+    )
+    assert.ok(
+      node.reports.events.some(
+        ({ involvedObject, reason }) =>
+          involvedObject?.fieldPath === 'spec.ephemeralContainers{look}' && reason === 'Started',
+      ),
+    )
   })
 
   it('run once, whatever the pod says of restarts', async () => {
@@ -40,23 +55,40 @@ describe('containers added to a running pod', () => {
     await shows('once', 'terminated')
     await node.clock.advance(600_000)
     assert.deepEqual([node.specs.length, node.status('web').phase], [2, 'Running'])
-    const told = node.reports.pods.flatMap(({ status }) => Object.keys(status?.ephemeralContainerStatuses?.[0]?.state ?? {}).slice(0, 1))
-    assert.deepEqual(told.slice(told.indexOf('running')).filter((word, at, all) => word !== all[at - 1]), ['running', 'terminated'], 'what is told never goes back')
+    const told = node.reports.pods.flatMap(({ status }) =>
+      Object.keys(status?.ephemeralContainerStatuses?.[0]?.state ?? {}).slice(0, 1),
+    )
+    assert.deepEqual(
+      told.slice(told.indexOf('running')).filter((word, at, all) => word !== all[at - 1]),
+      ['running', 'terminated'],
+      'what is told never goes back',
+    )
   })
 
   it('wait for the container whose processes they are to see, and for no other', async () => {
     node.behaviour = ({ args }) => (args.includes('init') ? { exitAfter: 1000 } : {})
-    node.assignAll(web([added('early'), added('late', { targetContainerName: 'main' })], { initContainers: [makeContainer('first', { command: ['init'] })] }))
+    node.assignAll(
+      web([added('early'), added('late', { targetContainerName: 'main' })], {
+        initContainers: [makeContainer('first', { command: ['init'] })],
+      }),
+    )
     await shows('early', 'running')
     await shows('late', 'waiting')
-    assert.deepEqual(state('late'), { waiting: { reason: 'ContainerCreating', message: 'waits until container main, whose processes it is to see, runs' } })
+    assert.deepEqual(state('late'), {
+      waiting: {
+        reason: 'ContainerCreating',
+        message: 'waits until container main, whose processes it is to see, runs',
+      },
+    })
     await node.clock.advance(1000)
     await shows('late', 'running')
   })
 
   it('do not keep a pod from ending', async () => {
     node.behaviour = ({ args }) => (args.includes('work') ? { exitAfter: 100 } : {})
-    node.assignAll(web([added('look')], { restartPolicy: 'Never', containers: [makeContainer('main', { command: ['work'] })] }))
+    node.assignAll(
+      web([added('look')], { restartPolicy: 'Never', containers: [makeContainer('main', { command: ['work'] })] }),
+    )
     await shows('look', 'running')
     await node.clock.advance(100)
     await until('the pod has ended', async () => {
@@ -72,7 +104,12 @@ describe('containers added to a running pod', () => {
     await node.restart()
     await node.welcome()
     await shows('look', 'running')
-    node.assign([{ ...web([added('look')]), metadata: { ...web([]).metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 1 } }])
+    node.assign([
+      {
+        ...web([added('look')]),
+        metadata: { ...web([]).metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 1 },
+      },
+    ])
     await until('everything has gone', async () => {
       await node.clock.advance(100)
       return node.machine.containers.size === 0 && node.reports.latest('web')?.released === true

@@ -9,7 +9,10 @@ const SIGTERM = 15
 const SIGKILL = 9
 
 function deleted(pod: Pod, deletionGracePeriodSeconds: number): Pod {
-  return { ...pod, metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds } }
+  return {
+    ...pod,
+    metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds },
+  }
 }
 
 describe('pods of a node where steps fail', () => {
@@ -42,7 +45,10 @@ describe('pods of a node where steps fail', () => {
     assert.deepEqual(await node.images.listRootfs(), [onlyContainer().spec.id])
   })
 
-  for (const [name, sent] of [['SIGTERM', SIGTERM], ['SIGKILL', SIGKILL]] as const) {
+  for (const [name, sent] of [
+    ['SIGTERM', SIGTERM],
+    ['SIGKILL', SIGKILL],
+  ] as const) {
     it(`sends ${name} once the record of it can be written`, async () => {
       node.behaviour = () => ({ ignoresSignals: true })
       node.assignAll(makePod('web'))
@@ -55,12 +61,17 @@ describe('pods of a node where steps fail', () => {
       assert.deepEqual(container.signals, [])
       empty()
       await until(`${name} is sent`, async () => (await node.clock.advance(1000), container.signals[0] === sent))
-      await until('it is gone', async () => (await node.clock.advance(1000), node.reports.latest('web')?.released === true))
+      await until(
+        'it is gone',
+        async () => (await node.clock.advance(1000), node.reports.latest('web')?.released === true),
+      )
     })
   }
 
   it('runs a postStart hook once its record can be written', async () => {
-    const hooked = makePod('web', { containers: [makeContainer('main', { lifecycle: { postStart: { exec: { command: ['warm'] } } } })] })
+    const hooked = makePod('web', {
+      containers: [makeContainer('main', { lifecycle: { postStart: { exec: { command: ['warm'] } } } })],
+    })
     const running = (): boolean => onlyContainer()?.state.state === 'running'
     let empty = (): void => undefined
     const start = node.runtime.startContainer.bind(node.runtime)
@@ -69,7 +80,10 @@ describe('pods of a node where steps fail', () => {
       return start(id)
     }
     node.assignAll(hooked)
-    await until('a hook has failed', () => running() && node.reports.events.some(({ reason }) => reason === 'FailedKillPod'))
+    await until(
+      'a hook has failed',
+      () => running() && node.reports.events.some(({ reason }) => reason === 'FailedKillPod'),
+    )
     assert.equal(node.actions.hooked.length, 0)
     empty()
     await until('it runs', async () => (await node.clock.advance(1000), node.status('web').phase === 'Running'))
@@ -98,9 +112,13 @@ describe('pods of a node where steps fail', () => {
     await node.phase('web', 'Running')
     const kill = node.runtime.killContainer.bind(node.runtime)
     let failures = 0
-    node.runtime.killContainer = (id, signal) => (++failures <= 2 ? Promise.reject(new GantryError('Internal', 'not now')) : kill(id, signal))
+    node.runtime.killContainer = (id, signal) =>
+      ++failures <= 2 ? Promise.reject(new GantryError('Internal', 'not now')) : kill(id, signal)
     node.assign([deleted(makePod('web'), 0)])
-    await until('it is gone', async () => (await node.clock.advance(1000), node.reports.latest('web')?.released === true))
+    await until(
+      'it is gone',
+      async () => (await node.clock.advance(1000), node.reports.latest('web')?.released === true),
+    )
     assert.equal(failures, 3)
   })
 
@@ -112,12 +130,18 @@ describe('pods of a node where steps fail', () => {
     // The agent ends after it has written that it kills, and before it does.
     node.runtime.killContainer = () => Promise.resolve()
     node.assign([deleted(makePod('web'), 0)])
-    await until('it is noted', async () => (await node.state.load()).pods[0]!.containers.main!.instance!.kill?.sent === 'KILL')
+    await until(
+      'it is noted',
+      async () => (await node.state.load()).pods[0]!.containers.main!.instance!.kill?.sent === 'KILL',
+    )
     await node.restart()
     assert.deepEqual(container.signals, [])
     await node.welcome()
     node.assignAll(deleted(makePod('web'), 0))
-    await until('it is gone', async () => (await node.clock.advance(1000), node.reports.latest('web')?.released === true))
+    await until(
+      'it is gone',
+      async () => (await node.clock.advance(1000), node.reports.latest('web')?.released === true),
+    )
     assert.deepEqual(container.signals, [SIGKILL])
   })
 })

@@ -21,7 +21,15 @@ import { RunGroup } from '../../../proto/base/run-group.ts'
 import type { AnyResource, ObjectRef, Pod, PodStatus } from '../../../proto/gen/types.ts'
 import { FakeActions, FakeImages, FakeNetwork, RecordedReports, until } from '../fakes.ts'
 
-const NODE: NodeFacts = { name: 'n1', hostname: 'n1', address: '192.0.2.1', allocatable: { cpu: '4', memory: '8Gi', pods: '10' }, memoryCapacity: 8 * 2 ** 30, pidsLimit: 4096, seccompFolder: '/seccomp' }
+const NODE: NodeFacts = {
+  name: 'n1',
+  hostname: 'n1',
+  address: '192.0.2.1',
+  allocatable: { cpu: '4', memory: '8Gi', pods: '10' },
+  memoryCapacity: 8 * 2 ** 30,
+  pidsLimit: 4096,
+  seccompFolder: '/seccomp',
+}
 
 export class NodeFixture {
   readonly clock = new FakeClock()
@@ -43,15 +51,32 @@ export class NodeFixture {
     this.images ??= new FakeImages(join(this.directory, 'images'))
     const folders = this.folders
     this.#group = new RunGroup()
-    this.runtime = new FakeRuntime(this.clock, (spec) => {
-      this.specs.push(spec)
-      return this.behaviour(spec)
-    }, this.machine)
+    this.runtime = new FakeRuntime(
+      this.clock,
+      (spec) => {
+        this.specs.push(spec)
+        return this.behaviour(spec)
+      },
+      this.machine,
+    )
     const random = seededRandom(1)
     await this.runtime.start()
     this.pods = new Pods({
-      clock: this.clock, random, log: silentLogger, group: this.#group, runtime: this.runtime, actions: this.actions, images: this.images, folders, state: this.state,
-      network: new NodeNetwork(this.network), volumes: new Volumes(folders), objects: new AssignedObjects(), accounts: new ImageAccounts(), reports: this.reports, node: NODE,
+      clock: this.clock,
+      random,
+      log: silentLogger,
+      group: this.#group,
+      runtime: this.runtime,
+      actions: this.actions,
+      images: this.images,
+      folders,
+      state: this.state,
+      network: new NodeNetwork(this.network),
+      volumes: new Volumes(folders),
+      objects: new AssignedObjects(),
+      accounts: new ImageAccounts(),
+      reports: this.reports,
+      node: NODE,
       events: new EventRecorder('n1', this.clock, random, (event) => this.reports.event(event)),
       origin: { runtime: 'crun', hostAddress: NODE.address },
     })
@@ -63,7 +88,10 @@ export class NodeFixture {
   }
 
   welcome(): Promise<void> {
-    return this.pods.welcome({ podCidrs: ['10.1.0.0/24'], cluster: { podCidrs: ['10.1.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' } })
+    return this.pods.welcome({
+      podCidrs: ['10.1.0.0/24'],
+      cluster: { podCidrs: ['10.1.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' },
+    })
   }
 
   /** The agent ends; the machine goes on. */

@@ -5,14 +5,25 @@ import type { FakeContainer } from '../../../agent/runtime/fake.ts'
 import { makeContainer, makePod, until } from '../fakes.ts'
 import { NodeFixture } from './fixture.ts'
 
-const probe = (fields: Partial<Probe> = {}): Probe => ({ timeoutSeconds: 1, periodSeconds: 1, successThreshold: 1, failureThreshold: 2, tcpSocket: { port: 80 }, ...fields })
+const probe = (fields: Partial<Probe> = {}): Probe => ({
+  timeoutSeconds: 1,
+  periodSeconds: 1,
+  successThreshold: 1,
+  failureThreshold: 2,
+  tcpSocket: { port: 80 },
+  ...fields,
+})
 /** Told apart by their ports. */
 const STARTUP = 1
 const READINESS = 2
 const LIVENESS = 3
 const on = (port: number, fields: Partial<Probe> = {}): Probe => probe({ tcpSocket: { port }, ...fields })
-const web = (fields: Partial<Container>, spec: Partial<PodSpec> = {}, metadata = {}): Pod => makePod('web', { ...spec, containers: [makeContainer('main', fields)] }, metadata)
-const deleted = (pod: Pod, deletionGracePeriodSeconds = 30): Pod => ({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds } })
+const web = (fields: Partial<Container>, spec: Partial<PodSpec> = {}, metadata = {}): Pod =>
+  makePod('web', { ...spec, containers: [makeContainer('main', fields)] }, metadata)
+const deleted = (pod: Pod, deletionGracePeriodSeconds = 30): Pod => ({
+  ...pod,
+  metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds },
+})
 
 describe('health of pods', () => {
   let node: NodeFixture
@@ -22,7 +33,10 @@ describe('health of pods', () => {
   beforeEach(async () => {
     node = new NodeFixture()
     answering = new Set([STARTUP, READINESS, LIVENESS])
-    node.actions.outcome = ({ tcpSocket }) => ({ verdict: answering.has(tcpSocket!.port as number) ? 'success' : 'failure', message: 'refused' })
+    node.actions.outcome = ({ tcpSocket }) => ({
+      verdict: answering.has(tcpSocket!.port as number) ? 'success' : 'failure',
+      message: 'refused',
+    })
     await node.start()
     await node.welcome()
   })
@@ -31,10 +45,12 @@ describe('health of pods', () => {
 
   const status = () => node.status('web').containerStatuses![0]!
   const condition = (type: string) => node.status('web').conditions!.find((other) => other.type === type)!
-  const events = (reason: string): string[] => node.reports.events.filter((event) => event.reason === reason).map(({ message }) => message!)
+  const events = (reason: string): string[] =>
+    node.reports.events.filter((event) => event.reason === reason).map(({ message }) => message!)
   const containers = (): FakeContainer[] => [...node.machine.containers.values()]
   const runs = (): Promise<void> => until('it runs', () => status()?.state?.running !== undefined)
-  const step = (what: string, holds: () => boolean, millis = 100): Promise<void> => until(what, async () => holds() || (await node.clock.advance(millis), holds()))
+  const step = (what: string, holds: () => boolean, millis = 100): Promise<void> =>
+    until(what, async () => holds() || (await node.clock.advance(millis), holds()))
 
   it('is ready as soon as it runs where nothing is asked', async () => {
     node.assignAll(web({}))
@@ -42,19 +58,31 @@ describe('health of pods', () => {
     assert.deepEqual([status().ready, status().started, condition('Ready').status], [true, true, 'True'])
   })
 
-  it('is ready while its readiness probe succeeds, and asks the pod\'s own address', async () => {
+  it("is ready while its readiness probe succeeds, and asks the pod's own address", async () => {
     answering.delete(READINESS)
-    node.assignAll(web({ readinessProbe: on(READINESS), ports: [{ name: 'http', containerPort: 80, protocol: 'TCP' }] }))
+    node.assignAll(
+      web({ readinessProbe: on(READINESS), ports: [{ name: 'http', containerPort: 80, protocol: 'TCP' }] }),
+    )
     await runs()
     assert.deepEqual([status().ready, status().started], [false, true])
-    assert.deepEqual([condition('Ready').status, condition('Ready').reason, condition('ContainersReady').status], ['False', 'ContainersNotReady', 'False'])
-    assert.equal(node.status('web').timeline!.some(({ step: name }) => name === 'ready'), false)
+    assert.deepEqual(
+      [condition('Ready').status, condition('Ready').reason, condition('ContainersReady').status],
+      ['False', 'ContainersNotReady', 'False'],
+    )
+    assert.equal(
+      node.status('web').timeline!.some(({ step: name }) => name === 'ready'),
+      false,
+    )
     await step('the failure is told', () => events('Unhealthy').length > 0)
     assert.deepEqual(events('Unhealthy').slice(0, 1), ['Readiness probe failed: refused'])
     answering.add(READINESS)
     await step('it is ready', () => condition('Ready').status === 'True')
     assert.equal(node.status('web').timeline!.filter(({ step: name }) => name === 'ready').length, 1)
-    assert.deepEqual(node.actions.probed[0]!.target, { instanceId: containers()[0]!.spec.id, address: '10.1.0.2', ports: [{ name: 'http', containerPort: 80, protocol: 'TCP' }] })
+    assert.deepEqual(node.actions.probed[0]!.target, {
+      instanceId: containers()[0]!.spec.id,
+      address: '10.1.0.2',
+      ports: [{ name: 'http', containerPort: 80, protocol: 'TCP' }],
+    })
     answering.delete(READINESS)
     await step('it is not ready', () => condition('Ready').status === 'False')
     assert.equal(containers().length, 1)
@@ -74,7 +102,13 @@ describe('health of pods', () => {
 
   it('holds the other probes back until the startup probe has succeeded', async () => {
     answering.delete(STARTUP)
-    node.assignAll(web({ startupProbe: on(STARTUP, { failureThreshold: 30 }), readinessProbe: on(READINESS), livenessProbe: on(LIVENESS) }))
+    node.assignAll(
+      web({
+        startupProbe: on(STARTUP, { failureThreshold: 30 }),
+        readinessProbe: on(READINESS),
+        livenessProbe: on(LIVENESS),
+      }),
+    )
     await runs()
     await node.clock.advance(5000)
     assert.deepEqual([status().started, status().ready], [false, false])
@@ -97,7 +131,9 @@ describe('health of pods', () => {
 
   it('starts a container again that lives no more, with the grace of its probe', async () => {
     node.behaviour = () => ({ ignoresSignals: true })
-    node.assignAll(web({ livenessProbe: on(LIVENESS, { terminationGracePeriodSeconds: 3 }) }, { terminationGracePeriodSeconds: 60 }))
+    node.assignAll(
+      web({ livenessProbe: on(LIVENESS, { terminationGracePeriodSeconds: 3 }) }, { terminationGracePeriodSeconds: 60 }),
+    )
     await runs()
     await node.clock.advance(3000)
     answering.delete(LIVENESS)
@@ -141,12 +177,17 @@ describe('health of pods', () => {
     const before = node.actions.probed.length
     await step('it is not ready', () => !status().ready)
     await node.clock.advance(5000)
-    assert.deepEqual(new Set(node.actions.probed.slice(before + 1).map(({ handler }) => handler.tcpSocket!.port)), new Set([READINESS]))
+    assert.deepEqual(
+      new Set(node.actions.probed.slice(before + 1).map(({ handler }) => handler.tcpSocket!.port)),
+      new Set([READINESS]),
+    )
     assert.equal(events('Killing').length, 1)
   })
 
   it('stays ready over a restart of the agent until a probe says otherwise, and spreads the first ones', async () => {
-    node.assignAll(web({ readinessProbe: on(READINESS, { periodSeconds: 10, failureThreshold: 1 }), startupProbe: on(STARTUP) }))
+    node.assignAll(
+      web({ readinessProbe: on(READINESS, { periodSeconds: 10, failureThreshold: 1 }), startupProbe: on(STARTUP) }),
+    )
     await step('it is ready', () => node.status('web').containerStatuses?.[0]?.ready === true)
     await node.restart()
     assert.equal(node.pods.observations()[0]!.status!.containerStatuses![0]!.ready, true)
@@ -155,14 +196,22 @@ describe('health of pods', () => {
     await node.clock.advance(0)
     assert.equal(node.actions.probed.length, before, 'the first is made at once')
     await step('it is not ready', () => !status().ready, 1000)
-    assert.deepEqual(new Set(node.actions.probed.slice(before).map(({ handler }) => handler.tcpSocket!.port)), new Set([READINESS]))
+    assert.deepEqual(
+      new Set(node.actions.probed.slice(before).map(({ handler }) => handler.tcpSocket!.port)),
+      new Set([READINESS]),
+    )
     await node.restart()
     assert.equal(node.pods.observations()[0]!.status!.containerStatuses![0]!.ready, false)
   })
 
   it('holds nothing against a container that needs a moment to come up', async () => {
     answering = new Set()
-    node.assignAll(web({ readinessProbe: on(READINESS, { failureThreshold: 1 }), livenessProbe: on(LIVENESS, { failureThreshold: 1 }) }))
+    node.assignAll(
+      web({
+        readinessProbe: on(READINESS, { failureThreshold: 1 }),
+        livenessProbe: on(LIVENESS, { failureThreshold: 1 }),
+      }),
+    )
     await runs()
     await step('it is asked', () => node.actions.probed.length > 0, 1)
     answering = new Set([READINESS, LIVENESS])
@@ -185,30 +234,45 @@ describe('health of pods', () => {
     const pod = web({}, { readinessGates: [{ conditionType: 'example.com/balanced' }] })
     node.assignAll(pod)
     await runs()
-    assert.deepEqual([condition('ContainersReady').status, condition('Ready').status, condition('Ready').reason], ['True', 'False', 'ReadinessGatesNotReady'])
+    assert.deepEqual(
+      [condition('ContainersReady').status, condition('Ready').status, condition('Ready').reason],
+      ['True', 'False', 'ReadinessGatesNotReady'],
+    )
     assert.match(condition('Ready').message!, /readiness gate "example.com\/balanced" does not exist/)
-    const said = (is: 'True' | 'False'): Pod => ({ ...pod, status: { conditions: [{ type: 'example.com/balanced', status: is }] } })
+    const said = (is: 'True' | 'False'): Pod => ({
+      ...pod,
+      status: { conditions: [{ type: 'example.com/balanced', status: is }] },
+    })
     node.assign([said('False')])
     await until('it is told', () => condition('Ready').message!.includes('is not "True", but False'))
     node.assign([said('True')])
     await until('it is ready', () => condition('Ready').status === 'True')
-    assert.equal(node.status('web').conditions!.some(({ type }) => type === 'example.com/balanced'), false, 'what others write is not the node\'s to tell')
+    assert.equal(
+      node.status('web').conditions!.some(({ type }) => type === 'example.com/balanced'),
+      false,
+      "what others write is not the node's to tell",
+    )
   })
 
   describe('hooks', () => {
-    const hooks: { end: (() => void) | undefined; fail: ((error: Error) => void) | undefined; aborted: boolean } = { end: undefined, fail: undefined, aborted: false }
+    const hooks: { end: (() => void) | undefined; fail: ((error: Error) => void) | undefined; aborted: boolean } = {
+      end: undefined,
+      fail: undefined,
+      aborted: false,
+    }
     const exec: Lifecycle['preStop'] = { exec: { command: ['hook'] } }
 
     beforeEach(() => {
       Object.assign(hooks, { end: undefined, fail: undefined, aborted: false })
-      node.actions.hooks = (_handler, signal) => new Promise((resolve, reject) => {
-        hooks.end = resolve
-        hooks.fail = reject
-        signal.addEventListener('abort', () => {
-          hooks.aborted = true
-          reject(signal.reason as Error)
+      node.actions.hooks = (_handler, signal) =>
+        new Promise((resolve, reject) => {
+          hooks.end = resolve
+          hooks.fail = reject
+          signal.addEventListener('abort', () => {
+            hooks.aborted = true
+            reject(signal.reason as Error)
+          })
         })
-      })
     })
 
     const begun = (): Promise<void> => until('the hook runs', () => hooks.end !== undefined)
@@ -218,7 +282,10 @@ describe('health of pods', () => {
       node.assignAll(web({ lifecycle: { postStart: exec }, readinessProbe: on(READINESS) }))
       await begun()
       await node.clock.advance(600)
-      assert.deepEqual([status().state?.waiting?.reason, status().ready, status().started, node.status('web').phase], ['ContainerCreating', false, false, 'Pending'])
+      assert.deepEqual(
+        [status().state?.waiting?.reason, status().ready, status().started, node.status('web').phase],
+        ['ContainerCreating', false, false, 'Pending'],
+      )
       assert.equal(node.actions.probed.length, 0)
       hooks.end!()
       await step('it is ready', () => status().ready)
@@ -398,20 +465,35 @@ describe('health of pods', () => {
   })
 
   describe('sidecars', () => {
-    const sidecar = (name: string, fields: Partial<Container> = {}): Container => makeContainer(name, { restartPolicy: 'Always', command: [name], ...fields })
+    const sidecar = (name: string, fields: Partial<Container> = {}): Container =>
+      makeContainer(name, { restartPolicy: 'Always', command: [name], ...fields })
     const named = (name: string): FakeContainer[] => containers().filter(({ spec }) => spec.args[0] === name)
     const init = (index: number) => node.status('web').initContainerStatuses![index]!
 
     it('start one after the other, before what comes after them, and run beside it', async () => {
       answering.delete(STARTUP)
-      node.assignAll(makePod('web', { initContainers: [sidecar('mesh', { startupProbe: on(STARTUP, { failureThreshold: 100 }) })], containers: [makeContainer('main')] }))
+      node.assignAll(
+        makePod('web', {
+          initContainers: [sidecar('mesh', { startupProbe: on(STARTUP, { failureThreshold: 100 }) })],
+          containers: [makeContainer('main')],
+        }),
+      )
       await until('the sidecar runs', () => named('mesh').length === 1)
       await node.clock.advance(3000)
       assert.equal(node.specs.length, 1)
       assert.equal(node.status('web').phase, 'Pending')
       answering.add(STARTUP)
       await step('all run', () => node.status('web').phase === 'Running')
-      assert.deepEqual([init(0).started, init(0).ready, init(0).state?.running === undefined, condition('Initialized').status, condition('Ready').status], [true, true, false, 'True', 'True'])
+      assert.deepEqual(
+        [
+          init(0).started,
+          init(0).ready,
+          init(0).state?.running === undefined,
+          condition('Initialized').status,
+          condition('Ready').status,
+        ],
+        [true, true, false, 'True', 'True'],
+      )
       node.machine.end(named('mesh')[0]!, 0)
       await step('it is started again', () => init(0).restartCount === 1 && init(0).started === true)
       assert.equal(status().restartCount, 0)
@@ -419,7 +501,13 @@ describe('health of pods', () => {
 
     it('do not keep a pod from finishing, and are ended last, in turn', async () => {
       node.behaviour = ({ args }) => (args[0] === '/bin/app' ? { exitAfter: 1000 } : { stopAfter: 500 })
-      node.assignAll(makePod('web', { restartPolicy: 'Never', initContainers: [sidecar('log'), sidecar('mesh')], containers: [makeContainer('main')] }))
+      node.assignAll(
+        makePod('web', {
+          restartPolicy: 'Never',
+          initContainers: [sidecar('log'), sidecar('mesh')],
+          containers: [makeContainer('main')],
+        }),
+      )
       await step('all run', () => node.status('web').phase === 'Running')
       await step('the last sidecar is asked to end', () => named('mesh')[0]!.signals.length === 1)
       assert.equal(node.status('web').phase, 'Running')

@@ -28,7 +28,11 @@ describe('housekeeping', () => {
     await node.phase('small', 'Running')
     const reopened: string[] = []
     node.runtime.reopenLog = async (id) => void reopened.push(id)
-    for (const [name, size] of [['big', 200], ['small', 10]] as const) await writeFile(node.folders.log(`uid-${name}`, 'main', 0), 'x'.repeat(size))
+    for (const [name, size] of [
+      ['big', 200],
+      ['small', 10],
+    ] as const)
+      await writeFile(node.folders.log(`uid-${name}`, 'main', 0), 'x'.repeat(size))
     await housekeeping().rotateLogs()
     assert.deepEqual(await readdir(dirname(node.folders.log('uid-big', 'main', 0))), ['0.log.1'])
     assert.deepEqual(await readdir(dirname(node.folders.log('uid-small', 'main', 0))), ['0.log'])

@@ -8,7 +8,11 @@ import { ImageAccounts } from '../../../agent/pods/image-accounts.ts'
 describe('accounts of images', () => {
   let root: string
   const image = (digest: string): Image => ({
-    reference: 'app', digest, id: digest, size: 1, config: { env: [], entrypoint: [], cmd: [], workingDir: '', user: '', stopSignal: '', volumes: [], labels: {} },
+    reference: 'app',
+    digest,
+    id: digest,
+    size: 1,
+    config: { env: [], entrypoint: [], cmd: [], workingDir: '', user: '', stopSignal: '', volumes: [], labels: {} },
   })
 
   beforeEach(() => {

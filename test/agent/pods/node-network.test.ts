@@ -6,7 +6,10 @@ import { NodeNetwork } from '../../../agent/pods/node-network.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
 import { FakeNetwork } from '../fakes.ts'
 
-const RANGES = { podCidrs: ['10.64.1.0/24'], cluster: { podCidrs: ['10.64.0.0/16'], serviceCidrs: [], domain: 'cluster.local' } }
+const RANGES = {
+  podCidrs: ['10.64.1.0/24'],
+  cluster: { podCidrs: ['10.64.0.0/16'], serviceCidrs: [], domain: 'cluster.local' },
+}
 const signal = new AbortController().signal
 
 class ScriptedGuard implements PodGuard {

@@ -6,10 +6,18 @@ import { makeContainer, makePod, until } from '../fakes.ts'
 import { NodeFixture } from './fixture.ts'
 
 function deleting(pod: Pod, deletionGracePeriodSeconds: number): Pod {
-  return { ...pod, metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds } }
+  return {
+    ...pod,
+    metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds },
+  }
 }
 
-const configMap = (data: Record<string, string>, resourceVersion = '1'): ConfigMap => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings', namespace: 'default', uid: 'u-cm', resourceVersion }, data })
+const configMap = (data: Record<string, string>, resourceVersion = '1'): ConfigMap => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'settings', namespace: 'default', uid: 'u-cm', resourceVersion },
+  data,
+})
 
 describe('pods of a node', () => {
   let node: NodeFixture
@@ -32,10 +40,28 @@ describe('pods of a node', () => {
     assert.equal(container!.ready, true)
     assert.match(container!.containerID!, /^crun:\/\/[0-9a-f]{32}$/)
     assert.equal(container!.imageID, `docker.io/library/app@sha256:${Buffer.from('app').toString('hex')}`)
-    assert.deepEqual(status.conditions!.map(({ type, status: holds }) => [type, holds]), [['PodReadyToStartContainers', 'True'], ['Initialized', 'True'], ['Ready', 'True'], ['ContainersReady', 'True'], ['PodScheduled', 'True']])
+    assert.deepEqual(
+      status.conditions!.map(({ type, status: holds }) => [type, holds]),
+      [
+        ['PodReadyToStartContainers', 'True'],
+        ['Initialized', 'True'],
+        ['Ready', 'True'],
+        ['ContainersReady', 'True'],
+        ['PodScheduled', 'True'],
+      ],
+    )
     await until('all steps are stamped', () => node.status('web').timeline?.length === 5)
-    assert.deepEqual(node.status('web').timeline!.map(({ step }) => step).sort(), ['created', 'image', 'ready', 'sandbox', 'started'])
-    assert.deepEqual(node.reports.events.map((event) => event.reason), ['Pulled', 'Created', 'Started'])
+    assert.deepEqual(
+      node
+        .status('web')
+        .timeline!.map(({ step }) => step)
+        .sort(),
+      ['created', 'image', 'ready', 'sandbox', 'started'],
+    )
+    assert.deepEqual(
+      node.reports.events.map((event) => event.reason),
+      ['Pulled', 'Created', 'Started'],
+    )
   })
 
   it('waits for the address range before it makes the network', async () => {
@@ -57,17 +83,36 @@ describe('pods of a node', () => {
     const init = (name: string) => makeContainer(name, { command: ['init', name] })
     node.assignAll(makePod('web', { initContainers: [init('a'), init('b')] }))
     await until('the first runs', () => node.specs.length === 1)
-    assert.equal(node.status('web').containerStatuses?.[0]?.state?.waiting?.reason ?? 'PodInitializing', 'PodInitializing')
+    assert.equal(
+      node.status('web').containerStatuses?.[0]?.state?.waiting?.reason ?? 'PodInitializing',
+      'PodInitializing',
+    )
     await until('the second runs', async () => (await node.clock.advance(100), node.specs.length === 2))
     await until('all run', async () => (await node.clock.advance(100), node.status('web').phase === 'Running'))
-    assert.deepEqual(node.specs.map((spec) => spec.args.at(-1)), ['a', 'b', '/bin/app'])
-    assert.deepEqual(node.status('web').initContainerStatuses!.map((status) => [status.ready, status.state?.terminated?.reason]), [[true, 'Completed'], [true, 'Completed']])
+    assert.deepEqual(
+      node.specs.map((spec) => spec.args.at(-1)),
+      ['a', 'b', '/bin/app'],
+    )
+    assert.deepEqual(
+      node.status('web').initContainerStatuses!.map((status) => [status.ready, status.state?.terminated?.reason]),
+      [
+        [true, 'Completed'],
+        [true, 'Completed'],
+      ],
+    )
   })
 
   it('tells the runtime kernel settings in its own form', async () => {
-    node.assignAll(makePod('web', { securityContext: { sysctls: ['net.ipv4.tcp_rmem', 'net/ipv4/tcp_wmem'].map((name) => ({ name, value: '1' })) } }))
+    node.assignAll(
+      makePod('web', {
+        securityContext: { sysctls: ['net.ipv4.tcp_rmem', 'net/ipv4/tcp_wmem'].map((name) => ({ name, value: '1' })) },
+      }),
+    )
     await node.phase('web', 'Running')
-    assert.deepEqual(Object.keys(node.machine.sandboxes.get('uid-web')!.spec.sysctls), ['net.ipv4.tcp_rmem', 'net.ipv4.tcp_wmem'])
+    assert.deepEqual(Object.keys(node.machine.sandboxes.get('uid-web')!.spec.sysctls), [
+      'net.ipv4.tcp_rmem',
+      'net.ipv4.tcp_wmem',
+    ])
   })
 
   it('does not restart what is not to be restarted, and frees what it held', async () => {
@@ -82,15 +127,25 @@ describe('pods of a node', () => {
 
   it('names a command that cannot be run', async () => {
     node.behaviour = () => ({ startFailure: 127 })
-    node.assignAll(makePod('job', { restartPolicy: 'Never', containers: [makeContainer('main', { command: ['nope'] })] }))
+    node.assignAll(
+      makePod('job', { restartPolicy: 'Never', containers: [makeContainer('main', { command: ['nope'] })] }),
+    )
     const status = await node.phase('job', 'Failed')
     const ended = status.containerStatuses![0]!.state!.terminated!
-    assert.deepEqual([ended.exitCode, ended.reason, ended.message], [127, 'ContainerCannotRun', 'exec: "nope": not found'])
+    assert.deepEqual(
+      [ended.exitCode, ended.reason, ended.message],
+      [127, 'ContainerCannotRun', 'exec: "nope": not found'],
+    )
   })
 
   it('names what was killed for want of memory, with peak and limit', async () => {
     node.behaviour = () => ({ exitAfter: 5, oomKilled: true })
-    node.assignAll(makePod('fat', { restartPolicy: 'Never', containers: [makeContainer('main', { resources: { limits: { memory: '16Mi' } } })] }))
+    node.assignAll(
+      makePod('fat', {
+        restartPolicy: 'Never',
+        containers: [makeContainer('main', { resources: { limits: { memory: '16Mi' } } })],
+      }),
+    )
     await until('it has started', () => node.specs.length === 1)
     await until('it has failed', async () => (await node.clock.advance(5), node.status('fat').phase === 'Failed'))
     const ended = node.status('fat').containerStatuses![0]!.state!.terminated!
@@ -104,13 +159,20 @@ describe('pods of a node', () => {
     node.assignAll(makePod('web'))
     const first = await node.reason('web', 'ErrImagePull')
     assert.equal(first.containerStatuses![0]!.state!.waiting!.message, 'docker.io/library/app: not in the registry')
-    await until('it backs off', async () => (await node.clock.advance(500), node.status('web').containerStatuses![0]!.state!.waiting!.reason === 'ImagePullBackOff'))
+    await until(
+      'it backs off',
+      async () => (
+        await node.clock.advance(500),
+        node.status('web').containerStatuses![0]!.state!.waiting!.reason === 'ImagePullBackOff'
+      ),
+    )
     node.images.failure = () => undefined
     await until('it runs', async () => (await node.clock.advance(1000), node.status('web').phase === 'Running'))
   })
 
   it('takes a corrected image at once', async () => {
-    node.images.failure = (reference) => (reference === 'app' ? new GantryError('NotFound', 'no such image') : undefined)
+    node.images.failure = (reference) =>
+      reference === 'app' ? new GantryError('NotFound', 'no such image') : undefined
     const pod = makePod('web')
     node.assignAll(pod)
     await node.reason('web', 'ErrImagePull')
@@ -121,7 +183,9 @@ describe('pods of a node', () => {
   })
 
   it('gives back an image that was prepared and is no longer wanted', async () => {
-    const pod = makePod('web', { containers: [makeContainer('main', { envFrom: [{ configMapRef: { name: 'settings' } }] })] })
+    const pod = makePod('web', {
+      containers: [makeContainer('main', { envFrom: [{ configMapRef: { name: 'settings' } }] })],
+    })
     node.assignAll(pod)
     await node.reason('web', 'CreateContainerConfigError')
     const [prepared] = node.images.rootfs
@@ -144,7 +208,10 @@ describe('pods of a node', () => {
   })
 
   it('keeps the files of a volume up to date', async () => {
-    const pod = makePod('web', { volumes: [{ name: 'settings', configMap: { name: 'settings', defaultMode: 0o644 } }], containers: [makeContainer('main', { volumeMounts: [{ name: 'settings', mountPath: '/etc/app' }] })] })
+    const pod = makePod('web', {
+      volumes: [{ name: 'settings', configMap: { name: 'settings', defaultMode: 0o644 } }],
+      containers: [makeContainer('main', { volumeMounts: [{ name: 'settings', mountPath: '/etc/app' }] })],
+    })
     node.assignAll(pod, configMap({ colour: 'blue' }))
     await node.phase('web', 'Running')
     const mount = node.specs[0]!.mounts.find((other) => other.destination === '/etc/app')!
@@ -158,7 +225,9 @@ describe('pods of a node', () => {
   })
 
   it('gives back what was prepared for a start that will not be', async () => {
-    const pod = makePod('web', { containers: [makeContainer('main', { envFrom: [{ configMapRef: { name: 'settings' } }] })] })
+    const pod = makePod('web', {
+      containers: [makeContainer('main', { envFrom: [{ configMapRef: { name: 'settings' } }] })],
+    })
     node.assignAll(pod)
     await node.reason('web', 'CreateContainerConfigError')
     assert.equal(node.images.rootfs.size, 1)
@@ -184,12 +253,18 @@ describe('pods of a node', () => {
     assert.deepEqual(container.signals, [15, 9])
     assert.ok(node.clock.monotonic() < 10_000, 'the longer grace was waited for')
     await until('all is released', () => node.reports.latest('web')!.released)
-    assert.deepEqual([node.machine.containers.size, node.machine.sandboxes.size, node.network.attached.size, node.images.rootfs.size], [0, 0, 0, 0])
+    assert.deepEqual(
+      [node.machine.containers.size, node.machine.sandboxes.size, node.network.attached.size, node.images.rootfs.size],
+      [0, 0, 0, 0],
+    )
     await assert.rejects(access(node.folders.pod('uid-web')))
     await assert.rejects(access(node.folders.podLogs('uid-web')))
     assert.equal(node.status('web').phase, 'Failed')
     node.unassign(pod)
-    await until('it is forgotten', async () => node.pods.observations().length === 0 && (await node.state.load()).pods.length === 0)
+    await until(
+      'it is forgotten',
+      async () => node.pods.observations().length === 0 && (await node.state.load()).pods.length === 0,
+    )
   })
 
   it('ends a pod that is no longer assigned', async () => {
@@ -208,12 +283,18 @@ describe('pods of a node', () => {
     await node.phase('quick', 'Running')
     const told = node.reports.pods.filter(({ name }) => name === 'quick')
     assert.equal(told[0]!.status?.phase, 'Running')
-    assert.deepEqual(told[0]!.status?.timeline?.map(({ step }) => step), ['sandbox', 'image', 'created', 'started', 'ready'])
+    assert.deepEqual(
+      told[0]!.status?.timeline?.map(({ step }) => step),
+      ['sandbox', 'image', 'created', 'started', 'ready'],
+    )
 
     let release: () => void = () => undefined
     node.images.held = new Promise((resolve) => (release = resolve))
     node.assignAll(makePod('quick'), makePod('slow'))
-    await until('it is on its way', async () => (await node.clock.advance(100), node.status('slow').phase === 'Pending'))
+    await until(
+      'it is on its way',
+      async () => (await node.clock.advance(100), node.status('slow').phase === 'Pending'),
+    )
     assert.equal(node.status('slow').containerStatuses?.[0]?.state?.waiting?.reason, 'ContainerCreating')
     release()
     await node.phase('slow', 'Running')
@@ -223,7 +304,14 @@ describe('pods of a node', () => {
     node.assignAll(makePod('web'))
     await node.phase('web', 'Running')
     node.assign([makePod('web', {}, { uid: 'uid-second' })])
-    await until('only the second is left', async () => (await node.clock.advance(0), [...node.machine.sandboxes.keys()].join() === 'uid-second' && node.reports.pods.some(({ uid, status }) => uid === 'uid-second' && status?.phase === 'Running')))
+    await until(
+      'only the second is left',
+      async () => (
+        await node.clock.advance(0),
+        [...node.machine.sandboxes.keys()].join() === 'uid-second' &&
+          node.reports.pods.some(({ uid, status }) => uid === 'uid-second' && status?.phase === 'Running')
+      ),
+    )
   })
 
   it('takes another image in place', async () => {
@@ -231,7 +319,14 @@ describe('pods of a node', () => {
     node.assignAll(pod)
     await node.phase('web', 'Running')
     node.assign([{ ...pod, spec: { ...pod.spec, containers: [makeContainer('main', { image: 'app2' })] } }])
-    await until('the new one runs', async () => (await node.clock.advance(1), node.status('web').containerStatuses![0]!.image === 'docker.io/library/app2' && node.status('web').phase === 'Running'))
+    await until(
+      'the new one runs',
+      async () => (
+        await node.clock.advance(1),
+        node.status('web').containerStatuses![0]!.image === 'docker.io/library/app2' &&
+          node.status('web').phase === 'Running'
+      ),
+    )
     assert.equal(node.status('web').containerStatuses![0]!.restartCount, 1)
     assert.equal(node.status('web').containerStatuses![0]!.lastState!.terminated!.exitCode, 143)
   })
@@ -258,7 +353,10 @@ describe('pods of a node', () => {
 
   it('evicts a pod whose volume has outgrown its limit', async () => {
     const volume = { name: 'scratch', emptyDir: { sizeLimit: '64Ki' } }
-    const pod = makePod('web', { volumes: [volume], containers: [makeContainer('main', { volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }] })] })
+    const pod = makePod('web', {
+      volumes: [volume],
+      containers: [makeContainer('main', { volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }] })],
+    })
     node.assignAll(pod)
     await node.phase('web', 'Running')
     await node.pods.evictOversized()
@@ -285,9 +383,18 @@ describe('pods of a node', () => {
     const { detach } = node.network
     node.network.detach = async (id) => (await cleared, detach.call(node.network, id))
     node.behaviour = ({ args }) => (args[0] === 'short' ? { exitAfter: 5 } : {})
-    const web = (name: string, command: string) => makePod(name, { restartPolicy: 'Never', containers: [makeContainer('main', { command: [command], ports: [{ containerPort: 80, hostPort: 80, protocol: 'TCP' }] })] })
+    const web = (name: string, command: string) =>
+      makePod(name, {
+        restartPolicy: 'Never',
+        containers: [
+          makeContainer('main', { command: [command], ports: [{ containerPort: 80, hostPort: 80, protocol: 'TCP' }] }),
+        ],
+      })
     node.assignAll(web('first', 'short'))
-    await until('the first has ended', async () => (await node.clock.advance(5), node.status('first').phase === 'Succeeded'))
+    await until(
+      'the first has ended',
+      async () => (await node.clock.advance(5), node.status('first').phase === 'Succeeded'),
+    )
     try {
       node.assign([web('second', 'long')])
       await node.phase('second', 'Running')
@@ -304,10 +411,18 @@ describe('pods of a node', () => {
   })
 
   it('does not start again what may run only once and had started, though its record is lost', async () => {
-    const status = { phase: 'Running' as const, containerStatuses: [{ name: 'main', ready: true, restartCount: 0, image: 'busybox', imageID: '', state: { running: {} } }] }
+    const status = {
+      phase: 'Running' as const,
+      containerStatuses: [
+        { name: 'main', ready: true, restartCount: 0, image: 'busybox', imageID: '', state: { running: {} } },
+      ],
+    }
     const once = makePod('once', { restartPolicy: 'Never' })
     node.assignAll({ ...once, status }, { ...makePod('again'), status })
-    await until('it is told', () => node.status('once').phase === 'Failed' && node.status('once').reason === 'ContainerStatusUnknown')
+    await until(
+      'it is told',
+      () => node.status('once').phase === 'Failed' && node.status('once').reason === 'ContainerStatusUnknown',
+    )
     await node.phase('again', 'Running')
     assert.equal(node.specs.length, 1)
   })
@@ -317,10 +432,16 @@ describe('pods of a node', () => {
       node.assignAll(makePod('web'))
       const before = await node.phase('web', 'Running')
       await node.restart()
-      assert.deepEqual(node.pods.observations()[0]!.status!.containerStatuses![0]!.containerID, before.containerStatuses![0]!.containerID)
+      assert.deepEqual(
+        node.pods.observations()[0]!.status!.containerStatuses![0]!.containerID,
+        before.containerStatuses![0]!.containerID,
+      )
       const container = [...node.machine.containers.values()][0]!
       node.machine.end(container, 1)
-      await until('it is started again', () => node.specs.length === 2 && node.status('web').containerStatuses![0]!.restartCount === 1)
+      await until(
+        'it is started again',
+        () => node.specs.length === 2 && node.status('web').containerStatuses![0]!.restartCount === 1,
+      )
       await node.phase('web', 'Running')
       assert.equal(node.status('web').podIP, before.podIP)
     })
@@ -338,10 +459,20 @@ describe('pods of a node', () => {
     it('carries on with an end that was seen and not yet told', async () => {
       node.assignAll(makePod('job', { restartPolicy: 'Never' }))
       await node.phase('job', 'Running')
-      await until('it is on record', async () => (await node.state.load()).pods[0]?.containers.main?.instance?.state.state === 'running')
+      await until(
+        'it is on record',
+        async () => (await node.state.load()).pods[0]?.containers.main?.instance?.state.state === 'running',
+      )
       await node.stop()
       const record = (await node.state.load()).pods[0]!
-      record.containers.main!.instance!.state = { state: 'exited', exitCode: 3, signal: undefined, oomKilled: false, startedAt: 1, finishedAt: 2 }
+      record.containers.main!.instance!.state = {
+        state: 'exited',
+        exitCode: 3,
+        signal: undefined,
+        oomKilled: false,
+        startedAt: 1,
+        finishedAt: 2,
+      }
       await node.state.put(record)
       node.machine.containers.clear()
       await node.start()
@@ -356,12 +487,18 @@ describe('pods of a node', () => {
       await node.stop()
       node.machine.reboot()
       await node.start()
-      await until('it runs again', async () => (await node.clock.advance(1), node.specs.length === 4 && node.status('web').phase === 'Running'))
+      await until(
+        'it runs again',
+        async () => (await node.clock.advance(1), node.specs.length === 4 && node.status('web').phase === 'Running'),
+      )
       assert.equal(node.status('web').containerStatuses![0]!.lastState!.terminated!.reason, 'ContainerStatusUnknown')
     })
 
     it('has sidecars go before what comes after them again, after the machine lost power', async () => {
-      const pod = makePod('web', { initContainers: [makeContainer('proxy', { command: ['proxy'], restartPolicy: 'Always' })], containers: [makeContainer('main', { command: ['main'] })] })
+      const pod = makePod('web', {
+        initContainers: [makeContainer('proxy', { command: ['proxy'], restartPolicy: 'Always' })],
+        containers: [makeContainer('main', { command: ['main'] })],
+      })
       node.assignAll(pod)
       await node.phase('web', 'Running')
       await node.stop()
@@ -371,14 +508,22 @@ describe('pods of a node', () => {
       await node.start()
       await until('the sidecar is made', () => node.specs.length > 0)
       await until('both are prepared', () => node.images.rootfs.size >= 2)
-      assert.deepEqual(node.specs.map(({ args }) => args[0]), ['proxy'])
+      assert.deepEqual(
+        node.specs.map(({ args }) => args[0]),
+        ['proxy'],
+      )
       await until('it runs again', async () => (await node.clock.advance(1000), node.status('web').phase === 'Running'))
-      assert.deepEqual(node.specs.map(({ args }) => args[0]), ['proxy', 'main'])
+      assert.deepEqual(
+        node.specs.map(({ args }) => args[0]),
+        ['proxy', 'main'],
+      )
     })
 
     it('runs nothing again of a pod that may run only once, after the machine lost power', async () => {
       node.behaviour = (spec) => (spec.args[0] === 'init' ? { exitAfter: 1 } : {})
-      node.assignAll(makePod('job', { restartPolicy: 'Never', initContainers: [makeContainer('init', { command: ['init'] })] }))
+      node.assignAll(
+        makePod('job', { restartPolicy: 'Never', initContainers: [makeContainer('init', { command: ['init'] })] }),
+      )
       await until('it runs', async () => (await node.clock.advance(1), node.status('job').phase === 'Running'))
       await node.stop()
       node.machine.reboot()
@@ -390,14 +535,25 @@ describe('pods of a node', () => {
     })
 
     it('waits for secrets until the control plane is reached', async () => {
-      const secret: Secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'default', uid: 'u-s', resourceVersion: '1' }, type: 'Opaque', data: { token: Buffer.from('t0p').toString('base64') } }
+      const secret: Secret = {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: 'key', namespace: 'default', uid: 'u-s', resourceVersion: '1' },
+        type: 'Opaque',
+        data: { token: Buffer.from('t0p').toString('base64') },
+      }
       const pod = makePod('web', { containers: [makeContainer('main', { envFrom: [{ secretRef: { name: 'key' } }] })] })
       node.assignAll(pod, secret)
       await node.phase('web', 'Running')
       await node.restart()
       assert.ok(!JSON.stringify((await node.state.load()).pods).includes('t0p'))
       node.machine.end([...node.machine.containers.values()][0]!, 1)
-      await until('the end is seen', () => node.status('web').containerStatuses![0]!.lastState?.terminated !== undefined || node.status('web').containerStatuses![0]!.state?.terminated !== undefined)
+      await until(
+        'the end is seen',
+        () =>
+          node.status('web').containerStatuses![0]!.lastState?.terminated !== undefined ||
+          node.status('web').containerStatuses![0]!.state?.terminated !== undefined,
+      )
       assert.equal(node.specs.length, 1)
       node.assignAll(pod, secret)
       await until('it is started again', () => node.specs.length === 2)
@@ -405,7 +561,16 @@ describe('pods of a node', () => {
     })
 
     it('removes what no pod knows', async () => {
-      await node.runtime.createSandbox({ id: 'stray', hostname: 'x', network: undefined, hostPid: false, hostIpc: false, shareProcessNamespace: false, sysctls: {}, resources: { cpuShares: 2, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 } })
+      await node.runtime.createSandbox({
+        id: 'stray',
+        hostname: 'x',
+        network: undefined,
+        hostPid: false,
+        hostIpc: false,
+        shareProcessNamespace: false,
+        sysctls: {},
+        resources: { cpuShares: 2, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 },
+      })
       await node.images.mountRootfs('stray')
       await node.restart()
       assert.deepEqual([node.machine.sandboxes.size, node.images.rootfs.size], [0, 0])
@@ -416,15 +581,28 @@ describe('pods of a node', () => {
     it('reads logs, also of the instance before', async () => {
       node.assignAll(makePod('web'))
       await node.phase('web', 'Running')
-      const log = (attempt: number, text: string): Promise<void> => writeFile(node.folders.log('uid-web', 'main', attempt), `2026-01-01T00:00:00.000000001Z stdout F ${text}\n`)
+      const log = (attempt: number, text: string): Promise<void> =>
+        writeFile(node.folders.log('uid-web', 'main', attempt), `2026-01-01T00:00:00.000000001Z stdout F ${text}\n`)
       await log(0, 'first')
       node.machine.end([...node.machine.containers.values()][0]!, 1)
-      await until('the second runs', () => node.specs.length === 2 && node.status('web').containerStatuses![0]!.state?.running !== undefined)
+      await until(
+        'the second runs',
+        () => node.specs.length === 2 && node.status('web').containerStatuses![0]!.state?.running !== undefined,
+      )
       await log(1, 'second')
       const read = async (previous: boolean): Promise<string> => {
         let text = ''
-        const request = { namespace: 'default', pod: 'web', container: '', follow: false, previous, sinceTime: '', timestamps: false }
-        for await (const chunk of node.pods.logs('uid-web', request, new AbortController().signal)) text += Buffer.from(chunk).toString()
+        const request = {
+          namespace: 'default',
+          pod: 'web',
+          container: '',
+          follow: false,
+          previous,
+          sinceTime: '',
+          timestamps: false,
+        }
+        for await (const chunk of node.pods.logs('uid-web', request, new AbortController().signal))
+          text += Buffer.from(chunk).toString()
         return text
       }
       assert.equal(await read(false), 'second\n')
@@ -437,8 +615,17 @@ describe('pods of a node', () => {
       await node.phase('web', 'Running')
       const outputs: string[] = []
       const start = { namespace: 'default', pod: 'web', container: '', command: ['echo'], stdin: false, tty: false }
-      for await (const { output } of node.pods.exec('uid-web', start, (async function* () {})(), new AbortController().signal)) {
-        outputs.push(output?.case === 'exit' ? `exit ${output.value.code}` : Buffer.from((output as { value: Uint8Array }).value).toString())
+      for await (const { output } of node.pods.exec(
+        'uid-web',
+        start,
+        (async function* () {})(),
+        new AbortController().signal,
+      )) {
+        outputs.push(
+          output?.case === 'exit'
+            ? `exit ${output.value.code}`
+            : Buffer.from((output as { value: Uint8Array }).value).toString(),
+        )
       }
       assert.deepEqual(outputs, ['hello', 'exit 4'])
     })
@@ -450,18 +637,34 @@ describe('pods of a node', () => {
       await node.clock.advance(10)
       await node.phase('web', 'Failed')
       const start = { namespace: 'default', pod: 'web', container: '', command: ['echo'], stdin: false, tty: false }
-      await assert.rejects(node.pods.exec('uid-web', start, (async function* () {})(), new AbortController().signal).next(), {
-        code: 'FailedPrecondition', message: 'Pod default/web: container "main" is not running: it ended with exit code 3',
-      })
+      await assert.rejects(
+        node.pods.exec('uid-web', start, (async function* () {})(), new AbortController().signal).next(),
+        {
+          code: 'FailedPrecondition',
+          message: 'Pod default/web: container "main" is not running: it ended with exit code 3',
+        },
+      )
     })
 
     it('asks which container when there are several', async () => {
       node.assignAll(makePod('web', { containers: [makeContainer('a'), makeContainer('b')] }))
       await node.phase('web', 'Running')
-      const request = { namespace: 'default', pod: 'web', container: '', follow: false, previous: false, sinceTime: '', timestamps: false }
-      await assert.rejects(async () => {
-        for await (const _ of node.pods.logs('uid-web', request, new AbortController().signal)) assert.fail('no output expected')
-      }, (error: GantryError) => error.code === 'InvalidArgument' && error.details[0]!.remedy === 'choose one of a, b')
+      const request = {
+        namespace: 'default',
+        pod: 'web',
+        container: '',
+        follow: false,
+        previous: false,
+        sinceTime: '',
+        timestamps: false,
+      }
+      await assert.rejects(
+        async () => {
+          for await (const _ of node.pods.logs('uid-web', request, new AbortController().signal))
+            assert.fail('no output expected')
+        },
+        (error: GantryError) => error.code === 'InvalidArgument' && error.details[0]!.remedy === 'choose one of a, b',
+      )
     })
   })
 })

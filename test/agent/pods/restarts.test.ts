@@ -18,7 +18,11 @@ describe('containers that end', () => {
   it('restarts with growing delays and says so', async () => {
     node.behaviour = () => ({ exitAfter: 10, exitCode: 3 })
     node.assignAll(makePod('web'))
-    const runs = (count: number): Promise<void> => until(`start ${count}`, () => node.specs.length === count && node.status('web').containerStatuses![0]!.state?.running !== undefined)
+    const runs = (count: number): Promise<void> =>
+      until(
+        `start ${count}`,
+        () => node.specs.length === count && node.status('web').containerStatuses![0]!.state?.running !== undefined,
+      )
     await runs(1)
     for (const [index, delay] of [0, 1000, 2000, 4000].entries()) {
       await node.clock.advance(10)
@@ -43,17 +47,30 @@ describe('containers that end', () => {
     node.assignAll(makePod('web'))
     await until('the fourth start', async () => (await node.clock.advance(1000), node.specs.length >= 4))
     const written = (path: string): Promise<string[]> => readdir(dirname(path))
-    await until('the files of the third instance', async () => (await written(node.folders.terminationMessage('uid-web', 'main', 3))).includes('3.termination'))
-    assert.deepEqual((await written(node.folders.terminationMessage('uid-web', 'main', 3))).sort(), ['2.termination', '3.termination'])
+    await until('the files of the third instance', async () =>
+      (await written(node.folders.terminationMessage('uid-web', 'main', 3))).includes('3.termination'),
+    )
+    assert.deepEqual((await written(node.folders.terminationMessage('uid-web', 'main', 3))).sort(), [
+      '2.termination',
+      '3.termination',
+    ])
   })
 
   it('restarts at once when the pod or its config was changed, and counts what it tells again', async () => {
-    const config = (resourceVersion: string): ConfigMap => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'cm', namespace: 'default', uid: 'u', resourceVersion } })
-    const web = makePod('web', { containers: [makeContainer('main', { envFrom: [{ configMapRef: { name: 'cm' } }] })] })
-    const backsOff = (starts: number): Promise<void> => until(`back-off after start ${starts}`, async () => {
-      if (node.status('web').containerStatuses?.[0]?.state?.running !== undefined) await node.clock.advance(10)
-      return node.specs.length === starts && node.status('web').containerStatuses?.[0]?.state?.waiting?.reason === 'CrashLoopBackOff'
+    const config = (resourceVersion: string): ConfigMap => ({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'cm', namespace: 'default', uid: 'u', resourceVersion },
     })
+    const web = makePod('web', { containers: [makeContainer('main', { envFrom: [{ configMapRef: { name: 'cm' } }] })] })
+    const backsOff = (starts: number): Promise<void> =>
+      until(`back-off after start ${starts}`, async () => {
+        if (node.status('web').containerStatuses?.[0]?.state?.running !== undefined) await node.clock.advance(10)
+        return (
+          node.specs.length === starts &&
+          node.status('web').containerStatuses?.[0]?.state?.waiting?.reason === 'CrashLoopBackOff'
+        )
+      })
     node.behaviour = () => ({ exitAfter: 10, exitCode: 3 })
     node.assignAll(config('1'), web)
     await backsOff(2)
@@ -63,17 +80,26 @@ describe('containers that end', () => {
     node.assign([{ ...web, spec: { ...web.spec, activeDeadlineSeconds: 1000 } }])
     await backsOff(6)
     const told = node.reports.events.filter(({ reason }) => reason === 'Started')
-    assert.deepEqual(told.map(({ count }) => count), [1, 2, 3, 4, 5, 6])
+    assert.deepEqual(
+      told.map(({ count }) => count),
+      [1, 2, 3, 4, 5, 6],
+    )
     assert.equal(new Set(told.map(({ metadata: { name } }) => name)).size, 1)
   })
 
-  for (const [where, set] of [['back', -3_600_000], ['forward', 3_600_000]] as const) {
+  for (const [where, set] of [
+    ['back', -3_600_000],
+    ['forward', 3_600_000],
+  ] as const) {
     it(`backs off and gives grace as long as ever when the clock is set ${where} meanwhile`, async () => {
       node.behaviour = () => ({ exitAfter: 10, exitCode: 3 })
       node.assignAll(makePod('web'))
       await until('the first start', () => node.status('web').containerStatuses?.[0]?.state?.running !== undefined)
       await node.clock.advance(10)
-      await until('the second start', () => node.specs.length === 2 && node.status('web').containerStatuses![0]!.state?.running !== undefined)
+      await until(
+        'the second start',
+        () => node.specs.length === 2 && node.status('web').containerStatuses![0]!.state?.running !== undefined,
+      )
       await node.clock.advance(10)
       await node.reason('web', 'CrashLoopBackOff')
       node.clock.set(set)
@@ -81,7 +107,10 @@ describe('containers that end', () => {
       await node.clock.advance(999)
       assert.equal(node.specs.length, 2, 'the back-off is not over')
       await node.clock.advance(1)
-      await until('the third start', () => node.specs.length === 3 && node.status('web').containerStatuses![0]!.state?.running !== undefined)
+      await until(
+        'the third start',
+        () => node.specs.length === 3 && node.status('web').containerStatuses![0]!.state?.running !== undefined,
+      )
       const container = [...node.machine.containers.values()].at(-1)!
       node.assign([makePod('web', {}, { deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 30 })])
       node.pods.withdrawn(['uid-web'])
@@ -98,7 +127,13 @@ describe('containers that end', () => {
     node.behaviour = () => ({ exitAfter: 10, exitCode: 3 })
     node.assignAll(makePod('web'))
     await until('the second start', async () => (await node.clock.advance(10), node.specs.length === 2))
-    await until('the back-off', async () => (await node.clock.advance(10), node.status('web').containerStatuses![0]!.state?.waiting?.reason === 'CrashLoopBackOff'))
+    await until(
+      'the back-off',
+      async () => (
+        await node.clock.advance(10),
+        node.status('web').containerStatuses![0]!.state?.waiting?.reason === 'CrashLoopBackOff'
+      ),
+    )
     await node.stop()
     node.clock.set(-3_600_000)
     await node.start()

@@ -9,10 +9,21 @@ import { NodeFixture } from './fixture.ts'
 
 describe('a place inside a volume that the environment tells', () => {
   it('is the expression with the values of its variables', () => {
-    const variables = new Map([['A', 'a'], ['B', 'b/c'], ['UP', '..'], ['ROOT', '/tmp'], ['TICKS', '`hostname`']])
+    const variables = new Map([
+      ['A', 'a'],
+      ['B', 'b/c'],
+      ['UP', '..'],
+      ['ROOT', '/tmp'],
+      ['TICKS', '`hostname`'],
+    ])
     assert.equal(expandedSubPath('$(A)/$(B)-$$(A)', variables), 'a/b/c-$(A)')
     assert.equal(expandedSubPath('$(TICKS)', variables), '`hostname`')
-    for (const [expression, says] of [['$(NONE)', /needs the variable NONE/], ['$(UP)', /must not contain "\.\."/], ['a/$(UP)/b', /\.\./], ['$(ROOT)', /absolute/]] as const) {
+    for (const [expression, says] of [
+      ['$(NONE)', /needs the variable NONE/],
+      ['$(UP)', /must not contain "\.\."/],
+      ['a/$(UP)/b', /\.\./],
+      ['$(ROOT)', /absolute/],
+    ] as const) {
       assert.throws(() => expandedSubPath(expression, variables), { code: 'FailedPrecondition', message: says })
     }
   })
@@ -29,29 +40,45 @@ describe('a place inside a volume that the environment tells', () => {
     afterEach(() => node.remove())
 
     function podWith(env: EnvVar[], subPathExpr: string, annotations: Record<string, string> = {}): Pod {
-      const pod = makePod('web', { volumes: [{ name: 'd', emptyDir: {} }], containers: [makeContainer('main', { env, volumeMounts: [{ name: 'd', mountPath: '/d', subPathExpr }] })] })
+      const pod = makePod('web', {
+        volumes: [{ name: 'd', emptyDir: {} }],
+        containers: [makeContainer('main', { env, volumeMounts: [{ name: 'd', mountPath: '/d', subPathExpr }] })],
+      })
       return { ...pod, metadata: { ...pod.metadata, annotations } }
     }
 
     it('is mounted', async () => {
-      const pod = podWith([{ name: 'NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name', apiVersion: 'v1' } } }], 'logs/$(NAME)')
+      const pod = podWith(
+        [{ name: 'NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name', apiVersion: 'v1' } } }],
+        'logs/$(NAME)',
+      )
       node.assignAll(pod)
       await node.phase('web', 'Running')
       const place = await stat(`${node.folders.emptyDir(pod, 'd')}/logs/web`)
-      assert.equal((await stat(node.specs[0]!.mounts.find(({ destination }) => destination === '/d')!.source)).ino, place.ino)
+      assert.equal(
+        (await stat(node.specs[0]!.mounts.find(({ destination }) => destination === '/d')!.source)).ino,
+        place.ino,
+      )
     })
 
-    for (const [what, value] of [['leads out of the volume', '..'], ['is absolute', '/tmp']] as const) {
+    for (const [what, value] of [
+      ['leads out of the volume', '..'],
+      ['is absolute', '/tmp'],
+    ] as const) {
       it(`keeps the container from being made where it ${what}`, async () => {
         node.assignAll(podWith([{ name: 'PLACE', value }], '$(PLACE)'))
         await node.reason('web', 'CreateContainerConfigError')
         assert.equal(node.specs.length, 0)
-        assert.ok(node.reports.events.some((event) => event.reason === 'Failed' && event.message?.includes('subPathExpr')))
+        assert.ok(
+          node.reports.events.some((event) => event.reason === 'Failed' && event.message?.includes('subPathExpr')),
+        )
       })
     }
 
     it('is looked at again once the pod says something else', async () => {
-      const env: EnvVar[] = [{ name: 'PLACE', valueFrom: { fieldRef: { fieldPath: "metadata.annotations['place']", apiVersion: 'v1' } } }]
+      const env: EnvVar[] = [
+        { name: 'PLACE', valueFrom: { fieldRef: { fieldPath: "metadata.annotations['place']", apiVersion: 'v1' } } },
+      ]
       node.assignAll(podWith(env, '$(PLACE)/data'))
       await node.reason('web', 'CreateContainerConfigError')
       node.assignAll(podWith(env, '$(PLACE)/data', { place: 'here' }))

@@ -19,13 +19,18 @@ describe('termination messages', () => {
   afterEach(() => node.remove())
 
   async function messages(containers: number): Promise<string[]> {
-    node.assignAll(makePod('web', { restartPolicy: 'Never', containers: Array.from({ length: containers }, (_, index) => makeContainer(`c${index}`)) }))
+    node.assignAll(
+      makePod('web', {
+        restartPolicy: 'Never',
+        containers: Array.from({ length: containers }, (_, index) => makeContainer(`c${index}`)),
+      }),
+    )
     await until('it has failed', async () => (await node.clock.advance(10), node.status('web').phase === 'Failed'))
     return node.status('web').containerStatuses!.map(({ state }) => state?.terminated?.message ?? '')
   }
 
   it('have 4096 bytes at most', async () => {
-    assert.deepEqual((await messages(1)), ['ü'.repeat(2048)])
+    assert.deepEqual(await messages(1), ['ü'.repeat(2048)])
   })
 
   it('of a pod with many containers have 12 KiB together at most, and each its share', async () => {

@@ -5,17 +5,29 @@ import { makeContainer, makePod, until } from '../fakes.ts'
 import { NodeFixture } from './fixture.ts'
 
 const MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
-const AUTHORITY: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kube-root-ca.crt', namespace: 'default', uid: 'u-ca', resourceVersion: '1' }, data: { 'ca.crt': 'the authority' } }
+const AUTHORITY: ConfigMap = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'kube-root-ca.crt', namespace: 'default', uid: 'u-ca', resourceVersion: '1' },
+  data: { 'ca.crt': 'the authority' },
+}
 
 /** As the API makes pods. */
 function account(name: string, more: Partial<Pod['spec']> = {}): Pod {
   const sources = [
-    { serviceAccountToken: { path: 'token', expirationSeconds: 3607 } }, { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
-    { downwardAPI: { items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }] } },
+    { serviceAccountToken: { path: 'token', expirationSeconds: 3607 } },
+    { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+    {
+      downwardAPI: { items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }] },
+    },
   ]
   return makePod(name, {
-    volumes: [{ name: 'kube-api-access', projected: { defaultMode: 0o644, sources } }], serviceAccountName: 'web',
-    containers: [makeContainer('main', { volumeMounts: [{ name: 'kube-api-access', mountPath: MOUNT, readOnly: true }] })], ...more,
+    volumes: [{ name: 'kube-api-access', projected: { defaultMode: 0o644, sources } }],
+    serviceAccountName: 'web',
+    containers: [
+      makeContainer('main', { volumeMounts: [{ name: 'kube-api-access', mountPath: MOUNT, readOnly: true }] }),
+    ],
+    ...more,
   })
 }
 
@@ -30,12 +42,20 @@ describe('tokens in pods', () => {
 
   afterEach(() => node.remove())
 
-  const tokenOf = (pod: Pod, token: string): PodToken => ({ podUid: pod.metadata.uid, audience: '', expirationSeconds: 3607, token })
-  const give = (complete: boolean, set: readonly (Pod | ConfigMap)[], tokens: readonly PodToken[]): void => node.pods.assign({ complete, set, removed: [], tokens })
+  const tokenOf = (pod: Pod, token: string): PodToken => ({
+    podUid: pod.metadata.uid,
+    audience: '',
+    expirationSeconds: 3607,
+    token,
+  })
+  const give = (complete: boolean, set: readonly (Pod | ConfigMap)[], tokens: readonly PodToken[]): void =>
+    node.pods.assign({ complete, set, removed: [], tokens })
   const files = async (): Promise<Record<string, string>> => {
     const source = node.specs.at(-1)!.mounts.find(({ destination }) => destination === MOUNT)!.source
     const names = (await readdir(source)).filter((name) => !name.startsWith('..')).sort()
-    return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(`${source}/${name}`, 'utf8')] as const)))
+    return Object.fromEntries(
+      await Promise.all(names.map(async (name) => [name, await readFile(`${source}/${name}`, 'utf8')] as const)),
+    )
   }
 
   it('stand beside authority and namespace, and change without a restart', async () => {
@@ -51,7 +71,9 @@ describe('tokens in pods', () => {
   it('are waited for, and what is waited for is told', async () => {
     const pod = account('web')
     give(true, [AUTHORITY, pod], [])
-    await until('the reason is told', () => node.reports.events.some(({ message }) => message?.includes('serviceaccount "web" not found') === true))
+    await until('the reason is told', () =>
+      node.reports.events.some(({ message }) => message?.includes('serviceaccount "web" not found') === true),
+    )
     assert.equal(node.specs.length, 0)
     give(false, [], [tokenOf(pod, 'late')])
     await node.phase('web', 'Running')
@@ -60,13 +82,26 @@ describe('tokens in pods', () => {
 
   it('are those of each pod alone, for whom each volume names', async () => {
     const [one, two] = [account('one'), account('two')]
-    const projected = { defaultMode: 0o644, sources: [{ serviceAccountToken: { path: 'token', audience: 'vault', expirationSeconds: 3607 } }] }
+    const projected = {
+      defaultMode: 0o644,
+      sources: [{ serviceAccountToken: { path: 'token', audience: 'vault', expirationSeconds: 3607 } }],
+    }
     two.spec.volumes!.push({ name: 'vault', projected })
     two.spec.containers[0]!.volumeMounts!.push({ name: 'vault', mountPath: '/vault' })
-    give(true, [AUTHORITY, one, two], [tokenOf(one, 'of one'), tokenOf(two, 'of two'), { ...tokenOf(two, 'for the vault'), audience: 'vault' }])
+    give(
+      true,
+      [AUTHORITY, one, two],
+      [tokenOf(one, 'of one'), tokenOf(two, 'of two'), { ...tokenOf(two, 'for the vault'), audience: 'vault' }],
+    )
     await node.phase('one', 'Running')
     await node.phase('two', 'Running')
-    const tokens = await Promise.all(node.specs.flatMap(({ mounts }) => mounts.filter(({ destination }) => [MOUNT, '/vault'].includes(destination)).map(({ source }) => readFile(`${source}/token`, 'utf8'))))
+    const tokens = await Promise.all(
+      node.specs.flatMap(({ mounts }) =>
+        mounts
+          .filter(({ destination }) => [MOUNT, '/vault'].includes(destination))
+          .map(({ source }) => readFile(`${source}/token`, 'utf8')),
+      ),
+    )
     assert.deepEqual(tokens.sort(), ['for the vault', 'of one', 'of two'])
   })
 

@@ -6,12 +6,16 @@ import { Cgroups, cpuWeight, readLayout } from '../../../agent/runtime/oci/cgrou
 import { GantryError } from '../../../proto/api/errors.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 
-const line = (point: string, type: string, options: string): string => `30 25 0:26 / ${point} rw,relatime shared:9 - ${type} ${type} rw,${options}`
+const line = (point: string, type: string, options: string): string =>
+  `30 25 0:26 / ${point} rw,relatime shared:9 - ${type} ${type} rw,${options}`
 const V1 = ['cpu,cpuacct', 'memory', 'pids'].map((options) => line(`/sys/fs/cgroup/${options}`, 'cgroup', options))
 
 describe('readLayout', () => {
   it('knows version 2', () => {
-    assert.deepEqual(readLayout(line('/sys/fs/cgroup', 'cgroup2', 'nsdelegate')), { version: 2, mount: '/sys/fs/cgroup' })
+    assert.deepEqual(readLayout(line('/sys/fs/cgroup', 'cgroup2', 'nsdelegate')), {
+      version: 2,
+      mount: '/sys/fs/cgroup',
+    })
   })
 
   it('knows version 1, with controllers that share a mount, and the hybrid', () => {
@@ -53,7 +57,10 @@ describe('Cgroups, version 2', () => {
     const read = (path: string): Promise<string> => readFile(join(mount, path), 'utf8')
     assert.equal(await read('cgroup.subtree_control'), '+cpu +memory +pids')
     assert.equal(await read('gantry/cgroup.subtree_control'), '+cpu +memory +pids')
-    assert.deepEqual(await Promise.all(['cpu.weight', 'cpu.max', 'memory.max', 'pids.max'].map((file) => read(`gantry/pod1/${file}`))), ['39', '50000 100000', String(1 << 20), '7'])
+    assert.deepEqual(
+      await Promise.all(['cpu.weight', 'cpu.max', 'memory.max', 'pids.max'].map((file) => read(`gantry/pod1/${file}`))),
+      ['39', '50000 100000', String(1 << 20), '7'],
+    )
     assert.deepEqual((await readdir(join(mount, 'gantry/pod1'))).includes('cgroup.subtree_control'), false)
   })
 
@@ -72,12 +79,15 @@ describe('Cgroups, version 2', () => {
   it('says which controllers an ancestor lacks', async () => {
     await writeFile(join(mount, 'cgroup.controllers'), 'cpuset cpu\n')
     await symlink(join(mount, 'refused/by-the-kernel'), join(mount, 'cgroup.subtree_control'))
-    assert.throws(() => cgroups.create('/gantry', { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 }), (error) => {
-      assert.ok(error instanceof GantryError && error.code === 'FailedPrecondition')
-      assert.match(error.message, /lacks the controllers memory, pids$/)
-      assert.equal(error.details[0]!.field, 'cgroupParent')
-      return true
-    })
+    assert.throws(
+      () => cgroups.create('/gantry', { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 }),
+      (error) => {
+        assert.ok(error instanceof GantryError && error.code === 'FailedPrecondition')
+        assert.match(error.message, /lacks the controllers memory, pids$/)
+        assert.equal(error.details[0]!.field, 'cgroupParent')
+        return true
+      },
+    )
   })
 
   it('limits swap where the kernel counts it', async () => {
@@ -91,9 +101,14 @@ describe('Cgroups, version 2', () => {
     const path = join(mount, 'g')
     await mkdir(path)
     for (const [file, text] of Object.entries({
-      'memory.current': '5000\n', 'memory.peak': '9000\n', 'memory.stat': 'anon 1\ninactive_file 2000\n', 'cpu.stat': 'usage_usec 12\nuser_usec 5\n', 'pids.current': '3\n',
+      'memory.current': '5000\n',
+      'memory.peak': '9000\n',
+      'memory.stat': 'anon 1\ninactive_file 2000\n',
+      'cpu.stat': 'usage_usec 12\nuser_usec 5\n',
+      'pids.current': '3\n',
       'memory.events': 'low 0\noom 4\noom_kill 2\n',
-    })) await writeFile(join(path, file), text)
+    }))
+      await writeFile(join(path, file), text)
     assert.deepEqual(await cgroups.stats('/g'), { memory: 3000, memoryPeak: 9000, cpuNanos: 12_000, processes: 3 })
     assert.equal(await cgroups.oomKills('/g'), 2)
   })
@@ -121,7 +136,10 @@ describe('Cgroups, version 1', () => {
 
   it('tells what a group has at most, in each hierarchy', async () => {
     const controllers = new Map(['cpu', 'memory', 'pids'].map((name) => [name, join(root, name)]))
-    const cgroups = new Cgroups({ version: 1, mounts: [...controllers.values()], controllers, unified: undefined }, systemClock)
+    const cgroups = new Cgroups(
+      { version: 1, mounts: [...controllers.values()], controllers, unified: undefined },
+      systemClock,
+    )
     const write = async (controller: string, path: string, files: Readonly<Record<string, string>>): Promise<void> => {
       await mkdir(join(root, controller, path), { recursive: true })
       for (const [file, text] of Object.entries(files)) await writeFile(join(root, controller, path, file), `${text}\n`)

@@ -5,7 +5,11 @@ import { FakeClock } from '../../../proto/base/clock.ts'
 import { containerSpec, runtimeSuite, sandboxSpec } from '../../contract/runtime.ts'
 
 const SCRIPT: Record<string, FakeBehaviour> = {
-  runs: {}, stubborn: { ignoresSignals: true }, exits: { exitAfter: 10, exitCode: 3 }, missing: { startFailure: 127 }, directory: { startFailure: 126 },
+  runs: {},
+  stubborn: { ignoresSignals: true },
+  exits: { exitAfter: 10, exitCode: 3 },
+  missing: { startFailure: 127 },
+  directory: { startFailure: 126 },
 }
 
 runtimeSuite('fake', () => {
@@ -13,11 +17,18 @@ runtimeSuite('fake', () => {
   const machine = new FakeMachine(clock)
   return Promise.resolve({
     driver: () => new FakeRuntime(clock, ({ args }) => SCRIPT[args[0]!]!, machine),
-    commands: { runs: ['runs'], ignoresSigterm: ['stubborn'], exitsWith3: ['exits'], missing: ['missing'], notExecutable: ['directory'] },
+    commands: {
+      runs: ['runs'],
+      ignoresSigterm: ['stubborn'],
+      exitsWith3: ['exits'],
+      missing: ['missing'],
+      notExecutable: ['directory'],
+    },
     rootfs: '/rootfs',
     logPath: (id: string) => `/logs/${id}`,
     kill: (pid: number) => {
-      for (const container of machine.containers.values()) if (container.state.state === 'running' && container.state.pid === pid) machine.end(container, 137)
+      for (const container of machine.containers.values())
+        if (container.state.state === 'running' && container.state.pid === pid) machine.end(container, 137)
     },
     pass: () => clock.advance(20),
     cleanUp: () => Promise.resolve(),
@@ -27,7 +38,9 @@ runtimeSuite('fake', () => {
 describe('FakeRuntime', () => {
   const place = { rootfs: '/rootfs', logPath: (id: string) => `/logs/${id}` }
 
-  async function runtime(behaviour: FakeBehaviour): Promise<{ clock: FakeClock; driver: FakeRuntime; exits: ContainerRecord[]; spec: ContainerSpec }> {
+  async function runtime(
+    behaviour: FakeBehaviour,
+  ): Promise<{ clock: FakeClock; driver: FakeRuntime; exits: ContainerRecord[]; spec: ContainerSpec }> {
     const clock = new FakeClock()
     const driver = new FakeRuntime(clock, () => behaviour)
     const exits: ContainerRecord[] = []
@@ -46,7 +59,12 @@ describe('FakeRuntime', () => {
     await clock.advance(1)
     assert.equal(exits.length, 1)
     const { state } = exits[0]!
-    assert.ok(state.state === 'exited' && state.oomKilled && state.exitCode === 137 && state.finishedAt - state.startedAt === 1000)
+    assert.ok(
+      state.state === 'exited' &&
+        state.oomKilled &&
+        state.exitCode === 137 &&
+        state.finishedAt - state.startedAt === 1000,
+    )
   })
 
   it('takes the scripted time to stop', async () => {

@@ -1,4 +1,7 @@
-/** A place on this machine for a real runtime driver in tests: directories, a busybox root filesystem, a control group; and its full removal. */
+/**
+ * A place on this machine for a real runtime driver in tests: directories, a busybox root filesystem, a control group;
+ * and its full removal.
+ */
 import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { tmpdir } from 'node:os'
@@ -10,7 +13,35 @@ import { delay, systemClock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 
-const APPLETS = ['sh', 'sleep', 'echo', 'cat', 'true', 'false', 'stty', 'tty', 'id', 'hostname', 'mount', 'ps', 'kill', 'env', 'pwd', 'head', 'dd', 'ls', 'touch', 'seq', 'wc', 'grep', 'tail', 'mkdir', 'readlink', 'ipcs', 'unshare']
+const APPLETS = [
+  'sh',
+  'sleep',
+  'echo',
+  'cat',
+  'true',
+  'false',
+  'stty',
+  'tty',
+  'id',
+  'hostname',
+  'mount',
+  'ps',
+  'kill',
+  'env',
+  'pwd',
+  'head',
+  'dd',
+  'ls',
+  'touch',
+  'seq',
+  'wc',
+  'grep',
+  'tail',
+  'mkdir',
+  'readlink',
+  'ipcs',
+  'unshare',
+]
 
 export class RuntimeMachine {
   readonly directory: string
@@ -43,8 +74,15 @@ export class RuntimeMachine {
 
   driver(change: Partial<OciDriverOptions> = {}): OciDriver {
     return new OciDriver({
-      stateDir: join(this.directory, 'state'), runDir: join(this.directory, 'run'), cgroupParent: this.cgroupParent, runtime: this.#runtime, prepared: 0,
-      launcher: this.launcher, clock: systemClock, logger: silentLogger, ...change,
+      stateDir: join(this.directory, 'state'),
+      runDir: join(this.directory, 'run'),
+      cgroupParent: this.cgroupParent,
+      runtime: this.#runtime,
+      prepared: 0,
+      launcher: this.launcher,
+      clock: systemClock,
+      logger: silentLogger,
+      ...change,
     })
   }
 
@@ -55,23 +93,35 @@ export class RuntimeMachine {
   /** What a container wrote, without the CRI log's prefixes. */
   async log(id: string): Promise<string> {
     const text = await readIfThere(this.logPath(id))
-    return text.split('\n').map((line) => line.split(' ')).map(([, , tag, ...words]) => words.join(' ') + (tag === 'F' ? '\n' : '')).join('')
+    return text
+      .split('\n')
+      .map((line) => line.split(' '))
+      .map(([, , tag, ...words]) => words.join(' ') + (tag === 'F' ? '\n' : ''))
+      .join('')
   }
 
   pass(): Promise<void> {
     return delay(systemClock, 10)
   }
 
-  /** Everything that the driver started and that still runs: what is in its control groups, and what was told of its directories (conmon). */
+  /**
+   * Everything that the driver started and that still runs: what is in its control groups, and what was told of its
+   * directories (conmon).
+   */
   async processes(): Promise<number[]> {
-    return [...new Set([...await this.#contained(), ...await this.#called()])]
+    return [...new Set([...(await this.#contained()), ...(await this.#called())])]
   }
 
   async #contained(): Promise<number[]> {
     const { layout } = await Cgroups.detect(systemClock)
     const found: number[] = []
     const visit = async (directory: string): Promise<void> => {
-      found.push(...(await readIfThere(join(directory, 'cgroup.procs'))).split('\n').filter((line) => line !== '').map(Number))
+      found.push(
+        ...(await readIfThere(join(directory, 'cgroup.procs')))
+          .split('\n')
+          .filter((line) => line !== '')
+          .map(Number),
+      )
       const entries = (await exists(directory)) ? await readdir(directory, { withFileTypes: true }) : []
       for (const entry of entries) if (entry.isDirectory()) await visit(join(directory, entry.name))
     }
@@ -87,7 +137,10 @@ export class RuntimeMachine {
 
   async mounts(): Promise<string[]> {
     const table = await readFile('/proc/self/mountinfo', 'utf8')
-    return table.split('\n').map((line) => line.split(' ')[4] ?? '').filter((point) => point.startsWith(`${this.directory}/`))
+    return table
+      .split('\n')
+      .map((line) => line.split(' ')[4] ?? '')
+      .filter((point) => point.startsWith(`${this.directory}/`))
   }
 
   /** Kills and removes everything, also what a failed test left. */
@@ -107,10 +160,13 @@ export class RuntimeMachine {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return readdir(path).then(() => true, (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return false
-    throw error
-  })
+  return readdir(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false
+      throw error
+    },
+  )
 }
 
 function killIfThere(pid: number): void {

@@ -20,7 +20,15 @@ describe('output of a command', () => {
   })
 
   function pump(take: (name: string, text: string) => Promise<void> | void): OutputPump {
-    return new OutputPump([['stdout', stdout], ['stderr', stderr]], (name, chunk) => take(name, Buffer.from(chunk).toString()), (error) => failures.push(error), clock)
+    return new OutputPump(
+      [
+        ['stdout', stdout],
+        ['stderr', stderr],
+      ],
+      (name, chunk) => take(name, Buffer.from(chunk).toString()),
+      (error) => failures.push(error),
+      clock,
+    )
   }
 
   it('holds one chunk of a stream at a time, and does not stop the other', async () => {

@@ -6,7 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { signalNumber } from '../../../agent/runtime/oci/signal.ts'
 import { identify, isAlive, signalProcess } from '../../../proto/base/process.ts'
-import { containerRecord, loadRecord, saveRecord, type ContainerEntry, type Phase } from '../../../agent/runtime/oci/records.ts'
+import {
+  containerRecord,
+  loadRecord,
+  saveRecord,
+  type ContainerEntry,
+  type Phase,
+} from '../../../agent/runtime/oci/records.ts'
 import { lastLogged, startError, startFailure } from '../../../agent/runtime/oci/start-failure.ts'
 
 describe('startFailure', () => {
@@ -30,8 +36,16 @@ describe('startFailure', () => {
   }
 
   it('leaves other failures what they are', () => {
-    for (const text of ['mount `/volume` to `/v`: No such file or directory', 'writing file `/sys/fs/cgroup/memory.max`: Permission denied', 'cannot setup seccomp']) assert.equal(startFailure(text, 'x'), undefined, text)
-    assert.equal(startError('cannot setup seccomp', 'x', 'cannot create container c').message, 'cannot create container c: cannot setup seccomp')
+    for (const text of [
+      'mount `/volume` to `/v`: No such file or directory',
+      'writing file `/sys/fs/cgroup/memory.max`: Permission denied',
+      'cannot setup seccomp',
+    ])
+      assert.equal(startFailure(text, 'x'), undefined, text)
+    assert.equal(
+      startError('cannot setup seccomp', 'x', 'cannot create container c').message,
+      'cannot create container c: cannot setup seccomp',
+    )
   })
 
   it('finds the last error in a log of JSON lines', () => {
@@ -42,8 +56,12 @@ describe('startFailure', () => {
 
 describe('signalNumber', () => {
   it('reads names, numbers and real-time signals', () => {
-    assert.deepEqual(['SIGTERM', 'term', '9', 'SIGRTMIN', 'SIGRTMIN+3', 'HUP'].map(signalNumber), [15, 15, 9, 34, 37, 1])
-    for (const wrong of ['', '0', '65', 'SIGFOO', 'SIGRTMIN+31', '-1']) assert.throws(() => signalNumber(wrong), { code: 'InvalidArgument' }, wrong)
+    assert.deepEqual(
+      ['SIGTERM', 'term', '9', 'SIGRTMIN', 'SIGRTMIN+3', 'HUP'].map(signalNumber),
+      [15, 15, 9, 34, 37, 1],
+    )
+    for (const wrong of ['', '0', '65', 'SIGFOO', 'SIGRTMIN+31', '-1'])
+      assert.throws(() => signalNumber(wrong), { code: 'InvalidArgument' }, wrong)
   })
 })
 
@@ -63,7 +81,15 @@ describe('process identity', () => {
 })
 
 describe('records', () => {
-  const entry = (phase: Phase): ContainerEntry => ({ id: 'c', sandboxId: 'p', createdAt: 1, internal: false, command: 'x', cgroup: '/g', phase })
+  const entry = (phase: Phase): ContainerEntry => ({
+    id: 'c',
+    sandboxId: 'p',
+    createdAt: 1,
+    internal: false,
+    command: 'x',
+    cgroup: '/g',
+    phase,
+  })
 
   it('come back as last written; one cut short counts as not written', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'gantry-records-'))
@@ -76,7 +102,10 @@ describe('records', () => {
       await writeFile(join(directory, 'record.json'), whole.slice(0, -5))
       assert.deepEqual(await loadRecord(directory), entry({ phase: 'creating' }))
       saveRecord(directory, entry({ phase: 'exited', exitCode: 3, oomKilled: false, startedAt: 1, finishedAt: 2 }))
-      assert.deepEqual(await loadRecord(directory), entry({ phase: 'exited', exitCode: 3, oomKilled: false, startedAt: 1, finishedAt: 2 }))
+      assert.deepEqual(
+        await loadRecord(directory),
+        entry({ phase: 'exited', exitCode: 3, oomKilled: false, startedAt: 1, finishedAt: 2 }),
+      )
       await writeFile(join(directory, 'record.json'), '{"id":')
       assert.equal(await loadRecord(directory), undefined)
       assert.equal(await loadRecord(join(directory, 'nothing')), undefined)
@@ -86,8 +115,19 @@ describe('records', () => {
   })
 
   it('show an end by a signal as such', () => {
-    const end = (exitCode: number): unknown => containerRecord(entry({ phase: 'exited', exitCode, oomKilled: false, startedAt: 1, finishedAt: 2 })).state
-    assert.deepEqual(end(143), { state: 'exited', exitCode: 143, signal: 15, oomKilled: false, startedAt: 1, finishedAt: 2 })
-    assert.deepEqual([128, 193, 255, 3].map((code) => (end(code) as { signal: unknown }).signal), [undefined, undefined, undefined, undefined])
+    const end = (exitCode: number): unknown =>
+      containerRecord(entry({ phase: 'exited', exitCode, oomKilled: false, startedAt: 1, finishedAt: 2 })).state
+    assert.deepEqual(end(143), {
+      state: 'exited',
+      exitCode: 143,
+      signal: 15,
+      oomKilled: false,
+      startedAt: 1,
+      finishedAt: 2,
+    })
+    assert.deepEqual(
+      [128, 193, 255, 3].map((code) => (end(code) as { signal: unknown }).signal),
+      [undefined, undefined, undefined, undefined],
+    )
   })
 })

@@ -52,12 +52,26 @@ describe('the size of a terminal', () => {
       const programs: string[] = []
       await resizeTerminal(noting(programs), child.pid!, { width: 80, height: 24 })
       assert.deepEqual(programs, [])
-      if (what === 'a FIFO') assert.throws(() => openSync(trap, constants.O_WRONLY | constants.O_NONBLOCK), { code: 'ENXIO' }, 'nobody reads it')
+      if (what === 'a FIFO')
+        assert.throws(
+          () => openSync(trap, constants.O_WRONLY | constants.O_NONBLOCK),
+          { code: 'ENXIO' },
+          'nobody reads it',
+        )
     })
   }
 
   it('is set on a terminal, whichever of the descriptors leads there', async () => {
-    child = spawn('script', ['--quiet', '--command', `exec sh -c 'echo $$ > ${directory}/pid; exec sleep 1000 < /dev/zero > ${directory}/out'`, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] })
+    child = spawn(
+      'script',
+      [
+        '--quiet',
+        '--command',
+        `exec sh -c 'echo $$ > ${directory}/pid; exec sleep 1000 < /dev/zero > ${directory}/out'`,
+        '/dev/null',
+      ],
+      { stdio: ['pipe', 'pipe', 'ignore'] },
+    )
     let found = 0
     await until('the process', async () => {
       found = Number((await run('cat', [join(directory, 'pid')], { allow: [0, 1] })).stdout)

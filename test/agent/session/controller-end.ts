@@ -2,7 +2,15 @@
 import { Server } from '../../../proto/api/rpc.ts'
 import { encodeResource, type Input } from '../../../proto/api/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'
-import type { AnyResource, ControllerMessage, Node, NodeMessage, ObjectBytes, StreamDown, StreamUp } from '../../../proto/gen/types.ts'
+import type {
+  AnyResource,
+  ControllerMessage,
+  Node,
+  NodeMessage,
+  ObjectBytes,
+  StreamDown,
+  StreamUp,
+} from '../../../proto/gen/types.ts'
 
 export class ControllerEnd {
   readonly sessions: SessionEnd[] = []
@@ -67,12 +75,19 @@ export class SessionEnd {
 
   complete(...set: AnyResource[]): void {
     this.#sequence = 1
-    this.outgoing.push({ message: { case: 'assignments', value: { complete: true, sequence: 1, set: set.map(bytes), removed: [] } } })
+    this.outgoing.push({
+      message: { case: 'assignments', value: { complete: true, sequence: 1, set: set.map(bytes), removed: [] } },
+    })
   }
 
   change(set: AnyResource[], skip = 0): void {
     this.#sequence += 1 + skip
-    this.outgoing.push({ message: { case: 'assignments', value: { complete: false, sequence: this.#sequence, set: set.map(bytes), removed: [] } } })
+    this.outgoing.push({
+      message: {
+        case: 'assignments',
+        value: { complete: false, sequence: this.#sequence, set: set.map(bytes), removed: [] },
+      },
+    })
   }
 
   send(message: Input<ControllerMessage>['message']): void {

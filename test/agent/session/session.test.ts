@@ -8,12 +8,35 @@ import { connect } from '../../../proto/api/rpc.ts'
 import { systemClock, type Clock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
-import type { Event, ExecInput, ExecStart, LogsRequest, NetworkUpdate, Node, NodeMessage, ObservedPod } from '../../../proto/gen/types.ts'
+import type {
+  Event,
+  ExecInput,
+  ExecStart,
+  LogsRequest,
+  NetworkUpdate,
+  Node,
+  NodeMessage,
+  ObservedPod,
+} from '../../../proto/gen/types.ts'
 import { makePod, until } from '../fakes.ts'
 import { ControllerEnd } from './controller-end.ts'
 
-const NODE: Node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', namespace: '', uid: 'u', resourceVersion: '1' }, spec: { podCIDR: '10.1.0.0/24' }, status: {} }
-const LOGS: LogsRequest = { namespace: 'default', pod: 'web', container: '', follow: false, previous: false, sinceTime: '', timestamps: false }
+const NODE: Node = {
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name: 'n1', namespace: '', uid: 'u', resourceVersion: '1' },
+  spec: { podCIDR: '10.1.0.0/24' },
+  status: {},
+}
+const LOGS: LogsRequest = {
+  namespace: 'default',
+  pod: 'web',
+  container: '',
+  follow: false,
+  previous: false,
+  sinceTime: '',
+  timestamps: false,
+}
 const EXEC: ExecStart = { namespace: 'default', pod: 'web', container: '', command: ['cat'], stdin: true, tty: false }
 
 function observed(name: string, phase: 'Pending' | 'Running' = 'Running'): ObservedPod {
@@ -21,7 +44,12 @@ function observed(name: string, phase: 'Pending' | 'Running' = 'Running'): Obser
 }
 
 function event(reason: string): Event {
-  return { apiVersion: 'v1', kind: 'Event', metadata: { name: reason, namespace: 'default', uid: '', resourceVersion: '' }, reason }
+  return {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: reason, namespace: 'default', uid: '', resourceVersion: '' },
+    reason,
+  }
 }
 
 class RecordedWorkload implements Workload {
@@ -35,7 +63,11 @@ class RecordedWorkload implements Workload {
   }
 
   assign(change: Parameters<Workload['assign']>[0]): void {
-    this.assigned.push({ complete: change.complete, names: change.set.map((object) => object.metadata.name), removed: change.removed.length })
+    this.assigned.push({
+      complete: change.complete,
+      names: change.set.map((object) => object.metadata.name),
+      removed: change.removed.length,
+    })
   }
 
   readonly withdrawals: (readonly string[])[] = []
@@ -57,7 +89,13 @@ class RecordedWorkload implements Workload {
     this.followers--
   }
 
-  async *exec(_uid: string, _start: ExecStart, inputs: AsyncIterable<ExecInput>): AsyncGenerator<{ output: { case: 'stdout'; value: Uint8Array } | { case: 'exit'; value: { code: number; message: string } } }> {
+  async *exec(
+    _uid: string,
+    _start: ExecStart,
+    inputs: AsyncIterable<ExecInput>,
+  ): AsyncGenerator<{
+    output: { case: 'stdout'; value: Uint8Array } | { case: 'exit'; value: { code: number; message: string } }
+  }> {
     for await (const { input } of inputs) {
       if (input?.case === 'stdinClosed') break
       if (input?.case === 'stdin') yield { output: { case: 'stdout', value: input.value } }
@@ -96,8 +134,17 @@ describe('session', () => {
     outbox = new Outbox()
     stopping = new AbortController()
     const session = new Session({
-      controllers: ['127.0.0.1:1', controller.address], connect: (address) => connect(address), workload, network, outbox, node: () => Promise.resolve(NODE),
-      agentId: 'a1', version: '1', clock: systemClock, random: seededRandom(1), log: silentLogger,
+      controllers: ['127.0.0.1:1', controller.address],
+      connect: (address) => connect(address),
+      workload,
+      network,
+      outbox,
+      node: () => Promise.resolve(NODE),
+      agentId: 'a1',
+      version: '1',
+      clock: systemClock,
+      random: seededRandom(1),
+      log: silentLogger,
     })
     running = session.run(stopping.signal)
     await until('a session', () => controller.last?.cases()[0] === 'hello')
@@ -126,9 +173,17 @@ describe('session', () => {
     outbox.observed(observed('web', 'Pending'))
     outbox.observed(observed('web'))
     outbox.observed(observed('db'))
-    await until('one more batch', () => session.received.slice(before).some(({ message }) => message?.case === 'statuses'))
+    await until('one more batch', () =>
+      session.received.slice(before).some(({ message }) => message?.case === 'statuses'),
+    )
     const batch = session.received.slice(before).find(({ message }) => message?.case === 'statuses')!.message
-    assert.deepEqual((batch as { value: { pods: ObservedPod[] } }).value.pods.map((pod) => [pod.name, pod.status!.phase]), [['web', 'Running'], ['db', 'Running']])
+    assert.deepEqual(
+      (batch as { value: { pods: ObservedPod[] } }).value.pods.map((pod) => [pod.name, pod.status!.phase]),
+      [
+        ['web', 'Running'],
+        ['db', 'Running'],
+      ],
+    )
     await until('a heartbeat', () => session.cases().includes('heartbeat'))
   })
 
@@ -138,7 +193,10 @@ describe('session', () => {
     first.complete(makePod('web'))
     first.change([makePod('db')])
     await until('both are assigned', () => workload.assigned.length === 2)
-    assert.deepEqual(workload.assigned, [{ complete: true, names: ['web'], removed: 0 }, { complete: false, names: ['db'], removed: 0 }])
+    assert.deepEqual(workload.assigned, [
+      { complete: true, names: ['web'], removed: 0 },
+      { complete: false, names: ['db'], removed: 0 },
+    ])
     first.send({ case: 'withdrawn', value: { podUids: ['uid-web', 'uid-db'] } })
     await until('the withdrawal is handed on', () => workload.withdrawals.length === 1)
     assert.deepEqual(workload.withdrawals, [['uid-web', 'uid-db']])
@@ -155,37 +213,77 @@ describe('session', () => {
     await controller.start()
     await until('a second session', () => controller.sessions.length >= 2 && controller.last!.cases()[0] === 'hello')
     const hello = controller.last!.received[0]!.message
-    assert.equal(hello?.case === 'hello' && hello.value.node?.spec.podCIDR, '10.1.0.0/24', 'it asks for the range that its pods have addresses of')
+    assert.equal(
+      hello?.case === 'hello' && hello.value.node?.spec.podCIDR,
+      '10.1.0.0/24',
+      'it asks for the range that its pods have addresses of',
+    )
     controller.last!.welcome(NODE)
-    await until('statuses and events', () => controller.last!.cases().includes('statuses') && controller.last!.cases().includes('events'))
+    await until(
+      'statuses and events',
+      () => controller.last!.cases().includes('statuses') && controller.last!.cases().includes('events'),
+    )
   })
 
   it('answers with a log, and with an error', async () => {
     const session = controller.last!
     session.welcome(NODE)
-    session.send({ case: 'openStream', value: { streamId: 'l1', podUid: 'uid-web', request: { case: 'logs', value: LOGS } } })
-    session.send({ case: 'openStream', value: { streamId: 'l2', podUid: 'uid-none', request: { case: 'logs', value: LOGS } } })
-    await until('both have ended', () => controller.streams.length === 2 && controller.streams.every((stream) => stream.ended))
-    const told = controller.streams.map(({ up }) => up.map(({ message }) => (message?.case === 'logs' ? Buffer.from(message.value.data).toString() : message?.case === 'error' ? message.value.code : message?.value)))
-    assert.deepEqual(told.sort(), [['l1', 'line\n'], ['l2', 'NotFound']])
+    session.send({
+      case: 'openStream',
+      value: { streamId: 'l1', podUid: 'uid-web', request: { case: 'logs', value: LOGS } },
+    })
+    session.send({
+      case: 'openStream',
+      value: { streamId: 'l2', podUid: 'uid-none', request: { case: 'logs', value: LOGS } },
+    })
+    await until(
+      'both have ended',
+      () => controller.streams.length === 2 && controller.streams.every((stream) => stream.ended),
+    )
+    const told = controller.streams.map(({ up }) =>
+      up.map(({ message }) =>
+        message?.case === 'logs'
+          ? Buffer.from(message.value.data).toString()
+          : message?.case === 'error'
+            ? message.value.code
+            : message?.value,
+      ),
+    )
+    assert.deepEqual(told.sort(), [
+      ['l1', 'line\n'],
+      ['l2', 'NotFound'],
+    ])
   })
 
   it('carries a command both ways', async () => {
     const session = controller.last!
     session.welcome(NODE)
-    session.send({ case: 'openStream', value: { streamId: 'e1', podUid: 'uid-web', request: { case: 'exec', value: EXEC } } })
+    session.send({
+      case: 'openStream',
+      value: { streamId: 'e1', podUid: 'uid-web', request: { case: 'exec', value: EXEC } },
+    })
     await until('it is open', () => controller.streams[0]?.up.length === 1)
     const [stream] = controller.streams
     stream!.down.push({ message: { case: 'exec', value: { input: { case: 'stdin', value: Buffer.from('hi') } } } })
     stream!.down.push({ message: { case: 'exec', value: { input: { case: 'stdinClosed', value: true } } } })
     await until('it has ended', () => stream!.ended)
-    assert.deepEqual(stream!.up.slice(1).map(({ message }) => message?.case === 'exec' ? message.value.output?.case : message?.case), ['stdout', 'exit'])
+    assert.deepEqual(
+      stream!.up.slice(1).map(({ message }) => (message?.case === 'exec' ? message.value.output?.case : message?.case)),
+      ['stdout', 'exit'],
+    )
   })
 
   it('hands on what it is told of the network, says what is followed, and begins anew after a gap', async () => {
     const session = controller.last!
     session.welcome(NODE)
-    const update = (sequence: number, complete: boolean): NetworkUpdate => ({ complete, sequence, revision: 10 + sequence, set: [], removed: [], more: false })
+    const update = (sequence: number, complete: boolean): NetworkUpdate => ({
+      complete,
+      sequence,
+      revision: 10 + sequence,
+      set: [],
+      removed: [],
+      more: false,
+    })
     session.send({ case: 'network', value: update(1, true) })
     session.send({ case: 'network', value: update(2, false) })
     await until('both are here', () => network.updates.length === 2)
@@ -193,7 +291,9 @@ describe('session', () => {
     outbox.applied(11)
     outbox.applied(12)
     await until('the later one is told', () => session.cases().includes('networkApplied'))
-    const told = session.received.flatMap(({ message }) => (message?.case === 'networkApplied' ? message.value.revision : []))
+    const told = session.received.flatMap(({ message }) =>
+      message?.case === 'networkApplied' ? message.value.revision : [],
+    )
     assert.deepEqual(told, [12])
     session.send({ case: 'network', value: update(4, false) })
     await until('a new session', () => controller.last !== session)
@@ -203,7 +303,10 @@ describe('session', () => {
   it('ends a log that is no longer wanted', async () => {
     const session = controller.last!
     session.welcome(NODE)
-    session.send({ case: 'openStream', value: { streamId: 'f1', podUid: 'uid-web', request: { case: 'logs', value: { ...LOGS, follow: true } } } })
+    session.send({
+      case: 'openStream',
+      value: { streamId: 'f1', podUid: 'uid-web', request: { case: 'logs', value: { ...LOGS, follow: true } } },
+    })
     await until('it follows', () => workload.followers === 1)
     session.send({ case: 'closeStream', value: 'f1' })
     await until('it has ended', () => workload.followers === 0)
@@ -212,8 +315,17 @@ describe('session', () => {
 
 describe('session with several controllers', () => {
   const parts = (controllers: readonly string[], seed: number): SessionParts => ({
-    controllers, connect: (address) => connect(address), workload: new RecordedWorkload(), network: new RecordedNetwork(), outbox: new Outbox(), node: () => Promise.resolve(NODE),
-    agentId: 'a1', version: '1', clock: systemClock, random: seededRandom(seed), log: silentLogger,
+    controllers,
+    connect: (address) => connect(address),
+    workload: new RecordedWorkload(),
+    network: new RecordedNetwork(),
+    outbox: new Outbox(),
+    node: () => Promise.resolve(NODE),
+    agentId: 'a1',
+    version: '1',
+    clock: systemClock,
+    random: seededRandom(seed),
+    log: silentLogger,
   })
 
   it('leaves one that takes the call and never says welcome', async () => {
@@ -221,7 +333,13 @@ describe('session with several controllers', () => {
     for (const controller of controllers) await controller.start()
     const stopping = new AbortController()
     const hasty: Clock = { ...systemClock, after: (millis, call) => systemClock.after(millis / 100, call) }
-    const running = new Session({ ...parts(controllers.map(({ address }) => address), 1), clock: hasty }).run(stopping.signal)
+    const running = new Session({
+      ...parts(
+        controllers.map(({ address }) => address),
+        1,
+      ),
+      clock: hasty,
+    }).run(stopping.signal)
     try {
       await until('both were asked', () => controllers.every(({ last }) => last?.cases()[0] === 'hello'))
     } finally {
@@ -232,17 +350,19 @@ describe('session with several controllers', () => {
   })
 
   it('begins with another on each node, and goes on to each in turn', async () => {
-    const orders = await Promise.all(Array.from({ length: 60 }, async (_, seed) => {
-      const stopping = new AbortController()
-      const dialled: string[] = []
-      const dial = (address: string): never => {
-        dialled.push(address)
-        if (dialled.length === 3) stopping.abort()
-        throw new GantryError('Unavailable', 'down')
-      }
-      await new Session({ ...parts(['a:1', 'b:1', 'c:1'], seed), connect: dial }).run(stopping.signal)
-      return dialled
-    }))
+    const orders = await Promise.all(
+      Array.from({ length: 60 }, async (_, seed) => {
+        const stopping = new AbortController()
+        const dialled: string[] = []
+        const dial = (address: string): never => {
+          dialled.push(address)
+          if (dialled.length === 3) stopping.abort()
+          throw new GantryError('Unavailable', 'down')
+        }
+        await new Session({ ...parts(['a:1', 'b:1', 'c:1'], seed), connect: dial }).run(stopping.signal)
+        return dialled
+      }),
+    )
     for (const order of orders) assert.deepEqual([...order].sort(), ['a:1', 'b:1', 'c:1'])
     assert.equal(new Set(orders.map(String)).size, 6, 'every order, so that those of one that is gone spread as well')
   })
@@ -251,20 +371,26 @@ describe('session with several controllers', () => {
 describe('outbox', () => {
   it('keeps the latest status of the node until it can be sent, and forgets what a hello tells', () => {
     const outbox = new Outbox()
-    const sent: (NodeMessage['message'])[] = []
+    const sent: NodeMessage['message'][] = []
     outbox.node({ phase: 'old' })
     outbox.node(undefined)
     const close = outbox.open(({ message }) => sent.push(message), [])
-    return Promise.resolve().then(() => {
-      assert.deepEqual(sent.map((message) => message?.case), ['statuses'])
-      outbox.node({ phase: 'first' })
-      outbox.node({ phase: 'second' })
-    }).then(() => {
-      assert.deepEqual(sent.at(-1), { case: 'node', value: { status: { phase: 'second' } } })
-      close()
-      outbox.node({ phase: 'third' })
-      outbox.open(({ message }) => sent.push(message), [])
-    }).then(() => assert.deepEqual(sent.at(-1), { case: 'node', value: { status: { phase: 'third' } } }))
+    return Promise.resolve()
+      .then(() => {
+        assert.deepEqual(
+          sent.map((message) => message?.case),
+          ['statuses'],
+        )
+        outbox.node({ phase: 'first' })
+        outbox.node({ phase: 'second' })
+      })
+      .then(() => {
+        assert.deepEqual(sent.at(-1), { case: 'node', value: { status: { phase: 'second' } } })
+        close()
+        outbox.node({ phase: 'third' })
+        outbox.open(({ message }) => sent.push(message), [])
+      })
+      .then(() => assert.deepEqual(sent.at(-1), { case: 'node', value: { status: { phase: 'third' } } }))
   })
 
   it('keeps a bounded number of events and counts what it drops', () => {

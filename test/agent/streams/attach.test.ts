@@ -49,13 +49,27 @@ describe('attaching to a container', () => {
     appendFileSync(path, `2026-01-01T00:00:00.000000000Z ${stream} ${tag} ${text}\n`)
   }
 
-  const start = (change: Partial<AttachStart> = {}): AttachStart => ({ namespace: 'default', pod: 'web', container: '', stdin: false, tty: false, fromStart: false, size: undefined, ...change })
+  const start = (change: Partial<AttachStart> = {}): AttachStart => ({
+    namespace: 'default',
+    pod: 'web',
+    container: '',
+    stdin: false,
+    tty: false,
+    fromStart: false,
+    size: undefined,
+    ...change,
+  })
 
   /** What comes, as text; the exit code at last. */
   function attached(change: Partial<AttachStart> = {}): { text: () => string; ended: Promise<number> } {
     let text = ''
     const ended = (async () => {
-      for await (const { output } of attachTo({ target: node.pods.target('uid-web'), runtime: node.runtime, group }, start(change), inputs, leaving.signal)) {
+      for await (const { output } of attachTo(
+        { target: node.pods.target('uid-web'), runtime: node.runtime, group },
+        start(change),
+        inputs,
+        leaving.signal,
+      )) {
         if (output?.case === 'exit') return output.value.code
         if (output !== undefined) text += Buffer.from(output.value).toString()
       }
@@ -108,9 +122,15 @@ describe('attaching to a container', () => {
 
   it('says what the container lacks', async () => {
     await running({ stdin: true })
-    await assert.rejects(attached({ stdin: true, tty: true }).ended, (error) => GantryError.is(error, 'FailedPrecondition') && /was made without a terminal/.test(error.message))
+    await assert.rejects(
+      attached({ stdin: true, tty: true }).ended,
+      (error) => GantryError.is(error, 'FailedPrecondition') && /was made without a terminal/.test(error.message),
+    )
     node.machine.end(container(), 0)
     await node.phase('web', 'Succeeded')
-    await assert.rejects(attached().ended, (error) => GantryError.is(error, 'FailedPrecondition') && /is not running/.test(error.message))
+    await assert.rejects(
+      attached().ended,
+      (error) => GantryError.is(error, 'FailedPrecondition') && /is not running/.test(error.message),
+    )
   })
 })

@@ -1,6 +1,24 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, chownSync, closeSync, constants, copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -34,22 +52,43 @@ describe('files of a container', () => {
   afterEach(async () => {
     for (const child of processes.splice(0)) {
       child.kill('SIGKILL')
-      if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once('exit', resolve))
+      if (child.exitCode === null && child.signalCode === null)
+        await new Promise((resolve) => child.once('exit', resolve))
     }
     rmSync(folder, { recursive: true })
   })
 
   async function container(user = 0): Promise<StreamTarget> {
-    const child = spawn('chroot', [`--userspec=${user}:${user}`, '--groups=', root, '/bin/busybox', 'sleep', '1000'], { stdio: 'ignore' })
+    const child = spawn('chroot', [`--userspec=${user}:${user}`, '--groups=', root, '/bin/busybox', 'sleep', '1000'], {
+      stdio: 'ignore',
+    })
     processes.push(child)
-    await eventually(() => readProcess(child.pid!, 'comm')?.trim() === 'busybox' || readProcess(child.pid!, 'comm')?.trim() === 'sleep')
+    await eventually(
+      () =>
+        readProcess(child.pid!, 'comm')?.trim() === 'busybox' || readProcess(child.pid!, 'comm')?.trim() === 'sleep',
+    )
     return { running: () => ({ name: 'c', id: 'c', attempt: 0, pid: child.pid! }) } as unknown as StreamTarget
   }
 
-  const start = (path: string, more: Partial<CopyStart> = {}): CopyStart => ({ namespace: 'default', pod: 'p', container: 'c', path, into: true, name: '', noPreserve: false, ...more })
+  const start = (path: string, more: Partial<CopyStart> = {}): CopyStart => ({
+    namespace: 'default',
+    pod: 'p',
+    container: 'c',
+    path,
+    into: true,
+    name: '',
+    noPreserve: false,
+    ...more,
+  })
   const signal = new AbortController().signal
 
-  interface Item { readonly name: string; readonly text?: string; readonly mode?: number; readonly target?: string; readonly uid?: number }
+  interface Item {
+    readonly name: string
+    readonly text?: string
+    readonly mode?: number
+    readonly target?: string
+    readonly uid?: number
+  }
 
   /** The inputs of a copy into the container. */
   async function* archive(items: readonly Item[], whole = true): AsyncGenerator<CopyInput> {
@@ -75,8 +114,14 @@ describe('files of a container', () => {
     if (whole) yield { input: { case: 'end', value: true } }
   }
 
-  async function put(target: StreamTarget, at: CopyStart, items: readonly Item[], whole = true): Promise<{ files: number; bytes: number }> {
-    for await (const { output } of copyInto(target, at, archive(items, whole), signal)) if (output?.case === 'end') return output.value
+  async function put(
+    target: StreamTarget,
+    at: CopyStart,
+    items: readonly Item[],
+    whole = true,
+  ): Promise<{ files: number; bytes: number }> {
+    for await (const { output } of copyInto(target, at, archive(items, whole), signal))
+      if (output?.case === 'end') return output.value
     throw new Error('no end')
   }
 
@@ -100,17 +145,32 @@ describe('files of a container', () => {
     return { items: items.sort(), warnings }
   }
 
-  const fails = (code: ErrorCode, message: RegExp) => (error: unknown): boolean => GantryError.is(error, code) && message.test(error.message)
+  const fails =
+    (code: ErrorCode, message: RegExp) =>
+    (error: unknown): boolean =>
+      GantryError.is(error, code) && message.test(error.message)
 
   it('come back as they were put there, whatever they are called', async () => {
     const target = await container()
-    const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }).filter((text) => !/[/\0]/.test(text) && text !== '.' && text !== '..' && Buffer.byteLength(text) < 250)
+    const name = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 60 })
+      .filter((text) => !/[/\0]/.test(text) && text !== '.' && text !== '..' && Buffer.byteLength(text) < 250)
     let count = 0
-    await fc.assert(fc.asyncProperty(fc.uniqueArray(name, { maxLength: 6 }), fc.string({ unit: 'binary', maxLength: 30_000, size: 'max' }), async (names, text) => {
-      const at = `/d${++count}`
-      await put(target, start(at), [{ name: '' }, ...names.map((one) => ({ name: one, text }))])
-      assert.deepEqual((await get(target, at)).items, ['/', ...names.map((one) => `${one}: ${Buffer.from(text).toString()}`)].sort())
-    }), { numRuns: 20, endOnFailure: true })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(name, { maxLength: 6 }),
+        fc.string({ unit: 'binary', maxLength: 30_000, size: 'max' }),
+        async (names, text) => {
+          const at = `/d${++count}`
+          await put(target, start(at), [{ name: '' }, ...names.map((one) => ({ name: one, text }))])
+          assert.deepEqual(
+            (await get(target, at)).items,
+            ['/', ...names.map((one) => `${one}: ${Buffer.from(text).toString()}`)].sort(),
+          )
+        },
+      ),
+      { numRuns: 20, endOnFailure: true },
+    )
   })
 
   it('go below a directory that is there, under their name; else to the path itself, whose directory must be there', async () => {
@@ -119,9 +179,18 @@ describe('files of a container', () => {
     await put(target, start('/srv', { name: 'site' }), [{ name: '' }, { name: 'a', text: '1' }])
     await put(target, start('/srv/new/', { name: 'site' }), [{ name: '' }, { name: 'a', text: '2' }])
     await put(target, start('/srv/file', { name: 'x' }), [{ name: '', text: '3' }])
-    assert.deepEqual(['site/a', 'new/a', 'file'].map((path) => readFileSync(join(root, 'srv', path), 'utf8')), ['1', '2', '3'])
-    await assert.rejects(put(target, start('/none/new'), [{ name: '', text: '' }]), fails('NotFound', /^\/none: no such file or directory$/))
-    await assert.rejects(put(target, start('/srv/file/x'), [{ name: '', text: '' }]), fails('InvalidArgument', /^\/srv\/file(\/x)?: a part of the path is not a directory$|is not a directory/))
+    assert.deepEqual(
+      ['site/a', 'new/a', 'file'].map((path) => readFileSync(join(root, 'srv', path), 'utf8')),
+      ['1', '2', '3'],
+    )
+    await assert.rejects(
+      put(target, start('/none/new'), [{ name: '', text: '' }]),
+      fails('NotFound', /^\/none: no such file or directory$/),
+    )
+    await assert.rejects(
+      put(target, start('/srv/file/x'), [{ name: '', text: '' }]),
+      fails('InvalidArgument', /^\/srv\/file(\/x)?: a part of the path is not a directory$|is not a directory/),
+    )
     await assert.rejects(get(target, '/none'), fails('NotFound', /^\/none: no such file or directory$/))
   })
 
@@ -138,7 +207,10 @@ describe('files of a container', () => {
       await assert.rejects(get(target, `/tmp/${link}${folder}/outside`), fails('NotFound', /no such file/))
     }
     await assert.rejects(get(target, '/tmp/proc/outside'), fails('NotFound', /no such file/))
-    await assert.rejects(put(target, start('/tmp/proc/evil'), [{ name: '', text: 'x' }]), fails('NotFound', /no such file/))
+    await assert.rejects(
+      put(target, start('/tmp/proc/evil'), [{ name: '', text: 'x' }]),
+      fails('NotFound', /no such file/),
+    )
     assert.deepEqual(readdirSync(folder).sort(), ['outside', 'root'])
   })
 
@@ -146,7 +218,10 @@ describe('files of a container', () => {
     const target = await container()
     await put(target, start('/d'), [{ name: '' }, { name: 'link', target: folder }, { name: 'ok', text: '1' }])
     assert.equal(readlinkSync(join(root, 'd/link')), folder)
-    await assert.rejects(put(target, start('/d'), [{ name: '' }, { name: 'link/evil', text: 'x' }]), fails('NotFound', /no such file/))
+    await assert.rejects(
+      put(target, start('/d'), [{ name: '' }, { name: 'link/evil', text: 'x' }]),
+      fails('NotFound', /no such file/),
+    )
     assert.deepEqual(readdirSync(folder).sort(), ['outside', 'root'])
   })
 
@@ -155,7 +230,10 @@ describe('files of a container', () => {
     writeFileSync(join(root, 'real'), 'before')
     symlinkSync('real', join(root, 'link'))
     await put(target, start('/link'), [{ name: '', text: 'after' }])
-    assert.deepEqual([readFileSync(join(root, 'real'), 'utf8'), lstatSync(join(root, 'link')).isFile()], ['before', true])
+    assert.deepEqual(
+      [readFileSync(join(root, 'real'), 'utf8'), lstatSync(join(root, 'link')).isFile()],
+      ['before', true],
+    )
   })
 
   it('stand there whole or not at all', async () => {
@@ -171,10 +249,13 @@ describe('files of a container', () => {
       for await (const _ of copyInto(target, start('/app.conf'), cut(), signal)) assert.fail('it has no end')
     }
     await assert.rejects(copying(), fails('Unavailable', /cut off before it was complete/))
-    assert.deepEqual([readFileSync(join(root, 'app.conf'), 'utf8'), readdirSync(root).sort()], ['before', ['app.conf', 'bin']])
+    assert.deepEqual(
+      [readFileSync(join(root, 'app.conf'), 'utf8'), readdirSync(root).sort()],
+      ['before', ['app.conf', 'bin']],
+    )
   })
 
-  it('belong to whom root says, and to the container\'s user where it is another', async () => {
+  it("belong to whom root says, and to the container's user where it is another", async () => {
     const asRoot = await container()
     await put(asRoot, start('/a'), [{ name: '', text: 'x', mode: 0o4751, uid: 77 }])
     await put(asRoot, start('/b', { noPreserve: true }), [{ name: '', text: 'x', mode: 0o4777, uid: 77 }])
@@ -188,21 +269,35 @@ describe('files of a container', () => {
     assert.deepEqual(['a', 'b', 'home/c'].map(facts), ['77:77 4751', '0:0 755', `${OTHER}:${OTHER} 751`])
   })
 
-  it('are read and written with the rights of the container\'s user', async () => {
+  it("are read and written with the rights of the container's user", async () => {
     const target = await container(OTHER)
     mkdirSync(join(root, 'closed/below'), { recursive: true })
     chmodSync(join(root, 'closed'), 0o700)
-    for (const [path, mode] of [['secret', 0o600], ['closed/open', 0o644], ['open', 0o644]] as const) {
+    for (const [path, mode] of [
+      ['secret', 0o600],
+      ['closed/open', 0o644],
+      ['open', 0o644],
+    ] as const) {
       writeFileSync(join(root, path), 'x')
       chmodSync(join(root, path), mode)
     }
     assert.deepEqual((await get(target, '/open')).items, [': x'])
     await assert.rejects(get(target, '/secret'), fails('Forbidden', /user 12345 may not read \/secret/))
-    await assert.rejects(get(target, '/closed/open'), fails('Forbidden', /may not enter a directory on the way to \/closed\/open/))
-    await assert.rejects(put(target, start('/new'), [{ name: '', text: 'x' }]), fails('Forbidden', /may not write to \/$/))
+    await assert.rejects(
+      get(target, '/closed/open'),
+      fails('Forbidden', /may not enter a directory on the way to \/closed\/open/),
+    )
+    await assert.rejects(
+      put(target, start('/new'), [{ name: '', text: 'x' }]),
+      fails('Forbidden', /may not write to \/$/),
+    )
     const { items, warnings } = await get(target, '/')
     assert.ok(items.includes('open: x') && !items.some((item) => item.startsWith('secret')))
-    assert.ok(warnings.some((warning) => /may not read \/secret$/.test(warning)) && warnings.some((warning) => /may not read \/closed/.test(warning)), warnings.join('\n'))
+    assert.ok(
+      warnings.some((warning) => /may not read \/secret$/.test(warning)) &&
+        warnings.some((warning) => /may not read \/closed/.test(warning)),
+      warnings.join('\n'),
+    )
   })
 
   it('that are no files are left out with a word', async () => {
@@ -212,13 +307,19 @@ describe('files of a container', () => {
     await eventually(() => existsSync(join(root, 'd/pipe')))
     symlinkSync('nowhere', join(root, 'd/link'))
     const { items, warnings } = await get(target, '/d')
-    assert.deepEqual([items, warnings], [['/', 'link -> nowhere'], ['/d/pipe is neither a file nor a directory and was left out']])
+    assert.deepEqual(
+      [items, warnings],
+      [['/', 'link -> nowhere'], ['/d/pipe is neither a file nor a directory and was left out']],
+    )
   })
 
   it('that are no files are told of a hundred times at most', async () => {
     const target = await container()
     mkdirSync(join(root, 'd'))
-    await run('mkfifo', Array.from({ length: 250 }, (_, index) => join(root, `d/pipe${index}`)))
+    await run(
+      'mkfifo',
+      Array.from({ length: 250 }, (_, index) => join(root, `d/pipe${index}`)),
+    )
     const { warnings } = await get(target, '/d')
     assert.deepEqual([warnings.length, warnings.at(-1)], [101, '150 more of the kind'])
   })
@@ -252,7 +353,10 @@ describe('files of a container', () => {
     writeFileSync(join(root, 'file'), '')
     await run('mount', ['--bind', join(folder, 'pipe'), join(root, 'file')])
     try {
-      await assert.rejects(put(target, start('/file'), [{ name: '', text: 'x' }]), fails('InvalidArgument', /\/file is neither a file nor a directory/))
+      await assert.rejects(
+        put(target, start('/file'), [{ name: '', text: 'x' }]),
+        fails('InvalidArgument', /\/file is neither a file nor a directory/),
+      )
     } finally {
       await run('umount', [join(root, 'file')])
     }
@@ -265,7 +369,10 @@ describe('files of a container', () => {
     writeFileSync(join(root, 'hosts'), '')
     await run('mount', ['--bind', join(folder, 'hosts'), join(root, 'hosts')])
     try {
-      await assert.rejects(put(target, start('/hosts'), [{ name: '', text: 'x' }]), fails('Forbidden', /may not write to \/hosts/))
+      await assert.rejects(
+        put(target, start('/hosts'), [{ name: '', text: 'x' }]),
+        fails('Forbidden', /may not write to \/hosts/),
+      )
       assert.equal(readFileSync(join(folder, 'hosts'), 'utf8'), 'old')
     } finally {
       await run('umount', [join(root, 'hosts')])
@@ -274,14 +381,28 @@ describe('files of a container', () => {
 })
 
 describe('the rights of a process', () => {
-  const status = (uid: number, gid: number, groups: string, capabilities: string): string => `Name:\tx\nUid:\t0\t${uid}\t0\t0\nGid:\t0\t${gid}\t0\t0\nGroups:\t${groups}\nCapEff:\t${capabilities}\n`
+  const status = (uid: number, gid: number, groups: string, capabilities: string): string =>
+    `Name:\tx\nUid:\t0\t${uid}\t0\t0\nGid:\t0\t${gid}\t0\t0\nGroups:\t${groups}\nCapEff:\t${capabilities}\n`
 
   it('are those of the first class that it is in', () => {
     const user = parseIdentity(status(5, 6, '7 8', '0000000000000000'))
-    const file = (uid: number, gid: number, mode: number): { uid: number; gid: number; mode: number } => ({ uid, gid, mode })
-    assert.deepEqual([mayAccess(user, file(5, 0, 0o477), READ), mayAccess(user, file(5, 0, 0o477), WRITE)], [true, false])
-    assert.deepEqual([mayAccess(user, file(0, 7, 0o027), WRITE), mayAccess(user, file(0, 7, 0o027), READ)], [true, false])
-    assert.deepEqual([mayAccess(user, file(0, 0, 0o001), SEARCH), mayAccess(user, file(0, 0, 0o001), READ)], [true, false])
+    const file = (uid: number, gid: number, mode: number): { uid: number; gid: number; mode: number } => ({
+      uid,
+      gid,
+      mode,
+    })
+    assert.deepEqual(
+      [mayAccess(user, file(5, 0, 0o477), READ), mayAccess(user, file(5, 0, 0o477), WRITE)],
+      [true, false],
+    )
+    assert.deepEqual(
+      [mayAccess(user, file(0, 7, 0o027), WRITE), mayAccess(user, file(0, 7, 0o027), READ)],
+      [true, false],
+    )
+    assert.deepEqual(
+      [mayAccess(user, file(0, 0, 0o001), SEARCH), mayAccess(user, file(0, 0, 0o001), READ)],
+      [true, false],
+    )
   })
 
   it('are all where a capability says so', () => {

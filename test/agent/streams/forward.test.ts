@@ -26,14 +26,33 @@ describe('listeners of a network namespace', () => {
    4: 0000000000000000FFFF00000100007F:0052 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 5 1 0 100 0 0 10 0
 `
     assert.deepEqual(parseListeners(table), [
-      { address: '127.0.0.1', port: 8080 }, { address: '::1', port: 80 }, { address: '2001:db8:0:0:0:0:0:1', port: 81 }, { address: '::ffff:127.0.0.1', port: 82 },
+      { address: '127.0.0.1', port: 8080 },
+      { address: '::1', port: 80 },
+      { address: '2001:db8:0:0:0:0:0:1', port: 81 },
+      { address: '::ffff:127.0.0.1', port: 82 },
     ])
     assert.deepEqual(parseListeners(''), [])
   })
 
   it('are reached the way localhost is: IPv4 first, then IPv6, another address at last', () => {
-    const at = (...addresses: string[]): string | undefined => localAddress(addresses.map((address) => ({ address, port: 80 })), 80)
-    assert.deepEqual([at('::1', '127.0.0.1'), at('0.0.0.0'), at('127.0.0.5'), at('::'), at('10.1.2.3', '::1'), at('10.1.2.3'), at('::ffff:127.0.0.1'), at()], ['127.0.0.1', '127.0.0.1', '127.0.0.5', '::1', '::1', '10.1.2.3', '127.0.0.1', undefined])
+    const at = (...addresses: string[]): string | undefined =>
+      localAddress(
+        addresses.map((address) => ({ address, port: 80 })),
+        80,
+      )
+    assert.deepEqual(
+      [
+        at('::1', '127.0.0.1'),
+        at('0.0.0.0'),
+        at('127.0.0.5'),
+        at('::'),
+        at('10.1.2.3', '::1'),
+        at('10.1.2.3'),
+        at('::ffff:127.0.0.1'),
+        at(),
+      ],
+      ['127.0.0.1', '127.0.0.1', '127.0.0.5', '::1', '::1', '10.1.2.3', '127.0.0.1', undefined],
+    )
     assert.equal(localAddress([{ address: '127.0.0.1', port: 81 }], 80), undefined)
   })
 })
@@ -55,17 +74,19 @@ describe('connections into a pod', function () {
     return child
   }
 
-  const target = (attached = true, pid = server.pid!): StreamTarget => ({
-    pod: makePod('web'), attachment: attached ? { netns: pin, address: '10.0.0.1', addresses: ['10.0.0.1'] } : undefined,
-    anyRunning: { name: 'c', id: 'c', attempt: 0, pid },
-    get gone() {
-      return gone
-    },
-    onChange: (handler: () => void) => {
-      changed.add(handler)
-      return () => changed.delete(handler)
-    },
-  }) as unknown as StreamTarget
+  const target = (attached = true, pid = server.pid!): StreamTarget =>
+    ({
+      pod: makePod('web'),
+      attachment: attached ? { netns: pin, address: '10.0.0.1', addresses: ['10.0.0.1'] } : undefined,
+      anyRunning: { name: 'c', id: 'c', attempt: 0, pid },
+      get gone() {
+        return gone
+      },
+      onChange: (handler: () => void) => {
+        changed.add(handler)
+        return () => changed.delete(handler)
+      },
+    }) as unknown as StreamTarget
 
   const dial = (port: number, to = target()): Promise<Socket> => dialer.dial(to, port, new AbortController().signal)
   const doors = (): string[] => readdirSync(join(folder, 'doors'))
@@ -83,13 +104,16 @@ describe('connections into a pod', function () {
     // One that listens on 127.0.0.1 only and echoes, and one that answers when the question has ended.
     server = inPod('socat', '-t', '60', 'TCP-LISTEN:80,bind=127.0.0.1,fork,reuseaddr,backlog=128', 'PIPE')
     inPod('socat', '-t', '10', 'TCP6-LISTEN:81,bind=[::1],fork,reuseaddr', 'EXEC:"wc -c"')
-    await eventually(async () => (await run('nsenter', [`--net=${pin}`, 'ss', '-Hltn'])).stdout.trim().split('\n').length === 2)
+    await eventually(
+      async () => (await run('nsenter', [`--net=${pin}`, 'ss', '-Hltn'])).stdout.trim().split('\n').length === 2,
+    )
   })
 
   after(async () => {
     for (const child of processes) {
       child.kill('SIGKILL')
-      if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once('exit', resolve))
+      if (child.exitCode === null && child.signalCode === null)
+        await new Promise((resolve) => child.once('exit', resolve))
     }
     await run('umount', [pin])
     rmSync(folder, { recursive: true })
@@ -104,12 +128,17 @@ describe('connections into a pod', function () {
   afterEach(() => dialer.stop())
 
   it('reach what listens on its loopback only, many at once, by one door', async () => {
-    const answers = await Promise.all(Array.from({ length: 50 }, async (_, at) => {
-      const socket = await dial(80)
-      socket.end(`client ${at}`)
-      return everything(socket)
-    }))
-    assert.deepEqual(answers, Array.from({ length: 50 }, (_, at) => `client ${at}`))
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, async (_, at) => {
+        const socket = await dial(80)
+        socket.end(`client ${at}`)
+        return everything(socket)
+      }),
+    )
+    assert.deepEqual(
+      answers,
+      Array.from({ length: 50 }, (_, at) => `client ${at}`),
+    )
     assert.equal(doors().length, 1)
   })
 
@@ -120,7 +149,12 @@ describe('connections into a pod', function () {
   })
 
   it('are refused with what listens instead', async () => {
-    await assert.rejects(dial(9), (error) => GantryError.is(error, 'FailedPrecondition') && error.message === 'connection refused: nothing listens on port 9 in Pod default/web; it listens on 80, 81')
+    await assert.rejects(
+      dial(9),
+      (error) =>
+        GantryError.is(error, 'FailedPrecondition') &&
+        error.message === 'connection refused: nothing listens on port 9 in Pod default/web; it listens on 80, 81',
+    )
   })
 
   it('end with the pod, whose network nothing keeps then', async () => {
@@ -160,7 +194,7 @@ describe('connections into a pod', function () {
     patient.stop()
   })
 
-  it('of a pod with the node\'s own network need no door', async () => {
+  it("of a pod with the node's own network need no door", async () => {
     const here = createServer((socket) => socket.end('here'))
     await new Promise<void>((resolve) => here.listen({ host: '127.0.0.1', port: 0 }, resolve))
     const socket = await dial((here.address() as AddressInfo).port, target(false, process.pid))

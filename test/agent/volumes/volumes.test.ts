@@ -1,5 +1,17 @@
 import assert from 'node:assert/strict'
-import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AssignedObjects } from '../../../agent/pods/assigned-objects.ts'
@@ -26,16 +38,22 @@ describe('volumes', () => {
   it('has no emptyDir before that has its rights', async () => {
     const folders = new PodFolders(join(directory, 'state'), join(directory, 'run'))
     const volumes = new Volumes(folders)
-    const pod = (fsGroup: number) => makePod('web', { volumes: [{ name: 'disk', emptyDir: {} }], securityContext: { fsGroup } })
+    const pod = (fsGroup: number) =>
+      makePod('web', { volumes: [{ name: 'disk', emptyDir: {} }], securityContext: { fsGroup } })
     // No such group can be: what a stop in the middle would leave.
-    for (let round = 1; round <= 2; round++) await assert.rejects(volumes.prepare(pod(2 ** 33), new AssignedObjects(), PLACE))
+    for (let round = 1; round <= 2; round++)
+      await assert.rejects(volumes.prepare(pod(2 ** 33), new AssignedObjects(), PLACE))
     assert.equal(volumes.stand(pod(7)), false)
     await volumes.prepare(pod(7), new AssignedObjects(), PLACE)
     const { mode, gid } = await stat(folders.emptyDir(pod(7), 'disk'))
     assert.deepEqual([mode & 0o7777, gid], [0o2777, 7])
     await chmod(folders.emptyDir(pod(7), 'disk'), 0o700)
     await volumes.prepare(pod(7), new AssignedObjects(), PLACE)
-    assert.equal((await stat(folders.emptyDir(pod(7), 'disk'))).mode & 0o7777, 0o700, 'what the pod did to it is undone')
+    assert.equal(
+      (await stat(folders.emptyDir(pod(7), 'disk'))).mode & 0o7777,
+      0o700,
+      'what the pod did to it is undone',
+    )
   })
 
   describe('paths inside a tree', () => {
@@ -55,7 +73,8 @@ describe('volumes', () => {
       assert.equal(await read('a/file'), 'inside')
       assert.equal(await read('/absolute'), 'inside')
       assert.equal(await read('a/b/relative'), 'inside')
-      for (const path of ['a/escape', '../secret', 'a/../../secret', 'loop']) await assert.rejects(read(path), { code: 'Forbidden' }, path)
+      for (const path of ['a/escape', '../secret', 'a/../../secret', 'loop'])
+        await assert.rejects(read(path), { code: 'Forbidden' }, path)
     })
 
     it('knows absent files, and reads regular and small ones only', async () => {
@@ -86,7 +105,8 @@ describe('volumes', () => {
   })
 
   describe('files that change at once', () => {
-    const files = (entries: Record<string, string>, mode = 0o644): Projection => new Map(Object.entries(entries).map(([path, text]) => [path, { content: Buffer.from(text), mode }]))
+    const files = (entries: Record<string, string>, mode = 0o644): Projection =>
+      new Map(Object.entries(entries).map(([path, text]) => [path, { content: Buffer.from(text), mode }]))
     let target: string
 
     beforeEach(() => {
@@ -94,11 +114,11 @@ describe('volumes', () => {
     })
 
     it('show what they should, through one link', async () => {
-      writeAtomically(target, files({ 'a': '1', 'sub/b': '2' }), { gid: undefined })
+      writeAtomically(target, files({ a: '1', 'sub/b': '2' }), { gid: undefined })
       assert.equal(await readFile(join(target, 'sub/b'), 'utf8'), '2')
       assert.equal(await readlink(join(target, 'a')), '..data/a')
       const first = await readlink(join(target, '..data'))
-      writeAtomically(target, files({ 'a': '1', 'sub/b': '2' }), { gid: undefined })
+      writeAtomically(target, files({ a: '1', 'sub/b': '2' }), { gid: undefined })
       assert.equal(await readlink(join(target, '..data')), first)
       const { ino } = await stat(target)
       writeAtomically(target, files({ a: '3', c: '4' }), { gid: undefined })
@@ -129,24 +149,72 @@ describe('volumes', () => {
 
   describe('projections', () => {
     const objects = new AssignedObjects()
-    objects.set({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'cm', namespace: 'default', uid: 'u', resourceVersion: '1' }, data: { a: '1' }, binaryData: { bin: 'AP8=' } })
-    objects.set({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'default', uid: 'u', resourceVersion: '1' }, type: 'Opaque', data: { key: Buffer.from('hush').toString('base64') } })
+    objects.set({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'cm', namespace: 'default', uid: 'u', resourceVersion: '1' },
+      data: { a: '1' },
+      binaryData: { bin: 'AP8=' },
+    })
+    objects.set({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 's', namespace: 'default', uid: 'u', resourceVersion: '1' },
+      type: 'Opaque',
+      data: { key: Buffer.from('hush').toString('base64') },
+    })
     const pod = makePod('web', {}, { labels: { app: 'web' } })
-    const shown = (volume: Omit<Volume, 'name'>): Record<string, string> => Object.fromEntries([...projection(pod, { name: 'v', ...volume }, objects, PLACE) ?? []].map(([path, file]) => [path, `${Buffer.from(file.content).toString('latin1')} ${file.mode.toString(8)}`]))
+    const shown = (volume: Omit<Volume, 'name'>): Record<string, string> =>
+      Object.fromEntries(
+        [...(projection(pod, { name: 'v', ...volume }, objects, PLACE) ?? [])].map(([path, file]) => [
+          path,
+          `${Buffer.from(file.content).toString('latin1')} ${file.mode.toString(8)}`,
+        ]),
+      )
 
     it('hold keys, chosen ones and those of several sources', () => {
       assert.deepEqual(shown({ configMap: { name: 'cm', defaultMode: 0o644 } }), { a: '1 644', bin: '\0\xff 644' })
-      assert.deepEqual(shown({ configMap: { name: 'cm', defaultMode: 0o644, items: [{ key: 'a', path: 'x/y', mode: 0o600 }] } }), { 'x/y': '1 600' })
+      assert.deepEqual(
+        shown({ configMap: { name: 'cm', defaultMode: 0o644, items: [{ key: 'a', path: 'x/y', mode: 0o600 }] } }),
+        { 'x/y': '1 600' },
+      )
       assert.deepEqual(shown({ secret: { secretName: 's', defaultMode: 0o400 } }), { key: 'hush 400' })
-      assert.deepEqual(shown({ downwardAPI: { defaultMode: 0o644, items: [{ path: 'labels', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.labels' } }] } }), { labels: 'app="web"\n 644' })
-      assert.deepEqual(shown({ projected: { defaultMode: 0o444, sources: [{ secret: { name: 's' } }, { configMap: { name: 'cm', items: [{ key: 'a', path: 'a' }] } }] } }), { key: 'hush 444', a: '1 444' })
+      assert.deepEqual(
+        shown({
+          downwardAPI: {
+            defaultMode: 0o644,
+            items: [{ path: 'labels', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.labels' } }],
+          },
+        }),
+        { labels: 'app="web"\n 644' },
+      )
+      assert.deepEqual(
+        shown({
+          projected: {
+            defaultMode: 0o444,
+            sources: [{ secret: { name: 's' } }, { configMap: { name: 'cm', items: [{ key: 'a', path: 'a' }] } }],
+          },
+        }),
+        { key: 'hush 444', a: '1 444' },
+      )
       assert.deepEqual(shown({ configMap: { name: 'none', optional: true, defaultMode: 0o644 } }), {})
     })
 
     it('name what is missing or would lead out', () => {
-      assert.throws(() => shown({ configMap: { name: 'none', defaultMode: 0o644 } }), { code: 'NotFound', message: 'configmap "none" not found' })
-      assert.throws(() => shown({ secret: { secretName: 's', defaultMode: 0o644, items: [{ key: 'no', path: 'x' }] } }), { code: 'NotFound' })
-      for (const path of ['../x', '/x', 'a/../../b', '..data']) assert.throws(() => shown({ configMap: { name: 'cm', defaultMode: 0o644, items: [{ key: 'a', path }] } }), { code: 'InvalidArgument' }, path)
+      assert.throws(() => shown({ configMap: { name: 'none', defaultMode: 0o644 } }), {
+        code: 'NotFound',
+        message: 'configmap "none" not found',
+      })
+      assert.throws(
+        () => shown({ secret: { secretName: 's', defaultMode: 0o644, items: [{ key: 'no', path: 'x' }] } }),
+        { code: 'NotFound' },
+      )
+      for (const path of ['../x', '/x', 'a/../../b', '..data'])
+        assert.throws(
+          () => shown({ configMap: { name: 'cm', defaultMode: 0o644, items: [{ key: 'a', path }] } }),
+          { code: 'InvalidArgument' },
+          path,
+        )
     })
   })
 

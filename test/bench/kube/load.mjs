@@ -1,13 +1,17 @@
 /**
- * A cheap client of the Kubernetes API: raw TLS connections that are kept, and of answers only the head and the length are looked at. In a process of
- * its own, so that it does not take the time of what is measured: node load.mjs FILE, where the file says in JSON what to do. Prints JSON.
+ * A cheap client of the Kubernetes API: raw TLS connections that are kept, and of answers only the head and the length
+ * are looked at. In a process of
+ * its own, so that it does not take the time of what is measured: node load.mjs FILE, where the file says in JSON what
+ * to do. Prints JSON.
  *
  *   { is: 'sequence', count, warm, … }     one request after the other: { milliseconds: [one each] }
  *   { is: 'workers', workers, seconds, … } as many as go, each worker on a connection of its own: { count, seconds }
- *   { is: 'told', watchers, watch, changes, … } many watch while one changes something: { milliseconds: [one for each watcher and change] }
+ *   { is: 'told', watchers, watch, changes, … } many watch while one changes something: { milliseconds: [one for each
+ * watcher and change] }
  *   { is: 'idle', watchers, watch }        many watch and nothing happens: prints "ready", ends with standard input
  *
- * All of them have { host, port, tls: { ca, cert, key } } and, for what is asked, { method, path, headers, body }; a # in path and body becomes a number
+ * All of them have { host, port, tls: { ca, cert, key } } and, for what is asked, { method, path, headers, body }; a #
+ * in path and body becomes a number
  * that does not come twice, behind `prefix`.
  */
 import { readFileSync } from 'node:fs'
@@ -47,8 +51,18 @@ class Connection {
   ask({ method = 'GET', path, headers = {}, body }) {
     const at = ++number
     const fill = (text) => text.replaceAll('#', `${task.prefix ?? ''}${at}`)
-    const bytes = body === undefined ? undefined : body.base64 === undefined ? Buffer.from(fill(body.text)) : Buffer.from(body.base64, 'base64')
-    const lines = [`${method} ${fill(path)} HTTP/1.1`, 'Host: bench', ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), ...bytes === undefined ? [] : [`Content-Length: ${bytes.length}`]]
+    const bytes =
+      body === undefined
+        ? undefined
+        : body.base64 === undefined
+          ? Buffer.from(fill(body.text))
+          : Buffer.from(body.base64, 'base64')
+    const lines = [
+      `${method} ${fill(path)} HTTP/1.1`,
+      'Host: bench',
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+      ...(bytes === undefined ? [] : [`Content-Length: ${bytes.length}`]),
+    ]
     const head = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`)
     return new Promise((resolve, reject) => {
       this.#done = resolve
@@ -133,12 +147,16 @@ async function workers({ workers: width, seconds }) {
 async function watches(width, onFrame) {
   const connections = []
   while (connections.length < width) {
-    connections.push(...await Promise.all(Array.from({ length: Math.min(20, width - connections.length) }, async () => {
-      const connection = await Connection.open()
-      connection.onChunk = onFrame
-      await expect(connection, { path: task.watch, headers: task.headers })
-      return connection
-    })))
+    connections.push(
+      ...(await Promise.all(
+        Array.from({ length: Math.min(20, width - connections.length) }, async () => {
+          const connection = await Connection.open()
+          connection.onChunk = onFrame
+          await expect(connection, { path: task.watch, headers: task.headers })
+          return connection
+        }),
+      )),
+    )
   }
   return connections
 }

@@ -1,7 +1,10 @@
 /**
- * Programs of the DNS benchmark, plain JavaScript so that they start at once: `echo ADDRESS PORT` sends back what it gets, with the flag of an answer;
- * `generate ADDRESS PORT RATE SECONDS NAMES CLIENT…` asks for web-0 to web-NAMES, from each of its addresses in turn, at a fixed rate (0: 64 under way
- * at any time) and writes one JSON line: { sent, answered, wrong, seconds, late, latencies }. Latencies are microseconds from the time that a query
+ * Programs of the DNS benchmark, plain JavaScript so that they start at once: `echo ADDRESS PORT` sends back what it
+ * gets, with the flag of an answer;
+ * `generate ADDRESS PORT RATE SECONDS NAMES CLIENT…` asks for web-0 to web-NAMES, from each of its addresses in turn,
+ * at a fixed rate (0: 64 under way
+ * at any time) and writes one JSON line: { sent, answered, wrong, seconds, late, latencies }. Latencies are
+ * microseconds from the time that a query
  * was due; those that the generator itself could not send within a millisecond of it are `late` and have none.
  */
 import { createSocket } from 'node:dgram'
@@ -18,13 +21,22 @@ if (mode === 'echo') {
   socket.bind(Number(port), address, () => process.stdout.write('ready\n'))
 } else {
   const [rate, seconds, names] = rest.slice(0, 3).map(Number)
-  const sockets = await Promise.all(rest.slice(3).map((client) => new Promise((resolve) => {
-    const socket = makeSocket()
-    socket.bind(0, client, () => socket.connect(Number(port), address, () => resolve(socket)))
-  })))
+  const sockets = await Promise.all(
+    rest.slice(3).map(
+      (client) =>
+        new Promise((resolve) => {
+          const socket = makeSocket()
+          socket.bind(0, client, () => socket.connect(Number(port), address, () => resolve(socket)))
+        }),
+    ),
+  )
   const queries = Array.from({ length: names }, (_, at) => {
     const labels = [`web-${at}`, 'default', 'svc', 'cluster', 'local']
-    return Buffer.concat([Buffer.from([0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]), ...labels.map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)])), Buffer.from([0, 0, 1, 0, 1])])
+    return Buffer.concat([
+      Buffer.from([0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+      ...labels.map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)])),
+      Buffer.from([0, 0, 1, 0, 1]),
+    ])
   })
   const due = new Float64Array(65_536)
   const open = new Uint8Array(65_536)
@@ -66,7 +78,8 @@ if (mode === 'echo') {
     for (const socket of sockets) socket.close()
     process.stdout.write(`${JSON.stringify({ sent, answered, wrong, seconds: took, late, latencies })}\n`)
   }
-  // Turns of the event loop follow one another without a pause: timers are a millisecond apart, as much as is to be measured.
+  // Turns of the event loop follow one another without a pause: timers are a millisecond apart, as much as is to be
+  // measured.
   const turn = () => {
     const now = performance.now()
     if (now >= end) return underWay === 0 || now > end + 1000 ? finish() : setImmediate(turn)

@@ -1,5 +1,6 @@
 /**
- * EndpointSlices with 10,000 Services and 50,000 pods: how long it takes from a pod's change, as the store tells it, until the slice that shows it is
+ * EndpointSlices with 10,000 Services and 50,000 pods: how long it takes from a pod's change, as the store tells it,
+ * until the slice that shows it is
  * written; on the API core, watch cache and memory store, so that what is measured is the reconciler and the core.
  */
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
@@ -27,7 +28,12 @@ const CHANGES = 300
 const LARGE = 1000
 const BATCH = 100
 
-const conditions = (ready: boolean): NonNullable<Pod['status']['conditions']> => ['Ready', 'ContainersReady'].map((type) => ({ type, status: ready ? 'True' : 'False', lastTransitionTime: formatTime(clock.now()) }))
+const conditions = (ready: boolean): NonNullable<Pod['status']['conditions']> =>
+  ['Ready', 'ContainersReady'].map((type) => ({
+    type,
+    status: ready ? 'True' : 'False',
+    lastTransitionTime: formatTime(clock.now()),
+  }))
 
 /** As the API would store it, put there without it. */
 function stored(draft: object): Operation {
@@ -38,17 +44,40 @@ function stored(draft: object): Operation {
 }
 
 function* objects(): Generator<Operation> {
-  for (let index = 0; index < NAMESPACES; index++) yield stored({ kind: 'Namespace', metadata: { name: `n${index}`, uid: `n${index}` }, spec: {}, status: { phase: 'Active' } })
+  for (let index = 0; index < NAMESPACES; index++)
+    yield stored({
+      kind: 'Namespace',
+      metadata: { name: `n${index}`, uid: `n${index}` },
+      spec: {},
+      status: { phase: 'Active' },
+    })
   for (let index = 0; index < SERVICES; index++) {
-    const spec = { type: 'ClusterIP', clusterIP: `10.96.${index >> 8}.${index & 255}`, ipFamilies: ['IPv4'], selector: index === 0 ? { size: 'large' } : { app: `a${index}` }, ports: [{ port: 80, targetPort: 8080 }] }
-    yield stored({ kind: 'Service', metadata: { name: `s${index}`, namespace: `n${index % NAMESPACES}`, uid: `s${index}` }, spec, status: {} })
+    const spec = {
+      type: 'ClusterIP',
+      clusterIP: `10.96.${index >> 8}.${index & 255}`,
+      ipFamilies: ['IPv4'],
+      selector: index === 0 ? { size: 'large' } : { app: `a${index}` },
+      ports: [{ port: 80, targetPort: 8080 }],
+    }
+    yield stored({
+      kind: 'Service',
+      metadata: { name: `s${index}`, namespace: `n${index % NAMESPACES}`, uid: `s${index}` },
+      spec,
+      status: {},
+    })
   }
   for (let index = 0; index < PODS; index++) {
     const of = index % SERVICES
-    const labels = { app: `a${of}`, tier: 'all', ...(of % NAMESPACES === 0 && index < LARGE * NAMESPACES && { size: 'large' }) }
+    const labels = {
+      app: `a${of}`,
+      tier: 'all',
+      ...(of % NAMESPACES === 0 && index < LARGE * NAMESPACES && { size: 'large' }),
+    }
     const ip = `10.${64 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`
     yield stored({
-      kind: 'Pod', metadata: { name: `p${index}`, namespace: `n${of % NAMESPACES}`, uid: `p${index}`, labels }, spec: { nodeName: `node${index % 500}`, containers: [{ name: 'c', image: 'i' }] },
+      kind: 'Pod',
+      metadata: { name: `p${index}`, namespace: `n${of % NAMESPACES}`, uid: `p${index}`, labels },
+      spec: { nodeName: `node${index % 500}`, containers: [{ name: 'c', image: 'i' }] },
       status: { phase: 'Running', podIP: ip, podIPs: [{ ip }], conditions: conditions(true) },
     })
   }
@@ -67,8 +96,18 @@ export async function endpointFigures(): Promise<Figure[]> {
     const reads = new ConsistentReads(plane.store, plane.informer)
     await reads.current()
     const parts: ReconcileParts = {
-      api: plane.api, informer: plane.informer, clock, random: plane.random, logger: silentLogger, controller: 'c1', term: undefined, authority: 'the authority', replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
-      events: { record: () => undefined }, caughtUp: () => reads.current(), clusterRanges: ['10.64.0.0/10', '10.96.0.0/16'],
+      api: plane.api,
+      informer: plane.informer,
+      clock,
+      random: plane.random,
+      logger: silentLogger,
+      controller: 'c1',
+      term: undefined,
+      authority: 'the authority',
+      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
+      events: { record: () => undefined },
+      caughtUp: () => reads.current(),
+      clusterRanges: ['10.64.0.0/10', '10.96.0.0/16'],
     }
     const begun = performance.now()
     const running = runReconcilers([new EndpointSliceReconciler(parts)], parts, stop.signal)
@@ -76,13 +115,18 @@ export async function endpointFigures(): Promise<Figure[]> {
     const expected = SERVICES + Math.ceil(LARGE / 100) - 1
     await eventually(() => slices.list().length >= expected, 300_000)
     const filling = performance.now() - begun
-    const small = await changes(plane, (index) => 20 + index * 31 % (SERVICES - 20))
-    const large = await changes(plane, (index) => index % LARGE * NAMESPACES)
+    const small = await changes(plane, (index) => 20 + ((index * 31) % (SERVICES - 20)))
+    const large = await changes(plane, (index) => (index % LARGE) * NAMESPACES)
     stop.abort()
     await running
     return [
       { name: `slices of ${SERVICES} Services and ${PODS} pods, from none`, unit: 's', samples: [filling / 1000] },
-      { name: `pod of a Service with 5: its change in the slice`, unit: 'ms', samples: small, note: `${SERVICES} Services, ${PODS} pods` },
+      {
+        name: `pod of a Service with 5: its change in the slice`,
+        unit: 'ms',
+        samples: small,
+        note: `${SERVICES} Services, ${PODS} pods`,
+      },
       { name: `pod of a Service with ${LARGE}: its change in the slice`, unit: 'ms', samples: large },
     ]
   } finally {
@@ -91,28 +135,42 @@ export async function endpointFigures(): Promise<Figure[]> {
   }
 }
 
-/** One pod after the other becomes unready, or ready again: from when the cache shows that to when it shows the slice. */
+/**
+ * One pod after the other becomes unready, or ready again: from when the cache shows that to when it shows the slice.
+ */
 async function changes(plane: ControlPlane, podOf: (index: number) => number): Promise<number[]> {
   const samples: number[] = []
   for (let index = 0; index < CHANGES; index++) {
     const number = podOf(index)
     const name = `p${number}`
-    const namespace = `n${number % SERVICES % NAMESPACES}`
+    const namespace = `n${(number % SERVICES) % NAMESPACES}`
     const next = plane.informer.lister('Pod').get(namespace, name)?.status.conditions?.[0]?.status !== 'True'
-    samples.push(await new Promise<number>((resolve, reject) => {
-      let seen = 0
-      const ends = [
-        plane.informer.on('Pod', ({ type, cached: { object } }) => {
-          if (type === 'modified' && object.metadata.name === name) seen = performance.now()
-        }),
-        plane.informer.on('EndpointSlice', ({ cached: { object } }) => {
-          if (seen === 0 || object.endpoints?.some(({ targetRef, conditions: said }) => targetRef?.name === name && said?.ready === next) !== true) return
-          for (const end of ends) end()
-          resolve(performance.now() - seen)
-        }),
-      ]
-      plane.api.mutate('Pod', namespace, name, 'status', (pod) => void (pod.status.conditions = conditions(next)), { fieldManager: 'bench' }).catch(reject)
-    }))
+    samples.push(
+      await new Promise<number>((resolve, reject) => {
+        let seen = 0
+        const ends = [
+          plane.informer.on('Pod', ({ type, cached: { object } }) => {
+            if (type === 'modified' && object.metadata.name === name) seen = performance.now()
+          }),
+          plane.informer.on('EndpointSlice', ({ cached: { object } }) => {
+            if (
+              seen === 0 ||
+              object.endpoints?.some(
+                ({ targetRef, conditions: said }) => targetRef?.name === name && said?.ready === next,
+              ) !== true
+            )
+              return
+            for (const end of ends) end()
+            resolve(performance.now() - seen)
+          }),
+        ]
+        plane.api
+          .mutate('Pod', namespace, name, 'status', (pod) => void (pod.status.conditions = conditions(next)), {
+            fieldManager: 'bench',
+          })
+          .catch(reject)
+      }),
+    )
   }
   return samples
 }

@@ -1,4 +1,7 @@
-/** What policies cost: what a pod's change costs the controller among very many, what it costs a node, and what a guard costs its packets. */
+/**
+ * What policies cost: what a pod's change costs the controller among very many, what it costs a node, and what a guard
+ * costs its packets.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,18 +21,43 @@ const NAMESPACES = 50
 const CHANGES = 300
 
 const place = (index: number): string => `10.${64 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`
-const pod = (index: number, labels = { app: `app${index % 200}`, tier: `tier${index % 3}` }) => podOf(`pod${index}`, { namespace: `ns${index % NAMESPACES}`, labels, node: index === 0 ? 'a' : `node${index % NODES}`, addresses: [place(index)], ports: [{ name: 'http', containerPort: 8080 + (index % 2) }] })
+const pod = (index: number, labels = { app: `app${index % 200}`, tier: `tier${index % 3}` }) =>
+  podOf(`pod${index}`, {
+    namespace: `ns${index % NAMESPACES}`,
+    labels,
+    node: index === 0 ? 'a' : `node${index % NODES}`,
+    addresses: [place(index)],
+    ports: [{ name: 'http', containerPort: 8080 + (index % 2) }],
+  })
 
-/** Policies of each namespace for its apps: from another app of the namespace, from a tier anywhere, by name of port, outwards to blocks. */
+/**
+ * Policies of each namespace for its apps: from another app of the namespace, from a tier anywhere, by name of port,
+ * outwards to blocks.
+ */
 function* largeWorld(): Generator<AnyResource, void, undefined> {
   for (let index = 0; index < NAMESPACES; index++) yield namespaceOf(`ns${index}`, { team: `team${index % 5}` })
   for (let index = 0; index < PODS; index++) yield pod(index)
   for (let index = 0; index < POLICIES; index++) {
-    yield policyOf(`policy${index}`, {
-      podSelector: { matchLabels: { app: `app${index % 200}` } },
-      ingress: [{ from: [{ podSelector: { matchLabels: { app: `app${(index * 7) % 200}` } } }, { namespaceSelector: { matchLabels: { team: `team${index % 5}` } }, podSelector: { matchLabels: { tier: `tier${index % 3}` } } }], ports: [{ port: 'http' }, { port: 9000 }] }],
-      ...(index % 4 === 0 ? { egress: [{ to: [{ ipBlock: { cidr: '0.0.0.0/0', except: ['10.0.0.0/8'] } }] }] } : {}),
-    } as never, `ns${index % NAMESPACES}`)
+    yield policyOf(
+      `policy${index}`,
+      {
+        podSelector: { matchLabels: { app: `app${index % 200}` } },
+        ingress: [
+          {
+            from: [
+              { podSelector: { matchLabels: { app: `app${(index * 7) % 200}` } } },
+              {
+                namespaceSelector: { matchLabels: { team: `team${index % 5}` } },
+                podSelector: { matchLabels: { tier: `tier${index % 3}` } },
+              },
+            ],
+            ports: [{ port: 'http' }, { port: 9000 }],
+          },
+        ],
+        ...(index % 4 === 0 ? { egress: [{ to: [{ ipBlock: { cidr: '0.0.0.0/0', except: ['10.0.0.0/8'] } }] }] } : {}),
+      } as never,
+      `ns${index % NAMESPACES}`,
+    )
   }
 }
 
@@ -65,8 +93,18 @@ function controllerFigures(): Figure[] {
 /** Milliseconds from the call until the kernel has it. */
 async function nodeFigures(nodes: TwoNodes, launcher: Launcher): Promise<Figure[]> {
   const guard = new PolicyGuard({ run: launcher.run, netns: nodes.netns('a') })
-  const peers = Array.from({ length: PODS }, (_, index) => podOf(`peer${index}`, { labels: { app: 'client' }, node: 'far', addresses: [place(index)] }))
-  const world = new PolicyWorld([namespaceOf('default'), podOf('web', { labels: { app: 'web' }, addresses: ['10.9.1.2'] }), ...peers, policyOf('web', { podSelector: { matchLabels: { app: 'web' } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }] } as never)])
+  const peers = Array.from({ length: PODS }, (_, index) =>
+    podOf(`peer${index}`, { labels: { app: 'client' }, node: 'far', addresses: [place(index)] }),
+  )
+  const world = new PolicyWorld([
+    namespaceOf('default'),
+    podOf('web', { labels: { app: 'web' }, addresses: ['10.9.1.2'] }),
+    ...peers,
+    policyOf('web', {
+      podSelector: { matchLabels: { app: 'web' } },
+      ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }],
+    } as never),
+  ])
   const { view } = world.node('a')
   const timed = async (work: () => Promise<void>): Promise<number> => {
     const began = performance.now()
@@ -74,20 +112,31 @@ async function nodeFigures(nodes: TwoNodes, launcher: Launcher): Promise<Figure[
     return performance.now() - began
   }
   const whole: number[] = []
-  for (let round = 0; round < 5; round++) whole.push(await timed(() => guard.apply(view, { complete: true, keys: new Set() })))
+  for (let round = 0; round < 5; round++)
+    whole.push(await timed(() => guard.apply(view, { complete: true, keys: new Set() })))
   const single: number[] = []
   const start: number[] = []
   for (let round = 0; round < CHANGES; round++) {
     world.put(podOf(`late${round}`, { labels: { app: 'client' }, node: 'far', addresses: [place(PODS + round)] }))
     world.flush()
     single.push(await timed(() => guard.apply(view, { complete: false, keys: world.node('a').keys })))
-    start.push(await timed(() => guard.protect(`uid-default-free${round}`, [`10.9.3.${round % 250}`], new AbortController().signal)))
+    start.push(
+      await timed(() =>
+        guard.protect(`uid-default-free${round}`, [`10.9.3.${round % 250}`], new AbortController().signal),
+      ),
+    )
   }
   const note = `a set of ${PODS} addresses`
   return [
     { name: 'node: the whole table', unit: 'ms', samples: whole, note },
     { name: 'node: one pod enters a set', unit: 'ms', samples: single, target: '≤ 50 (p99)', note },
-    { name: 'node: start of a pod without policies', unit: 'ms', samples: start, target: '≤ 1', note: 'nothing to be done' },
+    {
+      name: 'node: start of a pod without policies',
+      unit: 'ms',
+      samples: start,
+      target: '≤ 1',
+      note: 'nothing to be done',
+    },
   ]
 }
 
@@ -96,20 +145,48 @@ async function packetFigures(nodes: TwoNodes): Promise<Figure[]> {
   const web: Peer = await nodes.pod({ node: 'a', addresses: ['10.9.1.2', 'fd00:9:1::2'] }, { tcp: [80], udp: [80] })
   const client: Peer = await nodes.pod({ node: 'a', addresses: ['10.9.1.3', 'fd00:9:1::3'] }, { tcp: [], udp: [] })
   const guard = new PolicyGuard({ run, netns: nodes.netns('a') })
-  const others = Array.from({ length: 200 }, (_, index) => policyOf(`policy${index}`, { podSelector: { matchLabels: { app: `app${index}` } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }] } as never))
-  const pods = Array.from({ length: 200 }, (_, index) => podOf(`pod${index}`, { labels: { app: `app${index}` }, addresses: [`10.9.1.${index + 10}`] }))
-  const own = policyOf('own', { egress: [{ to: [{ podSelector: {} }] }], ingress: [{ from: [{ podSelector: {} }], ports: [{ port: 80 }] }], policyTypes: ['Ingress', 'Egress'] } as never)
-  const guarded = new PolicyWorld([namespaceOf('default'), podOf('web', { labels: { app: 'web' }, addresses: web.addresses }), podOf('client', { labels: { app: 'client' }, addresses: client.addresses }), ...pods, ...others, own])
+  const others = Array.from({ length: 200 }, (_, index) =>
+    policyOf(`policy${index}`, {
+      podSelector: { matchLabels: { app: `app${index}` } },
+      ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }],
+    } as never),
+  )
+  const pods = Array.from({ length: 200 }, (_, index) =>
+    podOf(`pod${index}`, { labels: { app: `app${index}` }, addresses: [`10.9.1.${index + 10}`] }),
+  )
+  const own = policyOf('own', {
+    egress: [{ to: [{ podSelector: {} }] }],
+    ingress: [{ from: [{ podSelector: {} }], ports: [{ port: 80 }] }],
+    policyTypes: ['Ingress', 'Egress'],
+  } as never)
+  const guarded = new PolicyWorld([
+    namespaceOf('default'),
+    podOf('web', { labels: { app: 'web' }, addresses: web.addresses }),
+    podOf('client', { labels: { app: 'client' }, addresses: client.addresses }),
+    ...pods,
+    ...others,
+    own,
+  ])
   const open = new PolicyWorld()
   const samples: Record<'open' | 'guarded', number[]> = { open: [], guarded: [] }
-  for (let round = 0; round < 21; round++) for (const [name, world] of [['open', open], ['guarded', guarded]] as const) {
-    await guard.apply(world.node('a').view, { complete: true, keys: new Set() })
-    const rate = await client.ask<number>('rate', { address: web.addresses[0], port: 80, millis: 250 })
-    if (round > 0) samples[name].push(rate)
-  }
+  for (let round = 0; round < 21; round++)
+    for (const [name, world] of [
+      ['open', open],
+      ['guarded', guarded],
+    ] as const) {
+      await guard.apply(world.node('a').view, { complete: true, keys: new Set() })
+      const rate = await client.ask<number>('rate', { address: web.addresses[0], port: 80, millis: 250 })
+      if (round > 0) samples[name].push(rate)
+    }
   return [
     { name: 'connections between pods, open', unit: '/s', samples: samples.open, note: 'TCP, one after another' },
-    { name: 'connections between pods, guarded', unit: '/s', samples: samples.guarded, target: 'within 5 % of open', note: '201 policies, 202 pods on the node' },
+    {
+      name: 'connections between pods, guarded',
+      unit: '/s',
+      samples: samples.guarded,
+      target: 'within 5 % of open',
+      note: '201 policies, 202 pods on the node',
+    },
   ]
 }
 
@@ -118,7 +195,7 @@ export async function policyFigures(): Promise<Figure[]> {
   const launcher = new Launcher(directory, systemClock)
   const nodes = await TwoNodes.make()
   try {
-    return [...controllerFigures(), ...await nodeFigures(nodes, launcher), ...await packetFigures(nodes)]
+    return [...controllerFigures(), ...(await nodeFigures(nodes, launcher)), ...(await packetFigures(nodes))]
   } finally {
     await nodes.remove()
     launcher.stop()

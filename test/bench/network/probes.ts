@@ -19,16 +19,28 @@ const SPANS = 8
 type Way = 'tcpSocket' | 'httpGet' | 'grpc'
 
 export async function probeFigures(): Promise<Figure[]> {
-  const servers = spawn(process.execPath, [join(import.meta.dirname, 'probed-servers.mjs')], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const servers = spawn(process.execPath, [join(import.meta.dirname, 'probed-servers.mjs')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   try {
-    const [line] = await once(servers.stdout, 'data') as [Buffer]
+    const [line] = (await once(servers.stdout, 'data')) as [Buffer]
     const ports = JSON.parse(line.toString()) as Record<Way, number>
     const idle = await measure()
     return [
       { name: 'no probe', unit: 'ms/s', samples: idle },
-      { name: `${PODS} tcpSocket`, unit: 'ms/s', ...await probing({ tcpSocket: { port: ports.tcpSocket } }), target: '< 100' },
-      { name: `${PODS} httpGet`, unit: 'ms/s', ...await probing({ httpGet: { port: ports.httpGet, path: '/', scheme: 'HTTP' } }), target: '< 200' },
-      { name: `${PODS} grpc`, unit: 'ms/s', ...await probing({ grpc: { port: ports.grpc } }), target: '< 300' },
+      {
+        name: `${PODS} tcpSocket`,
+        unit: 'ms/s',
+        ...(await probing({ tcpSocket: { port: ports.tcpSocket } })),
+        target: '< 100',
+      },
+      {
+        name: `${PODS} httpGet`,
+        unit: 'ms/s',
+        ...(await probing({ httpGet: { port: ports.httpGet, path: '/', scheme: 'HTTP' } })),
+        target: '< 200',
+      },
+      { name: `${PODS} grpc`, unit: 'ms/s', ...(await probing({ grpc: { port: ports.grpc } })), target: '< 300' },
     ]
   } finally {
     servers.stdin.end()
@@ -37,7 +49,10 @@ export async function probeFigures(): Promise<Figure[]> {
 }
 
 async function probing(handler: ProbeHandler): Promise<Pick<Figure, 'samples' | 'note'>> {
-  const actions = new NodeActions({ version: 'bench', runtime: { exec: () => Promise.reject(new Error('no command is run here')) } })
+  const actions = new NodeActions({
+    version: 'bench',
+    runtime: { exec: () => Promise.reject(new Error('no command is run here')) },
+  })
   let asked = 0
   let failed = 0
   const counted: NodeActions['probe'] = async (...request) => {
@@ -48,12 +63,38 @@ async function probing(handler: ProbeHandler): Promise<Pick<Figure, 'samples' | 
   }
   const random = seededRandom(1)
   const pods = Array.from({ length: PODS }, (_, index) => {
-    const pod = makePod(`p${index}`, { hostNetwork: true, containers: [makeContainer('main', { readinessProbe: { ...handler, timeoutSeconds: 1, periodSeconds: 1, successThreshold: 1, failureThreshold: 1 } })] })
+    const pod = makePod(`p${index}`, {
+      hostNetwork: true,
+      containers: [
+        makeContainer('main', {
+          readinessProbe: { ...handler, timeoutSeconds: 1, periodSeconds: 1, successThreshold: 1, failureThreshold: 1 },
+        }),
+      ],
+    })
     const record = newRecord(pod, systemClock.now())
-    record.containers.main = { attempt: 0, failures: 0, retryAt: 0, instance: { id: `c${index}`, attempt: 0, state: { state: 'running', pid: 1, startedAt: systemClock.now() }, stopSignal: '' } }
+    record.containers.main = {
+      attempt: 0,
+      failures: 0,
+      retryAt: 0,
+      instance: {
+        id: `c${index}`,
+        attempt: 0,
+        state: { state: 'running', pid: 1, startedAt: systemClock.now() },
+        stopSignal: '',
+      },
+    }
     const health = new PodHealth({
-      record, deps: { clock: systemClock, random, actions: { probe: counted, hook: () => Promise.resolve() }, node: { address: '127.0.0.1' } as never },
-      event: () => undefined, now: () => systemClock.now(), save: () => undefined, poke: () => health.follow(),
+      record,
+      deps: {
+        clock: systemClock,
+        random,
+        actions: { probe: counted, hook: () => Promise.resolve() },
+        node: { address: '127.0.0.1' } as never,
+      },
+      event: () => undefined,
+      now: () => systemClock.now(),
+      save: () => undefined,
+      poke: () => health.follow(),
     })
     // Spread over the period, as after a start of the agent.
     health.adopt()

@@ -1,6 +1,8 @@
 /**
- * A rolling update of 20 replicas of nginx on three nodes while a client on one of them asks its Service 2,000 times a second, each time over a new
- * connection: requests that failed, and how long answers took compared with the steady state just before. Once as Deployments do it by default, a
+ * A rolling update of 20 replicas of nginx on three nodes while a client on one of them asks its Service 2,000 times a
+ * second, each time over a new
+ * connection: requests that failed, and how long answers took compared with the steady state just before. Once as
+ * Deployments do it by default, a
  * quarter at a time, and once one by one; the client has the same processors as the pods that start.
  */
 import { join } from 'node:path'
@@ -21,20 +23,35 @@ http { access_log off; client_body_temp_path /tmp/a; proxy_temp_path /tmp/b; fas
 const objects = [
   { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'rolling' }, data: { 'nginx.conf': CONFIG } },
   {
-    apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'rolling' },
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'rolling' },
     spec: {
-      replicas: REPLICAS, selector: { matchLabels: { app: 'rolling' } },
+      replicas: REPLICAS,
+      selector: { matchLabels: { app: 'rolling' } },
       template: {
         metadata: { labels: { app: 'rolling' } },
         spec: {
           securityContext: { runAsUser: 33 },
-          containers: [{ name: 'nginx', image: 'shop/web:1.0', readinessProbe: { httpGet: { path: '/', port: 8080 }, periodSeconds: 1 }, volumeMounts: [{ name: 'config', mountPath: '/etc/shop' }] }],
+          containers: [
+            {
+              name: 'nginx',
+              image: 'shop/web:1.0',
+              readinessProbe: { httpGet: { path: '/', port: 8080 }, periodSeconds: 1 },
+              volumeMounts: [{ name: 'config', mountPath: '/etc/shop' }],
+            },
+          ],
           volumes: [{ name: 'config', configMap: { name: 'rolling' } }],
         },
       },
     },
   },
-  { apiVersion: 'v1', kind: 'Service', metadata: { name: 'rolling' }, spec: { selector: { app: 'rolling' }, ports: [{ port: 80, targetPort: 8080 }] } },
+  {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'rolling' },
+    spec: { selector: { app: 'rolling' }, ports: [{ port: 80, targetPort: 8080 }] },
+  },
 ]
 
 interface Load {
@@ -50,24 +67,63 @@ export async function rolloutFigures(): Promise<Figure[]> {
     await cluster.ok(['rollout', 'status', 'deploy/rolling', '--timeout', '120s'])
     const address = await cluster.value('service/rolling', '.spec.clusterIP')
     const load = async (seconds: number): Promise<Load> => {
-      const command = [process.execPath, join(import.meta.dirname, 'http-load.mjs'), address, '80', String(RATE), String(seconds)]
-      return JSON.parse((await cluster.rig.machine('n1').run(command, { timeout: (seconds + 30) * 1000 })).stdout) as Load
+      const command = [
+        process.execPath,
+        join(import.meta.dirname, 'http-load.mjs'),
+        address,
+        '80',
+        String(RATE),
+        String(seconds),
+      ]
+      return JSON.parse(
+        (await cluster.rig.machine('n1').run(command, { timeout: (seconds + 30) * 1000 })).stdout,
+      ) as Load
     }
     const steady = await load(STEADY_SECONDS)
-    const figures: Figure[] = [{ name: 'answer, steady state', unit: 'ms', samples: steady.milliseconds, note: `${RATE} requests/s over new connections; ${failures(steady)} failed` }]
-    for (const [how, maxSurge, maxUnavailable] of [['by a quarter', '25%', '25%'], ['one by one', 1, 0]] as const) {
-      await cluster.ok(['patch', 'deploy', 'rolling', '-p', JSON.stringify({ spec: { strategy: { rollingUpdate: { maxSurge, maxUnavailable } } } })])
+    const figures: Figure[] = [
+      {
+        name: 'answer, steady state',
+        unit: 'ms',
+        samples: steady.milliseconds,
+        note: `${RATE} requests/s over new connections; ${failures(steady)} failed`,
+      },
+    ]
+    for (const [how, maxSurge, maxUnavailable] of [
+      ['by a quarter', '25%', '25%'],
+      ['one by one', 1, 0],
+    ] as const) {
+      await cluster.ok([
+        'patch',
+        'deploy',
+        'rolling',
+        '-p',
+        JSON.stringify({ spec: { strategy: { rollingUpdate: { maxSurge, maxUnavailable } } } }),
+      ])
       const under = load(ROLLOUT_SECONDS)
       const began = performance.now()
       await cluster.ok(['rollout', 'restart', 'deploy/rolling'])
       await cluster.ok(['rollout', 'status', 'deploy/rolling', '--timeout', '120s'])
       const took = (performance.now() - began) / 1000
       const rolled = await under
-      const why = Object.entries(rolled.failed).map(([reason, count]) => `${count} ${reason}`).join(', ')
+      const why = Object.entries(rolled.failed)
+        .map(([reason, count]) => `${count} ${reason}`)
+        .join(', ')
       const times = (percentile(rolled.milliseconds, 0.99) / percentile(steady.milliseconds, 0.99)).toFixed(1)
       figures.push(
-        { name: `answer, rolling update ${how}`, unit: 'ms', samples: rolled.milliseconds, target: 'p99 ≤ 2 × steady', note: `p99 ${times} × steady; ${REPLICAS} replicas replaced in ${took.toFixed(1)} s` },
-        { name: 'requests failed meanwhile', unit: '', samples: [failures(rolled)], target: '0', note: `of ${rolled.milliseconds.length + failures(rolled)}${why === '' ? '' : `: ${why}`}` },
+        {
+          name: `answer, rolling update ${how}`,
+          unit: 'ms',
+          samples: rolled.milliseconds,
+          target: 'p99 ≤ 2 × steady',
+          note: `p99 ${times} × steady; ${REPLICAS} replicas replaced in ${took.toFixed(1)} s`,
+        },
+        {
+          name: 'requests failed meanwhile',
+          unit: '',
+          samples: [failures(rolled)],
+          target: '0',
+          note: `of ${rolled.milliseconds.length + failures(rolled)}${why === '' ? '' : `: ${why}`}`,
+        },
       )
     }
     return figures

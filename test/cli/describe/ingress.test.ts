@@ -7,16 +7,42 @@ const CREATED = { creationTimestamp: '2026-01-01T00:00:00Z' }
 function ingress(name: string, className?: string): JsonObject {
   const backend = (service: string, port: JsonObject): JsonObject => ({ service: { name: service, port } })
   return {
-    apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata: { name, namespace: 'default', uid: `uid-${name}`, ...CREATED }, status: { loadBalancer: {} },
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'Ingress',
+    metadata: { name, namespace: 'default', uid: `uid-${name}`, ...CREATED },
+    status: { loadBalancer: {} },
     spec: {
-      ...(className !== undefined && { ingressClassName: className }), defaultBackend: backend('alias', { number: 80 }),
-      rules: [{ host: 'a.example.com', http: { paths: [['/', 'web', { name: 'http' }], ['/none', 'none', { number: 80 }], ['/port', 'web', { name: 'htp' }], ['/idle', 'idle', { number: 80 }]].map(([path, service, port]) => ({ path, pathType: 'Prefix', backend: backend(service as string, port as JsonObject) })) } }],
+      ...(className !== undefined && { ingressClassName: className }),
+      defaultBackend: backend('alias', { number: 80 }),
+      rules: [
+        {
+          host: 'a.example.com',
+          http: {
+            paths: [
+              ['/', 'web', { name: 'http' }],
+              ['/none', 'none', { number: 80 }],
+              ['/port', 'web', { name: 'htp' }],
+              ['/idle', 'idle', { number: 80 }],
+            ].map(([path, service, port]) => ({
+              path,
+              pathType: 'Prefix',
+              backend: backend(service as string, port as JsonObject),
+            })),
+          },
+        },
+      ],
     },
   } as JsonObject
 }
 
 function service(name: string, spec: JsonObject): JsonObject {
-  return { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'default', uid: `uid-${name}`, ...CREATED }, spec: { type: 'ClusterIP', sessionAffinity: 'None', ports: [{ name: 'http', port: 80, protocol: 'TCP' }], ...spec }, status: {} }
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: 'default', uid: `uid-${name}`, ...CREATED },
+    spec: { type: 'ClusterIP', sessionAffinity: 'None', ports: [{ name: 'http', port: 80, protocol: 'TCP' }], ...spec },
+    status: {},
+  }
 }
 
 describe('an Ingress in a description', () => {
@@ -24,13 +50,26 @@ describe('an Ingress in a description', () => {
 
   beforeEach(async () => {
     console = await new Console().open()
-    for (const [name, controller] of [['gantry', 'gantry.dev/entrance'], ['other', 'example.com/proxy']]) console.server.put({ apiVersion: 'networking.k8s.io/v1', kind: 'IngressClass', metadata: { name: name!, uid: `uid-${name}`, ...CREATED }, spec: { controller: controller! } })
+    for (const [name, controller] of [
+      ['gantry', 'gantry.dev/entrance'],
+      ['other', 'example.com/proxy'],
+    ])
+      console.server.put({
+        apiVersion: 'networking.k8s.io/v1',
+        kind: 'IngressClass',
+        metadata: { name: name!, uid: `uid-${name}`, ...CREATED },
+        spec: { controller: controller! },
+      })
     console.server.put(service('web', {}))
     console.server.put(service('idle', {}))
     console.server.put(service('alias', { type: 'ExternalName', externalName: 'web.example.com' }))
     console.server.put({
-      apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata: { name: 'web-1', namespace: 'default', labels: { 'kubernetes.io/service-name': 'web' }, ...CREATED }, addressType: 'IPv4',
-      ports: [{ name: 'http', port: 8080, protocol: 'TCP' }], endpoints: ['10.244.0.1', '10.244.0.2'].map((address) => ({ addresses: [address], conditions: { ready: true } })),
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: 'web-1', namespace: 'default', labels: { 'kubernetes.io/service-name': 'web' }, ...CREATED },
+      addressType: 'IPv4',
+      ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
+      endpoints: ['10.244.0.1', '10.244.0.2'].map((address) => ({ addresses: [address], conditions: { ready: true } })),
     })
   })
 
@@ -41,26 +80,48 @@ describe('an Ingress in a description', () => {
     const { stdout } = await console.run('describe ingress shop')
     assert.match(stdout, /^Ingress Class: +<default>$/m)
     assert.match(stdout, /^Default Backend: +alias:80 \(web\.example\.com\)$/m)
-    assert.deepEqual(stdout.split('\n').filter((line) => line.includes(' Prefix ')).map((line) => line.replace(/\s+/g, ' ')), [
-      ' a.example.com / Prefix web:http (10.244.0.1:8080,10.244.0.2:8080)',
-      ' a.example.com /none Prefix none:80 (there is no Service none)',
-      ' a.example.com /port Prefix web:htp (Service web has no port htp; it has http)',
-      ' a.example.com /idle Prefix idle:80 (no endpoints: see `gantry describe svc idle`)',
-    ])
+    assert.deepEqual(
+      stdout
+        .split('\n')
+        .filter((line) => line.includes(' Prefix '))
+        .map((line) => line.replace(/\s+/g, ' ')),
+      [
+        ' a.example.com / Prefix web:http (10.244.0.1:8080,10.244.0.2:8080)',
+        ' a.example.com /none Prefix none:80 (there is no Service none)',
+        ' a.example.com /port Prefix web:htp (Service web has no port htp; it has http)',
+        ' a.example.com /idle Prefix idle:80 (no endpoints: see `gantry describe svc idle`)',
+      ],
+    )
   })
 
   it('tells why nobody serves it', async () => {
     console.server.put(ingress('elsewhere', 'nginx'))
     console.server.put(ingress('others', 'other'))
-    assert.match((await console.run('describe ingress elsewhere')).stdout, /^Ingress Class: +nginx \(not served here: there is no IngressClass nginx, only gantry, other\)$/m)
-    assert.match((await console.run('describe ingress others')).stdout, /^Ingress Class: +other \(not served here: IngressClass other is for the controller example\.com\/proxy\)$/m)
+    assert.match(
+      (await console.run('describe ingress elsewhere')).stdout,
+      /^Ingress Class: +nginx \(not served here: there is no IngressClass nginx, only gantry, other\)$/m,
+    )
+    assert.match(
+      (await console.run('describe ingress others')).stdout,
+      /^Ingress Class: +other \(not served here: IngressClass other is for the controller example\.com\/proxy\)$/m,
+    )
   })
 
   it('tells where it is reached, or that no node is an entrance', async () => {
     console.server.put(ingress('shop'))
-    const address = async (): Promise<string> => /^Address: +(.*)$/m.exec((await console.run('describe ingress shop')).stdout)![1]!
-    assert.equal(await address(), '<none> (No node is an entrance: gantry label node NODE gantry.dev/entrance=true makes one)')
-    console.server.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', uid: 'uid-n1', labels: { 'gantry.dev/entrance': 'true' }, ...CREATED }, spec: {}, status: {} } as JsonObject)
+    const address = async (): Promise<string> =>
+      /^Address: +(.*)$/m.exec((await console.run('describe ingress shop')).stdout)![1]!
+    assert.equal(
+      await address(),
+      '<none> (No node is an entrance: gantry label node NODE gantry.dev/entrance=true makes one)',
+    )
+    console.server.put({
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: 'n1', uid: 'uid-n1', labels: { 'gantry.dev/entrance': 'true' }, ...CREATED },
+      spec: {},
+      status: {},
+    } as JsonObject)
     assert.equal(await address(), '<none>', 'it is not ready')
   })
 })

@@ -5,8 +5,21 @@ import type { JsonValue } from '../../../proto/gen/types.ts'
 const PODS: JsonValue = {
   kind: 'List',
   items: [
-    { metadata: { name: 'a', labels: { 'example.com/role': 'x' } }, status: { phase: 'Running', restarts: 3 }, spec: { containers: [{ name: 'm', image: 'one' }, { name: 's', image: 'two' }] } },
-    { metadata: { name: 'b' }, status: { phase: 'Pending', restarts: 12 }, spec: { containers: [{ name: 'm', image: 'three' }] } },
+    {
+      metadata: { name: 'a', labels: { 'example.com/role': 'x' } },
+      status: { phase: 'Running', restarts: 3 },
+      spec: {
+        containers: [
+          { name: 'm', image: 'one' },
+          { name: 's', image: 'two' },
+        ],
+      },
+    },
+    {
+      metadata: { name: 'b' },
+      status: { phase: 'Pending', restarts: 12 },
+      spec: { containers: [{ name: 'm', image: 'three' }] },
+    },
   ],
 }
 
@@ -19,7 +32,7 @@ describe('jsonpath', () => {
     ['{.items[-1:].metadata.name}', 'b'],
     ['{.items[0:1].metadata.name}', 'a'],
     ['{.items[0,1].metadata.name}', 'a b'],
-    ['{.items[*][\'metadata\'][\'name\']}', 'a b'],
+    ["{.items[*]['metadata']['name']}", 'a b'],
     ['{.items[*].metadata[\'name\', "labels"]}', 'a {"example.com/role":"x"} b'],
     ['{.items[0].metadata.labels.example\\.com/role}', 'x'],
     ['{..image}', 'one two three'],
@@ -35,7 +48,8 @@ describe('jsonpath', () => {
     ['{"}"}', '}'],
     ['.items[0].metadata.name', 'a'],
     ['kind', 'List'],
-  ] as const) it(`renders ${template}`, () => assert.equal(renderTemplate(parseTemplate(template), PODS), text))
+  ] as const)
+    it(`renders ${template}`, () => assert.equal(renderTemplate(parseTemplate(template), PODS), text))
 
   for (const [template, message] of [
     ['{.items[0}', /character 9: expected "\]"/],
@@ -44,7 +58,8 @@ describe('jsonpath', () => {
     ['{end}', /ends no \{range\}/],
     ['{.a', /character 1 is not closed/],
     ['{.a b}', /expected the end, found "b"/],
-  ] as const) it(`refuses ${template}`, () => assert.throws(() => parseTemplate(template), message))
+  ] as const)
+    it(`refuses ${template}`, () => assert.throws(() => parseTemplate(template), message))
 
   it('takes a single path with or without braces', () => {
     assert.deepEqual(parseSinglePath('{.a.b}'), parseSinglePath('.a.b'))

@@ -9,10 +9,21 @@ const NOW = Date.UTC(2026, 0, 31, 12)
 const SINCE = { lastHeartbeatTime: '2026-01-31T11:03:07Z' }
 
 function make(conditions: JsonObject[], unschedulable = false): Node {
-  return decodeJson('Node', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' }, spec: unschedulable ? { unschedulable } : {}, status: { conditions } })
+  return decodeJson('Node', {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'n1' },
+    spec: unschedulable ? { unschedulable } : {},
+    status: { conditions },
+  })
 }
 
-const status = (node: Node, wide: boolean): string => tableRow(node, { wide, namespaces: false, kinds: false, labels: false, labelColumns: [], color: (text) => text }, NOW)[columns.Node.findIndex(({ name }) => name === 'Status')]!
+const status = (node: Node, wide: boolean): string =>
+  tableRow(
+    node,
+    { wide, namespaces: false, kinds: false, labels: false, labelColumns: [], color: (text) => text },
+    NOW,
+  )[columns.Node.findIndex(({ name }) => name === 'Status')]!
 
 describe('node status', () => {
   const suspect = { type: 'Ready', status: 'Unknown', reason: 'NodeSuspect', ...SINCE }
@@ -27,13 +38,21 @@ describe('node status', () => {
     ['Suspect', 'Suspect since 11:03:07', make([suspect])],
     ['Lost', 'Lost since 11:03:07', make([lost])],
     ['Lost,EvictionHeld', 'Lost since 11:03:07,EvictionHeld', make([lost, held])],
-    ['Lost,EvictionHeld,SchedulingDisabled', 'Lost since 11:03:07,EvictionHeld,SchedulingDisabled', make([lost, held], true)],
+    [
+      'Lost,EvictionHeld,SchedulingDisabled',
+      'Lost since 11:03:07,EvictionHeld,SchedulingDisabled',
+      make([lost, held], true),
+    ],
   ] as const) {
-    it(`is ${wide}`, () => assert.deepEqual([nodeStatus(node), status(node, false), status(node, true)], [expected, expected, wide]))
+    it(`is ${wide}`, () =>
+      assert.deepEqual([nodeStatus(node), status(node, false), status(node, true)], [expected, expected, wide]))
   }
 
   it('has the colour of its meaning', () => {
     const colors = { red: (text: string) => `red ${text}`, yellow: (text: string) => `yellow ${text}` }
-    assert.deepEqual(['Lost since 11:03:07', 'Suspect', 'Ready'].map((text) => colorStatus(text, colors as never)), ['red Lost since 11:03:07', 'yellow Suspect', 'Ready'])
+    assert.deepEqual(
+      ['Lost since 11:03:07', 'Suspect', 'Ready'].map((text) => colorStatus(text, colors as never)),
+      ['red Lost since 11:03:07', 'yellow Suspect', 'Ready'],
+    )
   })
 })

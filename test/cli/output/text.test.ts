@@ -19,10 +19,27 @@ const DAY = 24 * HOUR
 
 describe('ages', () => {
   for (const [millis, text] of [
-    [-5 * SECOND, '<invalid>'], [-SECOND, '0s'], [0, '0s'], [119 * SECOND, '119s'], [120 * SECOND, '2m'], [3 * MINUTE + 20 * SECOND, '3m20s'], [10 * MINUTE + 5 * SECOND, '10m'],
-    [179 * MINUTE, '179m'], [180 * MINUTE, '3h'], [5 * HOUR + 12 * MINUTE, '5h12m'], [8 * HOUR + 12 * MINUTE, '8h'], [47 * HOUR, '47h'], [48 * HOUR, '2d'], [76 * HOUR, '3d4h'],
-    [8 * DAY + 5 * HOUR, '8d'], [729 * DAY, '729d'], [730 * DAY, '2y'], [740 * DAY, '2y10d'], [2920 * DAY, '8y'],
-  ] as const) it(`${millis} ms is ${text}`, () => assert.equal(formatAge(millis), text))
+    [-5 * SECOND, '<invalid>'],
+    [-SECOND, '0s'],
+    [0, '0s'],
+    [119 * SECOND, '119s'],
+    [120 * SECOND, '2m'],
+    [3 * MINUTE + 20 * SECOND, '3m20s'],
+    [10 * MINUTE + 5 * SECOND, '10m'],
+    [179 * MINUTE, '179m'],
+    [180 * MINUTE, '3h'],
+    [5 * HOUR + 12 * MINUTE, '5h12m'],
+    [8 * HOUR + 12 * MINUTE, '8h'],
+    [47 * HOUR, '47h'],
+    [48 * HOUR, '2d'],
+    [76 * HOUR, '3d4h'],
+    [8 * DAY + 5 * HOUR, '8d'],
+    [729 * DAY, '729d'],
+    [730 * DAY, '2y'],
+    [740 * DAY, '2y10d'],
+    [2920 * DAY, '8y'],
+  ] as const)
+    it(`${millis} ms is ${text}`, () => assert.equal(formatAge(millis), text))
 
   it('is unknown without a beginning', () => assert.equal(ageSince(undefined, 0), '<unknown>'))
 })
@@ -45,43 +62,88 @@ describe('text that others wrote', () => {
 })
 
 describe('durations', () => {
-  for (const [text, millis] of [['30s', 30_000], ['1m30s', 90_000], ['1h', HOUR], ['500ms', 500], ['2d', 2 * DAY], ['15', 15_000], ['0', 0], ['1.5h', 1.5 * HOUR], ['-1s', -1000]] as const) {
+  for (const [text, millis] of [
+    ['30s', 30_000],
+    ['1m30s', 90_000],
+    ['1h', HOUR],
+    ['500ms', 500],
+    ['2d', 2 * DAY],
+    ['15', 15_000],
+    ['0', 0],
+    ['1.5h', 1.5 * HOUR],
+    ['-1s', -1000],
+  ] as const) {
     it(`${text} is ${millis} ms`, () => assert.equal(parseDuration(text), millis))
   }
 
-  for (const [millis, text] of [[15_000, '15s'], [90_000, '1m30s'], [2 * DAY + 500, '2d500ms'], [0, '0s'], [-1000, '-1s']] as const) it(`${millis} ms is ${text}`, () => assert.equal(formatDuration(millis), text))
+  for (const [millis, text] of [
+    [15_000, '15s'],
+    [90_000, '1m30s'],
+    [2 * DAY + 500, '2d500ms'],
+    [0, '0s'],
+    [-1000, '-1s'],
+  ] as const)
+    it(`${millis} ms is ${text}`, () => assert.equal(formatDuration(millis), text))
 
-  for (const text of ['', 'soon', '5x', '1m30', 's', '-', '1 m']) it(`refuses "${text}"`, () => assert.throws(() => parseDuration(text), /is not a length of time/))
+  for (const text of ['', 'soon', '5x', '1m30', 's', '-', '1 m'])
+    it(`refuses "${text}"`, () => assert.throws(() => parseDuration(text), /is not a length of time/))
 })
 
 describe('tables', () => {
   it('keeps columns apart, whatever their colour and width', () => {
     const { red } = palette({ isTTY: true }, {})
-    assert.equal(formatTable([['NAME', 'STATUS', 'AGE'], ['a', red('Failed'), '5m'], ['longer', 'ok', '']]), `NAME     STATUS   AGE\na        ${red('Failed')}   5m\nlonger   ok\n`)
+    assert.equal(
+      formatTable([
+        ['NAME', 'STATUS', 'AGE'],
+        ['a', red('Failed'), '5m'],
+        ['longer', 'ok', ''],
+      ]),
+      `NAME     STATUS   AGE\na        ${red('Failed')}   5m\nlonger   ok\n`,
+    )
   })
 
   it('stays aligned as rows come', () => {
     const table = new Table()
-    table.format([['NAME', 'AGE'], ['long-name', '1s']])
+    table.format([
+      ['NAME', 'AGE'],
+      ['long-name', '1s'],
+    ])
     assert.deepEqual(table.format([['a', '2s']]), ['a           2s'])
   })
 
   it('splits custom columns outside brackets', () => {
-    assert.deepEqual(parseCustomColumns('A:.a[0,1],B:.b').map(({ header }) => header), ['A', 'B'])
+    assert.deepEqual(
+      parseCustomColumns('A:.a[0,1],B:.b').map(({ header }) => header),
+      ['A', 'B'],
+    )
     assert.throws(() => parseCustomColumns('A'), /is not HEADER:PATH/)
   })
 })
 
 describe('yaml', () => {
   it('quotes what YAML 1.1 takes for something else', () => {
-    assert.equal(formatYaml({ a: 'yes', b: '1', c: 'no: x', list: [{ x: 1 }] }), 'a: "yes"\nb: "1"\nc: "no: x"\nlist:\n- x: 1\n')
+    assert.equal(
+      formatYaml({ a: 'yes', b: '1', c: 'no: x', list: [{ x: 1 }] }),
+      'a: "yes"\nb: "1"\nc: "no: x"\nlist:\n- x: 1\n',
+    )
   })
 
   it('reads back as it was, by the rules of 1.1 and 1.2', () => {
-    fc.assert(fc.property(fc.dictionary(fc.string(), fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.array(fc.string())).filter((value) => value !== '__proto__')), (value) => {
-      const plain = Object.fromEntries(Object.entries(value).filter(([key]) => key !== '__proto__'))
-      for (const version of ['1.1', '1.2'] as const) assert.deepEqual(parse(formatYaml(plain), { version }) ?? {}, plain)
-    }))
+    fc.assert(
+      fc.property(
+        fc.dictionary(
+          fc.string(),
+          fc
+            .oneof(fc.string(), fc.integer(), fc.boolean(), fc.array(fc.string()))
+            .filter((value) => value !== '__proto__'),
+        ),
+        (value) => {
+          const plain = Object.fromEntries(Object.entries(value).filter(([key]) => key !== '__proto__'))
+          for (const version of ['1.1', '1.2'] as const)
+            assert.deepEqual(parse(formatYaml(plain), { version }) ?? {}, plain)
+        },
+      ),
+    )
   })
 })
 
@@ -91,17 +153,26 @@ describe('diffs', () => {
   it('shows changes with three lines around them', () => {
     const lines = Array.from({ length: 12 }, (_, index) => `line ${index}`)
     const before = `${lines.join('\n')}\n`
-    assert.equal(unifiedDiff(before, before.replace('line 5', 'LINE 5'), names), '--- a\n+++ b\n@@ -3,7 +3,7 @@\n line 2\n line 3\n line 4\n-line 5\n+LINE 5\n line 6\n line 7\n line 8\n')
+    assert.equal(
+      unifiedDiff(before, before.replace('line 5', 'LINE 5'), names),
+      '--- a\n+++ b\n@@ -3,7 +3,7 @@\n line 2\n line 3\n line 4\n-line 5\n+LINE 5\n line 6\n line 7\n line 8\n',
+    )
     assert.equal(unifiedDiff(before, before, names), '')
     assert.equal(unifiedDiff('', 'x\n', names), '--- a\n+++ b\n@@ -0,0 +1,1 @@\n+x\n')
   })
 
   it('turns the one text into the other', () => {
     const text = fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 20 })
-    fc.assert(fc.property(text, text, (before, after) => {
-      const diff = unifiedDiff(before.map((line) => `${line}\n`).join(''), after.map((line) => `${line}\n`).join(''), names)
-      assert.deepEqual(patch(before, diff), after)
-    }))
+    fc.assert(
+      fc.property(text, text, (before, after) => {
+        const diff = unifiedDiff(
+          before.map((line) => `${line}\n`).join(''),
+          after.map((line) => `${line}\n`).join(''),
+          names,
+        )
+        assert.deepEqual(patch(before, diff), after)
+      }),
+    )
   })
 })
 
@@ -134,6 +205,7 @@ describe('progress', () => {
     return text
   }
 
-  it('is one line on a terminal, cut to its width', () => assert.equal(write(true), '\r\u001b[2Kone\r\u001b[2Ka long st\r\u001b[2K'))
+  it('is one line on a terminal, cut to its width', () =>
+    assert.equal(write(true), '\r\u001b[2Kone\r\u001b[2Ka long st\r\u001b[2K'))
   it('is a line for each new state elsewhere', () => assert.equal(write(false), 'one\na long state\n'))
 })

@@ -7,7 +7,12 @@ import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 
-const SUBJECT: TokenSubject = { namespace: 'shop', account: { name: 'web', uid: 'a1' }, pod: { name: 'web-1', uid: 'p1' }, node: { name: 'n1', uid: 'n1-uid' } }
+const SUBJECT: TokenSubject = {
+  namespace: 'shop',
+  account: { name: 'web', uid: 'a1' },
+  pod: { name: 'web-1', uid: 'p1' },
+  node: { name: 'n1', uid: 'n1-uid' },
+}
 const ISSUER = 'https://kubernetes.default.svc.cluster.local'
 
 describe('tokens of ServiceAccounts', () => {
@@ -22,7 +27,11 @@ describe('tokens of ServiceAccounts', () => {
     tokens = new AccountTokens({ key, clusterDomain: 'cluster.local', clock, random })
   })
 
-  const parts = (token: string): [header: object, claims: Record<string, unknown>] => token.split('.').slice(0, 2).map((part) => JSON.parse(Buffer.from(part, 'base64url').toString()) as object) as never
+  const parts = (token: string): [header: object, claims: Record<string, unknown>] =>
+    token
+      .split('.')
+      .slice(0, 2)
+      .map((part) => JSON.parse(Buffer.from(part, 'base64url').toString()) as object) as never
   const forged = (token: string, header: object, claims: object, signature?: string): string => {
     const [own, given] = parts(token)
     const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -37,20 +46,40 @@ describe('tokens of ServiceAccounts', () => {
     assert.match(String(jti), /^[0-9a-f-]{36}$/)
     const now = Math.floor(clock.now() / 1000)
     assert.deepEqual(rest, {
-      aud: [ISSUER], exp: now + 3607, iat: now, nbf: now, iss: ISSUER, sub: 'system:serviceaccount:shop:web',
-      'kubernetes.io': { namespace: 'shop', node: { name: 'n1', uid: 'n1-uid' }, pod: { name: 'web-1', uid: 'p1' }, serviceaccount: { name: 'web', uid: 'a1' } },
+      aud: [ISSUER],
+      exp: now + 3607,
+      iat: now,
+      nbf: now,
+      iss: ISSUER,
+      sub: 'system:serviceaccount:shop:web',
+      'kubernetes.io': {
+        namespace: 'shop',
+        node: { name: 'n1', uid: 'n1-uid' },
+        pod: { name: 'web-1', uid: 'p1' },
+        serviceaccount: { name: 'web', uid: 'a1' },
+      },
     })
     assert.deepEqual([issued, expires], [now * 1000, (now + 3607) * 1000])
     const [text, signature] = [token.slice(0, token.lastIndexOf('.')), token.slice(token.lastIndexOf('.') + 1)]
     const { kty, crv, x, y } = tokens.keys[0]!
-    assert.ok(verify('sha256', Buffer.from(text), { key: createPublicKey({ key: { kty, crv, x, y }, format: 'jwk' }), dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url')))
+    assert.ok(
+      verify(
+        'sha256',
+        Buffer.from(text),
+        { key: createPublicKey({ key: { kty, crv, x, y }, format: 'jwk' }), dsaEncoding: 'ieee-p1363' },
+        Buffer.from(signature, 'base64url'),
+      ),
+    )
   })
 
   it('are good until their time is over, and say whose they are', () => {
     const { token } = tokens.issue(SUBJECT, ['vault'], 600)
     const verdict = tokens.verify(token)
     assert.ok(verdict.is === 'good')
-    assert.deepEqual([verdict.token.subject.account.name, verdict.token.subject.pod?.uid, verdict.token.audiences], ['web', 'p1', ['vault']])
+    assert.deepEqual(
+      [verdict.token.subject.account.name, verdict.token.subject.pod?.uid, verdict.token.audiences],
+      ['web', 'p1', ['vault']],
+    )
     clock.set(599_000)
     assert.equal(tokens.verify(token).is, 'good')
     clock.set(1_000)
@@ -60,7 +89,15 @@ describe('tokens of ServiceAccounts', () => {
   it('hold on every controller, and on no other cluster', () => {
     const { token } = tokens.issue(SUBJECT, [], 600)
     assert.equal(new AccountTokens({ key, clusterDomain: 'cluster.local', clock, random }).verify(token).is, 'good')
-    assert.equal(new AccountTokens({ key: new SigningKey(SigningKey.make()), clusterDomain: 'cluster.local', clock, random }).verify(token).is, 'bad')
+    assert.equal(
+      new AccountTokens({
+        key: new SigningKey(SigningKey.make()),
+        clusterDomain: 'cluster.local',
+        clock,
+        random,
+      }).verify(token).is,
+      'bad',
+    )
     assert.equal(new AccountTokens({ key, clusterDomain: 'other.test', clock, random }).verify(token).is, 'foreign')
   })
 
@@ -79,12 +116,23 @@ describe('tokens of ServiceAccounts', () => {
       `${token.slice(0, -4)}AAAA`,
     ]
     for (const text of bad) assert.equal(tokens.verify(text).is, 'bad', text)
-    for (const text of ['', 'x', 'a.b', 'a.b.c', `${token}.x`, Buffer.from('[]').toString('base64url').padEnd(3, '.')]) assert.equal(tokens.verify(text).is, 'foreign', text)
+    for (const text of ['', 'x', 'a.b', 'a.b.c', `${token}.x`, Buffer.from('[]').toString('base64url').padEnd(3, '.')])
+      assert.equal(tokens.verify(text).is, 'foreign', text)
   })
 
   it('name accounts as users, and only whole names', () => {
     assert.deepEqual(accountOf(accountUser('shop', 'web')), { namespace: 'shop', name: 'web' })
-    for (const name of ['', 'anna', 'system:serviceaccount:', 'system:serviceaccount:shop', 'system:serviceaccount:shop:', 'system:serviceaccount::web', 'system:serviceaccount:shop:web:x', 'x:system:serviceaccount:shop:web']) assert.equal(accountOf(name), undefined, name)
+    for (const name of [
+      '',
+      'anna',
+      'system:serviceaccount:',
+      'system:serviceaccount:shop',
+      'system:serviceaccount:shop:',
+      'system:serviceaccount::web',
+      'system:serviceaccount:shop:web:x',
+      'x:system:serviceaccount:shop:web',
+    ])
+      assert.equal(accountOf(name), undefined, name)
   })
 
   it('are signed with one key, whichever controller makes it', async () => {

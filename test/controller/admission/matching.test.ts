@@ -4,9 +4,25 @@ import { isAskedAbout, type Requested } from '../../../controller/admission/subj
 import { resourceOf } from '../../../proto/api/schema.ts'
 import type { Kind, NamedRuleWithOperations } from '../../../proto/gen/types.ts'
 
-const rule = (over: Partial<NamedRuleWithOperations> = {}): NamedRuleWithOperations => ({ operations: ['*'], apiGroups: ['*'], apiVersions: ['*'], resources: ['*'], scope: '*', ...over })
-const requested = (kind: Kind, over: Partial<Requested> = {}): Requested => ({ operation: 'CREATE', resource: resourceOf(kind), version: 'v1', versions: ['v1'], subresource: '', name: 'x', ...over })
-const match = (rules: readonly NamedRuleWithOperations[], over: object = {}): Match => new Match({ rules, matchPolicy: 'Equivalent', namespaceSelector: undefined, objectSelector: undefined, ...over })
+const rule = (over: Partial<NamedRuleWithOperations> = {}): NamedRuleWithOperations => ({
+  operations: ['*'],
+  apiGroups: ['*'],
+  apiVersions: ['*'],
+  resources: ['*'],
+  scope: '*',
+  ...over,
+})
+const requested = (kind: Kind, over: Partial<Requested> = {}): Requested => ({
+  operation: 'CREATE',
+  resource: resourceOf(kind),
+  version: 'v1',
+  versions: ['v1'],
+  subresource: '',
+  name: 'x',
+  ...over,
+})
+const match = (rules: readonly NamedRuleWithOperations[], over: object = {}): Match =>
+  new Match({ rules, matchPolicy: 'Equivalent', namespaceSelector: undefined, objectSelector: undefined, ...over })
 
 describe('rules of admission', () => {
   const table: [string, Partial<NamedRuleWithOperations>, Requested, boolean][] = [
@@ -18,11 +34,21 @@ describe('rules of admission', () => {
     ['another version', { apiVersions: ['v1beta1'] }, requested('Pod'), false],
     ['the resource', { resources: ['pods'] }, requested('Pod'), true],
     ['another resource', { resources: ['services'] }, requested('Pod'), false],
-    ['the resource without its subresources', { resources: ['pods'] }, requested('Pod', { subresource: 'status' }), false],
+    [
+      'the resource without its subresources',
+      { resources: ['pods'] },
+      requested('Pod', { subresource: 'status' }),
+      false,
+    ],
     ['a subresource', { resources: ['pods/status'] }, requested('Pod', { subresource: 'status' }), true],
     ['another subresource', { resources: ['pods/status'] }, requested('Pod', { subresource: 'exec' }), false],
     ['every subresource of a resource', { resources: ['pods/*'] }, requested('Pod', { subresource: 'exec' }), true],
-    ['a subresource of every resource', { resources: ['*/scale'] }, requested('Deployment', { subresource: 'scale' }), true],
+    [
+      'a subresource of every resource',
+      { resources: ['*/scale'] },
+      requested('Deployment', { subresource: 'scale' }),
+      true,
+    ],
     ['a subresource of every resource, not these', { resources: ['*/scale'] }, requested('Deployment'), false],
     ['every resource, no subresource', { resources: ['*'] }, requested('Pod', { subresource: 'status' }), false],
     ['every resource and subresource', { resources: ['*/*'] }, requested('Pod', { subresource: 'status' }), true],
@@ -34,7 +60,8 @@ describe('rules of admission', () => {
     ['another name', { resourceNames: ['y'] }, requested('Pod'), false],
   ]
   for (const [what, over, request, meant] of table) {
-    it(`${meant ? 'mean' : 'do not mean'}: ${what}`, () => assert.equal(match([rule(over)]).version(request) !== undefined, meant))
+    it(`${meant ? 'mean' : 'do not mean'}: ${what}`, () =>
+      assert.equal(match([rule(over)]).version(request) !== undefined, meant))
   }
 
   it('mean nothing if there are none, unless there need be none', () => {
@@ -64,6 +91,16 @@ describe('rules of admission', () => {
     ['what says how requests are admitted', 'ValidatingAdmissionPolicy', '', { user }, false],
   ]
   for (const [what, kind, subresource, context, asked] of occasions) {
-    it(`${asked ? 'are' : 'are not'} held against ${what}`, () => assert.equal(isAskedAbout({ operation: 'UPDATE', kind, namespace: 'default', subresource, context: { fieldManager: 'x', ...context } }), asked))
+    it(`${asked ? 'are' : 'are not'} held against ${what}`, () =>
+      assert.equal(
+        isAskedAbout({
+          operation: 'UPDATE',
+          kind,
+          namespace: 'default',
+          subresource,
+          context: { fieldManager: 'x', ...context },
+        }),
+        asked,
+      ))
   }
 })

@@ -6,7 +6,10 @@ import { createAuthority, issue } from '../../../deploy/ca.ts'
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into whatever came
 export type Request = any
 
-/** The response of an AdmissionReview without its uid; a text or a number: the whole body, or an HTTP status, instead; undefined: no answer ever comes. */
+/**
+ * The response of an AdmissionReview without its uid; a text or a number: the whole body, or an HTTP status, instead;
+ * undefined: no answer ever comes.
+ */
 export type Reply = object | string | number | undefined
 
 export class WebhookServer {
@@ -31,7 +34,17 @@ export class WebhookServer {
         void Promise.resolve(this.answer(review.request, message.url!.split('?')[0]!)).then((reply) => {
           if (reply === undefined) return
           response.statusCode = typeof reply === 'number' ? reply : 200
-          response.end(typeof reply === 'string' ? reply : typeof reply === 'number' ? 'it is broken' : JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid: review.request.uid, ...reply } }))
+          response.end(
+            typeof reply === 'string'
+              ? reply
+              : typeof reply === 'number'
+                ? 'it is broken'
+                : JSON.stringify({
+                    apiVersion: 'admission.k8s.io/v1',
+                    kind: 'AdmissionReview',
+                    response: { uid: review.request.uid, ...reply },
+                  }),
+          )
         })
       })
     })
@@ -39,7 +52,9 @@ export class WebhookServer {
 
   static async start(host = '127.0.0.1'): Promise<WebhookServer> {
     const authority = await createAuthority('webhooks', Date.now())
-    const server = createServer(await issue(authority, { commonName: 'webhook', hosts: [host, 'hook.tools.svc'] }, Date.now()))
+    const server = createServer(
+      await issue(authority, { commonName: 'webhook', hosts: [host, 'hook.tools.svc'] }, Date.now()),
+    )
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     return new WebhookServer(server, Buffer.from(authority.cert).toString('base64'))
   }
@@ -66,9 +81,15 @@ export class WebhookServer {
 /** A configuration with webhooks that are asked about pods that are made, unless they say otherwise. */
 export function configuration(kind: 'Mutating' | 'Validating', name: string, webhooks: readonly object[]): object {
   return {
-    apiVersion: 'admissionregistration.k8s.io/v1', kind: `${kind}WebhookConfiguration`, metadata: { name },
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: `${kind}WebhookConfiguration`,
+    metadata: { name },
     webhooks: webhooks.map((webhook, index) => ({
-      name: `hook${index}.${name}.example.com`, sideEffects: 'None', admissionReviewVersions: ['v1'], rules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }], ...webhook,
+      name: `hook${index}.${name}.example.com`,
+      sideEffects: 'None',
+      admissionReviewVersions: ['v1'],
+      rules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }],
+      ...webhook,
     })),
   }
 }

@@ -20,7 +20,12 @@ export class ApiBench {
   readonly clock = new FakeClock()
   readonly store = new MemoryStore(this.clock)
   readonly random = seededRandom(1)
-  readonly informer = new StoreInformer({ store: this.store, clock: this.clock, random: this.random, logger: silentLogger })
+  readonly informer = new StoreInformer({
+    store: this.store,
+    clock: this.clock,
+    random: this.random,
+    logger: silentLogger,
+  })
   readonly reads = new ConsistentReads(this.store, this.informer)
   /** Writes that reached the store. */
   readonly writes: Operation[] = []
@@ -28,7 +33,12 @@ export class ApiBench {
   readonly api = this.#core(this.informer)
   readonly pages = new Pages({ informer: this.informer, reads: this.reads, clock: this.clock })
   readonly watches = new Watches({ informer: this.informer, reads: this.reads, clock: this.clock })
-  readonly handlers = new ResourcesHandlers({ api: this.api, reads: this.reads, pages: this.pages, watches: this.watches })
+  readonly handlers = new ResourcesHandlers({
+    api: this.api,
+    reads: this.reads,
+    pages: this.pages,
+    watches: this.watches,
+  })
   readonly #group = new RunGroup()
 
   /** Running, with the namespace `default`. */
@@ -45,7 +55,11 @@ export class ApiBench {
   /** A core whose cache has not heard of anything since an object was so. */
   coreThatSees(stale: Cached): ObjectCore {
     const informer: Informer = Object.create(this.informer) as Informer
-    const lister: Informer['lister'] = (kind) => ({ ...this.informer.lister(kind), cached: () => stale as never, get: (namespace, name) => this.informer.lister(kind).get(namespace, name) })
+    const lister: Informer['lister'] = (kind) => ({
+      ...this.informer.lister(kind),
+      cached: () => stale as never,
+      get: (namespace, name) => this.informer.lister(kind).get(namespace, name),
+    })
     const written: Informer['written'] = (kind, entry) => this.informer.written(kind, entry)
     return this.#core(Object.assign(informer, { lister, written }))
   }
@@ -55,7 +69,13 @@ export class ApiBench {
       this.writes.push(...operations)
       return this.#commits.writeAll(operations, term)
     }
-    return new ObjectCore({ reads: this.reads, informer, clock: this.clock, random: this.random, commits: { writeAll } })
+    return new ObjectCore({
+      reads: this.reads,
+      informer,
+      clock: this.clock,
+      random: this.random,
+      commits: { writeAll },
+    })
   }
 
   async stop(): Promise<void> {
@@ -67,7 +87,11 @@ export class ApiBench {
 
 /** A pod with one container. */
 export function podDraft(name: string, spec: object = {}, metadata: object = {}) {
-  return { kind: 'Pod' as const, metadata: { name, namespace: 'default', ...metadata }, spec: { containers: [{ name: 'main', image: 'busybox' }], ...spec } }
+  return {
+    kind: 'Pod' as const,
+    metadata: { name, namespace: 'default', ...metadata },
+    spec: { containers: [{ name: 'main', image: 'busybox' }], ...spec },
+  }
 }
 
 export function configDraft(name: string, data: Record<string, string>, metadata: object = {}) {

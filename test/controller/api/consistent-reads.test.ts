@@ -17,7 +17,7 @@ describe('ConsistentReads', () => {
     }
   })
 
-  it('waits until the cache has the store\'s newest revision, and fails when it does not come', async () => {
+  it("waits until the cache has the store's newest revision, and fails when it does not come", async () => {
     const newest = bench.informer.revision + 1
     const reads = new ConsistentReads({ revision: () => Promise.resolve(newest) }, bench.informer)
     const found = reads.find('ConfigMap', 'default', 'c')

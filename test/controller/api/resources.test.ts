@@ -33,29 +33,70 @@ describe('the service Resources', () => {
     await bench.stop()
   })
 
-  const ref = (kind: string, name: string, namespace = '') => ({ apiVersion: kind === 'Deployment' ? 'apps/v1' : 'v1', kind, namespace, name })
-  const listing = (more: Partial<ListRequest> = {}): ListRequest => ({ apiVersion: 'v1', kind: 'ConfigMap', namespace: '', labelSelector: '', fieldSelector: '', limit: 0, continue: '', ...more })
+  const ref = (kind: string, name: string, namespace = '') => ({
+    apiVersion: kind === 'Deployment' ? 'apps/v1' : 'v1',
+    kind,
+    namespace,
+    name,
+  })
+  const listing = (more: Partial<ListRequest> = {}): ListRequest => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    namespace: '',
+    labelSelector: '',
+    fieldSelector: '',
+    limit: 0,
+    continue: '',
+    ...more,
+  })
   const options = { dryRun: false, fieldManager: 'tester', force: false }
   const read = (bytes: unknown) => {
     const { kind, raw } = bytes as ObjectBytes
     return decodeResource(kind as Kind, raw)
   }
-  const packed = (object: object & { kind: Kind }): ObjectBytes => ({ apiVersion: 'v1', kind: object.kind, raw: encode(object.kind, object as never) })
+  const packed = (object: object & { kind: Kind }): ObjectBytes => ({
+    apiVersion: 'v1',
+    kind: object.kind,
+    raw: encode(object.kind, object as never),
+  })
 
   describe('objects', () => {
     it('creates in the default namespace, gets, updates and deletes', async () => {
-      const made = read((await bench.handlers.create({ object: packed(podDraft('web', {}, { namespace: '' })), options }, call)).object)
+      const made = read(
+        (await bench.handlers.create({ object: packed(podDraft('web', {}, { namespace: '' })), options }, call)).object,
+      )
       assert.equal(made.metadata.namespace, 'default')
       assert.deepEqual(read((await bench.handlers.get({ ref: ref('Pod', 'web') }, call)).object), made)
-      const updated = read((await bench.handlers.update({ object: packed({ ...made, metadata: { ...made.metadata, labels: { a: 'b' } } } as never), subresource: '', options }, call)).object)
+      const updated = read(
+        (
+          await bench.handlers.update(
+            {
+              object: packed({ ...made, metadata: { ...made.metadata, labels: { a: 'b' } } } as never),
+              subresource: '',
+              options,
+            },
+            call,
+          )
+        ).object,
+      )
       assert.deepEqual(updated.metadata.labels, { a: 'b' })
       assert.ok(Number(updated.metadata.resourceVersion) > Number(made.metadata.resourceVersion))
-      await bench.handlers.delete({ ref: ref('Pod', 'web'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', eviction: false, options }, call)
+      await bench.handlers.delete(
+        { ref: ref('Pod', 'web'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', eviction: false, options },
+        call,
+      )
       await assert.rejects(bench.handlers.get({ ref: ref('Pod', 'web') }, call), { code: 'NotFound' })
     })
 
-    it('takes the caller\'s name for who owns the fields when he says none', async () => {
-      const made = read((await bench.handlers.create({ object: packed(configDraft('c', { a: '1' })), options: { ...options, fieldManager: '' } }, call)).object)
+    it("takes the caller's name for who owns the fields when he says none", async () => {
+      const made = read(
+        (
+          await bench.handlers.create(
+            { object: packed(configDraft('c', { a: '1' })), options: { ...options, fieldManager: '' } },
+            call,
+          )
+        ).object,
+      )
       assert.equal(made.metadata.managedFields?.[0]?.manager, 'anna')
     })
 
@@ -65,15 +106,99 @@ describe('the service Resources', () => {
         [bench.handlers.get({ ref: ref('Pod', '') }, call), 'InvalidArgument', 'ref.name'],
         [bench.handlers.get({ ref: ref('Event', 'x') }, call), 'InvalidArgument', 'kind'],
         [bench.handlers.get({ ref: ref('Node', 'n1', 'default') }, call), 'InvalidArgument', 'metadata.namespace'],
-        [bench.handlers.create({ object: { apiVersion: 'v1', kind: 'Pod', raw: Buffer.from([0xff, 0xff, 0xff]) }, options }, call), 'InvalidArgument', 'object.raw'],
-        [bench.handlers.create({ object: packed(podDraft('web', { containers: [{ name: 'main', image: 'busybox', volumeDevices: [{ name: 'v', devicePath: '/dev/v' }] }] })), options }, call), 'Unsupported', 'spec.containers[0].volumeDevices'],
-        [bench.handlers.create({ object: packed(configDraft('c', {})), options: { ...options, fieldManager: 'x'.repeat(129) } }, call), 'InvalidArgument', 'options.fieldManager'],
-        [bench.handlers.update({ object: packed(configDraft('c', {})), subresource: 'scale', options }, call), 'InvalidArgument', 'subresource'],
-        [bench.handlers.patch({ ref: ref('ConfigMap', 'c'), type: 'MERGE', patch: '{', subresource: '', options }, call), 'InvalidArgument', 'patch'],
-        [bench.handlers.apply({ ref: ref('ConfigMap', 'c'), configuration: '{"apiVersion":"v1","kind":"ConfigMap","dada":{}}', options }, call), 'InvalidArgument', 'dada'],
-        [bench.handlers.apply({ ref: ref('ConfigMap', 'c'), configuration: '{}', options: { ...options, fieldManager: '' } }, call), 'InvalidArgument', 'options.fieldManager'],
-        [bench.handlers.delete({ ref: ref('ConfigMap', 'c'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', gracePeriodSeconds: -1, eviction: false, options }, call), 'InvalidArgument', 'gracePeriodSeconds'],
-        [bench.handlers.delete({ ref: ref('ConfigMap', 'c'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', eviction: true, options }, call), 'InvalidArgument', 'eviction'],
+        [
+          bench.handlers.create(
+            { object: { apiVersion: 'v1', kind: 'Pod', raw: Buffer.from([0xff, 0xff, 0xff]) }, options },
+            call,
+          ),
+          'InvalidArgument',
+          'object.raw',
+        ],
+        [
+          bench.handlers.create(
+            {
+              object: packed(
+                podDraft('web', {
+                  containers: [
+                    { name: 'main', image: 'busybox', volumeDevices: [{ name: 'v', devicePath: '/dev/v' }] },
+                  ],
+                }),
+              ),
+              options,
+            },
+            call,
+          ),
+          'Unsupported',
+          'spec.containers[0].volumeDevices',
+        ],
+        [
+          bench.handlers.create(
+            { object: packed(configDraft('c', {})), options: { ...options, fieldManager: 'x'.repeat(129) } },
+            call,
+          ),
+          'InvalidArgument',
+          'options.fieldManager',
+        ],
+        [
+          bench.handlers.update({ object: packed(configDraft('c', {})), subresource: 'scale', options }, call),
+          'InvalidArgument',
+          'subresource',
+        ],
+        [
+          bench.handlers.patch(
+            { ref: ref('ConfigMap', 'c'), type: 'MERGE', patch: '{', subresource: '', options },
+            call,
+          ),
+          'InvalidArgument',
+          'patch',
+        ],
+        [
+          bench.handlers.apply(
+            { ref: ref('ConfigMap', 'c'), configuration: '{"apiVersion":"v1","kind":"ConfigMap","dada":{}}', options },
+            call,
+          ),
+          'InvalidArgument',
+          'dada',
+        ],
+        [
+          bench.handlers.apply(
+            { ref: ref('ConfigMap', 'c'), configuration: '{}', options: { ...options, fieldManager: '' } },
+            call,
+          ),
+          'InvalidArgument',
+          'options.fieldManager',
+        ],
+        [
+          bench.handlers.delete(
+            {
+              ref: ref('ConfigMap', 'c'),
+              propagation: 'BACKGROUND',
+              uid: '',
+              resourceVersion: '',
+              gracePeriodSeconds: -1,
+              eviction: false,
+              options,
+            },
+            call,
+          ),
+          'InvalidArgument',
+          'gracePeriodSeconds',
+        ],
+        [
+          bench.handlers.delete(
+            {
+              ref: ref('ConfigMap', 'c'),
+              propagation: 'BACKGROUND',
+              uid: '',
+              resourceVersion: '',
+              eviction: true,
+              options,
+            },
+            call,
+          ),
+          'InvalidArgument',
+          'eviction',
+        ],
       ]
       for (const [work, code, field] of cases) {
         await assert.rejects(work, (error: GantryError) => {
@@ -87,7 +212,10 @@ describe('the service Resources', () => {
 
     it('refuses bytes with a field that the schema does not know', async () => {
       const raw = Buffer.concat([Buffer.from(packed(configDraft('c', {})).raw), Buffer.from([0xa0, 0x38, 1])])
-      await assert.rejects(bench.handlers.create({ object: { apiVersion: 'v1', kind: 'ConfigMap', raw }, options }, call), { code: 'InvalidArgument', message: /ConfigMap has no field number 900/ })
+      await assert.rejects(
+        bench.handlers.create({ object: { apiVersion: 'v1', kind: 'ConfigMap', raw }, options }, call),
+        { code: 'InvalidArgument', message: /ConfigMap has no field number 900/ },
+      )
       assert.equal(bench.writes.length, 0)
     })
 
@@ -95,21 +223,30 @@ describe('the service Resources', () => {
       const other = { ...call, user: { name: 'n1', groups: [NODES] } }
       await assert.rejects(bench.handlers.get({ ref: ref('Secret', 's') }, other), { code: 'Forbidden' })
       await assert.rejects(bench.handlers.list(listing({ kind: 'Secret' }), other), { code: 'Forbidden' })
-      await assert.rejects(bench.handlers.watch({ ...listing({ kind: 'Secret' }), resourceVersion: '', bookmarks: false }, other).next(), { code: 'Forbidden' })
+      await assert.rejects(
+        bench.handlers.watch({ ...listing({ kind: 'Secret' }), resourceVersion: '', bookmarks: false }, other).next(),
+        { code: 'Forbidden' },
+      )
       authorize('Resources', user)
       authorize('Nodes', other.user)
-      for (const service of ['Resources', 'Pods', 'Cluster'] as const) assert.throws(() => authorize(service, other.user), { code: 'Forbidden' })
+      for (const service of ['Resources', 'Pods', 'Cluster'] as const)
+        assert.throws(() => authorize(service, other.user), { code: 'Forbidden' })
       assert.throws(() => authorize('Nodes', user), { code: 'Forbidden' })
       assert.throws(() => authorize('Resources', { name: '', groups: [] }), { code: 'Forbidden' })
       const controller = { name: 'system:controller:c2', groups: [CONTROLLERS] }
       for (const service of ['Pods', 'Cluster'] as const) authorize(service, controller)
-      for (const service of ['Resources', 'Nodes'] as const) assert.throws(() => authorize(service, controller), { code: 'Forbidden' })
+      for (const service of ['Resources', 'Nodes'] as const)
+        assert.throws(() => authorize(service, controller), { code: 'Forbidden' })
     })
   })
 
   it('evicts a pod as soon as whoever has a say in that lets it go', async () => {
     const asked: unknown[] = []
-    let refusal: RefusalStatus | undefined = { code: 429, reason: 'TooManyRequests', message: 'not more than one at a time' }
+    let refusal: RefusalStatus | undefined = {
+      code: 429,
+      reason: 'TooManyRequests',
+      message: 'not more than one at a time',
+    }
     const budget: AdmissionPlugin = {
       name: 'budget',
       handles: ({ subresource }) => subresource === 'eviction',
@@ -119,16 +256,30 @@ describe('the service Resources', () => {
       },
     }
     const { informer, reads, clock, random, pages, watches } = bench
-    const api = new ObjectCore({ informer, reads, clock, random, commits: new GroupCommit(bench.store), plugins: () => [budget] })
+    const api = new ObjectCore({
+      informer,
+      reads,
+      clock,
+      random,
+      commits: new GroupCommit(bench.store),
+      plugins: () => [budget],
+    })
     const handlers = new ResourcesHandlers({ api, reads, pages, watches })
-    const evict = (eviction = true) => handlers.delete({ ref: ref('Pod', 'web'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', eviction, options }, call)
+    const evict = (eviction = true) =>
+      handlers.delete(
+        { ref: ref('Pod', 'web'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', eviction, options },
+        call,
+      )
     await bench.api.create<'Pod'>(podDraft('web'), context)
     await assert.rejects(evict(), { code: 'ResourceExhausted', message: 'not more than one at a time' })
     assert.equal((await bench.api.get('Pod', 'default', 'web')).metadata.deletionTimestamp, undefined)
     refusal = undefined
     await evict()
     await assert.rejects(bench.api.get('Pod', 'default', 'web'), { code: 'NotFound' })
-    assert.deepEqual(new Set(asked.map((each) => JSON.stringify(each))), new Set([JSON.stringify(['CREATE', 'web', 'Eviction'])]))
+    assert.deepEqual(
+      new Set(asked.map((each) => JSON.stringify(each))),
+      new Set([JSON.stringify(['CREATE', 'web', 'Eviction'])]),
+    )
     refusal = { code: 429, reason: 'TooManyRequests', message: 'nobody asks' }
     await bench.api.create<'Pod'>(podDraft('web'), context)
     await evict(false)
@@ -138,11 +289,16 @@ describe('the service Resources', () => {
     beforeEach(async () => {
       await bench.api.create<'Namespace'>({ kind: 'Namespace', metadata: { name: 'team' } }, context)
       await bench.reads.current()
-      for (const name of ['a', 'b', 'c', 'd', 'e']) await bench.api.create<'ConfigMap'>(configDraft(name, {}, { labels: { odd: String(['a', 'c', 'e'].includes(name)) } }), context)
+      for (const name of ['a', 'b', 'c', 'd', 'e'])
+        await bench.api.create<'ConfigMap'>(
+          configDraft(name, {}, { labels: { odd: String(['a', 'c', 'e'].includes(name)) } }),
+          context,
+        )
       await bench.api.create<'ConfigMap'>(configDraft('z', {}, { namespace: 'team' }), context)
     })
 
-    const names = async (more: Partial<ListRequest>) => (await bench.handlers.list(listing(more), call)).items!.map((item) => read(item).metadata.name)
+    const names = async (more: Partial<ListRequest>) =>
+      (await bench.handlers.list(listing(more), call)).items!.map((item) => read(item).metadata.name)
 
     it('selects by namespace, labels and fields', async () => {
       assert.deepEqual(await names({}), ['a', 'b', 'c', 'd', 'e', 'z'])
@@ -179,22 +335,48 @@ describe('the service Resources', () => {
       const { continue: next = '', resourceVersion } = await bench.handlers.list(listing({ limit: 2 }), call)
       await bench.api.delete('ConfigMap', 'default', 'd', {}, context)
       await bench.api.create<'ConfigMap'>(configDraft('new', {}), context)
-      const other = new StoreInformer({ store: bench.store, clock: bench.clock, random: bench.random, logger: silentLogger })
+      const other = new StoreInformer({
+        store: bench.store,
+        clock: bench.clock,
+        random: bench.random,
+        logger: silentLogger,
+      })
       const stop = new AbortController()
       const running = other.run(stop.signal)
       await other.synced()
-      const elsewhere = new Pages({ informer: other, reads: new ConsistentReads(bench.store, other), clock: bench.clock })
+      const elsewhere = new Pages({
+        informer: other,
+        reads: new ConsistentReads(bench.store, other),
+        clock: bench.clock,
+      })
       const page = await elsewhere.list(listing({ limit: 2, continue: next }), call.user)
-      assert.deepEqual([page.items!.map((item) => read(item as ObjectBytes).metadata.name), page.resourceVersion, page.remainingItemCount], [['c', 'd'], resourceVersion, 2])
+      assert.deepEqual(
+        [
+          page.items!.map((item) => read(item as ObjectBytes).metadata.name),
+          page.resourceVersion,
+          page.remainingItemCount,
+        ],
+        [['c', 'd'], resourceVersion, 2],
+      )
 
       bench.store.compact(await bench.store.revision())
       const kept = await elsewhere.list(listing({ limit: 2, continue: page.continue! }), call.user)
-      assert.deepEqual(kept.items!.map((item) => read(item as ObjectBytes).metadata.name), ['e', 'z'], 'what its pages are cut from is there')
+      assert.deepEqual(
+        kept.items!.map((item) => read(item as ObjectBytes).metadata.name),
+        ['e', 'z'],
+        'what its pages are cut from is there',
+      )
       await bench.clock.advance(301_000)
-      const expired = await elsewhere.list(listing({ continue: next }), call.user).then(() => assert.fail('it is forgotten'), (thrown: unknown) => thrown as GantryError)
+      const expired = await elsewhere.list(listing({ continue: next }), call.user).then(
+        () => assert.fail('it is forgotten'),
+        (thrown: unknown) => thrown as GantryError,
+      )
       assert.equal(expired.code, 'Expired')
       const rest = await elsewhere.list(listing({ continue: expired.details[0]!.value }), call.user)
-      assert.deepEqual(rest.items!.map((item) => read(item as ObjectBytes).metadata.name), ['c', 'e', 'new', 'z'])
+      assert.deepEqual(
+        rest.items!.map((item) => read(item as ObjectBytes).metadata.name),
+        ['c', 'e', 'new', 'z'],
+      )
       stop.abort()
       await running
     })
@@ -202,26 +384,52 @@ describe('the service Resources', () => {
     it('sends the stored bytes with their revision', async () => {
       const { items } = await bench.handlers.list(listing({ namespace: 'team' }), call)
       const stored = bench.informer.lister('ConfigMap').cached('team', 'z')!
-      assert.deepEqual(Buffer.from((items![0] as ObjectBytes).raw).subarray(0, stored.bytes.length), Buffer.from(encodeResource(stored.object)))
+      assert.deepEqual(
+        Buffer.from((items![0] as ObjectBytes).raw).subarray(0, stored.bytes.length),
+        Buffer.from(encodeResource(stored.object)),
+      )
       assert.equal(read(items![0]).metadata.resourceVersion, String(stored.revision))
     })
   })
 
   describe('watch', () => {
-    const watching = (more: Partial<WatchRequest> = {}) => bench.handlers.watch({ apiVersion: 'v1', kind: 'ConfigMap', namespace: '', labelSelector: '', fieldSelector: '', resourceVersion: '', bookmarks: false, ...more }, call)
+    const watching = (more: Partial<WatchRequest> = {}) =>
+      bench.handlers.watch(
+        {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          namespace: '',
+          labelSelector: '',
+          fieldSelector: '',
+          resourceVersion: '',
+          bookmarks: false,
+          ...more,
+        },
+        call,
+      )
     async function take(events: AsyncIterator<unknown>, count: number): Promise<string[]> {
       const told: string[] = []
       while (told.length < count) {
-        const { value } = await events.next() as IteratorResult<WatchEvent>
+        const { value } = (await events.next()) as IteratorResult<WatchEvent>
         const object = read((value as WatchEvent).object)
-        told.push(`${(value as WatchEvent).type} ${object.metadata.name} ${JSON.stringify((object as { data?: object }).data ?? {})}`)
+        told.push(
+          `${(value as WatchEvent).type} ${object.metadata.name} ${JSON.stringify((object as { data?: object }).data ?? {})}`,
+        )
       }
       return told
     }
-    const set = (name: string, value: string, labels?: Record<string, string>) => bench.api.mutate('ConfigMap', 'default', name, '', (config) => {
-      config.data = { v: value }
-      if (labels !== undefined) config.metadata.labels = labels
-    }, context)
+    const set = (name: string, value: string, labels?: Record<string, string>) =>
+      bench.api.mutate(
+        'ConfigMap',
+        'default',
+        name,
+        '',
+        (config) => {
+          config.data = { v: value }
+          if (labels !== undefined) config.metadata.labels = labels
+        },
+        context,
+      )
 
     it('tells first what is there, then a bookmark, then every change', async () => {
       await bench.api.create<'ConfigMap'>(configDraft('a', { v: '1' }), context)
@@ -235,7 +443,9 @@ describe('the service Resources', () => {
     })
 
     it('begins after a revision and misses nothing', async () => {
-      const { metadata: { resourceVersion } } = await bench.api.create<'ConfigMap'>(configDraft('a', { v: '1' }), context)
+      const {
+        metadata: { resourceVersion },
+      } = await bench.api.create<'ConfigMap'>(configDraft('a', { v: '1' }), context)
       await set('a', '2')
       const events = watching({ resourceVersion })
       // The changes of the revision itself are told again.
@@ -262,12 +472,28 @@ describe('the service Resources', () => {
 
       await Promise.all([bench.api.delete('ConfigMap', 'default', 'a', {}, context), set('b', '1'), set('c', '1')])
       const revision = String(await bench.store.revision())
-      const next = new StoreInformer({ store: bench.store, clock: bench.clock, random: bench.random, logger: silentLogger })
+      const next = new StoreInformer({
+        store: bench.store,
+        clock: bench.clock,
+        random: bench.random,
+        logger: silentLogger,
+      })
       const running = next.run(over.signal)
       await next.synced()
       const reads = new ConsistentReads(bench.store, next)
       const watches = new Watches({ informer: next, reads, clock: bench.clock })
-      const again = watches.watch({ apiVersion: 'v1', kind: 'ConfigMap', namespace: '', labelSelector: '', fieldSelector: '', resourceVersion: revision, bookmarks: false }, call)
+      const again = watches.watch(
+        {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          namespace: '',
+          labelSelector: '',
+          fieldSelector: '',
+          resourceVersion: revision,
+          bookmarks: false,
+        },
+        call,
+      )
       assert.deepEqual((await take(again, 3)).sort(), ['DELETED a {}', 'MODIFIED b {"v":"1"}', 'MODIFIED c {"v":"1"}'])
       over.abort(new GantryError('Cancelled', 'the test is over'))
       await running
@@ -283,7 +509,13 @@ describe('the service Resources', () => {
       await set('a', '5')
       await set('a', '6', { on: 'yes' })
       await bench.api.delete('ConfigMap', 'default', 'a', {}, context)
-      assert.deepEqual(await take(events, 5), ['ADDED a {"v":"2"}', 'MODIFIED a {"v":"3"}', 'DELETED a {"v":"3"}', 'ADDED a {"v":"6"}', 'DELETED a {"v":"6"}'])
+      assert.deepEqual(await take(events, 5), [
+        'ADDED a {"v":"2"}',
+        'MODIFIED a {"v":"3"}',
+        'DELETED a {"v":"3"}',
+        'ADDED a {"v":"6"}',
+        'DELETED a {"v":"6"}',
+      ])
     })
 
     it('sends a bookmark each minute to those who asked', async () => {

@@ -26,7 +26,16 @@ export const CRONTAB_SCHEMA: JsonObject = {
         image: { type: 'string', default: 'busybox' },
         replicas: { type: 'integer', minimum: 1, maximum: 10, default: 1 },
         suspend: { type: 'boolean' },
-        ports: { type: 'array', 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'], items: { type: 'object', required: ['name'], properties: { name: { type: 'string' }, port: { type: 'integer' } } } },
+        ports: {
+          type: 'array',
+          'x-kubernetes-list-type': 'map',
+          'x-kubernetes-list-map-keys': ['name'],
+          items: {
+            type: 'object',
+            required: ['name'],
+            properties: { name: { type: 'string' }, port: { type: 'integer' } },
+          },
+        },
         tags: { type: 'array', 'x-kubernetes-list-type': 'set', items: { type: 'string' } },
         extra: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
       },
@@ -38,22 +47,47 @@ export const CRONTAB_SCHEMA: JsonObject = {
 /** A CustomResourceDefinition of CronTab, version v1, with status and scale; `version` and `spec` change it. */
 export function cronTabs(version: JsonObject = {}, spec: JsonObject = {}): JsonObject {
   return {
-    apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata: { name: 'crontabs.stable.example.com' },
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'crontabs.stable.example.com' },
     spec: {
-      group: 'stable.example.com', scope: 'Namespaced',
+      group: 'stable.example.com',
+      scope: 'Namespaced',
       names: { plural: 'crontabs', singular: 'crontab', kind: 'CronTab', shortNames: ['ct'], categories: ['all'] },
-      versions: [{
-        name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: CRONTAB_SCHEMA },
-        subresources: { status: {}, scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas', labelSelectorPath: '.status.labelSelector' } },
-        ...version,
-      }],
+      versions: [
+        {
+          name: 'v1',
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: CRONTAB_SCHEMA },
+          subresources: {
+            status: {},
+            scale: {
+              specReplicasPath: '.spec.replicas',
+              statusReplicasPath: '.status.replicas',
+              labelSelectorPath: '.status.labelSelector',
+            },
+          },
+          ...version,
+        },
+      ],
       ...spec,
     },
   }
 }
 
-export function cronTab(name: string, spec: JsonObject = {}, metadata: JsonObject = {}, apiVersion = 'stable.example.com/v1'): JsonObject {
-  return { apiVersion, kind: 'CronTab', metadata: { name, namespace: 'default', ...metadata }, spec: { cronSpec: '* * * * */5', ...spec } }
+export function cronTab(
+  name: string,
+  spec: JsonObject = {},
+  metadata: JsonObject = {},
+  apiVersion = 'stable.example.com/v1',
+): JsonObject {
+  return {
+    apiVersion,
+    kind: 'CronTab',
+    metadata: { name, namespace: 'default', ...metadata },
+    spec: { cronSpec: '* * * * */5', ...spec },
+  }
 }
 
 export class CustomPlane {
@@ -64,33 +98,63 @@ export class CustomPlane {
     this.#plane = plane
     const { api, informer, random } = plane
     const parts: ReconcileParts = {
-      api, informer, random, clock: systemClock, logger: silentLogger, events: { record: () => undefined }, controller: 'c1', replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
-      authority: 'the authority', clusterRanges: [], term: undefined, caughtUp: async () => informer.reached(await plane.store.revision()),
+      api,
+      informer,
+      random,
+      clock: systemClock,
+      logger: silentLogger,
+      events: { record: () => undefined },
+      controller: 'c1',
+      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
+      authority: 'the authority',
+      clusterRanges: [],
+      term: undefined,
+      caughtUp: async () => informer.reached(await plane.store.revision()),
     }
-    this.#group.add((signal) => runReconcilers([new DefinitionReconciler(parts), new GarbageReconciler(parts), new NamespaceReconciler(parts)], parts, signal))
+    this.#group.add((signal) =>
+      runReconcilers(
+        [new DefinitionReconciler(parts), new GarbageReconciler(parts), new NamespaceReconciler(parts)],
+        parts,
+        signal,
+      ),
+    )
   }
 
   static async start(): Promise<CustomPlane> {
     return new CustomPlane(await ControlPlane.start())
   }
 
-  get api() { return this.#plane.api }
-  get informer() { return this.#plane.informer }
-  get store() { return this.#plane.store }
+  get api() {
+    return this.#plane.api
+  }
+  get informer() {
+    return this.#plane.informer
+  }
+  get store() {
+    return this.#plane.store
+  }
 
   async create(object: JsonObject): Promise<AnyResource> {
     const decoded = decodeJson(undefined, object as JsonValue)
-    return await this.api.create(decoded as never, context) as AnyResource
+    return (await this.api.create(decoded as never, context)) as AnyResource
   }
 
   /** Creates a definition and waits until its kind is served. */
   async define(definition: JsonObject): Promise<Kind> {
-    const { spec, metadata } = await this.create(definition) as CustomResourceDefinition
-    return eventually(() => findKind(`${spec.group}/${spec.versions.find(({ served }) => served)!.name}`, spec.names.kind) ?? Promise.reject(new Error(`not established: ${JSON.stringify(this.informer.lister('CustomResourceDefinition').get('', metadata.name)?.status)}`)))
+    const { spec, metadata } = (await this.create(definition)) as CustomResourceDefinition
+    return eventually(
+      () =>
+        findKind(`${spec.group}/${spec.versions.find(({ served }) => served)!.name}`, spec.names.kind) ??
+        Promise.reject(
+          new Error(
+            `not established: ${JSON.stringify(this.informer.lister('CustomResourceDefinition').get('', metadata.name)?.status)}`,
+          ),
+        ),
+    )
   }
 
   async read(kind: Kind, name: string, namespace = 'default'): Promise<JsonObject> {
-    return encodeJson(await this.api.get(kind, namespace, name) as AnyResource)
+    return encodeJson((await this.api.get(kind, namespace, name)) as AnyResource)
   }
 
   async stop(): Promise<void> {

@@ -16,15 +16,30 @@ describe('connections into pods over gRPC', () => {
   const serve = async function* (inputs: AsyncIterable<unknown>): AsyncGenerator<never, void, undefined> {
     for await (const input of inputs) served.push(input)
   }
-  const pods = new AdmittedPods({ exec: serve, attach: serve, portForward: serve, copy: serve } as unknown as PodStreams, {
-    admitConnection: async (kind, namespace, name, subresource, options, { user }) => {
-      asked.push([kind, namespace, name, subresource, options, user?.name])
-      if (refused) throw new GantryError('Forbidden', 'nobody enters')
+  const pods = new AdmittedPods(
+    { exec: serve, attach: serve, portForward: serve, copy: serve } as unknown as PodStreams,
+    {
+      admitConnection: async (kind, namespace, name, subresource, options, { user }) => {
+        asked.push([kind, namespace, name, subresource, options, user?.name])
+        if (refused) throw new GantryError('Forbidden', 'nobody enters')
+      },
     },
+  )
+  const call = (group: string) => ({
+    signal: new AbortController().signal,
+    peer: 'test',
+    user: { name: 'anna', groups: [group] },
   })
-  const call = (group: string) => ({ signal: new AbortController().signal, peer: 'test', user: { name: 'anna', groups: [group] } })
   const place = { namespace: 'default', pod: 'web', container: '' }
-  const exec = (): ExecInput[] => [{ input: { case: 'start', value: { ...place, command: ['sh', '-c', 'ls'], stdin: false, tty: true, size: undefined } } }, { input: { case: 'stdinClosed', value: true } }]
+  const exec = (): ExecInput[] => [
+    {
+      input: {
+        case: 'start',
+        value: { ...place, command: ['sh', '-c', 'ls'], stdin: false, tty: true, size: undefined },
+      },
+    },
+    { input: { case: 'stdinClosed', value: true } },
+  ]
 
   beforeEach(() => {
     asked = []
@@ -39,18 +54,56 @@ describe('connections into pods over gRPC', () => {
   it('are asked about as Kubernetes words them, and go on as they came', async () => {
     await drain(pods.exec(all(...exec()), call(MASTERS)))
     assert.deepEqual(served, exec())
-    await drain(pods.portForward(all<PortForwardInput>({ input: { case: 'start', value: { namespace: 'default', pod: 'web', uid: '', port: 80 } } }), call(MASTERS)))
-    await drain(pods.copy(all<CopyInput>({ input: { case: 'start', value: { ...place, path: '/x', into: true, name: '', noPreserve: false } } }), call(MASTERS)))
+    await drain(
+      pods.portForward(
+        all<PortForwardInput>({
+          input: { case: 'start', value: { namespace: 'default', pod: 'web', uid: '', port: 80 } },
+        }),
+        call(MASTERS),
+      ),
+    )
+    await drain(
+      pods.copy(
+        all<CopyInput>({
+          input: { case: 'start', value: { ...place, path: '/x', into: true, name: '', noPreserve: false } },
+        }),
+        call(MASTERS),
+      ),
+    )
     assert.deepEqual(asked, [
-      ['Pod', 'default', 'web', 'exec', { kind: 'PodExecOptions', apiVersion: 'v1', stdout: true, tty: true, command: ['sh', '-c', 'ls'] }, 'anna'],
-      ['Pod', 'default', 'web', 'portforward', { kind: 'PodPortForwardOptions', apiVersion: 'v1', ports: [80] }, 'anna'],
-      ['Pod', 'default', 'web', 'exec', { kind: 'PodExecOptions', apiVersion: 'v1', stdin: true, stdout: true, stderr: true, command: ['tar'] }, 'anna'],
+      [
+        'Pod',
+        'default',
+        'web',
+        'exec',
+        { kind: 'PodExecOptions', apiVersion: 'v1', stdout: true, tty: true, command: ['sh', '-c', 'ls'] },
+        'anna',
+      ],
+      [
+        'Pod',
+        'default',
+        'web',
+        'portforward',
+        { kind: 'PodPortForwardOptions', apiVersion: 'v1', ports: [80] },
+        'anna',
+      ],
+      [
+        'Pod',
+        'default',
+        'web',
+        'exec',
+        { kind: 'PodExecOptions', apiVersion: 'v1', stdin: true, stdout: true, stderr: true, command: ['tar'] },
+        'anna',
+      ],
     ])
   })
 
   it('reach nothing when they are refused', async () => {
     refused = true
-    await assert.rejects(drain(pods.exec(all(...exec()), call(MASTERS))), { code: 'Forbidden', message: 'nobody enters' })
+    await assert.rejects(drain(pods.exec(all(...exec()), call(MASTERS))), {
+      code: 'Forbidden',
+      message: 'nobody enters',
+    })
     assert.deepEqual(served, [])
   })
 

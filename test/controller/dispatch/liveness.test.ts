@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { changesAt, LOST_AFTER, observe, SUSPECT_AFTER, type Liveness, type Sign } from '../../../controller/dispatch/liveness.ts'
+import {
+  changesAt,
+  LOST_AFTER,
+  observe,
+  SUSPECT_AFTER,
+  type Liveness,
+  type Sign,
+} from '../../../controller/dispatch/liveness.ts'
 
 const ready: Liveness = { is: 'ready', lastSign: 1_000 }
 const suspect: Liveness = { is: 'suspect', lastSign: 1_000 }
@@ -28,38 +35,65 @@ describe('liveness of a node', () => {
     })
   }
 
-  const signs = fc.array(fc.record({ kind: fc.constantFrom('registered', 'spoke', 'time'), after: fc.integer({ min: 0, max: 4_000 }) }), { maxLength: 40 })
-    .map((list) => list.reduce<Sign[]>((all, { kind, after }) => [...all, { kind: kind as Sign['kind'], at: (all.at(-1)?.at ?? 0) + after }], []))
+  const signs = fc
+    .array(
+      fc.record({ kind: fc.constantFrom('registered', 'spoke', 'time'), after: fc.integer({ min: 0, max: 4_000 }) }),
+      { maxLength: 40 },
+    )
+    .map((list) =>
+      list.reduce<Sign[]>(
+        (all, { kind, after }) => [...all, { kind: kind as Sign['kind'], at: (all.at(-1)?.at ?? 0) + after }],
+        [],
+      ),
+    )
 
-  it('is what the silence since the last sign that counts makes it', () => fc.assert(fc.property(signs, (list) => {
-    let state: Liveness = { is: 'ready', lastSign: 0 }
-    for (const sign of list) {
-      const before = observe(state, { kind: 'time', at: sign.at })
-      state = observe(before, sign)
-      const silent = sign.at - state.lastSign
-      switch (state.is) {
-        case 'ready': assert.ok(silent < SUSPECT_AFTER); break
-        case 'suspect': assert.ok(silent >= SUSPECT_AFTER && silent < LOST_AFTER); break
-        case 'lost': assert.ok(silent >= LOST_AFTER)
-      }
-      if (before.is === 'lost') assert.equal(state.is, sign.kind === 'registered' ? 'ready' : 'lost')
-    }
-  })))
+  it('is what the silence since the last sign that counts makes it', () =>
+    fc.assert(
+      fc.property(signs, (list) => {
+        let state: Liveness = { is: 'ready', lastSign: 0 }
+        for (const sign of list) {
+          const before = observe(state, { kind: 'time', at: sign.at })
+          state = observe(before, sign)
+          const silent = sign.at - state.lastSign
+          switch (state.is) {
+            case 'ready':
+              assert.ok(silent < SUSPECT_AFTER)
+              break
+            case 'suspect':
+              assert.ok(silent >= SUSPECT_AFTER && silent < LOST_AFTER)
+              break
+            case 'lost':
+              assert.ok(silent >= LOST_AFTER)
+          }
+          if (before.is === 'lost') assert.equal(state.is, sign.kind === 'registered' ? 'ready' : 'lost')
+        }
+      }),
+    ))
 
-  it('changes by time alone when it says, and not before', () => fc.assert(fc.property(signs, (list) => {
-    const state = list.reduce(observe, { is: 'ready', lastSign: 0 } as Liveness)
-    const due = changesAt(state)
-    if (due === undefined) return assert.equal(state.is, 'lost')
-    assert.equal(observe(state, { kind: 'time', at: due - 1 }).is, state.is)
-    assert.notEqual(observe(state, { kind: 'time', at: due }).is, state.is)
-    return undefined
-  })))
+  it('changes by time alone when it says, and not before', () =>
+    fc.assert(
+      fc.property(signs, (list) => {
+        const state = list.reduce(observe, { is: 'ready', lastSign: 0 } as Liveness)
+        const due = changesAt(state)
+        if (due === undefined) return assert.equal(state.is, 'lost')
+        assert.equal(observe(state, { kind: 'time', at: due - 1 }).is, state.is)
+        assert.notEqual(observe(state, { kind: 'time', at: due }).is, state.is)
+        return undefined
+      }),
+    ))
 
-  it('comes to the same however often time is looked at', () => fc.assert(fc.property(signs, fc.array(fc.integer({ min: 0, max: 200_000 })), (list, looks) => {
-    const end = { kind: 'time', at: 300_000 } as const
-    const withLooks = [...list, ...looks.map((at) => ({ kind: 'time' as const, at }))].sort((a, b) => a.at - b.at)
-    // A look between a silence of five seconds and the next word is the only thing that decides whether that word still counts: leave those out.
-    fc.pre(list.every((sign, index) => sign.at - (list[index - 1]?.at ?? 0) < LOST_AFTER && sign.kind !== 'time'))
-    assert.deepEqual(observe(withLooks.reduce(observe, { is: 'ready', lastSign: 0 } as Liveness), end), observe(list.reduce(observe, { is: 'ready', lastSign: 0 } as Liveness), end))
-  })))
+  it('comes to the same however often time is looked at', () =>
+    fc.assert(
+      fc.property(signs, fc.array(fc.integer({ min: 0, max: 200_000 })), (list, looks) => {
+        const end = { kind: 'time', at: 300_000 } as const
+        const withLooks = [...list, ...looks.map((at) => ({ kind: 'time' as const, at }))].sort((a, b) => a.at - b.at)
+        // A look between a silence of five seconds and the next word is the only thing that decides whether that word
+        // still counts: leave those out.
+        fc.pre(list.every((sign, index) => sign.at - (list[index - 1]?.at ?? 0) < LOST_AFTER && sign.kind !== 'time'))
+        assert.deepEqual(
+          observe(withLooks.reduce(observe, { is: 'ready', lastSign: 0 } as Liveness), end),
+          observe(list.reduce(observe, { is: 'ready', lastSign: 0 } as Liveness), end),
+        )
+      }),
+    ))
 })

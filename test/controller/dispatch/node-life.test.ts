@@ -1,4 +1,7 @@
-/** What becomes of a node's object while its session speaks, is silent, ends and begins again: real dispatchers, scripted agents, fake time. */
+/**
+ * What becomes of a node's object while its session speaks, is silent, ends and begins again: real dispatchers,
+ * scripted agents, fake time.
+ */
 import assert from 'node:assert/strict'
 import type { ObjectApi } from '../../../controller/api/contract.ts'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
@@ -30,9 +33,24 @@ describe("a node's life", () => {
 
   const start = (controller = 'c1', seed = 2): Dispatcher => {
     const { api } = plane
-    const mutate: ObjectApi['mutate'] = (...change) => (away ? Promise.reject(new GantryError('Unavailable', 'the store is away')) : api.mutate(...change))
-    const cut = { ...Object.fromEntries((['get', 'create'] as const).map((verb) => [verb, api[verb].bind(api)])), mutate } as unknown as ObjectApi
-    const made = new Dispatcher({ api: cut, informer: plane.informer, events: sink([], told), clock, random: seededRandom(seed), logger: silentLogger, controller, podCidr: '10.244.0.0/16', cluster: CLUSTER_NETWORK, peers: NO_PEERS })
+    const mutate: ObjectApi['mutate'] = (...change) =>
+      away ? Promise.reject(new GantryError('Unavailable', 'the store is away')) : api.mutate(...change)
+    const cut = {
+      ...Object.fromEntries((['get', 'create'] as const).map((verb) => [verb, api[verb].bind(api)])),
+      mutate,
+    } as unknown as ObjectApi
+    const made = new Dispatcher({
+      api: cut,
+      informer: plane.informer,
+      events: sink([], told),
+      clock,
+      random: seededRandom(seed),
+      logger: silentLogger,
+      controller,
+      podCidr: '10.244.0.0/16',
+      cluster: CLUSTER_NETWORK,
+      peers: NO_PEERS,
+    })
     group.add((signal) => made.run(signal))
     return made
   }
@@ -55,7 +73,8 @@ describe("a node's life", () => {
   const node = (): Node => plane.informer.lister('Node').get('', 'n1')!
   const ready = (): NodeCondition => node().status.conditions!.find(({ type }) => type === 'Ready')!
   const health = (): string => healthOf(node()).is
-  const beat = (agent: TestNode): boolean => agent.sent.push({ message: { case: 'heartbeat', value: { uptimeMillis: 1 } } })
+  const beat = (agent: TestNode): boolean =>
+    agent.sent.push({ message: { case: 'heartbeat', value: { uptimeMillis: 1 } } })
   const becomes = (expected: string): Promise<unknown> => eventually(() => health() === expected)
 
   async function connect(to = dispatcher): Promise<TestNode> {
@@ -87,7 +106,10 @@ describe("a node's life", () => {
     assert.equal(health(), 'ready')
     await clock.advance(1)
     await becomes('suspect')
-    assert.deepEqual([ready().status, ready().reason, ready().message, ready().lastHeartbeatTime], ['Unknown', 'NodeSuspect', `no sign of life since ${since} (seen by c1)`, since])
+    assert.deepEqual(
+      [ready().status, ready().reason, ready().message, ready().lastHeartbeatTime],
+      ['Unknown', 'NodeSuspect', `no sign of life since ${since} (seen by c1)`, since],
+    )
     await clock.advance(1_999)
     assert.equal(health(), 'suspect')
     await clock.advance(1)
@@ -96,7 +118,10 @@ describe("a node's life", () => {
     assert.ok(GantryError.is(await agent.ended, 'Unavailable'))
     const pressure = node().status.conditions!.find(({ type }) => type === 'MemoryPressure')!
     assert.deepEqual([pressure.status, pressure.reason], ['Unknown', 'NodeStatusUnknown'])
-    assert.deepEqual(told.map(({ type, reason }) => `${type} ${reason}`), ['Warning NodeSuspect', 'Warning NodeLost'])
+    assert.deepEqual(
+      told.map(({ type, reason }) => `${type} ${reason}`),
+      ['Warning NodeSuspect', 'Warning NodeLost'],
+    )
   })
 
   it('a suspect that speaks again in its session is ready', async () => {
@@ -109,7 +134,10 @@ describe("a node's life", () => {
     assert.equal(health(), 'ready')
     await clock.advance(1)
     await becomes('suspect')
-    assert.deepEqual(told.map(({ reason }) => reason), ['NodeSuspect', 'NodeReady', 'NodeSuspect'])
+    assert.deepEqual(
+      told.map(({ reason }) => reason),
+      ['NodeSuspect', 'NodeReady', 'NodeSuspect'],
+    )
   })
 
   it('an agent that is away for less than 3 s changes nothing that is seen', async () => {
@@ -214,7 +242,10 @@ describe("a node's life", () => {
     away = false
     await clock.advance(1_500)
     await becomes('lost')
-    assert.deepEqual(told.map(({ reason }) => reason), ['NodeLost'])
+    assert.deepEqual(
+      told.map(({ reason }) => reason),
+      ['NodeLost'],
+    )
   })
 })
 
@@ -223,9 +254,19 @@ describe('a controller that stood still', () => {
     const clock = new FakeClock()
     let offset = 0
     /** Runs ahead of its timers by what the program stood still. */
-    const late: Clock = { now: () => clock.now() + offset, monotonic: () => clock.monotonic() + offset, after: (millis, call) => clock.after(Math.max(0, millis), call) }
+    const late: Clock = {
+      now: () => clock.now() + offset,
+      monotonic: () => clock.monotonic() + offset,
+      after: (millis, call) => clock.after(Math.max(0, millis), call),
+    }
     const seen: string[] = []
-    const watch = new LifeWatch({ write: async () => undefined, changed: (node, _session, { is }: Liveness) => void seen.push(`${node} ${is}`), clock: late, random: seededRandom(1), logger: silentLogger })
+    const watch = new LifeWatch({
+      write: async () => undefined,
+      changed: (node, _session, { is }: Liveness) => void seen.push(`${node} ${is}`),
+      clock: late,
+      random: seededRandom(1),
+      logger: silentLogger,
+    })
     const group = new RunGroup()
     group.add((signal) => watch.run(signal))
     watch.begin('speaks', 's')
@@ -248,7 +289,14 @@ describe('a controller that is cut off from the store', () => {
     const clock = new FakeClock()
     let cutOff = true
     const seen: string[] = []
-    const watch = new LifeWatch({ write: async () => undefined, changed: (node, _session, { is }: Liveness) => void seen.push(`${node} ${is}`), cutOff: () => cutOff, clock, random: seededRandom(1), logger: silentLogger })
+    const watch = new LifeWatch({
+      write: async () => undefined,
+      changed: (node, _session, { is }: Liveness) => void seen.push(`${node} ${is}`),
+      cutOff: () => cutOff,
+      clock,
+      random: seededRandom(1),
+      logger: silentLogger,
+    })
     const group = new RunGroup()
     group.add((signal) => watch.run(signal))
     watch.begin('n1', 's')

@@ -16,10 +16,20 @@ describe('pages of nodes', () => {
   const signal = new AbortController().signal
   const user = { name: 'anna', groups: [] }
 
-  function reader(answers: boolean, peer: (path: string) => Promise<Page> = () => Promise.reject(new Error('no peer is asked'))): NodePageReader {
+  function reader(
+    answers: boolean,
+    peer: (path: string) => Promise<Page> = () => Promise.reject(new Error('no peer is asked')),
+  ): NodePageReader {
     const streams = new Streams(clock, seededRandom(1))
-    const node = (name: string, controller: string): Node => ({ metadata: { name, annotations: { 'gantry.dev/session': 's', 'gantry.dev/controller': controller } }, status: {} }) as unknown as Node
-    const nodes = new Map([['n1', node('n1', 'c1')], ['n2', node('n2', 'c2')]])
+    const node = (name: string, controller: string): Node =>
+      ({
+        metadata: { name, annotations: { 'gantry.dev/session': 's', 'gantry.dev/controller': controller } },
+        status: {},
+      }) as unknown as Node
+    const nodes = new Map([
+      ['n1', node('n1', 'c1')],
+      ['n2', node('n2', 'c2')],
+    ])
     const tell = (name: string, { message }: Input<ControllerMessage>): boolean => {
       if (message?.case !== 'openStream' || !answers) return answers || message?.case !== 'openStream' || name === 'n1'
       const { streamId = '', request } = message.value as OpenStream
@@ -35,8 +45,16 @@ describe('pages of nodes', () => {
     }
     const lister = { get: (_namespace: string, name: string) => nodes.get(name) }
     return new NodePageReader({
-      informer: { lister: () => lister } as never, dispatcher: { streams, tell } as never, controller: 'c1', clock,
-      peers: { client: (name: string) => Promise.resolve({ nodePage: ({ node: asked, path }: { node: string; path: string }) => peer(`${name} ${asked} ${path}`) }) } as never,
+      informer: { lister: () => lister } as never,
+      dispatcher: { streams, tell } as never,
+      controller: 'c1',
+      clock,
+      peers: {
+        client: (name: string) =>
+          Promise.resolve({
+            nodePage: ({ node: asked, path }: { node: string; path: string }) => peer(`${name} ${asked} ${path}`),
+          }),
+      } as never,
     })
   }
 
@@ -53,16 +71,24 @@ describe('pages of nodes', () => {
     assert.deepEqual(await reader(false, peer).read('n2', '/metrics', { user, signal }), PAGE)
     assert.deepEqual(asked, ['c2 n2 /metrics'])
     const byController = reader(true)
-    assert.deepEqual(await byController.read('n2', '/metrics', { user: { name: 'c2', groups: [CONTROLLERS] }, signal }), PAGE)
+    assert.deepEqual(
+      await byController.read('n2', '/metrics', { user: { name: 'c2', groups: [CONTROLLERS] }, signal }),
+      PAGE,
+    )
   })
 
   it('are told to be at the port that the node names', () => {
     const daemonEndpoints = { kubeletEndpoint: { Port: 10250 } }
-    assert.deepEqual(mergeNodeStatus({ phase: 'Running' }, { daemonEndpoints, conditions: [] }).daemonEndpoints, daemonEndpoints)
+    assert.deepEqual(
+      mergeNodeStatus({ phase: 'Running' }, { daemonEndpoints, conditions: [] }).daemonEndpoints,
+      daemonEndpoints,
+    )
   })
 
   it('are not there of a node that is unknown or does not answer in time', async () => {
-    await assert.rejects(reader(true).read('none', '/metrics', { user, signal }), (error) => GantryError.is(error, 'NotFound'))
+    await assert.rejects(reader(true).read('none', '/metrics', { user, signal }), (error) =>
+      GantryError.is(error, 'NotFound'),
+    )
     const silent = reader(false).read('n1', '/metrics', { user, signal })
     silent.catch(() => undefined)
     await clock.advance(8_000)

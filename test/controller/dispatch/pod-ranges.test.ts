@@ -7,15 +7,38 @@ describe('pod ranges', () => {
     const ranges = new PodRanges('10.244.0.0/16')
     assert.equal(ranges.free(4, []), '10.244.0.0/24')
     assert.equal(ranges.free(4, ['10.244.0.0/24', '10.244.2.0/24']), '10.244.1.0/24')
-    assert.equal(new PodRanges('10.0.0.0/8').free(4, Array.from({ length: 256 }, (_, third) => `10.0.${third}.0/24`)), '10.1.0.0/24')
+    assert.equal(
+      new PodRanges('10.0.0.0/8').free(
+        4,
+        Array.from({ length: 256 }, (_, third) => `10.0.${third}.0/24`),
+      ),
+      '10.1.0.0/24',
+    )
   })
 
   it('says when all are taken', () => {
-    assert.throws(() => new PodRanges('10.1.2.0/24').free(4, ['10.1.2.0/24']), (error) => GantryError.is(error, 'ResourceExhausted'))
+    assert.throws(
+      () => new PodRanges('10.1.2.0/24').free(4, ['10.1.2.0/24']),
+      (error) => GantryError.is(error, 'ResourceExhausted'),
+    )
   })
 
-  for (const text of ['10.244.0.0', '10.244.0.0/25', '10.244.1.0/16', '10.300.0.0/16', 'fd00::/65', 'fd00::1/64', '10.0.0.0/16,10.1.0.0/16', '10.0.0.0/16,fd00::/64,fd01::/64', '']) {
-    it(`refuses "${text}"`, () => assert.throws(() => new PodRanges(text), (error) => GantryError.is(error, 'InvalidArgument')))
+  for (const text of [
+    '10.244.0.0',
+    '10.244.0.0/25',
+    '10.244.1.0/16',
+    '10.300.0.0/16',
+    'fd00::/65',
+    'fd00::1/64',
+    '10.0.0.0/16,10.1.0.0/16',
+    '10.0.0.0/16,fd00::/64,fd01::/64',
+    '',
+  ]) {
+    it(`refuses "${text}"`, () =>
+      assert.throws(
+        () => new PodRanges(text),
+        (error) => GantryError.is(error, 'InvalidArgument'),
+      ))
   }
 
   it('cuts a range per family, a /64 a node of IPv6', () => {
@@ -24,13 +47,31 @@ describe('pod ranges', () => {
     assert.equal(ranges.free(6, []), 'fd00:10:244::/64')
     assert.equal(ranges.free(6, ['fd00:10:244::/64', 'fd00:10:244:2::/64']), 'fd00:10:244:1::/64')
     assert.equal(ranges.free(4, ['fd00:10:244::/64']), '10.244.0.0/24')
-    assert.deepEqual(['fd00:10:244:ffff::/64', 'fd00:10:245::/64', 'fd00:10:244::/65', '10.244.9.0/24'].map((range) => ranges.includes(range)), [true, false, false, true])
-    assert.throws(() => new PodRanges('fd00::/64').free(6, ['fd00::/64']), (error) => GantryError.is(error, 'ResourceExhausted'))
+    assert.deepEqual(
+      ['fd00:10:244:ffff::/64', 'fd00:10:245::/64', 'fd00:10:244::/65', '10.244.9.0/24'].map((range) =>
+        ranges.includes(range),
+      ),
+      [true, false, false, true],
+    )
+    assert.throws(
+      () => new PodRanges('fd00::/64').free(6, ['fd00::/64']),
+      (error) => GantryError.is(error, 'ResourceExhausted'),
+    )
   })
 
   it('knows its own ranges from others', () => {
     const ranges = new PodRanges('10.244.0.0/22')
-    for (const [range, included] of [['10.244.0.0/24', true], ['10.244.3.0/24', true], ['10.244.4.0/24', false], ['10.243.255.0/24', false], ['10.244.0.0/23', false], ['10.244.0.1/24', false], ['10.244.0.256/24', false], ['10.244.00.0/24', false], ['', false]] as const) {
+    for (const [range, included] of [
+      ['10.244.0.0/24', true],
+      ['10.244.3.0/24', true],
+      ['10.244.4.0/24', false],
+      ['10.243.255.0/24', false],
+      ['10.244.0.0/23', false],
+      ['10.244.0.1/24', false],
+      ['10.244.0.256/24', false],
+      ['10.244.00.0/24', false],
+      ['', false],
+    ] as const) {
       assert.equal(ranges.includes(range), included, range)
     }
   })

@@ -27,10 +27,35 @@ describe('tokens of pods', () => {
   beforeEach(async () => {
     clock = new FakeClock()
     plane = await ControlPlane.start(clock)
-    tokens = new AccountTokens({ key: new SigningKey(SigningKey.make()), clusterDomain: 'cluster.local', clock, random: seededRandom(1) })
-    authenticator = new TokenAuthenticator({ tokens, informer: plane.informer, reads: new ConsistentReads(plane.store, plane.informer), clock })
-    await plane.api.create<'ServiceAccount'>({ kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } }, CONTEXT)
-    dispatcher = new Dispatcher({ api: plane.api, informer: plane.informer, events: sink([]), clock, random: seededRandom(2), logger: silentLogger, controller: 'c1', podCidr: '10.244.0.0/16', cluster: CLUSTER_NETWORK, peers: NO_PEERS, tokens })
+    tokens = new AccountTokens({
+      key: new SigningKey(SigningKey.make()),
+      clusterDomain: 'cluster.local',
+      clock,
+      random: seededRandom(1),
+    })
+    authenticator = new TokenAuthenticator({
+      tokens,
+      informer: plane.informer,
+      reads: new ConsistentReads(plane.store, plane.informer),
+      clock,
+    })
+    await plane.api.create<'ServiceAccount'>(
+      { kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } },
+      CONTEXT,
+    )
+    dispatcher = new Dispatcher({
+      api: plane.api,
+      informer: plane.informer,
+      events: sink([]),
+      clock,
+      random: seededRandom(2),
+      logger: silentLogger,
+      controller: 'c1',
+      podCidr: '10.244.0.0/16',
+      cluster: CLUSTER_NETWORK,
+      peers: NO_PEERS,
+      tokens,
+    })
     stop = new AbortController()
     running = dispatcher.run(stop.signal)
   })
@@ -41,12 +66,27 @@ describe('tokens of pods', () => {
     await plane.stop()
   })
 
-  async function bound(name: string, node: string, sources: object[] = [{ serviceAccountToken: { path: 'token', expirationSeconds: 600 } }]): Promise<Pod> {
-    const pod = await plane.api.create<'Pod'>({ kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'busybox' }], ...sources.length > 0 && { volumes: [{ name: 'v', projected: { sources } }] } } }, CONTEXT)
+  async function bound(
+    name: string,
+    node: string,
+    sources: object[] = [{ serviceAccountToken: { path: 'token', expirationSeconds: 600 } }],
+  ): Promise<Pod> {
+    const pod = await plane.api.create<'Pod'>(
+      {
+        kind: 'Pod',
+        metadata: { name, namespace: 'default' },
+        spec: {
+          containers: [{ name: 'c', image: 'busybox' }],
+          ...(sources.length > 0 && { volumes: [{ name: 'v', projected: { sources } }] }),
+        },
+      },
+      CONTEXT,
+    )
     return plane.api.bind('default', name, pod.metadata.uid, node, CONTEXT)
   }
 
-  const given = (node: TestNode): PodToken[] => node.assignments.flatMap((assignment) => (assignment.tokens ?? []) as PodToken[])
+  const given = (node: TestNode): PodToken[] =>
+    node.assignments.flatMap((assignment) => (assignment.tokens ?? []) as PodToken[])
 
   /** A node that says each second that it lives. */
   async function pass(millis: number, ...nodes: TestNode[]): Promise<void> {
@@ -61,17 +101,37 @@ describe('tokens of pods', () => {
     const nodes = [new TestNode(dispatcher, 'n1'), new TestNode(dispatcher, 'n2')] as const
     await eventually(() => nodes.every((node) => node.assignments.length === 1))
     const pod = await bound('a', 'n1', [
-      { serviceAccountToken: { path: 'token' } }, { serviceAccountToken: { path: 'again' } },
-      { serviceAccountToken: { path: 'vault', audience: 'vault', expirationSeconds: 7200 } }, { configMap: { name: 'c' } },
+      { serviceAccountToken: { path: 'token' } },
+      { serviceAccountToken: { path: 'again' } },
+      { serviceAccountToken: { path: 'vault', audience: 'vault', expirationSeconds: 7200 } },
+      { configMap: { name: 'c' } },
     ])
     await bound('b', 'n2', [])
     await eventually(() => nodes[0].holds.length === 1 && nodes[1].holds.length === 1)
-    assert.deepEqual(given(nodes[0]).map(({ podUid, audience, expirationSeconds }) => [podUid, audience, expirationSeconds]), [[pod.metadata.uid, '', 3600], [pod.metadata.uid, 'vault', 7200]])
+    assert.deepEqual(
+      given(nodes[0]).map(({ podUid, audience, expirationSeconds }) => [podUid, audience, expirationSeconds]),
+      [
+        [pod.metadata.uid, '', 3600],
+        [pod.metadata.uid, 'vault', 7200],
+      ],
+    )
     assert.deepEqual(given(nodes[1]), [])
-    const { message } = nodes[0].received.find(({ message: received }) => received?.case === 'assignments' && received.value.tokens.length > 0)!
-    assert.ok(message?.case === 'assignments' && message.value.set.some(({ kind }) => kind === 'Pod'), 'in the message that brings the pod')
+    const { message } = nodes[0].received.find(
+      ({ message: received }) => received?.case === 'assignments' && received.value.tokens.length > 0,
+    )!
+    assert.ok(
+      message?.case === 'assignments' && message.value.set.some(({ kind }) => kind === 'Pod'),
+      'in the message that brings the pod',
+    )
     const bearer = await authenticator.authenticate(given(nodes[0])[0]!.token)
-    assert.deepEqual([bearer?.name, bearer?.extra?.['authentication.kubernetes.io/pod-name'], bearer?.extra?.['authentication.kubernetes.io/node-name']], ['system:serviceaccount:default:default', ['a'], ['n1']])
+    assert.deepEqual(
+      [
+        bearer?.name,
+        bearer?.extra?.['authentication.kubernetes.io/pod-name'],
+        bearer?.extra?.['authentication.kubernetes.io/node-name'],
+      ],
+      ['system:serviceaccount:default:default', ['a'], ['n1']],
+    )
     await assert.rejects(authenticator.authenticate(given(nodes[0])[1]!.token), { code: 'Unauthenticated' })
   })
 
@@ -86,9 +146,13 @@ describe('tokens of pods', () => {
     await eventually(() => given(node).length === 2)
     const [, second] = given(node)
     assert.notEqual(second!.token, first!.token)
-    for (const { token } of [first!, second!]) assert.equal((await authenticator.authenticate(token))?.name, 'system:serviceaccount:default:default')
+    for (const { token } of [first!, second!])
+      assert.equal((await authenticator.authenticate(token))?.name, 'system:serviceaccount:default:default')
     await pass(120 * SECOND, node)
-    await assert.rejects(authenticator.authenticate(first!.token), { code: 'Unauthenticated', message: 'the token has expired' })
+    await assert.rejects(authenticator.authenticate(first!.token), {
+      code: 'Unauthenticated',
+      message: 'the token has expired',
+    })
     assert.ok(await authenticator.authenticate(second!.token))
   })
 
@@ -110,7 +174,10 @@ describe('tokens of pods', () => {
     await eventually(() => given(node).length === 1)
     await plane.api.delete('ServiceAccount', 'default', 'default', {}, CONTEXT)
     await assert.rejects(authenticator.authenticate(given(node)[0]!.token), { code: 'Unauthenticated' })
-    await plane.api.create<'ServiceAccount'>({ kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } }, CONTEXT)
+    await plane.api.create<'ServiceAccount'>(
+      { kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } },
+      CONTEXT,
+    )
     await eventually(() => given(node).length === 2)
     assert.ok(await authenticator.authenticate(given(node)[1]!.token))
   })
@@ -121,7 +188,10 @@ describe('tokens of pods', () => {
     await bound('a', 'n1')
     await eventually(() => node.holds.length === 1)
     assert.deepEqual(given(node), [])
-    await plane.api.create<'ServiceAccount'>({ kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } }, CONTEXT)
+    await plane.api.create<'ServiceAccount'>(
+      { kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } },
+      CONTEXT,
+    )
     await eventually(() => given(node).length === 1)
   })
 

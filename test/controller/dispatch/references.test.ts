@@ -5,12 +5,27 @@ import { decodeJson } from '../../../proto/api/codec.ts'
 describe('references of a pod', () => {
   it('finds every ConfigMap and Secret that it uses, wherever it is named', () => {
     const pod = decodeJson('Pod', {
-      apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' },
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'a' },
       spec: {
         imagePullSecrets: [{ name: 'pull' }],
-        initContainers: [{ name: 'i', image: 'x', env: [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'init', key: 'k' } } }] }],
-        containers: [{ name: 'c', image: 'x', envFrom: [{ configMapRef: { name: 'all' } }, { secretRef: { name: 'hidden' } }], env: [{ name: 'B', valueFrom: { secretKeyRef: { name: 'one', key: 'k' } } }] }],
-        volumes: [{ name: 'v', configMap: { name: 'files' } }, { name: 'w', secret: { secretName: 'keys' } }, { name: 'p', projected: { sources: [{ configMap: { name: 'part' } }, { secret: { name: 'piece' } }] } }],
+        initContainers: [
+          { name: 'i', image: 'x', env: [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'init', key: 'k' } } }] },
+        ],
+        containers: [
+          {
+            name: 'c',
+            image: 'x',
+            envFrom: [{ configMapRef: { name: 'all' } }, { secretRef: { name: 'hidden' } }],
+            env: [{ name: 'B', valueFrom: { secretKeyRef: { name: 'one', key: 'k' } } }],
+          },
+        ],
+        volumes: [
+          { name: 'v', configMap: { name: 'files' } },
+          { name: 'w', secret: { secretName: 'keys' } },
+          { name: 'p', projected: { sources: [{ configMap: { name: 'part' } }, { secret: { name: 'piece' } }] } },
+        ],
       },
     })
     const { configMaps, secrets } = referencesOf(pod)

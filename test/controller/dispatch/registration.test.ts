@@ -28,7 +28,18 @@ class Controllers {
   }
 
   dispatcher(seed = 2, controller = 'c1'): Dispatcher {
-    const dispatcher = new Dispatcher({ api: this.plane.api, informer: this.plane.informer, events: sink([]), clock: this.clock, random: seededRandom(seed), logger: silentLogger, controller, podCidr: '10.244.0.0/16', cluster: CLUSTER_NETWORK, peers: NO_PEERS })
+    const dispatcher = new Dispatcher({
+      api: this.plane.api,
+      informer: this.plane.informer,
+      events: sink([]),
+      clock: this.clock,
+      random: seededRandom(seed),
+      logger: silentLogger,
+      controller,
+      podCidr: '10.244.0.0/16',
+      cluster: CLUSTER_NETWORK,
+      peers: NO_PEERS,
+    })
     const stop = new AbortController()
     const running = dispatcher.run(stop.signal)
     this.#stops.push(async () => {
@@ -54,7 +65,13 @@ class Controllers {
 
 function pressure(status: 'True' | 'False', second: number): NodeCondition {
   const time = `2026-01-01T00:00:0${second}Z`
-  return { type: 'MemoryPressure', status, reason: status === 'True' ? 'Much' : 'Little', lastHeartbeatTime: time, lastTransitionTime: time }
+  return {
+    type: 'MemoryPressure',
+    status,
+    reason: status === 'True' ? 'Much' : 'Little',
+    lastHeartbeatTime: time,
+    lastTransitionTime: time,
+  }
 }
 
 /** A node that is welcomed. */
@@ -91,23 +108,44 @@ describe('registration of nodes', () => {
 
     it('of the agent go when it states them no more; those of users stay', async () => {
       await register({ zone: 'a', disk: 'ssd' })
-      await plane.api.mutate('Node', '', 'n1', '', (node) => void (node.metadata.labels = { ...node.metadata.labels, team: 'web' }), USER)
+      await plane.api.mutate(
+        'Node',
+        '',
+        'n1',
+        '',
+        (node) => void (node.metadata.labels = { ...node.metadata.labels, team: 'web' }),
+        USER,
+      )
       await register({ zone: 'b' })
       assert.deepEqual(labels(), { 'kubernetes.io/hostname': 'n1', zone: 'b', team: 'web' })
     })
 
-    it('that a user changed are the user\'s, also when the agent states them no more', async () => {
+    it("that a user changed are the user's, also when the agent states them no more", async () => {
       await register({ zone: 'a' })
-      await plane.api.mutate('Node', '', 'n1', '', (node) => void (node.metadata.labels = { ...node.metadata.labels, zone: 'mine' }), USER)
+      await plane.api.mutate(
+        'Node',
+        '',
+        'n1',
+        '',
+        (node) => void (node.metadata.labels = { ...node.metadata.labels, zone: 'mine' }),
+        USER,
+      )
       await register({ zone: 'b' })
       assert.equal(labels()?.zone, 'mine')
       await register({})
       assert.equal(labels()?.zone, 'mine')
     })
 
-    it('of the machine are the agent\'s to say', async () => {
+    it("of the machine are the agent's to say", async () => {
       await register({})
-      await plane.api.mutate('Node', '', 'n1', '', (node) => void (node.metadata.labels = { 'kubernetes.io/hostname': 'other' }), USER)
+      await plane.api.mutate(
+        'Node',
+        '',
+        'n1',
+        '',
+        (node) => void (node.metadata.labels = { 'kubernetes.io/hostname': 'other' }),
+        USER,
+      )
       await register({})
       assert.equal(labels()?.['kubernetes.io/hostname'], 'n1')
     })
@@ -122,10 +160,18 @@ describe('registration of nodes', () => {
     assert.equal(controllers.node()?.spec.taints, undefined)
   })
 
-  it('takes from a node nothing that is the control plane\'s or the user\'s to say', async () => {
+  it("takes from a node nothing that is the control plane's or the user's to say", async () => {
     await plane.api.create({ kind: 'Node', metadata: { name: 'n1' }, spec: { unschedulable: true } }, USER)
-    const node = await welcomed(new TestNode(dispatcher, 'n1', 'n1', { spec: { unschedulable: false, podCIDR: '192.168.0.0/24', providerID: 'p' } }))
-    assert.deepEqual(controllers.node()?.spec, { unschedulable: true, podCIDR: '10.244.0.0/24', podCIDRs: ['10.244.0.0/24'] })
+    const node = await welcomed(
+      new TestNode(dispatcher, 'n1', 'n1', {
+        spec: { unschedulable: false, podCIDR: '192.168.0.0/24', providerID: 'p' },
+      }),
+    )
+    assert.deepEqual(controllers.node()?.spec, {
+      unschedulable: true,
+      podCIDR: '10.244.0.0/24',
+      podCIDRs: ['10.244.0.0/24'],
+    })
     assert.equal(node.welcomed?.spec.podCIDR, '10.244.0.0/24')
   })
 
@@ -145,7 +191,14 @@ describe('registration of nodes', () => {
     })
 
     it('does not take pods from the node', async () => {
-      const pod = await plane.api.create({ kind: 'Pod', metadata: { name: 'a', namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'busybox' }] } }, USER)
+      const pod = await plane.api.create(
+        {
+          kind: 'Pod',
+          metadata: { name: 'a', namespace: 'default' },
+          spec: { containers: [{ name: 'c', image: 'busybox' }] },
+        },
+        USER,
+      )
       const first = await welcomed(new TestNode(dispatcher, 'n1'))
       await plane.api.bind('default', 'a', pod.metadata.uid, 'n1', USER)
       await eventually(() => first.holds.includes('Pod/a'))
@@ -161,27 +214,55 @@ describe('registration of nodes', () => {
       await first.ended
       await welcomed(new TestNode(dispatcher, 'n2'))
       const again = await welcomed(new TestNode(dispatcher, 'n1', 'n1', { spec: { podCIDR: '10.244.0.0/24' } }))
-      assert.deepEqual([controllers.node('n2')?.spec.podCIDR, again.welcomed?.spec.podCIDR], ['10.244.0.0/24', '10.244.1.0/24'])
+      assert.deepEqual(
+        [controllers.node('n2')?.spec.podCIDR, again.welcomed?.spec.podCIDR],
+        ['10.244.0.0/24', '10.244.1.0/24'],
+      )
     })
   })
 
   it('gives many nodes that come at once a range each', async () => {
-    const nodes = await Promise.all(Array.from({ length: 20 }, (_, index) => welcomed(new TestNode(dispatcher, `n${index}`))))
+    const nodes = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => welcomed(new TestNode(dispatcher, `n${index}`))),
+    )
     assert.equal(new Set(nodes.map((node) => node.welcomed!.spec.podCIDR)).size, 20)
   })
 
   it('gives nodes a range each through two controllers whose caches lag', async () => {
-    const informers = [1, 2].map((seed) => new StoreInformer({ store: plane.store, clock: systemClock, random: seededRandom(seed), logger: silentLogger }))
+    const informers = [1, 2].map(
+      (seed) =>
+        new StoreInformer({ store: plane.store, clock: systemClock, random: seededRandom(seed), logger: silentLogger }),
+    )
     const stop = new AbortController()
     const running = informers.map((informer) => informer.run(stop.signal))
-    const registries = await Promise.all(informers.map(async (informer) => {
-      await informer.synced()
-      const registry = new NodeRegistry({ api: plane.api, informer, clock: systemClock, controller: 'c1', podCidr: '10.244.0.0/16' })
-      informer.on('Node', (change) => registry.note(change))
-      return registry
-    }))
-    const nodes = await Promise.all(Array.from({ length: 20 }, (_, index) =>
-      registries[index % 2]!.register({ apiVersion: 'v1', kind: 'Node', metadata: { name: `n${index}`, namespace: '', uid: '', resourceVersion: '' }, spec: {}, status: {} }, `s${index}`)))
+    const registries = await Promise.all(
+      informers.map(async (informer) => {
+        await informer.synced()
+        const registry = new NodeRegistry({
+          api: plane.api,
+          informer,
+          clock: systemClock,
+          controller: 'c1',
+          podCidr: '10.244.0.0/16',
+        })
+        informer.on('Node', (change) => registry.note(change))
+        return registry
+      }),
+    )
+    const nodes = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        registries[index % 2]!.register(
+          {
+            apiVersion: 'v1',
+            kind: 'Node',
+            metadata: { name: `n${index}`, namespace: '', uid: '', resourceVersion: '' },
+            spec: {},
+            status: {},
+          },
+          `s${index}`,
+        ),
+      ),
+    )
     assert.equal(new Set(nodes.map(({ spec }) => spec.podCIDR)).size, 20)
     stop.abort()
     await Promise.all(running)
@@ -189,39 +270,99 @@ describe('registration of nodes', () => {
 
   it('gives a node a range per family, and the second one to a node that had one when the cluster had one', async () => {
     const registry = (podCidr: string): NodeRegistry => {
-      const made = new NodeRegistry({ api: plane.api, informer: plane.informer, clock: systemClock, controller: 'c1', podCidr })
+      const made = new NodeRegistry({
+        api: plane.api,
+        informer: plane.informer,
+        clock: systemClock,
+        controller: 'c1',
+        podCidr,
+      })
       plane.informer.on('Node', (change) => made.note(change))
       return made
     }
-    const node = (name: string, podCIDRs: string[] = []): Node => ({ apiVersion: 'v1', kind: 'Node', metadata: { name, namespace: '', uid: '', resourceVersion: '' }, spec: { podCIDR: podCIDRs[0], podCIDRs }, status: {} })
+    const node = (name: string, podCIDRs: string[] = []): Node => ({
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name, namespace: '', uid: '', resourceVersion: '' },
+      spec: { podCIDR: podCIDRs[0], podCIDRs },
+      status: {},
+    })
     await registry('10.244.0.0/16').register(node('n1'), 's1')
     const dual = registry('10.244.0.0/16,fd00:10:244::/48')
-    const [first, second] = [await dual.register(node('n1'), 's2'), await dual.register(node('n2', ['10.244.7.0/24', 'fd00:10:244:9::/64']), 's1')]
+    const [first, second] = [
+      await dual.register(node('n1'), 's2'),
+      await dual.register(node('n2', ['10.244.7.0/24', 'fd00:10:244:9::/64']), 's1'),
+    ]
     assert.deepEqual(first.spec.podCIDRs, ['10.244.0.0/24', 'fd00:10:244::/64'])
     assert.deepEqual(second.spec, { podCIDR: '10.244.7.0/24', podCIDRs: ['10.244.7.0/24', 'fd00:10:244:9::/64'] })
     assert.equal(second.metadata.annotations?.['gantry.dev/pod-range'], undefined)
-    assert.deepEqual((await registry('fd00:10:244::/48').register(node('n3'), 's1')).spec, { podCIDR: 'fd00:10:244:1::/64', podCIDRs: ['fd00:10:244:1::/64'] })
+    assert.deepEqual((await registry('fd00:10:244::/48').register(node('n3'), 's1')).spec, {
+      podCIDR: 'fd00:10:244:1::/64',
+      podCIDRs: ['fd00:10:244:1::/64'],
+    })
   })
 
-  it('refuses a node whose range is another\'s already, and says what to do', async () => {
-    for (const name of ['n1', 'n2']) await plane.api.create({ kind: 'Node', metadata: { name }, spec: { podCIDR: '10.244.0.0/24', podCIDRs: ['10.244.0.0/24'] } }, USER)
+  it("refuses a node whose range is another's already, and says what to do", async () => {
+    for (const name of ['n1', 'n2'])
+      await plane.api.create(
+        { kind: 'Node', metadata: { name }, spec: { podCIDR: '10.244.0.0/24', podCIDRs: ['10.244.0.0/24'] } },
+        USER,
+      )
     await welcomed(new TestNode(dispatcher, 'n1'))
     const ended = await new TestNode(dispatcher, 'n2').ended
-    assert.ok(GantryError.is(ended, 'FailedPrecondition') && ended.message === 'the address range 10.244.0.0/24 of node n2 is also that of node n1', String(ended))
+    assert.ok(
+      GantryError.is(ended, 'FailedPrecondition') &&
+        ended.message === 'the address range 10.244.0.0/24 of node n2 is also that of node n1',
+      String(ended),
+    )
     await plane.api.delete('Node', '', 'n2', {}, USER)
     assert.equal((await welcomed(new TestNode(dispatcher, 'n2'))).welcomed?.spec.podCIDR, '10.244.1.0/24')
   })
 
   describe('status', () => {
     it('takes what the node reports, keeps Ready and what others say of it, and moves a transition only with the status', async () => {
-      const node = await welcomed(new TestNode(dispatcher, 'n1', 'n1', { status: { conditions: [pressure('False', 1)], images: [{ names: ['a'], sizeBytes: 1 }] } }))
-      await plane.api.mutate('Node', '', 'n1', 'status', ({ status }) => void (status.conditions = [...status.conditions!, { type: 'KernelDeadlock', status: 'False' }]), USER)
-      node.sent.push({ message: { case: 'node', value: { status: { capacity: { cpu: '4' }, conditions: [pressure('True', 2), { type: 'Ready', status: 'False' }], images: [] } } } })
+      const node = await welcomed(
+        new TestNode(dispatcher, 'n1', 'n1', {
+          status: { conditions: [pressure('False', 1)], images: [{ names: ['a'], sizeBytes: 1 }] },
+        }),
+      )
+      await plane.api.mutate(
+        'Node',
+        '',
+        'n1',
+        'status',
+        ({ status }) => void (status.conditions = [...status.conditions!, { type: 'KernelDeadlock', status: 'False' }]),
+        USER,
+      )
+      node.sent.push({
+        message: {
+          case: 'node',
+          value: {
+            status: {
+              capacity: { cpu: '4' },
+              conditions: [pressure('True', 2), { type: 'Ready', status: 'False' }],
+              images: [],
+            },
+          },
+        },
+      })
       await eventually(() => controllers.node()?.status.capacity?.cpu === '4')
-      assert.deepEqual(controllers.node()?.status.conditions?.map(({ type, status }) => [type, status]).sort(), [['KernelDeadlock', 'False'], ['MemoryPressure', 'True'], ['Ready', 'True']])
+      assert.deepEqual(
+        controllers
+          .node()
+          ?.status.conditions?.map(({ type, status }) => [type, status])
+          .sort(),
+        [
+          ['KernelDeadlock', 'False'],
+          ['MemoryPressure', 'True'],
+          ['Ready', 'True'],
+        ],
+      )
       assert.equal(controllers.condition('MemoryPressure')?.lastTransitionTime, '2026-01-01T00:00:02Z')
       assert.equal(controllers.node()?.status.images, undefined)
-      node.sent.push({ message: { case: 'node', value: { status: { capacity: { cpu: '5' }, conditions: [pressure('True', 3)] } } } })
+      node.sent.push({
+        message: { case: 'node', value: { status: { capacity: { cpu: '5' }, conditions: [pressure('True', 3)] } } },
+      })
       await eventually(() => controllers.node()?.status.capacity?.cpu === '5')
       assert.equal(controllers.condition('MemoryPressure')?.lastTransitionTime, '2026-01-01T00:00:02Z')
       assert.equal(controllers.condition('MemoryPressure')?.lastHeartbeatTime, '2026-01-01T00:00:03Z')
@@ -232,7 +373,13 @@ describe('registration of nodes', () => {
       await welcomed(new TestNode(dispatcher, 'n1'))
       await older.ended
       older.sent.push({ message: { case: 'node', value: { status: { capacity: { cpu: '9' } } } } })
-      const registry = new NodeRegistry({ api: plane.api, informer: plane.informer, clock: systemClock, controller: 'c1', podCidr: '10.244.0.0/16' })
+      const registry = new NodeRegistry({
+        api: plane.api,
+        informer: plane.informer,
+        clock: systemClock,
+        controller: 'c1',
+        podCidr: '10.244.0.0/16',
+      })
       await registry.report('n1', 'another', { capacity: { cpu: '8' } })
       await registry.report('gone', 'another', { capacity: { cpu: '8' } })
       assert.equal((await plane.api.get('Node', '', 'n1')).status.capacity?.cpu, '2')
@@ -289,12 +436,15 @@ describe('nodes and several controllers', () => {
     await controllers.stop()
   })
 
-  it('names the session and the controller that holds it in the node\'s object', async () => {
+  it("names the session and the controller that holds it in the node's object", async () => {
     const controllers = new Controllers()
     await controllers.start()
     const node = await welcomed(new TestNode(controllers.dispatcher(), 'n1'))
     const first = node.received[0]!.message
-    assert.equal(controllers.node()?.metadata.annotations?.[SESSION_ANNOTATION], first?.case === 'welcome' && first.value.sessionId)
+    assert.equal(
+      controllers.node()?.metadata.annotations?.[SESSION_ANNOTATION],
+      first?.case === 'welcome' && first.value.sessionId,
+    )
     assert.equal(controllerOf(controllers.node()!), 'c1')
     await controllers.stop()
   })

@@ -44,7 +44,15 @@ describe('writer of statuses', () => {
         }
       },
     })
-    writer = new StatusWriter({ api, informer: plane.informer, events: sink([], recorded), clock, random: seededRandom(1), logger: silentLogger, complaints: new Complaints({ informer: plane.informer, events: sink([], told), clock, logger: silentLogger }) })
+    writer = new StatusWriter({
+      api,
+      informer: plane.informer,
+      events: sink([], recorded),
+      clock,
+      random: seededRandom(1),
+      logger: silentLogger,
+      complaints: new Complaints({ informer: plane.informer, events: sink([], told), clock, logger: silentLogger }),
+    })
     for (const name of ['n1', 'n2']) await plane.api.create({ kind: 'Node', metadata: { name } }, CONTEXT)
     stop = new AbortController()
     running = writer.run(stop.signal)
@@ -57,7 +65,14 @@ describe('writer of statuses', () => {
   })
 
   async function bound(name: string, node = 'n1'): Promise<Pod> {
-    const pod = await plane.api.create({ kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'busybox' }] } }, CONTEXT)
+    const pod = await plane.api.create(
+      {
+        kind: 'Pod',
+        metadata: { name, namespace: 'default' },
+        spec: { containers: [{ name: 'c', image: 'busybox' }] },
+      },
+      CONTEXT,
+    )
     const placed = await plane.api.bind('default', name, pod.metadata.uid, node, CONTEXT)
     await plane.informer.reached(Number(placed.metadata.resourceVersion))
     return placed
@@ -75,7 +90,10 @@ describe('writer of statuses', () => {
     observe(pod, { phase: 'Running' })
     observe(pod, { phase: 'Failed' }, { node: 'n2', released: true })
     await eventually(() => stored('a')?.status.phase === 'Running')
-    assert.deepEqual(told.map(({ regarding, reason, message }) => [regarding.kind, regarding.metadata.name, reason, message]), [['Node', 'n2', 'StatusRefused', 'node n2 reports pod default/a, which is not its own']])
+    assert.deepEqual(
+      told.map(({ regarding, reason, message }) => [regarding.kind, regarding.metadata.name, reason, message]),
+      [['Node', 'n2', 'StatusRefused', 'node n2 reports pod default/a, which is not its own']],
+    )
   })
 
   it('does not try again what is refused, says so on the pod, and takes the next one', async () => {
@@ -83,7 +101,10 @@ describe('writer of statuses', () => {
     refusal = new GantryError('InvalidArgument', 'status.phase: "Odd" is not allowed')
     observe(pod, { phase: 'Running' })
     await eventually(() => recorded.length === 1)
-    assert.deepEqual([recorded[0]!.reason, recorded[0]!.type, recorded[0]!.regarding.metadata.uid], ['StatusRefused', 'Warning', pod.metadata.uid])
+    assert.deepEqual(
+      [recorded[0]!.reason, recorded[0]!.type, recorded[0]!.regarding.metadata.uid],
+      ['StatusRefused', 'Warning', pod.metadata.uid],
+    )
     assert.match(recorded[0]!.message, /node n1 reports cannot be stored: status\.phase: "Odd" is not allowed$/)
     await clock.advance(600_000)
     assert.deepEqual([writes, writer.size], [1, 0])
@@ -97,7 +118,10 @@ describe('writer of statuses', () => {
     refusal = new GantryError('Unavailable', 'no store')
     observe(pod, { phase: 'Running' })
     for (let turn = 0; turn < 20; turn++) await clock.advance(30_000)
-    assert.deepEqual(recorded.map(({ reason }) => reason), ['StatusNotWritten'])
+    assert.deepEqual(
+      recorded.map(({ reason }) => reason),
+      ['StatusNotWritten'],
+    )
     assert.ok(writes > 10, `${writes} tries`)
     refusal = undefined
     await clock.advance(60_000)
@@ -131,7 +155,7 @@ describe('writer of statuses', () => {
     assert.deepEqual([left.metadata.uid, left.status.phase], [second.metadata.uid, 'Pending'])
   })
 
-  it('does not let a node release another node\'s pod that is being deleted', async () => {
+  it("does not let a node release another node's pod that is being deleted", async () => {
     const pod = await bound('a', 'n2')
     await plane.api.delete('Pod', 'default', 'a', {}, CONTEXT)
     observe(pod, { phase: 'Failed' }, { released: true })

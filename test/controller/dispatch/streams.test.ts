@@ -9,7 +9,21 @@ import type { ControllerMessage, StreamDown, StreamUp } from '../../../proto/gen
 import type { Input } from '../../../proto/api/wire.ts'
 import { eventually } from '../../eventually.ts'
 
-const LOGS = { podUid: 'u', request: { case: 'logs' as const, value: { namespace: 'default', pod: 'a', container: '', follow: false, previous: false, sinceTime: '', timestamps: false } } }
+const LOGS = {
+  podUid: 'u',
+  request: {
+    case: 'logs' as const,
+    value: {
+      namespace: 'default',
+      pod: 'a',
+      container: '',
+      follow: false,
+      previous: false,
+      sinceTime: '',
+      timestamps: false,
+    },
+  },
+}
 const MANY = 1_000
 
 describe('streams between a caller and a node', () => {
@@ -26,10 +40,15 @@ describe('streams between a caller and a node', () => {
   })
 
   const context = (name: string): CallContext => ({ signal: caller.signal, user: { name, groups: [] }, peer: 'test' })
-  const open = (input: AsyncIterable<Input<StreamDown>> = new Channel(), tell = (message: Input<ControllerMessage>): boolean => told.push(message) > 0): AsyncGenerator<StreamUp> =>
-    streams.open('n1', LOGS, input, tell, context('admin'))
+  const open = (
+    input: AsyncIterable<Input<StreamDown>> = new Channel(),
+    tell = (message: Input<ControllerMessage>): boolean => told.push(message) > 0,
+  ): AsyncGenerator<StreamUp> => streams.open('n1', LOGS, input, tell, context('admin'))
 
-  const serve = (answers: AsyncIterable<StreamUp>, signal = new AbortController().signal): AsyncGenerator<Input<StreamDown>> => streams.serve('n1', answers, signal)
+  const serve = (
+    answers: AsyncIterable<StreamUp>,
+    signal = new AbortController().signal,
+  ): AsyncGenerator<Input<StreamDown>> => streams.serve('n1', answers, signal)
 
   function asked(): string | false {
     const message = told.find(({ message }) => message?.case === 'openStream')?.message
@@ -66,7 +85,8 @@ describe('streams between a caller and a node', () => {
   it('takes no more of a caller than a slow node reads', async () => {
     let sent = 0
     const input = (async function* (): AsyncGenerator<Input<StreamDown>> {
-      for (; sent < MANY; sent++) yield { message: { case: 'exec', value: { input: { case: 'stdin', value: Buffer.alloc(1) } } } }
+      for (; sent < MANY; sent++)
+        yield { message: { case: 'exec', value: { input: { case: 'stdin', value: Buffer.alloc(1) } } } }
     })()
     const up = open(input)
     const first = up.next()
@@ -101,11 +121,17 @@ describe('streams between a caller and a node', () => {
     const late = open().next()
     await eventually(asked)
     await clock.advance(10_000)
-    await assert.rejects(late, (error) => GantryError.is(error, 'Unavailable') && error.message.includes('did not answer within 10 s'))
+    await assert.rejects(
+      late,
+      (error) => GantryError.is(error, 'Unavailable') && error.message.includes('did not answer within 10 s'),
+    )
     const lost = open().next()
     streams.abandon('n2')
     streams.abandon('n1')
-    await assert.rejects(lost, (error) => GantryError.is(error, 'Unavailable') && error.message.includes('lost its session'))
+    await assert.rejects(
+      lost,
+      (error) => GantryError.is(error, 'Unavailable') && error.message.includes('lost its session'),
+    )
     assert.equal(clock.pending, 0)
   })
 
@@ -120,7 +146,11 @@ describe('streams between a caller and a node', () => {
     // As the call's messages end when the node is gone.
     broken.abort(new GantryError('Cancelled', 'the caller went away'))
     answers.close()
-    await assert.rejects(up.next(), (error) => GantryError.is(error, 'Unavailable') && error.message === 'node n1 was lost in the middle of the stream')
+    await assert.rejects(
+      up.next(),
+      (error) =>
+        GantryError.is(error, 'Unavailable') && error.message === 'node n1 was lost in the middle of the stream',
+    )
     assert.equal((await served).done, true)
   })
 
@@ -136,7 +166,9 @@ describe('streams between a caller and a node', () => {
     const answers = new Channel<StreamUp>()
     answers.push({ message: { case: 'opened', value: streamId } })
     const first = serve(answers).next()
-    await assert.rejects(serve(pieces(streamId, { count: 0, ended: false })).next(), (error) => GantryError.is(error, 'NotFound'))
+    await assert.rejects(serve(pieces(streamId, { count: 0, ended: false })).next(), (error) =>
+      GantryError.is(error, 'NotFound'),
+    )
     answers.close()
     assert.deepEqual([(await first).done, (await up).done], [true, true])
   })

@@ -4,7 +4,15 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import type { CallContext } from '../../../proto/api/rpc.ts'
 import { decodeResource } from '../../../proto/api/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'
-import type { Assignments, ControllerMessage, Event, NetworkUpdate, Node, NodeMessage, Pod } from '../../../proto/gen/types.ts'
+import type {
+  Assignments,
+  ControllerMessage,
+  Event,
+  NetworkUpdate,
+  Node,
+  NodeMessage,
+  Pod,
+} from '../../../proto/gen/types.ts'
 
 export type Recorded = Parameters<DispatcherParts['events']['record']>[0]
 
@@ -15,11 +23,18 @@ export function sink(published: Event[], recorded: Recorded[] = []): DispatcherP
 
 /** Of a cluster that has one controller. */
 export const CLUSTER_NETWORK = { podCidrs: ['10.244.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' }
-export const NO_PEERS: DispatcherParts['peers'] = { client: (name) => Promise.reject(new GantryError('Unavailable', `controller ${name} is not present`)) }
+export const NO_PEERS: DispatcherParts['peers'] = {
+  client: (name) => Promise.reject(new GantryError('Unavailable', `controller ${name} is not present`)),
+}
 
 export function caller(name: string, peer = 'test'): CallContext & { abort: () => void } {
   const controller = new AbortController()
-  return { signal: controller.signal, user: { name, groups: [] }, peer, abort: () => controller.abort(new GantryError('Cancelled', 'gone')) }
+  return {
+    signal: controller.signal,
+    user: { name, groups: [] },
+    peer,
+    abort: () => controller.abort(new GantryError('Cancelled', 'gone')),
+  }
 }
 
 export class TestNode {
@@ -29,23 +44,47 @@ export class TestNode {
   /** Whether it says at once that it follows what it is told of the network. */
   follows = true
 
-  /** `change` is of what the node says it is; `peer` is where its session comes from, the address that it reports if not given. */
-  constructor(dispatcher: Dispatcher, name: string, certificate = name, change: { labels?: Record<string, string>; spec?: Node['spec']; status?: Node['status']; peer?: string } = {}, hello = true) {
+  /**
+   * `change` is of what the node says it is; `peer` is where its session comes from, the address that it reports if not
+   * given.
+   */
+  constructor(
+    dispatcher: Dispatcher,
+    name: string,
+    certificate = name,
+    change: { labels?: Record<string, string>; spec?: Node['spec']; status?: Node['status']; peer?: string } = {},
+    hello = true,
+  ) {
     const node: Node = {
-      apiVersion: 'v1', kind: 'Node', metadata: { name, namespace: '', uid: '', resourceVersion: '', labels: { 'kubernetes.io/hostname': name, ...change.labels } },
-      spec: { ...change.spec }, status: { capacity: { cpu: '2' }, ...change.status },
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: {
+        name,
+        namespace: '',
+        uid: '',
+        resourceVersion: '',
+        labels: { 'kubernetes.io/hostname': name, ...change.labels },
+      },
+      spec: { ...change.spec },
+      status: { capacity: { cpu: '2' }, ...change.status },
     }
     const address = change.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address
-    const peer = change.peer ?? (address === undefined ? undefined : `${address.includes(':') ? `[${address}]` : address}:40000`)
+    const peer =
+      change.peer ?? (address === undefined ? undefined : `${address.includes(':') ? `[${address}]` : address}:40000`)
     if (hello) this.sent.push({ message: { case: 'hello', value: { agentId: 'a', version: '1', node } } })
     this.ended = (async () => {
-      for await (const message of dispatcher.session(this.sent, caller(`system:node:${certificate}`, peer))) this.#receive(message as ControllerMessage)
-    })().then(() => undefined, (thrown: unknown) => thrown)
+      for await (const message of dispatcher.session(this.sent, caller(`system:node:${certificate}`, peer)))
+        this.#receive(message as ControllerMessage)
+    })().then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    )
   }
 
   #receive(received: ControllerMessage): void {
     this.received.push(received)
-    if (this.follows && received.message?.case === 'network' && !received.message.value.more) this.confirm(received.message.value.revision)
+    if (this.follows && received.message?.case === 'network' && !received.message.value.more)
+      this.confirm(received.message.value.revision)
   }
 
   confirm(revision: number): void {
@@ -79,7 +118,7 @@ export class TestNode {
 
   /** The node as the control plane welcomed it. */
   get welcomed(): Node | undefined {
-    return this.received.flatMap(({ message }) => (message?.case === 'welcome' ? message.value.node ?? [] : []))[0]
+    return this.received.flatMap(({ message }) => (message?.case === 'welcome' ? (message.value.node ?? []) : []))[0]
   }
 
   report(pod: Pod, status: Pod['status'], released = false): void {
@@ -87,4 +126,3 @@ export class TestNode {
     this.sent.push({ message: { case: 'statuses', value: { pods: [{ namespace, name, uid, status, released }] } } })
   }
 }
-

@@ -58,7 +58,11 @@ describe('election', () => {
     const terms: Term[] = []
     const ended: number[] = []
     const candidate: Candidate = {
-      election, terms, ended, leading: false, stop: () => end.abort(),
+      election,
+      terms,
+      ended,
+      leading: false,
+      stop: () => end.abort(),
       running: election.run(end.signal, async (term, signal) => {
         terms.push(term)
         candidate.leading = true
@@ -140,7 +144,7 @@ describe('election', () => {
     assert.deepEqual([one.leading, one.terms.length], [true, 1])
   })
 
-  it('stops when its key is another\'s', async () => {
+  it("stops when its key is another's", async () => {
     const one = run('one')
     await clock.advance(0)
     await store.commit([remove(ELECTION_KEY)])
@@ -156,7 +160,9 @@ describe('election', () => {
 
   it('waits for the lease of a killed run, unless the name is known to be ours', async () => {
     const leaseId = await store.grantLease(5)
-    await store.commit([{ kind: 'put', key: ELECTION_KEY, value: Buffer.from('one'), expect: { is: 'absent' }, leaseId }])
+    await store.commit([
+      { kind: 'put', key: ELECTION_KEY, value: Buffer.from('one'), expect: { is: 'absent' }, leaseId },
+    ])
     const stranger = run('one')
     await clock.advance(4900)
     assert.equal(stranger.leading, false)
@@ -165,7 +171,9 @@ describe('election', () => {
     stranger.stop()
     await stranger.running
     const again = await store.grantLease(5)
-    await store.commit([{ kind: 'put', key: ELECTION_KEY, value: Buffer.from('one'), expect: { is: 'absent' }, leaseId: again }])
+    await store.commit([
+      { kind: 'put', key: ELECTION_KEY, value: Buffer.from('one'), expect: { is: 'absent' }, leaseId: again },
+    ])
     const ours = run('one', true)
     await clock.advance(0)
     assert.equal(ours.leading, true)
@@ -185,23 +193,35 @@ describe('election', () => {
     const stores = ['a', 'b', 'c'].map((name) => {
       const own = Object.create(store) as CutStore
       const cut = { away: false }
-      const through = <A extends unknown[], R>(method: (...args: A) => Promise<R>) => async (...args: A): Promise<R> => {
-        if (cut.away) throw new GantryError('Unavailable', 'cut off')
-        return method.apply(store, args)
-      }
-      Object.assign(own, { get: through(store.get), list: through(store.list), commit: through(store.commit), keepLease: through(store.keepLease), grantLease: through(store.grantLease), revokeLease: through(store.revokeLease), watch: store.watch.bind(store) })
+      const through =
+        <A extends unknown[], R>(method: (...args: A) => Promise<R>) =>
+        async (...args: A): Promise<R> => {
+          if (cut.away) throw new GantryError('Unavailable', 'cut off')
+          return method.apply(store, args)
+        }
+      Object.assign(own, {
+        get: through(store.get),
+        list: through(store.list),
+        commit: through(store.commit),
+        keepLease: through(store.keepLease),
+        grantLease: through(store.grantLease),
+        revokeLease: through(store.revokeLease),
+        watch: store.watch.bind(store),
+      })
       return { name, own, cut }
     })
     let leading = 0
     let led = 0
     const end = new AbortController()
-    const all = stores.map(({ name, own }) => new Election({ store: own, clock, random, logger: silentLogger, name }).run(end.signal, async (_term, signal) => {
-      leading++
-      led++
-      assert.equal(leading, 1)
-      if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-      leading--
-    }))
+    const all = stores.map(({ name, own }) =>
+      new Election({ store: own, clock, random, logger: silentLogger, name }).run(end.signal, async (_term, signal) => {
+        leading++
+        led++
+        assert.equal(leading, 1)
+        if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+        leading--
+      }),
+    )
     for (let step = 0; step < 300; step++) {
       const { cut } = stores[Math.floor(random.next() * stores.length)]!
       cut.away = !cut.away

@@ -45,7 +45,10 @@ describe('peers', () => {
         return {
           address,
           client: () => ({ address }) as never,
-          ready: () => (down ? Promise.reject(new GantryError('Unavailable', `${address} does not answer within 1000 ms`)) : Promise.resolve()),
+          ready: () =>
+            down
+              ? Promise.reject(new GantryError('Unavailable', `${address} does not answer within 1000 ms`))
+              : Promise.resolve(),
           onLost: () => undefined,
           close: () => void events.push(`close ${address}`),
         }
@@ -83,18 +86,32 @@ describe('peers', () => {
   it('say which of them cannot be reached', async () => {
     replicas.move('c2', 'b:1')
     down = true
-    await assert.rejects(peers.client('c2', 'Pods'), { code: 'Unavailable', message: 'controller c2: b:1 does not answer within 1000 ms' })
+    await assert.rejects(peers.client('c2', 'Pods'), {
+      code: 'Unavailable',
+      message: 'controller c2: b:1 does not answer within 1000 ms',
+    })
   })
 })
 
 describe('a question for the leader', () => {
-  const caller = (group: string): CallContext => ({ signal: new AbortController().signal, user: { name: 'x', groups: [group] }, peer: 'test' })
+  const caller = (group: string): CallContext => ({
+    signal: new AbortController().signal,
+    user: { name: 'x', groups: [group] },
+    peer: 'test',
+  })
   const answer = (summary: string): WhyResponse => ({ node: '', verdicts: [], summary, time: '' })
 
   function handlers(leader: string): ClusterHandlers {
     return new ClusterHandlers({
-      usage: { of: () => assert.fail('not asked for') }, nodePages: { read: () => assert.fail('not asked for') }, netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
-      version: '1', controller: 'c1', leader: () => leader, events: { read: () => assert.fail() }, confirmed: () => Promise.resolve(), why: () => answer('own'),
+      usage: { of: () => assert.fail('not asked for') },
+      nodePages: { read: () => assert.fail('not asked for') },
+      netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
+      version: '1',
+      controller: 'c1',
+      leader: () => leader,
+      events: { read: () => assert.fail() },
+      confirmed: () => Promise.resolve(),
+      why: () => answer('own'),
       peers: { client: (name) => Promise.resolve({ why: () => Promise.resolve(answer(`of ${name}`)) } as never) },
     })
   }

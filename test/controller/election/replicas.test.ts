@@ -27,10 +27,11 @@ class Line extends MemoryStore {
   override list: MemoryStore['list'] = (...args) => this.#through(() => this.#store.list(...args))
   override commit: MemoryStore['commit'] = (...args) => this.#through(() => this.#store.commit(...args))
   override grantLease: MemoryStore['grantLease'] = (...args) => this.#through(() => this.#store.grantLease(...args))
-  override keepLease: MemoryStore['keepLease'] = (...args) => this.#through(async () => {
-    if (this.slow > 0) await delay(this.#clock, this.slow)
-    return this.#store.keepLease(...args)
-  })
+  override keepLease: MemoryStore['keepLease'] = (...args) =>
+    this.#through(async () => {
+      if (this.slow > 0) await delay(this.#clock, this.slow)
+      return this.#store.keepLease(...args)
+    })
   override revokeLease: MemoryStore['revokeLease'] = (...args) => this.#through(() => this.#store.revokeLease(...args))
   override watch: MemoryStore['watch'] = (...args) => this.#store.watch(...args)
 }
@@ -40,10 +41,22 @@ describe('replicas', () => {
   let store: MemoryStore
   let running: { stop: () => void; ended: Promise<void> }[]
 
-  function run(name: string, address = `${name}:7443`, logger: Logger = silentLogger): { replicas: StoreReplicas; line: Line; changes: string[]; stop: () => void; ended: Promise<void> } {
+  function run(
+    name: string,
+    address = `${name}:7443`,
+    logger: Logger = silentLogger,
+  ): { replicas: StoreReplicas; line: Line; changes: string[]; stop: () => void; ended: Promise<void> } {
     const line = new Line(store, clock)
     const end = new AbortController()
-    const replicas = new StoreReplicas({ store: line, clock, random: seededRandom(1), logger, name, address, kubeAddress: () => address.replace('7443', '6443') })
+    const replicas = new StoreReplicas({
+      store: line,
+      clock,
+      random: seededRandom(1),
+      logger,
+      name,
+      address,
+      kubeAddress: () => address.replace('7443', '6443'),
+    })
     const changes: string[] = []
     replicas.on((changed) => changes.push(`${changed} ${replicas.addressOf(changed) ?? 'gone'}`))
     const one = { replicas, line, changes, stop: () => end.abort(), ended: replicas.run(end.signal) }
@@ -69,9 +82,15 @@ describe('replicas', () => {
     const two = run('two')
     await clock.advance(60_000)
     for (const { replicas } of [one, two]) {
-      assert.deepEqual(['one', 'two', 'three'].map((name) => replicas.present(name)), [true, true, false])
+      assert.deepEqual(
+        ['one', 'two', 'three'].map((name) => replicas.present(name)),
+        [true, true, false],
+      )
       assert.equal(replicas.addressOf('two'), 'two:7443')
-      assert.deepEqual([...replicas.kubeAddresses()].sort(), [['one', 'one:6443'], ['two', 'two:6443']])
+      assert.deepEqual([...replicas.kubeAddresses()].sort(), [
+        ['one', 'one:6443'],
+        ['two', 'two:6443'],
+      ])
     }
     assert.deepEqual(one.changes, ['one one:7443', 'two two:7443'])
   })
@@ -148,7 +167,15 @@ describe('replicas', () => {
 
   it('takes the place of a run that was killed', async () => {
     const leaseId = await store.grantLease(5)
-    await store.commit([{ kind: 'put', key: `${REPLICAS_PREFIX}two`, value: Buffer.from('{"address":"old:1"}'), expect: { is: 'any' }, leaseId }])
+    await store.commit([
+      {
+        kind: 'put',
+        key: `${REPLICAS_PREFIX}two`,
+        value: Buffer.from('{"address":"old:1"}'),
+        expect: { is: 'any' },
+        leaseId,
+      },
+    ])
     const one = run('one')
     run('two')
     await clock.advance(6000)
@@ -158,7 +185,11 @@ describe('replicas', () => {
 
   it('says when another controller has its name', async () => {
     const errors: unknown[] = []
-    run('one', 'a:1', { ...silentLogger, error: (fields: unknown) => void errors.push(fields), child: () => silentLogger } as unknown as Logger)
+    run('one', 'a:1', {
+      ...silentLogger,
+      error: (fields: unknown) => void errors.push(fields),
+      child: () => silentLogger,
+    } as unknown as Logger)
     await clock.advance(0)
     run('one', 'b:1')
     await clock.advance(0)

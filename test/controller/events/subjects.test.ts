@@ -11,9 +11,11 @@ describe('subjects', () => {
   })
 
   it('are single tokens that no two texts share', () => {
-    fc.assert(fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (a, b) => {
-      assert.match(subjectToken(a), /^[A-Za-z0-9_%-]+$/)
-      assert.equal(subjectToken(a) === subjectToken(b), Buffer.from(a).equals(Buffer.from(b)))
-    }))
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (a, b) => {
+        assert.match(subjectToken(a), /^[A-Za-z0-9_%-]+$/)
+        assert.equal(subjectToken(a) === subjectToken(b), Buffer.from(a).equals(Buffer.from(b)))
+      }),
+    )
   })
 })

@@ -14,10 +14,29 @@ import { seededRandom } from '../../../proto/base/random.ts'
 import type { Kind, Pod } from '../../../proto/gen/types.ts'
 import { committed, failsWith, put, remove } from '../../contract/store.ts'
 
-interface PodOptions { node?: string; owner?: string; uid?: string; namespace?: string }
+interface PodOptions {
+  node?: string
+  owner?: string
+  uid?: string
+  namespace?: string
+}
 
 function podPut(name: string, { node, owner, uid = `uid-${name}`, namespace = 'default' }: PodOptions = {}): Operation {
-  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, uid, resourceVersion: '', ...(owner === undefined ? {} : { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: owner }] }) }, spec: { containers: [], ...(node === undefined ? {} : { nodeName: node }) }, status: {} } as unknown as Pod
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace,
+      uid,
+      resourceVersion: '',
+      ...(owner === undefined
+        ? {}
+        : { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: owner }] }),
+    },
+    spec: { containers: [], ...(node === undefined ? {} : { nodeName: node }) },
+    status: {},
+  } as unknown as Pod
   return { kind: 'put', key: objectKey('Pod', namespace, name), value: encodeResource(pod), expect: { is: 'any' } }
 }
 
@@ -60,13 +79,23 @@ describe('informer', () => {
   })
 
   it('lists page by page what is there, then follows', async () => {
-    for (let page = 0; page < 6; page++) await committed(store, ...Array.from({ length: 100 }, (_, index) => podPut(`p${String(page * 100 + index).padStart(3, '0')}`)))
+    for (let page = 0; page < 6; page++)
+      await committed(
+        store,
+        ...Array.from({ length: 100 }, (_, index) => podPut(`p${String(page * 100 + index).padStart(3, '0')}`)),
+      )
     await start()
     const pods = informer.lister('Pod')
     assert.equal(pods.list().length, 600)
     assert.equal(informer.revision, await store.revision())
     const revision = await write(podPut('a'), podRemove('p000'))
-    assert.deepEqual(pods.list().slice(0, 2).map(({ metadata }) => metadata.name), ['a', 'p001'])
+    assert.deepEqual(
+      pods
+        .list()
+        .slice(0, 2)
+        .map(({ metadata }) => metadata.name),
+      ['a', 'p001'],
+    )
     assert.equal(pods.get('default', 'a')?.metadata.resourceVersion, String(revision))
     assert.equal(pods.cached('default', 'a')?.revision, revision)
     assert.equal(pods.get('default', 'p000'), undefined)
@@ -76,10 +105,20 @@ describe('informer', () => {
 
   it('keeps namespaces apart and in order', async () => {
     await start()
-    await write(podPut('b', { namespace: 'two' }), podPut('a', { namespace: 'two', uid: 'x' }), podPut('c', { namespace: 'one' }))
+    await write(
+      podPut('b', { namespace: 'two' }),
+      podPut('a', { namespace: 'two', uid: 'x' }),
+      podPut('c', { namespace: 'one' }),
+    )
     const pods = informer.lister('Pod')
-    assert.deepEqual(pods.list().map(({ metadata }) => `${metadata.namespace}/${metadata.name}`), ['one/c', 'two/a', 'two/b'])
-    assert.deepEqual(pods.cachedList('two').map(({ object }) => object.metadata.name), ['a', 'b'])
+    assert.deepEqual(
+      pods.list().map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+      ['one/c', 'two/a', 'two/b'],
+    )
+    assert.deepEqual(
+      pods.cachedList('two').map(({ object }) => object.metadata.name),
+      ['a', 'b'],
+    )
     assert.deepEqual(pods.list('three'), [])
     assert.deepEqual(informer.lister('Node').list(), [])
   })
@@ -87,7 +126,8 @@ describe('informer', () => {
   it('indexes by owner and by node, as they change', async () => {
     await start()
     const pods = informer.lister('Pod')
-    const names = (index: 'owner' | 'node', key: string): string[] => pods.byIndex(index, key).map(({ metadata }) => metadata.name)
+    const names = (index: 'owner' | 'node', key: string): string[] =>
+      pods.byIndex(index, key).map(({ metadata }) => metadata.name)
     await write(podPut('b', { owner: 'o1' }), podPut('a', { owner: 'o1' }), podPut('c'))
     assert.deepEqual(names('owner', 'o1'), ['a', 'b'])
     assert.deepEqual(names('node', ''), ['a', 'b', 'c'])
@@ -103,7 +143,10 @@ describe('informer', () => {
     const batches: number[] = []
     informer.onBatch((revision) => void batches.push(revision))
     informer.on('Pod', (change) => {
-      assert.equal(informer.lister('Pod').get('default', change.cached.object.metadata.name)?.metadata.resourceVersion, change.type === 'deleted' ? undefined : String(change.revision))
+      assert.equal(
+        informer.lister('Pod').get('default', change.cached.object.metadata.name)?.metadata.resourceVersion,
+        change.type === 'deleted' ? undefined : String(change.revision),
+      )
       seen.push(told(change))
     })
     await start()
@@ -153,9 +196,27 @@ describe('informer', () => {
     await committed(store, put(objectKey('Pod', 'default', 'bad'), '\xff\xff\xff'), put('/gantry/future/things', 'x'))
     await start()
     const known = await write(podPut('a'))
-    await write(put(objectKey('Pod', 'default', 'a'), '\xff\xff\xff'), { ...podPut('b'), key: objectKey('Pod', 'default', 'c') } as Operation)
-    assert.deepEqual(informer.lister('Pod').list().map(({ metadata }) => `${metadata.name} ${metadata.resourceVersion}`), [`a ${known}`])
-    for (const key of ['/gantry/core/pods/default/bad', '/gantry/future/things', '/gantry/core/pods/default/a', '/gantry/core/pods/default/c']) assert.ok(lines.some((line) => line.includes(`"key":"${key}"`)), key)
+    await write(put(objectKey('Pod', 'default', 'a'), '\xff\xff\xff'), {
+      ...podPut('b'),
+      key: objectKey('Pod', 'default', 'c'),
+    } as Operation)
+    assert.deepEqual(
+      informer
+        .lister('Pod')
+        .list()
+        .map(({ metadata }) => `${metadata.name} ${metadata.resourceVersion}`),
+      [`a ${known}`],
+    )
+    for (const key of [
+      '/gantry/core/pods/default/bad',
+      '/gantry/future/things',
+      '/gantry/core/pods/default/a',
+      '/gantry/core/pods/default/c',
+    ])
+      assert.ok(
+        lines.some((line) => line.includes(`"key":"${key}"`)),
+        key,
+      )
   })
 
   it('resolves reached when the cache is there, and gives up in time', async () => {
@@ -216,7 +277,11 @@ describe('informer', () => {
         if (change === undefined) break
         seen.push(`${told(change)} ${change.previous?.object.spec.nodeName ?? '-'}`)
       }
-      assert.deepEqual(seen, [`${revision} modified changed n1`, `${revision} added made -`, `${revision} deleted removed -`])
+      assert.deepEqual(seen, [
+        `${revision} modified changed n1`,
+        `${revision} added made -`,
+        `${revision} deleted removed -`,
+      ])
     })
 
     it('begins on a store that has just been compacted, and on an empty one', async () => {
@@ -227,7 +292,10 @@ describe('informer', () => {
       const later = make()
       const running = later.run(stop.signal)
       await later.synced()
-      const { value } = await later.watch('Pod', revision - 1, stop.signal)[Symbol.asyncIterator]().next()
+      const { value } = await later
+        .watch('Pod', revision - 1, stop.signal)
+        [Symbol.asyncIterator]()
+        .next()
       assert.deepEqual(value, { revision })
       stop.abort()
       await running
@@ -237,7 +305,16 @@ describe('informer', () => {
       const history = new History<'Pod'>(() => assert.fail('nobody follows'))
       const size = HISTORY_BYTES / 16
       history.begin(1, [])
-      for (let revision = 2; revision <= 102; revision++) history.add({ type: 'modified', revision, previous: undefined, cached: { object: {}, bytes: { length: size }, revision } as never }, 0)
+      for (let revision = 2; revision <= 102; revision++)
+        history.add(
+          {
+            type: 'modified',
+            revision,
+            previous: undefined,
+            cached: { object: {}, bytes: { length: size }, revision } as never,
+          },
+          0,
+        )
       const first = Array.from({ length: 102 }, (_, revision) => revision).find((revision) => {
         try {
           return history.since(revision).length > 0
@@ -245,18 +322,31 @@ describe('informer', () => {
           return !failsWith('Expired')(thrown as GantryError)
         }
       })!
-      assert.ok((102 - first) * size <= HISTORY_BYTES + size && (102 - first) * size >= HISTORY_BYTES / 2, String(first))
-      assert.deepEqual(history.since(first).map(({ revision }) => revision), Array.from({ length: 102 - first }, (_, index) => first + 1 + index))
+      assert.ok(
+        (102 - first) * size <= HISTORY_BYTES + size && (102 - first) * size >= HISTORY_BYTES / 2,
+        String(first),
+      )
+      assert.deepEqual(
+        history.since(first).map(({ revision }) => revision),
+        Array.from({ length: 102 - first }, (_, index) => first + 1 + index),
+      )
     })
 
     it('keeps the newest commit whole, however large', async () => {
       await start()
-      const changes = (revision: number, count: number): Change<'Pod'>[] => Array.from({ length: count }, () => ({ type: 'deleted', revision, previous: undefined, cached: { object: {}, bytes: new Uint8Array(), revision } as never }))
+      const changes = (revision: number, count: number): Change<'Pod'>[] =>
+        Array.from({ length: count }, () => ({
+          type: 'deleted',
+          revision,
+          previous: undefined,
+          cached: { object: {}, bytes: new Uint8Array(), revision } as never,
+        }))
       const history = new History<'Pod'>(() => assert.fail('nobody follows'))
       history.begin(1, [])
       for (const change of [...changes(2, 10), ...changes(3, 3 * HISTORY_LENGTH)]) history.add(change, 0)
       const items = history.iterate(2, 3, 0, stop.signal)
-      for (let index = 0; index < 3 * HISTORY_LENGTH; index++) assert.equal((await items.next()).value?.change?.revision, 3)
+      for (let index = 0; index < 3 * HISTORY_LENGTH; index++)
+        assert.equal((await items.next()).value?.change?.revision, 3)
       assert.deepEqual((await items.next()).value, { revision: 3 })
       history.add(changes(4, 1)[0]!, 0)
       await assert.rejects(history.iterate(2, 4, 0, stop.signal).next(), failsWith('Expired'))
@@ -265,25 +355,47 @@ describe('informer', () => {
     it('shows what there was at each revision, and calls who follows with each change from there', async () => {
       await start()
       const random = seededRandom(7)
-      const show = (items: readonly Cached[]): string[] => items.map(({ object, revision }) => `${object.metadata.namespace}/${object.metadata.name}@${revision}`)
+      const show = (items: readonly Cached[]): string[] =>
+        items.map(({ object, revision }) => `${object.metadata.namespace}/${object.metadata.name}@${revision}`)
       const states = new Map<number, string[]>()
       const told = new Map<number, string[]>()
       const ends: (() => void)[] = []
       for (let step = 0; step < 60; step++) {
-        const chosen = [...new Set(Array.from({ length: 1 + Math.floor(random.next() * 3) }, () => `p${Math.floor(random.next() * 6)}`))]
-        const operations = chosen.map((name) => (informer.lister('Pod').get('default', name) !== undefined && random.next() < 0.4 ? podRemove(name) : podPut(name, { node: String(step) })))
+        const chosen = [
+          ...new Set(
+            Array.from({ length: 1 + Math.floor(random.next() * 3) }, () => `p${Math.floor(random.next() * 6)}`),
+          ),
+        ]
+        const operations = chosen.map((name) =>
+          informer.lister('Pod').get('default', name) !== undefined && random.next() < 0.4
+            ? podRemove(name)
+            : podPut(name, { node: String(step) }),
+        )
         const revision = await write(...operations)
         states.set(revision, show(informer.lister('Pod').cachedList()))
         const changes: string[] = []
         told.set(revision, changes)
-        ends.push(informer.follow('Pod', revision, { change: (change) => void changes.push(`${change.revision} ${change.type} ${change.cached.object.metadata.name}`), end: () => undefined }))
+        ends.push(
+          informer.follow('Pod', revision, {
+            change: (change) =>
+              void changes.push(`${change.revision} ${change.type} ${change.cached.object.metadata.name}`),
+            end: () => undefined,
+          }),
+        )
       }
       for (const [revision, state] of states) assert.deepEqual(show(await informer.at('Pod', revision)), state)
       const [first] = told.values()
       for (const [revision, changes] of told) {
-        assert.deepEqual(changes, first!.filter((change) => Number(change.split(' ', 1)[0]) > revision))
+        assert.deepEqual(
+          changes,
+          first!.filter((change) => Number(change.split(' ', 1)[0]) > revision),
+        )
         const again: string[] = []
-        informer.follow('Pod', revision, { change: (change) => void again.push(`${change.revision} ${change.type} ${change.cached.object.metadata.name}`), end: () => undefined })()
+        informer.follow('Pod', revision, {
+          change: (change) =>
+            void again.push(`${change.revision} ${change.type} ${change.cached.object.metadata.name}`),
+          end: () => undefined,
+        })()
         assert.deepEqual(again, changes)
       }
       for (const end of ends) end()
@@ -311,7 +423,10 @@ describe('informer', () => {
       stop.abort()
       await running
       assert.deepEqual(ended, [undefined])
-      assert.throws(() => informer.follow('Pod', informer.revision, { change: () => undefined, end: () => undefined }), failsWith('Unavailable'))
+      assert.throws(
+        () => informer.follow('Pod', informer.revision, { change: () => undefined, end: () => undefined }),
+        failsWith('Unavailable'),
+      )
     })
 
     it('ends a follower that does not read, and says so', async () => {
@@ -328,7 +443,10 @@ describe('informer', () => {
         for (let index = 0; index < 50; index++) assert.ok((await own.next()).value?.change)
       }
       await assert.rejects(items.next(), failsWith('Expired'))
-      assert.deepEqual(lines.map(({ msg, kind, slowSinceStart }) => ({ msg, kind, slowSinceStart })), [{ msg: 'a watcher reads too slowly and has to list again', kind: 'Pod', slowSinceStart: 1 }])
+      assert.deepEqual(
+        lines.map(({ msg, kind, slowSinceStart }) => ({ msg, kind, slowSinceStart })),
+        [{ msg: 'a watcher reads too slowly and has to list again', kind: 'Pod', slowSinceStart: 1 }],
+      )
     })
 
     it('rejects who waits for a revision when it ends', async () => {
@@ -382,7 +500,11 @@ describe('informer', () => {
     await start()
     await write(podPut('same'), podPut('changed'), podPut('removed'), podPut('recreated', { uid: 'first' }))
     const seen: string[] = []
-    informer.on('Pod', (change) => void seen.push(`${change.type} ${change.cached.object.metadata.name} ${change.cached.object.metadata.uid}`))
+    informer.on(
+      'Pod',
+      (change) =>
+        void seen.push(`${change.type} ${change.cached.object.metadata.name} ${change.cached.object.metadata.uid}`),
+    )
     seen.length = 0
     lost.abort()
     await committed(store, podPut('changed'), podRemove('removed'), podRemove('recreated'))
@@ -391,7 +513,13 @@ describe('informer', () => {
     store.compact(revision)
     back()
     await informer.reached(revision)
-    assert.deepEqual(seen, ['modified changed uid-changed', 'added new uid-new', 'deleted recreated first', 'added recreated second', 'deleted removed uid-removed'])
+    assert.deepEqual(seen, [
+      'modified changed uid-changed',
+      'added new uid-new',
+      'deleted recreated first',
+      'added recreated second',
+      'deleted removed uid-removed',
+    ])
     assert.equal(informer.byUid('first'), undefined)
     assert.equal(informer.byUid('second')?.metadata.name, 'recreated')
   })
@@ -417,8 +545,12 @@ describe('informer', () => {
     await committed(store, podPut('twice', { node: 'n3' }))
     back()
     await informer.reached(await store.revision())
-    const nodes = async (revision: number): Promise<unknown[]> => (await informer.at('Pod', revision)).map(({ object }) => object.spec.nodeName)
-    assert.deepEqual([await nodes(between - 1), await nodes(between), await nodes(between + 1)], [['n1'], ['n2'], ['n3']])
+    const nodes = async (revision: number): Promise<unknown[]> =>
+      (await informer.at('Pod', revision)).map(({ object }) => object.spec.nodeName)
+    assert.deepEqual(
+      [await nodes(between - 1), await nodes(between), await nodes(between + 1)],
+      [['n1'], ['n2'], ['n3']],
+    )
     const next = await write(podPut('twice', { node: 'n4' }))
     assert.deepEqual([await nodes(between), await nodes(next - 1), await nodes(next)], [['n2'], ['n3'], ['n4']])
   })
@@ -426,9 +558,10 @@ describe('informer', () => {
   it('has one object of each revision with those who wrote it, whoever of them hears of it first', async () => {
     await start()
     const key = objectKey('Pod', 'default', 'web')
-    const ofWriter = (node: string, revision: number): Cached => informer.written('Pod', { key, value: (podPut('web', { node }) as { value: Uint8Array }).value, revision })
+    const ofWriter = (node: string, revision: number): Cached =>
+      informer.written('Pod', { key, value: (podPut('web', { node }) as { value: Uint8Array }).value, revision })
     const shown = (): Cached | undefined => informer.lister('Pod').cached('default', 'web')
-    const first = await store.revision() + 1
+    const first = (await store.revision()) + 1
     const early = ofWriter('n1', first)
     assert.equal(early.object.metadata.resourceVersion, String(first))
     await write(podPut('web', { node: 'n1' }))

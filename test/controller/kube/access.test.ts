@@ -25,7 +25,14 @@ interface Request {
 }
 
 const METHODS: Readonly<Record<string, readonly [method: string, query?: string]>> = {
-  get: ['GET'], list: ['GET'], watch: ['GET', 'watch=1'], create: ['POST'], update: ['PUT'], patch: ['PATCH'], delete: ['DELETE'], deletecollection: ['DELETE', 'fieldSelector=metadata.name%3Dnothing'],
+  get: ['GET'],
+  list: ['GET'],
+  watch: ['GET', 'watch=1'],
+  create: ['POST'],
+  update: ['PUT'],
+  patch: ['PATCH'],
+  delete: ['DELETE'],
+  deletecollection: ['DELETE', 'fieldSelector=metadata.name%3Dnothing'],
 }
 const ON_COLLECTIONS: ReadonlySet<string> = new Set(['list', 'watch', 'create', 'deletecollection'])
 
@@ -34,11 +41,26 @@ describe('Kubernetes face: what reviews say of access is what happens', () => {
   let wishes: readonly Wish[]
 
   before(async () => {
-    face = await TestFace.start({ admission: true, parts: { pods: new PlayedPods() as unknown as PodStreams, usage: { pods: () => Promise.resolve([]), nodes: () => Promise.resolve([]) } as never } })
+    face = await TestFace.start({
+      admission: true,
+      parts: {
+        pods: new PlayedPods() as unknown as PodStreams,
+        usage: { pods: () => Promise.resolve([]), nodes: () => Promise.resolve([]) } as never,
+      },
+    })
     for (const access of ACCESS_LEVELS) {
-      await face.api.create<'ServiceAccount'>({ kind: 'ServiceAccount', metadata: { name: access, namespace: 'default', annotations: { [ACCESS_ANNOTATION]: access } } }, CONTEXT)
+      await face.api.create<'ServiceAccount'>(
+        {
+          kind: 'ServiceAccount',
+          metadata: { name: access, namespace: 'default', annotations: { [ACCESS_ANNOTATION]: access } },
+        },
+        CONTEXT,
+      )
     }
-    await face.api.create<'ServiceAccount'>({ kind: 'ServiceAccount', metadata: { name: 'plain', namespace: 'default' } }, CONTEXT)
+    await face.api.create<'ServiceAccount'>(
+      { kind: 'ServiceAccount', metadata: { name: 'plain', namespace: 'default' } },
+      CONTEXT,
+    )
     await face.api.create<'Namespace'>({ kind: 'Namespace', metadata: { name: 'shop' } }, CONTEXT)
     await face.reads.current()
     wishes = await served()
@@ -46,18 +68,31 @@ describe('Kubernetes face: what reviews say of access is what happens', () => {
 
   after(() => face.stop())
 
-  /** Every verb of every resource and subresource that discovery tells of, in the account's namespace and in another. */
+  /**
+   * Every verb of every resource and subresource that discovery tells of, in the account's namespace and in another.
+   */
   async function served(): Promise<Wish[]> {
     const groups = (await face.get('/apis')).json.groups as { preferredVersion: { groupVersion: string } }[]
     const found: Wish[] = []
-    for (const place of ['/api/v1', ...groups.map(({ preferredVersion }) => `/apis/${preferredVersion.groupVersion}`)]) {
-      const { groupVersion, resources } = (await face.get(place)).json as { groupVersion: string; resources: { name: string; namespaced: boolean; verbs: string[] }[] }
+    for (const place of [
+      '/api/v1',
+      ...groups.map(({ preferredVersion }) => `/apis/${preferredVersion.groupVersion}`),
+    ]) {
+      const { groupVersion, resources } = (await face.get(place)).json as {
+        groupVersion: string
+        resources: { name: string; namespaced: boolean; verbs: string[] }[]
+      }
       const group = groupVersion.includes('/') ? groupVersion.split('/')[0]! : ''
       for (const { name: full, namespaced, verbs } of resources) {
         const [resource, subresource = ''] = full.split('/') as [string, string?]
         for (const verb of verbs) {
           const name = subresource === '' && ON_COLLECTIONS.has(verb) ? '' : 'nothing'
-          for (const namespace of !namespaced ? [''] : verb === 'get' || verb === 'create' ? ['default', 'shop'] : ['default']) found.push({ verb, group, resource, subresource, namespace, name })
+          for (const namespace of !namespaced
+            ? ['']
+            : verb === 'get' || verb === 'create'
+              ? ['default', 'shop']
+              : ['default'])
+            found.push({ verb, group, resource, subresource, namespace, name })
         }
       }
     }
@@ -68,9 +103,19 @@ describe('Kubernetes face: what reviews say of access is what happens', () => {
     const { group, resource, subresource, namespace, name, verb } = wish
     const version = group === '' ? 'v1' : ((await face.get(`/apis/${group}`)).json.preferredVersion.version as string)
     const [method, query = ''] = METHODS[verb]!
-    const steps = [group === '' ? `/api/${version}` : `/apis/${group}/${version}`, ...namespace === '' ? [] : ['namespaces', namespace], resource, name, subresource].filter((step) => step !== '')
+    const steps = [
+      group === '' ? `/api/${version}` : `/apis/${group}/${version}`,
+      ...(namespace === '' ? [] : ['namespaces', namespace]),
+      resource,
+      name,
+      subresource,
+    ].filter((step) => step !== '')
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
-    return { method, path: `${steps.join('/')}${query === '' ? '' : `?${query}`}`, sent: method === 'GET' || method === 'DELETE' ? {} : { body: {}, type } }
+    return {
+      method,
+      path: `${steps.join('/')}${query === '' ? '' : `?${query}`}`,
+      sent: method === 'GET' || method === 'DELETE' ? {} : { body: {}, type },
+    }
   }
 
   /** Whether the request is let in: what becomes of it then is another matter. */
@@ -85,7 +130,9 @@ describe('Kubernetes face: what reviews say of access is what happens', () => {
   for (const level of [...ACCESS_LEVELS, 'plain'] as const) {
     it(`for an account with access ${level === 'plain' ? 'that is not said' : level}`, async () => {
       const user = `system:serviceaccount:default:${level}`
-      const token = (await face.send('POST', `/api/v1/namespaces/default/serviceaccounts/${level}/token`, { body: { spec: {} } })).json.status.token as string
+      const token = (
+        await face.send('POST', `/api/v1/namespaces/default/serviceaccounts/${level}/token`, { body: { spec: {} } })
+      ).json.status.token as string
       const allowed = async (path: string, spec: object, sent: Sent = {}): Promise<boolean> => {
         const { status, json } = await face.send('POST', path, { body: { spec }, ...sent })
         assert.equal(status, 201, JSON.stringify(json))
@@ -99,7 +146,12 @@ describe('Kubernetes face: what reviews say of access is what happens', () => {
           happens: await happens(wish, token),
           self: await allowed(`${AUTHORIZATION}/selfsubjectaccessreviews`, spec, { token }),
           subject: await allowed(`${AUTHORIZATION}/subjectaccessreviews`, { ...spec, user }),
-          ...wish.namespace !== '' && { local: await allowed(`${AUTHORIZATION}/namespaces/${wish.namespace}/localsubjectaccessreviews`, { ...spec, user }) },
+          ...(wish.namespace !== '' && {
+            local: await allowed(`${AUTHORIZATION}/namespaces/${wish.namespace}/localsubjectaccessreviews`, {
+              ...spec,
+              user,
+            }),
+          }),
         }
         assert.equal(new Set(Object.values(answers)).size, 1, `${JSON.stringify(wish)}: ${JSON.stringify(answers)}`)
         verdicts.add(answers.happens)
@@ -109,7 +161,11 @@ describe('Kubernetes face: what reviews say of access is what happens', () => {
   }
 
   it('for an account that a review names with some of its groups only', async () => {
-    const spec = { resourceAttributes: { verb: 'create', group: 'authorization.k8s.io', resource: 'selfsubjectaccessreviews' }, user: 'system:serviceaccount:default:none', groups: ['system:serviceaccounts'] }
+    const spec = {
+      resourceAttributes: { verb: 'create', group: 'authorization.k8s.io', resource: 'selfsubjectaccessreviews' },
+      user: 'system:serviceaccount:default:none',
+      groups: ['system:serviceaccounts'],
+    }
     const { json } = await face.send('POST', `${AUTHORIZATION}/subjectaccessreviews`, { body: { spec } })
     assert.equal(json.status.allowed, true, JSON.stringify(json.status))
   })

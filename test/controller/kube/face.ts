@@ -1,4 +1,7 @@
-/** The Kubernetes face over TLS on loopback, over a memory store with a clock that the test steps: what the tests of this folder work on. */
+/**
+ * The Kubernetes face over TLS on loopback, over a memory store with a clock that the test steps: what the tests of
+ * this folder work on.
+ */
 import { request as httpsRequest, Agent } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { Accounts } from '../../../controller/accounts/accounts.ts'
@@ -25,7 +28,9 @@ let server: Promise<KeyPair> | undefined
 /** Made once: keys cost some milliseconds. */
 async function certificates(): Promise<{ authority: KeyPair; server: KeyPair }> {
   authority ??= createAuthority('test', Date.now())
-  server ??= authority.then((ca) => issue(ca, { commonName: 'controller', hosts: ['127.0.0.1', 'localhost'] }, Date.now()))
+  server ??= authority.then((ca) =>
+    issue(ca, { commonName: 'controller', hosts: ['127.0.0.1', 'localhost'] }, Date.now()),
+  )
   return { authority: await authority, server: await server }
 }
 
@@ -34,7 +39,6 @@ export interface Reply {
   readonly headers: IncomingMessage['headers']
   readonly body: Buffer
   /** The body, parsed. */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into whatever came
   readonly json: any
 }
 
@@ -62,7 +66,12 @@ export class TestFace {
   readonly clock = new FakeClock()
   readonly store = new MemoryStore(this.clock)
   readonly random = seededRandom(1)
-  readonly informer = new StoreInformer({ store: this.store, clock: this.clock, random: this.random, logger: silentLogger })
+  readonly informer = new StoreInformer({
+    store: this.store,
+    clock: this.clock,
+    random: this.random,
+    logger: silentLogger,
+  })
   readonly reads = new ConsistentReads(this.store, this.informer)
   readonly accounts: Accounts
   readonly api: ObjectCore
@@ -76,8 +85,25 @@ export class TestFace {
 
   private constructor(options: FaceOptions) {
     this.#options = options
-    this.accounts = new Accounts({ key: new SigningKey(SigningKey.make()), clusterDomain: 'cluster.local', authority: 'the authority', informer: this.informer, reads: this.reads, clock: this.clock, random: this.random })
-    this.api = new ObjectCore({ reads: this.reads, informer: this.informer, clock: this.clock, random: this.random, commits: new GroupCommit(this.store), ...options.admission === true && { plugins: (api) => this.accounts.plugins(api) }, ...options.plugins !== undefined && { plugins: () => options.plugins!(this) }, ...options.core })
+    this.accounts = new Accounts({
+      key: new SigningKey(SigningKey.make()),
+      clusterDomain: 'cluster.local',
+      authority: 'the authority',
+      informer: this.informer,
+      reads: this.reads,
+      clock: this.clock,
+      random: this.random,
+    })
+    this.api = new ObjectCore({
+      reads: this.reads,
+      informer: this.informer,
+      clock: this.clock,
+      random: this.random,
+      commits: new GroupCommit(this.store),
+      ...(options.admission === true && { plugins: (api) => this.accounts.plugins(api) }),
+      ...(options.plugins !== undefined && { plugins: () => options.plugins!(this) }),
+      ...options.core,
+    })
   }
 
   /** Running, with the namespace `default`. */
@@ -95,16 +121,36 @@ export class TestFace {
     const { clock, random, informer, reads, api } = this
     const pages = new Pages({ informer, reads, clock })
     const watches = new Watches({ informer, reads, clock })
-    const { authority: { cert: ca }, server } = await certificates()
-    const missing = (name: string): unknown => new Proxy({}, { get: () => () => Promise.reject(new TypeError(`this test has no ${name}: hand one in`)) })
+    const {
+      authority: { cert: ca },
+      server,
+    } = await certificates()
+    const missing = (name: string): unknown =>
+      new Proxy({}, { get: () => () => Promise.reject(new TypeError(`this test has no ${name}: hand one in`)) })
     this.#server = createFace({
-      address: '127.0.0.1:0', tls: { ca, ...server }, api, informer, reads, pages, watches, accounts: this.accounts, available: () => undefined, clock, random, logger: silentLogger,
-      pods: missing('pods') as never, usage: missing('usage') as never, nodePages: missing('pages of nodes') as never, events: missing('events') as never, namedEvents: missing('events by name') as never, publish: () => undefined,
+      address: '127.0.0.1:0',
+      tls: { ca, ...server },
+      api,
+      informer,
+      reads,
+      pages,
+      watches,
+      accounts: this.accounts,
+      available: () => undefined,
+      clock,
+      random,
+      logger: silentLogger,
+      pods: missing('pods') as never,
+      usage: missing('usage') as never,
+      nodePages: missing('pages of nodes') as never,
+      events: missing('events') as never,
+      namedEvents: missing('events by name') as never,
+      publish: () => undefined,
       ...this.#options.parts,
     })
     this.#address = await this.#server.start()
     this.#stranger = new Agent({ keepAlive: true, ca })
-    this.#agent = new Agent({ keepAlive: true, ...await this.client('anna', [MASTERS]) })
+    this.#agent = new Agent({ keepAlive: true, ...(await this.client('anna', [MASTERS])) })
   }
 
   /** host:port */
@@ -115,7 +161,7 @@ export class TestFace {
   /** What a TLS client that is this user connects with. */
   async client(name: string, groups: readonly string[] = []): Promise<{ ca: string; cert: string; key: string }> {
     const { authority: ca } = await certificates()
-    return { ca: ca.cert, ...await issue(ca, { commonName: name, organizations: [...groups] }, Date.now()) }
+    return { ca: ca.cert, ...(await issue(ca, { commonName: name, organizations: [...groups] }, Date.now())) }
   }
 
   /** Sends a request and reads all of the answer. */
@@ -124,18 +170,45 @@ export class TestFace {
     const chunks: Buffer[] = []
     for await (const chunk of message) chunks.push(chunk as Buffer)
     const body = Buffer.concat(chunks)
-    return { status: message.statusCode!, headers: message.headers, body, get json() { return JSON.parse(body.toString()) as unknown } }
+    return {
+      status: message.statusCode!,
+      headers: message.headers,
+      body,
+      get json() {
+        return JSON.parse(body.toString()) as unknown
+      },
+    }
   }
 
   /** The answer as soon as its head is there: for what goes on. Destroy it to go away. */
   open(method: string, path: string, { body, type, headers = {}, token }: Sent = {}): Promise<IncomingMessage> {
-    const bytes = body === undefined ? undefined : typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
+    const bytes =
+      body === undefined
+        ? undefined
+        : typeof body === 'string' || body instanceof Uint8Array
+          ? body
+          : JSON.stringify(body)
     const [host, port] = this.address.split(':')
     return new Promise((resolve, reject) => {
-      const outgoing = httpsRequest({
-        host, port, method, path, agent: token === undefined ? this.#agent : this.#stranger,
-        headers: { ...bytes !== undefined && { 'Content-Type': type ?? 'application/json', 'Content-Length': Buffer.byteLength(bytes) }, 'User-Agent': 'test/1.0', ...token !== undefined && token !== '' && { Authorization: `Bearer ${token}` }, ...headers },
-      }, resolve)
+      const outgoing = httpsRequest(
+        {
+          host,
+          port,
+          method,
+          path,
+          agent: token === undefined ? this.#agent : this.#stranger,
+          headers: {
+            ...(bytes !== undefined && {
+              'Content-Type': type ?? 'application/json',
+              'Content-Length': Buffer.byteLength(bytes),
+            }),
+            'User-Agent': 'test/1.0',
+            ...(token !== undefined && token !== '' && { Authorization: `Bearer ${token}` }),
+            ...headers,
+          },
+        },
+        resolve,
+      )
       outgoing.on('error', reject)
       outgoing.end(bytes)
     })
@@ -190,8 +263,10 @@ export class TestFace {
   }
 }
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into whatever came
-export interface Frame { readonly type: string; readonly object: any }
+export interface Frame {
+  readonly type: string
+  readonly object: any
+}
 
 export class Frames {
   readonly #message: IncomingMessage
@@ -224,7 +299,7 @@ export class Frames {
   }
 }
 
-async function *lines(message: IncomingMessage): AsyncGenerator<Frame, void, undefined> {
+async function* lines(message: IncomingMessage): AsyncGenerator<Frame, void, undefined> {
   let rest = ''
   for await (const chunk of message) {
     const parts = (rest + (chunk as Buffer).toString()).split('\n')

@@ -17,9 +17,16 @@ describe('Kubernetes face: floods', () => {
     // The face's own clock tells how long work takes.
     face = await TestFace.start({ admission: true, parts: { clock: systemClock, shares: SHARES } })
     const tokenOf = async (name: string): Promise<string> => {
-      await face.api.create<'ServiceAccount'>({ kind: 'ServiceAccount', metadata: { name, namespace: 'default', annotations: { [ACCESS_ANNOTATION]: 'edit' } } }, CONTEXT)
+      await face.api.create<'ServiceAccount'>(
+        {
+          kind: 'ServiceAccount',
+          metadata: { name, namespace: 'default', annotations: { [ACCESS_ANNOTATION]: 'edit' } },
+        },
+        CONTEXT,
+      )
       await face.reads.current()
-      return (await face.send('POST', `${BASE}/serviceaccounts/${name}/token`, { body: { spec: {} } })).json.status.token as string
+      return (await face.send('POST', `${BASE}/serviceaccounts/${name}/token`, { body: { spec: {} } })).json.status
+        .token as string
     }
     hostile = await tokenOf('hostile')
     victim = await tokenOf('victim')
@@ -29,17 +36,22 @@ describe('Kubernetes face: floods', () => {
 
   it('of heavy bodies let other users and timers come between', async () => {
     // Not an object that can be made: what it costs is to find that out.
-    const heavy = JSON.stringify({ metadata: { name: 'x' }, data: Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`key/${index}`, 'v'])) })
+    const heavy = JSON.stringify({
+      metadata: { name: 'x' },
+      data: Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`key/${index}`, 'v'])),
+    })
     let [answered, ticks, going] = [0, 0, true]
     const tick = (): void => {
       ticks++
       if (going) systemClock.after(0, tick)
     }
     tick()
-    const flood = Array.from({ length: 30 }, () => face.send('POST', `${BASE}/configmaps`, { body: heavy, token: hostile }).then(({ status }) => {
-      answered++
-      return status
-    }))
+    const flood = Array.from({ length: 30 }, () =>
+      face.send('POST', `${BASE}/configmaps`, { body: heavy, token: hostile }).then(({ status }) => {
+        answered++
+        return status
+      }),
+    )
     await Promise.race(flood)
     const before = ticks
     const { status } = await face.get(`${BASE}/configmaps/c`, { token: victim })
@@ -54,16 +66,27 @@ describe('Kubernetes face: floods', () => {
   it('are refused with 429 beyond what may wait, and only to the user whose they are', async () => {
     // What is begun, and never sent to its end, stays under way.
     const held: IncomingMessage[] = []
-    const begun = Array.from({ length: 40 }, () => face.open('POST', `${BASE}/configmaps`, { body: 'x', token: hostile, headers: { 'Content-Length': '100' } }).then((message) => void held.push(message), () => undefined))
+    const begun = Array.from({ length: 40 }, () =>
+      face.open('POST', `${BASE}/configmaps`, { body: 'x', token: hostile, headers: { 'Content-Length': '100' } }).then(
+        (message) => void held.push(message),
+        () => undefined,
+      ),
+    )
     while (held.length < 10) await new Promise(setImmediate)
     const [refused] = held
     assert.equal(refused!.statusCode, 429)
     assert.equal(refused!.headers['retry-after'], '1')
     const chunks: Buffer[] = []
     for await (const chunk of refused!) chunks.push(chunk as Buffer)
-    const { reason, details } = JSON.parse(Buffer.concat(chunks).toString()) as { reason: string; details: { retryAfterSeconds: number } }
+    const { reason, details } = JSON.parse(Buffer.concat(chunks).toString()) as {
+      reason: string
+      details: { retryAfterSeconds: number }
+    }
     assert.deepEqual([reason, details.retryAfterSeconds], ['TooManyRequests', 1])
-    assert.equal(held.every(({ statusCode }) => statusCode === 429), true)
+    assert.equal(
+      held.every(({ statusCode }) => statusCode === 429),
+      true,
+    )
     assert.equal((await face.get(`${BASE}/configmaps/c`, { token: victim })).status, 200)
     assert.equal((await face.get(`${BASE}/configmaps/c`)).status, 200)
     face.disconnect()
@@ -88,9 +111,22 @@ describe('Kubernetes face: floods', () => {
   })
 
   it('never reach the body of who may not do what is asked', async () => {
-    const message = await face.open('POST', `${BASE}/secrets?x=${'y'.repeat(10)}`.replace('default', 'kube-system'), { body: 'x', token: victim, headers: { 'Content-Length': '1000000' } })
+    const message = await face.open('POST', `${BASE}/secrets?x=${'y'.repeat(10)}`.replace('default', 'kube-system'), {
+      body: 'x',
+      token: victim,
+      headers: { 'Content-Length': '1000000' },
+    })
     assert.equal(message.statusCode, 403)
-    assert.equal((await face.open('POST', `${BASE}/configmaps`, { body: 'x', token: 'nobody', headers: { 'Content-Length': '1000000' } })).statusCode, 401)
+    assert.equal(
+      (
+        await face.open('POST', `${BASE}/configmaps`, {
+          body: 'x',
+          token: 'nobody',
+          headers: { 'Content-Length': '1000000' },
+        })
+      ).statusCode,
+      401,
+    )
     face.disconnect()
   })
 })

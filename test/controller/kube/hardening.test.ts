@@ -18,7 +18,12 @@ describe('Kubernetes face: clients that misbehave', () => {
   const hanging = new Promise<never>(() => undefined)
 
   before(async () => {
-    face = await TestFace.start({ parts: { timeouts: { ...TIMEOUTS, handshake: SHORT, headers: SHORT, request: SHORT, stall: SHORT, look: 50 }, events: { list: () => hanging, follow: () => assert.fail('nobody follows') } } })
+    face = await TestFace.start({
+      parts: {
+        timeouts: { ...TIMEOUTS, handshake: SHORT, headers: SHORT, request: SHORT, stall: SHORT, look: 50 },
+        events: { list: () => hanging, follow: () => assert.fail('nobody follows') },
+      },
+    })
     await face.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name: 'a', namespace: 'default' } }, context)
     await face.reads.current()
   })
@@ -29,7 +34,9 @@ describe('Kubernetes face: clients that misbehave', () => {
     assert.equal((await face.get(`${CONFIGS}/a`)).status, 200)
     await until('no request is under way any more', async () => {
       const metrics = (await face.get('/metrics')).body.toString()
-      return [...metrics.matchAll(/^apiserver_(?:longrunning_requests|current_inflight_requests)\{(.*)\} (\d+)$/gm)].every(([, labels, count]) => count === (labels!.includes('readOnly') ? '1' : '0'))
+      return [
+        ...metrics.matchAll(/^apiserver_(?:longrunning_requests|current_inflight_requests)\{(.*)\} (\d+)$/gm),
+      ].every(([, labels, count]) => count === (labels!.includes('readOnly') ? '1' : '0'))
     })
   })
   after(() => face.stop())
@@ -43,7 +50,7 @@ describe('Kubernetes face: clients that misbehave', () => {
 
   /** A TLS connection of a user who may do everything, with nothing sent on it. */
   async function connection(below = tcp()): Promise<TLSSocket> {
-    const socket = connectTls({ socket: below, ...await face.client('anna', [MASTERS]) })
+    const socket = connectTls({ socket: below, ...(await face.client('anna', [MASTERS])) })
     sockets.push(socket)
     await new Promise<void>((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject))
     return socket.on('error', () => undefined)
@@ -66,13 +73,24 @@ describe('Kubernetes face: clients that misbehave', () => {
   /** Status, and the reason of the Status in the body. */
   function told(answer: string): string {
     const [, code] = /^HTTP\/1\.1 (\d+) /.exec(answer) ?? []
-    const body = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as { kind: string; code: number; reason: string }
+    const body = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as {
+      kind: string
+      code: number
+      reason: string
+    }
     assert.deepEqual([body.kind, String(body.code)], ['Status', code])
     return `${code} ${body.reason}`
   }
 
   it('waits no longer for a body than for a request', async () => {
-    assert.equal(told(await raw(`POST ${CONFIGS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"kind"`)), '408 Timeout')
+    assert.equal(
+      told(
+        await raw(
+          `POST ${CONFIGS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"kind"`,
+        ),
+      ),
+      '408 Timeout',
+    )
   })
 
   it('waits no longer for the headers of a request', async () => {
@@ -106,7 +124,9 @@ describe('Kubernetes face: clients that misbehave', () => {
     const socket = await connection()
     let answer = ''
     socket.on('data', (chunk: Buffer) => void (answer += chunk.toString()))
-    socket.write(`POST ${CONFIGS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`)
+    socket.write(
+      `POST ${CONFIGS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`,
+    )
     await eventually(() => answer.startsWith('HTTP/1.1 100 Continue'))
     socket.write(body)
     await eventually(() => answer.includes('HTTP/1.1 201 Created'))
@@ -114,34 +134,77 @@ describe('Kubernetes face: clients that misbehave', () => {
 
   it('refuses what is no request of the API, with a Status', async () => {
     for (const [line, outcome] of [
-      [`BREW ${CONFIGS} HTTP/1.1`, '400 BadRequest'], [`PROPFIND ${CONFIGS} HTTP/1.1`, '405 MethodNotAllowed'], ['GET api/v1 HTTP/1.1', '400 BadRequest'], ['hello', '400 BadRequest'], [`GET ${CONFIGS}/%zz HTTP/1.1`, '400 BadRequest'],
-      [`GET ${CONFIGS}/%00 HTTP/1.1`, '404 NotFound'], ['GET //api//v1 HTTP/1.1', '404 NotFound'], ['GET /../../etc/passwd HTTP/1.1', '404 NotFound'], [`GET ${CONFIGS}?limit=%zz HTTP/1.1`, '400 BadRequest'], [`GET ${CONFIGS}?timeout=soon HTTP/1.1`, '400 BadRequest'],
-      ['GET /apis/nothing/v1/things HTTP/1.1', '404 NotFound'], [`GET /${'x'.repeat(20_000)} HTTP/1.1`, '404 NotFound'],
-    ] as const) assert.equal(told(await raw(`${line}\r\nHost: x\r\nConnection: close\r\n\r\n`)), outcome, line.slice(0, 60))
+      [`BREW ${CONFIGS} HTTP/1.1`, '400 BadRequest'],
+      [`PROPFIND ${CONFIGS} HTTP/1.1`, '405 MethodNotAllowed'],
+      ['GET api/v1 HTTP/1.1', '400 BadRequest'],
+      ['hello', '400 BadRequest'],
+      [`GET ${CONFIGS}/%zz HTTP/1.1`, '400 BadRequest'],
+      [`GET ${CONFIGS}/%00 HTTP/1.1`, '404 NotFound'],
+      ['GET //api//v1 HTTP/1.1', '404 NotFound'],
+      ['GET /../../etc/passwd HTTP/1.1', '404 NotFound'],
+      [`GET ${CONFIGS}?limit=%zz HTTP/1.1`, '400 BadRequest'],
+      [`GET ${CONFIGS}?timeout=soon HTTP/1.1`, '400 BadRequest'],
+      ['GET /apis/nothing/v1/things HTTP/1.1', '404 NotFound'],
+      [`GET /${'x'.repeat(20_000)} HTTP/1.1`, '404 NotFound'],
+    ] as const)
+      assert.equal(told(await raw(`${line}\r\nHost: x\r\nConnection: close\r\n\r\n`)), outcome, line.slice(0, 60))
   })
 
   it('refuses a flood of headers', async () => {
     const many = Array.from({ length: 6_000 }, (_, index) => `X-${index}: ${'y'.repeat(20)}\r\n`).join('')
     assert.equal(told(await raw(`GET / HTTP/1.1\r\nHost: x\r\n${many}\r\n`)), '431 RequestHeaderFieldsTooLarge')
-    assert.equal(told(await raw(`GET / HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(100_000)}\r\n\r\n`)), '431 RequestHeaderFieldsTooLarge')
+    assert.equal(
+      told(await raw(`GET / HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(100_000)}\r\n\r\n`)),
+      '431 RequestHeaderFieldsTooLarge',
+    )
   })
 
   it('answers requests that come at once in their order', async () => {
     const names = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? 'a' : `missing-${index}`))
-    const answers = await raw(names.map((name, index) => `GET ${CONFIGS}/${name} HTTP/1.1\r\nHost: x\r\n${index === names.length - 1 ? 'Connection: close\r\n' : ''}\r\n`).join(''))
-    const bodies = answers.split(/HTTP\/1\.1 \d+ [^\r]*\r\n/).slice(1).map((part) => JSON.parse(part.slice(part.indexOf('\r\n\r\n') + 4)) as { metadata: { name?: string }; details?: { name: string } })
-    assert.deepEqual(bodies.map(({ metadata, details }) => details?.name ?? metadata.name), names)
+    const answers = await raw(
+      names
+        .map(
+          (name, index) =>
+            `GET ${CONFIGS}/${name} HTTP/1.1\r\nHost: x\r\n${index === names.length - 1 ? 'Connection: close\r\n' : ''}\r\n`,
+        )
+        .join(''),
+    )
+    const bodies = answers
+      .split(/HTTP\/1\.1 \d+ [^\r]*\r\n/)
+      .slice(1)
+      .map(
+        (part) =>
+          JSON.parse(part.slice(part.indexOf('\r\n\r\n') + 4)) as {
+            metadata: { name?: string }
+            details?: { name: string }
+          },
+      )
+    assert.deepEqual(
+      bodies.map(({ metadata, details }) => details?.name ?? metadata.name),
+      names,
+    )
   })
 
   it('bears clients that go away in the midst of a list', async () => {
     const data = { text: 'x'.repeat(400_000) }
-    for (let index = 0; index < 10; index++) await face.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name: `large-${index}`, namespace: 'default', labels: { size: 'large' } }, data }, context)
+    for (let index = 0; index < 10; index++)
+      await face.api.create<'ConfigMap'>(
+        {
+          kind: 'ConfigMap',
+          metadata: { name: `large-${index}`, namespace: 'default', labels: { size: 'large' } },
+          data,
+        },
+        context,
+      )
     for (let gone = 0; gone < 5;) {
       const below = tcp()
       const socket = await connection(below)
       socket.write(`GET ${CONFIGS} HTTP/1.1\r\nHost: x\r\n\r\n`)
-      const began = await new Promise<boolean>((resolve) => socket.once('data', () => resolve(true)).once('close', () => resolve(false)))
-      // On a busy machine the server's deadline for a request may be over before it was read; then there is no list to go away from.
+      const began = await new Promise<boolean>((resolve) =>
+        socket.once('data', () => resolve(true)).once('close', () => resolve(false)),
+      )
+      // On a busy machine the server's deadline for a request may be over before it was read; then there is no list to
+      // go away from.
       if (!began) continue
       if (gone++ % 2 === 0) socket.destroy()
       else below.resetAndDestroy()
@@ -162,16 +225,29 @@ describe('Kubernetes face: clients that misbehave', () => {
   })
 
   it('cuts off who does not read a watch, and nobody else', async () => {
-    const [slow, quick] = [await face.open('GET', `${CONFIGS}?watch=1&fieldSelector=metadata.name%3Dbusy`), await face.watch(`${CONFIGS}?watch=1&fieldSelector=metadata.name%3Dbusy`)]
+    const [slow, quick] = [
+      await face.open('GET', `${CONFIGS}?watch=1&fieldSelector=metadata.name%3Dbusy`),
+      await face.watch(`${CONFIGS}?watch=1&fieldSelector=metadata.name%3Dbusy`),
+    ]
     const over = new Promise<void>((resolve) => slow.once('close', () => resolve()))
     slow.pause()
     await face.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name: 'busy', namespace: 'default' } }, context)
     assert.deepEqual(await quick.take(1), ['ADDED busy'])
-    const watching = async (): Promise<string | undefined> => /^apiserver_longrunning_requests\{verb="WATCH".*resource="configmaps".*\} (\d+)$/m.exec((await face.get('/metrics')).body.toString())?.[1]
+    const watching = async (): Promise<string | undefined> =>
+      /^apiserver_longrunning_requests\{verb="WATCH".*resource="configmaps".*\} (\d+)$/m.exec(
+        (await face.get('/metrics')).body.toString(),
+      )?.[1]
     assert.equal(await watching(), '2')
     // More than the buffers on the way hold, as fast as the quick one reads it.
     for (let change = 0; change < 40; change++) {
-      await face.api.mutate('ConfigMap', 'default', 'busy', '', (config) => void (config.data = { text: String(change).repeat(200_000) }), context)
+      await face.api.mutate(
+        'ConfigMap',
+        'default',
+        'busy',
+        '',
+        (config) => void (config.data = { text: String(change).repeat(200_000) }),
+        context,
+      )
       assert.deepEqual(await quick.take(1), ['MODIFIED busy'])
     }
     await until('the slow one is cut off', async () => (await watching()) === '1')
@@ -181,7 +257,10 @@ describe('Kubernetes face: clients that misbehave', () => {
   })
 
   it('gives an answer until a deadline, which a client may bring forward', async () => {
-    for (const [query, wait] of [['', SHORT], ['?timeout=1ms', 1]] as const) {
+    for (const [query, wait] of [
+      ['', SHORT],
+      ['?timeout=1ms', 1],
+    ] as const) {
       const answer = face.get(`/api/v1/events${query}`)
       await eventually(async () => {
         await face.clock.advance(wait)
@@ -196,8 +275,10 @@ describe('Kubernetes face: clients that misbehave', () => {
 /** Whether a connection of this host to that port is established: its state is 01 in proc_net_tcp(5). */
 function established(port: number): boolean {
   const remote = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
-  return readFileSync('/proc/net/tcp', 'utf8').split('\n').some((line) => {
-    const [, , to, state] = line.trim().split(/\s+/)
-    return to?.endsWith(remote) === true && state === '01'
-  })
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .some((line) => {
+      const [, , to, state] = line.trim().split(/\s+/)
+      return to?.endsWith(remote) === true && state === '01'
+    })
 }

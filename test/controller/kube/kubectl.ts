@@ -24,12 +24,19 @@ export class Kubectl {
     const folder = await mkdtemp(join(tmpdir(), 'gantry-kubectl-'))
     const { ca, cert, key } = await face.client(user, groups)
     const base64 = (text: string): string => Buffer.from(text).toString('base64')
-    await writeFile(join(folder, 'config'), JSON.stringify({
-      apiVersion: 'v1', kind: 'Config', 'current-context': 'test',
-      clusters: [{ name: 'test', cluster: { server: `https://${face.address}`, 'certificate-authority-data': base64(ca) } }],
-      users: [{ name: user, user: { 'client-certificate-data': base64(cert), 'client-key-data': base64(key) } }],
-      contexts: [{ name: 'test', context: { cluster: 'test', user, namespace: 'default' } }],
-    }))
+    await writeFile(
+      join(folder, 'config'),
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Config',
+        'current-context': 'test',
+        clusters: [
+          { name: 'test', cluster: { server: `https://${face.address}`, 'certificate-authority-data': base64(ca) } },
+        ],
+        users: [{ name: user, user: { 'client-certificate-data': base64(cert), 'client-key-data': base64(key) } }],
+        contexts: [{ name: 'test', context: { cluster: 'test', user, namespace: 'default' } }],
+      }),
+    )
     return new Kubectl(folder)
   }
 
@@ -45,12 +52,19 @@ export class Kubectl {
 
   /** Runs it to its end. `input` goes to its standard input. */
   async run(args: readonly string[], input = '', variables: NodeJS.ProcessEnv = {}): Promise<Output> {
-    const running = promisify(execFile)('kubectl', args, { env: { ...this.environment, ...variables }, timeout: 60_000, maxBuffer: 32 * 1024 * 1024 })
-    running.child.stdin?.end(input)
-    return running.then(({ stdout, stderr }) => ({ code: 0, stdout, stderr }), (thrown: { code?: unknown; stdout: string; stderr: string }) => {
-      if (typeof thrown.code !== 'number') throw thrown
-      return { code: thrown.code, stdout: thrown.stdout, stderr: thrown.stderr }
+    const running = promisify(execFile)('kubectl', args, {
+      env: { ...this.environment, ...variables },
+      timeout: 60_000,
+      maxBuffer: 32 * 1024 * 1024,
     })
+    running.child.stdin?.end(input)
+    return running.then(
+      ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+      (thrown: { code?: unknown; stdout: string; stderr: string }) => {
+        if (typeof thrown.code !== 'number') throw thrown
+        return { code: thrown.code, stdout: thrown.stdout, stderr: thrown.stderr }
+      },
+    )
   }
 
   async stop(): Promise<void> {

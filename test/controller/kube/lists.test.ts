@@ -13,8 +13,11 @@ describe('Kubernetes face: lists and gets', () => {
   })
   after(() => face.stop())
 
-  const make = (name: string, data: object = {}) => face.send('POST', CONFIGS, { body: { metadata: { name, labels: { odd: String(['a', 'c', 'e'].includes(name)) } }, data } })
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- JSON
+  const make = (name: string, data: object = {}) =>
+    face.send('POST', CONFIGS, {
+      body: { metadata: { name, labels: { odd: String(['a', 'c', 'e'].includes(name)) } }, data },
+    })
+   
   const names = (json: any): string[] => json.items.map((item: any) => item.metadata.name)
 
   it('shows an object, and says what there is not', async () => {
@@ -22,7 +25,10 @@ describe('Kubernetes face: lists and gets', () => {
     assert.equal(status, 200)
     assert.deepEqual([json.apiVersion, json.kind, json.metadata.name], ['v1', 'ConfigMap', 'a'])
     const missing = await face.get(`${CONFIGS}/x`)
-    assert.deepEqual([missing.status, missing.json.reason, missing.json.message], [404, 'NotFound', 'configmaps "x" not found'])
+    assert.deepEqual(
+      [missing.status, missing.json.reason, missing.json.message],
+      [404, 'NotFound', 'configmaps "x" not found'],
+    )
     const head = await face.send('HEAD', `${CONFIGS}/a`)
     assert.deepEqual([head.status, head.body.length], [200, 0])
     assert.ok(Number(head.headers['content-length']) > 0)
@@ -47,8 +53,14 @@ describe('Kubernetes face: lists and gets', () => {
   })
 
   it('finds the pods of a node by its index', async () => {
-    for (const [name, nodeName] of [['p1', 'n1'], ['p2', 'n2'], ['p3', undefined]]) {
-      await face.send('POST', '/api/v1/namespaces/default/pods', { body: { metadata: { name }, spec: { nodeName, containers: [{ name: 'main', image: 'busybox' }] } } })
+    for (const [name, nodeName] of [
+      ['p1', 'n1'],
+      ['p2', 'n2'],
+      ['p3', undefined],
+    ]) {
+      await face.send('POST', '/api/v1/namespaces/default/pods', {
+        body: { metadata: { name }, spec: { nodeName, containers: [{ name: 'main', image: 'busybox' }] } },
+      })
     }
     assert.deepEqual(names((await face.get('/api/v1/pods?fieldSelector=spec.nodeName%3Dn1')).json), ['p1'])
     assert.deepEqual(names((await face.get('/api/v1/pods?fieldSelector=spec.nodeName%3D')).json), ['p3'])
@@ -76,7 +88,14 @@ describe('Kubernetes face: lists and gets', () => {
   it('lists everything where no limit is said', async () => {
     const many = await TestFace.start()
     try {
-      await Promise.all(Array.from({ length: 600 }, (_, index) => many.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name: `c${index}`, namespace: 'default' } }, { fieldManager: 'test' })))
+      await Promise.all(
+        Array.from({ length: 600 }, (_, index) =>
+          many.api.create<'ConfigMap'>(
+            { kind: 'ConfigMap', metadata: { name: `c${index}`, namespace: 'default' } },
+            { fieldManager: 'test' },
+          ),
+        ),
+      )
       assert.equal((await many.get(CONFIGS)).json.items.length, 600)
       assert.equal((await many.get(`${CONFIGS}?limit=550`)).json.items.length, 550)
     } finally {
@@ -93,10 +112,17 @@ describe('Kubernetes face: lists and gets', () => {
     assert.deepEqual(names(exact), ['a', 'b', 'c', 'd', 'e'])
     assert.equal(exact.metadata.resourceVersion, then)
     assert.equal(exact.items[1].data, undefined)
-    assert.deepEqual(names((await face.get(`${CONFIGS}?resourceVersion=${then}&limit=3`)).json), ['a', 'b', 'c'], 'with a limit it is exact, too')
+    assert.deepEqual(
+      names((await face.get(`${CONFIGS}?resourceVersion=${then}&limit=3`)).json),
+      ['a', 'b', 'c'],
+      'with a limit it is exact, too',
+    )
     const now = ['b', 'c', 'd', 'e', 'f']
     assert.deepEqual(names((await face.get(`${CONFIGS}?resourceVersion=${then}`)).json), now)
-    assert.deepEqual(names((await face.get(`${CONFIGS}?resourceVersion=${then}&resourceVersionMatch=NotOlderThan`)).json), now)
+    assert.deepEqual(
+      names((await face.get(`${CONFIGS}?resourceVersion=${then}&resourceVersionMatch=NotOlderThan`)).json),
+      now,
+    )
     assert.deepEqual(names((await face.get(`${CONFIGS}?resourceVersion=0`)).json), now)
     assert.equal((await face.get(`${CONFIGS}/b?resourceVersion=${then}`)).json.data.v, '2')
     await make('a')
@@ -104,11 +130,21 @@ describe('Kubernetes face: lists and gets', () => {
 
   it('shows a state and continues a list as long as the store keeps it, then says Expired, and where the rest is', async () => {
     const all = names((await face.get(CONFIGS)).json)
-    const { metadata: { resourceVersion: version, continue: token } } = (await face.get(`${CONFIGS}?limit=2`)).json
-    for (let index = 0; index < 2_100; index++) { // more than the cache remembers
-      await face.api.mutate('ConfigMap', 'default', 'b', '', (config) => {
-        config.data = { v: String(index) }
-      }, { fieldManager: 'test' })
+    const {
+      metadata: { resourceVersion: version, continue: token },
+    } = (await face.get(`${CONFIGS}?limit=2`)).json
+    for (let index = 0; index < 2_100; index++) {
+      // more than the cache remembers
+      await face.api.mutate(
+        'ConfigMap',
+        'default',
+        'b',
+        '',
+        (config) => {
+          config.data = { v: String(index) }
+        },
+        { fieldManager: 'test' },
+      )
     }
     await make('new')
     await face.clock.advance(301_000)
@@ -132,13 +168,18 @@ describe('Kubernetes face: lists and gets', () => {
   })
 
   it('waits for a state of the future, then says that it is too new', async () => {
-    const { metadata: { resourceVersion } } = (await face.get(CONFIGS)).json
+    const {
+      metadata: { resourceVersion },
+    } = (await face.get(CONFIGS)).json
     const future = Number(resourceVersion) + 1
     const waiting = face.get(`${CONFIGS}?resourceVersion=${future}`)
     await make('g')
     assert.ok(names((await waiting).json).includes('g'))
     const { status, json, headers } = await face.passUntil(face.get(`${CONFIGS}/b?resourceVersion=${future + 1_000}`))
-    assert.deepEqual([status, json.reason, headers['retry-after'], json.details.causes[0].reason], [504, 'Timeout', '1', 'ResourceVersionTooLarge'])
+    assert.deepEqual(
+      [status, json.reason, headers['retry-after'], json.details.causes[0].reason],
+      [504, 'Timeout', '1', 'ResourceVersionTooLarge'],
+    )
     assert.match(json.message as string, /^Too large resource version: \d+, current: \d+$/)
   })
 
@@ -166,7 +207,9 @@ describe('Kubernetes face: lists and gets', () => {
     const first = (await face.get(`${CONFIGS}?limit=1`)).json
     const other = await face.get(`/api/v1/configmaps?continue=${first.metadata.continue}`)
     assert.deepEqual([other.status, other.json.reason], [400, 'BadRequest'])
-    const [revision, ...place] = Buffer.from(first.metadata.continue as string, 'base64url').toString().split(' ')
+    const [revision, ...place] = Buffer.from(first.metadata.continue as string, 'base64url')
+      .toString()
+      .split(' ')
     const future = Buffer.from([Number(revision) + 1_000, ...place].join(' ')).toString('base64url')
     const early = await face.get(`${CONFIGS}?continue=${future}`)
     assert.deepEqual([early.status, early.json.reason], [410, 'Expired'], 'of a store that was put back')

@@ -4,7 +4,12 @@ import { TestFace } from './face.ts'
 
 /** What nodes answer whose agents are not what they should be, by node. */
 const STRANGE: Readonly<Record<string, { readonly code?: number; readonly contentType?: string }>> = {
-  html: { contentType: 'text/html' }, split: { contentType: 'text/plain\r\nSet-Cookie: a=b' }, none: { code: 0 }, upgrade: { code: 101 }, elsewhere: { code: 302 }, huge: { code: 70_000 },
+  html: { contentType: 'text/html' },
+  split: { contentType: 'text/plain\r\nSet-Cookie: a=b' },
+  none: { code: 0 },
+  upgrade: { code: 101 },
+  elsewhere: { code: 302 },
+  huge: { code: 70_000 },
 }
 
 describe('Kubernetes face: pages of nodes', () => {
@@ -16,8 +21,18 @@ describe('Kubernetes face: pages of nodes', () => {
         asked.push(`${node} ${path}`)
         if (node === 'away') return Promise.reject(new GantryError('Unavailable', 'node away has no session'))
         const strange = STRANGE[node]
-        if (strange !== undefined) return Promise.resolve({ code: 200, contentType: 'text/plain', body: Buffer.from('<script>1</script>'), ...strange })
-        return Promise.resolve({ code: path.startsWith('/metrics') ? 200 : 404, contentType: 'text/plain; version=0.0.4', body: Buffer.from(`${path}\n`) })
+        if (strange !== undefined)
+          return Promise.resolve({
+            code: 200,
+            contentType: 'text/plain',
+            body: Buffer.from('<script>1</script>'),
+            ...strange,
+          })
+        return Promise.resolve({
+          code: path.startsWith('/metrics') ? 200 : 404,
+          contentType: 'text/plain; version=0.0.4',
+          body: Buffer.from(`${path}\n`),
+        })
       },
     }
     face = await TestFace.start({ parts: { nodePages } })
@@ -26,9 +41,16 @@ describe('Kubernetes face: pages of nodes', () => {
   beforeEach(() => void asked.splice(0))
 
   it('are read below the proxy of the node, with or without the port of a kubelet', async () => {
-    for (const [path, page] of [['n1/proxy/metrics', '/metrics'], ['n1:10250/proxy/metrics/cadvisor', '/metrics/cadvisor'], ['https:n1:10250/proxy/metrics/resource', '/metrics/resource']] as const) {
+    for (const [path, page] of [
+      ['n1/proxy/metrics', '/metrics'],
+      ['n1:10250/proxy/metrics/cadvisor', '/metrics/cadvisor'],
+      ['https:n1:10250/proxy/metrics/resource', '/metrics/resource'],
+    ] as const) {
       const reply = await face.get(`/api/v1/nodes/${path}`)
-      assert.deepEqual([reply.status, reply.headers['content-type'], reply.body.toString()], [200, 'text/plain; version=0.0.4', `${page}\n`])
+      assert.deepEqual(
+        [reply.status, reply.headers['content-type'], reply.body.toString()],
+        [200, 'text/plain; version=0.0.4', `${page}\n`],
+      )
     }
     assert.deepEqual(asked, ['n1 /metrics', 'n1 /metrics/cadvisor', 'n1 /metrics/resource'])
     assert.equal((await face.get('/api/v1/nodes/n1/proxy/')).status, 404)

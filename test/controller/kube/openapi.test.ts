@@ -14,7 +14,7 @@ import { definitions } from '../../../proto/gen/definitions.ts'
 import { docs } from '../../../proto/gen/docs.ts'
 import { TestFace } from './face.ts'
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- documents are looked into everywhere
+ 
 type Document = any
 
 const PROTOBUF_V2 = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
@@ -33,11 +33,21 @@ describe('OpenAPI', () => {
   })
   after(() => face.stop())
 
-  const property = (document: Document, definition: string, name: string): Document => document.components.schemas[definition].properties[name]
+  const property = (document: Document, definition: string, name: string): Document =>
+    document.components.schemas[definition].properties[name]
 
   it('names every definition as Kubernetes does', () => {
-    for (const name of ['io.k8s.api.core.v1.Pod', 'io.k8s.api.core.v1.PodList', 'io.k8s.api.apps.v1.DeploymentSpec', 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta', 'io.k8s.apimachinery.pkg.api.resource.Quantity',
-      'io.k8s.apimachinery.pkg.util.intstr.IntOrString', 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps', 'io.k8s.api.networking.v1.NetworkPolicy']) assert(v2.definitions[name] !== undefined, name)
+    for (const name of [
+      'io.k8s.api.core.v1.Pod',
+      'io.k8s.api.core.v1.PodList',
+      'io.k8s.api.apps.v1.DeploymentSpec',
+      'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta',
+      'io.k8s.apimachinery.pkg.api.resource.Quantity',
+      'io.k8s.apimachinery.pkg.util.intstr.IntOrString',
+      'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps',
+      'io.k8s.api.networking.v1.NetworkPolicy',
+    ])
+      assert(v2.definitions[name] !== undefined, name)
   })
 
   it('has a definition of every kind of the schema', () => {
@@ -48,14 +58,18 @@ describe('OpenAPI', () => {
     assert.equal(kinds.length, resources.length + virtualResources.length)
     // Two messages with one name would be one definition.
     const names = Object.values(definitions)
-    assert.deepEqual(names.filter((name, index) => names.indexOf(name) !== index), [])
+    assert.deepEqual(
+      names.filter((name, index) => names.indexOf(name) !== index),
+      [],
+    )
   })
 
   it('refers only to what is there', () => {
     const check = (document: Document, prefix: string, known: Record<string, unknown>): void => {
       const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, target]) => target!)
       assert(references.length > 100)
-      for (const target of references) assert(target.startsWith(prefix) && Object.hasOwn(known, target.slice(prefix.length)), target)
+      for (const target of references)
+        assert(target.startsWith(prefix) && Object.hasOwn(known, target.slice(prefix.length)), target)
     }
     check(v2, '#/definitions/', v2.definitions)
     check(core, '#/components/schemas/', core.components.schemas)
@@ -63,50 +77,124 @@ describe('OpenAPI', () => {
 
   it('says of fields what the schema says', () => {
     const pod = 'io.k8s.api.core.v1.PodSpec'
-    assert.deepEqual(property(core, pod, 'restartPolicy'), { type: 'string', enum: ['Always', 'OnFailure', 'Never'], description: docs['PodSpec.restartPolicy'], default: 'Always' })
+    assert.deepEqual(property(core, pod, 'restartPolicy'), {
+      type: 'string',
+      enum: ['Always', 'OnFailure', 'Never'],
+      description: docs['PodSpec.restartPolicy'],
+      default: 'Always',
+    })
     assert.deepEqual(core.components.schemas[pod].required, ['containers'])
     assert.deepEqual(property(core, pod, 'terminationGracePeriodSeconds').format, 'int64')
     assert.equal(property(core, 'io.k8s.api.core.v1.Secret', 'data').additionalProperties.format, 'byte')
-    assert.deepEqual(property(core, 'io.k8s.api.core.v1.Pod', 'metadata').allOf, [{ $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }])
-    assert.deepEqual(core.components.schemas['io.k8s.api.core.v1.Pod']['x-kubernetes-group-version-kind'], [{ group: '', kind: 'Pod', version: 'v1' }])
+    assert.deepEqual(property(core, 'io.k8s.api.core.v1.Pod', 'metadata').allOf, [
+      { $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' },
+    ])
+    assert.deepEqual(core.components.schemas['io.k8s.api.core.v1.Pod']['x-kubernetes-group-version-kind'], [
+      { group: '', kind: 'Pod', version: 'v1' },
+    ])
     assert.equal(property(apps, 'io.k8s.api.apps.v1.RollingUpdateDeployment', 'maxSurge').default, '25%')
-    assert.deepEqual(core.components.schemas['io.k8s.apimachinery.pkg.util.intstr.IntOrString'].oneOf, [{ type: 'integer' }, { type: 'string' }])
+    assert.deepEqual(core.components.schemas['io.k8s.apimachinery.pkg.util.intstr.IntOrString'].oneOf, [
+      { type: 'integer' },
+      { type: 'string' },
+    ])
     assert.equal(v2.definitions['io.k8s.apimachinery.pkg.util.intstr.IntOrString'].type, 'string')
   })
 
   it('says what is refused, and what of it is accepted', () => {
     const { description } = property(core, 'io.k8s.api.core.v1.PodSpec', 'schedulerName')
-    assert.match(description, /Gantry does not act on it \(there is one scheduler\): refused where it is set to anything but default-scheduler\.$/)
+    assert.match(
+      description,
+      /Gantry does not act on it \(there is one scheduler\): refused where it is set to anything but default-scheduler\.$/,
+    )
   })
 
   it('says how lists are merged', () => {
     const lists = (document: Document, definition: string, name: string): Document => {
-      const { 'x-kubernetes-list-type': type, 'x-kubernetes-list-map-keys': keys, 'x-kubernetes-patch-merge-key': key, 'x-kubernetes-patch-strategy': strategy } = property(document, definition, name)
+      const {
+        'x-kubernetes-list-type': type,
+        'x-kubernetes-list-map-keys': keys,
+        'x-kubernetes-patch-merge-key': key,
+        'x-kubernetes-patch-strategy': strategy,
+      } = property(document, definition, name)
       return [type, keys, key, strategy]
     }
     assert.deepEqual(lists(core, 'io.k8s.api.core.v1.PodSpec', 'containers'), ['map', ['name'], 'name', 'merge'])
-    assert.deepEqual(lists(core, 'io.k8s.api.core.v1.PodSpec', 'volumes'), ['map', ['name'], 'name', 'merge,retainKeys'])
-    assert.deepEqual(lists(core, 'io.k8s.api.core.v1.Container', 'ports'), ['map', ['containerPort', 'protocol'], 'containerPort', 'merge'])
-    assert.deepEqual(lists(core, 'io.k8s.api.core.v1.Container', 'command'), ['atomic', undefined, undefined, undefined])
+    assert.deepEqual(lists(core, 'io.k8s.api.core.v1.PodSpec', 'volumes'), [
+      'map',
+      ['name'],
+      'name',
+      'merge,retainKeys',
+    ])
+    assert.deepEqual(lists(core, 'io.k8s.api.core.v1.Container', 'ports'), [
+      'map',
+      ['containerPort', 'protocol'],
+      'containerPort',
+      'merge',
+    ])
+    assert.deepEqual(lists(core, 'io.k8s.api.core.v1.Container', 'command'), [
+      'atomic',
+      undefined,
+      undefined,
+      undefined,
+    ])
     assert.deepEqual(lists(core, 'io.k8s.api.core.v1.NodeSpec', 'taints'), ['atomic', undefined, undefined, undefined])
-    assert.deepEqual(lists(core, 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta', 'finalizers'), ['set', undefined, undefined, 'merge'])
-    assert.deepEqual(lists(apps, 'io.k8s.api.apps.v1.DeploymentSpec', 'strategy'), [undefined, undefined, undefined, 'retainKeys'])
+    assert.deepEqual(lists(core, 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta', 'finalizers'), [
+      'set',
+      undefined,
+      undefined,
+      'merge',
+    ])
+    assert.deepEqual(lists(apps, 'io.k8s.api.apps.v1.DeploymentSpec', 'strategy'), [
+      undefined,
+      undefined,
+      undefined,
+      'retainKeys',
+    ])
   })
 
   it('has the operations of each path, with what may be said in the query', () => {
     const { get, put, patch, delete: remove, parameters } = core.paths['/api/v1/namespaces/{namespace}/pods/{name}']
-    assert.deepEqual([get, put, patch, remove].map((operation) => operation['x-kubernetes-action']), ['get', 'put', 'patch', 'delete'])
-    assert.deepEqual(parameters.map(({ name }: Document) => name), ['name', 'namespace', 'pretty'])
-    assert.deepEqual(patch.parameters.map(({ name }: Document) => name), ['dryRun', 'fieldManager', 'fieldValidation', 'force'])
-    assert.deepEqual(Object.keys(patch.requestBody.content), ['application/apply-patch+yaml', 'application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json'])
+    assert.deepEqual(
+      [get, put, patch, remove].map((operation) => operation['x-kubernetes-action']),
+      ['get', 'put', 'patch', 'delete'],
+    )
+    assert.deepEqual(
+      parameters.map(({ name }: Document) => name),
+      ['name', 'namespace', 'pretty'],
+    )
+    assert.deepEqual(
+      patch.parameters.map(({ name }: Document) => name),
+      ['dryRun', 'fieldManager', 'fieldValidation', 'force'],
+    )
+    assert.deepEqual(Object.keys(patch.requestBody.content), [
+      'application/apply-patch+yaml',
+      'application/json-patch+json',
+      'application/merge-patch+json',
+      'application/strategic-merge-patch+json',
+    ])
     assert.deepEqual(patch['x-kubernetes-group-version-kind'], { group: '', kind: 'Pod', version: 'v1' })
     assert.equal(get.operationId, 'readCoreV1NamespacedPod')
     assert.equal(core.paths['/api/v1/pods'].get.operationId, 'listCoreV1PodForAllNamespaces')
-    assert.equal(core.paths['/api/v1/namespaces/{namespace}/pods'].delete.operationId, 'deleteCoreV1CollectionNamespacedPod')
-    assert.deepEqual(Object.keys(core.paths['/api/v1/namespaces/{namespace}/pods/{name}/exec']), ['get', 'post', 'parameters'])
-    assert.equal(core.paths['/api/v1/namespaces/{namespace}/pods/{name}/log'].get.responses[200].content['text/plain'].schema.type, 'string')
-    const ids = Object.values(v2.paths as Record<string, Document>).flatMap((item) => Object.values(item as Record<string, Document>).flatMap(({ operationId }) => operationId ?? []))
-    assert.deepEqual(ids.filter((id, index) => ids.indexOf(id) !== index), [])
+    assert.equal(
+      core.paths['/api/v1/namespaces/{namespace}/pods'].delete.operationId,
+      'deleteCoreV1CollectionNamespacedPod',
+    )
+    assert.deepEqual(Object.keys(core.paths['/api/v1/namespaces/{namespace}/pods/{name}/exec']), [
+      'get',
+      'post',
+      'parameters',
+    ])
+    assert.equal(
+      core.paths['/api/v1/namespaces/{namespace}/pods/{name}/log'].get.responses[200].content['text/plain'].schema.type,
+      'string',
+    )
+    const ids = Object.values(v2.paths as Record<string, Document>).flatMap((item) =>
+      Object.values(item as Record<string, Document>).flatMap(({ operationId }) => operationId ?? []),
+    )
+    assert.deepEqual(
+      ids.filter((id, index) => ids.indexOf(id) !== index),
+      [],
+    )
   })
 
   describe('as documents', () => {
@@ -128,7 +216,9 @@ describe('OpenAPI', () => {
 
     for (const path of ['/openapi/v2', '/openapi/v3', '/openapi/v3/api/v1']) {
       it(`sends ${path} once to who keeps it`, async () => {
-        const { headers: { etag } } = await face.get(path)
+        const {
+          headers: { etag },
+        } = await face.get(path)
         const again = await face.get(path, { headers: { 'If-None-Match': etag! } })
         assert.deepEqual([again.status, again.body.length], [304, 0])
       })
@@ -163,15 +253,27 @@ describe('OpenAPI', () => {
       assert.equal(headers['content-type'], 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf')
       const document = looked.lookupType('Document2').decode(body) as Document
       assert.deepEqual([document.swagger, document.info.title], ['2.0', 'Gantry'])
-      assert.deepEqual(document.definitions.all.map(({ name }: Document) => name), Object.keys(v2.definitions))
+      assert.deepEqual(
+        document.definitions.all.map(({ name }: Document) => name),
+        Object.keys(v2.definitions),
+      )
       const spec = document.definitions.all.find(({ name }: Document) => name === 'io.k8s.api.core.v1.PodSpec').value
       const find = (name: string): Document => spec.properties.all.find((one: Document) => one.name === name).value
       assert.deepEqual([spec.required, spec.type.value], [['containers'], ['object']])
-      assert.deepEqual([find('restartPolicy').default.yaml, find('restartPolicy').enum.map(({ yaml }: Document) => yaml)], ['"Always"', ['"Always"', '"OnFailure"', '"Never"']])
+      assert.deepEqual(
+        [find('restartPolicy').default.yaml, find('restartPolicy').enum.map(({ yaml }: Document) => yaml)],
+        ['"Always"', ['"Always"', '"OnFailure"', '"Never"']],
+      )
       assert.equal(find('containers').items.schema[0]._ref, '#/definitions/io.k8s.api.core.v1.Container')
-      assert.deepEqual(find('containers').extension.map(({ name, value }: Document) => `${name} ${value.yaml}`), [
-        'x-kubernetes-list-type "map"', 'x-kubernetes-list-map-keys ["name"]', 'x-kubernetes-patch-merge-key "name"', 'x-kubernetes-patch-strategy "merge"',
-      ])
+      assert.deepEqual(
+        find('containers').extension.map(({ name, value }: Document) => `${name} ${value.yaml}`),
+        [
+          'x-kubernetes-list-type "map"',
+          'x-kubernetes-list-map-keys ["name"]',
+          'x-kubernetes-patch-merge-key "name"',
+          'x-kubernetes-patch-strategy "merge"',
+        ],
+      )
     })
 
     it('is version 3 as gnostic has it', async () => {
@@ -179,58 +281,132 @@ describe('OpenAPI', () => {
       assert.equal(headers['content-type'], 'application/com.github.proto-openapi.spec.v3.v1.0+protobuf')
       const document = looked.lookupType('Document3').decode(body) as Document
       const { all } = document.components.schemas
-      assert.deepEqual([document.openapi, all.map(({ name }: Document) => name)], ['3.0.0', Object.keys(core.components.schemas)])
-      const find = (definition: string, name: string): Document => all.find((one: Document) => one.name === definition).value.schema.properties.all.find((one: Document) => one.name === name).value.schema
+      assert.deepEqual(
+        [document.openapi, all.map(({ name }: Document) => name)],
+        ['3.0.0', Object.keys(core.components.schemas)],
+      )
+      const find = (definition: string, name: string): Document =>
+        all
+          .find((one: Document) => one.name === definition)
+          .value.schema.properties.all.find((one: Document) => one.name === name).value.schema
       assert.equal(find('io.k8s.api.core.v1.PodSpec', 'restartPolicy').default.string, 'Always')
-      assert.equal(find('io.k8s.api.core.v1.Pod', 'spec').allOf[0].reference._ref, '#/components/schemas/io.k8s.api.core.v1.PodSpec')
+      assert.equal(
+        find('io.k8s.api.core.v1.Pod', 'spec').allOf[0].reference._ref,
+        '#/components/schemas/io.k8s.api.core.v1.PodSpec',
+      )
     })
 
     it('does not lose a key that it does not know', () => {
-      assert.throws(() => encodeDocument({ swagger: '2.0', other: 1 }, message({ swagger: text(1) })), /no field for other/)
+      assert.throws(
+        () => encodeDocument({ swagger: '2.0', other: 1 }, message({ swagger: text(1) })),
+        /no field for other/,
+      )
     })
   })
 
   describe('of custom kinds', () => {
     const served = (message?: string): ServedResource => ({
-      group: 'shop.example.com', version: 'v1', plural: 'orders', singular: 'order', kind: 'Order', listKind: 'OrderList', namespaced: true, shortNames: [], categories: [], verbs: ['get', 'list', 'patch', 'create'], ...message !== undefined && { message },
+      group: 'shop.example.com',
+      version: 'v1',
+      plural: 'orders',
+      singular: 'order',
+      kind: 'Order',
+      listKind: 'OrderList',
+      namespaced: true,
+      shortNames: [],
+      categories: [],
+      verbs: ['get', 'list', 'patch', 'create'],
+      ...(message !== undefined && { message }),
     })
     const define = (schema: JSONSchemaProps): void => {
-      const version = { name: 'v1', apiVersion: 'shop.example.com/v1', served: true, storage: true, deprecation: undefined, schema, status: false, scale: undefined, columns: [], selectable: [] }
+      const version = {
+        name: 'v1',
+        apiVersion: 'shop.example.com/v1',
+        served: true,
+        storage: true,
+        deprecation: undefined,
+        schema,
+        status: false,
+        scale: undefined,
+        columns: [],
+        selectable: [],
+      }
       customKinds.set({
-        id: 'Order.shop.example.com' as never, names: { plural: 'orders', kind: 'Order' }, versions: [version], stored: version, uid: '1', leaving: false,
-        resource: { group: 'shop.example.com', version: 'v1', kind: 'Order', plural: 'orders', namespaced: true, shortNames: [] },
+        id: 'Order.shop.example.com' as never,
+        names: { plural: 'orders', kind: 'Order' },
+        versions: [version],
+        stored: version,
+        uid: '1',
+        leaving: false,
+        resource: {
+          group: 'shop.example.com',
+          version: 'v1',
+          kind: 'Order',
+          plural: 'orders',
+          namespaced: true,
+          shortNames: [],
+        },
       } as unknown as CustomKind)
     }
     const bytesOf = async (api: OpenApi, path: string, accept = '*/*'): Promise<Buffer> => {
-      const endpoint = api.endpoints.find((one) => one.path === path) ?? api.endpoints.find((one) => one.path === '/openapi/v3/')!
-      const answer = await endpoint.handle({ method: 'GET', path, headers: { accept }, query: new URLSearchParams() } as KubeRequest)
+      const endpoint =
+        api.endpoints.find((one) => one.path === path) ?? api.endpoints.find((one) => one.path === '/openapi/v3/')!
+      const answer = await endpoint.handle({
+        method: 'GET',
+        path,
+        headers: { accept },
+        query: new URLSearchParams(),
+      } as KubeRequest)
       assert(answer.is === 'bytes')
       return Buffer.from(answer.body)
     }
-    const ask = async (api: OpenApi, path: string): Promise<Document> => JSON.parse((await bytesOf(api, path)).toString()) as Document
+    const ask = async (api: OpenApi, path: string): Promise<Document> =>
+      JSON.parse((await bytesOf(api, path)).toString()) as Document
     afterEach(() => customKinds.delete('Order.shop.example.com'))
 
     it('shows their schemas with what every object has, and follows their changes', async () => {
       const catalog = new Catalog([])
       const api = new OpenApi(catalog)
       const before = await ask(api, '/openapi/v3')
-      define({ type: 'object', properties: { spec: { type: 'object', required: ['size'], properties: { size: { type: 'integer', description: 'How many.' } } } } })
+      define({
+        type: 'object',
+        properties: {
+          spec: {
+            type: 'object',
+            required: ['size'],
+            properties: { size: { type: 'integer', description: 'How many.' } },
+          },
+        },
+      })
       catalog.setCustom([served()], [])
       const index = await ask(api, '/openapi/v3')
       const document = await ask(api, '/openapi/v3/apis/shop.example.com/v1')
       const order = document.components.schemas['com.example.shop.v1.Order']
       assert.deepEqual(Object.keys(order.properties), ['spec', 'apiVersion', 'kind', 'metadata'])
-      assert.deepEqual([order.properties.spec.required, order['x-kubernetes-group-version-kind']], [['size'], [{ group: 'shop.example.com', kind: 'Order', version: 'v1' }]])
+      assert.deepEqual(
+        [order.properties.spec.required, order['x-kubernetes-group-version-kind']],
+        [['size'], [{ group: 'shop.example.com', kind: 'Order', version: 'v1' }]],
+      )
       const { patch } = document.paths['/apis/shop.example.com/v1/namespaces/{namespace}/orders/{name}']
-      assert.deepEqual(Object.keys(patch.requestBody.content), ['application/apply-patch+yaml', 'application/json-patch+json', 'application/merge-patch+json'])
+      assert.deepEqual(Object.keys(patch.requestBody.content), [
+        'application/apply-patch+yaml',
+        'application/json-patch+json',
+        'application/merge-patch+json',
+      ])
       assert(document.components.schemas['com.example.shop.v1.OrderList'] !== undefined)
       assert.equal(index.paths['apis/apps/v1'].serverRelativeURL, before.paths['apis/apps/v1'].serverRelativeURL)
 
       define({ type: 'object', properties: { spec: { type: 'object', properties: { colour: { type: 'string' } } } } })
       catalog.setCustom([served()], [])
       const changed = await ask(api, '/openapi/v3/apis/shop.example.com/v1')
-      assert.deepEqual(Object.keys(changed.components.schemas['com.example.shop.v1.Order'].properties.spec.properties), ['colour'])
-      assert.notEqual((await ask(api, '/openapi/v3')).paths['apis/shop.example.com/v1'].serverRelativeURL, index.paths['apis/shop.example.com/v1'].serverRelativeURL)
+      assert.deepEqual(
+        Object.keys(changed.components.schemas['com.example.shop.v1.Order'].properties.spec.properties),
+        ['colour'],
+      )
+      assert.notEqual(
+        (await ask(api, '/openapi/v3')).paths['apis/shop.example.com/v1'].serverRelativeURL,
+        index.paths['apis/shop.example.com/v1'].serverRelativeURL,
+      )
       assert(JSON.stringify(await ask(api, '/openapi/v2')).includes('com.example.shop.v1.OrderList'))
 
       catalog.setCustom([], [])
@@ -240,7 +416,18 @@ describe('OpenAPI', () => {
     it('says no extension that is false, as clients of Go write them', async () => {
       const catalog = new Catalog([])
       const api = new OpenApi(catalog)
-      define({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true, 'x-kubernetes-embedded-resource': false, properties: { spec: { type: 'object', 'x-kubernetes-int-or-string': false, allOf: [{ 'x-kubernetes-preserve-unknown-fields': false }] } } } as JSONSchemaProps)
+      define({
+        type: 'object',
+        'x-kubernetes-preserve-unknown-fields': true,
+        'x-kubernetes-embedded-resource': false,
+        properties: {
+          spec: {
+            type: 'object',
+            'x-kubernetes-int-or-string': false,
+            allOf: [{ 'x-kubernetes-preserve-unknown-fields': false }],
+          },
+        },
+      } as JSONSchemaProps)
       catalog.setCustom([served()], [])
       for (const path of ['/openapi/v2', '/openapi/v3/apis/shop.example.com/v1']) {
         const text = JSON.stringify(await ask(api, path))
@@ -251,15 +438,47 @@ describe('OpenAPI', () => {
 
     it('has everything that a schema can say in protobuf, too', async () => {
       const any: JSONSchemaProps = {
-        type: 'object', $schema: 'http://json-schema.org/schema#', title: 'An order', description: 'x', nullable: true, required: ['a'], minProperties: 1, maxProperties: 9, example: { a: 1 }, externalDocs: { url: 'http://docs', description: 'd' },
+        type: 'object',
+        $schema: 'http://json-schema.org/schema#',
+        title: 'An order',
+        description: 'x',
+        nullable: true,
+        required: ['a'],
+        minProperties: 1,
+        maxProperties: 9,
+        example: { a: 1 },
+        externalDocs: { url: 'http://docs', description: 'd' },
         properties: {
-          a: { type: 'number', minimum: 1, maximum: 9, exclusiveMinimum: true, exclusiveMaximum: false, multipleOf: 0.5, default: 2, enum: [2, 3] },
+          a: {
+            type: 'number',
+            minimum: 1,
+            maximum: 9,
+            exclusiveMinimum: true,
+            exclusiveMaximum: false,
+            multipleOf: 0.5,
+            default: 2,
+            enum: [2, 3],
+          },
           b: { type: 'string', minLength: 1, maxLength: 9, pattern: '^x', format: 'date', default: 'x1' },
-          c: { type: 'array', minItems: 1, maxItems: 2, uniqueItems: false, items: { type: 'string' }, 'x-kubernetes-list-type': 'set', default: ['a'] },
+          c: {
+            type: 'array',
+            minItems: 1,
+            maxItems: 2,
+            uniqueItems: false,
+            items: { type: 'string' },
+            'x-kubernetes-list-type': 'set',
+            default: ['a'],
+          },
           d: { type: 'object', additionalProperties: { type: 'integer' } },
           e: { type: 'object', additionalProperties: true },
           f: { 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }] },
-          g: { type: 'boolean', default: true, not: { enum: [false] }, allOf: [{ enum: [true] }], oneOf: [{ enum: [true] }] },
+          g: {
+            type: 'boolean',
+            default: true,
+            not: { enum: [false] },
+            allOf: [{ enum: [true] }],
+            oneOf: [{ enum: [true] }],
+          },
         },
         'x-kubernetes-validations': [{ rule: 'self.a > 1' }],
       }
@@ -267,18 +486,32 @@ describe('OpenAPI', () => {
       define(any)
       catalog.setCustom([served()], [])
       const api = new OpenApi(catalog)
-      for (const [path, accept] of [['/openapi/v2', PROTOBUF_V2], ['/openapi/v3/apis/shop.example.com/v1', PROTOBUF_V3]] as const) {
+      for (const [path, accept] of [
+        ['/openapi/v2', PROTOBUF_V2],
+        ['/openapi/v3/apis/shop.example.com/v1', PROTOBUF_V3],
+      ] as const) {
         assert((await bytesOf(api, path, accept)).includes('com.example.shop.v1.Order'))
       }
     })
 
     it('leaves out in version 2 what clients of it would take amiss', () => {
-      assert.deepEqual(toV2({ type: 'object', properties: { a: { type: 'string' } }, 'x-kubernetes-preserve-unknown-fields': true }), { type: 'object', 'x-kubernetes-preserve-unknown-fields': true })
+      assert.deepEqual(
+        toV2({ type: 'object', properties: { a: { type: 'string' } }, 'x-kubernetes-preserve-unknown-fields': true }),
+        { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+      )
       assert.deepEqual(toV2({ type: 'string', nullable: true, description: 'x' }), { description: 'x' })
       assert.deepEqual(toV2({ type: 'integer', anyOf: [{ minimum: 1 }], not: { enum: [3] } }), { type: 'integer' })
-      assert.deepEqual(toV2({ allOf: [{ $ref: '#/components/schemas/x' }], default: {}, description: 'y' }), { description: 'y', $ref: '#/definitions/x' })
-      const properties: JsonObject = { oneOf: { type: 'string' }, nullable: { allOf: [{ $ref: '#/components/schemas/z' }] } }
-      assert.deepEqual(toV2({ properties }), { properties: { oneOf: { type: 'string' }, nullable: { $ref: '#/definitions/z' } } })
+      assert.deepEqual(toV2({ allOf: [{ $ref: '#/components/schemas/x' }], default: {}, description: 'y' }), {
+        description: 'y',
+        $ref: '#/definitions/x',
+      })
+      const properties: JsonObject = {
+        oneOf: { type: 'string' },
+        nullable: { allOf: [{ $ref: '#/components/schemas/z' }] },
+      }
+      assert.deepEqual(toV2({ properties }), {
+        properties: { oneOf: { type: 'string' }, nullable: { $ref: '#/definitions/z' } },
+      })
     })
   })
 })

@@ -25,8 +25,13 @@ describe('kinds elsewhere', () => {
   it('are none that are served', () => {
     for (const resource of resources) {
       assert.deepEqual(findAnyKind(apiVersionOf(resource), resource.kind), { kind: resource.kind })
-      assert.notEqual(kindElsewhere(resource.kind), resource.kind, `${resource.kind} is served: proto/api/kinds.ts still says that it is not`)
-      for (const name of resource.shortNames) assert.equal(kindElsewhere(name), undefined, `${name} is a short name of ${resource.kind}`)
+      assert.notEqual(
+        kindElsewhere(resource.kind),
+        resource.kind,
+        `${resource.kind} is served: proto/api/kinds.ts still says that it is not`,
+      )
+      for (const name of resource.shortNames)
+        assert.equal(kindElsewhere(name), undefined, `${name} is a short name of ${resource.kind}`)
     }
   })
 })

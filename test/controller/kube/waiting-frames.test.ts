@@ -14,7 +14,10 @@ describe('frames that wait for a watcher', () => {
       held = Math.max(held, waiting.held)
     }
     assert.ok(held < WAITING_LIMIT / 5, String(held))
-    assert.deepEqual([waiting.take(), waiting.take(), waiting.take()], [frame(5 * WAITING_LIMIT - 2), frame(5 * WAITING_LIMIT - 1), undefined])
+    assert.deepEqual(
+      [waiting.take(), waiting.take(), waiting.take()],
+      [frame(5 * WAITING_LIMIT - 2), frame(5 * WAITING_LIMIT - 1), undefined],
+    )
   })
 
   it('are no more than a number, and no larger than memory is to be used for', () => {

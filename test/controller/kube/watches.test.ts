@@ -11,11 +11,23 @@ describe('Kubernetes face: watches', () => {
   afterEach(() => face.stop())
 
   const context = { fieldManager: 'test' }
-  const make = (name: string, labels?: Record<string, string>) => face.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name, namespace: 'default', ...labels !== undefined && { labels } } }, context)
-  const set = (name: string, value: string, labels?: Record<string, string>) => face.api.mutate('ConfigMap', 'default', name, '', (config) => {
-    config.data = { v: value }
-    if (labels !== undefined) config.metadata.labels = labels
-  }, context)
+  const make = (name: string, labels?: Record<string, string>) =>
+    face.api.create<'ConfigMap'>(
+      { kind: 'ConfigMap', metadata: { name, namespace: 'default', ...(labels !== undefined && { labels }) } },
+      context,
+    )
+  const set = (name: string, value: string, labels?: Record<string, string>) =>
+    face.api.mutate(
+      'ConfigMap',
+      'default',
+      name,
+      '',
+      (config) => {
+        config.data = { v: value }
+        if (labels !== undefined) config.metadata.labels = labels
+      },
+      context,
+    )
   const remove = (name: string) => face.api.delete('ConfigMap', 'default', name, {}, context)
   const versionOf = async (): Promise<string> => (await face.get(CONFIGS)).json.metadata.resourceVersion as string
 
@@ -55,7 +67,14 @@ describe('Kubernetes face: watches', () => {
     const frames = await face.watch(path)
     assert.deepEqual(await frames.take(2), ['ADDED a', 'ADDED b'])
     const { type, object } = (await frames.next())!
-    assert.deepEqual([type, object.kind, object.metadata], ['BOOKMARK', 'ConfigMap', { resourceVersion: await versionOf(), annotations: { 'k8s.io/initial-events-end': 'true' } }])
+    assert.deepEqual(
+      [type, object.kind, object.metadata],
+      [
+        'BOOKMARK',
+        'ConfigMap',
+        { resourceVersion: await versionOf(), annotations: { 'k8s.io/initial-events-end': 'true' } },
+      ],
+    )
     await set('a', '1')
     assert.deepEqual(await frames.take(1), ['MODIFIED a'])
     frames.close()
@@ -76,9 +95,16 @@ describe('Kubernetes face: watches', () => {
     await remove('a')
     const told: Frame[] = []
     for (let count = 0; count < 5; count++) told.push((await frames.next())!)
-    assert.deepEqual(told.map(({ type, object }) => `${type} ${object.data.v}`), ['ADDED 2', 'MODIFIED 3', 'DELETED 3', 'ADDED 6', 'DELETED 6'])
+    assert.deepEqual(
+      told.map(({ type, object }) => `${type} ${object.data.v}`),
+      ['ADDED 2', 'MODIFIED 3', 'DELETED 3', 'ADDED 6', 'DELETED 6'],
+    )
     const versions = told.map(({ object }) => Number(object.metadata.resourceVersion))
-    assert.deepEqual(versions, [...new Set(versions)].sort((one, other) => one - other), 'each at the revision of its change')
+    assert.deepEqual(
+      versions,
+      [...new Set(versions)].sort((one, other) => one - other),
+      'each at the revision of its change',
+    )
     frames.close()
   })
 
@@ -93,11 +119,17 @@ describe('Kubernetes face: watches', () => {
 
   it('tells all of a commit again to who may know a part of it, and nothing twice to who knows it all', async () => {
     const from = await versionOf()
-    const [{ metadata: { resourceVersion: commit } }] = await Promise.all([make('a'), make('b'), make('c')])
+    const [
+      {
+        metadata: { resourceVersion: commit },
+      },
+    ] = await Promise.all([make('a'), make('b'), make('c')])
     const again = await face.watch(`${CONFIGS}?watch=1&resourceVersion=${commit}`)
     assert.deepEqual((await again.take(3)).sort(), ['ADDED a', 'ADDED b', 'ADDED c'])
     again.close()
-    const { metadata: { resourceVersion: single } } = await make('d')
+    const {
+      metadata: { resourceVersion: single },
+    } = await make('d')
     const frames = await face.watch(`${CONFIGS}?watch=1&resourceVersion=${single}`)
     await make('e')
     assert.deepEqual(await frames.take(1), ['ADDED e'])
@@ -108,12 +140,18 @@ describe('Kubernetes face: watches', () => {
   })
 
   it('sends bookmarks each minute to those who asked, and one at the end of the time', async () => {
-    const [asked, other] = [await face.watch(`${CONFIGS}?watch=1&allowWatchBookmarks=true&timeoutSeconds=90`), await face.watch(`${CONFIGS}?watch=1&timeoutSeconds=90`)]
+    const [asked, other] = [
+      await face.watch(`${CONFIGS}?watch=1&allowWatchBookmarks=true&timeoutSeconds=90`),
+      await face.watch(`${CONFIGS}?watch=1&timeoutSeconds=90`),
+    ]
     await face.api.create<'Secret'>({ kind: 'Secret', metadata: { name: 's', namespace: 'default' } }, context)
     await face.reads.current()
     await face.clock.advance(60_000)
     const { type, object } = (await asked.next())!
-    assert.deepEqual([type, object.kind, object.metadata], ['BOOKMARK', 'ConfigMap', { resourceVersion: await versionOf() }])
+    assert.deepEqual(
+      [type, object.kind, object.metadata],
+      ['BOOKMARK', 'ConfigMap', { resourceVersion: await versionOf() }],
+    )
     await face.clock.advance(30_000)
     assert.deepEqual(await asked.take(2), ['BOOKMARK'])
     assert.equal(await other.next(), undefined)
@@ -133,7 +171,9 @@ describe('Kubernetes face: watches', () => {
   })
 
   it('says Expired for a revision that is no longer kept, and waits for one to come', async () => {
-    const { metadata: { resourceVersion } } = await make('a')
+    const {
+      metadata: { resourceVersion },
+    } = await make('a')
     for (let index = 0; index < 2_100; index++) await set('a', String(index))
     const { status, json } = await face.get(`${CONFIGS}?watch=1&resourceVersion=${resourceVersion}`)
     assert.deepEqual([status, json.reason, json.code], [410, 'Expired', 410])
@@ -171,12 +211,21 @@ describe('Kubernetes face: watches', () => {
     await face.reads.current()
     const cached = informer.lister('ConfigMap').cached('default', 'big')!
     const large = { ...cached, object: { ...cached.object, data: { v: 'x'.repeat(100_000) } } }
-    for (let index = 0; index < 11_000; index++) follower!.change({ type: 'modified', cached: large, previous: cached, revision: Number(metadata.resourceVersion) + index })
+    for (let index = 0; index < 11_000; index++)
+      follower!.change({
+        type: 'modified',
+        cached: large,
+        previous: cached,
+        revision: Number(metadata.resourceVersion) + index,
+      })
     assert.equal(followers.size, 0, 'it is no longer followed')
     let last = ''
     for await (const chunk of slow) last = (last + (chunk as Buffer).toString()).slice(-1_000)
     const error = JSON.parse(last.trimEnd().split('\n').at(-1)!) as Frame
-    assert.deepEqual([error.type, error.object.kind, error.object.code, error.object.reason], ['ERROR', 'Status', 410, 'Expired'])
+    assert.deepEqual(
+      [error.type, error.object.kind, error.object.code, error.object.reason],
+      ['ERROR', 'Status', 410, 'Expired'],
+    )
   })
 
   it('ends when the server stops', async () => {
@@ -192,7 +241,11 @@ describe('Kubernetes face: watches', () => {
     const cases: readonly (readonly [query: string, status: number, message: RegExp])[] = [
       ['resourceVersionMatch=NotOlderThan', 422, /forbidden for watch unless sendInitialEvents is provided/],
       ['sendInitialEvents=true', 422, /requires setting resourceVersionMatch to NotOlderThan/],
-      ['sendInitialEvents=true&resourceVersionMatch=Exact&resourceVersion=1', 422, /requires setting resourceVersionMatch/],
+      [
+        'sendInitialEvents=true&resourceVersionMatch=Exact&resourceVersion=1',
+        422,
+        /requires setting resourceVersionMatch/,
+      ],
       ['resourceVersion=x', 422, /Invalid value: "x"/],
       ['timeoutSeconds=x', 400, /timeoutSeconds/],
       ['labelSelector=%3D', 400, /label selector/],
@@ -207,7 +260,9 @@ describe('Kubernetes face: watches', () => {
 
   it('tells many watchers of one change', async () => {
     await make('a')
-    const watchers = await Promise.all(Array.from({ length: 50 }, () => face.watch(`${CONFIGS}?watch=1&resourceVersion=0`)))
+    const watchers = await Promise.all(
+      Array.from({ length: 50 }, () => face.watch(`${CONFIGS}?watch=1&resourceVersion=0`)),
+    )
     const told = watchers.map((frames) => frames.take(2))
     await set('a', '1')
     for (const frames of await Promise.all(told)) assert.deepEqual(frames, ['ADDED a', 'MODIFIED a'])

@@ -9,7 +9,9 @@ export const REFERENCE = join(import.meta.dirname, '..', '..', '..', 'docs', 'ku
 /** What a face serves, by its own discovery. */
 export async function discover(face: TestFace): Promise<DiscoveredGroup[]> {
   const headers = { Accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList' }
-  const [core, others] = await Promise.all(['/api', '/apis'].map(async (path) => (await face.get(path, { headers })).json as { items: DiscoveredGroup[] }))
+  const [core, others] = await Promise.all(
+    ['/api', '/apis'].map(async (path) => (await face.get(path, { headers })).json as { items: DiscoveredGroup[] }),
+  )
   return [...core!.items, ...others!.items]
 }
 

@@ -1,4 +1,7 @@
-/** The reconcilers on the real API core, watch cache and memory store: what they write passes admission, and nothing is left undone. */
+/**
+ * The reconcilers on the real API core, watch cache and memory store: what they write passes admission, and nothing is
+ * left undone.
+ */
 import assert from 'node:assert/strict'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { createReconcilers } from '../../../controller/reconcile/reconcilers.ts'
@@ -25,8 +28,18 @@ describe('reconcilers on the real API', () => {
     stop = new AbortController()
     const reads = new ConsistentReads(plane.store, plane.informer)
     const parts: ReconcileParts = {
-      api: plane.api, informer: plane.informer, clock: systemClock, random: plane.random, logger: silentLogger, controller: 'c1', replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined }, term: undefined, authority: 'the authority',
-      events: { record: ({ reason, message }) => void events.push(`${reason} ${message}`) }, caughtUp: () => reads.current(), clusterRanges: ['10.244.0.0/16', '10.96.0.0/16'],
+      api: plane.api,
+      informer: plane.informer,
+      clock: systemClock,
+      random: plane.random,
+      logger: silentLogger,
+      controller: 'c1',
+      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
+      term: undefined,
+      authority: 'the authority',
+      events: { record: ({ reason, message }) => void events.push(`${reason} ${message}`) },
+      caughtUp: () => reads.current(),
+      clusterRanges: ['10.244.0.0/16', '10.96.0.0/16'],
     }
     running = runReconcilers(createReconcilers(parts), parts, stop.signal)
     agent = () => undefined
@@ -55,21 +68,41 @@ describe('reconcilers on the real API', () => {
   /** Every pod becomes ready as soon as it is there. */
   function makePodsReady(): void {
     agent = plane.informer.on('Pod', ({ type, cached: { object } }) => {
-      if (type === 'deleted' || object.status.phase !== 'Pending' || object.metadata.deletionTimestamp !== undefined) return
+      if (type === 'deleted' || object.status.phase !== 'Pending' || object.metadata.deletionTimestamp !== undefined)
+        return
       const { namespace, name } = object.metadata
-      const status = { phase: 'Running' as const, conditions: [{ type: 'Ready', status: 'True' as const, lastTransitionTime: formatTime(systemClock.now()) }] }
-      plane.api.mutate('Pod', namespace, name, 'status', (pod) => void (pod.status = { ...pod.status, ...status }), { fieldManager: 'agent' })
+      const status = {
+        phase: 'Running' as const,
+        conditions: [{ type: 'Ready', status: 'True' as const, lastTransitionTime: formatTime(systemClock.now()) }],
+      }
+      plane.api
+        .mutate('Pod', namespace, name, 'status', (pod) => void (pod.status = { ...pod.status, ...status }), {
+          fieldManager: 'agent',
+        })
         .catch((error: { code: string }) => assert.equal(error.code, 'NotFound')) // scaled down meanwhile
     })
   }
 
-  const create = (replicas: number, namespace = 'default'): Promise<Deployment> => plane.api.create({ kind: 'Deployment', metadata: { name: 'web', namespace }, spec: { replicas, selector: { matchLabels: { app: 'web' } }, template: template('one') } }, user)
+  const create = (replicas: number, namespace = 'default'): Promise<Deployment> =>
+    plane.api.create(
+      {
+        kind: 'Deployment',
+        metadata: { name: 'web', namespace },
+        spec: { replicas, selector: { matchLabels: { app: 'web' } }, template: template('one') },
+      },
+      user,
+    )
   const web = (): Deployment | undefined => plane.informer.lister('Deployment').get('default', 'web')
   const all = (kind: Kind): AnyResource[] => plane.informer.lister(kind).list() as AnyResource[]
   const complete = (): boolean => {
     const object = web()!
-    return object.status.observedGeneration === object.metadata.generation && object.status.conditions?.some(({ reason }) => reason === 'NewReplicaSetAvailable') === true
-      && object.status.availableReplicas === object.spec.replicas && object.status.replicas === object.spec.replicas && object.status.updatedReplicas === object.spec.replicas
+    return (
+      object.status.observedGeneration === object.metadata.generation &&
+      object.status.conditions?.some(({ reason }) => reason === 'NewReplicaSetAvailable') === true &&
+      object.status.availableReplicas === object.spec.replicas &&
+      object.status.replicas === object.spec.replicas &&
+      object.status.updatedReplicas === object.spec.replicas
+    )
   }
 
   it('rolls out, scales and rolls on, and comes to rest', async () => {
@@ -77,11 +110,38 @@ describe('reconcilers on the real API', () => {
     await create(20)
     await until(complete)
     assert.equal(all('Pod').length, 20)
-    await plane.api.mutate('Deployment', 'default', 'web', '', ({ spec }) => { spec.replicas = 7; spec.template.spec.containers[0]!.image = 'two' }, user)
+    await plane.api.mutate(
+      'Deployment',
+      'default',
+      'web',
+      '',
+      ({ spec }) => {
+        spec.replicas = 7
+        spec.template.spec.containers[0]!.image = 'two'
+      },
+      user,
+    )
     await until(() => complete() && all('Pod').length === 7)
-    assert.deepEqual([...new Set(plane.informer.lister('Pod').list().map(({ spec }) => spec.containers[0]!.image))], ['two'])
-    assert.equal(events.filter((event) => event.startsWith('SuccessfulCreate')).length, events.filter((event) => event.startsWith('SuccessfulDelete')).length + 7)
-    const names = plane.informer.lister('ReplicaSet').list().map(({ spec }) => spec.replicas).sort()
+    assert.deepEqual(
+      [
+        ...new Set(
+          plane.informer
+            .lister('Pod')
+            .list()
+            .map(({ spec }) => spec.containers[0]!.image),
+        ),
+      ],
+      ['two'],
+    )
+    assert.equal(
+      events.filter((event) => event.startsWith('SuccessfulCreate')).length,
+      events.filter((event) => event.startsWith('SuccessfulDelete')).length + 7,
+    )
+    const names = plane.informer
+      .lister('ReplicaSet')
+      .list()
+      .map(({ spec }) => spec.replicas)
+      .sort()
     assert.deepEqual(names, [0, 7])
   })
 
@@ -96,9 +156,19 @@ describe('reconcilers on the real API', () => {
 
   it('gives a Network to the nodes whose pods are on it, and keeps it until the last of them has gone', async () => {
     const network = (): Network | undefined => plane.informer.lister('Network').get('default', 'back')
-    await plane.api.create({ kind: 'Network', metadata: { name: 'back', namespace: 'default' }, spec: { cidrs: ['10.50.0.0/16'] } }, user)
+    await plane.api.create(
+      { kind: 'Network', metadata: { name: 'back', namespace: 'default' }, spec: { cidrs: ['10.50.0.0/16'] } },
+      user,
+    )
     await until(() => network()?.status.conditions?.[0]?.status === 'True')
-    const pod = await plane.api.create({ kind: 'Pod', metadata: { name: 'p', namespace: 'default', annotations: { 'gantry.dev/networks': 'back' } }, spec: { containers: [{ name: 'c', image: 'one' }] } }, user)
+    const pod = await plane.api.create(
+      {
+        kind: 'Pod',
+        metadata: { name: 'p', namespace: 'default', annotations: { 'gantry.dev/networks': 'back' } },
+        spec: { containers: [{ name: 'c', image: 'one' }] },
+      },
+      user,
+    )
     await plane.api.bind('default', 'p', pod.metadata.uid, 'n1', user)
     await until(() => network()!.status.blocks?.[0]?.node === 'n1')
     await plane.api.delete('Network', 'default', 'back', {}, user)
@@ -112,13 +182,20 @@ describe('reconcilers on the real API', () => {
   it('leaves ReplicaSet and pods when the Deployment is deleted as an orphan maker, and takes them up again', async () => {
     await create(3)
     await until(() => all('Pod').length === 3)
-    const before = all('Pod').map(({ metadata: { uid } }) => uid).sort()
+    const before = all('Pod')
+      .map(({ metadata: { uid } }) => uid)
+      .sort()
     await plane.api.delete('Deployment', 'default', 'web', { propagation: 'ORPHAN' }, user)
     await until(() => web() === undefined)
     assert.equal(all('ReplicaSet')[0]!.metadata.ownerReferences, undefined)
     await create(3)
     await until(() => web()?.status.replicas === 3)
-    assert.deepEqual(all('Pod').map(({ metadata: { uid } }) => uid).sort(), before)
+    assert.deepEqual(
+      all('Pod')
+        .map(({ metadata: { uid } }) => uid)
+        .sort(),
+      before,
+    )
   })
 
   it('empties and removes a namespace', async () => {
@@ -128,7 +205,13 @@ describe('reconcilers on the real API', () => {
     await until(() => all('Pod').length === 3)
     await plane.api.delete('Namespace', '', 'shop', {}, user)
     await until(() => all('Namespace').length === 1)
-    const left = [...all('Deployment'), ...all('ReplicaSet'), ...all('Pod'), ...all('ConfigMap'), ...all('ServiceAccount')].filter(({ metadata: { namespace } }) => namespace === 'shop')
+    const left = [
+      ...all('Deployment'),
+      ...all('ReplicaSet'),
+      ...all('Pod'),
+      ...all('ConfigMap'),
+      ...all('ServiceAccount'),
+    ].filter(({ metadata: { namespace } }) => namespace === 'shop')
     assert.deepEqual(left, [])
   })
 })

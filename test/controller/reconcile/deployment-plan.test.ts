@@ -4,27 +4,63 @@ import { formatTime } from '../../../proto/api/time.ts'
 import { findCondition } from '../../../controller/reconcile/conditions.ts'
 import { HISTORY_LENGTH, planDeployment, type DeploymentPlan } from '../../../controller/reconcile/deployment/plan.ts'
 import { boundsOf } from '../../../controller/reconcile/deployment/scale.ts'
-import { DESIRED_REPLICAS, MAX_REPLICAS, replicaSetDraft, REVISION, REVISION_HISTORY, revisionOf, templateHash } from '../../../controller/reconcile/deployment/template.ts'
+import {
+  DESIRED_REPLICAS,
+  MAX_REPLICAS,
+  replicaSetDraft,
+  REVISION,
+  REVISION_HISTORY,
+  revisionOf,
+  templateHash,
+} from '../../../controller/reconcile/deployment/template.ts'
 import { planReplicaSet } from '../../../controller/reconcile/replicaset/plan.ts'
 import type { Deployment, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
 import { deployment, metadata, pod, template } from './fake.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 
-/** A ReplicaSet of the Deployment for a template, with `size` pods wanted and as many available unless said otherwise. */
-function replicaSetOf(owner: Deployment, image: string, size: number, revision: number | string, more: { available?: number; age?: number; annotations?: Record<string, string> } = {}): ReplicaSet {
-  const draft = replicaSetDraft({ ...owner, spec: { ...owner.spec, template: template(image) } }, templateHash(template(image), 0), size, {
-    [REVISION]: String(revision), [DESIRED_REPLICAS]: String(owner.spec.replicas), [MAX_REPLICAS]: String(boundsOf(owner).most), ...more.annotations,
-  })
+/**
+ * A ReplicaSet of the Deployment for a template, with `size` pods wanted and as many available unless said otherwise.
+ */
+function replicaSetOf(
+  owner: Deployment,
+  image: string,
+  size: number,
+  revision: number | string,
+  more: { available?: number; age?: number; annotations?: Record<string, string> } = {},
+): ReplicaSet {
+  const draft = replicaSetDraft(
+    { ...owner, spec: { ...owner.spec, template: template(image) } },
+    templateHash(template(image), 0),
+    size,
+    {
+      [REVISION]: String(revision),
+      [DESIRED_REPLICAS]: String(owner.spec.replicas),
+      [MAX_REPLICAS]: String(boundsOf(owner).most),
+      ...more.annotations,
+    },
+  )
   const { available = size } = more
   return {
-    apiVersion: 'apps/v1', kind: 'ReplicaSet', spec: draft.spec as ReplicaSet['spec'],
-    metadata: metadata(draft.metadata.name!, { ...draft.metadata, uid: `uid-${image}`, generation: 1, creationTimestamp: formatTime(NOW - (more.age ?? 100 - Number(revision)) * 1000) }),
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    spec: draft.spec as ReplicaSet['spec'],
+    metadata: metadata(draft.metadata.name!, {
+      ...draft.metadata,
+      uid: `uid-${image}`,
+      generation: 1,
+      creationTimestamp: formatTime(NOW - (more.age ?? 100 - Number(revision)) * 1000),
+    }),
     status: { replicas: size, readyReplicas: available, availableReplicas: available, observedGeneration: 1 },
   }
 }
 
-function plan(object: Deployment, replicaSets: ReplicaSet[], podsOf: (replicaSet: ReplicaSet) => Pod[] = () => [], now = NOW): DeploymentPlan {
+function plan(
+  object: Deployment,
+  replicaSets: ReplicaSet[],
+  podsOf: (replicaSet: ReplicaSet) => Pod[] = () => [],
+  now = NOW,
+): DeploymentPlan {
   return planDeployment({ deployment: object, replicaSets, podsOf }, now)
 }
 
@@ -32,22 +68,38 @@ function plan(object: Deployment, replicaSets: ReplicaSet[], podsOf: (replicaSet
 function sizes({ changes }: DeploymentPlan): string[] {
   return changes.flatMap((change) => {
     switch (change.kind) {
-      case 'create': return [`create ${change.replicas}`]
-      case 'update': return change.replicas === change.replicaSet.spec.replicas ? [] : [`${change.replicaSet.metadata.uid} ${change.replicas}`]
-      case 'delete': return [`delete ${change.replicaSet.metadata.uid}`]
+      case 'create':
+        return [`create ${change.replicas}`]
+      case 'update':
+        return change.replicas === change.replicaSet.spec.replicas
+          ? []
+          : [`${change.replicaSet.metadata.uid} ${change.replicas}`]
+      case 'delete':
+        return [`delete ${change.replicaSet.metadata.uid}`]
     }
   })
 }
 
 describe('Deployment bounds', () => {
   const table: [number, number | string | undefined, number | string | undefined, number, number][] = [
-    [10, undefined, undefined, 13, 8], [10, '25%', '25%', 13, 8], [3, '25%', '25%', 4, 3], [1, '25%', '25%', 2, 1], [10, 0, 0, 10, 9], [4, '1%', '1%', 5, 4],
-    [5, 2, 9, 7, 0], [0, '25%', '25%', 0, 0], [10, 0, '5%', 10, 9], [10, '100%', 0, 20, 10],
+    [10, undefined, undefined, 13, 8],
+    [10, '25%', '25%', 13, 8],
+    [3, '25%', '25%', 4, 3],
+    [1, '25%', '25%', 2, 1],
+    [10, 0, 0, 10, 9],
+    [4, '1%', '1%', 5, 4],
+    [5, 2, 9, 7, 0],
+    [0, '25%', '25%', 0, 0],
+    [10, 0, '5%', 10, 9],
+    [10, '100%', 0, 20, 10],
   ]
   for (const [replicas, maxSurge, maxUnavailable, most, least] of table) {
     it(`${replicas} replicas, surge ${maxSurge}, unavailable ${maxUnavailable}: ${least} to ${most}`, () => {
       const rollingUpdate = maxSurge === undefined ? undefined : { maxSurge, maxUnavailable: maxUnavailable! }
-      assert.deepEqual(boundsOf(deployment('web', replicas, { strategy: { type: 'RollingUpdate', rollingUpdate } })), { most, least })
+      assert.deepEqual(boundsOf(deployment('web', replicas, { strategy: { type: 'RollingUpdate', rollingUpdate } })), {
+        most,
+        least,
+      })
     })
   }
 })
@@ -59,9 +111,16 @@ describe('Deployment plan', () => {
     assert.ok(change?.kind === 'create' && changes.length === 1)
     const hash = templateHash(template('one'), 0)
     assert.equal(change.draft.metadata.name, `web-${hash}`)
-    assert.deepEqual(change.draft.metadata.annotations, { [REVISION]: '1', [DESIRED_REPLICAS]: '3', [MAX_REPLICAS]: '4' })
+    assert.deepEqual(change.draft.metadata.annotations, {
+      [REVISION]: '1',
+      [DESIRED_REPLICAS]: '3',
+      [MAX_REPLICAS]: '4',
+    })
     const spec = change.draft.spec as ReplicaSet['spec']
-    assert.deepEqual([spec.replicas, spec.selector.matchLabels, spec.template.metadata.labels], [3, { app: 'web', 'pod-template-hash': hash }, { app: 'web', 'pod-template-hash': hash }])
+    assert.deepEqual(
+      [spec.replicas, spec.selector.matchLabels, spec.template.metadata.labels],
+      [3, { app: 'web', 'pod-template-hash': hash }, { app: 'web', 'pod-template-hash': hash }],
+    )
     assert.equal(revision, '1')
   })
 
@@ -79,8 +138,14 @@ describe('Deployment plan', () => {
 
   it('shrinks the old by what is available beyond the least', () => {
     const web = deployment('web', 10, { template: template('two') })
-    assert.deepEqual(sizes(plan(web, [replicaSetOf(web, 'one', 10, 1), replicaSetOf(web, 'two', 3, 2, { available: 0 })])), ['uid-one 8'])
-    assert.deepEqual(sizes(plan(web, [replicaSetOf(web, 'one', 8, 1), replicaSetOf(web, 'two', 3, 2, { available: 3 })])), ['uid-one 5', 'uid-two 5'])
+    assert.deepEqual(
+      sizes(plan(web, [replicaSetOf(web, 'one', 10, 1), replicaSetOf(web, 'two', 3, 2, { available: 0 })])),
+      ['uid-one 8'],
+    )
+    assert.deepEqual(
+      sizes(plan(web, [replicaSetOf(web, 'one', 8, 1), replicaSetOf(web, 'two', 3, 2, { available: 3 })])),
+      ['uid-one 5', 'uid-two 5'],
+    )
   })
 
   it('removes old pods that are not available first', () => {
@@ -91,9 +156,21 @@ describe('Deployment plan', () => {
 
   it('counts revisions beyond 2^53 exactly', () => {
     const web = deployment('web', 2)
-    const { revision } = plan(web, [replicaSetOf(web, 'one', 0, '9007199254740992', { age: 2 }), replicaSetOf(web, 'two', 2, '9007199254740993', { age: 1 })])
+    const { revision } = plan(web, [
+      replicaSetOf(web, 'one', 0, '9007199254740992', { age: 2 }),
+      replicaSetOf(web, 'two', 2, '9007199254740993', { age: 1 }),
+    ])
     assert.equal(revision, '9007199254740994')
-    for (const [text, number] of [['9223372036854775807', 9223372036854775807n], ['9223372036854775808', 0n], ['-1', -1n], ['1e3', 0n], ['1.5', 0n], ['0x10', 0n], ['', 0n], ['+7', 7n]] as const) {
+    for (const [text, number] of [
+      ['9223372036854775807', 9223372036854775807n],
+      ['9223372036854775808', 0n],
+      ['-1', -1n],
+      ['1e3', 0n],
+      ['1.5', 0n],
+      ['0x10', 0n],
+      ['', 0n],
+      ['+7', 7n],
+    ] as const) {
       assert.equal(revisionOf(replicaSetOf(web, 'one', 0, text, { age: 1 })), number, text)
     }
   })
@@ -101,19 +178,37 @@ describe('Deployment plan', () => {
   it('forgets the oldest of many revisions that a ReplicaSet had', () => {
     const web = deployment('web', 2, { template: template('one') })
     const had = Array.from({ length: 1000 }, (_, index) => String(index + 1)).join(',')
-    const { changes } = plan(web, [replicaSetOf(web, 'one', 0, 1001, { annotations: { [REVISION_HISTORY]: had } }), replicaSetOf(web, 'two', 2, 1002)])
+    const { changes } = plan(web, [
+      replicaSetOf(web, 'one', 0, 1001, { annotations: { [REVISION_HISTORY]: had } }),
+      replicaSetOf(web, 'two', 2, 1002),
+    ])
     const again = changes.find((change) => change.kind === 'update' && change.replicaSet.metadata.uid === 'uid-one')
     const history = again?.kind === 'update' ? again.annotations[REVISION_HISTORY]! : ''
-    assert.ok(history.length <= HISTORY_LENGTH && history.endsWith(',999,1000,1001') && had.includes(history.replace(/,1001$/, '')), history)
+    assert.ok(
+      history.length <= HISTORY_LENGTH &&
+        history.endsWith(',999,1000,1001') &&
+        had.includes(history.replace(/,1001$/, '')),
+      history,
+    )
   })
 
   it('takes an old template up again under a new revision', () => {
     const web = deployment('web', 2, { template: template('one') })
     web.metadata.annotations = { 'kubernetes.io/change-cause': 'back to one' }
-    const { changes, revision } = plan(web, [replicaSetOf(web, 'one', 0, 1, { annotations: { [REVISION_HISTORY]: '1' } }), replicaSetOf(web, 'two', 2, 3)])
+    const { changes, revision } = plan(web, [
+      replicaSetOf(web, 'one', 0, 1, { annotations: { [REVISION_HISTORY]: '1' } }),
+      replicaSetOf(web, 'two', 2, 3),
+    ])
     const again = changes.find((change) => change.kind === 'update' && change.replicaSet.metadata.uid === 'uid-one')
     assert.ok(again?.kind === 'update')
-    assert.deepEqual([again.annotations[REVISION], again.annotations[REVISION_HISTORY], again.annotations['kubernetes.io/change-cause']], ['4', '1,1', 'back to one'])
+    assert.deepEqual(
+      [
+        again.annotations[REVISION],
+        again.annotations[REVISION_HISTORY],
+        again.annotations['kubernetes.io/change-cause'],
+      ],
+      ['4', '1,1', 'back to one'],
+    )
     assert.equal(again.replicas, 1)
     assert.equal(revision, '4')
   })
@@ -137,22 +232,34 @@ describe('Deployment plan', () => {
   })
 
   it('when paused scales in proportion and rolls nothing', () => {
-    const web = deployment('web', 20, { template: template('two'), paused: true, strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 3, maxUnavailable: 2 } } })
+    const web = deployment('web', 20, {
+      template: template('two'),
+      paused: true,
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 3, maxUnavailable: 2 } },
+    })
     const before = { annotations: { [DESIRED_REPLICAS]: '10', [MAX_REPLICAS]: '13' } }
-    assert.deepEqual(sizes(plan(web, [replicaSetOf(web, 'one', 8, 1, before), replicaSetOf(web, 'two', 5, 2, before)])), ['uid-one 14', 'uid-two 9'])
+    assert.deepEqual(
+      sizes(plan(web, [replicaSetOf(web, 'one', 8, 1, before), replicaSetOf(web, 'two', 5, 2, before)])),
+      ['uid-one 14', 'uid-two 9'],
+    )
     const third = deployment('web', 10, { template: template('three'), paused: true })
     assert.deepEqual(sizes(plan(third, [replicaSetOf(third, 'one', 10, 1)])), [])
   })
 
   it('scales before it rolls on', () => {
     const web = deployment('web', 6, { template: template('two') })
-    assert.deepEqual(sizes(plan(web, [replicaSetOf(web, 'one', 3, 1, { annotations: { [DESIRED_REPLICAS]: '3' } })])), ['uid-one 6'])
+    assert.deepEqual(sizes(plan(web, [replicaSetOf(web, 'one', 3, 1, { annotations: { [DESIRED_REPLICAS]: '3' } })])), [
+      'uid-one 6',
+    ])
   })
 
   it('scales to nothing', () => {
     const web = deployment('web', 0, { template: template('two') })
     const before = { annotations: { [DESIRED_REPLICAS]: '5', [MAX_REPLICAS]: '7' } }
-    assert.deepEqual(sizes(plan(web, [replicaSetOf(web, 'one', 4, 1, before), replicaSetOf(web, 'two', 3, 2, before)])), ['uid-one 0', 'uid-two 0'])
+    assert.deepEqual(
+      sizes(plan(web, [replicaSetOf(web, 'one', 4, 1, before), replicaSetOf(web, 'two', 3, 2, before)])),
+      ['uid-one 0', 'uid-two 0'],
+    )
   })
 
   it('keeps revisionHistoryLimit old ReplicaSets, the newest revisions', () => {
@@ -178,11 +285,24 @@ describe('Deployment status', () => {
 
   it('counts and says whether enough is available', () => {
     const web = deployment('web', 10, { template: template('two') })
-    const short = plan(web, [replicaSetOf(web, 'one', 8, 1, { available: 6 }), replicaSetOf(web, 'two', 3, 2, { available: 1 })])
+    const short = plan(web, [
+      replicaSetOf(web, 'one', 8, 1, { available: 6 }),
+      replicaSetOf(web, 'two', 3, 2, { available: 1 }),
+    ])
     const { conditions: _conditions, ...counts } = short.status
-    assert.deepEqual(counts, { observedGeneration: 1, replicas: 11, updatedReplicas: 3, readyReplicas: 7, availableReplicas: 7, unavailableReplicas: 4 })
+    assert.deepEqual(counts, {
+      observedGeneration: 1,
+      replicas: 11,
+      updatedReplicas: 3,
+      readyReplicas: 7,
+      availableReplicas: 7,
+      unavailableReplicas: 4,
+    })
     assert.deepEqual(reason(short, 'Available'), ['False', 'MinimumReplicasUnavailable'])
-    assert.deepEqual(reason(plan(web, [replicaSetOf(web, 'one', 8, 1)]), 'Available'), ['True', 'MinimumReplicasAvailable'])
+    assert.deepEqual(reason(plan(web, [replicaSetOf(web, 'one', 8, 1)]), 'Available'), [
+      'True',
+      'MinimumReplicasAvailable',
+    ])
   })
 
   it('tells a rollout from beginning to end', () => {
@@ -209,7 +329,10 @@ describe('Deployment status', () => {
     web.status = plan(web, [replicaSetOf(web, 'one', 2, 1, { available: 1 })]).status
     assert.deepEqual(reason({ status: web.status } as DeploymentPlan, 'Progressing'), ['Unknown', 'DeploymentPaused'])
     web.spec.paused = false
-    assert.deepEqual(reason(plan(web, [replicaSetOf(web, 'one', 2, 1, { available: 1 })]), 'Progressing'), ['Unknown', 'DeploymentResumed'])
+    assert.deepEqual(reason(plan(web, [replicaSetOf(web, 'one', 2, 1, { available: 1 })]), 'Progressing'), [
+      'Unknown',
+      'DeploymentResumed',
+    ])
   })
 
   it('passes on why pods cannot be created', () => {
@@ -222,7 +345,10 @@ describe('Deployment status', () => {
   })
 })
 
-/** Deployment, ReplicaSets and pods advanced in any order by their plans, with pods that become ready, and old ones that fail, when chance will. */
+/**
+ * Deployment, ReplicaSets and pods advanced in any order by their plans, with pods that become ready, and old ones that
+ * fail, when chance will.
+ */
 class Rollout {
   readonly web: Deployment
   replicaSets: ReplicaSet[]
@@ -245,13 +371,24 @@ class Rollout {
     for (const change of changes) {
       switch (change.kind) {
         case 'create':
-          this.replicaSets.push({ apiVersion: 'apps/v1', kind: 'ReplicaSet', spec: change.draft.spec as ReplicaSet['spec'], status: {}, metadata: metadata(change.draft.metadata.name!, { ...change.draft.metadata, uid: 'uid-two', creationTimestamp: formatTime(this.#now) }) })
+          this.replicaSets.push({
+            apiVersion: 'apps/v1',
+            kind: 'ReplicaSet',
+            spec: change.draft.spec as ReplicaSet['spec'],
+            status: {},
+            metadata: metadata(change.draft.metadata.name!, {
+              ...change.draft.metadata,
+              uid: 'uid-two',
+              creationTimestamp: formatTime(this.#now),
+            }),
+          })
           break
         case 'update':
           change.replicaSet.spec.replicas = change.replicas
           change.replicaSet.metadata.annotations = change.annotations
           break
-        case 'delete': this.replicaSets = this.replicaSets.filter((other) => other !== change.replicaSet)
+        case 'delete':
+          this.replicaSets = this.replicaSets.filter((other) => other !== change.replicaSet)
       }
     }
   }
@@ -261,14 +398,34 @@ class Rollout {
       const pods = this.podsOf(replicaSet)
       const { create, remove } = planReplicaSet({ replicaSet, pods, related: this.pods }, this.#now)
       this.pods = this.pods.filter((each) => !remove.includes(each))
-      for (let made = 0; made < create; made++) this.pods.push(pod(`p${this.#count++}`, { metadata: { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: replicaSet.metadata.name, uid: replicaSet.metadata.uid }] } }))
-      replicaSet.status = planReplicaSet({ replicaSet, pods: this.podsOf(replicaSet), related: this.pods }, this.#now).status
+      for (let made = 0; made < create; made++)
+        this.pods.push(
+          pod(`p${this.#count++}`, {
+            metadata: {
+              ownerReferences: [
+                {
+                  apiVersion: 'apps/v1',
+                  kind: 'ReplicaSet',
+                  name: replicaSet.metadata.name,
+                  uid: replicaSet.metadata.uid,
+                },
+              ],
+            },
+          }),
+        )
+      replicaSet.status = planReplicaSet(
+        { replicaSet, pods: this.podsOf(replicaSet), related: this.pods },
+        this.#now,
+      ).status
     }
   }
 
   makeReady(each: Pod): void {
     each.spec.nodeName = 'n'
-    each.status = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: formatTime(this.#now) }] }
+    each.status = {
+      phase: 'Running',
+      conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: formatTime(this.#now) }],
+    }
   }
 
   pass(millis: number): void {
@@ -284,57 +441,93 @@ class Rollout {
   }
 
   get done(): boolean {
-    return this.replicaSets.every((replicaSet) => this.podsOf(replicaSet).length === (replicaSet.metadata.uid === 'uid-two' ? this.web.spec.replicas : 0)) && this.available === this.web.spec.replicas
+    return (
+      this.replicaSets.every(
+        (replicaSet) =>
+          this.podsOf(replicaSet).length === (replicaSet.metadata.uid === 'uid-two' ? this.web.spec.replicas : 0),
+      ) && this.available === this.web.spec.replicas
+    )
   }
 }
 
 describe('a rollout under any timing', () => {
   const amount = fc.oneof(fc.nat(4), fc.constantFrom('0%', '10%', '25%', '50%', '100%'))
-  const steps = fc.array(fc.tuple(fc.constantFrom('deployment', 'old', 'new', 'ready', 'ready'), fc.nat(1000)), { maxLength: 60 })
+  const steps = fc.array(fc.tuple(fc.constantFrom('deployment', 'old', 'new', 'ready', 'ready'), fc.nat(1000)), {
+    maxLength: 60,
+  })
 
   it('stays within its bounds and ends', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 12 }), amount, amount, steps, (replicas, maxSurge, maxUnavailable, order) => {
-      const rollout = new Rollout(deployment('web', replicas, { strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge, maxUnavailable } } }))
-      const { most, least } = boundsOf(rollout.web)
-      const check = (): void => {
-        const wanted = rollout.replicaSets.reduce((sum, { spec }) => sum + spec.replicas, 0)
-        assert.ok(wanted <= most, `${wanted} pods wanted, at most ${most} allowed`)
-        assert.ok(rollout.available >= least, `${rollout.available} pods available, at least ${least} needed`)
-      }
-      for (const [what, choice] of order) {
-        rollout.pass(100)
-        const waiting = rollout.pods.filter(({ status }) => status.conditions === undefined)
-        if (what === 'deployment') rollout.stepDeployment()
-        else if (what === 'ready') waiting.slice(choice % (waiting.length + 1)).slice(0, 1).forEach((each) => rollout.makeReady(each))
-        else rollout.stepReplicaSets(rollout.replicaSets.filter(({ metadata: { uid } }) => (uid === 'uid-two') === (what === 'new')))
-        check()
-      }
-      let rounds = 0
-      while (!rollout.done) {
-        assert.ok(rounds++ < 10 * replicas + 10, 'the rollout does not end')
-        rollout.stepDeployment()
-        rollout.stepReplicaSets()
-        for (const each of rollout.pods) if (each.status.conditions === undefined) rollout.makeReady(each)
-        rollout.stepReplicaSets()
-        check()
-      }
-      rollout.stepReplicaSets() // their statuses may be older than the last pod's readiness
-      rollout.stepDeployment()
-      assert.equal(findCondition(rollout.web.status.conditions, 'Progressing')?.reason, 'NewReplicaSetAvailable')
-    }))
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 12 }),
+        amount,
+        amount,
+        steps,
+        (replicas, maxSurge, maxUnavailable, order) => {
+          const rollout = new Rollout(
+            deployment('web', replicas, {
+              strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge, maxUnavailable } },
+            }),
+          )
+          const { most, least } = boundsOf(rollout.web)
+          const check = (): void => {
+            const wanted = rollout.replicaSets.reduce((sum, { spec }) => sum + spec.replicas, 0)
+            assert.ok(wanted <= most, `${wanted} pods wanted, at most ${most} allowed`)
+            assert.ok(rollout.available >= least, `${rollout.available} pods available, at least ${least} needed`)
+          }
+          for (const [what, choice] of order) {
+            rollout.pass(100)
+            const waiting = rollout.pods.filter(({ status }) => status.conditions === undefined)
+            if (what === 'deployment') rollout.stepDeployment()
+            else if (what === 'ready')
+              waiting
+                .slice(choice % (waiting.length + 1))
+                .slice(0, 1)
+                .forEach((each) => rollout.makeReady(each))
+            else
+              rollout.stepReplicaSets(
+                rollout.replicaSets.filter(({ metadata: { uid } }) => (uid === 'uid-two') === (what === 'new')),
+              )
+            check()
+          }
+          let rounds = 0
+          while (!rollout.done) {
+            assert.ok(rounds++ < 10 * replicas + 10, 'the rollout does not end')
+            rollout.stepDeployment()
+            rollout.stepReplicaSets()
+            for (const each of rollout.pods) if (each.status.conditions === undefined) rollout.makeReady(each)
+            rollout.stepReplicaSets()
+            check()
+          }
+          rollout.stepReplicaSets() // their statuses may be older than the last pod's readiness
+          rollout.stepDeployment()
+          assert.equal(findCondition(rollout.web.status.conditions, 'Progressing')?.reason, 'NewReplicaSetAvailable')
+        },
+      ),
+    )
   })
 
   it('with Recreate never runs old and new together', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 6 }), steps, (replicas, order) => {
-      const rollout = new Rollout(deployment('web', replicas, { strategy: { type: 'Recreate' } }))
-      const sequence = [...order.map(([what]) => what), ...Array.from({ length: 20 }, () => ['deployment', 'old', 'new', 'ready']).flat()]
-      for (const what of sequence) {
-        if (what === 'deployment') rollout.stepDeployment()
-        else if (what === 'ready') rollout.pods.forEach((each) => rollout.makeReady(each))
-        else rollout.stepReplicaSets(rollout.replicaSets.filter(({ metadata: { uid } }) => (uid === 'uid-two') === (what === 'new')))
-        assert.ok(new Set(rollout.pods.map(({ metadata: { ownerReferences } }) => ownerReferences![0]!.uid)).size <= 1)
-      }
-      assert.ok(rollout.done)
-    }))
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 6 }), steps, (replicas, order) => {
+        const rollout = new Rollout(deployment('web', replicas, { strategy: { type: 'Recreate' } }))
+        const sequence = [
+          ...order.map(([what]) => what),
+          ...Array.from({ length: 20 }, () => ['deployment', 'old', 'new', 'ready']).flat(),
+        ]
+        for (const what of sequence) {
+          if (what === 'deployment') rollout.stepDeployment()
+          else if (what === 'ready') rollout.pods.forEach((each) => rollout.makeReady(each))
+          else
+            rollout.stepReplicaSets(
+              rollout.replicaSets.filter(({ metadata: { uid } }) => (uid === 'uid-two') === (what === 'new')),
+            )
+          assert.ok(
+            new Set(rollout.pods.map(({ metadata: { ownerReferences } }) => ownerReferences![0]!.uid)).size <= 1,
+          )
+        }
+        assert.ok(rollout.done)
+      }),
+    )
   })
 })

@@ -23,7 +23,8 @@ export class FakeCluster {
   readonly events: string[] = []
   readonly calls: Call[] = []
   /** Throws instead of the call, or lets it pass. */
-  refuse: (verb: string, object: { kind: Kind; metadata: { name?: string } }) => GantryError | undefined = () => undefined
+  refuse: (verb: string, object: { kind: Kind; metadata: { name?: string } }) => GantryError | undefined = () =>
+    undefined
   readonly #stored = new Map<string, AnyResource>()
   readonly #cache = new Map<string, AnyResource>()
   readonly #handlers: { kind: Kind | 'any'; handler: Handler }[] = []
@@ -34,7 +35,9 @@ export class FakeCluster {
 
   /** Everything in the store, not the cache. */
   list<K extends Kind>(kind: K): Resources[K][] {
-    return [...this.#stored.values()].filter((object) => object.kind === kind).map((object) => structuredClone(object)) as Resources[K][]
+    return [...this.#stored.values()]
+      .filter((object) => object.kind === kind)
+      .map((object) => structuredClone(object)) as Resources[K][]
   }
 
   get<K extends Kind>(kind: K, name: string, namespace = 'default'): Resources[K] | undefined {
@@ -103,36 +106,75 @@ export class FakeCluster {
       await this.#begin('delete', { kind, metadata: { name } })
       return this.#delete(this.#need(kind, namespace, name) as AnyResource, options) as never
     },
-    deletion: () => { throw new TypeError('not used by reconcilers') },
-    update: () => { throw new TypeError('not used by reconcilers') },
-    updateStatus: () => { throw new TypeError('not used by reconcilers') },
-    patch: () => { throw new TypeError('not used by reconcilers') },
-    apply: () => { throw new TypeError('not used by reconcilers') },
-    bind: () => { throw new TypeError('not used by reconcilers') },
-    release: () => { throw new TypeError('not used by reconcilers') },
-    admitConnection: () => { throw new TypeError('not used by reconcilers') },
+    deletion: () => {
+      throw new TypeError('not used by reconcilers')
+    },
+    update: () => {
+      throw new TypeError('not used by reconcilers')
+    },
+    updateStatus: () => {
+      throw new TypeError('not used by reconcilers')
+    },
+    patch: () => {
+      throw new TypeError('not used by reconcilers')
+    },
+    apply: () => {
+      throw new TypeError('not used by reconcilers')
+    },
+    bind: () => {
+      throw new TypeError('not used by reconcilers')
+    },
+    release: () => {
+      throw new TypeError('not used by reconcilers')
+    },
+    admitConnection: () => {
+      throw new TypeError('not used by reconcilers')
+    },
   }
 
-  readonly #sink: EventSink = { record: ({ type, reason, message }) => void this.events.push(`${type} ${reason} ${message}`) }
+  readonly #sink: EventSink = {
+    record: ({ type, reason, message }) => void this.events.push(`${type} ${reason} ${message}`),
+  }
 
-  readonly informer: Informer = Object.defineProperty({
-    run: async () => undefined,
-    synced: async () => undefined,
-    revision: 0,
-    reached: (revision: number) => this.#reached(revision),
-    written: () => { throw new TypeError('not used by reconcilers') },
-    lister: <K extends Kind>(kind: K) => this.#lister(kind),
-    byUid: (uid: string) => [...this.#cache.values()].find(({ metadata }) => metadata.uid === uid),
-    on: <K extends Kind>(kind: K, handler: (change: Change<K>) => void) => this.#on(kind, handler as Handler),
-    onAny: (handler: Handler) => this.#on('any', handler),
-    onBatch: () => () => undefined,
-    watch: () => { throw new TypeError('not used by reconcilers') },
-    follow: () => { throw new TypeError('not used by reconcilers') },
-    at: () => { throw new TypeError('not used by reconcilers') },
-  }, 'revision', { get: () => this.#cacheRevision })
+  readonly informer: Informer = Object.defineProperty(
+    {
+      run: async () => undefined,
+      synced: async () => undefined,
+      revision: 0,
+      reached: (revision: number) => this.#reached(revision),
+      written: () => {
+        throw new TypeError('not used by reconcilers')
+      },
+      lister: <K extends Kind>(kind: K) => this.#lister(kind),
+      byUid: (uid: string) => [...this.#cache.values()].find(({ metadata }) => metadata.uid === uid),
+      on: <K extends Kind>(kind: K, handler: (change: Change<K>) => void) => this.#on(kind, handler as Handler),
+      onAny: (handler: Handler) => this.#on('any', handler),
+      onBatch: () => () => undefined,
+      watch: () => {
+        throw new TypeError('not used by reconcilers')
+      },
+      follow: () => {
+        throw new TypeError('not used by reconcilers')
+      },
+      at: () => {
+        throw new TypeError('not used by reconcilers')
+      },
+    },
+    'revision',
+    { get: () => this.#cacheRevision },
+  )
 
   readonly parts: ReconcileParts = {
-    api: this.api, informer: this.informer, events: this.#sink, clock: this.clock, random: seededRandom(1), logger: silentLogger, controller: 'c1', replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined }, term: undefined, authority: 'the authority',
+    api: this.api,
+    informer: this.informer,
+    events: this.#sink,
+    clock: this.clock,
+    random: seededRandom(1),
+    logger: silentLogger,
+    controller: 'c1',
+    replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
+    term: undefined,
+    authority: 'the authority',
     caughtUp: () => this.#reached(this.#revision),
     clusterRanges: ['10.244.0.0/16', '10.96.0.0/16'],
   }
@@ -159,7 +201,10 @@ export class FakeCluster {
     }
   }
 
-  async #begin(verb: string, object: { kind: Kind; metadata: { name?: string; generateName?: string } }): Promise<void> {
+  async #begin(
+    verb: string,
+    object: { kind: Kind; metadata: { name?: string; generateName?: string } },
+  ): Promise<void> {
     this.calls.push({ verb, object: `${object.kind} ${object.metadata.name ?? object.metadata.generateName}` })
     await Promise.resolve()
     const refusal = this.refuse(verb, object)
@@ -174,16 +219,36 @@ export class FakeCluster {
 
   #create(draft: Draft<Kind>): AnyResource {
     const { name = `${draft.metadata.generateName}${this.#revision + 1}`, namespace = '' } = draft.metadata
-    if (this.#stored.has(keyOf(draft.kind, namespace, name))) throw new GantryError('AlreadyExists', `${draft.kind} ${name} exists`)
-    const metadata = { ...draft.metadata, name, namespace, uid: `uid-${this.#revision + 1}`, resourceVersion: '', generation: 1, creationTimestamp: formatTime(this.clock.now()) }
+    if (this.#stored.has(keyOf(draft.kind, namespace, name)))
+      throw new GantryError('AlreadyExists', `${draft.kind} ${name} exists`)
+    const metadata = {
+      ...draft.metadata,
+      name,
+      namespace,
+      uid: `uid-${this.#revision + 1}`,
+      resourceVersion: '',
+      generation: 1,
+      creationTimestamp: formatTime(this.clock.now()),
+    }
     const status = draft.kind === 'Pod' ? { phase: 'Pending' } : {}
-    return this.#store({ status, ...structuredClone(draft), apiVersion: apiVersionOf(resourceOf(draft.kind)), metadata } as unknown as AnyResource)
+    return this.#store({
+      status,
+      ...structuredClone(draft),
+      apiVersion: apiVersionOf(resourceOf(draft.kind)),
+      metadata,
+    } as unknown as AnyResource)
   }
 
-  /** Keeps the other half as stored; raises generation with the spec; lets go what is being deleted and held by nothing. */
+  /**
+   * Keeps the other half as stored; raises generation with the spec; lets go what is being deleted and held by nothing.
+   */
   #write(next: AnyResource, subresource: '' | 'status'): AnyResource {
     const stored = this.#stored.get(keyOfObject(next)) as AnyResource & { status?: unknown; spec?: unknown }
-    const object = (subresource === 'status' ? { ...stored, status: (next as { status?: unknown }).status } : { ...next, status: stored.status }) as AnyResource & { spec?: unknown }
+    const object = (
+      subresource === 'status'
+        ? { ...stored, status: (next as { status?: unknown }).status }
+        : { ...next, status: stored.status }
+    ) as AnyResource & { spec?: unknown }
     if (!sameJson(object.spec, stored.spec)) object.metadata.generation = (stored.metadata.generation ?? 0) + 1
     if (sameJson(object, stored)) return stored
     if (object.metadata.deletionTimestamp !== undefined && !isHeld(object)) return this.#drop(object)
@@ -193,15 +258,22 @@ export class FakeCluster {
   #delete(stored: AnyResource, options: DeleteOptions): AnyResource {
     const { uid, resourceVersion, propagation, gracePeriodSeconds } = options
     if (uid !== undefined && uid !== stored.metadata.uid) throw new GantryError('Conflict', 'another uid')
-    if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion) throw new GantryError('Conflict', 'another resourceVersion')
+    if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion)
+      throw new GantryError('Conflict', 'another resourceVersion')
     const object = structuredClone(stored)
-    const finalizers = (object.metadata.finalizers ?? []).filter((name) => propagation === undefined || !['orphan', 'foregroundDeletion'].includes(name))
+    const finalizers = (object.metadata.finalizers ?? []).filter(
+      (name) => propagation === undefined || !['orphan', 'foregroundDeletion'].includes(name),
+    )
     if (propagation === 'FOREGROUND') finalizers.push('foregroundDeletion')
     if (propagation === 'ORPHAN') finalizers.push('orphan')
     object.metadata.finalizers = finalizers
-    const bound = object.kind === 'Pod' && object.spec.nodeName !== undefined && object.status.phase !== 'Succeeded' && object.status.phase !== 'Failed'
+    const bound =
+      object.kind === 'Pod' &&
+      object.spec.nodeName !== undefined &&
+      object.status.phase !== 'Succeeded' &&
+      object.status.phase !== 'Failed'
     object.metadata.deletionTimestamp ??= formatTime(this.clock.now())
-    object.metadata.deletionGracePeriodSeconds = bound ? gracePeriodSeconds ?? 30 : 0
+    object.metadata.deletionGracePeriodSeconds = bound ? (gracePeriodSeconds ?? 30) : 0
     return isHeld(object) ? this.#store(object) : this.#drop(object)
   }
 
@@ -247,18 +319,29 @@ export class FakeCluster {
   #on(kind: Kind | 'any', handler: Handler): () => void {
     const entry = { kind, handler }
     this.#handlers.push(entry)
-    for (const object of this.#cache.values()) if (kind === 'any' || object.kind === kind) handler({ type: 'added', cached: cached(object), previous: undefined, revision: this.#cacheRevision } as Change)
+    for (const object of this.#cache.values())
+      if (kind === 'any' || object.kind === kind)
+        handler({ type: 'added', cached: cached(object), previous: undefined, revision: this.#cacheRevision } as Change)
     return () => void this.#handlers.splice(this.#handlers.indexOf(entry), 1)
   }
 
   #lister<K extends Kind>(kind: K): Lister<K> {
-    const list = (namespace?: string): Resources[K][] => [...this.#cache.values()].filter((object) => object.kind === kind && (namespace === undefined || object.metadata.namespace === namespace)) as Resources[K][]
-    const get = (namespace: string, name: string): Resources[K] | undefined => this.#cache.get(keyOf(kind, namespace, name)) as Resources[K] | undefined
+    const list = (namespace?: string): Resources[K][] =>
+      [...this.#cache.values()].filter(
+        (object) => object.kind === kind && (namespace === undefined || object.metadata.namespace === namespace),
+      ) as Resources[K][]
+    const get = (namespace: string, name: string): Resources[K] | undefined =>
+      this.#cache.get(keyOf(kind, namespace, name)) as Resources[K] | undefined
     return {
       get,
       list,
-      byIndex: (index: IndexName, key: string) => list().filter((object) => (index === 'owner' ? object.metadata.ownerReferences?.some(({ uid }) => uid === key) : object.kind === 'Pod' && (object.spec.nodeName ?? '') === key)),
-      cached: (namespace, name) => get(namespace, name) && cached(get(namespace, name)!) as unknown as Cached<K>,
+      byIndex: (index: IndexName, key: string) =>
+        list().filter((object) =>
+          index === 'owner'
+            ? object.metadata.ownerReferences?.some(({ uid }) => uid === key)
+            : object.kind === 'Pod' && (object.spec.nodeName ?? '') === key,
+        ),
+      cached: (namespace, name) => get(namespace, name) && (cached(get(namespace, name)!) as unknown as Cached<K>),
       cachedList: (namespace) => list(namespace).map((object) => cached(object as AnyResource) as unknown as Cached<K>),
     }
   }
@@ -278,7 +361,10 @@ function isHeld(object: AnyResource): boolean {
 const LABELS = { app: 'web' }
 
 function template(image: string): Deployment['spec']['template'] {
-  return { metadata: { name: '', namespace: '', uid: '', resourceVersion: '', labels: { ...LABELS } }, spec: { containers: [{ name: 'c', image }] } } as unknown as Deployment['spec']['template']
+  return {
+    metadata: { name: '', namespace: '', uid: '', resourceVersion: '', labels: { ...LABELS } },
+    spec: { containers: [{ name: 'c', image }] },
+  } as unknown as Deployment['spec']['template']
 }
 
 export function metadata(name: string, more: Partial<AnyResource['metadata']> = {}): AnyResource['metadata'] {
@@ -287,17 +373,47 @@ export function metadata(name: string, more: Partial<AnyResource['metadata']> = 
 
 export function deployment(name: string, replicas: number, spec: Partial<Deployment['spec']> = {}): Deployment {
   return {
-    apiVersion: 'apps/v1', kind: 'Deployment', metadata: metadata(name), status: {},
-    spec: { replicas, selector: { matchLabels: { ...LABELS } }, template: template('one'), strategy: { type: 'RollingUpdate' }, revisionHistoryLimit: 10, progressDeadlineSeconds: 600, ...spec },
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: metadata(name),
+    status: {},
+    spec: {
+      replicas,
+      selector: { matchLabels: { ...LABELS } },
+      template: template('one'),
+      strategy: { type: 'RollingUpdate' },
+      revisionHistoryLimit: 10,
+      progressDeadlineSeconds: 600,
+      ...spec,
+    },
   }
 }
 
-export function replicaSet(name: string, replicas: number, more: Partial<Resources['ReplicaSet']['spec']> = {}): Resources['ReplicaSet'] {
-  return { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata: metadata(name), spec: { replicas, selector: { matchLabels: { ...LABELS } }, template: template('one'), ...more }, status: {} }
+export function replicaSet(
+  name: string,
+  replicas: number,
+  more: Partial<Resources['ReplicaSet']['spec']> = {},
+): Resources['ReplicaSet'] {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: metadata(name),
+    spec: { replicas, selector: { matchLabels: { ...LABELS } }, template: template('one'), ...more },
+    status: {},
+  }
 }
 
-export function pod(name: string, more: { metadata?: Partial<Pod['metadata']>; spec?: Partial<Pod['spec']>; status?: Pod['status'] } = {}): Pod {
-  return { apiVersion: 'v1', kind: 'Pod', metadata: metadata(name, { labels: { ...LABELS }, ...more.metadata }), spec: { containers: [{ name: 'c', image: 'one' }], ...more.spec } as unknown as Pod['spec'], status: { phase: 'Pending', ...more.status } }
+export function pod(
+  name: string,
+  more: { metadata?: Partial<Pod['metadata']>; spec?: Partial<Pod['spec']>; status?: Pod['status'] } = {},
+): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: metadata(name, { labels: { ...LABELS }, ...more.metadata }),
+    spec: { containers: [{ name: 'c', image: 'one' }], ...more.spec } as unknown as Pod['spec'],
+    status: { phase: 'Pending', ...more.status },
+  }
 }
 
 export { template }

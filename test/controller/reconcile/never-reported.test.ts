@@ -17,16 +17,27 @@ describe('nodes that never reported', () => {
       cluster.put(late)
       cluster.put(node('ready', 'ready', now))
       await cluster.settle()
-      const conditions = (name: string): string[] => (cluster.get('Node', name, '')!.status.conditions ?? []).map(({ type, status, reason, message }) => [type, status, reason, message].filter(Boolean).join(' '))
+      const conditions = (name: string): string[] =>
+        (cluster.get('Node', name, '')!.status.conditions ?? []).map(({ type, status, reason, message }) =>
+          [type, status, reason, message].filter(Boolean).join(' '),
+        )
       await cluster.clock.advance(Math.max(0, 59_000 - (now - Date.UTC(2026, 0, 1))))
       await cluster.settle()
       assert.deepEqual(conditions('made'), [])
       cluster.put({ ...late, status: node('late', 'ready', now).status })
       await cluster.clock.advance(2_000)
       await cluster.settle()
-      assert.deepEqual(conditions('made'), ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'].map((type) => `${type} Unknown NodeStatusNeverUpdated Kubelet never posted node status.`))
+      assert.deepEqual(
+        conditions('made'),
+        ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'].map(
+          (type) => `${type} Unknown NodeStatusNeverUpdated Kubelet never posted node status.`,
+        ),
+      )
       assert.equal(cluster.get('Node', 'made', '')!.status.conditions![0]!.lastHeartbeatTime, '2026-01-01T00:00:00Z')
-      assert.deepEqual([conditions('late'), conditions('ready')], [['Ready True SessionOpen'], ['Ready True SessionOpen']])
+      assert.deepEqual(
+        [conditions('late'), conditions('ready')],
+        [['Ready True SessionOpen'], ['Ready True SessionOpen']],
+      )
     })
   })
 })

@@ -11,18 +11,28 @@ import { node, unreachable, type State } from './nodes.ts'
 const NOW = Date.UTC(2026, 0, 1, 12)
 const noExecute: Taint = { key: 'node.kubernetes.io/unreachable', effect: 'NoExecute', timeAdded: formatTime(NOW) }
 
-/** r: ready, s: suspect, l: lost and not yet judged, e: lost just now and emptied, o: lost long ago and emptied, c: lost and confirmed, n: never heard from. */
+/**
+ * r: ready, s: suspect, l: lost and not yet judged, e: lost just now and emptied, o: lost long ago and emptied, c: lost
+ * and confirmed, n: never heard from.
+ */
 function make(letters: string): Node[] {
   return [...letters].map((letter, index) => {
     const name = `n${index}`
     switch (letter) {
-      case 'r': return node(name, 'ready', NOW)
-      case 's': return node(name, 'suspect', NOW)
-      case 'l': return node(name, 'lost', NOW)
-      case 'e': return node(name, 'lost', NOW - WINDOW + 1_000, { taints: [noExecute] })
-      case 'o': return node(name, 'lost', NOW - WINDOW, { taints: [noExecute] })
-      case 'c': return node(name, 'lost', NOW, { annotations: { 'gantry.dev/lost': 'confirmed' } })
-      default: return node(name, 'never', NOW)
+      case 'r':
+        return node(name, 'ready', NOW)
+      case 's':
+        return node(name, 'suspect', NOW)
+      case 'l':
+        return node(name, 'lost', NOW)
+      case 'e':
+        return node(name, 'lost', NOW - WINDOW + 1_000, { taints: [noExecute] })
+      case 'o':
+        return node(name, 'lost', NOW - WINDOW, { taints: [noExecute] })
+      case 'c':
+        return node(name, 'lost', NOW, { annotations: { 'gantry.dev/lost': 'confirmed' } })
+      default:
+        return node(name, 'never', NOW)
     }
   })
 }
@@ -62,13 +72,16 @@ describe('brake', () => {
 
   const letters = fc.array(fc.constantFrom(...'rrrsleocn'), { maxLength: 30 }).map((list) => list.join(''))
 
-  it('never holds one of several, and always holds more than a third of those that there were', () => fc.assert(fc.property(letters, (text) => {
-    const count = (wanted: string): number => [...text].filter((letter) => wanted.includes(letter)).length
-    const [alive, vanished] = [count('r'), count('sle')]
-    const brake = brakeOf(make(text), NOW)
-    if (vanished === 0 || (vanished === 1 && alive > 0)) assert.equal(brake.is, 'off')
-    else assert.equal(brake.is === 'held', alive === 0 || vanished > (alive + vanished) / 3)
-  })))
+  it('never holds one of several, and always holds more than a third of those that there were', () =>
+    fc.assert(
+      fc.property(letters, (text) => {
+        const count = (wanted: string): number => [...text].filter((letter) => wanted.includes(letter)).length
+        const [alive, vanished] = [count('r'), count('sle')]
+        const brake = brakeOf(make(text), NOW)
+        if (vanished === 0 || (vanished === 1 && alive > 0)) assert.equal(brake.is, 'off')
+        else assert.equal(brake.is === 'held', alive === 0 || vanished > (alive + vanished) / 3)
+      }),
+    ))
 })
 
 describe('plan for the health of nodes', () => {
@@ -80,15 +93,23 @@ describe('plan for the health of nodes', () => {
       if (verdict === undefined) return before
       const after = structuredClone(before)
       const taints = withTaints(after.spec.taints, verdict.taints)
-      if (taints !== undefined) after.spec.taints = taints.map((taint) => (taint.effect === 'NoExecute' ? { timeAdded: formatTime(NOW), ...taint } : taint))
+      if (taints !== undefined)
+        after.spec.taints = taints.map((taint) =>
+          taint.effect === 'NoExecute' ? { timeAdded: formatTime(NOW), ...taint } : taint,
+        )
       if (verdict.health === 'ready') delete after.metadata.annotations!['gantry.dev/lost']
       after.status.conditions = after.status.conditions!.filter(({ type }) => type !== 'EvictionHeld')
-      if (verdict.held !== undefined) after.status.conditions.push({ type: 'EvictionHeld', status: 'True', reason: verdict.held.reason })
+      if (verdict.held !== undefined)
+        after.status.conditions.push({ type: 'EvictionHeld', status: 'True', reason: verdict.held.reason })
       return after
     })
   }
 
-  const states = (nodes: Node[]): string[] => carriedOut(nodes).map((after) => `${unreachable(after).join('+')}${after.status.conditions!.some(({ type }) => type === 'EvictionHeld') ? ' held' : ''}`)
+  const states = (nodes: Node[]): string[] =>
+    carriedOut(nodes).map(
+      (after) =>
+        `${unreachable(after).join('+')}${after.status.conditions!.some(({ type }) => type === 'EvictionHeld') ? ' held' : ''}`,
+    )
 
   for (const [nodes, expected] of [
     ['rrr', ['', '', '']],
@@ -101,28 +122,55 @@ describe('plan for the health of nodes', () => {
     ['rel', ['', 'NoSchedule held', 'NoSchedule held']],
     ['rn', ['', '']],
   ] as const) {
-    it(`${nodes}: ${expected.map((text) => text || '–').join(', ')}`, () => assert.deepEqual(states(make(nodes)), expected))
+    it(`${nodes}: ${expected.map((text) => text || '–').join(', ')}`, () =>
+      assert.deepEqual(states(make(nodes)), expected))
   }
 
   it('leaves taints of others, and takes back all of its own from a node that is back', () => {
     const other: Taint = { key: 'gpu', effect: 'NoExecute', timeAdded: formatTime(0) }
-    const back = node('n1', 'ready', NOW, { taints: [other, { key: 'node.kubernetes.io/unreachable', effect: 'NoSchedule' }, noExecute], annotations: { 'gantry.dev/lost': 'confirmed' }, conditions: [{ type: 'EvictionHeld', status: 'True', reason: 'NoNodeReady' }] })
+    const back = node('n1', 'ready', NOW, {
+      taints: [other, { key: 'node.kubernetes.io/unreachable', effect: 'NoSchedule' }, noExecute],
+      annotations: { 'gantry.dev/lost': 'confirmed' },
+      conditions: [{ type: 'EvictionHeld', status: 'True', reason: 'NoNodeReady' }],
+    })
     const [after] = carriedOut([back])
     assert.deepEqual(after!.spec.taints, [other])
     assert.equal(after!.metadata.annotations!['gantry.dev/lost'], undefined)
-    assert.deepEqual(after!.status.conditions!.map(({ type }) => type), ['Ready'])
+    assert.deepEqual(
+      after!.status.conditions!.map(({ type }) => type),
+      ['Ready'],
+    )
   })
 
-  it('is at rest once it is carried out, whatever there was', () => fc.assert(fc.property(fc.array(fc.constantFrom(...'rrrsleocn'), { maxLength: 20 }).map((list) => list.join('')), (text) => {
-    const after = carriedOut(carriedOut(make(text)))
-    assert.deepEqual(planNodeHealth(after, NOW).verdicts, [])
-  })))
+  it('is at rest once it is carried out, whatever there was', () =>
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom(...'rrrsleocn'), { maxLength: 20 }).map((list) => list.join('')),
+        (text) => {
+          const after = carriedOut(carriedOut(make(text)))
+          assert.deepEqual(planNodeHealth(after, NOW).verdicts, [])
+        },
+      ),
+    ))
 
   it('does not wait for others where nothing was held, nor by a clock that is far off', () => {
     assert.equal(planNodeHealth(make('rrl'), NOW).brake.is, 'off')
     const held = carriedOut(make('rll'))[1]!
-    assert.equal(planNodeHealth([node('n0', 'ready', NOW + 3_600_000), node('n2', 'ready', NOW - 3_600_000), held], NOW).brake.is, 'off')
-    assert.equal(planNodeHealth([node('n0', 'ready', NOW), node('n2', 'ready', NOW), { ...held, metadata: { ...held.metadata, annotations: { 'gantry.dev/lost': 'confirmed' } } }], NOW).brake.is, 'off')
+    assert.equal(
+      planNodeHealth([node('n0', 'ready', NOW + 3_600_000), node('n2', 'ready', NOW - 3_600_000), held], NOW).brake.is,
+      'off',
+    )
+    assert.equal(
+      planNodeHealth(
+        [
+          node('n0', 'ready', NOW),
+          node('n2', 'ready', NOW),
+          { ...held, metadata: { ...held.metadata, annotations: { 'gantry.dev/lost': 'confirmed' } } },
+        ],
+        NOW,
+      ).brake.is,
+      'off',
+    )
   })
 
   it('holds a node back until enough are back, however long that is', () => {
@@ -130,24 +178,53 @@ describe('plan for the health of nodes', () => {
     const later = NOW + 100 * WINDOW
     assert.equal(planNodeHealth(nodes, later).brake.is, 'held')
     nodes = [...nodes.slice(0, 8), node('n8', 'ready', later)]
-    for (const [at, millis] of [[later, RETURNING], [later + 2_000, RETURNING - 2_000], [later - 2_000, RETURNING]] as const) {
+    for (const [at, millis] of [
+      [later, RETURNING],
+      [later + 2_000, RETURNING - 2_000],
+      [later - 2_000, RETURNING],
+    ] as const) {
       const { brake, verdicts } = planNodeHealth(nodes, at)
       assert.deepEqual(brake, { is: 'held', reason: 'NodesReturning', vanished: 3, living: 9, millis })
-      assert.deepEqual(verdicts.map(({ taints, held }) => [taints.noExecute, held?.reason]), [[false, 'NodesReturning'], [false, 'NodesReturning'], [false, 'NodesReturning']])
+      assert.deepEqual(
+        verdicts.map(({ taints, held }) => [taints.noExecute, held?.reason]),
+        [
+          [false, 'NodesReturning'],
+          [false, 'NodesReturning'],
+          [false, 'NodesReturning'],
+        ],
+      )
     }
     const { brake, verdicts } = planNodeHealth(nodes, later + RETURNING)
     assert.equal(brake.is, 'off')
-    assert.deepEqual(verdicts.map(({ node: { metadata }, taints, held }) => [metadata.name, taints.noExecute, held]), [['n5', true, undefined], ['n6', true, undefined], ['n7', true, undefined]])
+    assert.deepEqual(
+      verdicts.map(({ node: { metadata }, taints, held }) => [metadata.name, taints.noExecute, held]),
+      [
+        ['n5', true, undefined],
+        ['n6', true, undefined],
+        ['n7', true, undefined],
+      ],
+    )
   })
 })
 
 describe('what a pod says of a node that is not heard from', () => {
   const since = formatTime(NOW)
-  const running = (): Pod => pod('p', {
-    spec: { nodeName: 'n1' },
-    status: { phase: 'Running', podIP: '10.0.0.1', conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: '2025-12-31T00:00:00Z' }, { type: 'ContainersReady', status: 'True', lastTransitionTime: '2025-12-31T00:00:00Z' }] },
+  const running = (): Pod =>
+    pod('p', {
+      spec: { nodeName: 'n1' },
+      status: {
+        phase: 'Running',
+        podIP: '10.0.0.1',
+        conditions: [
+          { type: 'Ready', status: 'True', lastTransitionTime: '2025-12-31T00:00:00Z' },
+          { type: 'ContainersReady', status: 'True', lastTransitionTime: '2025-12-31T00:00:00Z' },
+        ],
+      },
+    })
+  const marked = (of: Pod, state: Exclude<State, 'never'>): Pod => ({
+    ...of,
+    status: markedStatus(of, state === 'ready' ? { is: 'ready' } : { is: state, since }) ?? of.status,
   })
-  const marked = (of: Pod, state: Exclude<State, 'never'>): Pod => ({ ...of, status: markedStatus(of, state === 'ready' ? { is: 'ready' } : { is: state, since }) ?? of.status })
   const ready = ({ status }: Pod): unknown[] => {
     const { status: value, reason, lastTransitionTime } = status.conditions!.find(({ type }) => type === 'Ready')!
     return [value, reason, lastTransitionTime]
@@ -162,14 +239,20 @@ describe('what a pod says of a node that is not heard from', () => {
   it('lost: unknown, since when, and the phase as it was last observed', () => {
     const after = marked(marked(running(), 'suspect'), 'lost')
     assert.deepEqual(ready(after), ['Unknown', 'NodeLost', since])
-    assert.deepEqual([after.status.phase, after.status.reason, after.status.message], ['Running', 'NodeLost', `unknown since ${since}: node n1 is lost`])
+    assert.deepEqual(
+      [after.status.phase, after.status.reason, after.status.message],
+      ['Running', 'NodeLost', `unknown since ${since}: node n1 is lost`],
+    )
   })
 
   it('back: exactly as before', () => {
     for (const state of ['suspect', 'lost'] as const) {
       const before = running()
       const after = marked(marked(before, state), 'ready')
-      const order = ({ status }: Pod): unknown => ({ ...status, conditions: [...status.conditions!].sort((a, b) => (a.type < b.type ? -1 : 1)) })
+      const order = ({ status }: Pod): unknown => ({
+        ...status,
+        conditions: [...status.conditions!].sort((a, b) => (a.type < b.type ? -1 : 1)),
+      })
       assert.deepEqual(order(after), order(before))
     }
   })
@@ -177,7 +260,8 @@ describe('what a pod says of a node that is not heard from', () => {
   it('what has ended is known for good, and what says so already is left alone', () => {
     const ended = pod('p', { spec: { nodeName: 'n1' }, status: { phase: 'Succeeded' } })
     assert.equal(markedStatus(ended, { is: 'lost', since }), undefined)
-    for (const state of ['suspect', 'lost'] as const) assert.equal(markedStatus(marked(running(), state), { is: state, since: 'later' }), undefined)
+    for (const state of ['suspect', 'lost'] as const)
+      assert.equal(markedStatus(marked(running(), state), { is: state, since: 'later' }), undefined)
     assert.equal(markedStatus(marked(running(), 'lost'), { is: 'suspect', since }), undefined)
     assert.equal(markedStatus(running(), { is: 'ready' }), undefined)
     assert.equal(markedStatus(running(), { is: 'unknown' }), undefined)

@@ -11,24 +11,66 @@ import type { Pod } from '../../../proto/gen/types.ts'
 import { FakeCluster, metadata, pod, replicaSet } from './fake.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
-const readyFor = (seconds: number): Pod['status'] => ({ phase: 'Running', conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: formatTime(NOW - seconds * 1000) }] })
+const readyFor = (seconds: number): Pod['status'] => ({
+  phase: 'Running',
+  conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: formatTime(NOW - seconds * 1000) }],
+})
 const running: Pod['status'] = { phase: 'Running' }
 
 describe('choice of pods to delete', () => {
   const table: [string, Pod, Pod][] = [
     ['unassigned before assigned', pod('z'), pod('a', { spec: { nodeName: 'n' } })],
-    ['pending before running', pod('z', { spec: { nodeName: 'n' } }), pod('a', { spec: { nodeName: 'n' }, status: running })],
-    ['unknown before running', pod('z', { spec: { nodeName: 'n' }, status: { phase: 'Unknown' } }), pod('a', { spec: { nodeName: 'n' }, status: running })],
-    ['not ready before ready', pod('z', { spec: { nodeName: 'n' }, status: running }), pod('a', { spec: { nodeName: 'n' }, status: readyFor(1) })],
-    ['cheaper before dearer', pod('z', { metadata: { annotations: { [DELETION_COST]: '-5' } }, status: readyFor(9) }), pod('a', { status: readyFor(1) })],
-    ['ready for less time before ready for longer', pod('z', { status: readyFor(1) }), pod('a', { status: readyFor(60) })],
-    ['more restarts before fewer', pod('z', { status: { ...running, containerStatuses: [{ name: 'c', restartCount: 3, ready: false, image: '', imageID: '' }] } }), pod('a', { status: running })],
-    ['younger before older', pod('z', { metadata: { creationTimestamp: '2026-01-01T00:00:09Z' } }), pod('a', { metadata: { creationTimestamp: '2026-01-01T00:00:01Z' } })],
+    [
+      'pending before running',
+      pod('z', { spec: { nodeName: 'n' } }),
+      pod('a', { spec: { nodeName: 'n' }, status: running }),
+    ],
+    [
+      'unknown before running',
+      pod('z', { spec: { nodeName: 'n' }, status: { phase: 'Unknown' } }),
+      pod('a', { spec: { nodeName: 'n' }, status: running }),
+    ],
+    [
+      'not ready before ready',
+      pod('z', { spec: { nodeName: 'n' }, status: running }),
+      pod('a', { spec: { nodeName: 'n' }, status: readyFor(1) }),
+    ],
+    [
+      'cheaper before dearer',
+      pod('z', { metadata: { annotations: { [DELETION_COST]: '-5' } }, status: readyFor(9) }),
+      pod('a', { status: readyFor(1) }),
+    ],
+    [
+      'ready for less time before ready for longer',
+      pod('z', { status: readyFor(1) }),
+      pod('a', { status: readyFor(60) }),
+    ],
+    [
+      'more restarts before fewer',
+      pod('z', {
+        status: {
+          ...running,
+          containerStatuses: [{ name: 'c', restartCount: 3, ready: false, image: '', imageID: '' }],
+        },
+      }),
+      pod('a', { status: running }),
+    ],
+    [
+      'younger before older',
+      pod('z', { metadata: { creationTimestamp: '2026-01-01T00:00:09Z' } }),
+      pod('a', { metadata: { creationTimestamp: '2026-01-01T00:00:01Z' } }),
+    ],
   ]
   for (const [what, first, second] of table) {
     it(what, () => {
-      assert.deepEqual(choosePods([second, first], [], 1).map(({ metadata: { name } }) => name), [first.metadata.name])
-      assert.deepEqual(choosePods([first, second], [], 1).map(({ metadata: { name } }) => name), [first.metadata.name])
+      assert.deepEqual(
+        choosePods([second, first], [], 1).map(({ metadata: { name } }) => name),
+        [first.metadata.name],
+      )
+      assert.deepEqual(
+        choosePods([first, second], [], 1).map(({ metadata: { name } }) => name),
+        [first.metadata.name],
+      )
     })
   }
 
@@ -41,10 +83,21 @@ describe('choice of pods to delete', () => {
 
 describe('ReplicaSet plan', () => {
   it('replaces pods that ended and counts only active ones', () => {
-    const pods = [pod('a', { status: { phase: 'Failed' } }), pod('b', { status: { phase: 'Succeeded' } }), pod('c', { status: readyFor(1) }), pod('d', { metadata: { deletionTimestamp: 'x' } })]
+    const pods = [
+      pod('a', { status: { phase: 'Failed' } }),
+      pod('b', { status: { phase: 'Succeeded' } }),
+      pod('c', { status: readyFor(1) }),
+      pod('d', { metadata: { deletionTimestamp: 'x' } }),
+    ]
     const plan = planReplicaSet({ replicaSet: replicaSet('rs', 3), pods, related: pods }, NOW)
     assert.equal(plan.create, 2)
-    assert.deepEqual(plan.status, { replicas: 1, fullyLabeledReplicas: 1, readyReplicas: 1, availableReplicas: 1, observedGeneration: 1 })
+    assert.deepEqual(plan.status, {
+      replicas: 1,
+      fullyLabeledReplicas: 1,
+      readyReplicas: 1,
+      availableReplicas: 1,
+      observedGeneration: 1,
+    })
   })
 
   it('makes a bounded number of pods at a time', () => {
@@ -65,14 +118,22 @@ describe('ReplicaSet plan', () => {
   })
 
   it('leads to the wanted number from anywhere', () => {
-    const state = fc.constantFrom<Pod['status']>({ phase: 'Pending' }, running, readyFor(3), { phase: 'Failed' }, { phase: 'Unknown' })
-    fc.assert(fc.property(fc.nat(8), fc.array(state, { maxLength: 12 }), (replicas, states) => {
-      const pods = states.map((status, index) => pod(`p${index}`, { status }))
-      const { create, remove } = planReplicaSet({ replicaSet: replicaSet('rs', replicas), pods, related: pods }, NOW)
-      assert.equal(pods.filter(isActive).length + create - remove.length, replicas)
-      assert.ok(create === 0 || remove.length === 0)
-      assert.ok(remove.every(isActive))
-    }))
+    const state = fc.constantFrom<Pod['status']>(
+      { phase: 'Pending' },
+      running,
+      readyFor(3),
+      { phase: 'Failed' },
+      { phase: 'Unknown' },
+    )
+    fc.assert(
+      fc.property(fc.nat(8), fc.array(state, { maxLength: 12 }), (replicas, states) => {
+        const pods = states.map((status, index) => pod(`p${index}`, { status }))
+        const { create, remove } = planReplicaSet({ replicaSet: replicaSet('rs', replicas), pods, related: pods }, NOW)
+        assert.equal(pods.filter(isActive).length + create - remove.length, replicas)
+        assert.ok(create === 0 || remove.length === 0)
+        assert.ok(remove.every(isActive))
+      }),
+    )
   })
 })
 
@@ -84,7 +145,10 @@ describe('ReplicaSet reconciler', () => {
       await cluster.settle()
       assert.equal(cluster.list('Pod').length, 5)
       assert.equal(cluster.get('ReplicaSet', 'rs')!.status.replicas, 5)
-      assert.equal(cluster.events.filter((event) => event.startsWith('Normal SuccessfulCreate Created pod: rs-')).length, 5)
+      assert.equal(
+        cluster.events.filter((event) => event.startsWith('Normal SuccessfulCreate Created pod: rs-')).length,
+        5,
+      )
       cluster.change('ReplicaSet', 'rs', (object) => void (object.spec.replicas = 2))
       await cluster.settle()
       assert.equal(cluster.list('Pod').length, 2)
@@ -113,7 +177,10 @@ describe('ReplicaSet reconciler', () => {
       await cluster.releaseCache()
       await cluster.settle()
       assert.equal(cluster.calls.filter(({ verb }) => verb === 'create').length, 3)
-      for (const { metadata: { name } } of cluster.list('Pod')) cluster.makeReady(name)
+      for (const {
+        metadata: { name },
+      } of cluster.list('Pod'))
+        cluster.makeReady(name)
       cluster.change('ReplicaSet', 'rs', (object) => void (object.spec.replicas = 1))
       cluster.holdCache()
       await cluster.settle()
@@ -129,11 +196,14 @@ describe('ReplicaSet reconciler', () => {
     cluster.put(replicaSet('rs', 1))
     let lost = 0
     const { create } = cluster.api
-    const api = { ...cluster.api, create: (async (draft: never, context: never) => {
-      const made = await create(draft, context)
-      if (lost++ === 0) throw new GantryError('Unavailable', 'answer lost')
-      return made
-    }) as typeof create }
+    const api = {
+      ...cluster.api,
+      create: (async (draft: never, context: never) => {
+        const made = await create(draft, context)
+        if (lost++ === 0) throw new GantryError('Unavailable', 'answer lost')
+        return made
+      }) as typeof create,
+    }
     await cluster.running([new ReplicaSetReconciler({ ...cluster.parts, api })], async () => {
       cluster.holdCache()
       await cluster.settle()
@@ -155,13 +225,19 @@ describe('ReplicaSet reconciler', () => {
     await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
       await cluster.settle()
       const { uid } = cluster.get('ReplicaSet', 'rs')!.metadata
-      assert.deepEqual(cluster.get('Pod', 'stray')!.metadata.ownerReferences?.map((owner) => owner.uid), [uid])
+      assert.deepEqual(
+        cluster.get('Pod', 'stray')!.metadata.ownerReferences?.map((owner) => owner.uid),
+        [uid],
+      )
       assert.equal(cluster.get('Pod', 'other')!.metadata.ownerReferences, undefined)
       assert.equal(cluster.list('Pod').length, 3)
       cluster.change('Pod', 'stray', (object) => void (object.metadata.labels = {}))
       await cluster.settle()
       assert.deepEqual(cluster.get('Pod', 'stray')!.metadata.ownerReferences, [])
-      assert.equal(cluster.list('Pod').filter(({ metadata: { ownerReferences } }) => ownerReferences?.[0]?.uid === uid).length, 2)
+      assert.equal(
+        cluster.list('Pod').filter(({ metadata: { ownerReferences } }) => ownerReferences?.[0]?.uid === uid).length,
+        2,
+      )
     })
   })
 
@@ -173,7 +249,10 @@ describe('ReplicaSet reconciler', () => {
     cluster.put(replicaSet('rs', 0))
     await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
       await cluster.settle()
-      assert.deepEqual(cluster.get('Pod', 'taken')!.metadata.ownerReferences?.map(({ uid }) => uid), ['other-uid'])
+      assert.deepEqual(
+        cluster.get('Pod', 'taken')!.metadata.ownerReferences?.map(({ uid }) => uid),
+        ['other-uid'],
+      )
     })
   })
 
@@ -186,7 +265,10 @@ describe('ReplicaSet reconciler', () => {
       await cluster.clock.advance(200)
       await cluster.settle()
       const condition = cluster.get('ReplicaSet', 'rs')!.status.conditions?.[0]
-      assert.deepEqual([condition?.type, condition?.reason, condition?.message], ['ReplicaFailure', 'FailedCreate', 'cannot create a pod: quota is used up'])
+      assert.deepEqual(
+        [condition?.type, condition?.reason, condition?.message],
+        ['ReplicaFailure', 'FailedCreate', 'cannot create a pod: quota is used up'],
+      )
       assert.deepEqual(cluster.events, ['Warning FailedCreate cannot create a pod: quota is used up'])
       cluster.refuse = () => undefined
       await cluster.clock.advance(60_000)
@@ -201,7 +283,8 @@ describe('ReplicaSet reconciler', () => {
     cluster.put(replicaSet('rs', 1))
     let tries = 0
     // Ends by itself, so that a loop is a failure here and not a test that hangs.
-    cluster.refuse = (verb) => (verb === 'create' && tries < 100 ? new GantryError('Forbidden', `Pod rs-${++tries} is forbidden`) : undefined)
+    cluster.refuse = (verb) =>
+      verb === 'create' && tries < 100 ? new GantryError('Forbidden', `Pod rs-${++tries} is forbidden`) : undefined
     await cluster.running([new ReplicaSetReconciler(cluster.parts)], async () => {
       await cluster.settle()
       // The first pass also writes what it has counted, which is a change.

@@ -13,17 +13,22 @@ describe('reconciler runner', () => {
     const cluster = new FakeCluster()
     const passes: string[] = []
     cluster.put(pod('a'))
-    await cluster.running([reconciler(async (key) => {
-      passes.push(key)
-      return key === 'default/b' && passes.length < 4 ? 5000 : undefined
-    })], async () => {
-      await cluster.settle()
-      cluster.put(pod('b'))
-      await cluster.settle()
-      assert.deepEqual(passes, ['default/a', 'default/b'])
-      await cluster.clock.advance(5000)
-      assert.deepEqual(passes, ['default/a', 'default/b', 'default/b'])
-    })
+    await cluster.running(
+      [
+        reconciler(async (key) => {
+          passes.push(key)
+          return key === 'default/b' && passes.length < 4 ? 5000 : undefined
+        }),
+      ],
+      async () => {
+        await cluster.settle()
+        cluster.put(pod('b'))
+        await cluster.settle()
+        assert.deepEqual(passes, ['default/a', 'default/b'])
+        await cluster.clock.advance(5000)
+        assert.deepEqual(passes, ['default/a', 'default/b', 'default/b'])
+      },
+    )
   })
 
   it('repeats a pass that failed, later and later, without holding up others', async () => {
@@ -31,16 +36,22 @@ describe('reconciler runner', () => {
     const passes: string[] = []
     cluster.put(pod('bad'))
     cluster.put(pod('good'))
-    await cluster.running([reconciler(async (key) => {
-      passes.push(key)
-      if (key === 'default/bad' && passes.filter((other) => other === key).length < 3) throw new GantryError('Unavailable', 'not yet')
-      return undefined
-    })], async () => {
-      await cluster.settle()
-      assert.deepEqual(passes, ['default/bad', 'default/good'])
-      await cluster.clock.advance(60_000)
-      assert.deepEqual(passes, ['default/bad', 'default/good', 'default/bad', 'default/bad'])
-    })
+    await cluster.running(
+      [
+        reconciler(async (key) => {
+          passes.push(key)
+          if (key === 'default/bad' && passes.filter((other) => other === key).length < 3)
+            throw new GantryError('Unavailable', 'not yet')
+          return undefined
+        }),
+      ],
+      async () => {
+        await cluster.settle()
+        assert.deepEqual(passes, ['default/bad', 'default/good'])
+        await cluster.clock.advance(60_000)
+        assert.deepEqual(passes, ['default/bad', 'default/good', 'default/bad', 'default/bad'])
+      },
+    )
   })
 
   it('begins when the cache shows what was written before', async () => {
@@ -49,7 +60,11 @@ describe('reconciler runner', () => {
     cluster.put(pod('a'))
     const seen: number[] = []
     const controller = new AbortController()
-    const ended = runReconcilers([reconciler(async () => void seen.push(cluster.informer.revision) as undefined)], cluster.parts, controller.signal)
+    const ended = runReconcilers(
+      [reconciler(async () => void seen.push(cluster.informer.revision) as undefined)],
+      cluster.parts,
+      controller.signal,
+    )
     await cluster.settle()
     assert.deepEqual(seen, [])
     await cluster.releaseCache()
@@ -64,11 +79,18 @@ describe('reconciler runner', () => {
       cluster.put(pod('a'))
       const passes: string[] = []
       let away = true
-      const parts = { ...cluster.parts, caughtUp: async () => {
-        if (away) throw new GantryError('Unavailable', 'away')
-      } }
+      const parts = {
+        ...cluster.parts,
+        caughtUp: async () => {
+          if (away) throw new GantryError('Unavailable', 'away')
+        },
+      }
       const controller = new AbortController()
-      const ended = runReconcilers([reconciler(async (key) => void passes.push(key) as undefined)], parts, controller.signal)
+      const ended = runReconcilers(
+        [reconciler(async (key) => void passes.push(key) as undefined)],
+        parts,
+        controller.signal,
+      )
       await cluster.clock.advance(60_000)
       assert.deepEqual(passes, [])
       if (comesBack) {
@@ -88,11 +110,17 @@ describe('reconciler runner', () => {
     let finish: (() => void) | undefined
     const controller = new AbortController()
     let over = false
-    const ended = runReconcilers([reconciler(async (key) => {
-      passes.push(key)
-      await new Promise<void>((resolve) => (finish = resolve))
-      return undefined
-    })], cluster.parts, controller.signal).then(() => void (over = true))
+    const ended = runReconcilers(
+      [
+        reconciler(async (key) => {
+          passes.push(key)
+          await new Promise<void>((resolve) => (finish = resolve))
+          return undefined
+        }),
+      ],
+      cluster.parts,
+      controller.signal,
+    ).then(() => void (over = true))
     await cluster.settle()
     controller.abort()
     await cluster.settle()

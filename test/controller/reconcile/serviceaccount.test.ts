@@ -19,8 +19,18 @@ describe('what every namespace has', () => {
     stop = new AbortController()
     const reads = new ConsistentReads(plane.store, plane.informer)
     const parts: ReconcileParts = {
-      api: plane.api, informer: plane.informer, clock: systemClock, random: plane.random, logger: silentLogger, controller: 'c1', term: undefined, authority: 'the authority', clusterRanges: [],
-      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined }, events: { record: () => undefined }, caughtUp: () => reads.current(),
+      api: plane.api,
+      informer: plane.informer,
+      clock: systemClock,
+      random: plane.random,
+      logger: silentLogger,
+      controller: 'c1',
+      term: undefined,
+      authority: 'the authority',
+      clusterRanges: [],
+      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
+      events: { record: () => undefined },
+      caughtUp: () => reads.current(),
     }
     running = runReconcilers([new ServiceAccountReconciler(parts)], parts, stop.signal)
   })
@@ -31,8 +41,10 @@ describe('what every namespace has', () => {
     await plane.stop()
   })
 
-  const account = (namespace: string): string | undefined => plane.informer.lister('ServiceAccount').get(namespace, 'default')?.metadata.uid
-  const authority = (namespace: string): Record<string, string> | undefined => plane.informer.lister('ConfigMap').get(namespace, 'kube-root-ca.crt')?.data
+  const account = (namespace: string): string | undefined =>
+    plane.informer.lister('ServiceAccount').get(namespace, 'default')?.metadata.uid
+  const authority = (namespace: string): Record<string, string> | undefined =>
+    plane.informer.lister('ConfigMap').get(namespace, 'kube-root-ca.crt')?.data
 
   it('is there in namespaces of before and in new ones', async () => {
     await plane.api.create({ kind: 'Namespace', metadata: { name: 'shop' } }, CONTEXT)
@@ -49,14 +61,31 @@ describe('what every namespace has', () => {
     await eventually(() => account('default') !== undefined && account('default') !== before)
     await plane.api.delete('ConfigMap', 'default', 'kube-root-ca.crt', {}, CONTEXT)
     await eventually(() => authority('default') !== undefined)
-    await plane.api.mutate('ConfigMap', 'default', 'kube-root-ca.crt', '', (stored) => void (stored.data = { 'ca.crt': 'another', more: 'x' }), CONTEXT)
+    await plane.api.mutate(
+      'ConfigMap',
+      'default',
+      'kube-root-ca.crt',
+      '',
+      (stored) => void (stored.data = { 'ca.crt': 'another', more: 'x' }),
+      CONTEXT,
+    )
     await eventually(() => assert.deepEqual(authority('default'), { 'ca.crt': 'the authority' }) === undefined)
   })
 
-  it('leaves alone what is the users\' to say, and a namespace that is going', async () => {
+  it("leaves alone what is the users' to say, and a namespace that is going", async () => {
     await eventually(() => account('default') !== undefined && authority('default') !== undefined)
-    await plane.api.mutate('ServiceAccount', 'default', 'default', '', (stored) => void (stored.automountServiceAccountToken = false), CONTEXT)
-    await plane.api.create({ kind: 'Namespace', metadata: { name: 'going', finalizers: ['example.com/hold'] } }, CONTEXT)
+    await plane.api.mutate(
+      'ServiceAccount',
+      'default',
+      'default',
+      '',
+      (stored) => void (stored.automountServiceAccountToken = false),
+      CONTEXT,
+    )
+    await plane.api.create(
+      { kind: 'Namespace', metadata: { name: 'going', finalizers: ['example.com/hold'] } },
+      CONTEXT,
+    )
     await eventually(() => account('going') !== undefined && authority('going') !== undefined)
     await plane.api.delete('Namespace', '', 'going', {}, CONTEXT)
     await plane.api.delete('ServiceAccount', 'going', 'default', {}, CONTEXT)

@@ -3,7 +3,8 @@ import { SchedulerCache } from '../../../controller/scheduler/cache.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import { node, pod, type PodOptions } from './cluster.ts'
 
-const on = (nodeName: string, name: string, options: PodOptions = {}): Pod => pod(name, { ...options, spec: { nodeName } })
+const on = (nodeName: string, name: string, options: PodOptions = {}): Pod =>
+  pod(name, { ...options, spec: { nodeName } })
 
 describe('scheduler cache', () => {
   let cache: SchedulerCache
@@ -64,7 +65,10 @@ describe('scheduler cache', () => {
   it('keeps the pods of a node that goes and comes back', () => {
     cache.setPod(on('n1', 'a', { cpu: '1' }))
     assert.equal(cache.removeNode('n1'), 'node-removed')
-    assert.deepEqual(cache.nodes.map(({ name }) => name), ['n2'])
+    assert.deepEqual(
+      cache.nodes.map(({ name }) => name),
+      ['n2'],
+    )
     assert.equal(cache.setNode(node('n1')), 'node-added')
     assert.equal(cpu('n1'), 1000)
     cache.setPod(on('unknown', 'b', { cpu: '1' }))

@@ -1,4 +1,7 @@
-/** Nodes and pods for the scheduler's tests, and a small cluster: store, informer, and an API that only binds and writes status. */
+/**
+ * Nodes and pods for the scheduler's tests, and a small cluster: store, informer, and an API that only binds and writes
+ * status.
+ */
 import type { WriteContext } from '../../../controller/api/contract.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import { Scheduler, type SchedulerOptions } from '../../../controller/scheduler/scheduler.ts'
@@ -26,11 +29,43 @@ export interface NodeOptions {
   reason?: string
 }
 
-export function node(name: string, { cpu = '4', memory = '8Gi', pods = '110', more, labels, taints, unschedulable, ready = 'True', reason }: NodeOptions = {}): Node {
+export function node(
+  name: string,
+  {
+    cpu = '4',
+    memory = '8Gi',
+    pods = '110',
+    more,
+    labels,
+    taints,
+    unschedulable,
+    ready = 'True',
+    reason,
+  }: NodeOptions = {},
+): Node {
   const allocatable = { cpu, memory, pods, ...more }
   return {
-    apiVersion: 'v1', kind: 'Node', metadata: { name, namespace: '', uid: `node-${name}`, resourceVersion: '', labels: { 'kubernetes.io/hostname': name, ...labels } },
-    spec: { taints, unschedulable }, status: { capacity: allocatable, allocatable, conditions: [{ type: 'Ready', status: ready, ...reason !== undefined && { reason, lastHeartbeatTime: '2026-01-01T12:03:07Z' } }] },
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name,
+      namespace: '',
+      uid: `node-${name}`,
+      resourceVersion: '',
+      labels: { 'kubernetes.io/hostname': name, ...labels },
+    },
+    spec: { taints, unschedulable },
+    status: {
+      capacity: allocatable,
+      allocatable,
+      conditions: [
+        {
+          type: 'Ready',
+          status: ready,
+          ...(reason !== undefined && { reason, lastHeartbeatTime: '2026-01-01T12:03:07Z' }),
+        },
+      ],
+    },
   } as unknown as Node
 }
 
@@ -47,18 +82,57 @@ export interface PodOptions {
   status?: Partial<Pod['status']>
 }
 
-export function pod(name: string, { cpu, memory, requests, owner, labels, priority, created = '2026-01-01T00:00:00Z', uid = `pod-${name}`, spec, status }: PodOptions = {}): Pod {
+export function pod(
+  name: string,
+  {
+    cpu,
+    memory,
+    requests,
+    owner,
+    labels,
+    priority,
+    created = '2026-01-01T00:00:00Z',
+    uid = `pod-${name}`,
+    spec,
+    status,
+  }: PodOptions = {},
+): Pod {
   const asked = { ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }), ...requests }
   return {
-    apiVersion: 'v1', kind: 'Pod',
-    metadata: { name, namespace: 'default', uid, resourceVersion: '', generation: 1, creationTimestamp: created, labels, ...(owner === undefined ? {} : { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: owner, uid: owner, controller: true }] }) },
-    spec: { containers: [{ name: 'main', image: 'busybox', resources: { requests: asked } }], priority, ...spec }, status: { phase: 'Pending', ...status },
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace: 'default',
+      uid,
+      resourceVersion: '',
+      generation: 1,
+      creationTimestamp: created,
+      labels,
+      ...(owner === undefined
+        ? {}
+        : {
+            ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: owner, uid: owner, controller: true }],
+          }),
+    },
+    spec: { containers: [{ name: 'main', image: 'busybox', resources: { requests: asked } }], priority, ...spec },
+    status: { phase: 'Pending', ...status },
   } as unknown as Pod
 }
 
-export const put = (object: AnyResource): Operation => ({ kind: 'put', key: objectKey(object.kind, object.metadata.namespace, object.metadata.name), value: encodeResource(object), expect: { is: 'any' } })
+export const put = (object: AnyResource): Operation => ({
+  kind: 'put',
+  key: objectKey(object.kind, object.metadata.namespace, object.metadata.name),
+  value: encodeResource(object),
+  expect: { is: 'any' },
+})
 
-export interface Recorded { pod: string; type: string; reason: string; message: string }
+export interface Recorded {
+  pod: string
+  type: string
+  reason: string
+  message: string
+}
 
 export class TestCluster {
   readonly clock: Clock
@@ -82,14 +156,30 @@ export class TestCluster {
     const random = seededRandom(1)
     this.informer = new StoreInformer({ store: this.store, clock, random, logger: silentLogger })
     this.scheduler = new Scheduler({
-      informer: this.informer, api: { bind: (...args) => this.#bind(...args), mutate: (kind, namespace, name, _subresource, change, context) => this.#mutate(kind, namespace, name, change, context) }, clock, random, logger: silentLogger,
-      events: { record: ({ regarding, type, reason, message }) => void this.events.push({ pod: regarding.metadata.name, type, reason, message }) },
+      informer: this.informer,
+      api: {
+        bind: (...args) => this.#bind(...args),
+        mutate: (kind, namespace, name, _subresource, change, context) =>
+          this.#mutate(kind, namespace, name, change, context),
+      },
+      clock,
+      random,
+      logger: silentLogger,
+      events: {
+        record: ({ regarding, type, reason, message }) =>
+          void this.events.push({ pod: regarding.metadata.name, type, reason, message }),
+      },
       ...options,
     })
   }
 
   async start(): Promise<void> {
-    const term: Term = { key: '/leader', createRevision: await this.write([{ kind: 'put', key: '/leader', value: Buffer.from('test'), expect: { is: 'any' } }]) }
+    const term: Term = {
+      key: '/leader',
+      createRevision: await this.write([
+        { kind: 'put', key: '/leader', value: Buffer.from('test'), expect: { is: 'any' } },
+      ]),
+    }
     this.#tasks.push(this.informer.run(this.#stop.signal))
     await this.informer.synced()
     this.#tasks.push(this.scheduler.run(term, this.#stop.signal))
@@ -149,13 +239,20 @@ export class TestCluster {
     const failure = await this.failBind(name, nodeName)
     if (failure !== undefined) throw failure
     return this.#replace('Pod', namespace, name, context, (current) => {
-      if (current.metadata.uid !== uid || current.spec.nodeName !== undefined) throw new GantryError('Conflict', `pod ${name} is bound already or another`)
+      if (current.metadata.uid !== uid || current.spec.nodeName !== undefined)
+        throw new GantryError('Conflict', `pod ${name} is bound already or another`)
       current.spec.nodeName = nodeName
       current.status.conditions = [{ type: 'PodScheduled', status: 'True' }]
     })
   }
 
-  #mutate<K extends Kind>(kind: K, namespace: string, name: string, change: (object: Resources[K]) => false | void, context: WriteContext): Promise<Resources[K]> {
+  #mutate<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    change: (object: Resources[K]) => false | void,
+    context: WriteContext,
+  ): Promise<Resources[K]> {
     return this.#replace(kind, namespace, name, context, (current) => {
       const answer = change(current)
       if (answer !== false) this.statusWrites++
@@ -163,13 +260,23 @@ export class TestCluster {
     })
   }
 
-  async #replace<K extends Kind>(kind: K, namespace: string, name: string, context: WriteContext, change: (object: Resources[K]) => false | void): Promise<Resources[K]> {
+  async #replace<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    context: WriteContext,
+    change: (object: Resources[K]) => false | void,
+  ): Promise<Resources[K]> {
     const cached = this.informer.lister(kind).cached(namespace, name)
     if (cached === undefined) throw new GantryError('NotFound', `no ${kind} ${name}`)
     const object = structuredClone(cached.object)
     if (change(object) === false) return cached.object
-    const result = await this.#group.write({ ...put(object), expect: { is: 'at', revision: cached.revision } }, context.term)
-    if (result.outcome !== 'committed') throw new GantryError(result.outcome === 'deposed' ? 'Forbidden' : 'Conflict', `${name}: ${result.outcome}`)
+    const result = await this.#group.write(
+      { ...put(object), expect: { is: 'at', revision: cached.revision } },
+      context.term,
+    )
+    if (result.outcome !== 'committed')
+      throw new GantryError(result.outcome === 'deposed' ? 'Forbidden' : 'Conflict', `${name}: ${result.outcome}`)
     return object
   }
 }

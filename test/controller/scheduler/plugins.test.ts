@@ -24,7 +24,8 @@ function clusterOf(nodes: readonly Node[], pods: readonly Pod[] = []): Scheduler
   return cache
 }
 
-const on = (nodeName: string, name: string, options: PodOptions = {}): Pod => pod(name, { ...options, spec: { ...options.spec, nodeName } })
+const on = (nodeName: string, name: string, options: PodOptions = {}): Pod =>
+  pod(name, { ...options, spec: { ...options.spec, nodeName } })
 
 /** The detail of the refusal of each node, '' where it fits. */
 function refusals(plugin: FilterPlugin, asked: Pod, cluster: SchedulerCache): string[] {
@@ -37,37 +38,164 @@ function scores(plugin: ScorePlugin, asked: Pod, cluster: SchedulerCache): numbe
   return score && cluster.nodes.map((one) => Math.round(score(one)))
 }
 
-function withPort(port: { hostPort?: number; hostIP?: string; protocol?: 'TCP' | 'UDP' }, hostNetwork = false): PodOptions {
-  return { spec: { hostNetwork, containers: [{ name: 'c', image: 'i', resources: {}, ports: [{ containerPort: 8080, protocol: 'TCP', ...port }] }] } as PodOptions['spec'] }
+function withPort(
+  port: { hostPort?: number; hostIP?: string; protocol?: 'TCP' | 'UDP' },
+  hostNetwork = false,
+): PodOptions {
+  return {
+    spec: {
+      hostNetwork,
+      containers: [
+        { name: 'c', image: 'i', resources: {}, ports: [{ containerPort: 8080, protocol: 'TCP', ...port }] },
+      ],
+    } as PodOptions['spec'],
+  }
 }
 
-const filterCases: { plugin: FilterPlugin; what: string; node?: NodeOptions; pod?: PodOptions; placed?: PodOptions[]; refused: string }[] = [
+const filterCases: {
+  plugin: FilterPlugin
+  what: string
+  node?: NodeOptions
+  pod?: PodOptions
+  placed?: PodOptions[]
+  refused: string
+}[] = [
   { plugin: nodeReady, what: 'is ready', refused: '' },
   { plugin: nodeReady, what: 'is not ready', node: { ready: 'False' }, refused: 'Ready is False' },
   { plugin: nodeReady, what: 'is not known to be ready', node: { ready: 'Unknown' }, refused: 'Ready is Unknown' },
-  { plugin: nodeReady, what: 'is suspect', node: { ready: 'Unknown', reason: 'NodeSuspect' }, refused: 'is suspect: no sign of life since 2026-01-01T12:03:07Z' },
-  { plugin: nodeReady, what: 'is lost', node: { ready: 'Unknown', reason: 'NodeLost' }, pod: { spec: { tolerations: [{ operator: 'Exists' }] } }, refused: 'is lost: no sign of life since 2026-01-01T12:03:07Z' },
+  {
+    plugin: nodeReady,
+    what: 'is suspect',
+    node: { ready: 'Unknown', reason: 'NodeSuspect' },
+    refused: 'is suspect: no sign of life since 2026-01-01T12:03:07Z',
+  },
+  {
+    plugin: nodeReady,
+    what: 'is lost',
+    node: { ready: 'Unknown', reason: 'NodeLost' },
+    pod: { spec: { tolerations: [{ operator: 'Exists' }] } },
+    refused: 'is lost: no sign of life since 2026-01-01T12:03:07Z',
+  },
   { plugin: unschedulable, what: 'is open', refused: '' },
   { plugin: unschedulable, what: 'is cordoned', node: { unschedulable: true }, refused: 'is cordoned' },
-  { plugin: unschedulable, what: 'is cordoned and the pod tolerates that', node: { unschedulable: true }, pod: { spec: { tolerations: [{ key: 'node.kubernetes.io/unschedulable', operator: 'Exists' }] } }, refused: '' },
+  {
+    plugin: unschedulable,
+    what: 'is cordoned and the pod tolerates that',
+    node: { unschedulable: true },
+    pod: { spec: { tolerations: [{ key: 'node.kubernetes.io/unschedulable', operator: 'Exists' }] } },
+    refused: '',
+  },
   { plugin: nodeName, what: 'is asked for', pod: { spec: { nodeName: 'n1' } }, refused: '' },
-  { plugin: nodeName, what: 'is not asked for', pod: { spec: { nodeName: 'n2' } }, refused: 'the pod asks for node n2' },
-  { plugin: nodeSelector, what: 'has the labels', node: { labels: { disk: 'ssd', zone: 'a' } }, pod: { spec: { nodeSelector: { disk: 'ssd', zone: 'a' } } }, refused: '' },
-  { plugin: nodeSelector, what: 'lacks a label', pod: { spec: { nodeSelector: { disk: 'ssd' } } }, refused: 'label disk=ssd is asked for, the node has none' },
-  { plugin: nodeSelector, what: 'has another value', node: { labels: { disk: 'hdd' } }, pod: { spec: { nodeSelector: { disk: 'ssd' } } }, refused: 'label disk=ssd is asked for, the node has disk=hdd' },
-  { plugin: nodePorts, what: 'has the host port free', pod: withPort({ hostPort: 80 }), placed: [withPort({ hostPort: 81 }), withPort({ hostPort: 80, protocol: 'UDP' }), withPort({})], refused: '' },
-  { plugin: nodePorts, what: 'has a pod with the host port', pod: withPort({ hostPort: 80 }), placed: [withPort({ hostPort: 80, hostIP: '10.0.0.1' })], refused: 'host port 80/TCP is that of pod default/placed0' },
-  { plugin: nodePorts, what: 'has the host port on another address', pod: withPort({ hostPort: 80, hostIP: '10.0.0.2' }), placed: [withPort({ hostPort: 80, hostIP: '10.0.0.1' }), withPort({ hostPort: 80, hostIP: '::' })], refused: '' },
-  { plugin: nodePorts, what: 'is an entrance, of the port of Ingresses', pod: withPort({ hostPort: 443 }), node: { labels: { 'gantry.dev/entrance': 'true' } }, refused: 'host port 443/TCP is for Ingresses, since the node is an entrance' },
-  { plugin: nodePorts, what: 'is an entrance, of another port', pod: withPort({ hostPort: 8443 }), node: { labels: { 'gantry.dev/entrance': 'true' } }, refused: '' },
-  { plugin: nodePorts, what: 'has a pod in its network with the port', pod: withPort({ hostPort: 8080, hostIP: '0.0.0.0' }), placed: [withPort({}, true)], refused: 'host port 0.0.0.0:8080/TCP is that of pod default/placed0' },
+  {
+    plugin: nodeName,
+    what: 'is not asked for',
+    pod: { spec: { nodeName: 'n2' } },
+    refused: 'the pod asks for node n2',
+  },
+  {
+    plugin: nodeSelector,
+    what: 'has the labels',
+    node: { labels: { disk: 'ssd', zone: 'a' } },
+    pod: { spec: { nodeSelector: { disk: 'ssd', zone: 'a' } } },
+    refused: '',
+  },
+  {
+    plugin: nodeSelector,
+    what: 'lacks a label',
+    pod: { spec: { nodeSelector: { disk: 'ssd' } } },
+    refused: 'label disk=ssd is asked for, the node has none',
+  },
+  {
+    plugin: nodeSelector,
+    what: 'has another value',
+    node: { labels: { disk: 'hdd' } },
+    pod: { spec: { nodeSelector: { disk: 'ssd' } } },
+    refused: 'label disk=ssd is asked for, the node has disk=hdd',
+  },
+  {
+    plugin: nodePorts,
+    what: 'has the host port free',
+    pod: withPort({ hostPort: 80 }),
+    placed: [withPort({ hostPort: 81 }), withPort({ hostPort: 80, protocol: 'UDP' }), withPort({})],
+    refused: '',
+  },
+  {
+    plugin: nodePorts,
+    what: 'has a pod with the host port',
+    pod: withPort({ hostPort: 80 }),
+    placed: [withPort({ hostPort: 80, hostIP: '10.0.0.1' })],
+    refused: 'host port 80/TCP is that of pod default/placed0',
+  },
+  {
+    plugin: nodePorts,
+    what: 'has the host port on another address',
+    pod: withPort({ hostPort: 80, hostIP: '10.0.0.2' }),
+    placed: [withPort({ hostPort: 80, hostIP: '10.0.0.1' }), withPort({ hostPort: 80, hostIP: '::' })],
+    refused: '',
+  },
+  {
+    plugin: nodePorts,
+    what: 'is an entrance, of the port of Ingresses',
+    pod: withPort({ hostPort: 443 }),
+    node: { labels: { 'gantry.dev/entrance': 'true' } },
+    refused: 'host port 443/TCP is for Ingresses, since the node is an entrance',
+  },
+  {
+    plugin: nodePorts,
+    what: 'is an entrance, of another port',
+    pod: withPort({ hostPort: 8443 }),
+    node: { labels: { 'gantry.dev/entrance': 'true' } },
+    refused: '',
+  },
+  {
+    plugin: nodePorts,
+    what: 'has a pod in its network with the port',
+    pod: withPort({ hostPort: 8080, hostIP: '0.0.0.0' }),
+    placed: [withPort({}, true)],
+    refused: 'host port 0.0.0.0:8080/TCP is that of pod default/placed0',
+  },
   { plugin: resources, what: 'has room', pod: { cpu: '4', memory: '8Gi' }, refused: '' },
-  { plugin: resources, what: 'has too little left', pod: { cpu: '1', memory: '5Gi' }, placed: [{ cpu: '3400m', memory: '4Gi' }], refused: 'cpu 400m short (requested 1, free 600m), memory 1Gi short (requested 5Gi, free 4Gi)' },
-  { plugin: resources, what: 'is full of pods', node: { pods: '2' }, placed: [{}, {}], refused: 'pods 1 short (requested 1, free 0)' },
-  { plugin: resources, what: 'does not have the resource', pod: { requests: { 'example.com/gpu': '2' } }, refused: 'example.com/gpu 2 short (requested 2, free 0)' },
-  { plugin: resources, what: 'has the resource', node: { more: { 'example.com/gpu': '2' } }, pod: { requests: { 'example.com/gpu': '2' } }, refused: '' },
-  { plugin: resources, what: 'has little disk', node: { more: { 'ephemeral-storage': '1Gi' } }, pod: { requests: { 'ephemeral-storage': '2Gi' } }, refused: 'ephemeral-storage 1Gi short (requested 2Gi, free 1Gi)' },
-  { plugin: resources, what: 'is overcommitted, and nothing of that is asked for', placed: [{ cpu: '9' }], pod: { requests: { cpu: '0' } }, refused: '' },
+  {
+    plugin: resources,
+    what: 'has too little left',
+    pod: { cpu: '1', memory: '5Gi' },
+    placed: [{ cpu: '3400m', memory: '4Gi' }],
+    refused: 'cpu 400m short (requested 1, free 600m), memory 1Gi short (requested 5Gi, free 4Gi)',
+  },
+  {
+    plugin: resources,
+    what: 'is full of pods',
+    node: { pods: '2' },
+    placed: [{}, {}],
+    refused: 'pods 1 short (requested 1, free 0)',
+  },
+  {
+    plugin: resources,
+    what: 'does not have the resource',
+    pod: { requests: { 'example.com/gpu': '2' } },
+    refused: 'example.com/gpu 2 short (requested 2, free 0)',
+  },
+  {
+    plugin: resources,
+    what: 'has the resource',
+    node: { more: { 'example.com/gpu': '2' } },
+    pod: { requests: { 'example.com/gpu': '2' } },
+    refused: '',
+  },
+  {
+    plugin: resources,
+    what: 'has little disk',
+    node: { more: { 'ephemeral-storage': '1Gi' } },
+    pod: { requests: { 'ephemeral-storage': '2Gi' } },
+    refused: 'ephemeral-storage 1Gi short (requested 2Gi, free 1Gi)',
+  },
+  {
+    plugin: resources,
+    what: 'is overcommitted, and nothing of that is asked for',
+    placed: [{ cpu: '9' }],
+    pod: { requests: { cpu: '0' } },
+    refused: '',
+  },
 ]
 
 const taint = { key: 'dedicated', value: 'db', effect: 'NoSchedule' as const }
@@ -86,21 +214,36 @@ const tolerationCases: { toleration: Toleration; fits: boolean }[] = [
 describe('scheduler plugins', () => {
   for (const { plugin, what, node: nodeOptions, pod: podOptions, placed = [], refused } of filterCases) {
     it(`${plugin.name}: a node that ${what}`, () => {
-      const cluster = clusterOf([node('n1', nodeOptions)], placed.map((options, index) => on('n1', `placed${index}`, options)))
+      const cluster = clusterOf(
+        [node('n1', nodeOptions)],
+        placed.map((options, index) => on('n1', `placed${index}`, options)),
+      )
       assert.deepEqual(refusals(plugin, pod('asked', podOptions), cluster), [refused])
     })
   }
 
   for (const { toleration, fits } of tolerationCases) {
     it(`Taints: ${JSON.stringify(toleration)} ${fits ? 'tolerates' : 'does not tolerate'} dedicated=db:NoSchedule`, () => {
-      const detail = refusals(taints, pod('asked', { spec: { tolerations: [toleration] } }), clusterOf([node('n1', { taints: [taint] })]))
+      const detail = refusals(
+        taints,
+        pod('asked', { spec: { tolerations: [toleration] } }),
+        clusterOf([node('n1', { taints: [taint] })]),
+      )
       assert.deepEqual(detail, [fits ? '' : 'the pod does not tolerate the taint dedicated=db:NoSchedule'])
     })
   }
 
   it('Taints: NoExecute keeps away as well, PreferNoSchedule only weighs', () => {
-    const cluster = clusterOf([node('n1', { taints: [{ key: 'a', effect: 'NoExecute' }] }), node('n2', { taints: [{ key: 'b', effect: 'PreferNoSchedule' }] }), node('n3')])
-    assert.deepEqual(refusals(taints, pod('asked'), cluster), ['the pod does not tolerate the taint a:NoExecute', '', ''])
+    const cluster = clusterOf([
+      node('n1', { taints: [{ key: 'a', effect: 'NoExecute' }] }),
+      node('n2', { taints: [{ key: 'b', effect: 'PreferNoSchedule' }] }),
+      node('n3'),
+    ])
+    assert.deepEqual(refusals(taints, pod('asked'), cluster), [
+      'the pod does not tolerate the taint a:NoExecute',
+      '',
+      '',
+    ])
     assert.deepEqual(scores(taints, pod('asked'), cluster), [100, 50, 100])
     assert.equal(scores(taints, pod('asked'), clusterOf([node('n1')])), undefined)
   })
@@ -108,9 +251,25 @@ describe('scheduler plugins', () => {
   it('counts init containers by their largest, sidecars with all, limits as requests', () => {
     const resources = (cpu: string): { requests: Record<string, string> } => ({ requests: { cpu } })
     const asked = pod('asked', { cpu: '300m', spec: {} })
-    asked.spec.containers.push({ ...asked.spec.containers[0]!, name: 'second', resources: { limits: { cpu: '200m', memory: '1Mi' } } })
-    assert.deepEqual([...podRequests(asked)], [['cpu', 500], ['memory', 1048576], ['pods', 1]])
-    const initial = (name: string, cpu: string, restartPolicy?: 'Always') => ({ ...asked.spec.containers[0]!, name, resources: resources(cpu), restartPolicy })
+    asked.spec.containers.push({
+      ...asked.spec.containers[0]!,
+      name: 'second',
+      resources: { limits: { cpu: '200m', memory: '1Mi' } },
+    })
+    assert.deepEqual(
+      [...podRequests(asked)],
+      [
+        ['cpu', 500],
+        ['memory', 1048576],
+        ['pods', 1],
+      ],
+    )
+    const initial = (name: string, cpu: string, restartPolicy?: 'Always') => ({
+      ...asked.spec.containers[0]!,
+      name,
+      resources: resources(cpu),
+      restartPolicy,
+    })
     const large = structuredClone(asked)
     large.spec.initContainers = [initial('a', '2'), initial('b', '1')]
     assert.equal(podRequests(large).get('cpu'), 2000)
@@ -126,17 +285,28 @@ describe('scheduler plugins', () => {
     const resized = (asked: string, granted: string, reason: string): number | undefined => {
       const { status, ...rest } = pod('asked', { cpu: asked })
       const name = rest.spec.containers[0]!.name
-      return podRequests({ ...rest, status: {
-        ...status,
-        containerStatuses: [{ name, ready: true, restartCount: 0, image: '', imageID: '', allocatedResources: { cpu: granted } }],
-        conditions: [{ type: 'PodResizePending', status: 'True', reason }],
-      } }).get('cpu')
+      return podRequests({
+        ...rest,
+        status: {
+          ...status,
+          containerStatuses: [
+            { name, ready: true, restartCount: 0, image: '', imageID: '', allocatedResources: { cpu: granted } },
+          ],
+          conditions: [{ type: 'PodResizePending', status: 'True', reason }],
+        },
+      }).get('cpu')
     }
-    assert.deepEqual([resized('200m', '100m', 'Deferred'), resized('100m', '200m', 'Deferred'), resized('900', '100m', 'Infeasible')], [200, 200, 100])
+    assert.deepEqual(
+      [resized('200m', '100m', 'Deferred'), resized('100m', '200m', 'Deferred'), resized('900', '100m', 'Infeasible')],
+      [200, 200, 100],
+    )
   })
 
   it('LeastAllocated prefers the emptier node, Balanced the one where cpu and memory stay in proportion', () => {
-    const cluster = clusterOf([node('n1'), node('n2'), node('n3')], [on('n1', 'a', { cpu: '2', memory: '4Gi' }), on('n2', 'b', { cpu: '2' })])
+    const cluster = clusterOf(
+      [node('n1'), node('n2'), node('n3')],
+      [on('n1', 'a', { cpu: '2', memory: '4Gi' }), on('n2', 'b', { cpu: '2' })],
+    )
     const asked = pod('asked', { cpu: '1', memory: '2Gi' })
     const [half, skewed, empty] = scores(leastAllocated, asked, cluster)!
     assert.ok(half! < skewed! && skewed! < empty!)
@@ -157,17 +327,30 @@ describe('scheduler plugins', () => {
       perNode.set(placement.node.name, (perNode.get(placement.node.name) ?? 0) + 1)
     }
     const [first = 0, second = 0, third = 0] = ['n1', 'n2', 'n3'].map((name) => perNode.get(name))
-    assert.ok(Math.min(first, second) >= 3 && third <= 6, `each pod of the base is worth two or three, and the nodes have ${first}, ${second} and ${third}`)
+    assert.ok(
+      Math.min(first, second) >= 3 && third <= 6,
+      `each pod of the base is worth two or three, and the nodes have ${first}, ${second} and ${third}`,
+    )
   })
 
   it('states what it does not request where nodes are compared, and nowhere else', () => {
     const half = pod('half', { cpu: '300m' })
-    half.spec.containers.push({ ...half.spec.containers[0]!, name: 'second', resources: { requests: { cpu: '0', memory: '50Mi' } } })
+    half.spec.containers.push({
+      ...half.spec.containers[0]!,
+      name: 'second',
+      resources: { requests: { cpu: '0', memory: '50Mi' } },
+    })
     assert.deepEqual([...unstatedRequests(half)], [['memory', 200 * 1024 ** 2]], 'an explicit 0 is a request')
     assert.equal(podRequests(half).get('memory'), 50 * 1024 ** 2)
     const cache = clusterOf([node('n1', { cpu: '100m' })], [on('n1', 'a'), on('n1', 'b')])
     assert.deepEqual(refusals(resources, pod('asked'), cache), [''], 'what is not requested never refuses a pod')
-    assert.deepEqual([...cache.nodes[0]!.unstated], [['cpu', 200], ['memory', 400 * 1024 ** 2]])
+    assert.deepEqual(
+      [...cache.nodes[0]!.unstated],
+      [
+        ['cpu', 200],
+        ['memory', 400 * 1024 ** 2],
+      ],
+    )
     cache.removePod('pod-a')
     cache.removePod('pod-b')
     assert.equal(cache.nodes[0]!.unstated.size, 0)
@@ -175,16 +358,32 @@ describe('scheduler plugins', () => {
 
   describe('Spread', () => {
     const zone = (name: string, value: string): Node => node(name, { labels: { zone: value } })
-    const constraint = (more: Partial<TopologySpreadConstraint> = {}): TopologySpreadConstraint => ({ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { app: 'web' } }, ...more })
-    const web = (more: Partial<TopologySpreadConstraint> = {}, options: PodOptions = {}): Pod => pod('asked', { labels: { app: 'web' }, ...options, spec: { topologySpreadConstraints: [constraint(more)], ...options.spec } })
+    const constraint = (more: Partial<TopologySpreadConstraint> = {}): TopologySpreadConstraint => ({
+      maxSkew: 1,
+      topologyKey: 'zone',
+      whenUnsatisfiable: 'DoNotSchedule',
+      labelSelector: { matchLabels: { app: 'web' } },
+      ...more,
+    })
+    const web = (more: Partial<TopologySpreadConstraint> = {}, options: PodOptions = {}): Pod =>
+      pod('asked', {
+        labels: { app: 'web' },
+        ...options,
+        spec: { topologySpreadConstraints: [constraint(more)], ...options.spec },
+      })
     const labels = { app: 'web' }
     const nodes = [zone('n1', 'a'), zone('n2', 'a'), zone('n3', 'b'), node('n4')]
     const placed = [on('n1', 'p1', { labels }), on('n2', 'p2', { labels }), on('n3', 'p3', { labels })]
-    const fits = (asked: Pod, all = nodes, pods = placed): string => refusals(spread, asked, clusterOf(all, pods)).map((detail, index) => (detail === '' ? all[index]!.metadata.name : '')).join('')
+    const fits = (asked: Pod, all = nodes, pods = placed): string =>
+      refusals(spread, asked, clusterOf(all, pods))
+        .map((detail, index) => (detail === '' ? all[index]!.metadata.name : ''))
+        .join('')
 
     it('keeps domains within the skew, and off nodes without the key', () => {
       assert.deepEqual(refusals(spread, web(), clusterOf(nodes, placed)), [
-        'zone=a has 2 such pods, another only 1: one more is a skew of 2, 1 is allowed', 'zone=a has 2 such pods, another only 1: one more is a skew of 2, 1 is allowed', '',
+        'zone=a has 2 such pods, another only 1: one more is a skew of 2, 1 is allowed',
+        'zone=a has 2 such pods, another only 1: one more is a skew of 2, 1 is allowed',
+        '',
         'has no label zone, over which the pod is to be spread',
       ])
       assert.equal(fits(web({ maxSkew: 2 })), 'n1n2n3')
@@ -209,9 +408,20 @@ describe('scheduler plugins', () => {
       const closed = node('n5', { labels: { zone: 'c' }, taints: [taint] })
       assert.equal(fits(web(), [...nodes, closed]), 'n5')
       assert.equal(fits(web({ nodeTaintsPolicy: 'Honor' }), [...nodes, closed]), 'n3n5')
-      const selected = web({}, { spec: { nodeSelector: { 'kubernetes.io/hostname': 'n1' }, topologySpreadConstraints: [constraint()] } })
+      const selected = web(
+        {},
+        { spec: { nodeSelector: { 'kubernetes.io/hostname': 'n1' }, topologySpreadConstraints: [constraint()] } },
+      )
       assert.equal(fits(selected), 'n1n2n3')
-      const ignored = web({}, { spec: { nodeSelector: { 'kubernetes.io/hostname': 'n1' }, topologySpreadConstraints: [constraint({ nodeAffinityPolicy: 'Ignore' })] } })
+      const ignored = web(
+        {},
+        {
+          spec: {
+            nodeSelector: { 'kubernetes.io/hostname': 'n1' },
+            topologySpreadConstraints: [constraint({ nodeAffinityPolicy: 'Ignore' })],
+          },
+        },
+      )
       assert.equal(fits(ignored), 'n3')
     })
 
@@ -222,20 +432,36 @@ describe('scheduler plugins', () => {
     })
 
     it('spreads pods of one owner over nodes without being told', () => {
-      const cluster = clusterOf(nodes, [on('n1', 'a', { owner: 'rs' }), on('n1', 'b', { owner: 'rs' }), on('n2', 'c', { owner: 'rs' }), on('n3', 'd', { owner: 'other' })])
+      const cluster = clusterOf(nodes, [
+        on('n1', 'a', { owner: 'rs' }),
+        on('n1', 'b', { owner: 'rs' }),
+        on('n2', 'c', { owner: 'rs' }),
+        on('n3', 'd', { owner: 'other' }),
+      ])
       assert.deepEqual(scores(spread, pod('asked', { owner: 'rs' }), cluster), [0, 50, 100, 100])
       assert.equal(scores(spread, pod('asked'), cluster), undefined)
       const going = on('n1', 'g', { owner: 'gone' })
       going.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
       cluster.setPod(going)
       assert.equal(scores(spread, pod('asked', { owner: 'gone' }), cluster), undefined, 'pods that end do not count')
-      const own = pod('asked', { owner: 'rs', spec: { topologySpreadConstraints: [constraint({ topologyKey: 'disk' })] } })
-      assert.equal(scores(spread, own, cluster), undefined, 'a pod with constraints of its own is spread by those alone')
+      const own = pod('asked', {
+        owner: 'rs',
+        spec: { topologySpreadConstraints: [constraint({ topologyKey: 'disk' })] },
+      })
+      assert.equal(
+        scores(spread, own, cluster),
+        undefined,
+        'a pod with constraints of its own is spread by those alone',
+      )
     })
 
     it('spreads pods of one owner over zones without being told', () => {
-      const inZone = (name: string, value: string): Node => node(name, { labels: { 'topology.kubernetes.io/zone': value } })
-      const cluster = clusterOf([inZone('n1', 'a'), inZone('n2', 'a'), inZone('n3', 'b')], [on('n1', 'a', { owner: 'rs' })])
+      const inZone = (name: string, value: string): Node =>
+        node(name, { labels: { 'topology.kubernetes.io/zone': value } })
+      const cluster = clusterOf(
+        [inZone('n1', 'a'), inZone('n2', 'a'), inZone('n3', 'b')],
+        [on('n1', 'a', { owner: 'rs' })],
+      )
       const [first, second, third] = scores(spread, pod('asked', { owner: 'rs' }), cluster)!
       assert.ok(first! < second! && second! < third!, 'another node is better, one in another zone is best')
     })
@@ -244,7 +470,8 @@ describe('scheduler plugins', () => {
       const cluster = clusterOf(nodes, placed)
       const bare = pod('asked', { labels: { app: 'web', tier: 'front' } })
       assert.equal(scores(spread, bare, cluster), undefined)
-      const service = (name: string, selector: Record<string, string>): Service => ({ metadata: { namespace: 'default', name }, spec: { selector } }) as unknown as Service
+      const service = (name: string, selector: Record<string, string>): Service =>
+        ({ metadata: { namespace: 'default', name }, spec: { selector } }) as unknown as Service
       cluster.setService(service('web', labels))
       assert.deepEqual(scores(spread, bare, cluster), [0, 0, 0, 100])
       cluster.setService(service('front', { tier: 'front' }))
@@ -255,22 +482,30 @@ describe('scheduler plugins', () => {
     })
 
     it('holds the skew whatever is placed, one after the other', () => {
-      fc.assert(fc.property(fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 8 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 20 }), (zones, maxSkew, count) => {
-        const cluster = clusterOf(zones.map((value, index) => zone(`n${index}`, value)))
-        const random = seededRandom(count)
-        for (let index = 0; index < count; index++) {
-          const asked = pod(`p${index}`, { labels, spec: { topologySpreadConstraints: [constraint({ maxSkew })] } })
-          const placement = place(asked, cluster, allPlugins, random)
-          assert.ok(placement.fits)
-          cluster.assume(asked, placement.node.name)
-        }
-        const counts = new Map<string, number>()
-        for (const one of cluster.nodes) {
-          const value = one.node.metadata.labels!.zone!
-          counts.set(value, (counts.get(value) ?? 0) + one.pods.size)
-        }
-        assert.ok(Math.max(...counts.values()) - Math.min(...counts.values()) <= maxSkew)
-      }), { numRuns: 100 })
+      fc.assert(
+        fc.property(
+          fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 8 }),
+          fc.integer({ min: 1, max: 3 }),
+          fc.integer({ min: 1, max: 20 }),
+          (zones, maxSkew, count) => {
+            const cluster = clusterOf(zones.map((value, index) => zone(`n${index}`, value)))
+            const random = seededRandom(count)
+            for (let index = 0; index < count; index++) {
+              const asked = pod(`p${index}`, { labels, spec: { topologySpreadConstraints: [constraint({ maxSkew })] } })
+              const placement = place(asked, cluster, allPlugins, random)
+              assert.ok(placement.fits)
+              cluster.assume(asked, placement.node.name)
+            }
+            const counts = new Map<string, number>()
+            for (const one of cluster.nodes) {
+              const value = one.node.metadata.labels!.zone!
+              counts.set(value, (counts.get(value) ?? 0) + one.pods.size)
+            }
+            assert.ok(Math.max(...counts.values()) - Math.min(...counts.values()) <= maxSkew)
+          },
+        ),
+        { numRuns: 100 },
+      )
     })
   })
 
@@ -282,6 +517,9 @@ describe('scheduler plugins', () => {
     const first = place(pod('asked'), large, allPlugins, random, 0)
     const second = place(pod('asked'), large, allPlugins, random, 200)
     assert.deepEqual([first.outcomes.length, second.outcomes.length], [100, 100])
-    assert.ok(second.outcomes.some(({ node: name }) => name === 'n249') && second.outcomes.some(({ node: name }) => name === 'n0'))
+    assert.ok(
+      second.outcomes.some(({ node: name }) => name === 'n249') &&
+        second.outcomes.some(({ node: name }) => name === 'n0'),
+    )
   })
 })

@@ -30,12 +30,19 @@ describe('scheduler', () => {
     await cluster.put(pod('late'))
     assert.equal(cluster.placeOf('late'), 'n1')
     assert.equal(clock.monotonic(), 0)
-    assert.deepEqual(cluster.events.map(({ pod: name, reason }) => `${name} ${reason}`), ['early Scheduled', 'late Scheduled'])
+    assert.deepEqual(
+      cluster.events.map(({ pod: name, reason }) => `${name} ${reason}`),
+      ['early Scheduled', 'late Scheduled'],
+    )
   })
 
   it('leaves alone what has a node, ends or has ended', async () => {
     await cluster.start()
-    await cluster.put(node('n1'), pod('placed', { spec: { nodeName: 'elsewhere' } }), pod('ended', { status: { phase: 'Succeeded' } }))
+    await cluster.put(
+      node('n1'),
+      pod('placed', { spec: { nodeName: 'elsewhere' } }),
+      pod('ended', { status: { phase: 'Succeeded' } }),
+    )
     const going = pod('going')
     going.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
     await cluster.put(going)
@@ -50,7 +57,8 @@ describe('scheduler', () => {
     assert.equal(cluster.binds.length, 100)
     assert.equal((await cluster.store.revision()) - before, 2, 'one commit for the pods, one for their binds')
     const perNode = new Map<string, number>()
-    for (const { spec } of cluster.informer.lister('Pod').list()) perNode.set(spec.nodeName!, (perNode.get(spec.nodeName!) ?? 0) + 1)
+    for (const { spec } of cluster.informer.lister('Pod').list())
+      perNode.set(spec.nodeName!, (perNode.get(spec.nodeName!) ?? 0) + 1)
     assert.deepEqual([...perNode.values()], Array(10).fill(10), 'spread evenly')
   })
 
@@ -64,9 +72,16 @@ describe('scheduler', () => {
     assert.equal(cluster.reason('big'), '0/3 nodes fit: 2 cpu short (at best by 400m, on n2), 1 cordoned')
     const condition = cluster.pod('big').status.conditions![0]!
     assert.deepEqual([condition.status, condition.reason], ['False', 'Unschedulable'])
-    assert.deepEqual(cluster.events.at(-1), { pod: 'big', type: 'Warning', reason: 'FailedScheduling', message: cluster.reason('big') })
+    assert.deepEqual(cluster.events.at(-1), {
+      pod: 'big',
+      type: 'Warning',
+      reason: 'FailedScheduling',
+      message: cluster.reason('big'),
+    })
     assert.deepEqual(cluster.scheduler.why('default', 'big'), {
-      node: '', summary: cluster.reason('big'), time: '2026-01-01T00:00:00Z',
+      node: '',
+      summary: cluster.reason('big'),
+      time: '2026-01-01T00:00:00Z',
       verdicts: [
         { node: 'n1', fits: false, plugin: 'Resources', reason: 'cpu 1 short (requested 2, free 1)', score: 0 },
         { node: 'n2', fits: false, plugin: 'Resources', reason: 'cpu 400m short (requested 2, free 1600m)', score: 0 },
@@ -85,7 +100,13 @@ describe('scheduler', () => {
     await cluster.put(node('n1'), node('n2', { ready: 'Unknown' }), pod('web'))
     const why = cluster.scheduler.why('default', 'web')
     assert.equal(why.node, 'n1')
-    assert.deepEqual(why.verdicts.map(({ node: name, fits, plugin }) => [name, fits, plugin]), [['n1', true, ''], ['n2', false, 'NodeReady']])
+    assert.deepEqual(
+      why.verdicts.map(({ node: name, fits, plugin }) => [name, fits, plugin]),
+      [
+        ['n1', true, ''],
+        ['n2', false, 'NodeReady'],
+      ],
+    )
     assert.match(why.summary, /^n1 is the best of 1 that fit \(score \d+; 2 nodes looked at\)$/)
     assert.throws(() => cluster.scheduler.why('default', 'none'), failsWith('NotFound'))
   })
@@ -95,7 +116,10 @@ describe('scheduler', () => {
       { what: 'when a node comes', help: () => cluster.put(node('n2')) },
       { what: 'when a node becomes larger', help: () => cluster.put(node('n1', { cpu: '8' })) },
       { what: 'when a pod goes', help: () => cluster.remove('Pod', 'first') },
-      { what: 'when a pod ends', help: () => cluster.put(pod('first', { cpu: '3', spec: { nodeName: 'n1' }, status: { phase: 'Succeeded' } })) },
+      {
+        what: 'when a pod ends',
+        help: () => cluster.put(pod('first', { cpu: '3', spec: { nodeName: 'n1' }, status: { phase: 'Succeeded' } })),
+      },
     ]
     for (const { what, help } of helps) {
       it(what, async () => {
@@ -137,7 +161,10 @@ describe('scheduler', () => {
       await cluster.start()
       await cluster.put(node('n1', { cpu: '1' }), pod('big', { cpu: '2' }))
       let tries = 0
-      const plugins = { ...allPlugins, filters: [{ name: 'Counter', helpedBy: [], prepareFilter: () => (tries++, undefined) }, ...allPlugins.filters] }
+      const plugins = {
+        ...allPlugins,
+        filters: [{ name: 'Counter', helpedBy: [], prepareFilter: () => (tries++, undefined) }, ...allPlugins.filters],
+      }
       await cluster.stop()
       cluster = new TestCluster(clock, { plugins })
       await cluster.start()
@@ -192,7 +219,8 @@ describe('scheduler', () => {
     it('has plugins release what they reserved', async () => {
       const reserved = new Set<string>()
       const keeper: ReservePlugin = {
-        name: 'Keeper', helpedBy: ['pod-removed'],
+        name: 'Keeper',
+        helpedBy: ['pod-removed'],
         reserve: ({ metadata: { name } }) => {
           if (name === 'unwanted') return { reason: 'not kept', detail: 'is not kept' }
           reserved.add(name)
@@ -213,7 +241,12 @@ describe('scheduler', () => {
     await cluster.stop()
     // The API says yes and writes nothing.
     const binds: string[] = []
-    cluster = new TestCluster(clock, { api: { bind: async (_namespace, name) => (binds.push(name), pod(name)), mutate: () => assert.fail('nothing to write') } })
+    cluster = new TestCluster(clock, {
+      api: {
+        bind: async (_namespace, name) => (binds.push(name), pod(name)),
+        mutate: () => assert.fail('nothing to write'),
+      },
+    })
     await cluster.start()
     await cluster.put(node('n1'), pod('a'))
     await clock.advance(29_000)
@@ -223,7 +256,12 @@ describe('scheduler', () => {
   })
 
   it('places the important first, then the old', async () => {
-    await cluster.put(node('n1', { pods: '2' }), pod('young', { created: '2026-01-03T00:00:00Z' }), pod('old', { created: '2026-01-02T00:00:00Z' }), pod('important', { created: '2026-01-04T00:00:00Z', priority: 10 }))
+    await cluster.put(
+      node('n1', { pods: '2' }),
+      pod('young', { created: '2026-01-03T00:00:00Z' }),
+      pod('old', { created: '2026-01-02T00:00:00Z' }),
+      pod('important', { created: '2026-01-04T00:00:00Z', priority: 10 }),
+    )
     await cluster.start()
     await cluster.settle()
     assert.deepEqual(cluster.binds, ['important@n1', 'old@n1'])
@@ -241,44 +279,92 @@ describe('scheduler', () => {
   it('never puts more on a node than it has, whatever comes, goes and fails', async () => {
     const cpu = fc.constantFrom('100m', '300m', '500m', '1', '2')
     const step = fc.oneof(
-      { weight: 4, arbitrary: fc.record({ what: fc.constant('pods' as const), cpus: fc.array(cpu, { minLength: 1, maxLength: 8 }) }) },
-      { weight: 1, arbitrary: fc.record({ what: fc.constant('node' as const), name: fc.constantFrom('n1', 'n2', 'n3'), pods: fc.integer({ min: 1, max: 6 }) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          what: fc.constant('pods' as const),
+          cpus: fc.array(cpu, { minLength: 1, maxLength: 8 }),
+        }),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          what: fc.constant('node' as const),
+          name: fc.constantFrom('n1', 'n2', 'n3'),
+          pods: fc.integer({ min: 1, max: 6 }),
+        }),
+      },
       { weight: 2, arbitrary: fc.record({ what: fc.constant('remove' as const), index: fc.nat() }) },
-      { weight: 1, arbitrary: fc.record({ what: fc.constant('time' as const), millis: fc.integer({ min: 1, max: 5000 }) }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({ what: fc.constant('time' as const), millis: fc.integer({ min: 1, max: 5000 }) }),
+      },
       { weight: 1, arbitrary: fc.record({ what: fc.constant('fail' as const), share: fc.constantFrom(0, 0.5) }) },
     )
-    await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
-      const clock = new FakeClock()
-      const cluster = new TestCluster(clock)
-      await cluster.start()
-      let made = 0
-      try {
-        for (const action of steps) {
-          const pods = cluster.informer.lister('Pod').list()
-          switch (action.what) {
-            case 'pods': await cluster.put(...action.cpus.map((amount) => pod(`p${made++}`, { cpu: amount }))); break
-            // The number of cpus stays, so that what is bound stays within it.
-            case 'node': await cluster.put(node(action.name, { cpu: '2', pods: String(100 + action.pods) })); break
-            case 'remove': if (pods.length > 0) await cluster.remove('Pod', pods[action.index % pods.length]!.metadata.name); break
-            case 'time': await clock.advance(action.millis); break
-            case 'fail': cluster.failBind = (name) => (Number(name.slice(1)) % 2 < action.share * 2 ? new GantryError('Unavailable', 'away') : undefined)
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
+        const clock = new FakeClock()
+        const cluster = new TestCluster(clock)
+        await cluster.start()
+        let made = 0
+        try {
+          for (const action of steps) {
+            const pods = cluster.informer.lister('Pod').list()
+            switch (action.what) {
+              case 'pods':
+                await cluster.put(...action.cpus.map((amount) => pod(`p${made++}`, { cpu: amount })))
+                break
+              // The number of cpus stays, so that what is bound stays within it.
+              case 'node':
+                await cluster.put(node(action.name, { cpu: '2', pods: String(100 + action.pods) }))
+                break
+              case 'remove':
+                if (pods.length > 0) await cluster.remove('Pod', pods[action.index % pods.length]!.metadata.name)
+                break
+              case 'time':
+                await clock.advance(action.millis)
+                break
+              case 'fail':
+                cluster.failBind = (name) =>
+                  Number(name.slice(1)) % 2 < action.share * 2 ? new GantryError('Unavailable', 'away') : undefined
+            }
+            for (const {
+              metadata: { name },
+              status,
+            } of cluster.informer.lister('Node').list()) {
+              const used = cluster.informer
+                .lister('Pod')
+                .byIndex('node', name)
+                .reduce((sum, one) => sum + podRequests(one).get('cpu')!, 0)
+              assert.ok(used <= quantityMillis(status.allocatable!.cpu!), `${name} has ${used}m`)
+            }
           }
-          for (const { metadata: { name }, status } of cluster.informer.lister('Node').list()) {
-            const used = cluster.informer.lister('Pod').byIndex('node', name).reduce((sum, one) => sum + podRequests(one).get('cpu')!, 0)
-            assert.ok(used <= quantityMillis(status.allocatable!.cpu!), `${name} has ${used}m`)
+          // Once nothing fails any more, what still waits is what really does not fit.
+          cluster.failBind = () => undefined
+          await clock.advance(60_000)
+          await cluster.settle()
+          const free = cluster.informer
+            .lister('Node')
+            .list()
+            .map(
+              ({ metadata: { name } }) =>
+                2000 -
+                cluster.informer
+                  .lister('Pod')
+                  .byIndex('node', name)
+                  .reduce((sum, one) => sum + podRequests(one).get('cpu')!, 0),
+            )
+          for (const waiting of cluster.informer.lister('Pod').byIndex('node', '')) {
+            assert.ok(
+              free.every((amount) => amount < podRequests(waiting).get('cpu')!),
+              `${waiting.metadata.name} waits though it fits`,
+            )
           }
+        } finally {
+          await cluster.stop()
         }
-        // Once nothing fails any more, what still waits is what really does not fit.
-        cluster.failBind = () => undefined
-        await clock.advance(60_000)
-        await cluster.settle()
-        const free = cluster.informer.lister('Node').list().map(({ metadata: { name } }) => 2000 - cluster.informer.lister('Pod').byIndex('node', name).reduce((sum, one) => sum + podRequests(one).get('cpu')!, 0))
-        for (const waiting of cluster.informer.lister('Pod').byIndex('node', '')) {
-          assert.ok(free.every((amount) => amount < podRequests(waiting).get('cpu')!), `${waiting.metadata.name} waits though it fits`)
-        }
-      } finally {
-        await cluster.stop()
-      }
-    }), { numRuns: 60 })
+      }),
+      { numRuns: 60 },
+    )
   }).timeout(60_000)
 })

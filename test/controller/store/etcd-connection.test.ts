@@ -7,7 +7,9 @@ import { until } from '../../eventually.ts'
 
 type Renewal = grpc.ServerDuplexStream<Buffer, Buffer>
 
-/** LeaseKeepAliveResponse with a TTL of 5: https://github.com/etcd-io/etcd/blob/release-3.5/api/etcdserverpb/rpc.proto */
+/**
+ * LeaseKeepAliveResponse with a TTL of 5: https://github.com/etcd-io/etcd/blob/release-3.5/api/etcdserverpb/rpc.proto
+ */
 const LIVES = Buffer.from([0x18, 5])
 
 describe('renewal of a lease', () => {
@@ -22,10 +24,25 @@ describe('renewal of a lease', () => {
     renewals = []
     server = new grpc.Server()
     const bytes = (message: Buffer): Buffer => message
-    server.addService({ LeaseKeepAlive: { path: '/etcdserverpb.Lease/LeaseKeepAlive', requestStream: true, responseStream: true, requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes } }, {
-      LeaseKeepAlive: (call: Renewal) => void call.once('data', () => renewals.push(call)),
-    })
-    const port = await new Promise<number>((resolve, reject) => server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error))))
+    server.addService(
+      {
+        LeaseKeepAlive: {
+          path: '/etcdserverpb.Lease/LeaseKeepAlive',
+          requestStream: true,
+          responseStream: true,
+          requestSerialize: bytes,
+          requestDeserialize: bytes,
+          responseSerialize: bytes,
+          responseDeserialize: bytes,
+        },
+      },
+      { LeaseKeepAlive: (call: Renewal) => void call.once('data', () => renewals.push(call)) },
+    )
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      ),
+    )
     connection = new EtcdConnection({ endpoints: [`127.0.0.1:${port}`], clock })
   })
   afterEach(() => {

@@ -67,7 +67,10 @@ describe('group commit', () => {
       group.write(put('/c', '1', { is: 'at', revision: 999 })),
       group.write(put('/d', '1')),
     ])
-    assert.deepEqual(results.map((result) => result.outcome), ['committed', 'conflict', 'conflict', 'committed'])
+    assert.deepEqual(
+      results.map((result) => result.outcome),
+      ['committed', 'conflict', 'conflict', 'committed'],
+    )
     assert.equal(Buffer.from((results[1] as { current: { value: Uint8Array } }).current.value).toString(), 'present')
     assert.deepEqual(results[2], { outcome: 'conflict', current: undefined })
   })
@@ -80,23 +83,50 @@ describe('group commit', () => {
       group.writeAll([put('/d', '1', { is: 'absent' }), remove('/taken')]),
       group.write(put('/b', '2', { is: 'absent' })),
     ])
-    assert.deepEqual(results.map(({ outcome }) => outcome), ['committed', 'conflict', 'committed', 'committed'])
+    assert.deepEqual(
+      results.map(({ outcome }) => outcome),
+      ['committed', 'conflict', 'committed', 'committed'],
+    )
     const [, conflicted] = results
-    assert.deepEqual(conflicted!.outcome === 'conflict' && 'conflicts' in conflicted! && conflicted.conflicts.map(({ index, current }) => [index, current?.key]), [[1, '/taken']])
-    assert.deepEqual((await store.list('/')).entries.map(({ key, value }) => `${key} ${Buffer.from(value).toString()}`), ['/a 1', '/b 2', '/d 1'])
+    assert.deepEqual(
+      conflicted!.outcome === 'conflict' &&
+        'conflicts' in conflicted! &&
+        conflicted.conflicts.map(({ index, current }) => [index, current?.key]),
+      [[1, '/taken']],
+    )
+    assert.deepEqual(
+      (await store.list('/')).entries.map(({ key, value }) => `${key} ${Buffer.from(value).toString()}`),
+      ['/a 1', '/b 2', '/d 1'],
+    )
   })
 
   it('does not divide groups, whatever a transaction takes', async () => {
-    const results = await Promise.all(Array.from({ length: 7 }, (_, index) => group.writeAll(Array.from({ length: 30 }, (_nothing, at) => put(`/k${index}/${at}`, 'x')))))
+    const results = await Promise.all(
+      Array.from({ length: 7 }, (_, index) =>
+        group.writeAll(Array.from({ length: 30 }, (_nothing, at) => put(`/k${index}/${at}`, 'x'))),
+      ),
+    )
     assert.deepEqual(store.sizes, [90, 90, 30])
     assert.deepEqual(new Set(results.map(({ outcome }) => outcome)), new Set(['committed']))
-    await assert.rejects(group.writeAll(Array.from({ length: 101 }, (_, index) => put(`/m${index}`, 'x'))), failsWith('InvalidArgument'))
+    await assert.rejects(
+      group.writeAll(Array.from({ length: 101 }, (_, index) => put(`/m${index}`, 'x'))),
+      failsWith('InvalidArgument'),
+    )
     await assert.rejects(group.writeAll([put('/twice', '1'), put('/twice', '2')]), failsWith('InvalidArgument'))
   })
 
   it('keeps the order of the writes of a key', async () => {
-    const results = await Promise.all([group.write(put('/a', '1')), group.write(put('/a', '2')), group.write(remove('/a')), group.write(put('/a', '3', { is: 'absent' })), group.write(put('/b', '1'))])
-    assert.deepEqual(results.map(({ outcome }) => outcome), Array(5).fill('committed'))
+    const results = await Promise.all([
+      group.write(put('/a', '1')),
+      group.write(put('/a', '2')),
+      group.write(remove('/a')),
+      group.write(put('/a', '3', { is: 'absent' })),
+      group.write(put('/b', '1')),
+    ])
+    assert.deepEqual(
+      results.map(({ outcome }) => outcome),
+      Array(5).fill('committed'),
+    )
     const revisions = results.map((result) => (result as { revision: number }).revision)
     assert.ok(revisions[0]! < revisions[1]! && revisions[1]! < revisions[2]! && revisions[2]! < revisions[3]!)
     assert.equal(revisions[4], revisions[0], 'another key need not wait')
@@ -106,15 +136,37 @@ describe('group commit', () => {
   it('separates terms, and tells a deposed writer', async () => {
     const term = { key: '/leader', createRevision: await committed(store, put('/leader', 'one')) }
     const old = { key: '/leader', createRevision: 1 }
-    const results = await Promise.all([group.write(put('/a', '1'), term), group.write(put('/b', '1'), old), group.write(put('/c', '1')), group.write(put('/d', '1'), { ...term })])
-    assert.deepEqual(results.map(({ outcome }) => outcome), ['committed', 'deposed', 'committed', 'committed'])
+    const results = await Promise.all([
+      group.write(put('/a', '1'), term),
+      group.write(put('/b', '1'), old),
+      group.write(put('/c', '1')),
+      group.write(put('/d', '1'), { ...term }),
+    ])
+    assert.deepEqual(
+      results.map(({ outcome }) => outcome),
+      ['committed', 'deposed', 'committed', 'committed'],
+    )
     assert.deepEqual(store.sizes, [1, 2, 1, 1])
   })
 
   it('refuses a value too large without troubling the others, and keeps transactions below the size of a request', async () => {
-    const large = (key: string, length: number): Operation => ({ kind: 'put', key, value: new Uint8Array(length), expect: { is: 'any' } })
-    const refused = assert.rejects(group.write(large('/huge', 1_500_001)), (error: GantryError) => error.code === 'ResourceExhausted' && error.message.includes('1500001'))
-    await Promise.all([refused, group.write(large('/a', 1_400_000)), group.write(large('/b', 600_000)), group.write(large('/c', 600_000)), group.write(large('/d', 10))])
+    const large = (key: string, length: number): Operation => ({
+      kind: 'put',
+      key,
+      value: new Uint8Array(length),
+      expect: { is: 'any' },
+    })
+    const refused = assert.rejects(
+      group.write(large('/huge', 1_500_001)),
+      (error: GantryError) => error.code === 'ResourceExhausted' && error.message.includes('1500001'),
+    )
+    await Promise.all([
+      refused,
+      group.write(large('/a', 1_400_000)),
+      group.write(large('/b', 600_000)),
+      group.write(large('/c', 600_000)),
+      group.write(large('/d', 10)),
+    ])
     assert.deepEqual(store.sizes, [1, 2, 1])
   })
 
@@ -128,18 +180,32 @@ describe('group commit', () => {
 
   it('ends as if each key had been written one by one', async () => {
     const expectation = fc.constantFrom<Operation['expect']>({ is: 'any' }, { is: 'absent' })
-    const write = fc.record({ key: fc.constantFrom('/a', '/b', '/c', '/d'), value: fc.string({ maxLength: 3 }), expect: expectation, remove: fc.boolean() })
-    await fc.assert(fc.asyncProperty(fc.array(write, { maxLength: 40 }), async (writes) => {
-      const grouped = new SlowStore(new FakeClock())
-      const group = new GroupCommit(grouped)
-      const operations = writes.map(({ key, value, expect, remove: removing }) => (removing ? remove(key) : put(key, value, expect)))
-      const results = await Promise.all(operations.map((operation) => group.write(operation)))
-      const single = new MemoryStore(new FakeClock())
-      const expected: string[] = []
-      for (const operation of operations) expected.push((await single.commit([operation])).outcome)
-      assert.deepEqual(results.map(({ outcome }) => outcome), expected)
-      const state = async (of: MemoryStore): Promise<unknown> => (await of.list('/')).entries.map(({ key, value }) => [key, Buffer.from(value).toString()])
-      assert.deepEqual(await state(grouped), await state(single))
-    }), { numRuns: 100 })
+    const write = fc.record({
+      key: fc.constantFrom('/a', '/b', '/c', '/d'),
+      value: fc.string({ maxLength: 3 }),
+      expect: expectation,
+      remove: fc.boolean(),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(write, { maxLength: 40 }), async (writes) => {
+        const grouped = new SlowStore(new FakeClock())
+        const group = new GroupCommit(grouped)
+        const operations = writes.map(({ key, value, expect, remove: removing }) =>
+          removing ? remove(key) : put(key, value, expect),
+        )
+        const results = await Promise.all(operations.map((operation) => group.write(operation)))
+        const single = new MemoryStore(new FakeClock())
+        const expected: string[] = []
+        for (const operation of operations) expected.push((await single.commit([operation])).outcome)
+        assert.deepEqual(
+          results.map(({ outcome }) => outcome),
+          expected,
+        )
+        const state = async (of: MemoryStore): Promise<unknown> =>
+          (await of.list('/')).entries.map(({ key, value }) => [key, Buffer.from(value).toString()])
+        assert.deepEqual(await state(grouped), await state(single))
+      }),
+      { numRuns: 100 },
+    )
   })
 })

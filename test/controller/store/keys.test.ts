@@ -18,7 +18,17 @@ describe('store keys', () => {
     }
   })
 
-  for (const key of ['/gantry/core/pods/default', '/gantry/core/pods/default/', '/gantry/core/pods//web', '/gantry/core/pods/-/web', '/gantry/core/nodes/default/n1', '/gantry/core/none/default/x', '/other/core/pods/default/web', '/gantry/core/pods/default/web/x', '']) {
+  for (const key of [
+    '/gantry/core/pods/default',
+    '/gantry/core/pods/default/',
+    '/gantry/core/pods//web',
+    '/gantry/core/pods/-/web',
+    '/gantry/core/nodes/default/n1',
+    '/gantry/core/none/default/x',
+    '/other/core/pods/default/web',
+    '/gantry/core/pods/default/web/x',
+    '',
+  ]) {
     it(`are not ${JSON.stringify(key)}`, () => assert.equal(parseKey(key), undefined))
   }
 })

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { advertisedAddress, checkConfig, CONTROLLER_SETTINGS, kubeAdvertisedAddress, type ControllerConfig } from '../../../controller/config.ts'
+import {
+  advertisedAddress,
+  checkConfig,
+  CONTROLLER_SETTINGS,
+  kubeAdvertisedAddress,
+  type ControllerConfig,
+} from '../../../controller/config.ts'
 import { memberArguments } from '../../../controller/supervise/etcd-members.ts'
 import { checkRecord, type Membership } from '../../../controller/supervise/membership.ts'
 import { ROUTE_SECRET_KEY, routeSecret } from '../../../controller/supervise/route-secret.ts'
@@ -14,13 +20,18 @@ import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 
 const TLS = 'tls: { ca: /ca, cert: /cert, key: /key }'
-const THREE = 'members: [{ name: a, address: 10.0.0.1 }, { name: b, address: 10.0.0.2 }, { name: c, address: 10.0.0.3 }]'
+const THREE =
+  'members: [{ name: a, address: 10.0.0.1 }, { name: b, address: 10.0.0.2 }, { name: c, address: 10.0.0.3 }]'
 
 function config(...lines: string[]): ControllerConfig {
   return parseConfig(['name: b', TLS, ...lines].join('\n'), 'f', CONTROLLER_SETTINGS)
 }
 
-const membership: Membership = { self: config(THREE).members[1]!, members: config(THREE).members, tls: { ca: '/ca', cert: '/cert', key: '/key' } }
+const membership: Membership = {
+  self: config(THREE).members[1]!,
+  members: config(THREE).members,
+  tls: { ca: '/ca', cert: '/cert', key: '/key' },
+}
 
 describe('members in the settings', () => {
   it('are none by default, and of two ports', () => {
@@ -32,21 +43,56 @@ describe('members in the settings', () => {
   })
 
   const refused: readonly [what: string, lines: string[], message: string][] = [
-    ['without this one', [THREE.replace('name: b', 'name: x')], 'members: none of them is this controller, b; they are a, x, c'],
+    [
+      'without this one',
+      [THREE.replace('name: b', 'name: x')],
+      'members: none of them is this controller, b; they are a, x, c',
+    ],
     ['with one name twice', [THREE.replace('name: c', 'name: a')], 'members: two of them have the name a'],
-    ['with one address twice', [THREE.replace('10.0.0.3', '10.0.0.1')], 'members: two of them have the address 10.0.0.1'],
-    ['beside an etcd that is there already', [THREE, 'etcd: [http://h:2379]'], 'members: the controllers named there run etcd and NATS themselves, but etcd names servers that are there already: leave out one or the other'],
-    ['beside a NATS that is there already', [THREE, 'nats: [nats://h:4222]'], 'members: the controllers named there run etcd and NATS themselves, but nats names servers that are there already: leave out one or the other'],
-    ['with one port for two things', [THREE, 'ports: { natsPeer: 2380 }'], 'ports.natsPeer: 2380 is the port of ports.etcdPeer, too'],
-    ['with the port for agents taken', [THREE, 'listen: 10.0.0.2:6222'], 'ports.natsPeer: 6222 is the port of listen, too'],
+    [
+      'with one address twice',
+      [THREE.replace('10.0.0.3', '10.0.0.1')],
+      'members: two of them have the address 10.0.0.1',
+    ],
+    [
+      'beside an etcd that is there already',
+      [THREE, 'etcd: [http://h:2379]'],
+      'members: the controllers named there run etcd and NATS themselves, but etcd names servers that are there already: leave out one or the other',
+    ],
+    [
+      'beside a NATS that is there already',
+      [THREE, 'nats: [nats://h:4222]'],
+      'members: the controllers named there run etcd and NATS themselves, but nats names servers that are there already: leave out one or the other',
+    ],
+    [
+      'with one port for two things',
+      [THREE, 'ports: { natsPeer: 2380 }'],
+      'ports.natsPeer: 2380 is the port of ports.etcdPeer, too',
+    ],
+    [
+      'with the port for agents taken',
+      [THREE, 'listen: 10.0.0.2:6222'],
+      'ports.natsPeer: 6222 is the port of listen, too',
+    ],
   ]
   for (const [what, lines, message] of refused) {
-    it(`are refused ${what}`, () => assert.throws(() => checkConfig(config(...lines)), (error: GantryError) => error.code === 'InvalidArgument' && error.message === message || assert.fail(error.message)))
+    it(`are refused ${what}`, () =>
+      assert.throws(
+        () => checkConfig(config(...lines)),
+        (error: GantryError) =>
+          (error.code === 'InvalidArgument' && error.message === message) || assert.fail(error.message),
+      ))
   }
 
   it('are addresses and names, not more', () => {
-    assert.throws(() => config('members: [{ name: A_b, address: host.example }]'), (error: GantryError) => /members\[0\]\.name .*\n.*members\[0\]\.address is not an IP address/.test(error.message))
-    assert.throws(() => config('members: [{ name: a, address: 10.0.0.1, port: 1 }]'), /members\[0\]\.port is not a setting/)
+    assert.throws(
+      () => config('members: [{ name: A_b, address: host.example }]'),
+      (error: GantryError) => /members\[0\]\.name .*\n.*members\[0\]\.address is not an IP address/.test(error.message),
+    )
+    assert.throws(
+      () => config('members: [{ name: a, address: 10.0.0.1, port: 1 }]'),
+      /members\[0\]\.port is not a setting/,
+    )
   })
 
   it('say where a controller is reached that listens everywhere', () => {
@@ -56,13 +102,16 @@ describe('members in the settings', () => {
     assert.equal(kubeAdvertisedAddress(config(THREE), '0.0.0.0:6443'), '10.0.0.2:6443')
     assert.equal(kubeAdvertisedAddress(config(THREE, 'advertise: 10.9.0.1:443'), '[::]:6500'), '10.9.0.1:6500')
     assert.equal(kubeAdvertisedAddress(config(THREE), '10.8.0.1:6443'), '10.8.0.1:6443')
-    assert.throws(() => checkConfig(config(THREE, 'kubeListen: 0.0.0.0:7443')), /kubeListen: 7443 is the port of listen, too/)
+    assert.throws(
+      () => checkConfig(config(THREE, 'kubeListen: 0.0.0.0:7443')),
+      /kubeListen: 7443 is the port of listen, too/,
+    )
     assert.equal(advertisedAddress(config(THREE.replace('10.0.0.2', '"fd00::2"'))), '[fd00::2]:7443')
     assert.match(advertisedAddress(config()), /^[^:]+:7443$/)
   })
 })
 
-describe('a member\'s etcd', () => {
+describe("a member's etcd", () => {
   it('speaks to the others only over TLS, and only to controllers', () => {
     const args = memberArguments(membership, 2380, 'new')
     const value = (flag: string): string | undefined => args[args.indexOf(flag) + 1]
@@ -80,12 +129,21 @@ describe('a member\'s etcd', () => {
 
     it('belong to the members that they were made with, in whatever order', async () => {
       await checkRecord(dir, false, membership, 2380)
-      assert.equal(await readFile(join(dir, 'members'), 'utf8'), 'a=https://10.0.0.1:2380\nb=https://10.0.0.2:2380\nc=https://10.0.0.3:2380\n')
+      assert.equal(
+        await readFile(join(dir, 'members'), 'utf8'),
+        'a=https://10.0.0.1:2380\nb=https://10.0.0.2:2380\nc=https://10.0.0.3:2380\n',
+      )
       await checkRecord(dir, true, { ...membership, members: [...membership.members].reverse() }, 2380)
     })
 
     it('are not taken for those of others', async () => {
-      await assert.rejects(checkRecord(dir, true, membership, 2380), (error: GantryError) => error.code === 'FailedPrecondition' && /are of one controller alone, not of a=https/.test(error.message) && error.details[0]?.remedy !== '')
+      await assert.rejects(
+        checkRecord(dir, true, membership, 2380),
+        (error: GantryError) =>
+          error.code === 'FailedPrecondition' &&
+          /are of one controller alone, not of a=https/.test(error.message) &&
+          error.details[0]?.remedy !== '',
+      )
       await checkRecord(dir, true, undefined, 2380)
       await checkRecord(dir, false, membership, 2380)
       await assert.rejects(checkRecord(dir, true, undefined, 2380), /not of one controller alone/)
@@ -120,7 +178,10 @@ describe('the secret of the NATS routes', () => {
     const clock = new FakeClock()
     const stop = new AbortController()
     const away = (): Promise<never> => Promise.reject(new GantryError('Unavailable', 'no leader'))
-    const waiting = assert.rejects(routeSecret({ get: away, commit: away }, { clock, random: seededRandom(1), logger: silentLogger }, stop.signal), { name: 'AbortError' })
+    const waiting = assert.rejects(
+      routeSecret({ get: away, commit: away }, { clock, random: seededRandom(1), logger: silentLogger }, stop.signal),
+      { name: 'AbortError' },
+    )
     await clock.advance(60_000)
     stop.abort()
     await waiting

@@ -18,7 +18,15 @@ describe('a member of etcd without a leader', () => {
     reachable = true
     starts = []
     stop = new AbortController()
-    running = watchMember({ healthy: () => Promise.resolve(healthy), majorityReachable: () => Promise.resolve(reachable), startAnew: () => void starts.push(clock.monotonic()) }, { clock, random: seededRandom(1), logger: silentLogger }, stop.signal)
+    running = watchMember(
+      {
+        healthy: () => Promise.resolve(healthy),
+        majorityReachable: () => Promise.resolve(reachable),
+        startAnew: () => void starts.push(clock.monotonic()),
+      },
+      { clock, random: seededRandom(1), logger: silentLogger },
+      stop.signal,
+    )
   })
 
   afterEach(async () => {

@@ -6,20 +6,34 @@ import type { StartedTestContainer, StoppedTestContainer } from 'testcontainers'
 import { StartedGantryContainer } from '../../../deploy/rig/testing/gantry-container.ts'
 
 const PORTS = { controllers: [7443], kube: [6443] }
-const CONTEXT = 'contexts:\n  - name: default\n    server: ["10.87.0.2:7443"]\n    ca: "-----BEGIN CERTIFICATE-----"\n    cert: "-----BEGIN CERTIFICATE-----"\n    key: "-----BEGIN PRIVATE KEY-----"\n'
+const CONTEXT =
+  'contexts:\n  - name: default\n    server: ["10.87.0.2:7443"]\n    ca: "-----BEGIN CERTIFICATE-----"\n    cert: "-----BEGIN CERTIFICATE-----"\n    key: "-----BEGIN PRIVATE KEY-----"\n'
 
 describe('GantryContainer.stop', () => {
   let stops: number
   /** The container of a cluster that answers; `stop` is what the engine says to that. */
-  const started = (stop: () => Promise<unknown>): Promise<StartedGantryContainer> => StartedGantryContainer.over({
-    exec: ([program]: string[]) => Promise.resolve({ exitCode: 0, stdout: program === 'cat' ? CONTEXT : '{"value":[]}', stderr: '', output: '' }),
-    getHost: () => 'localhost', getMappedPort: (port: number) => port, getId: () => 'c0ffee',
-    stop: () => {
-      stops++
-      return stop()
-    },
-  } as unknown as StartedTestContainer, PORTS)
-  const refusal = (statusCode?: number): Error => Object.assign(new Error('the engine says no'), statusCode === undefined ? {} : { statusCode })
+  const started = (stop: () => Promise<unknown>): Promise<StartedGantryContainer> =>
+    StartedGantryContainer.over(
+      {
+        exec: ([program]: string[]) =>
+          Promise.resolve({
+            exitCode: 0,
+            stdout: program === 'cat' ? CONTEXT : '{"value":[]}',
+            stderr: '',
+            output: '',
+          }),
+        getHost: () => 'localhost',
+        getMappedPort: (port: number) => port,
+        getId: () => 'c0ffee',
+        stop: () => {
+          stops++
+          return stop()
+        },
+      } as unknown as StartedTestContainer,
+      PORTS,
+    )
+  const refusal = (statusCode?: number): Error =>
+    Object.assign(new Error('the engine says no'), statusCode === undefined ? {} : { statusCode })
 
   beforeEach(() => (stops = 0))
 
@@ -42,7 +56,10 @@ describe('GantryContainer.stop', () => {
     let gone = true
     const cluster = await started(() => (gone ? Promise.reject(refusal()) : Promise.resolve({})))
     const file = await cluster.getContextFile()
-    await assert.rejects(cluster.stop(), { code: 'Unavailable', message: /the Docker engine does not answer: the container c0ffee may go on running/ })
+    await assert.rejects(cluster.stop(), {
+      code: 'Unavailable',
+      message: /the Docker engine does not answer: the container c0ffee may go on running/,
+    })
     assert.equal(existsSync(dirname(file)), false)
     gone = false
     await cluster.stop()

@@ -1,14 +1,26 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { parse } from 'yaml'
-import { certificateOf, controllerSeats, freeNodeNumbers, machineSpec, MAX_NODES, nodeSeat, REGISTRY_SEAT, type Scene } from '../../../deploy/rig/layout.ts'
+import {
+  certificateOf,
+  controllerSeats,
+  freeNodeNumbers,
+  machineSpec,
+  MAX_NODES,
+  nodeSeat,
+  REGISTRY_SEAT,
+  type Scene,
+} from '../../../deploy/rig/layout.ts'
 import type { MachineSpec } from '../../../deploy/rig/contract.ts'
 
 const PAIR = { cert: 'CERT', key: 'KEY' }
 
 function scene(options: Partial<Scene['options']> = {}): Scene {
   return {
-    rig: 'lab', authority: 'CA', installation: { node: '/usr/bin/node', dist: '/opt/gantry/dist' }, hostOf: ({ index }) => `10.87.0.${index}`,
+    rig: 'lab',
+    authority: 'CA',
+    installation: { node: '/usr/bin/node', dist: '/opt/gantry/dist' },
+    hostOf: ({ index }) => `10.87.0.${index}`,
     options: { controllers: 1, nodes: 3, diskBytes: 1000, ...options },
   }
 }
@@ -20,21 +32,41 @@ function settings(spec: MachineSpec): Record<string, unknown> {
 describe('the layout of a rig', () => {
   it('gives every machine a number of its own, whatever the counts', () => {
     for (const controllers of [1, 3, 5]) {
-      const seats = [...controllerSeats(controllers), REGISTRY_SEAT, ...Array.from({ length: MAX_NODES }, (_, at) => nodeSeat(at + 1))]
+      const seats = [
+        ...controllerSeats(controllers),
+        REGISTRY_SEAT,
+        ...Array.from({ length: MAX_NODES }, (_, at) => nodeSeat(at + 1)),
+      ]
       assert.equal(new Set(seats.map(({ index }) => index)).size, seats.length)
       assert.equal(new Set(seats.map(({ name }) => name)).size, seats.length)
       assert.ok(seats.every(({ index }) => index >= 2 && index <= 254))
     }
-    assert.deepEqual(controllerSeats(3).map(({ name, index }) => [name, index]), [['controller-1', 2], ['controller-2', 4], ['controller-3', 5]])
+    assert.deepEqual(
+      controllerSeats(3).map(({ name, index }) => [name, index]),
+      [
+        ['controller-1', 2],
+        ['controller-2', 4],
+        ['controller-3', 5],
+      ],
+    )
   })
 
   it('gives new nodes the lowest free numbers', () => {
     assert.deepEqual(freeNodeNumbers(['n1', 'controller', 'registry', 'n3'], 3), [2, 4, 5])
-    fc.assert(fc.property(fc.uniqueArray(fc.integer({ min: 1, max: MAX_NODES })), fc.integer({ min: 0, max: 20 }), (taken, count) => {
-      const free = freeNodeNumbers(taken.map((number) => `n${number}`), count)
-      assert.equal(free.length, Math.min(count, MAX_NODES - taken.length))
-      assert.ok(free.every((number) => !taken.includes(number)))
-    }))
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.integer({ min: 1, max: MAX_NODES })),
+        fc.integer({ min: 0, max: 20 }),
+        (taken, count) => {
+          const free = freeNodeNumbers(
+            taken.map((number) => `n${number}`),
+            count,
+          )
+          assert.equal(free.length, Math.min(count, MAX_NODES - taken.length))
+          assert.ok(free.every((number) => !taken.includes(number)))
+        },
+      ),
+    )
   })
 
   it('tells a lone controller nothing of members, and several of each other', () => {
@@ -42,35 +74,62 @@ describe('the layout of a rig', () => {
     assert.equal(alone.members, undefined)
     assert.equal(alone.listen, '10.87.0.2:7443')
     const three = controllerSeats(3).map((seat) => settings(machineSpec(scene({ controllers: 3 }), seat, PAIR)))
-    for (const { members } of three) assert.deepEqual(members, [{ name: 'controller-1', address: '10.87.0.2' }, { name: 'controller-2', address: '10.87.0.4' }, { name: 'controller-3', address: '10.87.0.5' }])
-    assert.deepEqual(three.map(({ name }) => name), ['controller-1', 'controller-2', 'controller-3'])
+    for (const { members } of three)
+      assert.deepEqual(members, [
+        { name: 'controller-1', address: '10.87.0.2' },
+        { name: 'controller-2', address: '10.87.0.4' },
+        { name: 'controller-3', address: '10.87.0.5' },
+      ])
+    assert.deepEqual(
+      three.map(({ name }) => name),
+      ['controller-1', 'controller-2', 'controller-3'],
+    )
   })
 
   it('hands a given etcd and NATS on, without members', () => {
-    const given = settings(machineSpec(scene({ controllers: 3, etcd: ['https://h:2379'], nats: ['nats://h:4222'] }), controllerSeats(3)[1]!, PAIR))
+    const given = settings(
+      machineSpec(
+        scene({ controllers: 3, etcd: ['https://h:2379'], nats: ['nats://h:4222'] }),
+        controllerSeats(3)[1]!,
+        PAIR,
+      ),
+    )
     assert.deepEqual([given.etcd, given.nats, given.members], [['https://h:2379'], ['nats://h:4222'], undefined])
   })
 
   it('hands further settings on to the programs that they are for', () => {
     const given = { settings: { controller: { podCidr: '10.1.0.0/16' }, agent: { network: { overlay: 'vxlan' } } } }
-    const [controller, agent] = [controllerSeats(1)[0]!, nodeSeat(1)].map((seat) => settings(machineSpec(scene(given), seat, PAIR)))
-    assert.deepEqual([controller!.podCidr, controller!.network, controller!.name], ['10.1.0.0/16', undefined, 'controller'])
+    const [controller, agent] = [controllerSeats(1)[0]!, nodeSeat(1)].map((seat) =>
+      settings(machineSpec(scene(given), seat, PAIR)),
+    )
+    assert.deepEqual(
+      [controller!.podCidr, controller!.network, controller!.name],
+      ['10.1.0.0/16', undefined, 'controller'],
+    )
     assert.deepEqual([agent!.network, agent!.podCidr, agent!.name], [{ overlay: 'vxlan' }, undefined, 'n1'])
   })
 
   it('tells a node of every controller and of the registry', () => {
     const spec = machineSpec(scene({ controllers: 3, memoryBytes: 5, cpus: 0.5 }), nodeSeat(2), PAIR)
     assert.equal(spec.program.name, 'agent')
-    assert.deepEqual(spec.program.command.slice(-4), ['/usr/bin/node', '/opt/gantry/dist/gantry-agent.cjs', '--config', '/var/lib/gantry/rigs/lab/n2/config.yaml'])
+    assert.deepEqual(spec.program.command.slice(-4), [
+      '/usr/bin/node',
+      '/opt/gantry/dist/gantry-agent.cjs',
+      '--config',
+      '/var/lib/gantry/rigs/lab/n2/config.yaml',
+    ])
     const agent = settings(spec)
     assert.deepEqual(agent.controllers, ['10.87.0.2:7443', '10.87.0.4:7443', '10.87.0.5:7443'])
-    assert.deepEqual(agent.registries, { mirrors: { 'docker.io': ['http://10.87.0.3:5000'], '10.87.0.3:5000': [], '*': ['http://10.87.0.3:5000/v2/*'] }, insecure: ['10.87.0.3:5000'] })
+    assert.deepEqual(agent.registries, {
+      mirrors: { 'docker.io': ['http://10.87.0.3:5000'], '10.87.0.3:5000': [], '*': ['http://10.87.0.3:5000/v2/*'] },
+      insecure: ['10.87.0.3:5000'],
+    })
     assert.deepEqual([agent.cgroupParent, agent.machineCgroup], ['/gantry-rig/lab/n2', '/gantry-rig/lab/n2'])
     assert.deepEqual([spec.memoryBytes, spec.cpus, spec.diskBytes, spec.runDir], [5, 0.5, 1000, '/run/gantry/lab/n2'])
     assert.ok(String(agent.stateDir).startsWith(`${spec.stateDir}/`))
   })
 
-  it('keeps keys to their owner, and state on the machine\'s own disk', () => {
+  it("keeps keys to their owner, and state on the machine's own disk", () => {
     for (const seat of [...controllerSeats(1), nodeSeat(1)]) {
       const key = machineSpec(scene(), seat, PAIR).files.find(({ content }) => content === 'KEY')!
       assert.ok(key.mode === undefined || key.mode === 0o600)
@@ -81,11 +140,25 @@ describe('the layout of a rig', () => {
   })
 
   it('asks for certificates that name who a machine is', () => {
-    assert.deepEqual(certificateOf(nodeSeat(3), scene()), { commonName: 'system:node:n3', organizations: ['system:nodes'] })
+    assert.deepEqual(certificateOf(nodeSeat(3), scene()), {
+      commonName: 'system:node:n3',
+      organizations: ['system:nodes'],
+    })
     const { hosts } = certificateOf(controllerSeats(3)[2]!, scene())!
-    for (const host of ['10.87.0.5', 'localhost', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local', '10.96.0.1']) assert.ok(hosts!.includes(host), host)
-    const other = certificateOf(controllerSeats(1)[0]!, scene({ settings: { controller: { serviceCidr: '10.1.0.0/16,fd00:10:96::/112', clusterDomain: 'lab.test' } } }))
-    for (const host of ['kubernetes.default.svc.lab.test', '10.1.0.1', 'fd00:10:96::1']) assert.ok(other!.hosts!.includes(host), host)
+    for (const host of [
+      '10.87.0.5',
+      'localhost',
+      'kubernetes.default.svc',
+      'kubernetes.default.svc.cluster.local',
+      '10.96.0.1',
+    ])
+      assert.ok(hosts!.includes(host), host)
+    const other = certificateOf(
+      controllerSeats(1)[0]!,
+      scene({ settings: { controller: { serviceCidr: '10.1.0.0/16,fd00:10:96::/112', clusterDomain: 'lab.test' } } }),
+    )
+    for (const host of ['kubernetes.default.svc.lab.test', '10.1.0.1', 'fd00:10:96::1'])
+      assert.ok(other!.hosts!.includes(host), host)
     assert.equal(certificateOf(REGISTRY_SEAT, scene()), undefined)
   })
 

@@ -16,7 +16,13 @@ describe('objects into a rig and out of it', () => {
   beforeEach(async () => {
     console = await new Console().open()
     console.server.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } })
-    cluster = new Cluster({ context: { name: 'test', server: [console.address] }, credentials: undefined, connect, signal, timeout: 10_000 })
+    cluster = new Cluster({
+      context: { name: 'test', server: [console.address] },
+      credentials: undefined,
+      connect,
+      signal,
+      timeout: 10_000,
+    })
   })
 
   afterEach(async () => {
@@ -24,12 +30,18 @@ describe('objects into a rig and out of it', () => {
     await console.close()
   })
 
-  const places = async (): Promise<string[]> => (await cluster.list('ConfigMap', { namespace: '' })).items.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).sort()
+  const places = async (): Promise<string[]> =>
+    (await cluster.list('ConfigMap', { namespace: '' })).items
+      .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
+      .sort()
 
   it('go to the namespace that is asked for where they name none, else to default', async () => {
     const file = path.join(console.directory, await console.file('web.yaml', JSON.stringify(WEB)))
     const applied = await applyManifests(cluster, file, 'shop', signal)
-    assert.deepEqual(applied.map(({ metadata }) => metadata.namespace), ['shop'])
+    assert.deepEqual(
+      applied.map(({ metadata }) => metadata.namespace),
+      ['shop'],
+    )
     await applyManifests(cluster, WEB, undefined, signal)
     assert.deepEqual(await places(), ['default/web', 'shop/web'])
     await deleteObjects(cluster, WEB, { namespace: 'shop', graceSeconds: undefined, timeout: 10_000 }, signal)
@@ -38,7 +50,10 @@ describe('objects into a rig and out of it', () => {
 
   it('are refused where they name another', async () => {
     const elsewhere = { ...WEB, metadata: { name: 'web', namespace: 'yard' } }
-    await assert.rejects(applyManifests(cluster, elsewhere, 'shop', signal), (thrown) => GantryError.is(thrown, 'InvalidArgument') && thrown.message.includes('metadata.namespace'))
+    await assert.rejects(
+      applyManifests(cluster, elsewhere, 'shop', signal),
+      (thrown) => GantryError.is(thrown, 'InvalidArgument') && thrown.message.includes('metadata.namespace'),
+    )
     assert.deepEqual(await places(), [])
   })
 })

@@ -5,7 +5,13 @@ import { GantryError } from '../../../proto/api/errors.ts'
 describe('the options of a rig', () => {
   it('have defaults', () => {
     assert.deepEqual(checkOptions({}), { nodes: 3, controllers: 1, diskBytes: 8 * 2 ** 30 })
-    assert.deepEqual(checkOptions({ nodes: 0, controllers: 5, cpus: 0.5, memoryBytes: 2 ** 30, diskBytes: 2 ** 30 }), { nodes: 0, controllers: 5, cpus: 0.5, memoryBytes: 2 ** 30, diskBytes: 2 ** 30 })
+    assert.deepEqual(checkOptions({ nodes: 0, controllers: 5, cpus: 0.5, memoryBytes: 2 ** 30, diskBytes: 2 ** 30 }), {
+      nodes: 0,
+      controllers: 5,
+      cpus: 0.5,
+      memoryBytes: 2 ** 30,
+      diskBytes: 2 ** 30,
+    })
   })
 
   const refused: [RigOptions, string, RegExp][] = [
@@ -19,18 +25,33 @@ describe('the options of a rig', () => {
     [{ cpus: 0 }, 'cpus', /more than 0/],
     [{ etcd: [] }, 'etcd', /one address/],
     [{ controllers: 3, etcd: ['https://h:2379'] }, 'nats', /both, or neither/],
-    [{ settings: { agent: { network: {}, stateDir: '/x' } } }, 'settings.agent.stateDir', /the rig's own.*leave it out/],
+    [
+      { settings: { agent: { network: {}, stateDir: '/x' } } },
+      'settings.agent.stateDir',
+      /the rig's own.*leave it out/,
+    ],
     [{ settings: { controller: { listen: ':1' } } }, 'settings.controller.listen', /the rig's own/],
     [{ controllers: 3, nats: ['nats://h:4222'] }, 'etcd', /both, or neither/],
   ]
   for (const [options, field, message] of refused) {
     it(`refuse ${JSON.stringify(options)}`, () => {
-      assert.throws(() => checkOptions(options), (thrown) => GantryError.is(thrown, 'InvalidArgument') && thrown.details[0]!.field === field && message.test(`${thrown.message} ${thrown.details[0]!.remedy}`))
+      assert.throws(
+        () => checkOptions(options),
+        (thrown) =>
+          GantryError.is(thrown, 'InvalidArgument') &&
+          thrown.details[0]!.field === field &&
+          message.test(`${thrown.message} ${thrown.details[0]!.remedy}`),
+      )
     })
   }
 
   it('take names that interfaces, tables and paths can hold', () => {
     for (const name of ['a', 'web-1', 'x'.repeat(32)]) checkName(name)
-    for (const name of ['', '-a', 'a-', 'A', 'a_b', 'a.b', 'a/b', 'x'.repeat(33)]) assert.throws(() => checkName(name), (thrown) => GantryError.is(thrown, 'InvalidArgument'), name)
+    for (const name of ['', '-a', 'a-', 'A', 'a_b', 'a.b', 'a/b', 'x'.repeat(33)])
+      assert.throws(
+        () => checkName(name),
+        (thrown) => GantryError.is(thrown, 'InvalidArgument'),
+        name,
+      )
   })
 })

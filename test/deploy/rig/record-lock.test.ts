@@ -31,29 +31,39 @@ describe('a lock between processes', () => {
   it('lets one at a time do its work, and leaves nothing', async () => {
     let inside = 0
     const seen: number[] = []
-    await Promise.all(Array.from({ length: 20 }, () => withLock(file, async () => {
-      seen.push(++inside)
-      await new Promise((resolve) => setImmediate(resolve))
-      inside--
-    })))
+    await Promise.all(
+      Array.from({ length: 20 }, () =>
+        withLock(file, async () => {
+          seen.push(++inside)
+          await new Promise((resolve) => setImmediate(resolve))
+          inside--
+        }),
+      ),
+    )
     assert.deepEqual(seen, Array(20).fill(1))
     assert.deepEqual(readdirSync(folder), [])
   })
 
   it('is let go of by work that fails', async () => {
-    await assert.rejects(withLock(file, () => Promise.reject(new Error('no'))), /no/)
+    await assert.rejects(
+      withLock(file, () => Promise.reject(new Error('no'))),
+      /no/,
+    )
     assert.equal(await withLock(file, async () => 7), 7)
   })
 
   it('is held by the process that lives, which the error names', async () => {
     writeFileSync(file, JSON.stringify({ ...identify(process.pid)!, turn: -1 }))
-    await assert.rejects(withLock(file, async () => undefined, 20), (thrown) => GantryError.is(thrown, 'Unavailable') && thrown.message.includes(`process ${process.pid}`))
+    await assert.rejects(
+      withLock(file, async () => undefined, 20),
+      (thrown) => GantryError.is(thrown, 'Unavailable') && thrown.message.includes(`process ${process.pid}`),
+    )
     assert.deepEqual(readdirSync(folder), ['web.lock'])
   })
 
   it('is taken over from one that has died, also when another died while taking it over', async () => {
-    const dead = { ...await deadProcess(), turn: 0 }
-    const deadToo = { ...await deadProcess(), turn: 4 }
+    const dead = { ...(await deadProcess()), turn: 0 }
+    const deadToo = { ...(await deadProcess()), turn: 4 }
     writeFileSync(file, JSON.stringify(dead))
     writeFileSync(`${file}.${dead.pid}-${dead.startTime}-${dead.turn}`, JSON.stringify(deadToo))
     assert.equal(await withLock(file, async () => 'mine'), 'mine')
@@ -63,7 +73,7 @@ describe('a lock between processes', () => {
   it('holds between processes that change one number', async () => {
     const number = join(folder, 'number')
     writeFileSync(number, '0')
-    writeFileSync(file, JSON.stringify({ ...await deadProcess(), turn: 0 }))
+    writeFileSync(file, JSON.stringify({ ...(await deadProcess()), turn: 0 }))
     const script = `
       import { readFileSync, writeFileSync } from 'node:fs'
       import { withLock } from '${ROOT}/deploy/rig/record-lock.ts'
@@ -72,9 +82,17 @@ describe('a lock between processes', () => {
         await new Promise((resolve) => setImmediate(resolve))
         writeFileSync('${number}', String(before + 1))
       })`
-    const codes = await Promise.all([0, 1, 2].map(() => new Promise((resolve) => {
-      spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] }).on('exit', resolve)
-    })))
+    const codes = await Promise.all(
+      [0, 1, 2].map(
+        () =>
+          new Promise((resolve) => {
+            spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+              cwd: ROOT,
+              stdio: ['ignore', 'ignore', 'inherit'],
+            }).on('exit', resolve)
+          }),
+      ),
+    )
     assert.deepEqual(codes, [0, 0, 0])
     const { readFileSync } = await import('node:fs')
     assert.equal(readFileSync(number, 'utf8'), '120')

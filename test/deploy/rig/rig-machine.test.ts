@@ -10,16 +10,26 @@ describe("a rig's machine", () => {
       begun.push([kind, values, options])
       return Promise.resolve(new Fault({ id: 'f1' } as FaultRecord, rig))
     },
-    heal: () => Promise.resolve([]), faults: () => Promise.resolve([]), startMachine: () => Promise.resolve(),
+    heal: () => Promise.resolve([]),
+    faults: () => Promise.resolve([]),
+    startMachine: () => Promise.resolve(),
   }
-  const machine = new RigMachine({ name: 'n2', role: 'node', address: '10.0.0.2' }, () => Promise.reject<Machine>(new Error('not opened')), rig)
+  const machine = new RigMachine(
+    { name: 'n2', role: 'node', address: '10.0.0.2' },
+    () => Promise.reject<Machine>(new Error('not opened')),
+    rig,
+  )
 
   const cases: [string, () => Promise<Fault>, unknown[]][] = [
     ['kill', () => machine.kill({ for: 5 }), ['kill', { target: 'n2' }, { for: 5 }]],
     ['power-off', () => machine.powerOff(), ['power-off', { machine: 'n2' }, {}]],
     ['a program killed', () => machine.program('agent').kill(), ['kill', { target: 'n2/agent' }, {}]],
     ['a shim stopped', () => machine.shim('web-1').stop(), ['stop', { target: 'n2/shim:web-1' }, {}]],
-    ['its disk', () => machine.fault('disk', { mode: 'full' }, { for: 9 }), ['disk', { machines: ['n2'], mode: 'full' }, { for: 9 }]],
+    [
+      'its disk',
+      () => machine.fault('disk', { mode: 'full' }, { for: 9 }),
+      ['disk', { machines: ['n2'], mode: 'full' }, { for: 9 }],
+    ],
     ['its clock', () => machine.fault('clock', { offset: 1000 }), ['clock', { target: 'n2', offset: 1000 }, {}]],
     ['a reboot', () => machine.fault('reboot'), ['reboot', { machine: 'n2' }, {}]],
     ['a kind that there is not, for the engine to refuse', () => machine.fault('flood'), ['flood', {}, {}]],

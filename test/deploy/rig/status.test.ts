@@ -15,13 +15,19 @@ describe('the survey of a machine', () => {
   it('finds the programs of its role, their age, and the memory of all', () => {
     assert.deepEqual(parseSurvey(SURVEY, 'controller'), {
       memoryBytes: (400 + 61000 + 20000 + 10000) * 1024,
-      programs: [{ name: 'controller', pid: 8, upSeconds: 400 }, { name: 'etcd', pid: 19, upSeconds: 300 }, { name: 'nats', pid: 20, upSeconds: 300 }],
+      programs: [
+        { name: 'controller', pid: 8, upSeconds: 400 },
+        { name: 'etcd', pid: 19, upSeconds: 300 },
+        { name: 'nats', pid: 20, upSeconds: 300 },
+      ],
     })
     assert.deepEqual(parseSurvey(SURVEY, 'node').programs, [])
   })
 
   it('knows an agent started through another program', () => {
-    assert.deepEqual(parseSurvey('10\n5 100 1 /usr/bin/node /d/gantry-agent.cjs --config /c\n', 'node').programs, [{ name: 'agent', pid: 5, upSeconds: 9 }])
+    assert.deepEqual(parseSurvey('10\n5 100 1 /usr/bin/node /d/gantry-agent.cjs --config /c\n', 'node').programs, [
+      { name: 'agent', pid: 5, upSeconds: 9 },
+    ])
   })
 })
 

@@ -5,14 +5,32 @@ import { GantryError } from '../../../proto/api/errors.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'
 
 function pod(phase: string, ready: boolean): AnyResource {
-  return { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a', namespace: 'default', generation: 1 }, spec: { containers: [] }, status: { phase, conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] } } as unknown as AnyResource
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'a', namespace: 'default', generation: 1 },
+    spec: { containers: [] },
+    status: { phase, conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
+  } as unknown as AnyResource
 }
 
 function deployment(status: object): AnyResource {
-  return { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'a', namespace: 'default', generation: 2 }, spec: { replicas: 2, selector: {}, template: {} }, status } as unknown as AnyResource
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'a', namespace: 'default', generation: 2 },
+    spec: { replicas: 2, selector: {}, template: {} },
+    status,
+  } as unknown as AnyResource
 }
 
-const ROLLED = { observedGeneration: 2, replicas: 2, updatedReplicas: 2, availableReplicas: 2, conditions: [{ type: 'Available', status: 'True' }] }
+const ROLLED = {
+  observedGeneration: 2,
+  replicas: 2,
+  updatedReplicas: 2,
+  availableReplicas: 2,
+  conditions: [{ type: 'Available', status: 'True' }],
+}
 
 describe('what an object is waited for', () => {
   const cases: [string, AnyResource | undefined, boolean][] = [
@@ -36,7 +54,8 @@ describe('what an object is waited for', () => {
     ['{.status.nothing}', pod('Running', true), false],
   ]
   for (const [goal, object, reached] of cases) {
-    it(`${goal} of ${object === undefined ? 'nothing' : JSON.stringify(object.kind === 'Pod' ? (object as { status: object }).status : object.kind)}: ${reached}`, () => assert.equal(checkOf(goal)(object), reached))
+    it(`${goal} of ${object === undefined ? 'nothing' : JSON.stringify(object.kind === 'Pod' ? (object as { status: object }).status : object.kind)}: ${reached}`, () =>
+      assert.equal(checkOf(goal)(object), reached))
   }
 
   it('a function', () => {
@@ -53,6 +72,11 @@ describe('an object named by its type', () => {
   })
 
   it('is refused without a type, or with one that is none', () => {
-    for (const text of ['pods/', 'deplyoment/web', 'a/b/c']) assert.throws(() => objectNamed(text), (thrown) => GantryError.is(thrown, 'InvalidArgument'), text)
+    for (const text of ['pods/', 'deplyoment/web', 'a/b/c'])
+      assert.throws(
+        () => objectNamed(text),
+        (thrown) => GantryError.is(thrown, 'InvalidArgument'),
+        text,
+      )
   })
 })

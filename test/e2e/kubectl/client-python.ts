@@ -1,4 +1,7 @@
-/** The official client for Python, of the distribution's package: the tests in python/, each file in one process, in a namespace that they share. */
+/**
+ * The official client for Python, of the distribution's package: the tests in python/, each file in one process, in a
+ * namespace that they share.
+ */
 import { join } from 'node:path'
 import type { Kubectl } from './kubectl.ts'
 
@@ -27,7 +30,8 @@ export function clientPython(root: () => Kubectl): void {
       it(what, async () => {
         const env = { NAMESPACE: namespace, PYTHONPATH: FOLDER, PYTHONDONTWRITEBYTECODE: '1' }
         const { code, stdout, stderr } = await kubectl.other(PYTHON, ['-W', 'ignore', '-m', 'unittest', name], { env })
-        if (code !== 0 || !/^Ran [1-9]\d* tests/m.test(stderr)) throw new Error(`${name} ended with ${code}\n${stdout}${stderr}`)
+        if (code !== 0 || !/^Ran [1-9]\d* tests/m.test(stderr))
+          throw new Error(`${name} ended with ${code}\n${stdout}${stderr}`)
       })
     }
   })

@@ -1,4 +1,7 @@
-/** Programs that use the Kubernetes API on and on, whatever fails, each by the controller that serves it: they note what they were told, to be compared with what there is in the end. */
+/**
+ * Programs that use the Kubernetes API on and on, whatever fails, each by the controller that serves it: they note what
+ * they were told, to be compared with what there is in the end.
+ */
 import { setInterval } from 'node:timers/promises'
 import * as k8s from '@kubernetes/client-node'
 
@@ -29,7 +32,7 @@ abstract class Going {
   async #go(): Promise<void> {
     for await (const _ of setInterval(PACE)) {
       if (this.#stopped) return
-      if (!await this.step(this.#configs[this.#at]!)) this.#at = (this.#at + 1) % this.#configs.length
+      if (!(await this.step(this.#configs[this.#at]!))) this.#at = (this.#at + 1) % this.#configs.length
     }
   }
 }
@@ -51,7 +54,10 @@ export class Counter extends Going {
       return false
     }
     try {
-      await leases.replaceNamespacedLease({ ...place, body: { ...lease, spec: { ...lease.spec, leaseTransitions: lease.spec!.leaseTransitions! + 1 } } })
+      await leases.replaceNamespacedLease({
+        ...place,
+        body: { ...lease, spec: { ...lease.spec, leaseTransitions: lease.spec!.leaseTransitions! + 1 } },
+      })
       this.acknowledged++
       return true
     } catch (thrown) {
@@ -65,7 +71,10 @@ export class Counter extends Going {
 
 export const TICKETS = { group: 'faults.example.com', version: 'v1', plural: 'tickets', namespace: 'default' } as const
 
-/** Makes custom objects whose names the server makes up, and tries again what was refused with Retry-After, as Go's client library does unseen. */
+/**
+ * Makes custom objects whose names the server makes up, and tries again what was refused with Retry-After, as Go's
+ * client library does unseen.
+ */
 export class Maker extends Going {
   /** Calls, by the label that each object has of the one that made it. */
   readonly acknowledged: string[] = []
@@ -81,7 +90,11 @@ export class Maker extends Going {
   protected override async step(config: k8s.KubeConfig): Promise<boolean> {
     const call = `${this.#name}-${this.#calls}`
     try {
-      const body = { apiVersion: `${TICKETS.group}/${TICKETS.version}`, kind: 'Ticket', metadata: { generateName: 'made-', labels: { call } } }
+      const body = {
+        apiVersion: `${TICKETS.group}/${TICKETS.version}`,
+        kind: 'Ticket',
+        metadata: { generateName: 'made-', labels: { call } },
+      }
       await config.makeApiClient(k8s.CustomObjectsApi).createNamespacedCustomObject({ ...TICKETS, body })
       this.acknowledged.push(call)
     } catch (thrown) {
@@ -94,7 +107,9 @@ export class Maker extends Going {
   }
 }
 
-/** One of several who apply an object on the server: its own field, and now and then another's, which must be refused. */
+/**
+ * One of several who apply an object on the server: its own field, and now and then another's, which must be refused.
+ */
 export class Applier extends Going {
   /** The last value that was acknowledged, and the last that it tried. */
   acknowledged = 0
@@ -112,9 +127,21 @@ export class Applier extends Going {
   protected override async step(config: k8s.KubeConfig): Promise<boolean> {
     const value = ++this.tried
     const theft = value % 10 === 0
-    const data = { [this.#name]: String(value), ...theft && { [this.#other]: 'stolen' } }
+    const data = { [this.#name]: String(value), ...(theft && { [this.#other]: 'stolen' }) }
     try {
-      await k8s.KubernetesObjectApi.makeApiClient(config).patch({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'applied', namespace: 'default' }, data } as k8s.V1ConfigMap, undefined, undefined, this.#name, false, k8s.PatchStrategy.ServerSideApply)
+      await k8s.KubernetesObjectApi.makeApiClient(config).patch(
+        {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: { name: 'applied', namespace: 'default' },
+          data,
+        } as k8s.V1ConfigMap,
+        undefined,
+        undefined,
+        this.#name,
+        false,
+        k8s.PatchStrategy.ServerSideApply,
+      )
       this.acknowledged = value
       if (theft) this.overwritten++
       return true
@@ -144,7 +171,11 @@ export class Follower {
   constructor(config: k8s.KubeConfig, kind: FollowedKind) {
     this.kind = kind
     const { apiVersion, plural } = kind
-    this.#informer = k8s.makeInformer(config, `/${apiVersion.includes('/') ? 'apis' : 'api'}/${apiVersion}/namespaces/default/${plural}`, () => listed(config, kind))
+    this.#informer = k8s.makeInformer(
+      config,
+      `/${apiVersion.includes('/') ? 'apis' : 'api'}/${apiVersion}/namespaces/default/${plural}`,
+      () => listed(config, kind),
+    )
     for (const verb of ['add', 'update'] as const) this.#informer.on(verb, (object) => this.#told(object))
     this.#informer.on('error', () => (this.#broken = true))
     this.#done = this.#go()
@@ -179,7 +210,10 @@ export class Follower {
 }
 
 /** All of a kind, as one controller has it. */
-export function listed(config: k8s.KubeConfig, { apiVersion, kind }: FollowedKind): Promise<k8s.KubernetesListObject<k8s.KubernetesObject>> {
+export function listed(
+  config: k8s.KubeConfig,
+  { apiVersion, kind }: FollowedKind,
+): Promise<k8s.KubernetesListObject<k8s.KubernetesObject>> {
   return k8s.KubernetesObjectApi.makeApiClient(config).list(apiVersion, kind, 'default')
 }
 

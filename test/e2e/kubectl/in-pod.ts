@@ -1,4 +1,7 @@
-/** The API from inside of a pod, as its ServiceAccount: kubectl finds by itself where it is, and the token that is mounted. */
+/**
+ * The API from inside of a pod, as its ServiceAccount: kubectl finds by itself where it is, and the token that is
+ * mounted.
+ */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { realpathSync } from 'node:fs'
@@ -13,7 +16,10 @@ function mounts(): { readonly volumes: object[]; readonly volumeMounts: object[]
   const libraries = execFileSync('ldd', [KUBECTL], { encoding: 'utf8' }).match(/\/\S+(?= \()/g) ?? []
   const paths = [KUBECTL, ...libraries]
   return {
-    volumes: paths.map((path, index) => ({ name: `file-${index}`, hostPath: { path: realpathSync(path), type: 'File' } })),
+    volumes: paths.map((path, index) => ({
+      name: `file-${index}`,
+      hostPath: { path: realpathSync(path), type: 'File' },
+    })),
     volumeMounts: paths.map((path, index) => ({ name: `file-${index}`, mountPath: path, readOnly: true })),
   }
 }
@@ -44,13 +50,23 @@ export function inPod(root: () => Kubectl): void {
     }
     const forbidden = async (name: string, ...command: string[]): Promise<void> => {
       const { code, stderr } = await within(name, 'kubectl', ...command)
-      assert.deepEqual([code === 0, /forbidden/i.test(stderr)], [false, true], `${name}: kubectl ${command.join(' ')}: ${stderr}`)
+      assert.deepEqual(
+        [code === 0, /forbidden/i.test(stderr)],
+        [false, true],
+        `${name}: kubectl ${command.join(' ')}: ${stderr}`,
+      )
     }
 
-    it('is the pod\'s account, and may do what that may', async () => {
+    it("is the pod's account, and may do what that may", async () => {
       const [who, pods, host, names] = await Promise.all([
-        said('viewer', 'kubectl', 'auth', 'whoami'), said('viewer', 'kubectl', 'get', 'pods', '-o', 'name'), said('viewer', 'sh', '-c', 'echo $KUBERNETES_SERVICE_HOST'), said('viewer', 'nslookup', '-type=a', 'kubernetes.default.svc.cluster.local'),
-        forbidden('viewer', 'get', 'secrets'), forbidden('viewer', 'get', 'pods', '-n', 'default'), forbidden('viewer', 'create', 'configmap', 'mine'), forbidden('viewer', 'get', 'nodes'),
+        said('viewer', 'kubectl', 'auth', 'whoami'),
+        said('viewer', 'kubectl', 'get', 'pods', '-o', 'name'),
+        said('viewer', 'sh', '-c', 'echo $KUBERNETES_SERVICE_HOST'),
+        said('viewer', 'nslookup', '-type=a', 'kubernetes.default.svc.cluster.local'),
+        forbidden('viewer', 'get', 'secrets'),
+        forbidden('viewer', 'get', 'pods', '-n', 'default'),
+        forbidden('viewer', 'create', 'configmap', 'mine'),
+        forbidden('viewer', 'get', 'nodes'),
       ])
       assert.match(who, /^Username +system:serviceaccount:in-pod:viewer$/m)
       assert.match(who, /^Extra: authentication\.kubernetes\.io\/pod-name +\[viewer\]$/m)
@@ -64,9 +80,14 @@ export function inPod(root: () => Kubectl): void {
       // With --as kubectl does not look by itself for where it is.
       const explicit = `kubectl --server=https://kubernetes.default.svc --certificate-authority=${MOUNT}/ca.crt --token=$(cat ${MOUNT}/token)`
       assert.match(await said('editor', 'sh', '-c', `${explicit} get configmap mine -o name`), /^configmap\/mine$/m)
-      assert.match((await within('editor', 'sh', '-c', `${explicit} --as=admin --as-group=system:masters get pods`)).stderr, /cannot impersonate resource "users"/)
+      assert.match(
+        (await within('editor', 'sh', '-c', `${explicit} --as=admin --as-group=system:masters get pods`)).stderr,
+        /cannot impersonate resource "users"/,
+      )
       await Promise.all([
-        forbidden('editor', 'annotate', 'serviceaccount', 'editor', 'gantry.dev/access=admin', '--overwrite'), forbidden('editor', 'create', 'token', 'viewer'), forbidden('editor', 'create', 'serviceaccount', 'other'),
+        forbidden('editor', 'annotate', 'serviceaccount', 'editor', 'gantry.dev/access=admin', '--overwrite'),
+        forbidden('editor', 'create', 'token', 'viewer'),
+        forbidden('editor', 'create', 'serviceaccount', 'other'),
         forbidden('editor', 'create', 'configmap', 'mine', '-n', 'default'),
       ])
     })

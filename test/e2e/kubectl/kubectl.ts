@@ -55,7 +55,10 @@ export class Kubectl {
   /** Makes a rig, and a Kubectl in its namespace "default". */
   static async start(purpose: string, nodes: number, controllers = 1): Promise<Kubectl> {
     const cluster = await Cluster.start(purpose, nodes, { controllers })
-    const kubectl = new Kubectl({ cluster, home: await mkdtemp(join(tmpdir(), `gantry-e2e-${purpose}-`)), running: new Set() }, 'default')
+    const kubectl = new Kubectl(
+      { cluster, home: await mkdtemp(join(tmpdir(), `gantry-e2e-${purpose}-`)), running: new Set() },
+      'default',
+    )
     await kubectl.#settle()
     return kubectl
   }
@@ -98,9 +101,13 @@ export class Kubectl {
 
   /** `host`: of the only controller; else one that answers now. */
   async #settle(host?: string): Promise<void> {
-    const config = parse(await this.cluster.rig.kubeconfig()) as { contexts: { context: object }[]; clusters: { cluster: { server: string } }[] }
+    const config = parse(await this.cluster.rig.kubeconfig()) as {
+      contexts: { context: object }[]
+      clusters: { cluster: { server: string } }[]
+    }
     await mkdir(this.folder)
-    if (host !== undefined) for (const { cluster } of config.clusters) cluster.server = cluster.server.replace(/\/\/[^:]+/, `//${host}`)
+    if (host !== undefined)
+      for (const { cluster } of config.clusters) cluster.server = cluster.server.replace(/\/\/[^:]+/, `//${host}`)
     for (const entry of config.contexts) entry.context = { ...entry.context, namespace: this.namespace }
     await writeFile(this.kubeconfig, JSON.stringify(config), { mode: 0o600 })
   }
@@ -118,7 +125,16 @@ export class Kubectl {
 
   /** In a terminal of 33 rows and 77 columns, where what is written to its standard input is typed. */
   terminal(command: string, env?: KubectlOptions['env']): Running {
-    const args = ['--quiet', '--return', '--flush', '--echo', 'never', '--command', `stty rows 33 cols 77; exec kubectl ${command}`, '/dev/null']
+    const args = [
+      '--quiet',
+      '--return',
+      '--flush',
+      '--echo',
+      'never',
+      '--command',
+      `stty rows 33 cols 77; exec kubectl ${command}`,
+      '/dev/null',
+    ]
     return running(this.#spawn('script', args, { ...env, SHELL: '/bin/sh' }))
   }
 
@@ -167,12 +183,20 @@ export class Kubectl {
   /** Applies pods, and waits until they are ready. */
   async ready(...pods: readonly Pod[]): Promise<void> {
     await this.apply(...pods)
-    await this.ok(['wait', '--for=condition=Ready', '--timeout=60s', ...pods.map(({ metadata }) => `pod/${metadata.name}`)])
+    await this.ok([
+      'wait',
+      '--for=condition=Ready',
+      '--timeout=60s',
+      ...pods.map(({ metadata }) => `pod/${metadata.name}`),
+    ])
   }
 
   #spawn(program: string, args: readonly string[], env: KubectlOptions['env']): ChildProcess {
     const { home, running: all } = this.#shared
-    const child = spawn(program, args, { cwd: this.folder, env: { PATH: process.env.PATH, HOME: home, KUBECONFIG: this.kubeconfig, TERM: 'xterm', ...env } })
+    const child = spawn(program, args, {
+      cwd: this.folder,
+      env: { PATH: process.env.PATH, HOME: home, KUBECONFIG: this.kubeconfig, TERM: 'xterm', ...env },
+    })
     all.add(child)
     child.once('close', () => all.delete(child))
     // One that ends without reading all its input.
@@ -193,9 +217,22 @@ export interface Pod {
 }
 
 /** A pod of busybox that ends at once when told to. */
-export function pod(name: string, script: string, { metadata = {}, container = {}, spec = {} }: { readonly metadata?: object; readonly container?: object; readonly spec?: object } = {}): Pod {
+export function pod(
+  name: string,
+  script: string,
+  {
+    metadata = {},
+    container = {},
+    spec = {},
+  }: { readonly metadata?: object; readonly container?: object; readonly spec?: object } = {},
+): Pod {
   const containers = [{ name: 'main', image: 'busybox', command: ['sh', '-c', script], ...container }]
-  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: { app: name }, ...metadata }, spec: { terminationGracePeriodSeconds: 0, containers, ...spec } }
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, labels: { app: name }, ...metadata },
+    spec: { terminationGracePeriodSeconds: 0, containers, ...spec },
+  }
 }
 
 /** Waits for what a command that goes on says. */

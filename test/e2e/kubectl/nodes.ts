@@ -5,7 +5,8 @@ import { pod, type Kubectl } from './kubectl.ts'
 export function nodes(root: () => Kubectl): void {
   describe('drain, cordon and taint', () => {
     let kubectl: Kubectl
-    const on = async (selector: string): Promise<string> => kubectl.ok(['get', 'pods', '-l', selector, '--field-selector=spec.nodeName=n1', '-o', 'name'])
+    const on = async (selector: string): Promise<string> =>
+      kubectl.ok(['get', 'pods', '-l', selector, '--field-selector=spec.nodeName=n1', '-o', 'name'])
     const OURS = '--pod-selector=drained'
 
     before(async () => {
@@ -29,17 +30,47 @@ export function nodes(root: () => Kubectl): void {
     })
 
     it('drains: refuses what would be lost, then moves the rest', async () => {
-      const template = { metadata: { labels: { app: 'moved', drained: '' } }, spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'main', image: 'busybox', command: ['sleep', '1000'], volumeMounts: [{ name: 'v', mountPath: '/v' }] }], volumes: [{ name: 'v', emptyDir: {} }] } }
+      const template = {
+        metadata: { labels: { app: 'moved', drained: '' } },
+        spec: {
+          terminationGracePeriodSeconds: 0,
+          containers: [
+            {
+              name: 'main',
+              image: 'busybox',
+              command: ['sleep', '1000'],
+              volumeMounts: [{ name: 'v', mountPath: '/v' }],
+            },
+          ],
+          volumes: [{ name: 'v', emptyDir: {} }],
+        },
+      }
       await kubectl.ok('cordon n2')
-      await kubectl.apply({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'moved' }, spec: { replicas: 2, selector: { matchLabels: { app: 'moved' } }, template } })
-      await Promise.all([kubectl.ok('rollout status deployment/moved --timeout=60s'), kubectl.ready(pod('alone', 'exec sleep 1000', { metadata: { labels: { app: 'alone', drained: '' } } }))])
+      await kubectl.apply({
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'moved' },
+        spec: { replicas: 2, selector: { matchLabels: { app: 'moved' } }, template },
+      })
+      await Promise.all([
+        kubectl.ok('rollout status deployment/moved --timeout=60s'),
+        kubectl.ready(pod('alone', 'exec sleep 1000', { metadata: { labels: { app: 'alone', drained: '' } } })),
+      ])
       await kubectl.ok('uncordon n2')
       const lost = await kubectl.refused(`drain n1 ${OURS}`)
       assert.match(lost, /cannot delete Pods that declare no controller \(use --force to override\): nodes\/alone/)
-      assert.match(lost, /cannot delete Pods with local storage \(use --delete-emptydir-data to override\): nodes\/moved-/)
-      assert.match(await kubectl.ok(`drain n1 ${OURS} --force --delete-emptydir-data --dry-run=server`), /evicting pod nodes\/alone \(server dry run\)|node\/n1 drained \(server dry run\)/)
+      assert.match(
+        lost,
+        /cannot delete Pods with local storage \(use --delete-emptydir-data to override\): nodes\/moved-/,
+      )
+      assert.match(
+        await kubectl.ok(`drain n1 ${OURS} --force --delete-emptydir-data --dry-run=server`),
+        /evicting pod nodes\/alone \(server dry run\)|node\/n1 drained \(server dry run\)/,
+      )
       assert.equal((await on('drained')).trim().split('\n').length, 3)
-      const drained = await kubectl.ok(`drain n1 ${OURS} --force --delete-emptydir-data --ignore-daemonsets --timeout=100s`)
+      const drained = await kubectl.ok(
+        `drain n1 ${OURS} --force --delete-emptydir-data --ignore-daemonsets --timeout=100s`,
+      )
       assert.match(drained, /^evicting pod nodes\/alone$/m)
       assert.match(drained, /^node\/n1 drained$/m)
       assert.equal(await on('drained'), '')
@@ -51,9 +82,18 @@ export function nodes(root: () => Kubectl): void {
 
     it('taints: none come, and who does not tolerate it goes', async () => {
       assert.equal(await kubectl.ok('taint nodes n1 dedicated=infra:NoSchedule'), 'node/n1 tainted\n')
-      assert.match(await kubectl.refused('taint nodes n1 dedicated=other:NoSchedule'), /already has dedicated taint\(s\) with same effect\(s\) and --overwrite is false/)
+      assert.match(
+        await kubectl.refused('taint nodes n1 dedicated=other:NoSchedule'),
+        /already has dedicated taint\(s\) with same effect\(s\) and --overwrite is false/,
+      )
       await kubectl.ready(
-        pod('avoids', 'exec sleep 1000'), pod('tolerates', 'exec sleep 1000', { spec: { nodeSelector: { 'kubernetes.io/hostname': 'n1' }, tolerations: [{ key: 'dedicated', operator: 'Exists' }] } }),
+        pod('avoids', 'exec sleep 1000'),
+        pod('tolerates', 'exec sleep 1000', {
+          spec: {
+            nodeSelector: { 'kubernetes.io/hostname': 'n1' },
+            tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+          },
+        }),
       )
       assert.equal(await kubectl.value('pod/avoids', '.spec.nodeName'), 'n2')
       await kubectl.ok('taint nodes n2 leave=now:NoExecute')

@@ -7,28 +7,38 @@ import { randomSuffix, randomUuid, seededRandom, systemRandom } from '../../../p
 describe('backoffDelay', () => {
   const options = { first: 100, max: 5000, factor: 2, jitter: 0 }
   it('doubles up to the longest', () => {
-    assert.deepEqual([1, 2, 3, 6, 7, 8, 1000].map((failures) => backoffDelay(options, failures, systemRandom)), [100, 200, 400, 3200, 5000, 5000, 5000])
+    assert.deepEqual(
+      [1, 2, 3, 6, 7, 8, 1000].map((failures) => backoffDelay(options, failures, systemRandom)),
+      [100, 200, 400, 3200, 5000, 5000, 5000],
+    )
   })
 
   it('stays within its jitter and its longest', () => {
-    fc.assert(fc.property(fc.nat(40), fc.integer(), fc.double({ min: 0, max: 1, noNaN: true }), (failures, seed, jitter) => {
-      const plain = backoffDelay(options, failures, systemRandom)
-      const delay = backoffDelay({ ...options, jitter }, failures, seededRandom(seed))
-      assert(delay >= plain * (1 - jitter) - 1e-9 && delay <= Math.min(5000, plain * (1 + jitter)) + 1e-9)
-    }))
+    fc.assert(
+      fc.property(fc.nat(40), fc.integer(), fc.double({ min: 0, max: 1, noNaN: true }), (failures, seed, jitter) => {
+        const plain = backoffDelay(options, failures, systemRandom)
+        const delay = backoffDelay({ ...options, jitter }, failures, seededRandom(seed))
+        assert(delay >= plain * (1 - jitter) - 1e-9 && delay <= Math.min(5000, plain * (1 + jitter)) + 1e-9)
+      }),
+    )
   })
 })
 
 describe('random', () => {
   it('repeats itself for a seed, stays within 0 and 1, and spreads', () => {
-    fc.assert(fc.property(fc.integer(), (seed) => {
-      const [a, b] = [seededRandom(seed), seededRandom(seed)]
-      const values = Array.from({ length: 200 }, () => a.next())
-      assert.deepEqual(values, Array.from({ length: 200 }, () => b.next()))
-      assert(values.every((value) => value >= 0 && value < 1))
-      const mean = values.reduce((sum, value) => sum + value, 0) / values.length
-      assert(mean > 0.3 && mean < 0.7, String(mean))
-    }))
+    fc.assert(
+      fc.property(fc.integer(), (seed) => {
+        const [a, b] = [seededRandom(seed), seededRandom(seed)]
+        const values = Array.from({ length: 200 }, () => a.next())
+        assert.deepEqual(
+          values,
+          Array.from({ length: 200 }, () => b.next()),
+        )
+        assert(values.every((value) => value >= 0 && value < 1))
+        const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+        assert(mean > 0.3 && mean < 0.7, String(mean))
+      }),
+    )
     const values = Array.from({ length: 2000 }, () => systemRandom.next())
     assert(values.every((value) => value >= 0 && value < 1))
     assert.equal(new Set(values).size, values.length)

@@ -7,7 +7,10 @@ describe('channel', () => {
     const log: string[] = []
     await channel.room(1)
     for (const item of [1, 2, 3]) channel.push(item)
-    const waits = [channel.room(3).then(() => log.push('room for 3')), channel.room(1).then(() => log.push('room for 1'))]
+    const waits = [
+      channel.room(3).then(() => log.push('room for 3')),
+      channel.room(1).then(() => log.push('room for 1')),
+    ]
     const items = channel[Symbol.asyncIterator]()
     for (const item of [1, 2, 3]) {
       log.push(`before ${item}`)

@@ -3,13 +3,22 @@ import { unwatchFile, watchFile } from 'node:fs'
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CLOCK_OFFSET_VARIABLE, clockFromEnvironment, delay, FakeClock, OffsetClock, systemClock } from '../../../proto/base/clock.ts'
+import {
+  CLOCK_OFFSET_VARIABLE,
+  clockFromEnvironment,
+  delay,
+  FakeClock,
+  OffsetClock,
+  systemClock,
+} from '../../../proto/base/clock.ts'
 import { until } from '../../eventually.ts'
 
 describe('systemClock', () => {
   it('keeps what is due in months, and in no time at all, from being due at once', async () => {
     const called: number[] = []
-    const timers = [2 ** 31, 2_147_483_647_000, Infinity].map((millis) => systemClock.after(millis, () => called.push(millis)))
+    const timers = [2 ** 31, 2_147_483_647_000, Infinity].map((millis) =>
+      systemClock.after(millis, () => called.push(millis)),
+    )
     // Set later: what the system takes for a moment comes before it.
     await delay(systemClock, 20)
     for (const timer of timers) timer.cancel()
@@ -27,7 +36,11 @@ describe('FakeClock', () => {
     clock.after(20, note('c'))
     clock.after(21, note('d'))
     await clock.advance(20)
-    assert.deepEqual(calls, [['a', 1010, 10], ['b', 1020, 20], ['c', 1020, 20]])
+    assert.deepEqual(calls, [
+      ['a', 1010, 10],
+      ['b', 1020, 20],
+      ['c', 1020, 20],
+    ])
     assert.equal(clock.pending, 1)
     assert.equal(clock.now(), 1020)
   })
@@ -77,7 +90,7 @@ describe('delay', () => {
     assert.equal(clock.pending, 0)
   })
 
-  it('works with the system\'s clock', async () => {
+  it("works with the system's clock", async () => {
     const before = systemClock.monotonic()
     await delay(systemClock, 1)
     assert(systemClock.monotonic() > before)
@@ -134,10 +147,12 @@ describe('OffsetClock', () => {
     await until('off', () => clock.now() === 1_000_500)
     for (const text of ['f1 500\nf2 soon\n', '700\n', 'f1 1.5\n']) {
       // Called after the clock's own listener, by the same look.
-      const looked = new Promise<void>((resolve) => watchFile(file, function listener() {
-        unwatchFile(file, listener)
-        resolve()
-      }))
+      const looked = new Promise<void>((resolve) =>
+        watchFile(file, function listener() {
+          unwatchFile(file, listener)
+          resolve()
+        }),
+      )
       // Whole: it may be looked at between the making of a file and its first byte.
       await writeFile(`${file}.next`, text)
       await rename(`${file}.next`, file)
@@ -151,7 +166,7 @@ describe('OffsetClock', () => {
     assert.equal(timeBy(base, file), 1_000_042)
   })
 
-  it('is made where the environment names a file, and else is the system\'s', async () => {
+  it("is made where the environment names a file, and else is the system's", async () => {
     assert.equal(clockFromEnvironment({}), systemClock)
     assert.equal(clockFromEnvironment({ [CLOCK_OFFSET_VARIABLE]: '' }), systemClock)
     await writeFile(file, 'f1 3600000\n')

@@ -3,10 +3,17 @@ import { RunGroup } from '../../../proto/base/run-group.ts'
 
 /** Runs until the signal is aborted. */
 function untilStopped(ended?: () => void) {
-  return (signal: AbortSignal): Promise<void> => new Promise((resolve) => signal.addEventListener('abort', () => {
-    ended?.()
-    resolve()
-  }, { once: true }))
+  return (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) =>
+      signal.addEventListener(
+        'abort',
+        () => {
+          ended?.()
+          resolve()
+        },
+        { once: true },
+      ),
+    )
 }
 
 describe('RunGroup', () => {
@@ -48,14 +55,17 @@ describe('RunGroup', () => {
   })
 
   it('does not take the stop itself for an error, but any other failure while stopping', async () => {
-    const aborted = (signal: AbortSignal): Promise<void> => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+    const aborted = (signal: AbortSignal): Promise<void> =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
     const quiet = new RunGroup()
     quiet.add(aborted)
     await new Promise(setImmediate)
     quiet.stop()
     await quiet.wait()
     const loud = new RunGroup()
-    loud.add((signal) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('disk')))))
+    loud.add(
+      (signal) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('disk')))),
+    )
     await new Promise(setImmediate)
     loud.stop()
     await assert.rejects(loud.wait(), /disk/)

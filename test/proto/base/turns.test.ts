@@ -34,7 +34,11 @@ describe('turns', () => {
     const lock = new KeyedLock()
     const first = promise<void>()
     const order: string[] = []
-    const runs = [lock.run('a', async () => (await first.wait, order.push('a1'))), lock.run('a', () => Promise.resolve(order.push('a2'))), lock.run('b', () => Promise.resolve(order.push('b')))]
+    const runs = [
+      lock.run('a', async () => (await first.wait, order.push('a1'))),
+      lock.run('a', () => Promise.resolve(order.push('a2'))),
+      lock.run('b', () => Promise.resolve(order.push('b'))),
+    ]
     await runs[2]
     first.resolve()
     await Promise.all(runs)

@@ -21,7 +21,12 @@ class Bench {
       this.started.push(key)
       return new Promise((resolve, reject) => this.active.set(key, { resolve, reject }))
     }
-    this.#running = this.queue.run(pass, (key, _error, failures) => void this.failures.push([key, failures]), this.#stop.signal, concurrency)
+    this.#running = this.queue.run(
+      pass,
+      (key, _error, failures) => void this.failures.push([key, failures]),
+      this.#stop.signal,
+      concurrency,
+    )
   }
 
   async end(key: string, error?: unknown): Promise<void> {
@@ -80,7 +85,13 @@ describe('WorkQueue', () => {
     const bench = new Bench()
     bench.queue.add('a')
     await bench.clock.advance(0)
-    for (const [failures, delay] of [[1, 10], [2, 20], [3, 40], [4, 80], [5, 100]] as const) {
+    for (const [failures, delay] of [
+      [1, 10],
+      [2, 20],
+      [3, 40],
+      [4, 80],
+      [5, 100],
+    ] as const) {
       await bench.end('a', new Error('no'))
       assert.deepEqual(bench.failures.at(-1), ['a', failures])
       await bench.clock.advance(delay - 1)
@@ -127,39 +138,54 @@ describe('WorkQueue', () => {
   it('ends at once when it is stopped before it runs', async () => {
     const queue = new WorkQueue(new FakeClock(), seededRandom(1))
     queue.add('a')
-    await queue.run(() => assert.fail('a pass was started'), () => assert.fail('a pass failed'), AbortSignal.abort())
+    await queue.run(
+      () => assert.fail('a pass was started'),
+      () => assert.fail('a pass failed'),
+      AbortSignal.abort(),
+    )
   })
 
   it('loses no key, whatever happens in which order', async () => {
-    const step = fc.oneof(fc.record({ add: fc.constantFrom('a', 'b', 'c') }), fc.record({ end: fc.nat(2), fails: fc.boolean() }), fc.record({ wait: fc.nat(60) }))
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.integer({ min: 1, max: 3 }), async (steps, concurrency) => {
-      const bench = new Bench(concurrency)
-      /** Keys added since their last pass began. */
-      const owed = new Set<string>()
-      let seen = 0
-      const settle = async (millis: number): Promise<void> => {
-        await bench.clock.advance(millis)
-        for (; seen < bench.started.length; seen++) owed.delete(bench.started[seen]!)
-      }
-      for (const next of steps) {
-        if ('add' in next) {
-          await settle(0)
-          owed.add(next.add)
-          bench.queue.add(next.add)
-        } else if ('end' in next) {
-          const key = [...bench.active.keys()][next.end]
-          if (key === undefined) continue
-          if (next.fails) owed.add(key)
-          await bench.end(key, next.fails ? new Error('no') : undefined)
-        }
-        await settle('wait' in next ? next.wait : 0)
-      }
-      for (let round = 0; round < 20 && (owed.size > 0 || bench.active.size > 0); round++) {
-        for (const key of [...bench.active.keys()]) await bench.end(key)
-        await settle(100)
-      }
-      assert.deepEqual([...owed], [])
-      await bench.stop()
-    }), { numRuns: 60 })
+    const step = fc.oneof(
+      fc.record({ add: fc.constantFrom('a', 'b', 'c') }),
+      fc.record({ end: fc.nat(2), fails: fc.boolean() }),
+      fc.record({ wait: fc.nat(60) }),
+    )
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 40 }),
+        fc.integer({ min: 1, max: 3 }),
+        async (steps, concurrency) => {
+          const bench = new Bench(concurrency)
+          /** Keys added since their last pass began. */
+          const owed = new Set<string>()
+          let seen = 0
+          const settle = async (millis: number): Promise<void> => {
+            await bench.clock.advance(millis)
+            for (; seen < bench.started.length; seen++) owed.delete(bench.started[seen]!)
+          }
+          for (const next of steps) {
+            if ('add' in next) {
+              await settle(0)
+              owed.add(next.add)
+              bench.queue.add(next.add)
+            } else if ('end' in next) {
+              const key = [...bench.active.keys()][next.end]
+              if (key === undefined) continue
+              if (next.fails) owed.add(key)
+              await bench.end(key, next.fails ? new Error('no') : undefined)
+            }
+            await settle('wait' in next ? next.wait : 0)
+          }
+          for (let round = 0; round < 20 && (owed.size > 0 || bench.active.size > 0); round++) {
+            for (const key of [...bench.active.keys()]) await bench.end(key)
+            await settle(100)
+          }
+          assert.deepEqual([...owed], [])
+          await bench.stop()
+        },
+      ),
+      { numRuns: 60 },
+    )
   })
 })

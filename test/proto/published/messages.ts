@@ -36,7 +36,10 @@ function record(model: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Mess
   return fc.record(model, { noNullPrototype: true })
 }
 
-/** Special messages in forms that are canonical, so that they come back as they were; what is absent from Go's non-pointers is `EMPTY`. */
+/**
+ * Special messages in forms that are canonical, so that they come back as they were; what is absent from Go's
+ * non-pointers is `EMPTY`.
+ */
 function special(name: string, schemas: () => fc.Arbitrary<Message>): fc.Arbitrary<Message> {
   switch (name) {
     case 'Quantity':
@@ -95,7 +98,10 @@ export class Messages {
     this.#table = table
   }
 
-  /** Messages in which everything that is not set is absent: of what is no pointer no zero value, and no structure that is empty. */
+  /**
+   * Messages in which everything that is not set is absent: of what is no pointer no zero value, and no structure that
+   * is empty.
+   */
   arbitrary(pair: Pair, depth = DEPTH): fc.Arbitrary<Message> {
     const key = `${pair.ours} ${pair.theirs} ${depth}`
     let made = this.#made.get(key)
@@ -112,7 +118,8 @@ export class Messages {
     for (const field of fields) {
       const value = this.#field(pair, field, depth)
       if (value === undefined) continue
-      // A client in Go cannot leave out what must be there. Else: the deeper, the fewer, as an object has to stay small.
+      // A client in Go cannot leave out what must be there. Else: the deeper, the fewer, as an object has to stay
+      // small.
       const needed = !field.type.includes('.') && ourField(pair, field)?.options.required === true
       model[field.name] = needed
         ? value

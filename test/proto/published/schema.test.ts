@@ -77,7 +77,8 @@ describe('the schema beside the one that Kubernetes publishes', () => {
     const scalars = known.filter(
       ({ ours, pair }) => ours.label === 'optional' && ours.kind !== 'message' && !SPECIAL_MESSAGES.has(pair.ours),
     )
-    const written = new Set(scalars.filter(({ theirs }) => theirs.written).map(nameOf)) // A message of Gantry's can stand for several of Kubernetes'.
+    // A message of Gantry's can stand for several of Kubernetes'.
+    const written = new Set(scalars.filter(({ theirs }) => theirs.written).map(nameOf))
     const wrong = scalars.filter((pair) =>
       written.has(nameOf(pair))
         ? pair.ours.options.written !== true && pair.ours.options.required !== true

@@ -13,7 +13,10 @@ describe('what Kubernetes writes in JSON even if it is empty', () => {
   const root = publishedRoot(table)
   const messages = new Messages(table)
 
-  /** The paths that Go writes and this JSON does not have. Of special messages there is no empty form: a time that is not set is null there. */
+  /**
+   * The paths that Go writes and this JSON does not have. Of special messages there is no empty form: a time that is
+   * not set is null there.
+   */
   function missing(pair: Pair, json: JsonObject, path: string): string[] {
     if (SPECIAL_MESSAGES.has(pair.ours) || pair.ours === OPAQUE) return []
     return fieldsOf(table, pair).flatMap((theirs) => {
@@ -27,7 +30,9 @@ describe('what Kubernetes writes in JSON even if it is empty', () => {
     })
   }
 
-  /** A message that must be there is never empty, and what has a default has a value once an object has been accepted. */
+  /**
+   * A message that must be there is never empty, and what has a default has a value once an object has been accepted.
+   */
   function hasEmptyForm({ kind, type, label, options }: FieldSchema): boolean {
     if (options.default !== undefined) return false
     const required = options.required === true

@@ -18,11 +18,23 @@ const DNS_1035 = /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/
 const LABEL_VALUE = /^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$/
 const QUALIFIED = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
 
-const form = (pattern: RegExp, message: string) => (text: string): string | undefined => (pattern.test(text) ? undefined : message)
-const named = (name: 'dnsLabel' | 'dnsSubdomain') => (text: string): string | undefined => formats[name](text)?.message
+const form =
+  (pattern: RegExp, message: string) =>
+  (text: string): string | undefined =>
+    pattern.test(text) ? undefined : message
+const named =
+  (name: 'dnsLabel' | 'dnsSubdomain') =>
+  (text: string): string | undefined =>
+    formats[name](text)?.message
 /** With something behind: the end may be a dash. */
-const prefix = (flaw: (text: string) => string | undefined) => (text: string): string | undefined => flaw(`${text}x`)
-const openApi = (name: string) => (text: string): string | undefined => formatFlaw(name, text)
+const prefix =
+  (flaw: (text: string) => string | undefined) =>
+  (text: string): string | undefined =>
+    flaw(`${text}x`)
+const openApi =
+  (name: string) =>
+  (text: string): string | undefined =>
+    formatFlaw(name, text)
 
 const FORMATS: Readonly<Record<string, (text: string) => string | undefined>> = {
   dns1123Label: named('dnsLabel'),
@@ -41,12 +53,20 @@ const FORMATS: Readonly<Record<string, (text: string) => string | undefined>> = 
 }
 
 export function registerFormats(environment: Environment): void {
-  define(environment, {
-    ...Object.fromEntries(Object.entries(FORMATS).map(([name, flaw]) => [`FormatNamespace.${name}(): Format`, () => new Format(flaw)])),
-    'FormatNamespace.named(string): optional<Format>': (_format: FormatNamespace, name: string) => (Object.hasOwn(FORMATS, name) ? Optional.of(new Format(FORMATS[name]!)) : Optional.none()),
-    'Format.validate(string): optional<list<string>>': ({ flaw }: Format, text: string) => {
-      const message = flaw(text)
-      return message === undefined ? Optional.none() : Optional.of([message])
+  define(
+    environment,
+    {
+      ...Object.fromEntries(
+        Object.entries(FORMATS).map(([name, flaw]) => [`FormatNamespace.${name}(): Format`, () => new Format(flaw)]),
+      ),
+      'FormatNamespace.named(string): optional<Format>': (_format: FormatNamespace, name: string) =>
+        Object.hasOwn(FORMATS, name) ? Optional.of(new Format(FORMATS[name]!)) : Optional.none(),
+      'Format.validate(string): optional<list<string>>': ({ flaw }: Format, text: string) => {
+        const message = flaw(text)
+        return message === undefined ? Optional.none() : Optional.of([message])
+      },
     },
-  }, { format: FormatNamespace }, [Format])
+    { format: FormatNamespace },
+    [Format],
+  )
 }

@@ -1,4 +1,7 @@
-/** Functions of lists, and lists as sets. https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-list-library, …/#cel-options-language-features-and-libraries */
+/**
+ * Functions of lists, and lists as sets. https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-list-library,
+ * …/#cel-options-language-features-and-libraries
+ */
 import type { Environment } from '@marcbachmann/cel-js'
 import { CelError } from '../error.ts'
 import { define, Namespace } from './define.ts'
@@ -7,25 +10,36 @@ class Sets extends Namespace {}
 type List = readonly unknown[] | ReadonlySet<unknown>
 
 export function registerLists(environment: Environment): void {
-  define(environment, {
-    'list<T>.isSorted(): bool': (list: List) => [...list].every((item, index, all) => index === 0 || compare(all[index - 1], item) <= 0),
-    'list<T>.sum(): T': sum,
-    'list<T>.min(): T': (list: List) => extreme(list, -1),
-    'list<T>.max(): T': (list: List) => extreme(list, 1),
-    'list<T>.indexOf(T): int': (list: List, item: unknown) => BigInt([...list].findIndex((other) => equal(other, item))),
-    'list<T>.lastIndexOf(T): int': (list: List, item: unknown) => BigInt([...list].findLastIndex((other) => equal(other, item))),
-    'list<T>.distinct(): list<T>': (list: List) => [...list].filter((item, index, all) => all.findIndex((other) => equal(other, item)) === index),
-    'list<T>.reverse(): list<T>': (list: List) => [...list].reverse(),
-    'list<T>.sort(): list<T>': (list: List) => [...list].sort(compare),
-    'list<T>.slice(int, int): list<T>': (list: List, from: bigint, to: bigint) => {
-      const items = [...list]
-      if (from < 0n || to < from || to > BigInt(items.length)) throw new CelError(`cannot slice(${from}, ${to}) a list with ${items.length} items`, 'evaluation')
-      return items.slice(Number(from), Number(to))
+  define(
+    environment,
+    {
+      'list<T>.isSorted(): bool': (list: List) =>
+        [...list].every((item, index, all) => index === 0 || compare(all[index - 1], item) <= 0),
+      'list<T>.sum(): T': sum,
+      'list<T>.min(): T': (list: List) => extreme(list, -1),
+      'list<T>.max(): T': (list: List) => extreme(list, 1),
+      'list<T>.indexOf(T): int': (list: List, item: unknown) =>
+        BigInt([...list].findIndex((other) => equal(other, item))),
+      'list<T>.lastIndexOf(T): int': (list: List, item: unknown) =>
+        BigInt([...list].findLastIndex((other) => equal(other, item))),
+      'list<T>.distinct(): list<T>': (list: List) =>
+        [...list].filter((item, index, all) => all.findIndex((other) => equal(other, item)) === index),
+      'list<T>.reverse(): list<T>': (list: List) => [...list].reverse(),
+      'list<T>.sort(): list<T>': (list: List) => [...list].sort(compare),
+      'list<T>.slice(int, int): list<T>': (list: List, from: bigint, to: bigint) => {
+        const items = [...list]
+        if (from < 0n || to < from || to > BigInt(items.length))
+          throw new CelError(`cannot slice(${from}, ${to}) a list with ${items.length} items`, 'evaluation')
+        return items.slice(Number(from), Number(to))
+      },
+      'Sets.contains(list<T>, list<T>): bool': (_sets: Sets, list: List, sub: List) =>
+        [...sub].every((item) => has(list, item)),
+      'Sets.equivalent(list<T>, list<T>): bool': (_sets: Sets, a: List, b: List) =>
+        [...a].every((item) => has(b, item)) && [...b].every((item) => has(a, item)),
+      'Sets.intersects(list<T>, list<T>): bool': (_sets: Sets, a: List, b: List) => [...a].some((item) => has(b, item)),
     },
-    'Sets.contains(list<T>, list<T>): bool': (_sets: Sets, list: List, sub: List) => [...sub].every((item) => has(list, item)),
-    'Sets.equivalent(list<T>, list<T>): bool': (_sets: Sets, a: List, b: List) => [...a].every((item) => has(b, item)) && [...b].every((item) => has(a, item)),
-    'Sets.intersects(list<T>, list<T>): bool': (_sets: Sets, a: List, b: List) => [...a].some((item) => has(b, item)),
-  }, { sets: Sets })
+    { sets: Sets },
+  )
 }
 
 function has(list: List, item: unknown): boolean {
@@ -35,16 +49,28 @@ function has(list: List, item: unknown): boolean {
 /** Equal as CEL has it, of values as they are in memory. */
 export function equal(a: unknown, b: unknown): boolean {
   if (a === b) return true
-  if (typeof a !== typeof b) return (typeof a === 'number' || typeof a === 'bigint') && (typeof b === 'number' || typeof b === 'bigint') && Number(a) === Number(b)
+  if (typeof a !== typeof b)
+    return (
+      (typeof a === 'number' || typeof a === 'bigint') &&
+      (typeof b === 'number' || typeof b === 'bigint') &&
+      Number(a) === Number(b)
+    )
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
   if (a instanceof Date && b instanceof Date) return a.getTime() === b.getTime()
   if (a instanceof Set || b instanceof Set) {
-    const [one, other] = [[...a as Set<unknown>], [...b as Set<unknown>]]
-    return one.length === other.length && one.every((item) => (b as Set<unknown>).has(item) || other.some((candidate) => equal(candidate, item)))
+    const [one, other] = [[...(a as Set<unknown>)], [...(b as Set<unknown>)]]
+    return (
+      one.length === other.length &&
+      one.every((item) => (b as Set<unknown>).has(item) || other.some((candidate) => equal(candidate, item)))
+    )
   }
-  if (Array.isArray(a) || Array.isArray(b)) return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, index) => equal(item, b[index]))
+  if (Array.isArray(a) || Array.isArray(b))
+    return (
+      Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, index) => equal(item, b[index]))
+    )
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false
-  if (typeof (a as { compare?: unknown }).compare === 'function') return (a as { compare: (other: object) => number }).compare(b) === 0
+  if (typeof (a as { compare?: unknown }).compare === 'function')
+    return (a as { compare: (other: object) => number }).compare(b) === 0
   const [one, other] = [entriesOf(a), entriesOf(b)]
   return one.size === other.size && [...one].every(([key, value]) => other.has(key) && equal(value, other.get(key)))
 }

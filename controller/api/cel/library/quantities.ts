@@ -30,23 +30,28 @@ function quantity(text: string): Quantity {
 }
 
 export function registerQuantities(environment: Environment): void {
-  define(environment, {
-    'isQuantity(string): bool': (text: string) => readQuantity(text) !== undefined,
-    'quantity(string): Quantity': quantity,
-    'Quantity.sign(): int': ({ nanos }: Quantity) => (nanos > 0n ? 1n : nanos < 0n ? -1n : 0n),
-    'Quantity.isInteger(): bool': ({ isInteger }: Quantity) => isInteger,
-    'Quantity.asInteger(): int': (amount: Quantity) => {
-      if (!amount.isInteger) throw new CelError('cannot convert value to integer', 'evaluation')
-      return amount.nanos / NANOS
+  define(
+    environment,
+    {
+      'isQuantity(string): bool': (text: string) => readQuantity(text) !== undefined,
+      'quantity(string): Quantity': quantity,
+      'Quantity.sign(): int': ({ nanos }: Quantity) => (nanos > 0n ? 1n : nanos < 0n ? -1n : 0n),
+      'Quantity.isInteger(): bool': ({ isInteger }: Quantity) => isInteger,
+      'Quantity.asInteger(): int': (amount: Quantity) => {
+        if (!amount.isInteger) throw new CelError('cannot convert value to integer', 'evaluation')
+        return amount.nanos / NANOS
+      },
+      'Quantity.asApproximateFloat(): double': ({ nanos }: Quantity) => Number(nanos) / Number(NANOS),
+      'Quantity.isGreaterThan(Quantity): bool': (a: Quantity, b: Quantity) => a.compare(b) > 0,
+      'Quantity.isLessThan(Quantity): bool': (a: Quantity, b: Quantity) => a.compare(b) < 0,
+      'Quantity.compareTo(Quantity): int': (a: Quantity, b: Quantity) => BigInt(a.compare(b)),
+      'Quantity.add(Quantity): Quantity': (a: Quantity, b: Quantity) => new Quantity(a.nanos + b.nanos),
+      'Quantity.add(int): Quantity': (a: Quantity, b: bigint) => new Quantity(a.nanos + b * NANOS),
+      'Quantity.sub(Quantity): Quantity': (a: Quantity, b: Quantity) => new Quantity(a.nanos - b.nanos),
+      'Quantity.sub(int): Quantity': (a: Quantity, b: bigint) => new Quantity(a.nanos - b * NANOS),
     },
-    'Quantity.asApproximateFloat(): double': ({ nanos }: Quantity) => Number(nanos) / Number(NANOS),
-    'Quantity.isGreaterThan(Quantity): bool': (a: Quantity, b: Quantity) => a.compare(b) > 0,
-    'Quantity.isLessThan(Quantity): bool': (a: Quantity, b: Quantity) => a.compare(b) < 0,
-    'Quantity.compareTo(Quantity): int': (a: Quantity, b: Quantity) => BigInt(a.compare(b)),
-    'Quantity.add(Quantity): Quantity': (a: Quantity, b: Quantity) => new Quantity(a.nanos + b.nanos),
-    'Quantity.add(int): Quantity': (a: Quantity, b: bigint) => new Quantity(a.nanos + b * NANOS),
-    'Quantity.sub(Quantity): Quantity': (a: Quantity, b: Quantity) => new Quantity(a.nanos - b.nanos),
-    'Quantity.sub(int): Quantity': (a: Quantity, b: bigint) => new Quantity(a.nanos - b * NANOS),
-  }, {}, [Quantity])
+    {},
+    [Quantity],
+  )
   environment.registerOperator('Quantity == Quantity', (a: Quantity, b: Quantity) => a.compare(b) === 0)
 }

@@ -27,20 +27,34 @@ function read(text: string): Url | undefined {
 }
 
 export function registerUrls(environment: Environment): void {
-  define(environment, {
-    'isURL(string): bool': (text: string) => read(text) !== undefined,
-    'url(string): Url': (text: string) => {
-      const url = read(text)
-      if (url === undefined) throw new CelError(`"${text}" is no URL`, 'evaluation')
-      return url
+  define(
+    environment,
+    {
+      'isURL(string): bool': (text: string) => read(text) !== undefined,
+      'url(string): Url': (text: string) => {
+        const url = read(text)
+        if (url === undefined) throw new CelError(`"${text}" is no URL`, 'evaluation')
+        return url
+      },
+      'Url.getScheme(): string': (url: Url) => (url.absolute ? url.parsed.protocol.slice(0, -1) : ''),
+      'Url.getHost(): string': (url: Url) => (url.absolute ? authorityOf(url.text) : ''),
+      'Url.getHostname(): string': (url: Url) =>
+        url.absolute
+          ? authorityOf(url.text)
+              .replace(/:\d*$/, '')
+              .replace(/^\[|\]$/g, '')
+          : '',
+      'Url.getPort(): string': (url: Url) => (url.absolute ? (/:(\d+)$/.exec(authorityOf(url.text))?.[1] ?? '') : ''),
+      'Url.getEscapedPath(): string': (url: Url) =>
+        url.absolute && !/^[a-z0-9+.-]+:\/\/[^/?#]*\//i.test(url.text) ? '' : url.parsed.pathname,
+      'Url.getQuery(): map<string, list<string>>': (url: Url) =>
+        new Map(
+          [...new Set(url.parsed.searchParams.keys())].map((name) => [name, url.parsed.searchParams.getAll(name)]),
+        ),
     },
-    'Url.getScheme(): string': (url: Url) => (url.absolute ? url.parsed.protocol.slice(0, -1) : ''),
-    'Url.getHost(): string': (url: Url) => (url.absolute ? authorityOf(url.text) : ''),
-    'Url.getHostname(): string': (url: Url) => (url.absolute ? authorityOf(url.text).replace(/:\d*$/, '').replace(/^\[|\]$/g, '') : ''),
-    'Url.getPort(): string': (url: Url) => (url.absolute ? /:(\d+)$/.exec(authorityOf(url.text))?.[1] ?? '' : ''),
-    'Url.getEscapedPath(): string': (url: Url) => (url.absolute && !/^[a-z0-9+.-]+:\/\/[^/?#]*\//i.test(url.text) ? '' : url.parsed.pathname),
-    'Url.getQuery(): map<string, list<string>>': (url: Url) => new Map([...new Set(url.parsed.searchParams.keys())].map((name) => [name, url.parsed.searchParams.getAll(name)])),
-  }, {}, [Url])
+    {},
+    [Url],
+  )
   environment.registerOperator('Url == Url', (a: Url, b: Url) => a.text === b.text)
 }
 

@@ -1,8 +1,19 @@
-/** One NetworkPolicy as its nodes are told it: rules whose other sides are named sets of addresses, and the selectors that say who is in the sets. */
+/**
+ * One NetworkPolicy as its nodes are told it: rules whose other sides are named sets of addresses, and the selectors
+ * that say who is in the sets.
+ */
 import { labelSelectorMatcher, LabelMatcher, type LabelRequirement } from '../../../../proto/api/selector.ts'
 import { directionsOf, policyName, type PolicyProtocol } from '../../../../proto/api/network-policy.ts'
 import type { Input } from '../../../../proto/api/wire.ts'
-import type { LabelSelector, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, PolicyPort, PolicyRule, PolicyRules } from '../../../../proto/gen/types.ts'
+import type {
+  LabelSelector,
+  NetworkPolicy,
+  NetworkPolicyPeer,
+  NetworkPolicyPort,
+  PolicyPort,
+  PolicyRule,
+  PolicyRules,
+} from '../../../../proto/gen/types.ts'
 
 /** Who is in a set: pods by namespace and labels. */
 export interface PeerSelector {
@@ -41,51 +52,101 @@ export function compilePolicy(policy: NetworkPolicy): CompiledPolicy {
   const peers = (list: readonly NetworkPolicyPeer[]): Pick<PolicyRule, 'anyPeer' | 'sets' | 'blocks'> => ({
     anyPeer: list.length === 0,
     sets: list.flatMap((peer) => (peer.ipBlock === undefined ? [name(peerSelector(namespace, peer))] : [])),
-    blocks: list.flatMap(({ ipBlock }) => (ipBlock === undefined ? [] : [{ cidr: ipBlock.cidr ?? '', except: ipBlock.except ?? [] }])),
+    blocks: list.flatMap(({ ipBlock }) =>
+      ipBlock === undefined ? [] : [{ cidr: ipBlock.cidr ?? '', except: ipBlock.except ?? [] }],
+    ),
   })
   const rules = {
     name: policyName(policy),
-    ingress: !about.ingress ? [] : ingress.map(({ from = [], ports = [] }): PolicyRule => ({
-      ...peers(from), anyPort: ports.length === 0, ports: numbers(ports),
-      endpoints: named(ports).map((port) => name(selectorOf({ name: namespace }, podSelector, port))),
-    })),
-    egress: !about.egress ? [] : egress.flatMap(({ to = [], ports = [] }): PolicyRule[] => {
-      const rule = { ...peers(to), anyPort: ports.length === 0, ports: numbers(ports), endpoints: [] }
-      // Who has the port says its number too: such peers are sets of addresses with ports. Of a range of addresses, those of pods have names of ports.
-      const holders = to.length === 0 ? [{ namespaceSelector: {} }] : to.filter(({ ipBlock }) => ipBlock === undefined)
-      const endpoints = named(ports).flatMap((port) => holders.map((peer) => name(peerSelector(namespace, peer, port))))
-      const inBlocks = rule.blocks.length === 0 ? [] : named(ports).map((port) => name(peerSelector(namespace, { namespaceSelector: {} }, port)))
-      return [
-        ...(rule.anyPort || rule.ports.length > 0 ? [rule] : []),
-        ...(endpoints.length === 0 ? [] : [{ anyPeer: true, sets: [], blocks: [], anyPort: false, ports: [], endpoints }]),
-        ...(inBlocks.length === 0 ? [] : [{ anyPeer: false, sets: [], blocks: rule.blocks, anyPort: false, ports: [], endpoints: inBlocks }]),
-      ]
-    }),
+    ingress: !about.ingress
+      ? []
+      : ingress.map(({ from = [], ports = [] }): PolicyRule => ({
+          ...peers(from),
+          anyPort: ports.length === 0,
+          ports: numbers(ports),
+          endpoints: named(ports).map((port) => name(selectorOf({ name: namespace }, podSelector, port))),
+        })),
+    egress: !about.egress
+      ? []
+      : egress.flatMap(({ to = [], ports = [] }): PolicyRule[] => {
+          const rule = { ...peers(to), anyPort: ports.length === 0, ports: numbers(ports), endpoints: [] }
+          // Who has the port says its number too: such peers are sets of addresses with ports. Of a range of addresses,
+          // those of pods have names of ports.
+          const holders =
+            to.length === 0 ? [{ namespaceSelector: {} }] : to.filter(({ ipBlock }) => ipBlock === undefined)
+          const endpoints = named(ports).flatMap((port) =>
+            holders.map((peer) => name(peerSelector(namespace, peer, port))),
+          )
+          const inBlocks =
+            rule.blocks.length === 0
+              ? []
+              : named(ports).map((port) => name(peerSelector(namespace, { namespaceSelector: {} }, port)))
+          return [
+            ...(rule.anyPort || rule.ports.length > 0 ? [rule] : []),
+            ...(endpoints.length === 0
+              ? []
+              : [{ anyPeer: true, sets: [], blocks: [], anyPort: false, ports: [], endpoints }]),
+            ...(inBlocks.length === 0
+              ? []
+              : [{ anyPeer: false, sets: [], blocks: rule.blocks, anyPort: false, ports: [], endpoints: inBlocks }]),
+          ]
+        }),
   }
   // Egress rules with nothing but named ports use sets that their peers alone would not.
   const used = new Set([...rules.ingress, ...rules.egress].flatMap(({ sets, endpoints }) => [...sets, ...endpoints]))
-  return { name: rules.name, namespace, pods: labelSelectorMatcher(podSelector), ...about, rules, selectors: [...selectors.values()].filter(({ id }) => used.has(id)) }
+  return {
+    name: rules.name,
+    namespace,
+    pods: labelSelectorMatcher(podSelector),
+    ...about,
+    rules,
+    selectors: [...selectors.values()].filter(({ id }) => used.has(id)),
+  }
 }
 
 function numbers(ports: readonly NetworkPolicyPort[]): PolicyPort[] {
-  return ports.flatMap(({ protocol = 'TCP', port = 0, endPort = 0 }) => (typeof port === 'string' ? [] : [{ protocol, port, endPort }]))
+  return ports.flatMap(({ protocol = 'TCP', port = 0, endPort = 0 }) =>
+    typeof port === 'string' ? [] : [{ protocol, port, endPort }],
+  )
 }
 
 function named(ports: readonly NetworkPolicyPort[]): { name: string; protocol: PolicyProtocol }[] {
   return ports.flatMap(({ protocol = 'TCP', port }) => (typeof port === 'string' ? [{ name: port, protocol }] : []))
 }
 
-function peerSelector(namespace: string, { podSelector = {}, namespaceSelector }: NetworkPolicyPeer, port?: PeerSelector['port']): PeerSelector {
-  return selectorOf(namespaceSelector === undefined ? { name: namespace } : { matcher: labelSelectorMatcher(namespaceSelector) }, podSelector, port)
+function peerSelector(
+  namespace: string,
+  { podSelector = {}, namespaceSelector }: NetworkPolicyPeer,
+  port?: PeerSelector['port'],
+): PeerSelector {
+  return selectorOf(
+    namespaceSelector === undefined ? { name: namespace } : { matcher: labelSelectorMatcher(namespaceSelector) },
+    podSelector,
+    port,
+  )
 }
 
-function selectorOf(namespaces: PeerSelector['namespaces'], podSelector: LabelSelector, port: PeerSelector['port']): PeerSelector {
+function selectorOf(
+  namespaces: PeerSelector['namespaces'],
+  podSelector: LabelSelector,
+  port: PeerSelector['port'],
+): PeerSelector {
   const pods = labelSelectorMatcher(podSelector)
   const where = 'name' in namespaces ? `namespace ${namespaces.name}` : `namespaces [${canonical(namespaces.matcher)}]`
-  return { id: `${where} pods [${canonical(pods)}]${port === undefined ? '' : ` port ${port.name}/${port.protocol}`}`, namespaces, pods, port }
+  return {
+    id: `${where} pods [${canonical(pods)}]${port === undefined ? '' : ` port ${port.name}/${port.protocol}`}`,
+    namespaces,
+    pods,
+    port,
+  }
 }
 
 /** The same text for the same requirements in whatever order. */
 function canonical({ requirements }: LabelMatcher): string {
-  return requirements.map(({ key, operator, values }: LabelRequirement) => (values.length === 0 ? `${key} ${operator}` : `${key} ${operator} ${[...values].sort().join('|')}`)).sort().join(', ')
+  return requirements
+    .map(({ key, operator, values }: LabelRequirement) =>
+      values.length === 0 ? `${key} ${operator}` : `${key} ${operator} ${[...values].sort().join('|')}`,
+    )
+    .sort()
+    .join(', ')
 }

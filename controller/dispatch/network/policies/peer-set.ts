@@ -36,7 +36,12 @@ export class PeerSet {
   put(pod: PolicyPod): boolean {
     const now = this.#elements(pod)
     const before = this.#members.get(pod.key)
-    if (before !== undefined && before.length === now.length && before.every((element, index) => element === now[index])) return false
+    if (
+      before !== undefined &&
+      before.length === now.length &&
+      before.every((element, index) => element === now[index])
+    )
+      return false
     this.#members.set(pod.key, now)
     return this.#change(before ?? [], now)
   }
@@ -57,7 +62,14 @@ export class PeerSet {
     const { id, port } = this.selector
     const content = (): EntryContent => {
       const elements = [...holders.keys()]
-      return { case: 'addresses', value: { name: id, addresses: port === undefined ? elements : [], endpoints: port === undefined ? [] : elements.map(readElement) } }
+      return {
+        case: 'addresses',
+        value: {
+          name: id,
+          addresses: port === undefined ? elements : [],
+          endpoints: port === undefined ? [] : elements.map(readElement),
+        },
+      }
     }
     return { version: String(++versions), content }
   }
@@ -70,7 +82,11 @@ export class PeerSet {
   #elements(pod: PolicyPod): readonly string[] {
     const { port } = this.selector
     if (port === undefined) return pod.addresses
-    const numbers = new Set(pod.ports.filter(({ name, protocol }) => name === port.name && protocol === port.protocol).map((named) => named.port))
+    const numbers = new Set(
+      pod.ports
+        .filter(({ name, protocol }) => name === port.name && protocol === port.protocol)
+        .map((named) => named.port),
+    )
     return pod.addresses.flatMap((address) => [...numbers].map((number) => `${address} ${port.protocol} ${number}`))
   }
 
@@ -103,7 +119,8 @@ let versions = 0
 /** By the address alone, which therefore is in one part only: FNV-1a. */
 function partOf(element: string): number {
   let hash = 0x811c9dc5
-  for (let index = 0; index < element.length && element[index] !== ' '; index++) hash = Math.imul(hash ^ element.charCodeAt(index), 0x01000193)
+  for (let index = 0; index < element.length && element[index] !== ' '; index++)
+    hash = Math.imul(hash ^ element.charCodeAt(index), 0x01000193)
   return (hash >>> 0) % PARTS
 }
 

@@ -1,10 +1,12 @@
 /**
- * Tells each node how its pods are guarded, those too that no policy selects: what the policies allow, and the addresses of those that they name.
+ * Tells each node how its pods are guarded, those too that no policy selects: what the policies allow, and the
+ * addresses of those that they name.
  *
  *   pod ──labels──▶ SelectorIndex ─▶ policies that select it ─▶ its node: GuardedPod, PolicyRules
  *    └────────────▶ SelectorIndex ─▶ sets that it is in ──────▶ nodes whose policies name the set: AddressSet
  *
- * A pod's change costs what the selectors do that demand a label of its own, and the nodes that follow the sets which it enters or leaves.
+ * A pod's change costs what the selectors do that demand a label of its own, and the nodes that follow the sets which
+ * it enters or leaves.
  */
 import type { Namespace, NetworkPolicy, Pod } from '../../../../proto/gen/types.ts'
 import type { Informer } from '../../../informer/contract.ts'
@@ -45,7 +47,13 @@ export class PoliciesSource implements NetworkSource {
       informer.on('Namespace', ({ type, cached: { object } }) => this.#namespaceChanged(object, type === 'deleted')),
       informer.on('Pod', ({ type, cached: { object } }) => this.#podChanged(object, type === 'deleted')),
       informer.on('NetworkPolicy', ({ type, cached: { object }, previous }) => {
-        if (type !== 'deleted' && previous !== undefined && previous.object.metadata.uid === object.metadata.uid && previous.object.metadata.generation === object.metadata.generation) return
+        if (
+          type !== 'deleted' &&
+          previous !== undefined &&
+          previous.object.metadata.uid === object.metadata.uid &&
+          previous.object.metadata.generation === object.metadata.generation
+        )
+          return
         this.#policyChanged(object, type === 'deleted')
       }),
     ]
@@ -65,14 +73,26 @@ export class PoliciesSource implements NetworkSource {
     const sets = new Set<PeerSet>()
     for (const policy of node.policies.keys()) {
       const { rules } = policy.compiled
-      entries.set(`PolicyRules/${rules.name}`, { version: policy.version, content: () => ({ case: 'rules', value: rules }) })
+      entries.set(`PolicyRules/${rules.name}`, {
+        version: policy.version,
+        content: () => ({ case: 'rules', value: rules }),
+      })
       for (const set of policy.sets) sets.add(set)
     }
     for (const set of sets) set.addTo(entries)
     for (const pod of node.pods) {
       const policies = [...pod.guards].map(({ compiled }) => compiled).sort((a, b) => (a.name < b.name ? -1 : 1))
-      const guarded = { uid: pod.uid, addresses: [...pod.addresses], ingress: policies.some(({ ingress }) => ingress), egress: policies.some(({ egress }) => egress), rules: policies.map((policy) => policy.name) }
-      entries.set(`GuardedPod/${pod.uid}`, { version: JSON.stringify(guarded), content: () => ({ case: 'guarded', value: guarded }) })
+      const guarded = {
+        uid: pod.uid,
+        addresses: [...pod.addresses],
+        ingress: policies.some(({ ingress }) => ingress),
+        egress: policies.some(({ egress }) => egress),
+        rules: policies.map((policy) => policy.name),
+      }
+      entries.set(`GuardedPod/${pod.uid}`, {
+        version: JSON.stringify(guarded),
+        content: () => ({ case: 'guarded', value: guarded }),
+      })
     }
     return entries
   }
@@ -147,8 +167,10 @@ export class PoliciesSource implements NetworkSource {
     this.#pods.set(key, pod)
     this.#podIndex.add(pod.namespace, pod.labels, pod)
     this.#enterNode(pod)
-    for (const policy of this.#policyIndex.candidates(pod.namespace, pod.labels)) if (policy.compiled.pods.matches(pod.labels)) this.#guard(policy, pod)
-    for (const set of this.#setIndex.candidates(pod.namespace, pod.labels)) if (set.selector.pods.matches(pod.labels)) this.#enter(set, pod)
+    for (const policy of this.#policyIndex.candidates(pod.namespace, pod.labels))
+      if (policy.compiled.pods.matches(pod.labels)) this.#guard(policy, pod)
+    for (const set of this.#setIndex.candidates(pod.namespace, pod.labels))
+      if (set.selector.pods.matches(pod.labels)) this.#enter(set, pod)
     for (const set of before?.sets ?? []) if (!pod.sets.has(set)) this.#leave(set, before!)
   }
 
@@ -206,10 +228,16 @@ export class PoliciesSource implements NetworkSource {
   }
 
   #addPolicy(compiled: CompiledPolicy): void {
-    const policy: PolicyState = { compiled, version: String(++this.#versions), sets: new Set(compiled.selectors.map((selector) => this.#useSet(selector))), pods: new Set() }
+    const policy: PolicyState = {
+      compiled,
+      version: String(++this.#versions),
+      sets: new Set(compiled.selectors.map((selector) => this.#useSet(selector))),
+      pods: new Set(),
+    }
     this.#policies.set(compiled.name, policy)
     this.#policyIndex.add(compiled.namespace, compiled.pods, policy)
-    for (const pod of this.#podIndex.candidates(compiled.namespace, compiled.pods)) if (compiled.pods.matches(pod.labels)) this.#guard(policy, pod)
+    for (const pod of this.#podIndex.candidates(compiled.namespace, compiled.pods))
+      if (compiled.pods.matches(pod.labels)) this.#guard(policy, pod)
   }
 
   #removePolicy(policy: PolicyState): void {

@@ -26,19 +26,46 @@ export interface PolicyPod extends PodFacts {
 
 /** A pod that is being ended counts to its end. */
 export function podFacts(pod: Pod): PodFacts {
-  const { metadata: { uid, namespace, labels = {} }, spec: { nodeName }, status: { podIP, podIPs = [] } } = pod
+  const {
+    metadata: { uid, namespace, labels = {} },
+    spec: { nodeName },
+    status: { podIP, podIPs = [] },
+  } = pod
   const counts = isPoliced(pod) && !isTerminal(pod)
-  const addresses = new Set([podIP, ...podIPs.map(({ ip }) => ip)].filter((address): address is string => address !== undefined && address !== ''))
-  return { uid, namespace, labels, node: counts && isBound(pod) ? nodeName : undefined, addresses: counts ? [...addresses] : [], ports: namedPorts(pod) }
+  const addresses = new Set(
+    [podIP, ...podIPs.map(({ ip }) => ip)].filter(
+      (address): address is string => address !== undefined && address !== '',
+    ),
+  )
+  return {
+    uid,
+    namespace,
+    labels,
+    node: counts && isBound(pod) ? nodeName : undefined,
+    addresses: counts ? [...addresses] : [],
+    ports: namedPorts(pod),
+  }
 }
 
 /** Most changes of pods are news of their containers and no concern of policies. */
 export function sameFacts(a: PodFacts, b: PodFacts): boolean {
-  return a.uid === b.uid && a.node === b.node && sameLabels(a.labels, b.labels) && a.addresses.join() === b.addresses.join() && samePorts(a.ports, b.ports)
+  return (
+    a.uid === b.uid &&
+    a.node === b.node &&
+    sameLabels(a.labels, b.labels) &&
+    a.addresses.join() === b.addresses.join() &&
+    samePorts(a.ports, b.ports)
+  )
 }
 
 function samePorts(a: readonly NamedPort[], b: readonly NamedPort[]): boolean {
-  return a.length === b.length && a.every(({ name, protocol, port }, index) => name === b[index]!.name && protocol === b[index]!.protocol && port === b[index]!.port)
+  return (
+    a.length === b.length &&
+    a.every(
+      ({ name, protocol, port }, index) =>
+        name === b[index]!.name && protocol === b[index]!.protocol && port === b[index]!.port,
+    )
+  )
 }
 
 function sameLabels(a: Labels, b: Labels): boolean {

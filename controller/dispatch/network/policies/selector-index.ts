@@ -1,4 +1,7 @@
-/** Finds selectors by labels and labels by selectors without looking at all of them: by one label that a selector demands. */
+/**
+ * Finds selectors by labels and labels by selectors without looking at all of them: by one label that a selector
+ * demands.
+ */
 import type { LabelMatcher } from '../../../../proto/api/selector.ts'
 
 export type Labels = Readonly<Record<string, string>>
@@ -6,9 +9,14 @@ export type Labels = Readonly<Record<string, string>>
 /** Every namespace. */
 export const ANYWHERE = '*'
 
-/** "key=value" of the demand that fewest values meet, one of which an object must have; undefined if a selector demands no value. */
+/**
+ * "key=value" of the demand that fewest values meet, one of which an object must have; undefined if a selector demands
+ * no value.
+ */
 export function demandedTerms({ requirements }: LabelMatcher): readonly string[] | undefined {
-  const demands = requirements.filter(({ operator }) => operator === 'In').sort((a, b) => a.values.length - b.values.length)
+  const demands = requirements
+    .filter(({ operator }) => operator === 'In')
+    .sort((a, b) => a.values.length - b.values.length)
   return demands[0]?.values.map((value) => `${demands[0]!.key}=${value}`)
 }
 
@@ -60,7 +68,8 @@ export class SelectorIndex<T> {
   candidates(namespace: string, labels: Labels): Set<T> {
     const found = new Set<T>()
     const terms = [NO_DEMAND, ...Object.entries(labels).map(([key, value]) => `${key}=${value}`)]
-    for (const where of [namespace, ANYWHERE]) for (const term of terms) for (const item of this.#terms.get(where, term)) found.add(item)
+    for (const where of [namespace, ANYWHERE])
+      for (const term of terms) for (const item of this.#terms.get(where, term)) found.add(item)
     return found
   }
 }
@@ -82,6 +91,7 @@ export class LabelIndex<T> {
   /** All that match are among them; each comes once. */
   *candidates(namespace: string, matcher: LabelMatcher): Generator<T, void, undefined> {
     const terms = demandedTerms(matcher) ?? [NO_DEMAND]
-    for (const where of namespace === ANYWHERE ? [...this.#terms.namespaces()] : [namespace]) for (const term of new Set(terms)) yield* this.#terms.get(where, term)
+    for (const where of namespace === ANYWHERE ? [...this.#terms.namespaces()] : [namespace])
+      for (const term of new Set(terms)) yield* this.#terms.get(where, term)
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Frames of SPDY/3.1 (section 2.2). Data is handed on as it comes, in pieces of a frame, so that nothing has to be held until a frame is whole;
+ * Frames of SPDY/3.1 (section 2.2). Data is handed on as it comes, in pieces of a frame, so that nothing has to be held
+ * until a frame is whole;
  * frames that control are short. https://www.chromium.org/spdy/spdy-protocol/spdy-protocol-draft3-1/
  */
 import { GantryError } from '../../../../proto/api/errors.ts'
@@ -9,9 +10,24 @@ import { HeaderReader, HeaderWriter } from './headers.ts'
 export type Frame =
   /** `fin`: the sender sends nothing more on this stream. */
   | { readonly is: 'data'; readonly streamId: number; readonly data: Buffer; readonly fin: boolean }
-  | { readonly is: 'syn-stream'; readonly streamId: number; readonly headers: ReadonlyMap<string, string>; readonly fin: boolean }
-  | { readonly is: 'syn-reply'; readonly streamId: number; readonly headers: ReadonlyMap<string, string>; readonly fin: boolean }
-  | { readonly is: 'headers'; readonly streamId: number; readonly headers: ReadonlyMap<string, string>; readonly fin: boolean }
+  | {
+      readonly is: 'syn-stream'
+      readonly streamId: number
+      readonly headers: ReadonlyMap<string, string>
+      readonly fin: boolean
+    }
+  | {
+      readonly is: 'syn-reply'
+      readonly streamId: number
+      readonly headers: ReadonlyMap<string, string>
+      readonly fin: boolean
+    }
+  | {
+      readonly is: 'headers'
+      readonly streamId: number
+      readonly headers: ReadonlyMap<string, string>
+      readonly fin: boolean
+    }
   | { readonly is: 'rst-stream'; readonly streamId: number; readonly status: number }
   /** Answered with the same id, unless the id is one's own: odd ones are the client's. */
   | { readonly is: 'ping'; readonly id: number }
@@ -21,7 +37,16 @@ export type Frame =
 /** Section 2.6.3. */
 export const RESET = { protocolError: 1, invalidStream: 2, refusedStream: 3, cancel: 5, internalError: 6 } as const
 
-const TYPE = { synStream: 1, synReply: 2, rstStream: 3, settings: 4, ping: 6, goAway: 7, headers: 8, windowUpdate: 9 } as const
+const TYPE = {
+  synStream: 1,
+  synReply: 2,
+  rstStream: 3,
+  settings: 4,
+  ping: 6,
+  goAway: 7,
+  headers: 8,
+  windowUpdate: 9,
+} as const
 const VERSION = 3
 const FIN = 1
 const HEAD = 8
@@ -35,7 +60,7 @@ export class FrameReader {
   readonly #headers = new HeaderReader()
   #held: Buffer = Buffer.alloc(0)
   /** The data frame under way. */
-  #data: { readonly streamId: number; readonly fin: boolean; left: number } | undefined
+  #data: { readonly streamId: number; readonly fin: boolean; left: number } | undefined;
 
   /** The frames, and pieces of data frames, that are complete with it. */
   *push(bytes: Buffer): Generator<Frame, void, undefined> {
@@ -60,7 +85,8 @@ export class FrameReader {
         this.#data = { streamId: first, fin: (flags & FIN) !== 0, left: length }
         continue
       }
-      if ((first >>> 16 & 0x7fff) !== VERSION) throw malformed(`a frame is of version ${first >>> 16 & 0x7fff}, not ${VERSION}`)
+      if (((first >>> 16) & 0x7fff) !== VERSION)
+        throw malformed(`a frame is of version ${(first >>> 16) & 0x7fff}, not ${VERSION}`)
       if (length > CONTROL_LIMIT) throw malformed(`a control frame has ${length} bytes, more than ${CONTROL_LIMIT}`)
       if (this.#held.length < HEAD + length) return
       this.#take(HEAD)
@@ -88,16 +114,24 @@ export class FrameReader {
     }
     switch (type) {
       // Between the two: the associated stream, priority and slot.
-      case TYPE.synStream: return { is: 'syn-stream', streamId: stream(), fin, headers: this.#headers.read(body.subarray(10)) }
-      case TYPE.synReply: return { is: 'syn-reply', streamId: stream(), fin, headers: this.#headers.read(body.subarray(4)) }
-      case TYPE.headers: return { is: 'headers', streamId: stream(), fin, headers: this.#headers.read(body.subarray(4)) }
-      case TYPE.rstStream: return { is: 'rst-stream', streamId: stream(), status: word(4) }
-      case TYPE.ping: return { is: 'ping', id: word(0) }
-      case TYPE.goAway: return { is: 'goaway', lastStreamId: word(0) & 0x7fff_ffff, status: word(4) }
+      case TYPE.synStream:
+        return { is: 'syn-stream', streamId: stream(), fin, headers: this.#headers.read(body.subarray(10)) }
+      case TYPE.synReply:
+        return { is: 'syn-reply', streamId: stream(), fin, headers: this.#headers.read(body.subarray(4)) }
+      case TYPE.headers:
+        return { is: 'headers', streamId: stream(), fin, headers: this.#headers.read(body.subarray(4)) }
+      case TYPE.rstStream:
+        return { is: 'rst-stream', streamId: stream(), status: word(4) }
+      case TYPE.ping:
+        return { is: 'ping', id: word(0) }
+      case TYPE.goAway:
+        return { is: 'goaway', lastStreamId: word(0) & 0x7fff_ffff, status: word(4) }
       // Kubernetes' side of SPDY keeps no windows: TCP alone says how fast.
       case TYPE.settings:
-      case TYPE.windowUpdate: return undefined
-      default: throw malformed(`a frame has the unknown type ${type}`)
+      case TYPE.windowUpdate:
+        return undefined
+      default:
+        throw malformed(`a frame has the unknown type ${type}`)
     }
   }
 }
@@ -108,7 +142,7 @@ export class FrameWriter {
 
   data(streamId: number, data: Uint8Array, fin = false): Buffer {
     if (data.length > DATA_LIMIT) throw new GantryError('Internal', `a data frame of ${data.length} bytes`)
-    return Buffer.concat([uint32(streamId), uint32(((fin ? FIN : 0) << 24 | data.length) >>> 0), data])
+    return Buffer.concat([uint32(streamId), uint32((((fin ? FIN : 0) << 24) | data.length) >>> 0), data])
   }
 
   synStream(streamId: number, headers: ReadonlyMap<string, string>, fin = false): Buffer {
@@ -134,7 +168,11 @@ export class FrameWriter {
 
 function control(type: number, fin: boolean, ...body: Buffer[]): Buffer {
   const content = Buffer.concat(body)
-  return Buffer.concat([uint32((0x8000_0000 | VERSION << 16 | type) >>> 0), uint32(((fin ? FIN : 0) << 24 | content.length) >>> 0), content])
+  return Buffer.concat([
+    uint32((0x8000_0000 | (VERSION << 16) | type) >>> 0),
+    uint32((((fin ? FIN : 0) << 24) | content.length) >>> 0),
+    content,
+  ])
 }
 
 function malformed(message: string): GantryError {

@@ -1,6 +1,8 @@
 /**
- * The name/value blocks of SPDY/3.1 (section 2.6.10): one zlib stream for all blocks of a direction, flushed after each, so that a block ends at a
- * byte. That is why blocks are read one by one here, each with what came before it as its dictionary, and no decompressor has to be kept.
+ * The name/value blocks of SPDY/3.1 (section 2.6.10): one zlib stream for all blocks of a direction, flushed after
+ * each, so that a block ends at a
+ * byte. That is why blocks are read one by one here, each with what came before it as its dictionary, and no
+ * decompressor has to be kept.
  */
 import { constants, inflateRawSync } from 'node:zlib'
 import { GantryError } from '../../../../proto/api/errors.ts'
@@ -15,17 +17,25 @@ const ZLIB_HEADER = Buffer.from([0x78, 0xbb, 0xe3, 0xc6, 0xa7, 0xc2])
 /** A stored block of length 0: what Z_SYNC_FLUSH writes. */
 const FLUSHED = Buffer.from([0, 0, 0, 0xff, 0xff])
 
-/** Reads what one side sends, in its order. InvalidArgument for what is malformed or too large; nothing can be read after that. */
+/**
+ * Reads what one side sends, in its order. InvalidArgument for what is malformed or too large; nothing can be read
+ * after that.
+ */
 export class HeaderReader {
   #before = DICTIONARY
   #begun = false
 
   read(block: Buffer): Map<string, string> {
     // The first two bytes also tell the level of compression.
-    if (!this.#begun && !block.subarray(2, ZLIB_HEADER.length).equals(ZLIB_HEADER.subarray(2))) throw malformed('the headers are not compressed with the dictionary of SPDY/3')
+    if (!this.#begun && !block.subarray(2, ZLIB_HEADER.length).equals(ZLIB_HEADER.subarray(2)))
+      throw malformed('the headers are not compressed with the dictionary of SPDY/3')
     let plain: Buffer
     try {
-      plain = inflateRawSync(this.#begun ? block : block.subarray(ZLIB_HEADER.length), { dictionary: this.#before, finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: BLOCK_LIMIT })
+      plain = inflateRawSync(this.#begun ? block : block.subarray(ZLIB_HEADER.length), {
+        dictionary: this.#before,
+        finishFlush: constants.Z_SYNC_FLUSH,
+        maxOutputLength: BLOCK_LIMIT,
+      })
     } catch (thrown) {
       throw malformed(`the headers cannot be decompressed: ${(thrown as Error).message}`, thrown)
     }
@@ -35,13 +45,18 @@ export class HeaderReader {
   }
 }
 
-/** Writes what one side sends. It is stored rather than compressed, which deflate allows: what is sent are some dozens of bytes. */
+/**
+ * Writes what one side sends. It is stored rather than compressed, which deflate allows: what is sent are some dozens
+ * of bytes.
+ */
 export class HeaderWriter {
   #begun = false
 
   /** Up to 65,535 bytes in all. */
   write(headers: ReadonlyMap<string, string>): Buffer {
-    const fields = [...headers].flatMap(([name, value]) => [Buffer.from(name), Buffer.from(value)].flatMap((bytes) => [uint32(bytes.length), bytes]))
+    const fields = [...headers].flatMap(([name, value]) =>
+      [Buffer.from(name), Buffer.from(value)].flatMap((bytes) => [uint32(bytes.length), bytes]),
+    )
     const plain = Buffer.concat([uint32(headers.size), ...fields])
     const stored = Buffer.alloc(5)
     stored.writeUInt16LE(plain.length, 1)

@@ -1,5 +1,6 @@
 /**
- * A SPDY/3.1 session, from the server's side: the client opens streams. There are no windows, as in Kubernetes' own implementation: whoever is too
+ * A SPDY/3.1 session, from the server's side: the client opens streams. There are no windows, as in Kubernetes' own
+ * implementation: whoever is too
  * fast is slowed down by TCP, so a stream that nobody reads holds up the others of its session.
  */
 import type { Duplex } from 'node:stream'
@@ -88,17 +89,22 @@ export class SpdySession {
 
   #answer(frame: Frame): void {
     switch (frame.is) {
-      case 'syn-stream': return this.#open(frame.streamId, frame.headers, frame.fin)
-      case 'data': return this.#streams.get(frame.streamId)?.received(frame.data, frame.fin)
+      case 'syn-stream':
+        return this.#open(frame.streamId, frame.headers, frame.fin)
+      case 'data':
+        return this.#streams.get(frame.streamId)?.received(frame.data, frame.fin)
       case 'headers':
-      case 'syn-reply': return frame.fin ? this.#streams.get(frame.streamId)?.received(Buffer.alloc(0), true) : undefined
+      case 'syn-reply':
+        return frame.fin ? this.#streams.get(frame.streamId)?.received(Buffer.alloc(0), true) : undefined
       case 'rst-stream': {
         this.#streams.get(frame.streamId)?.lost(new GantryError('Cancelled', 'the client reset the stream'))
         return void this.#streams.delete(frame.streamId)
       }
-      case 'ping': return frame.id % 2 === 1 ? this.#send(this.#writer.ping(frame.id)) : undefined
+      case 'ping':
+        return frame.id % 2 === 1 ? this.#send(this.#writer.ping(frame.id)) : undefined
       // What is open goes on to its end.
-      case 'goaway': return undefined
+      case 'goaway':
+        return undefined
     }
   }
 
@@ -155,7 +161,10 @@ export class SpdyStream {
   readonly id: number
   /** Names in lower case. */
   readonly headers: ReadonlyMap<string, string>
-  /** What the client sends. Ends with the client's side of the stream; throws if the stream is reset or the connection lost. */
+  /**
+   * What the client sends. Ends with the client's side of the stream; throws if the stream is reset or the connection
+   * lost.
+   */
   readonly incoming = new Channel<Uint8Array>()
   readonly #side: StreamSide
   readonly #gone = new AbortController()

@@ -4,7 +4,9 @@ import { pushShopImages } from './build.ts'
 
 const [registry] = process.argv.slice(2)
 if (registry === undefined || !/^[^/\s]+:\d+$/.test(registry)) {
-  process.stderr.write('usage: npm run shop -- HOST:PORT\n\nHOST:PORT is a registry; that of a rig is in what `gantry rig up` and `gantry rig status` print.\n')
+  process.stderr.write(
+    'usage: npm run shop -- HOST:PORT\n\nHOST:PORT is a registry; that of a rig is in what `gantry rig up` and `gantry rig status` print.\n',
+  )
   process.exitCode = 2
 } else {
   try {

@@ -8,7 +8,10 @@ import type { DockerClient } from './engine.ts'
 
 export type ContainerOptions = Parameters<DockerClient['createContainer']>[0]
 
-/** Labels of everything that the driver makes: the rig's name, the machine's. https://docs.docker.com/engine/manage-resources/labels/ */
+/**
+ * Labels of everything that the driver makes: the rig's name, the machine's.
+ * https://docs.docker.com/engine/manage-resources/labels/
+ */
 export const RIG_LABEL = 'dev.gantry.rig'
 export const MACHINE_LABEL = 'dev.gantry.machine'
 
@@ -66,25 +69,45 @@ export function containerOptions({ rig, spec, image, network, address, ports }: 
   const labels = { [RIG_LABEL]: rig, [MACHINE_LABEL]: name }
   const hold = join(runDir, `hold-${program.name}`)
   return {
-    name: containerName(rig, name), Hostname: name, Image: image, Labels: labels,
+    name: containerName(rig, name),
+    Hostname: name,
+    Image: image,
+    Labels: labels,
     Entrypoint: [join(HOME, 'deploy/rig/drivers/docker/machine-boot')],
     Cmd: [name, groupOf(rig, name), String(diskBytes), stateDir, runDir, log, hold, ...program.command],
     ExposedPorts: Object.fromEntries(Object.keys(ports).map((port) => [`${port}/tcp`, {}])),
     HostConfig: {
       // It mounts, makes namespaces and control groups, and changes firewalls: its own.
-      Privileged: true, PidsLimit: -1, ...OWN_CGROUPS,
+      Privileged: true,
+      PidsLimit: -1,
+      ...OWN_CGROUPS,
       // A reboot empties these.
       Tmpfs: { '/run': 'exec,mode=755', ...(runDir.startsWith('/run/') ? {} : { [runDir]: 'exec,mode=755' }) },
-      Mounts: [{ Type: 'volume', Source: '', Target: DISK_VOLUME, VolumeOptions: { NoCopy: true, Labels: labels, DriverConfig: { Name: 'local', Options: {} } } }],
-      PortBindings: Object.fromEntries(Object.entries(ports).map(([port, published]) => [`${port}/tcp`, [{ HostPort: String(published) }]])),
-      ...(memoryBytes === undefined ? {} : { Memory: memoryBytes, MemorySwap: memoryBytes }), ...(cpus === undefined ? {} : { NanoCpus: Math.round(cpus * 1e9) }),
+      Mounts: [
+        {
+          Type: 'volume',
+          Source: '',
+          Target: DISK_VOLUME,
+          VolumeOptions: { NoCopy: true, Labels: labels, DriverConfig: { Name: 'local', Options: {} } },
+        },
+      ],
+      PortBindings: Object.fromEntries(
+        Object.entries(ports).map(([port, published]) => [`${port}/tcp`, [{ HostPort: String(published) }]]),
+      ),
+      ...(memoryBytes === undefined ? {} : { Memory: memoryBytes, MemorySwap: memoryBytes }),
+      ...(cpus === undefined ? {} : { NanoCpus: Math.round(cpus * 1e9) }),
     },
     NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: address }, Aliases: [name] } } },
   }
 }
 
-/** The archive of what a machine's volume has at first: an archive of its files, which machine-boot unpacks where they are missing at each start. */
+/**
+ * The archive of what a machine's volume has at first: an archive of its files, which machine-boot unpacks where they
+ * are missing at each start.
+ */
 export async function volumeArchive({ files }: MachineSpec): Promise<Buffer> {
-  const inner = await buildTar(Object.fromEntries(files.map(({ path, content, mode = 0o600 }) => [path.slice(1), { content, mode }])))
+  const inner = await buildTar(
+    Object.fromEntries(files.map(({ path, content, mode = 0o600 }) => [path.slice(1), { content, mode }])),
+  )
   return buildTar({ 'files.tar': { content: inner, mode: 0o600 } })
 }

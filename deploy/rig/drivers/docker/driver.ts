@@ -5,17 +5,42 @@ import { Readable } from 'node:stream'
 import { GantryError } from '../../../../proto/api/errors.ts'
 import { delay, systemClock } from '../../../../proto/base/clock.ts'
 import { ensureNodeImage, HOME, type NodeImageOptions } from '../../../node-image/node-image.ts'
-import type { Capabilities, Demand, Driver, Machine, MachineRecord, MachineSpec, NetworkRecord, Role, Shortcoming } from '../../contract.ts'
+import type {
+  Capabilities,
+  Demand,
+  Driver,
+  Machine,
+  MachineRecord,
+  MachineSpec,
+  NetworkRecord,
+  Role,
+  Shortcoming,
+} from '../../contract.ts'
 import { installationRoot } from '../../installation.ts'
 import { CONTROLLER_PORT, KUBE_PORT, REGISTRY_PORT } from '../../layout.ts'
-import { containerName, containerOptions, DISK_VOLUME, groupOf, handleOf, MACHINE_LABEL, recordOf, RIG_LABEL, volumeArchive, type Handle } from './container.ts'
+import {
+  containerName,
+  containerOptions,
+  DISK_VOLUME,
+  groupOf,
+  handleOf,
+  MACHINE_LABEL,
+  recordOf,
+  RIG_LABEL,
+  volumeArchive,
+  type Handle,
+} from './container.ts'
 import { engineError, hasStatus, openEngine, type DockerClient, type Engine } from './engine.ts'
 import { findShortcomings } from './engine-check.ts'
 import { ContainerMachine, endFrozen, startContainer } from './machine.ts'
 import { addressIn, makeNetwork, networkIn } from './network.ts'
 
 /** What is asked of a machine from outside, and so published where its address is not reached. */
-const PORTS: Readonly<Record<Role, readonly number[]>> = { controller: [CONTROLLER_PORT, KUBE_PORT], registry: [REGISTRY_PORT], node: [] }
+const PORTS: Readonly<Record<Role, readonly number[]>> = {
+  controller: [CONTROLLER_PORT, KUBE_PORT],
+  registry: [REGISTRY_PORT],
+  node: [],
+}
 /** How often a published port may be taken by others between its choice and its use. */
 const PORT_ATTEMPTS = 5
 /** Milliseconds for the engine to finish a removal that it has begun. */
@@ -64,14 +89,21 @@ export class DockerDriver implements Driver {
     return addressIn(network, index)
   }
 
-  async startMachine(rig: string, network: NetworkRecord, spec: MachineSpec, record: (machine: MachineRecord) => Promise<void>): Promise<MachineRecord> {
+  async startMachine(
+    rig: string,
+    network: NetworkRecord,
+    spec: MachineSpec,
+    record: (machine: MachineRecord) => Promise<void>,
+  ): Promise<MachineRecord> {
     const image = await this.#nodeImage()
     const address = addressIn(network, spec.index)
     for (let attempt = 1; ; attempt++) {
       const handle: Handle = { ports: await this.#choosePorts(spec.role) }
       try {
         await record(recordOf(spec, address, handle))
-        const container = await this.#docker.createContainer(containerOptions({ rig, spec, image, network: networkIn(network).name, address, ports: handle.ports }))
+        const container = await this.#docker.createContainer(
+          containerOptions({ rig, spec, image, network: networkIn(network).name, address, ports: handle.ports }),
+        )
         const machine = recordOf(spec, address, { ...handle, container: container.id })
         await record(machine)
         await container.putArchive(Readable.from([await volumeArchive(spec)]), { path: DISK_VOLUME })
@@ -92,14 +124,23 @@ export class DockerDriver implements Driver {
     return Object.fromEntries(await Promise.all(PORTS[role].map(async (port) => [port, await freePort()] as const)))
   }
 
-  machine(rig: string, network: NetworkRecord, machine: MachineRecord, record: (machine: MachineRecord) => Promise<void>): Machine {
+  machine(
+    rig: string,
+    network: NetworkRecord,
+    machine: MachineRecord,
+    record: (machine: MachineRecord) => Promise<void>,
+  ): Machine {
     return new ContainerMachine(this.#docker, rig, machine, record)
   }
 
   endpoint(machine: MachineRecord, port: number): Promise<string> {
     if (this.#engine.isLocal) return Promise.resolve(`${machine.address}:${port}`)
     const published = handleOf(machine).ports[port]
-    if (published === undefined) throw new GantryError('Unavailable', `port ${port} of machine ${machine.spec.name} is not published by the Docker engine, and its address is not reached from here`)
+    if (published === undefined)
+      throw new GantryError(
+        'Unavailable',
+        `port ${port} of machine ${machine.spec.name} is not published by the Docker engine, and its address is not reached from here`,
+      )
     return Promise.resolve(`${this.#engine.host}:${published}`)
   }
 
@@ -111,13 +152,19 @@ export class DockerDriver implements Driver {
   async removeNetwork(rig: string): Promise<void> {
     const filters = { label: [`${RIG_LABEL}=${rig}`] }
     const containers = await this.#docker.listContainers({ all: true, filters })
-    await Promise.all(containers.map(async ({ Id, State, Labels: { [MACHINE_LABEL]: machine = '' } }) => {
-      if (State === 'running') await endFrozen({ container: this.#docker.getContainer(Id), machine }, groupOf(rig, machine))
-      await this.#removeContainer(Id)
-    }))
+    await Promise.all(
+      containers.map(async ({ Id, State, Labels: { [MACHINE_LABEL]: machine = '' } }) => {
+        if (State === 'running')
+          await endFrozen({ container: this.#docker.getContainer(Id), machine }, groupOf(rig, machine))
+        await this.#removeContainer(Id)
+      }),
+    )
     const { Volumes } = await this.#docker.listVolumes({ filters })
-    await Promise.all((Volumes ?? []).map(({ Name }) => gone(`removing volume ${Name}`, () => this.#docker.getVolume(Name).remove())))
-    for (const { Id, Name } of await this.#docker.listNetworks({ filters })) await gone(`removing network ${Name}`, () => this.#docker.getNetwork(Id).remove())
+    await Promise.all(
+      (Volumes ?? []).map(({ Name }) => gone(`removing volume ${Name}`, () => this.#docker.getVolume(Name).remove())),
+    )
+    for (const { Id, Name } of await this.#docker.listNetworks({ filters }))
+      await gone(`removing network ${Name}`, () => this.#docker.getNetwork(Id).remove())
   }
 
   /** Removes a container with its volumes, running or not; resolves when it is gone. */

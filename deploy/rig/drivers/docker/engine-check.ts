@@ -18,13 +18,44 @@ export interface EngineFacts {
   readonly SecurityOptions?: readonly string[] | null
 }
 
-export function findShortcomings({ OSType, ServerVersion, MemTotal, SecurityOptions }: EngineFacts, { controllers, nodes }: Demand): Shortcoming[] {
+export function findShortcomings(
+  { OSType, ServerVersion, MemTotal, SecurityOptions }: EngineFacts,
+  { controllers, nodes }: Demand,
+): Shortcoming[] {
   const found: Shortcoming[] = []
-  if (OSType !== 'linux') found.push({ what: 'containers of the Docker engine', found: OSType, needed: 'linux', remedy: 'switch the engine to Linux containers', severity: 'fatal' })
-  if (Number(ServerVersion.split('.')[0]) < LEAST_VERSION) found.push({ what: 'Docker engine', found: ServerVersion, needed: `${LEAST_VERSION}.10 or newer`, remedy: 'install a newer one', severity: 'fatal' })
-  if (SecurityOptions?.includes('name=rootless') === true) found.push({ what: 'Docker engine', found: 'without root', needed: 'with root: machines mount file systems and make namespaces', remedy: 'use an engine that runs as root, by DOCKER_HOST', severity: 'fatal' })
+  if (OSType !== 'linux')
+    found.push({
+      what: 'containers of the Docker engine',
+      found: OSType,
+      needed: 'linux',
+      remedy: 'switch the engine to Linux containers',
+      severity: 'fatal',
+    })
+  if (Number(ServerVersion.split('.')[0]) < LEAST_VERSION)
+    found.push({
+      what: 'Docker engine',
+      found: ServerVersion,
+      needed: `${LEAST_VERSION}.10 or newer`,
+      remedy: 'install a newer one',
+      severity: 'fatal',
+    })
+  if (SecurityOptions?.includes('name=rootless') === true)
+    found.push({
+      what: 'Docker engine',
+      found: 'without root',
+      needed: 'with root: machines mount file systems and make namespaces',
+      remedy: 'use an engine that runs as root, by DOCKER_HOST',
+      severity: 'fatal',
+    })
   const memory = controllers * CONTROLLER + REGISTRY + nodes * NODE + RESERVE
-  if (MemTotal < memory) found.push({ what: 'memory of the Docker engine', found: mebibytes(MemTotal), needed: mebibytes(memory), remedy: 'give the engine more, or make the rig smaller', severity: 'fatal' })
+  if (MemTotal < memory)
+    found.push({
+      what: 'memory of the Docker engine',
+      found: mebibytes(MemTotal),
+      needed: mebibytes(memory),
+      remedy: 'give the engine more, or make the rig smaller',
+      severity: 'fatal',
+    })
   return found
 }
 

@@ -1,4 +1,7 @@
-/** Programs on a machine that are started from outside, by the engine's exec: they are in its namespaces, and not in the cgroup that is frozen. */
+/**
+ * Programs on a machine that are started from outside, by the engine's exec: they are in its namespaces, and not in the
+ * cgroup that is frozen.
+ */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:os'
 import { PassThrough, type Duplex } from 'node:stream'
@@ -26,19 +29,31 @@ export interface Target {
 }
 
 /** Runs a program to its end. Errors as of `run` in proto/base/command.ts; FailedPrecondition if the machine is off. */
-export async function runOn(target: Target, command: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+export async function runOn(
+  target: Target,
+  command: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
   const { timeout = PATIENCE, signal, stdin, cwd = '/', env, allow = [0] } = options
   if (signal?.aborted === true) throw GantryError.from(signal.reason, 'Cancelled')
   const mark = randomBytes(8).toString('hex')
   const words = command.slice(0, 4).join(' ')
-  const exec = await create(target, command, { AttachStdin: stdin !== undefined, AttachStdout: true, AttachStderr: true, WorkingDir: cwd, Env: [...environment(env), `${MARK}=${mark}`] })
+  const exec = await create(target, command, {
+    AttachStdin: stdin !== undefined,
+    AttachStdout: true,
+    AttachStderr: true,
+    WorkingDir: cwd,
+    Env: [...environment(env), `${MARK}=${mark}`],
+  })
   const stream = await begin(target, exec, { hijack: true, stdin: stdin !== undefined })
   let failure: GantryError | undefined
   const end = (error: GantryError): void => {
     failure ??= error
     void killMarked(target, mark, 'KILL').catch((thrown: unknown) => stream.destroy(GantryError.from(thrown)))
   }
-  const timer = systemClock.after(timeout, () => end(new GantryError('DeadlineExceeded', `${words} on machine ${target.machine} took longer than ${timeout} ms`)))
+  const timer = systemClock.after(timeout, () =>
+    end(new GantryError('DeadlineExceeded', `${words} on machine ${target.machine} took longer than ${timeout} ms`)),
+  )
   const abort = (): void => end(GantryError.from(signal!.reason, 'Cancelled'))
   signal?.addEventListener('abort', abort, { once: true })
   try {
@@ -48,9 +63,14 @@ export async function runOn(target: Target, command: readonly string[], options:
     const { ExitCode } = await exec.inspect()
     const code = ExitCode ?? 128
     if (allow.includes(code)) return { code, stdout, stderr }
-    if (CANNOT_START.includes(code) && !await isProgram(target, command[0]!)) throw new GantryError('NotFound', `there is no program ${command[0]} on machine ${target.machine}`)
+    if (CANNOT_START.includes(code) && !(await isProgram(target, command[0]!)))
+      throw new GantryError('NotFound', `there is no program ${command[0]} on machine ${target.machine}`)
     const detail = stderr.trim().slice(-2_000)
-    throw new GantryError('Internal', `${words} on machine ${target.machine} exited with ${code}${detail === '' ? '' : `: ${detail}`}`, { details: [{ field: 'exitCode', value: String(code) }] })
+    throw new GantryError(
+      'Internal',
+      `${words} on machine ${target.machine} exited with ${code}${detail === '' ? '' : `: ${detail}`}`,
+      { details: [{ field: 'exitCode', value: String(code) }] },
+    )
   } finally {
     timer.cancel()
     signal?.removeEventListener('abort', abort)
@@ -64,7 +84,11 @@ async function isProgram(target: Target, program: string): Promise<boolean> {
 /** Starts a program that goes on by itself, its output in `log`; the mark by which it is ended. */
 export async function startOn(target: Target, command: readonly string[], log: string): Promise<string> {
   const mark = randomBytes(8).toString('hex')
-  const exec = await create(target, ['sh', '-c', 'log=$1; shift; exec "$@" < /dev/null >> "$log" 2>&1', 'sh', log, ...command], { Env: [`${MARK}=${mark}`] })
+  const exec = await create(
+    target,
+    ['sh', '-c', 'log=$1; shift; exec "$@" < /dev/null >> "$log" 2>&1', 'sh', log, ...command],
+    { Env: [`${MARK}=${mark}`] },
+  )
   try {
     await exec.start({ Detach: true })
   } catch (thrown) {
@@ -88,9 +112,16 @@ export async function endOn(target: Target, mark: string): Promise<void> {
 export async function terminalOn(target: Target, command: readonly string[]): Promise<number> {
   const { stdin, stdout } = process
   const isTerminal = stdin.isTTY
-  const exec = await create(target, command, { AttachStdin: true, AttachStdout: true, AttachStderr: true, Tty: isTerminal, Env: [`TERM=${process.env.TERM ?? 'dumb'}`] })
+  const exec = await create(target, command, {
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    Tty: isTerminal,
+    Env: [`TERM=${process.env.TERM ?? 'dumb'}`],
+  })
   const stream = await begin(target, exec, { hijack: true, stdin: true, Tty: isTerminal })
-  const resize = (): void => void exec.resize({ h: stdout.rows, w: stdout.columns }).catch((thrown: unknown) => stream.destroy(thrown as Error))
+  const resize = (): void =>
+    void exec.resize({ h: stdout.rows, w: stdout.columns }).catch((thrown: unknown) => stream.destroy(thrown as Error))
   if (isTerminal) {
     stdin.setRawMode(true)
     stdout.on('resize', resize)
@@ -109,13 +140,21 @@ export async function terminalOn(target: Target, command: readonly string[]): Pr
   return (await exec.inspect()).ExitCode ?? 128 + constants.signals.SIGKILL
 }
 
-/** Signals the processes that carry a mark ("0": none, only looks); whether there are any. Ended ones that nobody has waited for have no environment. */
+/**
+ * Signals the processes that carry a mark ("0": none, only looks); whether there are any. Ended ones that nobody has
+ * waited for have no environment.
+ */
 async function killMarked(target: Target, mark: string, signal: string): Promise<boolean> {
-  const script = 'found=1; for file in /proc/[0-9]*/environ; do grep -qsF "$0" "$file" || continue; found=0; pid=${file#/proc/}; kill -s "$1" "${pid%/environ}" 2> /dev/null || :; done; exit $found'
+  const script =
+    'found=1; for file in /proc/[0-9]*/environ; do grep -qsF "$0" "$file" || continue; found=0; pid=${file#/proc/}; kill -s "$1" "${pid%/environ}" 2> /dev/null || :; done; exit $found'
   return (await runOn(target, ['sh', '-c', script, `${MARK}=${mark}`, signal], { allow: [0, 1] })).code === 0
 }
 
-async function create({ container, machine }: Target, command: readonly string[], options: Omit<ExecOptions, 'Cmd'>): Promise<Awaited<ReturnType<ApiContainer['exec']>>> {
+async function create(
+  { container, machine }: Target,
+  command: readonly string[],
+  options: Omit<ExecOptions, 'Cmd'>,
+): Promise<Awaited<ReturnType<ApiContainer['exec']>>> {
   if (command.length === 0) throw new GantryError('InvalidArgument', 'a command has at least one word')
   try {
     return await container.exec({ ...options, Cmd: [...command] })
@@ -124,7 +163,11 @@ async function create({ container, machine }: Target, command: readonly string[]
   }
 }
 
-async function begin(target: Target, exec: Awaited<ReturnType<ApiContainer['exec']>>, options: { hijack: true; stdin: boolean; Tty?: boolean }): Promise<Duplex> {
+async function begin(
+  target: Target,
+  exec: Awaited<ReturnType<ApiContainer['exec']>>,
+  options: { hijack: true; stdin: boolean; Tty?: boolean },
+): Promise<Duplex> {
   try {
     return await exec.start(options)
   } catch (thrown) {
@@ -153,6 +196,7 @@ function environment(env: NodeJS.ProcessEnv = {}): string[] {
 
 /** The engine answers 409 for a container that does not run, 404 for one that is gone. */
 function offOr(thrown: unknown, { machine }: Target): GantryError {
-  if (hasStatus(thrown, 404, 409)) return new GantryError('FailedPrecondition', `machine ${machine} is off`, { cause: thrown })
+  if (hasStatus(thrown, 404, 409))
+    return new GantryError('FailedPrecondition', `machine ${machine} is off`, { cause: thrown })
   return engineError(thrown, `starting a program on machine ${machine}`)
 }

@@ -33,7 +33,12 @@ export class ContainerMachine implements Machine {
   readonly #record: (machine: MachineRecord) => Promise<void>
   #handle: Handle
 
-  constructor(docker: DockerClient, rig: string, machine: MachineRecord, record: (machine: MachineRecord) => Promise<void>) {
+  constructor(
+    docker: DockerClient,
+    rig: string,
+    machine: MachineRecord,
+    record: (machine: MachineRecord) => Promise<void>,
+  ) {
     this.spec = machine.spec
     this.address = machine.address
     this.#handle = handleOf(machine)
@@ -41,7 +46,13 @@ export class ContainerMachine implements Machine {
     this.#target = { container: this.#container, machine: machine.spec.name }
     this.#group = groupOf(rig, machine.spec.name)
     this.#record = record
-    this.disk = new ContainerDisk({ machine: this, group: this.#group, isOff: async () => !await this.#isOn(), requireOn: () => this.#requireOn(), remember: (change) => this.#settings(change) })
+    this.disk = new ContainerDisk({
+      machine: this,
+      group: this.#group,
+      isOff: async () => !(await this.#isOn()),
+      requireOn: () => this.#requireOn(),
+      remember: (change) => this.#settings(change),
+    })
   }
 
   async #remember(change: Partial<Handle>): Promise<void> {
@@ -64,7 +75,7 @@ export class ContainerMachine implements Machine {
   }
 
   async state(): Promise<MachineState> {
-    if (!await this.#isOn()) return 'off'
+    if (!(await this.#isOn())) return 'off'
     try {
       return (await this.#script(SHOW)).stdout.trim() as MachineState
     } catch (thrown) {
@@ -94,7 +105,7 @@ export class ContainerMachine implements Machine {
   }
 
   async readLog(most: number): Promise<string> {
-    if (!await this.#isOn()) return readTail(this.#container, this.spec.log, most)
+    if (!(await this.#isOn())) return readTail(this.#container, this.spec.log, most)
     return (await this.run(['tail', '-c', String(most), this.spec.log], { allow: [0, 1] })).stdout // 1: it is not there yet
   }
 
@@ -116,11 +127,11 @@ export class ContainerMachine implements Machine {
   }
 
   async #requireOn(): Promise<void> {
-    if (!await this.#isOn()) throw new GantryError('FailedPrecondition', `machine ${this.spec.name} is off`)
+    if (!(await this.#isOn())) throw new GantryError('FailedPrecondition', `machine ${this.spec.name} is off`)
   }
 
   async kill(): Promise<void> {
-    if (await this.state() === 'frozen') await endFrozen(this.#target, this.#group)
+    if ((await this.state()) === 'frozen') await endFrozen(this.#target, this.#group)
     await endContainer(this.#container)
   }
 
@@ -142,11 +153,14 @@ export class ContainerMachine implements Machine {
 
   /** Ends what would not end by itself when the container is removed: frozen processes. */
   async prepareRemoval(): Promise<void> {
-    if (this.#handle.frozen === true && await this.state() === 'frozen') await endFrozen(this.#target, this.#group)
+    if (this.#handle.frozen === true && (await this.state()) === 'frozen') await endFrozen(this.#target, this.#group)
   }
 }
 
-/** Ends a machine's processes, of which frozen ones would not end with the container. That ends with the last of them, and takes this very script along. */
+/**
+ * Ends a machine's processes, of which frozen ones would not end with the container. That ends with the last of them,
+ * and takes this very script along.
+ */
 export async function endFrozen(target: Target, group: string): Promise<void> {
   try {
     await runOn(target, ['sh', '-euc', END_FROZEN, group], { timeout: END_PATIENCE, allow: [0, ...ENDED_WITH_MACHINE] })
@@ -164,9 +178,12 @@ async function isRunning(container: ApiContainer): Promise<boolean> {
   }
 }
 
-/** Starts a container; resolves when machine-boot has set it up. Internal, with what it said and the end of its log, if it does not. Errors of the engine as they are. */
+/**
+ * Starts a container; resolves when machine-boot has set it up. Internal, with what it said and the end of its log, if
+ * it does not. Errors of the engine as they are.
+ */
 export async function startContainer(container: ApiContainer, spec: MachineSpec): Promise<void> {
-  const output = await container.attach({ stream: true, stdout: true, stderr: true }) as unknown as Readable
+  const output = (await container.attach({ stream: true, stdout: true, stderr: true })) as unknown as Readable
   let said = ''
   let started = false
   let late = false
@@ -177,7 +194,8 @@ export async function startContainer(container: ApiContainer, spec: MachineSpec)
   try {
     await container.start()
     started = true
-    // Frames of one stream each, with a header of eight bytes: https://docs.docker.com/reference/api/engine/version/v1.45/#tag/Container/operation/ContainerAttach
+    // Frames of one stream each, with a header of eight bytes:
+    // https://docs.docker.com/reference/api/engine/version/v1.45/#tag/Container/operation/ContainerAttach
     for await (const chunk of output as AsyncIterable<Buffer>) {
       said += chunk.subarray(8).toString()
       if (/^ready$/m.test(said)) return
@@ -185,9 +203,13 @@ export async function startContainer(container: ApiContainer, spec: MachineSpec)
     throw new GantryError('Internal', said.trim() || 'it ended at once')
   } catch (thrown) {
     if (!started) throw thrown
-    const message = late ? `it was not set up within ${START_PATIENCE} ms ${said.trim()}` : GantryError.from(thrown).message
+    const message = late
+      ? `it was not set up within ${START_PATIENCE} ms ${said.trim()}`
+      : GantryError.from(thrown).message
     const log = (await readTail(container, spec.log, 4_000)).trim().split('\n').slice(-10).join('\n')
-    throw new GantryError('Internal', `machine ${spec.name} did not start: ${message}${log === '' ? '' : `\n${log}`}`, { cause: thrown })
+    throw new GantryError('Internal', `machine ${spec.name} did not start: ${message}${log === '' ? '' : `\n${log}`}`, {
+      cause: thrown,
+    })
   } finally {
     timer.cancel()
     output.destroy()
@@ -204,7 +226,8 @@ async function endContainer(container: ApiContainer): Promise<void> {
   }
   const deadline = systemClock.monotonic() + END_PATIENCE
   while (await isRunning(container)) {
-    if (systemClock.monotonic() > deadline) throw new GantryError('DeadlineExceeded', `a machine does not end within ${END_PATIENCE} ms`)
+    if (systemClock.monotonic() > deadline)
+      throw new GantryError('DeadlineExceeded', `a machine does not end within ${END_PATIENCE} ms`)
     await delay(systemClock, LOOK)
   }
 }
@@ -213,7 +236,7 @@ async function endContainer(container: ApiContainer): Promise<void> {
 async function readTail(container: ApiContainer, path: string, most: number): Promise<string> {
   let archive
   try {
-    archive = await container.getArchive({ path }) as Readable
+    archive = (await container.getArchive({ path })) as Readable
   } catch (thrown) {
     if (hasStatus(thrown, 404)) return ''
     throw engineError(thrown, `reading ${path}`)

@@ -29,18 +29,49 @@ export interface Boot {
   readonly record: (handle: Handle) => Promise<void>
 }
 
-/** Starts a machine whose disk's file is there. Internal, with the last lines of its log, if it does not start: then nothing of it runs. */
-export async function boot({ spec, place, address, gateway, tree, cables, scripts, record }: Boot, before: Pick<Handle, 'ownDisk' | 'full' | 'readOnly' | 'throttle'>): Promise<Handle> {
+/**
+ * Starts a machine whose disk's file is there. Internal, with the last lines of its log, if it does not start: then
+ * nothing of it runs.
+ */
+export async function boot(
+  { spec, place, address, gateway, tree, cables, scripts, record }: Boot,
+  before: Pick<Handle, 'ownDisk' | 'full' | 'readOnly' | 'throttle'>,
+): Promise<Handle> {
   await rm(spec.runDir, { recursive: true, force: true })
-  await Promise.all([spec.runDir, spec.stateDir, dirname(spec.log)].map((directory) => mkdir(directory, { recursive: true })))
+  await Promise.all(
+    [spec.runDir, spec.stateDir, dirname(spec.log)].map((directory) => mkdir(directory, { recursive: true })),
+  )
   await tree.create(`${place.group}/system`)
   await tree.limit(place.group, spec)
   const log = await open(spec.log, 'a')
-  const init = [join(scripts, 'machine-init'), spec.name, join(spec.runDir, `hold-${spec.program.name}`), ...spec.program.command]
-  const holder = spawn('unshare', [
-    '--pid', '--fork', '--kill-child', '--mount-proc', '--net', '--uts', '--ipc', '--mount',
-    join(scripts, 'machine-boot'), spec.name, before.ownDisk ? place.image : '-', mountOptions(before.readOnly === true), spec.stateDir, `${address}/24`, gateway, ...init,
-  ], { detached: true, stdio: ['pipe', 'pipe', log.fd], env: environment() })
+  const init = [
+    join(scripts, 'machine-init'),
+    spec.name,
+    join(spec.runDir, `hold-${spec.program.name}`),
+    ...spec.program.command,
+  ]
+  const holder = spawn(
+    'unshare',
+    [
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      '--net',
+      '--uts',
+      '--ipc',
+      '--mount',
+      join(scripts, 'machine-boot'),
+      spec.name,
+      before.ownDisk ? place.image : '-',
+      mountOptions(before.readOnly === true),
+      spec.stateDir,
+      `${address}/24`,
+      gateway,
+      ...init,
+    ],
+    { detached: true, stdio: ['pipe', 'pipe', log.fd], env: environment() },
+  )
   const talk = new Talk(holder)
   try {
     await talk.hear('mounted')
@@ -61,7 +92,11 @@ export async function boot({ spec, place, address, gateway, tree, cables, script
   } catch (cause) {
     await endProcesses(holder)
     const tail = (await readTail(spec.log, 2_000)).trim().split('\n').slice(-5).join('\n')
-    throw new GantryError('Internal', `machine ${spec.name} did not start: ${(cause as Error).message}${tail === '' ? '' : `\n${tail}`}`, { cause })
+    throw new GantryError(
+      'Internal',
+      `machine ${spec.name} did not start: ${(cause as Error).message}${tail === '' ? '' : `\n${tail}`}`,
+      { cause },
+    )
   } finally {
     talk.end()
     await log.close()
@@ -71,7 +106,11 @@ export async function boot({ spec, place, address, gateway, tree, cables, script
 /** Machines take from whoever starts them only this: another one may start them again. */
 function environment(): NodeJS.ProcessEnv {
   const { LANG, TZ, GANTRY_LOG_LEVEL } = process.env
-  return Object.fromEntries(Object.entries({ PATH: searchPath(), HOME: '/root', LANG, TZ, GANTRY_LOG_LEVEL }).filter(([, value]) => value !== undefined))
+  return Object.fromEntries(
+    Object.entries({ PATH: searchPath(), HOME: '/root', LANG, TZ, GANTRY_LOG_LEVEL }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  )
 }
 
 /** As Promise.all, but nothing goes on when it has failed. */
@@ -127,7 +166,9 @@ class Talk {
     while (!this.#heard.startsWith(`${line}\n`)) {
       if (this.#failure !== undefined) throw this.#failure
       await new Promise<void>((resolve, reject) => {
-        const timer = systemClock.after(this.#deadline - systemClock.monotonic(), () => reject(new GantryError('DeadlineExceeded', `its boot did not say "${line}" in ${PATIENCE} ms`)))
+        const timer = systemClock.after(this.#deadline - systemClock.monotonic(), () =>
+          reject(new GantryError('DeadlineExceeded', `its boot did not say "${line}" in ${PATIENCE} ms`)),
+        )
         this.#wake = () => {
           timer.cancel()
           resolve()

@@ -1,5 +1,6 @@
 /**
- * A machine's own disk: ext4 in a sparse file, on a loop device that goes when it is unmounted. It is mounted in the machine's mount namespace only, so
+ * A machine's own disk: ext4 in a sparse file, on a loop device that goes when it is unmounted. It is mounted in the
+ * machine's mount namespace only, so
  * it is unmounted by the kernel when the last process there has ended, whatever ended it.
  */
 import { existsSync } from 'node:fs'
@@ -13,11 +14,27 @@ import type { CgroupTree } from './cgroup-tree.ts'
 import { within, type Handle } from './place.ts'
 import { runProgram } from './programs.ts'
 
-/** Nothing kept back for root, and nothing written that the kernel need not find: inode tables are empty by being holes in the file. */
-const FORMAT = ['-q', '-F', '-m', '0', '-J', 'size=32', '-O', '^resize_inode', '-E', 'nodiscard,lazy_itable_init=1,lazy_journal_init=1']
 /**
- * What the machine has synced is in the file; that the host has too is not waited for (nobarrier), since it is the machine that loses its power and not
- * the host: a sync takes a third of the time it takes on the host's own file system. Files removed give their space back to the host (discard).
+ * Nothing kept back for root, and nothing written that the kernel need not find: inode tables are empty by being holes
+ * in the file.
+ */
+const FORMAT = [
+  '-q',
+  '-F',
+  '-m',
+  '0',
+  '-J',
+  'size=32',
+  '-O',
+  '^resize_inode',
+  '-E',
+  'nodiscard,lazy_itable_init=1,lazy_journal_init=1',
+]
+/**
+ * What the machine has synced is in the file; that the host has too is not waited for (nobarrier), since it is the
+ * machine that loses its power and not
+ * the host: a sync takes a third of the time it takes on the host's own file system. Files removed give their space
+ * back to the host (discard).
  */
 const MOUNT = ['loop', 'noatime', 'noinit_itable', 'nobarrier', 'discard']
 
@@ -25,8 +42,10 @@ const MOUNT = ['loop', 'noatime', 'noinit_itable', 'nobarrier', 'discard']
 const BALLAST = '.ballast'
 
 /**
- * EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: from then on nothing is written, not even the journal. include/uapi/linux/ext4.h
- * Looks at what it has opened whether that is the disk meant: should the machine end in between, its path might lead to the host's own.
+ * EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: from then on nothing is written, not even the journal.
+ * include/uapi/linux/ext4.h
+ * Looks at what it has opened whether that is the disk meant: should the machine end in between, its path might lead to
+ * the host's own.
  */
 const SHUTDOWN = `
 open(my $top, "<", $ARGV[0]) or die "open: $!\n";
@@ -51,7 +70,10 @@ export async function makeImage(image: string, bytes: number): Promise<void> {
   await runProgram('mkfs.ext4', [...FORMAT, image])
 }
 
-/** Cuts a machine's disk off its power: what was not synced is lost. Nothing happens to one that is not mounted, or whose machine has just ended. */
+/**
+ * Cuts a machine's disk off its power: what was not synced is lost. Nothing happens to one that is not mounted, or
+ * whose machine has just ended.
+ */
 export async function cutPower(init: ProcessIdentity, image: string, stateDir: string): Promise<void> {
   const device = await deviceOf(image)
   if (device === undefined || !isAlive(init)) return
@@ -69,7 +91,8 @@ export async function awaitUnmounted(image: string, timeout = 10_000): Promise<v
   for (;;) {
     const device = await deviceOf(image)
     if (device === undefined) return
-    if (systemClock.monotonic() > deadline) throw new GantryError('DeadlineExceeded', `the disk ${image} is still in use, as ${device}`)
+    if (systemClock.monotonic() > deadline)
+      throw new GantryError('DeadlineExceeded', `the disk ${image} is still in use, as ${device}`)
     await delay(systemClock, 5)
   }
 }
@@ -80,16 +103,18 @@ const REMOVED = ' (deleted)'
 /** The loop device of a file, e.g. "loop3", also of one that has been removed. */
 async function deviceOf(image: string): Promise<string | undefined> {
   const names = (await readdir('/sys/block')).filter((name) => name.startsWith('loop'))
-  const backing = await Promise.all(names.map(async (name) => {
-    const file = `/sys/block/${name}/loop/backing_file`
-    if (!existsSync(file)) return undefined
-    try {
-      return (await readFile(file, 'utf8')).trim().replace(REMOVED, '')
-    } catch (thrown) {
-      if (['ENOENT', 'ENODEV', 'ENXIO'].includes((thrown as NodeJS.ErrnoException).code ?? '')) return undefined
-      throw thrown
-    }
-  }))
+  const backing = await Promise.all(
+    names.map(async (name) => {
+      const file = `/sys/block/${name}/loop/backing_file`
+      if (!existsSync(file)) return undefined
+      try {
+        return (await readFile(file, 'utf8')).trim().replace(REMOVED, '')
+      } catch (thrown) {
+        if (['ENOENT', 'ENODEV', 'ENXIO'].includes((thrown as NodeJS.ErrnoException).code ?? '')) return undefined
+        throw thrown
+      }
+    }),
+  )
   return names[backing.indexOf(image)]
 }
 
@@ -104,7 +129,10 @@ async function deviceNumber(pid: number, stateDir: string): Promise<string> {
   return `${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & ~0xff)}`
 }
 
-/** Brings a disk that has just been mounted to the state it is remembered in; what is to be remembered of it from now on. */
+/**
+ * Brings a disk that has just been mounted to the state it is remembered in; what is to be remembered of it from now
+ * on.
+ */
 export async function restoreDisk(tree: CgroupTree, group: string, stateDir: string, handle: Handle): Promise<Handle> {
   const { init, full = false, readOnly = false, throttle } = handle
   if (!full && !readOnly) await rm(join(within(init.pid, stateDir), BALLAST), { force: true })
@@ -116,7 +144,8 @@ export async function restoreDisk(tree: CgroupTree, group: string, stateDir: str
 
 /** Lifts a limit on the device of a disk that is unmounted; not if another disk has it since. */
 export async function liftThrottle(tree: CgroupTree, group: string, { throttle }: Handle): Promise<void> {
-  if (throttle !== undefined && !existsSync(`/sys/dev/block/${throttle.device}/loop/backing_file`)) await tree.throttle(group, throttle.device, undefined)
+  if (throttle !== undefined && !existsSync(`/sys/dev/block/${throttle.device}/loop/backing_file`))
+    await tree.throttle(group, throttle.device, undefined)
 }
 
 /** Of a disk that is not mounted. */
@@ -152,7 +181,9 @@ export class LoopDisk implements MachineDisk {
       if (over <= 0 || over >= before) return
       before = over
       // Out of space half-way is what is wanted; the file keeps what it got.
-      await machine.run(['fallocate', '--length', String(size + over), join(machine.spec.stateDir, BALLAST)], { allow: [0, 1] })
+      await machine.run(['fallocate', '--length', String(size + over), join(machine.spec.stateDir, BALLAST)], {
+        allow: [0, 1],
+      })
     }
   }
 
@@ -163,7 +194,8 @@ export class LoopDisk implements MachineDisk {
   }
 
   /**
-   * While programs have files open for writing, the kernel refuses to make a file system read-only; then it is aborted, as after a write error: writes
+   * While programs have files open for writing, the kernel refuses to make a file system read-only; then it is aborted,
+   * as after a write error: writes
    * fail with EROFS, and, as on any machine, only a restart makes it writable again.
    */
   async setReadOnly(on: boolean): Promise<void> {
@@ -171,12 +203,14 @@ export class LoopDisk implements MachineDisk {
     const { stateDir } = machine.spec
     await remember({ readOnly: on })
     if (this.#owner.pid() === undefined) return
-    const remount = async (options: string): Promise<boolean> => (await machine.run(['mount', '-o', `remount,${options}`, stateDir], { allow: [0, 32] })).code === 0
+    const remount = async (options: string): Promise<boolean> =>
+      (await machine.run(['mount', '-o', `remount,${options}`, stateDir], { allow: [0, 32] })).code === 0
     if (on) {
       if (await remount('ro')) return
       await machine.run(['sync', '--file-system', stateDir])
-      if (!await remount('abort')) throw new GantryError('Internal', `the disk of ${machine.spec.name} cannot be made read-only`)
-    } else if (!await remount('rw')) {
+      if (!(await remount('abort')))
+        throw new GantryError('Internal', `the disk of ${machine.spec.name} cannot be made read-only`)
+    } else if (!(await remount('rw'))) {
       await machine.kill()
       await machine.start()
     }
@@ -192,7 +226,8 @@ export class LoopDisk implements MachineDisk {
 
   #running(): number {
     const pid = this.#owner.pid()
-    if (pid === undefined) throw new GantryError('FailedPrecondition', `machine ${this.#owner.machine.spec.name} is off`)
+    if (pid === undefined)
+      throw new GantryError('FailedPrecondition', `machine ${this.#owner.machine.spec.name} is off`)
     return pid
   }
 }

@@ -3,7 +3,16 @@ import { existsSync } from 'node:fs'
 import { access, constants, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../../proto/api/errors.ts'
-import type { Capabilities, Demand, Driver, Machine, MachineRecord, MachineSpec, NetworkRecord, Shortcoming } from '../../contract.ts'
+import type {
+  Capabilities,
+  Demand,
+  Driver,
+  Machine,
+  MachineRecord,
+  MachineSpec,
+  NetworkRecord,
+  Shortcoming,
+} from '../../contract.ts'
 import { installationRoot } from '../../installation.ts'
 import { boot } from './boot.ts'
 import { CgroupTree } from './cgroup-tree.ts'
@@ -11,7 +20,17 @@ import { awaitUnmounted, makeImage } from './disk.ts'
 import { holdForwarding, releaseForwarding } from './forwarding.ts'
 import { findShortcomings } from './host-check.ts'
 import { observeHost } from './host-facts.ts'
-import { anyNetwork, awaitUnplugged, Cables, findNetwork, freePrefix, makeNetwork, networkOf, removeNetwork, type RigNetwork } from './host-network.ts'
+import {
+  anyNetwork,
+  awaitUnplugged,
+  Cables,
+  findNetwork,
+  freePrefix,
+  makeNetwork,
+  networkOf,
+  removeNetwork,
+  type RigNetwork,
+} from './host-network.ts'
 import { endGroup, endMachine, NamespaceMachine, type Making } from './machine.ts'
 import { handleOf, placeOf, recordOf } from './place.ts'
 import { runProgram } from './programs.ts'
@@ -51,7 +70,13 @@ export class NamespacesDriver implements Driver {
   /** A driver that knows what this host can do. FailedPrecondition if there are no cgroups. */
   static async open({ disks = true, cgroups }: HostOptions = {}): Promise<NamespacesDriver> {
     const [tree, ownDisk, netem] = await Promise.all([CgroupTree.open(cgroups), disks && hasLoopDevices(), hasNetem()])
-    return new NamespacesDriver(installationRoot(), tree, { ownDisk, powerLoss: ownDisk, netem, resize: true, freeze: true })
+    return new NamespacesDriver(installationRoot(), tree, {
+      ownDisk,
+      powerLoss: ownDisk,
+      netem,
+      resize: true,
+      freeze: true,
+    })
   }
 
   async check(demand: Demand): Promise<Shortcoming[]> {
@@ -79,21 +104,35 @@ export class NamespacesDriver implements Driver {
     return `${networkIn(network).prefix}.${index}`
   }
 
-  async startMachine(rig: string, network: NetworkRecord, spec: MachineSpec, record: (machine: MachineRecord) => Promise<void>): Promise<MachineRecord> {
+  async startMachine(
+    rig: string,
+    network: NetworkRecord,
+    spec: MachineSpec,
+    record: (machine: MachineRecord) => Promise<void>,
+  ): Promise<MachineRecord> {
     const making = this.#making(rig, network, spec, record)
     const { place, address } = making
     const { ownDisk } = this.capabilities
     try {
       if (existsSync(place.home)) await this.#discard(making) // what a start that was killed has left
       if (ownDisk) await makeImage(place.image, spec.diskBytes)
-      return recordOf(spec, address, await boot({ ...making, record: (handle) => record(recordOf(spec, address, handle)) }, { ownDisk }))
+      return recordOf(
+        spec,
+        address,
+        await boot({ ...making, record: (handle) => record(recordOf(spec, address, handle)) }, { ownDisk }),
+      )
     } catch (thrown) {
       await this.#discard(making)
       throw thrown
     }
   }
 
-  machine(rig: string, network: NetworkRecord, machine: MachineRecord, record: (machine: MachineRecord) => Promise<void>): Machine {
+  machine(
+    rig: string,
+    network: NetworkRecord,
+    machine: MachineRecord,
+    record: (machine: MachineRecord) => Promise<void>,
+  ): Machine {
     return new NamespaceMachine(this.#making(rig, network, machine.spec, record), machine)
   }
 
@@ -129,8 +168,14 @@ export class NamespacesDriver implements Driver {
     const cables = this.#cables.get(inside.bridge) ?? new Cables(inside)
     this.#cables.set(inside.bridge, cables)
     return {
-      spec, place: placeOf(rig, inside, spec), address: this.hostOf(network, spec.index), gateway: this.hostOf(network, 1),
-      tree: this.#tree, cables, scripts: this.#scripts, record,
+      spec,
+      place: placeOf(rig, inside, spec),
+      address: this.hostOf(network, spec.index),
+      gateway: this.hostOf(network, 1),
+      tree: this.#tree,
+      cables,
+      scripts: this.#scripts,
+      record,
     }
   }
 
@@ -164,10 +209,17 @@ async function hasLoopDevices(): Promise<boolean> {
   }
 }
 
-/** Tried out where it touches nobody: a kernel may have it built in, as a module, or not. A program that is missing is the check's to name. */
+/**
+ * Tried out where it touches nobody: a kernel may have it built in, as a module, or not. A program that is missing is
+ * the check's to name.
+ */
 async function hasNetem(): Promise<boolean> {
   try {
-    const { code } = await runProgram('unshare', ['--net', 'tc', 'qdisc', 'add', 'dev', 'lo', 'root', 'netem', 'delay', '1ms'], { allow: [0, 1, 2, 127] })
+    const { code } = await runProgram(
+      'unshare',
+      ['--net', 'tc', 'qdisc', 'add', 'dev', 'lo', 'root', 'netem', 'delay', '1ms'],
+      { allow: [0, 1, 2, 127] },
+    )
     return code === 0
   } catch (thrown) {
     if (GantryError.is(thrown, 'NotFound')) return false

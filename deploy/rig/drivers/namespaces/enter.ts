@@ -18,28 +18,53 @@ function entering(pid: number, directory: string): string[] {
   return ['--target', String(pid), '--mount', '--uts', '--ipc', '--net', '--pid', `--wdns=${directory}`, '--']
 }
 
-/** Runs a program in the namespaces of the machine with this init, to its end. It is ended with nsenter when it takes too long. */
-export async function runOn(machine: string, pid: number, [program, ...args]: readonly [string, ...string[]], options: CommandOptions): Promise<CommandResult> {
+/**
+ * Runs a program in the namespaces of the machine with this init, to its end. It is ended with nsenter when it takes
+ * too long.
+ */
+export async function runOn(
+  machine: string,
+  pid: number,
+  [program, ...args]: readonly [string, ...string[]],
+  options: CommandOptions,
+): Promise<CommandResult> {
   const { cwd = '/', allow = [0], ...rest } = options
-  const result = await runProgram('nsenter', [...entering(pid, cwd), 'setpriv', '--pdeathsig', 'KILL', '--', program, ...args], { ...rest, allow: ANY })
+  const result = await runProgram(
+    'nsenter',
+    [...entering(pid, cwd), 'setpriv', '--pdeathsig', 'KILL', '--', program, ...args],
+    { ...rest, allow: ANY },
+  )
   if (allow.includes(result.code)) return result
-  if (result.code === NO_SUCH_PROGRAM && !await isProgram(pid, program, options.env)) throw new GantryError('NotFound', `there is no program ${program} on machine ${machine}`)
+  if (result.code === NO_SUCH_PROGRAM && !(await isProgram(pid, program, options.env)))
+    throw new GantryError('NotFound', `there is no program ${program} on machine ${machine}`)
   const detail = result.stderr.trim().slice(-2_000)
-  throw new GantryError('Internal', `${[program, ...args].slice(0, 4).join(' ')} on machine ${machine} exited with ${result.code}${detail === '' ? '' : `: ${detail}`}`, { details: [{ field: 'exitCode', value: String(result.code) }] })
+  throw new GantryError(
+    'Internal',
+    `${[program, ...args].slice(0, 4).join(' ')} on machine ${machine} exited with ${result.code}${detail === '' ? '' : `: ${detail}`}`,
+    { details: [{ field: 'exitCode', value: String(result.code) }] },
+  )
 }
 
 async function isProgram(pid: number, program: string, env: NodeJS.ProcessEnv | undefined): Promise<boolean> {
-  const paths = program.includes('/') ? [program] : searchPath(env?.PATH).split(':').map((directory) => join(directory, program))
+  const paths = program.includes('/')
+    ? [program]
+    : searchPath(env?.PATH)
+        .split(':')
+        .map((directory) => join(directory, program))
   const found = await Promise.allSettled(paths.map((path) => access(within(pid, path), constants.X_OK)))
   return found.some(({ status }) => status === 'fulfilled')
 }
 
 /** Runs a program with this process's terminal; its exit code, or 128 and the number of the signal that ended it. */
 export async function terminalOn(pid: number, command: readonly string[]): Promise<number> {
-  const { constants: { signals } } = await import('node:os')
+  const {
+    constants: { signals },
+  } = await import('node:os')
   return new Promise((resolve, reject) => {
     const child = spawn('nsenter', [...entering(pid, '/'), ...command], { stdio: 'inherit', env: withSearchPath() })
-    child.on('error', (cause) => reject(new GantryError('Internal', `cannot start nsenter: ${cause.message}`, { cause })))
+    child.on('error', (cause) =>
+      reject(new GantryError('Internal', `cannot start nsenter: ${cause.message}`, { cause })),
+    )
     child.on('exit', (code, signal) => resolve(code ?? 128 + signals[signal!]))
   })
 }
@@ -53,16 +78,28 @@ export interface SideProgram {
 }
 
 /** Starts a program beside a machine's own, its output in `log`. */
-export async function startBeside(tree: CgroupTree, machineGroup: string, pid: number, command: readonly string[], log: string): Promise<SideProgram> {
+export async function startBeside(
+  tree: CgroupTree,
+  machineGroup: string,
+  pid: number,
+  command: readonly string[],
+  log: string,
+): Promise<SideProgram> {
   const group = `${machineGroup}/${SIDE}`
   const own = randomBytes(4).toString('hex')
   const doors = await tree.entrance(group, own)
   const output = await open(log, 'a')
   try {
     await new Promise<void>((resolve, reject) => {
-      const child = spawn('sh', ['-c', JOIN, 'sh', ...doors, '--', 'nsenter', ...entering(pid, '/'), ...command], { detached: true, stdio: ['ignore', output.fd, output.fd], env: withSearchPath() })
+      const child = spawn('sh', ['-c', JOIN, 'sh', ...doors, '--', 'nsenter', ...entering(pid, '/'), ...command], {
+        detached: true,
+        stdio: ['ignore', output.fd, output.fd],
+        env: withSearchPath(),
+      })
       child.once('spawn', resolve)
-      child.once('error', (cause) => reject(new GantryError('Internal', `cannot start sh: ${cause.message}`, { cause })))
+      child.once('error', (cause) =>
+        reject(new GantryError('Internal', `cannot start sh: ${cause.message}`, { cause })),
+      )
       child.unref()
     })
   } finally {

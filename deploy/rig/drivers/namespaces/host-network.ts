@@ -21,7 +21,12 @@ export type RigNetwork = {
 
 /** The network of a rig on a prefix. */
 export function networkOf(rig: string, prefix: string): RigNetwork {
-  return { bridge: `${BRIDGE}${prefix.split('.')[2]}`, prefix, table: `gantry_rig_${rig.replaceAll('-', '_')}`, owner: `${OWNER}${rig}` }
+  return {
+    bridge: `${BRIDGE}${prefix.split('.')[2]}`,
+    prefix,
+    table: `gantry_rig_${rig.replaceAll('-', '_')}`,
+    owner: `${OWNER}${rig}`,
+  }
 }
 
 /** The host's end of a machine's cable. */
@@ -29,17 +34,33 @@ export function cableOf({ prefix }: RigNetwork, index: number): string {
   return `gr${prefix.split('.')[2]}-${index}`
 }
 
-/** A bridge's hardware address is fixed: else it changes with each cable plugged in, and machines that know the old one talk past the host for seconds. */
+/**
+ * A bridge's hardware address is fixed: else it changes with each cable plugged in, and machines that know the old one
+ * talk past the host for seconds.
+ */
 function hardwareAddress(prefix: string): string {
   return ['02:67', ...`${prefix}.1`.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'))].join(':')
 }
 
-/** Makes the bridge with the host's address `.1`, and the rule by which machines reach out through the host. AlreadyExists: another rig was faster. */
+/**
+ * Makes the bridge with the host's address `.1`, and the rule by which machines reach out through the host.
+ * AlreadyExists: another rig was faster.
+ */
 export async function makeNetwork({ bridge, prefix, table, owner }: RigNetwork): Promise<void> {
-  const { code, stderr } = await runProgram('ip', ['link', 'add', bridge, 'address', hardwareAddress(prefix), 'type', 'bridge'], { allow: [0, 2] })
-  if (code !== 0) throw new GantryError(isThere(bridge) ? 'AlreadyExists' : 'Internal', `cannot make the bridge ${bridge}: ${stderr.trim()}`)
+  const { code, stderr } = await runProgram(
+    'ip',
+    ['link', 'add', bridge, 'address', hardwareAddress(prefix), 'type', 'bridge'],
+    { allow: [0, 2] },
+  )
+  if (code !== 0)
+    throw new GantryError(
+      isThere(bridge) ? 'AlreadyExists' : 'Internal',
+      `cannot make the bridge ${bridge}: ${stderr.trim()}`,
+    )
   await Promise.all([
-    runProgram('ip', ['-batch', '-'], { stdin: `link set ${bridge} alias ${owner}\naddr add ${prefix}.1/24 dev ${bridge}\nlink set ${bridge} up\n` }),
+    runProgram('ip', ['-batch', '-'], {
+      stdin: `link set ${bridge} alias ${owner}\naddr add ${prefix}.1/24 dev ${bridge}\nlink set ${bridge} up\n`,
+    }),
     runProgram('nft', ['-f', '-'], {
       stdin: `table ip ${table} {\n  chain postrouting {\n    type nat hook postrouting priority srcnat;\n    ip saddr ${prefix}.0/24 oifname != "${bridge}" masquerade\n  }\n}\n`,
     }),
@@ -84,7 +105,9 @@ export class Cables {
     try {
       while (this.#orders.length > 0) {
         const orders = this.#orders.splice(0)
-        await this.#serve(orders).catch((thrown: unknown) => orders.forEach(({ failed }) => failed(GantryError.from(thrown))))
+        await this.#serve(orders).catch((thrown: unknown) =>
+          orders.forEach(({ failed }) => failed(GantryError.from(thrown))),
+        )
       }
     } finally {
       this.#busy = false
@@ -92,7 +115,12 @@ export class Cables {
   }
 
   async #serve(orders: readonly Order[]): Promise<void> {
-    const stdin = orders.map(({ cable, machine, pid }) => `link add ${cable} up master ${this.#bridge} type veth peer name eth0 netns ${pid}\nlink set ${cable} alias ${this.#owner}/${machine}\n`).join('')
+    const stdin = orders
+      .map(
+        ({ cable, machine, pid }) =>
+          `link add ${cable} up master ${this.#bridge} type veth peer name eth0 netns ${pid}\nlink set ${cable} alias ${this.#owner}/${machine}\n`,
+      )
+      .join('')
     const { stderr } = await runProgram('ip', ['-force', '-batch', '-'], { stdin, allow: [0, 1, 255] })
     for (const { cable, done, failed } of orders) {
       if (isThere(cable)) done()
@@ -105,7 +133,10 @@ export class Cables {
   }
 }
 
-/** Resolves when a cable is gone: it goes with the machine's end of it, and is pulled if that takes longer than `patience` milliseconds. */
+/**
+ * Resolves when a cable is gone: it goes with the machine's end of it, and is pulled if that takes longer than
+ * `patience` milliseconds.
+ */
 export async function awaitUnplugged(cable: string, patience = 2_000): Promise<void> {
   const deadline = systemClock.monotonic() + patience
   while (isThere(cable)) {
@@ -136,17 +167,29 @@ export async function anyNetwork(): Promise<boolean> {
 
 /** The network of a rig by its bridge on this host; undefined if there is none. */
 export async function findNetwork(rig: string): Promise<RigNetwork | undefined> {
-  const bridge = (await links()).find(({ ifname, ifalias }) => ifname.startsWith(BRIDGE) && ifalias === `${OWNER}${rig}`)
+  const bridge = (await links()).find(
+    ({ ifname, ifalias }) => ifname.startsWith(BRIDGE) && ifalias === `${OWNER}${rig}`,
+  )
   return bridge === undefined ? undefined : networkOf(rig, `10.87.${bridge.ifname.slice(BRIDGE.length)}`)
 }
 
 /** Removes everything that makeNetwork and plugIn made; what is not there, or another rig's, stays as it is. */
 export async function removeNetwork({ bridge, table, owner }: RigNetwork): Promise<void> {
   const all = await links()
-  const bridges = all.filter(({ ifname, ifalias }) => (ifname === bridge && ifalias === undefined) || (ifname.startsWith(BRIDGE) && ifalias === owner)).map(({ ifname }) => ifname)
+  const bridges = all
+    .filter(
+      ({ ifname, ifalias }) =>
+        (ifname === bridge && ifalias === undefined) || (ifname.startsWith(BRIDGE) && ifalias === owner),
+    )
+    .map(({ ifname }) => ifname)
   if (bridges.length > 0) {
-    const ours = all.filter(({ master, ifname }) => [master, ifname].some((name) => name !== undefined && bridges.includes(name)))
-    await runProgram('ip', ['-force', '-batch', '-'], { stdin: ours.map(({ ifname }) => `link delete ${ifname}\n`).join(''), allow: [0, 1] })
+    const ours = all.filter(({ master, ifname }) =>
+      [master, ifname].some((name) => name !== undefined && bridges.includes(name)),
+    )
+    await runProgram('ip', ['-force', '-batch', '-'], {
+      stdin: ours.map(({ ifname }) => `link delete ${ifname}\n`).join(''),
+      allow: [0, 1],
+    })
   }
   // Naming it first makes it, if it is not there: deleting then never fails.
   await runProgram('nft', ['-f', '-'], { stdin: `table ip ${table} {}\ndelete table ip ${table}\n` })
@@ -161,7 +204,10 @@ function rangeOf(cidr: string): [number, number] | undefined {
   return [first, first + 2 ** (32 - Number(bits)) - 1]
 }
 
-/** The first of the /24s in 10.87.0.0/16 that no route of these (as `ip route show` prints them) overlaps, from `from` on. ResourceExhausted if there is none. */
+/**
+ * The first of the /24s in 10.87.0.0/16 that no route of these (as `ip route show` prints them) overlaps, from `from`
+ * on. ResourceExhausted if there is none.
+ */
 export function choosePrefix(routes: string, from = 0): string {
   const used = routes.split('\n').flatMap((line) => {
     const range = rangeOf(line.split(' ')[0]!)
@@ -171,7 +217,9 @@ export function choosePrefix(routes: string, from = 0): string {
     const [first, last] = rangeOf(`10.87.${third}.0/24`)!
     if (!used.some(([begin, end]) => begin <= last && first <= end)) return `10.87.${third}`
   }
-  throw new GantryError('ResourceExhausted', 'every network of 10.87.0.0/16 is in use on this host', { details: [{ field: 'network', remedy: 'end a rig, or remove the route that covers them' }] })
+  throw new GantryError('ResourceExhausted', 'every network of 10.87.0.0/16 is in use on this host', {
+    details: [{ field: 'network', remedy: 'end a rig, or remove the route that covers them' }],
+  })
 }
 
 /** A prefix for a new rig on this host; `tried` were free by the routes, and are not. */

@@ -16,7 +16,10 @@ import { handleOf, recordOf, type Handle, type Place } from './place.ts'
 /** Milliseconds for the processes of a machine to end. */
 const END_PATIENCE = 10_000
 
-/** Ends everything on a machine, frozen or not; resolves when its processes, its disk's mount, its cable and its cgroup are gone. */
+/**
+ * Ends everything on a machine, frozen or not; resolves when its processes, its disk's mount, its cable and its cgroup
+ * are gone.
+ */
 export async function endMachine(tree: CgroupTree, { group, image, cable }: Place, handle: Handle): Promise<void> {
   const { holder, init, ownDisk } = handle
   const processes = [init, holder]
@@ -25,7 +28,8 @@ export async function endMachine(tree: CgroupTree, { group, image, cable }: Plac
   if (!tree.diesFrozen) await tree.thaw(group)
   const deadline = systemClock.monotonic() + END_PATIENCE
   while (processes.some(isAlive)) {
-    if (systemClock.monotonic() > deadline) throw new GantryError('DeadlineExceeded', `${group} (pid ${init.pid}) does not end`)
+    if (systemClock.monotonic() > deadline)
+      throw new GantryError('DeadlineExceeded', `${group} (pid ${init.pid}) does not end`)
     await delay(systemClock, 2)
   }
   await Promise.all([ownDisk ? awaitUnmounted(image) : undefined, awaitUnplugged(cable), tree.remove(group)])
@@ -41,9 +45,10 @@ async function killGroup(tree: CgroupTree, group: string): Promise<number> {
 /** Ends every process in a rig's group: machines whose record is lost. */
 export async function endGroup(tree: CgroupTree, group: string): Promise<void> {
   const deadline = systemClock.monotonic() + END_PATIENCE
-  while (await killGroup(tree, group) > 0) {
+  while ((await killGroup(tree, group)) > 0) {
     if (!tree.diesFrozen) await tree.thawBelow(group)
-    if (systemClock.monotonic() > deadline) throw new GantryError('DeadlineExceeded', `processes in ${group} do not end`)
+    if (systemClock.monotonic() > deadline)
+      throw new GantryError('DeadlineExceeded', `processes in ${group} do not end`)
     await delay(systemClock, 5)
   }
 }
@@ -65,8 +70,13 @@ export class NamespaceMachine implements Machine {
     this.address = making.address
     this.#making = making
     this.#handle = handleOf(record)
-    const { place: { group }, tree } = making
-    this.disk = this.#handle.ownDisk ? new LoopDisk({ machine: this, group, tree, pid: () => this.#pid, remember: (change) => this.#remember(change) }) : undefined
+    const {
+      place: { group },
+      tree,
+    } = making
+    this.disk = this.#handle.ownDisk
+      ? new LoopDisk({ machine: this, group, tree, pid: () => this.#pid, remember: (change) => this.#remember(change) })
+      : undefined
   }
 
   /** The init's, on the host; undefined while the machine is off. */
@@ -87,7 +97,7 @@ export class NamespaceMachine implements Machine {
 
   async state(): Promise<MachineState> {
     if (this.#pid === undefined) return 'off'
-    return await this.#making.tree.isFrozen(this.#making.place.group) ? 'frozen' : 'running'
+    return (await this.#making.tree.isFrozen(this.#making.place.group)) ? 'frozen' : 'running'
   }
 
   async run(command: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
@@ -95,8 +105,11 @@ export class NamespaceMachine implements Machine {
   }
 
   async startProgram(command: readonly string[]): Promise<JsonValue> {
-    const { tree, place: { group } } = this.#making
-    return { ...await startBeside(tree, group, this.#running(), named(command), this.spec.log) }
+    const {
+      tree,
+      place: { group },
+    } = this.#making
+    return { ...(await startBeside(tree, group, this.#running(), named(command), this.spec.log)) }
   }
 
   async endProgram(program: JsonValue): Promise<void> {
@@ -126,7 +139,11 @@ export class NamespaceMachine implements Machine {
   }
 
   async powerOff(): Promise<void> {
-    if (!this.#handle.ownDisk) throw new GantryError('FailedPrecondition', `machine ${this.spec.name} has no disk of its own, whose unwritten pages could be lost`)
+    if (!this.#handle.ownDisk)
+      throw new GantryError(
+        'FailedPrecondition',
+        `machine ${this.spec.name} has no disk of its own, whose unwritten pages could be lost`,
+      )
     // First the disk: nothing that ends after it can write any more.
     await cutPower(this.#handle.init, this.#making.place.image, this.spec.stateDir)
     await this.kill()

@@ -21,7 +21,12 @@ export interface Place {
 /** InvalidArgument unless the folder above stateDir has the machine's name: it is removed with the machine, whole. */
 export function placeOf(rig: string, network: RigNetwork, { name, index, stateDir }: MachineSpec): Place {
   const home = dirname(stateDir)
-  if (basename(home) !== name) throw new GantryError('InvalidArgument', `the folder above the state directory ${stateDir} must be the machine's own, named ${name}`, { details: [{ field: 'stateDir', value: stateDir, remedy: join(home, name, basename(stateDir)) }] })
+  if (basename(home) !== name)
+    throw new GantryError(
+      'InvalidArgument',
+      `the folder above the state directory ${stateDir} must be the machine's own, named ${name}`,
+      { details: [{ field: 'stateDir', value: stateDir, remedy: join(home, name, basename(stateDir)) }] },
+    )
   return { home, image: `${home}.disk`, group: `gantry-rig/${rig}/${name}`, cable: cableOf(network, index) }
 }
 

@@ -1,4 +1,7 @@
-/** Programs of the host and its machines, found where root has them: whoever became root by `su` or `sudo` may have a PATH without /usr/sbin. */
+/**
+ * Programs of the host and its machines, found where root has them: whoever became root by `su` or `sudo` may have a
+ * PATH without /usr/sbin.
+ */
 import { run, type CommandOptions, type CommandResult } from '../../../../proto/base/command.ts'
 
 const ROOT_PATHS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin']
@@ -14,6 +17,10 @@ export function withSearchPath(env: NodeJS.ProcessEnv = process.env): NodeJS.Pro
 }
 
 /** As `run`, with programs looked for in `searchPath`. */
-export function runProgram(program: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
   return run(program, args, { ...options, env: withSearchPath(options.env) })
 }

@@ -6,7 +6,10 @@ import type { Conditions } from './task.ts'
 
 /** Bytes on the line at once where no rate bounds them. */
 const LONG_LINE = 16 * 1024 * 1024
-/** With a rate: milliseconds of it that are taken in beyond those under way, and the milliseconds that are handed on as one piece. */
+/**
+ * With a rate: milliseconds of it that are taken in beyond those under way, and the milliseconds that are handed on as
+ * one piece.
+ */
 const AHEAD = 250
 const PIECE = 20
 /** Bytes of a piece: no smaller, so that a low rate does not take a timer for each byte, and no larger. */
@@ -71,7 +74,10 @@ export class DelayLine extends Duplex {
   #put(bytes: Buffer | null): void {
     const { by = 0, jitter = 0, reorder = 0, rate } = this.#conditions
     const length = bytes?.length ?? 0
-    const late = by + (jitter === 0 ? 0 : (this.#random.next() * 2 - 1) * jitter) + (reorder > 0 && this.#random.next() < reorder ? Math.max(by, jitter) : 0)
+    const late =
+      by +
+      (jitter === 0 ? 0 : (this.#random.next() * 2 - 1) * jitter) +
+      (reorder > 0 && this.#random.next() < reorder ? Math.max(by, jitter) : 0)
     this.#free = Math.max(this.#free, this.#clock.monotonic()) + (rate === undefined ? 0 : (length / rate) * 1000)
     this.#last = Math.max(this.#last, this.#free + Math.max(0, late))
     // Timers know whole milliseconds.
@@ -90,7 +96,8 @@ export class DelayLine extends Duplex {
       this.#wanted = this.push(bytes)
     }
     const next = this.#queue[0]
-    if (this.#wanted && next !== undefined) this.#timer = this.#clock.after(next.due - this.#clock.monotonic(), () => this.#release())
+    if (this.#wanted && next !== undefined)
+      this.#timer = this.#clock.after(next.due - this.#clock.monotonic(), () => this.#release())
     if (this.#held > this.#room) return
     const accept = this.#accept
     this.#accept = undefined

@@ -1,5 +1,12 @@
 /** What a query in DNS asks, and answers that say no. RFC 1035 section 4. */
-import { AUTHORITATIVE_ANSWER, decode, encode, RECURSION_AVAILABLE, RECURSION_DESIRED, type DecodedPacket } from 'dns-packet'
+import {
+  AUTHORITATIVE_ANSWER,
+  decode,
+  encode,
+  RECURSION_AVAILABLE,
+  RECURSION_DESIRED,
+  type DecodedPacket,
+} from 'dns-packet'
 
 /** Bytes of a header, and of the length before a message over TCP (RFC 1035 section 4.2.2). */
 const HEADER = 12
@@ -31,7 +38,12 @@ export function isBelow(query: DecodedPacket, suffix: string): boolean {
 export function refusal(query: DecodedPacket, code: keyof typeof CODES): Buffer {
   const authority = code === 'nxdomain' ? AUTHORITATIVE_ANSWER : 0
   const flags = ((query.flags ?? 0) & RECURSION_DESIRED) | RECURSION_AVAILABLE | authority | CODES[code]
-  return encode({ type: 'response', ...(query.id === undefined ? {} : { id: query.id }), flags, questions: query.questions! })
+  return encode({
+    type: 'response',
+    ...(query.id === undefined ? {} : { id: query.id }),
+    flags,
+    questions: query.questions!,
+  })
 }
 
 /** Cuts a TCP stream into messages without their length. */

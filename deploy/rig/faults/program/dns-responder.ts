@@ -1,5 +1,6 @@
 /**
- * Queries that are led here are answered with a fault if their name is among the chosen, and go on to the server that they were meant for if it is
+ * Queries that are led here are answered with a fault if their name is among the chosen, and go on to the server that
+ * they were meant for if it is
  * not. Over UDP and TCP.
  *
  *   query ──▶ chosen? ──┬── yes ──▶ no answer, a refusal, or late
@@ -41,7 +42,8 @@ export class DnsResponder {
   async start(): Promise<number[]> {
     const ports: number[] = []
     for (const server of this.#task.servers) {
-      for (const host of ['127.0.0.1', '0.0.0.0']) ports.push(await this.#listenUdp(host, server), await this.#listenTcp(host, server))
+      for (const host of ['127.0.0.1', '0.0.0.0'])
+        ports.push(await this.#listenUdp(host, server), await this.#listenTcp(host, server))
     }
     return ports
   }
@@ -56,14 +58,17 @@ export class DnsResponder {
   async #listenUdp(host: string, server: DnsServer | null): Promise<number> {
     const socket = createSocket('udp4')
     this.#listening.push(socket)
-    socket.on('message', (message, from) => this.#judge(message, server, {
-      answer: (answer) => {
-        if (!this.#stopped) socket.send(answer, from.port, from.address)
-      },
-      pass: (onward) => this.#ask(message, onward, (answer) => {
-        if (!this.#stopped) socket.send(answer, from.port, from.address)
+    socket.on('message', (message, from) =>
+      this.#judge(message, server, {
+        answer: (answer) => {
+          if (!this.#stopped) socket.send(answer, from.port, from.address)
+        },
+        pass: (onward) =>
+          this.#ask(message, onward, (answer) => {
+            if (!this.#stopped) socket.send(answer, from.port, from.address)
+          }),
       }),
-    }))
+    )
     socket.bind(0, host)
     await once(socket, 'listening')
     // A reader that has gone away is told of by an error of the socket, which goes on.
@@ -94,13 +99,20 @@ export class DnsResponder {
     }
     socket.on('data', (piece: Buffer) => {
       for (const message of reader.read(piece)) {
-        this.#judge(message, server, { answer: write, pass: (to) => void (onward ??= dial(to)).write(withLength(message)) })
+        this.#judge(message, server, {
+          answer: write,
+          pass: (to) => void (onward ??= dial(to)).write(withLength(message)),
+        })
       }
     })
     socket.on('close', () => onward?.destroy())
   }
 
-  #judge(message: Buffer, server: DnsServer | null, { answer, pass }: { answer: (message: Buffer) => void; pass: (server: DnsServer) => void }): void {
+  #judge(
+    message: Buffer,
+    server: DnsServer | null,
+    { answer, pass }: { answer: (message: Buffer) => void; pass: (server: DnsServer) => void },
+  ): void {
     const verdict = this.#verdict(message)
     switch (verdict.do) {
       case 'answer':

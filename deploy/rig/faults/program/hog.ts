@@ -17,12 +17,15 @@ export function holdMemory({ bytes }: HoldTask): Buffer[] {
 }
 
 /**
- * Holds memory in a process of its own, which ends with this one. Resolves when it has it all, ResourceExhausted if the kernel ended it before; `ended`
+ * Holds memory in a process of its own, which ends with this one. Resolves when it has it all, ResourceExhausted if the
+ * kernel ended it before; `ended`
  * is called if it does so later.
  */
 export function startMemory({ bytes }: MemoryTask, ended: () => void): Promise<void> {
   const task: HoldTask = { mode: 'hold', bytes }
-  const child = spawn(process.execPath, [process.argv[1]!, JSON.stringify(task)], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [process.argv[1]!, JSON.stringify(task)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   return new Promise((resolve, reject) => {
     let held = false
     child.once('error', reject)
@@ -32,7 +35,15 @@ export function startMemory({ bytes }: MemoryTask, ended: () => void): Promise<v
     })
     child.once('close', (code, signal) => {
       if (held) return ended()
-      reject(new GantryError('ResourceExhausted', `the kernel gave no ${bytes} bytes: the process that took them ended with ${signal ?? `code ${code}`}`, { details: [{ field: 'bytes', value: String(bytes), remedy: 'take less, or give the machines more memory' }] }))
+      reject(
+        new GantryError(
+          'ResourceExhausted',
+          `the kernel gave no ${bytes} bytes: the process that took them ended with ${signal ?? `code ${code}`}`,
+          {
+            details: [{ field: 'bytes', value: String(bytes), remedy: 'take less, or give the machines more memory' }],
+          },
+        ),
+      )
     })
   })
 }

@@ -47,7 +47,7 @@ export class RegistryProxy {
     const { fault, latency = 0 } = this.#task
     const struck = this.#strikes(incoming)
     if (struck && (fault === '429' || fault === '500')) return this.#refuse(incoming, outgoing)
-    if (struck && fault === 'slow' && !await elapsed(this.#options.clock, latency, this.#stopping.signal)) return
+    if (struck && fault === 'slow' && !(await elapsed(this.#options.clock, latency, this.#stopping.signal))) return
     this.#pass(incoming, outgoing, struck)
   }
 
@@ -62,13 +62,31 @@ export class RegistryProxy {
   #refuse(incoming: IncomingMessage, outgoing: ServerResponse): void {
     incoming.resume()
     const tooMany = this.#task.fault === '429'
-    outgoing.writeHead(tooMany ? 429 : 500, { 'content-type': 'application/json', ...(tooMany ? { 'retry-after': String(this.#task.retryAfter) } : {}) })
-    outgoing.end(JSON.stringify({ errors: [tooMany ? { code: 'TOOMANYREQUESTS', message: 'too many requests' } : { code: 'UNKNOWN', message: 'unknown error' }] }))
+    outgoing.writeHead(tooMany ? 429 : 500, {
+      'content-type': 'application/json',
+      ...(tooMany ? { 'retry-after': String(this.#task.retryAfter) } : {}),
+    })
+    outgoing.end(
+      JSON.stringify({
+        errors: [
+          tooMany
+            ? { code: 'TOOMANYREQUESTS', message: 'too many requests' }
+            : { code: 'UNKNOWN', message: 'unknown error' },
+        ],
+      }),
+    )
   }
 
   #pass(incoming: IncomingMessage, outgoing: ServerResponse, struck: boolean): void {
     const { host, port } = this.#task
-    const onward = request({ agent: false, host, port, method: incoming.method, path: incoming.url, headers: incoming.headers })
+    const onward = request({
+      agent: false,
+      host,
+      port,
+      method: incoming.method,
+      path: incoming.url,
+      headers: incoming.headers,
+    })
     const cut = (): void => void outgoing.destroy()
     onward.on('error', cut)
     onward.on('response', (response) => {
@@ -88,7 +106,8 @@ export class RegistryProxy {
   /** What the body of an answer passes through. */
   #stages(response: IncomingMessage): NodeJS.ReadWriteStream[] {
     const { fault, rate } = this.#task
-    if (fault === 'slow' && rate !== undefined) return [new DelayLine({ rate }, this.#options.clock, this.#options.random)]
+    if (fault === 'slow' && rate !== undefined)
+      return [new DelayLine({ rate }, this.#options.clock, this.#options.random)]
     return fault === 'wrong-digest' ? [alteredAt(middleOf(response))] : []
   }
 }

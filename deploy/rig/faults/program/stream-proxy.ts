@@ -1,5 +1,6 @@
 /**
- * Connections that are led here go on to where they were going, over lines that delay them. Bytes of a connection keep their order. When either end
+ * Connections that are led here go on to where they were going, over lines that delay them. Bytes of a connection keep
+ * their order. When either end
  * resets, so does the other.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
@@ -30,7 +31,13 @@ export class StreamProxy {
 
   /** The ports that lead to the task's ports, in their order, once all listen. */
   async start(): Promise<number[]> {
-    this.#servers.push(...this.#task.ports.map((port) => createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => this.#serve(socket, port))))
+    this.#servers.push(
+      ...this.#task.ports.map((port) =>
+        createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) =>
+          this.#serve(socket, port),
+        ),
+      ),
+    )
     return Promise.all(this.#servers.map((server) => listen(server, '0.0.0.0')))
   }
 
@@ -43,7 +50,13 @@ export class StreamProxy {
   #serve(socket: Socket, port: number): void {
     const client = this.#clients.get(socket.remoteAddress ?? '')
     if (client === undefined) return void socket.resetAndDestroy()
-    const onward = connect({ host: this.#task.host, port, localAddress: client.via, allowHalfOpen: true, noDelay: true })
+    const onward = connect({
+      host: this.#task.host,
+      port,
+      localAddress: client.via,
+      allowHalfOpen: true,
+      noDelay: true,
+    })
     const ended = (error?: Error | null): void => {
       if (error === undefined || error === null) return
       for (const end of [socket, onward]) end.resetAndDestroy()

@@ -1,5 +1,6 @@
 /**
- * What the fault program is told to do, in JSON on its command line, and what it says when that is in effect. One task a program: it does it until
+ * What the fault program is told to do, in JSON on its command line, and what it says when that is in effect. One task
+ * a program: it does it until
  * it is ended.
  *
  *   fault ──▶ Task ──▶ gantry-fault.cjs on the machine ──▶ Ready (a file) ──▶ nft rules that lead traffic to its ports
@@ -73,7 +74,8 @@ export interface DnsTask {
   /** Milliseconds: `slow`. */
   readonly latency: number
   /**
-   * Where the rest goes on to: for each, four ports are listened on (on loopback UDP and TCP, on every address UDP and TCP). A single undefined one:
+   * Where the rest goes on to: for each, four ports are listened on (on loopback UDP and TCP, on every address UDP and
+   * TCP). A single undefined one:
    * there is no rest.
    */
   readonly servers: readonly (DnsServer | null)[]

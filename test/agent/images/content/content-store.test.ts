@@ -26,17 +26,24 @@ describe('content store', () => {
     await opened.start()
     return opened
   }
-  const send = (...chunks: Buffer[]) => (ingest: Ingest): Promise<void> => ingest.write({ host: 'test', resumed: false, stream: stream(chunks) })
+  const send =
+    (...chunks: Buffer[]) =>
+    (ingest: Ingest): Promise<void> =>
+      ingest.write({ host: 'test', resumed: false, stream: stream(chunks) })
   const unfinished = (): Promise<string[]> => readdir(join(root, 'ingests'))
   const visible = (): Promise<string[]> => readdir(join(root, 'blobs/sha256'))
 
   it('shows a blob only when it is whole and verified', async () => {
     const seen: number[] = []
-    await store.ingest(BLOB, async (ingest) => {
-      await send(BYTES.subarray(0, 300_000), BYTES.subarray(300_000))(ingest)
-      assert.equal(store.size(BLOB.digest), undefined)
-      assert.deepEqual(await visible(), [])
-    }, (bytes) => seen.push(bytes))
+    await store.ingest(
+      BLOB,
+      async (ingest) => {
+        await send(BYTES.subarray(0, 300_000), BYTES.subarray(300_000))(ingest)
+        assert.equal(store.size(BLOB.digest), undefined)
+        assert.deepEqual(await visible(), [])
+      },
+      (bytes) => seen.push(bytes),
+    )
     assert.deepEqual(seen, [300_000, 600_000])
     assert.deepEqual(await store.read(BLOB.digest), BYTES)
     assert.deepEqual(await unfinished(), [])
@@ -45,20 +52,33 @@ describe('content store', () => {
 
   it('refuses a wrong digest and a wrong size, and keeps nothing of them', async () => {
     const wrong = Buffer.concat([BYTES.subarray(1), Buffer.from('x')])
-    await assert.rejects(store.ingest(BLOB, send(wrong), () => undefined), hasCode('InvalidArgument', new RegExp(`as sent by test has digest ${digest(wrong)}`)))
-    await assert.rejects(store.ingest(BLOB, send(BYTES, Buffer.from('more')), () => undefined), hasCode('InvalidArgument', /longer than the 600000 bytes/))
+    await assert.rejects(
+      store.ingest(BLOB, send(wrong), () => undefined),
+      hasCode('InvalidArgument', new RegExp(`as sent by test has digest ${digest(wrong)}`)),
+    )
+    await assert.rejects(
+      store.ingest(BLOB, send(BYTES, Buffer.from('more')), () => undefined),
+      hasCode('InvalidArgument', /longer than the 600000 bytes/),
+    )
     assert.deepEqual([await visible(), await unfinished()], [[], []])
     assert.equal(await store.read(BLOB.digest), undefined)
     assert.throws(() => store.stream(BLOB.digest), hasCode('NotFound', /not on this node/))
   })
 
   it('continues after a cut, also after a restart', async () => {
-    await assert.rejects(store.ingest(BLOB, send(BYTES.subarray(0, 200_000)), () => undefined), hasCode('Unavailable', /ended after 200000 of 600000 bytes/))
+    await assert.rejects(
+      store.ingest(BLOB, send(BYTES.subarray(0, 200_000)), () => undefined),
+      hasCode('Unavailable', /ended after 200000 of 600000 bytes/),
+    )
     store = await open()
-    await store.ingest(BLOB, async (ingest) => {
-      assert.equal(await ingest.offset(), 200_000)
-      await ingest.write({ host: 'test', resumed: true, stream: stream([BYTES.subarray(200_000)]) })
-    }, () => undefined)
+    await store.ingest(
+      BLOB,
+      async (ingest) => {
+        assert.equal(await ingest.offset(), 200_000)
+        await ingest.write({ host: 'test', resumed: true, stream: stream([BYTES.subarray(200_000)]) })
+      },
+      () => undefined,
+    )
     assert.deepEqual(await store.read(BLOB.digest), BYTES)
   })
 
@@ -71,14 +91,22 @@ describe('content store', () => {
   it('finishes without a download what was whole when the machine stopped, and drops what is not the blob', async () => {
     const path = join(root, 'ingests', BLOB.digest.slice(7))
     await writeFile(path, BYTES)
-    await store.ingest(BLOB, () => Promise.reject(new Error('not needed')), () => undefined)
+    await store.ingest(
+      BLOB,
+      () => Promise.reject(new Error('not needed')),
+      () => undefined,
+    )
     assert.equal(store.size(BLOB.digest), BYTES.length)
     await store.remove(BLOB.digest)
     await writeFile(path, Buffer.alloc(BYTES.length))
-    await store.ingest(BLOB, async (ingest) => {
-      assert.equal(await ingest.offset(), 0)
-      await send(BYTES)(ingest)
-    }, () => undefined)
+    await store.ingest(
+      BLOB,
+      async (ingest) => {
+        assert.equal(await ingest.offset(), 0)
+        await send(BYTES)(ingest)
+      },
+      () => undefined,
+    )
     assert.deepEqual(await store.read(BLOB.digest), BYTES)
   })
 
@@ -91,7 +119,12 @@ describe('content store', () => {
 
   it('gets a blob once for two who ask', async () => {
     let downloads = 0
-    const ask = (): Promise<void> => store.ingest(BLOB, (ingest) => (downloads++, send(BYTES)(ingest)), () => undefined)
+    const ask = (): Promise<void> =>
+      store.ingest(
+        BLOB,
+        (ingest) => (downloads++, send(BYTES)(ingest)),
+        () => undefined,
+      )
     await Promise.all([ask(), ask()])
     assert.equal(downloads, 1)
   })
@@ -106,7 +139,13 @@ describe('content store', () => {
     assert.equal((await visible()).length, 3)
     await clock.advance(2000)
     await store.sweep(live, 1000)
-    assert.deepEqual((await visible()).sort(), blobs.slice(0, 2).map((bytes) => digest(bytes).slice(7)).sort())
+    assert.deepEqual(
+      (await visible()).sort(),
+      blobs
+        .slice(0, 2)
+        .map((bytes) => digest(bytes).slice(7))
+        .sort(),
+    )
     release()
     await store.sweep(live, 0)
     assert.deepEqual(await visible(), [digest(blobs[0]!).slice(7)])
@@ -123,11 +162,15 @@ describe('content store', () => {
     const held = new Promise<void>((resolve) => (rest = resolve))
     let begun = (): void => undefined
     const there = new Promise<void>((resolve) => (begun = resolve))
-    const ingesting = store.ingest(BLOB, async (ingest) => {
-      begun()
-      await held
-      await send(BYTES)(ingest)
-    }, () => undefined)
+    const ingesting = store.ingest(
+      BLOB,
+      async (ingest) => {
+        begun()
+        await held
+        await send(BYTES)(ingest)
+      },
+      () => undefined,
+    )
     await there
     await store.sweep(new Set(), 0)
     assert.deepEqual([await visible(), (await unfinished()).length], [[], 1])

@@ -42,6 +42,8 @@ export class FaultRegistry {
   }
 
   count(method: string, path: string): number {
-    return this.requests.filter((request) => request.method === method && new URL(request.url!, 'http://x').pathname === path).length
+    return this.requests.filter(
+      (request) => request.method === method && new URL(request.url!, 'http://x').pathname === path,
+    ).length
   }
 }

@@ -11,19 +11,30 @@ describe('peers whose addresses are none', function () {
 
   beforeEach(async () => {
     lab = await Lab.make()
-    ;[one, three] = await Promise.all([lab.node({ number: 1, place: 'switch' }), lab.node({ number: 3, place: 'router' })])
+    ;[one, three] = await Promise.all([
+      lab.node({ number: 1, place: 'switch' }),
+      lab.node({ number: 3, place: 'router' }),
+    ])
   })
   afterEach(() => lab.remove())
 
-  /** The two nodes, and one more that says this of itself; before them, so that what fails for it would fail for them, too. */
+  /**
+   * The two nodes, and one more that says this of itself; before them, so that what fails for it would fail for them,
+   * too.
+   */
   function told(addresses: string[], podCidrs: string[]): NetworkUpdate {
     const update = lab.update()
-    update.set.unshift({ key: 'PeerNode/bad', entry: { case: 'peer', value: { name: 'bad', addresses, podCidrs, labels: {}, present: true } } })
+    update.set.unshift({
+      key: 'PeerNode/bad',
+      entry: { case: 'peer', value: { name: 'bad', addresses, podCidrs, labels: {}, present: true } },
+    })
     return update
   }
 
   async function links(): Promise<string[]> {
-    return (JSON.parse((await lab.in('n1', 'ip', '-json', 'link')).stdout) as { ifname: string }[]).map(({ ifname }) => ifname)
+    return (JSON.parse((await lab.in('n1', 'ip', '-json', 'link')).stdout) as { ifname: string }[]).map(
+      ({ ifname }) => ifname,
+    )
   }
 
   for (const [what, addresses, podCidrs] of [

@@ -8,12 +8,19 @@ export type Protocol = 'tcp' | 'udp'
 
 export class Talker {
   readonly #child: ChildProcess
-  readonly #pending = new Map<number, { resolve: (answer: Record<string, string>) => void; reject: (error: Error) => void }>()
+  readonly #pending = new Map<
+    number,
+    { resolve: (answer: Record<string, string>) => void; reject: (error: Error) => void }
+  >()
   #count = 0
 
   /** `netns`: path of the namespace. */
   constructor(netns: string) {
-    this.#child = spawn('nsenter', [`--net=${netns}`, '--', process.execPath, fileURLToPath(new URL('talker.mjs', import.meta.url))], { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#child = spawn(
+      'nsenter',
+      [`--net=${netns}`, '--', process.execPath, fileURLToPath(new URL('talker.mjs', import.meta.url))],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    )
     createInterface({ input: this.#child.stdout! }).on('line', (line) => {
       const { id, error, ...answer } = JSON.parse(line) as Record<string, string> & { id: number }
       const pending = this.#pending.get(id)

@@ -1,4 +1,7 @@
-/** VXLAN packets that somebody makes: a pod, a machine that is no peer, a peer that says it is another. All in namespaces of the test. */
+/**
+ * VXLAN packets that somebody makes: a pod, a machine that is no peer, a peer that says it is another. All in
+ * namespaces of the test.
+ */
 import assert from 'node:assert/strict'
 import type { Attachment } from '../../../../agent/network/contract.ts'
 import { overlayMac, VNI } from '../../../../agent/network/fabric/plan.ts'
@@ -24,7 +27,10 @@ describe('packets in the overlay that are not what they say', function () {
 
   beforeEach(async () => {
     lab = await Lab.make()
-    ;[one, three] = await Promise.all([lab.node({ number: 1, place: 'switch' }), lab.node({ number: 3, place: 'router' })])
+    ;[one, three] = await Promise.all([
+      lab.node({ number: 1, place: 'switch' }),
+      lab.node({ number: 3, place: 'router' }),
+    ])
     await lab.follow()
     ;[attacker, victim, remote] = [await one.pod('attacker'), await one.pod('victim'), await three.pod('remote')]
     arrivals = await Arrivals.at(victim.netns)
@@ -36,7 +42,13 @@ describe('packets in the overlay that are not what they say', function () {
   /** For the victim, in the first node's overlay device. `family`: of the addresses inside. */
   const forged = (from: Attachment | string, family: 4 | 6 = 4, port = HOSTILE): Buffer => {
     const index = family === 4 ? 0 : 1
-    return forge({ vni: VNI, toMac: overlayMac(one.address), from: typeof from === 'string' ? from : from.addresses[index]!, to: victim.addresses[index]!, port })
+    return forge({
+      vni: VNI,
+      toMac: overlayMac(one.address),
+      from: typeof from === 'string' ? from : from.addresses[index]!,
+      to: victim.addresses[index]!,
+      port,
+    })
   }
 
   /** What was sent before has arrived by now, if it does: a packet that may come the same way has. */
@@ -48,26 +60,38 @@ describe('packets in the overlay that are not what they say', function () {
 
   for (const family of [4, 6] as const) {
     it(`are not taken from a pod, at any address of its node or of another (IPv${family} inside)`, async () => {
-      for (const address of [one.address, 'fd00:2::1', '10.244.1.1', 'fd00:10:244:1::1']) await send(attacker.netns, address, forged(remote, family))
+      for (const address of [one.address, 'fd00:2::1', '10.244.1.1', 'fd00:10:244:1::1'])
+        await send(attacker.netns, address, forged(remote, family))
       // As what its own node has: its node's address would make that good.
       const neighbour = await three.pod('neighbour')
-      for (const address of [one.address, '10.244.1.1', 'fd00:10:244:1::1']) for (const from of [neighbour, remote]) await send(remote.netns, address, forged(from, family))
+      for (const address of [one.address, '10.244.1.1', 'fd00:10:244:1::1'])
+        for (const from of [neighbour, remote]) await send(remote.netns, address, forged(from, family))
       await settled(family)
       assert.equal(await arrivals.count(HOSTILE), 0)
     })
 
     it(`are not taken from a machine that is no peer (IPv${family} inside)`, async () => {
-      for (const from of [remote, attacker]) for (const address of [one.address, 'fd00:2::1']) await send(lab.pin('router'), address, forged(from, family))
+      for (const from of [remote, attacker])
+        for (const address of [one.address, 'fd00:2::1']) await send(lab.pin('router'), address, forged(from, family))
       await settled(family)
       assert.equal(await arrivals.count(HOSTILE), 0)
     })
 
     it(`are not taken from a peer for addresses that live elsewhere (IPv${family} inside)`, async () => {
       const told = lab.update()
-      const third = { name: 'n9', addresses: ['198.51.100.9'], podCidrs: ['10.244.9.0/24', 'fd00:10:244:9::/64'], labels: {}, present: true }
+      const third = {
+        name: 'n9',
+        addresses: ['198.51.100.9'],
+        podCidrs: ['10.244.9.0/24', 'fd00:10:244:9::/64'],
+        labels: {},
+        present: true,
+      }
       told.set.push({ key: 'PeerNode/n9', entry: { case: 'peer', value: third } })
       await one.follow(told)
-      const elsewhere = family === 4 ? ['10.244.9.7', '10.244.2.7', '192.0.2.254', '127.0.0.1', attacker.addresses[0]!] : ['fd00:10:244:9::7', 'fd00:10:244:2::7', 'fd00:2::fe', '::1', attacker.addresses[1]!]
+      const elsewhere =
+        family === 4
+          ? ['10.244.9.7', '10.244.2.7', '192.0.2.254', '127.0.0.1', attacker.addresses[0]!]
+          : ['fd00:10:244:9::7', 'fd00:10:244:2::7', 'fd00:2::fe', '::1', attacker.addresses[1]!]
       for (const from of elsewhere) await send(lab.pin('n3'), one.address, forged(from, family))
       await settled(family)
       assert.equal(await arrivals.count(HOSTILE), 0)
@@ -75,8 +99,13 @@ describe('packets in the overlay that are not what they say', function () {
   }
 
   it('are not taken by way of a Service that leads to the port of a node', async () => {
-    await run('nsenter', [`--net=${lab.pin('n3')}`, '--', 'nft', `
-      table inet test_service { chain prerouting { type nat hook prerouting priority dstnat; policy accept; udp dport 53 ip daddr 10.96.0.9 dnat ip to ${one.address}:8472; }; }`])
+    await run('nsenter', [
+      `--net=${lab.pin('n3')}`,
+      '--',
+      'nft',
+      `
+      table inet test_service { chain prerouting { type nat hook prerouting priority dstnat; policy accept; udp dport 53 ip daddr 10.96.0.9 dnat ip to ${one.address}:8472; }; }`,
+    ])
     await send(remote.netns, '10.96.0.9', forged(remote), 3, 53)
     await lab.in('router', 'ip', 'route', 'add', '10.96.0.9/32', 'via', three.address)
     await send(lab.pin('router'), '10.96.0.9', forged(remote), 3, 53)
@@ -112,7 +141,19 @@ describe('packets in the overlay that are not what they say', function () {
 
   it('a pod sends nothing with a hardware address that is not its own', async () => {
     await lab.in(attacker.netns, 'ip', 'link', 'set', 'eth0', 'address', '02:67:00:00:00:01')
-    await lab.in(attacker.netns, 'ip', 'neigh', 'replace', '10.244.1.1', 'lladdr', '02:67:74:72:79:00', 'dev', 'eth0', 'nud', 'permanent')
+    await lab.in(
+      attacker.netns,
+      'ip',
+      'neigh',
+      'replace',
+      '10.244.1.1',
+      'lladdr',
+      '02:67:74:72:79:00',
+      'dev',
+      'eth0',
+      'nud',
+      'permanent',
+    )
     await send(attacker.netns, victim.address, Buffer.from('x'), 3, HOSTILE)
     await settled()
     assert.equal(await arrivals.count(HOSTILE), 0)

@@ -64,7 +64,13 @@ export function forge(forged: Forged): Buffer {
 /** A request or an answer that says where an address is: RFC 826. */
 export function forgeArp(vni: number, toMac: string, fromMac: string, says: string, to: string): Buffer {
   const head = Buffer.from([0, 1, 8, 0, 6, 4, 0, 2])
-  return encapsulate(vni, toMac, fromMac, 0x0806, Buffer.concat([head, macBytes(fromMac), bytesOf(says), macBytes(toMac), bytesOf(to)]))
+  return encapsulate(
+    vni,
+    toMac,
+    fromMac,
+    0x0806,
+    Buffer.concat([head, macBytes(fromMac), bytesOf(says), macBytes(toMac), bytesOf(to)]),
+  )
 }
 
 function encapsulate(vni: number, toMac: string, fromMac: string, type: number, bytes: Buffer): Buffer {
@@ -88,7 +94,21 @@ next()
 
 /** Sends it as an ordinary program would. `netns`: path of the namespace. */
 export async function send(netns: string, address: string, content: Buffer, count = 3, port = 8472): Promise<void> {
-  await run('nsenter', [`--net=${netns}`, '--', process.execPath, '-e', SENDER, address, String(port), String(count), content.toString('hex')], { timeout: 15_000 })
+  await run(
+    'nsenter',
+    [
+      `--net=${netns}`,
+      '--',
+      process.execPath,
+      '-e',
+      SENDER,
+      address,
+      String(port),
+      String(count),
+      content.toString('hex'),
+    ],
+    { timeout: 15_000 },
+  )
 }
 
 /** Counts datagrams by their ports where they arrive, before anything else looks at them. */
@@ -100,17 +120,36 @@ export class Arrivals {
   }
 
   static async at(netns: string): Promise<Arrivals> {
-    await run('nsenter', [`--net=${netns}`, '--', 'nft', `
+    await run('nsenter', [
+      `--net=${netns}`,
+      '--',
+      'nft',
+      `
       table inet test_arrivals {
         set ports { type inet_service; flags dynamic; counter; }
         chain prerouting { type filter hook prerouting priority -450; meta l4proto udp update @ports { udp dport }; }
-      }`])
+      }`,
+    ])
     return new Arrivals(netns)
   }
 
   async count(port: number): Promise<number> {
-    const { stdout } = await run('nsenter', [`--net=${this.#netns}`, '--', 'nft', '-j', 'list', 'set', 'inet', 'test_arrivals', 'ports'])
-    const { nftables } = JSON.parse(stdout) as { nftables: { set?: { elem?: { elem: { val: number; counter: { packets: number } } }[] } }[] }
-    return nftables.flatMap(({ set }) => set?.elem ?? []).find(({ elem }) => elem.val === port)?.elem.counter.packets ?? 0
+    const { stdout } = await run('nsenter', [
+      `--net=${this.#netns}`,
+      '--',
+      'nft',
+      '-j',
+      'list',
+      'set',
+      'inet',
+      'test_arrivals',
+      'ports',
+    ])
+    const { nftables } = JSON.parse(stdout) as {
+      nftables: { set?: { elem?: { elem: { val: number; counter: { packets: number } } }[] } }[]
+    }
+    return (
+      nftables.flatMap(({ set }) => set?.elem ?? []).find(({ elem }) => elem.val === port)?.elem.counter.packets ?? 0
+    )
   }
 }

@@ -16,26 +16,50 @@ type Entries = Pick<NetworkView, 'entries'>
 /** Judged on the sender's node, then on the receiver's. */
 export function passes(packet: Packet, sender: Entries | undefined, receiver: Entries | undefined): boolean {
   if (packet.from === packet.to) return true
-  return (sender === undefined || judge(packet, sender, 'egress')) && (receiver === undefined || judge(packet, receiver, 'ingress'))
+  return (
+    (sender === undefined || judge(packet, sender, 'egress')) &&
+    (receiver === undefined || judge(packet, receiver, 'ingress'))
+  )
 }
 
 function judge(packet: Packet, view: Entries, direction: 'ingress' | 'egress'): boolean {
   const own = direction === 'ingress' ? packet.to : packet.from
-  const guards = [...view.entries('guarded').values()].filter((pod: GuardedPod) => pod.addresses.includes(own) && pod[direction])
+  const guards = [...view.entries('guarded').values()].filter(
+    (pod: GuardedPod) => pod.addresses.includes(own) && pod[direction],
+  )
   if (guards.length === 0) return true
   const rules = [...view.entries('rules').values()]
-  return guards[0]!.rules.some((name) => rules.some((each) => each.name === name && each[direction].some((rule) => fits(packet, view, rule, direction))))
+  return guards[0]!.rules.some((name) =>
+    rules.some((each) => each.name === name && each[direction].some((rule) => fits(packet, view, rule, direction))),
+  )
 }
 
-function fits({ from, to, protocol, port }: Packet, view: Entries, rule: PolicyRule, direction: 'ingress' | 'egress'): boolean {
+function fits(
+  { from, to, protocol, port }: Packet,
+  view: Entries,
+  rule: PolicyRule,
+  direction: 'ingress' | 'egress',
+): boolean {
   const other = direction === 'ingress' ? from : to
   const parts = (name: string) => [...view.entries('addresses').values()].filter((part) => part.name === name)
-  const peer = rule.anyPeer
-    || rule.sets.some((name) => parts(name).some(({ addresses }) => addresses.includes(other)))
-    || rule.blocks.some(({ cidr, except }) => inside(other, cidr) && !except.some((gap) => inside(other, gap)))
-  const portFits = rule.anyPort
-    || rule.ports.some((each) => each.protocol === protocol && (each.port === 0 || (port >= each.port && port <= (each.endPort === 0 ? each.port : each.endPort))))
-    || rule.endpoints.some((name) => parts(name).some(({ endpoints }) => endpoints.some((endpoint) => endpoint.address === to && endpoint.protocol === protocol && endpoint.port === port)))
+  const peer =
+    rule.anyPeer ||
+    rule.sets.some((name) => parts(name).some(({ addresses }) => addresses.includes(other))) ||
+    rule.blocks.some(({ cidr, except }) => inside(other, cidr) && !except.some((gap) => inside(other, gap)))
+  const portFits =
+    rule.anyPort ||
+    rule.ports.some(
+      (each) =>
+        each.protocol === protocol &&
+        (each.port === 0 || (port >= each.port && port <= (each.endPort === 0 ? each.port : each.endPort))),
+    ) ||
+    rule.endpoints.some((name) =>
+      parts(name).some(({ endpoints }) =>
+        endpoints.some(
+          (endpoint) => endpoint.address === to && endpoint.protocol === protocol && endpoint.port === port,
+        ),
+      ),
+    )
   return peer && portFits
 }
 

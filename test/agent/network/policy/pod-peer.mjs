@@ -1,5 +1,6 @@
 /**
- * Runs inside a pod's network namespace: listens, counts what arrives, and connects when told to. One JSON command a line on its input, one JSON
+ * Runs inside a pod's network namespace: listens, counts what arrives, and connects when told to. One JSON command a
+ * line on its input, one JSON
  * answer a line on its output. Ends when its input does.
  */
 import { createSocket } from 'node:dgram'
@@ -19,27 +20,35 @@ function count(key, by = 1) {
 /** Answers whatever comes. */
 function serve({ tcp, udp }) {
   return Promise.all([
-    ...tcp.map((port) => new Promise((resolve, reject) => {
-      const server = createServer((socket) => {
-        count(`TCP/${port}`)
-        socket.on('error', () => undefined)
-        socket.on('data', (chunk) => {
-          count('bytes', chunk.length)
-          socket.write(chunk)
-        })
-      })
-      server.on('error', reject)
-      server.listen({ port, host: '::', ipv6Only: false }, resolve)
-    })),
-    ...udp.flatMap((port) => ['udp4', 'udp6'].map((type) => new Promise((resolve, reject) => {
-      const socket = createSocket({ type, ipv6Only: type === 'udp6' })
-      socket.on('error', reject)
-      socket.on('message', (message, { port: from, address }) => {
-        count(`UDP/${port}`)
-        socket.send(message, from, address)
-      })
-      socket.bind(port, resolve)
-    }))),
+    ...tcp.map(
+      (port) =>
+        new Promise((resolve, reject) => {
+          const server = createServer((socket) => {
+            count(`TCP/${port}`)
+            socket.on('error', () => undefined)
+            socket.on('data', (chunk) => {
+              count('bytes', chunk.length)
+              socket.write(chunk)
+            })
+          })
+          server.on('error', reject)
+          server.listen({ port, host: '::', ipv6Only: false }, resolve)
+        }),
+    ),
+    ...udp.flatMap((port) =>
+      ['udp4', 'udp6'].map(
+        (type) =>
+          new Promise((resolve, reject) => {
+            const socket = createSocket({ type, ipv6Only: type === 'udp6' })
+            socket.on('error', reject)
+            socket.on('message', (message, { port: from, address }) => {
+              count(`UDP/${port}`)
+              socket.send(message, from, address)
+            })
+            socket.bind(port, resolve)
+          }),
+      ),
+    ),
   ])
 }
 
@@ -99,7 +108,7 @@ async function flood({ protocol, address, port }) {
   const attempt = protocol === 'udp' ? attemptUdp : attemptTcp
   const tally = { answered: 0, refused: 0 }
   flooding = { tally, on: true }
-  while (flooding.on) tally[await attempt({ address, port, longest: 100 }) === 'answered' ? 'answered' : 'refused']++
+  while (flooding.on) tally[(await attempt({ address, port, longest: 100 })) === 'answered' ? 'answered' : 'refused']++
   return tally
 }
 
@@ -131,7 +140,13 @@ async function rate({ address, port, millis }) {
 }
 
 const actions = {
-  serve, tcp: attemptTcp, say: sayTcp, udp: attemptUdp, flood, storm, rate,
+  serve,
+  tcp: attemptTcp,
+  say: sayTcp,
+  udp: attemptUdp,
+  flood,
+  storm,
+  rate,
   tally: () => flooding.tally,
   calm: () => (flooding.on = false),
   counts: () => counts,

@@ -1,10 +1,19 @@
-/** Policies in the kernel, by packets between pods of two nodes. What must not arrive is refused to the sender, and was not counted by the receiver. */
+/**
+ * Policies in the kernel, by packets between pods of two nodes. What must not arrive is refused to the sender, and was
+ * not counted by the receiver.
+ */
 import assert from 'node:assert/strict'
 import { PolicyGuard } from '../../../../agent/network/policy/policy-guard.ts'
 import { GantryError } from '../../../../proto/api/errors.ts'
 import { run } from '../../../../proto/base/command.ts'
 import type { NetworkPolicy, Pod } from '../../../../proto/gen/types.ts'
-import { namespaceOf, podOf, policyOf, PolicyWorld, type WorldPod } from '../../../controller/dispatch/network/policy-world.ts'
+import {
+  namespaceOf,
+  podOf,
+  policyOf,
+  PolicyWorld,
+  type WorldPod,
+} from '../../../controller/dispatch/network/policy-world.ts'
 import { eventually } from '../../../eventually.ts'
 import { OUTSIDE, TwoNodes, type Peer, type Place } from './two-nodes.ts'
 
@@ -33,7 +42,11 @@ class Guarded {
 
   constructor(nodes: TwoNodes) {
     this.#nodes = nodes
-    this.world = new PolicyWorld([namespaceOf('default'), namespaceOf('ops', { team: 'ops' }), ...(Object.keys(PODS) as PodName[]).map((name) => podOf(name, { ...PODS[name], ...PLACES[name] }))])
+    this.world = new PolicyWorld([
+      namespaceOf('default'),
+      namespaceOf('ops', { team: 'ops' }),
+      ...(Object.keys(PODS) as PodName[]).map((name) => podOf(name, { ...PODS[name], ...PLACES[name] })),
+    ])
     this.guards = { a: this.guard('a'), b: this.guard('b') }
   }
 
@@ -83,19 +96,36 @@ describe('policies in the kernel', function () {
 
   /** Must be answered, in both families. */
   async function allowed(from: Peer, to: Peer, port: number, protocol: 'tcp' | 'udp' = 'tcp'): Promise<void> {
-    await Promise.all(to.addresses.map(async (address) => assert.equal(await from[protocol](address, port), 'answered', `${from.addresses[0]} → ${address} ${protocol} ${port}`)))
+    await Promise.all(
+      to.addresses.map(async (address) =>
+        assert.equal(
+          await from[protocol](address, port),
+          'answered',
+          `${from.addresses[0]} → ${address} ${protocol} ${port}`,
+        ),
+      ),
+    )
   }
 
   /** The sender hears that it is refused, and the receiver has seen nothing. */
   async function refused(from: Peer, to: Peer, port: number, protocol: 'tcp' | 'udp' = 'tcp'): Promise<void> {
     const key = `${protocol.toUpperCase()}/${port}`
     const before = await to.arrived(key)
-    await Promise.all(to.addresses.map(async (address) => assert.match(await from[protocol](address, port), /^(EHOSTUNREACH|EACCES)$/, `${from.addresses[0]} → ${address} ${protocol} ${port}`)))
+    await Promise.all(
+      to.addresses.map(async (address) =>
+        assert.match(
+          await from[protocol](address, port),
+          /^(EHOSTUNREACH|EACCES)$/,
+          `${from.addresses[0]} → ${address} ${protocol} ${port}`,
+        ),
+      ),
+    )
     assert.equal(await to.arrived(key), before, `${key} arrived`)
   }
 
   const table = async (node: 'a' | 'b'): Promise<string> => (await nodes.in(node, 'nft', ['list', 'ruleset'])).stdout
-  const pings = async (pod: string, address: string): Promise<boolean> => (await nodes.in(pod, 'ping', ['-c', '1', '-W', '3', address], undefined, [0, 1])).code === 0
+  const pings = async (pod: string, address: string): Promise<boolean> =>
+    (await nodes.in(pod, 'ping', ['-c', '1', '-W', '3', address], undefined, [0, 1])).code === 0
 
   it('has no table without policies, and none again when the last goes', async () => {
     assert.equal(await table('a'), '')
@@ -109,8 +139,12 @@ describe('policies in the kernel', function () {
   })
 
   it('refuses everything by default in the directions that a policy is about', async () => {
-    await guarded.set(policyOf('deny-in', { podSelector: { matchLabels: { app: 'web' } } }), policyOf('deny-out', { podSelector: { matchLabels: { app: 'db' } }, policyTypes: ['Egress'] }))
-    for (const protocol of ['tcp', 'udp'] as const) await Promise.all([peers.client, peers.job, outside].map((from) => refused(from, peers.web, 80, protocol)))
+    await guarded.set(
+      policyOf('deny-in', { podSelector: { matchLabels: { app: 'web' } } }),
+      policyOf('deny-out', { podSelector: { matchLabels: { app: 'db' } }, policyTypes: ['Egress'] }),
+    )
+    for (const protocol of ['tcp', 'udp'] as const)
+      await Promise.all([peers.client, peers.job, outside].map((from) => refused(from, peers.web, 80, protocol)))
     await allowed(peers.web, peers.client, 80)
     await refused(peers.db, peers.client, 80)
     await refused(peers.db, peers.job, 80, 'udp')
@@ -119,10 +153,15 @@ describe('policies in the kernel', function () {
   })
 
   it('allows pods by labels, of its own namespace or of others by theirs', async () => {
-    await guarded.set(policyOf('web', {
-      podSelector: { matchLabels: { app: 'web' } },
-      ingress: [{ from: [{ podSelector: { matchLabels: { app: 'db' } } }], ports: [{ port: 80 }] }, { from: [{ namespaceSelector: { matchLabels: { team: 'ops' } }, podSelector: {} }], ports: [{ port: 81 }] }],
-    } as never))
+    await guarded.set(
+      policyOf('web', {
+        podSelector: { matchLabels: { app: 'web' } },
+        ingress: [
+          { from: [{ podSelector: { matchLabels: { app: 'db' } } }], ports: [{ port: 80 }] },
+          { from: [{ namespaceSelector: { matchLabels: { team: 'ops' } }, podSelector: {} }], ports: [{ port: 81 }] },
+        ],
+      } as never),
+    )
     await allowed(peers.db, peers.web, 80)
     await refused(peers.db, peers.web, 81)
     await allowed(peers.job, peers.web, 81)
@@ -130,9 +169,16 @@ describe('policies in the kernel', function () {
     await Promise.all([80, 81].map((port) => refused(peers.client, peers.web, port)))
   })
 
-  it('judges egress on the sender\'s node and ingress on the receiver\'s', async () => {
-    const out = policyOf('out', { podSelector: { matchLabels: { app: 'client' } }, policyTypes: ['Egress'], egress: [{ to: [{ podSelector: { matchLabels: { app: 'db' } } }] }] } as never)
-    const inward = policyOf('in', { podSelector: { matchLabels: { app: 'db' } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: 'web' } } }] }] } as never)
+  it("judges egress on the sender's node and ingress on the receiver's", async () => {
+    const out = policyOf('out', {
+      podSelector: { matchLabels: { app: 'client' } },
+      policyTypes: ['Egress'],
+      egress: [{ to: [{ podSelector: { matchLabels: { app: 'db' } } }] }],
+    } as never)
+    const inward = policyOf('in', {
+      podSelector: { matchLabels: { app: 'db' } },
+      ingress: [{ from: [{ podSelector: { matchLabels: { app: 'web' } } }] }],
+    } as never)
     await guarded.set(out)
     await allowed(peers.client, peers.db, 80)
     await refused(peers.client, peers.job, 80)
@@ -141,12 +187,16 @@ describe('policies in the kernel', function () {
     await refused(peers.client, peers.db, 80)
     await allowed(peers.web, peers.db, 80)
     const counters = async (node: 'a' | 'b') => Number(/counter refused \{\s+packets (\d+)/.exec(await table(node))![1])
-    assert.ok(await counters('b') > 0, 'the receiver\'s node refuses')
-    assert.ok(await counters('a') > 0, 'the sender\'s node refuses')
+    assert.ok((await counters('b')) > 0, "the receiver's node refuses")
+    assert.ok((await counters('a')) > 0, "the sender's node refuses")
   })
 
   it('allows blocks of addresses but for their gaps', async () => {
-    const web = (except: string[]) => policyOf('web', { podSelector: { matchLabels: { app: 'web' } }, ingress: [{ from: [{ ipBlock: { cidr: '198.51.0.0/16', except } }, { ipBlock: { cidr: '2001:db8::/32' } }] }] } as never)
+    const web = (except: string[]) =>
+      policyOf('web', {
+        podSelector: { matchLabels: { app: 'web' } },
+        ingress: [{ from: [{ ipBlock: { cidr: '198.51.0.0/16', except } }, { ipBlock: { cidr: '2001:db8::/32' } }] }],
+      } as never)
     await guarded.set(web(['198.51.99.0/24']))
     await allowed(outside, peers.web, 80)
     await refused(peers.client, peers.web, 80)
@@ -155,8 +205,13 @@ describe('policies in the kernel', function () {
     assert.equal(await outside.tcp(PLACES.web.addresses[1], 80), 'answered')
   })
 
-  it('takes ranges of ports and ports by name, which are each receiver\'s own', async () => {
-    await guarded.set(policyOf('in', { podSelector: { matchExpressions: [{ key: 'app', operator: 'In', values: ['web', 'db'] }] }, ingress: [{ ports: [{ port: 'http' }, { port: 85, endPort: 95 }] }] } as never))
+  it("takes ranges of ports and ports by name, which are each receiver's own", async () => {
+    await guarded.set(
+      policyOf('in', {
+        podSelector: { matchExpressions: [{ key: 'app', operator: 'In', values: ['web', 'db'] }] },
+        ingress: [{ ports: [{ port: 'http' }, { port: 85, endPort: 95 }] }],
+      } as never),
+    )
     await allowed(peers.client, peers.web, 8080)
     await refused(peers.client, peers.web, 81)
     await allowed(peers.client, peers.db, 81)
@@ -165,14 +220,32 @@ describe('policies in the kernel', function () {
       await allowed(peers.job, to, 90)
       await refused(peers.job, to, 80)
     }
-    await guarded.set(policyOf('out', { podSelector: { matchLabels: { app: 'client' } }, policyTypes: ['Egress'], egress: [{ ports: [{ port: 'http' }] }] } as never))
+    await guarded.set(
+      policyOf('out', {
+        podSelector: { matchLabels: { app: 'client' } },
+        policyTypes: ['Egress'],
+        egress: [{ ports: [{ port: 'http' }] }],
+      } as never),
+    )
     await allowed(peers.client, peers.db, 81)
     await allowed(peers.client, peers.web, 8080)
     await refused(peers.client, peers.web, 90)
   })
 
   it('tells protocols apart, and lets ICMP pass only where no port is asked for', async () => {
-    await guarded.set(policyOf('web', { podSelector: { matchLabels: { app: 'web' } }, ingress: [{ ports: [{ protocol: 'UDP', port: 80 }, { protocol: 'TCP', port: 81 }] }] } as never))
+    await guarded.set(
+      policyOf('web', {
+        podSelector: { matchLabels: { app: 'web' } },
+        ingress: [
+          {
+            ports: [
+              { protocol: 'UDP', port: 80 },
+              { protocol: 'TCP', port: 81 },
+            ],
+          },
+        ],
+      } as never),
+    )
     await allowed(peers.client, peers.web, 80, 'udp')
     await refused(peers.client, peers.web, 80)
     await allowed(peers.client, peers.web, 81)
@@ -184,10 +257,18 @@ describe('policies in the kernel', function () {
 
   it('keeps neither the node from its pods nor a pod from itself', async () => {
     await guarded.set(policyOf('deny', { policyTypes: ['Ingress', 'Egress'] }))
-    assert.equal((await nodes.in('a', 'ping', ['-c', '1', '-W', '3', PLACES.web.addresses[0]], undefined, [0, 1])).code, 0)
+    assert.equal(
+      (await nodes.in('a', 'ping', ['-c', '1', '-W', '3', PLACES.web.addresses[0]], undefined, [0, 1])).code,
+      0,
+    )
     assert.equal(await pings('pod1', '169.254.1.1'), true)
     // Through an address that is translated back to the pod, as a Service's is.
-    await nodes.in('a', 'nft', ['-f', '-'], 'table ip hairpin {\nchain in { type nat hook prerouting priority dstnat; ip daddr 10.96.0.9 dnat to 10.9.1.2; }\nchain out { type nat hook postrouting priority srcnat; ip saddr 10.9.1.2 ip daddr 10.9.1.2 masquerade; }\n}\n')
+    await nodes.in(
+      'a',
+      'nft',
+      ['-f', '-'],
+      'table ip hairpin {\nchain in { type nat hook prerouting priority dstnat; ip daddr 10.96.0.9 dnat to 10.9.1.2; }\nchain out { type nat hook postrouting priority srcnat; ip saddr 10.9.1.2 ip daddr 10.9.1.2 masquerade; }\n}\n',
+    )
     try {
       assert.equal(await peers.web.tcp('10.96.0.9', 80), 'answered')
       await refused(peers.client, peers.web, 80)
@@ -198,9 +279,27 @@ describe('policies in the kernel', function () {
   })
 
   it('ends connections that are no longer allowed, and leaves the others', async () => {
-    await guarded.set(policyOf('web', { podSelector: { matchLabels: { app: 'web' } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }, { podSelector: { matchLabels: { app: 'db' } } }] }] } as never))
-    for (const name of ['client', 'db'] as const) assert.equal(await peers[name].tcp(PLACES.web.addresses[0], 80, 'kept'), 'answered')
-    await guarded.set(policyOf('web', { podSelector: { matchLabels: { app: 'web' } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }] } as never))
+    await guarded.set(
+      policyOf('web', {
+        podSelector: { matchLabels: { app: 'web' } },
+        ingress: [
+          {
+            from: [
+              { podSelector: { matchLabels: { app: 'client' } } },
+              { podSelector: { matchLabels: { app: 'db' } } },
+            ],
+          },
+        ],
+      } as never),
+    )
+    for (const name of ['client', 'db'] as const)
+      assert.equal(await peers[name].tcp(PLACES.web.addresses[0], 80, 'kept'), 'answered')
+    await guarded.set(
+      policyOf('web', {
+        podSelector: { matchLabels: { app: 'web' } },
+        ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }],
+      } as never),
+    )
     assert.equal(await peers.client.ask('say', { hold: 'kept' }), 'answered')
     const before = await peers.web.arrived('bytes')
     assert.equal(await peers.db.ask('say', { hold: 'kept' }), 'ECONNRESET')
@@ -208,13 +307,28 @@ describe('policies in the kernel', function () {
   })
 
   it('follows pods that come, go and change, without a moment in which traffic that is allowed is refused', async () => {
-    await guarded.set(policyOf('web', { podSelector: { matchLabels: { app: 'web' } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }] } as never))
-    const flood = peers.client.ask<{ answered: number; refused: number }>('flood', { protocol: 'udp', address: PLACES.web.addresses[0], port: 80 })
+    await guarded.set(
+      policyOf('web', {
+        podSelector: { matchLabels: { app: 'web' } },
+        ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }],
+      } as never),
+    )
+    const flood = peers.client.ask<{ answered: number; refused: number }>('flood', {
+      protocol: 'udp',
+      address: PLACES.web.addresses[0],
+      port: 80,
+    })
     const tally = () => peers.client.ask<{ answered: number; refused: number }>('tally')
     for (let round = 1; round <= 5; round++) {
       await guarded.set(podOf('db', { ...PODS.db, ...PLACES.db, labels: { app: 'client' } }))
       await allowed(peers.db, peers.web, 81)
-      await guarded.set(podOf('db', { ...PODS.db, ...PLACES.db }), policyOf('further', { podSelector: { matchLabels: { app: 'web' } }, ingress: [{ ports: [{ port: 9000 + round }] }] } as never))
+      await guarded.set(
+        podOf('db', { ...PODS.db, ...PLACES.db }),
+        policyOf('further', {
+          podSelector: { matchLabels: { app: 'web' } },
+          ingress: [{ ports: [{ port: 9000 + round }] }],
+        } as never),
+      )
       await refused(peers.db, peers.web, 81, 'udp')
       const { answered } = await tally()
       await eventually(async () => (await tally()).answered > answered)
@@ -272,7 +386,10 @@ describe('policies in the kernel', function () {
 
   it('guards a pod that the control plane has deleted as before, until it has ended here', async () => {
     const web = podOf('web', { ...PODS.web, ...PLACES.web })
-    const policy = policyOf('web', { podSelector: { matchLabels: { app: 'web' } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }] } as never)
+    const policy = policyOf('web', {
+      podSelector: { matchLabels: { app: 'web' } },
+      ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }],
+    } as never)
     await guarded.set(policy)
     await guarded.guards.a.protect('uid-default-web', PLACES.web.addresses, signal)
     const asBefore = async (): Promise<void> => {
@@ -303,7 +420,11 @@ describe('policies in the kernel', function () {
 
   it('does not let a pod start when its guard cannot be made, and makes it with the next attempt', async () => {
     let broken = true
-    const guard = new PolicyGuard({ netns: nodes.netns('a'), run: (program, args, options) => (broken ? Promise.reject(new GantryError('Internal', 'no memory')) : run(program, args, options)) })
+    const guard = new PolicyGuard({
+      netns: nodes.netns('a'),
+      run: (program, args, options) =>
+        broken ? Promise.reject(new GantryError('Internal', 'no memory')) : run(program, args, options),
+    })
     guarded.world.put(policyOf('deny', { podSelector: { matchLabels: { app: 'web' } } }))
     guarded.world.flush()
     const { view, keys } = guarded.world.node('a')
@@ -314,7 +435,7 @@ describe('policies in the kernel', function () {
     await refused(peers.client, peers.web, 80)
   })
 
-  it('waits with a pod\'s start for the first view, and no longer than the start is wanted', async () => {
+  it("waits with a pod's start for the first view, and no longer than the start is wanted", async () => {
     const guard = guarded.guard('a')
     const stop = new AbortController()
     const given = guard.protect('uid-default-client', PLACES.client.addresses, stop.signal)

@@ -7,17 +7,38 @@ import type { Service } from '../../../../proto/gen/types.ts'
 import { TableModel } from './model.ts'
 import { endpoint, port, TestView } from './view.ts'
 
-const CONTEXT: PlanContext = { place: { node: 'n1', zone: undefined, zones: new Map() }, nodeAddresses: new Set(['192.168.77.1']), reserved: new Set() }
+const CONTEXT: PlanContext = {
+  place: { node: 'n1', zone: undefined, zones: new Map() },
+  nodeAddresses: new Set(['192.168.77.1']),
+  reserved: new Set(),
+}
 
 function update(book: Book, view: TestView, name: string): void {
   const key = `default/${name}`
   const service = view.services.get(key)
-  book.update(key, service === undefined ? undefined : planService(service, [...view.slices.values()].filter(({ metadata }) => metadata.labels!['kubernetes.io/service-name'] === name), CONTEXT), `${service?.metadata.creationTimestamp} ${key}`)
+  book.update(
+    key,
+    service === undefined
+      ? undefined
+      : planService(
+          service,
+          [...view.slices.values()].filter(({ metadata }) => metadata.labels!['kubernetes.io/service-name'] === name),
+          CONTEXT,
+        ),
+    `${service?.metadata.creationTimestamp} ${key}`,
+  )
 }
 
 const FRONTS = [
-  ...[0, 1, 2, 3].flatMap((index) => [`fronts4/10.96.0.${index} . 6 . 80`, `fronts4/10.96.0.${index} . 17 . 53`, `fronts6/fd00:96::${index} . 6 . 80`, `ports4/6 . ${30000 + index}`]),
-  'fronts4/203.0.113.1 . 6 . 80', 'fronts4/203.0.113.1 . 17 . 53', 'fronts4/192.168.77.1 . 6 . 80',
+  ...[0, 1, 2, 3].flatMap((index) => [
+    `fronts4/10.96.0.${index} . 6 . 80`,
+    `fronts4/10.96.0.${index} . 17 . 53`,
+    `fronts6/fd00:96::${index} . 6 . 80`,
+    `ports4/6 . ${30000 + index}`,
+  ]),
+  'fronts4/203.0.113.1 . 6 . 80',
+  'fronts4/203.0.113.1 . 17 . 53',
+  'fronts4/192.168.77.1 . 6 . 80',
 ]
 
 interface Step {
@@ -32,24 +53,53 @@ interface Step {
 }
 
 const step: fc.Arbitrary<Step> = fc.record({
-  service: fc.nat(3), what: fc.constantFrom('service', 'slice', 'slice', 'slice', 'remove', 'remove slice'), addresses: fc.uniqueArray(fc.nat(11), { maxLength: 9 }),
-  affinity: fc.boolean(), internalLocal: fc.boolean(), externalLocal: fc.boolean(), external: fc.boolean(), type: fc.constantFrom('ClusterIP', 'NodePort', 'LoadBalancer'),
+  service: fc.nat(3),
+  what: fc.constantFrom('service', 'slice', 'slice', 'slice', 'remove', 'remove slice'),
+  addresses: fc.uniqueArray(fc.nat(11), { maxLength: 9 }),
+  affinity: fc.boolean(),
+  internalLocal: fc.boolean(),
+  externalLocal: fc.boolean(),
+  external: fc.boolean(),
+  type: fc.constantFrom('ClusterIP', 'NodePort', 'LoadBalancer'),
 })
 
-function take(view: TestView, { service, what, addresses, affinity, internalLocal, externalLocal, external, type }: Step): string {
+function take(
+  view: TestView,
+  { service, what, addresses, affinity, internalLocal, externalLocal, external, type }: Step,
+): string {
   const name = `s${service}`
   switch (what) {
     case 'service':
-      view.service(name, {
-        type, clusterIPs: [`10.96.0.${service}`, ...(service % 2 === 0 ? [`fd00:96::${service}`] : [])],
-        sessionAffinity: affinity ? 'ClientIP' : 'None', internalTrafficPolicy: internalLocal ? 'Local' : 'Cluster', externalTrafficPolicy: externalLocal ? 'Local' : 'Cluster',
-        externalIPs: external ? ['203.0.113.1'] : [], loadBalancerSourceRanges: affinity ? ['10.0.0.0/8', '10.2.0.0/16', '192.168.0.0/16'] : [],
-        ports: [port(80, { nodePort: 30000 + service }), port(53, { name: 'names', protocol: 'UDP' })],
-      }, { loadBalancer: { ingress: [{ ip: '192.168.77.1' }] } })
+      view.service(
+        name,
+        {
+          type,
+          clusterIPs: [`10.96.0.${service}`, ...(service % 2 === 0 ? [`fd00:96::${service}`] : [])],
+          sessionAffinity: affinity ? 'ClientIP' : 'None',
+          internalTrafficPolicy: internalLocal ? 'Local' : 'Cluster',
+          externalTrafficPolicy: externalLocal ? 'Local' : 'Cluster',
+          externalIPs: external ? ['203.0.113.1'] : [],
+          loadBalancerSourceRanges: affinity ? ['10.0.0.0/8', '10.2.0.0/16', '192.168.0.0/16'] : [],
+          ports: [port(80, { nodePort: 30000 + service }), port(53, { name: 'names', protocol: 'UDP' })],
+        },
+        { loadBalancer: { ingress: [{ ip: '192.168.77.1' }] } },
+      )
       break
     case 'slice':
-      view.slice(`${name}-4`, name, addresses.map((address) => endpoint(`10.1.1.${address}`, address % 3 === 0 ? 'n1' : 'n2')), [{ name: '', protocol: 'TCP', port: 8080 }, { name: 'names', protocol: 'UDP', port: 5353 }])
-      view.slice(`${name}-6`, name, addresses.slice(0, 4).map((address) => endpoint(`fd01::${address + 1}`, address % 2 === 0 ? 'n1' : 'n2')))
+      view.slice(
+        `${name}-4`,
+        name,
+        addresses.map((address) => endpoint(`10.1.1.${address}`, address % 3 === 0 ? 'n1' : 'n2')),
+        [
+          { name: '', protocol: 'TCP', port: 8080 },
+          { name: 'names', protocol: 'UDP', port: 5353 },
+        ],
+      )
+      view.slice(
+        `${name}-6`,
+        name,
+        addresses.slice(0, 4).map((address) => endpoint(`fd01::${address + 1}`, address % 2 === 0 ? 'n1' : 'n2')),
+      )
       break
     case 'remove':
       view.remove('Service', name)
@@ -57,12 +107,15 @@ function take(view: TestView, { service, what, addresses, affinity, internalLoca
     case 'remove slice':
       view.remove('EndpointSlice', `${name}-4`)
       break
-    default: what satisfies never
+    default:
+      what satisfies never
   }
   return name
 }
 
-/** Elements that name no backend, and where each front leads: what two tables with other numbers must have in common. */
+/**
+ * Elements that name no backend, and where each front leads: what two tables with other numbers must have in common.
+ */
 function meaning(model: TableModel): unknown {
   return [
     ...['guarded4', 'allowed4', 'hairpin4', 'hairpin6'].map((map) => [...model.of(map).keys()].sort()),
@@ -74,46 +127,57 @@ function meaning(model: TableModel): unknown {
 
 describe('Book', () => {
   it('comes to the same table change by change as at once, with all slots filled and nothing left over', () => {
-    fc.assert(fc.property(fc.array(fc.array(step, { minLength: 1, maxLength: 3 }), { maxLength: 25 }), (batches) => {
-      const view = new TestView()
-      const book = new Book()
-      const model = new TableModel()
-      for (const batch of batches) {
-        for (const one of batch) update(book, view, take(view, one))
-        model.execute(transaction(book.take()))
-        const afresh = new Book()
-        for (const name of ['s0', 's1', 's2', 's3']) update(afresh, view, name)
-        const other = new TableModel()
-        other.execute(transaction(afresh.take()))
-        assert.deepEqual(meaning(model), meaning(other))
-        for (const [map, elements] of book.elements) assert.deepEqual(new Map([...model.of(map)].sort()), new Map([...elements].sort()), map)
-      }
-    }), { numRuns: 300 })
+    fc.assert(
+      fc.property(fc.array(fc.array(step, { minLength: 1, maxLength: 3 }), { maxLength: 25 }), (batches) => {
+        const view = new TestView()
+        const book = new Book()
+        const model = new TableModel()
+        for (const batch of batches) {
+          for (const one of batch) update(book, view, take(view, one))
+          model.execute(transaction(book.take()))
+          const afresh = new Book()
+          for (const name of ['s0', 's1', 's2', 's3']) update(afresh, view, name)
+          const other = new TableModel()
+          other.execute(transaction(afresh.take()))
+          assert.deepEqual(meaning(model), meaning(other))
+          for (const [map, elements] of book.elements)
+            assert.deepEqual(new Map([...model.of(map)].sort()), new Map([...elements].sort()), map)
+        }
+      }),
+      { numRuns: 300 },
+    )
   })
 
   it('finds itself again in the kernel: the next agent changes nothing but what has changed', () => {
     // No two Services want the same address: of the one that does not get it the kernel knows nothing.
-    const alone = step.map((one) => ({ ...one, external: false, type: one.type === 'ClusterIP' ? one.type : 'NodePort' as const }))
-    fc.assert(fc.property(fc.array(alone, { maxLength: 20 }), fc.array(step, { maxLength: 3 }), (before, meanwhile) => {
-      const view = new TestView()
-      const first = new Book()
-      for (const one of before) update(first, view, take(view, one))
-      const model = new TableModel()
-      model.execute(transaction(first.take()))
-      const names = ['s3', 's1', 's0', 's2']
-      const same = new Book(first.elements)
-      for (const name of names) update(same, view, name)
-      assert.deepEqual(same.takeAgainst(first.elements, first.chains).elements, [])
-      for (const one of meanwhile) take(view, one)
-      const second = new Book(first.elements)
-      for (const name of names) update(second, view, name)
-      model.execute(transaction(second.takeAgainst(first.elements, first.chains)))
-      const afresh = new Book()
-      for (const name of names) update(afresh, view, name)
-      const other = new TableModel()
-      other.execute(transaction(afresh.take()))
-      assert.deepEqual(meaning(model), meaning(other))
-    }), { numRuns: 300 })
+    const alone = step.map((one) => ({
+      ...one,
+      external: false,
+      type: one.type === 'ClusterIP' ? one.type : ('NodePort' as const),
+    }))
+    fc.assert(
+      fc.property(fc.array(alone, { maxLength: 20 }), fc.array(step, { maxLength: 3 }), (before, meanwhile) => {
+        const view = new TestView()
+        const first = new Book()
+        for (const one of before) update(first, view, take(view, one))
+        const model = new TableModel()
+        model.execute(transaction(first.take()))
+        const names = ['s3', 's1', 's0', 's2']
+        const same = new Book(first.elements)
+        for (const name of names) update(same, view, name)
+        assert.deepEqual(same.takeAgainst(first.elements, first.chains).elements, [])
+        for (const one of meanwhile) take(view, one)
+        const second = new Book(first.elements)
+        for (const name of names) update(second, view, name)
+        model.execute(transaction(second.takeAgainst(first.elements, first.chains)))
+        const afresh = new Book()
+        for (const name of names) update(afresh, view, name)
+        const other = new TableModel()
+        other.execute(transaction(afresh.take()))
+        assert.deepEqual(meaning(model), meaning(other))
+      }),
+      { numRuns: 300 },
+    )
   })
 
   it('changes three elements at most when one of many endpoints goes, and as many when one comes', () => {
@@ -125,7 +189,11 @@ describe('Book', () => {
       view.slice('web-1', 'web', all)
       update(book, view, 'web')
       book.take()
-      view.slice('web-1', 'web', all.filter((_, index) => index !== 7))
+      view.slice(
+        'web-1',
+        'web',
+        all.filter((_, index) => index !== 7),
+      )
       update(book, view, 'web')
       const gone = book.take()
       // The slot of the one that goes, the last slot, and the count; with affinity what the identity stands for, too.
@@ -143,7 +211,10 @@ describe('Book', () => {
     const view = new TestView()
     const book = new Book()
     const model = new TableModel()
-    for (const [name, age] of [['young', '2026-02-01T00:00:00Z'], ['old', '2026-01-01T00:00:00Z']] as const) {
+    for (const [name, age] of [
+      ['young', '2026-02-01T00:00:00Z'],
+      ['old', '2026-01-01T00:00:00Z'],
+    ] as const) {
       view.service(name, { clusterIPs: [name === 'old' ? '10.96.0.1' : '10.96.0.2'], externalIPs: ['203.0.113.1'] })
       const service = view.services.get(`default/${name}`) as { metadata: Service['metadata'] }
       service.metadata.creationTimestamp = age
@@ -161,8 +232,15 @@ describe('Book', () => {
   it('names UDP flows to an endpoint that is gone at each address, none of TCP', () => {
     const view = new TestView()
     const book = new Book()
-    view.service('dns', { type: 'NodePort', clusterIPs: ['10.96.0.1'], ports: [port(53, { name: 'udp', protocol: 'UDP', nodePort: 30053 }), port(53, { name: 'tcp', nodePort: 30053 })] })
-    const ports = [{ name: 'udp', protocol: 'UDP', port: 5353 }, { name: 'tcp', protocol: 'TCP', port: 5353 }] as const
+    view.service('dns', {
+      type: 'NodePort',
+      clusterIPs: ['10.96.0.1'],
+      ports: [port(53, { name: 'udp', protocol: 'UDP', nodePort: 30053 }), port(53, { name: 'tcp', nodePort: 30053 })],
+    })
+    const ports = [
+      { name: 'udp', protocol: 'UDP', port: 5353 },
+      { name: 'tcp', protocol: 'TCP', port: 5353 },
+    ] as const
     view.slice('dns-1', 'dns', [endpoint('10.1.1.1'), endpoint('10.1.1.2')], [...ports])
     update(book, view, 'dns')
     book.take()
@@ -175,7 +253,13 @@ describe('Book', () => {
     ])
     view.remove('Service', 'dns')
     update(book, view, 'dns')
-    assert.deepEqual(book.take().flows.map(({ address, port: at, target: to }) => [address, at, to]), [['10.96.0.1', 53, undefined], [undefined, 30053, undefined]])
+    assert.deepEqual(
+      book.take().flows.map(({ address, port: at, target: to }) => [address, at, to]),
+      [
+        ['10.96.0.1', 53, undefined],
+        [undefined, 30053, undefined],
+      ],
+    )
   })
 
   it('names connections to a controller that is gone: it may not have been able to end them', () => {
@@ -188,6 +272,8 @@ describe('Book', () => {
     assert.deepEqual(book.take().flows, [])
     view.slice('kubernetes-ipv4-6443', 'kubernetes', [endpoint('192.168.77.2')], [...ports])
     update(book, view, 'kubernetes')
-    assert.deepEqual(book.take().flows, [{ family: 4, protocol: 'TCP', address: '10.96.0.1', port: 443, target: { address: '192.168.77.1', port: 6443 } }])
+    assert.deepEqual(book.take().flows, [
+      { family: 4, protocol: 'TCP', address: '10.96.0.1', port: 443, target: { address: '192.168.77.1', port: 6443 } },
+    ])
   })
 })

@@ -13,11 +13,15 @@ describe('HealthChecks', () => {
       const up = await fetch(`http://127.0.0.1:${port}/healthz`)
       assert.equal(up.status, 200)
       assert.equal(up.headers.get('content-type'), 'application/json')
-      assert.deepEqual(await up.json(), { service: { namespace: 'shop', name: 'web' }, localEndpoints: 2, serviceProxyHealthy: true })
+      assert.deepEqual(await up.json(), {
+        service: { namespace: 'shop', name: 'web' },
+        localEndpoints: 2,
+        serviceProxyHealthy: true,
+      })
       await checks.set(new Map([[port, { service: 'shop/web', localEndpoints: 0 }]]))
       const down = await fetch(`http://127.0.0.1:${port}/`)
       assert.equal(down.status, 503)
-      assert.equal((await down.json() as { localEndpoints: number }).localEndpoints, 0)
+      assert.equal(((await down.json()) as { localEndpoints: number }).localEndpoints, 0)
       await checks.set(new Map())
       await assert.rejects(fetch(`http://127.0.0.1:${port}/`))
       assert.deepEqual(failures, [])
@@ -37,7 +41,10 @@ describe('HealthChecks', () => {
       await checks.set(wanted)
       await checks.set(wanted)
       assert.equal(failures.length, 1)
-      assert.match(failures.join(), new RegExp(`^shop/web health checks at port ${port} are not answered: .*EADDRINUSE`))
+      assert.match(
+        failures.join(),
+        new RegExp(`^shop/web health checks at port ${port} are not answered: .*EADDRINUSE`),
+      )
       await new Promise((resolve) => holder.close(resolve))
       await checks.set(wanted)
       assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200)

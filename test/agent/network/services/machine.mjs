@@ -1,5 +1,6 @@
 /**
- * A machine of the packet tests: runs inside a network namespace, answers every TCP connection and UDP packet at port 8080 (and 8081) with its name and
+ * A machine of the packet tests: runs inside a network namespace, answers every TCP connection and UDP packet at port
+ * 8080 (and 8081) with its name and
  * the sender's address, and connects where it is told to. Plain JavaScript, so that it starts at once.
  */
 import { createSocket } from 'node:dgram'
@@ -17,7 +18,10 @@ for (const port of [8080, 8081]) {
     socket.on('error', () => undefined)
     socket.on('data', (data) => socket.write(`${name}:${port} ${sender(socket)} ${data}`))
   }).listen({ port, host: '::' })
-  for (const [type, host] of [['udp4', '0.0.0.0'], ['udp6', '::']]) {
+  for (const [type, host] of [
+    ['udp4', '0.0.0.0'],
+    ['udp6', '::'],
+  ]) {
     const socket = createSocket({ type, ipv6Only: type === 'udp6' })
     socket.on('message', (_, { address, port: from }) => socket.send(`${name}:${port} ${address}`, from, address))
     socket.bind(port, host)
@@ -77,17 +81,22 @@ const operations = {
   async many({ host, port, count, source }) {
     const counts = {}
     let left = count
-    await Promise.all(Array.from({ length: 16 }, async () => {
-      while (left-- > 0) {
-        const { answer, error } = await tcp({ host, port, source })
-        const key = error ?? answer.split(' ')[0]
-        counts[key] = (counts[key] ?? 0) + 1
-      }
-    }))
+    await Promise.all(
+      Array.from({ length: 16 }, async () => {
+        while (left-- > 0) {
+          const { answer, error } = await tcp({ host, port, source })
+          const key = error ?? answer.split(' ')[0]
+          counts[key] = (counts[key] ?? 0) + 1
+        }
+      }),
+    )
     return counts
   },
 }
 
-process.on('message', ({ id, operation, request }) => void operations[operation](request).then((result) => process.send({ id, result })))
+process.on(
+  'message',
+  ({ id, operation, request }) => void operations[operation](request).then((result) => process.send({ id, result })),
+)
 process.on('disconnect', () => process.exit(0))
 process.send({ ready: true })

@@ -1,4 +1,7 @@
-/** The table as the kernel would hold it, changed by the very text that nft is given: what the property tests compare with. */
+/**
+ * The table as the kernel would hold it, changed by the very text that nft is given: what the property tests compare
+ * with.
+ */
 import assert from 'node:assert/strict'
 import type { NftText } from '../../../../agent/program-text.ts'
 
@@ -25,7 +28,9 @@ export class TableModel {
         assert.ok(![...this.of('picks').values()].includes(`goto ${chain}`), `${chain} is removed while it is used`)
       } else assert.match(command, /^add rule inet gantry_services /)
     }
-    for (const verdict of this.of('picks').values()) if (verdict.startsWith('goto ') && verdict !== 'goto nobody') assert.ok(this.chains.has(verdict.slice(5)), `${verdict}: no such chain`)
+    for (const verdict of this.of('picks').values())
+      if (verdict.startsWith('goto ') && verdict !== 'goto nobody')
+        assert.ok(this.chains.has(verdict.slice(5)), `${verdict}: no such chain`)
   }
 
   of(map: string): Map<string, string> {
@@ -48,7 +53,10 @@ export class TableModel {
       if (kind === 'pick') return this.of(`slots${family}`).get(`${value} . ${slot}`)
       return this.of(`sticky${family}`).get(`${value} . ${this.of('ids').get(`${value} . ${slot}`)}`)
     })
-    assert.ok(targets.every((target) => target !== undefined), `${front}: a slot is empty`)
+    assert.ok(
+      targets.every((target) => target !== undefined),
+      `${front}: a slot is empty`,
+    )
     assert.equal(new Set(targets).size, targets.length, `${front}: a target stands twice`)
     return `${affinity ?? ''} ${targets.sort().join(', ')}`
   }

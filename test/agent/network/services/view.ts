@@ -1,10 +1,21 @@
 /** A view of the cluster's network that tests change as the control plane would, and what they write in it. */
 import type { NetworkChange, NetworkPart, NetworkView, NodeRanges } from '../../../../agent/network/contract.ts'
-import type { Endpoint, EndpointSlice, PeerNode, Service, ServicePort, ServiceSpec } from '../../../../proto/gen/types.ts'
+import type {
+  Endpoint,
+  EndpointSlice,
+  PeerNode,
+  Service,
+  ServicePort,
+  ServiceSpec,
+} from '../../../../proto/gen/types.ts'
 
 export const RANGES: NodeRanges = {
   podCidrs: ['10.1.1.0/24', 'fd01:0:0:1::/64'],
-  cluster: { podCidrs: ['10.1.0.0/16', 'fd01::/48'], serviceCidrs: ['10.96.0.0/16', 'fd00:96::/112'], domain: 'cluster.local' },
+  cluster: {
+    podCidrs: ['10.1.0.0/16', 'fd01::/48'],
+    serviceCidrs: ['10.96.0.0/16', 'fd00:96::/112'],
+    domain: 'cluster.local',
+  },
 }
 
 export class TestView implements NetworkView {
@@ -16,7 +27,11 @@ export class TestView implements NetworkView {
   readonly #keys = new Set<string>()
 
   objects(kind: string): ReadonlyMap<string, never> {
-    return (kind === 'Service' ? this.services : kind === 'EndpointSlice' ? this.slices : new Map()) as unknown as ReadonlyMap<string, never>
+    return (kind === 'Service'
+      ? this.services
+      : kind === 'EndpointSlice'
+        ? this.slices
+        : new Map()) as unknown as ReadonlyMap<string, never>
   }
 
   entries(entry: string): ReadonlyMap<string, never> {
@@ -29,7 +44,12 @@ export class TestView implements NetworkView {
   }
 
   /** Replaces the one slice of this name. */
-  slice(name: string, of: string, endpoints: readonly Endpoint[], ports: EndpointSlice['ports'] = [{ name: '', protocol: 'TCP', port: 8080 }]): void {
+  slice(
+    name: string,
+    of: string,
+    endpoints: readonly Endpoint[],
+    ports: EndpointSlice['ports'] = [{ name: '', protocol: 'TCP', port: 8080 }],
+  ): void {
     this.slices.set(`default/${name}`, slice(name, of, endpoints, ports))
     this.#keys.add(`EndpointSlice/default/${name}`)
   }
@@ -40,7 +60,7 @@ export class TestView implements NetworkView {
   }
 
   remove(kind: 'Service' | 'EndpointSlice', name: string): void {
-    (kind === 'Service' ? this.services : this.slices).delete(`default/${name}`)
+    ;(kind === 'Service' ? this.services : this.slices).delete(`default/${name}`)
     this.#keys.add(`${kind}/default/${name}`)
   }
 
@@ -60,8 +80,16 @@ export class TestView implements NetworkView {
 
 function service(name: string, spec: Partial<ServiceSpec>, status: Service['status']): Service {
   return {
-    apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'default', uid: name, creationTimestamp: '2026-01-01T00:00:00Z' } as Service['metadata'],
-    spec: { type: 'ClusterIP', sessionAffinity: 'None', ports: [port(80)], ...spec } as ServiceSpec, status,
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name,
+      namespace: 'default',
+      uid: name,
+      creationTimestamp: '2026-01-01T00:00:00Z',
+    } as Service['metadata'],
+    spec: { type: 'ClusterIP', sessionAffinity: 'None', ports: [port(80)], ...spec } as ServiceSpec,
+    status,
   }
 }
 
@@ -72,8 +100,17 @@ export function port(number: number, more: Partial<ServicePort> = {}): ServicePo
 function slice(name: string, of: string, endpoints: readonly Endpoint[], ports: EndpointSlice['ports']): EndpointSlice {
   const addressType = endpoints[0]?.addresses?.[0]?.includes(':') === true ? 'IPv6' : 'IPv4'
   return {
-    apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', addressType, endpoints: [...endpoints], ports: [...ports ?? []],
-    metadata: { name, namespace: 'default', uid: name, labels: { 'kubernetes.io/service-name': of } } as unknown as EndpointSlice['metadata'],
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    addressType,
+    endpoints: [...endpoints],
+    ports: [...(ports ?? [])],
+    metadata: {
+      name,
+      namespace: 'default',
+      uid: name,
+      labels: { 'kubernetes.io/service-name': of },
+    } as unknown as EndpointSlice['metadata'],
   }
 }
 

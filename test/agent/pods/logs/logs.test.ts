@@ -11,7 +11,8 @@ import { until } from '../../fakes.ts'
 
 const ALL: LogOptions = { tail: undefined, since: undefined, timestamps: false, limit: undefined, follow: false }
 const time = (second: number): string => `2026-01-01T00:00:${String(second).padStart(2, '0')}.000000001Z`
-const entry = (second: number, text: string, tag = 'F', stream = 'stdout'): string => `${time(second)} ${stream} ${tag} ${text}\n`
+const entry = (second: number, text: string, tag = 'F', stream = 'stdout'): string =>
+  `${time(second)} ${stream} ${tag} ${text}\n`
 
 describe('container logs', () => {
   let directory: string
@@ -26,25 +27,47 @@ describe('container logs', () => {
 
   async function read(options: Partial<LogOptions> = {}): Promise<string> {
     let text = ''
-    for await (const chunk of readLog({ path: live, ended: () => true, onChange: () => () => undefined }, { ...ALL, ...options }, new AbortController().signal)) text += Buffer.from(chunk).toString()
+    for await (const chunk of readLog(
+      { path: live, ended: () => true, onChange: () => () => undefined },
+      { ...ALL, ...options },
+      new AbortController().signal,
+    ))
+      text += Buffer.from(chunk).toString()
     return text
   }
 
   it('parses entries and passes over what is none', () => {
-    assert.deepEqual(parseLine(Buffer.from(entry(1, 'a b').trimEnd())), { time: time(1), stream: 'stdout', whole: true, content: Buffer.from('a b\n') })
+    assert.deepEqual(parseLine(Buffer.from(entry(1, 'a b').trimEnd())), {
+      time: time(1),
+      stream: 'stdout',
+      whole: true,
+      content: Buffer.from('a b\n'),
+    })
     assert.equal(parseLine(Buffer.from(entry(1, 'part', 'P').trimEnd()))!.whole, false)
     for (const text of ['', 'x', 'a b c', `${time(1)} other F x`]) assert.equal(parseLine(Buffer.from(text)), undefined)
   })
 
   it('splits bytes that come in any pieces', () => {
-    fc.assert(fc.property(fc.array(fc.stringMatching(/^[a-z ]{0,20}$/), { maxLength: 10 }), fc.integer({ min: 1, max: 40 }), (texts, size) => {
-      const bytes = Buffer.from(texts.map((text, index) => entry(index, text)).join(''))
-      const splitter = new LineSplitter()
-      const found: string[] = []
-      for (let at = 0; at < bytes.length; at += size) found.push(...splitter.push(bytes.subarray(at, at + size)).map((line) => Buffer.from(line.content).toString()))
-      assert.deepEqual(found, texts.map((text) => `${text}\n`))
-      assert.equal(splitter.pending, 0)
-    }))
+    fc.assert(
+      fc.property(
+        fc.array(fc.stringMatching(/^[a-z ]{0,20}$/), { maxLength: 10 }),
+        fc.integer({ min: 1, max: 40 }),
+        (texts, size) => {
+          const bytes = Buffer.from(texts.map((text, index) => entry(index, text)).join(''))
+          const splitter = new LineSplitter()
+          const found: string[] = []
+          for (let at = 0; at < bytes.length; at += size)
+            found.push(
+              ...splitter.push(bytes.subarray(at, at + size)).map((line) => Buffer.from(line.content).toString()),
+            )
+          assert.deepEqual(
+            found,
+            texts.map((text) => `${text}\n`),
+          )
+          assert.equal(splitter.pending, 0)
+        },
+      ),
+    )
   })
 
   it('reads across rotated files, oldest first', async () => {
@@ -70,22 +93,33 @@ describe('container logs', () => {
   it('joins the parts of a line', async () => {
     await writeFile(live, entry(1, 'be', 'P') + entry(1, 'other', 'F', 'stderr') + entry(2, 'gun'))
     assert.equal(await read(), 'other\nbegun\n')
-    await writeFile(live, entry(1, 'other', 'F', 'stderr') + entry(1, 'be', 'P') + entry(2, 'gun') + entry(3, 'no newline', 'P'))
+    await writeFile(
+      live,
+      entry(1, 'other', 'F', 'stderr') + entry(1, 'be', 'P') + entry(2, 'gun') + entry(3, 'no newline', 'P'),
+    )
     assert.equal(await read({ tail: 1 }), 'begun\nno newline')
   })
 
   it('finds the end of a long log without reading it all', async () => {
-    const lines = Array.from({ length: 5000 }, (_, index) => entry(index % 60, `line ${index} ${'x'.repeat(index % 90)}`))
+    const lines = Array.from({ length: 5000 }, (_, index) =>
+      entry(index % 60, `line ${index} ${'x'.repeat(index % 90)}`),
+    )
     await writeFile(live, lines.join(''))
     for (const tail of [1, 7, 700, 4999, 5000]) assert.equal((await read({ tail })).split('\n').length - 1, tail)
-    assert.equal(Buffer.from((await tailLines([live], 1, 1000))[0]!.content).toString(), `line 4999 ${'x'.repeat(4999 % 90)}\n`)
+    assert.equal(
+      Buffer.from((await tailLines([live], 1, 1000))[0]!.content).toString(),
+      `line 4999 ${'x'.repeat(4999 % 90)}\n`,
+    )
     assert.deepEqual(await tailLines([join(directory, 'none')], 5, 1000), [])
   })
 
   it('takes no more of an endless line than is asked for', async () => {
     await writeFile(live, Array.from({ length: 2000 }, () => entry(1, 'x'.repeat(1000), 'P')).join(''))
     const lines = await tailLines([live], 80, 2500)
-    assert.deepEqual(lines.map(({ content }) => content.length), [1000, 1000, 1000])
+    assert.deepEqual(
+      lines.map(({ content }) => content.length),
+      [1000, 1000, 1000],
+    )
   })
 
   it('is empty where nothing was written', async () => assert.equal(await read(), ''))
@@ -95,9 +129,14 @@ describe('container logs', () => {
     let ended = false
     let changed = (): void => undefined
     let text = ''
-    const source = { path: live, ended: () => ended, onChange: (handler: () => void) => ((changed = handler), () => undefined) }
+    const source = {
+      path: live,
+      ended: () => ended,
+      onChange: (handler: () => void) => ((changed = handler), () => undefined),
+    }
     const reading = (async () => {
-      for await (const chunk of readLog(source, { ...ALL, follow: true }, new AbortController().signal)) text += Buffer.from(chunk).toString()
+      for await (const chunk of readLog(source, { ...ALL, follow: true }, new AbortController().signal))
+        text += Buffer.from(chunk).toString()
     })()
     await until('the first line', () => text === 'one\n')
     await appendFile(live, entry(2, 'two'))
@@ -118,9 +157,14 @@ describe('container logs', () => {
     let ended = false
     let changed = (): void => undefined
     let text = ''
-    const source = { path: live, ended: () => ended, onChange: (handler: () => void) => ((changed = handler), () => undefined) }
+    const source = {
+      path: live,
+      ended: () => ended,
+      onChange: (handler: () => void) => ((changed = handler), () => undefined),
+    }
     const reading = (async () => {
-      for await (const chunk of readLog(source, { ...ALL, follow: true }, new AbortController().signal)) text += Buffer.from(chunk).toString()
+      for await (const chunk of readLog(source, { ...ALL, follow: true }, new AbortController().signal))
+        text += Buffer.from(chunk).toString()
     })()
     await until('what was there', () => text === 'rotated away\ndropped\n')
     await writeFile(`${live}.tmp`, entry(3, 'begun anew'))
@@ -137,7 +181,12 @@ describe('container logs', () => {
     const wanted = new AbortController()
     let lines = 0
     const reading = (async () => {
-      for await (const _ of readLog({ path: live, ended: () => false, onChange: () => () => undefined }, { ...ALL, follow: true }, wanted.signal)) lines++
+      for await (const _ of readLog(
+        { path: live, ended: () => false, onChange: () => () => undefined },
+        { ...ALL, follow: true },
+        wanted.signal,
+      ))
+        lines++
     })()
     await until('a line', () => lines === 1)
     wanted.abort()

@@ -13,7 +13,11 @@ import type { HTTPGetAction, ProbeHandler } from '../../../../proto/gen/types.ts
 import { until } from '../../fakes.ts'
 import { selfSigned } from '../../../self-signed.ts'
 
-const TARGET: ActionTarget = { instanceId: 'c1', address: '127.0.0.1', ports: [{ name: 'web', containerPort: 0, protocol: 'TCP' }] }
+const TARGET: ActionTarget = {
+  instanceId: 'c1',
+  address: '127.0.0.1',
+  ports: [{ name: 'web', containerPort: 0, protocol: 'TCP' }],
+}
 const never = new AbortController().signal
 
 /** Ends after so many milliseconds, as a probe's timeout does. */
@@ -25,9 +29,11 @@ function late(millis: number): AbortSignal {
 
 describe('probes of the node', () => {
   const closing: (() => Promise<unknown>)[] = []
-  const exec: { request?: ExecRequest; signal?: AbortSignal; run: (request: ExecRequest, signal: AbortSignal) => Promise<{ exitCode: number; message: string }> } = {
-    run: () => Promise.resolve({ exitCode: 0, message: '' }),
-  }
+  const exec: {
+    request?: ExecRequest
+    signal?: AbortSignal
+    run: (request: ExecRequest, signal: AbortSignal) => Promise<{ exitCode: number; message: string }>
+  } = { run: () => Promise.resolve({ exitCode: 0, message: '' }) }
   const actions = new NodeActions({
     version: '9.9',
     runtime: { exec: (id, request, signal) => (assert.equal(id, 'c1'), exec.run(request, signal)) },
@@ -44,10 +50,21 @@ describe('probes of the node', () => {
   }
 
   const serve = (listener: RequestListener): Promise<number> => listen(createServer(listener))
-  const http = (port: number | string, more: Partial<HTTPGetAction> = {}): ProbeHandler => ({ httpGet: { port, path: '/', scheme: 'HTTP', ...more } })
-  const ask = (handler: ProbeHandler, signal = never, target = TARGET): Promise<Outcome> => actions.probe(handler, target, signal)
+  const http = (port: number | string, more: Partial<HTTPGetAction> = {}): ProbeHandler => ({
+    httpGet: { port, path: '/', scheme: 'HTTP', ...more },
+  })
+  const ask = (handler: ProbeHandler, signal = never, target = TARGET): Promise<Outcome> =>
+    actions.probe(handler, target, signal)
 
-  for (const [code, verdict] of [[200, 'success'], [204, 'success'], [299, 'success'], [304, 'warning'], [400, 'failure'], [404, 'failure'], [500, 'failure']] as const) {
+  for (const [code, verdict] of [
+    [200, 'success'],
+    [204, 'success'],
+    [299, 'success'],
+    [304, 'warning'],
+    [400, 'failure'],
+    [404, 'failure'],
+    [500, 'failure'],
+  ] as const) {
     it(`calls an answer of ${code} a ${verdict}`, async () => {
       const port = await serve((_request, response) => void response.writeHead(code).end())
       assert.equal((await ask(http(port))).verdict, verdict)
@@ -66,7 +83,13 @@ describe('probes of the node', () => {
       socket.on('close', () => open--)
     })
     const port = await listen(server)
-    assert.deepEqual(await ask(http('web', { path: 'healthz?deep=1' }), never, { ...TARGET, ports: [{ name: 'web', containerPort: port, protocol: 'TCP' }] }), { verdict: 'success', message: 'fine' })
+    assert.deepEqual(
+      await ask(http('web', { path: 'healthz?deep=1' }), never, {
+        ...TARGET,
+        ports: [{ name: 'web', containerPort: port, protocol: 'TCP' }],
+      }),
+      { verdict: 'success', message: 'fine' },
+    )
     assert.equal(seen[0]!.url, '/healthz?deep=1')
     assert.match(String(seen[0]!.headers['user-agent']), /^kube-probe\/1\.\d+ gantry\/9\.9$/)
     assert.equal(seen[0]!.headers.accept, '*/*')
@@ -80,13 +103,29 @@ describe('probes of the node', () => {
       headers = request.headers
       response.end()
     })
-    await ask(http(port, { httpHeaders: [{ name: 'Host', value: 'shop.example' }, { name: 'X-Probe', value: 'a' }, { name: 'X-Probe', value: 'b' }, { name: 'Accept', value: '' }, { name: 'User-Agent', value: 'mine' }] }))
-    assert.deepEqual([headers.host, headers['x-probe'], headers.accept, headers['user-agent']], ['shop.example', 'a, b', undefined, 'mine'])
+    await ask(
+      http(port, {
+        httpHeaders: [
+          { name: 'Host', value: 'shop.example' },
+          { name: 'X-Probe', value: 'a' },
+          { name: 'X-Probe', value: 'b' },
+          { name: 'Accept', value: '' },
+          { name: 'User-Agent', value: 'mine' },
+        ],
+      }),
+    )
+    assert.deepEqual(
+      [headers.host, headers['x-probe'], headers.accept, headers['user-agent']],
+      ['shop.example', 'a, b', undefined, 'mine'],
+    )
   })
 
   it('asks another host where the probe names one', async () => {
     const port = await serve((_request, response) => void response.end('here'))
-    assert.equal((await ask(http(port, { host: 'localhost' }), never, { ...TARGET, address: '192.0.2.9' })).message, 'here')
+    assert.equal(
+      (await ask(http(port, { host: 'localhost' }), never, { ...TARGET, address: '192.0.2.9' })).message,
+      'here',
+    )
   })
 
   it('follows redirects to the same host, also to another port', async () => {
@@ -99,8 +138,13 @@ describe('probes of the node', () => {
   })
 
   it('does not follow a redirect to another host, and warns', async () => {
-    const port = await serve((_request, response) => void response.writeHead(302, { location: 'http://192.0.2.7/' }).end('moved'))
-    assert.deepEqual(await ask(http(port)), { verdict: 'warning', message: 'Probe terminated redirects, response body: moved' })
+    const port = await serve(
+      (_request, response) => void response.writeHead(302, { location: 'http://192.0.2.7/' }).end('moved'),
+    )
+    assert.deepEqual(await ask(http(port)), {
+      verdict: 'warning',
+      message: 'Probe terminated redirects, response body: moved',
+    })
   })
 
   it('fails after ten redirects', async () => {
@@ -112,7 +156,9 @@ describe('probes of the node', () => {
   })
 
   it('shows the begin of what a failure says', async () => {
-    const port = await serve((_request, response) => void response.writeHead(503).end(`database is away${'.'.repeat(50_000)}`))
+    const port = await serve(
+      (_request, response) => void response.writeHead(503).end(`database is away${'.'.repeat(50_000)}`),
+    )
     const { verdict, message } = await ask(http(port))
     assert.equal(verdict, 'failure')
     assert.match(message, /^HTTP probe failed with statuscode: 503: database is away\.+…$/)
@@ -128,8 +174,14 @@ describe('probes of the node', () => {
   })
 
   it('takes any certificate over HTTPS', async () => {
-    const server = createSecureServer(await selfSigned('wrong.example'), (_request, response) => void response.end('secret'))
-    assert.deepEqual(await ask(http(await listen(server as unknown as Server), { scheme: 'HTTPS' })), { verdict: 'success', message: 'secret' })
+    const server = createSecureServer(
+      await selfSigned('wrong.example'),
+      (_request, response) => void response.end('secret'),
+    )
+    assert.deepEqual(await ask(http(await listen(server as unknown as Server), { scheme: 'HTTPS' })), {
+      verdict: 'success',
+      message: 'secret',
+    })
   })
 
   it('names what stands in the way: nobody listens, no answer in time, no such port', async () => {
@@ -145,7 +197,10 @@ describe('probes of the node', () => {
     const slow = await ask(http(port), late(50))
     sockets.forEach((socket) => socket.destroy())
     assert.deepEqual(slow, { verdict: 'failure', message: `Get "http://127.0.0.1:${port}/": no answer within 1 s` })
-    assert.deepEqual(await ask(http('metrics')), { verdict: 'error', message: 'the container has no port named "metrics"' })
+    assert.deepEqual(await ask(http('metrics')), {
+      verdict: 'error',
+      message: 'the container has no port named "metrics"',
+    })
   })
 
   it('opens a TCP connection and closes it', async () => {
@@ -175,8 +230,12 @@ describe('probes of the node', () => {
     }
     const long = await ask({ exec: { command: ['yes'] } })
     assert.deepEqual([long.verdict, long.message.length], ['success', 10 * 1024])
-    exec.run = (_request, signal) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
-    assert.deepEqual(await ask({ exec: { command: ['sleep', '9'] } }, late(20)), { verdict: 'failure', message: 'command "sleep 9" was ended: no answer within 1 s' })
+    exec.run = (_request, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+    assert.deepEqual(await ask({ exec: { command: ['sleep', '9'] } }, late(20)), {
+      verdict: 'failure',
+      message: 'command "sleep 9" was ended: no answer within 1 s',
+    })
   })
 
   it('fails a hook whose command fails or whose request finds nobody; any answer is enough', async () => {
@@ -193,15 +252,32 @@ describe('probes of the node', () => {
       const server = new GrpcServer()
       const identity = (bytes: Buffer): Buffer => bytes
       const path = known ? '/grpc.health.v1.Health/Check' : '/other.Service/Check'
-      server.addService({ check: { path, requestStream: false, responseStream: false, requestSerialize: identity, requestDeserialize: identity, responseSerialize: identity, responseDeserialize: identity } }, {
-        check: (call: { request: Buffer }, reply: (error: object | null, bytes?: Buffer) => void) => {
-          const service = call.request.length === 0 ? '' : call.request.subarray(2).toString()
-          const answer = answers[service]
-          if (answer === undefined) reply({ code: status.NOT_FOUND, details: 'unknown service' })
-          else if (answer >= 0) reply(null, answer === 0 ? Buffer.alloc(0) : Buffer.from([0x08, answer]))
+      server.addService(
+        {
+          check: {
+            path,
+            requestStream: false,
+            responseStream: false,
+            requestSerialize: identity,
+            requestDeserialize: identity,
+            responseSerialize: identity,
+            responseDeserialize: identity,
+          },
         },
-      })
-      const port = await new Promise<number>((resolve, reject) => server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error))))
+        {
+          check: (call: { request: Buffer }, reply: (error: object | null, bytes?: Buffer) => void) => {
+            const service = call.request.length === 0 ? '' : call.request.subarray(2).toString()
+            const answer = answers[service]
+            if (answer === undefined) reply({ code: status.NOT_FOUND, details: 'unknown service' })
+            else if (answer >= 0) reply(null, answer === 0 ? Buffer.alloc(0) : Buffer.from([0x08, answer]))
+          },
+        },
+      )
+      const port = await new Promise<number>((resolve, reject) =>
+        server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+          error === null ? resolve(bound) : reject(error),
+        ),
+      )
       closing.push(() => Promise.resolve(server.forceShutdown()))
       return port
     }
@@ -210,19 +286,31 @@ describe('probes of the node', () => {
       const port = await health({ '': 1, shop: 1, cart: 2, old: 0 })
       assert.deepEqual(await ask({ grpc: { port } }), { verdict: 'success', message: 'service healthy' })
       assert.equal((await ask({ grpc: { port, service: 'shop' } })).verdict, 'success')
-      assert.deepEqual(await ask({ grpc: { port, service: 'cart' } }), { verdict: 'failure', message: 'service unhealthy (responded with "NOT_SERVING")' })
-      assert.deepEqual(await ask({ grpc: { port, service: 'old' } }), { verdict: 'failure', message: 'service unhealthy (responded with "UNKNOWN")' })
+      assert.deepEqual(await ask({ grpc: { port, service: 'cart' } }), {
+        verdict: 'failure',
+        message: 'service unhealthy (responded with "NOT_SERVING")',
+      })
+      assert.deepEqual(await ask({ grpc: { port, service: 'old' } }), {
+        verdict: 'failure',
+        message: 'service unhealthy (responded with "UNKNOWN")',
+      })
       assert.match((await ask({ grpc: { port, service: 'none' } })).message, /unknown service \(NOT_FOUND\)/)
     })
 
     it('tells a server without the protocol, none at all, and one that does not answer', async () => {
-      assert.match((await ask({ grpc: { port: await health({}, false) } })).message, /does not implement the grpc health protocol/)
+      assert.match(
+        (await ask({ grpc: { port: await health({}, false) } })).message,
+        /does not implement the grpc health protocol/,
+      )
       const gone = await serve(() => undefined)
       await closing.pop()!()
       const none = await ask({ grpc: { port: gone } })
       assert.equal(none.verdict, 'failure')
       assert.match(none.message, /^cannot connect: /)
-      assert.match((await ask({ grpc: { port: await serve((_request, response) => void response.end('plain')) } })).message, /^(health rpc failed|cannot connect): /)
+      assert.match(
+        (await ask({ grpc: { port: await serve((_request, response) => void response.end('plain')) } })).message,
+        /^(health rpc failed|cannot connect): /,
+      )
       const silent = await ask({ grpc: { port: await health({ '': -1 }) } }, late(100))
       assert.deepEqual(silent, { verdict: 'failure', message: 'health rpc did not complete: no answer within 1 s' })
     })

@@ -30,40 +30,75 @@ describe('outcomes of a probe', () => {
   }
 
   it('says what it says only after as many equal outcomes as the threshold asks for', () => {
-    fc.assert(fc.property(fc.array(fc.boolean(), { maxLength: 60 }), fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 }), (outcomes, successThreshold, failureThreshold) => {
-      let count = NOTHING_COUNTED
-      outcomes.forEach((success, index) => {
-        const next = countOutcome(count, success, { successThreshold, failureThreshold })
-        count = next.count
-        const needed = success ? successThreshold : failureThreshold
-        const last = outcomes.slice(Math.max(0, index + 1 - needed), index + 1)
-        assert.equal(next.verdict, last.length === needed && last.every((other) => other === success) ? success : undefined)
-      })
-    }))
+    fc.assert(
+      fc.property(
+        fc.array(fc.boolean(), { maxLength: 60 }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 1, max: 5 }),
+        (outcomes, successThreshold, failureThreshold) => {
+          let count = NOTHING_COUNTED
+          outcomes.forEach((success, index) => {
+            const next = countOutcome(count, success, { successThreshold, failureThreshold })
+            count = next.count
+            const needed = success ? successThreshold : failureThreshold
+            const last = outcomes.slice(Math.max(0, index + 1 - needed), index + 1)
+            assert.equal(
+              next.verdict,
+              last.length === needed && last.every((other) => other === success) ? success : undefined,
+            )
+          })
+        },
+      ),
+    )
   })
 
   it('is tried again after a period at the latest, and no sooner where it has succeeded or is of liveness', () => {
-    fc.assert(fc.property(fc.constantFrom<ProbeKind>('startup', 'readiness', 'liveness'), fc.integer({ min: 1, max: 60 }), fc.nat(200_000), fc.nat(200_000), fc.boolean(), (kind, period, sinceFirst, sinceRegular, succeeded) => {
-      const { after, regular } = nextTry(kind, period, sinceFirst, sinceRegular, succeeded)
-      const rest = Math.max(0, period * 1000 - sinceRegular)
-      assert.ok(after <= rest && after >= 0)
-      assert.equal(regular, after === rest)
-      if (succeeded || kind === 'liveness') assert.equal(after, rest)
-      else if (!regular) assert.ok(after >= 100 && after >= sinceFirst)
-    }))
+    fc.assert(
+      fc.property(
+        fc.constantFrom<ProbeKind>('startup', 'readiness', 'liveness'),
+        fc.integer({ min: 1, max: 60 }),
+        fc.nat(200_000),
+        fc.nat(200_000),
+        fc.boolean(),
+        (kind, period, sinceFirst, sinceRegular, succeeded) => {
+          const { after, regular } = nextTry(kind, period, sinceFirst, sinceRegular, succeeded)
+          const rest = Math.max(0, period * 1000 - sinceRegular)
+          assert.ok(after <= rest && after >= 0)
+          assert.equal(regular, after === rest)
+          if (succeeded || kind === 'liveness') assert.equal(after, rest)
+          else if (!regular) assert.ok(after >= 100 && after >= sinceFirst)
+        },
+      ),
+    )
   })
 })
 
 describe('a probe made again and again', () => {
-  interface Watched { readonly clock: FakeClock; readonly loop: ProbeLoop; readonly tries: number[]; readonly told: string[]; readonly said: string[] }
+  interface Watched {
+    readonly clock: FakeClock
+    readonly loop: ProbeLoop
+    readonly tries: number[]
+    readonly told: string[]
+    readonly said: string[]
+  }
 
-  function watch(kind: ProbeKind, outcome: (at: number, signal: AbortSignal) => Outcome['verdict'] | Promise<Outcome['verdict']>, probe: Partial<Probe> = {}, first = 0, firstCounts = true): Watched {
+  function watch(
+    kind: ProbeKind,
+    outcome: (at: number, signal: AbortSignal) => Outcome['verdict'] | Promise<Outcome['verdict']>,
+    probe: Partial<Probe> = {},
+    first = 0,
+    firstCounts = true,
+  ): Watched {
     const clock = new FakeClock()
     const tries: number[] = []
     const told: string[] = []
     const said: string[] = []
     const loop = new ProbeLoop({
-      kind, clock, first, firstCounts, probe: { ...PROBE, ...probe },
+      kind,
+      clock,
+      first,
+      firstCounts,
+      probe: { ...PROBE, ...probe },
       attempt: async (signal) => {
         tries.push(clock.monotonic())
         return { verdict: await outcome(clock.monotonic(), signal), message: '' }
@@ -101,9 +136,22 @@ describe('a probe made again and again', () => {
   })
 
   it('holds nothing against a container that has only begun', async () => {
-    const { clock, tries, told, said } = watch('readiness', (at) => (at < 150 ? 'failure' : 'success'), { failureThreshold: 1 }, 0, false)
+    const { clock, tries, told, said } = watch(
+      'readiness',
+      (at) => (at < 150 ? 'failure' : 'success'),
+      { failureThreshold: 1 },
+      0,
+      false,
+    )
     await clock.advance(11_000)
-    assert.deepEqual([tries, told, said], [[0, 100, 200, 10_000], ['200 success', '10000 success'], ['200 true', '10000 true']])
+    assert.deepEqual(
+      [tries, told, said],
+      [
+        [0, 100, 200, 10_000],
+        ['200 success', '10000 success'],
+        ['200 true', '10000 true'],
+      ],
+    )
     const never = watch('startup', () => 'failure', { periodSeconds: 1, failureThreshold: 2 }, 0, false)
     await never.clock.advance(10_000)
     assert.deepEqual([never.told, never.said], [['1000 failure', '2000 failure'], ['2000 false']])
@@ -128,19 +176,23 @@ describe('a probe made again and again', () => {
   })
 
   it('counts nothing that says nothing about the container', async () => {
-    const { clock, told, said } = watch('liveness', (at) => (at < 5000 ? 'error' : 'failure'), { periodSeconds: 1, failureThreshold: 2 })
+    const { clock, told, said } = watch('liveness', (at) => (at < 5000 ? 'error' : 'failure'), {
+      periodSeconds: 1,
+      failureThreshold: 2,
+    })
     await clock.advance(10_000)
     assert.equal(told.filter((line) => line.endsWith('error')).length, 5)
     assert.deepEqual(said, ['6000 false'])
   })
 
   it('gives up a try after its timeout, and begins the next at the end of the period or of the try', async () => {
-    const pending = (_at: number, signal: AbortSignal): Promise<Outcome['verdict']> => new Promise((resolve) => {
-      signal.addEventListener('abort', () => {
-        assert.equal(GantryError.from(signal.reason).code, 'DeadlineExceeded')
-        resolve('failure')
+    const pending = (_at: number, signal: AbortSignal): Promise<Outcome['verdict']> =>
+      new Promise((resolve) => {
+        signal.addEventListener('abort', () => {
+          assert.equal(GantryError.from(signal.reason).code, 'DeadlineExceeded')
+          resolve('failure')
+        })
       })
-    })
     const { clock, tries, told } = watch('liveness', pending, { timeoutSeconds: 3, periodSeconds: 2 })
     await clock.advance(7000)
     assert.deepEqual(tries, [0, 3000, 6000])
@@ -148,7 +200,10 @@ describe('a probe made again and again', () => {
   })
 
   it('is not heard of any more once it is stopped, whatever is under way', async () => {
-    const { clock, loop, told, said } = watch('readiness', (_at, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve('failure'))))
+    const { clock, loop, told, said } = watch(
+      'readiness',
+      (_at, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve('failure'))),
+    )
     await clock.advance(10)
     loop.stop()
     await clock.advance(60_000)

@@ -1,4 +1,7 @@
-/** What nodes are told of the network, and when a pod counts as withdrawn: the dispatcher with scripted nodes on the memory store. */
+/**
+ * What nodes are told of the network, and when a pod counts as withdrawn: the dispatcher with scripted nodes on the
+ * memory store.
+ */
 import assert from 'node:assert/strict'
 import { setImmediate } from 'node:timers/promises'
 import { Dispatcher, type DispatcherParts } from '../../../../controller/dispatch/dispatcher.ts'
@@ -40,7 +43,18 @@ describe('the network as nodes are told', () => {
   })
 
   function start(controller = 'c1', peers: DispatcherParts['peers'] = NO_PEERS): Dispatcher {
-    const dispatcher = new Dispatcher({ api: plane.api, informer: plane.informer, events: sink([]), clock, random: seededRandom(controller.charCodeAt(1)), logger: silentLogger, controller, podCidr: '10.244.0.0/16', cluster: CLUSTER_NETWORK, peers })
+    const dispatcher = new Dispatcher({
+      api: plane.api,
+      informer: plane.informer,
+      events: sink([]),
+      clock,
+      random: seededRandom(controller.charCodeAt(1)),
+      logger: silentLogger,
+      controller,
+      podCidr: '10.244.0.0/16',
+      cluster: CLUSTER_NETWORK,
+      peers,
+    })
     group.add((signal) => dispatcher.run(signal))
     return dispatcher
   }
@@ -51,22 +65,53 @@ describe('the network as nodes are told', () => {
     for (const { complete, set, removed } of node.network) {
       if (complete) view.clear()
       for (const key of removed) view.delete(key)
-      for (const { key, entry } of set) view.set(key, entry?.case === 'object' ? decodeResource(entry.value.kind as 'Service', entry.value.raw).metadata.resourceVersion : JSON.stringify(entry?.value))
+      for (const { key, entry } of set)
+        view.set(
+          key,
+          entry?.case === 'object'
+            ? decodeResource(entry.value.kind as 'Service', entry.value.raw).metadata.resourceVersion
+            : JSON.stringify(entry?.value),
+        )
     }
     return view
   }
 
-  const makeSlice = (name: string, pods: readonly Pod[], ready = true): Promise<EndpointSlice> => plane.api.create({
-    kind: 'EndpointSlice', metadata: { name, namespace: 'default', labels: { 'kubernetes.io/service-name': 'web' } }, addressType: 'IPv4', ports: [{ name: '', port: 80 }],
-    endpoints: pods.map(({ metadata: { uid, name: pod } }, index) => ({ addresses: [`10.244.0.${index + 2}`], conditions: { ready }, targetRef: { kind: 'Pod', namespace: 'default', name: pod, uid } })),
-  }, CONTEXT)
+  const makeSlice = (name: string, pods: readonly Pod[], ready = true): Promise<EndpointSlice> =>
+    plane.api.create(
+      {
+        kind: 'EndpointSlice',
+        metadata: { name, namespace: 'default', labels: { 'kubernetes.io/service-name': 'web' } },
+        addressType: 'IPv4',
+        ports: [{ name: '', port: 80 }],
+        endpoints: pods.map(({ metadata: { uid, name: pod } }, index) => ({
+          addresses: [`10.244.0.${index + 2}`],
+          conditions: { ready },
+          targetRef: { kind: 'Pod', namespace: 'default', name: pod, uid },
+        })),
+      },
+      CONTEXT,
+    )
 
-  const unready = (name: string): Promise<EndpointSlice> => plane.api.mutate('EndpointSlice', 'default', name, '', (slice) => {
-    slice.endpoints = slice.endpoints?.map((endpoint) => ({ ...endpoint, conditions: { ready: false, serving: true, terminating: true } }))
-  }, CONTEXT)
+  const unready = (name: string): Promise<EndpointSlice> =>
+    plane.api.mutate(
+      'EndpointSlice',
+      'default',
+      name,
+      '',
+      (slice) => {
+        slice.endpoints = slice.endpoints?.map((endpoint) => ({
+          ...endpoint,
+          conditions: { ready: false, serving: true, terminating: true },
+        }))
+      },
+      CONTEXT,
+    )
 
   async function bound(name: string, node: string): Promise<Pod> {
-    const pod = await plane.api.create({ kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'one' }] } }, CONTEXT)
+    const pod = await plane.api.create(
+      { kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'one' }] } },
+      CONTEXT,
+    )
     return plane.api.bind('default', name, pod.metadata.uid, node, CONTEXT)
   }
 
@@ -74,9 +119,14 @@ describe('the network as nodes are told', () => {
 
   it('tells a node everything at first and then what changes, in numbered messages, before its pods', async () => {
     const dispatcher = start()
-    const n1 = new TestNode(dispatcher, 'n1', 'n1', { status: { addresses: [{ type: 'InternalIP', address: '10.0.0.1' }] } })
+    const n1 = new TestNode(dispatcher, 'n1', 'n1', {
+      status: { addresses: [{ type: 'InternalIP', address: '10.0.0.1' }] },
+    })
     await eventually(() => n1.assignments.length === 1)
-    assert.deepEqual(n1.received.map(({ message }) => message?.case), ['welcome', 'network', 'assignments'])
+    assert.deepEqual(
+      n1.received.map(({ message }) => message?.case),
+      ['welcome', 'network', 'assignments'],
+    )
     const welcome = n1.received[0]!.message
     assert.deepEqual(welcome?.case === 'welcome' && welcome.value.cluster, CLUSTER_NETWORK)
     assert.equal(n1.network[0]!.complete, true)
@@ -89,7 +139,10 @@ describe('the network as nodes are told', () => {
     assert.match(known(n1).get('PeerNode/n1')!, /"addresses":\["10.0.0.1"\],"podCidrs":\["10.244.0.0\/24"\]/)
     await plane.api.delete('EndpointSlice', 'default', 'web-1', {}, CONTEXT)
     await eventually(() => !known(n1).has('EndpointSlice/default/web-1'))
-    assert.deepEqual(n1.network.map(({ sequence }) => sequence), n1.network.map((_, index) => index + 1))
+    assert.deepEqual(
+      n1.network.map(({ sequence }) => sequence),
+      n1.network.map((_, index) => index + 1),
+    )
     assert.ok(n1.network.slice(1).every(({ complete }) => !complete))
   })
 
@@ -100,7 +153,10 @@ describe('the network as nodes are told', () => {
     await eventually(() => n1.assignments.length === 1)
     const whole = n1.network.slice(0, n1.network.findIndex(({ more }) => !more) + 1)
     assert.ok(whole.length >= 3)
-    assert.deepEqual(whole.map(({ complete }) => complete), whole.map((_, index) => index === 0))
+    assert.deepEqual(
+      whole.map(({ complete }) => complete),
+      whole.map((_, index) => index === 0),
+    )
     assert.equal(new Set(whole.map(({ revision }) => revision)).size, 1)
     assert.equal(whole.flatMap(({ set }) => set).filter(({ key }) => key.startsWith('EndpointSlice/')).length, 1200)
   })
@@ -118,12 +174,28 @@ describe('the network as nodes are told', () => {
 
   it('ends the session of a node that takes nothing of what it is told', async () => {
     const dispatcher = start()
-    const hello = { message: { case: 'hello' as const, value: { agentId: 'a', version: '1', node: { apiVersion: 'v1' as const, kind: 'Node' as const, metadata: { name: 'n1', namespace: '', uid: '', resourceVersion: '' }, spec: {}, status: {} } } } }
+    const hello = {
+      message: {
+        case: 'hello' as const,
+        value: {
+          agentId: 'a',
+          version: '1',
+          node: {
+            apiVersion: 'v1' as const,
+            kind: 'Node' as const,
+            metadata: { name: 'n1', namespace: '', uid: '', resourceVersion: '' },
+            spec: {},
+            status: {},
+          },
+        },
+      },
+    }
     const sent = new Channel<NodeMessage>()
     sent.push(hello)
     const messages = dispatcher.session(sent, caller('system:node:n1'))
     assert.equal(((await messages.next()).value as ControllerMessage).message?.case, 'welcome')
-    for (let count = 0; count < 10_001; count++) dispatcher.tell('n1', { message: { case: 'withdrawn', value: { podUids: ['u'] } } })
+    for (let count = 0; count < 10_001; count++)
+      dispatcher.tell('n1', { message: { case: 'withdrawn', value: { podUids: ['u'] } } })
     await assert.rejects(messages.next(), (thrown) => GantryError.is(thrown, 'ResourceExhausted'))
     assert.equal(dispatcher.tell('n1', { message: { case: 'withdrawn', value: { podUids: [] } } }), false)
   })
@@ -143,9 +215,19 @@ describe('the network as nodes are told', () => {
       await remove(pod)
       await settled()
       assert.deepEqual(n1.withdrawn, [])
-      await plane.api.mutate('EndpointSlice', 'default', 'early-1', '', (slice) => {
-        slice.endpoints = slice.endpoints?.map((endpoint) => ({ ...endpoint, conditions: { ready: true, serving: true, terminating: true } }))
-      }, CONTEXT)
+      await plane.api.mutate(
+        'EndpointSlice',
+        'default',
+        'early-1',
+        '',
+        (slice) => {
+          slice.endpoints = slice.endpoints?.map((endpoint) => ({
+            ...endpoint,
+            conditions: { ready: true, serving: true, terminating: true },
+          }))
+        },
+        CONTEXT,
+      )
       await underWay()
       await eventually(() => n1.withdrawn.includes(pod.metadata.uid))
     })
@@ -154,7 +236,13 @@ describe('the network as nodes are told', () => {
       const asked: string[] = []
       const answers = new Map<string, () => void>()
       const peers = {
-        client: (name: string) => Promise.resolve({ networkConfirmed: () => { asked.push(name); return new Promise((resolve) => answers.set(name, () => resolve({}))) } } as never),
+        client: (name: string) =>
+          Promise.resolve({
+            networkConfirmed: () => {
+              asked.push(name)
+              return new Promise((resolve) => answers.set(name, () => resolve({})))
+            },
+          } as never),
       }
       const n1 = new TestNode(start('c1', peers), 'n1')
       const n2 = new TestNode(start('c2'), 'n2')
@@ -192,7 +280,9 @@ describe('the network as nodes are told', () => {
       await eventually(() => known(n2).has('EndpointSlice/default/web-1'))
       n2.follows = false
       await remove(pod)
-      const { metadata: { resourceVersion } } = await unready('web-1')
+      const {
+        metadata: { resourceVersion },
+      } = await unready('web-1')
       await eventually(() => n2.network.at(-1)!.revision >= Number(resourceVersion))
       await settled()
       assert.deepEqual(n1.withdrawn, [])
@@ -248,7 +338,12 @@ describe('the network as nodes are told', () => {
       const peers = {
         client: (name: string) => {
           assert.equal(name, 'c2')
-          return Promise.resolve({ networkConfirmed: ({ revision }: { revision: number }) => { asked.push(revision); return new Promise((resolve) => (answer = () => resolve({}))) } } as never)
+          return Promise.resolve({
+            networkConfirmed: ({ revision }: { revision: number }) => {
+              asked.push(revision)
+              return new Promise((resolve) => (answer = () => resolve({})))
+            },
+          } as never)
         },
       }
       const n1 = new TestNode(start('c1', peers), 'n1')
@@ -271,7 +366,10 @@ describe('the network as nodes are told', () => {
     n1.follows = false
     const slice = await makeSlice('web-1', [])
     const waiting = dispatcher.confirmations.here(Number(slice.metadata.resourceVersion))
-    const told = assert.rejects(waiting, (thrown) => GantryError.is(thrown, 'DeadlineExceeded') && /n1/.test((thrown as Error).message))
+    const told = assert.rejects(
+      waiting,
+      (thrown) => GantryError.is(thrown, 'DeadlineExceeded') && /n1/.test((thrown as Error).message),
+    )
     await eventually(() => known(n1).has('EndpointSlice/default/web-1'))
     for (let second = 0; second < 6; second++) {
       n1.sent.push({ message: { case: 'heartbeat', value: { uptimeMillis: 1 } } })

@@ -1,4 +1,7 @@
-/** Pods, namespaces and policies as an informer shows them, the source that follows them, and what nodes are told over the wire. */
+/**
+ * Pods, namespaces and policies as an informer shows them, the source that follows them, and what nodes are told over
+ * the wire.
+ */
 import { ClusterView } from '../../../../agent/network/cluster-view.ts'
 import type { NetworkView } from '../../../../agent/network/contract.ts'
 import type { Cached, Change, Informer } from '../../../../controller/informer/contract.ts'
@@ -10,14 +13,26 @@ import type { PolicyWorld as Stated } from '../../../../proto/api/network-policy
 import { describeProblem } from '../../../../proto/api/problem.ts'
 import { validate } from '../../../../proto/api/validation.ts'
 import { decode, decodeResource, encode, encodeResource } from '../../../../proto/api/wire.ts'
-import type { AnyResource, Kind, Namespace, NetworkPolicy, NetworkPolicySpec, NetworkUpdate, Pod } from '../../../../proto/gen/types.ts'
+import type {
+  AnyResource,
+  Kind,
+  Namespace,
+  NetworkPolicy,
+  NetworkPolicySpec,
+  NetworkUpdate,
+  Pod,
+} from '../../../../proto/gen/types.ts'
 
 export interface WorldPod {
   readonly namespace?: string
   readonly labels?: Record<string, string>
   readonly node?: string
   readonly addresses?: readonly string[]
-  readonly ports?: readonly { readonly name?: string; readonly containerPort: number; readonly protocol?: 'TCP' | 'UDP' | 'SCTP' }[]
+  readonly ports?: readonly {
+    readonly name?: string
+    readonly containerPort: number
+    readonly protocol?: 'TCP' | 'UDP' | 'SCTP'
+  }[]
   readonly hostNetwork?: boolean
   readonly phase?: string
   readonly uid?: string
@@ -52,7 +67,9 @@ export class PolicyWorld {
       const handlers = this.#handlers.get(kind) ?? new Set()
       handlers.add(handler)
       this.#handlers.set(kind, handlers)
-      for (const object of this.#objects.values()) if (object.kind === kind) handler({ type: 'added', cached: this.#cached(object), previous: undefined, revision: this.#revision })
+      for (const object of this.#objects.values())
+        if (object.kind === kind)
+          handler({ type: 'added', cached: this.#cached(object), previous: undefined, revision: this.#revision })
       return () => handlers.delete(handler)
     }
     const onBatch = (handler: (revision: number) => void): (() => void) => {
@@ -71,7 +88,15 @@ export class PolicyWorld {
   get stated(): Stated {
     const policies = this.objects.filter((object) => object.kind === 'NetworkPolicy')
     const namespaces = this.objects.filter((object) => object.kind === 'Namespace')
-    return { policies, namespaces: new Map(namespaces.map(({ metadata: { name, labels = {} } }) => [name, { ...labels, 'kubernetes.io/metadata.name': name }])) }
+    return {
+      policies,
+      namespaces: new Map(
+        namespaces.map(({ metadata: { name, labels = {} } }) => [
+          name,
+          { ...labels, 'kubernetes.io/metadata.name': name },
+        ]),
+      ),
+    }
   }
 
   pod(namespace: string, name: string): Pod {
@@ -82,7 +107,8 @@ export class PolicyWorld {
     for (const object of objects) {
       const before = this.#objects.get(keyOf(object))
       const generation = object.kind === 'NetworkPolicy' ? (before?.metadata.generation ?? 0) + 1 : undefined
-      const stored = generation === undefined ? object : { ...object, metadata: { ...object.metadata, generation } } as AnyResource
+      const stored =
+        generation === undefined ? object : ({ ...object, metadata: { ...object.metadata, generation } } as AnyResource)
       this.#objects.set(keyOf(object), stored)
       this.#emit(before === undefined ? 'added' : 'modified', stored, before)
     }
@@ -106,20 +132,31 @@ export class PolicyWorld {
     const node: ToldNode = { view, keys: new Set(), updates: [] }
     this.#nodes.set(name, node)
     let parts: NetworkUpdate[] = []
-    this.#feed.open(new NetworkStream({ node: name, feed: this.#feed, send: (update) => {
-      const read = decode('NetworkUpdate', encode('NetworkUpdate', update))
-      parts.push(read)
-      node.updates.push(read)
-      if (read.more) return
-      node.keys = view.update(parts)
-      parts = []
-    } }))
+    this.#feed.open(
+      new NetworkStream({
+        node: name,
+        feed: this.#feed,
+        send: (update) => {
+          const read = decode('NetworkUpdate', encode('NetworkUpdate', update))
+          parts.push(read)
+          node.updates.push(read)
+          if (read.more) return
+          node.keys = view.update(parts)
+          parts = []
+        },
+      }),
+    )
     return node
   }
 
   #emit(type: Change['type'], object: AnyResource, before: AnyResource | undefined): void {
     this.#revision++
-    const change = { type, cached: this.#cached(object), previous: before === undefined ? undefined : this.#cached(before), revision: this.#revision } as Change
+    const change = {
+      type,
+      cached: this.#cached(object),
+      previous: before === undefined ? undefined : this.#cached(before),
+      revision: this.#revision,
+    } as Change
     for (const handler of this.#handlers.get(object.kind) ?? []) handler(change)
   }
 
@@ -133,12 +170,33 @@ function keyOf({ kind, metadata: { namespace, name } }: AnyResource): string {
 }
 
 export function namespaceOf(name: string, labels: Record<string, string> = {}): Namespace {
-  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, namespace: '', uid: `ns-${name}`, resourceVersion: '', labels }, spec: {}, status: {} } as unknown as Namespace
+  return {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name, namespace: '', uid: `ns-${name}`, resourceVersion: '', labels },
+    spec: {},
+    status: {},
+  } as unknown as Namespace
 }
 
-export function podOf(name: string, { namespace = 'default', labels, node = 'a', addresses = [], ports = [], hostNetwork, phase = 'Running', uid = `uid-${namespace}-${name}`, deletionTimestamp }: WorldPod = {}): Pod {
+export function podOf(
+  name: string,
+  {
+    namespace = 'default',
+    labels,
+    node = 'a',
+    addresses = [],
+    ports = [],
+    hostNetwork,
+    phase = 'Running',
+    uid = `uid-${namespace}-${name}`,
+    deletionTimestamp,
+  }: WorldPod = {},
+): Pod {
   return {
-    apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, uid, resourceVersion: '', labels, deletionTimestamp },
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, uid, resourceVersion: '', labels, deletionTimestamp },
     spec: { nodeName: node, hostNetwork, containers: [{ name: 'main', image: 'busybox', ports }], securityContext: {} },
     status: { phase, podIP: addresses[0], podIPs: addresses.map((ip) => ({ ip })) },
   } as unknown as Pod
@@ -146,7 +204,12 @@ export function podOf(name: string, { namespace = 'default', labels, node = 'a',
 
 /** Through the wire, defaults and validation, as the API stores it. */
 export function policyOf(name: string, spec: Partial<NetworkPolicySpec>, namespace = 'default'): NetworkPolicy {
-  const draft = { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name, namespace, uid: `uid-${namespace}-${name}`, resourceVersion: '' }, spec: { podSelector: {}, ...spec } } as unknown as NetworkPolicy
+  const draft = {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name, namespace, uid: `uid-${namespace}-${name}`, resourceVersion: '' },
+    spec: { podSelector: {}, ...spec },
+  } as unknown as NetworkPolicy
   const policy = applyDefaults(decodeResource('NetworkPolicy', encodeResource(draft)))
   const problems = validate(policy)
   if (problems.length > 0) throw new Error(problems.map(describeProblem).join('; '))

@@ -38,7 +38,7 @@ describe('seats of users', () => {
     release()
   })
 
-  it('are each user\'s own, more for nodes, and none for administrators', () => {
+  it("are each user's own, more for nodes, and none for administrators", () => {
     for (let at = 0; at < 2; at++) assert.equal(typeof take(ANNA), 'function')
     assert.equal(typeof take({ name: 'berta', groups: [] }), 'function')
     for (let at = 0; at < 3; at++) assert.equal(typeof take(NODE), 'function')
@@ -67,6 +67,14 @@ describe('seats of users', () => {
 
   it('of strangers are those of the address that they call from', () => {
     const stranger = { name: 'system:anonymous', groups: ['system:unauthenticated'] }
-    assert.deepEqual([Seats.keyOf(stranger, '10.0.0.1:1'), Seats.keyOf(stranger, '10.0.0.1:2'), Seats.keyOf(stranger, '::1:2'), Seats.keyOf(ANNA, '10.0.0.1:1')], ['stranger 10.0.0.1', 'stranger 10.0.0.1', 'stranger ::1', 'user anna'])
+    assert.deepEqual(
+      [
+        Seats.keyOf(stranger, '10.0.0.1:1'),
+        Seats.keyOf(stranger, '10.0.0.1:2'),
+        Seats.keyOf(stranger, '::1:2'),
+        Seats.keyOf(ANNA, '10.0.0.1:1'),
+      ],
+      ['stranger 10.0.0.1', 'stranger 10.0.0.1', 'stranger ::1', 'user anna'],
+    )
   })
 })

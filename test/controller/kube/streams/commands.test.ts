@@ -8,7 +8,11 @@ import { SpdyClient } from './spdy-client.ts'
 const BASE = '/api/v1/namespaces/default/pods'
 const SUCCESS = { metadata: {}, status: 'Success' }
 const exitStatus = (code: number): object => ({
-  metadata: {}, status: 'Failure', reason: 'NonZeroExitCode', message: `command terminated with non-zero exit code: exit status ${code}`, details: { causes: [{ reason: 'ExitCode', message: String(code) }] },
+  metadata: {},
+  status: 'Failure',
+  reason: 'NonZeroExitCode',
+  message: `command terminated with non-zero exit code: exit status ${code}`,
+  details: { causes: [{ reason: 'ExitCode', message: String(code) }] },
 })
 
 /** What a WebSocket said, by channel. */
@@ -54,7 +58,9 @@ class Channels {
 
   send(channel: number, data: string | Uint8Array): void {
     const bytes = Buffer.from(data as string)
-    this.socket.send(this.#base64 ? `${channel}${bytes.toString('base64')}` : Buffer.concat([Buffer.from([channel]), bytes]))
+    this.socket.send(
+      this.#base64 ? `${channel}${bytes.toString('base64')}` : Buffer.concat([Buffer.from([channel]), bytes]),
+    )
   }
 
   async end(): Promise<this> {
@@ -77,28 +83,54 @@ describe('commands of the Kubernetes face', () => {
 
   after(() => fixture.stop())
 
-  const exec = (query: string, protocols: string | string[] = 'v5.channel.k8s.io', pod = 'web'): Channels => new Channels(fixture.webSocket(`${BASE}/${pod}/exec?${query}`, protocols), String(protocols).includes('base64'))
+  const exec = (query: string, protocols: string | string[] = 'v5.channel.k8s.io', pod = 'web'): Channels =>
+    new Channels(fixture.webSocket(`${BASE}/${pod}/exec?${query}`, protocols), String(protocols).includes('base64'))
   const idle = (): Promise<unknown> => eventually(() => fixture.pods.running === 0)
 
   describe('over WebSocket', () => {
     it('tell outputs apart and the exit code as a Status, and close in order', async () => {
       const channels = await exec('command=both&command=7&container=main&stdout=true&stderr=true').end()
-      assert.deepEqual([channels.text(1), channels.text(2), channels.status, channels.closed, channels.greeted], ['out', 'err', exitStatus(7), 1000, [1]])
-      assert.deepEqual(fixture.pods.started.at(-1), { case: 'start', value: { namespace: 'default', pod: 'web', container: 'main', command: ['both', '7'], stdin: false, tty: false, size: undefined } })
+      assert.deepEqual(
+        [channels.text(1), channels.text(2), channels.status, channels.closed, channels.greeted],
+        ['out', 'err', exitStatus(7), 1000, [1]],
+      )
+      assert.deepEqual(fixture.pods.started.at(-1), {
+        case: 'start',
+        value: {
+          namespace: 'default',
+          pod: 'web',
+          container: 'main',
+          command: ['both', '7'],
+          stdin: false,
+          tty: false,
+          size: undefined,
+        },
+      })
     })
 
-    it('know success', async () => assert.deepEqual((await exec('command=exit&command=0&stdout=1').end()).status, SUCCESS))
+    it('know success', async () =>
+      assert.deepEqual((await exec('command=exit&command=0&stdout=1').end()).status, SUCCESS))
 
     it('say why a command cannot be started, or the node cannot carry it', async () => {
-      for (const [command, reason, message] of [['missing', 'InternalError', /no such program/], ['refused', 'BadRequest', /not running/], ['lost', 'ServiceUnavailable', /ended before/]] as const) {
-        const status = (await exec(`command=${command}&stdout=true`).end()).status as { status: string; reason: string; message: string }
+      for (const [command, reason, message] of [
+        ['missing', 'InternalError', /no such program/],
+        ['refused', 'BadRequest', /not running/],
+        ['lost', 'ServiceUnavailable', /ended before/],
+      ] as const) {
+        const status = (await exec(`command=${command}&stdout=true`).end()).status as {
+          status: string
+          reason: string
+          message: string
+        }
         assert.deepEqual([status.status, status.reason], ['Failure', reason])
         assert.match(status.message, message)
       }
     })
 
     it('give the cause of a command that cannot be started, as clients read it', async () => {
-      const { details } = (await exec('command=missing&stdout=true').end()).status as { details?: { causes?: { message: string }[] } }
+      const { details } = (await exec('command=missing&stdout=true').end()).status as {
+        details?: { causes?: { message: string }[] }
+      }
       assert.match(details?.causes?.[0]?.message ?? '', /^error executing command in container: .*no such program/)
     })
 
@@ -123,7 +155,12 @@ describe('commands of the Kubernetes face', () => {
       await idle()
     })
 
-    for (const protocol of ['v4.channel.k8s.io', 'v4.base64.channel.k8s.io', 'channel.k8s.io', 'base64.channel.k8s.io']) {
+    for (const protocol of [
+      'v4.channel.k8s.io',
+      'v4.base64.channel.k8s.io',
+      'channel.k8s.io',
+      'base64.channel.k8s.io',
+    ]) {
       it(`speak ${protocol}`, async () => {
         const channels = await exec('command=cat&stdin=true&stdout=true&tty=true', protocol).opened()
         assert.equal(channels.socket.protocol, protocol)
@@ -138,7 +175,10 @@ describe('commands of the Kubernetes face', () => {
     }
 
     it('choose the best of several protocols, and take a client that names none', async () => {
-      assert.equal((await exec('command=exit&stdout=true', ['v4.channel.k8s.io', 'v5.channel.k8s.io']).opened()).socket.protocol, 'v5.channel.k8s.io')
+      assert.equal(
+        (await exec('command=exit&stdout=true', ['v4.channel.k8s.io', 'v5.channel.k8s.io']).opened()).socket.protocol,
+        'v5.channel.k8s.io',
+      )
       assert.equal((await exec('command=both&stdout=true', []).end()).text(1), 'out')
     })
 
@@ -187,7 +227,10 @@ describe('commands of the Kubernetes face', () => {
 
     it('keep nobody who is passed on by another controller from the node: the caller was let in here', async () => {
       await exec('command=exit&stdout=true').end()
-      assert.deepEqual(fixture.pods.calls.at(-1)!.user, { name: 'anna', groups: ['system:masters', 'system:authenticated'] })
+      assert.deepEqual(fixture.pods.calls.at(-1)!.user, {
+        name: 'anna',
+        groups: ['system:masters', 'system:authenticated'],
+      })
     })
 
     it('refuse protocols that nobody knows', async () => {
@@ -209,24 +252,42 @@ describe('commands of the Kubernetes face', () => {
   })
 
   describe('over SPDY', () => {
-    const upgraded = async (path: string, protocols: string | string[] = ['v4.channel.k8s.io', 'v3.channel.k8s.io']): Promise<SpdyClient & { protocol: unknown }> => {
-      const { message, socket, head } = await fixture.upgrade(`${BASE}/${path}`, { Upgrade: 'SPDY/3.1', 'X-Stream-Protocol-Version': protocols })
+    const upgraded = async (
+      path: string,
+      protocols: string | string[] = ['v4.channel.k8s.io', 'v3.channel.k8s.io'],
+    ): Promise<SpdyClient & { protocol: unknown }> => {
+      const { message, socket, head } = await fixture.upgrade(`${BASE}/${path}`, {
+        Upgrade: 'SPDY/3.1',
+        'X-Stream-Protocol-Version': protocols,
+      })
       assert.equal(message.statusCode, 101, message.statusMessage)
       return Object.assign(new SpdyClient(socket!, head), { protocol: message.headers['x-stream-protocol-version'] })
     }
 
     it('tell outputs apart and the exit code as a Status, and end every stream', async () => {
       const client = await upgraded('web/exec?command=both&command=7&stdout=true&stderr=true')
-      const [error, out, err] = [await client.open({ streamtype: 'error' }), await client.open({ streamtype: 'stdout' }), await client.open({ streamtype: 'stderr' })] as const
+      const [error, out, err] = [
+        await client.open({ streamtype: 'error' }),
+        await client.open({ streamtype: 'stdout' }),
+        await client.open({ streamtype: 'stderr' }),
+      ] as const
       await eventually(() => client.closed)
-      assert.deepEqual([client.text(out), client.text(err), JSON.parse(client.text(error))], ['out', 'err', exitStatus(7)])
+      assert.deepEqual(
+        [client.text(out), client.text(err), JSON.parse(client.text(error))],
+        ['out', 'err', exitStatus(7)],
+      )
       assert.ok(client.goneAway && [error, out, err].every((id) => client.ended(id)))
       assert.equal(client.protocol, 'v4.channel.k8s.io')
     })
 
-    it('pass what is typed, its end and the terminal\'s size', async () => {
+    it("pass what is typed, its end and the terminal's size", async () => {
       const client = await upgraded('web/attach?stdin=true&stdout=true&stderr=true&tty=true')
-      const [error, input, out, resize] = [await client.open({ streamtype: 'error' }), await client.open({ streamtype: 'stdin' }), await client.open({ streamtype: 'stdout' }), await client.open({ streamtype: 'resize' })] as const
+      const [error, input, out, resize] = [
+        await client.open({ streamtype: 'error' }),
+        await client.open({ streamtype: 'stdin' }),
+        await client.open({ streamtype: 'stdout' }),
+        await client.open({ streamtype: 'resize' }),
+      ] as const
       client.send(resize, '{"Width":80,"He')
       client.send(resize, 'ight":24}\n{"Width":0,"Height":0}{"Width":81,"Height":25}\n')
       await eventually(() => client.text(out) === '[80x24][81x25]')
@@ -241,7 +302,10 @@ describe('commands of the Kubernetes face', () => {
       const error = await client.open({ streamtype: 'error' })
       await client.open({ streamtype: 'stdout' })
       await eventually(() => client.closed)
-      assert.deepEqual([client.protocol, client.text(error)], ['v2.channel.k8s.io', 'command terminated with non-zero exit code: exit status 4'])
+      assert.deepEqual(
+        [client.protocol, client.text(error)],
+        ['v2.channel.k8s.io', 'command terminated with non-zero exit code: exit status 4'],
+      )
     })
 
     it('refuse streams that were not asked for, and answer pings', async () => {
@@ -270,7 +334,11 @@ describe('commands of the Kubernetes face', () => {
 
     it('carry much in both directions', async () => {
       const client = await upgraded('web/exec?command=cat&stdin=true&stdout=true')
-      const [, input, out] = [await client.open({ streamtype: 'error' }), await client.open({ streamtype: 'stdin' }), await client.open({ streamtype: 'stdout' })] as const
+      const [, input, out] = [
+        await client.open({ streamtype: 'error' }),
+        await client.open({ streamtype: 'stdin' }),
+        await client.open({ streamtype: 'stdout' }),
+      ] as const
       const text = Array.from({ length: 200_000 }, (_, at) => `${at}\n`).join('')
       client.send(input, text, true)
       await eventually(() => client.closed)
@@ -278,7 +346,10 @@ describe('commands of the Kubernetes face', () => {
     })
 
     it('refuse a client that knows none of their protocols', async () => {
-      const { message } = await fixture.upgrade(`${BASE}/web/exec?command=exit&stdout=true`, { Upgrade: 'SPDY/3.1', 'X-Stream-Protocol-Version': 'v9' })
+      const { message } = await fixture.upgrade(`${BASE}/web/exec?command=exit&stdout=true`, {
+        Upgrade: 'SPDY/3.1',
+        'X-Stream-Protocol-Version': 'v9',
+      })
       assert.deepEqual([message.statusCode, (await statusIn(message)).reason], [403, 'Forbidden'])
     })
   })
@@ -286,16 +357,34 @@ describe('commands of the Kubernetes face', () => {
   describe('are refused by HTTP before anything else', () => {
     for (const [path, code, reason, words] of [
       ['none/exec?command=ls&stdout=true', 404, 'NotFound', /pods "none" not found/],
-      ['two/exec?command=ls&stdout=true', 400, 'BadRequest', /a container name must be specified for pod two, choose one of: \[a b\]/],
+      [
+        'two/exec?command=ls&stdout=true',
+        400,
+        'BadRequest',
+        /a container name must be specified for pod two, choose one of: \[a b\]/,
+      ],
       ['two/exec?command=ls&stdout=true&container=c', 400, 'BadRequest', /container c is not valid for pod two/],
-      ['crashed/exec?command=ls&stdout=true', 400, 'BadRequest', /container main in pod crashed is not running: it is waiting to start: CrashLoopBackOff/],
+      [
+        'crashed/exec?command=ls&stdout=true',
+        400,
+        'BadRequest',
+        /container main in pod crashed is not running: it is waiting to start: CrashLoopBackOff/,
+      ],
       ['done/attach?stdout=true', 400, 'BadRequest', /pod done has ended \(Succeeded\)/],
       ['pending/exec?command=ls&stdout=true', 400, 'BadRequest', /does not have a host assigned/],
       ['web/exec?stdout=true', 400, 'BadRequest', /at least 1 command/],
       ['web/exec?command=ls&stdout=false', 400, 'BadRequest', /at least 1 of stdin, stdout, stderr/],
     ] as const) {
       it(path, async () => {
-        for (const upgrade of [{ Upgrade: 'SPDY/3.1', 'X-Stream-Protocol-Version': 'v4.channel.k8s.io' }, { Upgrade: 'websocket', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Protocol': 'v5.channel.k8s.io' }]) {
+        for (const upgrade of [
+          { Upgrade: 'SPDY/3.1', 'X-Stream-Protocol-Version': 'v4.channel.k8s.io' },
+          {
+            Upgrade: 'websocket',
+            'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+            'Sec-WebSocket-Version': '13',
+            'Sec-WebSocket-Protocol': 'v5.channel.k8s.io',
+          },
+        ]) {
           const { message } = await fixture.upgrade(path.startsWith('/') ? path : `${BASE}/${path}`, upgrade, 'GET')
           const status = await statusIn(message)
           assert.deepEqual([message.statusCode, status.code, status.reason], [code, code, reason])
@@ -305,8 +394,14 @@ describe('commands of the Kubernetes face', () => {
     }
 
     it('without an upgrade, to another protocol, and by a malformed handshake', async () => {
-      assert.match((await fixture.face.get(`${BASE}/web/exec?command=ls&stdout=true`)).json.message as string, /Upgrade request required/)
-      for (const headers of [{ Upgrade: 'h2c' }, { Upgrade: 'websocket', 'Sec-WebSocket-Protocol': 'v5.channel.k8s.io' }]) {
+      assert.match(
+        (await fixture.face.get(`${BASE}/web/exec?command=ls&stdout=true`)).json.message as string,
+        /Upgrade request required/,
+      )
+      for (const headers of [
+        { Upgrade: 'h2c' },
+        { Upgrade: 'websocket', 'Sec-WebSocket-Protocol': 'v5.channel.k8s.io' },
+      ]) {
         const { message } = await fixture.upgrade(`${BASE}/web/exec?command=ls&stdout=true`, headers, 'GET')
         assert.deepEqual([message.statusCode, (await statusIn(message)).reason], [400, 'BadRequest'])
       }
@@ -324,14 +419,18 @@ describe('commands of the Kubernetes face', () => {
 
     for (const webSockets of ['true', 'false']) {
       it(webSockets === 'true' ? 'by WebSocket' : 'by SPDY', async () => {
-        const run = (args: string[], input = ''): ReturnType<Kubectl['run']> => kubectl.run(args, input, { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: webSockets })
+        const run = (args: string[], input = ''): ReturnType<Kubectl['run']> =>
+          kubectl.run(args, input, { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: webSockets })
         const both = await run(['exec', 'web', '--', 'both', '7'])
         assert.deepEqual([both.code, both.stdout, both.stderr], [7, 'out', 'errcommand terminated with exit code 7\n'])
         const text = Array.from({ length: 100_000 }, (_, at) => `${at}\n`).join('')
         const cat = await run(['exec', '-i', 'web', '--', 'cat'], text)
         assert.deepEqual([cat.code, cat.stdout === text], [0, true])
         assert.equal((await run(['exec', 'web', '--', 'yes', '300'])).stdout.length, 300 * 32 * 1024)
-        assert.match((await run(['exec', '-v=6', 'web', '--', 'exit'])).stderr, webSockets === 'true' ? /GET \S+\/exec\?\S+ 101/ : /POST \S+\/exec\?\S+ 101/)
+        assert.match(
+          (await run(['exec', '-v=6', 'web', '--', 'exit'])).stderr,
+          webSockets === 'true' ? /GET \S+\/exec\?\S+ 101/ : /POST \S+\/exec\?\S+ 101/,
+        )
         assert.match((await run(['exec', 'none', '--', 'ls'])).stderr, /pods "none" not found/)
       })
     }

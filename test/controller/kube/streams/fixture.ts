@@ -9,7 +9,14 @@ import { MASTERS } from '../../../../controller/api/authorization.ts'
 import type { PodStreams } from '../../../../controller/dispatch/pods.ts'
 import { GantryError } from '../../../../proto/api/errors.ts'
 import type { CallContext } from '../../../../proto/api/rpc.ts'
-import type { ExecInput, ExecOutput, LogsRequest, LogsResponse, PortForwardInput, PortForwardOutput } from '../../../../proto/gen/types.ts'
+import type {
+  ExecInput,
+  ExecOutput,
+  LogsRequest,
+  LogsResponse,
+  PortForwardInput,
+  PortForwardOutput,
+} from '../../../../proto/gen/types.ts'
 import { TestFace } from '../face.ts'
 
 type Played = Pick<PodStreams, 'logs' | 'exec' | 'attach' | 'portForward'>
@@ -48,7 +55,11 @@ export class PlayedPods implements Played {
     yield* this.#run(inputs, call, () => ['cat', '9'])
   }
 
-  async *#run(inputs: AsyncIterable<ExecInput>, call: CallContext, commandOf: (start: ExecInput['input']) => readonly string[]): AsyncGenerator<ExecOutput, void, undefined> {
+  async *#run(
+    inputs: AsyncIterable<ExecInput>,
+    call: CallContext,
+    commandOf: (start: ExecInput['input']) => readonly string[],
+  ): AsyncGenerator<ExecOutput, void, undefined> {
     this.running++
     this.calls.push(call)
     try {
@@ -56,17 +67,23 @@ export class PlayedPods implements Played {
       const start = ((await input.next()).value as ExecInput).input
       this.started.push(start)
       const [name, argument = '0'] = commandOf(start)
-      const out = (text: string, stream: 'stdout' | 'stderr' = 'stdout'): ExecOutput => ({ output: { case: stream, value: Buffer.from(text) } })
+      const out = (text: string, stream: 'stdout' | 'stderr' = 'stdout'): ExecOutput => ({
+        output: { case: stream, value: Buffer.from(text) },
+      })
       let code = Number(argument)
       switch (name) {
-        case 'exit': break
+        case 'exit':
+          break
         case 'both':
           yield out('out')
           yield out('err', 'stderr')
           break
-        case 'missing': return yield { output: { case: 'exit', value: { code: 127, message: 'no such program' } } }
-        case 'refused': throw new GantryError('FailedPrecondition', 'the container is not running')
-        case 'lost': return
+        case 'missing':
+          return yield { output: { case: 'exit', value: { code: 127, message: 'no such program' } } }
+        case 'refused':
+          throw new GantryError('FailedPrecondition', 'the container is not running')
+        case 'lost':
+          return
         case 'flood':
           for (; !call.signal.aborted; this.flooded++) yield { output: { case: 'stdout', value: PIECE } }
           throw call.signal.reason
@@ -83,15 +100,23 @@ export class PlayedPods implements Played {
           }
           break
         case 'forever':
-          await new Promise<never>((_, reject) => call.signal.addEventListener('abort', () => reject(call.signal.reason as Error), { once: true }))
+          await new Promise<never>((_, reject) =>
+            call.signal.addEventListener('abort', () => reject(call.signal.reason as Error), { once: true }),
+          )
           break
         case 'cat':
-          for (let next = await input.next(); next.done !== true && next.value.input?.case !== 'stdinClosed'; next = await input.next()) {
+          for (
+            let next = await input.next();
+            next.done !== true && next.value.input?.case !== 'stdinClosed';
+            next = await input.next()
+          ) {
             if (next.value.input?.case === 'stdin') yield { output: { case: 'stdout', value: next.value.input.value } }
-            else if (next.value.input?.case === 'resize') yield out(`[${next.value.input.value.width}x${next.value.input.value.height}]`)
+            else if (next.value.input?.case === 'resize')
+              yield out(`[${next.value.input.value.width}x${next.value.input.value.height}]`)
           }
           break
-        default: throw new TypeError(`no command ${name}`)
+        default:
+          throw new TypeError(`no command ${name}`)
       }
       yield { output: { case: 'exit', value: { code, message: '' } } }
     } finally {
@@ -100,7 +125,10 @@ export class PlayedPods implements Played {
   }
 
   /** To that port of this machine. */
-  async *portForward(inputs: AsyncIterable<PortForwardInput>, call: CallContext): AsyncGenerator<PortForwardOutput, void, undefined> {
+  async *portForward(
+    inputs: AsyncIterable<PortForwardInput>,
+    call: CallContext,
+  ): AsyncGenerator<PortForwardOutput, void, undefined> {
     this.running++
     this.calls.push(call)
     try {
@@ -109,9 +137,19 @@ export class PlayedPods implements Played {
       if (input?.case !== 'start') throw new TypeError('no start')
       this.forwarded.push(input.value)
       const socket = connect({ port: input.value.port, host: '127.0.0.1', allowHalfOpen: true })
-      await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', () => reject(new GantryError('FailedPrecondition', `connection refused: nothing listens on port ${input.value.port}`))))
+      await new Promise<void>((resolve, reject) =>
+        socket
+          .once('connect', resolve)
+          .once('error', () =>
+            reject(
+              new GantryError('FailedPrecondition', `connection refused: nothing listens on port ${input.value.port}`),
+            ),
+          ),
+      )
       // As the way to a node has it: with the call, what is sent to it ends.
-      const over = new Promise<IteratorReturnResult<undefined>>((resolve) => call.signal.addEventListener('abort', () => resolve({ done: true, value: undefined }), { once: true }))
+      const over = new Promise<IteratorReturnResult<undefined>>((resolve) =>
+        call.signal.addEventListener('abort', () => resolve({ done: true, value: undefined }), { once: true }),
+      )
       const inner: AsyncIterator<PortForwardInput, undefined> = { next: () => Promise.race([rest.next(), over]) }
       yield* joinConnection(socket, { [Symbol.asyncIterator]: () => inner }, call.signal)
     } finally {
@@ -138,13 +176,39 @@ export class StreamsFixture {
   }
 
   /** A pod on a node, as `state` says of each of its containers. */
-  async pod(name: string, { containers = ['main'], state = { running: {} }, phase = 'Running', node = 'n1', labels = {}, ports = [] }: PodOptions = {}): Promise<string> {
+  async pod(
+    name: string,
+    {
+      containers = ['main'],
+      state = { running: {} },
+      phase = 'Running',
+      node = 'n1',
+      labels = {},
+      ports = [],
+    }: PodOptions = {},
+  ): Promise<string> {
     const { api } = this.face
     const context = { fieldManager: 'test' }
-    const spec = { ...node !== '' && { nodeName: node }, containers: containers.map((container) => ({ name: container, image: 'busybox', ports })) }
-    const pod = await api.create<'Pod'>({ kind: 'Pod', metadata: { name, namespace: 'default', labels }, spec }, context)
-    const containerStatuses = containers.map((container) => ({ name: container, ready: true, restartCount: 0, image: 'busybox', imageID: '', state }))
-    await api.updateStatus<'Pod'>({ ...structuredClone(pod), status: { ...pod.status, phase, containerStatuses } } as never, context)
+    const spec = {
+      ...(node !== '' && { nodeName: node }),
+      containers: containers.map((container) => ({ name: container, image: 'busybox', ports })),
+    }
+    const pod = await api.create<'Pod'>(
+      { kind: 'Pod', metadata: { name, namespace: 'default', labels }, spec },
+      context,
+    )
+    const containerStatuses = containers.map((container) => ({
+      name: container,
+      ready: true,
+      restartCount: 0,
+      image: 'busybox',
+      imageID: '',
+      state,
+    }))
+    await api.updateStatus<'Pod'>(
+      { ...structuredClone(pod), status: { ...pod.status, phase, containerStatuses } } as never,
+      context,
+    )
     return pod.metadata.uid
   }
 
@@ -157,7 +221,10 @@ export class StreamsFixture {
   chunked(method: string, path: string, body: readonly string[]): Promise<number> {
     const [host, port] = this.face.address.split(':')
     return new Promise((resolve, reject) => {
-      const request = httpsRequest({ host, port, path, method, ...this.#client!, agent: false, headers: { 'Transfer-Encoding': 'chunked' } }, (message) => message.resume().once('end', () => resolve(message.statusCode!)))
+      const request = httpsRequest(
+        { host, port, path, method, ...this.#client!, agent: false, headers: { 'Transfer-Encoding': 'chunked' } },
+        (message) => message.resume().once('end', () => resolve(message.statusCode!)),
+      )
       request.on('error', reject)
       for (const piece of body) request.write(piece)
       request.end()
@@ -165,10 +232,22 @@ export class StreamsFixture {
   }
 
   /** The connection once its protocol is changed; the answer if it is not. */
-  upgrade(path: string, headers: OutgoingHttpHeaders, method = 'POST'): Promise<{ message: IncomingMessage; socket?: Duplex; head?: Buffer }> {
+  upgrade(
+    path: string,
+    headers: OutgoingHttpHeaders,
+    method = 'POST',
+  ): Promise<{ message: IncomingMessage; socket?: Duplex; head?: Buffer }> {
     const [host, port] = this.face.address.split(':')
     return new Promise((resolve, reject) => {
-      const request = httpsRequest({ host, port, path, method, ...this.#client!, agent: false, headers: { Connection: 'Upgrade', ...headers } })
+      const request = httpsRequest({
+        host,
+        port,
+        path,
+        method,
+        ...this.#client!,
+        agent: false,
+        headers: { Connection: 'Upgrade', ...headers },
+      })
       request.on('upgrade', (message, socket: Duplex, head) => {
         this.#open.push(socket)
         socket.on('error', () => socket.destroy())

@@ -1,4 +1,7 @@
-/** The client's side of a WebSocket whose messages carry a stream of bytes: for protocol names that the library does not let a client ask for. RFC 6455, section 5. */
+/**
+ * The client's side of a WebSocket whose messages carry a stream of bytes: for protocol names that the library does not
+ * let a client ask for. RFC 6455, section 5.
+ */
 import { Duplex } from 'node:stream'
 
 const BINARY = 0x82
@@ -41,7 +44,8 @@ export class FramedDuplex extends Duplex {
       if (first === undefined || second === undefined) return
       const wide = second === 126 ? 2 : second === 127 ? 8 : 0
       if (this.#held.length < 2 + wide) return
-      const length = wide === 0 ? second : wide === 2 ? this.#held.readUInt16BE(2) : Number(this.#held.readBigUInt64BE(2))
+      const length =
+        wide === 0 ? second : wide === 2 ? this.#held.readUInt16BE(2) : Number(this.#held.readBigUInt64BE(2))
       if (this.#held.length < 2 + wide + length) return
       // Pings and the close are the library's affair, which is tested by its own client.
       if (first === BINARY && !this.push(this.#held.subarray(2 + wide, 2 + wide + length))) this.#socket.pause()

@@ -27,15 +27,55 @@ describe('logs of the Kubernetes face', () => {
   it('are plain text, of the only container, all of it', async () => {
     const { status, headers, body } = await fixture.face.get(`${BASE}/web/log`)
     assert.deepEqual([status, headers['content-type'], body.toString()], [200, 'text/plain', 'line\n'])
-    const none = { sinceTime: '', tailLines: undefined, sinceSeconds: undefined, limitBytes: undefined, stream: undefined }
-    assert.deepEqual(fixture.pods.logged.at(-1), { namespace: 'default', pod: 'web', container: 'main', follow: false, previous: false, timestamps: false, ...none })
+    const none = {
+      sinceTime: '',
+      tailLines: undefined,
+      sinceSeconds: undefined,
+      limitBytes: undefined,
+      stream: undefined,
+    }
+    assert.deepEqual(fixture.pods.logged.at(-1), {
+      namespace: 'default',
+      pod: 'web',
+      container: 'main',
+      follow: false,
+      previous: false,
+      timestamps: false,
+      ...none,
+    })
   })
 
   it('are asked for with everything that the query says', async () => {
-    await fixture.face.get(`${BASE}/two/log?container=b&follow=true&previous=1&timestamps=TRUE&sinceSeconds=5&limitBytes=10&stream=Stderr&insecureSkipTLSVerifyBackend=true&pretty=true`)
-    assert.deepEqual(fixture.pods.logged.at(-1), { namespace: 'default', pod: 'two', container: 'b', follow: true, previous: true, timestamps: true, sinceTime: '', tailLines: undefined, sinceSeconds: 5, limitBytes: 10, stream: 'stderr' })
+    await fixture.face.get(
+      `${BASE}/two/log?container=b&follow=true&previous=1&timestamps=TRUE&sinceSeconds=5&limitBytes=10&stream=Stderr&insecureSkipTLSVerifyBackend=true&pretty=true`,
+    )
+    assert.deepEqual(fixture.pods.logged.at(-1), {
+      namespace: 'default',
+      pod: 'two',
+      container: 'b',
+      follow: true,
+      previous: true,
+      timestamps: true,
+      sinceTime: '',
+      tailLines: undefined,
+      sinceSeconds: 5,
+      limitBytes: 10,
+      stream: 'stderr',
+    })
     await fixture.face.get(`${BASE}/two/log?container=b&follow=false&tailLines=0&sinceTime=2026-01-01T00:00:00Z`)
-    assert.deepEqual(fixture.pods.logged.at(-1), { namespace: 'default', pod: 'two', container: 'b', follow: false, previous: false, timestamps: false, sinceTime: '2026-01-01T00:00:00Z', tailLines: 0, sinceSeconds: undefined, limitBytes: undefined, stream: undefined })
+    assert.deepEqual(fixture.pods.logged.at(-1), {
+      namespace: 'default',
+      pod: 'two',
+      container: 'b',
+      follow: false,
+      previous: false,
+      timestamps: false,
+      sinceTime: '2026-01-01T00:00:00Z',
+      tailLines: 0,
+      sinceSeconds: undefined,
+      limitBytes: undefined,
+      stream: undefined,
+    })
   })
 
   it('come as they are written, until the client goes away', async () => {
@@ -43,10 +83,11 @@ describe('logs of the Kubernetes face', () => {
     let ended = false
     fixture.pods.log = async function* (_, { signal }) {
       try {
-        for (;;) yield await new Promise<string>((resolve, reject) => {
-          next = resolve
-          signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
-        })
+        for (;;)
+          yield await new Promise<string>((resolve, reject) => {
+            next = resolve
+            signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+          })
       } finally {
         ended = true
       }
@@ -98,8 +139,14 @@ describe('logs of the Kubernetes face', () => {
     it('of what has not started, in the words that clients know', async () => {
       nothing('FailedPrecondition')
       const { json } = await fixture.face.get(`${BASE}/starting/log`)
-      assert.deepEqual([json.code, json.reason, json.message], [400, 'BadRequest', 'container "main" in pod "starting" is waiting to start: ContainerCreating'])
-      assert.equal((await fixture.face.get(`${BASE}/web/log?previous=true`)).json.message, 'previous terminated container "main" in pod "web" not found')
+      assert.deepEqual(
+        [json.code, json.reason, json.message],
+        [400, 'BadRequest', 'container "main" in pod "starting" is waiting to start: ContainerCreating'],
+      )
+      assert.equal(
+        (await fixture.face.get(`${BASE}/web/log?previous=true`)).json.message,
+        'previous terminated container "main" in pod "web" not found',
+      )
     })
 
     it('while the node cannot be reached', async () => {
@@ -109,10 +156,21 @@ describe('logs of the Kubernetes face', () => {
     })
 
     for (const [path, code, words] of [
-      ['none/log', 404, /pods "none" not found/], ['two/log', 400, /a container name must be specified for pod two, choose one of: \[a b\]/], ['two/log?container=c', 400, /container c is not valid for pod two/],
-      ['pending/log', 400, /does not have a host assigned/], ['web/log?tailLines=many', 400, /tailLines: "many" is not a number/], ['web/log?tailLines=-1', 422, /tailLines: Invalid value: -1: must be greater than or equal to 0/],
-      ['web/log?sinceSeconds=0', 422, /sinceSeconds: Invalid value: 0: must be greater than or equal to 1/], ['web/log?limitBytes=0', 422, /limitBytes/], ['web/log?sinceTime=yesterday', 400, /sinceTime/],
-      ['web/log?sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z', 422, /at most one of sinceTime or sinceSeconds may be specified/], ['web/log?stream=Stdlog', 422, /supported are All, Stdout, Stderr/],
+      ['none/log', 404, /pods "none" not found/],
+      ['two/log', 400, /a container name must be specified for pod two, choose one of: \[a b\]/],
+      ['two/log?container=c', 400, /container c is not valid for pod two/],
+      ['pending/log', 400, /does not have a host assigned/],
+      ['web/log?tailLines=many', 400, /tailLines: "many" is not a number/],
+      ['web/log?tailLines=-1', 422, /tailLines: Invalid value: -1: must be greater than or equal to 0/],
+      ['web/log?sinceSeconds=0', 422, /sinceSeconds: Invalid value: 0: must be greater than or equal to 1/],
+      ['web/log?limitBytes=0', 422, /limitBytes/],
+      ['web/log?sinceTime=yesterday', 400, /sinceTime/],
+      [
+        'web/log?sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z',
+        422,
+        /at most one of sinceTime or sinceSeconds may be specified/,
+      ],
+      ['web/log?stream=Stdlog', 422, /supported are All, Stdout, Stderr/],
       ['web/log?stream=Stdout&tailLines=1', 422, /tailLines/],
     ] as const) {
       it(path, async () => {

@@ -51,16 +51,40 @@ describe('port forwarding of the Kubernetes face', () => {
   const idle = (): Promise<unknown> => eventually(() => fixture.pods.running === 0)
 
   for (const [name, dial] of [
-    ['SPDY', async (): Promise<SpdyClient> => {
-      const { message, socket, head } = await fixture.upgrade(WEB, { Upgrade: 'SPDY/3.1', 'X-Stream-Protocol-Version': 'portforward.k8s.io' })
-      assert.deepEqual([message.statusCode, message.headers['x-stream-protocol-version']], [101, 'portforward.k8s.io'])
-      return new SpdyClient(socket!, head)
-    }],
-    ['SPDY within WebSocket', async (): Promise<SpdyClient> => {
-      const { message, socket, head } = await fixture.upgrade(WEB, { Upgrade: 'websocket', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Protocol': 'v4.channel.k8s.io, SPDY/3.1+portforward.k8s.io' }, 'GET')
-      assert.deepEqual([message.statusCode, message.headers['sec-websocket-protocol']], [101, 'SPDY/3.1+portforward.k8s.io'])
-      return new SpdyClient(new FramedDuplex(socket!, head!))
-    }],
+    [
+      'SPDY',
+      async (): Promise<SpdyClient> => {
+        const { message, socket, head } = await fixture.upgrade(WEB, {
+          Upgrade: 'SPDY/3.1',
+          'X-Stream-Protocol-Version': 'portforward.k8s.io',
+        })
+        assert.deepEqual(
+          [message.statusCode, message.headers['x-stream-protocol-version']],
+          [101, 'portforward.k8s.io'],
+        )
+        return new SpdyClient(socket!, head)
+      },
+    ],
+    [
+      'SPDY within WebSocket',
+      async (): Promise<SpdyClient> => {
+        const { message, socket, head } = await fixture.upgrade(
+          WEB,
+          {
+            Upgrade: 'websocket',
+            'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+            'Sec-WebSocket-Version': '13',
+            'Sec-WebSocket-Protocol': 'v4.channel.k8s.io, SPDY/3.1+portforward.k8s.io',
+          },
+          'GET',
+        )
+        assert.deepEqual(
+          [message.statusCode, message.headers['sec-websocket-protocol']],
+          [101, 'SPDY/3.1+portforward.k8s.io'],
+        )
+        return new SpdyClient(new FramedDuplex(socket!, head!))
+      },
+    ],
   ] as const) {
     describe(`over ${name}`, () => {
       let client: SpdyClient
@@ -77,7 +101,10 @@ describe('port forwarding of the Kubernetes face', () => {
 
       async function pair(port: number): Promise<{ data: number; error: number }> {
         const requestid = String(count++)
-        return { error: await client.open({ streamtype: 'error', port: String(port), requestid }), data: await client.open({ streamtype: 'data', port: String(port), requestid }) }
+        return {
+          error: await client.open({ streamtype: 'error', port: String(port), requestid }),
+          data: await client.open({ streamtype: 'data', port: String(port), requestid }),
+        }
       }
 
       it('joins many connections, each with its own ends', async () => {
@@ -86,7 +113,9 @@ describe('port forwarding of the Kubernetes face', () => {
         await eventually(() => pairs.every(({ data }, at) => client.text(data) === `hello ${at}`))
         assert.ok(fixture.pods.forwarded.slice(-20).every((start) => start.uid === uid && start.port === echo))
         for (const { data } of pairs) client.send(data, '', true)
-        await eventually(() => pairs.every(({ data, error }) => client.ended(data) && client.ended(error) && client.text(error) === ''))
+        await eventually(() =>
+          pairs.every(({ data, error }) => client.ended(data) && client.ended(error) && client.text(error) === ''),
+        )
         await idle()
       })
 
@@ -101,7 +130,10 @@ describe('port forwarding of the Kubernetes face', () => {
       it('tells what fails of one connection, and goes on with the others', async () => {
         const [bad, good] = [await pair(closed), await pair(echo)]
         await eventually(() => client.ended(bad.error))
-        assert.match(client.text(bad.error), new RegExp(`^error forwarding port ${closed} to pod web, uid ${uid}: connection refused: nothing listens`))
+        assert.match(
+          client.text(bad.error),
+          new RegExp(`^error forwarding port ${closed} to pod web, uid ${uid}: connection refused: nothing listens`),
+        )
         client.send(good.data, 'still there')
         await eventually(() => client.text(good.data) === 'still there')
       })
@@ -116,7 +148,12 @@ describe('port forwarding of the Kubernetes face', () => {
       })
 
       it('refuses streams that name no connection', async () => {
-        for (const headers of [{ streamtype: 'data', port: '80' }, { streamtype: 'data', port: '0', requestid: '1' }, { streamtype: 'data', port: 'http', requestid: '1' }, { streamtype: 'other', port: '80', requestid: '1' }]) {
+        for (const headers of [
+          { streamtype: 'data', port: '80' },
+          { streamtype: 'data', port: '0', requestid: '1' },
+          { streamtype: 'data', port: 'http', requestid: '1' },
+          { streamtype: 'other', port: '80', requestid: '1' },
+        ]) {
           assert.equal(client.wasReset(await client.open(headers as never)), 3)
         }
       })
@@ -153,11 +190,18 @@ describe('port forwarding of the Kubernetes face', () => {
     }
 
     it('joins one connection a port, and closes when all are over', async () => {
-      const once = await listen((socket) => socket.once('data', (chunk: Buffer) => socket.end(`got ${chunk.toString()}`)))
-      const channels = new Channels(fixture.webSocket(`${WEB}?ports=${once}&ports=${closed}`, ['v5.channel.k8s.io', 'v4.channel.k8s.io']))
+      const once = await listen((socket) =>
+        socket.once('data', (chunk: Buffer) => socket.end(`got ${chunk.toString()}`)),
+      )
+      const channels = new Channels(
+        fixture.webSocket(`${WEB}?ports=${once}&ports=${closed}`, ['v5.channel.k8s.io', 'v4.channel.k8s.io']),
+      )
       await eventually(() => channels.received.length === 4)
       const number = (port: number): Buffer => Buffer.from([port & 0xff, port >> 8])
-      assert.deepEqual(channels.received.map(([first]) => first), [number(once), number(once), number(closed), number(closed)])
+      assert.deepEqual(
+        channels.received.map(([first]) => first),
+        [number(once), number(once), number(closed), number(closed)],
+      )
       await eventually(() => /connection refused/.test(channels.text(3)))
       channels.socket.send(Buffer.concat([Buffer.from([0]), Buffer.from('it')]))
       await eventually(() => channels.text(0) === 'got it')
@@ -167,16 +211,37 @@ describe('port forwarding of the Kubernetes face', () => {
     })
 
     it('refuses ports that are none', async () => {
-      for (const ports of ['', 'ports=0', 'ports=80,x', 'ports=65536', Array.from({ length: 101 }, () => 'ports=80').join('&')]) {
-        const { message } = await fixture.upgrade(`${WEB}?${ports}`, { Upgrade: 'websocket', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Protocol': 'v4.channel.k8s.io' }, 'GET')
+      for (const ports of [
+        '',
+        'ports=0',
+        'ports=80,x',
+        'ports=65536',
+        Array.from({ length: 101 }, () => 'ports=80').join('&'),
+      ]) {
+        const { message } = await fixture.upgrade(
+          `${WEB}?${ports}`,
+          {
+            Upgrade: 'websocket',
+            'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+            'Sec-WebSocket-Version': '13',
+            'Sec-WebSocket-Protocol': 'v4.channel.k8s.io',
+          },
+          'GET',
+        )
         assert.deepEqual([message.statusCode, (await statusIn(message)).reason], [400, 'BadRequest'], ports)
       }
     })
   })
 
   it('is refused by HTTP for a pod that does not run', async () => {
-    for (const [pod, code] of [['none', 404], ['done', 400]] as const) {
-      const { message } = await fixture.upgrade(`${BASE}/${pod}/portforward`, { Upgrade: 'SPDY/3.1', 'X-Stream-Protocol-Version': 'portforward.k8s.io' })
+    for (const [pod, code] of [
+      ['none', 404],
+      ['done', 400],
+    ] as const) {
+      const { message } = await fixture.upgrade(`${BASE}/${pod}/portforward`, {
+        Upgrade: 'SPDY/3.1',
+        'X-Stream-Protocol-Version': 'portforward.k8s.io',
+      })
       assert.equal((await statusIn(message)).code, code)
     }
   })
@@ -192,7 +257,10 @@ describe('port forwarding of the Kubernetes face', () => {
 
     for (const webSockets of ['true', 'false']) {
       it(webSockets === 'true' ? 'by WebSocket' : 'by SPDY', async () => {
-        const child = spawn('kubectl', ['port-forward', '-v=6', 'pod/web', `:${echo}`, '--address', '127.0.0.1'], { env: { ...kubectl.environment, KUBECTL_PORT_FORWARD_WEBSOCKETS: webSockets }, stdio: ['ignore', 'pipe', 'pipe'] })
+        const child = spawn('kubectl', ['port-forward', '-v=6', 'pod/web', `:${echo}`, '--address', '127.0.0.1'], {
+          env: { ...kubectl.environment, KUBECTL_PORT_FORWARD_WEBSOCKETS: webSockets },
+          stdio: ['ignore', 'pipe', 'pipe'],
+        })
         const ended = new Promise((resolve) => child.once('exit', resolve))
         try {
           let said = ''
@@ -203,15 +271,25 @@ describe('port forwarding of the Kubernetes face', () => {
             if (found === null) throw new Error(said)
             return Number(found[1])
           })
-          const texts = await Promise.all(Array.from({ length: 8 }, async (_, at) => {
-            const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
-            socket.end(`${at} `.repeat(100_000))
-            let text = ''
-            for await (const chunk of socket) text += (chunk as Buffer).toString()
-            return text
-          }))
-          assert.deepEqual(/(GET|POST) \S+\/portforward\S* 101/.exec(said)?.[1], webSockets === 'true' ? 'GET' : 'POST', said)
-          assert.deepEqual(texts.map((text, at) => text === `${at} `.repeat(100_000)), Array.from({ length: 8 }, () => true), said)
+          const texts = await Promise.all(
+            Array.from({ length: 8 }, async (_, at) => {
+              const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
+              socket.end(`${at} `.repeat(100_000))
+              let text = ''
+              for await (const chunk of socket) text += (chunk as Buffer).toString()
+              return text
+            }),
+          )
+          assert.deepEqual(
+            /(GET|POST) \S+\/portforward\S* 101/.exec(said)?.[1],
+            webSockets === 'true' ? 'GET' : 'POST',
+            said,
+          )
+          assert.deepEqual(
+            texts.map((text, at) => text === `${at} `.repeat(100_000)),
+            Array.from({ length: 8 }, () => true),
+            said,
+          )
         } finally {
           child.kill()
           await ended

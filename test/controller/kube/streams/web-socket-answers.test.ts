@@ -52,7 +52,9 @@ describe('answers over WebSocket', () => {
   })
 
   it('of a watch in protobuf are one message of bytes for each change', async () => {
-    const socket = fixture.webSocket(`${BASE}/configmaps?watch=1&fieldSelector=metadata.name%3Da`, ['anything'], { Accept: 'application/vnd.kubernetes.protobuf' })
+    const socket = fixture.webSocket(`${BASE}/configmaps?watch=1&fieldSelector=metadata.name%3Da`, ['anything'], {
+      Accept: 'application/vnd.kubernetes.protobuf',
+    })
     const { value } = await messagesOf(socket).next()
     assert.ok(Buffer.isBuffer(value))
     // The field type of a WatchEvent, the first.
@@ -68,7 +70,14 @@ describe('answers over WebSocket', () => {
     for (const protocol of ['binary.k8s.io', undefined]) {
       const socket = fixture.webSocket(`${BASE}/pods/web/log?container=main`, protocol === undefined ? [] : [protocol])
       const messages = await all(socket)
-      assert.deepEqual(messages.map((message) => [Buffer.isBuffer(message), message.toString()]), [[true, ''], [true, 'one\n'], [true, 'two\n']])
+      assert.deepEqual(
+        messages.map((message) => [Buffer.isBuffer(message), message.toString()]),
+        [
+          [true, ''],
+          [true, 'one\n'],
+          [true, 'two\n'],
+        ],
+      )
       assert.equal(socket.protocol, protocol ?? '')
     }
     const encoded = fixture.webSocket(`${BASE}/pods/web/log`, ['base64.binary.k8s.io'])
@@ -77,7 +86,12 @@ describe('answers over WebSocket', () => {
   })
 
   it('are refused over HTTP, before anything else', async () => {
-    for (const [path, protocol, code] of [[`${BASE}/pods/none/log`, 'binary.k8s.io', 404], [`${BASE}/pods/web/log`, 'unknown', 400], [`${BASE}/configmaps/a`, 'binary.k8s.io', 400], [`${BASE}/configmaps?watch=1&resourceVersion=x`, 'x', 422]] as const) {
+    for (const [path, protocol, code] of [
+      [`${BASE}/pods/none/log`, 'binary.k8s.io', 404],
+      [`${BASE}/pods/web/log`, 'unknown', 400],
+      [`${BASE}/configmaps/a`, 'binary.k8s.io', 400],
+      [`${BASE}/configmaps?watch=1&resourceVersion=x`, 'x', 422],
+    ] as const) {
       const socket = fixture.webSocket(path, [protocol])
       const [error] = (await once(socket, 'error')) as [Error]
       assert.match(error.message, new RegExp(`Unexpected server response: ${code}`), path)

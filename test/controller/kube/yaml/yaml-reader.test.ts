@@ -9,7 +9,10 @@ const LONG = `data:\n${Array.from({ length: 200 }, (_, index) => `  key${index}:
 const SLOW = `x: [${'a,'.repeat(40_000)}a]`
 
 async function refusal(work: Promise<unknown>): Promise<string> {
-  const thrown = await work.then(() => undefined, (error: unknown) => error)
+  const thrown = await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
   assert.ok(thrown instanceof HttpError, String(thrown))
   return `${thrown.status} ${thrown.message}`
 }
@@ -26,7 +29,10 @@ describe('YAML beside the main thread', () => {
   it('is read as it would be at once', async () => {
     const { value, problems } = await reader.read(`${LONG}data: {}\n`, 'a')
     assert.equal(Object.keys((value as { data: object }).data).length, 200)
-    assert.deepEqual(problems.map(({ field, message, surplus }) => [field, message, surplus]), [['data', 'duplicate field', true]])
+    assert.deepEqual(
+      problems.map(({ field, message, surplus }) => [field, message, surplus]),
+      [['data', 'duplicate field', true]],
+    )
     assert.match(await refusal(reader.read(`${LONG}  - [`, 'a')), /^400 the body is not YAML at line \d+, column \d+/)
     assert.match(await refusal(reader.read(`a: "${'x'.repeat(600_000)}"`, 'a')), /^413 the body is YAML of more than/)
   })
@@ -48,8 +54,15 @@ describe('YAML beside the main thread', () => {
 
   it('is read in turn by user', async () => {
     const order: string[] = []
-    const read = (text: string, user: string): Promise<unknown> => reader.read(text, user).catch(() => undefined).then(() => order.push(user))
-    await Promise.all([...Array.from({ length: 5 }, () => read(`${LONG}x: [${'a,'.repeat(1_000)}a]`, 'hostile')), read(LONG, 'victim')])
+    const read = (text: string, user: string): Promise<unknown> =>
+      reader
+        .read(text, user)
+        .catch(() => undefined)
+        .then(() => order.push(user))
+    await Promise.all([
+      ...Array.from({ length: 5 }, () => read(`${LONG}x: [${'a,'.repeat(1_000)}a]`, 'hostile')),
+      read(LONG, 'victim'),
+    ])
     // The first is under way when the second user comes, whose turn comes after one more.
     assert.deepEqual(order.slice(0, 4), ['hostile', 'hostile', 'victim', 'hostile'])
   })
@@ -64,9 +77,18 @@ describe('YAML beside the main thread', () => {
 
   it('means no more than a body may hold, however few the aliases are', async () => {
     const text = `a: &a "${'x'.repeat(100_000)}"\nb: [${'*a,'.repeat(1_000)}*a]\n`
-    assert.match(await refusal(reader.read(text, 'a')), /^413 the body means more than 3145728 characters, with its aliases written out/)
-    const levels = Array.from({ length: 6 }, (_, level) => `l${level + 1}: &l${level + 1} [${Array.from({ length: 9 }, () => `*l${level}`).join(',')}]`)
-    assert.match(await refusal(reader.read(['l0: &l0 x', ...levels].join('\n'), 'a')), /^(?:413|400) .*more than \d+ values/)
+    assert.match(
+      await refusal(reader.read(text, 'a')),
+      /^413 the body means more than 3145728 characters, with its aliases written out/,
+    )
+    const levels = Array.from(
+      { length: 6 },
+      (_, level) => `l${level + 1}: &l${level + 1} [${Array.from({ length: 9 }, () => `*l${level}`).join(',')}]`,
+    )
+    assert.match(
+      await refusal(reader.read(['l0: &l0 x', ...levels].join('\n'), 'a')),
+      /^(?:413|400) .*more than \d+ values/,
+    )
   })
 
   it('is told of the end', async () => {

@@ -28,13 +28,39 @@ describe('Endpoints', () => {
     stop = new AbortController()
     const reads = new ConsistentReads(plane.store, plane.informer)
     const parts: ReconcileParts = {
-      api: plane.api, informer: plane.informer, clock: systemClock, random: plane.random, logger: silentLogger, controller: 'c1', term: undefined, authority: 'the authority',
-      replicas: { present: () => true, kubeAddresses: () => new Map([['c1', '192.0.2.1:7443'], ['c2', '192.0.2.2:7443']]), on: () => () => undefined },
-      events: { record: () => undefined }, caughtUp: () => reads.current(), clusterRanges: ['10.244.0.0/16', '10.96.0.0/16'],
+      api: plane.api,
+      informer: plane.informer,
+      clock: systemClock,
+      random: plane.random,
+      logger: silentLogger,
+      controller: 'c1',
+      term: undefined,
+      authority: 'the authority',
+      replicas: {
+        present: () => true,
+        kubeAddresses: () =>
+          new Map([
+            ['c1', '192.0.2.1:7443'],
+            ['c2', '192.0.2.2:7443'],
+          ]),
+        on: () => () => undefined,
+      },
+      events: { record: () => undefined },
+      caughtUp: () => reads.current(),
+      clusterRanges: ['10.244.0.0/16', '10.96.0.0/16'],
     }
-    running = runReconcilers([
-      new EndpointSliceReconciler(parts), new EndpointsReconciler(parts), new EndpointSliceMirror(parts), new ApiServiceReconciler(parts), new GarbageReconciler(parts), new NamespaceReconciler(parts),
-    ], parts, stop.signal)
+    running = runReconcilers(
+      [
+        new EndpointSliceReconciler(parts),
+        new EndpointsReconciler(parts),
+        new EndpointSliceMirror(parts),
+        new ApiServiceReconciler(parts),
+        new GarbageReconciler(parts),
+        new NamespaceReconciler(parts),
+      ],
+      parts,
+      stop.signal,
+    )
   })
 
   afterEach(async () => {
@@ -43,26 +69,74 @@ describe('Endpoints', () => {
     await plane.stop()
   })
 
-  const endpoints = (name: string, namespace = 'default'): Endpoints | undefined => plane.informer.lister('Endpoints').get(namespace, name)
+  const endpoints = (name: string, namespace = 'default'): Endpoints | undefined =>
+    plane.informer.lister('Endpoints').get(namespace, name)
   /** "10.244.0.1:80" of the ready addresses, then "!10.244.0.2:80" of the others. */
-  const shown = (name: string, namespace = 'default'): string => (endpoints(name, namespace)?.subsets ?? []).flatMap(({ addresses = [], notReadyAddresses = [], ports = [] }) =>
-    [...addresses.map(({ ip }) => ip), ...notReadyAddresses.map(({ ip }) => `!${ip}`)].flatMap((ip) => (ports.length === 0 ? [ip] : ports.map(({ port }) => `${ip}:${port}`)))).join(' ')
-  const slicesOf = (name: string): EndpointSlice[] => plane.informer.lister('EndpointSlice').list('default').filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === name)
-  const mirrored = (name: string): string => slicesOf(name).filter(({ metadata }) => metadata.labels?.['endpointslice.kubernetes.io/managed-by'] === MIRRORED)
-    .flatMap(({ endpoints: list = [], ports = [] }) => list.flatMap(({ addresses, conditions }) => ports.map(({ port }) => `${conditions?.ready === false ? '!' : ''}${addresses![0]}:${port}`))).sort().join(' ')
+  const shown = (name: string, namespace = 'default'): string =>
+    (endpoints(name, namespace)?.subsets ?? [])
+      .flatMap(({ addresses = [], notReadyAddresses = [], ports = [] }) =>
+        [...addresses.map(({ ip }) => ip), ...notReadyAddresses.map(({ ip }) => `!${ip}`)].flatMap((ip) =>
+          ports.length === 0 ? [ip] : ports.map(({ port }) => `${ip}:${port}`),
+        ),
+      )
+      .join(' ')
+  const slicesOf = (name: string): EndpointSlice[] =>
+    plane.informer
+      .lister('EndpointSlice')
+      .list('default')
+      .filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === name)
+  const mirrored = (name: string): string =>
+    slicesOf(name)
+      .filter(({ metadata }) => metadata.labels?.['endpointslice.kubernetes.io/managed-by'] === MIRRORED)
+      .flatMap(({ endpoints: list = [], ports = [] }) =>
+        list.flatMap(({ addresses, conditions }) =>
+          ports.map(({ port }) => `${conditions?.ready === false ? '!' : ''}${addresses![0]}:${port}`),
+        ),
+      )
+      .sort()
+      .join(' ')
 
   const create = (name: string, spec: object, more: object = {}, namespace = 'default'): Promise<Service> =>
-    plane.api.create<'Service'>({ kind: 'Service', metadata: { name, namespace, ...more }, spec: { ports: [{ port: 80 }], ...spec } }, user)
+    plane.api.create<'Service'>(
+      { kind: 'Service', metadata: { name, namespace, ...more }, spec: { ports: [{ port: 80 }], ...spec } },
+      user,
+    )
 
   const write = (name: string, ips: readonly string[], more: object = {}): Promise<Endpoints> =>
-    plane.api.create<'Endpoints'>({ kind: 'Endpoints', metadata: { name, namespace: 'default', ...more }, subsets: ips.length === 0 ? [] : [{ addresses: ips.map((ip) => ({ ip })), ports: [{ port: 5432 }] }] }, user)
+    plane.api.create<'Endpoints'>(
+      {
+        kind: 'Endpoints',
+        metadata: { name, namespace: 'default', ...more },
+        subsets: ips.length === 0 ? [] : [{ addresses: ips.map((ip) => ({ ip })), ports: [{ port: 5432 }] }],
+      },
+      user,
+    )
 
   async function runPod(name: string, ip: string, isReady = true, namespace = 'default'): Promise<void> {
-    const made = await plane.api.create<'Pod'>({ kind: 'Pod', metadata: { name, namespace, labels: { app: 'web' } }, spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'i' }] } }, user)
-    await plane.api.updateStatus<'Pod'>({ ...made, metadata: { ...made.metadata, resourceVersion: '' }, status: { phase: 'Running', podIP: ip, podIPs: [{ ip }], conditions: conditions(isReady) } }, user)
+    const made = await plane.api.create<'Pod'>(
+      {
+        kind: 'Pod',
+        metadata: { name, namespace, labels: { app: 'web' } },
+        spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'i' }] },
+      },
+      user,
+    )
+    await plane.api.updateStatus<'Pod'>(
+      {
+        ...made,
+        metadata: { ...made.metadata, resourceVersion: '' },
+        status: { phase: 'Running', podIP: ip, podIPs: [{ ip }], conditions: conditions(isReady) },
+      },
+      user,
+    )
   }
 
-  const conditions = (isReady: boolean): NonNullable<Pod['status']['conditions']> => ['Ready', 'ContainersReady'].map((type) => ({ type, status: isReady ? 'True' : 'False', lastTransitionTime: formatTime(systemClock.now()) }))
+  const conditions = (isReady: boolean): NonNullable<Pod['status']['conditions']> =>
+    ['Ready', 'ContainersReady'].map((type) => ({
+      type,
+      status: isReady ? 'True' : 'False',
+      lastTransitionTime: formatTime(systemClock.now()),
+    }))
 
   it('name the pods of a Service with a selector, and carry its labels', async () => {
     await create('web', { selector: { app: 'web' } }, { labels: { team: 'a' } })
@@ -75,11 +149,25 @@ describe('Endpoints', () => {
     const { metadata, subsets } = endpoints('web')!
     assert.deepEqual(metadata.labels, { team: 'a', 'endpoints.kubernetes.io/managed-by': 'endpoint-controller' })
     const { uid } = plane.informer.lister('Pod').get('default', 'a')!.metadata
-    assert.deepEqual(subsets![0]!.addresses![0], { ip: '10.244.0.1', nodeName: 'n1', targetRef: { kind: 'Pod', namespace: 'default', name: 'a', uid } })
+    assert.deepEqual(subsets![0]!.addresses![0], {
+      ip: '10.244.0.1',
+      nodeName: 'n1',
+      targetRef: { kind: 'Pod', namespace: 'default', name: 'a', uid },
+    })
     assert.match(metadata.annotations!['endpoints.kubernetes.io/last-change-trigger-time']!, /^\d{4}-.*Z$/)
-    await plane.api.mutate('Service', 'default', 'web', '', (service) => void (service.metadata.labels = { team: 'b' }), user)
+    await plane.api.mutate(
+      'Service',
+      'default',
+      'web',
+      '',
+      (service) => void (service.metadata.labels = { team: 'b' }),
+      user,
+    )
     await eventually(() => endpoints('web')!.metadata.labels?.['team'] === 'b')
-    assert.deepEqual(slicesOf('web').map(({ metadata: { labels } }) => labels?.['endpointslice.kubernetes.io/managed-by']), ['endpointslice-controller.k8s.io'])
+    assert.deepEqual(
+      slicesOf('web').map(({ metadata: { labels } }) => labels?.['endpointslice.kubernetes.io/managed-by']),
+      ['endpointslice-controller.k8s.io'],
+    )
   })
 
   it('are not written where nothing changes', async () => {
@@ -87,8 +175,16 @@ describe('Endpoints', () => {
     await runPod('a', '10.244.0.1')
     await eventually(() => shown('web') === '10.244.0.1:80')
     const { resourceVersion } = endpoints('web')!.metadata
-    // A slice that changes without any difference for Endpoints, and then another Service whose Endpoints are written later.
-    await plane.api.mutate('EndpointSlice', 'default', slicesOf('web')[0]!.metadata.name, '', ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, note: 'x' }), user)
+    // A slice that changes without any difference for Endpoints, and then another Service whose Endpoints are written
+    // later.
+    await plane.api.mutate(
+      'EndpointSlice',
+      'default',
+      slicesOf('web')[0]!.metadata.name,
+      '',
+      ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, note: 'x' }),
+      user,
+    )
     await create('later', { selector: { app: 'web' } })
     await eventually(() => shown('later') === '10.244.0.1:80')
     assert.equal(endpoints('web')!.metadata.resourceVersion, resourceVersion)
@@ -98,7 +194,15 @@ describe('Endpoints', () => {
     await create('web', { selector: { app: 'web' } })
     await runPod('a', '10.244.0.1')
     await eventually(() => shown('web') === '10.244.0.1:80')
-    await plane.api.mutate('Endpoints', 'default', 'web', '', (stored) => void (stored.subsets = [{ addresses: [{ ip: '192.0.2.66' }], ports: [{ port: 1, protocol: 'TCP' }] }]), user)
+    await plane.api.mutate(
+      'Endpoints',
+      'default',
+      'web',
+      '',
+      (stored) =>
+        void (stored.subsets = [{ addresses: [{ ip: '192.0.2.66' }], ports: [{ port: 1, protocol: 'TCP' }] }]),
+      user,
+    )
     await eventually(() => shown('web') === '10.244.0.1:80')
     await plane.api.delete('Endpoints', 'default', 'web', {}, user)
     await eventually(() => shown('web') === '10.244.0.1:80')
@@ -120,7 +224,10 @@ describe('Endpoints', () => {
     await create('early', { selector: { app: 'web' }, publishNotReadyAddresses: true })
     await runPod('a', '10.244.0.1', false)
     await eventually(() => shown('names') === '!10.244.0.1' && shown('early') === '10.244.0.1:80')
-    assert.deepEqual(endpoints('names')!.metadata.labels, { 'endpoints.kubernetes.io/managed-by': 'endpoint-controller', 'service.kubernetes.io/headless': '' })
+    assert.deepEqual(endpoints('names')!.metadata.labels, {
+      'endpoints.kubernetes.io/managed-by': 'endpoint-controller',
+      'service.kubernetes.io/headless': '',
+    })
   })
 
   it('name the controllers as default/kubernetes, and are not copied', async () => {
@@ -136,14 +243,47 @@ describe('Endpoints', () => {
     await create('db', {})
     await eventually(() => mirrored('db') === '192.0.2.51:5432 2001:db8::1:5432')
     const [one] = slicesOf('db')
-    assert.deepEqual([one!.metadata.labels, one!.metadata.annotations, one!.metadata.ownerReferences?.map(({ kind, name }) => `${kind} ${name}`)], [
-      { team: 'a', 'kubernetes.io/service-name': 'db', 'endpointslice.kubernetes.io/managed-by': MIRRORED }, { note: 'x' }, ['Endpoints db'],
-    ])
-    await plane.api.mutate('Endpoints', 'default', 'db', '', (stored) => void (stored.subsets = [{ notReadyAddresses: [{ ip: '192.0.2.52' }], ports: [{ port: 5433, protocol: 'TCP' }] }]), user)
+    assert.deepEqual(
+      [
+        one!.metadata.labels,
+        one!.metadata.annotations,
+        one!.metadata.ownerReferences?.map(({ kind, name }) => `${kind} ${name}`),
+      ],
+      [
+        { team: 'a', 'kubernetes.io/service-name': 'db', 'endpointslice.kubernetes.io/managed-by': MIRRORED },
+        { note: 'x' },
+        ['Endpoints db'],
+      ],
+    )
+    await plane.api.mutate(
+      'Endpoints',
+      'default',
+      'db',
+      '',
+      (stored) =>
+        void (stored.subsets = [
+          { notReadyAddresses: [{ ip: '192.0.2.52' }], ports: [{ port: 5433, protocol: 'TCP' }] },
+        ]),
+      user,
+    )
     await eventually(() => mirrored('db') === '!192.0.2.52:5433')
-    await plane.api.mutate('EndpointSlice', 'default', slicesOf('db')[0]!.metadata.name, '', (slice) => void (slice.endpoints = []), user)
+    await plane.api.mutate(
+      'EndpointSlice',
+      'default',
+      slicesOf('db')[0]!.metadata.name,
+      '',
+      (slice) => void (slice.endpoints = []),
+      user,
+    )
     await eventually(() => mirrored('db') === '!192.0.2.52:5433')
-    await plane.api.mutate('Endpoints', 'default', 'db', '', ({ metadata }) => void (metadata.labels = { 'endpointslice.kubernetes.io/skip-mirror': 'true' }), user)
+    await plane.api.mutate(
+      'Endpoints',
+      'default',
+      'db',
+      '',
+      ({ metadata }) => void (metadata.labels = { 'endpointslice.kubernetes.io/skip-mirror': 'true' }),
+      user,
+    )
     await eventually(() => slicesOf('db').length === 0)
     await plane.api.mutate('Endpoints', 'default', 'db', '', ({ metadata }) => void (metadata.labels = {}), user)
     await eventually(() => mirrored('db') === '!192.0.2.52:5433')

@@ -3,9 +3,13 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { holdForwarding, releaseForwarding, type ForwardingPlaces } from '../../../../deploy/rig/drivers/namespaces/forwarding.ts'
+import {
+  holdForwarding,
+  releaseForwarding,
+  type ForwardingPlaces,
+} from '../../../../deploy/rig/drivers/namespaces/forwarding.ts'
 
-describe('the host\'s forwarding', () => {
+describe("the host's forwarding", () => {
   let folder: string
   let places: ForwardingPlaces
 

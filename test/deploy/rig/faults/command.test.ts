@@ -16,7 +16,12 @@ describe('fault commands', () => {
       const help = helpText(`gantry rig ${type.kind}`, command, GLOBAL)
       const operands = operandNames(type.parameters)
       for (const name of Object.keys(type.parameters)) {
-        assert.ok(operands.includes(name) ? help.includes(name.toUpperCase()) : Object.keys(command.flags).includes(name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)), name)
+        assert.ok(
+          operands.includes(name)
+            ? help.includes(name.toUpperCase())
+            : Object.keys(command.flags).includes(name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)),
+          name,
+        )
       }
       assert.equal('for' in command.flags, type.momentary !== true)
       for (const example of type.examples) {
@@ -29,13 +34,21 @@ describe('fault commands', () => {
   }
 
   it('no parameter takes the name of a flag that every fault has', () => {
-    for (const { kind, parameters } of Object.values(faultTypes)) assert.deepEqual(['for', 'rig', 'output', 'config', 'help'].filter((name) => name in parameters), [], kind)
+    for (const { kind, parameters } of Object.values(faultTypes))
+      assert.deepEqual(
+        ['for', 'rig', 'output', 'config', 'help'].filter((name) => name in parameters),
+        [],
+        kind,
+      )
   })
 
   it('names the choices of operands, and sets further lines under the first', () => {
     const help = helpText('gantry rig registry', faultCommand(faultTypes.registry!), GLOBAL)
     assert.match(help, /^ {2}MODE {7}how it fails: .+\n( {13}\S.*\n)* {13}.*wrong-digest\)$/m)
-    assert.deepEqual(help.split('\n').filter((line) => line.length > 80), [])
+    assert.deepEqual(
+      help.split('\n').filter((line) => line.length > 80),
+      [],
+    )
   })
 
   it('shows what is needed in the usage line', () => {

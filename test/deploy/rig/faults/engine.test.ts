@@ -42,14 +42,25 @@ function setUp() {
 }
 
 function on(lamps: ReadonlyMap<string, number>): string[] {
-  return [...lamps].filter(([, count]) => count > 0).map(([name]) => name).sort()
+  return [...lamps]
+    .filter(([, count]) => count > 0)
+    .map(([name]) => name)
+    .sort()
 }
 
 describe('fault engine', () => {
   it('records a fault with its time, its description and its note, and ends it', async () => {
     const { stage, lamps, engine, another } = setUp()
     const fault = await engine.begin('lamp', { machines: ['n1', 'n2'] })
-    assert.deepEqual(fault, { id: 'f1', kind: 'lamp', values: { machines: ['n1', 'n2'] }, description: 'lamps of n1, n2', begun: '2026-01-01T00:00:00.000Z', undo: ['n1', 'n2'], note: 'lit' })
+    assert.deepEqual(fault, {
+      id: 'f1',
+      kind: 'lamp',
+      values: { machines: ['n1', 'n2'] },
+      description: 'lamps of n1, n2',
+      begun: '2026-01-01T00:00:00.000Z',
+      undo: ['n1', 'n2'],
+      note: 'lit',
+    })
     assert.deepEqual(await engine.inForce(), [fault])
     await stage.clock.advance(1_500)
     const [ended] = await another.heal(['f1'])
@@ -63,7 +74,10 @@ describe('fault engine', () => {
   it('leaves nothing of a fault that begins on one machine and fails on the next', async () => {
     const { stage, lamps, broken, engine } = setUp()
     broken.add('n2')
-    await assert.rejects(engine.begin('lamp', { machines: ['n1', 'n2', 'n3'] }), (error) => GantryError.is(error, 'Unavailable') && error.message === 'the lamp of n2 is broken')
+    await assert.rejects(
+      engine.begin('lamp', { machines: ['n1', 'n2', 'n3'] }),
+      (error) => GantryError.is(error, 'Unavailable') && error.message === 'the lamp of n2 is broken',
+    )
     assert.deepEqual(on(lamps), [])
     assert.deepEqual(await stage.faults(), [])
   })
@@ -78,7 +92,10 @@ describe('fault engine', () => {
       throw new GantryError('Internal', 'too late')
     }
     const failing = new FaultEngine(stage, { lamp: type })
-    await assert.rejects(failing.begin('lamp', { machines: 'n1' }), /too late; and what was begun of it could not be undone: the lamp of n1 is broken/)
+    await assert.rejects(
+      failing.begin('lamp', { machines: 'n1' }),
+      /too late; and what was begun of it could not be undone: the lamp of n1 is broken/,
+    )
     const [kept] = await failing.inForce()
     assert.equal(kept!.problem, 'the lamp of n1 is broken')
     assert.equal(kept!.beginning, undefined)
@@ -91,12 +108,28 @@ describe('fault engine', () => {
     const { stage, lamps, engine, another } = setUp()
     await engine.begin('lamp', { machines: 'n1' })
     // As the record stands when the process ends between two machines.
-    await stage.update((faults) => [...faults, { ...faults[0]!, id: 'f2', values: { machines: ['n2', 'n3'] }, undo: ['n2'], beginning: { pid: 1, startTime: 1, bootId: 'gone' } }])
+    await stage.update((faults) => [
+      ...faults,
+      {
+        ...faults[0]!,
+        id: 'f2',
+        values: { machines: ['n2', 'n3'] },
+        undo: ['n2'],
+        beginning: { pid: 1, startTime: 1, bootId: 'gone' },
+      },
+    ])
     lamps.set('n2', 1)
     await another.begin('lamp', { machines: 'n3' })
     assert.deepEqual(on(lamps), ['n1', 'n3'])
     const faults = await stage.faults()
-    assert.deepEqual(faults.map(({ id, ended }) => [id, ended !== undefined]), [['f1', false], ['f2', true], ['f3', false]])
+    assert.deepEqual(
+      faults.map(({ id, ended }) => [id, ended !== undefined]),
+      [
+        ['f1', false],
+        ['f2', true],
+        ['f3', false],
+      ],
+    )
     assert.match(faults[1]!.note!, /ended in the midst/)
   })
 
@@ -104,18 +137,33 @@ describe('fault engine', () => {
     const { stage, lamps, broken, engine } = setUp()
     for (const machines of ['n1', 'n2', 'n3']) await engine.begin('lamp', { machines })
     broken.add('n2')
-    await assert.rejects(engine.heal(), (error) => GantryError.is(error, 'Unavailable') && error.details[0]!.field === 'f2' && /f2 \(lamps of n2\) is still in force: the lamp of n2 is broken/.test(error.message))
+    await assert.rejects(
+      engine.heal(),
+      (error) =>
+        GantryError.is(error, 'Unavailable') &&
+        error.details[0]!.field === 'f2' &&
+        /f2 \(lamps of n2\) is still in force: the lamp of n2 is broken/.test(error.message),
+    )
     assert.deepEqual(on(lamps), ['n2'])
-    assert.deepEqual((await engine.inForce()).map(({ id, problem }) => [id, problem]), [['f2', 'the lamp of n2 is broken']])
+    assert.deepEqual(
+      (await engine.inForce()).map(({ id, problem }) => [id, problem]),
+      [['f2', 'the lamp of n2 is broken']],
+    )
     broken.clear()
-    assert.deepEqual((await engine.heal()).map(({ id, problem }) => [id, problem]), [['f2', undefined]])
+    assert.deepEqual(
+      (await engine.heal()).map(({ id, problem }) => [id, problem]),
+      [['f2', undefined]],
+    )
     assert.equal((await stage.faults()).length, 3)
   })
 
   it('names the faults in force for an id that there never was', async () => {
     const { engine } = setUp()
     await engine.begin('lamp', { machines: 'n1' })
-    await assert.rejects(engine.heal(['f7']), (error) => GantryError.is(error, 'NotFound') && error.details[0]!.remedy === 'in force: f1')
+    await assert.rejects(
+      engine.heal(['f7']),
+      (error) => GantryError.is(error, 'NotFound') && error.details[0]!.remedy === 'in force: f1',
+    )
     assert.equal((await engine.inForce()).length, 1)
   })
 
@@ -163,14 +211,23 @@ describe('fault engine', () => {
     broken.add('n1')
     await engine.begin('lamp', { machines: 'n2' })
     assert.deepEqual(on(lamps), ['n1', 'n2'])
-    assert.deepEqual((await engine.inForce()).map(({ problem }) => problem), ['the lamp of n1 is broken', undefined])
+    assert.deepEqual(
+      (await engine.inForce()).map(({ problem }) => problem),
+      ['the lamp of n1 is broken', undefined],
+    )
     await assert.rejects(engine.sweep(), /f1 \(lamps of n1\) is still in force: the lamp of n1 is broken/)
   })
 
   it('refuses a length of time that is none, and one for what is over at once', async () => {
     const { stage, engine } = setUp()
-    await assert.rejects(engine.begin('lamp', { machines: 'n1' }, { for: 0 }), (error) => GantryError.is(error, 'InvalidArgument') && error.details[0]!.field === 'for')
-    await assert.rejects(engine.begin('reboot', { machine: 'n1' }, { for: 1_000 }), /reboot is over as soon as it is done/)
+    await assert.rejects(
+      engine.begin('lamp', { machines: 'n1' }, { for: 0 }),
+      (error) => GantryError.is(error, 'InvalidArgument') && error.details[0]!.field === 'for',
+    )
+    await assert.rejects(
+      engine.begin('reboot', { machine: 'n1' }, { for: 1_000 }),
+      /reboot is over as soon as it is done/,
+    )
     assert.deepEqual(stage.machine('n1').done, [])
   })
 
@@ -196,26 +253,37 @@ describe('fault engine', () => {
 
   it('has in force exactly what was begun and not ended, in whatever order', async () => {
     const step = fc.oneof(
-      fc.record({ begin: fc.subarray(['n1', 'n2', 'n3'], { minLength: 1 }), seconds: fc.option(fc.integer({ min: 1, max: 20 }), { nil: undefined }) }),
+      fc.record({
+        begin: fc.subarray(['n1', 'n2', 'n3'], { minLength: 1 }),
+        seconds: fc.option(fc.integer({ min: 1, max: 20 }), { nil: undefined }),
+      }),
       fc.record({ heal: fc.nat(20) }),
       fc.record({ pass: fc.integer({ min: 1, max: 10 }) }),
     )
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
-      const { stage, lamps, engine } = setUp()
-      for (const step of steps) {
-        if ('begin' in step) await engine.begin('lamp', { machines: step.begin }, { for: step.seconds === undefined ? undefined : step.seconds * 1_000 })
-        else if ('pass' in step) await stage.clock.advance(step.pass * 1_000)
-        else {
-          const faults = await stage.faults()
-          if (faults.length > 0) await engine.heal([faults[step.heal % faults.length]!.id])
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
+        const { stage, lamps, engine } = setUp()
+        for (const step of steps) {
+          if ('begin' in step)
+            await engine.begin(
+              'lamp',
+              { machines: step.begin },
+              { for: step.seconds === undefined ? undefined : step.seconds * 1_000 },
+            )
+          else if ('pass' in step) await stage.clock.advance(step.pass * 1_000)
+          else {
+            const faults = await stage.faults()
+            if (faults.length > 0) await engine.heal([faults[step.heal % faults.length]!.id])
+          }
+          await engine.sweep()
+          const inForce = await engine.inForce()
+          const expected = [...new Set(inForce.flatMap(({ values }) => values.machines as string[]))].sort()
+          assert.deepEqual(on(lamps), expected)
+          assert.ok(inForce.every(({ until }) => until === undefined || Date.parse(until) > stage.clock.now()))
+          assert.equal(stage.timers.size, inForce.filter(({ until }) => until !== undefined).length)
         }
-        await engine.sweep()
-        const inForce = await engine.inForce()
-        const expected = [...new Set(inForce.flatMap(({ values }) => values.machines as string[]))].sort()
-        assert.deepEqual(on(lamps), expected)
-        assert.ok(inForce.every(({ until }) => until === undefined || Date.parse(until) > stage.clock.now()))
-        assert.equal(stage.timers.size, inForce.filter(({ until }) => until !== undefined).length)
-      }
-    }), { numRuns: 100 })
+      }),
+      { numRuns: 100 },
+    )
   })
 })

@@ -49,7 +49,10 @@ describe('faults of machines', () => {
     assert.notEqual(cont.ended, undefined)
     assert.equal(n1.current, 'running')
     assert.equal(stage.machine('n2').current, 'frozen')
-    assert.deepEqual((await engine.inForce()).map(({ id }) => id), ['f3'])
+    assert.deepEqual(
+      (await engine.inForce()).map(({ id }) => id),
+      ['f3'],
+    )
   })
 
   it('a stopped machine that was killed is stopped again when it starts', async () => {
@@ -75,7 +78,10 @@ describe('faults of machines', () => {
   it('reboot of a machine that a fault keeps off is refused with that fault', async () => {
     const { engine, n1 } = setUp()
     await engine.begin('kill', { target: 'n1' })
-    await assert.rejects(engine.begin('reboot', { machine: 'n1' }), (error) => GantryError.is(error, 'FailedPrecondition') && /off by f1/.test(error.message))
+    await assert.rejects(
+      engine.begin('reboot', { machine: 'n1' }),
+      (error) => GantryError.is(error, 'FailedPrecondition') && /off by f1/.test(error.message),
+    )
     assert.equal(n1.current, 'off')
   })
 
@@ -97,9 +103,15 @@ describe('faults of machines', () => {
     await engine.start('n1')
     assert.equal(n1.current, 'running')
     assert.equal(stage.machine('n2').current, 'off')
-    assert.deepEqual((await engine.inForce()).map(({ id }) => id), ['f3'])
+    assert.deepEqual(
+      (await engine.inForce()).map(({ id }) => id),
+      ['f3'],
+    )
     await engine.start('n1')
-    assert.deepEqual(n1.done.filter((verb) => verb === 'start'), ['start'])
+    assert.deepEqual(
+      n1.done.filter((verb) => verb === 'start'),
+      ['start'],
+    )
   })
 
   it('the end of a fault whose machine was removed is no error', async () => {
@@ -115,28 +127,42 @@ describe('faults of machines', () => {
   it('names what the driver cannot do', async () => {
     const { engine, stage } = setUp(new MemoryStage(3, { freeze: false, powerLoss: false }))
     await assert.rejects(engine.begin('stop', { target: 'n1' }), (error) => GantryError.is(error, 'FailedPrecondition'))
-    await assert.rejects(engine.begin('power-off', { machine: 'n1' }), (error) => GantryError.is(error, 'FailedPrecondition'))
+    await assert.rejects(engine.begin('power-off', { machine: 'n1' }), (error) =>
+      GantryError.is(error, 'FailedPrecondition'),
+    )
     assert.deepEqual(await stage.faults(), [])
   })
 
   it('a machine is what the faults in force make of it, whatever their order', async () => {
     const kinds = fc.constantFrom('kill', 'stop', 'power-off', 'reboot', 'cont', 'heal', 'start')
-    const steps = fc.array(fc.record({ kind: kinds, node: fc.constantFrom('n1', 'n2'), which: fc.nat(9) }), { maxLength: 15 })
-    await fc.assert(fc.asyncProperty(steps, async (all) => {
-      const { engine, stage } = setUp()
-      for (const { kind, node, which } of all) {
-        const before = await engine.inForce()
-        const off = before.some((fault) => ['kill', 'power-off'].includes(fault.kind) && Object.values(fault.values).includes(node))
-        if (kind === 'heal') await engine.heal(before.length === 0 ? [] : [before[which % before.length]!.id])
-        else if (kind === 'start') await engine.start(node)
-        else if (off && ['reboot', 'cont', 'stop'].includes(kind)) continue // of a machine that is off: refused or left to the driver
-        else await engine.begin(kind, kind === 'reboot' || kind === 'power-off' ? { machine: node } : { target: node })
-        for (const name of ['n1', 'n2']) {
-          const on = (await engine.inForce()).filter((fault) => Object.values(fault.values).includes(name)).map((fault) => fault.kind)
-          const expected: MachineState = on.includes('kill') || on.includes('power-off') ? 'off' : on.includes('stop') ? 'frozen' : 'running'
-          assert.equal(stage.machine(name).current, expected, `${name} with ${on.join()}`)
+    const steps = fc.array(fc.record({ kind: kinds, node: fc.constantFrom('n1', 'n2'), which: fc.nat(9) }), {
+      maxLength: 15,
+    })
+    await fc.assert(
+      fc.asyncProperty(steps, async (all) => {
+        const { engine, stage } = setUp()
+        for (const { kind, node, which } of all) {
+          const before = await engine.inForce()
+          const off = before.some(
+            (fault) => ['kill', 'power-off'].includes(fault.kind) && Object.values(fault.values).includes(node),
+          )
+          if (kind === 'heal') await engine.heal(before.length === 0 ? [] : [before[which % before.length]!.id])
+          else if (kind === 'start') await engine.start(node)
+          else if (off && ['reboot', 'cont', 'stop'].includes(kind))
+            continue // of a machine that is off: refused or left to the driver
+          else
+            await engine.begin(kind, kind === 'reboot' || kind === 'power-off' ? { machine: node } : { target: node })
+          for (const name of ['n1', 'n2']) {
+            const on = (await engine.inForce())
+              .filter((fault) => Object.values(fault.values).includes(name))
+              .map((fault) => fault.kind)
+            const expected: MachineState =
+              on.includes('kill') || on.includes('power-off') ? 'off' : on.includes('stop') ? 'frozen' : 'running'
+            assert.equal(stage.machine(name).current, expected, `${name} with ${on.join()}`)
+          }
         }
-      }
-    }), { numRuns: 200 })
+      }),
+      { numRuns: 200 },
+    )
   })
 })

@@ -1,4 +1,7 @@
-/** A rig in memory: machines that only have a state, and a record that is kept as text, so that what is not JSON does not survive. */
+/**
+ * A rig in memory: machines that only have a state, and a record that is kept as text, so that what is not JSON does
+ * not survive.
+ */
 import { GantryError } from '../../../../proto/api/errors.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
 import { Semaphore } from '../../../../proto/base/turns.ts'
@@ -6,7 +9,10 @@ import type { Capabilities, Driver, Machine, MachineSpec, MachineState, Role } f
 import type { FaultRecord } from '../../../../deploy/rig/faults/contract.ts'
 import type { Stage } from '../../../../deploy/rig/faults/engine.ts'
 
-export class MemoryMachine implements Pick<Machine, 'spec' | 'address' | 'state' | 'freeze' | 'thaw' | 'kill' | 'powerOff' | 'start'> {
+export class MemoryMachine implements Pick<
+  Machine,
+  'spec' | 'address' | 'state' | 'freeze' | 'thaw' | 'kill' | 'powerOff' | 'start'
+> {
   readonly spec: MachineSpec
   readonly address: string
   current: MachineState = 'running'
@@ -17,7 +23,17 @@ export class MemoryMachine implements Pick<Machine, 'spec' | 'address' | 'state'
 
   constructor(name: string, role: Role, index: number) {
     this.address = `10.87.0.${index}`
-    this.spec = { name, role, index, program: { name: role === 'node' ? 'agent' : role, command: ['sleep'] }, files: [], stateDir: '/s', runDir: '/r', log: '/l', diskBytes: 1 }
+    this.spec = {
+      name,
+      role,
+      index,
+      program: { name: role === 'node' ? 'agent' : role, command: ['sleep'] },
+      files: [],
+      stateDir: '/s',
+      runDir: '/r',
+      log: '/l',
+      diskBytes: 1,
+    }
   }
 
   async state(): Promise<MachineState> {

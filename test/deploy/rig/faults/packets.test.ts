@@ -15,7 +15,16 @@ function values(given: Partial<Between>): Between {
 
 describe('packet faults as text', () => {
   it('meet each packet once, and leave others as they are', () => {
-    assert.equal(rulesText({ table: tableOf('f3'), arrivingFrom: [n1, off], leavingBy: undefined, port: 7443, protocol: 'tcp', fate: 'drop' }), `table inet gantry_fault_f3 {}
+    assert.equal(
+      rulesText({
+        table: tableOf('f3'),
+        arrivingFrom: [n1, off],
+        leavingBy: undefined,
+        port: 7443,
+        protocol: 'tcp',
+        fate: 'drop',
+      }),
+      `table inet gantry_fault_f3 {}
 delete table inet gantry_fault_f3
 table netdev gantry_fault_f3 {}
 delete table netdev gantry_fault_f3
@@ -32,18 +41,36 @@ table inet gantry_fault_f3 {
     ether saddr { 02:67:0a:57:00:0b } goto fate
   }
 }
-`)
+`,
+    )
   })
 
   it('are only removed where nobody is to be met', () => {
-    assert.equal(rulesText({ table: 't', arrivingFrom: [], leavingBy: undefined, port: undefined, protocol: undefined, fate: 'drop' }), removalText('t'))
+    assert.equal(
+      rulesText({
+        table: 't',
+        arrivingFrom: [],
+        leavingBy: undefined,
+        port: undefined,
+        protocol: undefined,
+        fate: 'drop',
+      }),
+      removalText('t'),
+    )
   })
 
   it('the narrower rate has the later hook', () => {
-    const priority = (rate: number): number => Number(/priority (-?\d+)/.exec(classifyText('f1', [n1], rate, undefined, undefined))![1])
-    fc.assert(fc.property(fc.integer({ min: 1, max: 2 ** 40 }), fc.double({ min: 1.1, max: 1000, noNaN: true }), (rate, factor) => {
-      assert.ok(priority(rate) > priority(Math.ceil(rate * factor) + 1) || rate < 8)
-    }))
+    const priority = (rate: number): number =>
+      Number(/priority (-?\d+)/.exec(classifyText('f1', [n1], rate, undefined, undefined))![1])
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 2 ** 40 }),
+        fc.double({ min: 1.1, max: 1000, noNaN: true }),
+        (rate, factor) => {
+          assert.ok(priority(rate) > priority(Math.ceil(rate * factor) + 1) || rate < 8)
+        },
+      ),
+    )
   })
 
   it('every fault has a class of its own', () => {
@@ -53,20 +80,31 @@ table inet gantry_fault_f3 {
   })
 
   it('directions never lead from a machine to itself, and one way is half of both', () => {
-    const sides = fc.record({ from: fc.subarray(NAMES, { minLength: 1, maxLength: 4 }), to: fc.option(fc.subarray(NAMES, { minLength: 1 }), { nil: undefined }) })
-    fc.assert(fc.property(sides, (side) => {
-      const others = (side.to ?? NAMES).filter((name) => !side.from.includes(name))
-      if (others.length === 0) return assert.throws(() => directionsOf(values(side), NAMES), /no machine is left/)
-      const both = directionsOf(values(side), NAMES)
-      assert.deepEqual(both, [{ from: side.from, to: others }, { from: others, to: side.from }])
-      assert.deepEqual(directionsOf(values({ ...side, oneWay: true }), NAMES), both.slice(0, 1))
-    }))
+    const sides = fc.record({
+      from: fc.subarray(NAMES, { minLength: 1, maxLength: 4 }),
+      to: fc.option(fc.subarray(NAMES, { minLength: 1 }), { nil: undefined }),
+    })
+    fc.assert(
+      fc.property(sides, (side) => {
+        const others = (side.to ?? NAMES).filter((name) => !side.from.includes(name))
+        if (others.length === 0) return assert.throws(() => directionsOf(values(side), NAMES), /no machine is left/)
+        const both = directionsOf(values(side), NAMES)
+        assert.deepEqual(both, [
+          { from: side.from, to: others },
+          { from: others, to: side.from },
+        ])
+        assert.deepEqual(directionsOf(values({ ...side, oneWay: true }), NAMES), both.slice(0, 1))
+      }),
+    )
   })
 
   for (const [given, words] of [
     [{ from: ['n1'] }, 'between n1 and all other machines'],
     [{ from: ['n1'], to: ['n2', 'n3'], oneWay: true }, 'from n1 to n2, n3'],
-    [{ from: ['controller-1'], to: ['controller-1', 'controller-2'], port: 2380, protocol: 'tcp' }, 'between controller-1 and controller-2, tcp port 2380'],
+    [
+      { from: ['controller-1'], to: ['controller-1', 'controller-2'], port: 2380, protocol: 'tcp' },
+      'between controller-1 and controller-2, tcp port 2380',
+    ],
   ] as const) {
     it(`says "${words}"`, () => assert.equal(betweenWords(values(given)), words))
   }

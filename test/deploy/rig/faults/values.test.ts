@@ -4,15 +4,33 @@ import { GantryError } from '../../../../proto/api/errors.ts'
 import { formatDuration } from '../../../../cli/duration.ts'
 import { defineFault, type Parameter } from '../../../../deploy/rig/faults/contract.ts'
 import { faultTypes } from '../../../../deploy/rig/faults/index.ts'
-import { checkValues, operandNames, placeOperands, type Named, type Source } from '../../../../deploy/rig/faults/values.ts'
+import {
+  checkValues,
+  operandNames,
+  placeOperands,
+  type Named,
+  type Source,
+} from '../../../../deploy/rig/faults/values.ts'
 
 const machines: Named[] = [
-  { name: 'controller-1', role: 'controller' }, { name: 'controller-2', role: 'controller' }, { name: 'registry', role: 'registry' },
-  { name: 'n1', role: 'node' }, { name: 'n2', role: 'node' }, { name: 'n3', role: 'node' },
+  { name: 'controller-1', role: 'controller' },
+  { name: 'controller-2', role: 'controller' },
+  { name: 'registry', role: 'registry' },
+  { name: 'n1', role: 'node' },
+  { name: 'n2', role: 'node' },
+  { name: 'n3', role: 'node' },
 ]
 
 function typeWith(parameter: Parameter) {
-  return defineFault({ kind: 'test', says: '', parameters: { value: parameter, other: { type: 'boolean', says: 'another' } }, examples: [], describe: () => '', begin: async () => ({ undo: undefined }), end: async () => undefined })
+  return defineFault({
+    kind: 'test',
+    says: '',
+    parameters: { value: parameter, other: { type: 'boolean', says: 'another' } },
+    examples: [],
+    describe: () => '',
+    begin: async () => ({ undo: undefined }),
+    end: async () => undefined,
+  })
 }
 
 function read(parameter: Omit<Parameter, 'says'>, value: unknown, source: Source = 'text'): unknown {
@@ -63,16 +81,26 @@ describe('values of faults', () => {
   }
 
   it('reads a number in TypeScript as milliseconds', () => assert.equal(read({ type: 'duration' }, 250, 'typed'), 250))
-  it('reads "host" where it may be named', () => assert.deepEqual(read({ type: 'machines', host: true }, 'n1,host'), ['n1', 'host']))
-  it('reads a negative length where it may be', () => assert.equal(read({ type: 'duration', signed: true }, '-1h'), -3_600_000))
+  it('reads "host" where it may be named', () =>
+    assert.deepEqual(read({ type: 'machines', host: true }, 'n1,host'), ['n1', 'host']))
+  it('reads a negative length where it may be', () =>
+    assert.equal(read({ type: 'duration', signed: true }, '-1h'), -3_600_000))
 
   for (const [parameter, given, expected] of [
     [{ type: 'machine' }, 'n4', /^value: the rig has no machine "n4"; did you mean "n1"\? \| it has controller-1, /],
     [{ type: 'machines' }, 'node', /did you mean "nodes"\?/],
     [{ type: 'machines' }, 'host', /^value: the rig has no machine "host"/],
-    [{ type: 'machines' }, ' , ', /^value: no machine is named \| one or several of controller-1, .*nodes, controllers, all$/],
+    [
+      { type: 'machines' },
+      ' , ',
+      /^value: no machine is named \| one or several of controller-1, .*nodes, controllers, all$/,
+    ],
     [{ type: 'machines' }, [{}], /^value: \{\} is not a name/],
-    [{ type: 'target' }, 'n1/agnet', /^value: n1 has no program "agnet"; did you mean "agent"\? \| it has n1\/agent, n1\/shim:POD$/],
+    [
+      { type: 'target' },
+      'n1/agnet',
+      /^value: n1 has no program "agnet"; did you mean "agent"\? \| it has n1\/agent, n1\/shim:POD$/,
+    ],
     [{ type: 'target' }, 'n1/etcd', /^value: n1 has no program "etcd"/],
     [{ type: 'target' }, 'n1/', /has no program ""/],
     [{ type: 'target' }, 'n1/shim:', /has no program "shim:"/],
@@ -90,33 +118,53 @@ describe('values of faults', () => {
     [{ type: 'count' }, '1.5', /"1.5" is not a whole number/],
     [{ type: 'count' }, -1, /-1 is not a whole number/],
     [{ type: 'boolean' }, 'yes', /"yes" is neither true nor false/],
-    [{ type: 'choice', choices: ['tcp', 'udp'] }, 'tpc', /^value: "tpc" is not among the choices; did you mean "tcp"\? \| it is one of tcp, udp$/],
+    [
+      { type: 'choice', choices: ['tcp', 'udp'] },
+      'tpc',
+      /^value: "tpc" is not among the choices; did you mean "tcp"\? \| it is one of tcp, udp$/,
+    ],
   ] as const) {
     it(`refuses ${JSON.stringify(given)} as ${parameter.type}`, () => assert.match(refusal(parameter, given), expected))
   }
 
   it('tells everything that is wrong at once, each with its parameter', () => {
     const type = typeWith({ type: 'share', says: 'how many', required: true })
-    assert.throws(() => checkValues(type, { othre: true, other: 'x' }, machines), (error) => {
-      assert.ok(GantryError.is(error, 'InvalidArgument'))
-      assert.deepEqual(error.details.map(({ field, message, remedy }) => [field, message, remedy]), [
-        ['othre', 'test has no "othre"; did you mean "other"?', 'it has value, other'],
-        ['value', 'test needs "value": how many', 'a share, such as 5% or 0.05'],
-        ['other', 'other: "x" is neither true nor false', ''],
-      ])
-      return true
-    })
+    assert.throws(
+      () => checkValues(type, { othre: true, other: 'x' }, machines),
+      (error) => {
+        assert.ok(GantryError.is(error, 'InvalidArgument'))
+        assert.deepEqual(
+          error.details.map(({ field, message, remedy }) => [field, message, remedy]),
+          [
+            ['othre', 'test has no "othre"; did you mean "other"?', 'it has value, other'],
+            ['value', 'test needs "value": how many', 'a share, such as 5% or 0.05'],
+            ['other', 'other: "x" is neither true nor false', ''],
+          ],
+        )
+        return true
+      },
+    )
   })
 
-  it('does not take what every object has for a parameter', () => assert.throws(() => checkValues(typeWith({ type: 'boolean', says: '' }), { toString: true }, machines), /test has no "toString"/))
+  it('does not take what every object has for a parameter', () =>
+    assert.throws(
+      () => checkValues(typeWith({ type: 'boolean', says: '' }), { toString: true }, machines),
+      /test has no "toString"/,
+    ))
 
   it('places operands, and refuses one too many', () => {
     assert.deepEqual(placeOperands(faultTypes.partition!, ['n1', 'n2']), { from: 'n1', to: 'n2' })
-    assert.throws(() => placeOperands(faultTypes.kill!, ['n1', 'n2']), (error) => GantryError.is(error, 'InvalidArgument') && error.details[0]!.remedy === 'it takes target')
+    assert.throws(
+      () => placeOperands(faultTypes.kill!, ['n1', 'n2']),
+      (error) => GantryError.is(error, 'InvalidArgument') && error.details[0]!.remedy === 'it takes target',
+    )
   })
 
   it('what was read is read again as it is', () => {
-    const names = fc.subarray(machines.map(({ name }) => name), { minLength: 1 })
+    const names = fc.subarray(
+      machines.map(({ name }) => name),
+      { minLength: 1 },
+    )
     const written: fc.Arbitrary<readonly [Omit<Parameter, 'says'>, unknown]> = fc.oneof(
       names.map((some) => [{ type: 'machines' }, some.join(',')] as const),
       fc.integer({ min: 0, max: 1e9 }).map((millis) => [{ type: 'duration' }, formatDuration(millis)] as const),
@@ -124,22 +172,48 @@ describe('values of faults', () => {
       fc.integer({ min: 1, max: 2 ** 50 }).map((rate) => [{ type: 'rate' }, String(rate)] as const),
       fc.nat().map((count) => [{ type: 'count' }, String(count)] as const),
     )
-    fc.assert(fc.property(written, ([parameter, given]) => {
-      const once = read(parameter, given)
-      assert.deepEqual(read(parameter, JSON.parse(JSON.stringify(once)), 'typed'), once)
-    }))
+    fc.assert(
+      fc.property(written, ([parameter, given]) => {
+        const once = read(parameter, given)
+        assert.deepEqual(read(parameter, JSON.parse(JSON.stringify(once)), 'typed'), once)
+      }),
+    )
   })
 
   it('whatever is given is read or refused with its parameter, never anything else', () => {
-    const types = fc.constantFrom('machine', 'machines', 'target', 'duration', 'rate', 'size', 'share', 'count', 'boolean', 'choice' as const)
-    fc.assert(fc.property(types, fc.oneof(fc.string(), fc.jsonValue(), fc.double()), fc.constantFrom<Source>('text', 'typed'), (type, given, source) => {
-      try {
-        const value = read({ type, choices: ['tcp'] }, given, source)
-        assert.deepEqual(JSON.parse(JSON.stringify(value ?? null)), value ?? null)
-      } catch (error) {
-        assert.ok(GantryError.is(error, 'InvalidArgument') && error.details.length === 1 && error.details[0]!.field === 'value', String(error))
-      }
-    }), { numRuns: 2_000 })
+    const types = fc.constantFrom(
+      'machine',
+      'machines',
+      'target',
+      'duration',
+      'rate',
+      'size',
+      'share',
+      'count',
+      'boolean',
+      'choice' as const,
+    )
+    fc.assert(
+      fc.property(
+        types,
+        fc.oneof(fc.string(), fc.jsonValue(), fc.double()),
+        fc.constantFrom<Source>('text', 'typed'),
+        (type, given, source) => {
+          try {
+            const value = read({ type, choices: ['tcp'] }, given, source)
+            assert.deepEqual(JSON.parse(JSON.stringify(value ?? null)), value ?? null)
+          } catch (error) {
+            assert.ok(
+              GantryError.is(error, 'InvalidArgument') &&
+                error.details.length === 1 &&
+                error.details[0]!.field === 'value',
+              String(error),
+            )
+          }
+        },
+      ),
+      { numRuns: 2_000 },
+    )
   })
 })
 
@@ -149,7 +223,10 @@ describe('fault types', () => {
       assert.equal(type.kind, kind)
       assert.ok(type.says !== '' && type.examples.length > 0)
       const places = operandNames(type.parameters).map((name) => type.parameters[name]!.operand)
-      assert.deepEqual(places, places.map((_, place) => place))
+      assert.deepEqual(
+        places,
+        places.map((_, place) => place),
+      )
       for (const example of type.examples) assert.ok(Object.keys(faultTypes).includes(example.split(' ')[0]!), example)
     })
   }

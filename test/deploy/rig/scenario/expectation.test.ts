@@ -27,15 +27,39 @@ const CASES: readonly (readonly [ValueTest, JsonValue, boolean])[] = [
 ]
 
 describe('expectations', () => {
-  for (const [test, value, holds] of CASES) it(`${JSON.stringify(value)} ${describeTests([test])}: ${holds}`, () => assert.equal(passes(test, value), holds))
+  for (const [test, value, holds] of CASES)
+    it(`${JSON.stringify(value)} ${describeTests([test])}: ${holds}`, () => assert.equal(passes(test, value), holds))
 
   it('must hold for each value, and all of them', () => {
-    assert.equal(allPass([{ is: 'atLeast', value: 1 }, { is: 'atMost', value: 3 }], [1, 2, 3]), true)
-    assert.equal(allPass([{ is: 'atLeast', value: 1 }, { is: 'atMost', value: 3 }], [1, 4]), false)
+    assert.equal(
+      allPass(
+        [
+          { is: 'atLeast', value: 1 },
+          { is: 'atMost', value: 3 },
+        ],
+        [1, 2, 3],
+      ),
+      true,
+    )
+    assert.equal(
+      allPass(
+        [
+          { is: 'atLeast', value: 1 },
+          { is: 'atMost', value: 3 },
+        ],
+        [1, 4],
+      ),
+      false,
+    )
   })
 
   it('say of nothing only what must not be', () => {
-    assert.deepEqual(CASES.map(([test]) => test.is).filter((is, index, all) => all.indexOf(is) === index && allPass([CASES.find(([test]) => test.is === is)![0]], [])), ['isNot', 'atMost', 'lacks'])
+    assert.deepEqual(
+      CASES.map(([test]) => test.is).filter(
+        (is, index, all) => all.indexOf(is) === index && allPass([CASES.find(([test]) => test.is === is)![0]], []),
+      ),
+      ['isNot', 'atMost', 'lacks'],
+    )
   })
 
   it('take every value as equal to itself, whatever the order of keys', () => {
@@ -45,17 +69,31 @@ describe('expectations', () => {
 
 function shuffled(value: JsonValue): JsonValue {
   if (Array.isArray(value)) return value.map(shuffled)
-  return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value).reverse().map(([key, item]) => [key, shuffled(item)])) : value
+  return typeof value === 'object' && value !== null
+    ? Object.fromEntries(
+        Object.entries(value)
+          .reverse()
+          .map(([key, item]) => [key, shuffled(item)]),
+      )
+    : value
 }
 
 describe('names in texts', () => {
   it('are letters and digits after a dollar', () => {
     assert.deepEqual(references('$a-$bC2, $$c $1 $ ${d}'), ['a', 'bC2'])
-    assert.equal(replaceReferences('$a-$b $$c $1', (name) => name.toUpperCase()), 'A-B $c $1')
+    assert.equal(
+      replaceReferences('$a-$b $$c $1', (name) => name.toUpperCase()),
+      'A-B $c $1',
+    )
   })
 
   it('leave texts without dollars alone', () => {
-    fc.assert(fc.property(fc.string().filter((text) => !text.includes('$')), (text) => replaceReferences(text, () => 'x') === text))
+    fc.assert(
+      fc.property(
+        fc.string().filter((text) => !text.includes('$')),
+        (text) => replaceReferences(text, () => 'x') === text,
+      ),
+    )
   })
 
   it('stand for one value, or for JSON where there are several', async () => {
@@ -64,8 +102,14 @@ describe('names in texts', () => {
     variables.remember('number', { 'pod/a': [[3]] })
     variables.remember('two', { 'pod/a': [['x']], 'pod/b': [['y']] })
     variables.remember('text', 'plain')
-    assert.equal(await variables.fill('$one $number $two $text $round $leader', 7), '10.0.0.1 3 {"pod/a":[["x"]],"pod/b":[["y"]]} plain 7 leader')
-    await assert.rejects(variables.fill('$none', 0), { code: 'FailedPrecondition', message: 'nothing is remembered as "none" yet' })
+    assert.equal(
+      await variables.fill('$one $number $two $text $round $leader', 7),
+      '10.0.0.1 3 {"pod/a":[["x"]],"pod/b":[["y"]]} plain 7 leader',
+    )
+    await assert.rejects(variables.fill('$none', 0), {
+      code: 'FailedPrecondition',
+      message: 'nothing is remembered as "none" yet',
+    })
   })
 
   it('are quoted for shells, and only those that the text has', async () => {

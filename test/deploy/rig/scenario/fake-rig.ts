@@ -1,4 +1,7 @@
-/** A rig for the tests of scenarios: a controller in memory behind the real wire, machines that answer what a test says, faults that are written down. */
+/**
+ * A rig for the tests of scenarios: a controller in memory behind the real wire, machines that answer what a test says,
+ * faults that are written down.
+ */
 import { setMaxListeners } from 'node:events'
 import { Cluster } from '../../../../cli/cluster.ts'
 import { parseScenario, type ParseOptions } from '../../../../deploy/rig/scenario/parse.ts'
@@ -19,13 +22,21 @@ export type Script = (words: readonly string[]) => CommandResult | Promise<Comma
 export const output = (stdout: string, code = 0, stderr = ''): CommandResult => ({ code, stdout, stderr })
 
 /** Reads a scenario as the command does. `files`: those beside it, by name. */
-export function parse(text: string, files: Readonly<Record<string, string>> = {}, options: Partial<ParseOptions> = {}): Scenario {
+export function parse(
+  text: string,
+  files: Readonly<Record<string, string>> = {},
+  options: Partial<ParseOptions> = {},
+): Scenario {
   const read = (path: string): string => {
     const found = files[path.slice('/scenarios/'.length)]
     if (found === undefined) throw Object.assign(new Error('not there'), { code: 'ENOENT' })
     return found
   }
-  return parseScenario(text, 'test.yaml', { faults: Object.values(faultTypes), library: { directory: '/scenarios', read, exists: (path) => path !== '/scenarios/none.tar' }, ...options })
+  return parseScenario(text, 'test.yaml', {
+    faults: Object.values(faultTypes),
+    library: { directory: '/scenarios', read, exists: (path) => path !== '/scenarios/none.tar' },
+    ...options,
+  })
 }
 
 export class FakeRig implements ScenarioRig {
@@ -46,7 +57,13 @@ export class FakeRig implements ScenarioRig {
     const rig = new FakeRig()
     setMaxListeners(0, rig.#end.signal)
     const address = await rig.server.start()
-    rig.client = new Cluster({ context: { name: 'fake', server: [address] }, credentials: undefined, connect, signal: rig.#end.signal, timeout: 2_000 })
+    rig.client = new Cluster({
+      context: { name: 'fake', server: [address] },
+      credentials: undefined,
+      connect,
+      signal: rig.#end.signal,
+      timeout: 2_000,
+    })
     return rig
   }
 
@@ -66,12 +83,16 @@ export class FakeRig implements ScenarioRig {
   }
 
   get machines(): ScenarioMachine[] {
-    return [1, 2, 3].map((number) => this.machine(`controller-${number}`)).concat(['n1', 'n2', 'n3'].map((name) => this.machine(name)))
+    return [1, 2, 3]
+      .map((number) => this.machine(`controller-${number}`))
+      .concat(['n1', 'n2', 'n3'].map((name) => this.machine(name)))
   }
 
   machine(name: string): ScenarioMachine {
     return {
-      name, role: name.startsWith('controller') ? 'controller' : 'node', address: '10.87.0.11',
+      name,
+      role: name.startsWith('controller') ? 'controller' : 'node',
+      address: '10.87.0.11',
       run: async (command) => {
         const script = this.scripts[name]
         if (script === undefined) throw new GantryError('FailedPrecondition', `${name} is off`)
@@ -84,7 +105,9 @@ export class FakeRig implements ScenarioRig {
   async apply(objects: readonly JsonObject[]): Promise<void> {
     for (const object of objects) {
       const { kind, metadata } = object as { kind: string; metadata: { name: string; namespace?: string } }
-      this.done.push(`apply ${kind}/${metadata.name}${metadata.namespace === undefined ? '' : ` in ${metadata.namespace}`}`)
+      this.done.push(
+        `apply ${kind}/${metadata.name}${metadata.namespace === undefined ? '' : ` in ${metadata.namespace}`}`,
+      )
       this.server.put(object as JsonValue)
     }
   }
@@ -98,9 +121,21 @@ export class FakeRig implements ScenarioRig {
     this.done.push(`load ${image}`)
   }
 
-  async fault(kind: string, values: Readonly<Record<string, unknown>>, options: { for?: number } = {}): Promise<ScenarioFault> {
-    this.done.push(`${kind} ${Object.values(values).join(' ')}${options.for === undefined ? '' : ` for ${options.for}`}`.trim())
-    return { id: `f${++this.#faults}`, description: kind, note: 'in the test', record: kind === 'reboot' || String(values.target).includes('/') ? { ended: '2026-01-01T00:00:00Z' } : {}, heal: async () => void this.done.push(`heal ${kind}`) }
+  async fault(
+    kind: string,
+    values: Readonly<Record<string, unknown>>,
+    options: { for?: number } = {},
+  ): Promise<ScenarioFault> {
+    this.done.push(
+      `${kind} ${Object.values(values).join(' ')}${options.for === undefined ? '' : ` for ${options.for}`}`.trim(),
+    )
+    return {
+      id: `f${++this.#faults}`,
+      description: kind,
+      note: 'in the test',
+      record: kind === 'reboot' || String(values.target).includes('/') ? { ended: '2026-01-01T00:00:00Z' } : {},
+      heal: async () => void this.done.push(`heal ${kind}`),
+    }
   }
 
   async logs(file: string): Promise<string> {
@@ -128,14 +163,25 @@ export class Stage {
     this.rig = rig
   }
 
-  run(text: string, { own = true, keep = false, clock = systemClock }: { own?: boolean; keep?: boolean; clock?: Clock } = {}): Promise<ScenarioResult> {
+  run(
+    text: string,
+    { own = true, keep = false, clock = systemClock }: { own?: boolean; keep?: boolean; clock?: Clock } = {},
+  ): Promise<ScenarioResult> {
     const listener: PerformListener = {
       ready: () => undefined,
       begun: (step: Step) => void this.began.push(step.number),
       ended: (result) => void this.ended.push(result),
     }
     const scenario = parse(text, {}, { machines: this.rig.machines })
-    return perform(scenario, { rig: async () => this.rig, own, keep, clock, signal: this.interrupt.signal, listener, archive: ({ name }) => `/logs/${name}` })
+    return perform(scenario, {
+      rig: async () => this.rig,
+      own,
+      keep,
+      clock,
+      signal: this.interrupt.signal,
+      listener,
+      archive: ({ name }) => `/logs/${name}`,
+    })
   }
 }
 

@@ -35,14 +35,20 @@ describe('asking by http', () => {
     answer = () => 404
     const wanted = { asked: 1, answers: [{ from: 'x', status: 404, body: 'hello' }] }
     assert.deepEqual(await askFromMachine(rig, 'n1', address, 'x', ONCE, signal), wanted)
-    assert.deepEqual(await askFromHost(address, signal), { asked: 1, answers: [{ from: address, status: 404, body: 'hello' }] })
+    assert.deepEqual(await askFromHost(address, signal), {
+      asked: 1,
+      answers: [{ from: address, status: 404, body: 'hello' }],
+    })
   })
 
   it('tells why there is no answer', async () => {
     const nobody = address.replace('127.0.0.1', '127.0.0.2')
     assert.match((await askFromMachine(rig, 'n1', nobody, 'x', ONCE, signal)).answers[0]!.body, /ECONNREFUSED/)
     assert.match((await askFromHost(nobody, signal)).answers[0]!.body, /ECONNREFUSED/)
-    assert.deepEqual(await askFromMachine(rig, 'n2', address, 'x', ONCE, signal), { asked: 1, answers: [{ from: 'x', status: 0, body: 'n2: n2 is off' }] })
+    assert.deepEqual(await askFromMachine(rig, 'n2', address, 'x', ONCE, signal), {
+      asked: 1,
+      answers: [{ from: 'x', status: 0, body: 'n2: n2 is off' }],
+    })
   })
 
   it('goes on until its time is over, or an answer is of another kind', async () => {
@@ -53,7 +59,10 @@ describe('asking by http', () => {
     answer = (number) => (number === 4 ? 503 : 200)
     const broken = await askFromMachine(rig, 'n1', address, 'x', { span: 60_000, every: 1 }, signal)
     assert.equal(broken.asked, 4)
-    assert.deepEqual(broken.answers.map(({ status }) => status), [200, 503])
+    assert.deepEqual(
+      broken.answers.map(({ status }) => status),
+      [200, 503],
+    )
   })
 
   it('finds one failed request among many, in an always', async () => {
@@ -66,7 +75,12 @@ describe('asking by http', () => {
 
   it('asks every ready pod from its node, and forgives one that was told to stop meanwhile', async () => {
     const { port } = server.address() as AddressInfo
-    const at = (name: string, more: object = {}): Parameters<FakeRig['server']['put']>[0] => pod(name, { node: 'n1', status: { phase: 'Running', podIP: '127.0.0.1', conditions: [{ type: 'Ready', status: 'True' }] }, ...more })
+    const at = (name: string, more: object = {}): Parameters<FakeRig['server']['put']>[0] =>
+      pod(name, {
+        node: 'n1',
+        status: { phase: 'Running', podIP: '127.0.0.1', conditions: [{ type: 'Ready', status: 'True' }] },
+        ...more,
+      })
     rig.server.put(at('a'))
     rig.server.put(at('b', { metadata: { finalizers: ['example.com/hold'] } }))
     rig.server.put(pod('starting', { status: { phase: 'Pending' } }))
@@ -74,10 +88,18 @@ describe('asking by http', () => {
     assert.equal((await stage.run(`steps:\n  - check: { http: ":${port}/", pods: app=web }`)).status, 'passed')
     assert.equal(asked, 2)
     answer = () => {
-      if (rig.server.get('Pod', 'b')!.metadata.deletionTimestamp === undefined) rig.server.put(at('b', { metadata: { finalizers: ['example.com/hold'], deletionTimestamp: '2026-01-01T00:00:00Z' } }))
+      if (rig.server.get('Pod', 'b')!.metadata.deletionTimestamp === undefined)
+        rig.server.put(
+          at('b', { metadata: { finalizers: ['example.com/hold'], deletionTimestamp: '2026-01-01T00:00:00Z' } }),
+        )
       return 200
     }
-    rig.server.put(at('b', { metadata: { finalizers: ['example.com/hold'] }, status: { phase: 'Running', podIP: '127.0.0.2', conditions: [{ type: 'Ready', status: 'True' }] } }))
+    rig.server.put(
+      at('b', {
+        metadata: { finalizers: ['example.com/hold'] },
+        status: { phase: 'Running', podIP: '127.0.0.2', conditions: [{ type: 'Ready', status: 'True' }] },
+      }),
+    )
     const again = await new Stage(rig).run(`steps:\n  - check: { http: ":${port}/", pods: app=web }`)
     assert.equal(again.status, 'passed', JSON.stringify(again.steps))
   })

@@ -11,37 +11,84 @@ import { deployment, node, pod } from '../../../cli/objects.ts'
 import { parse } from './fake-rig.ts'
 
 function condition(text: string): Condition {
-  const { steps: [step] } = parse(`steps:\n  - check: ${text}\n`)
+  const {
+    steps: [step],
+  } = parse(`steps:\n  - check: ${text}\n`)
   assert.ok(step?.action.is === 'check')
   return step.action.conditions[0]!
 }
 
-const objects = (...list: JsonObject[]): Sight => ({ is: 'objects', objects: list.map((json) => applyDefaults(decodeJson(undefined, json)) as AnyResource) })
+const objects = (...list: JsonObject[]): Sight => ({
+  is: 'objects',
+  objects: list.map((json) => applyDefaults(decodeJson(undefined, json)) as AnyResource),
+})
 const output = (text: string, code = 0, stderr = ''): Sight => ({ is: 'output', text, code, stderr })
-const answers = (...list: readonly (readonly [string, number, string])[]): Sight => ({ is: 'answers', asked: 1, answers: list.map(([from, status, body]) => ({ from, status, body })) })
-const sick = (name: string): JsonObject => ({ ...node(name), status: { conditions: [{ type: 'Ready', status: 'Unknown', reason: 'Lost', message: 'silent for 5 s' }] } })
+const answers = (...list: readonly (readonly [string, number, string])[]): Sight => ({
+  is: 'answers',
+  asked: 1,
+  answers: list.map(([from, status, body]) => ({ from, status, body })),
+})
+const sick = (name: string): JsonObject => ({
+  ...node(name),
+  status: { conditions: [{ type: 'Ready', status: 'Unknown', reason: 'Lost', message: 'silent for 5 s' }] },
+})
 const many = Array.from({ length: 8 }, (_, index) => pod(`p${index}`, { status: { phase: 'Pending' } }))
 
 /** Condition, what is there, whether it holds, what is told. */
 const CASES: readonly (readonly [string, Sight, boolean, string | RegExp])[] = [
   ['deployment/web', objects(deployment('web')), true, 'deployment/web: ready'],
-  ['deployment/web', objects(deployment('web', { status: { observedGeneration: 1, replicas: 3, updatedReplicas: 1 } })), false, /deployment\/web: Waiting for deployment "web" rollout to finish: 1 out of 3/],
+  [
+    'deployment/web',
+    objects(deployment('web', { status: { observedGeneration: 1, replicas: 3, updatedReplicas: 1 } })),
+    false,
+    /deployment\/web: Waiting for deployment "web" rollout to finish: 1 out of 3/,
+  ],
   ['deployment/web', objects(), false, 'none'],
   ['pod/a', objects(pod('a', { status: { phase: 'Pending' } })), false, /^pod\/a: Pending$/],
   ['node/n1', objects(node('n1')), true, 'node/n1: Ready=True (AgentReady: the agent is connected)'],
   ['node/n1', objects(sick('n1')), false, 'node/n1: Ready=Unknown (Lost: silent for 5 s)'],
-  ['{ object: node/n1, condition: ready=unknown }', objects(sick('n1')), true, 'node/n1: Ready=Unknown (Lost: silent for 5 s)'],
-  ['{ object: deployment/web, condition: Available }', objects(deployment('web', { metadata: { generation: 2 } })), false, 'deployment/web: its last change is not observed yet'],
-  ['{ object: deployment/web, condition: Progressing }', objects(deployment('web')), false, 'deployment/web: no condition Progressing'],
+  [
+    '{ object: node/n1, condition: ready=unknown }',
+    objects(sick('n1')),
+    true,
+    'node/n1: Ready=Unknown (Lost: silent for 5 s)',
+  ],
+  [
+    '{ object: deployment/web, condition: Available }',
+    objects(deployment('web', { metadata: { generation: 2 } })),
+    false,
+    'deployment/web: its last change is not observed yet',
+  ],
+  [
+    '{ object: deployment/web, condition: Progressing }',
+    objects(deployment('web')),
+    false,
+    'deployment/web: no condition Progressing',
+  ],
   ['{ object: pod/a }', objects(pod('a')), true, 'pod/a'],
   ['{ object: pod/a, exists: false }', objects(), true, 'none'],
   ['{ object: pod/a, exists: false }', objects(pod('a')), false, '1 of them; pod/a'],
   ['{ objects: pods, count: 0 }', objects(), true, 'none'],
   ['{ objects: pods, path: .status.phase, is: Running }', objects(), false, 'none'],
-  ['{ objects: pods, path: .status.phase, is: Running }', objects(...many), false, /^8 of them; pod\/p0: \.status\.phase is Pending; .*pod\/p4.*; and 3 more$/],
+  [
+    '{ objects: pods, path: .status.phase, is: Running }',
+    objects(...many),
+    false,
+    /^8 of them; pod\/p0: \.status\.phase is Pending; .*pod\/p4.*; and 3 more$/,
+  ],
   ['{ objects: pods, path: .status.phase, is: Pending, count: { atMost: 7 } }', objects(...many), false, /^8 of them/],
-  ['{ object: pod/a, path: [.status.phase, .status.podIP], matches: "." }', objects(pod('a', { status: { phase: 'Running' } })), false, 'pod/a: .status.podIP is not there'],
-  ['{ object: pod/a, path: .status.podIP, isNot: 10.0.0.1 }', objects(pod('a', { status: { phase: 'Running' } })), true, 'pod/a: .status.podIP is not there'],
+  [
+    '{ object: pod/a, path: [.status.phase, .status.podIP], matches: "." }',
+    objects(pod('a', { status: { phase: 'Running' } })),
+    false,
+    'pod/a: .status.podIP is not there',
+  ],
+  [
+    '{ object: pod/a, path: .status.podIP, isNot: 10.0.0.1 }',
+    objects(pod('a', { status: { phase: 'Running' } })),
+    true,
+    'pod/a: .status.podIP is not there',
+  ],
   ['{ run: x }', output('fine'), true, 'fine'],
   ['{ run: x }', output('', 0, 'a warning'), true, 'no output'],
   ['{ run: x }', output('half', 2, 'bad'), false, 'exit code 2: bad'],
@@ -50,8 +97,18 @@ const CASES: readonly (readonly [string, Sight, boolean, string | RegExp])[] = [
   ['{ logs: web, contains: ready }', output('not yet'), false, 'not yet'],
   ['{ http: "http://a/" }', answers(['http://a/', 204, '']), true, 'http://a/: 204'],
   ['{ http: "http://a/" }', answers(['http://a/', 500, 'no\n']), false, 'http://a/: 500 no'],
-  ['{ http: "http://a/", status: 500, contains: "no" }', answers(['http://a/', 500, 'no\n']), true, 'http://a/: 500 no'],
-  ['{ http: "http://a/" }', answers(['http://a/', 0, 'connect ECONNREFUSED']), false, 'http://a/: no answer: connect ECONNREFUSED'],
+  [
+    '{ http: "http://a/", status: 500, contains: "no" }',
+    answers(['http://a/', 500, 'no\n']),
+    true,
+    'http://a/: 500 no',
+  ],
+  [
+    '{ http: "http://a/" }',
+    answers(['http://a/', 0, 'connect ECONNREFUSED']),
+    false,
+    'http://a/: no answer: connect ECONNREFUSED',
+  ],
   ['{ http: ":80/", pods: app=web }', answers(), false, 'no pod is ready'],
   ['{ http: ":80/", pods: app=web }', answers(['pod/a', 200, 'x'], ['pod/b', 404, 'y']), false, 'pod/b: 404 y'],
 ]
@@ -73,8 +130,15 @@ describe('judgements', () => {
 
   it('of objects that cannot be looked at are neither', () => {
     const error = new GantryError('Unavailable', 'nobody answers')
-    assert.deepEqual(judge(condition('pod/a'), { is: 'nothing', of: 'objects', error }), { holds: false, seen: 'nothing: nobody answers', unknown: true })
-    assert.deepEqual(judge(condition('{ run: x }'), { is: 'nothing', of: 'command', error }), { holds: false, seen: 'nothing: nobody answers' })
+    assert.deepEqual(judge(condition('pod/a'), { is: 'nothing', of: 'objects', error }), {
+      holds: false,
+      seen: 'nothing: nobody answers',
+      unknown: true,
+    })
+    assert.deepEqual(judge(condition('{ run: x }'), { is: 'nothing', of: 'command', error }), {
+      holds: false,
+      seen: 'nothing: nobody answers',
+    })
   })
 
   it('of several are one: what does not hold is told, and known wrong counts more than unknown', () => {
@@ -92,7 +156,10 @@ describe('judgements', () => {
     const unchanged: Condition = { is: 'unchanged', name: 'x', label: '', every: 1 }
     assert.deepEqual(judge(unchanged, output('b'), { value: 'a', probe }), { holds: false, seen: 'was a, is b' })
     assert.deepEqual(judge(unchanged, output('a'), { value: 'a', probe }), { holds: true, seen: 'a' })
-    assert.deepEqual(judge(unchanged, output('', 1, 'gone'), { value: 'a', probe }), { holds: false, seen: 'exit code 1: gone' })
+    assert.deepEqual(judge(unchanged, output('', 1, 'gone'), { value: 'a', probe }), {
+      holds: false,
+      seen: 'exit code 1: gone',
+    })
   })
 
   it('remember only what was there', () => {

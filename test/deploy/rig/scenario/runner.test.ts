@@ -1,4 +1,7 @@
-/** Runs of scenarios on a rig in memory: what is done, what is waited for, what is told when it does not come true, and what is left. */
+/**
+ * Runs of scenarios on a rig in memory: what is done, what is waited for, what is told when it does not come true, and
+ * what is left.
+ */
 import assert from 'node:assert/strict'
 import { GantryError } from '../../../../proto/api/errors.ts'
 import type { StepFailure } from '../../../../deploy/rig/scenario/result.ts'
@@ -7,7 +10,14 @@ import { deployment, pod } from '../../../cli/objects.ts'
 import { until } from '../../../eventually.ts'
 import { FakeRig, output, Stage, statuses } from './fake-rig.ts'
 
-const restarts = (count: number): Parameters<typeof pod>[1] => ({ status: { phase: 'Running', podIP: '10.1.0.5', conditions: [{ type: 'Ready', status: 'True' }], containerStatuses: [{ name: 'main', ready: true, restartCount: count, image: 'busybox', imageID: 'sha256:1' }] } })
+const restarts = (count: number): Parameters<typeof pod>[1] => ({
+  status: {
+    phase: 'Running',
+    podIP: '10.1.0.5',
+    conditions: [{ type: 'Ready', status: 'True' }],
+    containerStatuses: [{ name: 'main', ready: true, restartCount: count, image: 'busybox', imageID: 'sha256:1' }],
+  },
+})
 
 describe('running scenarios', () => {
   let rig: FakeRig
@@ -40,25 +50,50 @@ steps:
       assert.deepEqual(result.problems, [])
       assert.equal(result.status, 'passed')
       assert.deepEqual(rig.done, [
-        'load /scenarios/web.tar', 'apply Namespace/shop', 'apply ConfigMap/settings in shop', 'gantry -n shop scale deployment/web --replicas 5', 'gantry -n shop rollout restart deployment/web',
-        'kill n2', 'start n2', 'heal kill', 'down',
+        'load /scenarios/web.tar',
+        'apply Namespace/shop',
+        'apply ConfigMap/settings in shop',
+        'gantry -n shop scale deployment/web --replicas 5',
+        'gantry -n shop rollout restart deployment/web',
+        'kill n2',
+        'start n2',
+        'heal kill',
+        'down',
       ])
     })
 
     it('end with the first that fails; the rest is told of as not run, and the logs are kept', async () => {
       rig.scripts.gantry = () => output('', 3, 'error: there is no such thing')
-      const result = await stage.run('steps:\n  - gantry: get nothing\n  - pause: 1h\n  - repeat: { times: 2, steps: [{ heal: }] }')
+      const result = await stage.run(
+        'steps:\n  - gantry: get nothing\n  - pause: 1h\n  - repeat: { times: 2, steps: [{ heal: }] }',
+      )
       assert.equal(result.status, 'failed')
       assert.equal(statuses(result), '1 failed, 2 skipped, 3 skipped, 3.1 skipped')
-      assert.deepEqual(failureAt('1'), { message: 'it is not so: `gantry get nothing` succeeds', expected: '`gantry get nothing` succeeds', seen: 'exit code 3: error: there is no such thing' })
+      assert.deepEqual(failureAt('1'), {
+        message: 'it is not so: `gantry get nothing` succeeds',
+        expected: '`gantry get nothing` succeeds',
+        seen: 'exit code 3: error: there is no such thing',
+      })
       assert.equal(result.archive, '/logs/test')
       assert.deepEqual(rig.done, ['gantry -n default get nothing', 'logs', 'down'])
     })
 
     it('heal what they name, and what is left is healed at the end, the latest first', async () => {
-      const result = await stage.run('steps:\n  - partition: n1\n    name: first\n  - partition: n2\n  - stop: n3\n    for: 10s\n  - heal: first\n  - heal: stop\n  - kill: n1')
+      const result = await stage.run(
+        'steps:\n  - partition: n1\n    name: first\n  - partition: n2\n  - stop: n3\n    for: 10s\n  - heal: first\n  - heal: stop\n  - kill: n1',
+      )
       assert.equal(result.status, 'passed', result.problems.join())
-      assert.deepEqual(rig.done, ['partition n1', 'partition n2', 'stop n3 for 10000', 'heal partition', 'heal stop', 'kill n1', 'heal kill', 'heal partition', 'down'])
+      assert.deepEqual(rig.done, [
+        'partition n1',
+        'partition n2',
+        'stop n3 for 10000',
+        'heal partition',
+        'heal stop',
+        'kill n1',
+        'heal kill',
+        'heal partition',
+        'down',
+      ])
     })
 
     it('in a fault end it, also when they fail', async () => {
@@ -75,14 +110,25 @@ steps:
     })
 
     it('repeat with the number of the round', async () => {
-      const result = await stage.run('steps:\n  - repeat:\n      times: 2\n      steps:\n        - gantry: create configmap a-$round\n        - repeat: { times: 2, steps: [{ gantry: get $round }] }')
-      assert.equal(statuses(result), '1 passed, 1.1/1 passed, 1.1/2 passed, 1.2/1 passed, 1.2/2 passed, 1.2.1/1.1 passed, 1.2.1/1.2 passed, 1.2.1/2.1 passed, 1.2.1/2.2 passed')
-      assert.deepEqual(rig.done.slice(0, 3), ['gantry -n default create configmap a-1', 'gantry -n default get 1', 'gantry -n default get 2'])
+      const result = await stage.run(
+        'steps:\n  - repeat:\n      times: 2\n      steps:\n        - gantry: create configmap a-$round\n        - repeat: { times: 2, steps: [{ gantry: get $round }] }',
+      )
+      assert.equal(
+        statuses(result),
+        '1 passed, 1.1/1 passed, 1.1/2 passed, 1.2/1 passed, 1.2/2 passed, 1.2.1/1.1 passed, 1.2.1/1.2 passed, 1.2.1/2.1 passed, 1.2.1/2.2 passed',
+      )
+      assert.deepEqual(rig.done.slice(0, 3), [
+        'gantry -n default create configmap a-1',
+        'gantry -n default get 1',
+        'gantry -n default get 2',
+      ])
     })
 
     it('run at once, and the first that fails stops the others', async () => {
       rig.scripts.n1 = () => output('', 1, 'broken')
-      const result = await stage.run('steps:\n  - parallel:\n      - pause: 1h\n      - [{ run: "false", on: n1 }, { pause: 1h }]\n      - until: { object: pod/none, exists: true }\n        within: 1h')
+      const result = await stage.run(
+        'steps:\n  - parallel:\n      - pause: 1h\n      - [{ run: "false", on: n1 }, { pause: 1h }]\n      - until: { object: pod/none, exists: true }\n        within: 1h',
+      )
       assert.equal(statuses(result), '1 stopped, 1.1 stopped, 1.2.1 failed, 1.2.2 skipped, 1.3 stopped')
     })
 
@@ -91,10 +137,15 @@ steps:
       const warned = (warning: Error): void => void warnings.push(warning)
       process.on('warning', warned)
       rig.server.put(pod('a'))
-      const result = await stage.run(`steps:\n  - parallel: [${Array.from({ length: 25 }, () => '{ until: pod/a }, { until: [pod/a, node/n1], within: 1h }').join(', ')}, { apply: { apiVersion: v1, kind: Node, metadata: { name: n1 }, status: { conditions: [{ type: Ready, status: "True", lastHeartbeatTime: null }] } } }]`)
+      const result = await stage.run(
+        `steps:\n  - parallel: [${Array.from({ length: 25 }, () => '{ until: pod/a }, { until: [pod/a, node/n1], within: 1h }').join(', ')}, { apply: { apiVersion: v1, kind: Node, metadata: { name: n1 }, status: { conditions: [{ type: Ready, status: "True", lastHeartbeatTime: null }] } } }]`,
+      )
       process.off('warning', warned)
       assert.equal(result.status, 'passed', JSON.stringify(result.steps.filter(({ status }) => status !== 'passed')))
-      assert.deepEqual(warnings.map(({ message }) => message), [])
+      assert.deepEqual(
+        warnings.map(({ message }) => message),
+        [],
+      )
     })
 
     it('are bounded in time', async () => {
@@ -124,14 +175,18 @@ steps:
 
     it('patch objects', async () => {
       rig.server.put(deployment('web'))
-      const result = await stage.run('steps:\n  - patch: { object: deployment/web, merge: { spec: { replicas: 7 } } }\n  - check: { object: deployment/web, path: .spec.replicas, is: 7 }')
+      const result = await stage.run(
+        'steps:\n  - patch: { object: deployment/web, merge: { spec: { replicas: 7 } } }\n  - check: { object: deployment/web, path: .spec.replicas, is: 7 }',
+      )
       assert.equal(result.status, 'passed', JSON.stringify(stage.ended))
     })
   })
 
   describe('until', () => {
     it('sees each change as it is told of', async () => {
-      rig.server.put(deployment('web', { status: { observedGeneration: 1, replicas: 3, updatedReplicas: 3, availableReplicas: 2 } }))
+      rig.server.put(
+        deployment('web', { status: { observedGeneration: 1, replicas: 3, updatedReplicas: 3, availableReplicas: 2 } }),
+      )
       const running = stage.run('steps:\n  - until: deployment/web\n    within: 1h')
       await until('it watches', () => rig.server.watching > 0)
       rig.server.put(deployment('web'))
@@ -142,9 +197,12 @@ steps:
     it('tells what it saw last', async () => {
       rig.server.put(pod('a', restarts(0)))
       rig.server.put(pod('b', restarts(4)))
-      await stage.run('steps:\n  - until: { objects: pods, path: ".status.containerStatuses[*].restartCount", atLeast: 2, count: 2 }\n    within: 1s')
+      await stage.run(
+        'steps:\n  - until: { objects: pods, path: ".status.containerStatuses[*].restartCount", atLeast: 2, count: 2 }\n    within: 1s',
+      )
       assert.deepEqual(failureAt('1'), {
-        message: 'not within 1s: pods .status.containerStatuses[*].restartCount is at least 2, count is 2', expected: 'pods .status.containerStatuses[*].restartCount is at least 2, count is 2',
+        message: 'not within 1s: pods .status.containerStatuses[*].restartCount is at least 2, count is 2',
+        expected: 'pods .status.containerStatuses[*].restartCount is at least 2, count is 2',
         seen: '2 of them; pod/a: .status.containerStatuses[*].restartCount is 0',
       })
     })
@@ -234,10 +292,10 @@ steps:
         if (++lists === 2) throw new GantryError('Unavailable', 'nobody is there')
         return list(...args)
       }) as typeof list
-      rig.client.watch = (async function* (...args: Parameters<typeof watch>) {
+      rig.client.watch = async function* (...args: Parameters<typeof watch>) {
         if (lists < 2) throw new GantryError('Unavailable', 'cut')
         yield* watch(...args)
-      }) as typeof watch
+      } as typeof watch
       const running = stage.run(`steps:\n  - always: ${WATCHED}\n  - until: pod/b`)
       await until('it was listed again', () => rig.server.watching >= 1)
       rig.server.put(pod('b', restarts(0)))
@@ -268,7 +326,10 @@ steps:
   - gantry: change things
   - check: { unchanged: before }`)
       assert.equal(statuses(result), '1 passed, 2 passed, 3 passed, 4 failed')
-      assert.match(failureAt('4').seen!, /^pod\/a was \[\["uid-\d"\],\[0\]\], is \[\["uid-\d"\],\[1\]\]; pod\/b is gone; pod\/c is new$/)
+      assert.match(
+        failureAt('4').seen!,
+        /^pod\/a was \[\["uid-\d"\],\[0\]\], is \[\["uid-\d"\],\[1\]\]; pod\/b is gone; pod\/c is new$/,
+      )
     })
 
     it('stands in texts by its name, and in shells as their variable', async () => {
@@ -288,9 +349,15 @@ steps:
   - kill: $old/etcd
   - gantry: --server $followerAddresses --name $leaderAddress get $rig`)
       assert.equal(result.status, 'passed', JSON.stringify(stage.ended))
-      assert.deepEqual(asked.slice(1), ['ping 10.1.0.5 $5', "sh -c ip='10.1.0.5'\nwords='it'\\''s'\nping $ip; echo \"$words\" $HOME"])
+      assert.deepEqual(asked.slice(1), [
+        'ping 10.1.0.5 $5',
+        "sh -c ip='10.1.0.5'\nwords='it'\\''s'\nping $ip; echo \"$words\" $HOME",
+      ])
       assert.ok(rig.done.includes('kill controller-2/etcd'))
-      assert.ok(rig.done.includes('gantry -n default --server 10.87.0.2:7443,10.87.0.5:7443 --name 10.87.0.4:7443 get fake'), rig.done.join('\n'))
+      assert.ok(
+        rig.done.includes('gantry -n default --server 10.87.0.2:7443,10.87.0.5:7443 --name 10.87.0.4:7443 get fake'),
+        rig.done.join('\n'),
+      )
     })
 
     it('must have been there to see', async () => {
@@ -312,7 +379,10 @@ steps:
     })
 
     it('a rig that was there stays, without what was applied', async () => {
-      const result = await stage.run('steps:\n  - apply: { apiVersion: v1, kind: ConfigMap, metadata: { name: mine } }\n  - kill: n1', { own: false })
+      const result = await stage.run(
+        'steps:\n  - apply: { apiVersion: v1, kind: ConfigMap, metadata: { name: mine } }\n  - kill: n1',
+        { own: false },
+      )
       assert.equal(result.status, 'passed', result.problems.join())
       assert.deepEqual(rig.done, ['apply ConfigMap/mine in default', 'kill n1', 'heal kill', 'close'])
       assert.equal(rig.server.get('ConfigMap', 'mine'), undefined)
@@ -320,18 +390,27 @@ steps:
     })
 
     it('keep leaves everything', async () => {
-      await stage.run('steps:\n  - apply: { apiVersion: v1, kind: ConfigMap, metadata: { name: mine } }\n  - kill: n1', { keep: true })
+      await stage.run(
+        'steps:\n  - apply: { apiVersion: v1, kind: ConfigMap, metadata: { name: mine } }\n  - kill: n1',
+        { keep: true },
+      )
       assert.deepEqual(rig.done, ['apply ConfigMap/mine in default', 'kill n1', 'close'])
       assert.notEqual(rig.server.get('ConfigMap', 'mine'), undefined)
     })
 
     it('what cannot be undone is told of', async () => {
       const fault = rig.fault.bind(rig)
-      rig.fault = async (...args) => ({ ...(await fault(...args)), heal: () => Promise.reject(new Error('it resists')) })
+      rig.fault = async (...args) => ({
+        ...(await fault(...args)),
+        heal: () => Promise.reject(new Error('it resists')),
+      })
       rig.logs = () => Promise.reject(new GantryError('ResourceExhausted', 'the disk is full'))
       const result = await stage.run('steps:\n  - kill: n1\n  - check: pod/none')
       assert.equal(result.status, 'failed')
-      assert.deepEqual(result.problems, ['the logs could not be kept: the disk is full', 'kill: cannot be healed: it resists'])
+      assert.deepEqual(result.problems, [
+        'the logs could not be kept: the disk is full',
+        'kill: cannot be healed: it resists',
+      ])
       assert.equal(rig.done.at(-1), 'down')
     })
   })

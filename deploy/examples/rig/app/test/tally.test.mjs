@@ -7,19 +7,27 @@ describe('tally', () => {
 
   /** What a node's replica answers; fails when it does not. */
   const ask = async (node, word) => {
-    const response = await fetch(`http://${rig.node(node).address}:8080/cgi-bin/${word}`, { signal: AbortSignal.timeout(2_000) })
+    const response = await fetch(`http://${rig.node(node).address}:8080/cgi-bin/${word}`, {
+      signal: AbortSignal.timeout(2_000),
+    })
     assert.equal(response.status, 200)
     return Number(await response.text())
   }
   const add = (node) => ask(node, 'add')
-  const agree = (nodes, value) => rig.eventually(async () => {
-    const values = await Promise.all(nodes.map((node) => ask(node, 'value')))
-    return values.every((one) => one === value) || `${nodes} say ${values}, not ${value}`
-  })
+  const agree = (nodes, value) =>
+    rig.eventually(async () => {
+      const values = await Promise.all(nodes.map((node) => ask(node, 'value')))
+      return values.every((one) => one === value) || `${nodes} say ${values}, not ${value}`
+    })
 
   before(async () => {
     rig = await useRig({ nodes: 3 })
-    await rig.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'tally-peers' }, data: { addresses: rig.nodes.map(({ address }) => address).join(' ') } })
+    await rig.apply({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'tally-peers' },
+      data: { addresses: rig.nodes.map(({ address }) => address).join(' ') },
+    })
     await rig.apply(new URL('../tally.yaml', import.meta.url))
     await rig.until('deployment/tally', 'Ready') // all three; Available may be one fewer
   })
