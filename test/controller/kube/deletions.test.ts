@@ -26,7 +26,7 @@ describe('Kubernetes face: deletions and placement', () => {
     return made
   }
   const remove = (path: string, sent?: Sent) => face.send('DELETE', path, sent)
-   
+
   const names = ({ json }: Reply): string[] => json.items.map((item: any) => item.metadata.name)
 
   it('says Success of what is gone, and shows what is still there', async () => {
@@ -64,7 +64,7 @@ describe('Kubernetes face: deletions and placement', () => {
     assert.deepEqual([status, json.reason], [405, 'MethodNotAllowed'])
     assert.equal((await face.get('/api/v1/namespaces/stays')).json.status.phase, 'Active')
     const { json: discovered } = await face.get('/api/v1')
-     
+
     const { verbs } = discovered.resources.find(({ name }: any) => name === 'namespaces')
     assert.deepEqual(verbs, ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'])
   })

@@ -17,7 +17,7 @@ describe('Kubernetes face: lists and gets', () => {
     face.send('POST', CONFIGS, {
       body: { metadata: { name, labels: { odd: String(['a', 'c', 'e'].includes(name)) } }, data },
     })
-   
+
   const names = (json: any): string[] => json.items.map((item: any) => item.metadata.name)
 
   it('shows an object, and says what there is not', async () => {

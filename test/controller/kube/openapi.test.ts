@@ -14,7 +14,6 @@ import { definitions } from '../../../proto/gen/definitions.ts'
 import { docs } from '../../../proto/gen/docs.ts'
 import { TestFace } from './face.ts'
 
- 
 type Document = any
 
 const PROTOBUF_V2 = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
