@@ -1,7 +1,6 @@
 /**
  * Starts programs from a process that stays small. Node.js starts one by copying the table of all its own memory, which
- * stops the agent for some
- * milliseconds each time; so a shell is kept, to be told what to run.
+ * stops the agent for some milliseconds each time; so a shell is kept, to be told what to run.
  *
  *   agent ── commands ──▶ sh ──▶ program            one line back for each: <number> pid <pid>, <number> exit <code>
  *     ▲                                             its input and outputs are files, one set for each command under way
@@ -70,8 +69,7 @@ export class Launcher {
 
   /**
    * As `run` of proto/base/command.ts, with the same errors, but for a program killed by a signal (its exit code is 128
-   * and the signal's number) and
-   * for the environment: PATH, and what `env` says beside it.
+   * and the signal's number) and for the environment: PATH, and what `env` says beside it.
    */
   readonly run: Run = async (program, args, options = {}) => {
     const { allow = [0], stdin, timeout = DEFAULT_TIMEOUT, signal } = options
@@ -102,8 +100,7 @@ export class Launcher {
 
   /**
    * Starts a program that goes on by itself, and waits for the first line that it writes to ANSWER_DESCRIPTOR;
-   * undefined if it closes it without.
-   * A program that does not answer in time is left running: DeadlineExceeded.
+   * undefined if it closes it without. A program that does not answer in time is left running: DeadlineExceeded.
    */
   async answer(
     program: string,

@@ -11,10 +11,9 @@ const DEADLINE = 600_000
 
 /**
  * Removes a directory and all below it; not there: nothing happens. Links are not followed, and what is mounted in it
- * makes it fail (Internal).
- * Node.js' own recursive removal reads every name into memory, takes the event loop for seconds, and fails for paths
- * longer than PATH_MAX and for names
- * that are not UTF-8; so it is for small trees only that no program is started.
+ * makes it fail (Internal). Node.js' own recursive removal reads every name into memory, takes the event loop for
+ * seconds, and fails for paths longer than PATH_MAX and for names that are not UTF-8; so it is for small trees only
+ * that no program is started.
  */
 export async function removeTree(path: string): Promise<void> {
   if (await removeFew(path, { left: FEW }, SHALLOW)) return

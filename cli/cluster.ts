@@ -1,7 +1,7 @@
 /**
  * The API as commands use it: objects in and out instead of bytes. With several servers, a call that loses its server
- * is made again on the
- * next; not one that changes something and may have done so already, unless doing it twice is the same as once.
+ * is made again on the next; not one that changes something and may have done so already, unless doing it twice is the
+ * same as once.
  */
 import { setMaxListeners } from 'node:events'
 import type { Context, Credentials } from '../proto/api/context.ts'

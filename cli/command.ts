@@ -1,8 +1,7 @@
 /**
  * Commands as typed data: flags, help and the function that runs. Parsing is commander's; what kubectl's users type
- * beyond it is made
- * ready first: `--flag=false`, flags that may stand without a value (`--dry-run`), and everything behind `--` left
- * alone.
+ * beyond it is made ready first: `--flag=false`, flags that may stand without a value (`--dry-run`), and everything
+ * behind `--` left alone.
  */
 import { Command as Commander, CommanderError, Option } from 'commander'
 import { GantryError } from '../proto/api/errors.ts'

@@ -61,10 +61,8 @@ export function rankOf(kind: Kind): number {
 
 /**
  * Every object of the sources, in the order they are to be written. Problems of all of them are told together. `given`
- * is the namespace of the
- * command line, which manifests must not contradict; `fallback` is for those that name none. `cluster`: who is asked
- * for kinds that are not known here.
- * An object that is named twice is there once.
+ * is the namespace of the command line, which manifests must not contradict; `fallback` is for those that name none.
+ * `cluster`: who is asked for kinds that are not known here. An object that is named twice is there once.
  */
 export async function readManifests(
   flags: { filename: readonly string[]; recursive: boolean },

@@ -1,7 +1,6 @@
 /**
  * What applying manifests will do, worked out by the server without writing: every object is tried before the first is
- * written, so that one that
- * is refused keeps all from being applied.
+ * written, so that one that is refused keeps all from being applied.
  */
 import { inspectJson } from '../proto/api/codec.ts'
 import { applyDefaults } from '../proto/api/defaults.ts'

@@ -39,9 +39,8 @@ export class Servers {
 
   /**
    * The connection in use; else to the first that answers. Unavailable if none does. A single one is not greeted: the
-   * call itself tells.
-   * One that is lost is left at once: calls that still wait for it fail as Unavailable, instead of waiting for a
-   * machine that may be gone.
+   * call itself tells. One that is lost is left at once: calls that still wait for it fail as Unavailable, instead of
+   * waiting for a machine that may be gone.
    */
   connection(): Promise<Connection> {
     if (this.#current !== undefined) return this.#current

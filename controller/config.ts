@@ -68,8 +68,7 @@ export interface ControllerConfig {
   readonly members: readonly Member[]
   /**
    * `nats`: on loopback, of its own NATS (its own etcd is on a socket in the data directory). Of every member alike, on
-   * its address: `etcdPeer`
-   * and `natsPeer`, for the other members' etcd and NATS.
+   * its address: `etcdPeer` and `natsPeer`, for the other members' etcd and NATS.
    */
   readonly ports: { readonly nats: number; readonly etcdPeer: number; readonly natsPeer: number }
   /** NATS servers that are there already, e.g. nats://10.0.0.1:4222; empty: the controller runs its own. */
@@ -217,8 +216,7 @@ function portOf(address: string): number {
 
 /**
  * host:port where agents and the other controllers reach this one: what `advertise` says; else where it listens, if
- * that is one address; else
- * its address among the members; else the machine's name.
+ * that is one address; else its address among the members; else the machine's name.
  */
 export function advertisedAddress({ name, advertise, listen, members }: ControllerConfig): string {
   if (advertise !== undefined) return advertise

@@ -20,8 +20,8 @@ export interface KeyPair {
 
 /**
  * By which pods reach the API, beside a controller's own names and addresses. `serviceCidr`: ranges of Services'
- * addresses, one or one per family with a
- * comma between; the first address of each is the API's. https://kubernetes.io/docs/setup/best-practices/certificates/
+ * addresses, one or one per family with a comma between; the first address of each is the API's.
+ * https://kubernetes.io/docs/setup/best-practices/certificates/
  */
 export function apiHosts(serviceCidr: string, clusterDomain: string): string[] {
   const names = [
@@ -78,8 +78,7 @@ export async function createAuthority(name: string, now: number): Promise<KeyPai
 
 /**
  * A certificate of the authority with a new key. It names its own key and the authority's: strict clients, such as
- * Python since 3.13, refuse one that does
- * not. https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.1
+ * Python since 3.13, refuse one that does not. https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.1
  */
 export async function issue(authority: KeyPair, request: CertificateRequest, now: number): Promise<KeyPair> {
   const { commonName, organizations = [], hosts = [], days = 365 } = request

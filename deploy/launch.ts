@@ -1,11 +1,9 @@
 /**
  * What `dist/PROGRAM.cjs` runs: loads the bundle beside it, `PROGRAM-main.cjs`, together with V8's compiled code for
- * it, which saves most of the
- * time that Node.js would spend on compiling megabytes of source. Each command of a program has a code cache of its
- * own, since a cache holds the
- * functions that ran when it was made, and loading takes longer the more it holds. A cache is written at the end of the
- * first run, and again when
- * V8 refuses it (another version of Node.js); without one, or where none can be written, everything works all the same.
+ * it, which saves most of the time that Node.js would spend on compiling megabytes of source. Each command of a program
+ * has a code cache of its own, since a cache holds the functions that ran when it was made, and loading takes longer
+ * the more it holds. A cache is written at the end of the first run, and again when V8 refuses it (another version of
+ * Node.js); without one, or where none can be written, everything works all the same.
  */
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

@@ -1,8 +1,7 @@
 /**
  * Makes proto/gen from proto/gantry/v1: `schema.ts` (what the codec reads at run time), `types.ts` (the same as
- * TypeScript), `docs.ts`
- * (the comments, loaded only by `explain` and OpenAPI) and `definitions.ts` (the messages' names in OpenAPI). Run by
- * the build; nothing in proto/gen is committed.
+ * TypeScript), `docs.ts` (the comments, loaded only by `explain` and OpenAPI) and `definitions.ts` (the messages' names
+ * in OpenAPI). Run by the build; nothing in proto/gen is committed.
  */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

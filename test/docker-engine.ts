@@ -1,9 +1,7 @@
 /**
  * A Docker engine for tests: the one that is there (DOCKER_HOST, /var/run/docker.sock), else the distribution's
- * dockerd, started for as long as tests
- * need it. The started one has process, mount and network namespaces of its own, so that the host's interfaces,
- * firewall and settings stay as they
- * are, and ends with the process that started it.
+ * dockerd, started for as long as tests need it. The started one has process, mount and network namespaces of its own,
+ * so that the host's interfaces, firewall and settings stay as they are, and ends with the process that started it.
  *
  *   this process ── gantry-dkN 10.X.255.1 ──veth── 10.X.255.2 dockerd ── its bridges: 10.X.0.0/17, a /24 each
  */
@@ -200,8 +198,7 @@ let started: Promise<() => Promise<void>> | undefined
 
 /**
  * Inside `describe`: the tests of this suite have a Docker engine, which testcontainers finds. One that was started for
- * them ends with the last test
- * of all.
+ * them ends with the last test of all.
  */
 export function usesDockerEngine(): void {
   before(async function () {
@@ -228,8 +225,7 @@ export function usesNodeImage(): void {
 
 /**
  * Until the answer is called, this process has a Docker engine, which testcontainers finds: the one that is there, else
- * one of its own. testcontainers'
- * cleaner is off: its image is in a public registry.
+ * one of its own. testcontainers' cleaner is off: its image is in a public registry.
  */
 export async function useDockerEngine(): Promise<() => Promise<void>> {
   const engine = (await isThere()) ? undefined : await DockerEngine.start()

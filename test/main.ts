@@ -1,10 +1,8 @@
 /**
  * Runs every test (`npm test`): in two lanes beside each other, because those with machines of rigs mostly wait. Within
- * a lane one test file
- * follows the other. The first lane's output is shown as it comes, the other's after it; at the end stand the sums of
- * both, as mocha words
- * them. Arguments go to mocha. Ends with 1 if a test failed or a lane ended without telling its result, which counts as
- * one failure.
+ * a lane one test file follows the other. The first lane's output is shown as it comes, the other's after it; at the
+ * end stand the sums of both, as mocha words them. Arguments go to mocha. Ends with 1 if a test failed or a lane ended
+ * without telling its result, which counts as one failure.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'

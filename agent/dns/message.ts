@@ -1,7 +1,7 @@
 /**
  * DNS messages in wire form (RFC 1035, 4; EDNS0: RFC 6891). Queries are taken apart, responses are walked once, so that
- * later only bytes have to be
- * copied. What comes in may be anything: nothing here throws for it, and no pointer is followed twice.
+ * later only bytes have to be copied. What comes in may be anything: nothing here throws for it, and no pointer is
+ * followed twice.
  */
 import { LABEL_LIMIT, NAME_LIMIT } from './wire-name.ts'
 

@@ -1,7 +1,6 @@
 /**
  * Domain names as keys: their wire form (RFC 1035, 3.1) without the root's zero byte, in lower case, one character a
- * byte. Unlike text with dots
- * it cannot mean two names, whatever bytes a label holds. '' is the root.
+ * byte. Unlike text with dots it cannot mean two names, whatever bytes a label holds. '' is the root.
  */
 
 /** Bytes of a name at most, its final zero among them; of a label. RFC 1035, 2.3.4. */

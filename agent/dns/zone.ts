@@ -1,8 +1,7 @@
 /**
  * The names that this node answers for itself: those below the cluster's domain, and those of the cluster's addresses.
- * Records come by source (a
- * Service); a name exists as long as it has a record or a name below it has one (RFC 8020), which decides between "no
- * such name" and "no such record".
+ * Records come by source (a Service); a name exists as long as it has a record or a name below it has one (RFC 8020),
+ * which decides between "no such name" and "no such record".
  */
 import ipaddr from 'ipaddr.js'
 import type { Sections, ZoneRecord } from './encode.ts'
@@ -124,8 +123,7 @@ export class Zone {
 
   /**
    * What a name has that is not written down: that of a pod, a-b-c-d.namespace.pod.domain, has the address that it
-   * says, if it is one that pods
-   * have (specification, 2.6). undefined: the name does not exist.
+   * says, if it is one that pods have (specification, 2.6). undefined: the name does not exist.
    */
   #podRecords(name: string, type: number): readonly ZoneRecord[] | undefined {
     if (this.#nodes.has(name)) return []

@@ -1,8 +1,7 @@
 /**
  * The node's part in serving Ingresses and Gateways: makes HAProxy do what the view says. Endpoints that come and go
- * are told to the running
- * process; everything else is a new configuration. Confirms: when `apply` has ended, no endpoint that is gone gets a
- * new request from here.
+ * are told to the running process; everything else is a new configuration. Confirms: when `apply` has ended, no
+ * endpoint that is gone gets a new request from here.
  */
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { existsSync, readFileSync } from 'node:fs'

@@ -45,8 +45,7 @@ export interface Master {
 
 /**
  * Bits of srv_admin_state that keep requests away: maintenance asked for, inherited, and for want of an address. 0x04
- * does not: it says for ever that
- * the configuration had the server disabled, also once it has been made ready.
+ * does not: it says for ever that the configuration had the server disabled, also once it has been made ready.
  */
 const MAINTENANCE = 0x01 | 0x02 | 0x20 | 0x40
 

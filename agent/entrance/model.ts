@@ -1,7 +1,6 @@
 /**
  * What the proxy is to do, free of how it is told: ports, the hosts and paths of each, and the backends that requests
- * end at. Everything is
- * plain data, so that two models are the same if their JSON is.
+ * end at. Everything is plain data, so that two models are the same if their JSON is.
  */
 import type { HTTPHeaderFilter, HTTPHeaderMatch, HTTPQueryParamMatch } from '../../proto/gen/types.ts'
 

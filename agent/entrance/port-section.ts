@@ -6,9 +6,8 @@
  * or "=wN": shares ──▶ backend
  *
  * A worker whose configuration has been replaced finishes what it has begun; what comes to it later, on connections
- * that are still open, it hands
- * on to its successor, by way of a socket that every port has beside its addresses. So the endpoints that it knows need
- * not be kept up to date.
+ * that are still open, it hands on to its successor, by way of a socket that every port has beside its addresses. So
+ * the endpoints that it knows need not be kept up to date.
  *
  * The virtual host "v0" is that of all hosts. Prefixes end with a slash, and so does what is looked up among them: "/a"
  * is not in "/ab".

@@ -6,8 +6,7 @@
  *   <directory>/current ──▶ g<N>/   the configuration in force, and its `structure`
  *
  * A new configuration is written beside the one in force, tried by `haproxy -c`, put in its place by one rename, and
- * loaded. One that cannot be
- * loaded is taken back, so that a start of HAProxy, too, finds the one that worked.
+ * loaded. One that cannot be loaded is taken back, so that a start of HAProxy, too, finds the one that worked.
  */
 import { createServer } from 'node:net'
 import { lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'

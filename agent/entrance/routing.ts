@@ -1,12 +1,11 @@
 /**
  * From rules to a table that a proxy can look up: for each host pattern the rules of all patterns that cover it, for
- * each path the rules of all
- * its prefixes, in order of precedence. So a request needs one look-up of its host, one of its path, and then the
- * conditions of few candidates.
+ * each path the rules of all its prefixes, in order of precedence. So a request needs one look-up of its host, one of
+ * its path, and then the conditions of few candidates.
  *
  * Precedence (https://gateway-api.sigs.k8s.io/reference/spec/#httproute; Ingress agrees where both speak): the more
- * specific host; Exact path,
- * then expressions, then the longer prefix; a method; more headers; more query parameters; then the older object.
+ * specific host; Exact path, then expressions, then the longer prefix; a method; more headers; more query parameters;
+ * then the older object.
  */
 import { compareHosts, coversPattern } from './hosts.ts'
 import { isUnconditional, type Choice, type HostPattern, type PathNode, type Rule, type VirtualHost } from './model.ts'
@@ -54,8 +53,7 @@ export function normalPrefix(path: string): string {
 
 /**
  * `common`: rules of Ingresses, which belong to no listener: those with a host count in every scope, those without in
- * that of all hosts. The
- * pattern '*' is always among the answers.
+ * that of all hosts. The pattern '*' is always among the answers.
  */
 export function virtualHosts(common: readonly Rule[], scopes: readonly Scope[]): VirtualHost[] {
   const patterns = new Set<HostPattern>([

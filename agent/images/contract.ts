@@ -54,12 +54,10 @@ export interface ImageService {
 
   /**
    * The image, pulled if the policy asks for it. One pull per digest, whoever waits. An image that is here because
-   * somebody pulled it with credentials is
-   * given to others once the registry has said that they may have it, whatever the policy. Errors: NotFound (no such
-   * image), Forbidden or
-   * Unauthenticated (registry refuses), Unavailable (registry unreachable), FailedPrecondition (policy Never and
-   * absent, or no such
-   * platform), InvalidArgument (bad reference, or a layer that breaks the rules), ResourceExhausted (disk full).
+   * somebody pulled it with credentials is given to others once the registry has said that they may have it, whatever
+   * the policy. Errors: NotFound (no such image), Forbidden or Unauthenticated (registry refuses), Unavailable
+   * (registry unreachable), FailedPrecondition (policy Never and absent, or no such platform), InvalidArgument (bad
+   * reference, or a layer that breaks the rules), ResourceExhausted (disk full).
    */
   ensure(
     reference: string,
@@ -73,10 +71,9 @@ export interface ImageService {
 
   /**
    * Takes the images of an archive (an OCI image layout or what `docker save` writes, as tar, perhaps compressed by
-   * gzip or zstd): all of them or
-   * none. `name` is that of the only image, or of the only one without a name. They are kept as those that were pulled
-   * are. Errors: InvalidArgument (no such
-   * archive, damaged, a bad name), FailedPrecondition (made for another platform), ResourceExhausted (disk full).
+   * gzip or zstd): all of them or none. `name` is that of the only image, or of the only one without a name. They are
+   * kept as those that were pulled are. Errors: InvalidArgument (no such archive, damaged, a bad name),
+   * FailedPrecondition (made for another platform), ResourceExhausted (disk full).
    */
   load(
     archive: AsyncIterable<Uint8Array>,
@@ -112,10 +109,9 @@ export interface ImageService {
 export interface RegistriesConfig {
   /**
    * Registry host → base addresses tried in order before the registry itself, e.g. { "docker.io":
-   * ["http://10.0.0.1:5000"] }. The host "*" stands for
-   * all that have no entry. What follows "/v2/" in an address is the folder there, in which "*" stands for the
-   * registry's host ("_" for the colon of a
-   * port): { "*": ["http://10.0.0.1:5000/v2/*"] } looks for registry.k8s.io/pause as
+   * ["http://10.0.0.1:5000"] }. The host "*" stands for all that have no entry. What follows "/v2/" in an address is
+   * the folder there, in which "*" stands for the registry's host ("_" for the colon of a port): { "*":
+   * ["http://10.0.0.1:5000/v2/*"] } looks for registry.k8s.io/pause as
    * 10.0.0.1:5000/registry.k8s.io/pause.
    */
   readonly mirrors?: Readonly<Record<string, readonly string[]>>

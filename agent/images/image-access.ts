@@ -1,7 +1,6 @@
 /**
  * Who may use an image that is on the node. Whoever pulled it has shown its registry that he may; another pod without
- * those credentials is not given it
- * for nothing, but has to show so, too.
+ * those credentials is not given it for nothing, but has to show so, too.
  * https://kubernetes.io/docs/concepts/containers/images/#ensureimagepullcredentialverification
  */
 import { createHash, randomBytes } from 'node:crypto'
@@ -28,8 +27,7 @@ export function credentialText(repository: Repository, config: RegistriesConfig)
 
 /**
  * Whether an image is theirs without asking its registry. `access` is undefined for an image that nobody pulled: it was
- * put on the node by whoever runs
- * it, for all. `text` is only asked for where it counts.
+ * put on the node by whoever runs it, for all. `text` is only asked for where it counts.
  */
 export function mayUse(access: ImageAccess | undefined, text: () => string | undefined): boolean {
   if (access === undefined || access.anonymous) return true

@@ -257,8 +257,7 @@ export class ImageStore implements ImageService {
 
   /**
    * Has the registry say whether an image that is here may be used by somebody who has not pulled it: its digest if so,
-   * undefined if the registry has it no
-   * more. Errors: those of the registry, with what they are about.
+   * undefined if the registry has it no more. Errors: those of the registry, with what they are about.
    */
   async #prove(
     known: IndexedImage,

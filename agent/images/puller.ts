@@ -86,9 +86,8 @@ export class Puller {
 
   /**
    * The image, whole and unpacked. Whoever asks for the same manifest at the same time shares the work, but each is let
-   * in by the registry
-   * for himself. A known record, whose layers were lost, is made whole from the blobs that are here, and from the
-   * registry only what is not.
+   * in by the registry for himself. A known record, whose layers were lost, is made whole from the blobs that are here,
+   * and from the registry only what is not.
    */
   async pull(request: PullRequest, known?: ImageRecord): Promise<ImageRecord> {
     const { reference, credentials, signal } = request

@@ -9,9 +9,8 @@ interface Job<T> {
 
 /**
  * One job per key, whoever waits for it. A waiter whose signal is aborted leaves with that signal's reason; the job
- * itself is aborted only
- * when its last waiter has left, and whoever asks for the key after that waits for the old job to end and starts a new
- * one.
+ * itself is aborted only when its last waiter has left, and whoever asks for the key after that waits for the old job
+ * to end and starts a new one.
  */
 export class SharedWork<T> {
   readonly #jobs = new Map<string, Job<T>>()

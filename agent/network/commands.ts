@@ -61,9 +61,8 @@ export interface PodLink {
 
 /**
  * Inside a new namespace: loopback, eth0 with its addresses and a way to the gateway alone, through which everything
- * else is reached; the
- * other end lands in the node's namespace. The gateway's hardware address is known, so nobody asks for it, and nobody
- * can answer falsely.
+ * else is reached; the other end lands in the node's namespace. The gateway's hardware address is known, so nobody asks
+ * for it, and nobody can answer falsely.
  */
 export function podSide({ addresses, mtu, nodeNetns }: PodLink): IpText {
   const first = addresses[0]!.address
@@ -82,8 +81,7 @@ export function podSide({ addresses, mtu, nodeNetns }: PodLink): IpText {
 
 /**
  * On the node: each port is a link of its own with one pod behind it, and has the gateways' addresses as well, so that
- * whatever the node sends there
- * (a translated packet too) says who answers. `gateways`: one per family. Also for ports
+ * whatever the node sends there (a translated packet too) says who answers. `gateways`: one per family. Also for ports
  * that are all this already, or are in the bridge of an agent that had one.
  */
 export function joinPorts(pods: readonly (readonly string[])[], gateways: readonly string[]): IpText {
@@ -113,8 +111,7 @@ export function leaveGateways(port: string, addresses: readonly string[]): IpTex
 
 /**
  * For a shell on the node: a port tells its pod of no shorter way (out where it came in: a pod that calls itself),
- * leads packets from 127.0.0.1 to
- * host ports (what pods send to there, the guard drops), and listens to no router.
+ * leads packets from 127.0.0.1 to host ports (what pods send to there, the guard drops), and listens to no router.
  */
 export function portSettings(pods: readonly (readonly string[])[]): ShellText {
   return sh.lines(
@@ -160,8 +157,7 @@ export function deleteLinks(names: readonly string[]): IpText {
 
 /**
  * For a shell in the network namespace concerned: an interface ("default": those still to be made) takes no IPv6 router
- * advertisements and no
- * redirects. A pod could send some, and have what others send pass through it (CVE-2020-10749).
+ * advertisements and no redirects. A pod could send some, and have what others send pass through it (CVE-2020-10749).
  */
 export function noAdvertisements(device: string): ShellText {
   const [ra, redirects] = ['accept_ra', 'accept_redirects'].map((name) => {
@@ -173,8 +169,7 @@ export function noAdvertisements(device: string): ShellText {
 
 /**
  * For a shell on the node: it passes packets on, also between pods of its own, whom it does not tell of shorter ways.
- * Where IPv6 is passed on, an interface follows router advertisements only when told
- * to: those that did go on doing so.
+ * Where IPv6 is passed on, an interface follows router advertisements only when told to: those that did go on doing so.
  */
 export function forwarding(families: ReadonlySet<AddressFamily>): ShellText {
   const v4 = [sh`echo 1 > /proc/sys/net/ipv4/ip_forward`, sh`echo 0 > /proc/sys/net/ipv4/conf/all/send_redirects`]

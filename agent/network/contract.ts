@@ -1,7 +1,7 @@
 /**
  * A node's network: pods' namespaces and addresses (`Network`), and what the node follows of the cluster's network
- * (`NetworkView`, followed by
- * each `NetworkPart`). Every address is text, IPv4 dotted or IPv6 in canonical form (RFC 5952).
+ * (`NetworkView`, followed by each `NetworkPart`). Every address is text, IPv4 dotted or IPv6 in canonical form (RFC
+ * 5952).
  */
 import type { PodNetworks } from '../../proto/api/pod-networks.ts'
 import type { NetworkEntry, Resources } from '../../proto/gen/types.ts'
@@ -81,8 +81,7 @@ export interface PodSegments {
   adopt(known: ReadonlyMap<string, readonly FurtherInterface[]>): void
   /**
    * Gives a pod's namespace its interfaces; waits while a Network has not been given a part for this node yet.
-   * Repeated, it answers the same.
-   * NotFound: no such Network; ResourceExhausted: no address is free; Cancelled.
+   * Repeated, it answers the same. NotFound: no such Network; ResourceExhausted: no address is free; Cancelled.
    */
   attach(
     uid: string,
@@ -154,10 +153,9 @@ export interface NetworkChange {
 
 /**
  * One part of the node that makes the network as the view says: routes, service translation, policies, names, the
- * entrance. `apply` is never
- * called twice at once; views that arrive meanwhile are merged into one further call. When it rejects, it is called
- * again, after a growing
- * pause, with `complete`. It must leave what works working: what is in the kernel stays while the agent is gone.
+ * entrance. `apply` is never called twice at once; views that arrive meanwhile are merged into one further call. When
+ * it rejects, it is called again, after a growing pause, with `complete`. It must leave what works working: what is in
+ * the kernel stays while the agent is gone.
  */
 export interface NetworkPart {
   readonly name: string

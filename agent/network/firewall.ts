@@ -17,12 +17,10 @@ export const MASQUERADE_TABLE = 'gantry_masquerade'
 
 /**
  * The whole table in one transaction. A pod sends with its own addresses only, and nothing else of the node looks at a
- * packet before that is known:
- * no connection is tracked for it, nothing translated. Its hardware address has to be its own, too, although of ARP
- * nothing is believed: all neighbours
- * are written down. To the port of VXLAN at the node's addresses a pod sends nothing.
- * Packets between nodes in which pods' packets are (VXLAN) are not tracked: each connection in them would take a second
- * entry, of no use.
+ * packet before that is known: no connection is tracked for it, nothing translated. Its hardware address has to be its
+ * own, too, although of ARP nothing is believed: all neighbours are written down. To the port of VXLAN at the node's
+ * addresses a pod sends nothing. Packets between nodes in which pods' packets are (VXLAN) are not tracked: each
+ * connection in them would take a second entry, of no use.
  */
 export function guard(
   pods: readonly (readonly string[])[],
@@ -85,13 +83,11 @@ function elements(pods: readonly (readonly string[])[]): [string, NftText][] {
 
 /**
  * The whole table in one transaction. What pods send beyond the cluster's pod ranges leaves with the node's address:
- * also to other nodes, as
- * their network knows the addresses of nodes and not those of pods, and the answer to a pod's address could come back
- * by another way than
- * the question went. Between pods, addresses stay as they are. What the node itself sends through the overlay (to a
- * Service that leads to a
- * pod elsewhere) has its gateway's address, so that the answer comes the same way. To the port of VXLAN pods send
- * within the pod ranges only. `own`: addresses of pods here that are outside the ranges.
+ * also to other nodes, as their network knows the addresses of nodes and not those of pods, and the answer to a pod's
+ * address could come back by another way than the question went. Between pods, addresses stay as they are. What the
+ * node itself sends through the overlay (to a Service that leads to a pod elsewhere) has its gateway's address, so that
+ * the answer comes the same way. To the port of VXLAN pods send within the pod ranges only. `own`: addresses of pods
+ * here that are outside the ranges.
  */
 export function masquerade(
   clusterCidrs: readonly string[],

@@ -16,11 +16,9 @@ type Claimant = Pick<Attachment, 'addresses' | 'hostPorts'>
 
 /**
  * A packet to the node's address is looked up in two maps (by address, by port alone), so that it costs the same
- * however many there are; a pod
- * that comes or goes adds or removes its elements. Answers find their way back by connection tracking. A pod that calls
- * itself through the
- * node's port, and the node that calls from 127.0.0.1, are seen with the gateway's address: the answer would not come
- * back otherwise.
+ * however many there are; a pod that comes or goes adds or removes its elements. Answers find their way back by
+ * connection tracking. A pod that calls itself through the node's port, and the node that calls from 127.0.0.1, are
+ * seen with the gateway's address: the answer would not come back otherwise.
  */
 export class HostPorts {
   readonly #node: InNode

@@ -1,7 +1,7 @@
 /**
  * Follows what the control plane tells of the cluster's network: keeps the view, lets every part make it so, and
- * confirms the revision that the
- * parts follow. The view outlives the agent, so that the next run knows it before it has reached the control plane.
+ * confirms the revision that the parts follow. The view outlives the agent, so that the next run knows it before it has
+ * reached the control plane.
  *
  *   session ─ welcome, update ─▶ view ─▶ part, part, …   (each at its own pace)
  *                                 │                └──▶ confirmed revision ─▶ outbox

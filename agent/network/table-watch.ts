@@ -1,7 +1,7 @@
 /**
  * Sees that somebody has removed tables of nftables that the node's network is made of, as `nft flush ruleset` and a
- * firewall that is started again do:
- * pods would be without policies, Services and names, and nothing of the agent's would fail.
+ * firewall that is started again do: pods would be without policies, Services and names, and nothing of the agent's
+ * would fail.
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import { elapsed, type Clock } from '../../proto/base/clock.ts'

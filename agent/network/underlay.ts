@@ -15,17 +15,15 @@ interface Route {
 
 /**
  * Bytes that VXLAN puts before an Ethernet frame's payload, its own Ethernet header among them: 14 + 8 (VXLAN) + 8
- * (UDP), and the outer
- * header, 20 or 40 (RFC 7348, section 5).
+ * (UDP), and the outer header, 20 or 40 (RFC 7348, section 5).
  */
 const VXLAN_OVERHEAD: Readonly<Record<AddressFamily, number>> = { 4: 50, 6: 70 }
 const DEFAULT_MTU = 1500
 
 /**
  * The MTU of pods: that of the link with the node's address, else of the default route's, less what VXLAN needs. Also
- * between nodes on one
- * link, where nothing is put before a packet: a pod has one MTU for all it talks to, and a node behind a router may
- * join at any time.
+ * between nodes on one link, where nothing is put before a packet: a pod has one MTU for all it talks to, and a node
+ * behind a router may join at any time.
  */
 export function podMtu(links: readonly Link[], routes: readonly Route[], address: string | undefined): number {
   const holder = (device: string | undefined): Link | undefined => links.find(({ ifname }) => ifname === device)

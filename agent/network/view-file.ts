@@ -1,8 +1,7 @@
 /**
  * What the control plane told of the network, kept for the agent's next run: a file of updates, each behind its length
- * (4 bytes, big endian),
- * written in a row and now and then anew. It has TLS keys in it where the node is an entrance, so it belongs on a tmpfs
- * that only root reads.
+ * (4 bytes, big endian), written in a row and now and then anew. It has TLS keys in it where the node is an entrance,
+ * so it belongs on a tmpfs that only root reads.
  */
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'

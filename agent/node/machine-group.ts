@@ -1,7 +1,6 @@
 /**
  * A machine that shares its kernel with others, such as one of a rig: what it has and uses is what its control group
- * says, not what /proc tells of the
- * whole host.
+ * says, not what /proc tells of the whole host.
  */
 import type { Cgroups } from '../runtime/oci/cgroups.ts'
 import type { Machine } from './machine.ts'

@@ -26,8 +26,7 @@ export class ContainerStart {
 
   /**
    * ConfigurationError: what the pod says cannot be made a container of. A command that cannot be run, and a start that
-   * the runtime refuses, are
-   * no errors here but ends of the instance; any other error leaves no instance.
+   * the runtime refuses, are no errors here but ends of the instance; any other error leaves no instance.
    */
   async run(container: Container, signal: AbortSignal): Promise<void> {
     const { record, provisions } = this.#host

@@ -120,8 +120,8 @@ function stopGrace({ pod: { metadata, spec } }: PodRecord): number {
 
 /**
  * Whether a pod that is being deleted may still be sent something: it has been ready, and the control plane has not
- * said otherwise. At most half
- * of the grace is spent waiting, so that the containers have the other half; with a grace of a second none is.
+ * said otherwise. At most half of the grace is spent waiting, so that the containers have the other half; with a grace
+ * of a second none is.
  */
 export function waitsForWithdrawal(record: PodRecord): boolean {
   return (
@@ -135,8 +135,7 @@ export function waitsForWithdrawal(record: PodRecord): boolean {
 
 /**
  * The containers of a stopping pod that run. Those side by side have their turn at once; then the sidecars, the last
- * one first. Without a turn the
- * hook runs and SIGTERM waits.
+ * one first. Without a turn the hook runs and SIGTERM waits.
  */
 export function stopOrder(record: PodRecord): { readonly container: Container; readonly turn: boolean }[] {
   const { initContainers = [], containers, ephemeralContainers = [] } = record.pod.spec

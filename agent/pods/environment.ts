@@ -44,9 +44,8 @@ function missing(what: string): GantryError {
 
 /**
  * The variables that the pod asks for, in order: those that name Services (`links`), envFrom, then env, each seeing
- * those before it; a later one
- * of the same name wins.
- * NotFound: a ConfigMap, Secret or key that is not optional is not there.
+ * those before it; a later one of the same name wins. NotFound: a ConfigMap, Secret or key that is not optional is not
+ * there.
  */
 export function environment(
   pod: Pod,

@@ -1,7 +1,6 @@
 /**
  * What is to be done next for a pod: a pure function of its state and the time. Steps of one plan may run at the same
- * time; the plan is made
- * again after each has ended. Nothing is remembered between two plans.
+ * time; the plan is made again after each has ended. Nothing is remembered between two plans.
  *
  *   volumes ─┐
  *   sandbox ─┼─▶ start init 1 ─▶ … ─▶ start all others ─▶ (restarts) ─▶ kill … ─▶ teardown ─▶ release

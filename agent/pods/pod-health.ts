@@ -98,8 +98,8 @@ export class PodHealth {
 
   /**
    * When it is tried first, in milliseconds, and whether that counts. A container that has only begun does not answer
-   * at once, which is no failure:
-   * without a delay of its own liveness waits for a period, the others count a first success only.
+   * at once, which is no failure: without a delay of its own liveness waits for a period, the others count a first
+   * success only.
    */
   #first(
     container: Container,

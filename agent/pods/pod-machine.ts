@@ -1,8 +1,7 @@
 /**
  * One pod on a node: makes the plan again whenever something changed, carries its steps out (different steps at the
- * same time, one step never
- * twice at once), and tells the status when it changed. After a failure the state is as before the step, and the step
- * comes again later.
+ * same time, one step never twice at once), and tells the status when it changed. After a failure the state is as
+ * before the step, and the step comes again later.
  */
 import { allContainers } from '../../proto/api/containers.ts'
 import { sameJson } from '../../proto/api/shape.ts'

@@ -16,8 +16,7 @@ export interface ClusterDns {
 
 /**
  * Five dots, so that name.namespace.svc is tried below the search domains first. A packet that is lost, as while the
- * agent is begun anew, is sent
- * again after 2 s (glibc; musl divides the 2 s by the attempts).
+ * agent is begun anew, is sent again after 2 s (glibc; musl divides the 2 s by the attempts).
  */
 const CLUSTER_OPTIONS = ['ndots:5', 'timeout:2', 'attempts:3']
 

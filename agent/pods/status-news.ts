@@ -17,8 +17,7 @@ export interface NewsHost {
 
 /**
  * Milliseconds that news of a pod on its way to running wait for the next ones, which most often are that it runs:
- * telling each step would cost the
- * control plane several writes a pod, just when many start.
+ * telling each step would cost the control plane several writes a pod, just when many start.
  */
 const NEWS_ON_THE_WAY = 500
 

@@ -1,7 +1,6 @@
 /**
  * What a pod waits for, counted by the wall clock so that it outlives the agent. That clock can be set: the waits of a
- * pod then move with it, and
- * last neither longer nor shorter than they were to.
+ * pod then move with it, and last neither longer nor shorter than they were to.
  */
 import type { PodRecord } from '../state/contract.ts'
 import { restartDelay } from './restart-delay.ts'

@@ -1,11 +1,10 @@
 /**
  * The runtime driver: sandboxes (a pod's namespaces) and containers in them. Implementations: oci/ (conmon and crun or
- * runc), fake.ts
- * (scripted, for tests and simulation); test/contract/runtime.ts is the suite both pass.
+ * runc), fake.ts (scripted, for tests and simulation); test/contract/runtime.ts is the suite both pass.
  *
  * Containers outlive the agent. Everything is persisted by the driver under its state directory, so that `list` after a
- * restart tells all
- * that exists. Every verb may be repeated: creating what exists as asked, or removing what is gone, succeeds.
+ * restart tells all that exists. Every verb may be repeated: creating what exists as asked, or removing what is gone,
+ * succeeds.
  */
 import type { Attachment } from '../network/contract.ts'
 
@@ -145,8 +144,7 @@ export interface RuntimeDriver {
   createSandbox(spec: SandboxSpec): Promise<SandboxRecord>
   /**
    * A directory in memory, bounded in size, for files of the pod that its containers may write to, such as /etc/hosts.
-   * It is there as long as the
-   * sandbox. A driver without such a place: the caller finds one.
+   * It is there as long as the sandbox. A driver without such a place: the caller finds one.
    */
   podFiles?(sandboxId: string): string
   /** Kills and removes what is left in it. The network is detached by the caller. */
@@ -154,10 +152,8 @@ export interface RuntimeDriver {
 
   /**
    * Makes the container ready to start. Errors name what is wrong with the command as a shell would tell it: NotFound
-   * "exec: \"x\": not
-   * found" (exit code 127) or FailedPrecondition "… permission denied" (126), in `startFailure` of the error's details.
-   * FailedPrecondition too if
-   * the container whose processes it is to see does not run.
+   * "exec: \"x\": not found" (exit code 127) or FailedPrecondition "… permission denied" (126), in `startFailure` of
+   * the error's details. FailedPrecondition too if the container whose processes it is to see does not run.
    */
   createContainer(spec: ContainerSpec): Promise<void>
   startContainer(id: string): Promise<ContainerState>

@@ -1,7 +1,6 @@
 /**
  * News for the control plane: the latest observation of each pod that changed, the node's status if it changed, and
- * events. Kept while there is no session; everything that
- * comes in one turn of the program leaves in one message.
+ * events. Kept while there is no session; everything that comes in one turn of the program leaves in one message.
  */
 import type { Event, NodeMessage, NodeStatus, ObservedPod } from '../../proto/gen/types.ts'
 import type { Reports } from './contract.ts'

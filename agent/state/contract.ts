@@ -1,13 +1,11 @@
 /**
  * What an agent remembers over its own end: one record per pod, and the node's address ranges. Containers outlive the
- * agent, so a record is
- * written before the act that it describes; the next start reads the records, asks the runtime what exists, and carries
- * on.
+ * agent, so a record is written before the act that it describes; the next start reads the records, asks the runtime
+ * what exists, and carries on.
  *
  * Implementations: file.ts (one file per pod), memory.ts (tests and simulation); test/contract/agent-state.ts is the
- * suite both pass.
- * Secrets are never in a record: a pod's spec only refers to them, and starting a further container waits until they
- * are known again.
+ * suite both pass. Secrets are never in a record: a pod's spec only refers to them, and starting a further container
+ * waits until they are known again.
  */
 import type { Pod, PodStatus, ResourceRequirements, TimelineStep } from '../../proto/gen/types.ts'
 import type { Attachment, NodeRanges } from '../network/contract.ts'

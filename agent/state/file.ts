@@ -1,13 +1,10 @@
 /**
  * State in files: `<directory>/node.json`, and `<directory>/pods/<uid>.json`, to which a line is added at each change:
- * the last whole one counts.
- * From time to time, and at the first change after a start, such a file is written anew with one line, beside its
- * place, and renamed. (To write a
- * new file each time would cost a starting pod milliseconds on a busy disk: file systems are slow at making files where
- * many were removed lately.)
- * There is no fsync: a record must survive the agent, and what must survive the machine (which pods it has) comes from
- * the control plane
- * again. A record is written without handing it to another thread, which takes longer than the writing.
+ * the last whole one counts. From time to time, and at the first change after a start, such a file is written anew with
+ * one line, beside its place, and renamed. (To write a new file each time would cost a starting pod milliseconds on a
+ * busy disk: file systems are slow at making files where many were removed lately.) There is no fsync: a record must
+ * survive the agent, and what must survive the machine (which pods it has) comes from the control plane again. A record
+ * is written without handing it to another thread, which takes longer than the writing.
  */
 import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'

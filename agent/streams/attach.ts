@@ -1,7 +1,7 @@
 /**
  * Joins a running container's own input and outputs. What it writes is taken from its log, where each piece stands as
- * soon as it is written, so any
- * number of people may look on and a slow one holds up nobody; what is typed goes to its standard input.
+ * soon as it is written, so any number of people may look on and a slow one holds up nobody; what is typed goes to its
+ * standard input.
  */
 import { allContainers } from '../../proto/api/containers.ts'
 import { GantryError } from '../../proto/api/errors.ts'

@@ -7,8 +7,7 @@
  *   agent ── unix socket ──▶ socat, in the pod's network namespace ──▶ 127.0.0.1:port
  *
  * One process for all connections to a port; it forks for each, which costs about a millisecond. Without connections it
- * goes after some seconds, and
- * at once with the pod (whose namespace it would keep alive) or the agent.
+ * goes after some seconds, and at once with the pod (whose namespace it would keep alive) or the agent.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync, watch } from 'node:fs'

@@ -1,7 +1,6 @@
 /**
  * What the node and its containers use: two looks at the kernel's counters, some time apart. Nothing is measured while
- * nobody asks; who asks again
- * soon is answered from the look before.
+ * nobody asks; who asks again soon is answered from the look before.
  */
 import { readFile } from 'node:fs/promises'
 import { delay, type Clock } from '../../proto/base/clock.ts'

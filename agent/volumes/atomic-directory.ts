@@ -1,8 +1,7 @@
 /**
  * A directory whose files change all at once. The files stand in a directory of their own, `..data` is a link to it,
- * and each name that users
- * see is a link through `..data`: one rename of that link changes them all, and who has the old directory open keeps
- * it.
+ * and each name that users see is a link through `..data`: one rename of that link changes them all, and who has the
+ * old directory open keeps it.
  *
  *   key ──▶ ..data/key          ..data ──▶ ..4f1c (the present version)
  *

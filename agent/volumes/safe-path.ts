@@ -1,9 +1,8 @@
 /**
  * Paths inside a tree that somebody else writes: no link leads out of it, whatever changes meanwhile. Node.js has no
- * openat, but
- * /proc/self/fd/N/name opened with O_NOFOLLOW is one (https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html): each
- * component is opened
- * relative to the directory held open, and a link met is followed by hand.
+ * openat, but /proc/self/fd/N/name opened with O_NOFOLLOW is one
+ * (https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html): each component is opened relative to the directory held
+ * open, and a link met is followed by hand.
  */
 import { constants, type Stats } from 'node:fs'
 import { chmod, mkdir, open, readlink, type FileHandle } from 'node:fs/promises'
@@ -35,8 +34,7 @@ export interface WithinOptions {
 
 /**
  * Opens a path within a tree, for reference only (O_PATH): its content is read or bound through `procPath`. The caller
- * closes it.
- * NotFound; Forbidden: it would lead out of the tree, or is too deep.
+ * closes it. NotFound; Forbidden: it would lead out of the tree, or is too deep.
  */
 export async function openWithin(root: string, path: string, options: WithinOptions): Promise<FileHandle> {
   const held: FileHandle[] = [await open(root, O_PATH | constants.O_DIRECTORY)]

@@ -1,9 +1,7 @@
 /**
  * Puts an archive from a container onto this machine. What it says is not trusted: names that lead out of the place are
- * refused
- * (proto/api/copy-archive.ts), nothing is written through a link, and links are made last, those only that stay within
- * the place.
- * A file stands under its name only once it is whole.
+ * refused (proto/api/copy-archive.ts), nothing is written through a link, and links are made last, those only that stay
+ * within the place. A file stands under its name only once it is whole.
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'

@@ -1,7 +1,6 @@
 /**
  * The local server of `gantry proxy`: requests and upgraded connections (websockets) go on to pods, chosen for each
- * anew, so that a Service is reached
- * as long as it has a pod.
+ * anew, so that a Service is reached as long as it has a pod.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'

@@ -1,8 +1,7 @@
 /**
  * Who may do what, until there are roles: administrators everything; a ServiceAccount what its level of access says, in
- * its namespace; everybody
- * who is known may look at what there is to be had, and ask what they may do. Agents and controllers have their own
- * services and nothing here.
+ * its namespace; everybody who is known may look at what there is to be had, and ask what they may do. Agents and
+ * controllers have their own services and nothing here.
  */
 import { accessOf, authorAccessOf, isAtLeast, lesserAccess, type Access } from '../../proto/api/account-access.ts'
 import { GantryError } from '../../proto/api/errors.ts'

@@ -1,9 +1,8 @@
 /**
  * Nobody gets more power than they have by having a pod run for them: whoever writes a pod, or what pods are made of,
- * must be as powerful as the
- * ServiceAccount that it names, and as the one that it named before. When a reconciler makes a pod, the same is asked
- * again of whoever wrote its
- * template, since the account may have been created or raised meanwhile.
+ * must be as powerful as the ServiceAccount that it names, and as the one that it named before. When a reconciler makes
+ * a pod, the same is asked again of whoever wrote its template, since the account may have been created or raised
+ * meanwhile.
  */
 import { AUTHOR_ANNOTATION, authorAccessOf, isAtLeast, type Access } from '../../proto/api/account-access.ts'
 import { GantryError } from '../../proto/api/errors.ts'

@@ -1,14 +1,11 @@
 /**
  * Records, on pods and on what pods are made of, the access of whoever wrote their PodSpec: in the annotation
- * gantry.dev/author-access, where that is
- * less than admin. A pod that a reconciler makes has the record of its owner. An account that is created or raised
- * later thus gives its power to
- * nobody who only pointed at it in advance: `AccountUsePlugin` refuses such pods, and `AccessAuthorizer` limits tokens
- * of pods that run already.
+ * gantry.dev/author-access, where that is less than admin. A pod that a reconciler makes has the record of its owner.
+ * An account that is created or raised later thus gives its power to nobody who only pointed at it in advance:
+ * `AccountUsePlugin` refuses such pods, and `AccessAuthorizer` limits tokens of pods that run already.
  *
  * The record of an object falls when somebody with less access changes its PodSpec. It rises only when an administrator
- * says so, by removing the
- * annotation or by naming another account.
+ * says so, by removing the annotation or by naming another account.
  */
 import { AUTHOR_ANNOTATION, authorAccessOf, lesserAccess, type Access } from '../../proto/api/account-access.ts'
 import { sameJson } from '../../proto/api/shape.ts'

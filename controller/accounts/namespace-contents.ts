@@ -1,7 +1,7 @@
 /**
  * What every namespace has: the ServiceAccount default, and the ConfigMap with the cluster's certificate authority, by
- * which pods know the API when
- * they meet it. https://kubernetes.io/docs/concepts/configuration/configmap/ (kube-root-ca.crt)
+ * which pods know the API when they meet it. https://kubernetes.io/docs/concepts/configuration/configmap/
+ * (kube-root-ca.crt)
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { ConfigMap } from '../../proto/gen/types.ts'

@@ -1,7 +1,6 @@
 /**
  * What becomes of an object on its way in: the control plane's own fields are set or kept, defaults filled in, the
- * whole validated. Pure: the
- * objects given stay as they are.
+ * whole validated. Pure: the objects given stay as they are.
  */
 import { customKinds } from '../../proto/api/custom/definitions.ts'
 import { applyDefaults } from '../../proto/api/defaults.ts'
@@ -259,9 +258,8 @@ export function settleUpdate<K extends Kind>(
 
 /**
  * The stored object with another's status and what of its metadata goes with that, which differs by kind.
- * InvalidArgument if its kind has no
- * status, or for a status that is not of the form that the schema says; Forbidden for a new finalizer on what is being
- * deleted.
+ * InvalidArgument if its kind has no status, or for a status that is not of the form that the schema says; Forbidden
+ * for a new finalizer on what is being deleted.
  */
 export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resources[K]): Resources[K] {
   checkSame(wanted.metadata, stored)

@@ -1,9 +1,7 @@
 /**
  * The API core: the one way in which objects are written, by users over gRPC and by the controller's own parts alike.
- * It fills in defaults,
- * validates, keeps generation and field ownership, honours finalizers and owner references, and commits with
- * compare-and-set.
- * Writes that happen at the same time go to the store in common commits.
+ * It fills in defaults, validates, keeps generation and field ownership, honours finalizers and owner references, and
+ * commits with compare-and-set. Writes that happen at the same time go to the store in common commits.
  */
 import type { AnyResource, JsonObject, JsonValue, Kind, Pod, Resources } from '../../proto/gen/types.ts'
 import type { Term } from '../store/contract.ts'
@@ -146,14 +144,12 @@ export interface ObjectApi {
   ): Promise<Resources[K]>
   /**
    * Places a pod on a node: spec.nodeName, condition PodScheduled and the timeline's step, in one write. Bound there
-   * already: nothing happens.
-   * Conflict if it is bound elsewhere, being deleted, or another pod than `uid`; NotFound.
+   * already: nothing happens. Conflict if it is bound elsewhere, being deleted, or another pod than `uid`; NotFound.
    */
   bind(namespace: string, name: string, uid: string, node: string, context: WriteContext): Promise<Pod>
   /**
    * Everything of the pod on its node is gone. A pod being deleted is removed, or, while finalizers hold it, waits for
-   * nothing else; one
-   * that is not being deleted, and another pod than `uid`, stays as it is. The last state. NotFound.
+   * nothing else; one that is not being deleted, and another pod than `uid`, stays as it is. The last state. NotFound.
    */
   release(namespace: string, name: string, uid: string, context: WriteContext): Promise<Pod>
   /**

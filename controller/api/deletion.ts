@@ -1,7 +1,6 @@
 /**
  * What a deletion does, step by step. Pure. An object goes at once unless something holds it: finalizers, a namespace's
- * contents, a pod's
- * processes on its node. Then it carries deletionTimestamp until whatever holds it has let go.
+ * contents, a pod's processes on its node. Then it carries deletionTimestamp until whatever holds it has let go.
  * https://kubernetes.io/docs/concepts/architecture/garbage-collection/ and
  * …/concepts/workloads/pods/pod-lifecycle/#pod-termination
  */

@@ -1,7 +1,6 @@
 /**
  * How strictly a user's object is read: what is too much in it (an unknown field, a key that comes twice, a field that
- * Gantry does not act on) is
- * refused, told of in a warning, or passed over. What is wrong otherwise is always refused.
+ * Gantry does not act on) is refused, told of in a warning, or passed over. What is wrong otherwise is always refused.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
  */
 import { inspectJson, type DecodeOptions } from '../../proto/api/codec.ts'

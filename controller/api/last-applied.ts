@@ -1,7 +1,6 @@
 /**
  * What `kubectl apply` applied last, as it keeps it in an annotation to find on its own side what is no longer in a
- * configuration. Whoever goes to the
- * server's side and back finds it true.
+ * configuration. Whoever goes to the server's side and back finds it true.
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/#upgrading-from-client-side-apply-to-server-side-apply
  */
 import { encodeJson, inspectJson } from '../../proto/api/codec.ts'

@@ -288,8 +288,7 @@ function deleteOptionsOf(
 
 /**
  * True if an application changed nothing but the times of owners: a configuration that leaves out what is defaulted
- * within an atomic list
- * differs from the stored object until the defaults are set.
+ * within an atomic list differs from the stored object until the defaults are set.
  */
 export function hasNewTimesOnly<K extends Kind>(object: Resources[K], stored: Resources[K]): boolean {
   const [owners, before] = [object.metadata.managedFields ?? [], stored.metadata.managedFields ?? []]

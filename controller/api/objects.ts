@@ -469,8 +469,8 @@ export class ObjectCore implements ObjectApi {
 
   /**
    * Takes a step from the stored object and commits it; from the newest state again if somebody else was faster. A
-   * refusal, or that nothing
-   * changes, holds only for the newest state: seen on what the cache shows, it is looked at again.
+   * refusal, or that nothing changes, holds only for the newest state: seen on what the cache shows, it is looked at
+   * again.
    */
   async #change<K extends Kind>(
     kind: K,

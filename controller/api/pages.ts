@@ -1,9 +1,8 @@
 /**
  * Lists in pages, all pages of one list at one revision. A continue token says which revision, and behind which object
- * the next page begins, so it is good at every
- * controller, and as long as the store keeps the revision. What the pages are cut from is kept for some minutes, and
- * for a bounded number of lists: it
- * holds references, not copies. Who continues elsewhere, or later, has it made again.
+ * the next page begins, so it is good at every controller, and as long as the store keeps the revision. What the pages
+ * are cut from is kept for some minutes, and for a bounded number of lists: it holds references, not copies. Who
+ * continues elsewhere, or later, has it made again.
  */
 import { createHash } from 'node:crypto'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -94,8 +93,8 @@ export class Pages {
 
   /**
    * A page of the selection, out of what `take` gives when the list begins. InvalidArgument for a token that is none,
-   * or of another selection; Expired, with
-   * a token that goes on inconsistently as its detail's value, for one whose revision is gone.
+   * or of another selection; Expired, with a token that goes on inconsistently as its detail's value, for one whose
+   * revision is gone.
    */
   async page(
     selection: Selection,

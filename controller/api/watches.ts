@@ -1,7 +1,7 @@
 /**
  * Watches: changes from a revision on as one caller asked for them. An object that begins to match is ADDED, one that
- * no longer does DELETED.
- * A caller that does not read is not written to (gRPC holds the stream back); one that falls far behind gets Expired.
+ * no longer does DELETED. A caller that does not read is not written to (gRPC holds the stream back); one that falls
+ * far behind gets Expired.
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import type { CallContext } from '../../proto/api/rpc.ts'
@@ -67,9 +67,8 @@ export class Watches {
 
   /**
    * Where to go on for who knows a revision: before it, once the cache has it. A commit of several objects has one
-   * revision, and the caller may
-   * have been told of some of them only. Expired for a revision that the store has not reached: it knows another past
-   * than the caller.
+   * revision, and the caller may have been told of some of them only. Expired for a revision that the store has not
+   * reached: it knows another past than the caller.
    */
   async #before(revision: number): Promise<number> {
     if (revision > this.#informer.revision) await this.#reads.current()

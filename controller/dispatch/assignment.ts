@@ -17,8 +17,7 @@ interface Assigned {
 
 /**
  * A node's own status reports come back as new revisions of the pod; only what a user or the control plane changed is
- * told. Of the status that is
- * the conditions that the pod's readiness waits for, which others write.
+ * told. Of the status that is the conditions that the pod's readiness waits for, which others write.
  */
 function podVersion(pod: Pod): string {
   const { uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations } = pod.metadata

@@ -314,8 +314,7 @@ export class Dispatcher implements Handlers<NodesService> {
 
   /**
    * Counts for every node that names this controller, also when its session has ended, did not come about, or was of an
-   * earlier run of this
-   * controller: such a one has as long as any other until it is missed.
+   * earlier run of this controller: such a one has as long as any other until it is missed.
    */
   #watch({ type, cached: { object: node } }: Change<'Node'>): void {
     const { name } = node.metadata

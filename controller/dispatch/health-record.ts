@@ -28,8 +28,7 @@ export class HealthRecord {
 
   /**
    * The node is so, as its session tells. Nothing is written if the object says so already, is gone, or tells of
-   * another session than
-   * this: then another's word counts.
+   * another session than this: then another's word counts.
    */
   async write(name: string, session: string | undefined, liveness: Liveness): Promise<void> {
     const { api, clock, context } = this.#parts

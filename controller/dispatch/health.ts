@@ -1,7 +1,7 @@
 /**
  * A node's health as its object says it: the condition Ready. Written by the controller that holds the node's session,
- * or by the leader where
- * that one is gone; read by everything else. Pure. https://kubernetes.io/docs/reference/node/node-status/#condition
+ * or by the leader where that one is gone; read by everything else. Pure.
+ * https://kubernetes.io/docs/reference/node/node-status/#condition
  */
 import type { Node, NodeCondition, NodeStatus } from '../../proto/gen/types.ts'
 

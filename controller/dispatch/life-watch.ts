@@ -12,8 +12,7 @@ import { changesAt, observe, type Liveness, type Sign } from './liveness.ts'
 const CONCURRENCY = 50
 /**
  * A timer that comes this late (milliseconds) tells that this program stood still, not that nodes were silent: what
- * they said meanwhile is
- * read before anything is concluded.
+ * they said meanwhile is read before anything is concluded.
  */
 const STALL = 500
 

@@ -1,7 +1,6 @@
 /**
  * Which address a node may have. Other nodes send their pods' packets there, so a node's own word is not enough: its
- * session must come from the
- * address, or an administrator must have listed it. Pure.
+ * session must come from the address, or an administrator must have listed it. Pure.
  */
 import { formatAddress, rangeContains, readAddress, readCidr, type AddressRange } from '../../proto/api/cidr.ts'
 

@@ -28,8 +28,7 @@ function ownedLabels({ managedFields }: ObjectMeta, manager: string): Set<string
 
 /**
  * The labels to store. A label that the agent (`manager`, on its behalf) put there and states no more goes; one that
- * somebody else put there
- * or changed stays as it is.
+ * somebody else put there or changed stays as it is.
  */
 export function mergeLabels(stored: ObjectMeta, stated: Labels, manager: string): Record<string, string> {
   const owned = ownedLabels(stored, manager)

@@ -1,8 +1,7 @@
 /**
  * Fields that the control plane keeps for itself in objects that others may write: which session of a node counts, the
- * ranges that it is to have,
- * and what a Network was given. Whoever could write them could speak for a node, or put pods into another tenant's
- * network.
+ * ranges that it is to have, and what a Network was given. Whoever could write them could speak for a node, or put pods
+ * into another tenant's network.
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import { describeObject } from '../../proto/api/schema.ts'

@@ -1,7 +1,6 @@
 /**
  * What a node may say of a pod of its own: containers that the pod has, addresses that the control plane gave the node
- * to give away, conditions
- * that are the node's to judge. Pure.
+ * to give away, conditions that are the node's to judge. Pure.
  */
 import { readAddress, readCidr } from '../../proto/api/cidr.ts'
 import { podNetworks } from '../../proto/api/pod-networks.ts'

@@ -65,8 +65,8 @@ export class PodRanges {
 
   /**
    * "10.244.0.0/16", or with a range of the other family, "10.244.0.0/16,fd00:10:244::/48"; the preferred family first.
-   * InvalidArgument unless
-   * each begins at its own first address and has room for a node: a /24 or larger, IPv6 a /64 or larger.
+   * InvalidArgument unless each begins at its own first address and has room for a node: a /24 or larger, IPv6 a /64 or
+   * larger.
    */
   constructor(cidrs: string) {
     const texts = splitCidrs(cidrs)

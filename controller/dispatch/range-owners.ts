@@ -1,7 +1,6 @@
 /**
  * Which node has which address ranges. Who was first in the order of the store's changes has one, so every controller
- * comes to the same answer
- * whatever it thought was free when it chose.
+ * comes to the same answer whatever it thought was free when it chose.
  */
 import type { Node } from '../../proto/gen/types.ts'
 import type { Change } from '../informer/contract.ts'

@@ -86,11 +86,9 @@ export class NodeRegistry {
 
   /**
    * Makes or updates the object of a node that has dialled in with a session of this id; the object as stored, with
-   * address ranges that are its
-   * alone, one per family: those it asks for in spec.podCIDRs if they are free. Labels that users put there stay,
-   * taints are set only on a new node.
-   * Forbidden for labels that only administrators may give, and for an address that the node cannot have. `peer`: the
-   * address that its session comes from.
+   * address ranges that are its alone, one per family: those it asks for in spec.podCIDRs if they are free. Labels that
+   * users put there stay, taints are set only on a new node. Forbidden for labels that only administrators may give,
+   * and for an address that the node cannot have. `peer`: the address that its session comes from.
    */
   async register(reported: Node, session: string, peer?: string): Promise<Node> {
     const { name } = reported.metadata

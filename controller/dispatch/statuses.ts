@@ -1,8 +1,7 @@
 /**
  * Observed states on their way to the store: the latest of each pod, one write of a pod at a time, tried until it is
- * written or without
- * object. The node alone says what runs; the control plane's own share of a status (scheduling, the first steps of the
- * timeline) stays.
+ * written or without object. The node alone says what runs; the control plane's own share of a status (scheduling, the
+ * first steps of the timeline) stays.
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import { formats } from '../../proto/api/format.ts'

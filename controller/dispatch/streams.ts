@@ -36,8 +36,8 @@ export class Streams {
 
   /**
    * Asks a node for a stream; its messages. `tell` puts a message on the node's session, false if there is none. Ends
-   * with the stream;
-   * Unavailable when the node has no session, does not open the stream in time or loses its session before.
+   * with the stream; Unavailable when the node has no session, does not open the stream in time or loses its session
+   * before.
    */
   async *open(
     node: string,

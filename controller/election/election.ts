@@ -1,9 +1,7 @@
 /**
  * Who leads: the one whose name stands under the election key, which a lease keeps alive. A lease is not a lock: the
- * leader may be paused
- * while it runs out. So every write of a leader carries its term, which the store compares, and the leader stops by its
- * own monotonic clock
- * before the lease can end.
+ * leader may be paused while it runs out. So every write of a leader carries its term, which the store compares, and
+ * the leader stops by its own monotonic clock before the lease can end.
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
@@ -33,8 +31,8 @@ export interface ElectionOptions {
   readonly name: string
   /**
    * No other running process can have this name (its data directory is locked): a key with it is left over from a run
-   * that was killed, and is
-   * removed at once instead of after its lease. Were that wrong, the term would still keep the other from writing.
+   * that was killed, and is removed at once instead of after its lease. Were that wrong, the term would still keep the
+   * other from writing.
    */
   readonly nameIsOurs?: boolean
 }
@@ -60,10 +58,9 @@ export class Election {
 
   /**
    * Campaigns until the signal is aborted, and calls `lead` for each term. `lead` must end soon after its signal is
-   * aborted: the next campaign
-   * waits for it; when it returns by itself the leadership is given up and campaigned for again. What it throws while
-   * it still leads ends the
-   * election, the leadership given up as well. Unavailability of the store is waited out.
+   * aborted: the next campaign waits for it; when it returns by itself the leadership is given up and campaigned for
+   * again. What it throws while it still leads ends the election, the leadership given up as well. Unavailability of
+   * the store is waited out.
    */
   async run(signal: AbortSignal, lead: (term: Term, signal: AbortSignal) => Promise<void>): Promise<void> {
     const group = new RunGroup(signal)

@@ -1,7 +1,7 @@
 /**
  * Which controllers there are: each keeps a key with its address in the store, under a lease that ends soon after it
- * does. So the others know
- * whom a node's session or a question for the leader can be asked of, and which of them are gone.
+ * does. So the others know whom a node's session or a question for the leader can be asked of, and which of them are
+ * gone.
  */
 import { GantryError } from '../../proto/api/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
@@ -42,8 +42,7 @@ export interface Replicas {
   on(change: (name: string) => void): () => void
   /**
    * True while this controller does not reach the store, or the store has no majority, for 3 s or more: it can neither
-   * write nor know what is
-   * true, and others will take its place.
+   * write nor know what is true, and others will take its place.
    */
   readonly cutOff: boolean
   /** Calls each time that this controller is cut off; answers with the call that ends it. */

@@ -1,9 +1,8 @@
 /**
  * Events that clients write by their names. The stream of events is read by what events are about, and a controller
- * publishes what it records when it
- * can; so each event that a client writes is also kept under its name, in a stream that holds the latest of each: every
- * controller finds there at once
- * what another has written, and of two that write at the same time one is told that it was late.
+ * publishes what it records when it can; so each event that a client writes is also kept under its name, in a stream
+ * that holds the latest of each: every controller finds there at once what another has written, and of two that write
+ * at the same time one is told that it was late.
  */
 import { DiscardPolicy, NatsError, nanos, RetentionPolicy, StorageType, type StreamConfig } from 'nats'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -85,8 +84,8 @@ export class NamedEvents {
 
   /**
    * Keeps the event, or its end (isDeletion), under its name and tells it to all who read the stream. Resolves with its
-   * place in the stream of events;
-   * with undefined, and nothing is written, if somebody wrote under that name since `revision`. Unavailable.
+   * place in the stream of events; with undefined, and nothing is written, if somebody wrote under that name since
+   * `revision`. Unavailable.
    */
   async put(event: Event, revision: number, signal: AbortSignal): Promise<number | undefined> {
     const { nats } = await this.#session(signal)

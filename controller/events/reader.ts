@@ -70,8 +70,7 @@ export class EventReader {
 
   /**
    * The events kept, then with `follow` every event that comes, until the signal is aborted. Once begun, a loss of NATS
-   * only delays: reading
-   * goes on behind the last event read. Unavailable if NATS is down at the start.
+   * only delays: reading goes on behind the last event read. Unavailable if NATS is down at the start.
    */
   async *read(query: EventQuery, follow: boolean, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
     for await (const event of this.#read(query, follow, signal, { after: 0 }, false))

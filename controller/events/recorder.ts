@@ -1,7 +1,7 @@
 /**
  * Records events: made into core/v1 Event objects, counted when they repeat, and published to the event stream. Nobody
- * waits for it: with
- * NATS down events wait in a bounded buffer, the oldest make way, and how many did is counted and logged.
+ * waits for it: with NATS down events wait in a bounded buffer, the oldest make way, and how many did is counted and
+ * logged.
  */
 import { createHash } from 'node:crypto'
 import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'

@@ -29,9 +29,8 @@ const CONFIG: Partial<StreamConfig> & { name: string } = {
 
 /**
  * Makes the stream, or gives it the present limits: events of 7 days, 256 MiB in all, 1,000 for one object; a copy on
- * each of `servers` servers, on
- * three at most. False if there are not so many servers yet: it has the copies that it had, or one, until it is ensured
- * again.
+ * each of `servers` servers, on three at most. False if there are not so many servers yet: it has the copies that it
+ * had, or one, until it is ensured again.
  */
 export function ensureEventStream(session: NewsSession, servers: number): Promise<boolean> {
   return ensureStream(session, CONFIG, servers)

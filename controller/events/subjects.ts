@@ -10,9 +10,8 @@ export const EVENT_SUBJECTS = 'gantry.events.>'
 
 /**
  * Any text as one token: letters, digits, `_` and `-` stand for themselves, every other byte of its UTF-8 as `%XX`; `-`
- * alone is the empty
- * text (cluster-scoped objects have no namespace) and `%2D` a text that is only a dash. No two texts have the same
- * token.
+ * alone is the empty text (cluster-scoped objects have no namespace) and `%2D` a text that is only a dash. No two texts
+ * have the same token.
  */
 export function subjectToken(text: string): string {
   if (text === '') return '-'

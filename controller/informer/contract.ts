@@ -1,7 +1,6 @@
 /**
  * The watch cache: a decoded copy of every object, fed by one watch of the store, from which all reads and watches are
- * served.
- * Objects are shared, also with who wrote them, and must not be changed; who wants to change one makes a copy
+ * served. Objects are shared, also with who wrote them, and must not be changed; who wants to change one makes a copy
  * (structuredClone).
  */
 import type { GantryError } from '../../proto/api/errors.ts'
@@ -74,8 +73,8 @@ export interface Informer {
   byUid(uid: string): AnyResource | undefined
   /**
    * Calls for every change from now on, in order, after the cache shows it; also, first, at once with `added` for
-   * everything present. A
-   * handler must be quick and must not throw: it puts a key into a queue. Returns the call that ends it.
+   * everything present. A handler must be quick and must not throw: it puts a key into a queue. Returns the call that
+   * ends it.
    */
   on<K extends Kind>(kind: K, handler: (change: Change<K>) => void): () => void
   /** As `on`, for every kind, also those that are defined later. */
@@ -87,12 +86,9 @@ export interface Informer {
   onBatch(handler: (revision: number) => void): () => void
   /**
    * Changes of a kind after a revision, out of the recent history kept in memory (at least 1,000 changes, or 16 MiB of
-   * them); Expired when it
-   * reaches back further, or when more than 10,000 changes wait to be taken. An entry without change is progress up to
-   * its revision. Changes of one commit
-   * share a revision: who may have been told only some of them begins again after the revision before, which is kept
-   * for as long as the cache
-   * has reached no later one.
+   * them); Expired when it reaches back further, or when more than 10,000 changes wait to be taken. An entry without
+   * change is progress up to its revision. Changes of one commit share a revision: who may have been told only some of
+   * them begins again after the revision before, which is kept for as long as the cache has reached no later one.
    */
   watch<K extends Kind>(
     kind: K,
@@ -101,16 +97,14 @@ export interface Informer {
   ): AsyncIterable<{ readonly revision: number; readonly change?: Change<K> }>
   /**
    * As watch, for thousands who wait: calls for each change after a revision, those of the recent history before it
-   * returns, then each as it
-   * comes, without progress and without end but that of the cache. Whoever follows keeps what it has not dealt with,
-   * and says when that is too
-   * much. Expired, Unavailable. Returns the call that ends it.
+   * returns, then each as it comes, without progress and without end but that of the cache. Whoever follows keeps what
+   * it has not dealt with, and says when that is too much. Expired, Unavailable. Returns the call that ends it.
    */
   follow<K extends Kind>(kind: K, after: number, follower: Follower<K>): () => void
   /**
    * The objects of a kind as they were at a revision that the cache has reached, in key order: made out of the recent
-   * history, or, where that
-   * reaches back less far, read from the store. Expired for a revision that the store does not keep any more either.
+   * history, or, where that reaches back less far, read from the store. Expired for a revision that the store does not
+   * keep any more either.
    */
   at<K extends Kind>(kind: K, revision: number): Promise<readonly Cached<K>[]>
 }

@@ -96,8 +96,7 @@ export class History<K extends Kind> {
 
   /**
    * The changes after a revision, the progress up to `reached`, then what comes. Expired if the history does not reach
-   * back that far, or once
-   * more than FOLLOWER_LIMIT changes wait to be taken.
+   * back that far, or once more than FOLLOWER_LIMIT changes wait to be taken.
    */
   async *iterate(
     after: number,

@@ -26,8 +26,8 @@ export async function readAll(
 
 /**
  * What the newest commit of a first list changed. A watcher of another cache, or of this controller before it was
- * killed, may have been told
- * only some of it and goes on here from its revision. Nothing if it is compacted: then it is minutes old.
+ * killed, may have been told only some of it and goes on here from its revision. Nothing if it is compacted: then it is
+ * minutes old.
  */
 export async function newestCommit(
   store: Store,

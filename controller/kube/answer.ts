@@ -214,8 +214,8 @@ async function send(
 
 /**
  * With the connection's backpressure: resolves when there is room for more, or the connection is gone. The socket's own
- * timeout sees whether anything
- * goes out, however little of one long write; a client that reads nothing for so long is cut off.
+ * timeout sees whether anything goes out, however little of one long write; a client that reads nothing for so long is
+ * cut off.
  */
 async function write(response: ServerResponse, chunk: Uint8Array, { call, stall }: AnswerOptions): Promise<void> {
   if (call.isOver || response.write(chunk)) return

@@ -76,9 +76,8 @@ function ofCertificate(socket: TLSSocket): User | undefined {
 
 /**
  * What a subject has of a type, in its order. Node.js writes a subject in lines, "O=nodes", or "O=nodes + CN=n1" for a
- * set. In values special characters
- * stand behind a backslash; control characters, line ends among them, are two hexadecimal digits behind one (RFC 2253,
- * section 2.4).
+ * set. In values special characters stand behind a backslash; control characters, line ends among them, are two
+ * hexadecimal digits behind one (RFC 2253, section 2.4).
  */
 function valuesOf(subject: string, type: string): string[] {
   const values = subject

@@ -1,7 +1,6 @@
 /**
  * What a request carries: JSON, YAML or protobuf, as its Content-Type says. What comes out is JSON, with what the
- * reading of it has passed over, so
- * that one validation follows whatever the client speaks.
+ * reading of it has passed over, so that one validation follows whatever the client speaks.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
  */
 import { encodeFields } from '../../proto/api/codec.ts'
@@ -30,10 +29,8 @@ export interface Received<T extends JsonValue = JsonValue> {
 
 /**
  * The object in the body. `message`: the schema's message that protobuf bytes hold; undefined if they have no such form
- * (custom kinds). HttpError:
- * 415 for a type that is not taken, 400 for a body that is absent, malformed, nested too deep, or no object; 413 for
- * one that is too large or holds too many
- * values.
+ * (custom kinds). HttpError: 415 for a type that is not taken, 400 for a body that is absent, malformed, nested too
+ * deep, or no object; 413 for one that is too large or holds too many values.
  */
 export async function readObject(request: KubeRequest, message: string | undefined): Promise<Received<JsonObject>> {
   const received = await readOptions(request, message)

@@ -1,7 +1,6 @@
 /**
  * What is served: every kind of the schema, what CustomResourceDefinitions add, and the resources that are made on the
- * spot. Discovery, OpenAPI
- * and the router read it; who answers is registered here once, by face.ts.
+ * spot. Discovery, OpenAPI and the router read it; who answers is registered here once, by face.ts.
  */
 import { resources, type ResourceSchema } from '../../proto/api/schema.ts'
 import type { Kind } from '../../proto/gen/types.ts'

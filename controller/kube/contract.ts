@@ -1,8 +1,7 @@
 /**
  * The Kubernetes face: HTTPS in front of the API core. A request becomes a `KubeRequest`; the router finds who answers
- * it; the `Answer` is
- * written in the encoding that the client asked for. Nothing here knows a kind: what is served comes from the catalog,
- * which is the schema.
+ * it; the `Answer` is written in the encoding that the client asked for. Nothing here knows a kind: what is served
+ * comes from the catalog, which is the schema.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/
  */
 import type { IncomingHttpHeaders } from 'node:http'

@@ -1,7 +1,6 @@
 /**
  * The envelope of an object's protobuf bytes: four bytes of magic, then a message Unknown that says kind and version
- * and holds the object's own
- * message. https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
+ * and holds the object's own message. https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
  */
 import protobuf from 'protobufjs/minimal.js'
 

@@ -1,7 +1,6 @@
 /**
  * A look over JSON text before it is parsed: how deep it goes, and which keys come twice, both of which JSON.parse does
- * not tell. It passes over
- * malformed text, which JSON.parse refuses afterwards.
+ * not tell. It passes over malformed text, which JSON.parse refuses afterwards.
  */
 import { entryPath, fieldPath } from '../../proto/api/path.ts'
 import { problem, type Problem } from '../../proto/api/problem.ts'
@@ -9,15 +8,13 @@ import { HttpError } from './status.ts'
 
 /**
  * Levels of objects and lists in each other. Kubernetes takes 10,000; whatever walks over an object here does so by
- * recursion, and must not reach
- * the end of the stack.
+ * recursion, and must not reach the end of the stack.
  */
 export const DEPTH_LIMIT = 500
 
 /**
  * Values in a body: members of objects and items of lists. Each costs some ten microseconds of the thread that all
- * share until its object is stored, which
- * is at most 1.5 MB; the largest definitions in use have a third of it.
+ * share until its object is stored, which is at most 1.5 MB; the largest definitions in use have a third of it.
  */
 export const VALUE_LIMIT = 50_000
 

@@ -9,8 +9,8 @@ import { statusOf, HttpError, type HttpStatus } from './status.ts'
 
 /**
  * A connection that is closed while there is something to read is reset, and what was sent last is lost: so what else
- * comes is read and passed over,
- * this many pieces of it, until the client has heard that it is over, or for so many milliseconds.
+ * comes is read and passed over, this many pieces of it, until the client has heard that it is over, or for so many
+ * milliseconds.
  */
 const PASSED_OVER = 100
 const LINGER = 1_000

@@ -1,7 +1,6 @@
 /**
  * Objects on their way out. An object of the cache is encoded once per revision and encoding, however many requests and
- * watchers it goes to:
- * what was made stays with the cache's entry, and goes with it.
+ * watchers it goes to: what was made stays with the cache's entry, and goes with it.
  */
 import { encodeJson } from '../../proto/api/codec.ts'
 import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'

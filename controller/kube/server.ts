@@ -327,9 +327,8 @@ export class KubeServer {
 
 /**
  * What became of a write that lost the store, or was interrupted, is not known. To Unavailable belongs that the client
- * may try again, and client libraries
- * do so by themselves, unseen: an item would be appended twice, an object with a generated name made twice. So its user
- * is to look.
+ * may try again, and client libraries do so by themselves, unseen: an item would be appended twice, an object with a
+ * generated name made twice. So its user is to look.
  */
 function inDoubt(thrown: unknown): never {
   if (!GantryError.is(thrown, 'Unavailable') || thrown instanceof HttpError) throw thrown
@@ -365,10 +364,9 @@ function timeLimit(query: URLSearchParams, most: number): number {
 
 /**
  * Has Node.js parse a connection's bytes as stream events, and not directly out of TLS. While an answer is not written
- * yet, Node.js pauses the
- * parser for the next request; bytes that TLS had decrypted already reached the paused parser all the same, which
- * counted as malformed
- * (HPE_PAUSED) and ended the connection. A listener for "data", even for a moment, makes Node.js change over.
+ * yet, Node.js pauses the parser for the next request; bytes that TLS had decrypted already reached the paused parser
+ * all the same, which counted as malformed (HPE_PAUSED) and ended the connection. A listener for "data", even for a
+ * moment, makes Node.js change over.
  */
 function parseInTurn(socket: TLSSocket): void {
   const ignore = (): void => undefined

@@ -94,8 +94,7 @@ const known = new WeakMap<Sendable, Map<string, Uint8Array>>()
 
 /**
  * All metadata but `managedFields`: they would be most of a table, which is for people, and reading those of 500 pods
- * takes kubectl longer than all
- * the rest of `get pods`.
+ * takes kubectl longer than all the rest of `get pods`.
  */
 function metadataOfRow(item: Sendable, apiVersion: string): Uint8Array {
   let made = known.get(item)

@@ -1,7 +1,6 @@
 /**
  * Whose an object is: a controller owns what carries its owner reference and matches its selector, takes what matches
- * and has no controller,
- * and lets go what no longer matches.
+ * and has no controller, and lets go what no longer matches.
  * https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#non-template-pod-acquisitions
  */
 import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'

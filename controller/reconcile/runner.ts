@@ -95,8 +95,7 @@ export function writeContext(parts: ReconcileParts, reconciler: string): WriteCo
 
 /**
  * Resolves when the signal is aborted and the passes under way have ended. It begins when the cache shows all that
- * leaders before this one
- * wrote, so that nothing is done twice.
+ * leaders before this one wrote, so that nothing is done twice.
  */
 export async function runReconcilers(
   reconcilers: readonly Reconciler[],

@@ -40,8 +40,7 @@ const NOTHING: Amounts = new Map()
 
 /**
  * What a container that states no request counts as where nodes are compared (and nowhere else), so that pods without
- * requests do not all go
- * to one node. The figures are those of Kubernetes' scheduler: 100m of cpu, 200Mi of memory.
+ * requests do not all go to one node. The figures are those of Kubernetes' scheduler: 100m of cpu, 200Mi of memory.
  */
 const UNSTATED: Amounts = new Map([
   ['cpu', 100],
@@ -50,9 +49,8 @@ const UNSTATED: Amounts = new Map([
 
 /**
  * What a pod takes of a node: its containers together, or what its init containers need at their most if that is more;
- * and one of "pods".
- * Init containers that go on running (restartPolicy Always) count with those after them. A limit without a request is a
- * request.
+ * and one of "pods". Init containers that go on running (restartPolicy Always) count with those after them. A limit
+ * without a request is a request.
  * https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers
  */
 export function podRequests(pod: Pod): Amounts {

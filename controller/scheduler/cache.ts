@@ -1,7 +1,7 @@
 /**
  * The cluster as placing sees it: nodes and the pods on them. A pod is there as *bound* once the informer shows it so,
- * and as *assumed* from
- * the moment it is given a node until the informer confirms that or the bind is known to have failed.
+ * and as *assumed* from the moment it is given a node until the informer confirms that or the bind is known to have
+ * failed.
  */
 import type { Node, Pod, Service } from '../../proto/gen/types.ts'
 import { addAmounts, amountsOf, podRequests, unstatedRequests, type Amounts } from './amounts.ts'

@@ -1,8 +1,7 @@
 /**
  * What a plugin is. Placing a pod is synchronous and works on the scheduler's cache alone: each plugin looks at the pod
- * once (`prepare…`) and
- * gives back the question it asks of every node, or undefined when it has none about this pod. Answers are values,
- * never exceptions.
+ * once (`prepare…`) and gives back the question it asks of every node, or undefined when it has none about this pod.
+ * Answers are values, never exceptions.
  *
  *   const NodeName: FilterPlugin = {
  *     name: 'NodeName', helpedBy: ['node-added'],

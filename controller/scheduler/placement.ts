@@ -20,8 +20,7 @@ export type Placement =
 
 /**
  * The best node for a pod. `from` says at which node of the list to begin, so that in large clusters all have their
- * turn; all nodes are looked
- * at unless enough fit before.
+ * turn; all nodes are looked at unless enough fit before.
  */
 export function place(
   pod: Pod,

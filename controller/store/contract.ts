@@ -5,8 +5,7 @@
  * both pass.
  *
  * Every commit raises the revision by one, and every entry it touched carries that revision. A watch begun after
- * revision R tells every
- * change with a revision > R, once, in order, whole commits at a time.
+ * revision R tells every change with a revision > R, once, in order, whole commits at a time.
  */
 
 export interface Entry {
@@ -90,8 +89,7 @@ export interface Store {
 
   /**
    * Changes under a prefix after a revision. Survives lost connections by itself. Throws Expired when the revision is
-   * compacted, also when
-   * that happens while the connection is lost; ends when the signal is aborted.
+   * compacted, also when that happens while the connection is lost; ends when the signal is aborted.
    */
   watch(prefix: string, after: number, signal: AbortSignal): AsyncIterable<WatchBatch>
 

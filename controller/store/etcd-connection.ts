@@ -1,8 +1,7 @@
 /**
  * Calls to an etcd cluster. It takes the stubs of the package etcd3 and none of its fault handling, which trips a
- * breaker for seconds and
- * classifies errors by their text: here a call waits, within its bound, for a connection to any endpoint; errors go by
- * their gRPC status.
+ * breaker for seconds and classifies errors by their text: here a call waits, within its bound, for a connection to any
+ * endpoint; errors go by their gRPC status.
  */
 import * as grpc from '@grpc/grpc-js'
 import type {
@@ -47,8 +46,8 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
 
 /**
  * Milliseconds for the answer to a renewal, which between members far apart takes more than a second; and until it is
- * asked for once more beside
- * the first: one that a dead leader holds up must not take the lease's time. Who asks counts the lease from the first.
+ * asked for once more beside the first: one that a dead leader holds up must not take the lease's time. Who asks counts
+ * the lease from the first.
  */
 const RENEWAL_TIMEOUT = 2_000
 const RENEWAL_AGAIN = 1_000
@@ -85,8 +84,8 @@ export class EtcdConnection {
 
   /**
    * One call. Unavailable when no endpoint answers in time; a write may then have happened all the same. Calls that
-   * only read say so and are
-   * tried again, within the time, when the connection breaks under them or the member has no leader.
+   * only read say so and are tried again, within the time, when the connection breaks under them or the member has no
+   * leader.
    */
   async call<Response>(service: Service, method: string, request: unknown, kind: 'read' | 'write'): Promise<Response> {
     const deadline = this.#clock.monotonic() + this.timeout

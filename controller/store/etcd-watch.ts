@@ -37,8 +37,7 @@ export class EtcdWatch {
 
   /**
    * Makes the watch say soon that it has reached a revision, even if nothing under its prefix changed: etcd tells
-   * progress by itself only
-   * every ten minutes (https://etcd.io/docs/v3.5/learning/api/#watch-streams).
+   * progress by itself only every ten minutes (https://etcd.io/docs/v3.5/learning/api/#watch-streams).
    */
   want(revision: number): void {
     this.#wanted = Math.max(this.#wanted, revision)

@@ -23,8 +23,7 @@ export type { EtcdOptions }
 
 /**
  * Every call succeeds or fails within `timeout` (Unavailable), also while etcd is away, and works again by itself once
- * it is back. A commit
- * that fails with Unavailable may have happened.
+ * it is back. A commit that fails with Unavailable may have happened.
  */
 export class EtcdStore implements Store {
   readonly #connection: EtcdConnection

@@ -49,8 +49,7 @@ export class GroupCommit {
 
   /**
    * One compare-and-set. ResourceExhausted for a value over VALUE_LIMIT; Unavailable when the store cannot be reached,
-   * and then the write may
-   * have happened.
+   * and then the write may have happened.
    */
   async write(operation: Operation, term?: Term): Promise<WriteResult> {
     const result = await this.writeAll([operation], term)

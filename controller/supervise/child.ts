@@ -120,9 +120,8 @@ export class SupervisedChild {
 
   /**
    * Keeps it running until the signal is aborted, then stops it. FailedPrecondition if the program is not installed, or
-   * has not answered once
-   * within about 20 s of tries (a last try that hangs is given 30 s); once it has answered it is started again without
-   * end.
+   * has not answered once within about 20 s of tries (a last try that hangs is given 30 s); once it has answered it is
+   * started again without end.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger } = this.#options

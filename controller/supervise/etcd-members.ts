@@ -3,8 +3,7 @@
  * https://etcd.io/docs/v3.5/op-guide/clustering/#static
  *
  * Members speak TLS to each other, both ways, and take nobody for a member whose certificate is not a controller's:
- * nodes and people have
- * certificates of the same authority.
+ * nodes and people have certificates of the same authority.
  */
 import { access, readFile } from 'node:fs/promises'
 import { request } from 'node:https'
@@ -65,10 +64,8 @@ interface KnownMember {
 
 /**
  * Whether a member without data is to form the cluster with the others, or to join it in a place that was made for it
- * (`etcdctl member add`).
- * FailedPrecondition when it has been part of the cluster already: its data are lost, with what it had promised the
- * others, and it must not
- * vote as if it had not.
+ * (`etcdctl member add`). FailedPrecondition when it has been part of the cluster already: its data are lost, with what
+ * it had promised the others, and it must not vote as if it had not.
  */
 export async function beginningOf(membership: Membership, port: number): Promise<Beginning> {
   const { self } = membership

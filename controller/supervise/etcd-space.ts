@@ -1,7 +1,7 @@
 /**
  * Keeps a member's database below its quota. Beyond it etcd refuses writes, and goes on refusing them until somebody
- * has made room and taken its alarm
- * back; and one object that is written over again and again fills it long before etcd forgets history by itself.
+ * has made room and taken its alarm back; and one object that is written over again and again fills it long before etcd
+ * forgets history by itself.
  * https://etcd.io/docs/v3.5/op-guide/maintenance/#space-quota
  */
 import type { IAlarmRequest, IAlarmResponse, ICompactionRequest, IStatusResponse } from 'etcd3'

@@ -1,7 +1,6 @@
 /**
  * The controller's own etcd: the only member or one of several, in the controller's data directory. Clients reach it by
- * a socket there that no
- * other user can reach. https://etcd.io/docs/v3.5/op-guide/configuration/
+ * a socket there that no other user can reach. https://etcd.io/docs/v3.5/op-guide/configuration/
  */
 import { mkdir } from 'node:fs/promises'
 import { request } from 'node:http'
@@ -124,8 +123,7 @@ export class EmbeddedEtcd {
 
   /**
    * Looks at what is there. InvalidArgument for a data directory whose path is too long for a socket in it;
-   * FailedPrecondition for data of
-   * other members, and when the data of one that has been a member are gone.
+   * FailedPrecondition for data of other members, and when the data of one that has been a member are gone.
    */
   static async prepare(options: EmbeddedEtcdOptions): Promise<EmbeddedEtcd> {
     const { cluster } = options

@@ -42,8 +42,7 @@ export function urlOf(address: string, port: number): string {
 
 /**
  * FailedPrecondition if the data in a directory was made with other members than these (undefined: alone): it would go
- * on as it was, and the
- * others would wait for it in vain. `exists` says whether there are data.
+ * on as it was, and the others would wait for it in vain. `exists` says whether there are data.
  */
 export async function checkRecord(
   dataDir: string,

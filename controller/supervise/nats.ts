@@ -1,11 +1,9 @@
 /**
  * The controller's own NATS with JetStream, alone or one of several, in the controller's data directory. Clients reach
- * it on loopback, and must
- * know its token, which is in files that only the controller's user can read: other users of the machine can neither
- * hear nor tell news. The
- * servers of several controllers are joined by routes between their addresses: TLS with a certificate of the cluster's
- * authority both ways, and
- * a secret, for nodes and people have such certificates as well.
+ * it on loopback, and must know its token, which is in files that only the controller's user can read: other users of
+ * the machine can neither hear nor tell news. The servers of several controllers are joined by routes between their
+ * addresses: TLS with a certificate of the cluster's authority both ways, and a secret, for nodes and people have such
+ * certificates as well.
  * https://docs.nats.io/running-a-nats-service/configuration, …/securing_nats/auth_intro/tokens and
  * …/clustering/cluster_config
  */

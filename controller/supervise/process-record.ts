@@ -1,7 +1,7 @@
 /**
  * Which process a program of an earlier run is, so that it is found again after the controller was killed. The record
- * holds the process's id,
- * its start time and the boot it belongs to: an id alone may have been given to another process since.
+ * holds the process's id, its start time and the boot it belongs to: an id alone may have been given to another process
+ * since.
  */
 import { readFile, rm } from 'node:fs/promises'
 import { GantryError } from '../../proto/api/errors.ts'
@@ -15,8 +15,7 @@ const LOOK = 20
 
 /**
  * A shell script that writes the record ($0) of its own process and then becomes the program ($@): the record is there
- * before the program
- * runs, so no instant exists in which a program runs unrecorded.
+ * before the program runs, so no instant exists in which a program runs unrecorded.
  */
 export const RECORD_AND_EXEC = `read -r stat < /proc/$$/stat && read -r boot < ${BOOT_ID} && printf '%s\\n%s\\n' "$stat" "$boot" > "$0" && exec "$@"`
 

@@ -1,8 +1,7 @@
 /**
  * A member of etcd that was cut off may stay without a leader long after it can be reached again: its connections wait
- * for TCP's next
- * retransmission, which comes the later the longer the cut was (RFC 6298, 5.5). Started anew it has new connections,
- * and a leader within a second.
+ * for TCP's next retransmission, which comes the later the longer the cut was (RFC 6298, 5.5). Started anew it has new
+ * connections, and a leader within a second.
  */
 import { elapsed } from '../../proto/base/clock.ts'
 import type { SuperviseOptions } from './child.ts'

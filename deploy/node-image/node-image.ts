@@ -1,7 +1,6 @@
 /**
  * The image of which machines are made: the distribution's programs below, Gantry on top. Both layers are named by what
- * is in them, so that a change of
- * Gantry's code costs the upper one only, and nothing is built that is there.
+ * is in them, so that a change of Gantry's code costs the upper one only, and nothing is built that is there.
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'

@@ -62,8 +62,7 @@ export class ClusterFiles {
 
   /**
    * Makes the rig's context, for an administrator of the cluster, in the rig's own context file, and the same as a
-   * kubeconfig. `server`: controllers as
-   * host:port; `kube`: their Kubernetes API.
+   * kubeconfig. `server`: controllers as host:port; `kube`: their Kubernetes API.
    */
   async writeContext(server: readonly string[], kube: readonly string[]): Promise<Context> {
     const pair = await this.issue({ commonName: 'admin', organizations: ['system:masters'] })

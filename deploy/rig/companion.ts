@@ -1,7 +1,6 @@
 /**
  * The companion of an ephemeral rig: a process that waits for the end of another, whatever ends it, and then removes
- * the rig. It reads from a pipe
- * whose other end only the owner holds: the kernel closes that when the owner ends.
+ * the rig. It reads from a pipe whose other end only the owner holds: the kernel closes that when the owner ends.
  */
 import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'

@@ -1,9 +1,8 @@
 /**
  * What a rig is made of, however its machines are made. A *machine* is a computer of the rig as its programs see it:
- * own network, mounts, processes,
- * host name, address and disk. A *driver* makes machines: out of namespaces, or out of containers. Everything above
- * (the rig's layout, readiness,
- * faults, scenarios) speaks to machines through this contract only.
+ * own network, mounts, processes, host name, address and disk. A *driver* makes machines: out of namespaces, or out of
+ * containers. Everything above (the rig's layout, readiness, faults, scenarios) speaks to machines through this
+ * contract only.
  *
  *   Rig ──▶ layout ──▶ MachineSpec ──▶ Driver ──▶ Machine
  *    │                                               ▲
@@ -122,9 +121,8 @@ export interface Machine {
   run(command: readonly string[], options?: CommandOptions): Promise<CommandResult>
   /**
    * Starts a program that goes on until it ends, the machine ends or `endProgram` is called. Output goes to the
-   * machine's log. It may run beside
-   * the machine's processes: not frozen with them, and not in the cgroup of pods. The answer is JSON, to be kept in a
-   * record.
+   * machine's log. It may run beside the machine's processes: not frozen with them, and not in the cgroup of pods. The
+   * answer is JSON, to be kept in a record.
    */
   startProgram(command: readonly string[]): Promise<JsonValue>
   /** Ends what startProgram began, and waits for it; no error if it has ended by itself, or with the machine. */
@@ -190,8 +188,7 @@ export interface Driver {
 
   /**
    * Starts a machine and plugs it in; its program starts only once `record` has written it down. Internal with the
-   * machine's last log lines if it
-   * does not start.
+   * machine's last log lines if it does not start.
    */
   startMachine(
     rig: string,

@@ -60,8 +60,7 @@ const LOGS = 3
 
 /**
  * Makes a rig. AlreadyExists if there is one of its name; FailedPrecondition if this host cannot hold it, with each
- * shortcoming and its remedy. When it
- * fails, or `signal` is aborted (Cancelled), what was made is removed.
+ * shortcoming and its remedy. When it fails, or `signal` is aborted (Cancelled), what was made is removed.
  */
 export async function makeRig(making: Making): Promise<RigRecord> {
   const { name, driver, options, signal } = making

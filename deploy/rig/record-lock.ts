@@ -1,7 +1,7 @@
 /**
  * A lock between processes: a file that holds its holder's identity, so that one left by a process that has died is
- * known as such and taken over.
- * The file appears with its content (it is linked into place), so nobody ever reads half of one.
+ * known as such and taken over. The file appears with its content (it is linked into place), so nobody ever reads half
+ * of one.
  */
 import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -61,8 +61,7 @@ async function take(file: string, deadline: number): Promise<void> {
 
 /**
  * Removes the lock of a process that has died. Only who holds the lock on that very holding may, so that one who read
- * it long ago does not remove
- * the lock of the process that came after.
+ * it long ago does not remove the lock of the process that came after.
  */
 async function removeDead(file: string, dead: Holder, deadline: number): Promise<void> {
   const right = `${file}.${dead.pid}-${dead.startTime}-${dead.turn}`

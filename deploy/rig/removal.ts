@@ -40,8 +40,7 @@ const here = new KeyedLock()
 
 /**
  * Removes a rig with everything that belongs to it; false if there is none. FailedPrecondition while another process
- * makes it. Where something
- * resists, the rest is removed all the same, the record stays, and it can be tried again.
+ * makes it. Where something resists, the rest is removed all the same, the record stays, and it can be tried again.
  */
 export function removeRig(name: string): Promise<boolean> {
   return here.run(name, async () => {

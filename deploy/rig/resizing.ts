@@ -125,8 +125,7 @@ export async function sweepJoining(rig: RigRecord, failed: (error: GantryError) 
 
 /**
  * The lowest numbers that no node has, and that no process is giving to one; ours until they are let go of. Those of a
- * process that has ended are
- * taken, too, until its half-added nodes are removed.
+ * process that has ended are taken, too, until its half-added nodes are removed.
  */
 export async function claimNumbers(name: string, count: number): Promise<number[]> {
   const by = identify(process.pid)!
@@ -157,9 +156,8 @@ function change(name: string, call: (rig: RigRecord) => RigRecord): Promise<RigR
 
 /**
  * Takes a node away: no new pods on it, its pods deleted with their grace, then its object and its machine. With `now`
- * the machine goes first and at
- * once, as if it had burnt; its object goes after it. DeadlineExceeded, naming the pods, if they do not end in a
- * minute; the node then stays, cordoned.
+ * the machine goes first and at once, as if it had burnt; its object goes after it. DeadlineExceeded, naming the pods,
+ * if they do not end in a minute; the node then stays, cordoned.
  */
 export async function removeNode(
   name: string,

@@ -115,9 +115,8 @@ export class RigMachine {
 
   /**
    * Runs a program on the machine, as its root, to its end; also while it is stopped. A failure is a GantryError:
-   * NotFound (no such program),
-   * DeadlineExceeded (30 s unless said), Internal for an exit code that `allow` does not name, FailedPrecondition while
-   * the machine is off.
+   * NotFound (no such program), DeadlineExceeded (30 s unless said), Internal for an exit code that `allow` does not
+   * name, FailedPrecondition while the machine is off.
    */
   async run(command: readonly string[], options?: CommandOptions): Promise<CommandResult> {
     checkOptionsOf('run', options, COMMAND_OPTIONS)

@@ -98,10 +98,9 @@ export class Rig implements Faults, AsyncDisposable {
 
   /**
    * Makes a rig; it is there when all of its nodes are Ready. InvalidArgument for options that cannot be, AlreadyExists
-   * for a name that is taken,
-   * FailedPrecondition, with each shortcoming and its remedy, for a host that cannot hold it, DeadlineExceeded, with
-   * the last lines of the logs, for
-   * a cluster that does not come up. When it fails nothing of it is left.
+   * for a name that is taken, FailedPrecondition, with each shortcoming and its remedy, for a host that cannot hold it,
+   * DeadlineExceeded, with the last lines of the logs, for a cluster that does not come up. When it fails nothing of it
+   * is left.
    */
   static async up(options: RigOptions = {}): Promise<Rig> {
     checkOptionsOf('Rig.up', options, RIG_OPTIONS)
@@ -233,8 +232,8 @@ export class Rig implements Faults, AsyncDisposable {
 
   /**
    * The cluster for kubectl and client libraries of Kubernetes, as its administrator: a kubeconfig's text, which names
-   * the first controller that can be
-   * reached now. A file that names the first of all is there as long as the rig: see `kubeconfigFile`.
+   * the first controller that can be reached now. A file that names the first of all is there as long as the rig: see
+   * `kubeconfigFile`.
    */
   async kubeconfig(): Promise<string> {
     const addresses = kubeAddresses(this.#context)
@@ -252,8 +251,7 @@ export class Rig implements Faults, AsyncDisposable {
 
   /**
    * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as
-   * they are then. If one is refused
-   * nothing is written, and the error names each field with its place.
+   * they are then. If one is refused nothing is written, and the error names each field with its place.
    */
   async apply(manifests: Manifests, options: InNamespace = {}): Promise<AnyResource[]> {
     checkOptionsOf('apply', options, ['namespace'])
@@ -280,8 +278,7 @@ export class Rig implements Faults, AsyncDisposable {
 
   /**
    * Waits for an object, "deployment/web": see `Goal` for what it may be waited for. The object then; undefined once it
-   * is deleted.
-   * DeadlineExceeded, with what it was like last, after `within` (60 s unless said).
+   * is deleted. DeadlineExceeded, with what it was like last, after `within` (60 s unless said).
    */
   async until(
     object: string,
@@ -294,8 +291,7 @@ export class Rig implements Faults, AsyncDisposable {
 
   /**
    * Waits for what only the application knows: asks again and again until the answer is true. Any other answer, and any
-   * error, says why it is not so
-   * yet; DeadlineExceeded with the last after `within` (60 s unless said).
+   * error, says why it is not so yet; DeadlineExceeded with the last after `within` (60 s unless said).
    */
   async eventually(probe: () => unknown, options: Waiting = {}): Promise<void> {
     await eventually(probe, systemClock, patienceOf('eventually', options), this.#end.signal)
@@ -363,8 +359,7 @@ export class Rig implements Faults, AsyncDisposable {
 
   /**
    * Begins a fault of any kind; `values` are its parameters (lengths of time in milliseconds, sizes in bytes).
-   * InvalidArgument for a kind or values that
-   * do not fit, FailedPrecondition for what the driver cannot do.
+   * InvalidArgument for a kind or values that do not fit, FailedPrecondition for what the driver cannot do.
    */
   async fault(kind: string, values: Readonly<Record<string, unknown>>, options: BeginOptions = {}): Promise<Fault> {
     checkOptionsOf('fault', options, ['for', 'source'])

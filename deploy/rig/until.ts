@@ -58,8 +58,7 @@ function isReady(object: AnyResource): boolean {
 
 /**
  * The object once it is as wanted, undefined once it is deleted if that is wanted. One that is not there yet is waited
- * for. DeadlineExceeded, with what it
- * was like last, after `timeout` milliseconds.
+ * for. DeadlineExceeded, with what it was like last, after `timeout` milliseconds.
  */
 export async function awaitObject(
   cluster: Cluster,

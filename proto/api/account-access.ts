@@ -5,8 +5,7 @@ export const ACCESS_ANNOTATION = 'gantry.dev/access'
 
 /**
  * From the least to the most: nothing but to discover what is served; reading in its namespace, but no Secrets; writing
- * there, but no status, no
- * ServiceAccounts and no tokens; everything in the whole cluster.
+ * there, but no status, no ServiceAccounts and no tokens; everything in the whole cluster.
  */
 export const ACCESS_LEVELS = ['none', 'view', 'edit', 'admin'] as const
 

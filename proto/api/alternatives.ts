@@ -1,8 +1,7 @@
 /**
  * Fields that exclude each other. What a default put there, and nobody owns, gives way to what a configuration chooses
- * instead: a Deployment that
- * said nothing of its strategy can become one of type Recreate, and an empty directory that was nobody's choice another
- * volume.
+ * instead: a Deployment that said nothing of its strategy can become one of type Recreate, and an empty directory that
+ * was nobody's choice another volume.
  * https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#strategy, …/concepts/storage/volumes/
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'

@@ -1,9 +1,7 @@
 /**
  * JSON values to objects in memory and back, strictly: an unknown field, a value of another type, a field that Gantry
- * does not act on, two
- * items of a list with one key are errors, and all of them are told at once. Null means absent, as in Kubernetes. For
- * text with positions
- * see manifest.ts, for bytes wire.ts.
+ * does not act on, two items of a list with one key are errors, and all of them are told at once. Null means absent, as
+ * in Kubernetes. For text with positions see manifest.ts, for bytes wire.ts.
  */
 import type { JsonObject, JsonValue, Kind, Messages, Resources } from '../gen/types.ts'
 import {

@@ -1,7 +1,7 @@
 /**
  * A program's settings: a file in YAML (or JSON), read strictly, and flags that stand for single settings and win over
- * the file. Settings say
- * what may stand in it; whatever else does is refused with FILE:LINE:COLUMN (or the flag) and the nearest known name.
+ * the file. Settings say what may stand in it; whatever else does is refused with FILE:LINE:COLUMN (or the flag) and
+ * the nearest known name.
  */
 import { readFile } from 'node:fs/promises'
 import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml'
@@ -186,8 +186,7 @@ export function section<T extends object>(settings: Settings<T>): Setting<T> {
 
 /**
  * The settings in a text, an empty one being an empty map, with flags in their places. InvalidArgument with every
- * problem on a line of its
- * own, each beginning FILE:LINE:COLUMN or, for the value of a flag, the flag.
+ * problem on a line of its own, each beginning FILE:LINE:COLUMN or, for the value of a flag, the flag.
  */
 export function parseConfig<T extends object>(
   content: string,

@@ -136,8 +136,7 @@ export async function formatContexts(contexts: Contexts): Promise<string> {
 
 /**
  * The PEM texts of a context, read from their files where it names files. Undefined for a context without any of them:
- * a connection in the
- * clear, which only tests on loopback serve.
+ * a connection in the clear, which only tests on loopback serve.
  */
 export async function loadCredentials(context: Context, file: string): Promise<Credentials | undefined> {
   const { ca, cert, key, serverName } = context

@@ -1,8 +1,7 @@
 /**
  * The archive that `Pods.Copy` carries, for both of its ends: a tar archive (POSIX.1-2001 pax) whose first entry is
- * what is copied, called ".", and
- * whose further entries are "./name", "./name/below". Neither end trusts the other: names that lead elsewhere are
- * refused here.
+ * what is copied, called ".", and whose further entries are "./name", "./name/below". Neither end trusts the other:
+ * names that lead elsewhere are refused here.
  */
 import { extract, pack, type Header, type Pack } from 'tar-stream'
 import { GantryError } from './errors.ts'
@@ -115,8 +114,8 @@ function headerOf({
 
 /**
  * Hands out the entries of an archive one after the other; each one's content must be read to its end or left.
- * InvalidArgument for what is no archive
- * or has names that lead out of it. What `pieces` throws is thrown; an archive that ends in the middle is Unavailable.
+ * InvalidArgument for what is no archive or has names that lead out of it. What `pieces` throws is thrown; an archive
+ * that ends in the middle is Unavailable.
  */
 export async function readArchive(
   pieces: AsyncIterable<Uint8Array>,

@@ -1,7 +1,7 @@
 /**
  * What an object gets that its manifest does not say: the option `default` of each field, and the few values that
- * depend on others (those
- * of Kubernetes, https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/).
+ * depend on others (those of Kubernetes,
+ * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/).
  */
 import type {
   AnyResource,

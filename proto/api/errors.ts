@@ -1,7 +1,7 @@
 /**
  * The one error class. Its codes are closed: callers switch on them and never on message text. At a border (gRPC, a
- * child process, a file)
- * whatever was thrown becomes a GantryError by `GantryError.from`, which keeps the original as `cause`.
+ * child process, a file) whatever was thrown becomes a GantryError by `GantryError.from`, which keeps the original as
+ * `cause`.
  */
 import type { ErrorDetail } from '../gen/types.ts'
 

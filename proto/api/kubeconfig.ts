@@ -7,8 +7,7 @@ import { formatYaml } from './yaml-text.ts'
 
 /**
  * The YAML of a kubeconfig with one context, as kubectl writes it. All that it needs stands in it, so that it is as
- * secret as the key. `server`: host:port, for
- * the file has room for one controller only.
+ * secret as the key. `server`: host:port, for the file has room for one controller only.
  */
 export function kubeconfig(
   { name, namespace }: Pick<Context, 'name' | 'namespace'>,

@@ -1,7 +1,6 @@
 /**
  * Files that people write: YAML or JSON with any number of objects, read as a whole or refused as a whole, every
- * problem with its place.
- * Apart from codec.ts, because the YAML parser is only loaded where files are read.
+ * problem with its place. Apart from codec.ts, because the YAML parser is only loaded where files are read.
  */
 import type { AnyResource, CustomResourceDefinition, JsonObject, JsonValue, Kind } from '../gen/types.ts'
 import { inspectJson } from './codec.ts'

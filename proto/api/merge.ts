@@ -1,8 +1,7 @@
 /**
  * Merging by shape: one object's fields into another's, which fields an object has, which differ between two, and
- * taking fields away.
- * A null, an empty list and an empty map count as absent, as they are not stored; an empty message is a value.
- * Arguments stay as they were.
+ * taking fields away. A null, an empty list and an empty map count as absent, as they are not stored; an empty message
+ * is a value. Arguments stay as they were.
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { GantryError } from './errors.ts'
@@ -70,10 +69,8 @@ function repeatedSteps(shape: Shape & { kind: 'keyed' | 'set' }, list: readonly 
 
 /**
  * `live` with the fields of `configuration`: keyed lists merge item by item (live order, new items behind in the
- * configuration's order), sets
- * and maps join, all else is replaced. Live items that share a key give way to the configuration's item with it.
- * InvalidArgument names an item
- * whose key comes twice in the configuration.
+ * configuration's order), sets and maps join, all else is replaced. Live items that share a key give way to the
+ * configuration's item with it. InvalidArgument names an item whose key comes twice in the configuration.
  */
 export function mergeFields(
   shape: Shape,
@@ -145,8 +142,8 @@ export function fieldsOf(shape: Shape, value: Maybe): FieldSet {
 
 /**
  * The paths of all fields that a value adds where there was nothing. Other than with `fieldsOf`, what holds fields (a
- * map, a list, a message)
- * is there itself, too, as it came with them: structured-merge-diff, which Kubernetes compares with, writes it as ".".
+ * map, a list, a message) is there itself, too, as it came with them: structured-merge-diff, which Kubernetes compares
+ * with, writes it as ".".
  */
 function addedFields(shape: Shape, value: Maybe): FieldSet {
   if (isAbsent(shape, value)) return FieldSet.EMPTY
@@ -258,8 +255,7 @@ function joined(member: boolean, parts: readonly (readonly [string, Difference])
 
 /**
  * `value` without the fields in `fields` that do not stand in `keep`. Where all of a branch goes, what else is in it
- * goes too: defaults that
- * were filled in below a field leave with the field.
+ * goes too: defaults that were filled in below a field leave with the field.
  */
 export function removeFields(shape: Shape, value: JsonValue, fields: FieldSet, keep: FieldSet): JsonValue {
   if (fields.children.size === 0) return value

@@ -1,7 +1,7 @@
 /**
  * Which labels a node may give to itself: those that Kubernetes' NodeRestriction lets a kubelet set, and those outside
- * of the domains that mean
- * something to the control plane. Users direct pods, Secrets and traffic to nodes by all others.
+ * of the domains that mean something to the control plane. Users direct pods, Secrets and traffic to nodes by all
+ * others.
  * https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
  */
 

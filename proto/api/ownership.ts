@@ -65,10 +65,9 @@ interface Owner {
 
 /**
  * The live object with the configuration's fields made true and owned by the manager, without the fields that the
- * manager named before and
- * now does not, unless others own them too. `changed` false: the result is the live object, nothing is to be written.
- * Conflict names every field that another entry owns with another value, unless `force`; InvalidArgument names an item
- * that comes twice.
+ * manager named before and now does not, unless others own them too. `changed` false: the result is the live object,
+ * nothing is to be written. Conflict names every field that another entry owns with another value, unless `force`;
+ * InvalidArgument names an item that comes twice.
  */
 export function applyConfiguration({
   kind,

@@ -28,8 +28,8 @@ const COPY_LIMIT = 3 * 1024 * 1024
 
 /**
  * JSON Patch, https://www.rfc-editor.org/rfc/rfc6902: all operations or none. InvalidArgument names the operation by
- * its index, and its path;
- * a `test` that does not hold is FailedPrecondition; ResourceExhausted for one that copies too much.
+ * its index, and its path; a `test` that does not hold is FailedPrecondition; ResourceExhausted for one that copies too
+ * much.
  */
 export function applyJsonPatch(target: JsonValue, patch: JsonValue): JsonValue {
   if (!Array.isArray(patch)) throw new GantryError('InvalidArgument', 'a JSON patch is a list of operations')

@@ -1,7 +1,7 @@
 /**
  * Where in an object: `spec.containers[0].image`, `metadata.labels[app]`. A dot leads to a field, brackets to a list's
- * item (by index) or a
- * map's entry (by key). Errors name fields in this form; a path that is empty is the object itself.
+ * item (by index) or a map's entry (by key). Errors name fields in this form; a path that is empty is the object
+ * itself.
  */
 
 /** The path of a field of the message at `path`. */

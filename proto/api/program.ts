@@ -91,8 +91,7 @@ export interface Terminal {
 
 /**
  * The settings to run with, or the exit code when there is nothing to run: something was printed (0), or what is given
- * is refused and why was
- * printed (2). `check` throws InvalidArgument for settings that do not go together.
+ * is refused and why was printed (2). `check` throws InvalidArgument for settings that do not go together.
  */
 export async function configure<T extends object>(
   program: Program,

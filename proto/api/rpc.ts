@@ -1,7 +1,6 @@
 /**
  * The services of the schema over gRPC: promises, async iterables and AbortSignals outside, GantryErrors in both
- * directions.
- * An error travels as gRPC status plus an ErrorStatus in the trailing metadata `gantry-error-bin`.
+ * directions. An error travels as gRPC status plus an ErrorStatus in the trailing metadata `gantry-error-bin`.
  */
 import { isIP } from 'node:net'
 import * as grpc from '@grpc/grpc-js'
@@ -111,8 +110,7 @@ function fromService(error: grpc.ServiceError): GantryError {
 
 /**
  * "connect ECONNREFUSED 10.0.0.1:7443" out of the sentences that the library puts around the reason for having no
- * connection, and of a deadline
- * only how long it was.
+ * connection, and of a deadline only how long it was.
  */
 function withoutFrame(text: string): string {
   const passed = /^Deadline exceeded after ([\d.]+)s/.exec(text)?.[1]

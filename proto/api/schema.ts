@@ -178,8 +178,7 @@ export function findKind(apiVersion: string, kind: string): Kind | undefined {
 
 /**
  * The resource that a person means by a word on the command line: kind, plural, singular or short name, in any case,
- * optionally with the
- * group behind a dot ("deployments.apps"). Undefined if none fits.
+ * optionally with the group behind a dot ("deployments.apps"). Undefined if none fits.
  */
 export function findResource(word: string): ResourceSchema | undefined {
   const [name = '', ...rest] = word.toLowerCase().split('.')

@@ -181,8 +181,7 @@ function zeroText(kind: Kind, path: string): string {
 
 /**
  * Reads "metadata.name=web,spec.nodeName!=n1". Any single-valued field of the kind will do. InvalidArgument says where
- * the text is wrong, or,
- * when a kind is given, which field the kind does not have.
+ * the text is wrong, or, when a kind is given, which field the kind does not have.
  */
 export function parseFieldSelector(text: string, kind?: Kind): FieldMatcher {
   const scanner = new Scanner('field selector', text)

@@ -109,9 +109,8 @@ function mergeList(shape: Shape, target: readonly JsonValue[], patch: readonly J
 
 /**
  * The order of a merged list: what the patch names in its own order, and each of the others before the first of those
- * that it came before. What is new
- * comes before what it was not compared with, so that an item that is added alone is the first. `placeOf`: where
- * something was before, if it was there.
+ * that it came before. What is new comes before what it was not compared with, so that an item that is added alone is
+ * the first. `placeOf`: where something was before, if it was there.
  */
 function weave<T>(others: readonly T[], named: readonly T[], placeOf: (item: T) => number | undefined): T[] {
   const woven: T[] = []

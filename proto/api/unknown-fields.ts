@@ -1,8 +1,7 @@
 /**
  * What protobuf bytes hold that the schema does not know. Decoding drops it, as protobuf and Kubernetes want; over
- * gRPC, where both sides are of
- * Gantry, nothing is accepted and then ignored. The scan is separate, so that the store's bytes and those of
- * Kubernetes' clients do without it.
+ * gRPC, where both sides are of Gantry, nothing is accepted and then ignored. The scan is separate, so that the store's
+ * bytes and those of Kubernetes' clients do without it.
  * https://protobuf.dev/programming-guides/encoding/
  */
 import protobuf from 'protobufjs/minimal.js'

@@ -1,8 +1,7 @@
 /**
  * Whether an object is as it must be: the options of its schema, then the rules that hold between fields, those of
- * Kubernetes. Called by the
- * API on every write, after defaulting. Its status is judged by `validateStatus` alone. Each rule is in validation/, by
- * what it is about.
+ * Kubernetes. Called by the API on every write, after defaulting. Its status is judged by `validateStatus` alone. Each
+ * rule is in validation/, by what it is about.
  */
 import type { AnyResource, ErrorDetail, Kind, Resources } from '../gen/types.ts'
 import { customKinds } from './custom/definitions.ts'

@@ -1,8 +1,7 @@
 /**
  * Protobuf bytes to objects in memory and back. In memory an object has the shape of its JSON: a quantity, time or
- * int-or-string is one
- * value, inlined messages stand in their parent, absent fields are absent, an enum is its name, a oneof is `{ case,
- * value }`.
+ * int-or-string is one value, inlined messages stand in their parent, absent fields are absent, an enum is its name, a
+ * oneof is `{ case, value }`.
  * https://protobuf.dev/programming-guides/encoding/
  */
 import protobuf from 'protobufjs/minimal.js'

@@ -1,7 +1,6 @@
 /**
  * YAML text (JSON is YAML too) to JSON values, with the place of each. YAML 1.2, and of YAML 1.1 what manifests rely on
- * and Kubernetes
- * honours: 0644 is octal and `<<` merges. Words such as `yes` and `on` stay strings.
+ * and Kubernetes honours: 0644 is octal and `<<` merges. Words such as `yes` and `on` stay strings.
  */
 import {
   Composer,

@@ -1,8 +1,7 @@
 /**
  * Empty values in protobuf that stand for absent ones. Kubernetes' clients in Go write every field that is no pointer,
- * whether it was set or not: an
- * empty string, 0, false, a structure with nothing in it. Only a field with the option `presence` tells them from
- * absence, as Go's pointers do.
+ * whether it was set or not: an empty string, 0, false, a structure with nothing in it. Only a field with the option
+ * `presence` tells them from absence, as Go's pointers do.
  * https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#optional-vs-required
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'

@@ -52,10 +52,8 @@ export function clockFromEnvironment(environment: NodeJS.ProcessEnv): Clock {
 
 /**
  * A clock whose wall time is off by what a file says, noticed within a second; deadlines and timers go on undisturbed.
- * Each line of the file is a
- * name and milliseconds, "f3 -3600000", which add up; no file is no offset. While the file cannot be read or a line is
- * something else, the offset
- * stays as it was. Looking keeps no process alive.
+ * Each line of the file is a name and milliseconds, "f3 -3600000", which add up; no file is no offset. While the file
+ * cannot be read or a line is something else, the offset stays as it was. Looking keeps no process alive.
  */
 export class OffsetClock implements Clock {
   readonly #base: Clock

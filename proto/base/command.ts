@@ -24,8 +24,8 @@ export interface CommandResult {
 
 /**
  * Runs a program to its end. A failure is a GantryError with the end of its standard error as text: NotFound (no such
- * program), DeadlineExceeded,
- * Cancelled, or `Internal` for another exit code, which stands as `value` in the details with field "exitCode".
+ * program), DeadlineExceeded, Cancelled, or `Internal` for another exit code, which stands as `value` in the details
+ * with field "exitCode".
  */
 export function run(program: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const { timeout = 30_000, signal, allow = [0] } = options

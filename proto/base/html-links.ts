@@ -1,7 +1,7 @@
 /**
  * Links in HTML that lead to the root of a host, turned into ones below a prefix: for pages that are seen through a
- * proxy. All else of the text stays as
- * it is. Who writes the page may mean harm, so each character is looked at a bounded number of times.
+ * proxy. All else of the text stays as it is. Who writes the page may mean harm, so each character is looked at a
+ * bounded number of times.
  * https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
  */
 import { Transform, type TransformCallback } from 'node:stream'

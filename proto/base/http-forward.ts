@@ -1,7 +1,6 @@
 /**
  * HTTP requests handed on over a connection that is there already (RFC 9110, section 7.6): what concerns one connection
- * only stays, redirects of the
- * other side lead back through here.
+ * only stays, redirects of the other side lead back through here.
  */
 import {
   request as makeRequest,
@@ -59,8 +58,7 @@ export async function forwardRequest(
 
 /**
  * Hands on a request to change the protocol, and joins the two connections if the other side agrees; otherwise its
- * answer is the last thing said on
- * the client's. Resolves when both have ended. Rejects if there is no answer.
+ * answer is the last thing said on the client's. Resolves when both have ended. Rejects if there is no answer.
  */
 export async function forwardUpgrade(
   request: IncomingMessage,

@@ -1,7 +1,6 @@
 /**
  * Keys that wait to be worked on. A key added while it waits is there once; added while it is being worked on, it comes
- * again afterwards;
- * one key is never worked on twice at once. Failed keys come back with growing delays.
+ * again afterwards; one key is never worked on twice at once. Failed keys come back with growing delays.
  */
 import { backoffDelay, type BackoffOptions } from './backoff.ts'
 import type { Clock, Timer } from './clock.ts'
@@ -56,8 +55,8 @@ export class WorkQueue {
 
   /**
    * Works on keys until the signal is aborted, at most `concurrency` at once. A pass that throws is told to `failed`
-   * and the key comes back
-   * later; one that succeeds clears the key's failures. Resolves when the passes under way have ended.
+   * and the key comes back later; one that succeeds clears the key's failures. Resolves when the passes under way have
+   * ended.
    */
   async run(
     pass: (key: string) => Promise<void>,

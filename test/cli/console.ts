@@ -12,8 +12,7 @@ export const NOW = Date.UTC(2026, 0, 31, 12, 0, 0)
 
 /**
  * By import(), as the program itself loads its commands: a test file may have been loaded by require, and what import()
- * loads then are other
- * instances of the same modules, whose errors would not be known here.
+ * loads then are other instances of the same modules, whose errors would not be known here.
  */
 async function program(): Promise<typeof import('../../cli/program.ts').runProgram> {
   return (await import('../../cli/program.ts')).runProgram

@@ -24,8 +24,7 @@ const GIBI = 2 ** 30
 
 /**
  * The program of each machine: counts its starts on the machine's disk, answers with its host name on a port, and then
- * beats, in its run directory.
- * Arguments: state directory, run directory.
+ * beats, in its run directory. Arguments: state directory, run directory.
  */
 const PROGRAM = `echo start >> "$1/starts"; echo $$ > "$2/pid"; mkdir -p "$2/www"; hostname > "$2/www/name"
 echo "hello from $(hostname)"

@@ -1,7 +1,6 @@
 /**
  * Kubernetes' own clients while controllers fail. Some go on all the time and note what they were told; each test is a
- * fault, and what people and pods notice of
- * it; the last looks whether all that was acknowledged is there, once.
+ * fault, and what people and pods notice of it; the last looks whether all that was acknowledged is there, once.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

@@ -1,8 +1,7 @@
 /**
  * The network while parts of the cluster fail: a client on a node that stays asks on and on, by name and by new
- * connections, beside a connection that
- * lasts and one that a policy must refuse. It notes when each question began, so that a fault's harm can be told from
- * what is allowed.
+ * connections, beside a connection that lasts and one that a policy must refuse. It notes when each question began, so
+ * that a fault's harm can be told from what is allowed.
  */
 import assert from 'node:assert/strict'
 import { uptime } from 'node:os'

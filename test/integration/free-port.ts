@@ -4,8 +4,7 @@ import { systemRandom } from '../../proto/base/random.ts'
 
 /**
  * Below those that the kernel gives to connections and to `listen(0)` (from 32768): such a one may be somebody's by the
- * time it is listened on,
- * also that of a client which tries to connect to that very port. And below those of NodePorts.
+ * time it is listened on, also that of a client which tries to connect to that very port. And below those of NodePorts.
  */
 const [FIRST, END] = [12_000, 30_000]
 

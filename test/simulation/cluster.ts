@@ -1,7 +1,7 @@
 /**
  * A cluster in one process under a simulated clock: one store in memory, controllers with all that leads and
- * dispatches, and agents whose pods
- * are counters. Only what stands between the parts (network, disk, processes) is not real.
+ * dispatches, and agents whose pods are counters. Only what stands between the parts (network, disk, processes) is not
+ * real.
  */
 import { setImmediate } from 'node:timers/promises'
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'

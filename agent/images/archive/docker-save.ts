@@ -1,7 +1,7 @@
 /**
  * Images of an archive as `docker save` wrote it before it had an OCI layout in it: manifest.json lists, for each, its
- * config, its layers and its names.
- * There is no manifest as registries have it; one is made here, always the same for the same archive.
+ * config, its layers and its names. There is no manifest as registries have it; one is made here, always the same for
+ * the same archive.
  */
 import { createHash } from 'node:crypto'
 import { GantryError } from '../../../proto/api/errors.ts'

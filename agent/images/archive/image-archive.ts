@@ -1,7 +1,7 @@
 /**
  * Images in one tar archive: an OCI image layout
- * (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md), or what `docker save`
- * writes. Read in place: an entry is a part of the file. To a pull it is a registry that has just these images.
+ * (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md), or what `docker save` writes. Read in
+ * place: an entry is a part of the file. To a pull it is a registry that has just these images.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -68,8 +68,8 @@ export class ImageArchive implements ImageSource {
 
   /**
    * Reads what an uncompressed archive holds. `name` is what its only image is called, or the only one that the archive
-   * has no name for. InvalidArgument, with the place in the
-   * archive and what to do, for one that holds no images or is damaged.
+   * has no name for. InvalidArgument, with the place in the archive and what to do, for one that holds no images or is
+   * damaged.
    */
   static async open(path: string, name?: string): Promise<ImageArchive> {
     const file = await open(path, 'r')

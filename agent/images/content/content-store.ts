@@ -1,7 +1,7 @@
 /**
  * Blobs by digest. A blob is visible, as `blobs/sha256/<hex>`, only after its size and digest were verified and its
- * bytes were synced; what
- * has come of an unfinished one stands in `ingests/<hex>`, from where it is continued, also by a later start.
+ * bytes were synced; what has come of an unfinished one stands in `ingests/<hex>`, from where it is continued, also by
+ * a later start.
  */
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -27,8 +27,7 @@ export interface Ingest {
   offset(): Promise<number>
   /**
    * Takes a body that continues the blob, or begins it again. Unavailable: it ended too early (what came is kept);
-   * InvalidArgument: it is
-   * not the blob (nothing is kept); ResourceExhausted: the disk is full (nothing is kept).
+   * InvalidArgument: it is not the blob (nothing is kept); ResourceExhausted: the disk is full (nothing is kept).
    */
   write(body: {
     readonly host: string
@@ -98,8 +97,7 @@ export class ContentStore {
 
   /**
    * Gets a blob that is not here yet. `download` calls `write` until it succeeds; `arrived` is told the bytes there so
-   * far. Calls for one
-   * digest wait for each other, and the later ones find it here.
+   * far. Calls for one digest wait for each other, and the later ones find it here.
    */
   ingest(blob: BlobName, download: (ingest: Ingest) => Promise<void>, arrived: (bytes: number) => void): Promise<void> {
     return this.#lock.run(blob.digest, async () => {
@@ -133,8 +131,7 @@ export class ContentStore {
 
   /**
    * Removes every blob that is neither in `live` nor held and came more than `olderThanMillis` ago (a pull that failed
-   * is to find again what it
-   * had), and unfinished ones that nobody has continued for a day.
+   * is to find again what it had), and unfinished ones that nobody has continued for a day.
    */
   async sweep(live: ReadonlySet<string>, olderThanMillis: number): Promise<void> {
     const dead = (digest: string): boolean => !live.has(digest) && !this.holds.has(digest)

@@ -164,8 +164,7 @@ export class RegistryClient {
 
   /**
    * A mirror that cannot be reached is passed over at once; the registry itself is tried again. Pauses that it asks for
-   * are kept. A body
-   * that was cut is asked for again, without counting as a failure if enough of it came.
+   * are kept. A body that was cut is asked for again, without counting as a failure if enough of it came.
    */
   async #retry<T>(endpoint: Endpoint, signal: AbortSignal, attempt: (endpoint: Endpoint) => Promise<T>): Promise<T> {
     for (let failures = 1; ; failures++) {

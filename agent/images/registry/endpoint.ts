@@ -93,8 +93,8 @@ function parseBase(address: string, name: string): URL {
 
 /**
  * The base of a mirror, and the folder in which it keeps what is of this registry, with a slash at its end: what
- * follows "/v2/" in the address, where
- * "*" stands for the registry's name. A repository's name may hold no colon: the one before a port becomes "_".
+ * follows "/v2/" in the address, where "*" stands for the registry's name. A repository's name may hold no colon: the
+ * one before a port becomes "_".
  */
 function parseMirror(address: string, registry: string): { readonly base: URL; readonly folder: string } {
   const [, root = address, folder = ''] = /^([^?#]*?)\/v2\/([^?#]*?)\/*$/.exec(address) ?? []

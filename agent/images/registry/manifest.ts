@@ -119,9 +119,8 @@ export function parseConfig(bytes: Uint8Array, name: string): Config {
 
 /**
  * The entry of an index for a platform, or undefined. Of several variants the machine's own or the plainest is taken:
- * an amd64 machine may
- * lack what v2 or v3 need, an arm64 one is always v8. An index of one manifest that names no platform is taken as it
- * is.
+ * an amd64 machine may lack what v2 or v3 need, an arm64 one is always v8. An index of one manifest that names no
+ * platform is taken as it is.
  */
 export function choosePlatform(index: Extract<Manifest, { kind: 'index' }>, wanted: Platform): Descriptor | undefined {
   const fitting = index.manifests.filter(

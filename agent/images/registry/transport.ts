@@ -50,8 +50,7 @@ export class Transport {
    * Sends a request and follows redirects, but none from HTTPS to HTTP; the Authorization header does not follow to
    * another origin (RFC 9110,
    * 15.4). Errors: Unavailable (unreachable, cut, silent for too long), FailedPrecondition (certificate not trusted, or
-   * plain HTTP not
-   * allowed), Cancelled. Any status that is no redirect is an answer.
+   * plain HTTP not allowed), Cancelled. Any status that is no redirect is an answer.
    */
   async send(request: HttpRequest): Promise<HttpResponse> {
     let { url, headers } = request

@@ -37,15 +37,14 @@ export interface Snapshotter {
   committed(chainId: string): boolean
   /**
    * Makes a committed snapshot on top of `parent` ('' for none; FailedPrecondition if it is not committed). Calls for
-   * one chain id wait for
-   * each other, and `fill` is called for the first only. When it fails, nothing is left.
+   * one chain id wait for each other, and `fill` is called for the first only. When it fails, nothing is left.
    */
   commit(chainId: string, parent: string, fill: Fill): Promise<void>
 
   /**
    * The active snapshot of this key, made if there is none, mounted if it is not. '' is an empty file system.
-   * AlreadyExists: the key stands
-   * on another chain id; NotFound: the chain id is not committed; InvalidArgument: the key is no file name.
+   * AlreadyExists: the key stands on another chain id; NotFound: the chain id is not committed; InvalidArgument: the
+   * key is no file name.
    */
   mount(key: string, chainId: string): Promise<{ readonly path: string }>
   /** Unmounts and removes. Not there: nothing happens. */

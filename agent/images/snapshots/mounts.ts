@@ -1,7 +1,6 @@
 /**
  * Overlay mounts, made and removed by mount(8) and umount(8). What is asked for while one of them runs is done by the
- * next in one process:
- * a hundred containers that start together cost a few processes, not a hundred.
+ * next in one process: a hundred containers that start together cost a few processes, not a hundred.
  */
 import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

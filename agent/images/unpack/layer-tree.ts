@@ -1,7 +1,6 @@
 /**
  * The rules by which a layer's entries become files, whatever the archive says: every path is made canonical within the
- * root, whiteouts
- * take overlayfs' form, and what would leave the root or forge overlayfs' own marks is refused.
+ * root, whiteouts take overlayfs' form, and what would leave the root or forge overlayfs' own marks is refused.
  * https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md, https://docs.kernel.org/filesystems/overlayfs.html
  */
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -80,8 +79,7 @@ export class LayerTree {
 
   /**
    * The entries to write for one of the archive: missing parents first. None for a whiteout, which is kept for the end.
-   * InvalidArgument
-   * names the entry and the rule it breaks.
+   * InvalidArgument names the entry and the rule it breaks.
    */
   async add(raw: TarEntry): Promise<readonly TarEntry[]> {
     this.#count(raw)
@@ -268,8 +266,7 @@ function join(parent: string, name: string): string {
 
 /**
  * File capabilities and the user's own attributes. Others (security.selinux and the like) speak of the machine that
- * built the image and are
- * left out; those that steer overlayfs itself are refused.
+ * built the image and are left out; those that steer overlayfs itself are refused.
  */
 function keptXattrs(entry: TarEntry): ReadonlyMap<string, string> {
   for (const name of entry.xattrs.keys())

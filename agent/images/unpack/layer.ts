@@ -1,9 +1,7 @@
 /**
  * A layer's blob made into files. The archive is read here, checked and rewritten entry by entry (layer-tree.ts), and
- * what comes out is
- * written by one `tar` process: it alone sets owners, modes, times, devices and attributes, away from the event loop.
- * Nothing in the
- * rewritten archive leads outside of its directory, so tar need not distrust it.
+ * what comes out is written by one `tar` process: it alone sets owners, modes, times, devices and attributes, away from
+ * the event loop. Nothing in the rewritten archive leads outside of its directory, so tar need not distrust it.
  */
 import { createHash } from 'node:crypto'
 import { statfs } from 'node:fs/promises'
@@ -45,10 +43,8 @@ const FULL_BYTES = 1 << 20
 
 /**
  * Unpacks a layer into an empty directory. Returns the directories that hide what is below them. After a failure the
- * directory holds
- * rubbish. InvalidArgument: damaged, truncated, against the rules, more than the budget has, or not what `diffId` says;
- * ResourceExhausted: the disk
- * is full, or nearly.
+ * directory holds rubbish. InvalidArgument: damaged, truncated, against the rules, more than the budget has, or not
+ * what `diffId` says; ResourceExhausted: the disk is full, or nearly.
  */
 export async function unpackLayer(
   source: LayerSource,

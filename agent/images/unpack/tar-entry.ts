@@ -1,7 +1,6 @@
 /**
  * An entry of a tar archive. Paths and values are byte strings: one character (0–255) per byte, as file names on Linux
- * are bytes in no
- * particular encoding, and extended attributes are not text at all.
+ * are bytes in no particular encoding, and extended attributes are not text at all.
  */
 export type EntryType = 'file' | 'hardlink' | 'symlink' | 'character' | 'block' | 'directory' | 'fifo'
 

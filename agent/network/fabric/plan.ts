@@ -70,8 +70,7 @@ export interface Unreachable {
 
 /**
  * The hardware address of a node's overlay device, which follows from the node's address: so nobody has to be told of
- * it. Locally administered;
- * of an IPv4 address it holds all, of an IPv6 address a digest.
+ * it. Locally administered; of an IPv4 address it holds all, of an IPv6 address a digest.
  */
 export function overlayMac(address: string): string {
   const { family, value } = readAddress(address)!
@@ -101,8 +100,7 @@ export function overlayDevices(own: PeerNode, port: number, mtu: (address: strin
 
 /**
  * Each peer's ranges lead to its address where it is on a link with this node, else through the overlay. A peer that is
- * not present keeps its
- * routes: it may be back, and its pods' addresses are nobody else's.
+ * not present keeps its routes: it may be back, and its pods' addresses are nobody else's.
  */
 export function planFabric(
   own: PeerNode,

@@ -1,10 +1,9 @@
 /**
  * Scripts for `nft -f` (nft(8)), each one transaction: the kernel goes from one table to the next at once or not at
- * all. But a packet that is on its way at that
- * moment may begin with what was and go on with what is: its rules stay those of when it entered a base chain, while it
- * finds elements of maps and sets as they
- * are when it looks, and the next base chain as it is then. So nothing that keeps a pod's guard is taken away in the
- * transaction that brings what follows on it.
+ * all. But a packet that is on its way at that moment may begin with what was and go on with what is: its rules stay
+ * those of when it entered a base chain, while it finds elements of maps and sets as they are when it looks, and the
+ * next base chain as it is then. So nothing that keeps a pod's guard is taken away in the transaction that brings what
+ * follows on it.
  */
 import { nft, type NftText } from '../../program-text.ts'
 import { addressType, MAPS, NO_TABLE, REFUSE, type KernelSet, type PolicyTable } from './ruleset.ts'
@@ -20,8 +19,7 @@ const ELEMENTS = 500
 
 /**
  * To be run one after another; none if nothing differs. `before`: what is there; undefined if that is not known, then
- * the table is made anew, whatever is there,
- * and a deputy has the same in it meanwhile. Counters begin again then.
+ * the table is made anew, whatever is there, and a deputy has the same in it meanwhile. Counters begin again then.
  */
 export function changeScripts(before: PolicyTable | undefined, after: PolicyTable): NftText[] {
   if (before === undefined)

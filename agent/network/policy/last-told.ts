@@ -1,7 +1,6 @@
 /**
  * What was told last of pods that this node still has and the control plane tells nothing of any more. It has deleted
- * them, by force or while
- * the node was not heard from; until they have ended here they are guarded as before.
+ * them, by force or while the node was not heard from; until they have ended here they are guarded as before.
  */
 import type { AddressSet, GuardedPod, PolicyRules } from '../../../proto/gen/types.ts'
 import type { NetworkView } from '../contract.ts'
@@ -29,8 +28,7 @@ export class LastTold {
 
   /**
    * The view with what is kept; the next call begins from this one. `given`: the node's pods, by uid. Of a kept pod's
-   * policies and sets those
-   * that are still told say what they say now.
+   * policies and sets those that are still told say what they say now.
    */
   with(view: Entries, given: ReadonlyMap<string, unknown>): Entries {
     const now: Told = {

@@ -114,8 +114,8 @@ function digest(text: string): string {
 
 /**
  * `given`: addresses by pod, as this node gave them. They count more than what the control plane knows of the pod,
- * which hears of them only
- * later; nor may an address that another pod has been given since be guarded as the pod that had it before.
+ * which hears of them only later; nor may an address that another pod has been given since be guarded as the pod that
+ * had it before.
  */
 export function policyTable(
   view: Pick<NetworkView, 'entries'>,

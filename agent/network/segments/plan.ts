@@ -1,8 +1,7 @@
 /**
  * A Network on this node: a bridge without an address of its own, and a VXLAN device with the network's number that
- * joins it to the bridges of
- * the other nodes with pods on it (RFC 7348). Pure: which there are to be, and the lines for ip(8) and bridge(8) that
- * make them so.
+ * joins it to the bridges of the other nodes with pods on it (RFC 7348). Pure: which there are to be, and the lines for
+ * ip(8) and bridge(8) that make them so.
  */
 import { createHash } from 'node:crypto'
 import { formatAddress, readCidr, type AddressRange } from '../../../proto/api/cidr.ts'

@@ -1,7 +1,7 @@
 /**
  * The Networks that pods of this node are on. A part of the network that follows which there are, and what gives pods
- * their interfaces on them.
- * It keeps no record: the caller keeps each pod's interfaces, and what nobody knows is removed.
+ * their interfaces on them. It keeps no record: the caller keeps each pod's interfaces, and what nobody knows is
+ * removed.
  */
 import { familyOf } from '../../../proto/api/cidr.ts'
 import { GantryError } from '../../../proto/api/errors.ts'

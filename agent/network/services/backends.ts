@@ -15,9 +15,8 @@ export interface KnownBackend {
 
 /**
  * A backend in slots 0 … n-1, so that a random number below n finds one. An endpoint that goes gives its slot to the
- * one in the last: a change costs two or three
- * elements however many there are. With affinity, clients remember an endpoint's identity instead, which stays the same
- * as long as its address does.
+ * one in the last: a change costs two or three elements however many there are. With affinity, clients remember an
+ * endpoint's identity instead, which stays the same as long as its address does.
  */
 export class Backend {
   readonly number: number

@@ -37,9 +37,8 @@ export const ZONE_LABEL = 'topology.kubernetes.io/zone'
 
 /**
  * Ready endpoints; those that are on their way out but still serve only where there is no ready one (KEP-1669). Among
- * all nodes' endpoints hints
- * and nearness choose as in https://kubernetes.io/docs/concepts/services-networking/topology-aware-routing/: only if
- * every ready endpoint says
+ * all nodes' endpoints hints and nearness choose as in
+ * https://kubernetes.io/docs/concepts/services-networking/topology-aware-routing/: only if every ready endpoint says
  * whom it is for and at least one is for this node; never for traffic that stays on the node.
  */
 export function chooseEndpoints(

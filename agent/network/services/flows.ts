@@ -1,9 +1,8 @@
 /**
  * Connections that the kernel keeps sending where they once went. TCP is left alone: its flows live until the pod ends.
- * UDP and SCTP clients would never notice
- * that an endpoint is gone, so their entries are deleted, by conntrack(8). So are those of TCP to a controller that is
- * gone, which may have had no time to end
- * them: the client's next packet goes to another controller, which knows nothing of the connection and resets it.
+ * UDP and SCTP clients would never notice that an endpoint is gone, so their entries are deleted, by conntrack(8). So
+ * are those of TCP to a controller that is gone, which may have had no time to end them: the client's next packet goes
+ * to another controller, which knows nothing of the connection and resets it.
  */
 import type { AddressFamily } from '../../../proto/api/cidr.ts'
 import type { Run } from '../../launcher.ts'

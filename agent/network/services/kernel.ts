@@ -86,8 +86,8 @@ export class ServiceTable {
 
 /**
  * New chains, to be made in a transaction before: a packet on its way finds elements as they are when it looks, but
- * chains as they were when it entered the
- * first one. In one made together with the element that leads to it, it would find no rule.
+ * chains as they were when it entered the first one. In one made together with the element that leads to it, it would
+ * find no rule.
  */
 function chainsOf(change: TableChange): NftText[] {
   return transaction({ ...change, elements: [], removed: [] })

@@ -14,8 +14,7 @@ export const FAMILIES: readonly AddressFamily[] = [4, 6]
 
 /**
  * A backend's number stands in the packet mark's lower 24 bits while the first packet of a connection goes from chain
- * to chain; the upper 8 tell
- * that it is ours. Number 0: the connection is to be refused.
+ * to chain; the upper 8 tell that it is ours. Number 0: the connection is to be refused.
  */
 export const MARK = 0x4700_0000
 export const LARGEST_NUMBER = 0x00ff_ffff
@@ -176,10 +175,9 @@ export function rules(ranges: Ranges): NftText[] {
 
 /**
  * Who sends the answers? A pod of this node answers through it, and so it is for a pod's own connections; everything
- * else would answer past the
- * node, to a client that knows nothing of the endpoint, unless the node's address stands for the client's. Towards pods
- * that is the address that
- * is the gateway of the node's own pods: it is reached the way that their packets come.
+ * else would answer past the node, to a client that knows nothing of the endpoint, unless the node's address stands for
+ * the client's. Towards pods that is the address that is the gateway of the node's own pods: it is reached the way that
+ * their packets come.
  */
 function leaving(family: AddressFamily, ip: string, own: readonly string[], pods: readonly string[]): NftText[] {
   const masquerade = nft`meta nfproto ipv${family} masquerade`

@@ -1,8 +1,7 @@
 /**
  * A program of the node itself connects to a Service's address: the kernel asks for a route before it translates the
- * address. A node without a default route has none
- * to the range of Services, and would answer "network unreachable"; it gets one, by which nothing ever leaves: what is
- * not translated is refused.
+ * address. A node without a default route has none to the range of Services, and would answer "network unreachable"; it
+ * gets one, by which nothing ever leaves: what is not translated is refused.
  */
 import { formatAddress, formatCidr, readCidr } from '../../../proto/api/cidr.ts'
 import type { Run } from '../../launcher.ts'

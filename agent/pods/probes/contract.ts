@@ -30,9 +30,8 @@ export interface Actions {
   probe(handler: ProbeHandler, target: ActionTarget, signal: AbortSignal): Promise<Outcome>
   /**
    * Runs a command or makes a request of a hook; a sleep is the caller's. Rejects when the command does not end with 0
-   * or the request is not
-   * answered; whatever the answer, it is enough, as in Kubernetes. Aborted: with the signal's reason, and a command is
-   * killed.
+   * or the request is not answered; whatever the answer, it is enough, as in Kubernetes. Aborted: with the signal's
+   * reason, and a command is killed.
    */
   hook(handler: LifecycleHandler, target: ActionTarget, signal: AbortSignal): Promise<void>
 }

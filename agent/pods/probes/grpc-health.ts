@@ -1,11 +1,8 @@
 /**
  * The gRPC health check, grpc.health.v1 (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), over plain
- * HTTP/2
- * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md): a connection of its own for each, gone when the
- * answer is there, which a
- * whole gRPC client would make several times as dear. The two messages have one field each: HealthCheckRequest { string
- * service = 1 },
- * HealthCheckResponse { enum status = 1 }.
+ * HTTP/2 (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md): a connection of its own for each, gone when
+ * the answer is there, which a whole gRPC client would make several times as dear. The two messages have one field
+ * each: HealthCheckRequest { string service = 1 }, HealthCheckResponse { enum status = 1 }.
  */
 import { connect, type IncomingHttpHeaders } from 'node:http2'
 import { status } from '@grpc/grpc-js'

@@ -35,8 +35,7 @@ export class HttpGet {
 
   /**
    * The last answer: that of a redirect if it leads to another host, which is not followed. Rejects when there is no
-   * answer, after more than ten
-   * redirects, and with the signal's reason when it is aborted.
+   * answer, after more than ten redirects, and with the signal's reason when it is aborted.
    */
   async ask(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
     const first = urlOf(request)

@@ -30,9 +30,8 @@ const EAGER_FIRST = 100
 
 /**
  * Milliseconds from one try to the next. A probe that says when a container is ready or started is tried more often
- * than its period at first, as
- * Kubernetes allows, so that nobody waits a whole period for what is there after a moment; such tries in between count
- * only if they succeed.
+ * than its period at first, as Kubernetes allows, so that nobody waits a whole period for what is there after a moment;
+ * such tries in between count only if they succeed.
  */
 export function nextTry(
   kind: ProbeKind,

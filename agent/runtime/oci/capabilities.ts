@@ -25,8 +25,8 @@ export function capabilityNames(mask: string): string[] {
 
 /**
  * The set asked for, as "CAP_…" in the kernel's order. `available` is what the agent has itself: "ALL" and privileged
- * mean all of that.
- * InvalidArgument for an unknown name, FailedPrecondition for one asked for that this machine does not give.
+ * mean all of that. InvalidArgument for an unknown name, FailedPrecondition for one asked for that this machine does
+ * not give.
  */
 export function resolveCapabilities(
   wanted: { readonly add: readonly string[]; readonly drop: readonly string[] },

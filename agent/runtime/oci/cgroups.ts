@@ -127,10 +127,8 @@ export class Cgroups {
 
   /**
    * A process will soon be moved into a group. With version 1 the kernel first waits for a grace period, 10 ms on an
-   * idle machine; but not for a second
-   * move soon after one. So this process is moved to where it is, while the container's first process is on its way.
-   * (With version 2 processes are
-   * born in their group.)
+   * idle machine; but not for a second move soon after one. So this process is moved to where it is, while the
+   * container's first process is on its way. (With version 2 processes are born in their group.)
    */
   expectMove(): void {
     if (this.#own === undefined || this.#moving) return
@@ -142,8 +140,7 @@ export class Cgroups {
 
   /**
    * Makes a group with limits; for version 2 its ancestors hand the controllers down. There already: its limits are
-   * set.
-   * FailedPrecondition if an ancestor cannot hand them down.
+   * set. FailedPrecondition if an ancestor cannot hand them down.
    */
   create(path: string, resources: Resources): void {
     if (this.layout.version === 2) {
@@ -164,8 +161,8 @@ export class Cgroups {
 
   /**
    * Sets the limits of a group with processes; what is 0 becomes no limit. FailedPrecondition if more memory is in use
-   * than the new limit: a lower one
-   * would have the kernel end processes. `swap`: memory and swap together have the limit, too.
+   * than the new limit: a lower one would have the kernel end processes. `swap`: memory and swap together have the
+   * limit, too.
    */
   async update(path: string, resources: Resources, swap: boolean): Promise<void> {
     const { memoryLimit } = resources
@@ -387,8 +384,7 @@ export class Cgroups {
 
 /**
  * Lets the groups below one of version 2 have the controllers that Gantry uses. FailedPrecondition if it has them not
- * itself (ENOENT), or has processes
- * (EBUSY): a group with processes has no limited groups below it.
+ * itself (ENOENT), or has processes (EBUSY): a group with processes has no limited groups below it.
  * https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint
  */
 function handDown(directory: string): void {

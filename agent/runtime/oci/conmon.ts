@@ -1,10 +1,9 @@
 /**
  * conmon, the shim of a container (https://github.com/containers/conmon): it calls the runtime to create the container,
- * stays as its parent,
- * writes its log, and leaves its exit code in a file. It outlives the agent: it is in a session of its own.
- * It stays in the agent's control group, since moving a process costs 10 ms and more on an idle machine (the kernel
- * waits for a grace period); so a
- * service manager must be told to end the agent's own process only (systemd: KillMode=process).
+ * stays as its parent, writes its log, and leaves its exit code in a file. It outlives the agent: it is in a session of
+ * its own. It stays in the agent's control group, since moving a process costs 10 ms and more on an idle machine (the
+ * kernel waits for a grace period); so a service manager must be told to end the agent's own process only (systemd:
+ * KillMode=process).
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -118,8 +117,7 @@ export class Conmon {
 
   /**
    * Starts conmon, which goes to a session of its own, and waits for its word on the sync pipe: the pid of the
-   * container's init, or why there
-   * is none. In the bundle's folder, since it leaves files where it is, such as `oom`.
+   * container's init, or why there is none. In the bundle's folder, since it leaves files where it is, such as `oom`.
    */
   async #launch(program: string, args: readonly string[], bundle: string): Promise<number> {
     const stderr = `${bundle}/conmon.log`

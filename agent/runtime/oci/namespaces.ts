@@ -1,7 +1,6 @@
 /**
  * What a pod's containers share beside the network: an IPC and a UTS namespace, /dev/shm, and a place for the pod's own
- * files, pinned in a directory
- * and made ahead.
+ * files, pinned in a directory and made ahead.
  */
 import { closeSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs'
 import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'
@@ -24,16 +23,16 @@ const MOUNT_POINTS = [...PINS, FILES] as const
 const SHM_BYTES = 64 * 1024 * 1024
 /**
  * Containers may write to files in this place, such as /etc/hosts and the termination message, and must not fill the
- * agent's memory by it. The inodes
- * are for files that the agent itself makes: a container sees single files, and can make none beside them.
+ * agent's memory by it. The inodes are for files that the agent itself makes: a container sees single files, and can
+ * make none beside them.
  */
 const FILES_BYTES = 4 * 1024 * 1024
 const FILES_INODES = 8192
 
 /**
  * A directory `sandboxes/<id>` with the mounts `ipc`, `uts`, `shm` and `files`. Taking one made ahead is a rename of
- * the directory, which the mounts
- * inside follow. One costs one process: `unshare`, which pins the namespaces and becomes `mount` for the other two.
+ * the directory, which the mounts inside follow. One costs one process: `unshare`, which pins the namespaces and
+ * becomes `mount` for the other two.
  */
 export class SandboxDirectories {
   readonly #stateDir: string

@@ -1,9 +1,8 @@
 /**
  * What the driver writes down about each sandbox and container before it acts: a line of JSON in `record.json` in the
- * thing's own directory; the
- * last whole line counts. A line is added without waiting in between: it costs the microseconds of a copy to the page
- * cache, far less than handing the
- * work to another thread. It outlives the agent; what must outlive the machine is not in it, since no container does.
+ * thing's own directory; the last whole line counts. A line is added without waiting in between: it costs the
+ * microseconds of a copy to the page cache, far less than handing the work to another thread. It outlives the agent;
+ * what must outlive the machine is not in it, since no container does.
  */
 import { appendFileSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'

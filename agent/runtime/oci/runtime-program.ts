@@ -19,10 +19,9 @@ const REMEDY = 'install crun or runc (Debian: apt-get install crun)'
 
 /**
  * The runtime asked for, else crun if it is there, else runc: crun starts a container in a third of runc's time.
- * FailedPrecondition names
- * what is missing. crun refuses the hybrid of control groups as long as it sees the version 2 tree, so it is
- * called by a script that hides that tree from it; where the agent's own mount namespace is without the tree, crun is
- * called directly.
+ * FailedPrecondition names what is missing. crun refuses the hybrid of control groups as long as it sees the version 2
+ * tree, so it is called by a script that hides that tree from it; where the agent's own mount namespace is without the
+ * tree, crun is called directly.
  */
 export async function chooseRuntime(
   wanted: RuntimeName | undefined,

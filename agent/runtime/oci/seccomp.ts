@@ -1,8 +1,7 @@
 /**
  * The default seccomp filter (OCI runtime spec 1.2.1, config-linux.md, "Seccomp"): a list of what is allowed, the rest
- * fails with EPERM.
- * What needs a capability to be of use is allowed to those who have it. The names follow what Docker's and containerd's
- * defaults let pass.
+ * fails with EPERM. What needs a capability to be of use is allowed to those who have it. The names follow what
+ * Docker's and containerd's defaults let pass.
  */
 
 export interface SeccompRule {

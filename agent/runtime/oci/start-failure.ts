@@ -1,7 +1,6 @@
 /**
  * What the runtime's own words say about a command that could not be started. crun and runc give their reasons only as
- * text, so this is the
- * border at which text is read, once; everywhere else the exit code in the error's details counts.
+ * text, so this is the border at which text is read, once; everywhere else the exit code in the error's details counts.
  */
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/api/errors.ts'

@@ -18,10 +18,9 @@ const [FIRST_PTS_MAJOR, LAST_PTS_MAJOR] = [136, 143]
 
 /**
  * Sets it on the side of the process; the kernel then sends SIGWINCH to the terminal's foreground processes. It is set
- * when this resolves. (conmon would do it
- * some time later, after input that was sent after the size; and of two sizes that it reads at once, version 2.1.12
- * takes the first twice.)
- * False: the process has no terminal, not yet or not any more, or has ended; nothing has happened.
+ * when this resolves. (conmon would do it some time later, after input that was sent after the size; and of two sizes
+ * that it reads at once, version 2.1.12 takes the first twice.) False: the process has no terminal, not yet or not any
+ * more, or has ended; nothing has happened.
  */
 export async function resizeTerminal(run: Run, pid: number, { width, height }: TerminalSize): Promise<boolean> {
   for (const descriptor of DESCRIPTORS) {
@@ -43,12 +42,10 @@ export async function resizeTerminal(run: Run, pid: number, { width, height }: T
 
 /**
  * What a process has as a descriptor, if it is a pseudo-terminal, held by reference only (O_PATH). The process chooses
- * what its descriptors lead to, and
- * to open something can do something: a device may rewind a tape or arm a watchdog, a FIFO wakes its writer. So it is
- * looked at before anybody opens it,
- * and what is opened afterwards is the very thing that was looked at. The kernel opens the number of a terminal only on
- * a devpts file system, of which
- * each container has its own.
+ * what its descriptors lead to, and to open something can do something: a device may rewind a tape or arm a watchdog, a
+ * FIFO wakes its writer. So it is looked at before anybody opens it, and what is opened afterwards is the very thing
+ * that was looked at. The kernel opens the number of a terminal only on a devpts file system, of which each container
+ * has its own.
  */
 async function holdTerminal(path: string): Promise<FileHandle | undefined> {
   let held: FileHandle

@@ -1,8 +1,7 @@
 /**
  * gantry-netcheck: runs inside the network namespace of a check (agent/streams/netcheck/network-checks.ts starts it
- * there), echoes, and tries what it
- * is told. A line of JSON each way: in, a probe; out, first { ready: { port } }, then { result }. Ends with its input.
- * Arguments: the MTU, the token of the check, and the families it has, such as "4,6".
+ * there), echoes, and tries what it is told. A line of JSON each way: in, a probe; out, first { ready: { port } }, then
+ * { result }. Ends with its input. Arguments: the MTU, the token of the check, and the families it has, such as "4,6".
  */
 import { createInterface } from 'node:readline'
 import { systemClock } from '../../../proto/base/clock.ts'

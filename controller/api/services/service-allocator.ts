@@ -58,8 +58,7 @@ export class ServiceAllocator {
 
   /**
    * What is to be stored in the place of `previous`. Claims in `avoid` are not chosen. Whoever asks says what became of
-   * it (`settled`).
-   * InvalidArgument for an address or port that no Service may have; ResourceExhausted if none is left.
+   * it (`settled`). InvalidArgument for an address or port that no Service may have; ResourceExhausted if none is left.
    */
   allocate<K extends Kind>(
     next: Resources[K],
@@ -85,8 +84,7 @@ export class ServiceAllocator {
 
   /**
    * What became of an allocation's transaction, `result` undefined if that is not known. For a conflict about claims
-   * alone: the claims to be
-   * avoided in the next try; InvalidArgument, with its holder, if one of them was asked for.
+   * alone: the claims to be avoided in the next try; InvalidArgument, with its holder, if one of them was asked for.
    */
   settled(allocation: Allocation<Kind>, result: CommitResult | undefined): readonly string[] {
     // What is stored stays pending until the cache shows it.

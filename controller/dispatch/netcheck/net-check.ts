@@ -1,8 +1,7 @@
 /**
  * `gantry net check`: each node is asked for its part by a stream, by way of the controller that holds its session;
- * when all have said that they are
- * ready, each is told what to try. Bounded in time; when the caller goes, the streams end, and with them what the nodes
- * made.
+ * when all have said that they are ready, each is told what to try. Bounded in time; when the caller goes, the streams
+ * end, and with them what the nodes made.
  */
 import { isIP } from 'node:net'
 import { GantryError } from '../../../proto/api/errors.ts'

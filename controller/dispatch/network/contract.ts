@@ -1,8 +1,7 @@
 /**
  * What nodes are told of the cluster's network (NetworkUpdate in proto/gantry/v1/node.proto). Sources say what there is
- * to tell; the stream of
- * each session tells what has changed since its last message, and the confirmations know which node follows which
- * revision.
+ * to tell; the stream of each session tells what has changed since its last message, and the confirmations know which
+ * node follows which revision.
  *
  *   informer ─▶ sources ─▶ journal (the same for all nodes) ─┐
  *                    └───▶ what concerns one node only ──────┴─▶ NetworkStream ─▶ session ─▶ node
@@ -30,8 +29,7 @@ export interface EntrySink {
 
 /**
  * One subject of the network. `start` subscribes to the informer and first tells everything present; it returns the
- * call that ends it.
- * Never waits; must not throw.
+ * call that ends it. Never waits; must not throw.
  */
 export interface NetworkSource {
   readonly name: string

@@ -1,7 +1,6 @@
 /**
  * What nodes that are an entrance are told: the Ingresses and Gateways that Gantry serves, the routes of those, and
- * exactly the Secrets with
- * certificates that they name. Other nodes are told nothing of it.
+ * exactly the Secrets with certificates that they name. Other nodes are told nothing of it.
  */
 import { isParent } from '../../../proto/api/entrance/attachment.ts'
 import { ENTRANCE_LABEL, entranceNodes, servesGateway, servesIngress } from '../../../proto/api/entrance/classes.ts'
@@ -63,8 +62,7 @@ export class EntranceSource implements NetworkSource {
 
   /**
    * Secrets are many, and few of them are certificates of the entrance; namespaces are told only where labels of theirs
-   * are asked for. Entries that
-   * are not there have not been told to anybody since the change before, which has said so.
+   * are asked for. Entries that are not there have not been told to anybody since the change before, which has said so.
    */
   #concerns({ type, cached }: Change): boolean {
     if (this.#entries === undefined) return false

@@ -1,7 +1,7 @@
 /**
  * Services, told to every node as they are stored, but for external addresses that no Service may have: whoever wrote
- * them, and however long ago.
- * What becomes of nodes' addresses is followed: one that comes to be a node's is taken from Services.
+ * them, and however long ago. What becomes of nodes' addresses is followed: one that comes to be a node's is taken from
+ * Services.
  */
 import { sameJson } from '../../../proto/api/shape.ts'
 import { encodeResource } from '../../../proto/api/wire.ts'

@@ -1,11 +1,9 @@
 /**
  * Pods that are being deleted: their nodes may end them once nothing is sent to them any more. That is, no
- * EndpointSlice says that they take
- * connections, those of the Services that select them say that they are being deleted (so that none says otherwise
- * later), and every node has
- * confirmed the revision at which that became so, or 5 s have passed: then the node goes on by itself. What was sent to
- * an endpoint before that
- * may still be under way, so it is given a moment more.
+ * EndpointSlice says that they take connections, those of the Services that select them say that they are being deleted
+ * (so that none says otherwise later), and every node has confirmed the revision at which that became so, or 5 s have
+ * passed: then the node goes on by itself. What was sent to an endpoint before that may still be under way, so it is
+ * given a moment more.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { sameJson } from '../../../proto/api/shape.ts'
@@ -21,8 +19,7 @@ import type { Confirmations } from './confirmations.ts'
 
 /**
  * Milliseconds from the last confirmation until an endpoint may end: connections that wait to be taken are taken, and a
- * first packet that was lost
- * comes again, after a second (RFC 6298, section 2.1), to where the first one went.
+ * first packet that was lost comes again, after a second (RFC 6298, section 2.1), to where the first one went.
  */
 export const UNDER_WAY = 1_200
 

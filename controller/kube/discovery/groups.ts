@@ -26,8 +26,8 @@ export interface ApiResource {
 
 /**
  * Where a name is meant that several groups have (events, ingresses), clients take the first group. Those of Kubernetes
- * come first, in its own order;
- * then all others by name; metrics, which have the plurals of what they measure, are last.
+ * come first, in its own order; then all others by name; metrics, which have the plurals of what they measure, are
+ * last.
  */
 const FIRST = [
   '',

@@ -1,8 +1,7 @@
 /**
  * Lists of events in chunks. The order is that of their places in the stream. A list that goes on shows what is there
- * of what its first chunk
- * was taken from: an event that was told anew meanwhile is behind the list's place, where a watch that begins there
- * tells of it.
+ * of what its first chunk was taken from: an event that was told anew meanwhile is behind the list's place, where a
+ * watch that begins there tells of it.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
  */
 import type { Event } from '../../../proto/gen/types.ts'

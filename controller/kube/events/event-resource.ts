@@ -1,8 +1,7 @@
 /**
  * Events as a resource: read from the stream of news, written to it. The stream is not the store: a resourceVersion is
- * a place in the stream, an event
- * that changes is told anew, and the end of one that is deleted is told like a change. After seven days all go by
- * themselves.
+ * a place in the stream, an event that changes is told anew, and the end of one that is deleted is told like a change.
+ * After seven days all go by themselves.
  */
 import { decodeJson, encodeFields, encodeJson } from '../../../proto/api/codec.ts'
 import { GantryError } from '../../../proto/api/errors.ts'
@@ -297,8 +296,7 @@ class EventResource implements VirtualResource {
 
   /**
    * What is there under a name. An event that no client has written is looked for in the stream, where those about the
-   * same object are found
-   * faster, if it is known which that is.
+   * same object are found faster, if it is known which that is.
    */
   async #kept(
     namespace: string,

@@ -1,8 +1,7 @@
 /**
  * How many requests of each user are under way. Those beyond it wait, in their order; those beyond what may wait are
- * refused with 429, as Kubernetes'
- * priority and fairness does. Requests that go on for as long as their client wants (watches, logs, commands) are
- * counted by themselves and never wait.
+ * refused with 429, as Kubernetes' priority and fairness does. Requests that go on for as long as their client wants
+ * (watches, logs, commands) are counted by themselves and never wait.
  * https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
  */
 import { CONTROLLERS, MASTERS, NODES } from '../../api/authorization.ts'

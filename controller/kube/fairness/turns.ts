@@ -1,9 +1,8 @@
 /**
  * Whose work begins next on the one thread that all share. While there is little to do everybody begins at once. Once
- * the work that came together has
- * taken a while, what else came waits, and begins one piece at a time, in turn by user; between two pieces the program
- * looks at timers and connections,
- * so that a flood delays leadership, node sessions and other users by one piece of work at most.
+ * the work that came together has taken a while, what else came waits, and begins one piece at a time, in turn by user;
+ * between two pieces the program looks at timers and connections, so that a flood delays leadership, node sessions and
+ * other users by one piece of work at most.
  */
 import type { Clock } from '../../../proto/base/clock.ts'
 import { RoundRobin } from './round-robin.ts'

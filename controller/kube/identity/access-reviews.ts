@@ -54,8 +54,7 @@ export function accessReviews(parts: AccessReviewsParts): VirtualResource[] {
 
 /**
  * Whom a review is about, with the groups that a request of that user would have. A name alone is enough: who is named
- * is known. A
- * ServiceAccount is always in the groups of its namespace.
+ * is known. A ServiceAccount is always in the groups of its namespace.
  */
 function subjectOf({ user: name = '', groups = [], uid, extra = {} }: SubjectAccessReviewSpec): User {
   if (name === '' && groups.length === 0) throw invalid('spec.user', 'is required, or spec.groups')

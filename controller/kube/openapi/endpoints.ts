@@ -1,7 +1,7 @@
 /**
  * Answers /openapi/v2 and /openapi/v3. A document is made on the first request that needs it, and again when what it is
- * made of has changed; what was
- * made is kept as bytes. https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition
+ * made of has changed; what was made is kept as bytes.
+ * https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition
  */
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { Catalog } from '../catalog.ts'

@@ -1,8 +1,7 @@
 /**
  * OpenAPI documents in protobuf: the messages of https://github.com/google/gnostic-models, in which Kubernetes' clients
- * ask for them. The tables of
- * wire-v2.ts and wire-v3.ts say for each object of a document which field of which message each of its keys is; this
- * writes by them.
+ * ask for them. The tables of wire-v2.ts and wire-v3.ts say for each object of a document which field of which message
+ * each of its keys is; this writes by them.
  */
 import protobuf from 'protobufjs/minimal.js'
 import { isObject } from '../../../proto/api/shape.ts'

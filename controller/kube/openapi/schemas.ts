@@ -1,7 +1,7 @@
 /**
  * Messages as OpenAPI 3 schemas: descriptions from the comments, required fields, defaults, values and formats from the
- * options, and the extensions by which
- * clients merge. https://spec.openapis.org/oas/v3.0.0#schema-object, https://github.com/kubernetes/kube-openapi
+ * options, and the extensions by which clients merge. https://spec.openapis.org/oas/v3.0.0#schema-object,
+ * https://github.com/kubernetes/kube-openapi
  */
 import {
   schema,

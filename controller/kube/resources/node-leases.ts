@@ -1,7 +1,6 @@
 /**
  * The leases of nodes, for clients that look at them for a node's sign of life: made on the spot from the Node, whose
- * session is what keeps it alive.
- * Nothing is stored, and nothing is told of them to those who watch.
+ * session is what keeps it alive. Nothing is stored, and nothing is told of them to those who watch.
  * https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
  */
 import { formatMicroTime, parseTime } from '../../../proto/api/time.ts'

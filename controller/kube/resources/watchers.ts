@@ -1,8 +1,7 @@
 /**
  * Those who watch. A watcher that waits costs an entry in the history's set of followers, a timer, and a promise that
- * nobody resolves: there may
- * be thousands. One that does not read keeps references to objects that the cache has, or had; beyond a limit it gets
- * Expired and lists again.
+ * nobody resolves: there may be thousands. One that does not read keeps references to objects that the cache has, or
+ * had; beyond a limit it gets Expired and lists again.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { apiVersionOf } from '../../../proto/api/schema.ts'
@@ -78,8 +77,8 @@ export class Watchers {
 
   /**
    * After which revision to go on for who knows one. Many writes can be one commit, and so have one revision: who has
-   * it from an object may have
-   * been told of some of them only. Then all of the commit is told again, which changes nothing for who knows it.
+   * it from an object may have been told of some of them only. Then all of the commit is told again, which changes
+   * nothing for who knows it.
    */
   #begun(selection: Selection, revision: number): number {
     let told = 0

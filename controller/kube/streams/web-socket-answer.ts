@@ -1,7 +1,6 @@
 /**
  * A watch or a log over WebSocket: each change is a message, of text in JSON and of bytes in protobuf; what is written
- * to a log is a message of bytes,
- * or of base64 for who asks for that.
+ * to a log is a message of bytes, or of base64 for who asks for that.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
  */
 import type { WebSocket } from 'ws'

@@ -1,8 +1,7 @@
 /**
  * Reads YAML beside the thread that everybody waits for. A text of a few lines is read at once. Others go to a thread
- * of their own, one at a time and in
- * turn by user: who sends many waits for himself. A text that takes too long ends that thread, and the next text gets a
- * new one.
+ * of their own, one at a time and in turn by user: who sends many waits for himself. A text that takes too long ends
+ * that thread, and the next text gets a new one.
  */
 import type { Worker } from 'node:worker_threads'
 import { GantryError } from '../../../proto/api/errors.ts'

@@ -1,7 +1,6 @@
 /**
  * The next step of a Deployment: which ReplicaSets to make, size, annotate and delete. Pure; a rollout is many such
- * steps, each planned from
- * what is there. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
+ * steps, each planned from what is there. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
  */
 import { compareInt64 } from '../../../proto/api/int64.ts'
 import { sameJson } from '../../../proto/api/shape.ts'

@@ -91,8 +91,7 @@ export function shrinkOld(deployment: Deployment, current: ReplicaSet, old: read
 
 /**
  * Spreads a change of replicas in the middle of a rollout over the active ReplicaSets in proportion to their sizes, so
- * that the rollout stands
- * where it stood; what rounding leaves goes to the largest.
+ * that the rollout stands where it stood; what rounding leaves goes to the largest.
  * https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#proportional-scaling
  */
 export function scaleInProportion(deployment: Deployment, active: readonly ReplicaSet[], sizes: Sizes): void {

@@ -1,7 +1,7 @@
 /**
  * Keeps the Endpoints of every Service that has a selector, and of Service default/kubernetes. They are made from the
- * EndpointSlices of the Service,
- * a moment after those have changed: what nodes send traffic to does not wait for it. Keys are Services'.
+ * EndpointSlices of the Service, a moment after those have changed: what nodes send traffic to does not wait for it.
+ * Keys are Services'.
  */
 import { sameJson } from '../../../proto/api/shape.ts'
 import { clone } from '../../../proto/base/clone.ts'

@@ -47,8 +47,7 @@ interface Candidate {
 
 /**
  * `pods` are those that the selector matches. One on a silent node is not ready, unless too many nodes are silent at
- * once or it would leave
- * the Service without any: a wrong guess costs some connections, none left costs all.
+ * once or it would leave the Service without any: a wrong guess costs some connections, none left costs all.
  */
 export function desiredEndpoints(
   service: Service,

@@ -1,7 +1,6 @@
 /**
  * Who selects whom, without looking at everything: pods by each of their labels, Services by one label of their
- * selector. A pod's change costs as
- * much as it has labels, a Service's pass as much as its rarest label has pods.
+ * selector. A pod's change costs as much as it has labels, a Service's pass as much as its rarest label has pods.
  */
 import type { Pod, Service } from '../../../proto/gen/types.ts'
 import type { Change, Informer } from '../../informer/contract.ts'

@@ -1,8 +1,7 @@
 /**
  * What a Network was given before, as far as it is its own. Its status is where that is kept, but a status may be of a
- * time when others could write
- * it: what another Network has, and what was never given, is not taken for an allocation. Of two with the same, the
- * elder has it. Pure.
+ * time when others could write it: what another Network has, and what was never given, is not taken for an allocation.
+ * Of two with the same, the elder has it. Pure.
  */
 import {
   formatCidr,

@@ -1,7 +1,6 @@
 /**
  * What a Network is given: its ranges, its number, and the parts of its ranges that nodes give addresses from. Pure. A
- * node keeps its parts for
- * as long as a pod there is on the network: no address can be given twice.
+ * node keeps its parts for as long as a pod there is on the network: no address can be given twice.
  */
 import { formatCidr, readCidr, rangesOverlap, type AddressRange } from '../../../proto/api/cidr.ts'
 import { formatTime } from '../../../proto/api/time.ts'

@@ -1,7 +1,7 @@
 /**
  * Whether so many nodes have vanished together that the fault is more likely on this side of the network: then work
- * stays where it is, and
- * somebody is told. Pure: all that it knows stands in the nodes' objects, so a new leader comes to the same answer.
+ * stays where it is, and somebody is told. Pure: all that it knows stands in the nodes' objects, so a new leader comes
+ * to the same answer.
  */
 import { parseTime } from '../../../proto/api/time.ts'
 import type { Node, NodeCondition, Taint } from '../../../proto/gen/types.ts'
@@ -49,12 +49,10 @@ export type Brake =
 
 /**
  * Held when more than a third of the nodes, and at least two, are silent together; or when none is left that could take
- * the work. Suspects
- * count: those that fail at one moment are found lost within a second of each other, and the first must not be judged
- * alone. A node held
- * back once counts until it is back, so the brake is off when enough are, and have been for a moment: nodes that were
- * hidden by one fault come
- * back one after the other, and the last must not lose its work for being the last.
+ * the work. Suspects count: those that fail at one moment are found lost within a second of each other, and the first
+ * must not be judged alone. A node held back once counts until it is back, so the brake is off when enough are, and
+ * have been for a moment: nodes that were hidden by one fault come back one after the other, and the last must not lose
+ * its work for being the last.
  */
 export function brakeOf(nodes: readonly Node[], now: number): Brake {
   let alive = 0

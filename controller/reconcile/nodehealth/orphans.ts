@@ -1,7 +1,6 @@
 /**
  * Counts for nodes whose controller is gone: one that does not register with another becomes suspect and lost by the
- * same rules as one that is
- * silent in its session. Keys are node names.
+ * same rules as one that is silent in its session. Keys are node names.
  */
 import { controllerOf, sessionOf } from '../../dispatch/registration.ts'
 import { HealthRecord } from '../../dispatch/health-record.ts'
@@ -11,9 +10,8 @@ import { input, writeContext, type Reconciler, type ReconcileParts } from '../ru
 
 /**
  * Milliseconds that nodes have to come to another controller, from when theirs is seen to be gone or this leader has
- * begun. Less than a silent
- * node has: a controller that fell is seen to be gone seconds after its nodes began to dial elsewhere, which takes them
- * less than one.
+ * begun. Less than a silent node has: a controller that fell is seen to be gone seconds after its nodes began to dial
+ * elsewhere, which takes them less than one.
  */
 export const MOVING_TIME = 3_000
 

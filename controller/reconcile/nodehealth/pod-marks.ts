@@ -1,9 +1,7 @@
 /**
  * What the status of a pod says while its node is not heard from. The agent alone observes a pod, and its phase stays
- * as it was last observed;
- * the control plane says only that this is no longer known: in the condition Ready, and, once the node is lost, in
- * reason and message. The
- * agent's next report replaces both. Pure.
+ * as it was last observed; the control plane says only that this is no longer known: in the condition Ready, and, once
+ * the node is lost, in reason and message. The agent's next report replaces both. Pure.
  * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions
  */
 import type { Pod, PodCondition, PodStatus } from '../../../proto/gen/types.ts'

@@ -153,8 +153,7 @@ export class ReplicaSetReconciler implements Reconciler {
 
 /**
  * Such a change is the reconciler's own word of a failed pass, which is tried again in time. Its text may differ with
- * each try, by a generated name for
- * example: if it counted as a change, the next try would follow at once.
+ * each try, by a generated name for example: if it counted as a change, the next try would follow at once.
  */
 function differInConditionsOnly(one: ReplicaSet, other: ReplicaSet): boolean {
   const rest = ({ metadata, spec, status }: ReplicaSet): unknown => {

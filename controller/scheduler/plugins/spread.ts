@@ -1,7 +1,6 @@
 /**
  * Pods that belong together are spread: as topologySpreadConstraints ask. Those of a pod without any are spread over
- * nodes and zones by default
- * if they have one owner, or if the same Services select them.
+ * nodes and zones by default if they have one owner, or if the same Services select them.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
  */
 import { LabelMatcher, labelSelectorMatcher } from '../../../proto/api/selector.ts'
@@ -72,8 +71,7 @@ const ZONE = 'topology.kubernetes.io/zone'
 
 /**
  * The fewer pods of its kind a node and its zone have, the better. The two add up as in Kubernetes' default
- * constraints: what counts of a topology
- * grows with the number of its domains.
+ * constraints: what counts of a topology grows with the number of its domains.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints
  */
 function spreadByDefault(pod: Pod, cluster: ClusterView): ((node: NodeView) => number) | undefined {

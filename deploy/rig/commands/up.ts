@@ -148,8 +148,7 @@ export default defineCommand({
 
 /**
  * The rig of this name if it is up. One with every machine off and no fault that keeps it so, as when the host was
- * started again, is removed. What
- * else is in the way of making one is for that to say.
+ * started again, is removed. What else is in the way of making one is for that to say.
  */
 async function present(name: string, stderr: Sink): Promise<RigRecord | undefined> {
   const rig = await readRig(name)

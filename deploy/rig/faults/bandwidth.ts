@@ -1,7 +1,6 @@
 /**
  * Bandwidth: what machines send to others is held to a rate. By a shaper on the senders where each of them can have
- * one; else by dropping, where it
- * arrives, what is beyond the rate.
+ * one; else by dropping, where it arrives, what is beyond the rate.
  */
 import { formatQuantity } from '../../../proto/api/quantity.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'

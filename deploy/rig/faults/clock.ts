@@ -1,7 +1,6 @@
 /**
  * The wall clock of an agent or a controller set off, by the file that its environment names (proto/base/clock.ts).
- * What measures spans, and what judges
- * certificates, is not touched.
+ * What measures spans, and what judges certificates, is not touched.
  */
 import { join } from 'node:path'
 import { formatDuration } from '../../../cli/duration.ts'

@@ -1,8 +1,7 @@
 /**
  * Faults as values. A *fault type* says what a kind of fault needs (its parameters, from which the command line, the
- * scenario's step and the help are
- * made), how it begins and how it ends. Beginning gives back what ending needs, in JSON: another process may be the one
- * that ends it.
+ * scenario's step and the help are made), how it begins and how it ends. Beginning gives back what ending needs, in
+ * JSON: another process may be the one that ends it.
  *
  *   command, step or method ──▶ parameters ──▶ FaultType.begin ──▶ record in the rig ──▶ (--for, heal, down) ──▶
  * FaultType.end
@@ -96,8 +95,7 @@ export interface Beginning {
   readonly for: number | undefined
   /**
    * Writes down what `end` needs so far. Before anything is made that would be left if this process ended in the midst:
-   * what was not written down is
-   * not undone. A begin that fails after it is undone by `end` with the latest.
+   * what was not written down is not undone. A begin that fails after it is undone by `end` with the latest.
    */
   record(undo: JsonValue): Promise<void>
 }
@@ -136,8 +134,8 @@ export interface FaultType<P extends Parameters = Parameters> {
   end(field: Field, undo: JsonValue, values: Values<P>): Promise<void>
   /**
    * Makes it so again after a machine of the rig was started again, with empty namespaces and none of its processes of
-   * before; what `end` then
-   * needs. Undefined: what it was done to is gone, and with it the fault. A type without it is not touched by that.
+   * before; what `end` then needs. Undefined: what it was done to is gone, and with it the fault. A type without it is
+   * not touched by that.
    */
   renew?(field: Field, undo: JsonValue, values: Values<P>, machine: Machine): Promise<JsonValue | undefined>
 }

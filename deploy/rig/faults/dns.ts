@@ -1,8 +1,7 @@
 /**
  * DNS that fails, for what runs on machines: their own programs and their pods. Queries for port 53 are led to a
- * responder on the machine. Those whose
- * names are not meant go on to the server that they were for; that is known when the rules are made for one server
- * each.
+ * responder on the machine. Those whose names are not meant go on to the server that they were for; that is known when
+ * the rules are made for one server each.
  */
 import { isIPv4 } from 'node:net'
 import { GantryError } from '../../../proto/api/errors.ts'

@@ -1,7 +1,7 @@
 /**
  * Begins and ends faults. Each is written into the rig's record before it begins and again when it is in force, so that
- * one whose process ended in
- * the midst is undone by the next command. One process at a time begins or ends faults of a rig.
+ * one whose process ended in the midst is undone by the next command. One process at a time begins or ends faults of a
+ * rig.
  *
  *   begin ──▶ record {beginning} ──▶ FaultType.begin ──▶ record {undo, until, timer} ──▶ heal, the timer ──▶
  * FaultType.end ──▶ record {ended}
@@ -66,8 +66,7 @@ export class FaultEngine {
 
   /**
    * Begins a fault; its record, once it is in force or, if it is momentary, over. InvalidArgument for a kind or values
-   * that do not fit, with the
-   * parameter; what begin refuses (FailedPrecondition and others) leaves the rig as it was.
+   * that do not fit, with the parameter; what begin refuses (FailedPrecondition and others) leaves the rig as it was.
    */
   async begin(kind: string, given: Given, options: BeginOptions = {}): Promise<FaultRecord> {
     const type = this.#typeOf(kind)

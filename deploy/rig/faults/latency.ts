@@ -1,7 +1,7 @@
 /**
  * Delay, jitter, reordering and a rate for what goes from some machines to others. By the kernel's netem where it is
- * there, on every packet; else by a
- * proxy in user space, on the connections of the control plane (or those to one port).
+ * there, on every packet; else by a proxy in user space, on the connections of the control plane (or those to one
+ * port).
  *
  *   client ──▶ server's machine: nft ──▶ fault program: a line each way ──▶ server
  */

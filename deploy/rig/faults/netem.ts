@@ -1,7 +1,6 @@
 /**
  * Delay, jitter, reordering and a rate by the kernel's network emulation (tc-netem(8)): a class of the sender's shaper
- * whose queue is netem, which
- * nftables puts packets into by where they go.
+ * whose queue is netem, which nftables puts packets into by where they go.
  */
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'

@@ -1,7 +1,6 @@
 /**
  * Chains of nft that lead connections to the fault program on the machine that they are for. They are taken in as they
- * come in from outside; those that
- * were there before are cut with a reset, so that they come back through it.
+ * come in from outside; those that were there before are cut with a reset, so that they come back through it.
  * https://wiki.nftables.org/wiki-nftables/index.php/Performing_Network_Address_Translation_(NAT)
  */
 

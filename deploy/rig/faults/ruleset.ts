@@ -1,12 +1,10 @@
 /**
  * nftables rules of a packet fault on one machine, as text for `nft -f`. Each fault has tables of its own, so that
- * several lie over one another and
- * each is removed alone.
+ * several lie over one another and each is removed alone.
  *
  * Packets are met where they arrive, before connection tracking: there they vanish without a sender's being told, what
- * pods send or are sent
- * is met too, and established connections are no exception. What goes to the host is met where it leaves the machine's
- * interface.
+ * pods send or are sent is met too, and established connections are no exception. What goes to the host is met where it
+ * leaves the machine's interface.
  */
 import type { Party } from './parties.ts'
 

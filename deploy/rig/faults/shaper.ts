@@ -1,8 +1,7 @@
 /**
  * Bandwidth by the kernel's shaper (tc htb) on a sender's interface: one class for each fault, which nftables puts
- * packets into by where they go.
- * Packets wait in a short queue, as before a slow line, and are dropped where it is full. Packets in no class pass as
- * before.
+ * packets into by where they go. Packets wait in a short queue, as before a slow line, and are dropped where it is
+ * full. Packets in no class pass as before.
  */
 import { byFamily, tableOf } from './ruleset.ts'
 import type { Party } from './parties.ts'

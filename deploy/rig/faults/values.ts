@@ -1,7 +1,7 @@
 /**
  * What people write, as the values of a fault: words of a command line, YAML of a scenario, or an object in TypeScript,
- * checked against the
- * fault's parameters and the machines of the rig. Everything that is wrong is told at once, each with its parameter.
+ * checked against the fault's parameters and the machines of the rig. Everything that is wrong is told at once, each
+ * with its parameter.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { nearest } from '../../../proto/api/nearest.ts'
@@ -45,8 +45,8 @@ export const GROUPS: Readonly<Record<string, (machine: Named) => boolean>> = {
 
 /**
  * A fault's values by parameter, those not given left out. InvalidArgument for what is unknown, missing or wrong: one
- * detail each, with the
- * parameter as `field`. What stands in one parameter and does not go with another is begin's to refuse.
+ * detail each, with the parameter as `field`. What stands in one parameter and does not go with another is begin's to
+ * refuse.
  */
 export function checkValues(
   type: FaultType,

@@ -1,7 +1,6 @@
 /**
  * Images to be loaded onto machines, whatever a person names them by: an archive, an OCI image layout in a folder, or
- * an image of the Docker engine
- * here. Each becomes a stream of an archive, anew for every machine.
+ * an image of the Docker engine here. Each becomes a stream of an archive, anew for every machine.
  */
 import { createReadStream } from 'node:fs'
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'

@@ -24,8 +24,7 @@ const AT_ONCE = 4
 
 /**
  * Loads an archive, an OCI layout or an image of the Docker engine here onto each of these nodes. What they have then.
- * A failure on some nodes is
- * told with their names, and leaves the image on the others; loading again is no harm.
+ * A failure on some nodes is told with their names, and leaves the image on the others; loading again is no harm.
  */
 export async function loadImage(
   image: string,

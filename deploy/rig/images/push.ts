@@ -1,7 +1,6 @@
 /**
  * Puts images into a rig's registry, where every node finds them whatever their pull policy is: those of an archive, an
- * OCI layout or the Docker
- * engine here. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#push
+ * OCI layout or the Docker engine here. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#push
  */
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -1,7 +1,6 @@
 /**
  * What images are called in a rig's registry, which stands in for every registry on the rig's nodes: those of docker.io
- * by their repository, those of
- * another registry in a folder of its name, where a "_" stands for the colon of a port.
+ * by their repository, those of another registry in a folder of its name, where a "_" stands for the colon of a port.
  */
 import type { Reference } from '../../../agent/images/reference.ts'
 

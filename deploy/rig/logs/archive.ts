@@ -1,7 +1,6 @@
 /**
  * One file that tells all about a rig: what a report of a fault needs. Made of *items*, each a file of the archive; one
- * that cannot be had is named
- * in the archive's README with the reason, and does not fail the rest.
+ * that cannot be had is named in the archive's README with the reason, and does not fail the rest.
  */
 import { setMaxListeners } from 'node:events'
 import { createWriteStream } from 'node:fs'
@@ -43,8 +42,7 @@ const AT_ONCE = 6
 
 /**
  * Writes a .tar.gz of the items below a folder `name`, whole or not at all. Errors of the file itself (no such folder,
- * disk full) are thrown as
- * they are by `GantryError.from`.
+ * disk full) are thrown as they are by `GantryError.from`.
  */
 export async function writeArchive(
   file: string,

@@ -1,7 +1,7 @@
 /**
  * Asks by http from where the asking must come from: a machine of the rig. A program in one text, run by the machine's
- * Node.js, since a machine need
- * not have any other that asks; and one process that asks many times, since starting one takes longer than asking.
+ * Node.js, since a machine need not have any other that asks; and one process that asks many times, since starting one
+ * takes longer than asking.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
 import type { ScenarioRig } from './scenario-rig.ts'

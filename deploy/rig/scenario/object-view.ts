@@ -32,8 +32,8 @@ export async function listObjects(client: ScenarioRig['client'], selection: Obje
 
 /**
  * All objects of the selection at the beginning and after every change, until the signal is aborted (it then ends
- * without an error). While no
- * controller answers nothing comes, and `trouble` hears why; an answer that trying again does not mend is thrown.
+ * without an error). While no controller answers nothing comes, and `trouble` hears why; an answer that trying again
+ * does not mend is thrown.
  */
 export async function* viewObjects(
   client: ScenarioRig['client'],

@@ -80,9 +80,8 @@ export class Observer {
 
   /**
    * Calls with a verdict about all of them at once, whenever one is looked at anew, until the signal is aborted; then
-   * resolves. Rejects with what does
-   * not pass by itself. `dense`: nothing in between is to be missed, rather than the first good moment to be told of at
-   * once.
+   * resolves. Rejects with what does not pass by itself. `dense`: nothing in between is to be missed, rather than the
+   * first good moment to be told of at once.
    */
   async watch(
     conditions: readonly Condition[],

@@ -16,8 +16,7 @@ const NAMES: ReadonlySet<ParameterType> = new Set(['machine', 'machines', 'targe
 
 /**
  * `kill: n2`, `partition: { from: [n1], to: nodes, for: 10s }`: what stands alone is the first operand of the command
- * of the same name. `lasts`
- * stands beside the word (`for`), and counts as one of the parameters.
+ * of the same name. `lasts` stands beside the word (`for`), and counts as one of the parameters.
  */
 export function readFault(
   type: FaultType,

@@ -1,7 +1,6 @@
 /**
  * Reads scenario files. Everything is checked before anything is made: words, types, names, machines, faults' values,
- * manifests; all problems
- * are told at once, each at FILE:LINE:COLUMN.
+ * manifests; all problems are told at once, each at FILE:LINE:COLUMN.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'

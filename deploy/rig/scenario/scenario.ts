@@ -1,7 +1,6 @@
 /**
  * A scenario as a value: what a file says, read, checked and complete. Texts in it may hold references
- * (`variables.ts`), which are filled in
- * when a step runs.
+ * (`variables.ts`), which are filled in when a step runs.
  */
 import type { Position } from '../../../proto/api/yaml.ts'
 import type { JsonObject, Kind } from '../../../proto/gen/types.ts'

@@ -1,7 +1,6 @@
 /**
  * Values of a scenario's file with their places: a reader asks a slot for what must stand there, and what does not
- * becomes a problem at its place.
- * All of a file is read, however many problems there are.
+ * becomes a problem at its place. All of a file is read, however many problems there are.
  */
 import { parseDuration } from '../../../cli/duration.ts'
 import { PlacedFailure } from '../../../cli/failure.ts'

@@ -1,7 +1,6 @@
 /**
  * Names in a scenario's texts: `$ids` stands for what a step remembered as `ids`, `$$` for a dollar. Braces are left
- * out because YAML's short
- * maps and lists do not allow them in plain text.
+ * out because YAML's short maps and lists do not allow them in plain text.
  */
 import { GantryError } from '../../../proto/api/errors.ts'
 import { nearest } from '../../../proto/api/nearest.ts'

@@ -102,8 +102,7 @@ export class ContainerRig implements Faults, AsyncDisposable {
 
   /**
    * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as
-   * they are then. If one is refused
-   * nothing is written, and the error names each field with its place.
+   * they are then. If one is refused nothing is written, and the error names each field with its place.
    */
   async apply(manifests: Manifests, options: InNamespace = {}): Promise<AnyResource[]> {
     checkOptionsOf('apply', options, ['namespace'])

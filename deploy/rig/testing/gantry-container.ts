@@ -62,8 +62,8 @@ const LAST_LINES = 15
 
 /**
  * Describes a cluster; `start` makes it. All that GenericContainer has is there: networks shared with other containers,
- * log consumers, reuse, limits.
- * Without an image it is built at the first start, out of the distribution's packages and this very Gantry.
+ * log consumers, reuse, limits. Without an image it is built at the first start, out of the distribution's packages and
+ * this very Gantry.
  */
 export class GantryContainer extends GenericContainer {
   readonly #imageGiven: boolean
@@ -284,8 +284,7 @@ export class StartedGantryContainer extends AbstractStartedContainer {
 
   /**
    * Stops the container and removes what belongs to it, however far it came: again is no error, nor is a container that
-   * is gone already. Unavailable
-   * if the engine does not answer; what is here is removed even so.
+   * is gone already. Unavailable if the engine does not answer; what is here is removed even so.
    */
   override stop(options?: Partial<StopOptions>): Promise<StoppedTestContainer> {
     this.#stopping ??= this.#stop(options).catch((thrown: unknown) => {

@@ -6,8 +6,7 @@
  *     import { useRig, useNamespace } from 'gantry/rig/mocha'
  *
  * After each test its faults are healed and its namespaces deleted. When a test or a hook fails, the archive of all
- * logs is
- * kept and its path printed.
+ * logs is kept and its path printed.
  */
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -48,8 +47,8 @@ let named = 0
 
 /**
  * The rig that the tests share, made at the first call as `options` say (Rig.up); later calls may leave them out.
- * InvalidArgument for others than the
- * first call's: a rig of its own is `Rig.up`'s. The call may take seconds; make it in a `before` hook with time enough.
+ * InvalidArgument for others than the first call's: a rig of its own is `Rig.up`'s. The call may take seconds; make it
+ * in a `before` hook with time enough.
  */
 export function useRig(options?: RigOptions): Promise<Rig> {
   shared ??= make(options ?? {})

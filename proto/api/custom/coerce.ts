@@ -1,7 +1,6 @@
 /**
  * From what a client sent, or what is stored, to what the schema of a version knows: unknown fields go, nulls go where
- * they are not allowed,
- * defaults come. In place.
+ * they are not allowed, defaults come. In place.
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#pruning-versus-preserving-unknown-fields
  * and …/#defaulting
  */

@@ -1,15 +1,13 @@
 /**
  * The kinds that CustomResourceDefinitions define, known to this process. The schema of all other kinds is part of the
- * program; these come
- * and go while it runs, and every function that takes a kind asks here when the schema has none of that name.
+ * program; these come and go while it runs, and every function that takes a kind asks here when the schema has none of
+ * that name.
  *
  * There is one registry a process, not one handed from caller to caller: a kind is a name that is meant the same way
- * everywhere, as those of
- * the schema are, and nearly every function of proto/api would have to carry it through. It is filled in one place of
- * each program: a
- * controller's informer fills it as it takes in definitions, before the objects of their kinds; a command fills it from
- * the server when it meets a word that it does
- * not know. Two clusters in one process (tests) share it.
+ * everywhere, as those of the schema are, and nearly every function of proto/api would have to carry it through. It is
+ * filled in one place of each program: a controller's informer fills it as it takes in definitions, before the objects
+ * of their kinds; a command fills it from the server when it meets a word that it does not know. Two clusters in one
+ * process (tests) share it.
  */
 import type {
   CustomResourceColumnDefinition,

@@ -1,7 +1,6 @@
 /**
  * Whether a value is as an OpenAPI v3 schema says. What an update leaves as it was is not looked at again: an object
- * that was stored under an
- * older schema can still be changed elsewhere (Kubernetes' "ratcheting").
+ * that was stored under an older schema can still be changed elsewhere (Kubernetes' "ratcheting").
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation and
  * …/#validation-ratcheting
  */

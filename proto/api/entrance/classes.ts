@@ -40,8 +40,7 @@ export function servesGateway({ spec }: Gateway, classes: readonly GatewayClass[
 
 /**
  * The nodes that are an entrance: those with the label set to "true". They are given the keys of TLS, so an
- * administrator says which they are: a node
- * cannot give itself the label.
+ * administrator says which they are: a node cannot give itself the label.
  */
 export function entranceNodes<N extends Pick<Node, 'metadata'>>(nodes: readonly N[]): N[] {
   return nodes.filter(({ metadata }) => metadata.labels?.[ENTRANCE_LABEL] === 'true')

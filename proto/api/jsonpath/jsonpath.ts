@@ -1,7 +1,6 @@
 /**
  * Templates as `-o jsonpath=` takes them: text with paths in braces. Paths, wildcards, slices, unions, recursive
- * descent, filters, quoted
- * text and `{range …}…{end}`. https://kubernetes.io/docs/reference/kubectl/jsonpath/
+ * descent, filters, quoted text and `{range …}…{end}`. https://kubernetes.io/docs/reference/kubectl/jsonpath/
  */
 import { GantryError } from '../errors.ts'
 import type { JsonValue } from '../../gen/types.ts'

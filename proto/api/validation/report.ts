@@ -76,8 +76,7 @@ export interface UnionReasons {
 
 /**
  * Reports unless exactly one of the named fields is there; the one that is. A second one that is forbidden is told of
- * at its own place, as
- * Kubernetes does; with another reason, it is the union that is wrong.
+ * at its own place, as Kubernetes does; with another reason, it is the union that is wrong.
  */
 export function exactlyOne<T extends object>(
   report: Report,

@@ -1,10 +1,8 @@
 /**
  * What an object's status must look like. Whoever writes it, an agent or a client, is trusted less than the control
- * plane that acts on it, so the
- * schema's `format`, `enum` and `keyFormat` hold for it as they do for a spec, and its size is bounded. A value that
- * was wrong before stays
- * writable until it is put right, as Kubernetes' ratcheting has it, so that a stricter schema locks nobody out of an
- * object.
+ * plane that acts on it, so the schema's `format`, `enum` and `keyFormat` hold for it as they do for a spec, and its
+ * size is bounded. A value that was wrong before stays writable until it is put right, as Kubernetes' ratcheting has
+ * it, so that a stricter schema locks nobody out of an object.
  */
 import type { AnyResource, ErrorDetail, Kind, Resources } from '../../gen/types.ts'
 import { readAddress } from '../cidr.ts'

@@ -1,7 +1,7 @@
 /**
  * A program for tests: `Names` alone, in whatever network namespace it is started in. On its standard input one JSON
- * line a command, one line back
- * for each: { apply: { objects, revision, ranges?, change? } }, { stats: true }, { stop: true }.
+ * line a command, one line back for each: { apply: { objects, revision, ranges?, change? } }, { stats: true }, { stop:
+ * true }.
  */
 import { createInterface } from 'node:readline'
 import { Names } from '../../../agent/dns/names.ts'

@@ -216,8 +216,8 @@ class World {
 
   /**
    * A process that is killed removes no file afterwards; the one that only counts as killed here may be in the middle
-   * of it. It starts no program
-   * any more, so it is at rest once as many other looks at files have been taken as its removals have steps.
+   * of it. It starts no program any more, so it is at rest once as many other looks at files have been taken as its
+   * removals have steps.
    */
   async #quiet(): Promise<void> {
     for (let look = 0; look < 300; look++) await stat(this.#stateDir)

@@ -1,7 +1,6 @@
 /**
  * What a Node.js server can do at most here: HTTPS with the controller's certificates, and one answer of so many bytes
- * whatever is asked:
- * node floor.mjs FOLDER BYTES. Prints its port, ends with standard input.
+ * whatever is asked: node floor.mjs FOLDER BYTES. Prints its port, ends with standard input.
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'

@@ -1,7 +1,7 @@
 /**
  * The Kubernetes API of a controller with 1,000 pods, in JSON and in protobuf: how long requests take, how many go, how
- * soon watchers are told, what
- * they weigh. What is to be reached is what a kube-apiserver does on the same kind of machine, or better.
+ * soon watchers are told, what they weigh. What is to be reached is what a kube-apiserver does on the same kind of
+ * machine, or better.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { decodeJson } from '../../../proto/api/codec.ts'

@@ -1,8 +1,7 @@
 /**
  * A cheap client of the Kubernetes API: raw TLS connections that are kept, and of answers only the head and the length
- * are looked at. In a process of
- * its own, so that it does not take the time of what is measured: node load.mjs FILE, where the file says in JSON what
- * to do. Prints JSON.
+ * are looked at. In a process of its own, so that it does not take the time of what is measured: node load.mjs FILE,
+ * where the file says in JSON what to do. Prints JSON.
  *
  *   { is: 'sequence', count, warm, … }     one request after the other: { milliseconds: [one each] }
  *   { is: 'workers', workers, seconds, … } as many as go, each worker on a connection of its own: { count, seconds }
@@ -11,8 +10,7 @@
  *   { is: 'idle', watchers, watch }        many watch and nothing happens: prints "ready", ends with standard input
  *
  * All of them have { host, port, tls: { ca, cert, key } } and, for what is asked, { method, path, headers, body }; a #
- * in path and body becomes a number
- * that does not come twice, behind `prefix`.
+ * in path and body becomes a number that does not come twice, behind `prefix`.
  */
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:tls'

@@ -2,10 +2,9 @@
  * Programs of the DNS benchmark, plain JavaScript so that they start at once: `echo ADDRESS PORT` sends back what it
  * gets, with the flag of an answer;
  * `generate ADDRESS PORT RATE SECONDS NAMES CLIENT…` asks for web-0 to web-NAMES, from each of its addresses in turn,
- * at a fixed rate (0: 64 under way
- * at any time) and writes one JSON line: { sent, answered, wrong, seconds, late, latencies }. Latencies are
- * microseconds from the time that a query
- * was due; those that the generator itself could not send within a millisecond of it are `late` and have none.
+ * at a fixed rate (0: 64 under way at any time) and writes one JSON line: { sent, answered, wrong, seconds, late,
+ * latencies }. Latencies are microseconds from the time that a query was due; those that the generator itself could not
+ * send within a millisecond of it are `late` and have none.
  */
 import { createSocket } from 'node:dgram'
 

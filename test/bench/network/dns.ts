@@ -1,7 +1,7 @@
 /**
  * Names on a node with 10,000 Services: answers at a fixed rate and as many as there can be, asked from another network
- * namespace, beside the floor
- * (a bare program that sends packets back) and, where it is installed, dnsmasq with the same names.
+ * namespace, beside the floor (a bare program that sends packets back) and, where it is installed, dnsmasq with the
+ * same names.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

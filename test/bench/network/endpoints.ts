@@ -1,7 +1,7 @@
 /**
  * EndpointSlices with 10,000 Services and 50,000 pods: how long it takes from a pod's change, as the store tells it,
- * until the slice that shows it is
- * written; on the API core, watch cache and memory store, so that what is measured is the reconciler and the core.
+ * until the slice that shows it is written; on the API core, watch cache and memory store, so that what is measured is
+ * the reconciler and the core.
  */
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { EndpointSliceReconciler } from '../../../controller/reconcile/endpointslice/reconciler.ts'

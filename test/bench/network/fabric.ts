@@ -1,7 +1,6 @@
 /**
  * What the way between pods of two nodes costs: beside a VXLAN built by hand between two namespaces, in the same run
- * and in turns. And what a
- * pod's namespace costs that was made ahead.
+ * and in turns. And what a pod's namespace costs that was made ahead.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -36,8 +35,8 @@ interface Lane {
 
 /**
  * Two namespaces with a VXLAN device each, over the same link as nodes have; and a namespace behind each of them by a
- * veth pair, as pods are,
- * with routes and nothing else: what a network of pods without Services, policies and guard would have.
+ * veth pair, as pods are, with routes and nothing else: what a network of pods without Services, policies and guard
+ * would have.
  */
 async function byHand(lab: Lab): Promise<Lane[]> {
   for (const [index, name] of ['h1', 'h2'].entries()) {

@@ -1,9 +1,8 @@
 /**
  * A rolling update of 20 replicas of nginx on three nodes while a client on one of them asks its Service 2,000 times a
- * second, each time over a new
- * connection: requests that failed, and how long answers took compared with the steady state just before. Once as
- * Deployments do it by default, a
- * quarter at a time, and once one by one; the client has the same processors as the pods that start.
+ * second, each time over a new connection: requests that failed, and how long answers took compared with the steady
+ * state just before. Once as Deployments do it by default, a quarter at a time, and once one by one; the client has the
+ * same processors as the pods that start.
  */
 import { join } from 'node:path'
 import { pushShopImages } from '../../../deploy/examples/shop/images/build.ts'

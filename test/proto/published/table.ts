@@ -1,8 +1,7 @@
 /**
  * What Kubernetes publishes of its protobuf messages, as facts: kubernetes.txt, written by write-table.ts out of the
- * sources of release 1.34. A line
- * without indentation names a message. Each line below it is a field: number, name, type, and flags. `pointer`: Go
- * tells absence from the zero value.
+ * sources of release 1.34. A line without indentation names a message. Each line below it is a field: number, name,
+ * type, and flags. `pointer`: Go tells absence from the zero value.
  * `written`: JSON has it even if it is empty. `inline`: in JSON its fields stand in the parent. `json=NAME`: its name
  * in JSON, if that is another.
  */

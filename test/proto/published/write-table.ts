@@ -1,7 +1,7 @@
 /**
  * Writes kubernetes.txt, the facts that table.ts reads, from Kubernetes' published sources: names, numbers and types
- * out of the `.proto` files, and
- * out of the Go types beside them which fields are pointers and which are left out of JSON when they are empty.
+ * out of the `.proto` files, and out of the Go types beside them which fields are pointers and which are left out of
+ * JSON when they are empty.
  *
  *     npx tsx test/proto/published/write-table.ts DIR
  *

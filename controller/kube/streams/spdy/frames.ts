@@ -1,7 +1,7 @@
 /**
  * Frames of SPDY/3.1 (section 2.2). Data is handed on as it comes, in pieces of a frame, so that nothing has to be held
- * until a frame is whole;
- * frames that control are short. https://www.chromium.org/spdy/spdy-protocol/spdy-protocol-draft3-1/
+ * until a frame is whole; frames that control are short.
+ * https://www.chromium.org/spdy/spdy-protocol/spdy-protocol-draft3-1/
  */
 import { GantryError } from '../../../../proto/api/errors.ts'
 import { uint32 } from './dictionary.ts'

@@ -1,8 +1,7 @@
 /**
  * The name/value blocks of SPDY/3.1 (section 2.6.10): one zlib stream for all blocks of a direction, flushed after
- * each, so that a block ends at a
- * byte. That is why blocks are read one by one here, each with what came before it as its dictionary, and no
- * decompressor has to be kept.
+ * each, so that a block ends at a byte. That is why blocks are read one by one here, each with what came before it as
+ * its dictionary, and no decompressor has to be kept.
  */
 import { constants, inflateRawSync } from 'node:zlib'
 import { GantryError } from '../../../../proto/api/errors.ts'

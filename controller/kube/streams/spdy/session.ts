@@ -1,7 +1,7 @@
 /**
  * A SPDY/3.1 session, from the server's side: the client opens streams. There are no windows, as in Kubernetes' own
- * implementation: whoever is too
- * fast is slowed down by TCP, so a stream that nobody reads holds up the others of its session.
+ * implementation: whoever is too fast is slowed down by TCP, so a stream that nobody reads holds up the others of its
+ * session.
  */
 import type { Duplex } from 'node:stream'
 import { GantryError } from '../../../../proto/api/errors.ts'

@@ -13,8 +13,7 @@ const BALLAST = '.ballast'
 
 /**
  * Lets no more than $2 bytes be free below $1, by a file of that size; what cannot be had because it is full already is
- * no failure. What is free is
- * looked at again, because a file needs blocks for itself.
+ * no failure. What is free is looked at again, because a file needs blocks for itself.
  */
 const FILL = `cd "$1"; for round in 1 2 3 4; do
 over=$(( $(stat -f -c '%a * %S' .) - $2 )); size=$(stat -c %s ${BALLAST} 2> /dev/null || echo 0)
@@ -68,8 +67,7 @@ export class ContainerDisk implements MachineDisk {
 
   /**
    * While programs have files open for writing, the kernel refuses to make a file system read-only; then it is aborted,
-   * as after a write error: writes
-   * fail with EROFS, and only a restart makes it writable again.
+   * as after a write error: writes fail with EROFS, and only a restart makes it writable again.
    */
   async setReadOnly(on: boolean): Promise<void> {
     const { machine, remember, isOff } = this.#owner

@@ -200,9 +200,8 @@ export class CgroupTree {
 
   /**
    * Limits what a machine reads and writes on its own device past the page cache. v1 counts each group alone and what
-   * the kernel writes back for all of
-   * them in the root group: so the limit stands in every group there is now, and in the root's, which has no other use
-   * of that device. Undefined: no limit.
+   * the kernel writes back for all of them in the root group: so the limit stands in every group there is now, and in
+   * the root's, which has no other use of that device. Undefined: no limit.
    */
   async throttle(machine: string, device: string, bytesPerSecond: number | undefined): Promise<void> {
     if (this.mode === 'v2') {

@@ -1,7 +1,7 @@
 /**
  * A machine's own disk: ext4 in a sparse file, on a loop device that goes when it is unmounted. It is mounted in the
- * machine's mount namespace only, so
- * it is unmounted by the kernel when the last process there has ended, whatever ended it.
+ * machine's mount namespace only, so it is unmounted by the kernel when the last process there has ended, whatever
+ * ended it.
  */
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rm, stat, statfs, truncate } from 'node:fs/promises'
@@ -32,9 +32,8 @@ const FORMAT = [
 ]
 /**
  * What the machine has synced is in the file; that the host has too is not waited for (nobarrier), since it is the
- * machine that loses its power and not
- * the host: a sync takes a third of the time it takes on the host's own file system. Files removed give their space
- * back to the host (discard).
+ * machine that loses its power and not the host: a sync takes a third of the time it takes on the host's own file
+ * system. Files removed give their space back to the host (discard).
  */
 const MOUNT = ['loop', 'noatime', 'noinit_itable', 'nobarrier', 'discard']
 
@@ -43,9 +42,8 @@ const BALLAST = '.ballast'
 
 /**
  * EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: from then on nothing is written, not even the journal.
- * include/uapi/linux/ext4.h
- * Looks at what it has opened whether that is the disk meant: should the machine end in between, its path might lead to
- * the host's own.
+ * include/uapi/linux/ext4.h Looks at what it has opened whether that is the disk meant: should the machine end in
+ * between, its path might lead to the host's own.
  */
 const SHUTDOWN = `
 open(my $top, "<", $ARGV[0]) or die "open: $!\n";
@@ -195,8 +193,7 @@ export class LoopDisk implements MachineDisk {
 
   /**
    * While programs have files open for writing, the kernel refuses to make a file system read-only; then it is aborted,
-   * as after a write error: writes
-   * fail with EROFS, and, as on any machine, only a restart makes it writable again.
+   * as after a write error: writes fail with EROFS, and, as on any machine, only a restart makes it writable again.
    */
   async setReadOnly(on: boolean): Promise<void> {
     const { machine, remember } = this.#owner

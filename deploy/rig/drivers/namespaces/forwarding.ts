@@ -1,7 +1,6 @@
 /**
  * The host's IPv4 forwarding, which every rig needs and the last one to go sets back. What it was before the first is
- * kept in a file that is
- * forgotten, like the setting, when the host starts anew.
+ * kept in a file that is forgotten, like the setting, when the host starts anew.
  */
 import { readFile, rm, writeFile } from 'node:fs/promises'
 

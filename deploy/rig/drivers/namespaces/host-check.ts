@@ -6,8 +6,8 @@ const MEBI = 2 ** 20
 
 /**
  * What one of each takes, beside its pods. Measured on a rig of five nodes at rest (Pss 21, 62 and 14 MB; 13, 29 and 6
- * threads; 34, 62 and 12 open files;
- * 3 MB of disk each), with room for work: images, the log of etcd, a shim for each pod.
+ * threads; 34, 62 and 12 open files; 3 MB of disk each), with room for work: images, the log of etcd, a shim for each
+ * pod.
  */
 export const NEEDS = {
   node: { memory: 48 * MEBI, disk: 64 * MEBI, pids: 48, files: 128, inotifyInstances: 1, inotifyWatches: 16 },

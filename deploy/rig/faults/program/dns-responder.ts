@@ -1,7 +1,6 @@
 /**
  * Queries that are led here are answered with a fault if their name is among the chosen, and go on to the server that
- * they were meant for if it is
- * not. Over UDP and TCP.
+ * they were meant for if it is not. Over UDP and TCP.
  *
  *   query ──▶ chosen? ──┬── yes ──▶ no answer, a refusal, or late
  *                       └── no ───▶ server ──▶ its answer

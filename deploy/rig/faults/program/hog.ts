@@ -18,8 +18,7 @@ export function holdMemory({ bytes }: HoldTask): Buffer[] {
 
 /**
  * Holds memory in a process of its own, which ends with this one. Resolves when it has it all, ResourceExhausted if the
- * kernel ended it before; `ended`
- * is called if it does so later.
+ * kernel ended it before; `ended` is called if it does so later.
  */
 export function startMemory({ bytes }: MemoryTask, ended: () => void): Promise<void> {
   const task: HoldTask = { mode: 'hold', bytes }

@@ -1,7 +1,7 @@
 /**
  * gantry-fault TASK [FILE]: does one task (task.ts) until it is ended. Says in the file, or on standard output without
- * one, when it is in effect, or
- * why it will not be. Ends by itself when the file is taken away: so it is ended also by one who does not know its pid.
+ * one, when it is in effect, or why it will not be. Ends by itself when the file is taken away: so it is ended also by
+ * one who does not know its pid.
  */
 import { renameSync, watchFile, writeFileSync } from 'node:fs'
 import { GantryError } from '../../../../proto/api/errors.ts'

@@ -1,7 +1,6 @@
 /**
  * Connections that are led here go on to where they were going, over lines that delay them. Bytes of a connection keep
- * their order. When either end
- * resets, so does the other.
+ * their order. When either end resets, so does the other.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { pipeline } from 'node:stream'

@@ -1,7 +1,6 @@
 /**
  * What the fault program is told to do, in JSON on its command line, and what it says when that is in effect. One task
- * a program: it does it until
- * it is ended.
+ * a program: it does it until it is ended.
  *
  *   fault ──▶ Task ──▶ gantry-fault.cjs on the machine ──▶ Ready (a file) ──▶ nft rules that lead traffic to its ports
  */
@@ -75,8 +74,7 @@ export interface DnsTask {
   readonly latency: number
   /**
    * Where the rest goes on to: for each, four ports are listened on (on loopback UDP and TCP, on every address UDP and
-   * TCP). A single undefined one:
-   * there is no rest.
+   * TCP). A single undefined one: there is no rest.
    */
   readonly servers: readonly (DnsServer | null)[]
   /** Group that its own queries are sent as, so that rules can spare them. */

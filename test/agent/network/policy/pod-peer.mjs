@@ -1,7 +1,6 @@
 /**
  * Runs inside a pod's network namespace: listens, counts what arrives, and connects when told to. One JSON command a
- * line on its input, one JSON
- * answer a line on its output. Ends when its input does.
+ * line on its input, one JSON answer a line on its output. Ends when its input does.
  */
 import { createSocket } from 'node:dgram'
 import { connect, createServer } from 'node:net'

@@ -1,7 +1,7 @@
 /**
  * A machine of the packet tests: runs inside a network namespace, answers every TCP connection and UDP packet at port
- * 8080 (and 8081) with its name and
- * the sender's address, and connects where it is told to. Plain JavaScript, so that it starts at once.
+ * 8080 (and 8081) with its name and the sender's address, and connects where it is told to. Plain JavaScript, so that
+ * it starts at once.
  */
 import { createSocket } from 'node:dgram'
 import { connect, createServer } from 'node:net'
