@@ -4,7 +4,7 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { GantryError } from '../proto/api/errors.ts'
+import { GantryError } from '../proto/base/errors.ts'
 import { identify, isAlive, type ProcessIdentity } from '../proto/base/process.ts'
 
 /**

@@ -16,11 +16,11 @@ import {
   textOrEmpty,
   withDefault,
   type Settings,
-} from '../proto/api/config-file.ts'
+} from '../proto/base/config-file.ts'
 import { asUpstream } from './dns/upstreams.ts'
 import type { Overlay } from './network/fabric/plan.ts'
 import { VXLAN_PORT } from './network/fabric/plan.ts'
-import { mayNodeSetLabel } from '../proto/api/node-labels.ts'
+import { mayNodeSetLabel } from '../proto/objects/node-labels.ts'
 import type { RegistriesConfig } from './images/contract.ts'
 import { DEFAULT_UNPACK_LIMITS } from './images/unpack/unpack-budget.ts'
 import { flawOfAllowedSysctl } from './pods/sysctls.ts'

@@ -2,13 +2,13 @@
  * The node's network put together: what gives pods their namespaces, and the parts that follow the cluster's network.
  */
 import { join } from 'node:path'
-import { quantityValue } from '../proto/api/quantity.ts'
+import { quantityValue } from '../proto/base/quantity.ts'
 import type { Clock } from '../proto/base/clock.ts'
 import type { Logger } from '../proto/base/logger.ts'
 import type { AgentConfig, DnsConfig } from './config.ts'
 import { Names } from './dns/names.ts'
 import type { ResolverSettings } from './dns/worker-messages.ts'
-import { Entrance } from './entrance/entrance.ts'
+import { Entrance } from './ingress/ingress-proxy.ts'
 import type { Run } from './launcher.ts'
 import { RoutedNetwork } from './network/routed-network.ts'
 import type { Network, NetworkPart, PodGuard, PodSegments } from './network/contract.ts'

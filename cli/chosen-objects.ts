@@ -3,7 +3,7 @@
  * those of files.
  */
 import type { AnyResource, Kind } from '../proto/gen/types.ts'
-import { findResource, kindOf as schemaKind, resourceOf } from '../proto/api/schema.ts'
+import { findResource, kindOf as schemaKind, resourceOf } from '../proto/schema/schema.ts'
 import { UsageError, type Invocation } from './command.ts'
 import { manifestFlags, readManifests } from './manifests.ts'
 import { parseNames } from './operands.ts'

@@ -4,12 +4,12 @@
  * same as once.
  */
 import { setMaxListeners } from 'node:events'
-import type { Context, Credentials } from '../proto/api/context.ts'
-import { customKinds } from '../proto/api/custom/definitions.ts'
-import { GantryError } from '../proto/api/errors.ts'
-import type { CallOptions, Client } from '../proto/api/rpc.ts'
-import { apiVersionOf, resourceOf } from '../proto/api/schema.ts'
-import { decodeResource, encodeResource, withResourceVersion, type Input } from '../proto/api/wire.ts'
+import type { Context, Credentials } from '../proto/client/context.ts'
+import { customKinds } from '../proto/schema/custom/definitions.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import type { CallOptions, Client } from '../proto/rpc/rpc.ts'
+import { apiVersionOf, resourceOf } from '../proto/schema/schema.ts'
+import { decodeResource, encodeResource, withResourceVersion, type Input } from '../proto/codec/wire.ts'
 import type {
   AnyResource,
   ApplyResponseOutcome,

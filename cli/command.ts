@@ -4,8 +4,8 @@
  * behind `--` left alone.
  */
 import { Command as Commander, CommanderError, Option } from 'commander'
-import { GantryError } from '../proto/api/errors.ts'
-import { nearest } from '../proto/api/nearest.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import { nearest } from '../proto/base/nearest.ts'
 import { formatDuration, parseDuration } from './duration.ts'
 import type { Environment } from './environment.ts'
 import { flagsElsewhere } from './flags-elsewhere.ts'

@@ -1,6 +1,6 @@
 /** What may stand in place of the last word of a command line, for any set of commands. */
-import { readContexts } from '../proto/api/context.ts'
-import { allResources, findResource, kindOf, resourceOf, resources } from '../proto/api/schema.ts'
+import { readContexts } from '../proto/client/context.ts'
+import { allResources, findResource, kindOf, resourceOf, resources } from '../proto/schema/schema.ts'
 import type { Kind } from '../proto/gen/types.ts'
 import { parseLine, tokenize, type Command, type Completes, type Flag, type FlagValues, type Flags } from './command.ts'
 import type { Entry } from './commands/index.ts'

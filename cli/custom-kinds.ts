@@ -2,9 +2,9 @@
  * The kinds that CustomResourceDefinitions of a cluster define: learned from the server when a command meets a word
  * that it does not know.
  */
-import { customKindOf, customKinds } from '../proto/api/custom/definitions.ts'
-import { GantryError } from '../proto/api/errors.ts'
-import { UNDEFINED_KIND } from '../proto/api/kinds.ts'
+import { customKindOf, customKinds } from '../proto/schema/custom/definitions.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import { UNDEFINED_KIND } from '../proto/schema/kinds.ts'
 import type { Kind } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import { readinessOf } from './readiness.ts'

@@ -1,5 +1,5 @@
 /** What a command may touch of the world outside; main.ts hands in the process's own, tests hand in theirs. */
-import type { connect as connectFunction } from '../proto/api/rpc.ts'
+import type { connect as connectFunction } from '../proto/rpc/rpc.ts'
 import type { Clock } from '../proto/base/clock.ts'
 
 export type Connect = typeof connectFunction

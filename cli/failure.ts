@@ -1,6 +1,6 @@
 /** What a person is told when a command fails, and the exit code that says the same to a script. */
-import { GantryError } from '../proto/api/errors.ts'
-import { resourceOf } from '../proto/api/schema.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import { resourceOf } from '../proto/schema/schema.ts'
 import type { ErrorDetail, Kind } from '../proto/gen/types.ts'
 import { UsageError } from './command.ts'
 

@@ -1,5 +1,5 @@
 /** What is being deleted, has ended, and is there only because finalizers hold it. */
-import { parseTime } from '../proto/api/time.ts'
+import { parseTime } from '../proto/base/time.ts'
 import type { AnyResource, Pod } from '../proto/gen/types.ts'
 
 /**

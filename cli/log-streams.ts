@@ -1,6 +1,6 @@
 /** Logs of several containers as one. */
-import { GantryError } from '../proto/api/errors.ts'
-import type { Input } from '../proto/api/wire.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import type { Input } from '../proto/codec/wire.ts'
 import type { LogsRequest } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import type { Environment } from './environment.ts'

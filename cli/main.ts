@@ -1,6 +1,6 @@
 /** The command line's composition root: hands the process's own world to runProgram. */
 import { setMaxListeners } from 'node:events'
-import { GantryError } from '../proto/api/errors.ts'
+import { GantryError } from '../proto/base/errors.ts'
 import { EXIT } from './failure.ts'
 import { endWithReader, processEnvironment } from './process-environment.ts'
 import { runProgram } from './program.ts'

@@ -1,5 +1,5 @@
 /** The nodes that a command is about: named, or chosen by their labels. */
-import { GantryError } from '../proto/api/errors.ts'
+import { GantryError } from '../proto/base/errors.ts'
 import type { Node } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import { UsageError } from './command.ts'

@@ -1,5 +1,5 @@
 /** What a planned write changes in an object, as a diff of YAML. Values of secrets are never shown. */
-import { encodeJson } from '../proto/api/codec.ts'
+import { encodeJson } from '../proto/codec/codec.ts'
 import type { AnyResource, JsonObject } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import type { Environment } from './environment.ts'
@@ -7,7 +7,7 @@ import { kindWord } from './failure.ts'
 import { LAST_APPLIED } from './last-applied.ts'
 import { palette } from './output/color.ts'
 import { unifiedDiff } from './output/diff.ts'
-import { formatYaml } from '../proto/api/yaml-text.ts'
+import { formatYaml } from '../proto/base/yaml-text.ts'
 import type { Step } from './plan.ts'
 
 /** Empty if nothing changes. */

@@ -2,10 +2,10 @@
  * Which objects the operands of a command name: `pods`, `pods,deploy`, `all`, `pod web`, `pod a b`, `pod/web
  * deploy/api`.
  */
-import { insteadOf, kindElsewhere } from '../proto/api/kinds.ts'
-import { nearest } from '../proto/api/nearest.ts'
-import { NOT_YET } from '../proto/api/problem.ts'
-import { allResources, findResource, kindOf as schemaKind } from '../proto/api/schema.ts'
+import { insteadOf, kindElsewhere } from '../proto/schema/kinds.ts'
+import { nearest } from '../proto/base/nearest.ts'
+import { NOT_YET } from '../proto/base/problem.ts'
+import { allResources, findResource, kindOf as schemaKind } from '../proto/schema/schema.ts'
 import type { Kind } from '../proto/gen/types.ts'
 import { UsageError } from './command.ts'
 

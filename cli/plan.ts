@@ -2,12 +2,12 @@
  * What applying manifests will do, worked out by the server without writing: every object is tried before the first is
  * written, so that one that is refused keeps all from being applied.
  */
-import { inspectJson } from '../proto/api/codec.ts'
-import { applyDefaults } from '../proto/api/defaults.ts'
-import { GantryError } from '../proto/api/errors.ts'
-import { problemError, problem } from '../proto/api/problem.ts'
-import { allKinds } from '../proto/api/schema.ts'
-import { validate } from '../proto/api/validation.ts'
+import { inspectJson } from '../proto/codec/codec.ts'
+import { applyDefaults } from '../proto/codec/defaults.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import { problemError, problem } from '../proto/base/problem.ts'
+import { allKinds } from '../proto/schema/schema.ts'
+import { validate } from '../proto/validation/validation.ts'
 import type { AnyResource, ApplyResponseOutcome, JsonObject, Kind } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import { awaitEstablished, isUnknownKind, kindDefinedBy, learnKinds } from './custom-kinds.ts'

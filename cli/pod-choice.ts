@@ -1,6 +1,6 @@
 /** The pods that an operand means: a pod by name, or those of a workload. */
-import { GantryError } from '../proto/api/errors.ts'
-import { formatLabelSelector } from '../proto/api/selector.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import { formatLabelSelector } from '../proto/objects/selector.ts'
 import type { Kind, Pod } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import { UsageError } from './command.ts'

@@ -19,7 +19,7 @@ export function processEnvironment(signal: AbortSignal): Environment {
     stderr: process.stderr,
     clock: systemClock,
     signal,
-    loadConnect: async () => (await import('../proto/api/rpc.ts')).connect,
+    loadConnect: async () => (await import('../proto/rpc/rpc.ts')).connect,
     onResize(call) {
       process.stdout.on('resize', call)
       return () => process.stdout.off('resize', call)

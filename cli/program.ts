@@ -1,8 +1,8 @@
 /**
  * From the words of a command line to an exit code: finds the command, loads only that one, runs it, tells what failed.
  */
-import { GantryError } from '../proto/api/errors.ts'
-import { nearest } from '../proto/api/nearest.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import { nearest } from '../proto/base/nearest.ts'
 import {
   helpText,
   parseLine,

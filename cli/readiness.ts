@@ -10,7 +10,7 @@ import type {
   Service,
 } from '../proto/gen/types.ts'
 import { kindWord } from './failure.ts'
-import { summarizePod } from '../proto/api/columns/pod-status.ts'
+import { summarizePod } from '../proto/objects/columns/pod-status.ts'
 
 export type Readiness =
   | { readonly is: 'ready'; readonly text: string }

@@ -1,10 +1,10 @@
 /** Waits until objects are ready, showing which are not yet. */
-import { GantryError } from '../proto/api/errors.ts'
+import { GantryError } from '../proto/base/errors.ts'
 import type { Kind } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import type { Environment } from './environment.ts'
 import { kindWord, notFound, throwFailures } from './failure.ts'
-import { formatAge } from '../proto/api/columns/age.ts'
+import { formatAge } from '../proto/objects/columns/age.ts'
 import { Progress } from './output/progress.ts'
 import { readinessOf } from './readiness.ts'
 import { observe, withDeadline } from './watch.ts'

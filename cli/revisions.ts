@@ -1,7 +1,7 @@
 /** The revisions of a deployment: its ReplicaSets by the number that the deployment's reconciler gives them. */
-import { GantryError } from '../proto/api/errors.ts'
-import { compareInt64, parseInt64 } from '../proto/api/int64.ts'
-import { formatLabelSelector } from '../proto/api/selector.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import { compareInt64, parseInt64 } from '../proto/base/int64.ts'
+import { formatLabelSelector } from '../proto/objects/selector.ts'
 import type { Deployment, ReplicaSet } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 

@@ -1,9 +1,9 @@
 /**
  * Which of a context's controllers is spoken to: any of them serves, so one that does not answer is left for the next.
  */
-import type { Credentials } from '../proto/api/context.ts'
-import { GantryError } from '../proto/api/errors.ts'
-import type { Connection, Liveness } from '../proto/api/rpc.ts'
+import type { Credentials } from '../proto/client/context.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import type { Connection, Liveness } from '../proto/rpc/rpc.ts'
 import type { Clock, Timer } from '../proto/base/clock.ts'
 import type { Connect } from './environment.ts'
 

@@ -1,7 +1,7 @@
 /** Which cluster and namespace a command speaks to: flags, then the context file. */
-import { contextFilePath, loadCredentials, readContexts, type Context } from '../proto/api/context.ts'
-import { GantryError } from '../proto/api/errors.ts'
-import { nearest } from '../proto/api/nearest.ts'
+import { contextFilePath, loadCredentials, readContexts, type Context } from '../proto/client/context.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import { nearest } from '../proto/base/nearest.ts'
 import { Cluster } from './cluster.ts'
 import type { FlagValues } from './command.ts'
 import type { Environment } from './environment.ts'

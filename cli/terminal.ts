@@ -1,6 +1,6 @@
 /** A command or container joined to the person's own terminal or pipes. */
-import { GantryError } from '../proto/api/errors.ts'
-import type { Input } from '../proto/api/wire.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import type { Input } from '../proto/codec/wire.ts'
 import { Channel } from '../proto/base/channel.ts'
 import type { AttachStart, ExecInput, ExecOutput, ExecStart, TerminalSize } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'

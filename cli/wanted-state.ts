@@ -1,12 +1,12 @@
 /** What is waited for: a condition, a value, that an object is there or gone. The words of `kubectl wait --for`. */
-import { encodeJson } from '../proto/api/codec.ts'
+import { encodeJson } from '../proto/codec/codec.ts'
 import type { Clock } from '../proto/base/clock.ts'
 import type { AnyResource, Kind } from '../proto/gen/types.ts'
 import type { Cluster } from './cluster.ts'
 import { UsageError } from './command.ts'
 import { notFound } from './failure.ts'
-import type { Path } from '../proto/api/jsonpath/syntax.ts'
-import { findValues, parseSinglePath, showValue } from '../proto/api/jsonpath/jsonpath.ts'
+import type { Path } from '../proto/base/jsonpath/syntax.ts'
+import { findValues, parseSinglePath, showValue } from '../proto/base/jsonpath/jsonpath.ts'
 import { observe } from './watch.ts'
 
 export type Wanted =

@@ -1,6 +1,6 @@
 /** Following objects over lost connections and compacted history, and waiting with an end. */
 import { setMaxListeners } from 'node:events'
-import { GantryError } from '../proto/api/errors.ts'
+import { GantryError } from '../proto/base/errors.ts'
 import { delay, type Clock } from '../proto/base/clock.ts'
 import type { Kind, Resources } from '../proto/gen/types.ts'
 import type { Change, Cluster, Selection } from './cluster.ts'

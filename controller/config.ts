@@ -1,7 +1,7 @@
 /** What a controller is told: its settings. */
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
-import { formatCidr, prefixLength, rangesOverlap, readCidr, splitCidrs, type AddressRange } from '../proto/api/cidr.ts'
+import { formatCidr, prefixLength, rangesOverlap, readCidr, splitCidrs, type AddressRange } from '../proto/base/cidr.ts'
 import {
   checked,
   format,
@@ -13,9 +13,9 @@ import {
   text,
   withDefault,
   type Settings,
-} from '../proto/api/config-file.ts'
-import { GantryError } from '../proto/api/errors.ts'
-import type { ReservedPort } from '../proto/api/reserved-ports.ts'
+} from '../proto/base/config-file.ts'
+import { GantryError } from '../proto/base/errors.ts'
+import type { ReservedPort } from '../proto/objects/reserved-ports.ts'
 import { PodRanges } from './dispatch/pod-ranges.ts'
 
 export interface TlsFiles {

@@ -1,5 +1,5 @@
 /** The controller's command line. */
-import type { Program } from '../proto/api/program.ts'
+import type { Program } from '../proto/base/program.ts'
 import { VERSION } from '../proto/base/version.ts'
 
 export const CONTROLLER: Program = {

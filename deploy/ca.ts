@@ -3,7 +3,7 @@ import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
 import * as x509 from '@peculiar/x509'
-import { formatAddress, readCidr, splitCidrs } from '../proto/api/cidr.ts'
+import { formatAddress, readCidr, splitCidrs } from '../proto/base/cidr.ts'
 
 x509.cryptoProvider.set(webcrypto)
 

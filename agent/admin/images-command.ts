@@ -2,9 +2,9 @@
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { GantryError } from '../../proto/api/errors.ts'
-import { connect } from '../../proto/api/rpc.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { connect } from '../../proto/rpc/rpc.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import type { LoadChunk } from '../../proto/gen/types.ts'
 import { socketPath } from './local-server.ts'
 

@@ -1,9 +1,9 @@
 /** What the agent offers to whoever administers its machine: a socket that only the agent's own user may open. */
 import { chmod, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
-import { Server, type CallContext, type Handlers } from '../../proto/api/rpc.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { Server, type CallContext, type Handlers } from '../../proto/rpc/rpc.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import type { ImagesService, LoadChunk, LocalImage, LocalImages } from '../../proto/gen/types.ts'
 import type { Image, ImageService } from '../images/contract.ts'
 

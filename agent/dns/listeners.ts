@@ -4,7 +4,7 @@
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { createServer, type Server, type Socket } from 'node:net'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Responder } from './responder.ts'
 import { frame, Frames } from './tcp-frames.ts'

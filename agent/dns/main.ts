@@ -2,7 +2,7 @@
  * The resolver's thread (dist/gantry-resolver.cjs): builds the resolver and does what the agent's main thread asks for.
  */
 import { parentPort, workerData } from 'node:worker_threads'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import { ResolverCore } from './resolver-core.ts'

@@ -1,7 +1,7 @@
 /**
  * The node's names: keeps the resolver's thread, its address and its firewall rules, and tells it what the views say.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { CommandResult } from '../../proto/base/command.ts'
 import type { Logger } from '../../proto/base/logger.ts'

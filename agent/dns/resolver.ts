@@ -3,7 +3,7 @@
  * answer.
  */
 import type { Worker } from 'node:worker_threads'
-import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
+import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { startThread } from '../../proto/base/thread.ts'
 import type { Endpoint } from './listeners.ts'

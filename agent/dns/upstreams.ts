@@ -4,7 +4,7 @@
  */
 import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { parseResolvConf, RESOLV_CONF } from './resolv-conf.ts'

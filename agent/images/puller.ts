@@ -7,7 +7,7 @@
  *                                     └▶ layer 3 ═══▶ ·······▶ unpack
  */
 import { createHash } from 'node:crypto'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Credential, PullProgress } from './contract.ts'
 import type { ContentStore } from './content/content-store.ts'
 import type { ImageRecord } from './image-index.ts'

@@ -4,7 +4,7 @@
  * Grammar: https://github.com/distribution/reference/blob/v0.6.0/reference.go and
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 export interface Reference {
   /** Host, with a port if it names one: "docker.io", "127.0.0.1:5000". */

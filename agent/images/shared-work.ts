@@ -1,5 +1,5 @@
 /** Work that many may ask for at once and that is done once. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 interface Job<T> {
   readonly result: Promise<T>

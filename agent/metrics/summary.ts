@@ -2,7 +2,7 @@
  * /stats/summary, as a kubelet answers it.
  * https://kubernetes.io/docs/reference/instrumentation/node-metrics/#summary-api-source
  */
-import { formatTime } from '../../proto/api/time.ts'
+import { formatTime } from '../../proto/base/time.ts'
 import type { JsonObject } from '../../proto/gen/types.ts'
 import type { ContainerCounters } from '../runtime/contract.ts'
 import type { InterfaceCounters, NodeSnapshot, PodSnapshot } from './snapshot.ts'

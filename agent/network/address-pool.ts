@@ -6,8 +6,8 @@ import {
   readAddress,
   readCidr,
   type AddressFamily,
-} from '../../proto/api/cidr.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+} from '../../proto/base/cidr.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 /** Prefixes that a node's range may have. */
 const PREFIXES = { 4: { least: 8, most: 30 }, 6: { least: 48, most: 126 } } as const

@@ -1,7 +1,7 @@
 /** The view of the cluster's network that updates from the control plane build up. */
 import { isDeepStrictEqual } from 'node:util'
-import { apiVersionOf, findKind, resourceOf } from '../../proto/api/schema.ts'
-import { decodeResource, encode } from '../../proto/api/wire.ts'
+import { apiVersionOf, findKind, resourceOf } from '../../proto/schema/schema.ts'
+import { decodeResource, encode } from '../../proto/codec/wire.ts'
 import type { Kind, NetworkEntry, NetworkUpdate, Resources } from '../../proto/gen/types.ts'
 import type { NetworkView, NodeRanges, ViewedKind } from './contract.ts'
 import { vetEntry, vetObject } from './vetting.ts'

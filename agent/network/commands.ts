@@ -1,7 +1,7 @@
 /** The texts handed to `ip -batch` (ip(8)) and to a shell. Pure, so that one process does many steps. */
 import { createHash } from 'node:crypto'
-import { familyOf, readAddress, type AddressFamily } from '../../proto/api/cidr.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { familyOf, readAddress, type AddressFamily } from '../../proto/base/cidr.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { ip, sh, type IpText, type ShellText } from '../program-text.ts'
 
 /**

@@ -3,7 +3,7 @@
  * (`NetworkView`, followed by each `NetworkPart`). Every address is text, IPv4 dotted or IPv6 in canonical form (RFC
  * 5952).
  */
-import type { PodNetworks } from '../../proto/api/pod-networks.ts'
+import type { PodNetworks } from '../../proto/objects/pod-networks.ts'
 import type { NetworkEntry, Resources } from '../../proto/gen/types.ts'
 
 /** A port of the node that is passed on to a pod: ContainerPort's hostPort. */

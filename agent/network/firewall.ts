@@ -2,7 +2,7 @@
  * The texts handed to `nft -f` (nft(8)) for what concerns every pod: who it may say it is, and as whom it is seen
  * outside. Pure.
  */
-import { familyOf } from '../../proto/api/cidr.ts'
+import { familyOf } from '../../proto/base/cidr.ts'
 import { nft, type NftText } from '../program-text.ts'
 import { GATEWAY, OVERLAYS, podMac, PORT_PREFIX, portName } from './commands.ts'
 

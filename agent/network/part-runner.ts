@@ -2,7 +2,7 @@
  * Lets one part follow the view: one call at a time, what comes meanwhile in one further call, what failed again after
  * a growing pause.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'

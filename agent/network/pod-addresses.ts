@@ -1,6 +1,6 @@
 /** What the pods of a node have addresses of: one pool per family, the preferred first. */
-import { familyOf } from '../../proto/api/cidr.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { familyOf } from '../../proto/base/cidr.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { AddressPool } from './address-pool.ts'
 
 export class PodAddresses {

@@ -1,5 +1,5 @@
 /** The pod network of a node: pods' network namespaces, joined to the node by veth pairs. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { systemClock, type Clock, type Timer } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
 import type { Logger } from '../../proto/base/logger.ts'

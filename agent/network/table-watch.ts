@@ -3,7 +3,7 @@
  * firewall that is started again do: pods would be without policies, Services and names, and nothing of the agent's
  * would fail.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { elapsed, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Run } from '../launcher.ts'

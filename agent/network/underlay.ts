@@ -1,5 +1,5 @@
 /** The link by which the node reaches others, and how large a pod's packets may be for it. */
-import type { AddressFamily } from '../../proto/api/cidr.ts'
+import type { AddressFamily } from '../../proto/base/cidr.ts'
 import { readJson, type InNode } from './node-programs.ts'
 
 interface Link {

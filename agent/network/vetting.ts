@@ -4,8 +4,8 @@
  * commands or configurations is read here first. What is not of its form is left out, one address, port or block at a
  * time, and the rest is used. Addresses and ranges come out in their canonical form (RFC 5952).
  */
-import { formatAddress, formatCidr, readAddress, readCidr } from '../../proto/api/cidr.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { formatAddress, formatCidr, readAddress, readCidr } from '../../proto/base/cidr.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type {
   AddressBlock,
   AddressSet,

@@ -5,8 +5,8 @@
  */
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
-import { GantryError } from '../../proto/api/errors.ts'
-import { decode, encode } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { decode, encode } from '../../proto/codec/wire.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { NetworkUpdate } from '../../proto/gen/types.ts'
 

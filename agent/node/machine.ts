@@ -1,7 +1,7 @@
 /** What the machine is: read from /proc, /sys and /etc. */
 import { readFile, statfs } from 'node:fs/promises'
 import { arch, hostname, networkInterfaces, release } from 'node:os'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 export interface Machine {
   readonly hostname: string

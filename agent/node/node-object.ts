@@ -2,7 +2,7 @@
  * The Node that an agent registers as: a pure function of the machine and the configuration.
  * https://kubernetes.io/docs/reference/labels-annotations-taints/
  */
-import { canonicalQuantity, quantityMillis, quantityValue } from '../../proto/api/quantity.ts'
+import { canonicalQuantity, quantityMillis, quantityValue } from '../../proto/base/quantity.ts'
 import type { ContainerImage, Node, NodeCondition } from '../../proto/gen/types.ts'
 import type { NodeTaint } from '../config.ts'
 import type { Image } from '../images/contract.ts'

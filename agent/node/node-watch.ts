@@ -2,7 +2,7 @@
  * The node as the machine is now: told whole at the beginning of each session, and again whenever something of it has
  * changed.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Node, NodeCondition, NodeStatus } from '../../proto/gen/types.ts'

@@ -3,7 +3,7 @@
  * https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-conditions
  */
 import { readFile, statfs } from 'node:fs/promises'
-import { formatTime } from '../../proto/api/time.ts'
+import { formatTime } from '../../proto/base/time.ts'
 import type { NodeCondition } from '../../proto/gen/types.ts'
 import { meminfoBytes } from './machine.ts'
 

@@ -1,5 +1,5 @@
 /** Ports of this node that no pod and no Service takes over. */
-import { RESERVED_PORTS, type ReservedPort } from '../../proto/api/reserved-ports.ts'
+import { RESERVED_PORTS, type ReservedPort } from '../../proto/objects/reserved-ports.ts'
 import type { AgentConfig } from '../config.ts'
 
 /**

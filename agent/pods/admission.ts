@@ -1,7 +1,7 @@
 /** Whether a node can take a pod that it was given: the scheduler's view may be older than the node's own. */
-import { formatHostPort, hostPortClaims, portsClash } from '../../proto/api/host-ports.ts'
-import { ownerOfHostPort, type ReservedPort } from '../../proto/api/reserved-ports.ts'
-import { quantityMillis, quantityValue } from '../../proto/api/quantity.ts'
+import { formatHostPort, hostPortClaims, portsClash } from '../../proto/objects/host-ports.ts'
+import { ownerOfHostPort, type ReservedPort } from '../../proto/objects/reserved-ports.ts'
+import { quantityMillis, quantityValue } from '../../proto/base/quantity.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { podRequests } from './quality.ts'
 

@@ -1,5 +1,5 @@
 /** The ConfigMaps, Secrets and tokens that the control plane gave this node, in memory only. */
-import { allContainers } from '../../proto/api/containers.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
 import type {
   ConfigMap,
   Container,

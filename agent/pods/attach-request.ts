@@ -1,5 +1,5 @@
 /** What a pod asks of the node's network: ports of the node, and Networks beside the cluster's own. Pure. */
-import { podNetworks } from '../../proto/api/pod-networks.ts'
+import { podNetworks } from '../../proto/objects/pod-networks.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import type { Attachment, AttachRequest, HostPort } from '../network/contract.ts'
 

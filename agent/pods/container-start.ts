@@ -1,7 +1,7 @@
 /** Creates and starts a container's next instance. */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Container } from '../../proto/gen/types.ts'
 import type { ContainerSpec, Mount } from '../runtime/contract.ts'
 import type { ContainerRecord, Instance } from '../state/contract.ts'

@@ -1,5 +1,5 @@
 /** What the parts of agent/pods are handed. */
-import type { ReservedPort } from '../../proto/api/reserved-ports.ts'
+import type { ReservedPort } from '../../proto/objects/reserved-ports.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'

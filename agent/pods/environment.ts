@@ -2,7 +2,7 @@
  * A container's environment, and the expansion of $(NAME) in it, in command and in args.
  * https://kubernetes.io/docs/tasks/inject-data-application/
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Container, EnvVar, Pod } from '../../proto/gen/types.ts'
 import type { ConfigSource } from './assigned-objects.ts'
 import { fieldValue, resourceValue, type PodPlace } from './fields.ts'

@@ -2,9 +2,9 @@
  * Values that a pod's containers may read of the pod itself.
  * https://kubernetes.io/docs/concepts/workloads/pods/downward-api/
  */
-import { allContainers } from '../../proto/api/containers.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { quantityMillis } from '../../proto/api/quantity.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { quantityMillis } from '../../proto/base/quantity.ts'
 import type { ObjectFieldSelector, Pod, ResourceFieldSelector } from '../../proto/gen/types.ts'
 import type { PodRecord } from '../state/contract.ts'
 import { podAddresses } from './attach-request.ts'

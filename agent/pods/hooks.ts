@@ -4,7 +4,7 @@
  * That one was begun is written before it runs. A hook that the agent's end cuts short is not run again: it counts as
  * ended.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { delay } from '../../proto/base/clock.ts'
 import type { LifecycleHandler } from '../../proto/gen/types.ts'
 import type { Instance, PodRecord } from '../state/contract.ts'

@@ -1,5 +1,5 @@
 /** Ends of a pod's container instances: put on record, with what follows from them. */
-import { allContainers } from '../../proto/api/containers.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
 import type { PodRecord, Termination } from '../state/contract.ts'

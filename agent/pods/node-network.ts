@@ -1,5 +1,5 @@
 /** The node's pod network, which can only begin once the node's address range is known: who attaches before waits. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { Waiters } from '../../proto/base/waiters.ts'
 import type { Attachment, AttachRequest, Network, NodeRanges, PodGuard, PodSegments } from '../network/contract.ts'
 

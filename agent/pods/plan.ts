@@ -8,7 +8,7 @@
  *
  * How a container is killed is in ending.ts.
  */
-import { allContainers } from '../../proto/api/containers.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
 import type { Container } from '../../proto/gen/types.ts'
 import type { Kill, PodRecord } from '../state/contract.ts'
 import { endingOf, nextInEnding, stopOrder, type Ending } from './ending.ts'

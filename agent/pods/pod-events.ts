@@ -1,7 +1,7 @@
 /** Events about pods and what the node serves, as Kubernetes names them. */
-import { isEphemeral } from '../../proto/api/containers.ts'
-import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
-import { formatMicroTime, formatTime } from '../../proto/api/time.ts'
+import { isEphemeral } from '../../proto/objects/containers.ts'
+import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
+import { formatMicroTime, formatTime } from '../../proto/base/time.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import { randomSuffix, type Random } from '../../proto/base/random.ts'
 import type { Event, Kind, ObjectMeta, Pod } from '../../proto/gen/types.ts'

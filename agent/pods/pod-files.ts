@@ -1,7 +1,7 @@
 /** Files that a pod's containers find in /etc in place of their image's: hosts, hostname, resolv.conf. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Container, HostAlias, Pod } from '../../proto/gen/types.ts'
 import { parseResolvConf, RESOLV_CONF } from '../dns/resolv-conf.ts'
 import { lineWord } from '../file-words.ts'

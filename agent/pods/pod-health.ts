@@ -1,5 +1,5 @@
 /** The health of a pod's containers: runs the probes that its record asks for, and puts on record what they say. */
-import { allContainers } from '../../proto/api/containers.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
 import type { Container, Probe } from '../../proto/gen/types.ts'
 import type { Instance, PodRecord } from '../state/contract.ts'
 import type { PodDependencies } from './dependencies.ts'

@@ -3,11 +3,11 @@
  * same time, one step never twice at once), and tells the status when it changed. After a failure the state is as
  * before the step, and the step comes again later.
  */
-import { allContainers } from '../../proto/api/containers.ts'
-import { sameJson } from '../../proto/api/shape.ts'
-import { formatMicroTime } from '../../proto/api/time.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
+import { sameJson } from '../../proto/schema/shape.ts'
+import { formatMicroTime } from '../../proto/base/time.ts'
 import type { Timer } from '../../proto/base/clock.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Container, ObservedPod, Pod, TimelineStep } from '../../proto/gen/types.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
 import type { Instance, PodRecord, Termination } from '../state/contract.ts'

@@ -2,7 +2,7 @@
  * What is known of one pod at one moment: its record and what lives only as long as the agent. The plan and the status
  * are functions of it.
  */
-import { isEphemeral } from '../../proto/api/containers.ts'
+import { isEphemeral } from '../../proto/objects/containers.ts'
 import type { Container, Pod } from '../../proto/gen/types.ts'
 import type { Image } from '../images/contract.ts'
 import type { ContainerRecord, Instance, PodRecord, Termination } from '../state/contract.ts'

@@ -1,7 +1,7 @@
 /** A pod as streams see it: read from its record at each question. */
-import { allContainers } from '../../proto/api/containers.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { describeObject } from '../../proto/api/schema.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { describeObject } from '../../proto/schema/schema.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import type { Attachment } from '../network/contract.ts'
 import type { StreamTarget, TargetContainer } from '../streams/target.ts'

@@ -3,9 +3,9 @@
  * commands.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { GantryError } from '../../proto/api/errors.ts'
-import { describeObject } from '../../proto/api/schema.ts'
-import { parseTime } from '../../proto/api/time.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { describeObject } from '../../proto/schema/schema.ts'
+import { parseTime } from '../../proto/base/time.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type {
   ExecInput,

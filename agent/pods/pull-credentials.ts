@@ -2,7 +2,7 @@
  * Registry credentials out of the secrets that a pod names.
  * https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Pod, Secret } from '../../proto/gen/types.ts'
 import type { Credential } from '../images/contract.ts'
 import type { ConfigSource } from './assigned-objects.ts'

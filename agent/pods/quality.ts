@@ -1,7 +1,7 @@
 /**
  * What a pod's resource requests and limits mean on a node. https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
  */
-import { quantityMillis, quantityValue } from '../../proto/api/quantity.ts'
+import { quantityMillis, quantityValue } from '../../proto/base/quantity.ts'
 import type { Container, Pod, PodStatus } from '../../proto/gen/types.ts'
 import type { Resources } from '../runtime/contract.ts'
 

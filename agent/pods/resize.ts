@@ -5,8 +5,8 @@
  *   spec ──(room on the node?)──▶ granted ──(resize step, or a restart)──▶ in force
  *            └▶ Deferred, Infeasible
  */
-import { allContainers } from '../../proto/api/containers.ts'
-import { sameJson } from '../../proto/api/shape.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
+import { sameJson } from '../../proto/schema/shape.ts'
 import type { Container, Pod, PodCondition, ResourceRequirements } from '../../proto/gen/types.ts'
 import type { Resources } from '../runtime/contract.ts'
 import type { PodRecord } from '../state/contract.ts'

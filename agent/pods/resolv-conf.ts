@@ -3,7 +3,7 @@
  * https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
  */
 import type { Pod } from '../../proto/gen/types.ts'
-import { NAMESERVER_LIMIT, SEARCH_LENGTH_LIMIT, SEARCH_LIMIT } from '../../proto/api/validation/pod-dns.ts'
+import { NAMESERVER_LIMIT, SEARCH_LENGTH_LIMIT, SEARCH_LIMIT } from '../../proto/validation/pod-dns.ts'
 import type { ResolvConf } from '../dns/resolv-conf.ts'
 import { lineWord } from '../file-words.ts'
 

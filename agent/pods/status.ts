@@ -2,8 +2,8 @@
  * A pod's status from its state: a pure function. Phase, conditions and reasons are those of Kubernetes:
  * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
  */
-import { allContainers, isEphemeral } from '../../proto/api/containers.ts'
-import { formatTime } from '../../proto/api/time.ts'
+import { allContainers, isEphemeral } from '../../proto/objects/containers.ts'
+import { formatTime } from '../../proto/base/time.ts'
 import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, PodStatus } from '../../proto/gen/types.ts'
 import type { PodRecord, Termination } from '../state/contract.ts'
 import {

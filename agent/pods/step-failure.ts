@@ -1,5 +1,5 @@
 /** How a step's error is told, and when the step is tried again. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import type { Random } from '../../proto/base/random.ts'
 import type { Container } from '../../proto/gen/types.ts'

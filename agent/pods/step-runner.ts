@@ -1,8 +1,8 @@
 /** Carries out the steps of a pod's plan. Each may be repeated: what is done already is not done again. */
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
-import { allContainers } from '../../proto/api/containers.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Container, TimelineStep } from '../../proto/gen/types.ts'
 import type { Attachment } from '../network/contract.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'

@@ -3,7 +3,7 @@
  * https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
  */
 import { open } from 'node:fs/promises'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Container } from '../../proto/gen/types.ts'
 import { START_FAILURE_FIELD, type ContainerState } from '../runtime/contract.ts'
 import type { Instance, Termination } from '../state/contract.ts'

@@ -1,5 +1,5 @@
 /** Who a container runs as: from the pod, the container, the image, and the image's own /etc/passwd and /etc/group. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Container, Pod } from '../../proto/gen/types.ts'
 import type { ContainerSpec } from '../runtime/contract.ts'
 

@@ -2,7 +2,7 @@
  * A runtime driver that only pretends, on the clock it is given: for unit tests and simulation. What containers do is
  * scripted.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import {
   START_FAILURE_FIELD,

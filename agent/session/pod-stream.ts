@@ -2,9 +2,9 @@
  * Answers one OpenStream: a further call of the agent's, whose first message names the stream, then a log, a command's
  * output or what else was asked for.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { Client } from '../../proto/api/rpc.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { Client } from '../../proto/rpc/rpc.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { OpenStream, Services, StreamDown, StreamUp } from '../../proto/gen/types.ts'
 import type { NodeStreams, Workload } from './contract.ts'

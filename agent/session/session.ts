@@ -4,10 +4,10 @@
  * those of one that is gone. Pods do not depend
  * on the session. States of one conversation: hello sent → welcome → complete assignment → changes to it.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { Connection, Liveness } from '../../proto/api/rpc.ts'
-import { findKind } from '../../proto/api/schema.ts'
-import { decodeResource, type Input } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { Connection, Liveness } from '../../proto/rpc/rpc.ts'
+import { findKind } from '../../proto/schema/schema.ts'
+import { decodeResource, type Input } from '../../proto/codec/wire.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import { delay, type Clock, type Timer } from '../../proto/base/clock.ts'

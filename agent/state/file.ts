@@ -9,7 +9,7 @@
 import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Attachment, NodeRanges } from '../network/contract.ts'
 import type { NodeRecord, PodRecord, StateStore } from './contract.ts'
 

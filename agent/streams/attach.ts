@@ -3,9 +3,9 @@
  * soon as it is written, so any number of people may look on and a slow one holds up nobody; what is typed goes to its
  * standard input.
  */
-import { allContainers } from '../../proto/api/containers.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { describeObject } from '../../proto/api/schema.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { describeObject } from '../../proto/schema/schema.ts'
 import type { RunGroup } from '../../proto/base/run-group.ts'
 import type { AttachStart, ExecInput, ExecOutput } from '../../proto/gen/types.ts'
 import { followPieces } from '../pods/logs/log-reader.ts'

@@ -3,7 +3,7 @@
  * slower side takes.
  */
 import type { Socket } from 'node:net'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { drained } from '../../proto/base/drained.ts'
 import type { PortForwardInput, PortForwardOutput } from '../../proto/gen/types.ts'
 

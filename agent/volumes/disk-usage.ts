@@ -1,7 +1,7 @@
 /** Bytes on disk below a directory. */
 import { lstat, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { run } from '../../proto/base/command.ts'
 
 /** Of stat(2): blocks are counted in this unit whatever the file system's own is. */

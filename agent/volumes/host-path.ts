@@ -1,7 +1,7 @@
 /** hostPath volumes. https://kubernetes.io/docs/concepts/storage/volumes/#hostpath-volume-types */
 import { mkdir, open, stat } from 'node:fs/promises'
 import type { Stats } from 'node:fs'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { HostPathVolumeSource } from '../../proto/gen/types.ts'
 
 /** Checks, or makes, what the volume says stands at the path. FailedPrecondition: something else does, or nothing. */

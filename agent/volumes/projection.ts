@@ -2,7 +2,7 @@
  * Which files a volume made of ConfigMaps, Secrets, tokens and the pod's own fields holds: a pure function.
  * https://kubernetes.io/docs/concepts/storage/projected-volumes/
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type {
   ConfigMap,
   DownwardAPIVolumeFile,

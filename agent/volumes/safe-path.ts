@@ -6,7 +6,7 @@
  */
 import { constants, type Stats } from 'node:fs'
 import { chmod, mkdir, open, readlink, type FileHandle } from 'node:fs/promises'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 /** Of Linux on every architecture that Node.js runs on; not in fs.constants. */
 const O_PATH = 0o10000000

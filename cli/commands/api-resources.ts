@@ -1,6 +1,6 @@
 /** `gantry api-resources`: the kinds that there are. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { allResources, apiVersionOf } from '../../proto/api/schema.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { allResources, apiVersionOf } from '../../proto/schema/schema.ts'
 import { learnKinds } from '../custom-kinds.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { formatTable } from '../output/table.ts'

@@ -1,5 +1,5 @@
 /** `gantry apply`: makes the cluster match manifests. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, ApplyResponseOutcome } from '../../proto/gen/types.ts'
 import { CASCADES, FIELD_MANAGER, type Cluster, type DeleteFlags } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'

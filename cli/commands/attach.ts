@@ -1,5 +1,5 @@
 /** `gantry attach`: a running container's own input and output. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { EXIT } from '../failure.ts'
 import { findPods } from '../pod-choice.ts'

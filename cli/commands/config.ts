@@ -6,9 +6,9 @@ import {
   removeContext,
   upsertContext,
   type Context,
-} from '../../proto/api/context.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { nearest } from '../../proto/api/nearest.ts'
+} from '../../proto/client/context.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { nearest } from '../../proto/base/nearest.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { formatTable } from '../output/table.ts'
 

@@ -2,9 +2,9 @@
  * `gantry cp`: files out of a container and into it. https://kubernetes.io/docs/reference/kubectl/generated/kubectl_cp/
  */
 import { basename, posix, resolve } from 'node:path'
-import { readArchive } from '../../proto/api/copy-archive.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import { readArchive } from '../../proto/rpc/copy-archive.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { CopyInput, CopyOutput, CopyStart } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'

@@ -1,6 +1,6 @@
 /** What `gantry create secret tls` makes of two files: a certificate and its key, looked at before they are sent. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { JsonObject } from '../../proto/gen/types.ts'
 import { UsageError } from '../command.ts'
 

@@ -1,9 +1,9 @@
 /** `gantry create`: makes objects that must not exist yet, from manifests or from flags. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { decodeJson } from '../../proto/api/codec.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
+import { decodeJson } from '../../proto/codec/codec.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource, JsonObject, Kind } from '../../proto/gen/types.ts'
 import { FIELD_MANAGER, type WriteFlags } from '../cluster.ts'
 import { defineCommand, UsageError, type Command, type Invocation } from '../command.ts'

@@ -1,5 +1,5 @@
 /** `gantry describe`: everything about objects, for reading. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
 import type { Cluster, Selection } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'

@@ -2,9 +2,9 @@
  * `gantry drain`: empties nodes for their maintenance.
  * https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/
  */
-import { formatAge } from '../../proto/api/columns/age.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { parseTime } from '../../proto/api/time.ts'
+import { formatAge } from '../../proto/objects/columns/age.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { parseTime } from '../../proto/base/time.ts'
 import { delay } from '../../proto/base/clock.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'

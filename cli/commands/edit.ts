@@ -2,9 +2,9 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { decodeJson } from '../../proto/api/codec.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { parseManifests } from '../../proto/api/manifest.ts'
+import { decodeJson } from '../../proto/codec/codec.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { parseManifests } from '../../proto/codec/manifest.ts'
 import type { AnyResource, JsonObject } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
@@ -13,7 +13,7 @@ import type { Environment } from '../environment.ts'
 import { EXIT, formatFailure, kindWord } from '../failure.ts'
 import { parseOperands } from '../operands.ts'
 import { shownJson } from '../output/format.ts'
-import { formatYaml } from '../../proto/api/yaml-text.ts'
+import { formatYaml } from '../../proto/base/yaml-text.ts'
 
 export default defineCommand({
   usage: '(TYPE NAME | TYPE/NAME…) [flags]',

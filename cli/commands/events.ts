@@ -1,12 +1,12 @@
 /** `gantry events`: what happened, and what happens. */
-import { resourceOf } from '../../proto/api/schema.ts'
-import { formatTime } from '../../proto/api/time.ts'
+import { resourceOf } from '../../proto/schema/schema.ts'
+import { formatTime } from '../../proto/base/time.ts'
 import type { Event } from '../../proto/gen/types.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { EXIT } from '../failure.ts'
 import { parseOperands } from '../operands.ts'
 import { colorStatus, palette } from '../output/color.ts'
-import { eventAge, eventObject } from '../../proto/api/columns/columns.ts'
+import { eventAge, eventObject } from '../../proto/objects/columns/columns.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
 import { Table } from '../output/table.ts'
 

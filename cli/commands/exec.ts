@@ -1,5 +1,5 @@
 /** `gantry exec`: runs a command in a container and ends with its exit code. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { findPods } from '../pod-choice.ts'
 import { runExec } from '../terminal.ts'

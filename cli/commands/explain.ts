@@ -1,5 +1,5 @@
 /** `gantry explain`: a kind or a field of it, out of the schema's own words. */
-import { explain, type ExplainedField, type Explanation } from '../../proto/api/explain.ts'
+import { explain, type ExplainedField, type Explanation } from '../../proto/schema/explain.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { kindOf } from '../operands.ts'
 

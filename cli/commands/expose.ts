@@ -1,6 +1,6 @@
 /** `gantry expose`: a Service for the pods of a workload. */
-import { decodeJson } from '../../proto/api/codec.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { decodeJson } from '../../proto/codec/codec.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, PodSpec } from '../../proto/gen/types.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'

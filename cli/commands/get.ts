@@ -1,6 +1,6 @@
 /** `gantry get`: objects as a table or in another form, once or as they change. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { resourceOf } from '../../proto/api/schema.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource, JsonValue, Kind } from '../../proto/gen/types.ts'
 import type { Cluster, Selection } from '../cluster.ts'
 import { defineCommand, UsageError, type FlagValues } from '../command.ts'
@@ -10,7 +10,7 @@ import { manifestFlags, readManifests } from '../manifests.ts'
 import { parseOperands } from '../operands.ts'
 import { colorStatus, palette } from '../output/color.ts'
 import { tableHeader, tableRow, type TableOptions } from '../output/rows.ts'
-import { findValues, parseSinglePath, showValue } from '../../proto/api/jsonpath/jsonpath.ts'
+import { findValues, parseSinglePath, showValue } from '../../proto/base/jsonpath/jsonpath.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat, shownJson, type Format } from '../output/format.ts'
 import { Table } from '../output/table.ts'
 import { follow } from '../watch.ts'
@@ -158,7 +158,7 @@ async function listKinds(request: Request, kinds: readonly Kind[]): Promise<numb
 /** Events are news, not stored objects: they come from their own service. */
 async function listOne({ cluster, selection }: Request, kind: Kind): Promise<AnyResource[]> {
   if (kind !== 'Event') return (await cluster.list(kind, selection)).items
-  const { parseFieldSelector, parseLabelSelector } = await import('../../proto/api/selector.ts')
+  const { parseFieldSelector, parseLabelSelector } = await import('../../proto/objects/selector.ts')
   const fields = parseFieldSelector(selection.fieldSelector ?? '', 'Event')
   const labels = parseLabelSelector(selection.labelSelector ?? '')
   const events: AnyResource[] = []

@@ -1,7 +1,7 @@
 /** `gantry kubeconfig`: the cluster for kubectl and other clients of Kubernetes. */
-import { kubeAddresses, loadCredentials } from '../../proto/api/context.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { kubeconfig } from '../../proto/api/kubeconfig.ts'
+import { kubeAddresses, loadCredentials } from '../../proto/client/context.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { kubeconfig } from '../../proto/client/kubeconfig.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { firstReachable } from '../kube-server.ts'
 

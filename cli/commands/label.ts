@@ -1,5 +1,5 @@
 /** `gantry label` and `gantry annotate`: single labels and annotations of objects. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { defineCommand, UsageError, type Command } from '../command.ts'

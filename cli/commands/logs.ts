@@ -1,7 +1,7 @@
 /** `gantry logs`: what containers wrote, of one pod or of all pods of a workload together. */
-import { allContainers } from '../../proto/api/containers.ts'
-import { parseTime } from '../../proto/api/time.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
+import { parseTime } from '../../proto/base/time.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { defineCommand, UsageError, type FlagValues } from '../command.ts'
 import { EXIT } from '../failure.ts'

@@ -1,5 +1,5 @@
 /** `gantry net check`: proves the cluster's network from inside. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { NetCheckResult } from '../../proto/gen/types.ts'
 import { defineCommand } from '../command.ts'
 import { EXIT } from '../failure.ts'

@@ -1,9 +1,9 @@
 /** `gantry patch`: changes parts of an object. */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { sameJson } from '../../proto/api/shape.ts'
-import { encodeJson } from '../../proto/api/codec.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { sameJson } from '../../proto/schema/shape.ts'
+import { encodeJson } from '../../proto/codec/codec.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { JsonObject, JsonValue, PatchRequestType } from '../../proto/gen/types.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'

@@ -3,8 +3,8 @@
  * https://kubernetes.io/docs/reference/kubectl/generated/kubectl_port-forward/
  */
 import { createServer, isIPv6, type Server, type Socket } from 'node:net'
-import { GantryError } from '../../proto/api/errors.ts'
-import { joinPod } from '../../proto/api/port-forward.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { joinPod } from '../../proto/rpc/port-forward.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'

@@ -1,7 +1,7 @@
 /** `gantry rig`: handed on to the program of the rig, which lies beside this one. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { defineCommand } from '../command.ts'
 
 const PROGRAM = 'gantry-rig.cjs'

@@ -1,13 +1,13 @@
 /** `gantry rollout`: the generations of a deployment. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { formatTime } from '../../proto/api/time.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formatTime } from '../../proto/base/time.ts'
 import type { Deployment, JsonValue, ReplicaSet } from '../../proto/gen/types.ts'
 import { chooseObjects, choiceFlags } from '../chosen-objects.ts'
 import type { Cluster } from '../cluster.ts'
 import { defineCommand, UsageError, type Command, type FlagValues, type Invocation } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import { EXIT, notFound, throwFailures } from '../failure.ts'
-import { formatAge } from '../../proto/api/columns/age.ts'
+import { formatAge } from '../../proto/objects/columns/age.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
 import { formatTable } from '../output/table.ts'
 import { changeCause, findRevision, HASH_LABEL, revisionOf, revisionsOf } from '../revisions.ts'
@@ -193,7 +193,7 @@ const undo = changer(
     const chosen = wanted === 0 ? revisions.at(-2)! : findRevision(deployment, revisions, BigInt(wanted))
     if (chosen === revisions.at(-1))
       return `skipped rollback (current template already matches revision ${revisionOf(chosen)})`
-    const { encodeJson } = await import('../../proto/api/codec.ts')
+    const { encodeJson } = await import('../../proto/codec/codec.ts')
     const template = (encodeJson(chosen).spec as { template: { metadata?: { labels?: Record<string, string> } } })
       .template
     const { [HASH_LABEL]: _, ...labels } = template.metadata?.labels ?? {}

@@ -1,7 +1,7 @@
 /** `gantry scale`: sets how many replicas run. */
-import { fieldAt } from '../../proto/api/custom/codec.ts'
-import { customKinds } from '../../proto/api/custom/definitions.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { fieldAt } from '../../proto/codec/custom.ts'
+import { customKinds } from '../../proto/schema/custom/definitions.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
 import { chooseObjects, choiceFlags, type ChosenObject } from '../chosen-objects.ts'
 import type { Cluster } from '../cluster.ts'

@@ -1,6 +1,6 @@
 /** `gantry set`: single settings of the containers of workloads and pods. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { nearest } from '../../proto/api/nearest.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { nearest } from '../../proto/base/nearest.ts'
 import type { Container, Deployment, JsonObject, Kind, Pod, PodSpec, ReplicaSet } from '../../proto/gen/types.ts'
 import { chooseObjects, choiceFlags } from '../chosen-objects.ts'
 import { defineCommand, UsageError, type Command, type Flags, type FlagValues } from '../command.ts'

@@ -2,7 +2,7 @@
  * `gantry taint`: what keeps pods off nodes unless they put up with it.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Taint } from '../../proto/gen/types.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'

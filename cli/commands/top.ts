@@ -1,6 +1,6 @@
 /** `gantry top`: what nodes and pods use at this moment. */
-import { quantityMillis, quantityValue } from '../../proto/api/quantity.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { quantityMillis, quantityValue } from '../../proto/base/quantity.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Node, NodeUsage, Usage } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'

@@ -1,6 +1,6 @@
 /** `gantry version`: of this program and of the controller. */
 import program from '../../package.json' with { type: 'json' }
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { VersionResponse } from '../../proto/gen/types.ts'
 import { defineCommand } from '../command.ts'
 
@@ -28,7 +28,7 @@ export default defineCommand({
     if (flags.output === 'json') environment.stdout.write(`${JSON.stringify(versions, undefined, 2)}\n`)
     else if (flags.output === 'yaml')
       environment.stdout.write(
-        (await import('../../proto/api/yaml-text.ts')).formatYaml(JSON.parse(JSON.stringify(versions))),
+        (await import('../../proto/base/yaml-text.ts')).formatYaml(JSON.parse(JSON.stringify(versions))),
       )
     else {
       environment.stdout.write(`Client Version: ${client.version}\n`)

@@ -1,6 +1,6 @@
 /** `gantry wait`: until objects are in a state, or gone. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { resourceOf } from '../../proto/api/schema.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'

@@ -2,7 +2,7 @@
 import type { JsonValue, Pod, WhyResponse } from '../../proto/gen/types.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import type { Environment } from '../environment.ts'
-import { ageSince } from '../../proto/api/columns/age.ts'
+import { ageSince } from '../../proto/objects/columns/age.ts'
 import { finalizerHold } from '../finalizer-hold.ts'
 import { palette } from '../output/color.ts'
 import { formatTable } from '../output/table.ts'
@@ -33,7 +33,7 @@ export default defineCommand({
     const verdicts = answers.map(({ verdict }) => verdict)
     const shown: JsonValue = JSON.parse(JSON.stringify(verdicts.length === 1 ? verdicts[0] : verdicts)) as JsonValue
     if (flags.output === 'json') return void environment.stdout.write(`${JSON.stringify(shown, undefined, 4)}\n`)
-    const { formatYaml } = await import('../../proto/api/yaml-text.ts')
+    const { formatYaml } = await import('../../proto/base/yaml-text.ts')
     environment.stdout.write(formatYaml(shown))
   },
 })

@@ -2,8 +2,8 @@
 import { open, lstat, readdir, readlink, stat as statOf } from 'node:fs/promises'
 import type { Stats } from 'node:fs'
 import { join } from 'node:path'
-import { ArchiveWriter } from '../../proto/api/copy-archive.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { ArchiveWriter } from '../../proto/rpc/copy-archive.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 export class LocalPacker {
   readonly archive = new ArchiveWriter()

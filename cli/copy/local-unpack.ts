@@ -1,14 +1,14 @@
 /**
  * Puts an archive from a container onto this machine. What it says is not trusted: names that lead out of the place are
- * refused (proto/api/copy-archive.ts), nothing is written through a link, and links are made last, those only that stay
+ * refused (proto/rpc/copy-archive.ts), nothing is written through a link, and links are made last, those only that stay
  * within the place. A file stands under its name only once it is whole.
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { chmod, lstat, mkdir, open, rename, rm, stat, symlink } from 'node:fs/promises'
 import { basename, dirname, join, posix } from 'node:path'
-import type { ArchiveEntry } from '../../proto/api/copy-archive.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import type { ArchiveEntry } from '../../proto/rpc/copy-archive.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 const PERMISSIONS = 0o777
 /** While its content comes, a directory of whatever permissions must be open to us. */

@@ -1,5 +1,5 @@
 /** The page of a kind that has none of its own: every field, as deep as it goes. */
-import { encodeJson } from '../../proto/api/codec.ts'
+import { encodeJson } from '../../proto/codec/codec.ts'
 import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.ts'
 import { deletionEntries, markEntries, nameEntries } from './metadata.ts'
 import { entry, type Entry } from './page.ts'

@@ -1,10 +1,10 @@
 /** The page of any object, with what belongs to it read from the cluster. */
-import { resourceOf } from '../../proto/api/schema.ts'
-import { formatLabelSelector } from '../../proto/api/selector.ts'
+import { resourceOf } from '../../proto/schema/schema.ts'
+import { formatLabelSelector } from '../../proto/objects/selector.ts'
 import type { AnyResource, ConfigMap, Event, Kind, Lease, Namespace, Secret } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
-import { ageSince } from '../../proto/api/columns/age.ts'
-import { eventTime } from '../../proto/api/columns/columns.ts'
+import { ageSince } from '../../proto/objects/columns/age.ts'
+import { eventTime } from '../../proto/objects/columns/columns.ts'
 import {
   conditionEntry,
   controllerEntries,
@@ -109,19 +109,19 @@ async function entriesOf(cluster: Cluster, object: AnyResource, now: number): Pr
     case 'Network':
       return (await import('./network.ts')).networkEntries(object)
     case 'Ingress': {
-      const { ingressEntries, ingressSurroundings } = await import('./entrance.ts')
+      const { ingressEntries, ingressSurroundings } = await import('./ingress.ts')
       return ingressEntries(object, await ingressSurroundings(cluster, object))
     }
     case 'IngressClass':
-      return (await import('./entrance.ts')).ingressClassEntries(object)
+      return (await import('./ingress.ts')).ingressClassEntries(object)
     case 'GatewayClass':
-      return (await import('./entrance.ts')).gatewayClassEntries(object)
+      return (await import('./ingress.ts')).gatewayClassEntries(object)
     case 'Gateway':
-      return (await import('./entrance.ts')).gatewayEntries(object)
+      return (await import('./ingress.ts')).gatewayEntries(object)
     case 'HTTPRoute':
-      return (await import('./entrance.ts')).httpRouteEntries(object)
+      return (await import('./ingress.ts')).httpRouteEntries(object)
     case 'ReferenceGrant':
-      return (await import('./entrance.ts')).referenceGrantEntries(object)
+      return (await import('./ingress.ts')).referenceGrantEntries(object)
     case 'Lease':
       return leaseEntries(object, now)
     case 'Event':

@@ -2,9 +2,9 @@
  * Why a port of a Service has no endpoints, or not all that its selector suggests: the first thing asked of a Service
  * that nobody answers for. Pure.
  */
-import { nearest } from '../../proto/api/nearest.ts'
+import { nearest } from '../../proto/base/nearest.ts'
 import type { EndpointSlice, Pod, Service, ServicePort } from '../../proto/gen/types.ts'
-import { serviceSelector } from '../../proto/api/columns/service.ts'
+import { serviceSelector } from '../../proto/objects/columns/service.ts'
 
 /** As many pods as are named for each reason. */
 const NAMES = 3

@@ -1,6 +1,6 @@
 /** What descriptions of all kinds have in common: the beginning, conditions, and the events at the end. */
 import type { AnyResource, Event } from '../../proto/gen/types.ts'
-import { eventAge, eventSource } from '../../proto/api/columns/columns.ts'
+import { eventAge, eventSource } from '../../proto/objects/columns/columns.ts'
 import { finalizerHold } from '../finalizer-hold.ts'
 import { formatTable } from '../output/table.ts'
 import { LAST_APPLIED } from '../last-applied.ts'

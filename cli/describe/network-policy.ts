@@ -1,7 +1,7 @@
 /** `describe networkpolicy`: what is allowed, in sentences as kubectl puts them. */
-import { isPoliced } from '../../proto/api/network-policy.ts'
+import { isPoliced } from '../../proto/objects/network-policy.ts'
 import type { LabelSelector, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, Pod } from '../../proto/gen/types.ts'
-import { formatSelector } from '../../proto/api/columns/columns.ts'
+import { formatSelector } from '../../proto/objects/columns/columns.ts'
 import { deletionEntries, markEntries, nameEntries } from './metadata.ts'
 import { block, entry, optional, type Entry } from './page.ts'
 

@@ -1,9 +1,9 @@
 /** A node: what it has, what its pods ask of it, and which they are. */
-import { addQuantities, quantityMillis } from '../../proto/api/quantity.ts'
+import { addQuantities, quantityMillis } from '../../proto/base/quantity.ts'
 import type { Node, Pod } from '../../proto/gen/types.ts'
-import { ageSince } from '../../proto/api/columns/age.ts'
-import { nodeRoles } from '../../proto/api/columns/columns.ts'
-import { summarizePod } from '../../proto/api/columns/pod-status.ts'
+import { ageSince } from '../../proto/objects/columns/age.ts'
+import { nodeRoles } from '../../proto/objects/columns/columns.ts'
+import { summarizePod } from '../../proto/objects/columns/pod-status.ts'
 import { conditionEntry, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
 import { entry, optional, type Entry } from './page.ts'
 

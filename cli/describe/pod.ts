@@ -1,7 +1,7 @@
 /** A pod: where it runs, its containers, and how long each step of its start took. */
-import { parseTime } from '../../proto/api/time.ts'
+import { parseTime } from '../../proto/base/time.ts'
 import type { Pod, PodInterface, TimelineStep } from '../../proto/gen/types.ts'
-import { podStatusSince } from '../../proto/api/columns/pod-status.ts'
+import { podStatusSince } from '../../proto/objects/columns/pod-status.ts'
 import { formatTable } from '../output/table.ts'
 import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
 import { block, entry, mapValue, optional, type Entry } from './page.ts'

@@ -10,7 +10,7 @@ import type {
   ServicePort,
 } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
-import { clusterAddress, serviceSelector, someOf } from '../../proto/api/columns/service.ts'
+import { clusterAddress, serviceSelector, someOf } from '../../proto/objects/columns/service.ts'
 import { leftOut } from './left-out.ts'
 import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
 import { entry, optional, type Entry } from './page.ts'

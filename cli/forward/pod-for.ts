@@ -1,13 +1,13 @@
 /** The pod that connections to an operand go to: a pod itself, or one of a workload's or Service's, ready if any is. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { formatLabelSelector } from '../../proto/api/selector.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formatLabelSelector } from '../../proto/objects/selector.ts'
 import type { Pod, Service } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'
 import { UsageError } from '../command.ts'
 import type { Environment } from '../environment.ts'
 import { kindWord, notFound } from '../failure.ts'
 import { kindOf } from '../operands.ts'
-import { summarizePod } from '../../proto/api/columns/pod-status.ts'
+import { summarizePod } from '../../proto/objects/columns/pod-status.ts'
 import { follow, withDeadline } from '../watch.ts'
 
 export interface ChosenPod {

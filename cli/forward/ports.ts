@@ -2,7 +2,7 @@
  * Ports to be forwarded, as they are typed: "80", "8080:80", ":80", "8080:http".
  * https://kubernetes.io/docs/reference/kubectl/generated/kubectl_port-forward/
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Pod, Service } from '../../proto/gen/types.ts'
 import { UsageError } from '../command.ts'
 

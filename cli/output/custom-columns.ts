@@ -1,7 +1,7 @@
 /** `-o custom-columns=NAME:.metadata.name,NODE:.spec.nodeName` */
 import { UsageError } from '../command.ts'
-import type { Path } from '../../proto/api/jsonpath/syntax.ts'
-import { parseSinglePath } from '../../proto/api/jsonpath/jsonpath.ts'
+import type { Path } from '../../proto/base/jsonpath/syntax.ts'
+import { parseSinglePath } from '../../proto/base/jsonpath/jsonpath.ts'
 
 export interface CustomColumn {
   readonly header: string

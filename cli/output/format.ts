@@ -1,5 +1,5 @@
 /** What `-o` asks for, and objects in that form. https://kubernetes.io/docs/reference/kubectl/#output-options */
-import { encodeJson } from '../../proto/api/codec.ts'
+import { encodeJson } from '../../proto/codec/codec.ts'
 import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.ts'
 import { UsageError } from '../command.ts'
 import { kindWord } from '../failure.ts'
@@ -10,7 +10,7 @@ import {
   renderTemplate,
   showValue,
   type Template,
-} from '../../proto/api/jsonpath/jsonpath.ts'
+} from '../../proto/base/jsonpath/jsonpath.ts'
 import { formatTable } from './table.ts'
 
 export type Format =
@@ -70,7 +70,7 @@ export async function formatObjects(
       : { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion: '' }, items }
   switch (format.is) {
     case 'yaml':
-      return (await import('../../proto/api/yaml-text.ts')).formatYaml(value)
+      return (await import('../../proto/base/yaml-text.ts')).formatYaml(value)
     case 'json':
       return `${JSON.stringify(value, undefined, 4)}\n`
     case 'jsonpath':

@@ -4,8 +4,8 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
-import { connectPod } from '../../proto/api/port-forward.ts'
+import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
+import { connectPod } from '../../proto/rpc/port-forward.ts'
 import { forwardRequest, forwardUpgrade, type Onward } from '../../proto/base/http-forward.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import type { Cluster } from '../cluster.ts'

@@ -2,8 +2,8 @@
  * What a request to `gantry proxy` is for, by its path, as the Kubernetes API has it:
  * https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import { parseProxyReference, type ProxyReference } from '../../proto/api/proxy-reference.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { parseProxyReference, type ProxyReference } from '../../proto/objects/proxy-reference.ts'
 
 export interface Route extends ProxyReference {
   readonly kind: 'Pod' | 'Service'

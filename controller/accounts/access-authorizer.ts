@@ -3,9 +3,9 @@
  * its namespace; everybody who is known may look at what there is to be had, and ask what they may do. Agents and
  * controllers have their own services and nothing here.
  */
-import { accessOf, authorAccessOf, isAtLeast, lesserAccess, type Access } from '../../proto/api/account-access.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { parseProxyReference } from '../../proto/api/proxy-reference.ts'
+import { accessOf, authorAccessOf, isAtLeast, lesserAccess, type Access } from '../../proto/objects/account-access.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { parseProxyReference } from '../../proto/objects/proxy-reference.ts'
 import { CONTROLLERS, MASTERS, NODES, type Attributes, type Authorizer, type Decision } from '../api/authorization.ts'
 import type { User } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'

@@ -13,8 +13,8 @@
  *
  * Resources that are not served yet stand here already: a question about them gets the answer that it will have.
  */
-import { customKinds } from '../../proto/api/custom/definitions.ts'
-import type { Access } from '../../proto/api/account-access.ts'
+import { customKinds } from '../../proto/schema/custom/definitions.ts'
+import type { Access } from '../../proto/objects/account-access.ts'
 
 /** Resources as "RESOURCE" or "RESOURCE/SUBRESOURCE", by group. */
 type ResourcesByGroup = Readonly<Record<string, readonly string[]>>

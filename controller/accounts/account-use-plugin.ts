@@ -4,8 +4,8 @@
  * a pod, the same is asked again of whoever wrote its template, since the account may have been created or raised
  * meanwhile.
  */
-import { AUTHOR_ANNOTATION, authorAccessOf, isAtLeast, type Access } from '../../proto/api/account-access.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { AUTHOR_ANNOTATION, authorAccessOf, isAtLeast, type Access } from '../../proto/objects/account-access.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
 import type { AccessAuthorizer } from './access-authorizer.ts'

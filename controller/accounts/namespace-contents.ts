@@ -3,7 +3,7 @@
  * which pods know the API when they meet it. https://kubernetes.io/docs/concepts/configuration/configmap/
  * (kube-root-ca.crt)
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { ConfigMap } from '../../proto/gen/types.ts'
 import type { ObjectApi, WriteContext } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'

@@ -1,6 +1,6 @@
 /** Where objects say of pods what they are to be: a pod itself, and whatever makes pods of a template. */
-import { customKinds } from '../../proto/api/custom/definitions.ts'
-import { describeObject, messageSchema, resources } from '../../proto/api/schema.ts'
+import { customKinds } from '../../proto/schema/custom/definitions.ts'
+import { describeObject, messageSchema, resources } from '../../proto/schema/schema.ts'
 import type { AnyResource, Kind, PodSpec } from '../../proto/gen/types.ts'
 import { DEFAULT_ACCOUNT } from './namespace-contents.ts'
 

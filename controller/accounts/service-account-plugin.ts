@@ -3,7 +3,7 @@
  * pod.
  * https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#service-account-admission-controller
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { randomSuffix, type Random } from '../../proto/base/random.ts'
 import type { Container, Pod, ServiceAccount, Volume } from '../../proto/gen/types.ts'
 import type { ConsistentReads } from '../api/consistent-reads.ts'

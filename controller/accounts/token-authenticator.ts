@@ -2,8 +2,8 @@
  * Whose a token of a ServiceAccount is: it is good as long as the account is there, and the object that it was made
  * for.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import { parseTime } from '../../proto/api/time.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { parseTime } from '../../proto/base/time.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
 import type { ConsistentReads } from '../api/consistent-reads.ts'

@@ -1,5 +1,5 @@
 /** Admission by what users configure: webhooks and policies. */
-import type { PortForwardCall } from '../../proto/api/port-forward.ts'
+import type { PortForwardCall } from '../../proto/rpc/port-forward.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'

@@ -2,10 +2,10 @@
  * Compiles the expressions of webhooks and policies when they are written: what does not compile is refused with its
  * place.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import { entryPath, fieldPath } from '../../proto/api/path.ts'
-import { describeObject } from '../../proto/api/schema.ts'
-import { Report } from '../../proto/api/validation/report.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { entryPath, fieldPath } from '../../proto/base/path.ts'
+import { describeObject } from '../../proto/schema/schema.ts'
+import { Report } from '../../proto/validation/report.ts'
 import type { AnyResource, Kind, MatchCondition, ValidatingAdmissionPolicy } from '../../proto/gen/types.ts'
 import { CelError } from '../api/cel/error.ts'
 import type { CelEnvironment } from '../api/cel/program.ts'

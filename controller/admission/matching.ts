@@ -2,8 +2,8 @@
  * Which requests a configuration is about: its rules and selectors.
  * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-rules
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import { labelSelectorMatcher, type LabelMatcher } from '../../proto/api/selector.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { labelSelectorMatcher, type LabelMatcher } from '../../proto/objects/selector.ts'
 import type { LabelSelector, Namespace, NamedRuleWithOperations, RuleWithOperations } from '../../proto/gen/types.ts'
 import type { ConsistentReads } from '../api/consistent-reads.ts'
 import type { Informer } from '../informer/contract.ts'

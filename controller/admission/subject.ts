@@ -2,9 +2,9 @@
  * What a request is about, in the forms in which webhooks and policies see it: made where one of them is asked, once
  * for all of them.
  */
-import { encodeJson } from '../../proto/api/codec.ts'
-import { customKinds, versionOfObject } from '../../proto/api/custom/definitions.ts'
-import { apiVersionOf, resourceOf, type ResourceSchema } from '../../proto/api/schema.ts'
+import { encodeJson } from '../../proto/codec/codec.ts'
+import { customKinds, versionOfObject } from '../../proto/schema/custom/definitions.ts'
+import { apiVersionOf, resourceOf, type ResourceSchema } from '../../proto/schema/schema.ts'
 import type {
   AdmissionRequest,
   AnyResource,

@@ -1,7 +1,7 @@
 /**
  * A refusal in the words of who was asked: an admission webhook's or a policy's, with the HTTP status that it chose.
  */
-import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
+import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
 import type { StatusDetails } from '../../proto/gen/types.ts'
 
 export interface RefusalStatus {

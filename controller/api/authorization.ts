@@ -2,8 +2,8 @@
  * Who may use what. One authorizer decides for both faces; which services agents and controllers have of each other is
  * settled here by their certificates alone.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { CallContext } from '../../proto/api/rpc.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { CallContext } from '../../proto/rpc/rpc.ts'
 import type { Kind, Services } from '../../proto/gen/types.ts'
 import type { User as FaceUser } from './contract.ts'
 

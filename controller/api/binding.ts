@@ -1,7 +1,7 @@
 /** A pod's placement on a node, as a change of the pod. Pure. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { describeObject } from '../../proto/api/schema.ts'
-import { formatMicroTime, formatTime } from '../../proto/api/time.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { describeObject } from '../../proto/schema/schema.ts'
+import { formatMicroTime, formatTime } from '../../proto/base/time.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { replaced } from './admission.ts'
 

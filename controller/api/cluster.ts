@@ -1,8 +1,8 @@
 /** The service Cluster: the cluster as a whole. */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
-import { parseTime } from '../../proto/api/time.ts'
-import { encode, type Input } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { CallContext, Handlers } from '../../proto/rpc/rpc.ts'
+import { parseTime } from '../../proto/base/time.ts'
+import { encode, type Input } from '../../proto/codec/wire.ts'
 import type {
   ClusterService,
   Event,

@@ -2,7 +2,7 @@
  * Consistent reads from the watch cache: ask the store for its newest revision, wait until the cache has it, read the
  * cache. The store answers those who ask at the same time together, so many readers cost one question.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 import type { Cached, Informer } from '../informer/contract.ts'
 import type { Store } from '../store/contract.ts'

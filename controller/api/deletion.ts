@@ -4,8 +4,8 @@
  * https://kubernetes.io/docs/concepts/architecture/garbage-collection/ and
  * …/concepts/workloads/pods/pod-lifecycle/#pod-termination
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import { formatTime, parseTime } from '../../proto/api/time.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formatTime, parseTime } from '../../proto/base/time.ts'
 import type { AnyResource, Kind, ObjectMeta, Pod, Resources } from '../../proto/gen/types.ts'
 import { replaced, stale } from './admission.ts'
 import type { DeleteOptions } from './contract.ts'

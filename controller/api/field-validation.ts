@@ -3,8 +3,8 @@
  * Gantry does not act on) is refused, told of in a warning, or passed over. What is wrong otherwise is always refused.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
  */
-import { inspectJson, type DecodeOptions } from '../../proto/api/codec.ts'
-import { describeLenient, isLenient, problemError, TOLD, type Problem } from '../../proto/api/problem.ts'
+import { inspectJson, type DecodeOptions } from '../../proto/codec/codec.ts'
+import { describeLenient, isLenient, problemError, TOLD, type Problem } from '../../proto/base/problem.ts'
 import type { JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
 import type { WriteContext } from './contract.ts'
 

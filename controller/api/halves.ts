@@ -2,10 +2,10 @@
  * The parts of an object that are written apart: spec, with metadata and all else, and status. Of custom kinds their
  * definition says whether it is so.
  */
-import { contentOf, contentText } from '../../proto/api/custom/codec.ts'
-import { customKinds, versionOfObject } from '../../proto/api/custom/definitions.ts'
-import { messageSchema, resourceOf, schema } from '../../proto/api/schema.ts'
-import { encode } from '../../proto/api/wire.ts'
+import { contentOf, contentText } from '../../proto/codec/custom.ts'
+import { customKinds, versionOfObject } from '../../proto/schema/custom/definitions.ts'
+import { messageSchema, resourceOf, schema } from '../../proto/schema/schema.ts'
+import { encode } from '../../proto/codec/wire.ts'
 import type { AnyResource, Kind, Messages } from '../../proto/gen/types.ts'
 
 export type Half = 'spec' | 'status'

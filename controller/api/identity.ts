@@ -1,8 +1,8 @@
 /** Which object a request means. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { findAnyKind } from '../../proto/api/kinds.ts'
-import { problemError } from '../../proto/api/problem.ts'
-import { describeObject, resourceOf } from '../../proto/api/schema.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { findAnyKind } from '../../proto/schema/kinds.ts'
+import { problemError } from '../../proto/base/problem.ts'
+import { describeObject, resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource, Kind, ObjectRef } from '../../proto/gen/types.ts'
 
 export const DEFAULT_NAMESPACE = 'default'

@@ -3,9 +3,9 @@
  * configuration. Whoever goes to the server's side and back finds it true.
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/#upgrading-from-client-side-apply-to-server-side-apply
  */
-import { encodeJson, inspectJson } from '../../proto/api/codec.ts'
-import { isLenient } from '../../proto/api/problem.ts'
-import { isObject } from '../../proto/api/shape.ts'
+import { encodeJson, inspectJson } from '../../proto/codec/codec.ts'
+import { isLenient } from '../../proto/base/problem.ts'
+import { isObject } from '../../proto/schema/shape.ts'
 import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.ts'
 
 const ANNOTATION = 'kubectl.kubernetes.io/last-applied-configuration'

@@ -2,9 +2,9 @@
  * How what is written comes to be admitted: its draft, the turn of the plugins that look at it, its validation. At once
  * where no plugin does, so that writes of one turn stay together.
  */
-import { encodeJson } from '../../proto/api/codec.ts'
-import { warningsOf } from '../../proto/api/pod-warnings.ts'
-import { sameJson } from '../../proto/api/shape.ts'
+import { encodeJson } from '../../proto/codec/codec.ts'
+import { warningsOf } from '../../proto/objects/pod-warnings.ts'
+import { sameJson } from '../../proto/schema/shape.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type {

@@ -5,11 +5,11 @@
  * continues elsewhere, or later, has it made again.
  */
 import { createHash } from 'node:crypto'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { ListRequest, ListResponse } from '../../proto/gen/types.ts'
-import type { Input } from '../../proto/api/wire.ts'
-import type { CallContext } from '../../proto/api/rpc.ts'
+import type { Input } from '../../proto/codec/wire.ts'
+import type { CallContext } from '../../proto/rpc/rpc.ts'
 import type { Cached, Informer } from '../informer/contract.ts'
 import { joined } from '../informer/kind-cache.ts'
 import type { ConsistentReads } from './consistent-reads.ts'

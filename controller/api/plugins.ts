@@ -2,7 +2,7 @@
  * Which admission plugins look at a request, and their turn at it.
  * https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
  */
-import { applyDefaults } from '../../proto/api/defaults.ts'
+import { applyDefaults } from '../../proto/codec/defaults.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from './contract.ts'
 

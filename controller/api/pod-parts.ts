@@ -2,8 +2,8 @@
  * The parts of a pod, and of a namespace, that are written by subresources of their own: what else a write says counts
  * for nothing, as in Kubernetes. Pure.
  */
-import { AUTHOR_ANNOTATION } from '../../proto/api/account-access.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { AUTHOR_ANNOTATION } from '../../proto/objects/account-access.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Container, Kind, Pod, Resources } from '../../proto/gen/types.ts'
 import type { WriteSubresource } from './contract.ts'
 

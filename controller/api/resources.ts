@@ -2,13 +2,13 @@
  * The service Resources: the API core over gRPC. What comes in is decoded strictly, what goes out is the cache's bytes
  * where it can be.
  */
-import { decodeJson, encodeFields, encodeJson } from '../../proto/api/codec.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { problemError, type Problem } from '../../proto/api/problem.ts'
-import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
-import { resourceOf, schema } from '../../proto/api/schema.ts'
-import { unknownFields } from '../../proto/api/unknown-fields.ts'
-import { decode, decodeResource, encodeObject, type Input } from '../../proto/api/wire.ts'
+import { decodeJson, encodeFields, encodeJson } from '../../proto/codec/codec.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { problemError, type Problem } from '../../proto/base/problem.ts'
+import type { CallContext, Handlers } from '../../proto/rpc/rpc.ts'
+import { resourceOf, schema } from '../../proto/schema/schema.ts'
+import { unknownFields } from '../../proto/codec/unknown-fields.ts'
+import { decode, decodeResource, encodeObject, type Input } from '../../proto/codec/wire.ts'
 import type {
   AnyResource,
   ApplyRequest,

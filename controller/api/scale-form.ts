@@ -2,11 +2,11 @@
  * A Scale: how many instances an object has, in the same form for every kind.
  * https://kubernetes.io/docs/reference/kubernetes-api/autoscaling-resources/scale-v1/
  */
-import { customKinds, versionOfObject } from '../../proto/api/custom/definitions.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { messageSchema } from '../../proto/api/schema.ts'
-import { formatLabelSelector } from '../../proto/api/selector.ts'
-import { fieldOf } from '../../proto/api/shape.ts'
+import { customKinds, versionOfObject } from '../../proto/schema/custom/definitions.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { messageSchema } from '../../proto/schema/schema.ts'
+import { formatLabelSelector } from '../../proto/objects/selector.ts'
+import { fieldOf } from '../../proto/schema/shape.ts'
 import type {
   AnyResource,
   CustomResourceSubresourceScale,

@@ -1,14 +1,14 @@
 /** What a list or watch asks for: a kind, perhaps one namespace, labels, fields. */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { CallContext } from '../../proto/api/rpc.ts'
-import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { CallContext } from '../../proto/rpc/rpc.ts'
+import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
 import {
   parseFieldSelector,
   parseLabelSelector,
   type FieldMatcher,
   type LabelMatcher,
-} from '../../proto/api/selector.ts'
-import { withResourceVersion } from '../../proto/api/wire.ts'
+} from '../../proto/objects/selector.ts'
+import { withResourceVersion } from '../../proto/codec/wire.ts'
 import type { AnyResource, Kind, ObjectBytes } from '../../proto/gen/types.ts'
 import type { Cached, Lister } from '../informer/contract.ts'
 import { authorizeKind } from './authorization.ts'

@@ -3,9 +3,9 @@
  * no longer does DELETED. A caller that does not read is not written to (gRPC holds the stream back); one that falls
  * far behind gets Expired.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { CallContext } from '../../proto/api/rpc.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { CallContext } from '../../proto/rpc/rpc.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { WatchEvent, WatchRequest } from '../../proto/gen/types.ts'
 import type { Change, Informer } from '../informer/contract.ts'

@@ -2,8 +2,8 @@
  * The Pods service for callers of this face: admission plugins are asked about connections into pods, as they are on
  * the Kubernetes face, before anything is reached.
  */
-import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import type { CallContext, Handlers } from '../../proto/rpc/rpc.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import type {
   CopyInput,
   CopyOutput,

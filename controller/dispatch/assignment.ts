@@ -1,6 +1,6 @@
 /** What one node is to have, and what has to be told to it since the last message. */
-import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
-import { withResourceVersion, type Input } from '../../proto/api/wire.ts'
+import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
+import { withResourceVersion, type Input } from '../../proto/codec/wire.ts'
 import type { Assignments, ObjectBytes, ObjectRef, Pod } from '../../proto/gen/types.ts'
 import type { Cached, Informer } from '../informer/contract.ts'
 import { PodTokens, type TokenIssuer } from './pod-tokens.ts'

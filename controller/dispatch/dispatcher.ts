@@ -1,7 +1,7 @@
 /** Every node session that this controller holds: who may open one, what it is told, and where what it says goes. */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { CallContext, Handlers } from '../../proto/api/rpc.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { CallContext, Handlers } from '../../proto/rpc/rpc.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { randomUuid, type Random } from '../../proto/base/random.ts'

@@ -1,6 +1,6 @@
 /** Writes what is seen of a node's life into its object, and tells it as an event. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { formatTime } from '../../proto/api/time.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formatTime } from '../../proto/base/time.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Node, NodeStatus } from '../../proto/gen/types.ts'
 import type { EventSink, ObjectApi, WriteContext } from '../api/contract.ts'

@@ -2,7 +2,7 @@
  * Which address a node may have. Other nodes send their pods' packets there, so a node's own word is not enough: its
  * session must come from the address, or an administrator must have listed it. Pure.
  */
-import { formatAddress, rangeContains, readAddress, readCidr, type AddressRange } from '../../proto/api/cidr.ts'
+import { formatAddress, rangeContains, readAddress, readCidr, type AddressRange } from '../../proto/base/cidr.ts'
 
 /** Addresses that mean something else on every machine (RFC 6890). */
 const SPECIAL = (

@@ -1,6 +1,6 @@
 /** Events as nodes may tell them: about pods that they have, or have had, and about what every node serves. */
 import { createHash } from 'node:crypto'
-import { formats } from '../../proto/api/format.ts'
+import { formats } from '../../proto/base/format.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Event, Kind, ObjectReference, Pod } from '../../proto/gen/types.ts'
 import type { Informer } from '../informer/contract.ts'

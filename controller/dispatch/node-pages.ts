@@ -1,8 +1,8 @@
 /**
  * Pages of nodes, such as their metrics: asked of the node through its session, by way of the controller that holds it.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { CallContext } from '../../proto/api/rpc.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { CallContext } from '../../proto/rpc/rpc.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Page } from '../../proto/gen/types.ts'
 import { isController } from '../api/authorization.ts'

@@ -2,7 +2,7 @@
  * What nodes report of themselves on its way to the store: the latest of each node, one write of a node at a time,
  * tried until it is written or refused.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'

@@ -3,9 +3,9 @@
  * ranges that it is to have, and what a Network was given. Whoever could write them could speak for a node, or put pods
  * into another tenant's network.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import { describeObject } from '../../proto/api/schema.ts'
-import { sameJson } from '../../proto/api/shape.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { describeObject } from '../../proto/schema/schema.ts'
+import { sameJson } from '../../proto/schema/shape.ts'
 import type { AnyResource, ErrorDetail, Network, NetworkStatus } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
 import { RANGE_ANNOTATION } from './range-owners.ts'

@@ -2,8 +2,8 @@
  * What a node may say of a pod of its own: containers that the pod has, addresses that the control plane gave the node
  * to give away, conditions that are the node's to judge. Pure.
  */
-import { readAddress, readCidr } from '../../proto/api/cidr.ts'
-import { podNetworks } from '../../proto/api/pod-networks.ts'
+import { readAddress, readCidr } from '../../proto/base/cidr.ts'
+import { podNetworks } from '../../proto/objects/pod-networks.ts'
 import type {
   ContainerStatus,
   Network,

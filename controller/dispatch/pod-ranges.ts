@@ -10,8 +10,8 @@ import {
   splitCidrs,
   type AddressFamily,
   type AddressRange,
-} from '../../proto/api/cidr.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+} from '../../proto/base/cidr.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 /** Prefixes of a node's ranges, as Kubernetes has them by default (node-cidr-mask-size). */
 const NODE_PREFIX: Readonly<Record<AddressFamily, number>> = { 4: 24, 6: 64 }

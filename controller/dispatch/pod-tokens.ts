@@ -1,6 +1,6 @@
 /** The tokens that a node has been given for its pods, and when each is to be replaced. */
 import type { Clock } from '../../proto/base/clock.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import type { Pod, PodToken } from '../../proto/gen/types.ts'
 import type { AccountTokens } from '../accounts/tokens.ts'
 import type { Informer } from '../informer/contract.ts'

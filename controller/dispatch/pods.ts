@@ -2,10 +2,10 @@
  * The Pods service: what is asked of running pods, carried to the node that runs the pod, by way of the controller that
  * holds the node's session.
  */
-import { allContainers } from '../../proto/api/containers.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import type { CallContext, Client, Handlers } from '../../proto/api/rpc.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { CallContext, Client, Handlers } from '../../proto/rpc/rpc.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import type {
   CopyInput,
   CopyOutput,

@@ -1,5 +1,5 @@
 /** Which ConfigMaps, Secrets and tokens a pod uses: what its node is given beside it, and nothing else. */
-import { allContainers } from '../../proto/api/containers.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
 import type { Container, Pod, ServiceAccountTokenProjection, Volume } from '../../proto/gen/types.ts'
 
 /** A token of the pod's account, as a volume asks for it. */

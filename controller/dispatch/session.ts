@@ -1,6 +1,6 @@
 /** One node's session, from `welcome` to its end. */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type {

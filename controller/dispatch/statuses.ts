@@ -3,9 +3,9 @@
  * written or without object. The node alone says what runs; the control plane's own share of a status (scheduling, the
  * first steps of the timeline) stays.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import { formats } from '../../proto/api/format.ts'
-import { formatMicroTime } from '../../proto/api/time.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formats } from '../../proto/base/format.ts'
+import { formatMicroTime } from '../../proto/base/time.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'

@@ -2,9 +2,9 @@
  * Logs and commands: a caller's request goes to the node through its session, the node opens a stream for the answer,
  * and the two are joined.
  */
-import { GantryError, GRPC_STATUS, type ErrorCode } from '../../proto/api/errors.ts'
-import type { CallContext } from '../../proto/api/rpc.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import { GantryError, GRPC_STATUS, type ErrorCode } from '../../proto/base/errors.ts'
+import type { CallContext } from '../../proto/rpc/rpc.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Random } from '../../proto/base/random.ts'

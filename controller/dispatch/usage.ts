@@ -2,8 +2,8 @@
  * What nodes and their containers use: asked of the node when somebody wants to know, by way of the controller that
  * holds its session.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { CallContext } from '../../proto/api/rpc.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { CallContext } from '../../proto/rpc/rpc.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { NodeUsage } from '../../proto/gen/types.ts'
 import { isController } from '../api/authorization.ts'

@@ -3,7 +3,7 @@
  * leader may be paused while it runs out. So every write of a leader carries its term, which the store compares, and
  * the leader stops by its own monotonic clock before the lease can end.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import { elapsed, type Clock, type Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'

@@ -1,6 +1,6 @@
 /** Calls to the other controllers: what only one of them knows, any of them can be asked. */
-import { GantryError } from '../../proto/api/errors.ts'
-import type { Client, Connection } from '../../proto/api/rpc.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { Client, Connection } from '../../proto/rpc/rpc.ts'
 import type { Services } from '../../proto/gen/types.ts'
 import type { Replicas } from './replicas.ts'
 

@@ -3,7 +3,7 @@
  * does. So the others know whom a node's session or a question for the leader can be asked of, and which of them are
  * gone.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import { elapsed, type Clock, type Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'

@@ -3,7 +3,7 @@
  * what changed, not how.
  */
 import { NatsError } from 'nats'
-import { resourceOf } from '../../proto/api/schema.ts'
+import { resourceOf } from '../../proto/schema/schema.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Change, Informer } from '../informer/contract.ts'
 import type { NewsConnection } from './connection.ts'

@@ -1,6 +1,6 @@
 /** The connection to NATS: made again for ever, in sessions that tell when they are lost. */
 import { connect, DebugEvents, Events, type NatsConnection, type Status } from 'nats'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'

@@ -5,9 +5,9 @@
  * at the same time one is told that it was late.
  */
 import { DiscardPolicy, NatsError, nanos, RetentionPolicy, StorageType, type StreamConfig } from 'nats'
-import { GantryError } from '../../proto/api/errors.ts'
-import { formatTime } from '../../proto/api/time.ts'
-import { decodeResource, encodeResource } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formatTime } from '../../proto/base/time.ts'
+import { decodeResource, encodeResource } from '../../proto/codec/wire.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Event } from '../../proto/gen/types.ts'
 import type { NewsConnection, NewsSession } from './connection.ts'

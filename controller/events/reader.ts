@@ -1,8 +1,8 @@
 /** Reads the event stream: what it keeps, oldest first, and what comes. */
 import { AckPolicy, DeliverPolicy, type Consumer, type JsMsg } from 'nats'
-import { GantryError } from '../../proto/api/errors.ts'
-import { parseTime } from '../../proto/api/time.ts'
-import { decodeResource } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { parseTime } from '../../proto/base/time.ts'
+import { decodeResource } from '../../proto/codec/wire.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'

@@ -4,10 +4,10 @@
  * logged.
  */
 import { createHash } from 'node:crypto'
-import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { formatTime } from '../../proto/api/time.ts'
-import { encodeResource } from '../../proto/api/wire.ts'
+import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formatTime } from '../../proto/base/time.ts'
+import { encodeResource } from '../../proto/codec/wire.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
 import { delay, elapsed, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'

@@ -3,14 +3,14 @@
  * served. Objects are shared, also with who wrote them, and must not be changed; who wants to change one makes a copy
  * (structuredClone).
  */
-import type { GantryError } from '../../proto/api/errors.ts'
+import type { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
 import type { Entry } from '../store/contract.ts'
 
 export interface Cached<K extends Kind = Kind> {
   /** With resourceVersion. Frozen by convention. */
   readonly object: Resources[K]
-  /** As stored, to be sent on without encoding again (withResourceVersion in proto/api/wire.ts). */
+  /** As stored, to be sent on without encoding again (withResourceVersion in proto/codec/wire.ts). */
   readonly bytes: Uint8Array
   readonly revision: number
 }

@@ -1,5 +1,5 @@
 /** The recent changes of one kind, and those who follow them. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 import type { Change, Follower } from './contract.ts'

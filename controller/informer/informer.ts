@@ -3,10 +3,10 @@
  * lost its place.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { GantryError } from '../../proto/api/errors.ts'
-import { customKindOf, customKinds, type CustomKind } from '../../proto/api/custom/definitions.ts'
-import { resources, unknownKind } from '../../proto/api/schema.ts'
-import { decodeResource } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { customKindOf, customKinds, type CustomKind } from '../../proto/schema/custom/definitions.ts'
+import { resources, unknownKind } from '../../proto/schema/schema.ts'
+import { decodeResource } from '../../proto/codec/wire.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'

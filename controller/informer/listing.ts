@@ -1,5 +1,5 @@
 /** Everything that the store has of objects, or of one kind, at one revision. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Entry, Store } from '../store/contract.ts'
 import { OBJECTS_PREFIX } from '../store/keys.ts'
 import { deletion } from './changes.ts'

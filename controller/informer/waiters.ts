@@ -1,5 +1,5 @@
 /** Those who wait until the cache has reached a revision. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 
 interface Waiter {

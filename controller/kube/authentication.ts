@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { asKnown } from '../accounts/token-authenticator.ts'
 import type { Authorizer } from '../api/authorization.ts'
 import type { User } from '../api/contract.ts'

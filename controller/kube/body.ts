@@ -3,11 +3,11 @@
  * reading of it has passed over, so that one validation follows whatever the client speaks.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
  */
-import { encodeFields } from '../../proto/api/codec.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import type { Problem } from '../../proto/api/problem.ts'
-import { decode } from '../../proto/api/wire.ts'
-import { withoutZeroValues } from '../../proto/api/zero-values.ts'
+import { encodeFields } from '../../proto/codec/codec.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { Problem } from '../../proto/base/problem.ts'
+import { decode } from '../../proto/codec/wire.ts'
+import { withoutZeroValues } from '../../proto/codec/zero-values.ts'
 import type { JsonObject, JsonValue, Messages } from '../../proto/gen/types.ts'
 import type { KubeRequest } from './contract.ts'
 import { openEnvelope, type Envelope } from './envelope.ts'
@@ -23,7 +23,7 @@ const SEARCH_LIMIT = 512 * 1024
 /** A value that was read, and what was passed over in reading it. */
 export interface Received<T extends JsonValue = JsonValue> {
   readonly value: T
-  /** A key that comes twice: for strict validation. Paths as in proto/api/path.ts. */
+  /** A key that comes twice: for strict validation. Paths as in proto/base/path.ts. */
   readonly problems: readonly Problem[]
 }
 

@@ -2,7 +2,7 @@
  * One exchange from its beginning to its end, and why it ended early. It costs little: an AbortController is made only
  * for those who listen to one.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 export class Call {
   /** It goes on for as long as the caller wants. */

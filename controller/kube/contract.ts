@@ -6,7 +6,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Problem } from '../../proto/api/problem.ts'
+import type { Problem } from '../../proto/base/problem.ts'
 import type { JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
 import type { User } from '../api/contract.ts'
 import type { Sendable } from './sendable.ts'

@@ -2,7 +2,7 @@
  * What CustomResourceDefinitions define, as it is served: each version that is, with its subresources. Follows the
  * definitions as they come and go.
  */
-import { customKindOf, type CustomKind, type CustomVersion } from '../../proto/api/custom/definitions.ts'
+import { customKindOf, type CustomKind, type CustomVersion } from '../../proto/schema/custom/definitions.ts'
 import { customScalePaths } from '../api/scale-form.ts'
 import type { Informer } from '../informer/contract.ts'
 import type { Catalog } from './catalog.ts'

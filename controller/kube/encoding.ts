@@ -2,8 +2,8 @@
  * Bytes of objects, lists and frames of watches, as JSON, YAML or protobuf. What is long comes in pieces that are not
  * copied.
  */
-import { encode } from '../../proto/api/wire.ts'
-import { formatYaml } from '../../proto/api/yaml-text.ts'
+import { encode } from '../../proto/codec/wire.ts'
+import { formatYaml } from '../../proto/base/yaml-text.ts'
 import type { JsonObject, JsonValue } from '../../proto/gen/types.ts'
 import type { Answer, ListMeta, WatchFrame } from './contract.ts'
 import { envelopeHead, varint } from './envelope.ts'

@@ -2,8 +2,8 @@
  * A look over JSON text before it is parsed: how deep it goes, and which keys come twice, both of which JSON.parse does
  * not tell. It passes over malformed text, which JSON.parse refuses afterwards.
  */
-import { entryPath, fieldPath } from '../../proto/api/path.ts'
-import { problem, type Problem } from '../../proto/api/problem.ts'
+import { entryPath, fieldPath } from '../../proto/base/path.ts'
+import { problem, type Problem } from '../../proto/base/problem.ts'
 import { HttpError } from './status.ts'
 
 /**

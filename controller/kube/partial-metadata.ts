@@ -1,6 +1,6 @@
 /** The metadata of an object alone, PartialObjectMetadata of meta.k8s.io: made once of each object that is sent. */
 import protobuf from 'protobufjs/minimal.js'
-import { encodeFields } from '../../proto/api/codec.ts'
+import { encodeFields } from '../../proto/codec/codec.ts'
 import { sendJson, type Sendable } from './sendable.ts'
 
 const known = new WeakMap<Sendable, Map<string, Sendable>>()

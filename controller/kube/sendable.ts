@@ -2,9 +2,9 @@
  * Objects on their way out. An object of the cache is encoded once per revision and encoding, however many requests and
  * watchers it goes to: what was made stays with the cache's entry, and goes with it.
  */
-import { encodeJson } from '../../proto/api/codec.ts'
-import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
-import { encode, withResourceVersion } from '../../proto/api/wire.ts'
+import { encodeJson } from '../../proto/codec/codec.ts'
+import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
+import { encode, withResourceVersion } from '../../proto/codec/wire.ts'
 import type { AnyResource, JsonObject, Messages } from '../../proto/gen/types.ts'
 import type { Cached } from '../informer/contract.ts'
 import type { ServedResource } from './contract.ts'

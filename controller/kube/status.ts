@@ -3,9 +3,9 @@
  * field.
  * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
  */
-import { encodeFields } from '../../proto/api/codec.ts'
-import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
-import { DecodingError, describeProblem, describeStrict, isLenient } from '../../proto/api/problem.ts'
+import { encodeFields } from '../../proto/codec/codec.ts'
+import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
+import { DecodingError, describeProblem, describeStrict, isLenient } from '../../proto/base/problem.ts'
 import type { ErrorDetail, JsonObject } from '../../proto/gen/types.ts'
 import { AdmissionRefusal } from '../api/admission-refusal.ts'
 import type { Target } from './contract.ts'

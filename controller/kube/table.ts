@@ -2,8 +2,8 @@
  * Tables as clients ask for them instead of objects.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
  */
-import { encodeFields } from '../../proto/api/codec.ts'
-import { columnsOf, type Column } from '../../proto/api/columns/columns.ts'
+import { encodeFields } from '../../proto/codec/codec.ts'
+import { columnsOf, type Column } from '../../proto/objects/columns/columns.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
 import type { ListMeta, ServedResource } from './contract.ts'
 import type { Sendable } from './sendable.ts'

@@ -3,8 +3,8 @@
  * and has no controller, and lets go what no longer matches.
  * https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#non-template-pod-acquisitions
  */
-import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
-import type { LabelMatcher } from '../../proto/api/selector.ts'
+import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
+import type { LabelMatcher } from '../../proto/objects/selector.ts'
 import type { AnyResource, OwnerReference } from '../../proto/gen/types.ts'
 
 export interface Claim<T> {

@@ -2,9 +2,9 @@
  * Keeps the objects of one kind claimed by their controllers of another: tells whom a change concerns, and writes owner
  * references.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import { describeObject } from '../../proto/api/schema.ts'
-import { labelSelectorMatcher } from '../../proto/api/selector.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { describeObject } from '../../proto/schema/schema.ts'
+import { labelSelectorMatcher } from '../../proto/objects/selector.ts'
 import type { AnyResource, OwnerReference, Resources } from '../../proto/gen/types.ts'
 import type { WriteContext } from '../api/contract.ts'
 import type { Change } from '../informer/contract.ts'

@@ -1,5 +1,5 @@
 /** What a pod counts as. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
-import { parseTime } from '../../proto/api/time.ts'
+import { parseTime } from '../../proto/base/time.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { findCondition } from './conditions.ts'
 

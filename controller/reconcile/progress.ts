@@ -1,5 +1,5 @@
 /** What a reconciler has written and the cache must show before the next pass of the key counts anything. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { ReconcileParts } from './runner.ts'
 

@@ -2,7 +2,7 @@
  * Runs reconcilers while this replica leads: changes become keys, keys become passes, failed passes come again with
  * growing delays.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'

@@ -1,5 +1,5 @@
 /** Amounts of resources as numbers: cpu in thousandths, everything else in whole units (bytes, pieces). */
-import { formatQuantity, quantityMillis, quantityValue } from '../../proto/api/quantity.ts'
+import { formatQuantity, quantityMillis, quantityValue } from '../../proto/base/quantity.ts'
 import type { Container, Pod } from '../../proto/gen/types.ts'
 
 /** By the resource's name; what is absent is 0. */

@@ -3,7 +3,7 @@
  * the informer. From a change that the informer tells to the bind's write there is no timer and nothing asynchronous:
  * what is ready is placed on the cache in one turn, and its binds are begun in that turn, so that they share commits.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'

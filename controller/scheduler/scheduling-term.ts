@@ -1,7 +1,7 @@
 /** The scheduler's work during one term. */
 import { setImmediate } from 'node:timers/promises'
-import { GantryError } from '../../proto/api/errors.ts'
-import { formatTime } from '../../proto/api/time.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formatTime } from '../../proto/base/time.ts'
 import type { Timer } from '../../proto/base/clock.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import type { Node, Pod, PodCondition, Service } from '../../proto/gen/types.ts'

@@ -1,6 +1,6 @@
 /** What the scheduler last found about each pod, for people: a sentence, and a verdict per node. */
 import type { NodeVerdict, WhyResponse } from '../../proto/gen/types.ts'
-import { formatTime } from '../../proto/api/time.ts'
+import { formatTime } from '../../proto/base/time.ts'
 import type { NodeOutcome, Placement } from './placement.ts'
 
 /** Verdicts kept in all: those of the pods looked at longest ago go first. */

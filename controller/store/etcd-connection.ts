@@ -12,7 +12,7 @@ import type {
   ILeaseKeepAliveResponse,
 } from 'etcd3'
 import { Host } from 'etcd3/lib/connection-pool.js'
-import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
+import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
 import { delay, elapsed, systemClock, type Clock } from '../../proto/base/clock.ts'
 
 export interface EtcdOptions {

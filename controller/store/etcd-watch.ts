@@ -3,7 +3,7 @@
  * fragments).
  */
 import type { IDuplexStream, IEvent, IKeyValue, IWatchRequest, IWatchResponse } from 'etcd3'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import { delay, type Clock, type Timer } from '../../proto/base/clock.ts'

@@ -11,7 +11,7 @@ import type {
   ITxnRequest,
   ITxnResponse,
 } from 'etcd3'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Random } from '../../proto/base/random.ts'
 import { OBJECTS_PREFIX } from './keys.ts'
 import type { CommitResult, Entry, Operation, Page, Store, Term, WatchBatch } from './contract.ts'

@@ -9,7 +9,7 @@
  *
  * Nothing waits for a timer: a write that comes alone goes alone.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { COMMIT_LIMIT, type CommitResult, type Entry, type Operation, type Store, type Term } from './contract.ts'
 import { checkOperations } from './operations.ts'
 

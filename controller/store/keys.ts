@@ -2,8 +2,8 @@
  * Where objects stand in the store: /gantry/<group>/<plural>/<namespace>/<name>. The core group is "core"; "-" is the
  * namespace of what has none.
  */
-import { customKinds } from '../../proto/api/custom/definitions.ts'
-import { resourceOf, resources, unknownKind } from '../../proto/api/schema.ts'
+import { customKinds } from '../../proto/schema/custom/definitions.ts'
+import { resourceOf, resources, unknownKind } from '../../proto/schema/schema.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 
 /** Every object's key begins with this; keys of other use (leadership) do not. */

@@ -1,5 +1,5 @@
 /** The store in memory, with history: for unit tests and simulation. Nothing survives the process. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { CommitResult, Entry, Operation, Page, Store, StoreEvent, Term, WatchBatch } from './contract.ts'

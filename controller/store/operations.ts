@@ -1,5 +1,5 @@
 /** What every store refuses before it looks at its state. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { COMMIT_LIMIT, VALUE_LIMIT, type Operation } from './contract.ts'
 
 /**

@@ -4,7 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { writePrivate } from './private-file.ts'
 import { findRecorded, recordOfSelf } from './process-record.ts'
 

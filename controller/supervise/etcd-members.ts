@@ -8,8 +8,8 @@
 import { access, readFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { isDeepStrictEqual } from 'node:util'
-import { GantryError } from '../../proto/api/errors.ts'
-import { CONTROLLER_HOST } from '../../proto/api/rpc.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { CONTROLLER_HOST } from '../../proto/rpc/rpc.ts'
 import type { TlsFiles } from '../config.ts'
 import { othersOf, urlOf, type Membership } from './membership.ts'
 

@@ -5,7 +5,7 @@
  * https://etcd.io/docs/v3.5/op-guide/maintenance/#space-quota
  */
 import type { IAlarmRequest, IAlarmResponse, ICompactionRequest, IStatusResponse } from 'etcd3'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { elapsed, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { EtcdConnection } from '../store/etcd-connection.ts'

@@ -5,7 +5,7 @@
 import { mkdir } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join, resolve } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import { SupervisedChild, type SuperviseOptions } from './child.ts'
 import { beginningOf, exists, majorityReachable, memberArguments, type Beginning } from './etcd-members.ts'

@@ -2,7 +2,7 @@
  * A secret that all controllers share: made by whichever comes first, kept in the store beside the objects, read by the
  * others.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
 import { delay } from '../../proto/base/clock.ts'
 import type { Store } from '../store/contract.ts'

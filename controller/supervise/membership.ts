@@ -3,7 +3,7 @@
  */
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Member, TlsFiles } from '../config.ts'
 import { hostPortOf } from './child.ts'
 import { writePrivate } from './private-file.ts'
@@ -13,7 +13,7 @@ export interface Membership {
   /** `self` among them. */
   readonly members: readonly Member[]
   /**
-   * Of the controller: of the cluster's authority, for CONTROLLER_HOST (proto/api/rpc.ts) and the own address. Absolute
+   * Of the controller: of the cluster's authority, for CONTROLLER_HOST (proto/rpc/rpc.ts) and the own address. Absolute
    * paths.
    */
   readonly tls: TlsFiles

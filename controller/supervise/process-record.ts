@@ -4,7 +4,7 @@
  * since.
  */
 import { readFile, rm } from 'node:fs/promises'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'

@@ -2,10 +2,10 @@
  * Refuses external addresses that a Service may not have, and those that another Service has with the same port;
  * whoever writes.
  */
-import { GantryError } from '../../proto/api/errors.ts'
-import { entryPath } from '../../proto/api/path.ts'
-import { describeObject } from '../../proto/api/schema.ts'
-import { sameJson } from '../../proto/api/shape.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { entryPath } from '../../proto/base/path.ts'
+import { describeObject } from '../../proto/schema/schema.ts'
+import { sameJson } from '../../proto/schema/shape.ts'
 import type { Service } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'

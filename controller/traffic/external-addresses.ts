@@ -2,8 +2,8 @@
  * Which addresses a Service may have beside its own: those of ranges that an administrator has listed, and that nothing
  * of the cluster has.
  */
-import { formatAddress, rangeContains, readAddress, readCidr, type AddressRange } from '../../proto/api/cidr.ts'
-import { specialAddress } from '../../proto/api/validation/address.ts'
+import { formatAddress, rangeContains, readAddress, readCidr, type AddressRange } from '../../proto/base/cidr.ts'
+import { specialAddress } from '../../proto/validation/address.ts'
 import type { Node } from '../../proto/gen/types.ts'
 import type { Informer } from '../informer/contract.ts'
 import { API_SERVICE } from '../api/services/service-allocator.ts'

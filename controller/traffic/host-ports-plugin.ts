@@ -1,8 +1,8 @@
 /** Refuses pods, and templates of pods, that want a port of their node that the cluster or its administrators need. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { formatHostPort, hostPortClaims, type HostPortClaim } from '../../proto/api/host-ports.ts'
-import { ownerOfHostPort, type ReservedPort } from '../../proto/api/reserved-ports.ts'
-import { sameJson } from '../../proto/api/shape.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formatHostPort, hostPortClaims, type HostPortClaim } from '../../proto/objects/host-ports.ts'
+import { ownerOfHostPort, type ReservedPort } from '../../proto/objects/reserved-ports.ts'
+import { sameJson } from '../../proto/schema/shape.ts'
 import type { PodSpec } from '../../proto/gen/types.ts'
 import { describeNew, findPodSpec, mayHavePodSpec, podSpecOf } from '../accounts/pod-specs.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'

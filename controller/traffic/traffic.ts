@@ -1,5 +1,5 @@
 /** What says which addresses and ports users may take, as the controller has it. */
-import type { ReservedPort } from '../../proto/api/reserved-ports.ts'
+import type { ReservedPort } from '../../proto/objects/reserved-ports.ts'
 import type { AdmissionPlugin } from '../api/contract.ts'
 import { ExternalAddresses, type ExternalAddressesParts } from './external-addresses.ts'
 import { ExternalAddressesPlugin } from './external-addresses-plugin.ts'

@@ -4,7 +4,7 @@
  */
 import { readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { identify, signalProcess } from '../../proto/base/process.ts'
 import { rigDirectory } from './rig-record.ts'
 

@@ -1,7 +1,7 @@
 /** Options of the TypeScript API's calls, which JavaScript may call with anything. */
 import { parseDuration } from '../../cli/duration.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { nearest } from '../../proto/api/nearest.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { nearest } from '../../proto/base/nearest.ts'
 
 /** How long a call waits, as `within` does in a scenario. */
 export interface Waiting {

@@ -1,5 +1,5 @@
 /** Which rig a command is about. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { rigNames } from './rig-record.ts'
 
 export const DEFAULT_RIG = 'default'

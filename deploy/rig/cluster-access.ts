@@ -1,8 +1,8 @@
 /** A rig's cluster as its administrator reaches it, by the context in the rig's own folder. */
 import { Cluster } from '../../cli/cluster.ts'
-import { loadCredentials, readContexts, type Context } from '../../proto/api/context.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { connect } from '../../proto/api/rpc.ts'
+import { loadCredentials, readContexts, type Context } from '../../proto/client/context.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { connect } from '../../proto/rpc/rpc.ts'
 import { ownContextFile } from './cluster-files.ts'
 
 /** Milliseconds for one answer unless said. */

@@ -1,9 +1,9 @@
 /** The rig's certificate authority and its person's context and kubeconfig, kept in the rig's folder. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { upsertContext, type Context } from '../../proto/api/context.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { kubeconfig } from '../../proto/api/kubeconfig.ts'
+import { upsertContext, type Context } from '../../proto/client/context.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { kubeconfig } from '../../proto/client/kubeconfig.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { createAuthority, issue, type CertificateRequest, type KeyPair } from '../ca.ts'
 import { rigDirectory } from './rig-record.ts'

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import type { Socket } from 'node:net'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { identify, signalProcess, type ProcessIdentity } from '../../proto/base/process.ts'
 import { companionLog } from './attendants.ts'
 import { bundlePath } from './installation.ts'

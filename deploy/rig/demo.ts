@@ -2,7 +2,7 @@
  * Images for a first look at a cluster, made from this machine's own busybox, so that no registry outside is needed.
  */
 import { readFile } from 'node:fs/promises'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
 import { buildImage, pushImage, type BuiltImage, type LayerFile } from '../image-builder.ts'

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { identify, isAlive, type ProcessIdentity } from '../../proto/base/process.ts'
 import { timersLog } from './attendants.ts'
 import { bundlePath } from './installation.ts'

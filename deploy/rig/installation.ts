@@ -1,7 +1,7 @@
 /** Where this Gantry is: the checkout, or the installed package. Sources and bundles find it alike. */
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 /** What only the folder that is looked for has. */
 const LANDMARK = 'deploy/rig/drivers/namespaces/machine-boot'

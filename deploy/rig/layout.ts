@@ -3,7 +3,7 @@
  */
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import { CONTROLLER_HOST } from '../../proto/api/rpc.ts'
+import { CONTROLLER_HOST } from '../../proto/rpc/rpc.ts'
 import { apiHosts, type CertificateRequest, type KeyPair } from '../ca.ts'
 import type { Driver, MachineFile, MachineSpec, ProgramName, Role } from './contract.ts'
 import { clockOffsetCommand } from './faults/clock.ts'

@@ -1,6 +1,6 @@
 /** The machines of a rig, from its record; what changes of them goes into it. */
-import { GantryError } from '../../proto/api/errors.ts'
-import { nearest } from '../../proto/api/nearest.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { nearest } from '../../proto/base/nearest.ts'
 import type { Driver, Machine, MachineRecord } from './contract.ts'
 import { unlessGoing, updateRig, type RigRecord } from './rig-record.ts'
 

@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events'
 import { EXIT } from '../../cli/failure.ts'
 import { endWithReader, processEnvironment } from '../../cli/process-environment.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { runRigProgram } from './program.ts'
 
 const interrupt = new AbortController()

@@ -11,8 +11,8 @@ import type { Environment } from '../../cli/environment.ts'
 import { readManifests, type Manifest } from '../../cli/manifests.ts'
 import { parseNames } from '../../cli/operands.ts'
 import { carryOut, planApply } from '../../cli/plan.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { resourceOf, resources } from '../../proto/api/schema.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { resourceOf, resources } from '../../proto/schema/schema.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
 
@@ -35,7 +35,7 @@ export function quietEnvironment(signal: AbortSignal, input: string): Environmen
     stderr: nobody(),
     clock: systemClock,
     signal,
-    loadConnect: async () => (await import('../../proto/api/rpc.ts')).connect,
+    loadConnect: async () => (await import('../../proto/rpc/rpc.ts')).connect,
     onResize: () => () => undefined,
     runOnTerminal: async () => {
       throw new GantryError('Unsupported', 'there is no terminal here')

@@ -1,6 +1,6 @@
 /** Records of other versions, as far as is needed to remove what they tell of. */
 import { join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { identify, type ProcessIdentity } from '../../proto/base/process.ts'
 import type { JsonValue } from '../../proto/gen/types.ts'
 import type { MachineRecord, Role } from './contract.ts'

@@ -1,5 +1,5 @@
 /** What a rig may be asked to be, and what it is when not asked. */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { DriverName } from './contract.ts'
 import { CONTROLLER_COUNTS, MAX_NODES, OWN_SETTINGS } from './layout.ts'
 import type { RecordedOptions, RigSettings } from './rig-record.ts'

@@ -1,7 +1,7 @@
 /** Waiting for a cluster: until a controller answers, until its nodes are ready. */
 import type { Cluster } from '../../cli/cluster.ts'
 import { follow, withDeadline } from '../../cli/watch.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import type { Node } from '../../proto/gen/types.ts'
 

@@ -5,7 +5,7 @@
  */
 import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import { identify, isAlive, type ProcessIdentity } from '../../proto/base/process.ts'
 import { KeyedLock } from '../../proto/base/turns.ts'

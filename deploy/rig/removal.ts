@@ -3,8 +3,8 @@
  * left.
  */
 import { existsSync } from 'node:fs'
-import { contextFilePath, removeContext } from '../../proto/api/context.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { contextFilePath, removeContext } from '../../proto/client/context.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import { identify, isAlive } from '../../proto/base/process.ts'
 import { KeyedLock } from '../../proto/base/turns.ts'

@@ -5,8 +5,8 @@
  */
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
-import { nearest } from '../../proto/api/nearest.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { nearest } from '../../proto/base/nearest.ts'
 import type { ProcessIdentity } from '../../proto/base/process.ts'
 import type { DriverName, MachineRecord, NetworkRecord } from './contract.ts'
 import type { FaultRecord } from './faults/contract.ts'

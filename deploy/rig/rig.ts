@@ -1,9 +1,9 @@
 /** A rig: several machines on this host that are a cluster, with faults on command. */
 import { setMaxListeners } from 'node:events'
 import { resolve } from 'node:path'
-import { contextFilePath, kubeAddresses, loadCredentials, type Context } from '../../proto/api/context.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { kubeconfig } from '../../proto/api/kubeconfig.ts'
+import { contextFilePath, kubeAddresses, loadCredentials, type Context } from '../../proto/client/context.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { kubeconfig } from '../../proto/client/kubeconfig.ts'
 import { run, type CommandResult } from '../../proto/base/command.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { systemRandom } from '../../proto/base/random.ts'

@@ -1,7 +1,7 @@
 /** What a rig is like just now: its machines, what runs on them, its nodes, its faults. */
 import type { Cluster } from '../../cli/cluster.ts'
-import { nodeStatus } from '../../proto/api/columns/columns.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { nodeStatus } from '../../proto/objects/columns/columns.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Driver, Machine, MachineRecord, MachineState, ProgramName, Role } from './contract.ts'
 import { openCluster, rigContext } from './cluster-access.ts'
 import { ownContextFile } from './cluster-files.ts'

@@ -1,7 +1,7 @@
 /** Child processes: the one place that starts them. Arguments are a list, never a shell line. */
 import { spawn } from 'node:child_process'
 import { Readable } from 'node:stream'
-import { GantryError } from '../api/errors.ts'
+import { GantryError } from './errors.ts'
 import { systemClock } from './clock.ts'
 
 export interface CommandOptions {

@@ -1,6 +1,6 @@
 /** Which process a number means: pids are used again, so a record keeps the start time and the boot beside the pid. */
 import { readFileSync } from 'node:fs'
-import { GantryError } from '../api/errors.ts'
+import { GantryError } from './errors.ts'
 
 export interface ProcessIdentity {
   readonly pid: number

@@ -1,5 +1,5 @@
 /** Taking turns: at most so many at once, and one at a time per key. */
-import { GantryError } from '../api/errors.ts'
+import { GantryError } from './errors.ts'
 
 /** At most `places` run at once; the others wait in the order they came. */
 export class Semaphore {

@@ -1,5 +1,5 @@
 /** Who waits for the next time that something happens. */
-import { GantryError } from '../api/errors.ts'
+import { GantryError } from './errors.ts'
 
 export class Waiters {
   readonly #waiting = new Set<() => void>()

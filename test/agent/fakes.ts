@@ -1,7 +1,7 @@
 /** Stand-ins for the parts of a node that need a kernel or a registry. */
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Image, ImageConfig, ImageService } from '../../agent/images/contract.ts'
 import type { Attachment, Network, NodeRanges } from '../../agent/network/contract.ts'
 import type { Actions, ActionTarget, Outcome } from '../../agent/pods/probes/contract.ts'

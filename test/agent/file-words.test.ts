@@ -5,7 +5,7 @@ import { lineWord, pathPart } from '../../agent/file-words.ts'
 import { hostsFile } from '../../agent/pods/pod-files.ts'
 import { podResolvConf } from '../../agent/pods/resolv-conf.ts'
 import { PodFolders } from '../../agent/volumes/pod-folders.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 
 const hostile = fc.oneof(

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Launcher } from '../../agent/launcher.ts'
 import { isAlive, identify } from '../../proto/base/process.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { eventually } from '../eventually.ts'
 

@@ -1,6 +1,6 @@
 /** The figures of a running cluster: how fast a pod starts, how fast many do, what it weighs. */
 import { setInterval } from 'node:timers/promises'
-import { decodeResource } from '../../proto/api/wire.ts'
+import { decodeResource } from '../../proto/codec/wire.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import type { Cluster } from '../e2e/cluster.ts'
 import { eventually } from '../eventually.ts'

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import type { Environment } from '../../cli/environment.ts'
-import { upsertContext } from '../../proto/api/context.ts'
+import { upsertContext } from '../../proto/client/context.ts'
 import { systemClock, type Clock } from '../../proto/base/clock.ts'
 import { FakeServer } from './fake-server.ts'
 
@@ -117,7 +117,7 @@ export class Console {
       stderr,
       clock: this.clock,
       signal: interrupt.signal,
-      loadConnect: async () => (await import('../../proto/api/rpc.ts')).connect,
+      loadConnect: async () => (await import('../../proto/rpc/rpc.ts')).connect,
       onResize: options.onResize ?? (() => () => undefined),
       runOnTerminal: options.runOnTerminal ?? (() => Promise.reject(new Error('no terminal here'))),
     }

@@ -2,17 +2,17 @@
  * A controller in memory for the tests of the command line: the real wire, codec, defaults, validation, selectors,
  * patches and merge over a map.
  */
-import { decodeJson, encodeJson } from '../../proto/api/codec.ts'
-import { applyDefaults } from '../../proto/api/defaults.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { applyConfiguration, updateOwnership } from '../../proto/api/ownership.ts'
-import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../proto/api/patch.ts'
-import { problem, problemError } from '../../proto/api/problem.ts'
-import { Server, type Handlers } from '../../proto/api/rpc.ts'
-import { apiVersionOf, resourceOf } from '../../proto/api/schema.ts'
-import { parseFieldSelector, parseLabelSelector } from '../../proto/api/selector.ts'
-import { validate, validateUpdate } from '../../proto/api/validation.ts'
-import { decodeResource, encodeResource, withResourceVersion, type Input } from '../../proto/api/wire.ts'
+import { decodeJson, encodeJson } from '../../proto/codec/codec.ts'
+import { applyDefaults } from '../../proto/codec/defaults.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { applyConfiguration, updateOwnership } from '../../proto/merge/ownership.ts'
+import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../proto/merge/patch.ts'
+import { problem, problemError } from '../../proto/base/problem.ts'
+import { Server, type Handlers } from '../../proto/rpc/rpc.ts'
+import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
+import { parseFieldSelector, parseLabelSelector } from '../../proto/objects/selector.ts'
+import { validate, validateUpdate } from '../../proto/validation/validation.ts'
+import { decodeResource, encodeResource, withResourceVersion, type Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type {
   AnyResource,

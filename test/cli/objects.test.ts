@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { decodeJson } from '../../proto/api/codec.ts'
+import { decodeJson } from '../../proto/codec/codec.ts'
 import type { ConfigMap, Deployment } from '../../proto/gen/types.ts'
 import { Console } from './console.ts'
 import { deployment, event, pod } from './objects.ts'

@@ -3,7 +3,7 @@ import { Readable, Writable } from 'node:stream'
 import type { Cluster } from '../../cli/cluster.ts'
 import type { Environment } from '../../cli/environment.ts'
 import { runExec } from '../../cli/terminal.ts'
-import type { Input } from '../../proto/api/wire.ts'
+import type { Input } from '../../proto/codec/wire.ts'
 import type { ExecInput, ExecOutput } from '../../proto/gen/types.ts'
 
 const START = { namespace: 'default', pod: 'a', container: '', command: ['cat'], stdin: true, tty: false }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { decodeJson } from '../../proto/api/codec.ts'
+import { decodeJson } from '../../proto/codec/codec.ts'
 import type { Deployment, JsonObject, Node, Pod } from '../../proto/gen/types.ts'
 import { Console } from './console.ts'
 import { deployment, event, node, pod, replicaSet } from './objects.ts'

@@ -9,7 +9,7 @@ import {
   type RuntimeDriver,
   type SandboxSpec,
 } from '../../agent/runtime/contract.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 

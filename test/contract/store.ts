@@ -1,6 +1,6 @@
 /** What every store must do; run for each implementation. */
 import assert from 'node:assert/strict'
-import { GantryError, type ErrorCode } from '../../proto/api/errors.ts'
+import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
 import {
   COMMIT_LIMIT,
   VALUE_LIMIT,

@@ -6,8 +6,8 @@ import {
   CONTROLLER_SETTINGS,
   type ControllerConfig,
 } from '../../controller/config.ts'
-import { parseConfig } from '../../proto/api/config-file.ts'
-import type { GantryError } from '../../proto/api/errors.ts'
+import { parseConfig } from '../../proto/base/config-file.ts'
+import type { GantryError } from '../../proto/base/errors.ts'
 
 function config(podCidr: string, serviceCidr: string): ControllerConfig {
   return parseConfig(

@@ -5,8 +5,8 @@ import { AGENT } from '../../agent/options.ts'
 import { AGENT_SETTINGS } from '../../agent/config.ts'
 import { CONTROLLER } from '../../controller/options.ts'
 import { CONTROLLER_SETTINGS } from '../../controller/config.ts'
-import { configure, type Program } from '../../proto/api/program.ts'
-import type { Settings } from '../../proto/api/config-file.ts'
+import { configure, type Program } from '../../proto/base/program.ts'
+import type { Settings } from '../../proto/base/config-file.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const UNITS = join(ROOT, 'deploy/systemd')

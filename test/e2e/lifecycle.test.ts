@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rigDirectory, type RigRecord } from '../../deploy/rig/rig-record.ts'
-import { readContexts } from '../../proto/api/context.ts'
+import { readContexts } from '../../proto/client/context.ts'
 import { run, type CommandResult } from '../../proto/base/command.ts'
 import { identify, isAlive, type ProcessIdentity } from '../../proto/base/process.ts'
 import { eventually } from '../eventually.ts'

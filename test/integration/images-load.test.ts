@@ -15,7 +15,7 @@ import {
   type BuiltImage,
   type LayerFile,
 } from '../../deploy/image-builder.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
 import { silentLogger } from '../../proto/base/logger.ts'

@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib'
 import { buildImage, buildIndex, pushImage, writeLayout, type BuiltImage } from '../../deploy/image-builder.ts'
 import { pushImages } from '../../deploy/rig/images/push.ts'
 import { listRegistryImages } from '../../deploy/rig/images/registry-images.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { run } from '../../proto/base/command.ts'
 import { startRegistry, type TestRegistry } from './images-registry.ts'
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Fill } from '../../agent/images/snapshots/contract.ts'
 import { OverlaySnapshotter } from '../../agent/images/snapshots/overlay.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { sha256 } from '../../deploy/image-builder.ts'
 

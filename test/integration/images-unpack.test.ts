@@ -12,7 +12,7 @@ import { LowerView, type LayerFolder } from '../../agent/images/snapshots/lower-
 import { unpackLayer } from '../../agent/images/unpack/layer.ts'
 import { encodeHeader, END_OF_ARCHIVE } from '../../agent/images/unpack/tar-writer.ts'
 import type { TarEntry } from '../../agent/images/unpack/tar-entry.ts'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { sha256 } from '../../deploy/image-builder.ts'
 
 const execute = promisify(execFile)

@@ -1,6 +1,6 @@
 /** What packet faults do to what a bystander sends and receives, on machines of the namespaces driver. */
 import assert from 'node:assert/strict'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { until } from '../eventually.ts'
 import { Lab } from './rig-lab.ts'
 

@@ -1,6 +1,6 @@
 /** What faults of machines and programs do to what runs there, on machines of the namespaces driver. */
 import assert from 'node:assert/strict'
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { run } from '../../proto/base/command.ts'
 import { isAlive } from '../../proto/base/process.ts'
 import { until } from '../eventually.ts'

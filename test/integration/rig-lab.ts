@@ -2,7 +2,7 @@
  * A few tiny machines on the namespaces driver, a bystander on each, and the fault engine over them: a rig without a
  * cluster.
  */
-import { GantryError } from '../../proto/api/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { identify } from '../../proto/base/process.ts'
 import type { Machine, MachineSpec } from '../../deploy/rig/contract.ts'

@@ -2,7 +2,7 @@
 import type { Workload } from '../../agent/session/contract.ts'
 import { Outbox } from '../../agent/session/outbox.ts'
 import { livenessWith, Session } from '../../agent/session/session.ts'
-import { connect } from '../../proto/api/rpc.ts'
+import { connect } from '../../proto/rpc/rpc.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { systemRandom } from '../../proto/base/random.ts'

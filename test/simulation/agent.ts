@@ -3,9 +3,9 @@
  * its sessions, and itself.
  */
 import type { Dispatcher } from '../../controller/dispatch/dispatcher.ts'
-import { GantryError } from '../../proto/api/errors.ts'
-import { formatTime } from '../../proto/api/time.ts'
-import { decodeResource, type Input } from '../../proto/api/wire.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formatTime } from '../../proto/base/time.ts'
+import { decodeResource, type Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { FakeClock, Timer } from '../../proto/base/clock.ts'
 import { WITHDRAWAL_WAIT } from '../../agent/pods/ending.ts'

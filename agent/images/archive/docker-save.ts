@@ -4,7 +4,7 @@
  * the same archive.
  */
 import { createHash } from 'node:crypto'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { OCI_MANIFEST } from '../registry/manifest.ts'
 import type { ArchiveFiles, Contents, Part } from './image-archive.ts'
 

@@ -1,5 +1,5 @@
 /** Images of an OCI image layout. https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { parseManifest } from '../registry/manifest.ts'
 import type { ArchiveFiles, Contents, Part } from './image-archive.ts'
 

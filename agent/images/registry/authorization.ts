@@ -2,7 +2,7 @@
  * Who we are to a registry: basic and bearer authentication.
  * RFC 9110 section 11, https://distribution.github.io/distribution/spec/auth/token/
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Credential } from '../contract.ts'
 import { readBody, type Transport } from './transport.ts'

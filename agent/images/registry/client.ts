@@ -4,7 +4,7 @@
  */
 import type { Readable } from 'node:stream'
 import { createHash } from 'node:crypto'
-import { GantryError, type ErrorCode } from '../../../proto/api/errors.ts'
+import { GantryError, type ErrorCode } from '../../../proto/base/errors.ts'
 import { backoffDelay } from '../../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../../proto/base/clock.ts'
 import type { Random } from '../../../proto/base/random.ts'

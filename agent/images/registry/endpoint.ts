@@ -1,5 +1,5 @@
 /** Where an image may be had: mirrors in order, then the registry itself. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Credential, RegistriesConfig } from '../contract.ts'
 
 /** One repository, as one caller may read it. */

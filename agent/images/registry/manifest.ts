@@ -3,7 +3,7 @@
  * https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md, image-index.md and config.md;
  * https://distribution.github.io/distribution/spec/manifest-v2-2/ for Docker's own types.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { ImageConfig } from '../contract.ts'
 import { isDigest } from '../reference.ts'
 

@@ -1,5 +1,5 @@
 /** A stream of chunks read by byte count. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 export class ByteReader {
   readonly #chunks: AsyncIterator<Buffer>

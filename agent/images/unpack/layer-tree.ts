@@ -3,7 +3,7 @@
  * root, whiteouts take overlayfs' form, and what would leave the root or forge overlayfs' own marks is refused.
  * https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md, https://docs.kernel.org/filesystems/overlayfs.html
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { readable, type TarEntry } from './tar-entry.ts'
 import { UnpackBudget } from './unpack-budget.ts'
 

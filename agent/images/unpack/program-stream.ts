@@ -1,7 +1,7 @@
 /** A program between two streams. */
 import { spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 export interface ProgramStream {
   readonly input: Writable

@@ -4,7 +4,7 @@
  * https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html and
  * https://www.gnu.org/software/tar/manual/html_node/Standard.html
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { ByteReader } from './byte-reader.ts'
 import { BLOCK, padded, readable, type EntryType, type TarEntry } from './tar-entry.ts'
 

@@ -1,5 +1,5 @@
 /** Headers of tar entries: ustar, with a pax header before it for what does not fit. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { BLOCK, padded, type EntryType, type TarEntry } from './tar-entry.ts'
 
 const FLAGS: Readonly<Record<EntryType, string>> = {

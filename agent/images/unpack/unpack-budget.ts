@@ -3,7 +3,7 @@
  * stand for millions of files.
  */
 import { statfs } from 'node:fs/promises'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 export interface UnpackLimits {
   /** Bytes of all layers of an image together, uncompressed. */

@@ -3,7 +3,7 @@
  * devices.
  */
 import { systemClock, type Clock, type Timer } from '../../../proto/base/clock.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { PeerNode } from '../../../proto/gen/types.ts'
 import type { Run } from '../../launcher.ts'

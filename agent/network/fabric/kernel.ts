@@ -1,5 +1,5 @@
 /** What the node's kernel has of the fabric, and the making of changes to it: ip(8) and bridge(8). */
-import { familyOf } from '../../../proto/api/cidr.ts'
+import { familyOf } from '../../../proto/base/cidr.ts'
 import { ip, sh, type ShellText } from '../../program-text.ts'
 import { noAdvertisements, OVERLAYS } from '../commands.ts'
 import { readJson, type InNode } from '../node-programs.ts'

@@ -2,7 +2,7 @@
  * How pods of other nodes are reached: what the kernel ought to have, and the commands from what it has to that. Pure.
  */
 import { createHash } from 'node:crypto'
-import { familyOf, readAddress, type AddressFamily } from '../../../proto/api/cidr.ts'
+import { familyOf, readAddress, type AddressFamily } from '../../../proto/base/cidr.ts'
 import type { PeerNode } from '../../../proto/gen/types.ts'
 import { ip, type IpText } from '../../program-text.ts'
 import { OVERLAYS } from '../commands.ts'

@@ -4,7 +4,7 @@
  * segment: its pods' ranges in the one that all nodes are on, its parts of a Network's ranges in that Network's.
  * Pure: the elements, and the text for nft(8).
  */
-import { familyOf, readAddress, readCidr, type AddressFamily } from '../../../proto/api/cidr.ts'
+import { familyOf, readAddress, readCidr, type AddressFamily } from '../../../proto/base/cidr.ts'
 import type { Network, PeerNode } from '../../../proto/gen/types.ts'
 import { nft, type NftText } from '../../program-text.ts'
 import { PORT_PREFIX } from '../commands.ts'

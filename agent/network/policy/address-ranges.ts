@@ -2,8 +2,8 @@
  * Ranges of numbers, both ends included: addresses and ports, as sets of nft(8) want them, apart from one another and
  * in order.
  */
-import { formatAddress, readCidr, type AddressFamily } from '../../../proto/api/cidr.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { formatAddress, readCidr, type AddressFamily } from '../../../proto/base/cidr.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { AddressBlock } from '../../../proto/gen/types.ts'
 
 export interface NumberRange {

@@ -3,7 +3,7 @@
  * node gave.
  */
 import { createHash } from 'node:crypto'
-import { familyOf, type AddressFamily } from '../../../proto/api/cidr.ts'
+import { familyOf, type AddressFamily } from '../../../proto/base/cidr.ts'
 import type { AddressSet, GuardedPod, PolicyPort, PolicyRule, PolicyRules } from '../../../proto/gen/types.ts'
 import { nft, type NftText } from '../../program-text.ts'
 import type { NetworkView } from '../contract.ts'

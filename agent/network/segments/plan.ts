@@ -4,7 +4,7 @@
  * ip(8) and bridge(8) that make them so.
  */
 import { createHash } from 'node:crypto'
-import { formatAddress, readCidr, type AddressRange } from '../../../proto/api/cidr.ts'
+import { formatAddress, readCidr, type AddressRange } from '../../../proto/base/cidr.ts'
 import type { Network, PeerNode } from '../../../proto/gen/types.ts'
 import { ip, type IpText } from '../../program-text.ts'
 

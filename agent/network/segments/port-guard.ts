@@ -2,7 +2,7 @@
  * What pods may say on Networks: a frame that comes out of a pod's port carries the hardware address and an address of
  * its pod, also where it says where an address is. Texts for nft(8). Pure.
  */
-import { familyOf } from '../../../proto/api/cidr.ts'
+import { familyOf } from '../../../proto/base/cidr.ts'
 import { nft, type NftText } from '../../program-text.ts'
 import type { FurtherInterface } from '../contract.ts'
 import { PORT_PREFIX, portName } from './plan.ts'

@@ -3,9 +3,9 @@
  * their interfaces on them. It keeps no record: the caller keeps each pod's interfaces, and what nobody knows is
  * removed.
  */
-import { familyOf } from '../../../proto/api/cidr.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import type { PodNetworkRequest } from '../../../proto/api/pod-networks.ts'
+import { familyOf } from '../../../proto/base/cidr.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import type { PodNetworkRequest } from '../../../proto/objects/pod-networks.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { Waiters } from '../../../proto/base/waiters.ts'
 import type { Run } from '../../launcher.ts'

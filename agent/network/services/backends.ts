@@ -1,5 +1,5 @@
 /** The backends that have a number in the kernel: their slots, and what the table holds of them. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { addressOf, type Target } from './endpoints.ts'
 import { hex, LARGEST_NUMBER, MARK, mark, pickChain, type ElementMap } from './layout.ts'
 import type { BackendPlan } from './plan.ts'

@@ -2,7 +2,7 @@
  * What the table is to hold, kept up to date Service by Service; tells the difference to what the kernel was last
  * given.
  */
-import type { AddressFamily } from '../../../proto/api/cidr.ts'
+import type { AddressFamily } from '../../../proto/base/cidr.ts'
 import { Backend, BackendNumbers, numberOf, type KnownBackend } from './backends.ts'
 import type { Elements } from './content.ts'
 import { addressOf } from './endpoints.ts'

@@ -1,5 +1,5 @@
 /** What the table holds in the kernel, read from what nft(8) tells in JSON (libnftables-json(5)). */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { canonicalAddress } from './endpoints.ts'
 import { ELEMENT_MAPS, FAMILIES, hex, LAYOUT_VERSION, TABLE_NAME, type ElementMap } from './layout.ts'
 

@@ -1,5 +1,5 @@
 /** Which endpoints of a Service's port this node sends to. Pure. */
-import { formatAddress, readAddress, type AddressFamily } from '../../../proto/api/cidr.ts'
+import { formatAddress, readAddress, type AddressFamily } from '../../../proto/base/cidr.ts'
 import type { Endpoint, EndpointSlice, Service, ServicePort } from '../../../proto/gen/types.ts'
 
 /** Where the choosing node is. */

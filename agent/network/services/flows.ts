@@ -4,7 +4,7 @@
  * are those of TCP to a controller that is gone, which may have had no time to end them: the client's next packet goes
  * to another controller, which knows nothing of the connection and resets it.
  */
-import type { AddressFamily } from '../../../proto/api/cidr.ts'
+import type { AddressFamily } from '../../../proto/base/cidr.ts'
 import type { Run } from '../../launcher.ts'
 import { canonicalAddress } from './endpoints.ts'
 import type { Protocol } from './plan.ts'

@@ -4,7 +4,7 @@
  * https://kubernetes.io/docs/tasks/access-application-cluster/create-external-load-balancer/#preserving-the-client-source-ip
  */
 import { createServer, type Server } from 'node:http'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 export interface HealthCheck {
   /** "namespace/name". */

@@ -2,7 +2,7 @@
  * What of the table is the same whatever Services there are: its maps, and the rules that look things up in them. Text
  * for nft(8).
  */
-import { formatAddress, readCidr, type AddressFamily } from '../../../proto/api/cidr.ts'
+import { formatAddress, readCidr, type AddressFamily } from '../../../proto/base/cidr.ts'
 import { nft, type NftText } from '../../program-text.ts'
 
 export const TABLE = 'inet gantry_services'

@@ -2,7 +2,7 @@
  * What one Service asks of a node's kernel: the addresses and ports it is reached at, and where each of them leads.
  * Pure.
  */
-import type { AddressFamily } from '../../../proto/api/cidr.ts'
+import type { AddressFamily } from '../../../proto/base/cidr.ts'
 import type { EndpointSlice, Service, ServicePort } from '../../../proto/gen/types.ts'
 import { addressOf, canonicalAddress, chooseEndpoints, type Place, type Target } from './endpoints.ts'
 

@@ -3,7 +3,7 @@
  * address. A node without a default route has none to the range of Services, and would answer "network unreachable"; it
  * gets one, by which nothing ever leaves: what is not translated is refused.
  */
-import { formatAddress, formatCidr, readCidr } from '../../../proto/api/cidr.ts'
+import { formatAddress, formatCidr, readCidr } from '../../../proto/base/cidr.ts'
 import type { Run } from '../../launcher.ts'
 import { gatewayOf, type Ranges } from './layout.ts'
 

@@ -1,7 +1,7 @@
 /** Services on this node: makes the kernel translate their addresses to their endpoints', as the view says. */
 import { setImmediate } from 'node:timers/promises'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { rangeContains, readAddress, readCidr } from '../../../proto/api/cidr.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { rangeContains, readAddress, readCidr } from '../../../proto/base/cidr.ts'
 import { run as runDirectly } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'

@@ -6,7 +6,7 @@ import {
   rangeContains,
   readCidr,
   type AddressFamily,
-} from '../../../proto/api/cidr.ts'
+} from '../../../proto/base/cidr.ts'
 
 /**
  * Those of one family, each once and none inside another: the kernel refuses those. What is no range was refused when

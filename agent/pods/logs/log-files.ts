@@ -3,7 +3,7 @@
  */
 import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 export interface RotationLimits {
   /** Bytes at which the live file is rotated away. */

@@ -1,6 +1,6 @@
 /** The last lines of a log, found by reading backwards: the length of the log does not matter. */
 import { open, type FileHandle } from 'node:fs/promises'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { parseLine, type LogLine } from './line.ts'
 
 const BLOCK = 64 * 1024

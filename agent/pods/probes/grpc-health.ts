@@ -6,7 +6,7 @@
  */
 import { connect, type IncomingHttpHeaders } from 'node:http2'
 import { status } from '@grpc/grpc-js'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Outcome } from './contract.ts'
 
 const METHOD = '/grpc.health.v1.Health/Check'

@@ -2,7 +2,7 @@
  * Probes and hooks as the node makes them: commands in the container, everything else from the node's own network to
  * the pod's address.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type {
   ContainerPort,
   ExecAction,

@@ -1,5 +1,5 @@
 /** One probe of one instance, made again and again until it is stopped or has come to its end. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { Probe } from '../../../proto/gen/types.ts'
 import type { Outcome } from './contract.ts'

@@ -1,5 +1,5 @@
 /** Which probes are to be made now: a pure function of a pod's record. */
-import { allContainers } from '../../../proto/api/containers.ts'
+import { allContainers } from '../../../proto/objects/containers.ts'
 import type { Container, Pod, Probe } from '../../../proto/gen/types.ts'
 import type { Instance, PodRecord } from '../../state/contract.ts'
 import { isRunning, isStarted, isStopping, peekContainer } from '../pod-state.ts'

@@ -1,5 +1,5 @@
 /** Capabilities of a container's first process, capabilities(7). */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 /** In the kernel's order: the index is the bit (include/uapi/linux/capability.h). */
 const ALL =

@@ -4,7 +4,7 @@
  */
 import { readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { ContainerSpec, Mount, SandboxSpec } from '../contract.ts'
 import { resolveCapabilities } from './capabilities.ts'
 import { CPU_PERIOD_MICROS } from './cgroups.ts'

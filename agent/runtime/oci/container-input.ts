@@ -5,7 +5,7 @@
  * for a reader, and the container with it. Output is taken from the log, which has it all.
  */
 import { spawn } from 'node:child_process'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { ContainerInput } from '../contract.ts'
 
 /** Of Linux on every architecture that Node.js runs on. */

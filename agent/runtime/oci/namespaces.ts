@@ -5,7 +5,7 @@
 import { closeSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs'
 import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { Run } from '../../launcher.ts'

@@ -3,7 +3,7 @@
  * command down.
  */
 import type { Readable } from 'node:stream'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { ExecRequest } from '../contract.ts'
 

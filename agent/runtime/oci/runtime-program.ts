@@ -1,7 +1,7 @@
 /** Which OCI runtime runs here, and how it is called. */
 import { chmod, mkdir, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { CgroupLayout } from './cgroups.ts'
 

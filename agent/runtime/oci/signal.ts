@@ -1,6 +1,6 @@
 /** Signals by name and number, signal(7). */
 import { constants } from 'node:os'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 /** First real-time signal that programs may use, signal(7). */
 const SIGRTMIN = 34

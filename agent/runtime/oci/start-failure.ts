@@ -3,7 +3,7 @@
  * text, so this is the border at which text is read, once; everywhere else the exit code in the error's details counts.
  */
 import { join } from 'node:path'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { START_FAILURE_FIELD } from '../contract.ts'
 
 /** As a shell would exit: POSIX.1-2017, 2.8.2. */

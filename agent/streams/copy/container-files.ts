@@ -5,7 +5,7 @@
 import { constants, type Stats } from 'node:fs'
 import { open, readlink, type FileHandle } from 'node:fs/promises'
 import { posix } from 'node:path'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { openWithin, procPath } from '../../volumes/safe-path.ts'
 import { identityOf, mayAccess, READ, SEARCH, WRITE, type Identity } from './identity.ts'
 

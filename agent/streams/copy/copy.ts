@@ -1,7 +1,7 @@
 /** Files out of a running container and into it. The agent packs and unpacks itself: nothing is needed in the image. */
 import { posix } from 'node:path'
-import { readArchive } from '../../../proto/api/copy-archive.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { readArchive } from '../../../proto/rpc/copy-archive.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { CopyInput, CopyOutput, CopyStart } from '../../../proto/gen/types.ts'
 import type { StreamTarget } from '../target.ts'
 import { ContainerFiles } from './container-files.ts'

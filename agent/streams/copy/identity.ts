@@ -3,7 +3,7 @@
  * path_resolution(7).
  */
 import type { Stats } from 'node:fs'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { readProcess } from '../../../proto/base/process.ts'
 
 export interface Identity {

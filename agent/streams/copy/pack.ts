@@ -1,7 +1,7 @@
 /** A file or directory of a container as an archive, read no faster than the archive is taken. */
 import { constants, type Stats } from 'node:fs'
 import { open, opendir, readlink, type FileHandle } from 'node:fs/promises'
-import { ArchiveWriter, type EntryFacts } from '../../../proto/api/copy-archive.ts'
+import { ArchiveWriter, type EntryFacts } from '../../../proto/rpc/copy-archive.ts'
 import { procPath } from '../../volumes/safe-path.ts'
 import { openEntry, placed, type ContainerFiles } from './container-files.ts'
 import { READ, SEARCH } from './identity.ts'

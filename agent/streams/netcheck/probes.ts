@@ -5,7 +5,7 @@
 import { createSocket } from 'node:dgram'
 import { Resolver } from 'node:dns/promises'
 import { connect, isIPv6 } from 'node:net'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { NetCheckProbe, NetCheckProbeResult } from '../../../proto/gen/types.ts'
 

@@ -2,7 +2,7 @@
  * What expressions of match conditions and policies know.
  * https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/#validation-expression
  */
-import { encodeFields } from '../../../proto/api/codec.ts'
+import { encodeFields } from '../../../proto/codec/codec.ts'
 import type { Authorizer } from '../../api/authorization.ts'
 import { CelEnvironment, type Variables } from '../../api/cel/program.ts'
 import { untyped } from '../../api/custom/schema-types.ts'

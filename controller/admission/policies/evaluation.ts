@@ -1,5 +1,5 @@
 /** What a policy says of a request, with one object of parameters. Nothing is waited for. */
-import { encodeJson } from '../../../proto/api/codec.ts'
+import { encodeJson } from '../../../proto/codec/codec.ts'
 import type { AnyResource, Namespace, Validation } from '../../../proto/gen/types.ts'
 import type { Authorizer } from '../../api/authorization.ts'
 import { Budget } from '../../api/cel/budget.ts'

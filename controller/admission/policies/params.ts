@@ -2,9 +2,9 @@
  * The objects that a policy's parameters come from.
  * https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/#parameter-resources
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { findKind, resourceOf } from '../../../proto/api/schema.ts'
-import { labelSelectorMatcher } from '../../../proto/api/selector.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { findKind, resourceOf } from '../../../proto/schema/schema.ts'
+import { labelSelectorMatcher } from '../../../proto/objects/selector.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
 import type { Subject } from '../subject.ts'

@@ -2,7 +2,7 @@
  * Holds requests against ValidatingAdmissionPolicies, where bindings put them into force.
  * https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { AdmissionRefusal } from '../../api/admission-refusal.ts'
 import type { Authorizer } from '../../api/authorization.ts'

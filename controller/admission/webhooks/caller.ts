@@ -1,5 +1,5 @@
 /** Asks webhooks: which of them a request is for, the question, and what becomes of it when one cannot be asked. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { randomUuid, type Random } from '../../../proto/base/random.ts'

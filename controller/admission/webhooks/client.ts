@@ -4,7 +4,7 @@
  */
 import { request as httpsRequest } from 'node:https'
 import type { IncomingMessage } from 'node:http'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Endpoint } from './connections.ts'
 

@@ -2,9 +2,9 @@
  * What a webhook is asked and answers: AdmissionReview.
  * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request
  */
-import { encodeFields, inspectMessage } from '../../../proto/api/codec.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { describeProblem, isLenient } from '../../../proto/api/problem.ts'
+import { encodeFields, inspectMessage } from '../../../proto/codec/codec.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { describeProblem, isLenient } from '../../../proto/base/problem.ts'
 import type { AdmissionResponse, JsonObject, JsonValue } from '../../../proto/gen/types.ts'
 import { AdmissionRefusal } from '../../api/admission-refusal.ts'
 import type { Subject } from '../subject.ts'

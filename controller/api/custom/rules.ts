@@ -4,14 +4,14 @@
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
  */
 import { Optional } from '@marcbachmann/cel-js'
-import { fieldSchemaOf, itemSchema } from '../../../proto/api/custom/coerce.ts'
-import { versionOfObject, type CustomKind } from '../../../proto/api/custom/definitions.ts'
-import { asWritten } from '../../../proto/api/custom/object-validation.ts'
-import { keyPath, previousItems } from '../../../proto/api/custom/validation.ts'
-import { entryPath, fieldPath } from '../../../proto/api/path.ts'
-import { showValue } from '../../../proto/api/problem.ts'
-import { isObject, own, sameJson } from '../../../proto/api/shape.ts'
-import { Report } from '../../../proto/api/validation/report.ts'
+import { fieldSchemaOf, itemSchema } from '../../../proto/schema/custom/coerce.ts'
+import { versionOfObject, type CustomKind } from '../../../proto/schema/custom/definitions.ts'
+import { asWritten } from '../../../proto/validation/custom/object-validation.ts'
+import { keyPath, previousItems } from '../../../proto/validation/custom/validation.ts'
+import { entryPath, fieldPath } from '../../../proto/base/path.ts'
+import { showValue } from '../../../proto/base/problem.ts'
+import { isObject, own, sameJson } from '../../../proto/schema/shape.ts'
+import { Report } from '../../../proto/validation/report.ts'
 import type {
   AnyResource,
   CustomResourceDefinition,

@@ -3,8 +3,8 @@
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
  */
 import { Duration } from '@marcbachmann/cel-js/evaluator'
-import { itemSchema } from '../../../proto/api/custom/coerce.ts'
-import { isObject } from '../../../proto/api/shape.ts'
+import { itemSchema } from '../../../proto/schema/custom/coerce.ts'
+import { isObject } from '../../../proto/schema/shape.ts'
 import type { JSONSchemaProps, JsonValue } from '../../../proto/gen/types.ts'
 import { equal } from '../cel/library/lists.ts'
 import { compile, type CelType } from '../cel/program.ts'

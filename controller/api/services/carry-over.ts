@@ -2,8 +2,8 @@
  * What a Service keeps that an update does not mention, and what goes with its type. Pure.
  * https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types
  */
-import { sameJson } from '../../../proto/api/shape.ts'
-import { hasHealthCheckPort, isExternal } from '../../../proto/api/validation/service.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
+import { hasHealthCheckPort, isExternal } from '../../../proto/validation/service.ts'
 import type { ServicePort, ServiceSpec } from '../../../proto/gen/types.ts'
 
 /** Changes `next` in place, before defaults are filled in and the whole is validated. */

@@ -1,5 +1,5 @@
 /** Claims: what Services hold that only one may have, as keys of the store. */
-import { HEADLESS } from '../../../proto/api/validation/service.ts'
+import { HEADLESS } from '../../../proto/validation/service.ts'
 import type { Service, ServiceSpec } from '../../../proto/gen/types.ts'
 import type { Entry } from '../../store/contract.ts'
 import { canonical } from './service-range.ts'

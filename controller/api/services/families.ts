@@ -2,9 +2,9 @@
  * Of which families a Service's addresses are. Pure.
  * https://kubernetes.io/docs/concepts/services-networking/dual-stack/#services
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { describeObject } from '../../../proto/api/schema.ts'
-import { familyOf, isHeadless } from '../../../proto/api/validation/service.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { describeObject } from '../../../proto/schema/schema.ts'
+import { familyOf, isHeadless } from '../../../proto/validation/service.ts'
 import type { Service } from '../../../proto/gen/types.ts'
 import type { Family } from './service-range.ts'
 

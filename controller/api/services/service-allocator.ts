@@ -1,7 +1,7 @@
 /** Gives Services their addresses and node ports, together with the operations that make sure nobody else has them. */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { describeObject } from '../../../proto/api/schema.ts'
-import { hasHealthCheckPort, hasNodePorts, HEADLESS, isHeadless } from '../../../proto/api/validation/service.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { describeObject } from '../../../proto/schema/schema.ts'
+import { hasHealthCheckPort, hasNodePorts, HEADLESS, isHeadless } from '../../../proto/validation/service.ts'
 import { clone } from '../../../proto/base/clone.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { AnyResource, Kind, Resources, Service } from '../../../proto/gen/types.ts'

@@ -1,6 +1,6 @@
 /** The ranges that Services' addresses and node ports are chosen from. Pure. */
-import { formatAddress, readAddress, readCidr } from '../../../proto/api/cidr.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { formatAddress, readAddress, readCidr } from '../../../proto/base/cidr.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Random } from '../../../proto/base/random.ts'
 
 export type Family = 'IPv4' | 'IPv6'

@@ -4,9 +4,9 @@
  * end, and with them what the nodes made.
  */
 import { isIP } from 'node:net'
-import { GantryError } from '../../../proto/api/errors.ts'
-import type { CallContext } from '../../../proto/api/rpc.ts'
-import type { Input } from '../../../proto/api/wire.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import type { CallContext } from '../../../proto/rpc/rpc.ts'
+import type { Input } from '../../../proto/codec/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type {

@@ -2,7 +2,7 @@
  * Which nodes follow which revision of the network. A controller knows that of the nodes that name it; what it takes to
  * know it of all nodes is asked of the other controllers.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 import type { Peers } from '../../election/peers.ts'

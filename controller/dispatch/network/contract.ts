@@ -7,7 +7,7 @@
  *                    └───▶ what concerns one node only ──────┴─▶ NetworkStream ─▶ session ─▶ node
  *   node ─▶ NetworkApplied ─▶ confirmations ─▶ withdrawals ─▶ session of the pod's node: Withdrawn
  */
-import type { Input } from '../../../proto/api/wire.ts'
+import type { Input } from '../../../proto/codec/wire.ts'
 import type { NetworkEntry } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Gathers what the sources have to tell, and tells it to the stream of each session when a batch of changes is over.
  */
-import type { Input } from '../../../proto/api/wire.ts'
+import type { Input } from '../../../proto/codec/wire.ts'
 import type { NetworkEntry } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
 import type { EntryContent, EntrySink, NetworkSource } from './contract.ts'

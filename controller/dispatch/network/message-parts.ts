@@ -1,5 +1,5 @@
 /** Divides what nodes are told into messages that are not too large. */
-import type { Input } from '../../../proto/api/wire.ts'
+import type { Input } from '../../../proto/codec/wire.ts'
 import type { NetworkEntry } from '../../../proto/gen/types.ts'
 
 /** Entries in one message at most: an EndpointSlice has up to some hundred kilobytes, a message 4 MiB. */

@@ -1,6 +1,6 @@
 /** Objects of one kind, told to every node as they are stored. */
-import { apiVersionOf, resourceOf } from '../../../proto/api/schema.ts'
-import { withResourceVersion } from '../../../proto/api/wire.ts'
+import { apiVersionOf, resourceOf } from '../../../proto/schema/schema.ts'
+import { withResourceVersion } from '../../../proto/codec/wire.ts'
 import type { Kind } from '../../../proto/gen/types.ts'
 import type { Cached, Informer } from '../../informer/contract.ts'
 import type { EntryContent, EntrySink, NetworkSource } from './contract.ts'

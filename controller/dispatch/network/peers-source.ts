@@ -1,5 +1,5 @@
 /** The nodes, as each of them reaches the others and their pods. */
-import { readAddress, readCidr } from '../../../proto/api/cidr.ts'
+import { readAddress, readCidr } from '../../../proto/base/cidr.ts'
 import type { Node, PeerNode } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
 import { healthOf } from '../health.ts'

@@ -3,8 +3,8 @@
  * them, and however long ago. What becomes of nodes' addresses is followed: one that comes to be a node's is taken from
  * Services.
  */
-import { sameJson } from '../../../proto/api/shape.ts'
-import { encodeResource } from '../../../proto/api/wire.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
+import { encodeResource } from '../../../proto/codec/wire.ts'
 import type { Node, Service } from '../../../proto/gen/types.ts'
 import type { Cached, Informer } from '../../informer/contract.ts'
 import type { ExternalAddresses } from '../../traffic/external-addresses.ts'

@@ -1,5 +1,5 @@
 /** What one session's node has been told of the network, and how much of it the node has confirmed. */
-import type { Input } from '../../../proto/api/wire.ts'
+import type { Input } from '../../../proto/codec/wire.ts'
 import type { NetworkEntry, NetworkUpdate } from '../../../proto/gen/types.ts'
 import type { FeedEntry, NetworkFeed, SharedChange } from './feed.ts'
 import { cut } from './message-parts.ts'

@@ -5,8 +5,8 @@
  * passed: then the node goes on by itself. What was sent to an endpoint before that may still be under way, so it is
  * given a moment more.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { sameJson } from '../../../proto/api/shape.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { EndpointSlice, Pod, Service } from '../../../proto/gen/types.ts'

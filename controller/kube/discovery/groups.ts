@@ -1,5 +1,5 @@
 /** The catalog by group and version, in the order in which clients look for a name. */
-import { apiPriority } from '../../../proto/api/custom/version-order.ts'
+import { apiPriority } from '../../../proto/schema/custom/version-order.ts'
 import type { ServedResource, ServedSubresource, Verb } from '../contract.ts'
 import type { Catalog } from '../catalog.ts'
 

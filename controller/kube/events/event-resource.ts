@@ -3,13 +3,13 @@
  * a place in the stream, an event that changes is told anew, and the end of one that is deleted is told like a change.
  * After seven days all go by themselves.
  */
-import { decodeJson, encodeFields, encodeJson } from '../../../proto/api/codec.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../../proto/api/patch.ts'
-import { apiVersionOf, resourceOf } from '../../../proto/api/schema.ts'
-import { parseFieldSelector, parseLabelSelector } from '../../../proto/api/selector.ts'
-import { formatTime } from '../../../proto/api/time.ts'
-import { encode, encodeResource } from '../../../proto/api/wire.ts'
+import { decodeJson, encodeFields, encodeJson } from '../../../proto/codec/codec.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../../proto/merge/patch.ts'
+import { apiVersionOf, resourceOf } from '../../../proto/schema/schema.ts'
+import { parseFieldSelector, parseLabelSelector } from '../../../proto/objects/selector.ts'
+import { formatTime } from '../../../proto/base/time.ts'
+import { encode, encodeResource } from '../../../proto/codec/wire.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { randomSuffix, randomUuid, type Random } from '../../../proto/base/random.ts'
 import type { Event, JsonObject, JsonValue, Kind } from '../../../proto/gen/types.ts'

@@ -1,5 +1,5 @@
 /** What must hold for the face to be of use, as others ask for it: a load balancer, a supervisor, a person. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import type { Informer } from '../../informer/contract.ts'

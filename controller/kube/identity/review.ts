@@ -1,6 +1,6 @@
 /** What reviews have in common: asked by create, answered with what was sent and a status. */
-import { encodeFields } from '../../../proto/api/codec.ts'
-import { apiVersionOf, virtualResources } from '../../../proto/api/schema.ts'
+import { encodeFields } from '../../../proto/codec/codec.ts'
+import { apiVersionOf, virtualResources } from '../../../proto/schema/schema.ts'
 import type { Messages } from '../../../proto/gen/types.ts'
 import { servedVirtual } from '../catalog.ts'
 import type { Answer, ResourceRequest, VirtualResource } from '../contract.ts'

@@ -2,7 +2,7 @@
  * Whose a token is, and who the caller is.
  * https://kubernetes.io/docs/reference/access-authn-authz/authentication/#self-subject-review
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { TokenReviewStatus, UserInfo } from '../../../proto/gen/types.ts'
 import type { TokenAuthenticator } from '../../accounts/token-authenticator.ts'
 import type { User } from '../../api/contract.ts'

@@ -3,9 +3,9 @@
  * or node.
  * https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/
  */
-import { formatTime } from '../../../proto/api/time.ts'
-import { TOKEN_SECONDS } from '../../../proto/api/validation/volume.ts'
-import { resourceOf } from '../../../proto/api/schema.ts'
+import { formatTime } from '../../../proto/base/time.ts'
+import { TOKEN_SECONDS } from '../../../proto/validation/volume.ts'
+import { resourceOf } from '../../../proto/schema/schema.ts'
 import type { BoundObjectReference, Pod } from '../../../proto/gen/types.ts'
 import type { AccountTokens, Named, TokenSubject } from '../../accounts/tokens.ts'
 import { accountName } from '../../accounts/pod-specs.ts'

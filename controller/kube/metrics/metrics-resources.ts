@@ -3,12 +3,12 @@
  * asked is left out of lists.
  * https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/
  */
-import { encodeFields } from '../../../proto/api/codec.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { virtualResources } from '../../../proto/api/schema.ts'
-import { parseFieldSelector, parseLabelSelector } from '../../../proto/api/selector.ts'
-import { formatDuration, formatTime } from '../../../proto/api/time.ts'
-import { encode } from '../../../proto/api/wire.ts'
+import { encodeFields } from '../../../proto/codec/codec.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { virtualResources } from '../../../proto/schema/schema.ts'
+import { parseFieldSelector, parseLabelSelector } from '../../../proto/objects/selector.ts'
+import { formatDuration, formatTime } from '../../../proto/base/time.ts'
+import { encode } from '../../../proto/codec/wire.ts'
 import type { Node, NodeMetrics, NodeUsage, ObjectMeta, Pod, PodMetrics, Usage } from '../../../proto/gen/types.ts'
 import type { User } from '../../api/contract.ts'
 import type { Informer } from '../../informer/contract.ts'

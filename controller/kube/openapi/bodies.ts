@@ -1,5 +1,5 @@
 /** What operations send and receive, as references to definitions. */
-import { schema } from '../../../proto/api/schema.ts'
+import { schema } from '../../../proto/schema/schema.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { ServedResource, ServedSubresource } from '../contract.ts'
 import { customDefinition, customRef } from './custom.ts'

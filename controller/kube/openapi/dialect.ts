@@ -1,5 +1,5 @@
 /** Schemas of OpenAPI 3 as OpenAPI 2 has them, which knows less. https://swagger.io/specification/v2/#schema-object */
-import { isObject } from '../../../proto/api/shape.ts'
+import { isObject } from '../../../proto/schema/shape.ts'
 import type { JsonObject, JsonValue } from '../../../proto/gen/types.ts'
 import { REFERENCE } from './schemas.ts'
 

@@ -9,7 +9,7 @@ import {
   messageSchema,
   type FieldSchema,
   type MessageSchema,
-} from '../../../proto/api/schema.ts'
+} from '../../../proto/schema/schema.ts'
 import type { JsonObject, JsonValue } from '../../../proto/gen/types.ts'
 
 /** What the schemas are made of, beside the schema itself: loaded when the first document is asked for. */

@@ -1,5 +1,5 @@
 /** The fields of OpenAPI 2 in protobuf: openapiv2/OpenAPIv2.proto of gnostic-models. */
-import { isObject } from '../../../proto/api/shape.ts'
+import { isObject } from '../../../proto/schema/shape.ts'
 import {
   any,
   double,

@@ -4,7 +4,7 @@
  * `kubectl cluster-info dump` does: there are no such objects, which is what an empty list says. Discovery does not
  * name them, and nothing can be made.
  */
-import { apiVersionOf, resources } from '../../../proto/api/schema.ts'
+import { apiVersionOf, resources } from '../../../proto/schema/schema.ts'
 import type { Informer } from '../../informer/contract.ts'
 import { servedVirtual } from '../catalog.ts'
 import type { VirtualResource } from '../contract.ts'

@@ -3,7 +3,7 @@
  * session is what keeps it alive. Nothing is stored, and nothing is told of them to those who watch.
  * https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
  */
-import { formatMicroTime, parseTime } from '../../../proto/api/time.ts'
+import { formatMicroTime, parseTime } from '../../../proto/base/time.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Lease, Node } from '../../../proto/gen/types.ts'
 import { NODE_LEASES_NAMESPACE } from '../../api/identity.ts'

@@ -3,7 +3,7 @@
  * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/binding-v1/ and
  * …/docs/concepts/scheduling-eviction/api-eviction/
  */
-import { resourceOf, virtualResources } from '../../../proto/api/schema.ts'
+import { resourceOf, virtualResources } from '../../../proto/schema/schema.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import type { ObjectApi } from '../../api/contract.ts'
 import { servedResource, servedVirtual, type Catalog } from '../catalog.ts'

@@ -1,5 +1,5 @@
 /** What the query of a request says: parameters as values, and errors as Kubernetes tells them. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { ErrorDetail } from '../../../proto/gen/types.ts'
 import { HttpError } from '../status.ts'
 

@@ -1,6 +1,6 @@
 /** get, list and watch of what the store keeps. */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { apiVersionOf } from '../../../proto/api/schema.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { apiVersionOf } from '../../../proto/schema/schema.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'

@@ -1,6 +1,6 @@
 /** The object in a request, and that it is the one that the path means. */
-import { inspectMessage } from '../../../proto/api/codec.ts'
-import { apiVersionOf } from '../../../proto/api/schema.ts'
+import { inspectMessage } from '../../../proto/codec/codec.ts'
+import { apiVersionOf } from '../../../proto/schema/schema.ts'
 import type { AnyResource, JsonObject, Messages } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { decodeObject, inOrder, settle } from '../../api/field-validation.ts'

@@ -2,10 +2,10 @@
  * The subresource scale: how many instances an object has, in the same form for every kind.
  * https://kubernetes.io/docs/reference/kubernetes-api/autoscaling-resources/scale-v1/
  */
-import { inspectMessage } from '../../../proto/api/codec.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { applyJsonPatch, applyMergePatch } from '../../../proto/api/patch.ts'
-import { apiVersionOf } from '../../../proto/api/schema.ts'
+import { inspectMessage } from '../../../proto/codec/codec.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { applyJsonPatch, applyMergePatch } from '../../../proto/merge/patch.ts'
+import { apiVersionOf } from '../../../proto/schema/schema.ts'
 import type { AnyResource, JsonValue, Scale } from '../../../proto/gen/types.ts'
 import { notFound, type ConsistentReads } from '../../api/consistent-reads.ts'
 import type { ObjectApi, WriteContext } from '../../api/contract.ts'

@@ -3,8 +3,8 @@
  * nobody resolves: there may be thousands. One that does not read keeps references to objects that the cache has, or
  * had; beyond a limit it gets Expired and lists again.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { apiVersionOf } from '../../../proto/api/schema.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { apiVersionOf } from '../../../proto/schema/schema.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'

@@ -1,5 +1,5 @@
 /** What a writing request says of how it is to be done: CreateOptions, UpdateOptions, PatchOptions, DeleteOptions. */
-import { inspectMessage } from '../../../proto/api/codec.ts'
+import { inspectMessage } from '../../../proto/codec/codec.ts'
 import type { DeleteOptions as DeleteOptionsMessage, JsonObject } from '../../../proto/gen/types.ts'
 import type { DeleteOptions, FieldValidation, WriteContext } from '../../api/contract.ts'
 import { inOrder, settle } from '../../api/field-validation.ts'

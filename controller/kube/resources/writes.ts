@@ -1,6 +1,6 @@
 /** create, update, patch and delete of what the store keeps. */
-import { apiVersionOf } from '../../../proto/api/schema.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { apiVersionOf } from '../../../proto/schema/schema.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { AnyResource, Kind } from '../../../proto/gen/types.ts'
 import type { Draft, ObjectApi, ObjectPart, WriteSubresource } from '../../api/contract.ts'
 import type { Answer, Handle, ResourceRequest, ServedResource, Verb } from '../contract.ts'

@@ -2,7 +2,7 @@
  * pods/exec and pods/attach.
  * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#create-connect-post-exec-pod
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { delay, type Clock } from '../../../proto/base/clock.ts'
 import type { ExecInput, JsonObject, Pod } from '../../../proto/gen/types.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'

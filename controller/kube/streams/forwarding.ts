@@ -2,8 +2,8 @@
  * One forwarded connection: what the client sends goes to a port of the pod, and back, each end's end told to the
  * other.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import type { CallContext } from '../../../proto/api/rpc.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import type { CallContext } from '../../../proto/rpc/rpc.ts'
 import type { Pod, PortForwardInput } from '../../../proto/gen/types.ts'
 import type { PodStreams } from '../../dispatch/pods.ts'
 

@@ -2,8 +2,8 @@
  * pods/log.
  * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-read-log-of-the-specified-pod
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { parseTime } from '../../../proto/api/time.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { parseTime } from '../../../proto/base/time.ts'
 import type { LogsRequest, Pod } from '../../../proto/gen/types.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import type { PodStreams } from '../../dispatch/pods.ts'

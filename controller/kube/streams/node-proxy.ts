@@ -2,10 +2,10 @@
  * nodes/proxy: the pages of a node's agent, by way of its session.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import type { CallContext } from '../../../proto/api/rpc.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import type { CallContext } from '../../../proto/rpc/rpc.ts'
 import type { Page } from '../../../proto/gen/types.ts'
-import { parseProxyReference } from '../../../proto/api/proxy-reference.ts'
+import { parseProxyReference } from '../../../proto/objects/proxy-reference.ts'
 import type { Answer, ResourceRequest } from '../contract.ts'
 import { HttpError } from '../status.ts'
 import { badRequest, refusal } from './pod-target.ts'

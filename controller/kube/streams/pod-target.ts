@@ -2,10 +2,10 @@
  * The pod and container that a stream is about, looked at before the connection changes its protocol: afterwards there
  * are no HTTP errors any more.
  */
-import { allContainers } from '../../../proto/api/containers.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { allContainers } from '../../../proto/objects/containers.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Container, Pod } from '../../../proto/gen/types.ts'
-import type { CallContext } from '../../../proto/api/rpc.ts'
+import type { CallContext } from '../../../proto/rpc/rpc.ts'
 import { CONTROLLERS } from '../../api/authorization.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import type { ResourceRequest, Target } from '../contract.ts'

@@ -1,5 +1,5 @@
 /** Where a proxied request goes: a port of a pod, chosen for each request anew. */
-import { parseProxyReference, type ProxyReference } from '../../../proto/api/proxy-reference.ts'
+import { parseProxyReference, type ProxyReference } from '../../../proto/objects/proxy-reference.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { Pod, PortForwardStart, Service } from '../../../proto/gen/types.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'

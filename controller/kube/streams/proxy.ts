@@ -3,8 +3,8 @@
  * https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/
  */
 import type { IncomingMessage } from 'node:http'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { connectPod } from '../../../proto/api/port-forward.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { connectPod } from '../../../proto/rpc/port-forward.ts'
 import { forwardRequest, forwardUpgrade, type Onward } from '../../../proto/base/http-forward.ts'
 import { forbidden, type Attributes, type Authorizer } from '../../api/authorization.ts'
 import type { PodStreams } from '../../dispatch/pods.ts'

@@ -2,7 +2,7 @@
  * A command's client over SPDY/3.1: it opens a stream for each of stdin, stdout, stderr, how it ended, and the
  * terminal's size.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { ExecInput, JsonObject } from '../../../proto/gen/types.ts'
 import {

@@ -2,7 +2,7 @@
  * A command's client over WebSocket: channels 0 to 4 are stdin, stdout, stderr, how it ended, and the terminal's size.
  */
 import type { WebSocket } from 'ws'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { ExecInput, JsonObject } from '../../../proto/gen/types.ts'
 import { Channels, type ChannelMessage, type ChannelProtocol } from './channels.ts'

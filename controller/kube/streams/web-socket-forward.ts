@@ -3,7 +3,7 @@
  * port's number. One connection a port.
  */
 import type { WebSocket } from 'ws'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import { Channels, type ChannelProtocol } from './channels.ts'
 import { IN_FLIGHT } from './command-client.ts'

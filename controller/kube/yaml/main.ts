@@ -1,6 +1,6 @@
 /** The thread that reads YAML (dist/gantry-yaml.cjs). It answers each text before it takes the next. */
 import { parentPort } from 'node:worker_threads'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { HttpError } from '../status.ts'
 import type { YamlReply, YamlRequest } from './messages.ts'
 import { readAsJson } from './read-as-json.ts'

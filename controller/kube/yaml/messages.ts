@@ -1,6 +1,6 @@
 /** What the thread that reads YAML is told, and what it answers. */
-import type { Problem } from '../../../proto/api/problem.ts'
-import type { ErrorCode } from '../../../proto/api/errors.ts'
+import type { Problem } from '../../../proto/base/problem.ts'
+import type { ErrorCode } from '../../../proto/base/errors.ts'
 
 export interface YamlRequest {
   readonly text: string

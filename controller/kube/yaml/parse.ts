@@ -2,8 +2,8 @@
  * One document of YAML as a request's body holds it, to JSON. Reading YAML costs a hundred times what JSON does, and
  * more where somebody means harm.
  */
-import { describeProblem, problem, type Problem } from '../../../proto/api/problem.ts'
-import { readYaml } from '../../../proto/api/yaml.ts'
+import { describeProblem, problem, type Problem } from '../../../proto/base/problem.ts'
+import { readYaml } from '../../../proto/codec/yaml.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import { HttpError } from '../status.ts'
 

@@ -4,7 +4,7 @@
  * that thread, and the next text gets a new one.
  */
 import type { Worker } from 'node:worker_threads'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import { startThread } from '../../../proto/base/thread.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'

@@ -1,9 +1,9 @@
 /**
  * What Service default/kubernetes leads to: the Kubernetes API of the controllers, at their advertised addresses. Pure.
  */
-import { familyOf } from '../../../proto/api/validation/service.ts'
-import { Report } from '../../../proto/api/validation/report.ts'
-import { validateReachable } from '../../../proto/api/validation/address.ts'
+import { familyOf } from '../../../proto/validation/service.ts'
+import { Report } from '../../../proto/validation/report.ts'
+import { validateReachable } from '../../../proto/validation/address.ts'
 import type { Endpoint, EndpointPort, ServiceSpec } from '../../../proto/gen/types.ts'
 
 /** Marks the EndpointSlices of Service default/kubernetes that the control plane keeps. */

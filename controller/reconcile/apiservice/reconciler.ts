@@ -2,8 +2,8 @@
  * Keeps Service default/kubernetes, by which pods reach the control plane, and the EndpointSlices that say where it is.
  * One key.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { sameJson } from '../../../proto/api/shape.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { API_SERVICE } from '../../api/services/service-allocator.ts'

@@ -2,8 +2,8 @@
  * Which names a CustomResourceDefinition has, and whether its kind is served. Pure.
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
  */
-import { resources } from '../../../proto/api/schema.ts'
-import { formatTime } from '../../../proto/api/time.ts'
+import { resources } from '../../../proto/schema/schema.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import type {
   CustomResourceDefinition,
   CustomResourceDefinitionNames,

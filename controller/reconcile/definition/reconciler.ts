@@ -2,9 +2,9 @@
  * Gives CustomResourceDefinitions their names, and deletes the objects of those that are being deleted. Keys are
  * definitions.
  */
-import { customKinds } from '../../../proto/api/custom/definitions.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { sameJson } from '../../../proto/api/shape.ts'
+import { customKinds } from '../../../proto/schema/custom/definitions.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
 import type { AnyResource, CustomResourceDefinition, CustomResourceDefinitionStatus } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { CLEANUP_FINALIZER } from '../../api/deletion.ts'

@@ -2,8 +2,8 @@
  * The next step of a Deployment: which ReplicaSets to make, size, annotate and delete. Pure; a rollout is many such
  * steps, each planned from what is there. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
  */
-import { compareInt64 } from '../../../proto/api/int64.ts'
-import { sameJson } from '../../../proto/api/shape.ts'
+import { compareInt64 } from '../../../proto/base/int64.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
 import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
 import type { Draft } from '../../api/contract.ts'
 import { isTerminal } from '../pod-state.ts'

@@ -2,7 +2,7 @@
  * What a Deployment's status says: counts, and the conditions Available, Progressing and ReplicaFailure.
  * https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
  */
-import { formatTime, parseTime } from '../../../proto/api/time.ts'
+import { formatTime, parseTime } from '../../../proto/base/time.ts'
 import type { Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet } from '../../../proto/gen/types.ts'
 import { findCondition, withCondition, withoutCondition } from '../conditions.ts'
 import { boundsOf } from './scale.ts'

@@ -2,7 +2,7 @@
  * Labels and annotations of Endpoints that mean something.
  * https://kubernetes.io/docs/reference/labels-annotations-taints/
  */
-import { isHeadless } from '../../../proto/api/validation/service.ts'
+import { isHeadless } from '../../../proto/validation/service.ts'
 import type { Endpoints, Service } from '../../../proto/gen/types.ts'
 import { API_SERVICE } from '../../api/services/service-allocator.ts'
 import { HEADLESS_LABEL } from '../endpointslice/endpoints.ts'

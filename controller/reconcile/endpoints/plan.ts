@@ -2,7 +2,7 @@
  * What the Endpoints of a Service should say, from the EndpointSlices that the control plane keeps for it. Pure.
  * https://kubernetes.io/docs/concepts/services-networking/service/#endpoints
  */
-import { isHeadless } from '../../../proto/api/validation/service.ts'
+import { isHeadless } from '../../../proto/validation/service.ts'
 import type {
   Endpoint,
   EndpointAddress,

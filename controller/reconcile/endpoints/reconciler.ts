@@ -3,9 +3,9 @@
  * EndpointSlices of the Service, a moment after those have changed: what nodes send traffic to does not wait for it.
  * Keys are Services'.
  */
-import { sameJson } from '../../../proto/api/shape.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
 import { clone } from '../../../proto/base/clone.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Endpoints, EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'

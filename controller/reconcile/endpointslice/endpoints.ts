@@ -2,7 +2,7 @@
  * The endpoints that a Service should have: its pods, by address family and by the numbers that its ports mean. Pure.
  * https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/
  */
-import { familyOf, isHeadless } from '../../../proto/api/validation/service.ts'
+import { familyOf, isHeadless } from '../../../proto/validation/service.ts'
 import type {
   Container,
   Endpoint,

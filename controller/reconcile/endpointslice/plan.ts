@@ -8,7 +8,7 @@
  *   slices ─┬─ with other ports than any group: taken for a group that has none yet, or removed
  *           └─ empty, or so few endpoints left that others can take them: removed
  */
-import { sameJson } from '../../../proto/api/shape.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
 import type { Endpoint, EndpointPort, EndpointSlice } from '../../../proto/gen/types.ts'
 import { portsKey, type EndpointGroup } from './endpoints.ts'
 

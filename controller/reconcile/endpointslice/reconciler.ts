@@ -1,7 +1,7 @@
 /** Keeps the EndpointSlices of Services that have a selector. Keys are Services. */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { sameJson } from '../../../proto/api/shape.ts'
-import { formatMicroTime } from '../../../proto/api/time.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
+import { formatMicroTime } from '../../../proto/base/time.ts'
 import type { EndpointSlice, Pod, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { healthOf } from '../../dispatch/health.ts'

@@ -2,7 +2,7 @@
  * The endpoints that EndpointSlices should show for Endpoints that a user wrote. Pure.
  * https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#endpointslice-mirroring
  */
-import { familyOf } from '../../../proto/api/validation/service.ts'
+import { familyOf } from '../../../proto/validation/service.ts'
 import type { Endpoint, EndpointAddress, EndpointPort, Endpoints, EndpointsPort } from '../../../proto/gen/types.ts'
 import { MANAGED_BY, portsKey, SERVICE_NAME, TRIGGER_TIME, type EndpointGroup } from '../endpointslice/endpoints.ts'
 

@@ -2,7 +2,7 @@
  * Which pods may not stay on a tainted node. Pure.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions
  */
-import { parseTime } from '../../../proto/api/time.ts'
+import { parseTime } from '../../../proto/base/time.ts'
 import type { Node, Pod, Taint } from '../../../proto/gen/types.ts'
 import { tolerationOf } from '../../scheduler/plugins/taints.ts'
 import { findCondition } from '../conditions.ts'

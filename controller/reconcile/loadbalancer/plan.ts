@@ -3,12 +3,12 @@
  * https://kubernetes.io/docs/concepts/services-networking/service/#loadbalancer
  */
 import { canonical } from '../../api/services/service-range.ts'
-import { formatTime } from '../../../proto/api/time.ts'
-import { entranceNodes } from '../../../proto/api/entrance/classes.ts'
-import { ENTRANCE_PORTS } from '../../../proto/api/reserved-ports.ts'
-import { rangeContains, readAddress, readCidr, type AddressRange } from '../../../proto/api/cidr.ts'
-import { specialAddress } from '../../../proto/api/validation/address.ts'
-import { familyOf } from '../../../proto/api/validation/service.ts'
+import { formatTime } from '../../../proto/base/time.ts'
+import { entranceNodes } from '../../../proto/objects/ingress/classes.ts'
+import { ENTRANCE_PORTS } from '../../../proto/objects/reserved-ports.ts'
+import { rangeContains, readAddress, readCidr, type AddressRange } from '../../../proto/base/cidr.ts'
+import { specialAddress } from '../../../proto/validation/address.ts'
+import { familyOf } from '../../../proto/validation/service.ts'
 import type { EndpointSlice, LoadBalancerIngress, Node, Service, ServiceStatus } from '../../../proto/gen/types.ts'
 import { withCondition, withoutCondition } from '../conditions.ts'
 import { internalAddresses } from '../endpointslice/node-views.ts'

@@ -3,8 +3,8 @@
  * then the rest. Pure.
  * https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
  */
-import { resourceOf } from '../../../proto/api/schema.ts'
-import { formatTime } from '../../../proto/api/time.ts'
+import { resourceOf } from '../../../proto/schema/schema.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import type { AnyResource, Kind, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
 import { NAMESPACE_FINALIZER } from '../../api/admission.ts'
 import { withCondition } from '../conditions.ts'

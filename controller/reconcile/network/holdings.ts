@@ -10,8 +10,8 @@ import {
   rangesOverlap,
   readCidr,
   type AddressRange,
-} from '../../../proto/api/cidr.ts'
-import { sameJson } from '../../../proto/api/shape.ts'
+} from '../../../proto/base/cidr.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
 import type { Network, NetworkBlock } from '../../../proto/gen/types.ts'
 
 /** Ranges of Networks that name none: 128 of 4,094 addresses each. */

@@ -2,8 +2,8 @@
  * What a Network is given: its ranges, its number, and the parts of its ranges that nodes give addresses from. Pure. A
  * node keeps its parts for as long as a pod there is on the network: no address can be given twice.
  */
-import { formatCidr, readCidr, rangesOverlap, type AddressRange } from '../../../proto/api/cidr.ts'
-import { formatTime } from '../../../proto/api/time.ts'
+import { formatCidr, readCidr, rangesOverlap, type AddressRange } from '../../../proto/base/cidr.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import type { Network, NetworkBlock, NetworkStatus } from '../../../proto/gen/types.ts'
 import { withCondition } from '../conditions.ts'
 import { FIRST_VNI, holdingsOf, LAST_VNI, OWN_CHOICE, OWN_CHOICE_PREFIX, partBits } from './holdings.ts'

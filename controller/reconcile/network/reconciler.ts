@@ -1,7 +1,7 @@
 /** Gives Networks their ranges, numbers and parts for nodes. Keys are Networks. */
-import { podNetworks } from '../../../proto/api/pod-networks.ts'
-import { sameJson } from '../../../proto/api/shape.ts'
-import { formatTime } from '../../../proto/api/time.ts'
+import { podNetworks } from '../../../proto/objects/pod-networks.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import type { Network, Pod } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { withCondition } from '../conditions.ts'

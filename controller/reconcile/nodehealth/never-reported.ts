@@ -2,8 +2,8 @@
  * Tells of nodes that somebody has made and no agent has ever reported that nothing is known of them.
  * https://kubernetes.io/docs/reference/node/node-status/#condition
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { formatTime, parseTime } from '../../../proto/api/time.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { formatTime, parseTime } from '../../../proto/base/time.ts'
 import type { Node, NodeCondition } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { readyOf, withConditions } from '../../dispatch/health.ts'

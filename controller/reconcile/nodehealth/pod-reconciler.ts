@@ -1,5 +1,5 @@
 /** Says in the status of pods that their node is not heard from, and takes it back when it is. Keys are node names. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Node, Pod } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { healthOf, type Health } from '../../dispatch/health.ts'

@@ -2,9 +2,9 @@
  * Taints nodes that are not heard from, and holds the brake. One key stands for all nodes: the brake is about them
  * together.
  */
-import { formatTime } from '../../../proto/api/time.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { sameJson } from '../../../proto/api/shape.ts'
+import { formatTime } from '../../../proto/base/time.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { healthOf } from '../../dispatch/health.ts'

@@ -1,5 +1,5 @@
 /** Deletes pods bound to a node whose object no longer exists: no agent is left to end them. Keys are node names. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { makeKey, splitKey } from '../key.ts'

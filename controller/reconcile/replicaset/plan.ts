@@ -1,5 +1,5 @@
 /** What a ReplicaSet needs so that as many pods run as it says. Pure. */
-import { formatTime } from '../../../proto/api/time.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts'
 import { findCondition, withCondition, withoutCondition } from '../conditions.ts'
 import { availableIn, isActive, isReady } from '../pod-state.ts'

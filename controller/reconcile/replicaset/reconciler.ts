@@ -1,6 +1,6 @@
 /** Applies what the plan for a ReplicaSet says. */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { sameJson } from '../../../proto/api/shape.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
 import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts'
 import type { Draft, WriteContext } from '../../api/contract.ts'
 import { controllerOf, controllerReference } from '../claim.ts'

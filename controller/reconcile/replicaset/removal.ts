@@ -2,7 +2,7 @@
  * Which pods go first when there are too many: those whose loss costs least.
  * https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-a-replicaset
  */
-import { parseTime } from '../../../proto/api/time.ts'
+import { parseTime } from '../../../proto/base/time.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import { isActive, isBound, isReady, readySince } from '../pod-state.ts'
 

@@ -1,7 +1,7 @@
 /** Two pods with one host port do not share a node, and none has that of Ingresses on a node that is an entrance. */
-import { formatHostPort, hostPortClaims, portsClash, type HostPortClaim } from '../../../proto/api/host-ports.ts'
-import { ENTRANCE_LABEL } from '../../../proto/api/entrance/classes.ts'
-import { ENTRANCE_PORTS } from '../../../proto/api/reserved-ports.ts'
+import { formatHostPort, hostPortClaims, portsClash, type HostPortClaim } from '../../../proto/objects/host-ports.ts'
+import { ENTRANCE_LABEL } from '../../../proto/objects/ingress/classes.ts'
+import { ENTRANCE_PORTS } from '../../../proto/objects/reserved-ports.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import type { FilterPlugin } from '../framework.ts'
 

@@ -3,7 +3,7 @@
  * nodes and zones by default if they have one owner, or if the same Services select them.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
  */
-import { LabelMatcher, labelSelectorMatcher } from '../../../proto/api/selector.ts'
+import { LabelMatcher, labelSelectorMatcher } from '../../../proto/objects/selector.ts'
 import type { Pod, TopologySpreadConstraint } from '../../../proto/gen/types.ts'
 import { ownerOf } from '../cache.ts'
 import type { ClusterView, FilterPlugin, NodeView, ScorePlugin } from '../framework.ts'

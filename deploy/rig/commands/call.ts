@@ -4,8 +4,8 @@
  */
 import { defineCommand, UsageError } from '../../../cli/command.ts'
 import { EXIT } from '../../../cli/failure.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { nearest } from '../../../proto/api/nearest.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { nearest } from '../../../proto/base/nearest.ts'
 import type { CommandOptions } from '../../../proto/base/command.ts'
 import type { ErrorDetail, JsonValue } from '../../../proto/gen/types.ts'
 import { chooseRig, rigFlag } from '../choice.ts'

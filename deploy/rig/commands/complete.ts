@@ -2,7 +2,7 @@
 import { defineCommand, tokenize } from '../../../cli/command.ts'
 import { completions, type Candidate } from '../../../cli/completions.ts'
 import { globalFlags } from '../../../cli/target.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { listRigs, requireRig } from '../rig-record.ts'
 import { commands } from './index.ts'

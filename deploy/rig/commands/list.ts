@@ -1,9 +1,9 @@
 /** `gantry rig list`: the rigs of this host. */
 import { defineCommand } from '../../../cli/command.ts'
 import { EXIT } from '../../../cli/failure.ts'
-import { ageSince } from '../../../proto/api/columns/age.ts'
+import { ageSince } from '../../../proto/objects/columns/age.ts'
 import { formatTable } from '../../../cli/output/table.ts'
-import { formatYaml } from '../../../proto/api/yaml-text.ts'
+import { formatYaml } from '../../../proto/base/yaml-text.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import { Rig } from '../rig.ts'
 import type { RigSummary } from '../summary.ts'

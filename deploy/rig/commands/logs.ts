@@ -1,7 +1,7 @@
 /** `gantry rig logs`: one archive with all that a report of a fault needs. */
 import { resolve } from 'node:path'
 import { defineCommand, UsageError } from '../../../cli/command.ts'
-import { formatTime } from '../../../proto/api/time.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { Rig } from '../rig.ts'
 

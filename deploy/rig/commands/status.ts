@@ -1,9 +1,9 @@
 /** `gantry rig status`: a rig's machines, and the faults in force. */
 import { defineCommand, UsageError } from '../../../cli/command.ts'
 import { EXIT } from '../../../cli/failure.ts'
-import { ageSince, formatAge } from '../../../proto/api/columns/age.ts'
+import { ageSince, formatAge } from '../../../proto/objects/columns/age.ts'
 import { formatTable } from '../../../cli/output/table.ts'
-import { formatYaml } from '../../../proto/api/yaml-text.ts'
+import { formatYaml } from '../../../proto/base/yaml-text.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { openDriver } from '../drivers/index.ts'

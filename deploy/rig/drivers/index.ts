@@ -1,6 +1,6 @@
 /** The ways to make machines. */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { nearest } from '../../../proto/api/nearest.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { nearest } from '../../../proto/base/nearest.ts'
 import type { Driver, DriverName } from '../contract.ts'
 
 /** Loaded when they are used: each brings libraries of its own. */

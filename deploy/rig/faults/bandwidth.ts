@@ -2,7 +2,7 @@
  * Bandwidth: what machines send to others is held to a rate. By a shaper on the senders where each of them can have
  * one; else by dropping, where it arrives, what is beyond the rate.
  */
-import { formatQuantity } from '../../../proto/api/quantity.ts'
+import { formatQuantity } from '../../../proto/base/quantity.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'
 import { defineFault, type Field } from './contract.ts'

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { formatDuration } from '../../../cli/duration.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { CLOCK_OFFSET_VARIABLE } from '../../../proto/base/clock.ts'
 import type { Machine, MachineSpec } from '../contract.ts'
 import { defineFault, type Field } from './contract.ts'

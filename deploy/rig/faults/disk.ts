@@ -3,7 +3,7 @@
  * of them holds when one ends.
  */
 import { join } from 'node:path'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Machine, MachineDisk } from '../contract.ts'
 import { defineFault, type Field, type Values } from './contract.ts'
 import { findMachine } from './off.ts'

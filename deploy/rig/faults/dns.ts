@@ -4,7 +4,7 @@
  * the rules are made for one server each.
  */
 import { isIPv4 } from 'node:net'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Machine } from '../contract.ts'
 import { defineFault, type Field, type Values } from './contract.ts'
 import { endPrograms, renewPrograms, startPrograms, type Wanted } from './fault-program.ts'

@@ -6,8 +6,8 @@
  *   begin ──▶ record {beginning} ──▶ FaultType.begin ──▶ record {undo, until, timer} ──▶ heal, the timer ──▶
  * FaultType.end ──▶ record {ended}
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { nearest } from '../../../proto/api/nearest.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { nearest } from '../../../proto/base/nearest.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { identify, type ProcessIdentity } from '../../../proto/base/process.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'

@@ -5,7 +5,7 @@
  *   Wanted ──▶ directory ──▶ gantry-fault.cjs ──▶ its ports ──▶ nft table that leads traffic there
  */
 import { join } from 'node:path'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { delay } from '../../../proto/base/clock.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'

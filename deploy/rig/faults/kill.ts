@@ -2,7 +2,7 @@
  * SIGKILL: of everything on a machine, which is off until healed; or of one program, which init starts again at once
  * unless it is held off.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'
 import { defineFault, type Field } from './contract.ts'

@@ -5,7 +5,7 @@
  *
  *   client ──▶ server's machine: nft ──▶ fault program: a line each way ──▶ server
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine, Role } from '../contract.ts'
 import { CONTROLLER_PORT, REGISTRY_PORT } from '../layout.ts'

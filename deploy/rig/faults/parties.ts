@@ -3,7 +3,7 @@
  * it is about.
  */
 import { networkInterfaces } from 'node:os'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Machine } from '../contract.ts'
 import type { Field, Parameters } from './contract.ts'
 import { HOST } from './values.ts'

@@ -1,5 +1,5 @@
 /** A machine loses its power: everything on it ends at once, and what was not synced to its disk is lost. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { defineFault } from './contract.ts'
 import { startUnlessKeptOff } from './off.ts'
 

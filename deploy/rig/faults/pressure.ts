@@ -1,5 +1,5 @@
 /** Memory and processor time that are taken, on machines and within their limits. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Machine } from '../contract.ts'
 import { defineFault, type Field, type Values } from './contract.ts'
 import { endPrograms, renewPrograms, startPrograms, type Wanted } from './fault-program.ts'

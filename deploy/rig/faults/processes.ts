@@ -1,5 +1,5 @@
 /** Processes of a machine, found by their command lines and signalled from inside. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { delay, type Clock } from '../../../proto/base/clock.ts'
 import type { Machine, ProgramName } from '../contract.ts'
 import type { Program } from './target.ts'

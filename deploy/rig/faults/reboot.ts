@@ -1,5 +1,5 @@
 /** A machine ends at once and starts again: what was written is kept, its runDir is empty. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { defineFault } from './contract.ts'
 import { keptOffBy, startUnlessKeptOff } from './off.ts'
 

@@ -2,7 +2,7 @@
  * A registry that fails as registries do, by a proxy in front of the rig's. What it was asked before and is under way
  * is cut.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { REGISTRY_PORT } from '../layout.ts'
 import { defineFault, type Field, type Values } from './contract.ts'
 import { endPrograms, renewPrograms, startPrograms, type Wanted } from './fault-program.ts'

@@ -2,7 +2,7 @@
  * SIGSTOP: a machine, or a program on it, stands still until it is continued. Connections stay open, and nobody
  * answers.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { defineFault, type Field } from './contract.ts'
 import { findMachine } from './off.ts'
 import { findProgram, requireProgram, signal } from './processes.ts'

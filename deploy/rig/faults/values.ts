@@ -3,9 +3,9 @@
  * checked against the fault's parameters and the machines of the rig. Everything that is wrong is told at once, each
  * with its parameter.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { nearest } from '../../../proto/api/nearest.ts'
-import { quantityValue } from '../../../proto/api/quantity.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { nearest } from '../../../proto/base/nearest.ts'
+import { quantityValue } from '../../../proto/base/quantity.ts'
 import type { ErrorDetail, JsonValue } from '../../../proto/gen/types.ts'
 import { parseDuration } from '../../../cli/duration.ts'
 import type { MachineSpec } from '../contract.ts'

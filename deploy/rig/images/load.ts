@@ -1,5 +1,5 @@
 /** Puts images onto nodes without a registry: each node's agent takes the archive. */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { Semaphore } from '../../../proto/base/turns.ts'
 import type { Driver, Machine } from '../contract.ts'
 import { openImage } from './image-source.ts'

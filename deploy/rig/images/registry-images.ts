@@ -1,5 +1,5 @@
 /** What a rig's registry holds. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { MANIFEST_TYPES } from '../../../agent/images/registry/manifest.ts'
 import { imageName } from './registry-names.ts'
 

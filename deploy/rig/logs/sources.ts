@@ -1,9 +1,9 @@
 /** What a rig's archive of logs is made of. */
 import { release } from 'node:os'
-import { formatYaml } from '../../../proto/api/yaml-text.ts'
+import { formatYaml } from '../../../proto/base/yaml-text.ts'
 import type { Cluster } from '../../../cli/cluster.ts'
-import { resources } from '../../../proto/api/schema.ts'
-import { formatTime } from '../../../proto/api/time.ts'
+import { resources } from '../../../proto/schema/schema.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { VERSION } from '../../../proto/base/version.ts'
 import type { AnyResource, JsonValue, Kind, Pod } from '../../../proto/gen/types.ts'

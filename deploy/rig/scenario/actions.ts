@@ -1,6 +1,6 @@
 /** What single steps do, apart from those that hold others: to the cluster, to the machines, and with faults. */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { resourceOf } from '../../../proto/api/schema.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { resourceOf } from '../../../proto/schema/schema.ts'
 import { delay, type Clock } from '../../../proto/base/clock.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import { withDeadline } from '../../../cli/watch.ts'

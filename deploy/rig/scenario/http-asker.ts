@@ -3,7 +3,7 @@
  * Node.js, since a machine need not have any other that asks; and one process that asks many times, since starting one
  * takes longer than asking.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { ScenarioRig } from './scenario-rig.ts'
 import { untilAborted } from './signals.ts'
 

@@ -1,6 +1,6 @@
 /** Whether what is seen is what is expected. Pure: sights in, verdicts out, with what was seen in words. */
 import { readinessOf } from '../../../cli/readiness.ts'
-import { encodeJson } from '../../../proto/api/codec.ts'
+import { encodeJson } from '../../../proto/codec/codec.ts'
 import type { AnyResource, JsonValue } from '../../../proto/gen/types.ts'
 import { allPass, equal, showPlain } from './expectation.ts'
 import type { Answer } from './http-asker.ts'

@@ -1,7 +1,7 @@
 /**
  * The objects of a selection as they change: pushed by the control plane's watch, listed anew after every cut of it.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { elapsed, type Clock } from '../../../proto/base/clock.ts'
 import type { AnyResource, Kind } from '../../../proto/gen/types.ts'
 import type { ObjectSelection } from './scenario.ts'

@@ -1,7 +1,7 @@
 /**
  * Looks at conditions over time: objects as the control plane tells of their changes, everything else again and again.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { elapsed, type Clock } from '../../../proto/base/clock.ts'
 import { fillProbe, fillTests } from './filling.ts'
 import { judge, merge, type Verdict } from './judgement.ts'

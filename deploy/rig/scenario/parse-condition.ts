@@ -3,11 +3,11 @@
  * looked at.
  */
 import { kindOf } from '../../../cli/operands.ts'
-import { parseSinglePath } from '../../../proto/api/jsonpath/jsonpath.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { nearest } from '../../../proto/api/nearest.ts'
-import { resourceOf } from '../../../proto/api/schema.ts'
-import { parseFieldSelector, parseLabelSelector } from '../../../proto/api/selector.ts'
+import { parseSinglePath } from '../../../proto/base/jsonpath/jsonpath.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { nearest } from '../../../proto/base/nearest.ts'
+import { resourceOf } from '../../../proto/schema/schema.ts'
+import { parseFieldSelector, parseLabelSelector } from '../../../proto/objects/selector.ts'
 import type { Kind } from '../../../proto/gen/types.ts'
 import type { Named } from '../faults/values.ts'
 import { describeTests, VALUE_TESTS, type ValueTest } from './expectation.ts'

@@ -2,7 +2,7 @@
  * Steps out of the faults themselves: a fault's kind is a step's word, its parameters are the step's, nothing of it is
  * written a second time here.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { FaultType, ParameterType } from '../faults/contract.ts'
 import { checkValues, operandNames, placeOperands } from '../faults/values.ts'
 import { formatDuration } from '../../../cli/duration.ts'

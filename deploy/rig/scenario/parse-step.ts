@@ -1,7 +1,7 @@
 /** Reads steps: a map with one word that says what is done, and beside it what goes with every step. */
 import { kindOf } from '../../../cli/operands.ts'
 import { formatDuration } from '../../../cli/duration.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { JsonObject, Kind } from '../../../proto/gen/types.ts'
 import { describeFault, readFault } from './parse-fault.ts'
 import {

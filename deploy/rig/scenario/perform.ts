@@ -2,8 +2,8 @@
  * A scenario from beginning to end: the rig is made, the steps are run, logs are kept after a failure, and everything
  * is as it was before.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { formatTime } from '../../../proto/api/time.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { Actions } from './actions.ts'
 import { failureOf, inOrder, skippedOf, type ScenarioResult } from './result.ts'

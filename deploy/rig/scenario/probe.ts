@@ -1,7 +1,7 @@
 /** Looks where a probe says. What is seen is a value; that nothing could be seen is one too, with the reason. */
-import { findValues } from '../../../proto/api/jsonpath/jsonpath.ts'
-import { encodeJson } from '../../../proto/api/codec.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { findValues } from '../../../proto/base/jsonpath/jsonpath.ts'
+import { encodeJson } from '../../../proto/codec/codec.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { AnyResource, JsonValue, Pod } from '../../../proto/gen/types.ts'
 import { askFromHost, askFromMachine, type Answer, type Answers, type Burst } from './http-asker.ts'

@@ -1,6 +1,6 @@
 /** What came of a scenario, as data: what every report is made from. */
-import type { Position } from '../../../proto/api/yaml.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import type { Position } from '../../../proto/codec/yaml.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Scenario, Step } from './scenario.ts'
 
 export type StepStatus =

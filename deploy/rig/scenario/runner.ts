@@ -2,7 +2,7 @@
  * Runs the steps of a scenario. A list of steps ends with the first that does not come true; what stands around it ends
  * with it. An `always` watches beside the steps after it, and ends them all when it is violated.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { withDeadline } from '../../../cli/watch.ts'
 import { Actions, labelsOf, type Lane } from './actions.ts'

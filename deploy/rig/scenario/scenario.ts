@@ -2,9 +2,9 @@
  * A scenario as a value: what a file says, read, checked and complete. Texts in it may hold references
  * (`variables.ts`), which are filled in when a step runs.
  */
-import type { Position } from '../../../proto/api/yaml.ts'
+import type { Position } from '../../../proto/codec/yaml.ts'
 import type { JsonObject, Kind } from '../../../proto/gen/types.ts'
-import type { Path } from '../../../proto/api/jsonpath/syntax.ts'
+import type { Path } from '../../../proto/base/jsonpath/syntax.ts'
 import type { DriverName } from '../contract.ts'
 import type { FaultType } from '../faults/contract.ts'
 import type { ValueTest } from './expectation.ts'

@@ -4,11 +4,11 @@
  */
 import { parseDuration } from '../../../cli/duration.ts'
 import { PlacedFailure } from '../../../cli/failure.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { nearest } from '../../../proto/api/nearest.ts'
-import { entryPath, fieldPath } from '../../../proto/api/path.ts'
-import { describeProblem, problem, showValue } from '../../../proto/api/problem.ts'
-import type { Position, YamlDocument } from '../../../proto/api/yaml.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { nearest } from '../../../proto/base/nearest.ts'
+import { entryPath, fieldPath } from '../../../proto/base/path.ts'
+import { describeProblem, problem, showValue } from '../../../proto/base/problem.ts'
+import type { Position, YamlDocument } from '../../../proto/codec/yaml.ts'
 import type { ErrorDetail, JsonValue } from '../../../proto/gen/types.ts'
 
 interface Placed {

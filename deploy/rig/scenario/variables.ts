@@ -2,8 +2,8 @@
  * Names in a scenario's texts: `$ids` stands for what a step remembered as `ids`, `$$` for a dollar. Braces are left
  * out because YAML's short maps and lists do not allow them in plain text.
  */
-import { GantryError } from '../../../proto/api/errors.ts'
-import { nearest } from '../../../proto/api/nearest.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { nearest } from '../../../proto/base/nearest.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 
 /** Names that are always there. */

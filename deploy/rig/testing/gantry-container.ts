@@ -32,16 +32,16 @@ import {
   type Context,
   type Contexts,
   type Credentials,
-} from '../../../proto/api/context.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { CONTROLLER_HOST } from '../../../proto/api/rpc.ts'
+} from '../../../proto/client/context.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { CONTROLLER_HOST } from '../../../proto/rpc/rpc.ts'
 import { ensureNodeImage, REPOSITORY } from '../../node-image/node-image.ts'
 import type { CalledMachine } from '../commands/call.ts'
 import { installationRoot } from '../installation.ts'
 import { CONTROLLER_COUNTS, CONTROLLER_PORT, KUBE_PORT, REGISTRY_PORT } from '../layout.ts'
 import { ContainerRig } from './container-rig.ts'
 
-export { GantryError } from '../../../proto/api/errors.ts'
+export { GantryError } from '../../../proto/base/errors.ts'
 export { ContainerRig } from './container-rig.ts'
 
 const RIG = 'default'

@@ -10,7 +10,7 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { formatTime } from '../../../proto/api/time.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { GantryError, Rig, type RigOptions } from '../index.ts'
 

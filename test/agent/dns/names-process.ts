@@ -6,7 +6,7 @@
 import { createInterface } from 'node:readline'
 import { Names } from '../../../agent/dns/names.ts'
 import type { NodeRanges } from '../../../agent/network/contract.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import { createLogger } from '../../../proto/base/logger.ts'

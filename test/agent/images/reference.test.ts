@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { digestHex, formatReference, parseReference } from '../../../agent/images/reference.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 const DIGEST = `sha256:${'0a'.repeat(32)}`
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Holds } from '../../../agent/images/holds.ts'
 import { SharedWork } from '../../../agent/images/shared-work.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 /** A promise that the test settles. */
 function promise<T>(): { wait: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {

@@ -8,7 +8,7 @@ import { RoutedNetwork } from '../../../agent/network/routed-network.ts'
 import { portName } from '../../../agent/network/commands.ts'
 import type { Attachment, HostPort, NodeRanges } from '../../../agent/network/contract.ts'
 import type { Run } from '../../../agent/launcher.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { ClusterView } from '../../../agent/network/cluster-view.ts'
 import { Segments } from '../../../agent/network/segments/segments.ts'
-import { encode } from '../../../proto/api/wire.ts'
+import { encode } from '../../../proto/codec/wire.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 
 describe('segments', () => {

@@ -10,7 +10,7 @@ import { forward, makeSegment, segmentsOf } from '../../../agent/network/segment
 import { planService } from '../../../agent/network/services/plan.ts'
 import { Book } from '../../../agent/network/services/book.ts'
 import { transaction } from '../../../agent/network/services/transaction.ts'
-import { encode } from '../../../proto/api/wire.ts'
+import { encode } from '../../../proto/codec/wire.ts'
 import type { NetworkEntry, PeerNode } from '../../../proto/gen/types.ts'
 
 const RANGES = {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { NodeWatch } from '../../../agent/node/node-watch.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import type { Node, NodeStatus } from '../../../proto/gen/types.ts'

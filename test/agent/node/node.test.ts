@@ -7,8 +7,8 @@ import { MachineGroup } from '../../../agent/node/machine-group.ts'
 import { nodeObject } from '../../../agent/node/node-object.ts'
 import { pressureConditions, readLevels } from '../../../agent/node/pressure.ts'
 import type { Image } from '../../../agent/images/contract.ts'
-import { parseConfig } from '../../../proto/api/config-file.ts'
-import type { GantryError } from '../../../proto/api/errors.ts'
+import { parseConfig } from '../../../proto/base/config-file.ts'
+import type { GantryError } from '../../../proto/base/errors.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 
 const MACHINE: Machine = {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import type { FakeContainer } from '../../../agent/runtime/fake.ts'
 import { makeContainer, makePod, until } from '../fakes.ts'

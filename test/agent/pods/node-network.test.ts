@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { setImmediate } from 'node:timers/promises'
 import type { Attachment, PodGuard } from '../../../agent/network/contract.ts'
 import { NodeNetwork } from '../../../agent/pods/node-network.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeNetwork } from '../fakes.ts'
 
 const RANGES = {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { access, readdir, readFile, writeFile } from 'node:fs/promises'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { ConfigMap, Pod, Secret } from '../../../proto/gen/types.ts'
 import { makeContainer, makePod, until } from '../fakes.ts'
 import { NodeFixture } from './fixture.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { noteResize, roomiest } from '../../../agent/pods/resize.ts'
 import { newRecord } from '../../../agent/pods/pod-state.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { Container, Pod, PodCondition } from '../../../proto/gen/types.ts'
 import { makeContainer, makePod, until } from '../fakes.ts'
 import { NodeFixture } from './fixture.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { AGENT_SETTINGS } from '../../../agent/config.ts'
 import { flawOfAllowedSysctl, refuseSysctls, sysctlName } from '../../../agent/pods/sysctls.ts'
-import { parseConfig } from '../../../proto/api/config-file.ts'
+import { parseConfig } from '../../../proto/base/config-file.ts'
 import type { PodSpec } from '../../../proto/gen/types.ts'
 import { makePod } from '../fakes.ts'
 import { NodeFixture } from './fixture.ts'

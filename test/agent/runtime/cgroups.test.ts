@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Cgroups, cpuWeight, readLayout } from '../../../agent/runtime/oci/cgroups.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 
 const line = (point: string, type: string, options: string): string =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { OutputPump } from '../../../agent/runtime/oci/output-pump.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { eventually } from '../../eventually.ts'
 

@@ -1,6 +1,6 @@
 /** The controller's end of node sessions, scripted by a test, over real gRPC on loopback. */
-import { Server } from '../../../proto/api/rpc.ts'
-import { encodeResource, type Input } from '../../../proto/api/wire.ts'
+import { Server } from '../../../proto/rpc/rpc.ts'
+import { encodeResource, type Input } from '../../../proto/codec/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type {
   AnyResource,

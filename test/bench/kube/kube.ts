@@ -4,8 +4,8 @@
  * machine, or better.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { decodeJson } from '../../../proto/api/codec.ts'
-import { encodeResource } from '../../../proto/api/wire.ts'
+import { decodeJson } from '../../../proto/codec/codec.ts'
+import { encodeResource } from '../../../proto/codec/wire.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import { envelopeHead } from '../../../controller/kube/envelope.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { parseSinglePath, parseTemplate, renderTemplate } from '../../../proto/api/jsonpath/jsonpath.ts'
+import { parseSinglePath, parseTemplate, renderTemplate } from '../../../proto/base/jsonpath/jsonpath.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 
 const PODS: JsonValue = {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { columns, nodeStatus } from '../../../proto/api/columns/columns.ts'
+import { columns, nodeStatus } from '../../../proto/objects/columns/columns.ts'
 import { tableRow } from '../../../cli/output/rows.ts'
 import { colorStatus } from '../../../cli/output/color.ts'
-import { decodeJson } from '../../../proto/api/codec.ts'
+import { decodeJson } from '../../../proto/codec/codec.ts'
 import type { JsonObject, Node } from '../../../proto/gen/types.ts'
 
 const NOW = Date.UTC(2026, 0, 31, 12)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { formatRestarts, podStatusSince, summarizePod } from '../../../proto/api/columns/pod-status.ts'
-import { decodeJson } from '../../../proto/api/codec.ts'
+import { formatRestarts, podStatusSince, summarizePod } from '../../../proto/objects/columns/pod-status.ts'
+import { decodeJson } from '../../../proto/codec/codec.ts'
 import type { JsonObject, Pod } from '../../../proto/gen/types.ts'
 
 function make(status: JsonObject, more: { init?: number; containers?: number; deleted?: boolean } = {}): Pod {

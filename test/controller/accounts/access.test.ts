@@ -4,8 +4,8 @@ import { accountGroups, asKnown } from '../../../controller/accounts/token-authe
 import { accountUser } from '../../../controller/accounts/tokens.ts'
 import { authorize, CONTROLLERS, MASTERS, NODES, type Attributes } from '../../../controller/api/authorization.ts'
 import type { User } from '../../../controller/api/contract.ts'
-import { ACCESS_ANNOTATION, ACCESS_LEVELS, type Access } from '../../../proto/api/account-access.ts'
-import { customKindId, customKinds } from '../../../proto/api/custom/definitions.ts'
+import { ACCESS_ANNOTATION, ACCESS_LEVELS, type Access } from '../../../proto/objects/account-access.ts'
+import { customKindId, customKinds } from '../../../proto/schema/custom/definitions.ts'
 import type { Kind } from '../../../proto/gen/types.ts'
 import { ControlPlane } from '../control-plane.ts'
 

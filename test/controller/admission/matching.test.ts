@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Match } from '../../../controller/admission/matching.ts'
 import { isAskedAbout, type Requested } from '../../../controller/admission/subject.ts'
-import { resourceOf } from '../../../proto/api/schema.ts'
+import { resourceOf } from '../../../proto/schema/schema.ts'
 import type { Kind, NamedRuleWithOperations } from '../../../proto/gen/types.ts'
 
 const rule = (over: Partial<NamedRuleWithOperations> = {}): NamedRuleWithOperations => ({

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { GantryError } from '../../../proto/api/errors.ts'
+import type { GantryError } from '../../../proto/base/errors.ts'
 import type { Kind, Pod } from '../../../proto/gen/types.ts'
 import { ApiBench, configDraft, context, podDraft } from './bench.ts'
 

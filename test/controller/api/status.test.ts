@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { encodeResource } from '../../../proto/api/wire.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { encodeResource } from '../../../proto/codec/wire.ts'
 import type { JsonValue, Node } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../../controller/api/contract.ts'
 import { objectKey } from '../../../controller/store/keys.ts'

@@ -1,7 +1,7 @@
 /** A control plane with the reconcilers that custom kinds need, and definitions to try. */
-import { customKinds } from '../../../proto/api/custom/definitions.ts'
-import { decodeJson, encodeJson } from '../../../proto/api/codec.ts'
-import { findKind } from '../../../proto/api/schema.ts'
+import { customKinds } from '../../../proto/schema/custom/definitions.ts'
+import { decodeJson, encodeJson } from '../../../proto/codec/codec.ts'
+import { findKind } from '../../../proto/schema/schema.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { customKindOf } from '../../../proto/api/custom/definitions.ts'
+import { customKindOf } from '../../../proto/schema/custom/definitions.ts'
 import type { AnyResource, CustomResourceDefinition, ErrorDetail, JsonObject } from '../../../proto/gen/types.ts'
 import { brokenRules, ruleProblems } from '../../../controller/api/custom/rules.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { AdmittedPods } from '../../../controller/dispatch/admitted-pods.ts'
 import type { PodStreams } from '../../../controller/dispatch/pods.ts'
 import { CONTROLLERS, MASTERS } from '../../../controller/api/authorization.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { CopyInput, ExecInput, PortForwardInput } from '../../../proto/gen/types.ts'
 
 async function* all<T>(...items: readonly T[]): AsyncGenerator<T, void, undefined> {

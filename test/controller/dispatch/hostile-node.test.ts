@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'

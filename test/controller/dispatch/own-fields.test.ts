@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { OwnFieldsPlugin } from '../../../controller/dispatch/own-fields-plugin.ts'
 import type { WriteContext } from '../../../controller/api/contract.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { ObjectCore } from '../../../controller/api/objects.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { PodRanges } from '../../../controller/dispatch/pod-ranges.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 describe('pod ranges', () => {
   it('gives the lowest range that is free', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { referencesOf } from '../../../controller/dispatch/references.ts'
-import { decodeJson } from '../../../proto/api/codec.ts'
+import { decodeJson } from '../../../proto/codec/codec.ts'
 
 describe('references of a pod', () => {
   it('finds every ConfigMap and Secret that it uses, wherever it is named', () => {

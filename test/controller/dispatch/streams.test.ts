@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { Streams } from '../../../controller/dispatch/streams.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import type { CallContext } from '../../../proto/api/rpc.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import type { CallContext } from '../../../proto/rpc/rpc.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import type { ControllerMessage, StreamDown, StreamUp } from '../../../proto/gen/types.ts'
-import type { Input } from '../../../proto/api/wire.ts'
+import type { Input } from '../../../proto/codec/wire.ts'
 import { eventually } from '../../eventually.ts'
 
 const LOGS = {

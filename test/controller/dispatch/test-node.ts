@@ -1,8 +1,8 @@
 /** An agent as the dispatcher sees it, scripted by a test. */
 import type { Dispatcher, DispatcherParts } from '../../../controller/dispatch/dispatcher.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import type { CallContext } from '../../../proto/api/rpc.ts'
-import { decodeResource } from '../../../proto/api/wire.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import type { CallContext } from '../../../proto/rpc/rpc.ts'
+import { decodeResource } from '../../../proto/codec/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type {
   Assignments,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { ClusterHandlers } from '../../../controller/api/cluster.ts'
 import { ReplicaPeers } from '../../../controller/election/peers.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import type { CallContext, Connection } from '../../../proto/api/rpc.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import type { CallContext, Connection } from '../../../proto/rpc/rpc.ts'
 import type { WhyResponse } from '../../../proto/gen/types.ts'
 
 class Replicas {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { REPLICAS_PREFIX, StoreReplicas } from '../../../controller/election/replicas.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { delay, FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger, type Logger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { ACCESS_ANNOTATION, ACCESS_LEVELS } from '../../../proto/api/account-access.ts'
+import { ACCESS_ANNOTATION, ACCESS_LEVELS } from '../../../proto/objects/account-access.ts'
 import type { PodStreams } from '../../../controller/dispatch/pods.ts'
 import { TestFace, type Sent } from './face.ts'
 import { PlayedPods } from './streams/fixture.ts'

@@ -5,9 +5,9 @@ import { envelopeHead, openEnvelope, varint } from '../../../controller/kube/env
 import { DEPTH_LIMIT, faultOf } from '../../../controller/kube/json-scan.ts'
 import { parseYaml } from '../../../controller/kube/yaml/parse.ts'
 import { HttpError } from '../../../controller/kube/status.ts'
-import { decodeJson } from '../../../proto/api/codec.ts'
-import { messageSchema } from '../../../proto/api/schema.ts'
-import { encode, encodeResource } from '../../../proto/api/wire.ts'
+import { decodeJson } from '../../../proto/codec/codec.ts'
+import { messageSchema } from '../../../proto/schema/schema.ts'
+import { encode, encodeResource } from '../../../proto/codec/wire.ts'
 
 const PROTOBUF = 'application/vnd.kubernetes.protobuf'
 /** Number of the field of a JSON schema that holds another. */

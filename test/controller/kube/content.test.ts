@@ -3,7 +3,7 @@ import { gunzipSync } from 'node:zlib'
 import protobuf from 'protobufjs/minimal.js'
 import { parse } from 'yaml'
 import { openEnvelope } from '../../../controller/kube/envelope.ts'
-import { decode, decodeResource } from '../../../proto/api/wire.ts'
+import { decode, decodeResource } from '../../../proto/codec/wire.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import { TestFace } from './face.ts'
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { encode } from '../../../proto/api/wire.ts'
+import { encode } from '../../../proto/codec/wire.ts'
 import { envelopeHead } from '../../../controller/kube/envelope.ts'
 import { TestFace, type Reply, type Sent } from './face.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
-import { ACCESS_ANNOTATION } from '../../../proto/api/account-access.ts'
+import { ACCESS_ANNOTATION } from '../../../proto/objects/account-access.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { TestFace } from './face.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { Agent, get } from 'node:https'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { eventually } from '../../eventually.ts'
 import { TestFace } from './face.ts'
 

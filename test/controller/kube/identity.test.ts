@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Agent, request } from 'node:https'
 import { MASTERS } from '../../../controller/api/authorization.ts'
-import { ACCESS_ANNOTATION } from '../../../proto/api/account-access.ts'
+import { ACCESS_ANNOTATION } from '../../../proto/objects/account-access.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import { TestFace, type Reply, type Sent } from './face.ts'
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { TestFace } from './face.ts'
 
 /** What nodes answer whose agents are not what they should be, by node. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { withReference } from '../../../controller/kube/reference.ts'
-import { findAnyKind, kindElsewhere } from '../../../proto/api/kinds.ts'
-import { apiVersionOf, resources } from '../../../proto/api/schema.ts'
+import { findAnyKind, kindElsewhere } from '../../../proto/schema/kinds.ts'
+import { apiVersionOf, resources } from '../../../proto/schema/schema.ts'
 import { TestFace } from './face.ts'
 import { discover, REFERENCE } from './write-reference.ts'
 
@@ -28,7 +28,7 @@ describe('kinds elsewhere', () => {
       assert.notEqual(
         kindElsewhere(resource.kind),
         resource.kind,
-        `${resource.kind} is served: proto/api/kinds.ts still says that it is not`,
+        `${resource.kind} is served: proto/schema/kinds.ts still says that it is not`,
       )
       for (const name of resource.shortNames)
         assert.equal(kindElsewhere(name), undefined, `${name} is a short name of ${resource.kind}`)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Agent, get } from 'node:https'
 import type { ServedResource, Target } from '../../../controller/kube/contract.ts'
 import { HttpError, statusOf } from '../../../controller/kube/status.ts'
-import { GantryError, GRPC_STATUS, type ErrorCode } from '../../../proto/api/errors.ts'
+import { GantryError, GRPC_STATUS, type ErrorCode } from '../../../proto/base/errors.ts'
 import { TestFace } from './face.ts'
 
 const PODS: Target = {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { ServicesSource } from '../../../controller/dispatch/network/services-source.ts'
 import { Traffic } from '../../../controller/traffic/traffic.ts'
-import { ACCESS_ANNOTATION } from '../../../proto/api/account-access.ts'
-import { decodeResource } from '../../../proto/api/wire.ts'
+import { ACCESS_ANNOTATION } from '../../../proto/objects/account-access.ts'
+import { decodeResource } from '../../../proto/codec/wire.ts'
 import type { Node, Service } from '../../../proto/gen/types.ts'
 import { TestFace } from './face.ts'
 

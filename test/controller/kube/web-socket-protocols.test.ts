@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Authentication } from '../../../controller/kube/authentication.ts'
 import { protocolsOf } from '../../../controller/kube/web-socket-protocols.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 describe('protocols of a WebSocket', () => {
   const authentication = new Authentication(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { eventually } from '../../eventually.ts'
 import { TestFace, type Reply, type Sent } from './face.ts'
 

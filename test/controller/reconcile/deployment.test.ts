@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { controllerReference } from '../../../controller/reconcile/claim.ts'
 import { findCondition } from '../../../controller/reconcile/conditions.ts'
 import { DeploymentReconciler } from '../../../controller/reconcile/deployment/reconciler.ts'

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { planEviction } from '../../../controller/reconcile/eviction/plan.ts'
 import { TaintEvictor } from '../../../controller/reconcile/eviction/reconciler.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
-import { formatTime } from '../../../proto/api/time.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import type { Node, Taint, Toleration } from '../../../proto/gen/types.ts'
 import { FakeCluster, metadata, pod } from './fake.ts'
 

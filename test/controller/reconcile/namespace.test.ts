@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { findCondition } from '../../../controller/reconcile/conditions.ts'
 import { NamespaceReconciler } from '../../../controller/reconcile/namespace/reconciler.ts'
 import type { AnyResource, Namespace } from '../../../proto/gen/types.ts'

@@ -1,6 +1,6 @@
 /** Nodes in each state of health, for tests. */
 import { NODE_LOST, NODE_SUSPECT } from '../../../controller/dispatch/health.ts'
-import { formatTime } from '../../../proto/api/time.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import type { Node, NodeCondition, Taint } from '../../../proto/gen/types.ts'
 import { metadata } from './fake.ts'
 

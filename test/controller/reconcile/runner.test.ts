@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { keyOf } from '../../../controller/reconcile/key.ts'
 import { input, runReconcilers, type Reconciler } from '../../../controller/reconcile/runner.ts'
 import { FakeCluster, pod } from './fake.ts'

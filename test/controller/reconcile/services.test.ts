@@ -7,7 +7,7 @@ import { GarbageReconciler } from '../../../controller/reconcile/garbage/reconci
 import { LoadBalancerReconciler } from '../../../controller/reconcile/loadbalancer/reconciler.ts'
 import { PodHealthReconciler } from '../../../controller/reconcile/nodehealth/pod-reconciler.ts'
 import { runReconcilers, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
-import { formatTime } from '../../../proto/api/time.ts'
+import { formatTime } from '../../../proto/base/time.ts'
 import { systemClock, type Clock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import type { EndpointSlice, Kind, Pod, Resources, Service } from '../../../proto/gen/types.ts'

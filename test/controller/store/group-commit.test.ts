@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { CommitResult, Operation, Term } from '../../../controller/store/contract.ts'
 import { GroupCommit, type WriteResult } from '../../../controller/store/group-commit.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { committed, failsWith, put, remove } from '../../contract/store.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { kindPrefix, objectKey, parseKey } from '../../../controller/store/keys.ts'
-import { resources } from '../../../proto/api/schema.ts'
+import { resources } from '../../../proto/schema/schema.ts'
 import type { Kind } from '../../../proto/gen/types.ts'
 
 describe('store keys', () => {

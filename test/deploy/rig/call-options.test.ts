@@ -3,7 +3,7 @@ import { checkOptionsOf, patienceOf } from '../../../deploy/rig/call-options.ts'
 import { Rig } from '../../../deploy/rig/index.ts'
 import { RigMachine } from '../../../deploy/rig/rig-machine.ts'
 import { checkOf } from '../../../deploy/rig/until.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 function refused(call: () => unknown, message: RegExp): void {
   assert.throws(

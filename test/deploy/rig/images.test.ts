@@ -8,7 +8,7 @@ import { extract } from 'tar-stream'
 import type { Driver, Machine } from '../../../deploy/rig/contract.ts'
 import { openImage } from '../../../deploy/rig/images/image-source.ts'
 import { loadImage } from '../../../deploy/rig/images/load.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { CommandOptions } from '../../../proto/base/command.ts'
 
 describe('images for a rig', () => {

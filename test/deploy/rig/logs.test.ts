@@ -11,7 +11,7 @@ import type { Driver, Machine } from '../../../deploy/rig/contract.ts'
 import { ITEM_BYTES, writeArchive, type Item } from '../../../deploy/rig/logs/archive.ts'
 import { sourcesOf } from '../../../deploy/rig/logs/sources.ts'
 import type { RigRecord } from '../../../deploy/rig/rig-record.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeClock, systemClock } from '../../../proto/base/clock.ts'
 import type { Pod, Secret } from '../../../proto/gen/types.ts'
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import path from 'node:path'
 import { Cluster } from '../../../cli/cluster.ts'
 import { applyManifests, deleteObjects } from '../../../deploy/rig/objects.ts'
-import { connect } from '../../../proto/api/rpc.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { connect } from '../../../proto/rpc/rpc.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { Console } from '../../cli/console.ts'
 
 const WEB = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'web' }, data: { a: 'b' } }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { checkName, checkOptions, type RigOptions } from '../../../deploy/rig/options.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 describe('the options of a rig', () => {
   it('have defaults', () => {

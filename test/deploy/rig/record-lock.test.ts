@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sweepLocks, withLock } from '../../../deploy/rig/record-lock.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { identify, type ProcessIdentity } from '../../../proto/base/process.ts'
 import { eventually } from '../../eventually.ts'
 

@@ -21,7 +21,7 @@ import {
   type RigRecord,
 } from '../../../deploy/rig/rig-record.ts'
 import { rigStage } from '../../../deploy/rig/stage.ts'
-import { GantryError, type ErrorCode } from '../../../proto/api/errors.ts'
+import { GantryError, type ErrorCode } from '../../../proto/base/errors.ts'
 import { identify } from '../../../proto/base/process.ts'
 import { rigName } from '../../e2e/cluster.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { checkOf } from '../../../deploy/rig/until.ts'
 import { objectNamed } from '../../../deploy/rig/objects.ts'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'
 
 function pod(phase: string, ready: boolean): AnyResource {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { KeyedLock, Semaphore } from '../../../proto/base/turns.ts'
 
 /** A promise that the test settles. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { GantryError } from '../../../proto/api/errors.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 import { Waiters } from '../../../proto/base/waiters.ts'
 
 describe('waiters', () => {

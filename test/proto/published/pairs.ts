@@ -2,7 +2,7 @@
  * Gantry's messages beside those that Kubernetes publishes: every pair that is reached from a served kind or from what
  * all requests and answers use.
  */
-import { messageSchema, schema, SPECIAL_MESSAGES, type FieldSchema } from '../../../proto/api/schema.ts'
+import { messageSchema, schema, SPECIAL_MESSAGES, type FieldSchema } from '../../../proto/schema/schema.ts'
 import type { PublishedField, readTable } from './table.ts'
 
 type Table = ReturnType<typeof readTable>

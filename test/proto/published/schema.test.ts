@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { messageSchema, SPECIAL_MESSAGES, type FieldSchema } from '../../../proto/api/schema.ts'
+import { messageSchema, SPECIAL_MESSAGES, type FieldSchema } from '../../../proto/schema/schema.ts'
 import { fieldPairs, isStructure, OPAQUE, type FieldPair } from './pairs.ts'
 import { readTable } from './table.ts'
 

@@ -2,9 +2,9 @@
  * One NetworkPolicy as its nodes are told it: rules whose other sides are named sets of addresses, and the selectors
  * that say who is in the sets.
  */
-import { labelSelectorMatcher, LabelMatcher, type LabelRequirement } from '../../../../proto/api/selector.ts'
-import { directionsOf, policyName, type PolicyProtocol } from '../../../../proto/api/network-policy.ts'
-import type { Input } from '../../../../proto/api/wire.ts'
+import { labelSelectorMatcher, LabelMatcher, type LabelRequirement } from '../../../../proto/objects/selector.ts'
+import { directionsOf, policyName, type PolicyProtocol } from '../../../../proto/objects/network-policy.ts'
+import type { Input } from '../../../../proto/codec/wire.ts'
 import type {
   LabelSelector,
   NetworkPolicy,

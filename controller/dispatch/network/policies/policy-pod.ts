@@ -1,5 +1,5 @@
 /** What policies look at of a pod, and what has been made of it. */
-import { isPoliced, namedPorts, type NamedPort } from '../../../../proto/api/network-policy.ts'
+import { isPoliced, namedPorts, type NamedPort } from '../../../../proto/objects/network-policy.ts'
 import type { Pod } from '../../../../proto/gen/types.ts'
 import { isBound, isTerminal } from '../../../reconcile/pod-state.ts'
 import type { PeerSet } from './peer-set.ts'

@@ -2,7 +2,7 @@
  * Finds selectors by labels and labels by selectors without looking at all of them: by one label that a selector
  * demands.
  */
-import type { LabelMatcher } from '../../../../proto/api/selector.ts'
+import type { LabelMatcher } from '../../../../proto/objects/selector.ts'
 
 export type Labels = Readonly<Record<string, string>>
 

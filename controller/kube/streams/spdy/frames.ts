@@ -3,7 +3,7 @@
  * until a frame is whole; frames that control are short.
  * https://www.chromium.org/spdy/spdy-protocol/spdy-protocol-draft3-1/
  */
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { uint32 } from './dictionary.ts'
 import { HeaderReader, HeaderWriter } from './headers.ts'
 

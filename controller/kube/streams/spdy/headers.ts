@@ -4,7 +4,7 @@
  * its dictionary, and no decompressor has to be kept.
  */
 import { constants, inflateRawSync } from 'node:zlib'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { DICTIONARY, uint32 } from './dictionary.ts'
 
 /** Bytes of a block, not compressed. Kubernetes' clients send some dozens. */

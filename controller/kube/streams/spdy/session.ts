@@ -4,7 +4,7 @@
  * session.
  */
 import type { Duplex } from 'node:stream'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { Channel } from '../../../../proto/base/channel.ts'
 import type { Clock } from '../../../../proto/base/clock.ts'
 import { drained } from '../../../../proto/base/drained.ts'

@@ -1,5 +1,5 @@
 /** `npm run shop -- REGISTRY`: makes the shop's images and pushes them. */
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { pushShopImages } from './build.ts'
 
 const [registry] = process.argv.slice(2)

@@ -3,7 +3,7 @@
  * unmounted. machine-boot mounts it.
  */
 import { join } from 'node:path'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import type { Machine, MachineDisk } from '../../contract.ts'
 import { THROTTLE } from './cgroups.ts'
 import type { DiskSettings } from './container.ts'

@@ -2,7 +2,7 @@
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { delay, systemClock } from '../../../../proto/base/clock.ts'
 import { ensureNodeImage, HOME, type NodeImageOptions } from '../../../node-image/node-image.ts'
 import type {

@@ -1,7 +1,7 @@
 /** A machine that is a container, known by its record: what can be done to it. */
 import { Readable } from 'node:stream'
 import { extract } from 'tar-stream'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { delay, systemClock } from '../../../../proto/base/clock.ts'
 import type { CommandOptions, CommandResult } from '../../../../proto/base/command.ts'
 import type { JsonValue } from '../../../../proto/gen/types.ts'

@@ -3,7 +3,7 @@
  * machine can have its own.
  */
 import type { JsonValue } from '../../../../proto/gen/types.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import type { NetworkRecord } from '../../contract.ts'
 import { RIG_LABEL } from './container.ts'
 import { engineError, hasStatus, type DockerClient } from './engine.ts'

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { chmod, mkdir, open, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { systemClock } from '../../../../proto/base/clock.ts'
 import { identify, readProcess } from '../../../../proto/base/process.ts'
 import type { MachineFile, MachineSpec } from '../../contract.ts'

@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { delay, systemClock } from '../../../../proto/base/clock.ts'
 
 export type CgroupMode = 'v2' | 'v1' | 'hybrid'

@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rm, stat, statfs, truncate } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { delay, systemClock } from '../../../../proto/base/clock.ts'
 import { isAlive, type ProcessIdentity } from '../../../../proto/base/process.ts'
 import type { Machine, MachineDisk } from '../../contract.ts'

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { access, constants, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import type {
   Capabilities,
   Demand,

@@ -1,6 +1,6 @@
 /** The host's side of a rig's network: one bridge, a cable to each machine, and the way out. */
 import { existsSync } from 'node:fs'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { delay, systemClock } from '../../../../proto/base/clock.ts'
 import { runProgram } from './programs.ts'
 

@@ -1,5 +1,5 @@
 /** A machine made of namespaces, known by its record: what can be done to it. */
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import type { CommandOptions, CommandResult } from '../../../../proto/base/command.ts'
 import { delay, systemClock } from '../../../../proto/base/clock.ts'
 import { isAlive } from '../../../../proto/base/process.ts'

@@ -1,6 +1,6 @@
 /** Where on the host a machine's parts are, and what of it must be remembered. */
 import { basename, dirname, join } from 'node:path'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import type { JsonValue } from '../../../../proto/gen/types.ts'
 import type { ProcessIdentity } from '../../../../proto/base/process.ts'
 import type { MachineRecord, MachineSpec } from '../../contract.ts'

@@ -4,7 +4,7 @@
  * one who does not know its pid.
  */
 import { renameSync, watchFile, writeFileSync } from 'node:fs'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { systemClock as clock } from '../../../../proto/base/clock.ts'
 import { systemRandom as random } from '../../../../proto/base/random.ts'
 import { DnsResponder } from './dns-responder.ts'

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ContentStore, type Ingest } from '../../../../agent/images/content/content-store.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
 
 const BYTES = randomBytes(600_000)

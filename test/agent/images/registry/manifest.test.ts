@@ -13,7 +13,7 @@ import {
   type Manifest,
 } from '../../../../agent/images/registry/manifest.ts'
 import { chainIds } from '../../../../agent/images/puller.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 
 const digest = (digit: string): string => `sha256:${digit.repeat(64)}`
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))

@@ -5,7 +5,7 @@ import { LayerTree, type LowerLayers } from '../../../../agent/images/unpack/lay
 import type { EntryType, TarEntry } from '../../../../agent/images/unpack/tar-entry.ts'
 import { TarReader } from '../../../../agent/images/unpack/tar-reader.ts'
 import { encodeHeader, END_OF_ARCHIVE, padding } from '../../../../agent/images/unpack/tar-writer.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 
 const PLAIN: TarEntry = {
   path: 'f',

@@ -1,6 +1,6 @@
 /** VXLAN packets made by hand (RFC 7348), and a process that sends them from a network namespace. */
 import { run } from '../../../../proto/base/command.ts'
-import { readAddress } from '../../../../proto/api/cidr.ts'
+import { readAddress } from '../../../../proto/base/cidr.ts'
 
 export interface Forged {
   readonly vni: number

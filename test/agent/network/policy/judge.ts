@@ -1,7 +1,7 @@
 /** What nodes' entries say of a packet: read slowly, entry by entry, to test what is made of them. */
-import { rangeContains, readAddress, readCidr } from '../../../../proto/api/cidr.ts'
+import { rangeContains, readAddress, readCidr } from '../../../../proto/base/cidr.ts'
 import type { NetworkView } from '../../../../agent/network/contract.ts'
-import type { PolicyProtocol } from '../../../../proto/api/network-policy.ts'
+import type { PolicyProtocol } from '../../../../proto/objects/network-policy.ts'
 import type { GuardedPod, PolicyRule } from '../../../../proto/gen/types.ts'
 
 export interface Packet {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { PolicyGuard } from '../../../../agent/network/policy/policy-guard.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { run } from '../../../../proto/base/command.ts'
 import type { NetworkPolicy, Pod } from '../../../../proto/gen/types.ts'
 import {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Run } from '../../../../agent/launcher.ts'
 import { ServiceProxy } from '../../../../agent/network/services/service-proxy.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { silentLogger } from '../../../../proto/base/logger.ts'
 import { endpoint, port, TestView } from './view.ts'
 

@@ -1,7 +1,7 @@
 /** What nodes are told of policies, against the plain reading of the policies. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { explainPolicies, type PolicyEnd } from '../../../../proto/api/network-policy.ts'
+import { explainPolicies, type PolicyEnd } from '../../../../proto/objects/network-policy.ts'
 import { isTerminal } from '../../../../controller/reconcile/pod-state.ts'
 import type { Pod } from '../../../../proto/gen/types.ts'
 import { passes } from '../../../agent/network/policy/judge.ts'

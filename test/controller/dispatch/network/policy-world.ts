@@ -8,11 +8,11 @@ import type { Cached, Change, Informer } from '../../../../controller/informer/c
 import { NetworkFeed } from '../../../../controller/dispatch/network/feed.ts'
 import { PoliciesSource } from '../../../../controller/dispatch/network/policies/policies-source.ts'
 import { NetworkStream } from '../../../../controller/dispatch/network/stream.ts'
-import { applyDefaults } from '../../../../proto/api/defaults.ts'
-import type { PolicyWorld as Stated } from '../../../../proto/api/network-policy.ts'
-import { describeProblem } from '../../../../proto/api/problem.ts'
-import { validate } from '../../../../proto/api/validation.ts'
-import { decode, decodeResource, encode, encodeResource } from '../../../../proto/api/wire.ts'
+import { applyDefaults } from '../../../../proto/codec/defaults.ts'
+import type { PolicyWorld as Stated } from '../../../../proto/objects/network-policy.ts'
+import { describeProblem } from '../../../../proto/base/problem.ts'
+import { validate } from '../../../../proto/validation/validation.ts'
+import { decode, decodeResource, encode, encodeResource } from '../../../../proto/codec/wire.ts'
 import type {
   AnyResource,
   Kind,

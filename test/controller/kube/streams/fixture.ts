@@ -7,8 +7,8 @@ import { WebSocket } from 'ws'
 import { joinConnection } from '../../../../agent/streams/forward.ts'
 import { MASTERS } from '../../../../controller/api/authorization.ts'
 import type { PodStreams } from '../../../../controller/dispatch/pods.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
-import type { CallContext } from '../../../../proto/api/rpc.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
+import type { CallContext } from '../../../../proto/rpc/rpc.ts'
 import type {
   ExecInput,
   ExecOutput,

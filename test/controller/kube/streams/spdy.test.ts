@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { DICTIONARY } from '../../../../controller/kube/streams/spdy/dictionary.ts'
 import { CONTROL_LIMIT, FrameReader, FrameWriter, type Frame } from '../../../../controller/kube/streams/spdy/frames.ts'
 import { BLOCK_LIMIT, HeaderReader, HeaderWriter } from '../../../../controller/kube/streams/spdy/headers.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 
 const streamId = fc.integer({ min: 1, max: 0x7fff_ffff })
 const headers = fc

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { HttpError } from '../../../../controller/kube/status.ts'
 import { READ_DEADLINE, YamlReader } from '../../../../controller/kube/yaml/yaml-reader.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 
 const LONG = `data:\n${Array.from({ length: 200 }, (_, index) => `  key${index}: value`).join('\n')}\n`
 /** Takes a good part of a second, though it is small. */

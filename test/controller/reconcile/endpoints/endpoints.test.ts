@@ -8,7 +8,7 @@ import { EndpointSliceReconciler } from '../../../../controller/reconcile/endpoi
 import { GarbageReconciler } from '../../../../controller/reconcile/garbage/reconciler.ts'
 import { NamespaceReconciler } from '../../../../controller/reconcile/namespace/reconciler.ts'
 import { runReconcilers, type ReconcileParts } from '../../../../controller/reconcile/runner.ts'
-import { formatTime } from '../../../../proto/api/time.ts'
+import { formatTime } from '../../../../proto/base/time.ts'
 import { systemClock } from '../../../../proto/base/clock.ts'
 import { silentLogger } from '../../../../proto/base/logger.ts'
 import type { Endpoints, EndpointSlice, Pod, Service } from '../../../../proto/gen/types.ts'

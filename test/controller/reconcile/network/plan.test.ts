@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { planNetwork, type NetworkSituation } from '../../../../controller/reconcile/network/plan.ts'
-import { readCidr, rangeContains, rangesOverlap } from '../../../../proto/api/cidr.ts'
+import { readCidr, rangeContains, rangesOverlap } from '../../../../proto/base/cidr.ts'
 import type { Network, NetworkStatus } from '../../../../proto/gen/types.ts'
 
 const NOW = Date.UTC(2026, 0, 1)

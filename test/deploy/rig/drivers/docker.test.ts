@@ -4,7 +4,7 @@ import { settingsFile } from '../../../../deploy/rig/drivers/docker/disk.ts'
 import { findShortcomings, type EngineFacts } from '../../../../deploy/rig/drivers/docker/engine-check.ts'
 import { engineError, hasStatus } from '../../../../deploy/rig/drivers/docker/engine.ts'
 import { addressIn } from '../../../../deploy/rig/drivers/docker/network.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import type { MachineSpec } from '../../../../deploy/rig/contract.ts'
 
 const GIBI = 2 ** 30

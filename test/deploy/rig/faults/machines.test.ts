@@ -1,7 +1,7 @@
 /** kill, stop, cont, reboot and power-off of whole machines, as they lie over one another. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import type { MachineState } from '../../../../deploy/rig/contract.ts'
 import { FaultEngine } from '../../../../deploy/rig/faults/engine.ts'
 import { faultTypes } from '../../../../deploy/rig/faults/index.ts'

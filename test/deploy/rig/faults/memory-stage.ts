@@ -2,7 +2,7 @@
  * A rig in memory: machines that only have a state, and a record that is kept as text, so that what is not JSON does
  * not survive.
  */
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
 import { Semaphore } from '../../../../proto/base/turns.ts'
 import type { Capabilities, Driver, Machine, MachineSpec, MachineState, Role } from '../../../../deploy/rig/contract.ts'

@@ -1,8 +1,8 @@
 /** What is said of what was seen. */
 import assert from 'node:assert/strict'
-import { GantryError } from '../../../../proto/api/errors.ts'
-import { applyDefaults } from '../../../../proto/api/defaults.ts'
-import { decodeJson } from '../../../../proto/api/codec.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
+import { applyDefaults } from '../../../../proto/codec/defaults.ts'
+import { decodeJson } from '../../../../proto/codec/codec.ts'
 import { judge, merge } from '../../../../deploy/rig/scenario/judgement.ts'
 import { essenceOf, type Sight } from '../../../../deploy/rig/scenario/probe.ts'
 import type { Condition } from '../../../../deploy/rig/scenario/scenario.ts'

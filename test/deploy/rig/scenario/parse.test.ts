@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { faultTypes } from '../../../../deploy/rig/faults/index.ts'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import { allSteps } from '../../../../deploy/rig/scenario/result.ts'
 import type { Condition } from '../../../../deploy/rig/scenario/scenario.ts'
 import { parse } from './fake-rig.ts'

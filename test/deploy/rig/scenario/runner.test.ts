@@ -3,7 +3,7 @@
  * what is left.
  */
 import assert from 'node:assert/strict'
-import { GantryError } from '../../../../proto/api/errors.ts'
+import { GantryError } from '../../../../proto/base/errors.ts'
 import type { StepFailure } from '../../../../deploy/rig/scenario/result.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
 import { deployment, pod } from '../../../cli/objects.ts'

@@ -1,0 +1,28 @@
+/** Where the entrance is reached. */
+import { entranceNodes } from '../../../proto/objects/ingress/classes.ts'
+import type { Node } from '../../../proto/gen/types.ts'
+
+/**
+ * Addresses of the entrance's nodes that are ready: the external ones of a node that has any, else its internal ones.
+ */
+export function entranceAddresses(nodes: readonly Node[]): string[] {
+  return entranceNodes(nodes)
+    .filter(isReady)
+    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+    .flatMap(({ status }) => {
+      const ofType = (type: string): string[] =>
+        (status.addresses ?? [])
+          .filter((address) => address.type === type)
+          .map(({ address = '' }) => address)
+          .filter((address) => address !== '')
+      const external = ofType('ExternalIP')
+      return external.length > 0 ? external : ofType('InternalIP')
+    })
+}
+
+function isReady({ metadata, status }: Node): boolean {
+  return (
+    metadata.deletionTimestamp === undefined &&
+    status.conditions?.some(({ type, status: holds }) => type === 'Ready' && holds === 'True') === true
+  )
+}

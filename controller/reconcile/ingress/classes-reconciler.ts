@@ -1,0 +1,89 @@
+/** Makes the built-in classes, and accepts GatewayClasses of the entrance. Keys are names of classes. */
+import { GantryError } from '../../../proto/base/errors.ts'
+import { ENTRANCE_CLASS, ENTRANCE_CONTROLLER } from '../../../proto/objects/ingress/classes.ts'
+import { sameJson } from '../../../proto/schema/shape.ts'
+import type { WriteContext } from '../../api/contract.ts'
+import { keyOf, makeKey, splitKey } from '../key.ts'
+import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { withVerdicts } from './conditions.ts'
+
+export class EntranceClasses implements Reconciler {
+  readonly name = 'entrance-classes'
+  readonly concurrency = 1
+  readonly inputs
+  readonly #parts: ReconcileParts
+  readonly #context: WriteContext
+
+  constructor(parts: ReconcileParts) {
+    this.#parts = parts
+    this.#context = writeContext(parts, this.name)
+    this.inputs = [
+      input('IngressClass', ({ cached }) => [keyOf(cached.object)]),
+      input('GatewayClass', ({ cached }) => [keyOf(cached.object)]),
+    ]
+  }
+
+  /** Where there are no classes at all, no change tells of it. */
+  wake(add: (key: string) => void): () => void {
+    add(makeKey('', ENTRANCE_CLASS))
+    return () => undefined
+  }
+
+  async reconcile(key: string): Promise<undefined> {
+    const { name } = splitKey(key)
+    const { informer } = this.#parts
+    if (name === ENTRANCE_CLASS) {
+      if (informer.lister('IngressClass').get('', name) === undefined)
+        await this.#create({ kind: 'IngressClass', metadata: { name }, spec: { controller: ENTRANCE_CONTROLLER } })
+      if (informer.lister('GatewayClass').get('', name) === undefined)
+        await this.#create({
+          kind: 'GatewayClass',
+          metadata: { name },
+          spec: { controllerName: ENTRANCE_CONTROLLER, description: 'Served by the nodes that are an entrance' },
+        })
+    }
+    await this.#accept(name)
+    return undefined
+  }
+
+  async #create(draft: {
+    kind: 'IngressClass' | 'GatewayClass'
+    metadata: { name: string }
+    spec: object
+  }): Promise<void> {
+    try {
+      await this.#parts.api.create(draft, this.#context)
+    } catch (thrown) {
+      if (!GantryError.is(thrown, 'AlreadyExists')) throw thrown
+    }
+  }
+
+  async #accept(name: string): Promise<void> {
+    const { informer, clock, api } = this.#parts
+    const known = informer.lister('GatewayClass').get('', name)
+    if (known === undefined || known.spec.controllerName !== ENTRANCE_CONTROLLER) return
+    const { uid, generation } = known.metadata
+    const status = {
+      ...known.status,
+      conditions: withVerdicts(
+        known.status.conditions,
+        [{ type: 'Accepted', status: 'True', reason: 'Accepted', message: 'The entrance serves it' }],
+        generation,
+        clock.now(),
+      ),
+    }
+    if (sameJson(status, known.status)) return
+    await api.mutate(
+      'GatewayClass',
+      '',
+      name,
+      'status',
+      (stored) => {
+        if (stored.metadata.uid !== uid) return false
+        stored.status = status
+        return undefined
+      },
+      this.#context,
+    )
+  }
+}

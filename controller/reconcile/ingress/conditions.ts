@@ -1,0 +1,28 @@
+/** Conditions of the Gateway API: each says which generation of the object it is about. */
+import { formatTime } from '../../../proto/base/time.ts'
+import type { Condition } from '../../../proto/gen/types.ts'
+
+export interface Verdict {
+  readonly type: string
+  readonly status: 'True' | 'False' | 'Unknown'
+  readonly reason: string
+  readonly message: string
+}
+
+/** Exactly these conditions beside those of other types; the time of one that keeps its status stays. */
+export function withVerdicts(
+  conditions: readonly Condition[] | undefined,
+  verdicts: readonly Verdict[],
+  generation: number | undefined,
+  now: number,
+): Condition[] {
+  const types = new Set(verdicts.map(({ type }) => type))
+  return [
+    ...(conditions ?? []).filter(({ type }) => !types.has(type)),
+    ...verdicts.map((verdict): Condition => {
+      const before = conditions?.find(({ type }) => type === verdict.type)
+      const lastTransitionTime = before?.status === verdict.status ? before.lastTransitionTime : formatTime(now)
+      return { ...verdict, ...(generation === undefined ? {} : { observedGeneration: generation }), lastTransitionTime }
+    }),
+  ]
+}

@@ -1,0 +1,96 @@
+/**
+ * What is accepted of a pod or a pod template and is probably not meant, in Kubernetes' words: items of keyed lists
+ * that hide or repeat others.
+ * https://kubernetes.io/blog/2020/09/03/warnings/
+ */
+import type { AnyResource, Container, ContainerPort, EnvVar, PodSpec } from '../gen/types.ts'
+import { entryPath, fieldPath } from '../base/path.ts'
+
+/** One sentence for each; none for kinds without pods. */
+export function warningsOf(object: AnyResource): string[] {
+  switch (object.kind) {
+    case 'Pod':
+      return podWarnings(object.spec, 'spec')
+    case 'ReplicaSet':
+    case 'Deployment':
+      return object.spec.template === undefined ? [] : podWarnings(object.spec.template.spec, 'spec.template.spec')
+    default:
+      return []
+  }
+}
+
+function podWarnings(spec: PodSpec, path: string): string[] {
+  const { hostAliases = [], imagePullSecrets = [] } = spec
+  return [
+    ...repeated(
+      hostAliases.map(({ ip }) => ip),
+      fieldPath(path, 'hostAliases'),
+      'ip',
+    ),
+    ...repeated(
+      imagePullSecrets.map(({ name }) => name),
+      fieldPath(path, 'imagePullSecrets'),
+      'name',
+    ),
+    ...containersOf(spec, path).flatMap(({ at, env = [] }) => hidden(env, fieldPath(at, 'env'))),
+    ...sharedPorts(spec, path),
+  ]
+}
+
+type Placed = Pick<Container, 'env' | 'ports'> & { readonly at: string }
+
+function containersOf({ initContainers = [], containers, ephemeralContainers = [] }: PodSpec, path: string): Placed[] {
+  return Object.entries({ initContainers, containers, ephemeralContainers }).flatMap(([field, list]) =>
+    list.map(({ env, ports }, index) => ({ env, ports, at: entryPath(fieldPath(path, field), index) })),
+  )
+}
+
+function repeated(values: readonly (string | undefined)[], path: string, field: string): string[] {
+  const seen = new Set<string>()
+  return values.flatMap((value = '', index) => {
+    if (seen.has(value))
+      return [`${fieldPath(entryPath(path, index), field)}: duplicate ${field} ${JSON.stringify(value)}`]
+    seen.add(value)
+    return []
+  })
+}
+
+/** A variable that comes again may use the one before it: `$(PATH):/more` hides nothing. */
+function hidden(env: readonly EnvVar[], path: string): string[] {
+  const seen = new Set<string>()
+  return env.flatMap(({ name, value = '', valueFrom }, index) => {
+    const first = !seen.has(name)
+    seen.add(name)
+    const reference = `$(${name})`
+    if (first || (valueFrom === undefined && value !== reference && value.includes(reference))) return []
+    return [
+      `${entryPath(path, index)}: hides previous definition of ${JSON.stringify(name)}, which may be dropped when using apply`,
+    ]
+  })
+}
+
+/** One port of the pod, in one container or in several. */
+function sharedPorts(spec: PodSpec, path: string): string[] {
+  const seen = new Map<string, { readonly at: string; readonly port: ContainerPort }[]>()
+  return containersOf(spec, path).flatMap(({ at: container, ports = [] }) =>
+    ports.flatMap((port, index) => {
+      const at = entryPath(fieldPath(container, 'ports'), index)
+      const key = `${port.containerPort}/${port.protocol}`
+      const others = seen.get(key) ?? []
+      seen.set(key, [...others, { at, port }])
+      return others.flatMap((other) => {
+        const relation = relationOf(port, other.port)
+        return relation === undefined ? [] : [`${at}: ${relation} port definition with ${other.at}`]
+      })
+    }),
+  )
+}
+
+function relationOf(
+  { hostPort = 0, hostIP = '' }: ContainerPort,
+  { hostPort: port = 0, hostIP: address = '' }: ContainerPort,
+): string | undefined {
+  if (hostPort === port && hostIP === address) return 'duplicate'
+  if (hostPort === 0 || port === 0) return 'overlapping'
+  return hostPort === port && (hostIP === '') !== (address === '') ? 'dangerously ambiguous' : undefined
+}

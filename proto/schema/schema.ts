@@ -1,0 +1,208 @@
+/**
+ * The schema as data: what decoding, defaulting, validation, merging and `explain` are derived from. Made by
+ * proto/generate.ts.
+ */
+import { schema } from '../gen/schema.ts'
+import type { AnyResource, Kind } from '../gen/types.ts'
+import { customKinds } from './custom/definitions.ts'
+import { GantryError } from '../base/errors.ts'
+
+/** The options of options.proto that a field carries. */
+export interface FieldOptions {
+  readonly required?: boolean
+  readonly always?: boolean
+  readonly default?: string
+  readonly enum?: readonly string[]
+  readonly format?: string
+  readonly frozen?: boolean
+  readonly mergeKey?: readonly string[]
+  readonly secret?: boolean
+  readonly inline?: boolean
+  readonly base64?: boolean
+  readonly unsupported?: string
+  readonly readOnly?: boolean
+  readonly inert?: readonly string[]
+  readonly keyFormat?: string
+  readonly set?: boolean
+  readonly retainKeys?: boolean
+  readonly atomic?: boolean
+  readonly presence?: boolean
+  readonly written?: boolean
+  readonly repeats?: boolean
+}
+
+export interface FieldSchema {
+  readonly name: string
+  readonly number: number
+  readonly kind: 'scalar' | 'message' | 'enum'
+  /** A protobuf scalar's name, or the message's or enum's. For a map, of its values; keys are strings. */
+  readonly type: string
+  readonly label: 'optional' | 'repeated' | 'map'
+  /** A proto3 field without presence: absent means its zero value. */
+  readonly implicit: boolean
+  readonly oneof?: string
+  readonly options: FieldOptions
+}
+
+export interface ResourceSchema {
+  readonly group: string
+  readonly version: string
+  readonly kind: string
+  readonly plural: string
+  readonly namespaced: boolean
+  readonly shortNames: readonly string[]
+  /** The message, where the kind's name is that of another message. */
+  readonly message?: string
+  /** The store does not keep it. */
+  readonly virtual?: boolean
+  /** Fields of metadata that a write of the status may change; absent for none. */
+  readonly statusMetadata?: readonly string[]
+  /** Whether metadata.generation counts changes; absent if that is so for what has a spec. */
+  readonly generation?: boolean
+}
+
+export interface MessageSchema {
+  readonly name: string
+  readonly fields: readonly FieldSchema[]
+  readonly resource?: ResourceSchema
+}
+
+export interface EnumSchema {
+  readonly name: string
+  readonly values: Readonly<Record<string, number>>
+}
+
+export interface ServiceSchema {
+  readonly name: string
+  readonly methods: readonly {
+    name: string
+    request: string
+    response: string
+    requestStream: boolean
+    responseStream: boolean
+  }[]
+}
+
+export interface Schema {
+  readonly messages: Readonly<Record<string, MessageSchema>>
+  readonly enums: Readonly<Record<string, EnumSchema>>
+  readonly services: Readonly<Record<string, ServiceSchema>>
+}
+
+export { schema }
+
+/** Messages that are one value in YAML, JSON and memory: a quantity is "100m", a time is RFC 3339 text, … */
+export const SPECIAL_MESSAGES: ReadonlySet<string> = new Set([
+  'Quantity',
+  'Time',
+  'MicroTime',
+  'Duration',
+  'IntOrString',
+  'FieldsV1',
+  'ExtraValue',
+  'JSON',
+  'JSONSchemaPropsOrArray',
+  'JSONSchemaPropsOrBool',
+  'JSONSchemaPropsOrStringArray',
+])
+
+/** The schema of a message; a name that does not exist is a programming error. */
+export function messageSchema(name: string): MessageSchema {
+  const message = schema.messages[name]
+  if (message === undefined) throw new TypeError(`no message ${name} in the schema`)
+  return message
+}
+
+const declared: readonly ResourceSchema[] = Object.values(schema.messages).flatMap((message) => message.resource ?? [])
+
+/** Every kind of the schema that the store keeps; CustomResourceDefinitions define more (allResources). */
+export const resources: readonly ResourceSchema[] = declared.filter(({ virtual }) => virtual !== true)
+
+/** Kinds that only requests and answers have: reviews, metrics, … */
+export const virtualResources: readonly ResourceSchema[] = declared.filter(({ virtual }) => virtual === true)
+
+const byKind = new Map(resources.map((resource) => [resource.kind, resource]))
+
+/**
+ * Every kind that the store keeps now, those that are defined while the program runs with the name that clients call
+ * them.
+ */
+export function allResources(): ResourceSchema[] {
+  return [...resources, ...[...customKinds.all()].map(({ resource }) => resource)]
+}
+
+/** All kinds, as `object.kind` has them. */
+export function allKinds(): Kind[] {
+  return [...resources.map(({ kind }) => kind as Kind), ...[...customKinds.all()].map(({ id }) => id)]
+}
+
+/** Whether there is a kind of that name: one that was defined may be gone. */
+export function isKind(kind: string): kind is Kind {
+  return byKind.has(kind) || customKinds.get(kind) !== undefined
+}
+
+/** The resource of a kind that there is; NotFound for one whose definition is gone. */
+export function resourceOf(kind: Kind): ResourceSchema {
+  const resource = byKind.get(kind) ?? customKinds.get(kind)?.resource
+  if (resource === undefined) throw unknownKind(kind)
+  return resource
+}
+
+/**
+ * What is thrown of a kind that there is not: NotFound where its definition may have gone a moment ago, else a fault of
+ * the program.
+ */
+export function unknownKind(kind: Kind): Error {
+  return kind.includes('.')
+    ? new GantryError('NotFound', `the kind ${kind} is not defined (any more)`)
+    : new TypeError(`no kind ${kind} in the schema`)
+}
+
+/** The kind of a resource: what `object.kind` is in memory. */
+export function kindOf({ kind, group, plural }: ResourceSchema): Kind {
+  return customKinds.byPlural(group, plural)?.id ?? (kind as Kind)
+}
+
+/** "v1" or "apps/v1". */
+export function apiVersionOf(resource: Pick<ResourceSchema, 'group' | 'version'>): string {
+  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`
+}
+
+/** The kind with this name in this group and version, or undefined. */
+export function findKind(apiVersion: string, kind: string): Kind | undefined {
+  const resource = byKind.get(kind)
+  return resource !== undefined && apiVersionOf(resource) === apiVersion
+    ? (resource.kind as Kind)
+    : customKinds.find(apiVersion, kind)?.id
+}
+
+/**
+ * The resource that a person means by a word on the command line: kind, plural, singular or short name, in any case,
+ * optionally with the group behind a dot ("deployments.apps"). Undefined if none fits.
+ */
+export function findResource(word: string): ResourceSchema | undefined {
+  const [name = '', ...rest] = word.toLowerCase().split('.')
+  const group = rest.join('.')
+  const own = resources.find((resource) => {
+    if (group !== '' && group !== resource.group && group !== `${resource.version}.${resource.group}`) return false
+    return [resource.kind.toLowerCase(), resource.plural, ...resource.shortNames].includes(name)
+  })
+  return (
+    own ??
+    [...customKinds.all()].find(({ resource, names, versions }) => {
+      if (
+        group !== '' &&
+        group !== resource.group &&
+        !versions.some((version) => version.served && group === `${version.name}.${resource.group}`)
+      )
+        return false
+      return [resource.kind.toLowerCase(), resource.plural, names.singular, ...resource.shortNames].includes(name)
+    })?.resource
+  )
+}
+
+/** "Pod default/web" or "Node n1": how messages name an object. */
+export function describeObject(object: Pick<AnyResource, 'kind' | 'metadata'>): string {
+  const { namespace, name } = object.metadata
+  return `${customKinds.get(object.kind)?.resource.kind ?? object.kind} ${namespace === '' ? '' : `${namespace}/`}${name}`
+}
