@@ -23,7 +23,7 @@ import { VXLAN_PORT } from './network/fabric/plan.ts'
 import { mayNodeSetLabel } from '../proto/objects/node-labels.ts'
 import type { RegistriesConfig } from './images/contract.ts'
 import { DEFAULT_UNPACK_LIMITS } from './images/unpack/unpack-budget.ts'
-import { flawOfAllowedSysctl } from './pods/sysctls.ts'
+import { flawOfAllowedSysctl } from './pods/plan/sysctls.ts'
 
 /** PEM files. */
 export interface TlsFiles {

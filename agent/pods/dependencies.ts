@@ -12,11 +12,11 @@ import type { StateStore } from '../state/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
 import type { Volumes } from '../volumes/volumes.ts'
 import type { AssignedObjects } from './assigned-objects.ts'
-import type { ImageAccounts } from './image-accounts.ts'
+import type { ImageAccounts } from './steps/image-accounts.ts'
 import type { NodeNetwork } from './node-network.ts'
-import type { PodEvents } from './pod-events.ts'
-import type { Actions } from './probes/contract.ts'
-import type { StatusOrigin } from './status.ts'
+import type { PodEvents } from './status/pod-events.ts'
+import type { Actions } from './health/contract.ts'
+import type { StatusOrigin } from './status/status.ts'
 
 /** What pods need to know of their node. */
 export interface NodeFacts {

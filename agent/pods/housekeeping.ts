@@ -6,7 +6,7 @@ import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { ImageService } from '../images/contract.ts'
 import type { RuntimeDriver } from '../runtime/contract.ts'
-import { logSize, rotate, type RotationLimits } from './logs/log-files.ts'
+import { logSize, rotate, type RotationLimits } from '../streams/logs/log-files.ts'
 import type { Pods } from './pods.ts'
 
 export interface ImageRetention {

@@ -11,15 +11,15 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Container, ObservedPod, Pod, TimelineStep } from '../../proto/gen/types.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
 import type { Instance, PodRecord, Termination } from '../state/contract.ts'
-import { endHooks } from './hooks.ts'
-import { InstanceEnds } from './instance-ends.ts'
-import { PodHealth } from './pod-health.ts'
-import { readinessGates } from './readiness-gates.ts'
-import { grant, noteResize, refuseGrant } from './resize.ts'
-import { StepRunner, type StepHost } from './step-runner.ts'
+import { endHooks } from './steps/hooks.ts'
+import { InstanceEnds } from './steps/instance-ends.ts'
+import { PodHealth } from './health/pod-health.ts'
+import { readinessGates } from './status/readiness-gates.ts'
+import { grant, noteResize, refuseGrant } from './plan/resize.ts'
+import { StepRunner, type StepHost } from './steps/step-runner.ts'
 import { hasConfiguredEnvironment } from './assigned-objects.ts'
 import type { PodDependencies } from './dependencies.ts'
-import { plan, stepKey, type Step } from './plan.ts'
+import { plan, stepKey, type Step } from './plan/plan.ts'
 import {
   hasWorkLeft,
   isLeaving,
@@ -30,11 +30,11 @@ import {
   type PodState,
   type Provision,
   type StepFailure,
-} from './pod-state.ts'
-import { StatusNews } from './status-news.ts'
-import { stepFailure } from './step-failure.ts'
-import { lostTermination } from './termination.ts'
-import { boundWaits, CLOCK_SET, moveWaits } from './waits.ts'
+} from './plan/pod-state.ts'
+import { StatusNews } from './status/status-news.ts'
+import { stepFailure } from './plan/step-failure.ts'
+import { lostTermination } from './steps/termination.ts'
+import { boundWaits, CLOCK_SET, moveWaits } from './plan/waits.ts'
 
 /** The version of volumes as an earlier run of the agent left them. */
 const KEPT = 'kept'

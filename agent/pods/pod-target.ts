@@ -8,7 +8,7 @@ import type { StreamTarget, TargetContainer } from '../streams/target.ts'
 import type { PodRecord } from '../state/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
 import type { PodMachine } from './pod-machine.ts'
-import { isStopping, peekContainer } from './pod-state.ts'
+import { isStopping, peekContainer } from './plan/pod-state.ts'
 
 export class PodTarget implements StreamTarget {
   readonly #machine: PodMachine

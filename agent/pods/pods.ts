@@ -22,15 +22,15 @@ import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts
 import type { Workload } from '../session/contract.ts'
 import type { PodRecord } from '../state/contract.ts'
 import type { StreamTarget } from '../streams/target.ts'
-import { admit } from './admission.ts'
+import { admit } from './plan/admission.ts'
 import type { PodDependencies } from './dependencies.ts'
-import { readLog } from './logs/log-reader.ts'
+import { readLog } from '../streams/logs/log-reader.ts'
 import { containerName, notRunning, PodTarget } from './pod-target.ts'
 import { PodMachine } from './pod-machine.ts'
-import { newRecord, peekContainer } from './pod-state.ts'
-import { awaitsGrant, grantedPod } from './resize.ts'
-import { hasEnded } from './status.ts'
-import { refuseSysctls } from './sysctls.ts'
+import { newRecord, peekContainer } from './plan/pod-state.ts'
+import { awaitsGrant, grantedPod } from './plan/resize.ts'
+import { hasEnded } from './status/status.ts'
+import { refuseSysctls } from './plan/sysctls.ts'
 
 /** Pieces of a command's input or output that wait here at most: whoever sends more is made to wait. */
 const IN_FLIGHT = 4

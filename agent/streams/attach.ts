@@ -8,7 +8,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import type { RunGroup } from '../../proto/base/run-group.ts'
 import type { AttachStart, ExecInput, ExecOutput } from '../../proto/gen/types.ts'
-import { followPieces } from '../pods/logs/log-reader.ts'
+import { followPieces } from './logs/log-reader.ts'
 import type { ContainerInput, RuntimeDriver } from '../runtime/contract.ts'
 import type { StreamTarget, TargetContainer } from './target.ts'
 

@@ -13,7 +13,7 @@ import type {
   Volume,
 } from '../../proto/gen/types.ts'
 import type { ConfigSource } from '../pods/assigned-objects.ts'
-import { fieldValue, resourceValue, type PodPlace } from '../pods/fields.ts'
+import { fieldValue, resourceValue, type PodPlace } from '../pods/steps/fields.ts'
 
 export interface ProjectedFile {
   readonly content: Uint8Array

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Image, ImageConfig, ImageService } from '../../agent/images/contract.ts'
 import type { Attachment, Network, NodeRanges } from '../../agent/network/contract.ts'
-import type { Actions, ActionTarget, Outcome } from '../../agent/pods/probes/contract.ts'
+import type { Actions, ActionTarget, Outcome } from '../../agent/pods/health/contract.ts'
 import type { Container, Event, LifecycleHandler, ObservedPod, Pod, ProbeHandler } from '../../proto/gen/types.ts'
 import type { Reports } from '../../agent/session/contract.ts'
 

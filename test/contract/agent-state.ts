@@ -1,7 +1,7 @@
 /** What every StateStore does. Each run gets a fresh place; `open` may be called again to read what was written. */
 import assert from 'node:assert/strict'
 import type { StateStore } from '../../agent/state/contract.ts'
-import { newRecord } from '../../agent/pods/pod-state.ts'
+import { newRecord } from '../../agent/pods/plan/pod-state.ts'
 import { makePod } from '../agent/fakes.ts'
 
 const RANGES = {

@@ -8,7 +8,7 @@ import { formatTime } from '../../proto/base/time.ts'
 import { decodeResource, type Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { FakeClock, Timer } from '../../proto/base/clock.ts'
-import { WITHDRAWAL_WAIT } from '../../agent/pods/ending.ts'
+import { WITHDRAWAL_WAIT } from '../../agent/pods/plan/ending.ts'
 import type {
   Assignments,
   ControllerMessage,

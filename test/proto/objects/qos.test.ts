@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { qualityOf } from '../../../proto/objects/qos.ts'
 import type { Container } from '../../../proto/gen/types.ts'
-import { qualityOfService } from '../../../agent/pods/quality.ts'
+import { qualityOfService } from '../../../agent/pods/steps/quality.ts'
 import { makeContainer, makePod } from '../../agent/fakes.ts'
 
 describe('quality of service', () => {
