@@ -1,19 +1,31 @@
 /**
- * The services of the schema over gRPC: promises, async iterables and AbortSignals outside, GantryErrors in both
- * directions. An error travels as gRPC status plus an ErrorStatus in the trailing metadata `gantry-error-bin`.
+ * The services of the schema over gRPC (see contract.ts). An error travels as gRPC status plus an ErrorStatus in the
+ * trailing metadata `gantry-error-bin`.
  */
 import { isIP } from 'node:net'
 import * as grpc from '@grpc/grpc-js'
 import { Channel } from '../base/channel.ts'
 import { systemClock } from '../base/clock.ts'
-import type { Messages, Services } from '../gen/types.ts'
+import type { Services } from '../gen/types.ts'
 import { GantryError, GRPC_STATUS, type ErrorCode } from '../base/errors.ts'
-import { schema } from '../schema/schema.ts'
-import { decode, encode, type Input } from '../codec/wire.ts'
+import {
+  CONTROLLER_HOST,
+  type AuthorizeCall,
+  type CallContext,
+  type CallOptions,
+  type Client,
+  type Connection,
+  type Handlers,
+  type Liveness,
+  type RpcServer,
+} from './contract.ts'
+import { cancelled, packError, unpackError } from './error-status.ts'
+import { MESSAGE_LIMIT, methodsOf, WINDOW } from './methods.ts'
+
+export { CONTROLLER_HOST }
+export type { CallContext, CallOptions, Client, Connection, Handlers, Liveness }
 
 const ERROR_KEY = 'gantry-error-bin'
-/** Objects are at most 1.5 MB; a page or a complete assignment holds many. */
-const MESSAGE_LIMIT = 64 * 1024 * 1024
 const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   'grpc.max_receive_message_length': MESSAGE_LIMIT,
   'grpc.max_send_message_length': MESSAGE_LIMIT,
@@ -24,68 +36,19 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 1_000,
 }
 
-interface Method {
-  shape: 'Unary' | 'ServerStream' | 'ClientStream' | 'Duplex'
-  request: unknown
-  response: unknown
-}
-
-/** Requests of a stream that wait to be taken at most; then the caller is made to wait. */
-const WINDOW = 16
-
-/** How a client calls: a deadline in milliseconds from now and a signal that cancels. */
-export interface CallOptions {
-  readonly timeout?: number
-  readonly signal?: AbortSignal
-}
-
-type ClientCall<M extends Method> = M['shape'] extends 'Unary'
-  ? (request: Input<M['request']>, options?: CallOptions) => Promise<M['response']>
-  : M['shape'] extends 'ServerStream'
-    ? (request: Input<M['request']>, options?: CallOptions) => AsyncIterable<M['response']>
-    : M['shape'] extends 'Duplex'
-      ? (requests: AsyncIterable<Input<M['request']>>, options?: CallOptions) => AsyncIterable<M['response']>
-      : never
-
-export type Client<S> = { readonly [K in keyof S]: S[K] extends Method ? ClientCall<S[K]> : never }
-
-/** Who calls, as far as the transport knows. */
-export interface CallContext {
-  /** Aborted when the caller went away or the server stops. */
-  readonly signal: AbortSignal
-  /** Common name and organisations of the client certificate; empty over a connection without one. */
-  readonly user: { readonly name: string; readonly groups: readonly string[] }
-  /** The caller's address as host:port. */
-  readonly peer: string
-}
-
-type Handler<M extends Method> = M['shape'] extends 'Unary'
-  ? (request: M['request'], call: CallContext) => Promise<Input<M['response']>>
-  : M['shape'] extends 'ServerStream'
-    ? (request: M['request'], call: CallContext) => AsyncIterable<Input<M['response']>>
-    : M['shape'] extends 'Duplex'
-      ? (requests: AsyncIterable<M['request']>, call: CallContext) => AsyncIterable<Input<M['response']>>
-      : never
-
-export type Handlers<S> = { readonly [K in keyof S]: S[K] extends Method ? Handler<S[K]> : never }
-
-function definition(service: string): grpc.ServiceDefinition {
-  const methods = schema.services[service]!.methods.map((method): [string, grpc.MethodDefinition<unknown, unknown>] => {
-    const request = method.request as keyof Messages
-    const response = method.response as keyof Messages
-    return [
-      method.name[0]!.toLowerCase() + method.name.slice(1),
-      {
-        path: `/gantry.v1.${service}/${method.name}`,
-        requestStream: method.requestStream,
-        responseStream: method.responseStream,
-        requestSerialize: (value) => Buffer.from(encode(request, value as never)),
-        requestDeserialize: (bytes) => decode(request, bytes),
-        responseSerialize: (value) => Buffer.from(encode(response, value as never)),
-        responseDeserialize: (bytes) => decode(response, bytes),
-      },
-    ]
-  })
+function definition(service: keyof Services): grpc.ServiceDefinition {
+  const methods = methodsOf(service).map((method): [string, grpc.MethodDefinition<unknown, unknown>] => [
+    method.name,
+    {
+      path: method.path,
+      requestStream: method.requestStream,
+      responseStream: method.responseStream,
+      requestSerialize: (value) => Buffer.from(method.encodeRequest(value)),
+      requestDeserialize: method.decodeRequest,
+      responseSerialize: (value) => Buffer.from(method.encodeResponse(value)),
+      responseDeserialize: method.decodeResponse,
+    },
+  ])
   return Object.fromEntries(methods)
 }
 
@@ -96,13 +59,7 @@ const codeOfStatus = new Map<number, ErrorCode>(
 /** What a failed call throws. */
 function fromService(error: grpc.ServiceError): GantryError {
   const packed = error.metadata?.get(ERROR_KEY)[0]
-  if (packed instanceof Buffer) {
-    const status = decode('ErrorStatus', packed)
-    return new GantryError(status.code in GRPC_STATUS ? (status.code as ErrorCode) : 'Internal', status.message, {
-      details: status.details,
-      cause: error,
-    })
-  }
+  if (packed instanceof Buffer) return unpackError(packed, error)
   return new GantryError(codeOfStatus.get(error.code) ?? 'Internal', withoutFrame(error.details || error.message), {
     cause: error,
   })
@@ -122,46 +79,13 @@ function withoutFrame(text: string): string {
 function toService(thrown: unknown): Partial<grpc.StatusObject> & Error {
   const error = GantryError.from(thrown)
   const metadata = new grpc.Metadata()
-  metadata.set(
-    ERROR_KEY,
-    Buffer.from(encode('ErrorStatus', { code: error.code, message: error.message, details: [...error.details] })),
-  )
+  metadata.set(ERROR_KEY, Buffer.from(packError(error)))
   return Object.assign(new Error(error.message), {
     code: GRPC_STATUS[error.code] as grpc.status,
     details: error.message,
     metadata,
   })
 }
-
-/** A connection to a server, shared by the clients made on it. */
-export interface Connection {
-  /** host:port */
-  readonly address: string
-  readonly client: <S extends keyof Services>(service: S) => Client<Services[S]>
-  /**
-   * Dials, if it is not connected. Unavailable if that fails or takes longer than `timeout` milliseconds: no call has
-   * been sent then. Cancelled.
-   */
-  ready(timeout: number, signal?: AbortSignal): Promise<void>
-  /** Tells once that it is connected no more, be it lost or closed; at once if it is not connected. */
-  onLost(told: () => void): void
-  close(): void
-}
-
-/**
- * How a dead server is found out though it never says so: after `time` milliseconds without a word it is asked, and has
- * `timeout` to answer.
- */
-export interface Liveness {
-  readonly time: number
-  readonly timeout: number
-}
-
-/**
- * In every controller's certificate: what it is known by where an address, which TLS has no place for (RFC 6066), is
- * all there is.
- */
-export const CONTROLLER_HOST = 'gantry-controller'
 
 /**
  * Connects lazily: the first call dials. PEM texts; without `tls` the connection is in the clear (tests on loopback).
@@ -279,12 +203,6 @@ function deadline(options: CallOptions): grpc.CallOptions {
   return options.timeout === undefined ? {} : { deadline: new Date(systemClock.now() + options.timeout) }
 }
 
-function cancelled(signal: AbortSignal): GantryError {
-  return signal.reason instanceof GantryError
-    ? signal.reason
-    : new GantryError('Cancelled', 'the call was given up', { cause: signal.reason })
-}
-
 function callUnary(
   raw: grpc.Client,
   method: grpc.MethodDefinition<unknown, unknown>,
@@ -366,12 +284,10 @@ export interface ServerOptions {
   readonly address: string
   /** PEM texts; clients must show a certificate of `ca`. Without it in the clear (tests on loopback). */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
-  /** Throws Forbidden for a caller who may not use the service, Unavailable while it cannot be served. */
-  readonly authorize?: (service: keyof Services, user: CallContext['user']) => void
+  readonly authorize?: AuthorizeCall
 }
 
-/** The services' server. Add services, then start. */
-export class Server {
+export class Server implements RpcServer {
   readonly #server = new grpc.Server(CHANNEL_OPTIONS)
   readonly #options: ServerOptions
   readonly #calls = new Set<AbortController>()
@@ -395,7 +311,6 @@ export class Server {
     this.#server.addService(methods, implementation)
   }
 
-  /** Listens; answers with the address in use. */
   start(): Promise<string> {
     const { address, tls } = this.#options
     const credentials =
@@ -414,12 +329,10 @@ export class Server {
     })
   }
 
-  /** Ends the calls under way with an error; what comes then is served. */
   interrupt(reason: GantryError): void {
     for (const call of [...this.#calls]) call.abort(reason)
   }
 
-  /** Ends open calls and stops listening. */
   async stop(): Promise<void> {
     this.#stopping = new GantryError('Unavailable', 'the server is stopping')
     this.interrupt(this.#stopping)

@@ -1,0 +1,21 @@
+/** Errors as they travel: an ErrorStatus with code, message and details. */
+import { GantryError, GRPC_STATUS, type ErrorCode } from '../base/errors.ts'
+import { decode, encode } from '../codec/wire.ts'
+
+/** What a handler has thrown, as bytes. */
+export function packError({ code, message, details }: GantryError): Uint8Array {
+  return encode('ErrorStatus', { code, message, details: [...details] })
+}
+
+/** A code that is not known here, as of a newer program, is Internal. */
+export function unpackError(bytes: Uint8Array, cause?: unknown): GantryError {
+  const { code, message, details } = decode('ErrorStatus', bytes)
+  return new GantryError(code in GRPC_STATUS ? (code as ErrorCode) : 'Internal', message, { details, cause })
+}
+
+/** What a call throws that its caller has given up. */
+export function cancelled({ reason }: AbortSignal): GantryError {
+  return reason instanceof GantryError
+    ? reason
+    : new GantryError('Cancelled', 'the call was given up', { cause: reason })
+}
