@@ -1,6 +1,6 @@
 /** Two changes of one object, made at the same time, as one: what only one of them changed is as that one left it. */
 import { entryPath, fieldPath } from '../proto/base/path.ts'
-import { isObject, sameJson } from '../proto/schema/shape.ts'
+import { isObject, sameJson } from '../proto/base/json.ts'
 import type { JsonValue } from '../proto/gen/types.ts'
 
 export interface Merged {

@@ -14,7 +14,7 @@ import type {
   ResourceSchema,
   Schema,
   ServiceSchema,
-} from './schema/schema.ts'
+} from './schema/model.ts'
 
 const here = import.meta.dirname
 const source = join(here, 'gantry', 'v1')
@@ -291,7 +291,7 @@ mkdirSync(target, { recursive: true })
 const header = '/* Generated from proto/gantry/v1 by proto/generate.ts. */\n'
 writeFileSync(
   join(target, 'schema.ts'),
-  `${header}import type { Schema } from '../schema/schema.ts'\nexport const schema = JSON.parse(${JSON.stringify(JSON.stringify(schema))}) as Schema\n`,
+  `${header}import type { Schema } from '../schema/model.ts'\nexport const schema = JSON.parse(${JSON.stringify(JSON.stringify(schema))}) as Schema\n`,
 )
 writeFileSync(join(target, 'types.ts'), tsTypes(schema, docs))
 writeFileSync(

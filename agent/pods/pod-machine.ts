@@ -4,7 +4,7 @@
  * before the step, and the step comes again later.
  */
 import { allContainers } from '../../proto/objects/containers.ts'
-import { sameJson } from '../../proto/schema/shape.ts'
+import { sameJson } from '../../proto/base/json.ts'
 import { formatMicroTime } from '../../proto/base/time.ts'
 import type { Timer } from '../../proto/base/clock.ts'
 import { GantryError } from '../../proto/base/errors.ts'

@@ -1,5 +1,6 @@
 /** `gantry explain`: a kind or a field of it, out of the schema's own words. */
-import { explain, type ExplainedField, type Explanation } from '../../proto/schema/explain.ts'
+import { explain, type Explanation } from '../../proto/schema/explain.ts'
+import type { ExplainedField } from '../../proto/schema/explained-field.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { kindOf } from '../operands.ts'
 

@@ -1,7 +1,7 @@
 /** `gantry patch`: changes parts of an object. */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { sameJson } from '../../proto/schema/shape.ts'
+import { sameJson } from '../../proto/base/json.ts'
 import { encodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { JsonObject, JsonValue, PatchRequestType } from '../../proto/gen/types.ts'

@@ -1,5 +1,6 @@
 /** The tables of `get`: the columns of each kind, and what a command adds to them. */
-import { columnsOf, headerOf, type Column } from '../../proto/objects/columns/columns.ts'
+import { columnsOf, headerOf } from '../../proto/objects/columns/columns.ts'
+import type { Column } from '../../proto/objects/columns/column.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
 

@@ -8,7 +8,7 @@
  * says so, by removing the annotation or by naming another account.
  */
 import { AUTHOR_ANNOTATION, authorAccessOf, lesserAccess, type Access } from '../../proto/objects/account-access.ts'
-import { sameJson } from '../../proto/schema/shape.ts'
+import { sameJson } from '../../proto/base/json.ts'
 import type { AnyResource, PodSpec } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin, User } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'

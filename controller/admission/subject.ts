@@ -4,7 +4,8 @@
  */
 import { encodeJson } from '../../proto/codec/codec.ts'
 import { customKinds, versionOfObject } from '../../proto/schema/custom/definitions.ts'
-import { apiVersionOf, resourceOf, type ResourceSchema } from '../../proto/schema/schema.ts'
+import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
+import type { ResourceSchema } from '../../proto/schema/model.ts'
 import type {
   AdmissionRequest,
   AnyResource,

@@ -5,7 +5,7 @@
  */
 import { encodeJson, inspectJson } from '../../proto/codec/codec.ts'
 import { isLenient } from '../../proto/base/problem.ts'
-import { isObject } from '../../proto/schema/shape.ts'
+import { isObject } from '../../proto/base/json.ts'
 import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.ts'
 
 const ANNOTATION = 'kubectl.kubernetes.io/last-applied-configuration'

@@ -4,7 +4,7 @@
  */
 import { encodeJson } from '../../proto/codec/codec.ts'
 import { warningsOf } from '../../proto/objects/pod-warnings.ts'
-import { sameJson } from '../../proto/schema/shape.ts'
+import { sameJson } from '../../proto/base/json.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type {

@@ -5,7 +5,7 @@
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
-import { sameJson } from '../../proto/schema/shape.ts'
+import { sameJson } from '../../proto/base/json.ts'
 import type { AnyResource, ErrorDetail, Network, NetworkStatus } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
 import { RANGE_ANNOTATION } from './range-owners.ts'

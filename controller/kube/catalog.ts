@@ -2,7 +2,8 @@
  * What is served: every kind of the schema, what CustomResourceDefinitions add, and the resources that are made on the
  * spot. Discovery, OpenAPI and the router read it; who answers is registered here once, by face.ts.
  */
-import { resources, type ResourceSchema } from '../../proto/schema/schema.ts'
+import { resources } from '../../proto/schema/schema.ts'
+import type { ResourceSchema } from '../../proto/schema/model.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 import type { ServedResource, Subresource, Verb, VirtualResource } from './contract.ts'
 

@@ -9,8 +9,6 @@ import type { Duplex } from 'node:stream'
 import type { Problem } from '../../proto/base/problem.ts'
 import type { JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
 import type { User } from '../api/contract.ts'
-import type { Sendable } from './sendable.ts'
-
 /** The words of the API for what is asked for; `connect` is every method of a subresource that carries a stream. */
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection' | 'connect'
 
@@ -186,4 +184,15 @@ export interface Endpoint {
  */
 export interface Authenticator {
   authenticate(token: string): Promise<User | undefined>
+}
+export interface Sendable {
+  /** As clients know them. */
+  readonly apiVersion: string
+  readonly kind: string
+  /** The object in memory, or the JSON that it was made of; must not be changed. */
+  readonly object: object
+  /** UTF-8. */
+  json(): Uint8Array
+  /** The message alone, without envelope; undefined if there is no such form of it. */
+  protobuf(): Uint8Array | undefined
 }

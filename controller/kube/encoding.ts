@@ -5,10 +5,9 @@
 import { encode } from '../../proto/codec/wire.ts'
 import { formatYaml } from '../../proto/base/yaml-text.ts'
 import type { JsonObject, JsonValue } from '../../proto/gen/types.ts'
-import type { Answer, ListMeta, WatchFrame } from './contract.ts'
+import type { Answer, ListMeta, WatchFrame, Sendable } from './contract.ts'
 import { envelopeHead, varint } from './envelope.ts'
 import { MEDIA_TYPES, type Media } from './negotiation.ts'
-import type { Sendable } from './sendable.ts'
 import { HttpError } from './status.ts'
 
 type List = Extract<Answer, { is: 'list' }>

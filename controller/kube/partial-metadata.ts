@@ -1,7 +1,8 @@
 /** The metadata of an object alone, PartialObjectMetadata of meta.k8s.io: made once of each object that is sent. */
 import protobuf from 'protobufjs/minimal.js'
 import { encodeFields } from '../../proto/codec/codec.ts'
-import { sendJson, type Sendable } from './sendable.ts'
+import { sendJson } from './sendable.ts'
+import type { Sendable } from './contract.ts'
 
 const known = new WeakMap<Sendable, Map<string, Sendable>>()
 

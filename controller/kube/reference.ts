@@ -2,7 +2,8 @@
  * The part of docs/kubernetes.md that the server and the schema say themselves: which resources are served with which
  * verbs, and which fields are acted on or refused. Written by `npm run docs`; a test compares.
  */
-import { messageSchema, schema, SPECIAL_MESSAGES, type FieldSchema } from '../../proto/schema/schema.ts'
+import { messageSchema, schema, SPECIAL_MESSAGES } from '../../proto/schema/schema.ts'
+import type { FieldSchema } from '../../proto/schema/model.ts'
 
 /** Aggregated discovery, as far as it is shown. */
 export interface DiscoveredGroup {

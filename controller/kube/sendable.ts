@@ -8,18 +8,7 @@ import { encode, withResourceVersion } from '../../proto/codec/wire.ts'
 import type { AnyResource, JsonObject, Messages } from '../../proto/gen/types.ts'
 import type { Cached } from '../informer/contract.ts'
 import type { ServedResource } from './contract.ts'
-
-export interface Sendable {
-  /** As clients know them. */
-  readonly apiVersion: string
-  readonly kind: string
-  /** The object in memory, or the JSON that it was made of; must not be changed. */
-  readonly object: object
-  /** UTF-8. */
-  json(): Uint8Array
-  /** The message alone, without envelope; undefined if there is no such form of it. */
-  protobuf(): Uint8Array | undefined
-}
+import type { Sendable } from './contract.ts'
 
 /** What of a served resource an object's encoding depends on. */
 type Served = Pick<ServedResource, 'group' | 'version' | 'kind' | 'message'>

@@ -3,10 +3,10 @@
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
  */
 import { encodeFields } from '../../proto/codec/codec.ts'
-import { columnsOf, type Column } from '../../proto/objects/columns/columns.ts'
+import { columnsOf } from '../../proto/objects/columns/columns.ts'
+import type { Column } from '../../proto/objects/columns/column.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
-import type { ListMeta, ServedResource } from './contract.ts'
-import type { Sendable } from './sendable.ts'
+import type { ListMeta, ServedResource, Sendable } from './contract.ts'
 import { HttpError } from './status.ts'
 
 /** What of the object itself goes with its row. */

@@ -1,8 +1,7 @@
 /** What of an object is sent when a client asks for less than all of it: its metadata, or what a table shows. */
-import type { Answer, ServedResource, WatchFrame } from './contract.ts'
+import type { Answer, ServedResource, WatchFrame, Sendable } from './contract.ts'
 import type { Form } from './negotiation.ts'
 import { isStatus, metadataOf } from './partial-metadata.ts'
-import type { Sendable } from './sendable.ts'
 import { TableMaker, type IncludeObject } from './table.ts'
 
 type Viewed = Extract<Answer, { is: 'object' | 'list' | 'watch' }>

@@ -4,28 +4,12 @@
  * what is ready is placed on the cache in one turn, and its binds are begun in that turn, so that they share commits.
  */
 import { GantryError } from '../../proto/base/errors.ts'
-import type { Clock } from '../../proto/base/clock.ts'
-import type { Logger } from '../../proto/base/logger.ts'
-import type { Random } from '../../proto/base/random.ts'
 import type { WhyResponse } from '../../proto/gen/types.ts'
-import type { EventSink, ObjectApi } from '../api/contract.ts'
-import type { Informer } from '../informer/contract.ts'
 import type { Term } from '../store/contract.ts'
-import type { Plugins } from './framework.ts'
 import { allPlugins } from './plugins/all.ts'
 import { SchedulingTerm } from './scheduling-term.ts'
 import { Verdicts } from './verdicts.ts'
-
-export interface SchedulerOptions {
-  readonly informer: Informer
-  readonly api: Pick<ObjectApi, 'bind' | 'mutate'>
-  readonly events: EventSink
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  /** Default: all of plugins/. */
-  readonly plugins?: Plugins
-}
+import type { SchedulerOptions } from './scheduling-term.ts'
 
 export class Scheduler {
   readonly #options: SchedulerOptions

@@ -12,8 +12,12 @@ import { hasEnded, SchedulerCache } from './cache.ts'
 import type { ClusterEvent, Plugins } from './framework.ts'
 import { place, type Placement } from './placement.ts'
 import { SchedulingQueue } from './queue.ts'
-import type { SchedulerOptions } from './scheduler.ts'
 import { summarize, type Verdicts } from './verdicts.ts'
+import type { Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import type { EventSink, ObjectApi } from '../api/contract.ts'
+import type { Informer } from '../informer/contract.ts'
 
 const COMPONENT = 'scheduler'
 /** Pods placed in one turn: the event loop serves others in between. */
@@ -268,4 +272,14 @@ function withCondition(conditions: readonly PodCondition[], message: string, now
     ...conditions.filter(({ type }) => type !== 'PodScheduled'),
     { type: 'PodScheduled', status: 'False', lastTransitionTime: since, reason: 'Unschedulable', message },
   ]
+}
+export interface SchedulerOptions {
+  readonly informer: Informer
+  readonly api: Pick<ObjectApi, 'bind' | 'mutate'>
+  readonly events: EventSink
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Default: all of plugins/. */
+  readonly plugins?: Plugins
 }

@@ -5,7 +5,7 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { entryPath } from '../../proto/base/path.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
-import { sameJson } from '../../proto/schema/shape.ts'
+import { sameJson } from '../../proto/base/json.ts'
 import type { Service } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'

@@ -2,7 +2,7 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { formatHostPort, hostPortClaims, type HostPortClaim } from '../../proto/objects/host-ports.ts'
 import { ownerOfHostPort, type ReservedPort } from '../../proto/objects/reserved-ports.ts'
-import { sameJson } from '../../proto/schema/shape.ts'
+import { sameJson } from '../../proto/base/json.ts'
 import type { PodSpec } from '../../proto/gen/types.ts'
 import { describeNew, findPodSpec, mayHavePodSpec, podSpecOf } from '../accounts/pod-specs.ts'
 import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'

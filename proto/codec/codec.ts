@@ -21,15 +21,8 @@ import { findAnyKind } from '../schema/kinds.ts'
 import { nearest } from '../base/nearest.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { type FaultReason, problem, type Problem, problemError, showValue, TOLD } from '../base/problem.ts'
-import {
-  apiVersionOf,
-  messageSchema,
-  resourceOf,
-  schema,
-  SPECIAL_MESSAGES,
-  type FieldSchema,
-  type MessageSchema,
-} from '../schema/schema.ts'
+import { apiVersionOf, messageSchema, resourceOf, schema, SPECIAL_MESSAGES } from '../schema/schema.ts'
+import type { FieldSchema, MessageSchema } from '../schema/model.ts'
 import { readSpecial } from '../schema/special.ts'
 
 export interface DecodeOptions {

@@ -6,7 +6,7 @@
 import type { AnyResource, JsonObject, JsonValue } from '../gen/types.ts'
 import { nearest } from '../base/nearest.ts'
 import { problem, TOLD, type Problem } from '../base/problem.ts'
-import { isObject } from '../schema/shape.ts'
+import { isObject } from '../base/json.ts'
 import { fillDefaults, prune } from '../schema/custom/coerce.ts'
 import { versionOfObject, type CustomKind } from '../schema/custom/definitions.ts'
 

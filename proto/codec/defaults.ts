@@ -20,7 +20,8 @@ import type {
 import { jsonFields } from './codec.ts'
 import { fillDefaults } from '../schema/custom/coerce.ts'
 import { customKinds, versionOfObject } from '../schema/custom/definitions.ts'
-import { schema, SPECIAL_MESSAGES, type FieldSchema } from '../schema/schema.ts'
+import { schema, SPECIAL_MESSAGES } from '../schema/schema.ts'
+import type { FieldSchema } from '../schema/model.ts'
 
 /** How long affinity by address lasts if nobody says otherwise. */
 const AFFINITY_SECONDS = 10_800

@@ -7,7 +7,8 @@
 import protobuf from 'protobufjs/minimal.js'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { problem, type Problem } from '../base/problem.ts'
-import { messageSchema, type FieldSchema } from '../schema/schema.ts'
+import { messageSchema } from '../schema/schema.ts'
+import type { FieldSchema } from '../schema/model.ts'
 
 type Reader = protobuf.Reader
 

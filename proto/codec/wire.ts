@@ -10,7 +10,8 @@ import { ByteWriter } from './byte-writer.ts'
 import { contentText, readContent } from './custom.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
 import { GantryError } from '../base/errors.ts'
-import { apiVersionOf, messageSchema, resourceOf, schema, type FieldSchema } from '../schema/schema.ts'
+import { apiVersionOf, messageSchema, resourceOf, schema } from '../schema/schema.ts'
+import type { FieldSchema } from '../schema/model.ts'
 import { formatDuration, formatTime, parseDuration, parseTime } from '../base/time.ts'
 
 type Reader = protobuf.Reader

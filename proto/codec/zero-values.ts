@@ -7,8 +7,9 @@
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { jsonFields } from './codec.ts'
 import { valueFlaw } from '../schema/field-rules.ts'
-import { SPECIAL_MESSAGES, type FieldSchema } from '../schema/schema.ts'
-import { isObject } from '../schema/shape.ts'
+import { SPECIAL_MESSAGES } from '../schema/schema.ts'
+import type { FieldSchema } from '../schema/model.ts'
+import { isObject } from '../base/json.ts'
 
 /** Special messages that hold JSON schemas: where their value is an object or a list of objects, it is one. */
 const SCHEMAS: ReadonlySet<string> = new Set([

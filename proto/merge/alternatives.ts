@@ -6,7 +6,7 @@
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import type { FieldSet } from './field-set.ts'
-import { isObject, own } from '../schema/shape.ts'
+import { isObject, own } from '../base/json.ts'
 
 /**
  * The live object without the defaults that the configuration excludes; `owned` are the fields that anybody owns. The

@@ -6,7 +6,7 @@
  * value of a set).
  */
 import type { JsonObject } from '../gen/types.ts'
-import { isObject } from '../schema/shape.ts'
+import { isObject } from '../base/json.ts'
 
 type Children = ReadonlyMap<string, FieldSet>
 

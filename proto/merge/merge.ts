@@ -6,7 +6,9 @@
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { GantryError } from '../base/errors.ts'
 import { FieldSet, formatSteps } from './field-set.ts'
-import { childShape, isObject, itemKey, own, sameJson, setOwn, type Shape } from '../schema/shape.ts'
+import { childShape, itemKey } from '../schema/shape.ts'
+import type { Shape } from '../schema/merge-shape.ts'
+import { isObject, own, sameJson, setOwn } from '../base/json.ts'
 
 type Maybe = JsonValue | undefined
 

@@ -13,7 +13,8 @@ import { GantryError } from '../base/errors.ts'
 import { FieldSet, formatSteps, malformedStep } from './field-set.ts'
 import { differenceOf, fieldsOf, mergeFields, removeFields } from './merge.ts'
 import { apiVersionOf, resourceOf } from '../schema/schema.ts'
-import { isObject, own, sameJson, shapeOf } from '../schema/shape.ts'
+import { shapeOf } from '../schema/shape.ts'
+import { isObject, own, sameJson } from '../base/json.ts'
 import { formatTime } from '../base/time.ts'
 
 /** What the server alone decides, so that nobody owns it. */

@@ -4,7 +4,7 @@
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { GantryError } from '../base/errors.ts'
-import { isObject, own, sameJson, setOwn } from '../schema/shape.ts'
+import { isObject, own, sameJson, setOwn } from '../base/json.ts'
 
 export { applyStrategicPatch } from './strategic-patch.ts'
 

@@ -9,7 +9,9 @@
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { GantryError } from '../base/errors.ts'
-import { childShape, isObject, itemKey, own, setOwn, shapeOf, type MergeKey, type Shape } from '../schema/shape.ts'
+import { childShape, itemKey, shapeOf } from '../schema/shape.ts'
+import type { MergeKey, Shape } from '../schema/merge-shape.ts'
+import { isObject, own, setOwn } from '../base/json.ts'
 
 const PATCH = '$patch'
 const RETAIN = '$retainKeys'

@@ -6,7 +6,8 @@ import { formatRule, type Flaw } from '../base/format.ts'
 import { nearest } from '../base/nearest.ts'
 import { fieldPath } from '../base/path.ts'
 import { NOT_YET } from '../base/problem.ts'
-import { messageSchema, type FieldSchema } from './schema.ts'
+import { messageSchema } from './schema.ts'
+import type { FieldSchema } from './model.ts'
 
 /**
  * True for the empty string in a field that need not be there: it means the same as leaving the field out, as in

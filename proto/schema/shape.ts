@@ -5,50 +5,10 @@
 import type { JsonObject, JsonValue, Kind } from '../gen/types.ts'
 import { customKinds, type CustomKind } from './custom/definitions.ts'
 import { shapeOfSchema } from './custom/shape.ts'
-import { messageSchema, SPECIAL_MESSAGES, type FieldSchema } from './schema.ts'
-
-export type Shape =
-  /** One value, replaced as a whole. */
-  | ({ readonly kind: 'atomic' } & Exactness)
-  /**
-   * An object with the fields of a message or of a custom kind's schema, and perhaps `others`; inlined messages' fields
-   * stand among them.
-   */
-  | ({
-      readonly kind: 'struct'
-      readonly message: string
-      readonly fields: ReadonlyMap<string, FieldShape>
-      readonly others?: Shape
-    } & Exactness)
-  /** An object whose keys are free, such as labels. */
-  | ({ readonly kind: 'map'; readonly value: Shape } & Exactness)
-  /**
-   * A list whose items are told apart by some of their fields; a strategic patch, which knows but one, by `patchKey`.
-   */
-  | ({
-      readonly kind: 'keyed'
-      readonly keys: readonly MergeKey[]
-      readonly patchKey?: MergeKey
-      readonly item: Shape
-    } & Exactness)
-  /** A list of scalars without order in which none comes twice. */
-  | ({ readonly kind: 'set' } & Exactness)
-
-interface Exactness {
-  /** Of a custom kind: a null, an empty list and an empty map are values there, as they are stored. */
-  readonly exact?: true
-}
-
-export interface FieldShape {
-  readonly field: FieldSchema
-  readonly shape: Shape
-}
-
-export interface MergeKey {
-  readonly name: string
-  /** What an item counts as when it does not have the field. */
-  readonly fallback: JsonValue
-}
+import { messageSchema, SPECIAL_MESSAGES } from './schema.ts'
+import type { FieldSchema } from './model.ts'
+import { isObject, own } from '../base/json.ts'
+import type { Shape, FieldShape, MergeKey } from './merge-shape.ts'
 
 const ATOMIC: Shape = { kind: 'atomic' }
 const structs = new Map<string, Shape & { kind: 'struct' }>()
@@ -160,38 +120,4 @@ export function childShape(shape: Shape, name: string): Shape {
     case 'set':
       return ATOMIC
   }
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** An object's own property: a key called "constructor" is not there unless it was written there. */
-export function own(object: JsonObject, name: string): JsonValue | undefined {
-  return Object.hasOwn(object, name) ? object[name] : undefined
-}
-
-/** Sets an own property, also one called "__proto__". */
-export function setOwn(object: JsonObject, name: string, value: JsonValue): void {
-  Object.defineProperty(object, name, { value, enumerable: true, writable: true, configurable: true })
-}
-
-/**
- * True if two JSON values are the same; the order of an object's keys does not matter, and a property that is undefined
- * is absent.
- */
-export function sameJson(a: unknown, b: unknown): boolean {
-  if (a === b) return true
-  if (Array.isArray(a))
-    return Array.isArray(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]))
-  if (!isObject(a) || !isObject(b)) return false
-  const names = definedNames(a)
-  return (
-    names.length === definedNames(b).length &&
-    names.every((name) => Object.hasOwn(b, name) && sameJson(a[name], b[name]))
-  )
-}
-
-function definedNames(object: JsonObject): string[] {
-  return Object.keys(object).filter((name) => (object[name] as JsonValue | undefined) !== undefined)
 }

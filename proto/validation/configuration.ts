@@ -1,7 +1,7 @@
 /** ConfigMap and Secret. https://kubernetes.io/docs/concepts/configuration/ */
 import type { ConfigMap, Secret } from '../gen/types.ts'
 import { entryPath } from '../base/path.ts'
-import { sameJson } from '../schema/shape.ts'
+import { sameJson } from '../base/json.ts'
 import type { Report } from './report.ts'
 
 /** Bytes of all values together, so that an object stays below what the store takes. */

@@ -4,7 +4,7 @@ import type { Subresource } from '../merge/ownership.ts'
 import { fieldPath, entryPath } from '../base/path.ts'
 import { CLUSTER_NETWORK_ANNOTATION, NETWORKS_ANNOTATION, podNetworks } from '../objects/pod-networks.ts'
 import { qualityOf } from '../objects/qos.ts'
-import { sameJson } from '../schema/shape.ts'
+import { sameJson } from '../base/json.ts'
 import type { Report } from './report.ts'
 
 const CHANGEABLE = 'only image, activeDeadlineSeconds and further tolerations can be; create a new pod for the rest'

@@ -14,8 +14,9 @@ import {
 } from '../schema/field-rules.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { showValue } from '../base/problem.ts'
-import { SPECIAL_MESSAGES, type FieldSchema } from '../schema/schema.ts'
-import { sameJson } from '../schema/shape.ts'
+import { SPECIAL_MESSAGES } from '../schema/schema.ts'
+import type { FieldSchema } from '../schema/model.ts'
+import { sameJson } from '../base/json.ts'
 import { readSpecial } from '../schema/special.ts'
 import type { Report } from './report.ts'
 

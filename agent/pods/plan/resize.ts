@@ -6,7 +6,7 @@
  *            └▶ Deferred, Infeasible
  */
 import { allContainers } from '../../../proto/objects/containers.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Container, Pod, PodCondition, ResourceRequirements } from '../../../proto/gen/types.ts'
 import type { Resources } from '../../runtime/contract.ts'
 import type { PodRecord } from '../../state/contract.ts'

@@ -10,7 +10,7 @@ import { asWritten } from '../../../proto/validation/custom/object-validation.ts
 import { keyPath, previousItems } from '../../../proto/validation/custom/validation.ts'
 import { entryPath, fieldPath } from '../../../proto/base/path.ts'
 import { showValue } from '../../../proto/base/problem.ts'
-import { isObject, own, sameJson } from '../../../proto/schema/shape.ts'
+import { isObject, own, sameJson } from '../../../proto/base/json.ts'
 import { Report } from '../../../proto/validation/report.ts'
 import type {
   AnyResource,

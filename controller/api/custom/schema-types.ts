@@ -4,7 +4,7 @@
  */
 import { Duration } from '@marcbachmann/cel-js/evaluator'
 import { itemSchema } from '../../../proto/schema/custom/coerce.ts'
-import { isObject } from '../../../proto/schema/shape.ts'
+import { isObject } from '../../../proto/base/json.ts'
 import type { JSONSchemaProps, JsonValue } from '../../../proto/gen/types.ts'
 import { equal } from '../cel/library/lists.ts'
 import { compile, type CelType } from '../cel/program.ts'

@@ -1,8 +1,4 @@
-/**
- * What a Service keeps that an update does not mention, and what goes with its type. Pure.
- * https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types
- */
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import { hasHealthCheckPort, isExternal } from '../../../proto/validation/service.ts'
 import type { ServicePort, ServiceSpec } from '../../../proto/gen/types.ts'
 

@@ -37,3 +37,22 @@ export interface NetworkSource {
   /** What only this node is told, whole, by key. */
   entriesOf?(node: string): ReadonlyMap<string, { readonly version: string; readonly content: () => EntryContent }>
 }
+
+export interface FeedEntry {
+  readonly version: string
+  readonly content: () => EntryContent
+}
+
+/** What of the shared has changed. Shared by those who send it: not to be changed. */
+export interface SharedChange {
+  readonly set: readonly Input<NetworkEntry>[]
+  readonly removed: readonly string[]
+}
+
+/** What a stream reads of the feed when it begins, and when something that concerns only its node has changed. */
+export interface FeedReader {
+  /** All that every node is told, in parts that fit into a message each. Shared by those who send it: not to be changed. */
+  readonly whole: readonly Input<NetworkEntry>[][]
+  /** What only this node is told, by key. */
+  entriesOf(node: string): Map<string, FeedEntry>
+}

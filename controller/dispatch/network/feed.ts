@@ -4,22 +4,11 @@
 import type { Input } from '../../../proto/codec/wire.ts'
 import type { NetworkEntry } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
-import type { EntryContent, EntrySink, NetworkSource } from './contract.ts'
+import type { EntryContent, EntrySink, FeedEntry, FeedReader, NetworkSource, SharedChange } from './contract.ts'
 import { cut } from './message-parts.ts'
 import type { NetworkStream } from './stream.ts'
 
-export interface FeedEntry {
-  readonly version: string
-  readonly content: () => EntryContent
-}
-
-/** What of the shared has changed. Shared by those who send it: not to be changed. */
-export interface SharedChange {
-  readonly set: readonly Input<NetworkEntry>[]
-  readonly removed: readonly string[]
-}
-
-export class NetworkFeed implements EntrySink {
+export class NetworkFeed implements EntrySink, FeedReader {
   readonly #sources: readonly NetworkSource[]
   readonly #shared = new Map<string, FeedEntry>()
   readonly #changed = new Set<string>()

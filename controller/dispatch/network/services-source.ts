@@ -1,9 +1,4 @@
-/**
- * Services, told to every node as they are stored, but for external addresses that no Service may have: whoever wrote
- * them, and however long ago. What becomes of nodes' addresses is followed: one that comes to be a node's is taken from
- * Services.
- */
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import { encodeResource } from '../../../proto/codec/wire.ts'
 import type { Node, Service } from '../../../proto/gen/types.ts'
 import type { Cached, Informer } from '../../informer/contract.ts'

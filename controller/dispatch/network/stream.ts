@@ -1,12 +1,12 @@
 /** What one session's node has been told of the network, and how much of it the node has confirmed. */
 import type { Input } from '../../../proto/codec/wire.ts'
 import type { NetworkEntry, NetworkUpdate } from '../../../proto/gen/types.ts'
-import type { FeedEntry, NetworkFeed, SharedChange } from './feed.ts'
+import type { FeedEntry, FeedReader, SharedChange } from './contract.ts'
 import { cut } from './message-parts.ts'
 
 export class NetworkStream {
   readonly node: string
-  readonly #feed: NetworkFeed
+  readonly #feed: FeedReader
   readonly #send: (update: Input<NetworkUpdate>) => void
   /** Versions of what only this node is told, by key. */
   #told = new Map<string, string>()
@@ -15,7 +15,7 @@ export class NetworkStream {
   #sent = 0
   #applied = 0
 
-  constructor(parts: { node: string; feed: NetworkFeed; send: (update: Input<NetworkUpdate>) => void }) {
+  constructor(parts: { node: string; feed: FeedReader; send: (update: Input<NetworkUpdate>) => void }) {
     this.node = parts.node
     this.#feed = parts.feed
     this.#send = parts.send

@@ -6,7 +6,7 @@
  * given a moment more.
  */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { EndpointSlice, Pod, Service } from '../../../proto/gen/types.ts'

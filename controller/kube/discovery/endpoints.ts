@@ -1,8 +1,8 @@
 /** Answers the paths of discovery. Documents are made once per change of the catalog, however many clients ask. */
 import type { Catalog } from '../catalog.ts'
-import type { Answer, Endpoint, KubeRequest } from '../contract.ts'
+import type { Answer, Endpoint, KubeRequest, Sendable } from '../contract.ts'
 import { entityTag, unchanged } from '../entity-tag.ts'
-import { sendJson, type Sendable } from '../sendable.ts'
+import { sendJson } from '../sendable.ts'
 import { HttpError } from '../status.ts'
 import { aggregatedDocument, aggregatedType, wantedAggregation } from './aggregated.ts'
 import { coreVersions, groupDocument, groupList, resourceList, type Document } from './documents.ts'

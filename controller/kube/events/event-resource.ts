@@ -18,12 +18,19 @@ import type { NamedEvent, NamedEvents } from '../../events/named-events.ts'
 import { isDeletion, type EventQuery, type EventReader } from '../../events/reader.ts'
 import { readObject, readTyped, parseJson } from '../body.ts'
 import { servedResource } from '../catalog.ts'
-import type { Answer, ResourceRequest, ServedResource, Verb, VirtualResource, WatchFrame } from '../contract.ts'
+import type {
+  Answer,
+  ResourceRequest,
+  ServedResource,
+  Verb,
+  VirtualResource,
+  WatchFrame,
+  Sendable,
+} from '../contract.ts'
 import { parameter } from '../resources/query.ts'
 import { ofKind } from '../resources/received.ts'
 import { deletionOf } from '../resources/write-options.ts'
 import { requirePlace, success } from '../resources/writes.ts'
-import type { Sendable } from '../sendable.ts'
 import { HttpError } from '../status.ts'
 import { chunkOf, page } from './chunks.ts'
 import { coreForm, coreSelector, otherForm } from './forms.ts'

@@ -13,10 +13,8 @@ import type { Node, NodeMetrics, NodeUsage, ObjectMeta, Pod, PodMetrics, Usage }
 import type { User } from '../../api/contract.ts'
 import type { Informer } from '../../informer/contract.ts'
 import { servedResource } from '../catalog.ts'
-import type { Answer, ResourceRequest, ServedResource, VirtualResource } from '../contract.ts'
+import type { Answer, ResourceRequest, ServedResource, VirtualResource, Sendable } from '../contract.ts'
 import { parameter } from '../resources/query.ts'
-import type { Sendable } from '../sendable.ts'
-
 const GROUP_VERSION = 'metrics.k8s.io/v1beta1'
 
 export interface MetricsParts {

@@ -1,6 +1,6 @@
 /** The schemas of custom kinds: what a CustomResourceDefinition says of a version, with what every object has. */
 import { customKinds } from '../../../proto/schema/custom/definitions.ts'
-import { isObject } from '../../../proto/schema/shape.ts'
+import { isObject } from '../../../proto/base/json.ts'
 import type { JsonObject, JSONSchemaProps } from '../../../proto/gen/types.ts'
 import type { ServedResource } from '../contract.ts'
 import { gvk, TYPE_PROPERTIES, type Schemas } from './schemas.ts'

@@ -1,5 +1,4 @@
-/** Schemas of OpenAPI 3 as OpenAPI 2 has them, which knows less. https://swagger.io/specification/v2/#schema-object */
-import { isObject } from '../../../proto/schema/shape.ts'
+import { isObject } from '../../../proto/base/json.ts'
 import type { JsonObject, JsonValue } from '../../../proto/gen/types.ts'
 import { REFERENCE } from './schemas.ts'
 

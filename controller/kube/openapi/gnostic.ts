@@ -4,7 +4,7 @@
  * each of its keys is; this writes by them.
  */
 import protobuf from 'protobufjs/minimal.js'
-import { isObject } from '../../../proto/schema/shape.ts'
+import { isObject } from '../../../proto/base/json.ts'
 import type { JsonObject, JsonValue } from '../../../proto/gen/types.ts'
 
 type Writer = protobuf.Writer

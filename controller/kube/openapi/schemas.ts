@@ -3,13 +3,8 @@
  * options, and the extensions by which clients merge. https://spec.openapis.org/oas/v3.0.0#schema-object,
  * https://github.com/kubernetes/kube-openapi
  */
-import {
-  schema,
-  SPECIAL_MESSAGES,
-  messageSchema,
-  type FieldSchema,
-  type MessageSchema,
-} from '../../../proto/schema/schema.ts'
+import { schema, SPECIAL_MESSAGES, messageSchema } from '../../../proto/schema/schema.ts'
+import type { FieldSchema, MessageSchema } from '../../../proto/schema/model.ts'
 import type { JsonObject, JsonValue } from '../../../proto/gen/types.ts'
 
 /** What the schemas are made of, beside the schema itself: loaded when the first document is asked for. */

@@ -1,5 +1,4 @@
-/** OpenAPI 2: one document for everything. https://swagger.io/specification/v2/ */
-import { isObject } from '../../../proto/schema/shape.ts'
+import { isObject } from '../../../proto/base/json.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { ApiGroup } from '../discovery/groups.ts'
 import { answerTypes, bodySchema, requestTypes } from './bodies.ts'

@@ -1,5 +1,4 @@
-/** The fields of OpenAPI 2 in protobuf: openapiv2/OpenAPIv2.proto of gnostic-models. */
-import { isObject } from '../../../proto/schema/shape.ts'
+import { isObject } from '../../../proto/base/json.ts'
 import {
   any,
   double,

@@ -1,5 +1,4 @@
-/** A patch in a request. https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-update */
-import { isObject } from '../../../proto/schema/shape.ts'
+import { isObject } from '../../../proto/base/json.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { PatchOptions, WriteContext } from '../../api/contract.ts'
 import { settle } from '../../api/field-validation.ts'

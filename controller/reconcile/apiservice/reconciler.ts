@@ -3,7 +3,7 @@
  * One key.
  */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { API_SERVICE } from '../../api/services/service-allocator.ts'

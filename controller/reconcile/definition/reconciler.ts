@@ -4,7 +4,7 @@
  */
 import { customKinds } from '../../../proto/schema/custom/definitions.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { AnyResource, CustomResourceDefinition, CustomResourceDefinitionStatus } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { CLEANUP_FINALIZER } from '../../api/deletion.ts'

@@ -3,7 +3,7 @@
  * steps, each planned from what is there. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
  */
 import { compareInt64 } from '../../../proto/base/int64.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
 import type { Draft } from '../../api/contract.ts'
 import { isTerminal } from '../pod-state.ts'

@@ -1,6 +1,6 @@
 /** Applies what the plan for a Deployment says. */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Deployment, DeploymentStatus } from '../../../proto/gen/types.ts'
 import type { Draft, WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'

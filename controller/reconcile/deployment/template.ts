@@ -1,7 +1,7 @@
 /** Templates, their hashes, and the ReplicaSet that stands for one. */
 import { parseInt64 } from '../../../proto/base/int64.ts'
 import { createHash } from 'node:crypto'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../../proto/gen/types.ts'
 import type { Draft } from '../../api/contract.ts'
 import { controllerReference } from '../claim.ts'

@@ -1,9 +1,4 @@
-/**
- * Keeps the Endpoints of every Service that has a selector, and of Service default/kubernetes. They are made from the
- * EndpointSlices of the Service, a moment after those have changed: what nodes send traffic to does not wait for it.
- * Keys are Services'.
- */
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import { clone } from '../../../proto/base/clone.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Endpoints, EndpointSlice, Service } from '../../../proto/gen/types.ts'

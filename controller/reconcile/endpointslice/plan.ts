@@ -1,14 +1,4 @@
-/**
- * Which EndpointSlices are to be written so that they show the endpoints that there should be, with as few changes as
- * possible. Pure.
- *
- *   wanted ─┬─ is in a slice: stays there, changed in place if it differs
- *           └─ is in none: fills the gaps of slices that change anyway, then of the fullest; what is left makes new
- * ones
- *   slices ─┬─ with other ports than any group: taken for a group that has none yet, or removed
- *           └─ empty, or so few endpoints left that others can take them: removed
- */
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Endpoint, EndpointPort, EndpointSlice } from '../../../proto/gen/types.ts'
 import { portsKey, type EndpointGroup } from './endpoints.ts'
 

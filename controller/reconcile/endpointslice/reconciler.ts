@@ -1,6 +1,6 @@
 /** Keeps the EndpointSlices of Services that have a selector. Keys are Services. */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import { formatMicroTime } from '../../../proto/base/time.ts'
 import type { EndpointSlice, Pod, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'

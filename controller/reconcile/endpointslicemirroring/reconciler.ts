@@ -1,8 +1,4 @@
-/**
- * Copies Endpoints that a user writes for a Service without a selector to EndpointSlices, from which nodes take where
- * traffic goes. Keys are the Endpoints'.
- */
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import { clone } from '../../../proto/base/clone.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Endpoints, EndpointSlice, Service } from '../../../proto/gen/types.ts'

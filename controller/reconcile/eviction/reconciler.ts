@@ -1,6 +1,6 @@
 /** Deletes pods from nodes with a NoExecute taint that they do not tolerate, or no longer. Keys are pods. */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Pod, Taint } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { formatTaint } from '../../scheduler/plugins/taints.ts'

@@ -1,7 +1,7 @@
 /** Deletes what has lost its owners, and lets owners go that wait for what they own. For every kind. */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { allKinds, findKind, isKind, resourceOf } from '../../../proto/schema/schema.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { FOREGROUND_FINALIZER, ORPHAN_FINALIZER } from '../../api/deletion.ts'

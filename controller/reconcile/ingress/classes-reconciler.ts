@@ -1,7 +1,7 @@
 /** Makes the built-in classes, and accepts GatewayClasses of the entrance. Keys are names of classes. */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { ENTRANCE_CLASS, ENTRANCE_CONTROLLER } from '../../../proto/objects/ingress/classes.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
 import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'

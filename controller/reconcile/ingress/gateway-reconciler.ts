@@ -1,6 +1,6 @@
 /** Says in a Gateway what holds of it. Keys are Gateways. */
 import { entranceNodes, servesGateway } from '../../../proto/objects/ingress/classes.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Gateway, HTTPRoute } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'

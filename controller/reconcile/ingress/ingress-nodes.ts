@@ -1,6 +1,6 @@
 /** The input that nodes are for all that is reached at their addresses. */
 import { ENTRANCE_LABEL } from '../../../proto/objects/ingress/classes.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 import { input, type Input } from '../runner.ts'
 

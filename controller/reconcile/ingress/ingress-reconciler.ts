@@ -3,7 +3,7 @@
  * Keys are Ingresses.
  */
 import { entranceNodes, NO_ENTRANCE, servesIngress } from '../../../proto/objects/ingress/classes.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Ingress, IngressStatus } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, splitKey } from '../key.ts'

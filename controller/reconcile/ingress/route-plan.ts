@@ -14,7 +14,7 @@ import type {
   Service,
 } from '../../../proto/gen/types.ts'
 import { withVerdicts, type Verdict } from './conditions.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 
 export interface RouteSnapshot {
   /** All that Gantry serves. */

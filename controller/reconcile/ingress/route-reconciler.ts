@@ -1,7 +1,7 @@
 /** Says in an HTTPRoute what its Gateways make of it. Keys are HTTPRoutes. */
 import { isParent } from '../../../proto/objects/ingress/attachment.ts'
 import { servesGateway } from '../../../proto/objects/ingress/classes.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { HTTPRoute } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, splitKey } from '../key.ts'

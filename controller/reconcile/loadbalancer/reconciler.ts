@@ -1,6 +1,6 @@
 /** Says in the status of Services of type LoadBalancer where they are reached. Keys are Services. */
 import { ENTRANCE_LABEL } from '../../../proto/objects/ingress/classes.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'

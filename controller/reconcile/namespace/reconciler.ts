@@ -1,7 +1,7 @@
 /** Empties namespaces that are being deleted, and lets them go. */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { allKinds, resourceOf } from '../../../proto/schema/schema.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { AnyResource, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
 import { NAMESPACE_FINALIZER } from '../../api/admission.ts'
 import type { WriteContext } from '../../api/contract.ts'

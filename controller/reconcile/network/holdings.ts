@@ -11,7 +11,7 @@ import {
   readCidr,
   type AddressRange,
 } from '../../../proto/base/cidr.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Network, NetworkBlock } from '../../../proto/gen/types.ts'
 
 /** Ranges of Networks that name none: 128 of 4,094 addresses each. */

@@ -1,6 +1,6 @@
 /** Gives Networks their ranges, numbers and parts for nodes. Keys are Networks. */
 import { podNetworks } from '../../../proto/objects/pod-networks.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Network, Pod } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'

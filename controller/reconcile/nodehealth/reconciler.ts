@@ -4,7 +4,7 @@
  */
 import { formatTime } from '../../../proto/base/time.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { healthOf } from '../../dispatch/health.ts'

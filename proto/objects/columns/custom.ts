@@ -7,7 +7,7 @@ import type { CustomVersion } from '../../schema/custom/definitions.ts'
 import { GantryError } from '../../base/errors.ts'
 import { findValues, parseSinglePath, showValue } from '../../base/jsonpath/jsonpath.ts'
 import { ageSince } from './age.ts'
-import type { Column, ColumnType } from './columns.ts'
+import type { Column, ColumnType } from './column.ts'
 
 /** In place of what is not there. */
 const NONE = '<none>'

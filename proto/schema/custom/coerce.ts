@@ -6,7 +6,7 @@
  */
 import type { JSONSchemaProps, JsonObject, JsonValue } from '../../gen/types.ts'
 import { entryPath, fieldPath } from '../../base/path.ts'
-import { isObject, own, setOwn } from '../shape.ts'
+import { isObject, own, setOwn } from '../../base/json.ts'
 
 /** What every object has, and what is embedded in it. */
 export const HEADER: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata'])

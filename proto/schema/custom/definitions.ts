@@ -18,7 +18,7 @@ import type {
   JSONSchemaProps,
   Kind,
 } from '../../gen/types.ts'
-import type { ResourceSchema } from '../schema.ts'
+import type { ResourceSchema } from '../model.ts'
 import { apiPriority } from './version-order.ts'
 
 /** One version of a custom kind. */

@@ -1,6 +1,6 @@
 /** What the schema of a custom kind says of it and its fields. */
 import type { JSONSchemaProps } from '../../gen/types.ts'
-import type { ExplainedField } from '../explain.ts'
+import type { ExplainedField } from '../explained-field.ts'
 import { fieldSchemaOf, itemSchema } from './coerce.ts'
 
 /** Levels of fields that are shown at most. */

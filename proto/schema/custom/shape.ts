@@ -4,8 +4,8 @@
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy
  */
 import type { JSONSchemaProps } from '../../gen/types.ts'
-import type { FieldSchema } from '../schema.ts'
-import type { FieldShape, Shape } from '../shape.ts'
+import type { FieldSchema } from '../model.ts'
+import type { FieldShape, Shape } from '../merge-shape.ts'
 import { itemSchema } from './coerce.ts'
 
 const ATOMIC: Shape = { kind: 'atomic', exact: true }

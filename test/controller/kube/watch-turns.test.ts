@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { writeAnswer } from '../../../controller/kube/answer.ts'
-import type { RawExchange, WatchFrame } from '../../../controller/kube/contract.ts'
-import type { Sendable } from '../../../controller/kube/sendable.ts'
+import type { RawExchange, WatchFrame, Sendable } from '../../../controller/kube/contract.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 
 /** A change of an object of so many bytes. */

@@ -1,7 +1,7 @@
 /** The API and the watch cache over one map, for tests of reconcilers. The cache can be made to lag behind. */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { apiVersionOf, resourceOf } from '../../../proto/schema/schema.ts'
-import { sameJson } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'

@@ -4,7 +4,8 @@
  */
 import type { WriteContext } from '../../../controller/api/contract.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
-import { Scheduler, type SchedulerOptions } from '../../../controller/scheduler/scheduler.ts'
+import { Scheduler } from '../../../controller/scheduler/scheduler.ts'
+import type { SchedulerOptions } from '../../../controller/scheduler/scheduling-term.ts'
 import type { Operation, Term } from '../../../controller/store/contract.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { objectKey } from '../../../controller/store/keys.ts'

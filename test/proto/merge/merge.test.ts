@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { FieldSet, formatSteps } from '../../../proto/merge/field-set.ts'
 import { differenceOf, fieldsOf, mergeFields, removeFields } from '../../../proto/merge/merge.ts'
-import { itemKey, sameJson, shapeOf } from '../../../proto/schema/shape.ts'
+import { itemKey, shapeOf } from '../../../proto/schema/shape.ts'
+import { sameJson } from '../../../proto/base/json.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 
 /** A set of paths, as a list of them. */

@@ -1,7 +1,8 @@
 /** Objects as Kubernetes' own messages have them, made by chance, and their bytes as a client in Go writes them. */
 import fc from 'fast-check'
 import type protobuf from 'protobufjs'
-import { messageSchema, SPECIAL_MESSAGES, type FieldSchema } from '../../../proto/schema/schema.ts'
+import { messageSchema, SPECIAL_MESSAGES } from '../../../proto/schema/schema.ts'
+import type { FieldSchema } from '../../../proto/schema/model.ts'
 import { fieldsOf, OPAQUE, type Pair } from './pairs.ts'
 import type { PublishedField, readTable } from './table.ts'
 

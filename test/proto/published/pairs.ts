@@ -2,7 +2,8 @@
  * Gantry's messages beside those that Kubernetes publishes: every pair that is reached from a served kind or from what
  * all requests and answers use.
  */
-import { messageSchema, schema, SPECIAL_MESSAGES, type FieldSchema } from '../../../proto/schema/schema.ts'
+import { messageSchema, schema, SPECIAL_MESSAGES } from '../../../proto/schema/schema.ts'
+import type { FieldSchema } from '../../../proto/schema/model.ts'
 import type { PublishedField, readTable } from './table.ts'
 
 type Table = ReturnType<typeof readTable>

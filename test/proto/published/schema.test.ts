@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { messageSchema, SPECIAL_MESSAGES, type FieldSchema } from '../../../proto/schema/schema.ts'
+import { messageSchema, SPECIAL_MESSAGES } from '../../../proto/schema/schema.ts'
+import type { FieldSchema } from '../../../proto/schema/model.ts'
 import { fieldPairs, isStructure, OPAQUE, type FieldPair } from './pairs.ts'
 import { readTable } from './table.ts'
 

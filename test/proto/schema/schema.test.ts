@@ -11,8 +11,8 @@ import {
   resources,
   schema,
   SPECIAL_MESSAGES,
-  type FieldSchema,
 } from '../../../proto/schema/schema.ts'
+import type { FieldSchema } from '../../../proto/schema/model.ts'
 import { docs } from '../../../proto/gen/docs.ts'
 
 const served = (() => {

@@ -2,7 +2,7 @@
 import type { AddressPort } from '../../../../proto/gen/types.ts'
 import type { EntryContent } from '../contract.ts'
 import type { PeerSelector } from './compile.ts'
-import type { PolicyPod } from './policy-pod.ts'
+import type { PodFacts } from './pod-facts.ts'
 
 /** A set of all 10,000 pods of a cluster is told in parts of some hundred addresses. */
 const PARTS = 32
@@ -16,6 +16,9 @@ interface Part {
   /** How many pods have an address (or address and port): two, for a moment, when one follows another. */
   readonly holders: Map<string, number>
 }
+
+/** What a set looks at of a pod. `key` is "namespace/name". */
+type PeerPod = Pick<PodFacts, 'addresses' | 'ports'> & { readonly key: string }
 
 export class PeerSet {
   readonly selector: PeerSelector
@@ -33,7 +36,7 @@ export class PeerSet {
   }
 
   /** Takes a pod in, or what has changed of it. False if its addresses are in already. */
-  put(pod: PolicyPod): boolean {
+  put(pod: PeerPod): boolean {
     const now = this.#elements(pod)
     const before = this.#members.get(pod.key)
     if (
@@ -79,7 +82,7 @@ export class PeerSet {
     return { key: `AddressSet/${this.selector.id}/${index}`, entry: this.#entry(holders), holders }
   }
 
-  #elements(pod: PolicyPod): readonly string[] {
+  #elements(pod: PeerPod): readonly string[] {
     const { port } = this.selector
     if (port === undefined) return pod.addresses
     const numbers = new Set(

@@ -13,8 +13,8 @@ import type { Informer } from '../../../informer/contract.ts'
 import type { EntryContent, EntrySink, NetworkSource } from '../contract.ts'
 import { compilePolicy, type CompiledPolicy, type PeerSelector } from './compile.ts'
 import { PeerSet } from './peer-set.ts'
-import { podFacts, sameFacts, type PodFacts, type PolicyPod } from './policy-pod.ts'
-import type { GuardedNode, PolicyState } from './policy-state.ts'
+import { podFacts, sameFacts, type PodFacts } from './pod-facts.ts'
+import type { GuardedNode, PolicyPod, PolicyState } from './policy-graph.ts'
 import { ANYWHERE, LabelIndex, SelectorIndex, type Labels } from './selector-index.ts'
 
 type Entry = { readonly version: string; readonly content: () => EntryContent }

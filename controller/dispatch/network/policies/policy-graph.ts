@@ -1,7 +1,16 @@
-/** A policy that is in force, and who follows it. */
+/**
+ * The graph of policies in force: the pods, the policies that guard them, and the sets of peers that the policies name.
+ */
 import type { CompiledPolicy } from './compile.ts'
 import type { PeerSet } from './peer-set.ts'
-import type { PolicyPod } from './policy-pod.ts'
+import type { PodFacts } from './pod-facts.ts'
+
+export interface PolicyPod extends PodFacts {
+  /** "namespace/name" */
+  readonly key: string
+  readonly guards: Set<PolicyState>
+  readonly sets: Set<PeerSet>
+}
 
 export interface PolicyState {
   readonly compiled: CompiledPolicy

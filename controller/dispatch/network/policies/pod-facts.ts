@@ -1,9 +1,7 @@
-/** What policies look at of a pod, and what has been made of it. */
+/** What policies look at of a pod. */
 import { isPoliced, namedPorts, type NamedPort } from '../../../../proto/objects/network-policy.ts'
 import type { Pod } from '../../../../proto/gen/types.ts'
 import { isBound, isTerminal } from '../../../reconcile/pod-state.ts'
-import type { PeerSet } from './peer-set.ts'
-import type { PolicyState } from './policy-state.ts'
 import type { Labels } from './selector-index.ts'
 
 export interface PodFacts {
@@ -15,13 +13,6 @@ export interface PodFacts {
   /** In canonical form; empty for one whose addresses do not count as a pod's. */
   readonly addresses: readonly string[]
   readonly ports: readonly NamedPort[]
-}
-
-export interface PolicyPod extends PodFacts {
-  /** "namespace/name" */
-  readonly key: string
-  readonly guards: Set<PolicyState>
-  readonly sets: Set<PeerSet>
 }
 
 /** A pod that is being ended counts to its end. */

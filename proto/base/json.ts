@@ -1,0 +1,36 @@
+/** JSON values: their own properties, and whether two are the same. */
+import type { JsonObject, JsonValue } from '../gen/types.ts'
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** An object's own property: a key called "constructor" is not there unless it was written there. */
+export function own(object: JsonObject, name: string): JsonValue | undefined {
+  return Object.hasOwn(object, name) ? object[name] : undefined
+}
+
+/** Sets an own property, also one called "__proto__". */
+export function setOwn(object: JsonObject, name: string, value: JsonValue): void {
+  Object.defineProperty(object, name, { value, enumerable: true, writable: true, configurable: true })
+}
+
+/**
+ * True if two JSON values are the same; the order of an object's keys does not matter, and a property that is undefined
+ * is absent.
+ */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (Array.isArray(a))
+    return Array.isArray(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]))
+  if (!isObject(a) || !isObject(b)) return false
+  const names = definedNames(a)
+  return (
+    names.length === definedNames(b).length &&
+    names.every((name) => Object.hasOwn(b, name) && sameJson(a[name], b[name]))
+  )
+}
+
+function definedNames(object: JsonObject): string[] {
+  return Object.keys(object).filter((name) => (object[name] as JsonValue | undefined) !== undefined)
+}
