@@ -29,6 +29,7 @@ import { ImageAccounts } from './pods/steps/image-accounts.ts'
 import { NodeNetwork } from './pods/node-network.ts'
 import { EventRecorder } from './pods/status/pod-events.ts'
 import { Pods } from './pods/pods.ts'
+import { FilePodDisk } from './pods/steps/pod-disk.ts'
 import { NodeActions } from './pods/health/node-actions.ts'
 import type { RuntimeDriver } from './runtime/contract.ts'
 import { Cgroups } from './runtime/oci/cgroups.ts'
@@ -147,6 +148,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     group: steps,
     network: new NodeNetwork(networking.network, networking.guard, networking.segments),
     volumes: new Volumes(folders),
+    disk: new FilePodDisk(folders),
     objects: new AssignedObjects(),
     services: () => network.view.objects('Service').values(),
     accounts: new ImageAccounts(),

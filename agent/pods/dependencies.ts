@@ -10,9 +10,10 @@ import type { RuntimeDriver } from '../runtime/contract.ts'
 import type { Reports } from '../session/contract.ts'
 import type { StateStore } from '../state/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
-import type { Volumes } from '../volumes/volumes.ts'
+import type { PodVolumes } from '../volumes/contract.ts'
 import type { AssignedObjects } from './assigned-objects.ts'
 import type { ImageAccounts } from './steps/image-accounts.ts'
+import type { PodDisk } from './steps/pod-disk.ts'
 import type { NodeNetwork } from './node-network.ts'
 import type { PodEvents } from './status/pod-events.ts'
 import type { Actions } from './health/contract.ts'
@@ -48,13 +49,14 @@ export interface PodDependencies {
   readonly actions: Actions
   readonly images: ImageService
   readonly network: NodeNetwork
-  readonly volumes: Volumes
+  readonly volumes: PodVolumes
   readonly folders: PodFolders
+  readonly disk: PodDisk
   readonly state: StateStore
   readonly objects: AssignedObjects
   /** Services that the node knows of: containers are told of them in their environment. */
   readonly services?: () => Iterable<Service>
-  readonly accounts: ImageAccounts
+  readonly accounts: Pick<ImageAccounts, 'read'>
   readonly events: PodEvents
   readonly reports: Reports
   readonly node: NodeFacts

@@ -11,6 +11,7 @@ import { removeTree } from '../remove-tree.ts'
 import type { Mount } from '../runtime/contract.ts'
 import { isWritten, writeAtomically } from './atomic-directory.ts'
 import { diskUsage } from './disk-usage.ts'
+import type { PodVolumes } from './contract.ts'
 import { prepareHostPath } from './host-path.ts'
 import { bind, isTmpfs, mountsUnder, mountTmpfs, unmountUnder } from './mount-table.ts'
 import type { PodFolders } from './pod-folders.ts'
@@ -20,14 +21,13 @@ import { openWithin, procPath } from './safe-path.ts'
 /** Of a volume's mode: permissions, and setgid, by which new files belong to fsGroup. */
 const SUBPATH_BITS = 0o2777
 
-export class Volumes {
+export class Volumes implements PodVolumes {
   readonly #folders: PodFolders
 
   constructor(folders: PodFolders) {
     this.#folders = folders
   }
 
-  /** Sees to it that projected volumes stand in memory only, and removes the volumes of pods that are not known. */
   async start(known: ReadonlySet<string>): Promise<void> {
     const { memory, pods, logs } = this.#folders
     for (const folder of [memory, pods, logs]) await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -40,15 +40,10 @@ export class Volumes {
       if (!known.has(uid)) await rm(join(logs, uid), { recursive: true, force: true })
   }
 
-  /**
-   * Makes what is missing and brings files up to date. NotFound: a ConfigMap, Secret or key is not there (yet);
-   * FailedPrecondition: a hostPath is not as asked.
-   */
   async prepare(pod: Pod, objects: ConfigSource, place: PodPlace): Promise<void> {
     await Promise.all((pod.spec.volumes ?? []).map((volume) => this.#prepareVolume(pod, volume, objects, place)))
   }
 
-  /** True if all volumes of the pod are there as `prepare` leaves them, if perhaps not up to date. */
   stand(pod: Pod): boolean {
     return (pod.spec.volumes ?? []).every(({ name, hostPath, emptyDir }) => {
       if (hostPath !== undefined) return true
@@ -59,10 +54,6 @@ export class Volumes {
     })
   }
 
-  /**
-   * What a container's volumeMounts are to the runtime. Binds subPaths, those of an earlier instance anew. Forbidden: a
-   * subPath leads out of its volume.
-   */
   async mounts(pod: Pod, container: Container): Promise<Mount[]> {
     const { uid } = pod.metadata
     const wanted = container.volumeMounts ?? []
@@ -71,7 +62,6 @@ export class Volumes {
     return Promise.all(wanted.map((mount, index) => this.#mount(pod, container, mount, index)))
   }
 
-  /** The first emptyDir on disk that holds more than its sizeLimit, in bytes. In memory the kernel keeps the limit. */
   async oversized(
     pod: Pod,
   ): Promise<{ readonly name: string; readonly size: number; readonly limit: number } | undefined> {
@@ -84,7 +74,6 @@ export class Volumes {
     return undefined
   }
 
-  /** Unmounts and removes all volumes and other files of a pod, not its logs. Not there: nothing happens. */
   async remove(uid: string): Promise<void> {
     for (const folder of [this.#folders.pod(uid), join(this.#folders.memory, uid)]) {
       await unmountUnder(folder)

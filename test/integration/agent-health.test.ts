@@ -11,6 +11,7 @@ import { ImageAccounts } from '../../agent/pods/steps/image-accounts.ts'
 import { NodeNetwork } from '../../agent/pods/node-network.ts'
 import { EventRecorder } from '../../agent/pods/status/pod-events.ts'
 import { Pods } from '../../agent/pods/pods.ts'
+import { FilePodDisk } from '../../agent/pods/steps/pod-disk.ts'
 import { NodeActions } from '../../agent/pods/health/node-actions.ts'
 import type { OciDriver } from '../../agent/runtime/oci/driver.ts'
 import { MemoryState } from '../../agent/state/memory.ts'
@@ -94,6 +95,7 @@ for (const runtime of ['crun', 'runc'] as const) {
         state: state.store,
         network: new NodeNetwork(new FakeNetwork()),
         volumes: new Volumes(folders),
+        disk: new FilePodDisk(folders),
         objects: new AssignedObjects(),
         accounts: new ImageAccounts(),
         reports,

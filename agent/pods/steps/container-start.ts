@@ -1,6 +1,4 @@
 /** Creates and starts a container's next instance. */
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Container } from '../../../proto/gen/types.ts'
 import type { ContainerSpec, Mount } from '../../runtime/contract.ts'
@@ -8,7 +6,6 @@ import type { ContainerRecord, Instance } from '../../state/contract.ts'
 import { containerSpec } from './container-spec.ts'
 import { environment, expandedSubPath } from './environment.ts'
 import { podPlace } from './fields.ts'
-import { removeFilesBefore } from '../../streams/logs/log-files.ts'
 import { containerRecord, nextAttempt, type Provision } from '../plan/pod-state.ts'
 import { podFileMounts, shownHostname } from './pod-files.ts'
 import { grantedPod, grantedResources } from '../plan/resize.ts'
@@ -63,10 +60,8 @@ export class ContainerStart {
     const [volumeMounts, accounts] = await Promise.all([
       this.#mounts(container),
       deps.accounts.read(image, rootfs),
-      ...(attempt < 2 ? [] : [logPath, message].map((path) => removeFilesBefore(dirname(path), attempt - 1))),
+      deps.disk.prepareInstance(uid, container.name, attempt),
     ])
-    makeFile(message)
-    mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 })
     const own: Mount = { type: 'bind', source: message, destination: container.terminationMessagePath, readOnly: false }
     return configured(() =>
       containerSpec({
@@ -213,11 +208,4 @@ function configured<T>(assemble: () => T): T {
   } catch (thrown) {
     throw new ConfigurationError(GantryError.from(thrown))
   }
-}
-
-/** Everybody may write to it: the container may run as any user. */
-function makeFile(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o711 })
-  writeFileSync(path, '')
-  chmodSync(path, 0o666)
 }

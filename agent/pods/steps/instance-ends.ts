@@ -6,11 +6,11 @@ import type { PodRecord, Termination } from '../../state/contract.ts'
 import type { PodDependencies } from '../dependencies.ts'
 import { isStopping } from '../plan/pod-state.ts'
 import { countEnds, restartDelay } from '../plan/restart-delay.ts'
-import { exitTermination, terminationMessage } from './termination.ts'
+import { exitTermination } from './termination.ts'
 
 /** The pod. */
 export interface EndsHost {
-  readonly deps: Pick<PodDependencies, 'folders' | 'runtime'> & { readonly log: Logger }
+  readonly deps: Pick<PodDependencies, 'disk' | 'runtime'> & { readonly log: Logger }
   readonly record: PodRecord
   readonly uid: string
   busyWith(key: string): boolean
@@ -43,7 +43,7 @@ export class InstanceEnds {
     this.#host.endHooks(name)
     this.#host.run(`end/${name}`, async () => {
       const spec = allContainers(record.pod).find((other) => other.name === name)
-      const { folders, log } = deps
+      const { disk, log } = deps
       // The end is put on record whatever is not to be learned of it: nobody tells of it again.
       const learned = async <T>(what: string, learn: () => Promise<T>): Promise<T | undefined> => {
         try {
@@ -57,12 +57,7 @@ export class InstanceEnds {
         spec === undefined
           ? ''
           : ((await learned('the termination message', () =>
-              terminationMessage(
-                spec,
-                exited,
-                folders.terminationMessage(uid, name, instance.attempt),
-                folders.log(uid, name, instance.attempt),
-              ),
+              disk.terminationMessage(uid, spec, instance.attempt, exited),
             )) ?? '')
       const message = exited.oomKilled
         ? this.#outOfMemory(

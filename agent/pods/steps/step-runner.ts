@@ -1,6 +1,5 @@
 /** Carries out the steps of a pod's plan. Each may be repeated: what is done already is not done again. */
 import { createHash } from 'node:crypto'
-import { rm } from 'node:fs/promises'
 import { allContainers } from '../../../proto/objects/containers.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Container, TimelineStep } from '../../../proto/gen/types.ts'
@@ -15,7 +14,7 @@ import { podPlace } from './fields.ts'
 import { Hooks } from './hooks.ts'
 import type { Step } from '../plan/plan.ts'
 import { imageChanged, nextAttempt, peekContainer, type Provision } from '../plan/pod-state.ts'
-import { shownHostname, writePodFiles } from './pod-files.ts'
+import { shownHostname } from './pod-files.ts'
 import { pullCredentials } from './pull-credentials.ts'
 import { containerResources, podResources } from './quality.ts'
 import { awaitsRestart, grantedPod, podInForce, roomiest, toResize } from '../plan/resize.ts'
@@ -125,7 +124,7 @@ export class StepRunner {
       ),
       resources: podResources(grantedPod(record), deps.node.pidsLimit),
     })
-    writePodFiles(deps.folders, pod, { nodeHostname: deps.node.hostname, addresses, dns })
+    deps.disk.writeEtc(pod, { nodeHostname: deps.node.hostname, addresses, dns })
     record.sandbox = { attachment }
     record.tornDown = false
     this.#host.stamp('sandbox')
@@ -269,7 +268,7 @@ export class StepRunner {
 
   async #release(): Promise<void> {
     const { deps, record, uid } = this.#host
-    await rm(deps.folders.podLogs(uid), { recursive: true, force: true })
+    await deps.disk.removeLogs(uid)
     record.released = true
     await this.#host.persist()
   }

@@ -9,7 +9,7 @@ import { START_FAILURE_FIELD, type ContainerState } from '../../runtime/contract
 import type { Instance, Termination } from '../../state/contract.ts'
 import { tailLines } from '../../streams/logs/tail.ts'
 
-type Exited = Extract<ContainerState, { state: 'exited' }>
+export type Exited = Extract<ContainerState, { state: 'exited' }>
 
 /** Bytes of a termination message at most. */
 const MESSAGE_LIMIT = 4096

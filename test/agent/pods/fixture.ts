@@ -8,6 +8,7 @@ import { ImageAccounts } from '../../../agent/pods/steps/image-accounts.ts'
 import { NodeNetwork } from '../../../agent/pods/node-network.ts'
 import { EventRecorder } from '../../../agent/pods/status/pod-events.ts'
 import { Pods } from '../../../agent/pods/pods.ts'
+import { FilePodDisk } from '../../../agent/pods/steps/pod-disk.ts'
 import type { ContainerSpec } from '../../../agent/runtime/contract.ts'
 import { FakeMachine, FakeRuntime, type FakeBehaviour } from '../../../agent/runtime/fake.ts'
 import { MemoryState } from '../../../agent/state/memory.ts'
@@ -73,6 +74,7 @@ export class NodeFixture {
       state: this.state,
       network: new NodeNetwork(this.network),
       volumes: new Volumes(folders),
+      disk: new FilePodDisk(folders),
       objects: new AssignedObjects(),
       accounts: new ImageAccounts(),
       reports: this.reports,
