@@ -20,21 +20,6 @@ const here = import.meta.dirname
 const source = join(here, 'gantry', 'v1')
 const target = join(here, 'gen')
 
-/** Messages that are one JSON value and not an object: what they are in memory. */
-const SPECIAL: Record<string, string> = {
-  Quantity: 'string',
-  Time: 'string',
-  MicroTime: 'string',
-  Duration: 'string',
-  IntOrString: 'number | string',
-  FieldsV1: 'JsonObject',
-  ExtraValue: 'string[]',
-  JSON: 'JsonValue',
-  JSONSchemaPropsOrArray: 'JSONSchemaProps | JSONSchemaProps[]',
-  JSONSchemaPropsOrBool: 'JSONSchemaProps | boolean',
-  JSONSchemaPropsOrStringArray: 'JSONSchemaProps | string[]',
-}
-
 const SCALARS: Record<string, string> = {
   string: 'string',
   bool: 'boolean',
@@ -129,6 +114,33 @@ function fieldSchema(field: protobuf.Field): FieldSchema {
   }
 }
 
+/** What the option `resource` says of a message; undefined for a message that is no kind. */
+function resourceSchema({ name, options }: protobuf.Type): ResourceSchema | undefined {
+  const option = (key: string): unknown => options?.[`(resource).${key}`]
+  const list = (key: string): string[] =>
+    String(option(key) ?? '')
+      .split(',')
+      .filter((item) => item !== '')
+  if (option('version') === undefined) return undefined
+  return {
+    group: String(option('group') ?? ''),
+    version: String(option('version')),
+    kind: String(option('kind') ?? name),
+    plural: String(option('plural')),
+    namespaced: option('namespaced') === true,
+    shortNames: list('shortNames'),
+    ...(option('kind') === undefined ? {} : { message: name }),
+    ...(option('virtual') === true ? { virtual: true } : {}),
+    ...(option('statusMetadata') === undefined ? {} : { statusMetadata: list('statusMetadata') }),
+    ...(option('generation') === undefined ? {} : { generation: option('generation') === true }),
+    ...(option('categories') === undefined ? {} : { categories: list('categories') }),
+    ...(option('deletedByName') === true ? { deletedByName: true } : {}),
+    ...(option('nameFormat') === undefined ? {} : { nameFormat: String(option('nameFormat')) }),
+    ...(option('statusAtCreation') === true ? { statusAtCreation: true } : {}),
+    ...(option('streamed') === true ? { streamed: true } : {}),
+  }
+}
+
 function collect(namespace: protobuf.Namespace): { schema: Schema; docs: Record<string, string> } {
   const messages: Record<string, MessageSchema> = {}
   const enums: Record<string, EnumSchema> = {}
@@ -167,36 +179,21 @@ function collect(namespace: protobuf.Namespace): { schema: Schema; docs: Record<
         ? { ...schema, type: item.name + schema.type }
         : schema
     })
-    const options = item.options ?? {}
-    const resource: ResourceSchema | undefined =
-      options['(resource).version'] === undefined
-        ? undefined
-        : {
-            group: String(options['(resource).group'] ?? ''),
-            version: String(options['(resource).version']),
-            kind: String(options['(resource).kind'] ?? item.name),
-            plural: String(options['(resource).plural']),
-            namespaced: options['(resource).namespaced'] === true,
-            shortNames: String(options['(resource).shortNames'] ?? '')
-              .split(',')
-              .filter((name) => name !== ''),
-            ...(options['(resource).kind'] === undefined ? {} : { message: item.name }),
-            ...(options['(resource).virtual'] === true ? { virtual: true } : {}),
-            ...(options['(resource).statusMetadata'] === undefined
-              ? {}
-              : { statusMetadata: String(options['(resource).statusMetadata']).split(',') }),
-            ...(options['(resource).generation'] === undefined
-              ? {}
-              : { generation: options['(resource).generation'] === true }),
-          }
-    messages[item.name] = { name: item.name, fields, ...(resource === undefined ? {} : { resource }) }
+    const resource = resourceSchema(item)
+    const value = item.options?.['(value)'] as string | undefined
+    messages[item.name] = {
+      name: item.name,
+      fields,
+      ...(resource === undefined ? {} : { resource }),
+      ...(value === undefined ? {} : { value }),
+    }
   }
   return { schema: { messages, enums, services }, docs }
 }
 
-function tsType(field: FieldSchema): string {
+function tsType(field: FieldSchema, { messages }: Schema): string {
   const options = field.options
-  let type = field.kind === 'scalar' ? SCALARS[field.type]! : (SPECIAL[field.type] ?? field.type)
+  let type = field.kind === 'scalar' ? SCALARS[field.type]! : (messages[field.type]?.value ?? field.type)
   if (options.enum !== undefined && field.type === 'string')
     type = options.enum.map((value) => `'${value}'`).join(' | ')
   if (options.base64 === true) type = 'string'
@@ -205,7 +202,7 @@ function tsType(field: FieldSchema): string {
   return type
 }
 
-function tsField(field: FieldSchema, doc: string | undefined): string {
+function tsField(field: FieldSchema, schema: Schema, doc: string | undefined): string {
   const { required, always, default: fallback } = field.options
   const present =
     required === true ||
@@ -213,7 +210,7 @@ function tsField(field: FieldSchema, doc: string | undefined): string {
     fallback !== undefined ||
     (field.implicit && (field.kind !== 'message' || field.label !== 'optional'))
   const comment = doc === undefined ? '' : `  /** ${doc.replaceAll('*/', '*\\/')} */\n`
-  return `${comment}  ${/^\w+$/.test(field.name) ? field.name : JSON.stringify(field.name)}${present ? '' : '?'}: ${tsType(field)}${present ? '' : ' | undefined'}`
+  return `${comment}  ${/^\w+$/.test(field.name) ? field.name : JSON.stringify(field.name)}${present ? '' : '?'}: ${tsType(field, schema)}${present ? '' : ' | undefined'}`
 }
 
 function tsMessage(message: MessageSchema, schema: Schema, docs: Record<string, string>): string {
@@ -230,10 +227,10 @@ function tsMessage(message: MessageSchema, schema: Schema, docs: Record<string, 
   for (const field of message.fields) {
     if (field.oneof !== undefined) oneofs.set(field.oneof, [...(oneofs.get(field.oneof) ?? []), field])
     else if (field.options.inline === true) inlined.push(field.type)
-    else lines.push(tsField(field, docs[`${message.name}.${field.name}`]))
+    else lines.push(tsField(field, schema, docs[`${message.name}.${field.name}`]))
   }
   for (const [name, fields] of oneofs) {
-    const cases = fields.map((field) => `{ case: '${field.name}'; value: ${tsType(field)} }`)
+    const cases = fields.map((field) => `{ case: '${field.name}'; value: ${tsType(field, schema)} }`)
     lines.push(`  ${name}?: ${cases.join(' | ')} | undefined`)
   }
   const parents = inlined.length === 0 ? '' : ` extends ${inlined.join(', ')}`
@@ -261,7 +258,9 @@ function tsTypes(schema: Schema, docs: Record<string, string>): string {
   const resources = messages
     .filter(({ resource }) => resource !== undefined && resource.virtual !== true)
     .map((message) => message.name)
-  const special = Object.entries(SPECIAL).map(([name, type]) => `export type ${name} = ${type}\n`)
+  const special = messages.flatMap(({ name, value }) =>
+    value === undefined ? [] : [`export type ${name} = ${value}\n`],
+  )
   return [
     '/* Generated from proto/gantry/v1 by proto/generate.ts. */\n',
     'export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject\nexport interface JsonObject { [key: string]: JsonValue }\n',
@@ -272,9 +271,7 @@ function tsTypes(schema: Schema, docs: Record<string, string>): string {
           .map((name) => `'${name}'`)
           .join(' | ')}\n`,
     ),
-    ...messages
-      .filter((message) => SPECIAL[message.name] === undefined)
-      .map((message) => tsMessage(message, schema, docs)),
+    ...messages.filter((message) => message.value === undefined).map((message) => tsMessage(message, schema, docs)),
     ...Object.values(schema.services).map(tsService),
     `/** Every message by its name. */\nexport interface Messages {\n${messages.map((message) => `  ${message.name}: ${message.name}`).join('\n')}\n}\n`,
     `/** Every resource by its kind. */\nexport interface Resources {\n${resources.map((name) => `  ${name}: ${name}`).join('\n')}\n}\n`,

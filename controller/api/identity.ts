@@ -33,7 +33,7 @@ export function named(kind: Kind, namespace: string, name: string): string {
 export function storedKind(apiVersion: string, kind: string): Kind {
   const found = findAnyKind(apiVersion, kind)
   if ('problem' in found) throw problemError([found.problem])
-  if (found.kind === 'Event')
+  if (resourceOf(found.kind).streamed === true)
     throw new GantryError('InvalidArgument', 'events are not objects of the store', {
       details: [{ field: 'kind', value: kind, message: 'is read through Cluster.Events', remedy: 'gantry events' }],
     })

@@ -17,31 +17,17 @@ const STORED_VERBS: readonly Verb[] = [
   'update',
   'watch',
 ]
-/** Kinds that are deleted by name only, as in Kubernetes: one request never takes all of them. */
-const DELETED_BY_NAME: ReadonlySet<string> = new Set(['Namespace'])
-/** Kinds that `kubectl get all` shows. */
-const ALL: ReadonlySet<string> = new Set([
-  'pods',
-  'services',
-  'deployments',
-  'replicasets',
-  'statefulsets',
-  'daemonsets',
-  'jobs',
-  'cronjobs',
-])
 
 /** A kind that the store keeps, as it is served. */
 export function servedResource(schema: ResourceSchema): ServedResource {
-  const verbs = DELETED_BY_NAME.has(schema.kind)
-    ? STORED_VERBS.filter((verb) => verb !== 'deletecollection')
-    : STORED_VERBS
+  const verbs =
+    schema.deletedByName === true ? STORED_VERBS.filter((verb) => verb !== 'deletecollection') : STORED_VERBS
   return { ...servedVirtual(schema, verbs), stored: schema.kind as Kind }
 }
 
 /** A kind that is made on the spot, as it is served. */
 export function servedVirtual(
-  { group, version, kind, plural, namespaced, shortNames, message }: ResourceSchema,
+  { group, version, kind, plural, namespaced, shortNames, categories = [], message }: ResourceSchema,
   verbs: readonly Verb[],
 ): ServedResource {
   return {
@@ -54,7 +40,7 @@ export function servedVirtual(
     verbs,
     singular: kind.toLowerCase(),
     listKind: `${kind}List`,
-    categories: ALL.has(plural) ? ['all'] : [],
+    categories,
     message: message ?? kind,
   }
 }
@@ -126,7 +112,7 @@ export class Catalog {
   }
 
   #refresh(): void {
-    const own = resources.filter(({ kind }) => kind !== 'Event').map(servedResource)
+    const own = resources.filter(({ streamed }) => streamed !== true).map(servedResource)
     const byPath = (all: readonly ServedResource[]): Map<string, ServedResource> =>
       new Map(all.map((resource) => [pathOf(resource.group, resource.version, resource.plural), resource]))
     const virtual = (unlisted: boolean): ServedResource[] =>

@@ -51,12 +51,24 @@ export interface ResourceSchema {
   readonly statusMetadata?: readonly string[]
   /** Whether metadata.generation counts changes; absent if that is so for what has a spec. */
   readonly generation?: boolean
+  /** The words, such as `all`, by which a client asks for it among others; absent for none. */
+  readonly categories?: readonly string[]
+  /** No request deletes all of them at once. */
+  readonly deletedByName?: boolean
+  /** The rule for metadata.name; absent for dnsSubdomain. */
+  readonly nameFormat?: string
+  /** Whoever creates an object says its status, too. */
+  readonly statusAtCreation?: boolean
+  /** Its objects are in the stream of events and not in the store. */
+  readonly streamed?: boolean
 }
 
 export interface MessageSchema {
   readonly name: string
   readonly fields: readonly FieldSchema[]
   readonly resource?: ResourceSchema
+  /** It is one value in YAML, JSON and memory: its type there. */
+  readonly value?: string
 }
 
 export interface EnumSchema {

@@ -11,19 +11,9 @@ import type { ResourceSchema, MessageSchema } from './model.ts'
 export { schema }
 
 /** Messages that are one value in YAML, JSON and memory: a quantity is "100m", a time is RFC 3339 text, … */
-export const SPECIAL_MESSAGES: ReadonlySet<string> = new Set([
-  'Quantity',
-  'Time',
-  'MicroTime',
-  'Duration',
-  'IntOrString',
-  'FieldsV1',
-  'ExtraValue',
-  'JSON',
-  'JSONSchemaPropsOrArray',
-  'JSONSchemaPropsOrBool',
-  'JSONSchemaPropsOrStringArray',
-])
+export const SPECIAL_MESSAGES: ReadonlySet<string> = new Set(
+  Object.values(schema.messages).flatMap(({ name, value }) => (value === undefined ? [] : [name])),
+)
 
 /** The schema of a message; a name that does not exist is a programming error. */
 export function messageSchema(name: string): MessageSchema {

@@ -1,6 +1,6 @@
 /** Names, annotations and owners. https://kubernetes.io/docs/concepts/overview/working-with-objects/ */
 import type { AnyResource, LabelSelector, ObjectMeta } from '../gen/types.ts'
-import { formats, type Format } from '../base/format.ts'
+import { formatRule, type Format } from '../base/format.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { resourceOf } from '../schema/schema.ts'
 import type { Report } from './report.ts'
@@ -12,14 +12,14 @@ const SUFFIX_LENGTH = 5
 
 export function validateMetadata(report: Report, { kind, metadata }: AnyResource): void {
   const { name, generateName = '', namespace } = metadata
-  const format: Format = kind === 'Namespace' ? formats.dnsLabel : formats.dnsSubdomain
+  const { namespaced, nameFormat = 'dnsSubdomain' } = resourceOf(kind)
+  const format = formatRule(nameFormat)
   if (name === '' && generateName === '') report.missing('metadata.name', 'give the object a name')
   else if (name !== '') validateName(report, 'metadata.name', name, format)
   else
     validateName(report, 'metadata.generateName', generateName, (value) =>
       format(String(value) + 'x'.repeat(SUFFIX_LENGTH)),
     )
-  const { namespaced } = resourceOf(kind)
   if (!namespaced && namespace !== '')
     report.wrong(
       'metadata.namespace',
