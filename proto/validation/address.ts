@@ -1,5 +1,7 @@
 /** Which addresses may be where traffic of the cluster goes to. */
 import { readAddress, readCidr } from '../base/cidr.ts'
+import { formats } from '../base/format.ts'
+import { entryPath, fieldPath } from '../base/path.ts'
 import type { Report } from './report.ts'
 
 /**
@@ -51,4 +53,38 @@ export function validateReachable(report: Report, path: string, text: string): b
   const special = specialAddress(text)
   if (special !== undefined) report.wrong(path, text, `is ${special}`, 'give one that every node reaches')
   return special === undefined
+}
+
+export function validateIp(report: Report, path: string, address: string | undefined): void {
+  const flaw = formats.ip(address ?? '')
+  if (flaw !== undefined) report.wrong(path, address ?? '', flaw.message, flaw.remedy)
+}
+
+/** https://kubernetes.io/docs/concepts/services-networking/dual-stack/ */
+export function validateFamilies(
+  report: Report,
+  path: string,
+  addresses: readonly { readonly ip?: string | undefined }[],
+): void {
+  const families = addresses.flatMap(({ ip }) => readAddress(ip ?? '')?.family ?? [])
+  families.forEach((family, index) => {
+    if (families.indexOf(family) < index)
+      report.refused(path, `have more than one address of IPv${family}`, 'tell one of each family')
+  })
+}
+
+/** Where a load balancer is reached. */
+export function validateIngressPoints(
+  report: Report,
+  points: readonly { readonly hostname?: string | undefined }[],
+): void {
+  points.forEach(({ hostname = '' }, index) => {
+    if (readAddress(hostname) !== undefined)
+      report.wrong(
+        fieldPath(entryPath('status.loadBalancer.ingress', index), 'hostname'),
+        hostname,
+        'is an address',
+        'write it as ip',
+      )
+  })
 }

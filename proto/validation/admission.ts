@@ -18,7 +18,13 @@ import type {
 import { formats } from '../base/format.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { validateSelector } from './metadata.ts'
+import type { KindRules } from './kind-rules.ts'
 import { exactlyOne, type Report } from './report.ts'
+
+export const mutatingWebhookRules: KindRules<'MutatingWebhookConfiguration'> = { object: validateWebhooks }
+export const validatingWebhookRules: KindRules<'ValidatingWebhookConfiguration'> = { object: validateWebhooks }
+export const policyRules: KindRules<'ValidatingAdmissionPolicy'> = { object: validatePolicy }
+export const policyBindingRules: KindRules<'ValidatingAdmissionPolicyBinding'> = { object: validatePolicyBinding }
 
 const CONDITIONS = 64
 const ANNOTATIONS = 20
@@ -50,7 +56,7 @@ const RESERVED: ReadonlySet<string> = new Set([
   'while',
 ])
 
-export function validateWebhooks(
+function validateWebhooks(
   report: Report,
   { webhooks = [] }: MutatingWebhookConfiguration | ValidatingWebhookConfiguration,
 ): void {
@@ -182,7 +188,7 @@ function validateExpression(report: Report, expression: string | undefined, path
   if (expression !== undefined && expression !== '' && expression.trim() === '') report.missing(path)
 }
 
-export function validatePolicy(report: Report, { spec }: ValidatingAdmissionPolicy): void {
+function validatePolicy(report: Report, { spec }: ValidatingAdmissionPolicy): void {
   const {
     paramKind,
     matchConstraints,
@@ -276,7 +282,7 @@ function validateMatch(
   check(excludeResourceRules, fieldPath(path, 'excludeResourceRules'))
 }
 
-export function validatePolicyBinding(report: Report, { spec }: ValidatingAdmissionPolicyBinding): void {
+function validatePolicyBinding(report: Report, { spec }: ValidatingAdmissionPolicyBinding): void {
   const { paramRef, matchResources, validationActions = [] } = spec
   if (paramRef !== undefined) exactlyOne(report, 'spec.paramRef', paramRef, ['name', 'selector'])
   if (paramRef?.selector !== undefined) validateSelector(report, 'spec.paramRef.selector', paramRef.selector)

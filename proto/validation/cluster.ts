@@ -1,10 +1,24 @@
 /** Node and Event: what is about the cluster itself. Namespace and Lease have no rules beyond the schema's. */
 import type { Event, Node } from '../gen/types.ts'
 import { readCidr } from '../base/cidr.ts'
-import { entryPath } from '../base/path.ts'
+import { entryPath, fieldPath } from '../base/path.ts'
+import { validateIp } from './address.ts'
+import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
 
-export function validateNode(report: Report, { spec }: Node): void {
+export const nodeRules: KindRules<'Node'> = {
+  object: validateNode,
+  update: validateNodeUpdate,
+  status(report, { status: { addresses = [] } }) {
+    addresses.forEach(({ type = '', address }, index) => {
+      if (type.endsWith('IP')) validateIp(report, fieldPath(entryPath('status.addresses', index), 'address'), address)
+    })
+  },
+}
+
+export const eventRules: KindRules<'Event'> = { object: validateEvent }
+
+function validateNode(report: Report, { spec }: Node): void {
   const { podCIDR, podCIDRs = [] } = spec
   for (const [path, range] of [
     ['spec.podCIDR', podCIDR] as const,
@@ -18,7 +32,7 @@ export function validateNode(report: Report, { spec }: Node): void {
 }
 
 /** Pods have addresses of the range: it stays. */
-export function validateNodeUpdate(report: Report, { spec: next }: Node, { spec: previous }: Node): void {
+function validateNodeUpdate(report: Report, { spec: next }: Node, { spec: previous }: Node): void {
   if (previous.podCIDR !== undefined && previous.podCIDR !== '' && next.podCIDR !== previous.podCIDR) {
     report.wrong(
       'spec.podCIDRs',
@@ -30,7 +44,7 @@ export function validateNodeUpdate(report: Report, { spec: next }: Node, { spec:
   }
 }
 
-export function validateEvent(report: Report, { metadata, involvedObject }: Event): void {
+function validateEvent(report: Report, { metadata, involvedObject }: Event): void {
   const about = involvedObject?.namespace ?? ''
   if (about !== '' && about !== metadata.namespace)
     report.wrong(

@@ -2,12 +2,16 @@
 import type { ConfigMap, Secret } from '../gen/types.ts'
 import { entryPath } from '../base/path.ts'
 import { sameJson } from '../base/json.ts'
+import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
+
+export const configMapRules: KindRules<'ConfigMap'> = { object: validateConfigMap, update: validateConfigMapUpdate }
+export const secretRules: KindRules<'Secret'> = { object: validateSecret, update: validateSecretUpdate }
 
 /** Bytes of all values together, so that an object stays below what the store takes. */
 const SIZE_LIMIT = 1024 * 1024
 
-export function validateConfigMap(report: Report, { data = {}, binaryData = {} }: ConfigMap): void {
+function validateConfigMap(report: Report, { data = {}, binaryData = {} }: ConfigMap): void {
   for (const key of Object.keys(binaryData)) {
     if (Object.hasOwn(data, key))
       report.wrong(entryPath('data', key), key, 'is a key of binaryData too', 'keep it in one of the two')
@@ -15,7 +19,7 @@ export function validateConfigMap(report: Report, { data = {}, binaryData = {} }
   validateSize(report, 'data', textSize(data) + base64Size(binaryData))
 }
 
-export function validateConfigMapUpdate(report: Report, next: ConfigMap, previous: ConfigMap): void {
+function validateConfigMapUpdate(report: Report, next: ConfigMap, previous: ConfigMap): void {
   if (previous.immutable === true) validateImmutable(report, next, previous, ['data', 'binaryData'])
 }
 
@@ -27,7 +31,7 @@ const NEEDED: Readonly<Record<string, readonly string[]>> = {
   'kubernetes.io/tls': ['tls.crt', 'tls.key'],
 }
 
-export function validateSecret(report: Report, { type, data = {}, stringData = {} }: Secret): void {
+function validateSecret(report: Report, { type, data = {}, stringData = {} }: Secret): void {
   if (type === 'kubernetes.io/service-account-token')
     report.wrong(
       'type',
@@ -59,7 +63,7 @@ export function validateSecret(report: Report, { type, data = {}, stringData = {
   validateSize(report, 'data', base64Size(data) + textSize(stringData))
 }
 
-export function validateSecretUpdate(report: Report, next: Secret, previous: Secret): void {
+function validateSecretUpdate(report: Report, next: Secret, previous: Secret): void {
   if (previous.immutable === true) validateImmutable(report, next, previous, ['data'])
 }
 

@@ -10,7 +10,13 @@ import { GantryError } from '../base/errors.ts'
 import { parseSinglePath } from '../base/jsonpath/jsonpath.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { NOT_YET } from '../base/problem.ts'
+import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
+
+export const definitionRules: KindRules<'CustomResourceDefinition'> = {
+  object: validateDefinition,
+  update: validateDefinitionUpdate,
+}
 
 /** https://github.com/kubernetes/enhancements/pull/1111: who owns such a group says so. */
 const APPROVAL = 'api-approved.kubernetes.io'
@@ -18,7 +24,7 @@ const LABEL_1035 = /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/
 const SELECTABLE = 8
 const SIMPLE_PATH = /^(\.[A-Za-z_][\w-]*)+$/
 
-export function validateDefinition(report: Report, { metadata, spec }: CustomResourceDefinition): void {
+function validateDefinition(report: Report, { metadata, spec }: CustomResourceDefinition): void {
   const { group, names, versions, conversion } = spec
   if (names === undefined || group === undefined) return // told already
   const wanted = `${names.plural}.${group}`
@@ -147,7 +153,7 @@ function validateSelectable(report: Report, jsonPath: string, root: JSONSchemaPr
 }
 
 /** What of a definition may change. */
-export function validateDefinitionUpdate(
+function validateDefinitionUpdate(
   report: Report,
   next: CustomResourceDefinition,
   previous: CustomResourceDefinition,

@@ -4,17 +4,17 @@ import { readAddress } from '../base/cidr.ts'
 import { formats } from '../base/format.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { validateReachable } from './address.ts'
+import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
+
+export const endpointSliceRules: KindRules<'EndpointSlice'> = { object: validateEndpointSlice }
 
 export const MOST_ENDPOINTS = 1000
 const MOST_PORTS = 100
 const MOST_ADDRESSES = 100
 const MOST_HINTS = 8
 
-export function validateEndpointSlice(
-  report: Report,
-  { addressType, endpoints = [], ports = [] }: EndpointSlice,
-): void {
+function validateEndpointSlice(report: Report, { addressType, endpoints = [], ports = [] }: EndpointSlice): void {
   if (endpoints.length > MOST_ENDPOINTS)
     report.tooMany('endpoints', endpoints.length, MOST_ENDPOINTS, 'make several EndpointSlices')
   if (ports.length > MOST_PORTS) report.tooMany('ports', ports.length, MOST_PORTS, 'make several EndpointSlices')

@@ -2,9 +2,12 @@
 import type { EndpointAddress, Endpoints, EndpointsPort } from '../gen/types.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { validateReachable } from './address.ts'
+import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
 
-export function validateEndpoints(report: Report, { subsets = [] }: Endpoints): void {
+export const endpointsRules: KindRules<'Endpoints'> = { object: validateEndpoints }
+
+function validateEndpoints(report: Report, { subsets = [] }: Endpoints): void {
   subsets.forEach(({ addresses = [], notReadyAddresses = [], ports = [] }, index) => {
     const path = entryPath('subsets', index)
     if (addresses.length + notReadyAddresses.length === 0)

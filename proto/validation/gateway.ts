@@ -16,16 +16,34 @@ import type {
   ReferenceGrant,
 } from '../gen/types.ts'
 import { parseGatewayDuration } from '../objects/ingress/duration.ts'
-import { entryPath } from '../base/path.ts'
+import { formats } from '../base/format.ts'
+import { entryPath, fieldPath } from '../base/path.ts'
 import { atMost, validateHeaderName, validateHeaderValue, validateHostname, validatePath } from './ingress.ts'
+import { validateIp } from './address.ts'
+import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
 
-export function validateGatewayClass(report: Report, { spec }: GatewayClass): void {
+export const gatewayClassRules: KindRules<'GatewayClass'> = { object: validateGatewayClass }
+
+export const gatewayRules: KindRules<'Gateway'> = { object: validateGateway, status: validateGatewayStatus }
+
+export const httpRouteRules: KindRules<'HTTPRoute'> = {
+  object: validateHTTPRoute,
+  status(report, { status: { parents = [] } }) {
+    parents.forEach(({ parentRef }, index) =>
+      validateGroup(report, fieldPath(entryPath('status.parents', index), 'parentRef.group'), parentRef?.group),
+    )
+  },
+}
+
+export const referenceGrantRules: KindRules<'ReferenceGrant'> = { object: validateReferenceGrant }
+
+function validateGatewayClass(report: Report, { spec }: GatewayClass): void {
   if ((spec.description ?? '').length > 64)
     report.refused('spec.description', 'is too long', 'give at most 64 characters', 'FieldValueTooLong')
 }
 
-export function validateGateway(report: Report, { spec }: Gateway): void {
+function validateGateway(report: Report, { spec }: Gateway): void {
   const listeners: readonly Listener[] = spec.listeners ?? []
   atMost(report, 'spec.listeners', listeners, 64)
   const seen = new Map<string, string>()
@@ -54,7 +72,7 @@ export function validateGateway(report: Report, { spec }: Gateway): void {
   })
 }
 
-export function validateHTTPRoute(report: Report, { spec }: HTTPRoute): void {
+function validateHTTPRoute(report: Report, { spec }: HTTPRoute): void {
   atMost(report, 'spec.parentRefs', spec.parentRefs, 32)
   atMost(report, 'spec.hostnames', spec.hostnames, 16)
   atMost(report, 'spec.rules', spec.rules, 16)
@@ -246,7 +264,26 @@ function validateModifiedPath(
     )
 }
 
-export function validateReferenceGrant(report: Report, { spec }: ReferenceGrant): void {
+function validateReferenceGrant(report: Report, { spec }: ReferenceGrant): void {
   atMost(report, 'spec.from', spec.from, 16)
   atMost(report, 'spec.to', spec.to, 16)
+}
+
+function validateGatewayStatus(report: Report, { status: { addresses = [], listeners = [] } }: Gateway): void {
+  addresses.forEach(({ type = 'IPAddress', value }, index) => {
+    const path = fieldPath(entryPath('status.addresses', index), 'value')
+    if (type === 'IPAddress') validateIp(report, path, value)
+    const flaw = type === 'Hostname' ? formats.dnsSubdomain(value ?? '') : undefined
+    if (flaw !== undefined) report.wrong(path, value, flaw.message, flaw.remedy)
+  })
+  listeners.forEach(({ supportedKinds = [] }, index) => {
+    const path = fieldPath(entryPath('status.listeners', index), 'supportedKinds')
+    supportedKinds.forEach(({ group }, kind) => validateGroup(report, fieldPath(entryPath(path, kind), 'group'), group))
+  })
+}
+
+/** Empty is the core group. */
+function validateGroup(report: Report, path: string, group: string | undefined): void {
+  const flaw = group === undefined || group === '' ? undefined : formats.dnsSubdomain(group)
+  if (flaw !== undefined) report.wrong(path, group, flaw.message, flaw.remedy)
 }

@@ -3,9 +3,16 @@ import { isIP } from 'node:net'
 import type { Ingress, IngressBackend } from '../gen/types.ts'
 import { formats } from '../base/format.ts'
 import { entryPath } from '../base/path.ts'
+import { validateIngressPoints } from './address.ts'
+import type { KindRules } from './kind-rules.ts'
 import { exactlyOne, type Report } from './report.ts'
 
-export function validateIngress(report: Report, { spec }: Ingress): void {
+export const ingressRules: KindRules<'Ingress'> = {
+  object: validateIngress,
+  status: (report, { status }) => validateIngressPoints(report, status.loadBalancer?.ingress ?? []),
+}
+
+function validateIngress(report: Report, { spec }: Ingress): void {
   const { defaultBackend, rules = [], tls = [] } = spec
   if (defaultBackend === undefined && rules.length === 0)
     report.refused('spec', 'has neither rules nor a defaultBackend', 'give one of the two', 'FieldValueInvalid')

@@ -4,11 +4,14 @@ import { rangeContains, readCidr } from '../base/cidr.ts'
 import { formats } from '../base/format.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { validateSelector } from './metadata.ts'
+import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
+
+export const networkPolicyRules: KindRules<'NetworkPolicy'> = { object: validateNetworkPolicy }
 
 const CIDR_REMEDY = 'write it as 10.64.3.0/24 or fd00:64::/64'
 
-export function validateNetworkPolicy(report: Report, { spec }: NetworkPolicy): void {
+function validateNetworkPolicy(report: Report, { spec }: NetworkPolicy): void {
   validateSelector(report, 'spec.podSelector', spec.podSelector)
   spec.ingress?.forEach(({ ports = [], from = [] }, index) => {
     const at = entryPath('spec.ingress', index)

@@ -3,12 +3,15 @@ import type { Network, ObjectMeta, PodSpec } from '../gen/types.ts'
 import { familyOf, formatCidr, prefixLength, readCidr } from '../base/cidr.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { networkFlaws, podNetworks } from '../objects/pod-networks.ts'
+import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
+
+export const networkRules: KindRules<'Network'> = { object: validateNetwork }
 
 /** Prefix lengths of a Network's range: a part of it goes to each node with pods on it. */
 const PREFIXES = { 4: { least: 8, most: 28 }, 6: { least: 32, most: 120 } } as const
 
-export function validateNetwork(report: Report, { spec: { cidrs = [] } }: Network): void {
+function validateNetwork(report: Report, { spec: { cidrs = [] } }: Network): void {
   cidrs.forEach((cidr, index) => {
     const path = entryPath('spec.cidrs', index)
     const range = readCidr(cidr)

@@ -3,8 +3,15 @@ import type { Service, ServicePort, ServiceSpec } from '../gen/types.ts'
 import { readAddress, readCidr } from '../base/cidr.ts'
 import { formats } from '../base/format.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
-import { validateReachable } from './address.ts'
+import { validateIngressPoints, validateReachable } from './address.ts'
+import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
+
+export const serviceRules: KindRules<'Service'> = {
+  object: validateService,
+  update: validateServiceUpdate,
+  status: (report, { status }) => validateIngressPoints(report, status.loadBalancer?.ingress ?? []),
+}
 
 /** The address of a Service that has none: its name leads to its pods. */
 export const HEADLESS = 'None'
@@ -34,7 +41,7 @@ export function hasHealthCheckPort({ type, externalTrafficPolicy }: ServiceSpec)
   return type === 'LoadBalancer' && externalTrafficPolicy === 'Local'
 }
 
-export function validateService(report: Report, { metadata, spec }: Service): void {
+function validateService(report: Report, { metadata, spec }: Service): void {
   if (metadata.name !== '' && (metadata.name.length > 63 || !SERVICE_NAME.test(metadata.name))) {
     report.wrong(
       'metadata.name',
@@ -257,7 +264,7 @@ function validateOutside(report: Report, spec: ServiceSpec): void {
 }
 
 /** Addresses stay for as long as the Service has any: clients know them. */
-export function validateServiceUpdate(report: Report, { spec: next }: Service, { spec: previous }: Service): void {
+function validateServiceUpdate(report: Report, { spec: next }: Service, { spec: previous }: Service): void {
   if (
     previous.type === 'LoadBalancer' &&
     next.type === 'LoadBalancer' &&

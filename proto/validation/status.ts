@@ -4,16 +4,15 @@
  * size is bounded. A value that was wrong before stays writable until it is put right, as Kubernetes' ratcheting has
  * it, so that a stricter schema locks nobody out of an object.
  */
-import type { AnyResource, ErrorDetail, Kind, Resources } from '../gen/types.ts'
-import { readAddress } from '../base/cidr.ts'
+import type { AnyResource, ErrorDetail } from '../gen/types.ts'
 import { jsonFields } from '../codec/codec.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
 import { keyFlaw, keyMessage, valueFlaw } from '../schema/field-rules.ts'
-import { formats } from '../base/format.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { SPECIAL_MESSAGES } from '../schema/schema.ts'
 import type { FieldSchema } from '../schema/model.ts'
 import { readSpecial } from '../schema/special.ts'
+import { rulesOf } from './kinds.ts'
 import { Report } from './report.ts'
 
 type Fields = Record<string, unknown>
@@ -72,7 +71,7 @@ function findings(object: AnyResource): Findings {
   const message = jsonFields(object.kind).get('status')?.type
   if (status === undefined || message === undefined) return report
   validateMessage(report, message, status, 'status')
-  ;(RULES[object.kind] as ((report: Report, object: AnyResource) => void) | undefined)?.(report, object)
+  rulesOf(object.kind).status?.(report, object)
   return report
 }
 
@@ -163,79 +162,4 @@ function lengthFlaw(
   return bytes <= LONGEST_TEXT
     ? undefined
     : { message: `has ${bytes} bytes, at most ${LONGEST_TEXT} are allowed`, remedy: 'shorten it' }
-}
-
-type Rule<K extends Kind> = (report: Report, object: Resources[K]) => void
-
-/** What holds between the fields of a status. */
-const RULES: { readonly [K in Kind]?: Rule<K> } = {
-  Pod: (report, { status: { podIPs = [], hostIPs = [] } }) => {
-    validateFamilies(report, 'status.podIPs', podIPs)
-    validateFamilies(report, 'status.hostIPs', hostIPs)
-  },
-  Node: (report, { status: { addresses = [] } }) => {
-    addresses.forEach(({ type = '', address }, index) => {
-      if (type.endsWith('IP')) validateIp(report, fieldPath(entryPath('status.addresses', index), 'address'), address)
-    })
-  },
-  Service: (report, { status: { loadBalancer } }) => validateIngressPoints(report, loadBalancer?.ingress ?? []),
-  Ingress: (report, { status: { loadBalancer } }) => validateIngressPoints(report, loadBalancer?.ingress ?? []),
-  Gateway: (report, { status: { addresses = [], listeners = [] } }) => {
-    addresses.forEach(({ type = 'IPAddress', value }, index) => {
-      const path = fieldPath(entryPath('status.addresses', index), 'value')
-      if (type === 'IPAddress') validateIp(report, path, value)
-      const flaw = type === 'Hostname' ? formats.dnsSubdomain(value ?? '') : undefined
-      if (flaw !== undefined) report.wrong(path, value, flaw.message, flaw.remedy)
-    })
-    listeners.forEach(({ supportedKinds = [] }, index) => {
-      supportedKinds.forEach(({ group }, kind) =>
-        validateGroup(
-          report,
-          fieldPath(entryPath(fieldPath(entryPath('status.listeners', index), 'supportedKinds'), kind), 'group'),
-          group,
-        ),
-      )
-    })
-  },
-  HTTPRoute: (report, { status: { parents = [] } }) => {
-    parents.forEach(({ parentRef }, index) =>
-      validateGroup(report, fieldPath(entryPath('status.parents', index), 'parentRef.group'), parentRef?.group),
-    )
-  },
-}
-
-function validateIp(report: Report, path: string, address: string | undefined): void {
-  const flaw = formats.ip(address ?? '')
-  if (flaw !== undefined) report.wrong(path, address ?? '', flaw.message, flaw.remedy)
-}
-
-/** Empty is the core group. */
-function validateGroup(report: Report, path: string, group: string | undefined): void {
-  const flaw = group === undefined || group === '' ? undefined : formats.dnsSubdomain(group)
-  if (flaw !== undefined) report.wrong(path, group, flaw.message, flaw.remedy)
-}
-
-/** https://kubernetes.io/docs/concepts/services-networking/dual-stack/ */
-function validateFamilies(
-  report: Report,
-  path: string,
-  addresses: readonly { readonly ip?: string | undefined }[],
-): void {
-  const families = addresses.flatMap(({ ip }) => readAddress(ip ?? '')?.family ?? [])
-  families.forEach((family, index) => {
-    if (families.indexOf(family) < index)
-      report.refused(path, `have more than one address of IPv${family}`, 'tell one of each family')
-  })
-}
-
-function validateIngressPoints(report: Report, points: readonly { readonly hostname?: string | undefined }[]): void {
-  points.forEach(({ hostname = '' }, index) => {
-    if (readAddress(hostname) !== undefined)
-      report.wrong(
-        fieldPath(entryPath('status.loadBalancer.ingress', index), 'hostname'),
-        hostname,
-        'is an address',
-        'write it as ip',
-      )
-  })
 }

@@ -4,13 +4,17 @@ import { labelSelectorMatcher } from '../objects/selector.ts'
 import { validateAnnotations, validateSelector } from './metadata.ts'
 import { validatePodNetworks } from './network.ts'
 import { refuseEphemeralContainers, validatePodSpec } from './pod.ts'
+import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
 
-export function validateReplicaSet(report: Report, { spec }: ReplicaSet): void {
+export const replicaSetRules: KindRules<'ReplicaSet'> = { object: validateReplicaSet }
+export const deploymentRules: KindRules<'Deployment'> = { object: validateDeployment }
+
+function validateReplicaSet(report: Report, { spec }: ReplicaSet): void {
   validateTemplate(report, spec.selector, spec.template)
 }
 
-export function validateDeployment(report: Report, { spec }: Deployment): void {
+function validateDeployment(report: Report, { spec }: Deployment): void {
   validateTemplate(report, spec.selector, spec.template)
   validateStrategy(report, spec)
   const { progressDeadlineSeconds, minReadySeconds = 0 } = spec
