@@ -14,6 +14,7 @@ import type { AgentConfig } from './config.ts'
 import type { ImageService } from './images/contract.ts'
 import type { Run } from './launcher.ts'
 import { NetworkSync } from './network/network-sync.ts'
+import { ViewFile } from './network/view-file.ts'
 import { TableWatch } from './network/table-watch.ts'
 import type { Networking, NodePlace } from './networking.ts'
 import { NodePages } from './metrics/node-pages.ts'
@@ -103,7 +104,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     },
   })
   const network = new NetworkSync({
-    directory: viewDirectory,
+    kept: new ViewFile(viewDirectory, log.child({ component: 'network' })),
     parts: networking.parts,
     applied: (revision) => outbox.applied(revision),
     clock,

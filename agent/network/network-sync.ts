@@ -7,8 +7,6 @@
  *                                 │                └──▶ confirmed revision ─▶ outbox
  *                                 └─▶ file
  */
-import { readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
@@ -21,14 +19,14 @@ import type { NetworkPart, NetworkView, NodeRanges } from './contract.ts'
 import { PartRunner } from './part-runner.ts'
 import type { TableOwner } from './table-watch.ts'
 import { vetRanges } from './vetting.ts'
-import { ViewFile } from './view-file.ts'
+import type { KeptView } from './view-file.ts'
 
 /** Entries in one record of the file. */
 const RECORD_ENTRIES = 200
 
 export interface NetworkSyncParts {
-  /** The files `view` and `ranges.json` stand in it; a tmpfs that only root reads. */
-  readonly directory: string
+  /** The view as it outlives the agent. */
+  readonly kept: KeptView
   readonly parts: readonly NetworkPart[]
   /** The node follows a revision. */
   readonly applied: (revision: number) => void
@@ -38,7 +36,6 @@ export interface NetworkSyncParts {
 }
 
 export class NetworkSync implements NetworkFollower {
-  readonly #directory: string
   readonly #logger: Logger
   readonly #applied: (revision: number) => void
   readonly #view = new ClusterView(
@@ -50,18 +47,17 @@ export class NetworkSync implements NetworkFollower {
       )
     },
   )
-  readonly #file: ViewFile
+  readonly #keptView: KeptView
   readonly #runners: readonly PartRunner[]
   /** Parts of an update whose last part is not here yet. */
   #gathered: NetworkUpdate[] = []
   #ranges: NodeRanges | undefined
   #confirmed = 0
 
-  constructor({ directory, parts, applied, clock, random, logger }: NetworkSyncParts) {
-    this.#directory = directory
+  constructor({ kept, parts, applied, clock, random, logger }: NetworkSyncParts) {
     this.#logger = logger
     this.#applied = applied
-    this.#file = new ViewFile(join(directory, 'view'), logger)
+    this.#keptView = kept
     this.#runners = parts.map(
       (part) => new PartRunner({ part, view: this.#view, clock, random, logger, advanced: () => this.#advanced() }),
     )
@@ -89,13 +85,13 @@ export class NetworkSync implements NetworkFollower {
   /** Takes up what the run before knew, if there is any: it can be read, and nobody acts on it yet. */
   async load(): Promise<void> {
     try {
-      for (const update of await this.#file.load()) this.#view.update([update])
-      this.#ranges = vetRanges(JSON.parse(await readFile(this.#rangesPath, 'utf8')) as NodeRanges)
+      for (const update of await this.#keptView.load()) this.#view.update([update])
+      this.#ranges = vetRanges((await this.#keptView.loadRanges()) as NodeRanges)
     } catch (thrown) {
       // The first run, or a file that cannot be read: the control plane tells everything again.
-      if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT')
+      if (!GantryError.is(thrown, 'NotFound'))
         this.#logger.warn(
-          { directory: this.#directory, err: GantryError.from(thrown) },
+          { err: GantryError.from(thrown) },
           'the view of the network that the run before kept cannot be read',
         )
       return
@@ -118,8 +114,7 @@ export class NetworkSync implements NetworkFollower {
     const ranges = vetRanges(told)
     if (isDeepStrictEqual(ranges, this.#ranges)) return
     this.#ranges = this.#view.ranges = ranges
-    await writeFile(`${this.#rangesPath}.new`, JSON.stringify(ranges), { mode: 0o600 })
-    await rename(`${this.#rangesPath}.new`, this.#rangesPath)
+    await this.#keptView.putRanges(ranges)
     if (this.#view.revision > 0) for (const runner of this.#runners) runner.changed(new Set(), true)
   }
 
@@ -132,19 +127,19 @@ export class NetworkSync implements NetworkFollower {
     const first = this.#view.revision === 0
     const changed = this.#view.update(parts)
     if (changed.size > 0)
-      this.#file.add(first ? parts : this.#kept(parts, changed), () => this.#view.updates(RECORD_ENTRIES))
+      this.#keptView.add(first ? parts : this.#kept(parts, changed), () => this.#view.updates(RECORD_ENTRIES))
     for (const runner of this.#runners) runner.changed(changed)
   }
 
   /** Resolves when every part has caught up, or waits to try again. */
   async settled(): Promise<void> {
-    await Promise.all([...this.#runners.map((runner) => runner.settled()), this.#file.settled()])
+    await Promise.all([...this.#runners.map((runner) => runner.settled()), this.#keptView.settled()])
   }
 
   /** What pods use stays. */
   async stop(): Promise<void> {
     await Promise.all(this.#runners.map((runner) => runner.stop()))
-    await this.#file.settled()
+    await this.#keptView.settled()
   }
 
   /**
@@ -159,10 +154,6 @@ export class NetworkSync implements NetworkFollower {
       set: part.set.filter(({ key }) => changed.has(key)),
       removed: index === 0 ? gone : [],
     }))
-  }
-
-  get #rangesPath(): string {
-    return join(this.#directory, 'ranges.json')
   }
 
   #advanced(): void {

@@ -1,20 +1,42 @@
 /**
- * What the control plane told of the network, kept for the agent's next run: a file of updates, each behind its length
- * (4 bytes, big endian), written in a row and now and then anew. It has TLS keys in it where the node is an entrance,
+ * What the control plane told of the network, kept for the agent's next run: `ranges.json`, and `view`, a file of
+ * updates, each behind its length (4 bytes, big endian), written in a row and now and then anew. It has TLS keys in it where the node is an entrance,
  * so it belongs on a tmpfs that only root reads.
  */
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { GantryError } from '../../proto/base/errors.ts'
 import { decode, encode } from '../../proto/codec/wire.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { NetworkUpdate } from '../../proto/gen/types.ts'
+import type { NodeRanges } from './contract.ts'
 
 /** Bytes of changes after which the file is written anew, if that makes it at least half as large. */
 const REWRITE_LEAST = 4 << 20
 
-export class ViewFile {
+/** What the agent's next run finds of the network. Implementations: ViewFile; the simulation has one in memory. */
+export interface KeptView {
+  /**
+   * Everything that was added; what a stop in the middle of adding left half is left out. Rejects, and forgets all, if
+   * there is something else.
+   */
+  load(): Promise<NetworkUpdate[]>
+  /** The ranges last put, unchecked. NotFound: there are none. */
+  loadRanges(): Promise<unknown>
+  putRanges(ranges: NodeRanges): Promise<void>
+  /**
+   * Adds updates; `whole` gives all there is in parts, when it is time to begin anew. Never fails: a view that cannot be
+   * kept is told again by the control plane.
+   */
+  add(updates: readonly NetworkUpdate[], whole: () => Iterable<NetworkUpdate>): void
+  /** Resolves when all that was added is written. */
+  settled(): Promise<void>
+}
+
+export class ViewFile implements KeptView {
   readonly #path: string
+  readonly #rangesPath: string
   readonly #logger: Logger
   #work: Promise<void> = Promise.resolve()
   #base = 0
@@ -22,15 +44,13 @@ export class ViewFile {
   /** What stands in the file cannot be gone on with: the next time all is written. */
   #damaged = false
 
-  constructor(path: string, logger: Logger) {
-    this.#path = path
+  /** `directory`: a tmpfs that only root reads. */
+  constructor(directory: string, logger: Logger) {
+    this.#path = join(directory, 'view')
+    this.#rangesPath = join(directory, 'ranges.json')
     this.#logger = logger
   }
 
-  /**
-   * Everything that was written; what a stop in the middle of writing left half is left out. Rejects, and removes the
-   * file, if it holds something else.
-   */
   async load(): Promise<NetworkUpdate[]> {
     let bytes: Buffer
     try {
@@ -57,10 +77,19 @@ export class ViewFile {
     return updates
   }
 
-  /**
-   * Adds updates; `whole` gives all there is in parts, when it is time to write the file anew. Never fails: a view that
-   * cannot be kept is told again by the control plane.
-   */
+  async loadRanges(): Promise<unknown> {
+    try {
+      return JSON.parse(await readFile(this.#rangesPath, 'utf8')) as unknown
+    } catch (thrown) {
+      throw GantryError.from(thrown)
+    }
+  }
+
+  async putRanges(ranges: NodeRanges): Promise<void> {
+    await writeFile(`${this.#rangesPath}.new`, JSON.stringify(ranges), { mode: 0o600 })
+    await rename(`${this.#rangesPath}.new`, this.#rangesPath)
+  }
+
   add(updates: readonly NetworkUpdate[], whole: () => Iterable<NetworkUpdate>): void {
     this.#work = this.#work.then(async () => {
       try {
@@ -78,7 +107,6 @@ export class ViewFile {
     })
   }
 
-  /** Resolves when all that was added is written. */
   async settled(): Promise<void> {
     await this.#work
   }

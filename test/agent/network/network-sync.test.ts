@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { NetworkChange, NetworkPart, NetworkView, NodeRanges } from '../../../agent/network/contract.ts'
 import { NetworkSync } from '../../../agent/network/network-sync.ts'
+import { ViewFile } from '../../../agent/network/view-file.ts'
 import { encode } from '../../../proto/codec/wire.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger, type Logger } from '../../../proto/base/logger.ts'
@@ -95,7 +96,7 @@ describe('following the network', () => {
     kernel = new ScriptedPart('kernel', true)
     names = new ScriptedPart('names', false)
     const made = new NetworkSync({
-      directory,
+      kept: new ViewFile(directory, silentLogger),
       parts: [kernel, names],
       applied: (revision) => void applied.push(revision),
       clock,
@@ -282,7 +283,7 @@ describe('following the network', () => {
     sync.update(update(5, [service('a', '3')], { complete: true }))
     await sync.stop()
     sync = new NetworkSync({
-      directory,
+      kept: new ViewFile(directory, silentLogger),
       parts: [(kernel = new ScriptedPart('kernel', true))],
       applied: () => undefined,
       clock,
@@ -302,7 +303,7 @@ describe('following the network', () => {
     const warnings: unknown[] = []
     const logger = { ...silentLogger, warn: (about: unknown) => void warnings.push(about) } as Logger
     sync = new NetworkSync({
-      directory,
+      kept: new ViewFile(directory, silentLogger),
       parts: [(kernel = new ScriptedPart('kernel', true))],
       applied: () => undefined,
       clock,
