@@ -203,6 +203,15 @@ function deadline(options: CallOptions): grpc.CallOptions {
   return options.timeout === undefined ? {} : { deadline: new Date(systemClock.now() + options.timeout) }
 }
 
+/** A call on a connection that was closed does not begin: the library throws a plain error then. */
+function begin<T>(open: () => T): T {
+  try {
+    return open()
+  } catch (thrown) {
+    throw GantryError.from(thrown, 'Unavailable')
+  }
+}
+
 function callUnary(
   raw: grpc.Client,
   method: grpc.MethodDefinition<unknown, unknown>,
@@ -214,17 +223,19 @@ function callUnary(
   return new Promise((resolve, reject) => {
     if (gaveUp()) return reject(cancelled(signal!))
     const abort = (): void => call.cancel()
-    const call = raw.makeUnaryRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      request,
-      deadline(options),
-      (error, response) => {
-        signal?.removeEventListener('abort', abort)
-        if (error === null) resolve(response)
-        else reject(gaveUp() ? cancelled(signal!) : fromService(error))
-      },
+    const call = begin(() =>
+      raw.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        deadline(options),
+        (error, response) => {
+          signal?.removeEventListener('abort', abort)
+          if (error === null) resolve(response)
+          else reject(gaveUp() ? cancelled(signal!) : fromService(error))
+        },
+      ),
     )
     signal?.addEventListener('abort', abort, { once: true })
   })
@@ -237,7 +248,7 @@ async function* readCall(
   const { signal } = options
   const gaveUp = (): boolean => signal?.aborted === true
   if (gaveUp()) throw cancelled(signal!)
-  const call = open()
+  const call = begin(open)
   const abort = (): void => call.cancel()
   signal?.addEventListener('abort', abort, { once: true })
   try {
